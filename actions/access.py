@@ -1,0 +1,63 @@
+"""May the viewer do this, and to what? What cannot be seen is NOT_FOUND, the same as what never was."""
+
+from collections.abc import Iterable, Sequence
+
+import identifiers
+from actions.inputs import Findings, Path
+from models.database import Connection, Row
+from models.enums import UserErrorCode
+from models.viewers import Viewer
+from models.visibility import visible_keys
+
+EMAIL_COLUMNS = (
+    "id, team_id, sender_id, person_id, campaign_id, status, archived, success, scheduled_at, sent_at, subject, body,"
+    " send_kind"
+)
+
+
+async def seen(viewer: Viewer, noun: str, text: str | None, path: Path, findings: Findings) -> int | None:
+    """The key of a row that the viewer names and can see; None, with a NOT_FOUND, for anything else."""
+    if text is None:
+        return None
+    key = identifiers.decode_key(noun, text)
+    if key is not None and key in (await visible_keys(viewer, [(noun, key)])).get(noun, ()):
+        return key
+    findings.add(UserErrorCode.NOT_FOUND, path, f"There is no such {noun.lower()}.")
+    return None
+
+
+def placed(ids: Sequence[str], path: str = "ids") -> dict[str, Path]:
+    """Each different id with the place it was first named at."""
+    places: dict[str, Path] = {}
+    for place, text in enumerate(ids):
+        places.setdefault(text, (path, str(place)))
+    return places
+
+
+async def own_emails(
+    connection: Connection, viewer: Viewer, places: dict[str, Path], findings: Findings
+) -> list[tuple[Row, Path]]:
+    """The viewer's own emails among those named, locked, each with its place; the others are findings."""
+    keys = {text: identifiers.decode_key("Email", text) for text in places}
+    rows = await locked_emails(connection, (key for key in keys.values() if key is not None))
+    own: list[tuple[Row, Path]] = []
+    for text, path in places.items():
+        row = rows.get(keys[text] or 0)
+        if row is None or row["team_id"] != viewer.team_id:
+            findings.add(UserErrorCode.NOT_FOUND, path, "There is no such email.")
+        elif row["sender_id"] == viewer.user_id:
+            own.append((row, path))
+        elif viewer.admin:
+            findings.add(UserErrorCode.FORBIDDEN, path, "Only its sender may do that to an email.")
+        else:
+            findings.add(UserErrorCode.NOT_FOUND, path, "There is no such email.")
+    return own
+
+
+async def locked_emails(connection: Connection, keys: Iterable[int]) -> dict[int, Row]:
+    """Emails by key, locked in the order of their keys so that two bulks never wait for each other in a circle."""
+    rows = await connection.rows(
+        f"SELECT {EMAIL_COLUMNS} FROM emails WHERE {connection.within('id')} ORDER BY id" + connection.locked(),
+        connection.listed(sorted(set(keys))),
+    )
+    return {row["id"]: row for row in rows}

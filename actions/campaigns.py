@@ -1,0 +1,32 @@
+"""Campaigns: begun and ended. They belong to the whole team."""
+
+from actions.access import seen
+from actions.desk import Desk
+from actions.inputs import Findings
+from actions.people import fail_scheduled
+from models.campaigns import Campaign
+from models.enums import FailureCode
+from models.viewers import Viewer
+
+
+async def create(desk: Desk, viewer: Viewer, name: str) -> Campaign:
+    findings = Findings()
+    name = findings.line(name, ("name",), "A name")
+    findings.raise_any()
+    async with desk.writer.deed() as deed:
+        row = await deed.connection.row(
+            "INSERT INTO campaigns (team_id, owner_id, name, created_at) VALUES (?, ?, ?, ?) RETURNING id",
+            *(viewer.team_id, viewer.user_id, name, deed.now),
+        )
+    return await Campaign.get(id=row["id"] if row else 0)
+
+
+async def end(desk: Desk, viewer: Viewer, campaign_id: str) -> Campaign:
+    """Its scheduled emails become FAILED, none is deleted. Ending it again changes nothing."""
+    findings = Findings()
+    key = await seen(viewer, "Campaign", campaign_id, ("id",), findings)
+    findings.raise_any()
+    async with desk.writer.deed() as deed:
+        await deed.connection.run("UPDATE campaigns SET ended_at = ? WHERE id = ? AND ended_at IS NULL", deed.now, key)
+        await fail_scheduled(deed, "campaign_id", key, FailureCode.CAMPAIGN_ENDED, "The campaign has ended.")
+    return await Campaign.get(id=key)

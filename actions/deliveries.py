@@ -1,0 +1,114 @@
+"""What mail servers report after the hand-over: a bounce or a complaint turns a SENT email into BOUNCED or SPAM."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import identifiers
+from actions import transitions
+from actions.access import locked_emails
+from actions.desk import Desk
+from actions.engagements import AHEAD, KEY
+from actions.inputs import Findings
+from changes.deeds import Deed
+from models.database import Row
+from models.enums import DeliveryKind, EmailStatus, FailureCode, UserErrorCode
+from models.viewers import Viewer
+from refusals import Problem, refused
+
+_BECOMES = {
+    DeliveryKind.BOUNCED: (EmailStatus.BOUNCED, FailureCode.BOUNCED, "The recipient's server returned the message."),
+    DeliveryKind.SPAM_COMPLAINT: (
+        EmailStatus.SPAM,
+        FailureCode.SPAM_COMPLAINT,
+        "The recipient reported the message as spam.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewReport:
+    """One report; `occurred_at` in microseconds."""
+
+    email_id: str
+    kind: DeliveryKind
+    message: str
+    occurred_at: int
+    dedupe_key: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    recorded: int = 0
+    duplicates: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+async def record(desk: Desk, viewer: Viewer, reports: Sequence[NewReport]) -> Outcome:
+    """Records what is new; each refused report is named by its place."""
+    most = desk.limits.events_per_request
+    if len(reports) > most:
+        raise refused(
+            UserErrorCode.LIMIT_REACHED, ("events",), f"One request takes at most {most} events, not {len(reports)}."
+        )
+    findings = Findings()
+    outcome = Outcome()
+    async with desk.writer.deed() as deed:
+        keys = (identifiers.decode_key("Email", report.email_id) for report in reports)
+        emails = await locked_emails(deed.connection, (key for key in keys if key is not None))
+        for place, report in enumerate(reports):
+            email = emails.get(identifiers.decode_key("Email", report.email_id) or 0)
+            await _one(deed, viewer, report, email, ("events", str(place)), findings, outcome)
+    outcome.problems = findings.problems
+    return outcome
+
+
+async def _one(
+    deed: Deed,
+    viewer: Viewer,
+    report: NewReport,
+    email: Row | None,
+    path: tuple[str, ...],
+    findings: Findings,
+    outcome: Outcome,
+) -> None:
+    before = len(findings.problems)
+    key = findings.line(report.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", KEY)
+    message = findings.text(report.message, (*path, "message"), "A message", 10_000)
+    if email is None or not _sees(viewer, email):
+        findings.add(UserErrorCode.NOT_FOUND, (*path, "emailId"), "There is no such email.")
+    if report.occurred_at > deed.now + AHEAD:
+        findings.add(UserErrorCode.INVALID, (*path, "occurredAt"), "An event may lie at most 5 minutes in the future.")
+    if email is None or len(findings.problems) > before:
+        return
+    if email["status"] in (EmailStatus.SENT, EmailStatus.BOUNCED, EmailStatus.SPAM):
+        if await _record(deed, email, report, key, message):
+            outcome.recorded += 1
+        else:
+            outcome.duplicates += 1
+    elif await deed.connection.row(
+        "SELECT id FROM delivery_reports WHERE team_id = ? AND dedupe_key = ?", email["team_id"], key
+    ):
+        outcome.duplicates += 1
+    else:
+        findings.add(UserErrorCode.WRONG_STATE, (*path, "emailId"), "Only an email that was sent can come back.")
+
+
+def _sees(viewer: Viewer, email: Row) -> bool:
+    return bool(email["team_id"] == viewer.team_id and (viewer.admin or email["sender_id"] == viewer.user_id))
+
+
+async def _record(deed: Deed, email: Row, report: NewReport, key: str, message: str) -> bool:
+    """Whether the report was new."""
+    at = min(report.occurred_at, deed.now)
+    new = await deed.connection.row(
+        "INSERT INTO delivery_reports (team_id, email_id, kind, message, occurred_at, recorded_at, dedupe_key)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (team_id, dedupe_key) DO NOTHING RETURNING id",
+        *(email["team_id"], email["id"], int(report.kind), message, at, deed.now, key),
+    )
+    if new is None:
+        return False
+    # A second report about mail that has come back already is kept, and changes nothing.
+    if email["status"] == EmailStatus.SENT:
+        status, code, sentence = _BECOMES[report.kind]
+        await transitions.change(deed, [email], transitions.failure(code, message or sentence, at, status))
+    return True

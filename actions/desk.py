@@ -1,0 +1,23 @@
+"""What every action is given besides who asks: the writer of deeds and the limits in force."""
+
+from dataclasses import dataclass, field
+
+from changes.deeds import Writer
+from search.check import FilterLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Numbers an operator may set. Days are the sender's own."""
+
+    emails_per_day: int = 1000
+    searches_per_user: int = 500
+    events_per_request: int = 1000
+    blocked_domains: frozenset[str] = frozenset()
+    filter: FilterLimits = field(default_factory=FilterLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    writer: Writer
+    limits: Limits = field(default_factory=Limits)

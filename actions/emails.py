@@ -1,0 +1,291 @@
+"""Single emails: drafted, revised, sent or scheduled, archived, marked, retried, deleted. The folder decides what may be.
+
+Every bulk names each refused id by its place and does the others.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import identifiers
+from actions import suppression, transitions
+from actions.access import own_emails, placed, seen
+from actions.desk import Desk
+from actions.inputs import SUBJECT, Findings
+from changes.deeds import Deed
+from models.database import Row
+from models.emails import Email
+from models.enums import ChangeCauseKind, EmailAction, EmailStatus, FolderName, MarkKind, SendKind, UserErrorCode
+from models.folders import ACTIONS
+from models.viewers import Viewer
+from refusals import Problem, refused
+from search.text import fold
+
+UNSET: Any = object()
+"""A value that was not given at all, as opposed to null."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEmail:
+    person_id: str
+    subject: str
+    body: str = ""
+    cc: Sequence[str] = ()
+    bcc: Sequence[str] = ()
+    template_id: str | None = None
+    campaign_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """UNSET leaves a value as it is, None clears it. `at` is in microseconds."""
+
+    person_id: Any = field(default=UNSET)
+    subject: Any = field(default=UNSET)
+    body: Any = field(default=UNSET)
+    cc: Any = field(default=UNSET)
+    bcc: Any = field(default=UNSET)
+    template_id: Any = field(default=UNSET)
+    at: Any = field(default=UNSET)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a bulk did: the keys of the emails, in the order asked, and each refusal."""
+
+    keys: tuple[int, ...]
+    problems: tuple[Problem, ...]
+
+
+async def draft(desk: Desk, viewer: Viewer, new: NewEmail) -> Email:
+    findings = Findings()
+    person = await seen(viewer, "Person", new.person_id, ("input", "personId"), findings)
+    subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
+    body = findings.text(new.body, ("input", "body"), "A body")
+    cc = findings.addresses(new.cc, ("input", "cc"))
+    bcc = findings.addresses(new.bcc, ("input", "bcc"))
+    template = await seen(viewer, "Template", new.template_id, ("input", "templateId"), findings)
+    campaign = await seen(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), findings)
+    findings.raise_any()
+    async with desk.writer.deed() as deed:
+        if campaign is not None:
+            await _going_on(deed, campaign)
+        row = await deed.connection.row(
+            "INSERT INTO emails (team_id, sender_id, person_id, cc, bcc, subject, subject_folded, body, campaign_id,"
+            " template_id, send_kind, status, archived, success, created_at, updated_at, views, clicks, replies,"
+            " attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0) RETURNING id",
+            *(viewer.team_id, viewer.user_id, person, json.dumps(cc), json.dumps(bcc), subject, fold(subject), body),
+            *(campaign, template, int(SendKind.INDIVIDUAL), int(EmailStatus.DRAFT), False, False, deed.now, deed.now),
+        )
+        key = int(row["id"]) if row else 0
+        deed.moved(viewer.user_id, None, FolderName.DRAFT)
+        deed.mark(MarkKind.EMAIL, viewer.team_id, key, ChangeCauseKind.EMAIL_CHANGED)
+    return await Email.get(id=key)
+
+
+async def _going_on(deed: Deed, campaign: int) -> None:
+    row = await deed.connection.row("SELECT ended_at FROM campaigns WHERE id = ?", campaign)
+    if row is not None and row["ended_at"] is not None:
+        raise refused(UserErrorCode.WRONG_STATE, ("input", "campaignId"), "The campaign has ended.")
+
+
+async def revise(desk: Desk, viewer: Viewer, email_id: str, revision: Revision) -> Email:
+    """Changes a draft or a scheduled email."""
+    findings = Findings()
+    values = await _revised(viewer, revision, findings)
+    async with desk.writer.deed() as deed:
+        row = await _own(deed, viewer, email_id, EmailAction.EDIT)
+        if revision.at is not UNSET:
+            if row["status"] != EmailStatus.SCHEDULED or revision.at is None or revision.at <= deed.now:
+                findings.add(
+                    UserErrorCode.INVALID, ("input", "at"), "Only a scheduled email can be moved, to a moment to come."
+                )
+            values |= {"scheduled_at": revision.at, "due_at": revision.at}
+        findings.raise_any()
+        await transitions.change(deed, [row], values)
+        deed.sends = True
+    return await Email.get(id=row["id"])
+
+
+async def _revised(viewer: Viewer, revision: Revision, findings: Findings) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if revision.person_id is not UNSET:
+        person = revision.person_id or ""
+        values["person_id"] = await seen(viewer, "Person", person, ("input", "personId"), findings)
+    if revision.subject is not UNSET:
+        subject = findings.line(revision.subject or "", ("input", "subject"), "A subject", SUBJECT)
+        values |= {"subject": subject, "subject_folded": fold(subject)}
+    if revision.body is not UNSET:
+        values["body"] = findings.text(revision.body or "", ("input", "body"), "A body")
+    if revision.cc is not UNSET:
+        values["cc"] = json.dumps(findings.addresses(revision.cc or (), ("input", "cc")))
+    if revision.bcc is not UNSET:
+        values["bcc"] = json.dumps(findings.addresses(revision.bcc or (), ("input", "bcc")))
+    if revision.template_id is not UNSET:
+        template = revision.template_id
+        values["template_id"] = await seen(viewer, "Template", template, ("input", "templateId"), findings)
+    return values
+
+
+async def send(desk: Desk, viewer: Viewer, email_id: str, at: int | None, request_id: str | None) -> Email:
+    """Sends a draft, now or at a moment to come (microseconds). A repeated `request_id` sends nothing again."""
+    findings = Findings()
+    if request_id is not None:
+        request_id = findings.line(request_id, ("requestId",), "A requestId")
+    findings.raise_any()
+    async with desk.writer.deed() as deed:
+        if request_id is not None:
+            first = await _first(deed, viewer, request_id, {"email": email_id, "at": at})
+            if first is not None:
+                return await Email.get(id=first)
+        row = await _own(deed, viewer, email_id)
+        if row["status"] != EmailStatus.DRAFT:
+            raise _wrong(row, ("id",), "sent")
+        if at is not None and at <= deed.now:
+            raise refused(UserErrorCode.INVALID, ("at",), "The moment to send at must be to come.")
+        await _release(desk, deed, row, at)
+        if request_id is not None:
+            await deed.connection.run(
+                "UPDATE send_requests SET email_id = ? WHERE user_id = ? AND request_id = ?",
+                *(row["id"], viewer.user_id, request_id),
+            )
+    return await Email.get(id=row["id"])
+
+
+async def _first(deed: Deed, viewer: Viewer, request_id: str, arguments: Mapping[str, Any]) -> int | None:
+    """The email that this request sent when it came first; None where this is the first time."""
+    print_ = sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
+    tx = deed.connection
+    if await tx.row(
+        "INSERT INTO send_requests (user_id, request_id, fingerprint, created_at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (user_id, request_id) DO NOTHING RETURNING id",
+        *(viewer.user_id, request_id, print_, deed.now),
+    ):
+        return None
+    row = await tx.row(
+        "SELECT fingerprint, email_id FROM send_requests WHERE user_id = ? AND request_id = ?",
+        viewer.user_id,
+        request_id,
+    )
+    if row is None or row["fingerprint"] != print_ or row["email_id"] is None:
+        raise refused(UserErrorCode.TAKEN, ("requestId",), "This requestId was used for other arguments.")
+    return int(row["email_id"])
+
+
+async def _release(desk: Desk, deed: Deed, row: Row, at: int | None) -> None:
+    """Hands an email to the sender loop, now or later; or fails it at once where nothing may be sent."""
+    no = await suppression.reason(deed.connection, desk.limits, row["person_id"], row["campaign_id"])
+    if no is not None:
+        await transitions.change(deed, [row], transitions.failure(no.code, no.message, deed.now))
+        return
+    status = EmailStatus.IN_PROGRESS if at is None else EmailStatus.SCHEDULED
+    values: dict[str, Any] = {
+        "status": status,
+        "due_at": deed.now if at is None else at,
+        "claimed_at": None,
+        "attempts": 0,
+        "first_attempt_at": None,
+        **transitions.NO_FAILURE,
+    }
+    if at is not None:
+        values["scheduled_at"] = at
+    await transitions.change(deed, [row], values)
+    deed.sends = True
+
+
+async def archive(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
+    return await _bulk(desk, viewer, ids, EmailAction.ARCHIVE, lambda _: {"archived": True})
+
+
+async def unarchive(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
+    return await _bulk(desk, viewer, ids, EmailAction.UNARCHIVE, lambda _: {"archived": False})
+
+
+async def mark_success(desk: Desk, viewer: Viewer, ids: Sequence[str], success: bool) -> Done:
+    return await _bulk(desk, viewer, ids, EmailAction.MARK_SUCCESS, lambda _: {"success": success})
+
+
+async def _bulk(
+    desk: Desk, viewer: Viewer, ids: Sequence[str], action: EmailAction, values: Callable[[Row], dict[str, Any]]
+) -> Done:
+    findings = Findings()
+    async with desk.writer.deed() as deed:
+        rows = await _allowed(deed, viewer, ids, action, findings)
+        for row in rows:
+            await transitions.change(deed, [row], values(row))
+    return Done(tuple(row["id"] for row in rows), tuple(findings.problems))
+
+
+async def retry(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
+    """Sends what was not delivered again, at once, whatever its old schedule."""
+    findings = Findings()
+    async with desk.writer.deed() as deed:
+        rows = await _allowed(deed, viewer, ids, EmailAction.RETRY_SEND, findings)
+        for row in rows:
+            await _release(desk, deed, row, None)
+    return Done(tuple(row["id"] for row in rows), tuple(findings.problems))
+
+
+async def delete(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
+    """Deletes emails for good; what is part of a campaign never."""
+    findings = Findings()
+    async with desk.writer.deed() as deed:
+        rows = await _allowed(deed, viewer, ids, EmailAction.DELETE, findings)
+        tx = deed.connection
+        await tx.run(f"DELETE FROM emails WHERE {tx.within('id')}", tx.listed(row["id"] for row in rows))
+        for row in rows:
+            deed.moved(row["sender_id"], transitions.folder(row), None)
+            deed.mark(MarkKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
+    return Done(tuple(row["id"] for row in rows), tuple(findings.problems))
+
+
+async def _allowed(
+    deed: Deed, viewer: Viewer, ids: Sequence[str], action: EmailAction, findings: Findings
+) -> list[Row]:
+    allowed: list[Row] = []
+    for row, path in await own_emails(deed.connection, viewer, placed(ids), findings):
+        if action not in ACTIONS[transitions.folder(row)]:
+            findings.problems.extend(_wrong(row, path, _PAST[action]).problems)
+        elif action is EmailAction.DELETE and row["campaign_id"] is not None:
+            findings.add(UserErrorCode.WRONG_STATE, path, "An email of a campaign is never deleted.")
+        else:
+            allowed.append(row)
+    return allowed
+
+
+async def _own(deed: Deed, viewer: Viewer, email_id: str, action: EmailAction | None = None) -> Row:
+    findings = Findings()
+    rows = await own_emails(deed.connection, viewer, {email_id: ("id",)}, findings)
+    findings.raise_any()
+    row, path = rows[0]
+    if action is not None and action not in ACTIONS[transitions.folder(row)]:
+        raise _wrong(row, path, _PAST[action])
+    return row
+
+
+_PAST = {
+    EmailAction.EDIT: "changed",
+    EmailAction.ARCHIVE: "archived",
+    EmailAction.UNARCHIVE: "unarchived",
+    EmailAction.MARK_SUCCESS: "marked",
+    EmailAction.RETRY_SEND: "sent again",
+    EmailAction.DELETE: "deleted",
+}
+
+
+def _wrong(row: Row, path: tuple[str, ...], deed: str) -> Any:
+    return refused(UserErrorCode.WRONG_STATE, path, f"An email in {transitions.folder(row).name} cannot be {deed}.")
+
+
+def allowed_actions(email: Email, viewer: Viewer) -> list[EmailAction]:
+    """What the viewer may do to an email: nothing but to one's own, and never delete what is part of a campaign."""
+    if email.sender_id != viewer.user_id:
+        return []
+    return [action for action in ACTIONS[email.folder] if action is not EmailAction.DELETE or email.campaign_id is None]
+
+
+def key_of(email_id: str) -> int | None:
+    """The key in an email's id."""
+    return identifiers.decode_key("Email", email_id)

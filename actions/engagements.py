@@ -1,0 +1,318 @@
+"""Engagement events on their way in. Many callers share one commit, and nobody is answered before it.
+
+In one transaction: the events (once for each dedupe key), the emails' summaries, the feed's log rows, and the marks.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import identifiers
+from actions.desk import Desk
+from actions.inputs import Findings
+from actions.verdicts import Evidence, judge
+from changes.deeds import Deed
+from changes.entries import Entry
+from models.database import Connection, Row
+from models.enums import (
+    ChangeCauseKind,
+    ChangeKind,
+    EmailStatus,
+    EngagementKind,
+    EngagementVerdict,
+    MarkKind,
+    UserErrorCode,
+)
+from models.viewers import Viewer
+from refusals import Problem, refused
+from search.text import fold
+
+AHEAD = 5 * 60 * 1_000_000
+"""How far, in microseconds, an event may lie in the future: clocks differ."""
+BATCH = 5000
+ROWS = 400
+URL, KEY = 4096, 255
+_COLUMNS = (
+    "team_id, email_id, sender_id, kind, verdict, verdict_reason, url, url_folded, user_agent, ip_address,"
+    " occurred_at, recorded_at, dedupe_key"
+)
+_logger = logging.getLogger("command_center.engagements")
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """One event as it was observed; `occurred_at` in microseconds."""
+
+    email_id: str
+    kind: EngagementKind
+    occurred_at: int
+    dedupe_key: str
+    verdict: EngagementVerdict | None = None
+    url: str | None = None
+    user_agent: str | None = None
+    ip_address: str | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one request. `ignored` counts the views and clicks of archived emails."""
+
+    recorded: int = 0
+    duplicates: int = 0
+    ignored: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Request:
+    events: Sequence[tuple[int, NewEvent]]
+    viewer: Viewer | None
+    outcome: Outcome
+    done: asyncio.Future[None]
+
+    def sees(self, email: Row) -> bool:
+        """Whether the asker may speak of this email. A signed tracking link (no viewer) names its email itself."""
+        if self.viewer is None:
+            return True
+        own = email["sender_id"] == self.viewer.user_id
+        return bool(email["team_id"] == self.viewer.team_id and (own or self.viewer.admin))
+
+
+class Recorder:
+    """The one road into the `engagements` table. One loop commits for all who wait."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._waiting: list[_Request] = []
+        self._wake = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._loop = asyncio.create_task(self._run(), name="recorder")
+
+    async def stop(self) -> None:
+        """Ends the loop; who still waits gets an error, not an answer."""
+        if self._loop is not None:
+            self._loop.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._loop
+        for request in self._waiting:
+            if not request.done.done():
+                request.done.set_exception(ConnectionError("the server is stopping"))
+
+    async def record(self, events: Sequence[NewEvent], viewer: Viewer | None) -> Outcome:
+        """Records what is new among the events. Each refused one is named by its place, the others are recorded."""
+        most = self._desk.limits.events_per_request
+        if len(events) > most:
+            raise refused(
+                UserErrorCode.LIMIT_REACHED, ("events",), f"One request takes at most {most} events, not {len(events)}."
+            )
+        outcome = Outcome()
+        findings = Findings()
+        sound = [(place, event) for place, event in enumerate(events) if _sound(event, place, findings)]
+        outcome.problems.extend(findings.problems)
+        if sound:
+            request = _Request(sound, viewer, outcome, asyncio.get_running_loop().create_future())
+            self._waiting.append(request)
+            self._wake.set()
+            await request.done
+        outcome.problems.sort(key=lambda problem: int(problem.path[1]))
+        return outcome
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                batch = self._take()
+                try:
+                    await self._commit(batch)
+                except Exception as exc:
+                    await self._one_by_one(batch, exc)
+
+    def _take(self) -> list[_Request]:
+        size, count = 0, 0
+        for request in self._waiting:
+            if count and size + len(request.events) > BATCH:
+                break
+            size += len(request.events)
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+    async def _commit(self, batch: list[_Request]) -> None:
+        found: list[Outcome] = []
+        async with self._desk.writer.deed() as deed:
+            found = await _write(deed, batch)
+        for request, outcome in zip(batch, found, strict=True):
+            request.outcome.recorded = outcome.recorded
+            request.outcome.duplicates = outcome.duplicates
+            request.outcome.ignored = outcome.ignored
+            request.outcome.problems.extend(outcome.problems)
+            if not request.done.done():
+                request.done.set_result(None)
+
+    async def _one_by_one(self, batch: list[_Request], cause: Exception) -> None:
+        """A batch that failed is tried again in parts, so that one bad request does not fail its neighbours."""
+        if len(batch) == 1:
+            if not batch[0].done.done():
+                batch[0].done.set_exception(cause)
+            return
+        _logger.warning("a shared commit failed and is repeated in parts: %s", cause)
+        for request in batch:
+            try:
+                await self._commit([request])
+            except Exception as exc:
+                if not request.done.done():
+                    request.done.set_exception(exc)
+
+
+def _sound(event: NewEvent, place: int, findings: Findings) -> bool:
+    path = ("events", str(place))
+    before = len(findings.problems)
+    findings.line(event.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", KEY)
+    if event.kind is EngagementKind.CLICK:
+        findings.line(event.url or "", (*path, "url"), "The link of a click", URL)
+    elif event.url is not None:
+        findings.add(UserErrorCode.INVALID, (*path, "url"), "Only a click has a link.")
+    if event.user_agent is not None:
+        findings.text(event.user_agent, (*path, "userAgent"), "A user agent", URL)
+    if event.ip_address is not None:
+        findings.text(event.ip_address, (*path, "ipAddress"), "An IP address", 64)
+    return len(findings.problems) == before
+
+
+async def _write(deed: Deed, batch: Sequence[_Request]) -> list[Outcome]:
+    emails = await _emails(deed.connection, batch)
+    outcomes = [Outcome() for _ in batch]
+    fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]] = {}
+    for request, outcome in zip(batch, outcomes, strict=True):
+        for place, event in request.events:
+            email = emails.get(identifiers.decode_key("Email", event.email_id) or 0)
+            problem = _problem(request, event, place, email, deed.now)
+            if problem is not None or email is None:
+                outcome.problems.extend([problem] if problem else [])
+            elif _switched_off(email, event):
+                outcome.ignored += 1
+            elif (email["team_id"], event.dedupe_key.strip()) in fresh:
+                outcome.duplicates += 1
+            else:
+                fresh[email["team_id"], event.dedupe_key.strip()] = (outcome, event, email)
+    recorded = await _insert(deed, fresh)
+    for key, (outcome, _, _) in fresh.items():
+        if key in recorded:
+            outcome.recorded += 1
+        else:
+            outcome.duplicates += 1
+    await _follow(deed, [(recorded[key], event, email) for key, (_, event, email) in fresh.items() if key in recorded])
+    return outcomes
+
+
+def _switched_off(email: Row, event: NewEvent) -> bool:
+    archived = bool(email["archived"]) and email["status"] == EmailStatus.SENT
+    return archived and event.kind is not EngagementKind.REPLY
+
+
+def _problem(request: _Request, event: NewEvent, place: int, email: Row | None, now: int) -> Problem | None:
+    path = ("events", str(place))
+    if email is None or not request.sees(email):
+        return Problem("There is no such email.", (*path, "emailId"), UserErrorCode.NOT_FOUND)
+    if event.occurred_at > now + AHEAD:
+        return Problem(
+            "An event may lie at most 5 minutes in the future.", (*path, "occurredAt"), UserErrorCode.INVALID
+        )
+    return None
+
+
+async def _emails(connection: Connection, batch: Iterable[_Request]) -> dict[int, Row]:
+    named = (identifiers.decode_key("Email", event.email_id) for request in batch for _, event in request.events)
+    keys = sorted({key for key in named if key is not None})
+    rows = await connection.rows(
+        "SELECT e.id, e.team_id, e.sender_id, e.status, e.archived, e.latest_engagement_id, e.latest_activity_at,"
+        " l.dedupe_key AS latest_key FROM emails e LEFT JOIN engagements l ON l.id = e.latest_engagement_id"
+        f" WHERE {connection.within('e.id')} ORDER BY e.id" + connection.locked("UPDATE OF e"),
+        connection.listed(keys),
+    )
+    return {row["id"]: row for row in rows}
+
+
+async def _insert(
+    deed: Deed, fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]]
+) -> dict[tuple[int, str], tuple[int, EngagementVerdict]]:
+    """The new events' keys and verdicts, by team and dedupe key; what is missing was there before."""
+    made: dict[tuple[int, str], tuple[int, EngagementVerdict]] = {}
+    items = list(fresh.items())
+    for start in range(0, len(items), ROWS):
+        part = items[start : start + ROWS]
+        verdicts = {key: judge(event.verdict, _evidence(event)) for key, (_, event, _) in part}
+        values: list[Any] = []
+        for key, (_, event, email) in part:
+            url = event.url.strip() if event.url else None
+            verdict = verdicts[key]
+            values += (email["team_id"], email["id"], email["sender_id"], int(event.kind), int(verdict.verdict))
+            values += (verdict.reason, url, None if url is None else fold(url), event.user_agent, event.ip_address)
+            values += (min(event.occurred_at, deed.now), deed.now, key[1])
+        rows = await deed.connection.rows(
+            f"INSERT INTO engagements ({_COLUMNS}) VALUES "
+            + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(part))
+            + " ON CONFLICT (team_id, dedupe_key) DO NOTHING RETURNING id, team_id, dedupe_key",
+            *values,
+        )
+        for row in rows:
+            key = (row["team_id"], row["dedupe_key"])
+            made[key] = (row["id"], verdicts[key].verdict)
+    return made
+
+
+def _evidence(event: NewEvent) -> Evidence:
+    return Evidence(event.kind, event.user_agent, event.ip_address)
+
+
+async def _follow(deed: Deed, recorded: list[tuple[tuple[int, EngagementVerdict], NewEvent, Row]]) -> None:
+    """Summaries, feed rows and marks of what was recorded."""
+    touched: dict[int, Row] = {}
+    newest: dict[int, int] = {}
+    for (key, verdict), event, email in recorded:
+        newest[email["id"]] = key
+        if verdict is EngagementVerdict.HUMAN:
+            touched[email["id"]] = email
+            _summarise(email, key, event, min(event.occurred_at, deed.now))
+        if verdict is not EngagementVerdict.SELF:
+            deed.say(
+                Entry(
+                    team_id=email["team_id"],
+                    kind=ChangeKind.ENGAGEMENT_RECORDED,
+                    owner_id=email["sender_id"],
+                    email_id=email["id"],
+                    engagement_id=key,
+                )
+            )
+    await deed.connection.many(
+        "UPDATE emails SET views = views + ?, clicks = clicks + ?, replies = replies + ?, latest_engagement_id = ?,"
+        " latest_activity_at = ? WHERE id = ?",
+        [
+            (
+                *(email.get(kind.name, 0) for kind in EngagementKind),
+                email["latest_engagement_id"],
+                email["latest_activity_at"],
+                key,
+            )
+            for key, email in sorted(touched.items())
+        ],
+    )
+    teams = {email["id"]: email["team_id"] for _, _, email in recorded}
+    for email_id, key in newest.items():
+        deed.mark(MarkKind.EMAIL, teams[email_id], email_id, ChangeCauseKind.ENGAGEMENT, key)
+
+
+def _summarise(email: Row, key: int, event: NewEvent, occurred_at: int) -> None:
+    """Counts an event in, whatever order events come in: of two at the same moment the greater dedupe key is newer."""
+    email[event.kind.name] = email.get(event.kind.name, 0) + 1
+    latest = (email["latest_activity_at"] or 0, email["latest_key"] or "")
+    if (occurred_at, event.dedupe_key.strip()) > latest:
+        email["latest_engagement_id"] = key
+        email["latest_activity_at"] = occurred_at
+        email["latest_key"] = event.dedupe_key.strip()

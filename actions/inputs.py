@@ -1,0 +1,68 @@
+"""Checks of single values that several nouns share. Each adds what is wrong to a list, so that all is said at once."""
+
+import re
+from collections.abc import Iterable
+
+from models.enums import UserErrorCode
+from refusals import Problem, Refused
+
+Path = tuple[str, ...]
+NAME = 200
+SUBJECT = 998
+BODY = 500_000
+# What a mail server will take in an envelope; the rest of the grammar is for the server to judge.
+_ADDRESS = re.compile(
+    r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,64}@(?=.{1,253}$)([^\W_]([\w-]{0,61}[^\W_])?\.)*[^\W_]([\w-]{0,61}[^\W_])?"
+)
+
+
+class Findings:
+    """What was found wrong so far."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def add(self, code: UserErrorCode, path: Iterable[str], message: str) -> None:
+        self.problems.append(Problem(message, tuple(path), code))
+
+    def raise_any(self) -> None:
+        """Raises Refused where there is anything."""
+        if self.problems:
+            raise Refused(self.problems)
+
+    def line(self, value: str, path: Path, what: str, longest: int = NAME) -> str:
+        """One line of text that must be there; white space around it does not count."""
+        text = value.strip()
+        if not text:
+            self.add(UserErrorCode.BLANK, path, f"{what} must not be blank.")
+        elif len(text) > longest:
+            self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(text)}.")
+        elif any(ord(char) < 32 or ord(char) == 127 for char in text):
+            self.add(UserErrorCode.INVALID, path, f"{what} must be one line without control characters.")
+        return text
+
+    def optional_line(self, value: str | None, path: Path, what: str, longest: int = NAME) -> str | None:
+        """As `line`, where blank is the same as absent."""
+        return self.line(value, path, what, longest) if value is not None and value.strip() else None
+
+    def text(self, value: str, path: Path, what: str, longest: int = BODY) -> str:
+        """Free text, which may be empty."""
+        if len(value) > longest:
+            self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(value)}.")
+        elif "\x00" in value:
+            self.add(UserErrorCode.INVALID, path, f"{what} must not hold a NUL character.")
+        return value
+
+    def address(self, value: str, path: Path) -> str:
+        """One address of mail, as `name@domain`."""
+        text = value.strip()
+        if not text:
+            self.add(UserErrorCode.BLANK, path, "An address must not be blank.")
+        elif len(text) > 320:
+            self.add(UserErrorCode.TOO_LONG, path, "An address may have at most 320 characters.")
+        elif not _ADDRESS.fullmatch(text):
+            self.add(UserErrorCode.INVALID, path, "An address looks like name@example.com.")
+        return text
+
+    def addresses(self, values: Iterable[str], path: Path) -> list[str]:
+        return [self.address(value, (*path, str(place))) for place, value in enumerate(values)]

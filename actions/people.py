@@ -1,0 +1,152 @@
+"""People and groups: made, unsubscribed, put into groups and taken out again."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import identifiers
+from actions import transitions
+from actions.access import seen
+from actions.desk import Desk
+from actions.inputs import Findings
+from changes.deeds import Deed
+from models.enums import ChangeCauseKind, EmailStatus, FailureCode, MarkKind, UserErrorCode
+from models.people import Group, Person
+from models.viewers import Viewer
+from models.visibility import visible_keys
+from refusals import refused
+from search.text import fold
+
+_CONTROLS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class NewPerson:
+    name: str
+    address: str
+    title: str | None = None
+    company: str | None = None
+    phone: str | None = None
+    shared: bool = True
+
+
+async def create(desk: Desk, viewer: Viewer, new: NewPerson) -> Person:
+    """A person of the viewer's. An address that the team has already is TAKEN, whoever's it is."""
+    findings = Findings()
+    path = ("input",)
+    name = findings.line(new.name, (*path, "name"), "A name")
+    address = findings.address(new.address, (*path, "address"))
+    title = findings.optional_line(new.title, (*path, "title"), "A title")
+    company = findings.optional_line(new.company, (*path, "company"), "A company")
+    phone = findings.optional_line(new.phone, (*path, "phone"), "A phone number", _CONTROLS)
+    findings.raise_any()
+    async with desk.writer.deed() as deed:
+        row = await deed.connection.row(
+            "INSERT INTO people (team_id, owner_id, name, name_folded, address, address_folded, title, company,"
+            " company_folded, phone, shared, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (team_id, address_folded) DO NOTHING RETURNING id",
+            *(viewer.team_id, viewer.user_id, name, fold(name), address, fold(address), title, company),
+            *(None if company is None else fold(company), phone, new.shared, deed.now),
+        )
+        if row is None:
+            raise refused(UserErrorCode.TAKEN, (*path, "address"), "The team has a person with this address already.")
+    return await Person.get(id=row["id"])
+
+
+async def unsubscribe(desk: Desk, viewer: Viewer, person_id: str) -> Person:
+    """Nothing is sent to the person any more; what is scheduled becomes FAILED. Twice is the same as once."""
+    findings = Findings()
+    key = await seen(viewer, "Person", person_id, ("id",), findings)
+    findings.raise_any()
+    async with desk.writer.deed() as deed:
+        await deed.connection.run(
+            "UPDATE people SET unsubscribed_at = ? WHERE id = ? AND unsubscribed_at IS NULL", deed.now, key
+        )
+        await fail_scheduled(deed, "person_id", key, FailureCode.UNSUBSCRIBED, "The person has unsubscribed.")
+    return await Person.get(id=key)
+
+
+async def fail_scheduled(deed: Deed, column: str, key: Any, code: FailureCode, message: str) -> None:
+    """Turns the scheduled emails of a person or a campaign into FAILED, whoever sends them."""
+    rows = await deed.connection.rows(
+        f"SELECT id, team_id, sender_id, status, archived FROM emails WHERE {column} = ? AND status = ? ORDER BY id"
+        + deed.connection.locked(),
+        key,
+        int(EmailStatus.SCHEDULED),
+    )
+    await transitions.change(deed, rows, transitions.failure(code, message, deed.now))
+
+
+async def create_group(desk: Desk, viewer: Viewer, name: str, shared: bool) -> Group:
+    findings = Findings()
+    name = findings.line(name, ("name",), "A name")
+    findings.raise_any()
+    async with desk.writer.deed() as deed:
+        row = await deed.connection.row(
+            "INSERT INTO person_groups (team_id, owner_id, name, shared, created_at) VALUES (?, ?, ?, ?, ?)"
+            " RETURNING id",
+            *(viewer.team_id, viewer.user_id, name, shared, deed.now),
+        )
+    return await Group.get(id=row["id"] if row else 0)
+
+
+async def add_people(desk: Desk, viewer: Viewer, group_id: str, person_ids: Sequence[str]) -> tuple[Group, Findings]:
+    """Puts people into one's own group. Each that cannot be seen is named by its place; the others are put in."""
+    findings = Findings()
+    group = await _own_group(viewer, group_id)
+    people = await _people(viewer, person_ids, findings)
+    async with desk.writer.deed() as deed:
+        tx = deed.connection
+        added = [
+            person
+            for person in people
+            if await tx.row(
+                "INSERT INTO group_people (group_id, person_id) VALUES (?, ?)"
+                " ON CONFLICT (group_id, person_id) DO NOTHING RETURNING id",
+                group,
+                person,
+            )
+        ]
+        _mark(deed, viewer, group, added)
+    return await Group.get(id=group), findings
+
+
+async def remove_people(desk: Desk, viewer: Viewer, group_id: str, person_ids: Sequence[str]) -> tuple[Group, Findings]:
+    """Takes people out of one's own group. Who is not in it stays out."""
+    findings = Findings()
+    group = await _own_group(viewer, group_id)
+    people = await _people(viewer, person_ids, findings)
+    async with desk.writer.deed() as deed:
+        tx = deed.connection
+        rows = await tx.rows(
+            f"DELETE FROM group_people WHERE group_id = ? AND {tx.within('person_id')} RETURNING person_id",
+            group,
+            tx.listed(people),
+        )
+        _mark(deed, viewer, group, [row["person_id"] for row in rows])
+    return await Group.get(id=group), findings
+
+
+async def _own_group(viewer: Viewer, text: str) -> int:
+    findings = Findings()
+    key = await seen(viewer, "Group", text, ("id",), findings)
+    findings.raise_any()
+    group = await Group.get(id=key)
+    if group.owner_id != viewer.user_id:
+        raise refused(UserErrorCode.FORBIDDEN, ("id",), "Only its owner may change who is in a group.")
+    return int(group.id)
+
+
+async def _people(viewer: Viewer, texts: Iterable[str], findings: Findings) -> list[int]:
+    keys = [identifiers.decode_key("Person", text) for text in texts]
+    visible = await visible_keys(viewer, (("Person", key) for key in keys if key is not None))
+    known = visible.get("Person", set())
+    for place, key in enumerate(keys):
+        if key not in known:
+            findings.add(UserErrorCode.NOT_FOUND, ("personIds", str(place)), "There is no such person.")
+    return sorted({key for key in keys if key is not None and key in known})
+
+
+def _mark(deed: Deed, viewer: Viewer, group: int, people: list[int]) -> None:
+    if people:
+        deed.mark(MarkKind.GROUP, viewer.team_id, group, ChangeCauseKind.PERSON_CHANGED, people=people)

@@ -1,0 +1,29 @@
+"""Templates, which belong to the whole team."""
+
+from dataclasses import dataclass
+
+from actions.desk import Desk
+from actions.inputs import SUBJECT, Findings
+from models.campaigns import Template
+from models.viewers import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class NewTemplate:
+    name: str
+    subject: str
+    body: str
+
+
+async def create(desk: Desk, viewer: Viewer, new: NewTemplate) -> Template:
+    findings = Findings()
+    name = findings.line(new.name, ("input", "name"), "A name")
+    subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
+    body = findings.text(new.body, ("input", "body"), "A body")
+    findings.raise_any()
+    async with desk.writer.deed() as deed:
+        row = await deed.connection.row(
+            "INSERT INTO templates (team_id, name, subject, body, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
+            *(viewer.team_id, name, subject, body, deed.now),
+        )
+    return await Template.get(id=row["id"] if row else 0)

@@ -1,0 +1,59 @@
+"""Emails change state here and nowhere else: the row, the folder counts and the mark in one go."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from changes.deeds import Deed
+from models.database import Row
+from models.enums import ChangeCauseKind, EmailStatus, FailureCode, FolderName, MarkKind
+from models.folders import folder_of
+
+NO_FAILURE: Mapping[str, Any] = {"failed_at": None, "failure_code": None, "failure_message": None}
+IDLE: Mapping[str, Any] = {"due_at": None, "claimed_at": None}
+
+
+def folder(row: Row) -> FolderName:
+    """Where a row of `emails` lies."""
+    return folder_of(EmailStatus(row["status"]), bool(row["archived"]))
+
+
+async def change(
+    deed: Deed, rows: Iterable[Row], values: Mapping[str, Any], edited: bool = True, marked: bool = True
+) -> None:
+    """Sets the same columns on all the rows, which must be locked. `values` may hold `status` and `archived`.
+
+    An email that is no longer SENT is not archived either. The rows are brought up to date as well.
+    """
+    listed = list(rows)
+    if not listed:
+        return
+    sets = dict(values)
+    if sets.get("status", EmailStatus.SENT) != EmailStatus.SENT:
+        sets["archived"] = False
+    if edited:
+        sets["updated_at"] = deed.now
+    tx = deed.connection
+    await tx.run(
+        f"UPDATE emails SET {', '.join(f'{column} = ?' for column in sets)} WHERE {tx.within('id')}",
+        *[int(value) if isinstance(value, EmailStatus | FailureCode) else value for value in sets.values()],
+        tx.listed(row["id"] for row in listed),
+    )
+    for row in listed:
+        before = folder(row)
+        row.update(sets)
+        after = folder(row)
+        if before is not after:
+            deed.moved(row["sender_id"], before, after)
+        if marked:
+            deed.mark(MarkKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
+
+
+def failure(code: FailureCode, message: str, at: int, status: EmailStatus = EmailStatus.FAILED) -> dict[str, Any]:
+    """The columns of an email that failed, bounced or was complained about."""
+    return {
+        "status": status,
+        "failed_at": at,
+        "failure_code": code,
+        "failure_message": message[:1000],
+        **IDLE,
+    }

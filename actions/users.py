@@ -1,0 +1,79 @@
+"""Teams and users, as the command line makes them."""
+
+import re
+from zoneinfo import available_timezones
+
+from actions.desk import Desk
+from actions.inputs import Findings
+from changes import log
+from changes.deeds import Deed
+from models.database import Row
+from models.enums import ChangeCauseKind, MarkKind, Role, UserErrorCode
+from models.users import User
+from refusals import refused
+from search.text import fold
+
+
+async def add(desk: Desk, team: str, name: str, address: str, role: Role, time_zone: str) -> User:
+    """Makes a user, and the team where there is none; for a known address, updates the user."""
+    findings = Findings()
+    team, name = findings.line(team, ("team",), "A team"), findings.line(name, ("name",), "A name")
+    address = findings.address(address, ("address",))
+    if time_zone not in available_timezones():
+        findings.add(UserErrorCode.INVALID, ("time-zone",), "A time zone is named as in Europe/Berlin or UTC.")
+    findings.raise_any()
+    async with desk.writer.deed() as deed:
+        tx = deed.connection
+        known = await tx.row("SELECT * FROM users WHERE address_folded = ?" + tx.locked(), fold(address))
+        team_id = await _team(deed, team)
+        if known is None:
+            row = await tx.row(
+                "INSERT INTO users (team_id, name, address, address_folded, role, time_zone, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                *(team_id, name, address, fold(address), int(role), time_zone, deed.now),
+            )
+        else:
+            row = await _update(deed, known, team_id, name, address, role, time_zone)
+    return await User.get(id=row["id"] if row else 0)
+
+
+async def _team(deed: Deed, name: str) -> int:
+    tx = deed.connection
+    row = await tx.row(
+        "INSERT INTO teams (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING RETURNING id", name, deed.now
+    )
+    if row is not None:
+        await log.create(tx, row["id"])
+        return int(row["id"])
+    found = await tx.row("SELECT id FROM teams WHERE name = ?", name)
+    return int(found["id"]) if found else 0
+
+
+async def _update(deed: Deed, known: Row, team_id: int, name: str, address: str, role: Role, time_zone: str) -> Row:
+    if known["team_id"] != team_id:
+        raise refused(UserErrorCode.TAKEN, ("address",), "The address belongs to a user of another team.")
+    await deed.connection.run(
+        "UPDATE users SET name = ?, address = ?, role = ?, time_zone = ? WHERE id = ?",
+        *(name, address, int(role), time_zone, known["id"]),
+    )
+    if known["role"] != role:
+        deed.mark(MarkKind.USER, team_id, known["id"], ChangeCauseKind.ACCESS_CHANGED)
+    return known
+
+
+async def by_address(address: str) -> User | None:
+    """The user with an address, regardless of case."""
+    return await User.get_or_none(address_folded=fold(address))
+
+
+_PERIOD = re.compile(r"P(?:(\d{1,5})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?)?")
+
+
+def seconds(period: str) -> int:
+    """The seconds of an ISO 8601 period of days and times, such as P1D or PT12H. Raises ValueError."""
+    match = _PERIOD.fullmatch(period)
+    parts = [int(part) if part else 0 for part in match.groups()] if match else []
+    total = sum(part * unit for part, unit in zip(parts, (86400, 3600, 60, 1), strict=False))
+    if total <= 0:
+        raise ValueError("a period looks like P1D or PT12H")
+    return total

@@ -1,0 +1,97 @@
+"""A deed: one transaction of rows changed, folder counts moved, marks left and log rows said, in that order of locks.
+
+Whoever acts collects what it has to tell in the deed; the deed writes it last before the commit and wakes the others
+right after. Nobody is told "done" before the commit.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from changes import log
+from changes.entries import Entry
+from changes.hub import Hub
+from models.clocks import Clock
+from models.database import Connection, transaction
+from models.enums import ChangeCauseKind, FolderName, MarkKind
+
+_COUNT = (
+    "INSERT INTO folder_counts (sender_id, folder, email_count) VALUES (?, ?, ?) ON CONFLICT (sender_id, folder)"
+    " DO UPDATE SET email_count = folder_counts.email_count + excluded.email_count"
+)
+_MARK = "INSERT INTO marks (team_id, kind, subject_id, cause, engagement_id, people, progress) VALUES (?,?,?,?,?,?,0)"
+
+
+@dataclass(slots=True)
+class Deed:
+    """What one transaction has done so far. `now` is its moment, in microseconds."""
+
+    connection: Connection
+    now: int
+    entries: list[Entry] = field(default_factory=list)
+    marks: list[tuple[Any, ...]] = field(default_factory=list)
+    counts: Counter[tuple[int, FolderName]] = field(default_factory=Counter)
+    sends: bool = False
+
+    def mark(
+        self,
+        kind: MarkKind,
+        team_id: int,
+        subject_id: int,
+        cause: ChangeCauseKind,
+        engagement_id: int | None = None,
+        people: Sequence[int] | None = None,
+    ) -> None:
+        """Asks the matcher to look again at all that concerns the subject."""
+        listed = None if people is None else json.dumps(list(people))
+        self.marks.append((team_id, int(kind), subject_id, int(cause), engagement_id, listed))
+
+    def say(self, entry: Entry) -> None:
+        """Adds a row to the team's change log."""
+        self.entries.append(entry)
+
+    def moved(self, sender_id: int, origin: FolderName | None, target: FolderName | None) -> None:
+        """An email went from one folder to another; None for one that comes into being or ceases to be."""
+        if origin is not None:
+            self.counts[sender_id, origin] -= 1
+        if target is not None:
+            self.counts[sender_id, target] += 1
+
+    async def write_down(self) -> None:
+        # Sorted, so that two transactions never wait for each other in a circle.
+        moves = sorted((sender, int(folder), by) for (sender, folder), by in self.counts.items() if by)
+        await self.connection.many(_COUNT, moves)
+        await self.connection.many(_MARK, self.marks)
+        if self.entries:
+            self.entries = await log.append(self.connection, self.entries, self.now)
+
+
+class Writer:
+    """Carries out deeds, and wakes the matcher, the sender loop and the followers after each."""
+
+    def __init__(self, clock: Clock, hub: Hub) -> None:
+        self.clock = clock
+        self.hub = hub
+        self.marked = asyncio.Event()
+        self.sends_due = asyncio.Event()
+
+    @asynccontextmanager
+    async def deed(self) -> AsyncIterator[Deed]:
+        """One transaction. On an exception nothing of it remains and nobody is woken."""
+        async with transaction() as connection:
+            deed = Deed(connection, await self.clock.now(connection))
+            yield deed
+            await deed.write_down()
+        self.wake(deed.entries, bool(deed.marks), deed.sends)
+
+    def wake(self, entries: Iterable[Entry], marked: bool, sends: bool) -> None:
+        """Hints only: who misses one finds everything in the tables."""
+        self.hub.offer(tuple(entries))
+        if marked:
+            self.marked.set()
+        if sends:
+            self.sends_due.set()

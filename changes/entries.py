@@ -1,0 +1,93 @@
+"""Rows of the change log as values, and which streams each belongs to."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from models.enums import ChangeCauseKind, ChangeKind
+
+
+class Family(Enum):
+    """The kinds of change that one stream carries."""
+
+    SEARCHES = (
+        ChangeKind.MEMBER_JOINED,
+        ChangeKind.MEMBER_LEFT,
+        ChangeKind.SEARCH_UPSERTED,
+        ChangeKind.SEARCH_RESET,
+        ChangeKind.SEARCH_DELETED,
+    )
+    TASKS = (ChangeKind.TASK_UPSERTED, ChangeKind.TASK_DELETED)
+    ENGAGEMENTS = (ChangeKind.ENGAGEMENT_RECORDED,)
+
+
+_FAMILY_OF = {kind: family for family in Family for kind in family.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a follower follows: one family of one user's changes, or of a single list of theirs."""
+
+    owner_id: int
+    family: Family
+    search_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a team's log. `position` is 0 until it is written; `at` is in microseconds."""
+
+    team_id: int
+    kind: ChangeKind
+    owner_id: int
+    search_id: int | None = None
+    member_id: int | None = None
+    email_id: int | None = None
+    task_id: int | None = None
+    engagement_id: int | None = None
+    cause_kind: ChangeCauseKind | None = None
+    position: int = 0
+    at: int = 0
+
+    def topics(self) -> tuple[Topic, ...]:
+        family = _FAMILY_OF[self.kind]
+        whole = Topic(self.owner_id, family)
+        return (whole,) if self.search_id is None else (whole, Topic(self.owner_id, family, self.search_id))
+
+
+COLUMNS = "team_id, position, kind, owner_id, search_id, member_id, email_id, task_id, engagement_id, cause_kind, at"
+
+
+def values(entry: Entry) -> tuple[Any, ...]:
+    """An entry as the values of COLUMNS."""
+    return (
+        entry.team_id,
+        entry.position,
+        int(entry.kind),
+        entry.owner_id,
+        entry.search_id,
+        entry.member_id,
+        entry.email_id,
+        entry.task_id,
+        entry.engagement_id,
+        None if entry.cause_kind is None else int(entry.cause_kind),
+        entry.at,
+    )
+
+
+def from_row(row: dict[str, Any]) -> Entry:
+    """The entry of a row of COLUMNS."""
+    cause = row["cause_kind"]
+    return Entry(
+        team_id=row["team_id"],
+        kind=ChangeKind(row["kind"]),
+        owner_id=row["owner_id"],
+        search_id=row["search_id"],
+        member_id=row["member_id"],
+        email_id=row["email_id"],
+        task_id=row["task_id"],
+        engagement_id=row["engagement_id"],
+        cause_kind=None if cause is None else ChangeCauseKind(cause),
+        position=row["position"],
+        at=row["at"],
+    )

@@ -1,0 +1,115 @@
+"""The change log on disk: append as the last act of a transaction, read after a place, trim by age.
+
+Positions are gapless within a team. The counter's row is locked until the commit, so the order of positions is the
+order of commits: who has read up to a position will never see an earlier one appear.
+"""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from changes.cursors import Cursor
+from changes.entries import COLUMNS, Entry, Topic, from_row, values
+from models.database import Connection, database
+
+PAGE = 500
+_INSERT = f"INSERT INTO changes ({COLUMNS}) VALUES ({', '.join('?' * 11)})"
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """A log as it stands: its name, the last position, and up to where it was trimmed."""
+
+    log_id: str
+    position: int
+    trimmed_to: int
+
+    def cursor(self, position: int | None = None) -> Cursor:
+        return Cursor(self.log_id, self.position if position is None else position)
+
+    def reaches(self, cursor: Cursor) -> bool:
+        """Whether everything after the cursor is still there to be read."""
+        return cursor.log_id == self.log_id and self.trimmed_to <= cursor.position <= self.position
+
+
+async def create(connection: Connection, team_id: int) -> None:
+    """Begins a team's log under a new name."""
+    await connection.run(
+        "INSERT INTO change_logs (team_id, log_id, position, trimmed_to) VALUES (?, ?, 0, 0)",
+        team_id,
+        secrets.token_hex(8),
+    )
+
+
+async def state(team_id: int) -> LogState:
+    """The log as committed."""
+    row = await database().row("SELECT log_id, position, trimmed_to FROM change_logs WHERE team_id = ?", team_id)
+    if row is None:
+        raise LookupError(f"team {team_id} has no change log")
+    return LogState(row["log_id"], row["position"], row["trimmed_to"])
+
+
+async def append(connection: Connection, entries: Iterable[Entry], at: int) -> list[Entry]:
+    """Writes entries in the order given; call it last in a transaction. The entries with their positions."""
+    written: list[Entry] = []
+    ordered = sorted(entries, key=lambda entry: entry.team_id)
+    for team_id, group in groupby(ordered, key=lambda entry: entry.team_id):
+        batch = list(group)
+        row = await connection.row(
+            "UPDATE change_logs SET position = position + ? WHERE team_id = ? RETURNING position", len(batch), team_id
+        )
+        if row is None:
+            raise LookupError(f"team {team_id} has no change log")
+        first = row["position"] - len(batch) + 1
+        written += [replace(entry, position=first + index, at=at) for index, entry in enumerate(batch)]
+    await connection.many(_INSERT, map(values, written))
+    return written
+
+
+async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = PAGE) -> list[Entry]:
+    """Entries of a topic with after < position <= upto, oldest first."""
+    column, key = ("owner_id", topic.owner_id) if topic.search_id is None else ("search_id", topic.search_id)
+    db = database()
+    rows = await db.rows(
+        f"SELECT {COLUMNS} FROM changes WHERE {column} = ? AND position > ? AND position <= ? AND team_id = ?"
+        f" AND owner_id = ? AND {db.within('kind', 'smallint')} ORDER BY position LIMIT ?",
+        key,
+        after,
+        upto,
+        team_id,
+        topic.owner_id,
+        db.listed(topic.family.value),
+        limit,
+    )
+    return [from_row(row) for row in rows]
+
+
+async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[Entry]:
+    """Entries of a whole team after a position, oldest first."""
+    rows = await database().rows(
+        f"SELECT {COLUMNS} FROM changes WHERE team_id = ? AND position > ? ORDER BY position LIMIT ?",
+        team_id,
+        after,
+        limit,
+    )
+    return [from_row(row) for row in rows]
+
+
+async def trim(connection: Connection, before: int) -> int:
+    """Drops entries older than a moment, oldest first; how many. Cursors that fall behind expire."""
+    stale = await connection.rows(
+        "SELECT team_id, MAX(position) AS position FROM changes WHERE at < ? GROUP BY team_id ORDER BY team_id", before
+    )
+    dropped = 0
+    for row in stale:
+        await connection.run(
+            "UPDATE change_logs SET trimmed_to = ? WHERE team_id = ? AND trimmed_to < ?",
+            row["position"],
+            row["team_id"],
+            row["position"],
+        )
+        dropped += await connection.run(
+            "DELETE FROM changes WHERE team_id = ? AND position <= ?", row["team_id"], row["position"]
+        )
+    return dropped

@@ -1,0 +1,32 @@
+"""Global ids: the noun and its key as one opaque text. Pure; the nouns are the API's type names."""
+
+import base64
+import binascii
+
+
+def encode(noun: str, key: int | str) -> str:
+    """The opaque id of one row, such as `encode("Email", 7)`."""
+    return base64.urlsafe_b64encode(f"{noun}:{key}".encode()).rstrip(b"=").decode()
+
+
+def decode(text: str) -> tuple[str, str] | None:
+    """The noun and the key an id was made of; None where it is no id of ours."""
+    try:
+        plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+    noun, colon, key = plain.partition(":")
+    if not colon or encode(noun, key) != text:
+        return None
+    return noun, key
+
+
+def decode_key(noun: str, text: str) -> int | None:
+    """The row's number in an id of that noun; None for anything else."""
+    found = decode(text)
+    if found is None or found[0] != noun:
+        return None
+    key = found[1]
+    if not (key.isascii() and key.isdigit()) or len(key) > 18 or str(int(key)) != key:
+        return None
+    return int(key)

@@ -1,0 +1,122 @@
+"""Filling: a new or refined list is brought up to its filter in bounded batches, while events go on.
+
+Each batch looks at a range of email ids, by SQL, and changes what differs; stays that persist keep their ids. The end of
+a fill is one Reset in the log. A change of rights is filled too, but each member that comes or goes is announced.
+"""
+
+from dataclasses import dataclass
+
+from changes.deeds import Writer
+from changes.entries import Entry
+from lists import standing
+from lists.memberships import Cause, Join, Leave, Verdicts, write
+from lists.standing import Standing
+from models.database import Connection, Row, database
+from models.enums import ChangeCauseKind, ChangeKind, SavedSearchState
+from search.index import Index
+from search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
+
+BATCH = 5000
+_END = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The email ids with after < id <= upto."""
+
+    after: int
+    upto: int
+
+    @property
+    def last(self) -> bool:
+        return self.upto == _END
+
+
+async def work_off(writer: Writer, index: Index, mark: Row, now: int) -> None:
+    """One batch of the mark of one saved search."""
+    found = await standing.load(database(), [mark["subject_id"]])
+    if not found:
+        index.remove(mark["subject_id"])
+        await _empty(writer, mark)
+        return
+    search = found[0]
+    # Filed before it is filled: an event that comes meanwhile finds the list, and the fill finds the event.
+    index.add(search.id, search.scope, search.filter)
+    await _fill(writer, search, mark, now)
+
+
+async def matching(connection: Connection, search: Standing, now: int, after: int = 0, upto: int = _END) -> set[int]:
+    """The email ids in a range that the filter holds for at a moment, by SQL."""
+    dialect = POSTGRES if connection.postgres else SQLITE
+    ranged, filtered = scope_clause(search.scope, dialect), filter_clause(search.filter, dialect, now)
+    rows = await connection.rows(
+        "SELECT e.id FROM emails e JOIN people p ON p.id = e.person_id"
+        f" WHERE {ranged.text} AND {filtered.text} AND e.id > ? AND e.id <= ?",
+        *(*ranged.parameters, *filtered.parameters, after, upto),
+    )
+    return {row["id"] for row in rows}
+
+
+async def _range(connection: Connection, search: Standing, after: int) -> _Range:
+    ranged = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
+    rows = await connection.rows(
+        f"SELECT e.id FROM emails e WHERE {ranged.text} AND e.id > ? ORDER BY e.id LIMIT ?",
+        *(*ranged.parameters, after, BATCH),
+    )
+    return _Range(after, rows[-1]["id"] if len(rows) == BATCH else _END)
+
+
+async def _fill(writer: Writer, search: Standing, mark: Row, now: int) -> None:
+    db = database()
+    span = await _range(db, search, mark["progress"])
+    wanted = await matching(db, search, now, span.after, span.upto)
+    rows = await db.rows(
+        "SELECT id, email_id FROM memberships WHERE search_id = ? AND email_id > ? AND email_id <= ?",
+        search.id,
+        span.after,
+        span.upto,
+    )
+    cause = Cause(ChangeCauseKind(mark["cause"]))
+    present = {row["email_id"] for row in rows}
+    verdicts = Verdicts(
+        tuple(Join(search.id, email_id, cause) for email_id in sorted(wanted - present)),
+        tuple(Leave(row["id"], search.id, row["email_id"], cause) for row in rows if row["email_id"] not in wanted),
+    )
+    silent = cause.kind is ChangeCauseKind.SEARCH_CHANGED
+    async with writer.deed() as deed:
+        await write(deed, verdicts, announce=not silent)
+        if not span.last:
+            await deed.connection.run("UPDATE marks SET progress = ? WHERE id = ?", span.upto, mark["id"])
+            return
+        await deed.connection.run("DELETE FROM marks WHERE id = ?", mark["id"])
+        if silent:
+            for entry in await _finished(deed.connection, search, deed.now):
+                deed.say(entry)
+
+
+async def _finished(connection: Connection, search: Standing, now: int) -> list[Entry]:
+    row = await connection.row("SELECT state FROM saved_searches WHERE id = ?" + connection.locked(), search.id)
+    if row is None:
+        return []
+    kinds = [ChangeKind.SEARCH_RESET]
+    if row["state"] != SavedSearchState.LIVE:
+        kinds.insert(0, ChangeKind.SEARCH_UPSERTED)
+        await connection.run(
+            "UPDATE saved_searches SET state = ?, updated_at = ? WHERE id = ?",
+            int(SavedSearchState.LIVE),
+            now,
+            search.id,
+        )
+    return [Entry(search.team_id, kind, search.owner_id, search.id) for kind in kinds]
+
+
+async def _empty(writer: Writer, mark: Row) -> None:
+    """Drops the members of a deleted list. Its deletion is in the log already."""
+    async with writer.deed() as deed:
+        dropped = await deed.connection.run(
+            "DELETE FROM memberships WHERE id IN (SELECT id FROM memberships WHERE search_id = ? LIMIT ?)",
+            mark["subject_id"],
+            BATCH,
+        )
+        if dropped < BATCH:
+            await deed.connection.run("DELETE FROM marks WHERE id = ?", mark["id"])

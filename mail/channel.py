@@ -1,0 +1,69 @@
+"""The seam between the sender loop and whatever carries the mail: an envelope goes in, an outcome comes back.
+
+Outcomes are values; what they do to an email is decided by the loop. An outcome never lies about what may have left.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from models.enums import FailureCode
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A finished message and where it goes. `others` are cc and bcc, `utf8` that an address needs SMTPUTF8."""
+
+    sender: str
+    recipient: str
+    others: tuple[str, ...]
+    content: bytes
+    utf8: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The server took the message over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounced:
+    """The server refused the person in To, or the message, for good."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Nothing was handed over, and trying again by itself is no use."""
+
+    code: FailureCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """The server asked to come back later; it has nothing of the message."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The message was on its way when the connection broke: it may have left, and it may not."""
+
+    message: str
+
+
+Outcome = Delivered | Bounced | Failed | Deferred | Unknown
+
+
+class Channel(Protocol):
+    """Carries mail. Answers within `PATIENCE` seconds and raises nothing it could have foreseen."""
+
+    async def hand_over(self, envelope: Envelope) -> Outcome: ...
+
+    async def close(self) -> None: ...
+
+
+PATIENCE = 180.0
+"""The longest a hand-over may take, in seconds."""

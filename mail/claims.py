@@ -1,0 +1,164 @@
+"""Which emails the sender loop takes into its hands, and which it may not. Claimed and committed before any hand-over.
+
+Of what is due: the suppressed fail, what is past the sender's daily limit waits for the next day, the rest is claimed.
+"""
+
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from actions import suppression, transitions
+from actions.desk import Desk
+from mail import days
+from mail.compose import Letter, message_id
+from models.database import Connection, Row
+from models.enums import EmailStatus, FailureCode
+from models.fields import from_micros
+
+BATCH = 50
+IN_HAND = 0
+"""The `due_at` of what is claimed: no moment at all, and the index over it finds the few of them among the many due."""
+_WAITING = f"e.status IN ({int(EmailStatus.SCHEDULED)}, {int(EmailStatus.IN_PROGRESS)})"
+_DUE = (
+    "SELECT e.id, e.team_id, e.sender_id, e.person_id, e.campaign_id, e.status, e.archived, e.cc, e.bcc, e.subject,"
+    " e.body, e.message_id, e.attempts, e.first_attempt_at, e.due_at, u.name AS from_name, u.address AS from_address,"
+    " u.time_zone, p.name AS to_name, p.address AS to_address"
+    " FROM emails e JOIN users u ON u.id = e.sender_id JOIN people p ON p.id = e.person_id"
+    f" WHERE {_WAITING} AND e.due_at > {IN_HAND} AND e.due_at <= ? AND e.claimed_at IS NULL"
+    " ORDER BY e.due_at, e.id LIMIT ?"
+)
+_NEXT = (
+    f"SELECT e.due_at FROM emails e WHERE {_WAITING} AND e.due_at > {IN_HAND} AND e.claimed_at IS NULL"
+    " ORDER BY e.due_at LIMIT 1"
+)
+_LEFT_TODAY = "SELECT count(*) AS number FROM emails WHERE sender_id = ? AND sent_at >= ?"
+_IN_HAND = f"SELECT count(*) AS number FROM emails WHERE sender_id = ? AND due_at = {IN_HAND}"
+_ATTEMPT = "UPDATE emails SET attempts = ?, first_attempt_at = ?, message_id = ? WHERE id = ?"
+_LOST = (
+    "SELECT id, team_id, sender_id, status, archived FROM emails"
+    f" WHERE due_at = {IN_HAND} AND claimed_at <= ? AND status = {int(EmailStatus.IN_PROGRESS)} ORDER BY id LIMIT ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One email in the loop's hands since `claimed_at`, and how often it has been tried, this time included."""
+
+    letter: Letter
+    claimed_at: int
+    attempts: int
+    first_attempt_at: int
+
+    @property
+    def email_id(self) -> int:
+        return self.letter.email_id
+
+
+@dataclass(slots=True)
+class _Quota:
+    """What a sender may still send today, and where tomorrow begins."""
+
+    left: int
+    tomorrow: int
+
+
+async def next_due(connection: Connection) -> int | None:
+    """The moment the earliest waiting email is due at."""
+    row = await connection.row(_NEXT)
+    return None if row is None else int(row["due_at"])
+
+
+async def claim(desk: Desk, domain: str) -> tuple[list[Claim], bool]:
+    """Takes a batch of what is due; and whether there was anything due at all."""
+    async with desk.writer.deed() as deed:
+        tx, now = deed.connection, deed.now
+        rows = await tx.rows(_DUE + tx.locked("UPDATE OF e SKIP LOCKED"), now, BATCH)
+        quotas = await _quotas(tx, desk.limits.emails_per_day, rows, now)
+        taken: list[Row] = []
+        for row in rows:
+            no = await suppression.reason(tx, desk.limits, row["person_id"], row["campaign_id"])
+            quota = quotas[row["sender_id"]]
+            if no is not None:
+                await transitions.change(deed, [row], transitions.failure(no.code, no.message, now))
+            elif quota.left <= 0:
+                await transitions.change(deed, [row], put_off(quota.tomorrow))
+            else:
+                quota.left -= 1
+                taken.append(row)
+        for row in taken:
+            _prepare(row, domain, now)
+        # The last step before the hand-over: from here on an email is never sent again by itself.
+        scheduled = [row for row in taken if row["status"] == EmailStatus.SCHEDULED]
+        others = [row for row in taken if row["status"] != EmailStatus.SCHEDULED]
+        held = {"status": EmailStatus.IN_PROGRESS, "claimed_at": now, "due_at": IN_HAND}
+        await transitions.change(deed, scheduled, held)
+        # Nothing about these changes that anyone could see.
+        await transitions.change(deed, others, held, edited=False, marked=False)
+        await tx.many(
+            _ATTEMPT, [(row["attempts"], row["first_attempt_at"], row["message_id"], row["id"]) for row in taken]
+        )
+    return [_claimed(row) for row in taken], bool(rows)
+
+
+def _prepare(row: Row, domain: str, now: int) -> None:
+    """One more attempt. A message keeps its id over all of them, so that a second copy can be told for one."""
+    row["message_id"] = row["message_id"] or message_id(row["id"], domain, secrets.token_hex(8))
+    row["attempts"] += 1
+    row["first_attempt_at"] = row["first_attempt_at"] or now
+
+
+async def abandon(desk: Desk, before: int | None, batch: int = 500) -> int:
+    """Fails what was claimed before a moment (None: ever) and never written down; how many. Nobody knows if it left."""
+    async with desk.writer.deed() as deed:
+        tx = deed.connection
+        limit = deed.now if before is None else before
+        rows = await tx.rows(_LOST + tx.locked("UPDATE SKIP LOCKED"), limit, batch)
+        message = "The sending was interrupted, so nobody knows whether the message left. Retry sends it again."
+        failed = transitions.failure(FailureCode.OUTCOME_UNKNOWN, message, deed.now)
+        await transitions.change(deed, rows, failed)
+    return len(rows)
+
+
+def put_off(until: int) -> dict[str, Any]:
+    """The columns of an email that goes back to Scheduled."""
+    return {"status": EmailStatus.SCHEDULED, "scheduled_at": until, "due_at": until, "claimed_at": None}
+
+
+async def _quotas(tx: Connection, most: int, rows: Iterable[Row], now: int) -> dict[int, _Quota]:
+    zones = {row["sender_id"]: row["time_zone"] for row in rows}
+    # Two workers must not both count before either claims. A weak lock: adding emails goes on meanwhile.
+    await tx.rows(
+        f"SELECT id FROM users WHERE {tx.within('id')} ORDER BY id" + tx.locked("NO KEY UPDATE"), tx.listed(zones)
+    )
+    quotas: dict[int, _Quota] = {}
+    for sender, zone in zones.items():
+        today, tomorrow = days.around(now, zone)
+        left_today = await tx.row(_LEFT_TODAY, sender, today)
+        in_hand = await tx.row(_IN_HAND, sender)
+        used = sum(int(row["number"]) for row in (left_today, in_hand) if row is not None)
+        quotas[sender] = _Quota(most - used, tomorrow)
+    return quotas
+
+
+def _claimed(row: Row) -> Claim:
+    letter = Letter(
+        email_id=row["id"],
+        message_id=row["message_id"],
+        from_name=row["from_name"],
+        from_address=row["from_address"],
+        to_name=row["to_name"],
+        to_address=row["to_address"],
+        subject=row["subject"],
+        body=row["body"],
+        moment=from_micros(row["claimed_at"]),
+        cc=_addresses(row["cc"]),
+        bcc=_addresses(row["bcc"]),
+    )
+    return Claim(letter, row["claimed_at"], row["attempts"], row["first_attempt_at"])
+
+
+def _addresses(stored: Any) -> tuple[str, ...]:
+    """A JSON column, which drivers answer as text or as the list itself."""
+    return tuple(json.loads(stored) if isinstance(stored, str) else stored or ())

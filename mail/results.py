@@ -1,0 +1,61 @@
+"""What an outcome makes of an email, and the one transaction in which outcomes are written down."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from actions import transitions
+from actions.desk import Desk
+from mail import claims, retries
+from mail.channel import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
+from mail.claims import Claim
+from models.enums import EmailStatus, FailureCode
+
+Result = tuple[Claim, Outcome | None]
+"""What became of a claim; None where it was not begun."""
+_ROWS = "SELECT id, team_id, sender_id, status, archived, claimed_at FROM emails WHERE "
+
+
+async def write_down(desk: Desk, results: Sequence[Result]) -> None:
+    """Records outcomes, unless somebody gave the email up meanwhile: then it stays OUTCOME_UNKNOWN."""
+    if not results:
+        return
+    async with desk.writer.deed() as deed:
+        tx = deed.connection
+        keys = tx.listed(claim.email_id for claim, _ in results)
+        rows = {row["id"]: row for row in await tx.rows(_ROWS + tx.within("id") + " ORDER BY id" + tx.locked(), keys)}
+        held = [each for each in results if rows.get(each[0].email_id, {}).get("claimed_at") == each[0].claimed_at]
+        # Nearly all of a batch is delivered, and delivered mail is all alike.
+        delivered = [rows[claim.email_id] for claim, outcome in held if isinstance(outcome, Delivered)]
+        await transitions.change(deed, delivered, sent(deed.now))
+        for claim, outcome in held:
+            if outcome is None:
+                back = given_back(claim, deed.now)
+                await transitions.change(deed, [rows[claim.email_id]], back, edited=False, marked=False)
+            elif not isinstance(outcome, Delivered):
+                await transitions.change(deed, [rows[claim.email_id]], undelivered(claim, outcome, deed.now))
+
+
+def sent(now: int) -> Mapping[str, Any]:
+    return {"status": EmailStatus.SENT, "sent_at": now, **transitions.NO_FAILURE, **transitions.IDLE}
+
+
+def undelivered(claim: Claim, outcome: Bounced | Failed | Deferred | Unknown, now: int) -> Mapping[str, Any]:
+    """The columns of an email that did not get through, now or for good."""
+    match outcome:
+        case Bounced(message):
+            return transitions.failure(FailureCode.BOUNCED, message, now, EmailStatus.BOUNCED)
+        case Failed(code, message):
+            return transitions.failure(code, message, now)
+        case Deferred(message):
+            again = retries.next_attempt(claim.attempts, claim.first_attempt_at, now)
+            if again is None:
+                return transitions.failure(FailureCode.CHANNEL_REFUSED, f"Put off for a day: {message}", now)
+            return claims.put_off(again)
+        case Unknown(message):
+            return transitions.failure(FailureCode.OUTCOME_UNKNOWN, message, now)
+
+
+def given_back(claim: Claim, now: int) -> Mapping[str, Any]:
+    """The columns of an email that was claimed and not begun: due again at once, as if nothing had been."""
+    first = claim.first_attempt_at if claim.attempts > 1 else None
+    return {"due_at": now, "claimed_at": None, "attempts": claim.attempts - 1, "first_attempt_at": first}

@@ -1,0 +1,89 @@
+"""The public `/t/…` routes: the pixel and the links in sent mail. What they answer never tells a good token from a bad.
+
+An event is recorded before the answer: a view that was answered survives whatever happens next.
+"""
+
+import base64
+import logging
+import secrets
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+import identifiers
+from actions.engagements import NewEvent, Recorder
+from mail.links import Links
+from models.clocks import Clock
+from models.database import database
+from models.enums import EngagementKind, EngagementVerdict
+
+PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+AGENT = 1000
+_NO_STORE: Mapping[str, str] = {
+    "Cache-Control": "no-store, no-cache, must-revalidate, private, max-age=0",
+    "Pragma": "no-cache",
+    "Expires": "0",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+_AHEAD = ("purpose", "sec-purpose", "x-purpose", "x-moz")
+_WORDS = ("prefetch", "preview", "prerender")
+_logger = logging.getLogger("command_center.tracking")
+
+
+def routes(links: Links, recorder: Recorder, clock: Clock) -> list[Route]:
+    """The routes of the pixel and of the links; no one signs in to them."""
+    tracking = _Tracking(links, recorder, clock)
+    return [
+        Route("/t/o/{token}", tracking.pixel, methods=["GET"]),
+        Route("/t/c/{token}", tracking.click, methods=["GET"]),
+    ]
+
+
+class _Tracking:
+    def __init__(self, links: Links, recorder: Recorder, clock: Clock) -> None:
+        self._links = links
+        self._recorder = recorder
+        self._clock = clock
+
+    async def pixel(self, request: Request) -> Response:
+        email_id = self._links.open_pixel(request.path_params["token"].removesuffix(".gif"))
+        if email_id is not None:
+            await self._record(request, email_id, EngagementKind.VIEW, None)
+        return Response(PIXEL, media_type="image/gif", headers=_NO_STORE)
+
+    async def click(self, request: Request) -> Response:
+        found = self._links.open_click(request.path_params["token"])
+        if found is None:
+            return PlainTextResponse("Not found.\n", status_code=404, headers=_NO_STORE)
+        email_id, target = found
+        await self._record(request, email_id, EngagementKind.CLICK, target)
+        # Not Starlette's RedirectResponse: it would spell the target anew.
+        return Response(status_code=302, headers={**_NO_STORE, "Location": target})
+
+    async def _record(self, request: Request, email_id: int, kind: EngagementKind, url: str | None) -> None:
+        """A failure is ours: the recipient gets the picture or the redirect all the same. HEAD only asks."""
+        if request.method == "HEAD":
+            return
+        try:
+            event = NewEvent(
+                email_id=identifiers.encode("Email", email_id),
+                kind=kind,
+                occurred_at=await self._clock.now(database()),
+                dedupe_key=f"t:{secrets.token_hex(16)}",
+                verdict=EngagementVerdict.MACHINE if fetched_ahead(request.headers) else None,
+                url=url,
+                user_agent=request.headers.get("user-agent", "").replace("\x00", "")[:AGENT] or None,
+                ip_address=request.client.host[:64] if request.client is not None else None,
+            )
+            await self._recorder.record([event], viewer=None)
+        except Exception:
+            _logger.exception("a %s of email %d could not be recorded", kind.name, email_id)
+
+
+def fetched_ahead(headers: Mapping[str, str]) -> bool:
+    """Whether a program fetches before anybody looks. Header names are asked for in lower case."""
+    return any(word in headers.get(name, "").lower() for name in _AHEAD for word in _WORDS)

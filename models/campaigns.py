@@ -1,0 +1,69 @@
+"""Campaigns, templates and bulk sends: what emails are sent as part of."""
+
+from tortoise import fields
+from tortoise.expressions import Q
+from tortoise.models import Model
+
+from models.enums import SendKind
+from models.fields import MomentField
+from models.viewers import Viewer
+
+
+class Campaign(Model):
+    id = fields.BigIntField(primary_key=True)
+    team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
+    team_id: int
+    owner: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=False)
+    owner_id: int
+    name = fields.CharField(max_length=200)
+    ended_at = MomentField(null=True)
+    created_at = MomentField()
+
+    class Meta:
+        table = "campaigns"
+        indexes = (("team_id", "created_at", "id"),)
+
+    @staticmethod
+    def visible(viewer: Viewer) -> Q:
+        """Campaigns belong to the whole team."""
+        return Q(team_id=viewer.team_id)
+
+
+class Template(Model):
+    id = fields.BigIntField(primary_key=True)
+    team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
+    team_id: int
+    name = fields.CharField(max_length=200)
+    subject = fields.CharField(max_length=998)
+    body = fields.TextField()
+    created_at = MomentField()
+
+    class Meta:
+        table = "templates"
+        indexes = (("team_id", "created_at", "id"),)
+
+    @staticmethod
+    def visible(viewer: Viewer) -> Q:
+        """Templates belong to the whole team."""
+        return Q(team_id=viewer.team_id)
+
+
+class BulkSend(Model):
+    """One Select and Send or Group Email, which its emails roll up to."""
+
+    id = fields.BigIntField(primary_key=True)
+    team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
+    team_id: int
+    sender: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=True)
+    sender_id: int
+    send_kind = fields.IntEnumField(SendKind)
+    email_count = fields.IntField(default=0)
+    created_at = MomentField()
+
+    class Meta:
+        table = "bulk_sends"
+
+    @staticmethod
+    def visible(viewer: Viewer) -> Q:
+        """One's own sends; all of the team's for an admin."""
+        return Q(team_id=viewer.team_id) if viewer.admin else Q(team_id=viewer.team_id, sender_id=viewer.user_id)

@@ -1,0 +1,76 @@
+"""The change log of each team, the marks that ask the matcher to look again, and where the clock last stood."""
+
+from typing import Any
+
+from tortoise import fields
+from tortoise.models import Model
+
+from models.enums import ChangeCauseKind, ChangeKind, MarkKind
+from models.fields import MomentField
+
+
+class ChangeLog(Model):
+    """One log for each team. `position` is the last one given out, and rows up to `trimmed_to` are gone.
+
+    The row is locked last before a commit, so the order of positions is the order of commits.
+    """
+
+    team: fields.OneToOneRelation["Model"] = fields.OneToOneField("models.Team", primary_key=True)
+    team_id: int
+    log_id = fields.CharField(max_length=32)
+    position = fields.BigIntField(default=0)
+    trimmed_to = fields.BigIntField(default=0)
+
+    class Meta:
+        table = "change_logs"
+
+
+class Change(Model):
+    """One row of a log. `owner_id` is the user whose stream it belongs to."""
+
+    id = fields.BigIntField(primary_key=True)
+    team_id = fields.BigIntField()
+    position = fields.BigIntField()
+    kind = fields.IntEnumField(ChangeKind)
+    owner_id = fields.BigIntField()
+    search_id = fields.BigIntField(null=True)
+    member_id = fields.BigIntField(null=True)
+    email_id = fields.BigIntField(null=True)
+    task_id = fields.BigIntField(null=True)
+    engagement_id = fields.BigIntField(null=True)
+    cause_kind = fields.IntEnumField(ChangeCauseKind, null=True)
+    at = MomentField()
+
+    class Meta:
+        table = "changes"
+        unique_together = (("team_id", "position"),)
+        indexes = (("owner_id", "position"), ("search_id", "position"), ("at",))
+
+
+class Mark(Model):
+    """Something happened to `subject_id`: look again at all it concerns. Left in the transaction that changed it.
+
+    `people` names the people a group gained or lost; `progress` is how far a large mark has been worked off.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    team_id = fields.BigIntField()
+    kind = fields.IntEnumField(MarkKind)
+    subject_id = fields.BigIntField()
+    cause = fields.IntEnumField(ChangeCauseKind)
+    engagement_id = fields.BigIntField(null=True)
+    people: list[int] | None = fields.JSONField[Any](null=True)
+    progress = fields.BigIntField(default=0)
+
+    class Meta:
+        table = "marks"
+
+
+class Tick(Model):
+    """The moment of the last look at the clock. One row, and it never goes back."""
+
+    id = fields.IntField(primary_key=True)
+    ticked_at = MomentField()
+
+    class Meta:
+        table = "ticks"

@@ -1,0 +1,142 @@
+"""The way to the database: the configuration Tortoise is opened with, and SQL in one spelling for both databases.
+
+Statements are written with `?`; on PostgreSQL they become `$1`, `$2`, … Rows come back as dictionaries. Inside
+`transaction()` everything, Tortoise's own queries included, runs in it; nothing started there may outlive it.
+"""
+
+import functools
+import json
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.base.config_generator import expand_db_url
+from tortoise.context import TortoiseContext, require_context
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+from tortoise.transactions import in_transaction
+
+Row = dict[str, Any]
+MODELS = "models.tables"
+MIGRATIONS = "models.migrations"
+
+
+class UnknownDatabase(ValueError):
+    """The address names no database we can use."""
+
+
+def configuration(url: str) -> dict[str, Any]:
+    """Tortoise's configuration for `sqlite:///file` or `postgresql://…`."""
+    scheme = urlsplit(url).scheme
+    connection: Any
+    # Tortoise remembers statements under the connection's name, so each database needs a name of its own.
+    if scheme == "sqlite":
+        name = "sqlite"
+        connection = {"engine": "models.sqlite", "credentials": {"file_path": sqlite_path(url)}}
+    elif scheme in ("postgres", "postgresql", "asyncpg"):
+        name = "postgresql"
+        connection = expand_db_url("asyncpg" + url[len(scheme) :])
+    else:
+        raise UnknownDatabase("must begin with sqlite:/// or postgresql://")
+    app = {"models": [MODELS], "default_connection": name, "migrations": MIGRATIONS}
+    return {"connections": {name: connection}, "apps": {"models": app}, "use_tz": True, "timezone": "UTC"}
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[TortoiseContext]:
+    """The database, open for everything that runs inside, tasks started there included."""
+    async with TortoiseContext() as context:
+        # Requests run in contexts of their own, so the process needs a fallback that all of them see.
+        await context.init(config=configuration(url), _enable_global_fallback=True)
+        yield context
+
+
+_LATEST = [MigrationTarget(app_label="models", name="__latest__")]
+
+
+async def pending(url: str) -> list[str]:
+    """The names of the migrations that the database lacks. The database must be open."""
+    plan = await MigrationExecutor(require_context().db(), configuration(url)["apps"]).plan(_LATEST)
+    return [step.migration.name for step in plan]
+
+
+async def migrate(url: str) -> list[str]:
+    """Brings the tables up to date; the names of the steps that were missing. The database must be open."""
+    steps = await pending(url)
+    if steps:
+        await MigrationExecutor(require_context().db(), configuration(url)["apps"]).migrate(_LATEST)
+    return steps
+
+
+def sqlite_path(url: str) -> str:
+    """The file of a `sqlite:///` address: three slashes for a relative path, four for an absolute one."""
+    return url.removeprefix("sqlite://").removeprefix("/")
+
+
+@functools.lru_cache(maxsize=4096)
+def _numbered(sql: str) -> str:
+    count = 0
+
+    def number(_: re.Match[str]) -> str:
+        nonlocal count
+        count += 1
+        return f"${count}"
+
+    return re.sub(r"\?", number, sql)
+
+
+class Connection:
+    """The database, or the transaction one is in."""
+
+    def __init__(self, client: BaseDBAsyncClient) -> None:
+        self._client = client
+        self.postgres = client.capabilities.dialect == "postgres"
+
+    def _spell(self, sql: str) -> str:
+        return _numbered(sql) if self.postgres else sql
+
+    async def rows(self, sql: str, *values: Any) -> list[Row]:
+        """All rows of a SELECT, or of a statement with RETURNING."""
+        return await self._client.execute_query_dict(self._spell(sql), list(values))
+
+    async def row(self, sql: str, *values: Any) -> Row | None:
+        """The first row, or None."""
+        rows = await self.rows(sql, *values)
+        return rows[0] if rows else None
+
+    async def run(self, sql: str, *values: Any) -> int:
+        """Runs a statement; how many rows it touched."""
+        return (await self._client.execute_query(self._spell(sql), list(values)))[0]
+
+    async def many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        """Runs a statement once for each set of values."""
+        listed = [list(each) for each in values]
+        if listed:
+            await self._client.execute_many(self._spell(sql), listed)
+
+    def within(self, column: str, number: str = "bigint") -> str:
+        """A condition that takes any number of whole numbers in one parameter (see `listed`)."""
+        return f"{column} = ANY(?::{number}[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
+
+    def listed(self, numbers: Iterable[int]) -> Any:
+        """The parameter for `within`."""
+        plain = [int(n) for n in numbers]
+        return plain if self.postgres else json.dumps(plain)
+
+    def locked(self, mode: str = "UPDATE") -> str:
+        """The locking clause of a SELECT: SQLite's one writer needs none."""
+        return f" FOR {mode}" if self.postgres else ""
+
+
+def database() -> Connection:
+    """The database as the current context sees it."""
+    return Connection(require_context().db())
+
+
+@asynccontextmanager
+async def transaction() -> AsyncIterator[Connection]:
+    """One transaction: all of it or nothing. On SQLite it waits its turn for the one writer."""
+    async with in_transaction() as client:
+        yield Connection(client)

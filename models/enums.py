@@ -1,0 +1,163 @@
+"""Every enumeration of the domain. Members are named as the API names them and stored by number.
+
+Imports nothing, so that any room may use it. Numbers are part of the database: never renumber.
+"""
+
+from enum import Enum, IntEnum
+
+
+class Role(IntEnum):
+    MEMBER = 1
+    ADMIN = 2
+
+
+class FolderGroupName(IntEnum):
+    SENT = 1
+    PENDING = 2
+    UNDELIVERED = 3
+
+
+class FolderName(IntEnum):
+    DELIVERED = 1
+    ARCHIVED = 2
+    SCHEDULED = 3
+    DRAFT = 4
+    IN_PROGRESS = 5
+    FAILED = 6
+    BOUNCED = 7
+    SPAM = 8
+
+
+class EmailAction(IntEnum):
+    EDIT = 1
+    ARCHIVE = 2
+    UNARCHIVE = 3
+    MARK_SUCCESS = 4
+    RETRY_SEND = 5
+    DELETE = 6
+
+
+class EmailStatus(IntEnum):
+    DRAFT = 1
+    SCHEDULED = 2
+    IN_PROGRESS = 3
+    SENT = 4
+    FAILED = 5
+    BOUNCED = 6
+    SPAM = 7
+
+
+class SendKind(IntEnum):
+    INDIVIDUAL = 1
+    SELECT_AND_SEND = 2
+    GROUP = 3
+    CAMPAIGN = 4
+
+
+class FailureCode(IntEnum):
+    UNSUBSCRIBED = 1
+    BLOCKED_DOMAIN = 2
+    UNRESOLVED_FIELD = 3
+    CHANNEL_REFUSED = 4
+    CHANNEL_UNREACHABLE = 5
+    OUTCOME_UNKNOWN = 6
+    CAMPAIGN_ENDED = 7
+    BOUNCED = 8
+    SPAM_COMPLAINT = 9
+
+
+class EngagementKind(IntEnum):
+    VIEW = 1
+    CLICK = 2
+    REPLY = 3
+
+
+class EngagementVerdict(IntEnum):
+    HUMAN = 1
+    MACHINE = 2
+    SELF = 3
+
+
+class DeliveryKind(IntEnum):
+    BOUNCED = 1
+    SPAM_COMPLAINT = 2
+
+
+class TaskKind(IntEnum):
+    EMAIL = 1
+    CALL = 2
+    IN_MAIL = 3
+    CUSTOM = 4
+
+
+class TaskStatus(IntEnum):
+    OPEN = 1
+    COMPLETE = 2
+
+
+class TaskPriority(IntEnum):
+    NORMAL = 1
+    HIGH = 2
+
+
+class SavedSearchState(IntEnum):
+    BUILDING = 1
+    LIVE = 2
+
+
+class ChangeCauseKind(IntEnum):
+    ENGAGEMENT = 1
+    EMAIL_CHANGED = 2
+    PERSON_CHANGED = 3
+    CLOCK = 4
+    SEARCH_CHANGED = 5
+    ACCESS_CHANGED = 6
+
+
+class MarkKind(IntEnum):
+    """What a mark asks the matcher to look at again."""
+
+    EMAIL = 1
+    PERSON = 2
+    GROUP = 3
+    SEARCH = 4
+    USER = 5
+
+
+class ChangeKind(IntEnum):
+    """What a row of the change log says."""
+
+    MEMBER_JOINED = 1
+    MEMBER_LEFT = 2
+    SEARCH_UPSERTED = 3
+    SEARCH_RESET = 4
+    SEARCH_DELETED = 5
+    TASK_UPSERTED = 6
+    TASK_DELETED = 7
+    ENGAGEMENT_RECORDED = 8
+
+
+class UserErrorCode(Enum):
+    BLANK = "BLANK"
+    TOO_LONG = "TOO_LONG"
+    INVALID = "INVALID"
+    TAKEN = "TAKEN"
+    NOT_FOUND = "NOT_FOUND"
+    FORBIDDEN = "FORBIDDEN"
+    WRONG_STATE = "WRONG_STATE"
+    LIMIT_REACHED = "LIMIT_REACHED"
+
+
+class OrderDirection(Enum):
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+class EmailOrderField(Enum):
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+    SCHEDULED_AT = "scheduled_at"
+    SENT_AT = "sent_at"
+    FAILED_AT = "failed_at"
+    LATEST_ACTIVITY = "latest_activity_at"
+    SUBJECT = "subject_folded"

@@ -1,0 +1,32 @@
+"""Column types of our own. A moment is stored as whole microseconds since 1970 in UTC, the same on every
+database, so that SQL, the predicate and the clock agree to the microsecond and a time zone cannot creep in."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tortoise import fields
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(moment: datetime) -> int:
+    """An aware datetime as microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """Microseconds since 1970 as an aware datetime in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+class MomentField(fields.BigIntField):
+    """An aware datetime, stored as BIGINT microseconds."""
+
+    field_type = int
+
+    def to_db_value(self, value: Any, instance: Any) -> int | None:
+        return to_micros(value) if isinstance(value, datetime) else value
+
+    def to_python_value(self, value: Any) -> datetime | None:
+        return from_micros(value) if isinstance(value, int) else value

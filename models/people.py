@@ -1,0 +1,78 @@
+"""People, whom emails go to, and groups, static sets of people. Both are private or shared with the team."""
+
+from tortoise import fields
+from tortoise.expressions import Q
+from tortoise.models import Model
+
+from models.fields import MomentField
+from models.viewers import Viewer
+
+
+class Person(Model):
+    id = fields.BigIntField(primary_key=True)
+    team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
+    team_id: int
+    owner: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=True)
+    owner_id: int
+    name = fields.CharField(max_length=200)
+    name_folded = fields.CharField(max_length=400)
+    address = fields.CharField(max_length=320)
+    address_folded = fields.CharField(max_length=640)
+    title = fields.CharField(max_length=200, null=True)
+    company = fields.CharField(max_length=200, null=True)
+    company_folded = fields.CharField(max_length=400, null=True)
+    phone = fields.CharField(max_length=64, null=True)
+    shared = fields.BooleanField(default=True)
+    unsubscribed_at = MomentField(null=True)
+    created_at = MomentField()
+
+    class Meta:
+        table = "people"
+        unique_together = (("team_id", "address_folded"),)
+        indexes = (("team_id", "created_at", "id"),)
+
+    @property
+    def unsubscribed(self) -> bool:
+        return self.unsubscribed_at is not None
+
+    @staticmethod
+    def visible(viewer: Viewer) -> Q:
+        """One's own, and what is shared with the team."""
+        return Q(team_id=viewer.team_id) & (Q(shared=True) | Q(owner_id=viewer.user_id))
+
+
+class Group(Model):
+    id = fields.BigIntField(primary_key=True)
+    team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
+    team_id: int
+    owner: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=True)
+    owner_id: int
+    name = fields.CharField(max_length=200)
+    shared = fields.BooleanField(default=False)
+    created_at = MomentField()
+
+    class Meta:
+        table = "person_groups"
+        indexes = (("team_id", "created_at", "id"),)
+
+    @staticmethod
+    def visible(viewer: Viewer) -> Q:
+        """One's own, and what is shared with the team."""
+        return Q(team_id=viewer.team_id) & (Q(shared=True) | Q(owner_id=viewer.user_id))
+
+
+class GroupPerson(Model):
+    """One person's place in one group."""
+
+    id = fields.BigIntField(primary_key=True)
+    group: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Group", db_index=False)
+    group_id: int
+    person: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField(
+        "models.Person", related_name="memberships", db_index=False
+    )
+    person_id: int
+
+    class Meta:
+        table = "group_people"
+        unique_together = (("group_id", "person_id"),)
+        indexes = (("person_id", "group_id"),)

@@ -1,0 +1,34 @@
+"""All tables in one module, which is what Tortoise is pointed at."""
+
+from models.campaigns import BulkSend, Campaign, Template
+from models.changes import Change, ChangeLog, Mark, Tick
+from models.emails import Email, FolderCount, SendRequest
+from models.engagements import DeliveryReport, Engagement
+from models.people import Group, GroupPerson, Person
+from models.searches import Membership, SavedSearch
+from models.tasks import Task
+from models.teams import Team
+from models.users import User
+
+__all__ = [
+    "BulkSend",
+    "Campaign",
+    "Change",
+    "ChangeLog",
+    "DeliveryReport",
+    "Email",
+    "Engagement",
+    "FolderCount",
+    "Group",
+    "GroupPerson",
+    "Mark",
+    "Membership",
+    "Person",
+    "SavedSearch",
+    "SendRequest",
+    "Task",
+    "Team",
+    "Template",
+    "Tick",
+    "User",
+]

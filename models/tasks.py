@@ -1,0 +1,45 @@
+"""Reminder tasks about a person, with a day they are due on."""
+
+from tortoise import fields
+from tortoise.expressions import Q
+from tortoise.models import Model
+
+from models.enums import TaskKind, TaskPriority, TaskStatus
+from models.fields import MomentField
+from models.viewers import Viewer
+
+
+class Task(Model):
+    """`email` is set only when the task was made from one, and becomes null when that email is deleted."""
+
+    id = fields.BigIntField(primary_key=True)
+    team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
+    team_id: int
+    creator: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", "created_tasks", db_index=True)
+    creator_id: int
+    assignee: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", "tasks", db_index=False)
+    assignee_id: int
+    person: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Person", db_index=True)
+    person_id: int
+    email: fields.ForeignKeyNullableRelation["Model"] = fields.ForeignKeyField(
+        "models.Email", null=True, db_index=True, on_delete=fields.SET_NULL
+    )
+    email_id: int | None
+    name = fields.CharField(max_length=200)
+    kind = fields.IntEnumField(TaskKind)
+    status = fields.IntEnumField(TaskStatus, default=TaskStatus.OPEN)
+    priority = fields.IntEnumField(TaskPriority, default=TaskPriority.NORMAL)
+    due_on = fields.DateField()
+    details = fields.TextField(default="")
+    created_at = MomentField()
+    updated_at = MomentField()
+    completed_at = MomentField(null=True)
+
+    class Meta:
+        table = "tasks"
+        indexes = (("assignee_id", "status", "due_on", "id"),)
+
+    @staticmethod
+    def visible(viewer: Viewer) -> Q:
+        """Those one was given, and those one made."""
+        return Q(team_id=viewer.team_id) & (Q(assignee_id=viewer.user_id) | Q(creator_id=viewer.user_id))

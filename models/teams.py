@@ -1,0 +1,15 @@
+"""Teams, the tenants: nothing crosses them."""
+
+from tortoise import fields
+from tortoise.models import Model
+
+from models.fields import MomentField
+
+
+class Team(Model):
+    id = fields.BigIntField(primary_key=True)
+    name = fields.CharField(max_length=200, unique=True)
+    created_at = MomentField()
+
+    class Meta:
+        table = "teams"

@@ -1,0 +1,29 @@
+"""Users: sellers and their admins. A user's address belongs to one user across all teams."""
+
+from tortoise import fields
+from tortoise.expressions import Q
+from tortoise.models import Model
+
+from models.enums import Role
+from models.fields import MomentField
+from models.viewers import Viewer
+
+
+class User(Model):
+    id = fields.BigIntField(primary_key=True)
+    team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=True)
+    team_id: int
+    name = fields.CharField(max_length=200)
+    address = fields.CharField(max_length=320)
+    address_folded = fields.CharField(max_length=640, unique=True)
+    role = fields.IntEnumField(Role)
+    time_zone = fields.CharField(max_length=64, default="UTC")
+    created_at = MomentField()
+
+    class Meta:
+        table = "users"
+
+    @staticmethod
+    def visible(viewer: Viewer) -> Q:
+        """Everyone of the viewer's team."""
+        return Q(team_id=viewer.team_id)

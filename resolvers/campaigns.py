@@ -1,0 +1,46 @@
+"""Campaigns, templates and bulk sends."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.campaigns import BulkSend, Campaign, Template
+from models.emails import Email
+from resolvers import emails
+from resolvers.context import Context
+from resolvers.pages import Arguments, Column, Order, Page, Rows, page
+from search.dialects import Clause
+
+NEWEST = Order("created", (Column("created_at"),))
+
+
+def is_campaign(row: object) -> bool:
+    return isinstance(row, Campaign)
+
+
+def is_template(row: object) -> bool:
+    return isinstance(row, Template)
+
+
+def is_bulk_send(row: object) -> bool:
+    return isinstance(row, BulkSend)
+
+
+async def campaigns(context: Context, arguments: Arguments) -> Page[Campaign]:
+    return await page(Rows(Campaign.filter(Campaign.visible(context.viewer))), NEWEST, arguments)
+
+
+async def templates(context: Context, arguments: Arguments) -> Page[Template]:
+    return await page(Rows(Template.filter(Template.visible(context.viewer))), NEWEST, arguments)
+
+
+async def emails_of_campaign(
+    context: Context, campaign: Campaign, raw: Mapping[str, Any] | None, arguments: Arguments
+) -> Page[Email]:
+    """A campaign's emails, within the range of the filter: one's own where it names no sender."""
+    part = Clause("e.campaign_id = ?", (campaign.id,))
+    return await emails.filtered(context, raw, emails.NEWEST, arguments, part)
+
+
+async def emails_of_bulk_send(context: Context, bulk_send: BulkSend, arguments: Arguments) -> Page[Email]:
+    part = Clause("e.bulk_send_id = ?", (bulk_send.id,))
+    return await emails.filtered(context, None, emails.NEWEST, arguments, part, bulk_send.sender_id)

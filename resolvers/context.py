@@ -1,0 +1,45 @@
+"""What a resolver is given: who asks, the way to write, the streams, and loaders that live for one answer only."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from actions.desk import Desk
+from actions.engagements import Recorder
+from changes.hub import Hub
+from models.database import database
+from models.viewers import Viewer
+from resolvers.loaders import Loaders
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the running server that resolvers use."""
+
+    desk: Desk
+    hub: Hub
+    recorder: Recorder
+
+
+@dataclass
+class Context:
+    """One operation's, and on a stream one frame's: a loader kept longer would serve rows of yesterday."""
+
+    services: Services
+    viewer: Viewer
+    loaders: Loaders = field(default_factory=Loaders)
+    connection_params: dict[str, Any] | None = None
+
+    async def fresh(self) -> "Context":
+        return Context(self.services, self.viewer)
+
+    def renew(self) -> None:
+        """Forgets what was loaded, for the next frame of a stream."""
+        self.loaders = Loaders()
+
+    @property
+    def desk(self) -> Desk:
+        return self.services.desk
+
+    async def now(self) -> int:
+        """The moment by the clock that decides membership, in microseconds."""
+        return await self.desk.writer.clock.now(database())

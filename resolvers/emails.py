@@ -1,0 +1,160 @@
+"""Emails: one, a page of them by filter and order, and what hangs on one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import identifiers
+from actions import emails, searches
+from models.campaigns import BulkSend, Campaign, Template
+from models.database import database
+from models.emails import Email
+from models.engagements import Engagement
+from models.enums import EmailAction, EmailOrderField, EmailStatus, FailureCode, FolderName, OrderDirection
+from models.folders import states_of
+from models.people import Person
+from models.users import User
+from models.visibility import visible_keys
+from resolvers.context import Context
+from resolvers.pages import Arguments, Column, Order, Page, Rows, Selection, page
+from search.dialects import Clause
+from search.names import keep_ids, named_ids
+from search.scope import Owner, Scope, scope
+from search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
+from search.tree import Filter
+
+TABLES = "emails e JOIN people p ON p.id = e.person_id"
+NEWEST = Order("created", (Column("created_at"),))
+_NULLABLE = frozenset({"scheduled_at", "sent_at", "failed_at", "latest_activity_at"})
+_EVENTS = Order("occurred", (Column("occurred_at"),))
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an email did not arrive."""
+
+    code: FailureCode
+    message: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Human views, clicks and replies of one email."""
+
+    views: int
+    clicks: int
+    replies: int
+    latest_engagement_id: int | None
+
+    async def latest(self, context: Context) -> Engagement | None:
+        return await context.loaders.row(Engagement, self.latest_engagement_id)
+
+
+def is_email(row: object) -> bool:
+    return isinstance(row, Email)
+
+
+async def one(context: Context, email_id: str) -> Email | None:
+    key = identifiers.decode_key("Email", email_id)
+    return None if key is None else await Email.get_or_none(Email.visible(context.viewer), id=key)
+
+
+def order(field: EmailOrderField | None, direction: OrderDirection) -> Order:
+    """The order asked for; newest created first where none is."""
+    if field is None:
+        return NEWEST
+    descending = direction is OrderDirection.DESC
+    column = Column(field.value, descending, field.value in _NULLABLE)
+    return Order(f"{field.name.lower()} {direction.name.lower()}", (column,))
+
+
+async def filtered(
+    context: Context,
+    raw: Mapping[str, Any] | None,
+    order: Order,
+    arguments: Arguments,
+    extra: Clause | None = None,
+    view_as: int | None = None,
+) -> Page[Email]:
+    """Emails that a filter holds for at this moment, within what the viewer may see."""
+    filter = await searches.checked_query(context.desk, context.viewer, raw or {}, ("filter",))
+    owner = Owner(context.viewer.user_id, context.viewer.team_id, context.viewer.admin)
+    wide = scope(filter, owner)
+    if view_as is not None:
+        senders = frozenset({view_as}) if not _ranged(filter) or wide.senders is None else wide.senders & {view_as}
+        wide = Scope(owner.team_id, senders)
+    return await _selected(context, await _visible(context, filter), wide, order, arguments, extra)
+
+
+def _ranged(filter: Filter) -> bool:
+    return scope(filter, Owner(0, 0, True)).senders != frozenset({0})
+
+
+async def _visible(context: Context, filter: Filter) -> Filter:
+    named = named_ids(filter)
+    return keep_ids(filter, await visible_keys(context.viewer, ((each.noun, each.key) for each in named)))
+
+
+async def _selected(
+    context: Context, filter: Filter, wide: Scope, order: Order, arguments: Arguments, extra: Clause | None
+) -> Page[Email]:
+    dialect = POSTGRES if database().postgres else SQLITE
+    clauses = [scope_clause(wide, dialect), filter_clause(filter, dialect, await context.now())]
+    if extra is not None:
+        clauses.append(extra)
+    where = Clause(
+        " AND ".join(clause.text for clause in clauses),
+        tuple(value for clause in clauses for value in clause.parameters),
+    )
+    return await page(Selection(Email, TABLES, where), order, arguments)
+
+
+def in_folder(name: FolderName) -> Clause:
+    """The emails of one folder."""
+    status, archived = states_of(name)
+    if archived is None:
+        return Clause("e.status = ?", (int(status),))
+    return Clause(f"e.status = ? AND {'' if archived else 'NOT '}e.archived", (int(status),))
+
+
+async def sender(context: Context, email: Email) -> User | None:
+    return await context.loaders.row(User, email.sender_id)
+
+
+async def person(context: Context, email: Email) -> Person | None:
+    return await context.loaders.row(Person, email.person_id)
+
+
+async def campaign(context: Context, email: Email) -> Campaign | None:
+    return await context.loaders.row(Campaign, email.campaign_id)
+
+
+async def template(context: Context, email: Email) -> Template | None:
+    return await context.loaders.row(Template, email.template_id)
+
+
+async def bulk_send(context: Context, email: Email) -> BulkSend | None:
+    return await context.loaders.row(BulkSend, email.bulk_send_id)
+
+
+def failure(email: Email) -> Failure | None:
+    """Present exactly when the email failed, bounced or was complained about."""
+    if email.status not in (EmailStatus.FAILED, EmailStatus.BOUNCED, EmailStatus.SPAM) or email.failure_code is None:
+        return None
+    moment = email.failed_at
+    return Failure(email.failure_code, email.failure_message or "", moment) if isinstance(moment, datetime) else None
+
+
+def summary(email: Email) -> Summary:
+    return Summary(email.views, email.clicks, email.replies, email.latest_engagement_id)
+
+
+async def engagements(context: Context, email: Email, arguments: Arguments) -> Page[Engagement]:
+    """All events of one email, its sender's own included, newest first."""
+    return await page(Rows(Engagement.filter(email_id=email.id)), _EVENTS, arguments)
+
+
+def actions(context: Context, email: Email) -> list[EmailAction]:
+    return emails.allowed_actions(email, context.viewer)

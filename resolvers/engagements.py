@@ -1,0 +1,37 @@
+"""Engagement events, as they hang on emails and as the live feed's past."""
+
+import identifiers
+from changes import log
+from models.emails import Email
+from models.engagements import Engagement
+from models.enums import EngagementVerdict
+from models.people import Person
+from resolvers.context import Context
+from resolvers.pages import Arguments, Column, Order, Page, Rows, page
+
+NEWEST = Order("occurred", (Column("occurred_at"),))
+
+
+def is_engagement(row: object) -> bool:
+    return isinstance(row, Engagement)
+
+
+async def feed(context: Context, arguments: Arguments) -> Page[Engagement]:
+    """What happened to the viewer's own emails, newest first, without their own views."""
+    viewer = context.viewer
+    as_of = (await log.state(viewer.team_id)).cursor()
+    rows = Engagement.filter(team_id=viewer.team_id, sender_id=viewer.user_id)
+    return await page(Rows(rows.exclude(verdict=EngagementVerdict.SELF)), NEWEST, arguments, as_of)
+
+
+async def email(context: Context, engagement: Engagement) -> Email | None:
+    return await context.loaders.row(Email, engagement.email_id)
+
+
+async def person(context: Context, engagement: Engagement) -> Person | None:
+    found = await email(context, engagement)
+    return None if found is None else await context.loaders.row(Person, found.person_id)
+
+
+def identifier(key: int) -> str:
+    return identifiers.encode("Engagement", key)

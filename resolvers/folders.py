@@ -1,0 +1,88 @@
+"""Folders and their groups: a sender's, with exact counts that no scan is needed for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import identifiers
+from models.emails import Email
+from models.enums import EmailAction, FolderGroupName, FolderName
+from models.folders import ACTIONS, GROUPS, group_of
+from models.users import User
+from resolvers import emails, viewing
+from resolvers.context import Context
+from resolvers.pages import Arguments, Order, Page
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder of one sender."""
+
+    sender_id: int
+    name: FolderName
+
+    @property
+    def key(self) -> str:
+        return f"{self.sender_id}.{self.name.name}"
+
+    @property
+    def group(self) -> FolderGroupName:
+        return group_of(self.name)
+
+    async def email_count(self, context: Context) -> int:
+        return (await context.loaders.folder_counts(self.sender_id)).get(self.name, 0)
+
+    def actions(self, context: Context) -> list[EmailAction]:
+        """What the viewer may do here: nothing in the mail of somebody else."""
+        return list(ACTIONS[self.name]) if self.sender_id == context.viewer.user_id else []
+
+    async def emails(
+        self, context: Context, raw: Mapping[str, Any] | None, order: Order, arguments: Arguments
+    ) -> Page[Email]:
+        return await emails.filtered(context, raw, order, arguments, emails.in_folder(self.name), self.sender_id)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderGroup:
+    """One group of folders of one sender."""
+
+    sender_id: int
+    name: FolderGroupName
+
+    @property
+    def key(self) -> str:
+        return f"{self.sender_id}.{self.name.name}"
+
+    @property
+    def folders(self) -> list[Folder]:
+        return [Folder(self.sender_id, name) for name in GROUPS[self.name]]
+
+    async def email_count(self, context: Context) -> int:
+        counts = await context.loaders.folder_counts(self.sender_id)
+        return sum(counts.get(name, 0) for name in GROUPS[self.name])
+
+
+async def groups(context: Context, view_as: str | None) -> list[FolderGroup]:
+    """Sent, Pending, Undelivered, in that order."""
+    sender = await viewing.sender(context, view_as)
+    return [FolderGroup(sender, name) for name in FolderGroupName]
+
+
+async def folder(context: Context, name: FolderName, view_as: str | None) -> Folder:
+    return Folder(await viewing.sender(context, view_as), name)
+
+
+async def by_key(context: Context, noun: str, key: str) -> Folder | FolderGroup | None:
+    """A folder or a group from its id; None where its sender's mail is not the viewer's to see."""
+    digits, _, name = key.partition(".")
+    sender = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
+    viewer = context.viewer
+    if sender != viewer.user_id and not (viewer.admin and await User.filter(User.visible(viewer), id=sender).exists()):
+        return None
+    if noun == "Folder":
+        return Folder(sender, FolderName[name]) if name in FolderName.__members__ else None
+    return FolderGroup(sender, FolderGroupName[name]) if name in FolderGroupName.__members__ else None
+
+
+def identifier(row: Folder | FolderGroup) -> str:
+    return identifiers.encode(type(row).__name__, row.key)

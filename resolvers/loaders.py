@@ -1,0 +1,105 @@
+"""Loaders: rows by key, gathered into one statement for everything an answer asks at the same time.
+
+No rights are checked here: what a readable row points at is readable through it.
+"""
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar, cast
+
+from strawberry.dataloader import DataLoader
+from tortoise.models import Model
+
+from models.campaigns import BulkSend, Campaign, Template
+from models.database import database
+from models.emails import Email
+from models.engagements import Engagement
+from models.enums import FolderName
+from models.people import Group, Person
+from models.searches import Membership, SavedSearch
+from models.users import User
+
+M = TypeVar("M", bound=Model)
+V = TypeVar("V")
+
+_NAMED: dict[str, type[Model]] = {
+    "User": User,
+    "Person": Person,
+    "Group": Group,
+    "Campaign": Campaign,
+    "Template": Template,
+}
+
+
+class Loaders:
+    """One set for one answer."""
+
+    def __init__(self) -> None:
+        self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+
+    def _loader(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
+        if name not in self._loaders:
+            self._loaders[name] = DataLoader(load_fn=load)
+        return self._loaders[name]
+
+    async def row(self, model: type[M], key: int | None) -> M | None:
+        """The row with this key, or None."""
+        if key is None:
+            return None
+
+        async def load(keys: list[int]) -> list[M | None]:
+            rows = {row.pk: row for row in await model.filter(id__in=keys)}
+            return [rows.get(each) for each in keys]
+
+        return cast(M | None, await self._loader(model, load).load(key))
+
+    async def group_ids(self, person_id: int) -> list[int]:
+        """The groups a person is in."""
+
+        async def load(keys: list[int]) -> list[list[int]]:
+            db = database()
+            rows = await db.rows(
+                f"SELECT person_id, group_id FROM group_people WHERE {db.within('person_id')} ORDER BY id",
+                db.listed(keys),
+            )
+            return [[row["group_id"] for row in rows if row["person_id"] == key] for key in keys]
+
+        return cast(list[int], await self._loader("group_ids", load).load(person_id))
+
+    async def person_count(self, group_id: int) -> int:
+        """How many people are in a group."""
+
+        async def load(keys: list[int]) -> list[int]:
+            db = database()
+            rows = await db.rows(
+                f"SELECT group_id, COUNT(*) AS count FROM group_people WHERE {db.within('group_id')} GROUP BY group_id",
+                db.listed(keys),
+            )
+            counts = {row["group_id"]: row["count"] for row in rows}
+            return [counts.get(key, 0) for key in keys]
+
+        return cast(int, await self._loader("person_count", load).load(group_id))
+
+    async def folder_counts(self, sender_id: int) -> dict[FolderName, int]:
+        """Exact counts of one sender's folders, as the transitions kept them."""
+
+        async def load(keys: list[int]) -> list[dict[FolderName, int]]:
+            db = database()
+            rows = await db.rows(
+                f"SELECT sender_id, folder, email_count FROM folder_counts WHERE {db.within('sender_id')}",
+                db.listed(keys),
+            )
+            counts: dict[int, dict[FolderName, int]] = {key: {} for key in keys}
+            for row in rows:
+                counts[row["sender_id"]][FolderName(row["folder"])] = row["email_count"]
+            return [counts[key] for key in keys]
+
+        return cast(dict[FolderName, int], await self._loader("folder_counts", load).load(sender_id))
+
+    async def name(self, noun: str, key: int) -> str | None:
+        """What a row is called."""
+        model = _NAMED.get(noun)
+        row = None if model is None else await self.row(model, key)
+        return None if row is None else str(row.name)  # type: ignore[attr-defined]
+
+
+__all__ = ["BulkSend", "Email", "Engagement", "Loaders", "Membership", "SavedSearch"]

@@ -1,0 +1,66 @@
+"""Any row by its global id. What is absent and what is not the viewer's to see are the same: null."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import identifiers
+from models.campaigns import BulkSend, Campaign, Template
+from models.emails import Email
+from models.engagements import Engagement
+from models.enums import UserErrorCode
+from models.people import Group, Person
+from models.users import User
+from refusals import refused
+from resolvers import folders, searches
+from resolvers.context import Context
+from resolvers.folders import Folder, FolderGroup
+
+MOST = 200
+_VISIBLE: dict[str, Any] = {
+    "BulkSend": BulkSend,
+    "Campaign": Campaign,
+    "Email": Email,
+    "Engagement": Engagement,
+    "Group": Group,
+    "Person": Person,
+    "Template": Template,
+    "User": User,
+}
+_SPECIAL: dict[str, Callable[[Context, int], Awaitable[Any]]] = {
+    "SavedSearch": searches.by_key,
+    "SavedSearchMember": searches.member_by_key,
+    "SharedSearch": searches.shared_by_key,
+}
+
+
+async def one(context: Context, node_id: str) -> Any:
+    found = identifiers.decode(node_id)
+    if found is None:
+        return None
+    noun, text = found
+    if noun in ("Folder", "FolderGroup"):
+        return await folders.by_key(context, noun, text)
+    key = identifiers.decode_key(noun, node_id)
+    if key is None:
+        return None
+    if noun in _SPECIAL:
+        return await _SPECIAL[noun](context, key)
+    model = _VISIBLE.get(noun)
+    return None if model is None else await model.get_or_none(model.visible(context.viewer), id=key)
+
+
+async def many(context: Context, node_ids: Sequence[str]) -> list[Any]:
+    """In the order asked."""
+    if len(node_ids) > MOST:
+        raise refused(UserErrorCode.LIMIT_REACHED, ("ids",), f"At most {MOST} ids at once, not {len(node_ids)}.")
+    return [await one(context, node_id) for node_id in node_ids]
+
+
+def identifier(row: Any) -> str:
+    """The global id of a row."""
+    if isinstance(row, Folder | FolderGroup):
+        return folders.identifier(row)
+    if isinstance(row, searches.SharedSearch):
+        return identifiers.encode("SharedSearch", row.source.id)
+    name = type(row).__name__
+    return identifiers.encode("SavedSearchMember" if name == "Membership" else name, row.id)

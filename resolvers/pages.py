@@ -1,0 +1,268 @@
+"""Keyset pages, both ways: one statement of LIMIT n + 1, opaque cursors, stable while rows come and go.
+
+A cursor holds the order's name, the values of its columns and the row's key. Whether there is something on the far side
+of where the page began is asked only when the client asks.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from tortoise.expressions import Q
+from tortoise.models import Model
+from tortoise.queryset import QuerySet
+
+from changes.cursors import Cursor
+from models.database import database
+from models.enums import UserErrorCode
+from models.fields import from_micros, to_micros
+from refusals import refused
+from search.dialects import Clause
+
+DEFAULT, MOST = 50, 200
+_MALFORMED = "A cursor is handed back as it was received, in the same order."
+M = TypeVar("M", bound=Model)
+N = TypeVar("N")
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """`first`/`after` or `last`/`before`; neither means the first 50."""
+
+    first: int | None = None
+    after: str | None = None
+    last: int | None = None
+    before: str | None = None
+
+    def checked(self) -> "Arguments":
+        """These, once they make sense. Raises Refused."""
+        if self.first is not None and self.last is not None:
+            raise refused(UserErrorCode.INVALID, ("last",), "Give either `first` or `last`, not both.")
+        for name, value in (("first", self.first), ("last", self.last)):
+            if value is not None and not 0 <= value <= MOST:
+                raise refused(UserErrorCode.INVALID, (name,), f"`{name}` is a number from 0 to {MOST}, not {value}.")
+        return self
+
+    @property
+    def backwards(self) -> bool:
+        return self.last is not None
+
+    @property
+    def count(self) -> int:
+        return next((value for value in (self.first, self.last) if value is not None), DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of an order. `attribute` is the row's; moments travel in cursors as microseconds."""
+
+    attribute: str
+    descending: bool = True
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Columns, then the row's key in the direction of the last of them. Absent values are last either way."""
+
+    name: str
+    columns: tuple[Column, ...]
+
+    @property
+    def whole(self) -> tuple[Column, ...]:
+        return (*self.columns, Column("id", self.columns[-1].descending if self.columns else True))
+
+
+Place = tuple[Any, ...]
+"""The values of an order's columns at one row, the key last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Rows after a place, or before it; the row at the place itself only where it is included."""
+
+    place: Place
+    after: bool
+    included: bool = False
+
+
+class Source(Protocol[M]):
+    """Where the rows of a page come from."""
+
+    async def rows(self, order: Order, bounds: Sequence[Bound], reverse: bool, limit: int) -> list[M]:
+        """Rows within all the bounds, in the order or reversed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Generic[N]):
+    cursor: str
+    node: N
+
+
+Answer = Callable[[], Awaitable[bool]]
+
+
+class PageInfo:
+    """Both answers are exact."""
+
+    def __init__(self, edges: Sequence[Edge[Any]], previous: Answer, following: Answer) -> None:
+        self.start_cursor = edges[0].cursor if edges else None
+        self.end_cursor = edges[-1].cursor if edges else None
+        self.has_previous_page = previous
+        self.has_next_page = following
+
+
+class Page(Generic[N]):
+    """A page of rows, and, where it can be followed, the place in the change log read before them."""
+
+    def __init__(self, edges: list[Edge[N]], page_info: PageInfo, as_of: Cursor | None) -> None:
+        self.edges = edges
+        self.page_info = page_info
+        self.as_of = as_of
+
+    @property
+    def nodes(self) -> list[N]:
+        return [edge.node for edge in self.edges]
+
+
+async def page(source: Source[M], order: Order, arguments: Arguments, as_of: Cursor | None = None) -> Page[M]:
+    """One page. Raises Refused for arguments or cursors that make no sense."""
+    asked = arguments.checked()
+    after = None if asked.after is None else _parse(asked.after, order, "after")
+    before = None if asked.before is None else _parse(asked.before, order, "before")
+    bounds = [Bound(place, side) for place, side in ((after, True), (before, False)) if place is not None]
+    rows = await source.rows(order, bounds, asked.backwards, asked.count + 1)
+    more = len(rows) > asked.count
+    rows = rows[: asked.count]
+    if asked.backwards:
+        rows.reverse()
+    edges = [Edge(_cursor(row, order), row) for row in rows]
+
+    async def beyond(edge: M | None, asked_from: Place | None, later: bool) -> bool:
+        """Whether a row lies past the page's edge; past or at where it was asked from, where the page is empty."""
+        if asked_from is None:
+            return False
+        bound = Bound(asked_from, later, included=True) if edge is None else Bound(_place(edge, order), later)
+        return bool(await source.rows(order, [bound], not later, 1))
+
+    async def previous() -> bool:
+        return (asked.backwards and more) or await beyond(rows[0] if rows else None, after, later=False)
+
+    async def following() -> bool:
+        return (not asked.backwards and more) or await beyond(rows[-1] if rows else None, before, later=True)
+
+    return Page(edges, PageInfo(edges, previous, following), as_of)
+
+
+def _value(row: Model, column: Column) -> Any:
+    value = getattr(row, column.attribute)
+    return to_micros(value) if hasattr(value, "tzinfo") else int(value) if isinstance(value, bool) else value
+
+
+def _place(row: Model, order: Order) -> Place:
+    return tuple(_value(row, column) for column in order.whole)
+
+
+def _cursor(row: Model, order: Order) -> str:
+    place = [value.isoformat() if hasattr(value, "isoformat") else value for value in _place(row, order)]
+    text = json.dumps([order.name, *place], separators=(",", ":"), ensure_ascii=False)
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def _parse(text: str, order: Order, argument: str) -> Place:
+    try:
+        plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        found = json.loads(plain)
+    except (binascii.Error, ValueError, RecursionError):
+        found = None
+    if not (isinstance(found, list) and len(found) == 1 + len(order.whole) and found[0] == order.name):
+        raise refused(UserErrorCode.INVALID, (argument,), _MALFORMED)
+    place = tuple(found[1:])
+    if not all(_sound(value, column) for value, column in zip(place, order.whole, strict=True)):
+        raise refused(UserErrorCode.INVALID, (argument,), _MALFORMED)
+    return place
+
+
+def _sound(value: Any, column: Column) -> bool:
+    if value is None:
+        return column.nullable
+    if isinstance(value, str):
+        return column.attribute != "id" and "\x00" not in value
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**62
+
+
+class Rows(Generic[M]):
+    """Rows of a Tortoise query, ordered by columns that are never absent."""
+
+    def __init__(self, query: QuerySet[M]) -> None:
+        self._query = query
+
+    async def rows(self, order: Order, bounds: Sequence[Bound], reverse: bool, limit: int) -> list[M]:
+        query = self._query
+        for bound in bounds:
+            query = query.filter(self._within(order, bound))
+        names = [("-" if column.descending != reverse else "") + column.attribute for column in order.whole]
+        return list(await query.order_by(*names).limit(limit))
+
+    @staticmethod
+    def _within(order: Order, bound: Bound) -> Q:
+        steps: list[Q] = []
+        equal: dict[str, Any] = {}
+        for column, value in zip(order.whole, bound.place, strict=True):
+            sign = "lt" if column.descending == bound.after else "gt"
+            given: Any = from_micros(value) if column.attribute.endswith("_at") else value
+            steps.append(
+                Q(*[Q(**{name: known}) for name, known in equal.items()], Q(**{f"{column.attribute}__{sign}": given}))
+            )
+            equal[column.attribute] = given
+        if bound.included:
+            steps.append(Q(*[Q(**{name: known}) for name, known in equal.items()]))
+        return Q(*steps, join_type=Q.OR)
+
+
+class Selection(Generic[M]):
+    """Rows of `SELECT e.*` from a hand-written FROM and WHERE, ordered by one column that may be absent."""
+
+    def __init__(self, model: type[M], tables: str, where: Clause) -> None:
+        self._model = model
+        self._tables = tables
+        self._where = where
+
+    async def rows(self, order: Order, bounds: Sequence[Bound], reverse: bool, limit: int) -> list[M]:
+        clauses = [self._where, *(_within(order, bound) for bound in bounds)]
+        rows = await database().rows(
+            f"SELECT e.* FROM {self._tables} WHERE {' AND '.join(clause.text for clause in clauses)}"
+            f" ORDER BY {_ordering(order, reverse)} LIMIT ?",
+            *(value for clause in clauses for value in clause.parameters),
+            limit,
+        )
+        return [self._model._init_from_db(**row) for row in rows]
+
+
+def _ordering(order: Order, reverse: bool) -> str:
+    parts = []
+    for column in order.whole:
+        descending = column.descending != reverse
+        nulls = "" if not column.nullable else " NULLS FIRST" if reverse else " NULLS LAST"
+        parts.append(f"e.{column.attribute} {'DESC' if descending else 'ASC'}{nulls}")
+    return ", ".join(parts)
+
+
+def _within(order: Order, bound: Bound) -> Clause:
+    """After a place in the order, or before it. Absent values come last."""
+    column, key = order.whole
+    value, row_key = bound.place
+    name = f"e.{column.attribute}"
+    key_sign = ("<" if key.descending == bound.after else ">") + ("=" if bound.included else "")
+    if value is None:
+        tie = f"({name} IS NULL AND e.id {key_sign} ?)"
+        return Clause(tie if bound.after else f"({tie} OR {name} IS NOT NULL)", (row_key,))
+    sign = "<" if column.descending == bound.after else ">"
+    near = f"{name} {sign} ? OR ({name} = ? AND e.id {key_sign} ?)"
+    if column.nullable and bound.after:
+        near += f" OR {name} IS NULL"
+    return Clause(f"({near})", (value, value, row_key))

@@ -1,0 +1,173 @@
+"""Saved searches, their members, what others published, and why an email is or is not in a list."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import identifiers
+from changes import log
+from lists import facts
+from models.database import database
+from models.emails import Email
+from models.engagements import Engagement
+from models.enums import ChangeCauseKind, Role
+from models.searches import Membership, SavedSearch
+from models.users import User
+from models.viewers import Viewer
+from models.visibility import visible_keys
+from resolvers.context import Context
+from resolvers.pages import Arguments, Column, Edge, Order, Page, Rows, page
+from search import explain as explaining
+from search.check import load
+from search.names import keep_ids, named_ids
+from search.predicate import holds
+from search.scope import Owner, scope
+from search.sentence import sentence
+from search.tree import Filter
+
+NEWEST = Order("created", (Column("created_at"),))
+NEWEST_STAY = Order("stay", ())
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSearch:
+    """The published definition of a saved search."""
+
+    source: SavedSearch
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def updated_at(self) -> datetime:
+        moment: datetime = self.source.updated_at
+        return moment
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a stay began or ended."""
+
+    kind: ChangeCauseKind
+    engagement_id: int | None
+
+    async def engagement(self, context: Context) -> Engagement | None:
+        return await context.loaders.row(Engagement, self.engagement_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Whether the whole filter holds for an email, and one line for each leaf."""
+
+    matches: bool
+    leaves: list[explaining.LeafVerdict] = field(default_factory=list)
+
+
+def is_search(row: object) -> bool:
+    return isinstance(row, SavedSearch)
+
+
+def is_member(row: object) -> bool:
+    return isinstance(row, Membership)
+
+
+async def one(context: Context, search_id: str) -> SavedSearch | None:
+    key = identifiers.decode_key("SavedSearch", search_id)
+    return None if key is None else await by_key(context, key)
+
+
+async def by_key(context: Context, key: int) -> SavedSearch | None:
+    return await SavedSearch.get_or_none(SavedSearch.visible(context.viewer), id=key)
+
+
+async def page_of(context: Context, arguments: Arguments) -> Page[SavedSearch]:
+    as_of = (await log.state(context.viewer.team_id)).cursor()
+    return await page(Rows(SavedSearch.filter(SavedSearch.visible(context.viewer))), NEWEST, arguments, as_of)
+
+
+async def shared(context: Context, arguments: Arguments) -> Page[SharedSearch]:
+    found = await page(Rows(SavedSearch.filter(SavedSearch.published(context.viewer))), NEWEST, arguments)
+    edges = [Edge(edge.cursor, SharedSearch(edge.node)) for edge in found.edges]
+    return Page(edges, found.page_info, None)
+
+
+async def shared_by_key(context: Context, key: int) -> SharedSearch | None:
+    source = await SavedSearch.get_or_none(SavedSearch.published(context.viewer), id=key)
+    return None if source is None else SharedSearch(source)
+
+
+async def owner(context: Context, search: SavedSearch) -> User | None:
+    return await context.loaders.row(User, search.owner_id)
+
+
+async def summary(context: Context, search: SavedSearch) -> str:
+    """The filter as a sentence, naming what the viewer can see."""
+    filter = load(search.definition)
+    return sentence(filter, await _names(context, filter))
+
+
+async def _names(context: Context, filter: Filter) -> dict[tuple[str, int], str]:
+    wanted = {(each.noun, each.key) for each in named_ids(filter)}
+    visible = await visible_keys(context.viewer, wanted)
+    names: dict[tuple[str, int], str] = {}
+    for noun, keys in visible.items():
+        for key in keys:
+            name = await context.loaders.name(noun, key)
+            if name is not None:
+                names[noun, key] = name
+    return names
+
+
+async def members(context: Context, search: SavedSearch, arguments: Arguments) -> Page[Membership]:
+    """Newest stay first. A stay whose email is gone is over, though the matcher has yet to say so."""
+    as_of = (await log.state(search.team_id)).cursor()
+    return await page(Members(search.id), NEWEST_STAY, arguments, as_of)
+
+
+class Members(Rows[Membership]):
+    """The stays of one list."""
+
+    def __init__(self, search_id: int) -> None:
+        super().__init__(Membership.filter(search_id=search_id))
+
+
+async def member_by_key(context: Context, key: int) -> Membership | None:
+    """A stay in one of the viewer's own lists."""
+    member = await Membership.get_or_none(id=key)
+    if member is None or await by_key(context, member.search_id) is None:
+        return None
+    return None if await email_of(context, member) is None else member
+
+
+async def email_of(context: Context, member: Membership) -> Email | None:
+    return await context.loaders.row(Email, member.email_id)
+
+
+async def search_of(context: Context, member: Membership) -> SavedSearch | None:
+    return await context.loaders.row(SavedSearch, member.search_id)
+
+
+def cause_of(member: Membership) -> Cause:
+    return Cause(member.cause_kind, member.cause_engagement_id)
+
+
+async def explain(context: Context, search: SavedSearch, email_id: str) -> Explanation | None:
+    """Why an email is, or is not, a member by now; None for one that is out of range."""
+    key = identifiers.decode_key("Email", email_id)
+    found = {} if key is None else await facts.load(database(), [key])
+    filter = load(search.definition)
+    if key is None or key not in found:
+        return None
+    who = await _viewer(context, search)
+    wide = scope(filter, Owner(who.user_id, who.team_id, who.admin))
+    if not wide.covers(found[key].team_id, found[key].sender_id):
+        return None
+    seen = keep_ids(filter, await visible_keys(who, {(each.noun, each.key) for each in named_ids(filter)}))
+    now = await context.now()
+    lines = explaining.explain(seen, found[key], now, await _names(context, filter))
+    return Explanation(holds(seen, found[key], now), lines)
+
+
+async def _viewer(context: Context, search: SavedSearch) -> Viewer:
+    user = await context.loaders.row(User, search.owner_id)
+    return Viewer(search.owner_id, search.team_id, Role.MEMBER if user is None else user.role)

@@ -1,0 +1,176 @@
+"""Streams: the change log as frames. A frame carries its cursor, and the ids of what may be gone when it is read."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+
+import identifiers
+from changes import log
+from changes.cursors import Cursor, MalformedCursor, parse
+from changes.entries import Entry, Family, Topic
+from changes.hub import Expired, Follower
+from models.enums import ChangeCauseKind, ChangeKind, UserErrorCode
+from models.searches import Membership, SavedSearch
+from refusals import not_found, refused
+from resolvers import searches
+from resolvers.context import Context
+from resolvers.searches import Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One thing that a stream says."""
+
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp(Frame):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class CursorExpired(Frame):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFrame(Frame):
+    """Something about one list."""
+
+    search_key: int
+
+    @property
+    def saved_search_id(self) -> str:
+        return identifiers.encode("SavedSearch", self.search_key)
+
+    async def saved_search(self, context: Context) -> SavedSearch | None:
+        return await context.loaders.row(SavedSearch, self.search_key)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSearchUpserted(SearchFrame):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSearchReset(SearchFrame):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSearchDeleted(SearchFrame):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFrame(SearchFrame):
+    member_key: int
+    email_key: int
+
+    @property
+    def member_id(self) -> str:
+        return identifiers.encode("SavedSearchMember", self.member_key)
+
+    @property
+    def email_id(self) -> str:
+        return identifiers.encode("Email", self.email_key)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJoined(MemberFrame):
+    async def member(self, context: Context) -> Membership | None:
+        """As it is now; None where the stay has ended."""
+        member = await context.loaders.row(Membership, self.member_key)
+        if member is None or await searches.email_of(context, member) is None:
+            return None
+        return member if await self.saved_search(context) is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft(MemberFrame):
+    cause: Cause
+
+
+def _frame(entry: Entry, follower: Follower) -> Frame:
+    cursor = follower.cursor(entry.position)
+    search, member, email = entry.search_id or 0, entry.member_id or 0, entry.email_id or 0
+    match entry.kind:
+        case ChangeKind.MEMBER_JOINED:
+            return MemberJoined(cursor, search, member, email)
+        case ChangeKind.MEMBER_LEFT:
+            cause = Cause(entry.cause_kind or ChangeCauseKind.EMAIL_CHANGED, entry.engagement_id)
+            return MemberLeft(cursor, search, member, email, cause)
+        case ChangeKind.SEARCH_UPSERTED:
+            return SavedSearchUpserted(cursor, search)
+        case ChangeKind.SEARCH_RESET:
+            return SavedSearchReset(cursor, search)
+        case ChangeKind.SEARCH_DELETED:
+            return SavedSearchDeleted(cursor, search)
+        case other:
+            raise LookupError(f"no frame of this stream says {other.name}")
+
+
+async def one_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[Frame, None]:
+    """The changes of one of the viewer's lists; ends after its deletion. Raises Refused before the first frame."""
+    cursor = _parsed(after)
+    search = await searches.one(context, search_id)
+    key = identifiers.decode_key("SavedSearch", search_id) or 0
+    # A list that was deleted while its reader was away is still followed to its end.
+    if search is None and (cursor is None or not await _was_own(context, key)):
+        raise not_found(("savedSearchId",), "saved search")
+    topic = Topic(context.viewer.user_id, Family.SEARCHES, key)
+    return _frames(context, topic, cursor, last=ChangeKind.SEARCH_DELETED)
+
+
+async def all_lists(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
+    """The changes of all the viewer's lists, those to come included."""
+    return _frames(context, Topic(context.viewer.user_id, Family.SEARCHES), _parsed(after), last=None)
+
+
+def _parsed(after: str | None) -> Cursor | None:
+    try:
+        return None if after is None else parse(after)
+    except MalformedCursor as exc:
+        raise refused(UserErrorCode.INVALID, ("after",), str(exc)) from exc
+
+
+async def _was_own(context: Context, key: int) -> bool:
+
+    state = await log.state(context.viewer.team_id)
+    topic = Topic(context.viewer.user_id, Family.SEARCHES, key)
+    return bool(await log.read(topic, context.viewer.team_id, state.trimmed_to, state.position, 1))
+
+
+async def _frames(
+    context: Context, topic: Topic, after: Cursor | None, last: ChangeKind | None
+) -> AsyncGenerator[Frame, None]:
+    try:
+        follower = await context.services.hub.follow(context.viewer.team_id, topic, after)
+    except Expired:
+        if after is not None:
+            yield CursorExpired(after)
+        return
+    reached = follower.start.position if after is None else after.position
+    try:
+        async for entry in _entries(follower):
+            context.renew()
+            if entry is None:
+                yield CaughtUp(follower.cursor(follower.start.position))
+                continue
+            reached = entry.position
+            yield _frame(entry, follower)
+            if entry.kind is last:
+                return
+    except Expired:
+        yield CursorExpired(follower.cursor(reached))
+    finally:
+        follower.close()
+
+
+async def _entries(follower: Follower) -> AsyncIterator[Entry | None]:
+    """The past, None where it ends, and what comes."""
+    async for entry in follower.past():
+        yield entry
+    yield None
+    async for entry in follower.live():
+        yield entry

@@ -1,0 +1,20 @@
+"""View As: whose mail a field is about. For admins; a member may name only themselves."""
+
+import identifiers
+from models.enums import UserErrorCode
+from models.users import User
+from refusals import not_found, refused
+from resolvers.context import Context
+
+
+async def sender(context: Context, view_as: str | None, path: tuple[str, ...] = ("viewAs",)) -> int:
+    """The user whose mail is meant. Raises Refused: FORBIDDEN for a colleague, NOT_FOUND for nobody."""
+    viewer = context.viewer
+    if view_as is None:
+        return viewer.user_id
+    key = identifiers.decode_key("User", view_as)
+    if key is None or not await User.filter(User.visible(viewer), id=key).exists():
+        raise not_found(path, "user")
+    if key != viewer.user_id and not viewer.admin:
+        raise refused(UserErrorCode.FORBIDDEN, path, "Only an admin may view the mail of others.")
+    return key

@@ -1,0 +1,153 @@
+"""Mutations: which action answers each, and the rows it answers with."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import identifiers
+from actions import campaigns, deliveries, emails, people, searches, templates
+from actions.deliveries import NewReport
+from actions.emails import UNSET, NewEmail, Revision
+from actions.engagements import NewEvent, Outcome
+from actions.people import NewPerson
+from actions.templates import NewTemplate
+from models.campaigns import Campaign, Template
+from models.emails import Email
+from models.enums import UserErrorCode
+from models.people import Group, Person
+from models.searches import SavedSearch
+from refusals import Problem, Refused, refused
+from resolvers.context import Context
+
+__all__ = ["UNSET", "NewEmail", "NewEvent", "NewPerson", "NewReport", "NewTemplate", "Revision"]
+
+ENGAGEMENT_WRITE = "engagement:write"
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """The rows of a bulk that were done, and each refusal."""
+
+    rows: list[Any]
+    problems: tuple[Problem, ...]
+
+
+async def email_draft(context: Context, new: NewEmail) -> Email:
+    return await emails.draft(context.desk, context.viewer, new)
+
+
+async def email_revise(context: Context, email_id: str, revision: Revision) -> Email:
+    return await emails.revise(context.desk, context.viewer, email_id, revision)
+
+
+async def email_send(context: Context, email_id: str, at: int | None, request_id: str | None) -> Email:
+    return await emails.send(context.desk, context.viewer, email_id, at, request_id)
+
+
+async def email_archive(context: Context, ids: Sequence[str]) -> Bulk:
+    return await _emails(emails.archive(context.desk, context.viewer, ids))
+
+
+async def email_unarchive(context: Context, ids: Sequence[str]) -> Bulk:
+    return await _emails(emails.unarchive(context.desk, context.viewer, ids))
+
+
+async def email_mark_success(context: Context, ids: Sequence[str], success: bool) -> Bulk:
+    return await _emails(emails.mark_success(context.desk, context.viewer, ids, success))
+
+
+async def email_retry_send(context: Context, ids: Sequence[str]) -> Bulk:
+    return await _emails(emails.retry(context.desk, context.viewer, ids))
+
+
+async def email_delete(context: Context, ids: Sequence[str]) -> Bulk:
+    done = await emails.delete(context.desk, context.viewer, ids)
+    return Bulk([identifiers.encode("Email", key) for key in done.keys], done.problems)
+
+
+async def _emails(deed: Awaitable[emails.Done]) -> Bulk:
+    done = await deed
+    rows = {row.id: row for row in await Email.filter(id__in=list(done.keys))} if done.keys else {}
+    return Bulk([rows[key] for key in done.keys if key in rows], done.problems)
+
+
+async def saved_search_create(context: Context, name: str, raw: Mapping[str, Any], shared: bool) -> SavedSearch:
+    return await searches.create(context.desk, context.viewer, name, raw, shared)
+
+
+async def saved_search_rename(context: Context, search_id: str, name: str) -> SavedSearch:
+    return await searches.rename(context.desk, context.viewer, search_id, name)
+
+
+async def saved_search_refine(context: Context, search_id: str, raw: Mapping[str, Any]) -> SavedSearch:
+    return await searches.refine(context.desk, context.viewer, search_id, raw)
+
+
+async def saved_search_share(context: Context, search_id: str, shared: bool) -> SavedSearch:
+    return await searches.share(context.desk, context.viewer, search_id, shared)
+
+
+async def saved_search_adopt(context: Context, shared_search_id: str, name: str | None) -> SavedSearch:
+    return await searches.adopt(context.desk, context.viewer, shared_search_id, name)
+
+
+async def saved_search_delete(context: Context, search_id: str) -> list[str]:
+    key = await searches.delete(context.desk, context.viewer, search_id)
+    return [identifiers.encode("SavedSearch", key)]
+
+
+async def person_create(context: Context, new: NewPerson) -> Person:
+    return await people.create(context.desk, context.viewer, new)
+
+
+async def person_unsubscribe(context: Context, person_id: str) -> Person:
+    return await people.unsubscribe(context.desk, context.viewer, person_id)
+
+
+async def group_create(context: Context, name: str, shared: bool) -> Group:
+    return await people.create_group(context.desk, context.viewer, name, shared)
+
+
+async def group_add_people(context: Context, group_id: str, person_ids: Sequence[str]) -> Bulk:
+    group, findings = await people.add_people(context.desk, context.viewer, group_id, person_ids)
+    return Bulk([group], tuple(findings.problems))
+
+
+async def group_remove_people(context: Context, group_id: str, person_ids: Sequence[str]) -> Bulk:
+    group, findings = await people.remove_people(context.desk, context.viewer, group_id, person_ids)
+    return Bulk([group], tuple(findings.problems))
+
+
+async def campaign_create(context: Context, name: str) -> Campaign:
+    return await campaigns.create(context.desk, context.viewer, name)
+
+
+async def campaign_end(context: Context, campaign_id: str) -> Campaign:
+    return await campaigns.end(context.desk, context.viewer, campaign_id)
+
+
+async def template_create(context: Context, new: NewTemplate) -> Template:
+    return await templates.create(context.desk, context.viewer, new)
+
+
+async def engagement_record(context: Context, events: Sequence[NewEvent]) -> Outcome:
+    """Records events. Raises OutOfScope without the token's leave."""
+    _need(context, ENGAGEMENT_WRITE)
+    try:
+        return await context.services.recorder.record(events, context.viewer)
+    except Refused as exc:
+        return Outcome(problems=list(exc.problems))
+
+
+async def delivery_record(context: Context, reports: Sequence[NewReport]) -> deliveries.Outcome:
+    """Records delivery reports. Raises OutOfScope without the token's leave."""
+    _need(context, ENGAGEMENT_WRITE)
+    try:
+        return await deliveries.record(context.desk, context.viewer, reports)
+    except Refused as exc:
+        return deliveries.Outcome(problems=list(exc.problems))
+
+
+def _need(context: Context, scope: str) -> None:
+    if scope not in context.viewer.scopes:
+        raise refused(UserErrorCode.FORBIDDEN, (), f"This needs a token with the scope {scope}.")

@@ -1,0 +1,167 @@
+"""Emails and their folders."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+
+from resolvers import emails, folders
+from resolvers.pages import Order
+from schema.answers import UNSET, Asked, answer, given, paging
+from schema.campaigns import BulkSend, Campaign, Template
+from schema.engagements import EngagementConnection, EngagementSummary
+from schema.enums import EmailAction, EmailOrderField, EmailStatus, FailureCode, FolderGroupName, FolderName
+from schema.enums import OrderDirection, SendKind
+from schema.filters import EmailFilter, raw
+from schema.nodes import Node, PageInfo
+from schema.people import Person, User
+
+
+@strawberry.type(description="Why an email did not arrive.")
+class DeliveryFailure:
+    code: FailureCode = strawberry.field(description="The reason, for programs.")
+    message: str = strawberry.field(description="The reason, for people.")
+    occurred_at: datetime = strawberry.field(description="When it failed.")
+
+
+@strawberry.type(
+    description="One message to one person. Its folder, its tracking and its engagement follow from what happens."
+)
+class Email(Node):
+    folder: FolderName = strawberry.field(description="Follows from status and archived alone.")
+    status: EmailStatus = strawberry.field(description="Where it stands on its way.")
+    archived: bool = strawberry.field(description="Views and clicks are no longer recorded.")
+    success: bool = strawberry.field(description="Marked as a success by its sender.")
+    cc: list[str] = strawberry.field(description="Further recipients, shown to all.")
+    bcc: list[str] = strawberry.field(description="Further recipients, shown to nobody.")
+    subject: str = strawberry.field(description="One line.")
+    body: str = strawberry.field(description="HTML, or plain text.")
+    send_kind: SendKind = strawberry.field(description="The kind of sending it was part of.")
+    created_at: datetime = strawberry.field(description="When it was written.")
+    updated_at: datetime = strawberry.field(description="When it last changed.")
+    scheduled_at: datetime | None = strawberry.field(description="When it is, or was, to be sent.")
+    sent_at: datetime | None = strawberry.field(description="When it was last sent with success.")
+    failed_at: datetime | None = strawberry.field(description="When it failed, bounced or was complained about.")
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return emails.is_email(row)
+
+    @strawberry.field(description="Who sends it.")
+    async def sender(self: Any, info: Asked) -> User:
+        return answer(await emails.sender(info.context, self))
+
+    @strawberry.field(description="Whom it is to.")
+    async def person(self: Any, info: Asked) -> Person:
+        return answer(await emails.person(info.context, self))
+
+    @strawberry.field(description="The campaign it is part of.")
+    async def campaign(self: Any, info: Asked) -> Campaign | None:
+        return answer(await emails.campaign(info.context, self))
+
+    @strawberry.field(description="The template it was made from.")
+    async def template(self: Any, info: Asked) -> Template | None:
+        return answer(await emails.template(info.context, self))
+
+    @strawberry.field(description="The bulk send it was part of.")
+    async def bulk_send(self: Any, info: Asked) -> BulkSend | None:
+        return answer(await emails.bulk_send(info.context, self))
+
+    @strawberry.field(description="Present exactly when the status is FAILED, BOUNCED or SPAM.")
+    def failure(self: Any) -> DeliveryFailure | None:
+        return answer(emails.failure(self))
+
+    @strawberry.field(description="Its human views, clicks and replies.")
+    def engagement_summary(self: Any) -> EngagementSummary:
+        return answer(emails.summary(self))
+
+    @strawberry.field(description="Every event, whoever acted, newest first.")
+    async def engagements(
+        self: Any,
+        info: Asked,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> EngagementConnection:
+        found = await emails.engagements(info.context, self, paging(first, after, last, before))
+        return answer(found)
+
+    @strawberry.field(description="What the viewer may do to it now; nothing for anyone but its sender.")
+    def actions(self: Any, info: Asked) -> list[EmailAction]:
+        return emails.actions(info.context, self)
+
+
+@strawberry.type(description="One email of a page.")
+class EmailEdge:
+    cursor: str = strawberry.field(description="Its place in the order: hand it back as `after` or `before`.")
+    node: Email = strawberry.field(description="The email itself.")
+
+
+@strawberry.type(description="A page of emails.")
+class EmailConnection:
+    edges: list[EmailEdge] = strawberry.field(description="The emails with their cursors.")
+    nodes: list[Email] = strawberry.field(description="The emails alone.")
+    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+
+
+@strawberry.input(description="How emails are ordered.")
+class EmailOrder:
+    field: EmailOrderField = strawberry.field(description="By what.")
+    direction: OrderDirection = strawberry.field(default=OrderDirection.DESC, description="Which way.")
+
+    def value(self) -> Order:
+        return emails.order(self.field, self.direction)
+
+
+def ordering(order: EmailOrder | None) -> Order:
+    """The order asked for, or newest created first."""
+    asked = given(order)
+    return emails.NEWEST if asked is None else asked.value()
+
+
+@strawberry.type(description="One folder of one sender. Its id names both, so that caches keep senders apart.")
+class Folder(Node):
+    name: FolderName = strawberry.field(description="Which folder.")
+    group: FolderGroupName = strawberry.field(description="The group it belongs to.")
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, folders.Folder)
+
+    @strawberry.field(description="How many emails lie in it, exactly.")
+    async def email_count(self: Any, info: Asked) -> int:
+        return int(await answer(self.email_count(info.context)))
+
+    @strawberry.field(description="What may be done to an email here: the table the mutations go by.")
+    def actions(self: Any, info: Asked) -> list[EmailAction]:
+        return answer(self.actions(info.context))
+
+    @strawberry.field(description="Its emails, newest created first where no order is given.")
+    async def emails(
+        self: Any,
+        info: Asked,
+        filter: EmailFilter | None = UNSET,
+        order_by: EmailOrder | None = UNSET,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> EmailConnection:
+        arguments = paging(first, after, last, before)
+        found = await self.emails(info.context, raw(given(filter)), ordering(order_by), arguments)
+        return answer(found)
+
+
+@strawberry.type(description="One of the three groups of folders of one sender.")
+class FolderGroup(Node):
+    name: FolderGroupName = strawberry.field(description="Which group.")
+    folders: list[Folder] = strawberry.field(description="Its folders.")
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, folders.FolderGroup)
+
+    @strawberry.field(description="How many emails lie in all of them, exactly.")
+    async def email_count(self: Any, info: Asked) -> int:
+        return int(await answer(self.email_count(info.context)))

@@ -1,0 +1,33 @@
+"""Mistakes of meaning, as plain values beside the result."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import strawberry
+
+from refusals import Problem, Refused
+from schema.enums import UserErrorCode
+
+P = TypeVar("P")
+
+
+@strawberry.interface(description="A mistake in the input, with its place.")
+class UserError:
+    message: str = strawberry.field(description="A sentence for people.")
+    path: list[str] = strawberry.field(description="The place in the arguments.")
+    code: UserErrorCode = strawberry.field(description="The kind of mistake, for programs.")
+
+
+@strawberry.type(description="A mistake in the input.")
+class InputError(UserError):
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, Problem)
+
+
+async def attempt(payload: Callable[..., P], name: str, deed: Awaitable[Any], nothing: Any = None) -> P:
+    """The payload of a deed; of a refused one the reasons, and `nothing` in the place of the result."""
+    try:
+        return payload(**{name: await deed}, user_errors=[])
+    except Refused as exc:
+        return payload(**{name: nothing}, user_errors=list(exc.problems))

@@ -1,0 +1,132 @@
+"""Inputs of mutations, each of which knows the value an action takes."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+
+from resolvers.writing import NewEmail, NewEvent, NewPerson, NewReport, NewTemplate, Revision
+from resolvers.writing import UNSET as NOT_GIVEN
+from schema.answers import UNSET, given
+from schema.enums import DeliveryKind, EngagementKind, EngagementVerdict
+from schema.filters import EmailFilter
+from search.moments import from_datetime
+
+
+def micros(moment: datetime | None) -> int | None:
+    """A moment as actions take it; None where it is absent or null."""
+    known = given(moment)
+    return None if known is None else from_datetime(known)
+
+
+def _optional(description: str) -> Any:
+    return strawberry.field(default=UNSET, description=description)
+
+
+@strawberry.input(description="A new draft.")
+class EmailDraftInput:
+    person_id: strawberry.ID = strawberry.field(description="Whom it is to.")
+    subject: str = strawberry.field(description="One line.")
+    body: str = strawberry.field(default="", description="HTML, or plain text.")
+    cc: list[str] = strawberry.field(default_factory=list, description="Further addresses, shown to all.")
+    bcc: list[str] = strawberry.field(default_factory=list, description="Further addresses, shown to nobody.")
+    template_id: strawberry.ID | None = _optional("The template it was made from.")
+    campaign_id: strawberry.ID | None = _optional("The campaign it is part of.")
+
+    def value(self) -> NewEmail:
+        return NewEmail(
+            person_id=self.person_id,
+            subject=self.subject,
+            body=self.body,
+            cc=self.cc,
+            bcc=self.bcc,
+            template_id=given(self.template_id),
+            campaign_id=given(self.campaign_id),
+        )
+
+
+@strawberry.input(description="Changes to an email. Absent leaves a value as it is; null clears it.")
+class EmailReviseInput:
+    person_id: strawberry.ID | None = _optional("Whom it is to.")
+    subject: str | None = _optional("One line.")
+    body: str | None = _optional("HTML, or plain text.")
+    cc: list[str] | None = _optional("Further addresses, shown to all.")
+    bcc: list[str] | None = _optional("Further addresses, shown to nobody.")
+    template_id: strawberry.ID | None = _optional("The template it was made from.")
+    at: datetime | None = _optional("Moves a scheduled email to another moment to come.")
+
+    def value(self) -> Revision:
+        return Revision(
+            **{
+                name: NOT_GIVEN if value is UNSET else from_datetime(value) if isinstance(value, datetime) else value
+                for name, value in vars(self).items()
+            }
+        )
+
+
+@strawberry.input(description="A new saved search.")
+class SavedSearchCreateInput:
+    name: str = strawberry.field(description="What to call it.")
+    filter: EmailFilter = strawberry.field(description="What it holds.")
+    shared: bool = strawberry.field(default=False, description="Whether to publish its definition to the team.")
+
+
+@strawberry.input(description="A new person.")
+class PersonInput:
+    name: str = strawberry.field(description="First and last name.")
+    address: str = strawberry.field(description="Where mail to them goes.")
+    title: str | None = _optional("What they are at work.")
+    company: str | None = _optional("Where they work.")
+    phone: str | None = _optional("A number.")
+    shared: bool = strawberry.field(default=True, description="Whether the team sees them too.")
+
+    def value(self) -> NewPerson:
+        return NewPerson(
+            self.name, self.address, given(self.title), given(self.company), given(self.phone), self.shared
+        )
+
+
+@strawberry.input(description="A new template.")
+class TemplateInput:
+    name: str = strawberry.field(description="What to call it.")
+    subject: str = strawberry.field(description="The subject, dynamic fields included.")
+    body: str = strawberry.field(description="The body, dynamic fields included.")
+
+    def value(self) -> NewTemplate:
+        return NewTemplate(self.name, self.subject, self.body)
+
+
+@strawberry.input(description="One event as an integration observed it.")
+class EngagementInput:
+    email_id: strawberry.ID = strawberry.field(description="The email it is about.")
+    kind: EngagementKind = strawberry.field(description="What was done.")
+    occurred_at: datetime = strawberry.field(description="When it happened; at most 5 minutes ahead.")
+    dedupe_key: str = strawberry.field(description="Unique to the event within the team: a repeat is counted once.")
+    verdict: EngagementVerdict | None = _optional("Who did it; absent, it is judged by the evidence below.")
+    url: str | None = _optional("The link followed: required for a click, refused otherwise.")
+    user_agent: str | None = _optional("Evidence: what the client called itself.")
+    ip_address: str | None = _optional("Evidence: where the request came from.")
+
+    def value(self) -> NewEvent:
+        return NewEvent(
+            email_id=self.email_id,
+            kind=self.kind,
+            occurred_at=from_datetime(self.occurred_at),
+            dedupe_key=self.dedupe_key,
+            verdict=given(self.verdict),
+            url=given(self.url),
+            user_agent=given(self.user_agent),
+            ip_address=given(self.ip_address),
+        )
+
+
+@strawberry.input(description="One bounce or complaint.")
+class DeliveryInput:
+    email_id: strawberry.ID = strawberry.field(description="The email it is about.")
+    kind: DeliveryKind = strawberry.field(description="What was reported.")
+    message: str = strawberry.field(default="", description="The report, for people.")
+    occurred_at: datetime = strawberry.field(description="When it happened; at most 5 minutes ahead.")
+    dedupe_key: str = strawberry.field(description="Unique to the report within the team: a repeat is counted once.")
+
+    def value(self) -> NewReport:
+        return NewReport(self.email_id, self.kind, self.message, from_datetime(self.occurred_at), self.dedupe_key)

@@ -1,0 +1,157 @@
+"""The root of reading."""
+
+import strawberry
+
+from resolvers import campaigns, engagements, folders, nodes, people, searches
+from resolvers import emails as rows
+from schema.answers import UNSET, Asked, answer, given, paging
+from schema.campaigns import CampaignConnection, TemplateConnection
+from schema.emails import Email, EmailConnection, EmailOrder, Folder, FolderGroup, ordering
+from schema.engagements import EngagementConnection
+from schema.enums import FolderName
+from schema.filters import EmailFilter, raw
+from schema.nodes import Node
+from schema.people import GroupConnection, Person, PersonConnection, User, UserConnection
+from schema.searches import SavedSearch, SavedSearchConnection, SharedSearchConnection
+
+ID = strawberry.ID
+
+
+@strawberry.type(description="What can be read.")
+class Query:
+    @strawberry.field(description="Who is asking.")
+    async def viewer(self, info: Asked) -> User:
+        return answer(await people.viewer(info.context))
+
+    @strawberry.field(description="Any object by its id; null for what is absent or not the viewer's to see.")
+    async def node(self, info: Asked, id: ID) -> Node | None:
+        return answer(await nodes.one(info.context, id))
+
+    @strawberry.field(description="At most 200 objects, in the order asked; null for each that is not to be seen.")
+    async def nodes(self, info: Asked, ids: list[ID]) -> list[Node | None]:
+        return answer(await nodes.many(info.context, ids))
+
+    @strawberry.field(description="Everyone of the team.")
+    async def users(
+        self,
+        info: Asked,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> UserConnection:
+        return answer(await people.users(info.context, paging(first, after, last, before)))
+
+    @strawberry.field(description="Sent, Pending, Undelivered, in that order. `viewAs` is for admins.")
+    async def folders(self, info: Asked, view_as: ID | None = UNSET) -> list[FolderGroup]:
+        return answer(await folders.groups(info.context, given(view_as)))
+
+    @strawberry.field(description="One folder. `viewAs` is for admins.")
+    async def folder(self, info: Asked, name: FolderName, view_as: ID | None = UNSET) -> Folder:
+        return answer(await folders.folder(info.context, name, given(view_as)))
+
+    @strawberry.field(description="One email.")
+    async def email(self, info: Asked, id: ID) -> Email | None:
+        return answer(await rows.one(info.context, id))
+
+    @strawberry.field(description="The emails a filter holds for now; the viewer's own where it names no sender.")
+    async def emails(
+        self,
+        info: Asked,
+        filter: EmailFilter | None = UNSET,
+        order_by: EmailOrder | None = UNSET,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> EmailConnection:
+        arguments = paging(first, after, last, before)
+        return answer(await rows.filtered(info.context, raw(given(filter)), ordering(order_by), arguments))
+
+    @strawberry.field(description="One of the viewer's own lists.")
+    async def saved_search(self, info: Asked, id: ID) -> SavedSearch | None:
+        return answer(await searches.one(info.context, id))
+
+    @strawberry.field(description="The viewer's own lists.")
+    async def saved_searches(
+        self,
+        info: Asked,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> SavedSearchConnection:
+        return answer(await searches.page_of(info.context, paging(first, after, last, before)))
+
+    @strawberry.field(description="What the team has published.")
+    async def shared_searches(
+        self,
+        info: Asked,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> SharedSearchConnection:
+        return answer(await searches.shared(info.context, paging(first, after, last, before)))
+
+    @strawberry.field(description="One person.")
+    async def person(self, info: Asked, id: ID) -> Person | None:
+        return answer(await people.person(info.context, id))
+
+    @strawberry.field(
+        description="The viewer's own and the shared people. `search` looks at names, addresses and companies."
+    )
+    async def people(
+        self,
+        info: Asked,
+        search: str | None = UNSET,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> PersonConnection:
+        return answer(await people.people(info.context, given(search), paging(first, after, last, before)))
+
+    @strawberry.field(description="The viewer's own and the shared groups.")
+    async def groups(
+        self,
+        info: Asked,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> GroupConnection:
+        return answer(await people.groups(info.context, paging(first, after, last, before)))
+
+    @strawberry.field(description="The team's campaigns.")
+    async def campaigns(
+        self,
+        info: Asked,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> CampaignConnection:
+        return answer(await campaigns.campaigns(info.context, paging(first, after, last, before)))
+
+    @strawberry.field(description="The team's templates.")
+    async def templates(
+        self,
+        info: Asked,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> TemplateConnection:
+        return answer(await campaigns.templates(info.context, paging(first, after, last, before)))
+
+    @strawberry.field(description="What happened to the viewer's emails, newest first, without their own views.")
+    async def engagements(
+        self,
+        info: Asked,
+        first: int | None = UNSET,
+        after: str | None = UNSET,
+        last: int | None = UNSET,
+        before: str | None = UNSET,
+    ) -> EngagementConnection:
+        return answer(await engagements.feed(info.context, paging(first, after, last, before)))

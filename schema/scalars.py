@@ -1,0 +1,91 @@
+"""Scalars: moments, days, spans, filters and places in the change log, as texts and values."""
+
+from datetime import UTC, date, datetime
+from typing import Any, NewType
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
+
+from changes.cursors import Cursor
+from search import moments
+from search.spans import Duration as DurationValue
+from search.spans import parse_duration
+
+Duration = NewType("Duration", DurationValue)
+EmailFilterValue = NewType("EmailFilterValue", dict)  # type: ignore[type-arg]
+ChangeCursor = NewType("ChangeCursor", str)
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise GraphQLError(f"{what} is written as a text.")
+    return value
+
+
+def _moment(value: Any) -> datetime:
+    text = _text(value, "A DateTime")
+    try:
+        return moments.to_datetime(moments.parse(text))
+    except ValueError as exc:
+        raise GraphQLError("A DateTime is ISO 8601 with an offset, such as 2026-01-31T09:30:00Z.") from exc
+
+
+def _day(value: Any) -> date:
+    text = _text(value, "A Date")
+    try:
+        if len(text) != 10:
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError as exc:
+        raise GraphQLError("A Date is an ISO 8601 calendar date, such as 2026-01-31.") from exc
+
+
+def _duration(value: Any) -> DurationValue:
+    text = _text(value, "A Duration")
+    try:
+        return parse_duration(text)
+    except ValueError as exc:
+        raise GraphQLError("A Duration is ISO 8601, such as P3D or PT12H.") from exc
+
+
+def _cursor(value: Any) -> str:
+    return _text(value, "A ChangeCursor")
+
+
+def _shown(value: datetime) -> str:
+    return moments.render(moments.from_datetime(value.astimezone(UTC)))
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="A moment: ISO 8601 with any offset when given, in UTC when answered.",
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time",
+        serialize=_shown,
+        parse_value=_moment,
+    ),
+    date: strawberry.scalar(
+        name="Date",
+        description="A calendar day: ISO 8601, such as 2026-01-31.",
+        serialize=date.isoformat,
+        parse_value=_day,
+    ),
+    Duration: strawberry.scalar(
+        name="Duration",
+        description="A span of time: ISO 8601, a whole number of one unit, such as P3D, PT12H, PT45M or PT30S.",
+        serialize=str,
+        parse_value=_duration,
+    ),
+    EmailFilterValue: strawberry.scalar(
+        name="EmailFilterValue",
+        description="A filter as JSON in the shape of EmailFilter, with every default written out. It can be sent back.",
+        serialize=lambda value: value,
+    ),
+    ChangeCursor: strawberry.scalar(
+        name="ChangeCursor",
+        description="A place in the change log. Opaque: hand it back as it was received.",
+        serialize=lambda value: str(value) if isinstance(value, Cursor) else value,
+        parse_value=_cursor,
+    ),
+}

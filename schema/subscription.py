@@ -1,0 +1,121 @@
+"""The root of following: frames in the order of the change log, each with its cursor."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+import strawberry
+
+from resolvers import streams
+from schema.answers import UNSET, Asked, answer, given
+from schema.scalars import ChangeCursor
+from schema.searches import ChangeCause, SavedSearch, SavedSearchMember
+
+_CURSOR = "Hand it back as `after` to go on from here."
+_ID = "The list's id, whether or not it is still there."
+
+
+@strawberry.interface(description="One frame of a stream. Applying it twice does no harm.")
+class Change:
+    cursor: ChangeCursor = strawberry.field(description=_CURSOR)
+
+
+@strawberry.type(description="An email joined a list.")
+class MemberJoined(Change):
+    saved_search_id: strawberry.ID = strawberry.field(description=_ID)
+    member_id: strawberry.ID = strawberry.field(description="The stay that began.")
+    email_id: strawberry.ID = strawberry.field(description="The email that joined.")
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, streams.MemberJoined)
+
+    @strawberry.field(description="The stay as it is now; null where it has ended meanwhile.")
+    async def member(self: Any, info: Asked) -> SavedSearchMember | None:
+        return answer(await self.member(info.context))
+
+
+@strawberry.type(description="An email left a list.")
+class MemberLeft(Change):
+    saved_search_id: strawberry.ID = strawberry.field(description=_ID)
+    member_id: strawberry.ID = strawberry.field(description="The stay that ended.")
+    email_id: strawberry.ID = strawberry.field(description="The email that left.")
+    cause: ChangeCause = strawberry.field(description="The newest thing that had happened to it.")
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, streams.MemberLeft)
+
+
+@strawberry.type(description="A list was created, renamed, shared, or is LIVE now.")
+class SavedSearchUpserted(Change):
+    saved_search_id: strawberry.ID = strawberry.field(description=_ID)
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, streams.SavedSearchUpserted)
+
+    @strawberry.field(description="The list as it is now; null where it is gone.")
+    async def saved_search(self: Any, info: Asked) -> SavedSearch | None:
+        return answer(await self.saved_search(info.context))
+
+
+@strawberry.type(description="A list was filled or refined: read its members again. Stays that persist keep their ids.")
+class SavedSearchReset(Change):
+    saved_search_id: strawberry.ID = strawberry.field(description=_ID)
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, streams.SavedSearchReset)
+
+    @strawberry.field(description="The list as it is now; null where it is gone.")
+    async def saved_search(self: Any, info: Asked) -> SavedSearch | None:
+        return answer(await self.saved_search(info.context))
+
+
+@strawberry.type(description="A list was deleted, and with it all its stays.")
+class SavedSearchDeleted(Change):
+    saved_search_id: strawberry.ID = strawberry.field(description="The id of the list that is no more.")
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, streams.SavedSearchDeleted)
+
+
+@strawberry.type(description="Everything up to the moment of subscribing was sent; what follows is live.")
+class CaughtUp(Change):
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, streams.CaughtUp)
+
+
+@strawberry.type(
+    description="The log does not reach back to `after`: query again and follow the new `asOf`. The stream ends here."
+)
+class CursorExpired(Change):
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, streams.CursorExpired)
+
+
+SavedSearchChange = Annotated[
+    MemberJoined | MemberLeft | SavedSearchUpserted | SavedSearchReset | SavedSearchDeleted | CaughtUp | CursorExpired,
+    strawberry.union("SavedSearchChange", description="What can happen to a list, or to the stream itself."),
+]
+
+
+@strawberry.type(description="What can be followed. A refused subscription is an error before the first frame.")
+class Subscription:
+    @strawberry.subscription(
+        description="One list. Without `after` from now on; with it, from there on, nothing left out. It completes after"
+        " the list's deletion."
+    )
+    async def saved_search_changes(
+        self, info: Asked, saved_search_id: strawberry.ID, after: ChangeCursor | None = UNSET
+    ) -> AsyncGenerator[SavedSearchChange, None]:
+        return answer(await streams.one_list(info.context, saved_search_id, given(after)))
+
+    @strawberry.subscription(description="All of the viewer's lists, those to come included.")
+    async def all_saved_search_changes(
+        self, info: Asked, after: ChangeCursor | None = UNSET
+    ) -> AsyncGenerator[SavedSearchChange, None]:
+        return answer(await streams.all_lists(info.context, given(after)))

@@ -1,0 +1,102 @@
+"""The canonical form of a filter: JSON-ready, defaults written out, nulls absent, fields in the contract's order.
+
+`check` reads it back to an equal tree, so that saving what was returned changes nothing.
+"""
+
+from typing import Any, assert_never
+
+from search import moments
+from search.tree import (
+    All,
+    AnyOf,
+    Bounds,
+    Dates,
+    Engaged,
+    Engagement,
+    EverySender,
+    Filter,
+    FolderGroups,
+    Folders,
+    Ids,
+    Leaf,
+    Not,
+    Part,
+    SendKinds,
+    Success,
+    Text,
+    TextTest,
+)
+
+
+def to_value(filter: Filter) -> dict[str, Any]:
+    """The filter in the shape of the API's input."""
+    return dict(_entry(part) for part in filter.parts)
+
+
+def _entry(part: Part) -> tuple[str, Any]:
+    match part:
+        case All(filters):
+            return "all", [to_value(branch) for branch in filters]
+        case AnyOf(filters):
+            return "any", [to_value(branch) for branch in filters]
+        case Not(branch):
+            return "not", to_value(branch)
+        case Engagement(conditions):
+            return "engagement", [_condition(condition) for condition in conditions]
+        case Engaged():
+            return "engagement", [_condition(part)]
+        case _:
+            return _leaf(part)
+
+
+def _leaf(leaf: Leaf) -> tuple[str, Any]:
+    match leaf:
+        case Folders(values):
+            return "folder", [value.name for value in values]
+        case FolderGroups(values):
+            return "folderGroup", [value.name for value in values]
+        case SendKinds(values):
+            return "sendKind", [value.name for value in values]
+        case Ids(field, _, texts):
+            return field, list(texts)
+        case EverySender(value):
+            return "everySender", value
+        case Success(value):
+            return "success", value
+        case Text(field, test):
+            return field, _test(test)
+        case Dates(field, bounds):
+            return field, _bounds(bounds)
+        case Engaged():
+            return "engagement", [_condition(leaf)]
+        case _:
+            assert_never(leaf)
+
+
+def _test(test: TextTest) -> dict[str, Any]:
+    return _present(equals=test.equals, contains=test.contains, startsWith=test.starts_with, endsWith=test.ends_with)
+
+
+def _bounds(bounds: Bounds) -> dict[str, Any]:
+    return _present(
+        **{"from": None if bounds.since is None else moments.render(bounds.since)},
+        until=None if bounds.until is None else moments.render(bounds.until),
+        within=bounds.within and str(bounds.within),
+        olderThan=bounds.older_than and str(bounds.older_than),
+    )
+
+
+def _condition(condition: Engaged) -> dict[str, Any]:
+    return _present(
+        kind=condition.kind.name,
+        atLeast=condition.at_least,
+        atMost=condition.at_most,
+        within=condition.within and str(condition.within),
+        afterSend=condition.after_send and str(condition.after_send),
+        url=None if condition.url is None else _test(condition.url),
+        verdict=[verdict.name for verdict in condition.verdicts],
+    )
+
+
+def _present(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

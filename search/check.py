@@ -1,0 +1,104 @@
+"""Checks a raw filter, of the API or of the database, and makes the tree of it: fine, or every problem at once.
+
+Here: the catalogue of fields, how they nest, and the limits. The leaves are read by `conditions`.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.enums import UserErrorCode
+from refusals import Refused
+from search import conditions
+from search.conditions import Findings, elements, given
+from search.tree import All, AnyOf, Engagement, Filter, Leaf, Not, Part, Path
+
+
+@dataclass(frozen=True, slots=True)
+class FilterLimits:
+    """How deep a filter may nest, how many leaves it may have, and how many ids one list."""
+
+    depth: int = 8
+    leaves: int = 64
+    ids: int = 1_000
+
+
+DEFAULT_LIMITS = FilterLimits()
+_UNLIMITED = FilterLimits(sys.maxsize, sys.maxsize, sys.maxsize)
+
+# In the contract's order, which is the order of the canonical form.
+_LEAVES: Mapping[str, Callable[[Any, Path, Findings], Leaf | None]] = {
+    "folder": conditions.folders,
+    "folderGroup": conditions.folder_groups,
+    "sender": conditions.ids_of("sender"),
+    "everySender": conditions.every_sender,
+    "person": conditions.ids_of("person"),
+    "personGroup": conditions.ids_of("personGroup"),
+    "campaign": conditions.ids_of("campaign"),
+    "template": conditions.ids_of("template"),
+    "sendKind": conditions.send_kinds,
+    "bulkSend": conditions.ids_of("bulkSend"),
+    "success": conditions.success,
+    "subject": conditions.text_of("subject"),
+    "address": conditions.text_of("address"),
+    "company": conditions.text_of("company"),
+    "createdAt": conditions.dates_of("createdAt"),
+    "sentAt": conditions.dates_of("sentAt"),
+    "scheduledAt": conditions.dates_of("scheduledAt"),
+    "failedAt": conditions.dates_of("failedAt"),
+}
+FIELDS = ("all", "any", "not", *_LEAVES, "engagement")
+
+
+def check(raw: Mapping[str, Any], *, limits: FilterLimits = DEFAULT_LIMITS, path: Path = ()) -> Filter:
+    """The tree of a filter. Raises `Refused` with every problem, each placed under `path`."""
+    findings = Findings(path, limits.ids)
+    found = _filter(raw, (), 1, limits, findings)
+    if findings.leaves > limits.leaves:
+        message = f"A filter may have at most {limits.leaves} conditions; this one has {findings.leaves}."
+        findings.refuse((), message, UserErrorCode.LIMIT_REACHED)
+    if findings.problems:
+        raise Refused(findings.problems)
+    return found
+
+
+def load(canonical: Mapping[str, Any]) -> Filter:
+    """The tree of a stored filter. It was checked when it was saved: limits lowered since then leave it alone."""
+    return check(canonical, limits=_UNLIMITED)
+
+
+def _filter(raw: Any, path: Path, depth: int, limits: FilterLimits, findings: Findings) -> Filter:
+    # What is too deep is not read: the recursion ends here, however deep the input goes.
+    if depth > limits.depth:
+        message = f"A filter may nest at most {limits.depth} levels deep."
+        findings.refuse(path, message, UserErrorCode.LIMIT_REACHED)
+        return Filter()
+
+    def branch(raw: Any, path: Path) -> Filter:
+        return _filter(raw, path, depth + 1, limits, findings)
+
+    said = given(raw, FIELDS, path, findings)
+    parts = (_part(key, value, (*path, key), branch, findings) for key, value in said.items())
+    return Filter(tuple(part for part in parts if part is not None))
+
+
+def _part(key: str, raw: Any, path: Path, branch: Callable[[Any, Path], Filter], findings: Findings) -> Part | None:
+    match key:
+        case "all":
+            return All(tuple(branch(element, place) for element, place in elements(raw, path, findings)))
+        case "any":
+            return AnyOf(tuple(branch(element, place) for element, place in elements(raw, path, findings)))
+        case "not":
+            return Not(branch(raw, path))
+        case "engagement":
+            return _engagement(raw, path, findings)
+        case _:
+            findings.leaves += 1
+            return _LEAVES[key](raw, path, findings)
+
+
+def _engagement(raw: Any, path: Path, findings: Findings) -> Engagement:
+    read = [conditions.engaged(element, place, findings) for element, place in elements(raw, path, findings)]
+    findings.leaves += len(read)
+    return Engagement(tuple(condition for condition in read if condition is not None))

@@ -1,0 +1,43 @@
+"""Moments: whole microseconds since the Unix epoch, and their two other forms, ISO 8601 text and aware datetimes."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_EARLIEST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+_SHAPE = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(\.[0-9]+)?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)"
+)
+
+
+def parse(text: str) -> int:
+    """Reads ISO 8601 text with an offset; a ValueError for anything else. Digits past the microsecond are cut off."""
+    shape = _SHAPE.fullmatch(text)
+    if shape is None or (shape[3] and shape[2].count(":") != 2):
+        raise ValueError("this is no ISO 8601 moment with an offset, such as 2026-01-02T03:04:05Z")
+    fraction = (shape[3] or ".0")[1:7].ljust(6, "0")
+    seconds = shape[2] if shape[2].count(":") == 2 else f"{shape[2]}:00"
+    return from_datetime(datetime.fromisoformat(f"{shape[1]}T{seconds}.{fraction}{shape[4].upper()}"))
+
+
+def render(moment: int) -> str:
+    """The canonical text: in UTC, with a fraction only where there is one."""
+    return to_datetime(moment).isoformat().replace("+00:00", "Z")
+
+
+def from_datetime(value: datetime) -> int:
+    """A ValueError for a naive datetime, and for one that UTC cannot express within years 1 to 9999."""
+    if value.utcoffset() is None:
+        raise ValueError("a moment needs an offset")
+    moment = (value - _EPOCH) // _MICROSECOND
+    if not _EARLIEST <= moment <= _LATEST:
+        raise ValueError("this moment lies outside the years 1 to 9999")
+    return moment
+
+
+def to_datetime(moment: int) -> datetime:
+    """An aware datetime in UTC."""
+    return _EPOCH + timedelta(microseconds=moment)

@@ -1,0 +1,173 @@
+"""A filter in English: for the list's summary, and leaf by leaf for its explanation. The range comes first."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias, assert_never
+
+from models.enums import EngagementKind, EngagementVerdict
+from search import moments
+from search.names import NOUNS
+from search.scope import without_range
+from search.tree import (
+    All,
+    AnyOf,
+    Dates,
+    Engaged,
+    Engagement,
+    EverySender,
+    Filter,
+    FolderGroups,
+    Folders,
+    Ids,
+    IdsField,
+    Leaf,
+    Not,
+    Part,
+    SendKinds,
+    Success,
+    Text,
+    TextTest,
+)
+
+Names: TypeAlias = Mapping[tuple[str, int], str]
+
+UNSEEN = "something not visible"
+_ROWS: Mapping[IdsField, str] = {
+    "sender": "from {}",
+    "person": "to {}",
+    "personGroup": "to people in group {}",
+    "campaign": "in campaign {}",
+    "template": "made from template {}",
+    "bulkSend": "part of {}",
+}
+_QUOTED = frozenset({"personGroup", "campaign", "template", "bulkSend"})
+EVENT_WORDS = {
+    EngagementKind.VIEW: ("view", "views"),
+    EngagementKind.CLICK: ("click", "clicks"),
+    EngagementKind.REPLY: ("reply", "replies"),
+}
+_ACTORS = {
+    EngagementVerdict.HUMAN: "a person",
+    EngagementVerdict.MACHINE: "a machine",
+    EngagementVerdict.SELF: "the sender",
+}
+
+
+def sentence(filter: Filter, names: Names) -> str:
+    """The whole filter. `names` gives the name of a row by noun and key; rows without one stay unnamed."""
+    phrases = [phrase for part in without_range(filter).parts for phrase in _phrases(part, names)]
+    return ", ".join([_range(filter, names), *phrases]) + "."
+
+
+def phrase(leaf: Leaf, names: Names) -> str:
+    """One leaf, as it reads after "emails"."""
+    match leaf:
+        case Folders(values) | FolderGroups(values):
+            return f"in {_alternatives(title(value.name) for value in values)}"
+        case Ids():
+            return _ROWS[leaf.field].format(_alternatives(_rows(leaf, names)))
+        case EverySender():
+            return "from any sender"
+        case SendKinds(values):
+            return f"sent as {_alternatives(title(value.name) for value in values)}"
+        case Success(value):
+            return "marked as a success" if value else "not marked as a success"
+        case Text(field, test):
+            return f"whose {field} {_test(test)}"
+        case Dates():
+            return _dates(leaf)
+        case Engaged():
+            return f"with {_condition(leaf)}"
+        case _:
+            assert_never(leaf)
+
+
+def _phrases(part: Part, names: Names) -> Iterator[str]:
+    match part:
+        case All(filters):
+            every = "; ".join(_inner(branch, names) for branch in filters)
+            yield f"all of ({every})" if filters else "whatever they are"
+        case AnyOf(filters):
+            some = " or ".join(_inner(branch, names) for branch in filters)
+            yield f"either ({some})" if filters else "which none is"
+        case Not(branch):
+            yield f"not ({_inner(branch, names)})"
+        case Engagement(conditions):
+            yield from (phrase(condition, names) for condition in conditions)
+        case _:
+            yield phrase(part, names)
+
+
+def _inner(filter: Filter, names: Names) -> str:
+    phrases = [phrase for part in filter.parts for phrase in _phrases(part, names)]
+    return ", ".join(phrases) or "whatever they are"
+
+
+def _range(filter: Filter, names: Names) -> str:
+    for part in filter.parts:
+        if isinstance(part, Ids) and part.field == "sender":
+            return f"Emails {phrase(part, names)}"
+    if any(isinstance(part, EverySender) and part.value for part in filter.parts):
+        return "Emails from any sender"
+    return "Every email of one's own"
+
+
+def _rows(leaf: Ids, names: Names) -> Iterator[str]:
+    for key in leaf.ids:
+        name = names.get((NOUNS[leaf.field], key))
+        yield UNSEEN if name is None else f"“{name}”" if leaf.field in _QUOTED else name
+
+
+def _alternatives(words: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(words)) or "none"
+
+
+def title(name: str) -> str:
+    """The name of an enumeration's member in words."""
+    return name.replace("_", " ").title().replace(" And ", " and ")
+
+
+def _test(test: TextTest) -> str:
+    said = {
+        "is": test.equals,
+        "contains": test.contains,
+        "starts with": test.starts_with,
+        "ends with": test.ends_with,
+    }
+    return " and ".join(f"{verb} “{text}”" for verb, text in said.items() if text is not None) or "is anything"
+
+
+def _dates(leaf: Dates) -> str:
+    verb, bounds = leaf.field.removesuffix("At"), leaf.bounds
+    said = {
+        "at or after {}": None if bounds.since is None else moments.render(bounds.since),
+        "before {}": None if bounds.until is None else moments.render(bounds.until),
+        ("within the next {}" if verb == "scheduled" else "within the last {}"): bounds.within and bounds.within.words,
+        "more than {} ago": bounds.older_than and bounds.older_than.words,
+    }
+    limits = [limit.format(text) for limit, text in said.items() if text]
+    return f"{verb} {' and '.join(limits)}" if limits else f"{verb} at any time or never"
+
+
+def _condition(condition: Engaged) -> str:
+    words = [_amount(condition)]
+    if set(condition.verdicts) != {EngagementVerdict.HUMAN}:
+        words.append(f"by {_alternatives(_ACTORS[verdict] for verdict in condition.verdicts)}")
+    if condition.url:
+        words.append(f"on a link that {_test(condition.url)}")
+    if condition.within:
+        words.append(f"in the last {condition.within.words}")
+    if condition.after_send:
+        words.append(f"up to {condition.after_send.words} after it was sent")
+    return " ".join(words)
+
+
+def _amount(condition: Engaged) -> str:
+    one, many = EVENT_WORDS[condition.kind]
+    least, most = condition.least, condition.at_most
+    if most is None:
+        return f"at least {least} {one if least == 1 else many}" if least else f"any number of {many}"
+    if most == 0:
+        return f"no {one}"
+    if least == 0:
+        return f"at most {most} {one if most == 1 else many}"
+    return f"exactly {most} {one if most == 1 else many}" if least == most else f"{least} to {most} {many}"

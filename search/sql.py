@@ -1,0 +1,239 @@
+"""A filter as one boolean SQL expression over `e` (emails) and `p` (its person). It must agree with `predicate`.
+
+No leaf is ever NULL, so that NOT means not: what may be absent is tested for presence first.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from models.enums import EngagementKind, EngagementVerdict, FolderName
+from models.folders import states_of
+from search.dialects import FALSE, POSTGRES, SQLITE, TRUE, Clause, Dialect, every, negated, some
+from search.scope import Scope
+from search.text import fold
+from search.tree import (
+    All,
+    AnyOf,
+    DateField,
+    Dates,
+    Engaged,
+    Engagement,
+    EverySender,
+    Filter,
+    FolderGroups,
+    Folders,
+    Ids,
+    IdsField,
+    Leaf,
+    Not,
+    Part,
+    SendKinds,
+    Success,
+    Text,
+    TextField,
+    TextTest,
+)
+
+__all__ = ["POSTGRES", "SQLITE", "Dialect", "Where", "filter_clause", "scope_clause", "scope_where", "where"]
+
+_KEYS: dict[IdsField, str] = {
+    "sender": "e.sender_id",
+    "person": "e.person_id",
+    "campaign": "e.campaign_id",
+    "template": "e.template_id",
+    "bulkSend": "e.bulk_send_id",
+}
+_NULLABLE = frozenset({"campaign", "template", "bulkSend", "company", "sentAt", "scheduledAt", "failedAt"})
+_TEXTS: dict[TextField, str] = {
+    "subject": "e.subject_folded",
+    "address": "p.address_folded",
+    "company": "p.company_folded",
+}
+_DATES: dict[DateField, str] = {
+    "createdAt": "e.created_at",
+    "sentAt": "e.sent_at",
+    "scheduledAt": "e.scheduled_at",
+    "failedAt": "e.failed_at",
+}
+# Kept on the email by every writer of events: counts of HUMAN ones.
+_SUMMARIES = {EngagementKind.VIEW: "e.views", EngagementKind.CLICK: "e.clicks", EngagementKind.REPLY: "e.replies"}
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A boolean expression, and its parameters in order."""
+
+    text: str
+    parameters: list[Any]
+
+
+def where(filter: Filter, dialect: Dialect, now: int, first_parameter: int = 1) -> Where:
+    """The filter at one moment. `first_parameter` numbers the first placeholder where they are numbered."""
+    found = filter_clause(filter, dialect, now)
+    return Where(dialect.placed(found, first_parameter), list(found.parameters))
+
+
+def scope_where(scope: Scope, dialect: Dialect, first_parameter: int = 1) -> Where:
+    """The range alone."""
+    found = scope_clause(scope, dialect)
+    return Where(dialect.placed(found, first_parameter), list(found.parameters))
+
+
+def filter_clause(filter: Filter, dialect: Dialect, now: int) -> Clause:
+    """The filter at one moment, to be made part of a larger statement: every parameter is a bare `?`."""
+    return _filter(filter, dialect, now)
+
+
+def scope_clause(scope: Scope, dialect: Dialect) -> Clause:
+    """The range alone, to be made part of a larger statement."""
+    team = dialect.equal("e.team_id", scope.team_id)
+    senders = TRUE if scope.senders is None else dialect.one_of("e.sender_id", scope.senders)
+    return every([team, senders])
+
+
+def _filter(filter: Filter, dialect: Dialect, now: int) -> Clause:
+    return every(_part(part, dialect, now) for part in filter.parts)
+
+
+def _part(part: Part, dialect: Dialect, now: int) -> Clause:
+    match part:
+        case All(filters):
+            return every(_filter(branch, dialect, now) for branch in filters)
+        case AnyOf(filters):
+            return some(_filter(branch, dialect, now) for branch in filters)
+        case Not(branch):
+            return negated(_filter(branch, dialect, now))
+        case Engagement(conditions):
+            return every(_engaged(condition, dialect, now) for condition in conditions)
+        case _:
+            return _leaf(part, dialect, now)
+
+
+def _leaf(leaf: Leaf, dialect: Dialect, now: int) -> Clause:
+    match leaf:
+        case Folders() | FolderGroups():
+            return some(_folder(folder) for folder in sorted(leaf.folders))
+        case Ids():
+            return _ids(leaf, dialect)
+        case EverySender():
+            return TRUE
+        case SendKinds(values):
+            return _among("e.send_kind", values)
+        case Success(value):
+            return Clause("e.success" if value else "NOT e.success")
+        case Text(field, test):
+            return _present(field, _TEXTS[field], every(_tests(_TEXTS[field], test, dialect)))
+        case Dates():
+            return _dates(leaf, dialect, now)
+        case Engaged():
+            return _engaged(leaf, dialect, now)
+        case _:
+            assert_never(leaf)
+
+
+def _present(field: str, column: str, clause: Clause) -> Clause:
+    if clause in (TRUE, FALSE) or field not in _NULLABLE:
+        return clause
+    return every([Clause(f"{column} IS NOT NULL"), clause])
+
+
+def _among(column: str, values: tuple[int, ...]) -> Clause:
+    # Numbers of our own enumerations: few, and never a client's text.
+    numbers = ", ".join(str(int(value)) for value in sorted(set(values)))
+    return Clause(f"{column} IN ({numbers})") if numbers else FALSE
+
+
+def _folder(folder: FolderName) -> Clause:
+    status, archived = states_of(folder)
+    clause = Clause(f"e.status = {int(status)}")
+    if archived is None:
+        return clause
+    return every([clause, Clause("e.archived" if archived else "NOT e.archived")])
+
+
+def _ids(leaf: Ids, dialect: Dialect) -> Clause:
+    if leaf.field != "personGroup":
+        column = _KEYS[leaf.field]
+        return _present(leaf.field, column, dialect.one_of(column, leaf.keys))
+    groups = dialect.one_of("gp.group_id", leaf.keys)
+    if groups == FALSE:
+        return FALSE
+    text = f"EXISTS (SELECT 1 FROM group_people gp WHERE gp.person_id = e.person_id AND {groups.text})"
+    return Clause(text, groups.parameters)
+
+
+def _tests(column: str, test: TextTest, dialect: Dialect) -> Iterator[Clause]:
+    if test.equals is not None:
+        yield Clause(f"{column} = {dialect.text}", (fold(test.equals),))
+    if test.contains is not None:
+        yield dialect.contains(column, fold(test.contains))
+    if test.starts_with is not None:
+        yield dialect.starts(column, fold(test.starts_with))
+    if test.ends_with is not None:
+        yield dialect.ends(column, fold(test.ends_with))
+
+
+def _dates(leaf: Dates, dialect: Dialect, now: int) -> Clause:
+    column = _DATES[leaf.field]
+    bounds = (Clause(f"{column} {operator} {dialect.number}", (moment,)) for operator, moment in _limits(leaf, now))
+    return _present(leaf.field, column, every(bounds))
+
+
+def _limits(leaf: Dates, now: int) -> Iterator[tuple[str, int]]:
+    bounds = leaf.bounds
+    if bounds.since is not None:
+        yield ">=", bounds.since
+    if bounds.until is not None:
+        yield "<", bounds.until
+    if bounds.older_than is not None:
+        yield "<", now - bounds.older_than.microseconds
+    if bounds.within is not None and leaf.field == "scheduledAt":
+        yield ">=", now
+        yield "<=", now + bounds.within.microseconds
+    elif bounds.within is not None:
+        yield ">=", now - bounds.within.microseconds
+
+
+def _engaged(condition: Engaged, dialect: Dialect, now: int) -> Clause:
+    human = set(condition.verdicts) == {EngagementVerdict.HUMAN}
+    if human and not (condition.within or condition.after_send or condition.url):
+        return _counted(_SUMMARIES[condition.kind], (), condition, dialect)
+    events = _events(condition, dialect, now)
+    clause = _present_or_counted(events, condition, dialect)
+    return clause if condition.after_send is None else every([Clause("e.sent_at IS NOT NULL"), clause])
+
+
+def _events(condition: Engaged, dialect: Dialect, now: int) -> Clause:
+    tests = [
+        Clause("g.email_id = e.id"),
+        Clause(f"g.kind = {int(condition.kind)}"),
+        _among("g.verdict", condition.verdicts),
+    ]
+    if condition.within is not None:
+        tests.append(Clause(f"g.occurred_at >= {dialect.number}", (now - condition.within.microseconds,)))
+    if condition.after_send is not None:
+        tests.append(Clause(f"g.occurred_at <= e.sent_at + {dialect.number}", (condition.after_send.microseconds,)))
+    tests.extend(_tests("g.url_folded", condition.url or TextTest(), dialect))
+    chosen = every(tests)
+    return Clause(f"FROM engagements g WHERE {chosen.text}", chosen.parameters)
+
+
+def _present_or_counted(events: Clause, condition: Engaged, dialect: Dialect) -> Clause:
+    # The two commonest questions stop at the first event.
+    if (condition.least, condition.at_most) == (1, None):
+        return Clause(f"EXISTS (SELECT 1 {events.text})", events.parameters)
+    if condition.at_most == 0:
+        return Clause(f"NOT EXISTS (SELECT 1 {events.text})", events.parameters)
+    return _counted(f"(SELECT count(*) {events.text})", events.parameters, condition, dialect)
+
+
+def _counted(count: str, parameters: tuple[Any, ...], condition: Engaged, dialect: Dialect) -> Clause:
+    least, most = condition.least, condition.at_most
+    if most is None and least == 0:
+        return TRUE
+    if most is None:
+        return Clause(f"{count} >= {dialect.number}", (*parameters, least))
+    if least == 0:
+        return Clause(f"{count} <= {dialect.number}", (*parameters, most))
+    return Clause(f"{count} BETWEEN {dialect.number} AND {dialect.number}", (*parameters, least, most))

@@ -1,0 +1,52 @@
+"""`command-center audit`: waits for a quiet moment, holds every list against its filter, repairs, and says what it found.
+
+Beside a running server the server's matcher does the repair; where none runs, the audit looks itself.
+"""
+
+import asyncio
+
+from lists import audit as auditor
+from lists.audit import Difference, Outstanding
+from models.database import database
+from server.engine import Engine, build, connected
+from server.settings import Settings
+
+ATTEMPTS = 20
+PAUSE_SECONDS = 0.25
+EQUAL, REPAIRED, DIFFERENT = 0, 1, 3
+
+
+async def audit(settings: Settings) -> int:
+    """0 where all lists were equal, 1 where some were repaired, 3 where some still differ."""
+    async with connected(settings):
+        engine = await build(settings)
+        found = await _differences(engine)
+        count = await database().row("SELECT COUNT(*) AS count FROM saved_searches")
+        print(f"{count['count'] if count else 0} lists looked at, {len(found)} differ")
+        for difference in found:
+            print(_line(difference))
+        if not found:
+            return EQUAL
+        await auditor.repair(engine.desk.writer, found)
+        left = await _differences(engine)
+        print(f"repaired; {len(left)} differ now")
+        return DIFFERENT if left else REPAIRED
+
+
+async def _differences(engine: Engine) -> list[Difference]:
+    for _ in range(ATTEMPTS):
+        try:
+            return await auditor.differences(engine.desk.writer)
+        except Outstanding:
+            await asyncio.sleep(PAUSE_SECONDS)
+    # Nobody works the marks off: no server runs here, so look ourselves.
+    await engine.matcher.start()
+    await engine.matcher.settle()
+    return await auditor.differences(engine.desk.writer)
+
+
+def _line(difference: Difference) -> str:
+    return (
+        f"list {difference.search_id}: lacks {len(difference.missing)}, holds {len(difference.surplus)} too many,"
+        f" counts {difference.counted} of {difference.held}"
+    )

@@ -1,0 +1,83 @@
+"""Who is asking: bearer tokens, JWT signed with HS256. The token says which user; the role is read anew each time."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import jwt
+
+from models.database import database
+from models.enums import Role
+from models.users import User
+from models.viewers import Viewer
+
+ISSUER = "command-center"
+ALGORITHM = "HS256"
+SCOPES = ("engagement:write",)
+
+
+class Unauthenticated(Exception):
+    """No token, or none that is good for anything; the message may be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says."""
+
+    user_id: int
+    team_id: int
+    scopes: frozenset[str]
+
+
+class Tokens:
+    """Issues tokens and reads them."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def issue(self, user: User, scopes: tuple[str, ...], lifetime: timedelta) -> str:
+        now = datetime.now(UTC)
+        claims = {
+            "iss": ISSUER,
+            "sub": str(user.id),
+            "team": user.team_id,
+            "scope": " ".join(scopes),
+            "iat": now,
+            "exp": now + lifetime,
+        }
+        return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
+
+    def read(self, token: str) -> Claims:
+        """Raises Unauthenticated."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                options={"require": ["exp", "sub", "iss"]},
+            )
+            return Claims(int(claims["sub"]), int(claims["team"]), frozenset(str(claims.get("scope", "")).split()))
+        except jwt.ExpiredSignatureError as exc:
+            raise Unauthenticated("The token has expired.") from exc
+        except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as exc:
+            raise Unauthenticated("The token is not valid.") from exc
+
+
+def bearer(header: object) -> str:
+    """The token of an Authorization header. Raises Unauthenticated."""
+    if not isinstance(header, str) or not header:
+        raise Unauthenticated("A bearer token is needed.")
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("The Authorization header reads: Bearer, a space, the token.")
+    return token.strip()
+
+
+async def viewer(claims: Claims) -> Viewer:
+    """The user of a token with the rights of this moment. Raises Unauthenticated."""
+    row = await database().row(
+        "SELECT id, team_id, role FROM users WHERE id = ? AND team_id = ?", claims.user_id, claims.team_id
+    )
+    if row is None:
+        raise Unauthenticated("The token is not valid.")
+    return Viewer(row["id"], row["team_id"], Role(row["role"]), claims.scopes)

@@ -1,0 +1,207 @@
+"""The command line. What a command makes it prints alone on a line; what is wrong is one line and a code of 2."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from actions import users
+from actions.users import seconds
+from models.enums import Role
+from refusals import Refused
+from server.settings import PREFIX, Misconfigured, Settings, read, table, unknown
+
+Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs one command and exits with its code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        settings = read(os.environ)
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        for name in unknown(os.environ):
+            print(f"command-center: {name} is no setting of ours", file=sys.stderr)
+        code = asyncio.run(parsed.command(settings, parsed))
+    except Misconfigured as exc:
+        code = _complain(str(exc))
+    except Refused as exc:
+        code = _complain("; ".join(f"{'.'.join(problem.path)}: {problem.message}" for problem in exc.problems))
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _complain(message: str) -> int:
+    print(f"command-center: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="command-center",
+        description="A GraphQL backend for sales teams.",
+        epilog=f"Settings are {PREFIX}… variables.",
+    )
+    commands = parser.add_subparsers(metavar="command", required=True)
+    _add_serving(commands)
+    _add_making(commands)
+    _add_keeping(commands)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, run: Command, about: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=about, description=about)
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _add_serving(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    serve = _command(commands, "serve", _serve, "serve the API, and work beside it")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    _command(commands, "worker", _worker, "match and send without serving (PostgreSQL)")
+    demo = _command(commands, "demo", _demo, "a seller, a campaign and a hundred lively recipients")
+    demo.add_argument("--once", action="store_true", help="end after the run, with a code that tells how it went")
+    demo.add_argument("--port", type=int, default=8000)
+    demo.add_argument("--seed", type=int, default=1)
+    demo.add_argument("--seconds", type=float, default=120.0, help="how long the recipients take (default 120)")
+
+
+def _add_making(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    user = commands.add_parser("user", help="users of a team")
+    deeds = user.add_subparsers(metavar="deed", required=True)
+    add = _command(deeds, "add", _user_add, "make a user, and the team where there is none; or update the user")
+    for name in ("--team", "--name", "--address"):
+        add.add_argument(name, required=True)
+    add.add_argument("--admin", action="store_true")
+    add.add_argument("--time-zone", default="UTC")
+    token = _command(commands, "token", _token, "make a token for a user")
+    token.add_argument("address")
+    token.add_argument("--scope", action="append", default=[])
+    token.add_argument("--expires", default="P30D", help="how long it is good for, such as P1D (default P30D)")
+
+
+def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    _command(commands, "migrate", _migrate, "bring the tables up to date")
+    _command(commands, "audit", _audit, "hold every list against a fresh run of its filter, and repair it")
+    _command(commands, "sdl", _sdl, "print the schema")
+    _command(commands, "config", _config, "print the settings in force")
+
+
+async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
+    from server.app import create
+    from server.engine import connected
+    from server.serving import bound, server
+
+    settings.signing_secret()
+    listener = bound(arguments.host, arguments.port)
+    # Once before the server starts, so that what is wrong with the database is one line.
+    async with connected(settings):
+        pass
+    host, port = listener.getsockname()[:2]
+    print(f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql", flush=True)
+    await server(create(settings), settings.log_level).serve(sockets=[listener])
+    return 0
+
+
+async def _worker(settings: Settings, _: argparse.Namespace) -> int:
+    from server.engine import running
+
+    if settings.database_url.startswith("sqlite"):
+        raise Misconfigured("on SQLite `serve` does the work itself; a worker of its own needs PostgreSQL")
+    async with running(settings):
+        await _until_told()
+    return 0
+
+
+async def _until_told() -> None:
+    import signal
+
+    told = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, told.set)
+    await told.wait()
+
+
+async def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
+    from server.demo.run import run
+
+    return await run(arguments.port, arguments.seed, arguments.seconds, arguments.once)
+
+
+async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:
+    from actions.desk import Desk
+    from changes.deeds import Writer
+    from changes.hub import Hub
+    from models.clocks import DatabaseClock
+    from server.engine import connected
+
+    async with connected(settings):
+        desk = Desk(Writer(DatabaseClock(), Hub()), settings.limits())
+        user = await users.add(
+            desk,
+            arguments.team,
+            arguments.name,
+            arguments.address,
+            Role.ADMIN if arguments.admin else Role.MEMBER,
+            arguments.time_zone,
+        )
+        print(user.address)
+    return 0
+
+
+async def _token(settings: Settings, arguments: argparse.Namespace) -> int:
+    from server.auth import SCOPES, Tokens
+    from server.engine import connected
+
+    unheard = [scope for scope in arguments.scope if scope not in SCOPES]
+    if unheard:
+        raise Misconfigured(f"--scope {unheard[0]} is none of: {', '.join(SCOPES)}")
+    try:
+        lifetime = timedelta(seconds=seconds(arguments.expires))
+    except ValueError as exc:
+        raise Misconfigured(f"--expires {arguments.expires}: {exc}") from exc
+    tokens = Tokens(settings.signing_secret())
+    async with connected(settings):
+        user = await users.by_address(arguments.address)
+        if user is None:
+            raise Misconfigured(f"there is no user with the address {arguments.address}")
+        print(tokens.issue(user, tuple(arguments.scope), lifetime))
+    return 0
+
+
+async def _migrate(settings: Settings, _: argparse.Namespace) -> int:
+    from models.database import migrate, opened
+
+    try:
+        async with opened(settings.database_url):
+            steps = await migrate(settings.database_url)
+    except Exception as exc:
+        raise Misconfigured(f"the database of {PREFIX}DATABASE_URL cannot be migrated: {exc}") from exc
+    print("\n".join(steps) if steps else "up to date")
+    return 0
+
+
+async def _audit(settings: Settings, _: argparse.Namespace) -> int:
+    from server.auditing import audit
+
+    return await audit(settings)
+
+
+async def _sdl(_: Settings, __: argparse.Namespace) -> int:
+    from schema.build import sdl
+
+    print(sdl(), end="")
+    return 0
+
+
+async def _config(settings: Settings, _: argparse.Namespace) -> int:
+    for name, value, meaning in table(settings):
+        print(f"{name}={value}  # {meaning}")
+    return 0

@@ -1,0 +1,156 @@
+"""The running parts behind the API: clock, hub, recorder, matcher and sender loop, started and stopped together."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from actions.desk import Desk
+from actions.engagements import Recorder
+from changes import log
+from changes.deeds import Writer
+from changes.hub import Hub
+from lists.matcher import Matcher
+from mail.links import Links
+from mail.outbox import Outbox
+from mail.smtp import SmtpChannel
+from models.clocks import Clock, DatabaseClock
+from models.database import migrate, opened, pending
+from resolvers.context import Services
+from server.lease import lease
+from server.settings import Misconfigured, Settings
+
+TRIM_SECONDS = 3600.0
+_logger = logging.getLogger("command_center.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One process's parts. The worker's are there whether or not they run here."""
+
+    settings: Settings
+    desk: Desk
+    hub: Hub
+    recorder: Recorder
+    matcher: Matcher
+    outbox: Outbox
+    links: Links
+
+    @property
+    def services(self) -> Services:
+        return Services(self.desk, self.hub, self.recorder)
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[None]:
+    """The database, open and its tables up to date. Raises Misconfigured."""
+    url = settings.database_url
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(opened(url))
+            if url.startswith("sqlite"):
+                await migrate(url)
+            elif steps := await pending(url):
+                raise Misconfigured(f"the database lacks {len(steps)} migration(s): run `command-center migrate` first")
+        except Misconfigured:
+            raise
+        except Exception as exc:
+            raise Misconfigured(f"the database of COMMAND_CENTER_DATABASE_URL cannot be opened: {exc}") from exc
+        yield
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, clock: Clock | None = None, works: bool = True, looks: bool = True
+) -> AsyncIterator[Engine]:
+    """Everything, until the block ends. `works`: match and send here; `looks` off: whoever calls drives the matcher."""
+    async with connected(settings):
+        engine = await build(settings, clock)
+        tasks: list[asyncio.Task[None]] = []
+        await engine.hub.start()
+        await engine.recorder.start()
+        if works:
+            tasks.append(_spawn(_work(engine, looks), "worker"))
+        try:
+            yield engine
+        finally:
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            await engine.recorder.stop()
+            await engine.hub.stop()
+
+
+async def build(settings: Settings, clock: Clock | None = None) -> Engine:
+    """The parts, not yet started."""
+    if clock is None:
+        clock = DatabaseClock()
+        await clock.start()
+    hub = Hub()
+    desk = Desk(Writer(clock, hub), settings.limits())
+    links = Links(settings.signing_secret(), settings.base_url)
+    return Engine(
+        settings,
+        desk,
+        hub,
+        Recorder(desk),
+        Matcher(desk.writer),
+        Outbox(desk, links, SmtpChannel(settings.smtp_url)),
+        links,
+    )
+
+
+def _spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_report)
+    return task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _logger.critical("%s ended", task.get_name(), exc_info=task.exception())
+
+
+async def _work(engine: Engine, looks: bool) -> None:
+    """Matches and sends for as long as this process holds the lease: one matcher for one database."""
+    async with lease(engine.settings.database_url) as held:
+        async with asyncio.TaskGroup() as group:
+            if looks:
+                group.create_task(_match(engine), name="matcher")
+                group.create_task(_trim(engine.desk, engine.settings.log_retention), name="trimmer")
+            group.create_task(_send(engine), name="outbox")
+            group.create_task(held(), name="lease")
+
+
+async def _match(engine: Engine) -> None:
+    await _patiently(engine.matcher.start)
+    await engine.matcher.run()
+
+
+async def _send(engine: Engine) -> None:
+    await _patiently(engine.outbox.recover)
+    await engine.outbox.run()
+
+
+async def _patiently(start: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        try:
+            await start()
+            return
+        except Exception:
+            _logger.exception("a start failed and will be repeated")
+            await asyncio.sleep(1)
+
+
+async def _trim(desk: Desk, retention: timedelta) -> None:
+    while True:
+        try:
+            async with desk.writer.deed() as deed:
+                await log.trim(deed.connection, deed.now - retention // timedelta(microseconds=1))
+        except Exception:
+            _logger.exception("the change log was not trimmed")
+        await asyncio.sleep(TRIM_SECONDS)

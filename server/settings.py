@@ -1,0 +1,167 @@
+"""Settings: environment variables named COMMAND_CENTER_…, each read once, a wrong one stopping the start by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from actions.desk import Limits
+from actions.users import seconds
+from search.check import FilterLimits
+
+PREFIX = "COMMAND_CENTER_"
+SECRET_LENGTH = 32
+
+
+class Misconfigured(Exception):
+    """A setting is missing or wrong; the message names it and says what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the table: its name without the prefix, how it is read, its default as text, and what it is."""
+
+    name: str
+    read: Callable[[str], Any]
+    default: str | None
+    meaning: str
+    secret: bool = False
+
+
+def _database(text: str) -> str:
+    scheme = urlsplit(text).scheme
+    if scheme not in ("sqlite", "postgres", "postgresql"):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    return text
+
+
+def _secret(text: str) -> str:
+    if len(text) < SECRET_LENGTH:
+        raise ValueError(f"must have at least {SECRET_LENGTH} characters, such as `openssl rand -hex 32` prints")
+    return text
+
+
+def _base(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("must be an address such as https://mail.example.com")
+    return text.rstrip("/")
+
+
+def _smtp(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise ValueError("must be an address such as smtp://user:password@mail.example.com:587")
+    return text
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ValueError("must be a whole number from 1")
+    return int(text)
+
+
+def _span(text: str) -> timedelta:
+    return timedelta(seconds=seconds(text))
+
+
+def _domains(text: str) -> frozenset[str]:
+    return frozenset(part.strip().casefold() for part in text.split(",") if part.strip())
+
+
+def _level(text: str) -> str:
+    if text.lower() not in ("debug", "info", "warning", "error"):
+        raise ValueError("must be debug, info, warning or error")
+    return text.lower()
+
+
+TABLE = (
+    Setting("DATABASE_URL", _database, "sqlite:///command-center.db", "where everything is kept"),
+    Setting("SECRET", _secret, None, f"signs tokens and tracking links; at least {SECRET_LENGTH} characters", True),
+    Setting("BASE_URL", _base, "http://127.0.0.1:8000", "how recipients reach the tracking links"),
+    Setting("SMTP_URL", _smtp, "smtp://127.0.0.1:25", "the mail server that emails are handed to", True),
+    Setting("LOG_RETENTION", _span, "P30D", "how long the change log reaches back"),
+    Setting("EMAILS_PER_DAY", _number, "1000", "emails that leave a user's hands in a day of theirs"),
+    Setting("SEARCHES_PER_USER", _number, "500", "saved searches of one user"),
+    Setting("EVENTS_PER_REQUEST", _number, "1000", "events in one engagementRecord or deliveryRecord"),
+    Setting("BLOCKED_DOMAINS", _domains, "", "domains nothing is sent to, with commas between"),
+    Setting("FILTER_DEPTH", _number, "8", "how deep a filter may nest"),
+    Setting("FILTER_LEAVES", _number, "64", "how many conditions a filter may hold"),
+    Setting("LOG_LEVEL", _level, "info", "how much is logged: debug, info, warning or error"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    database_url: str
+    secret: str | None
+    base_url: str
+    smtp_url: str
+    log_retention: timedelta
+    emails_per_day: int
+    searches_per_user: int
+    events_per_request: int
+    blocked_domains: frozenset[str]
+    filter_depth: int
+    filter_leaves: int
+    log_level: str
+
+    def limits(self) -> Limits:
+        return Limits(
+            emails_per_day=self.emails_per_day,
+            searches_per_user=self.searches_per_user,
+            events_per_request=self.events_per_request,
+            blocked_domains=self.blocked_domains,
+            filter=FilterLimits(depth=self.filter_depth, leaves=self.filter_leaves),
+        )
+
+    def signing_secret(self) -> str:
+        """The secret, for whoever cannot do without. Raises Misconfigured."""
+        if self.secret is None:
+            raise Misconfigured(
+                f"{PREFIX}SECRET is missing: set at least {SECRET_LENGTH} characters, such as `openssl rand -hex 32`"
+                " prints"
+            )
+        return self.secret
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """The settings of an environment. Raises Misconfigured for the first that is wrong."""
+    values: dict[str, Any] = {}
+    for setting in TABLE:
+        text = environment.get(PREFIX + setting.name)
+        try:
+            given = setting.default if text is None else text
+            values[setting.name.lower()] = None if given is None else setting.read(given)
+        except ValueError as exc:
+            raise Misconfigured(f"{PREFIX}{setting.name} is {_shown(setting, text)}: it {_must(exc)}") from exc
+    return Settings(**{each.name: values[each.name] for each in fields(Settings)})
+
+
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """Variables that look like settings and are none: a slip of the pen, most likely."""
+    names = {PREFIX + setting.name for setting in TABLE}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in names)
+
+
+def table(settings: Settings) -> list[tuple[str, str, str]]:
+    """Each setting with its value as it is in force, secrets hidden, and what it is."""
+    return [(PREFIX + each.name, _value(each, getattr(settings, each.name.lower())), each.meaning) for each in TABLE]
+
+
+def _value(setting: Setting, value: Any) -> str:
+    if value is None:
+        return "(not set)"
+    if setting.secret:
+        return "(set)"
+    return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
+
+
+def _shown(setting: Setting, text: str | None) -> str:
+    return "set" if setting.secret else repr(text)
+
+
+def _must(exc: ValueError) -> str:
+    text = str(exc)
+    return text if text.startswith("must") else f"must be right: {text}"

@@ -1,0 +1,144 @@
+"""GraphiQL in a real browser against the real server, with no other host in reach."""
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import Page, open_page
+from tests.browser.conftest import Product
+
+PERSON = """
+mutation ($input: PersonInput!) { personCreate(input: $input) { person { id } userErrors { message } } }
+"""
+DRAFT = """
+mutation ($input: EmailDraftInput!) { emailDraft(input: $input) { email { id } userErrors { message } } }
+"""
+SEARCH = """
+mutation { savedSearchCreate(input: { name: "Warm", filter: { engagement: [{ kind: VIEW }, { kind: CLICK }] } }) {
+  savedSearch { id } userErrors { message }
+} }
+"""
+RECORD = """
+mutation ($events: [EngagementInput!]!) { engagementRecord(events: $events) { recorded userErrors { message } } }
+"""
+
+WHO = "document.querySelector('#session .who span')?.textContent"
+ANSWER = "document.querySelector('.graphiql-response .CodeMirror')?.CodeMirror.getValue()"
+EDITOR = "document.querySelector('.graphiql-query-editor .CodeMirror')"
+
+
+async def signed_in(page: Page) -> None:
+    assert await page.until(WHO, "the name of who is signed in") == "Signed in as Ada Seller"
+    await page.until(f"{EDITOR}?.getBoundingClientRect().height > 200", "the editor on screen")
+
+
+def assert_kept_to_itself(page: Page, product: Product) -> None:
+    """Nothing went wrong that a browser tells of, and nothing was asked of another origin."""
+    assert page.seen.complaints == []
+    own = (product.address + "/", product.address.replace("http:", "ws:", 1) + "/")
+    assert [one for one in page.seen.requests if not one.startswith((*own, "data:"))] == []
+
+
+async def record_view_and_click(product: Product, name: str) -> None:
+    """Another client's work: a person, an email to them, and what they did with it."""
+    person = await product.ask(PERSON, input={"name": name, "address": "grace@prospect.example"})
+    person_id = person["personCreate"]["person"]["id"]
+    draft = await product.ask(DRAFT, input={"personId": person_id, "subject": "Hello", "body": "Good morning."})
+    email_id = draft["emailDraft"]["email"]["id"]
+    at = datetime.now(UTC).isoformat()
+    events = [
+        {"emailId": email_id, "kind": kind, "occurredAt": at, "dedupeKey": kind, "url": url}
+        for kind, url in (("VIEW", None), ("CLICK", "https://acme.example/price"))
+    ]
+    recorded = await product.ask(RECORD, events=events)
+    assert recorded["engagementRecord"] == {"recorded": 2, "userErrors": []}
+
+
+async def test_the_link_signs_in_a_query_runs_and_a_push_arrives(product: Product) -> None:
+    async with open_page() as page:
+        await page.open(product.link)
+        await signed_in(page)
+        assert await page.evaluate("location.href") == f"{product.address}/graphiql"
+        assert await page.evaluate("document.querySelectorAll('.graphiql-tab').length") == 5
+
+        await page.click(".graphiql-execute-button")
+        await page.until(f'{ANSWER}.includes(\'"name": "Ada Seller"\')', "the viewer in the answer")
+
+        await page.click(".graphiql-tab:nth-of-type(4) button")
+        await page.until(f"{EDITOR}.CodeMirror.getValue().includes('subscription')", "the tab that follows every list")
+        await page.click(".graphiql-execute-button")
+        await page.until(f"{ANSWER}.includes('CaughtUp')", "the stream has caught up")
+        await product.ask(SEARCH)
+        await record_view_and_click(product, "Grace Prospect")
+        await page.until(f"{ANSWER}.includes('MemberJoined')", "the frame that was pushed")
+        await page.until(f'{ANSWER}.includes(\'"name": "Grace Prospect"\')', "the person in the frame")
+
+        if os.environ.get("SCREENSHOT"):
+            await page.screenshot(Path("docs/graphiql.png"))
+        init = next(frame for frame in page.seen.sent_frames if frame["type"] == "connection_init")
+        assert init["payload"] == {"authorization": f"Bearer {product.token}"}
+        assert_kept_to_itself(page, product)
+
+
+@pytest.mark.parametrize("button", ["Open short keys dialog", "Open settings dialog"])
+async def test_the_dialogs_open_under_the_policy(product: Product, button: str) -> None:
+    async with open_page() as page:
+        await page.open(product.link)
+        await signed_in(page)
+        await page.click(f"button[aria-label='{button}']")
+        await page.until("!!document.querySelector('[role=dialog]')", "the dialog")
+        await page.press("Escape")
+        await page.until("!document.querySelector('[role=dialog]')", "the dialog is gone")
+        assert_kept_to_itself(page, product)
+
+
+async def test_the_explorer_and_the_documentation_show_the_schema(product: Product) -> None:
+    async with open_page() as page:
+        await page.open(product.link)
+        await signed_in(page)
+        await page.click("button[aria-label='Show GraphiQL Explorer']")
+        await page.until(
+            "document.querySelector('.graphiql-explorer-root')?.innerText.includes('savedSearches')", "fields"
+        )
+        await page.click("button[aria-label='Show Documentation Explorer']")
+        await page.until(
+            "document.querySelector('.graphiql-doc-explorer')?.innerText.includes('Subscription')", "the roots"
+        )
+        assert_kept_to_itself(page, product)
+
+
+async def test_a_token_can_be_pasted_and_signing_out_forgets_it(product: Product) -> None:
+    async with open_page() as page:
+        await page.open(f"{product.address}/graphiql")
+        await page.click("#session input")
+        await page.type(f"Bearer {product.token}")
+        await page.click("#session button")
+        await signed_in(page)
+
+        await page.click("#session button")
+        await page.until("!!document.querySelector('#session input')", "the field for a token")
+        assert await page.evaluate("sessionStorage.length") == 0
+        assert_kept_to_itself(page, product)
+
+
+async def test_a_refused_token_says_so_and_leaves_the_field_to_paste_another(product: Product) -> None:
+    async with open_page() as page:
+        await page.open(f"{product.address}/graphiql#token=no.such.token")
+        said = await page.until("document.querySelector('#session .problem')?.textContent", "the refusal")
+        assert said.startswith("This token was refused: ")
+        assert await page.evaluate("location.hash") == ""
+
+        # Another link in the same tab changes the fragment only, and must sign in all the same.
+        await page.open(product.link)
+        await signed_in(page)
+
+
+async def test_the_token_is_in_no_address_that_is_asked_for(product: Product) -> None:
+    async with open_page() as page:
+        await page.open(product.link)
+        await signed_in(page)
+        await asyncio.sleep(0.2)
+        assert [address for address in page.seen.requests if product.token in address] == []

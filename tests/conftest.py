@@ -1,0 +1,49 @@
+"""Fixtures: a database of each kind, and a server on it."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.databases import KINDS, Databases, databases
+from tests.serving import ManualClock, Server, serving
+
+
+@pytest.fixture(scope="session")
+def all_databases() -> Iterator[Databases]:
+    with databases() as made:
+        yield made
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, all_databases: Databases) -> str:
+    """A fresh database, migrated: every test that asks runs on SQLite and on PostgreSQL."""
+    return all_databases.make(request.param)
+
+
+@pytest.fixture
+def sqlite_url(all_databases: Databases) -> str:
+    return all_databases.make("sqlite")
+
+
+@pytest.fixture
+def postgres_url(all_databases: Databases) -> str:
+    return all_databases.make("postgresql")
+
+
+@pytest.fixture
+async def server(database_url: str) -> AsyncIterator[Server]:
+    """The whole product: it matches and sends by itself, by the real clock."""
+    async with serving(database_url) as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def quiet_server(database_url: str, clock: ManualClock) -> AsyncIterator[Server]:
+    """A server whose matcher looks only when the test calls `settle`, by a clock the test moves; it sends nothing."""
+    async with serving(database_url, clock, works=False, looks=False) as running:
+        yield running

@@ -1,0 +1,275 @@
+"""The message that leaves: its headers, its two alternatives, its links and its one pixel."""
+
+import email
+import re
+from datetime import UTC, datetime
+from email import policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mail.channel import Envelope
+from mail.compose import Letter, Unsendable, envelope, message_id
+from mail.links import Links
+
+LINKS = Links("a secret of some length", "https://mail.example.com")
+CLICK = "https://mail.example.com/t/c/"
+PIXEL = "https://mail.example.com/t/o/"
+
+
+def composed(body: str = "Hello", **changes: Any) -> Envelope:
+    values: dict[str, Any] = {
+        "email_id": 7,
+        "message_id": message_id(7, LINKS.domain, "abc"),
+        "from_name": "Sam Seller",
+        "from_address": "sam@sellers.example",
+        "to_name": "Pat Person",
+        "to_address": "pat@people.example",
+        "subject": "Hello there",
+        "body": body,
+        "moment": datetime(2026, 11, 24, 12, 0, tzinfo=UTC),
+    }
+    return envelope(Letter(**{**values, **changes}), LINKS)
+
+
+def read(made: Envelope) -> EmailMessage:
+    message = email.message_from_bytes(made.content, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+    assert not message.defects
+    return message
+
+
+def part(made: Envelope, kind: str) -> str:
+    body = read(made).get_body((kind,))
+    assert body is not None
+    return str(body.get_content()).replace("\r\n", "\n")
+
+
+class Seen(HTMLParser):
+    """The tags of a page, and where its links and pictures lead."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.hrefs: list[str] = []
+        self.sources: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        if tag == "a":
+            self.hrefs.append(values.get("href") or "")
+        if tag == "img":
+            self.sources.append(values.get("src") or "")
+
+    def targets(self) -> list[str]:
+        """Where the tracked links go on to, and the others as they are."""
+        found = []
+        for href in self.hrefs:
+            opened = LINKS.open_click(href.removeprefix(CLICK)) if href.startswith(CLICK) else None
+            found.append(opened[1] if opened else href)
+        return found
+
+
+def test_headers_say_who_what_when() -> None:
+    message = read(composed(cc=("carl@people.example",), bcc=("bea@people.example",)))
+    assert message["From"] == "Sam Seller <sam@sellers.example>"
+    assert message["To"] == "Pat Person <pat@people.example>"
+    assert message["Cc"] == "carl@people.example"
+    assert message["Bcc"] is None
+    assert message["Subject"] == "Hello there"
+    assert message["Date"].datetime == datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+    assert message["Message-ID"] == "<7.abc@mail.example.com>"
+
+
+def test_a_blind_copy_is_in_the_envelope_and_nowhere_in_the_message() -> None:
+    made = composed(cc=("carl@people.example",), bcc=("bea@people.example",))
+    assert (made.recipient, made.others) == ("pat@people.example", ("carl@people.example", "bea@people.example"))
+    assert b"bea@" not in made.content
+
+
+def test_everyone_gets_the_message_once() -> None:
+    made = composed(cc=("PAT@people.example", "carl@people.example"), bcc=("Carl@people.example",))
+    assert made.others == ("carl@people.example",)
+
+
+def test_letters_outside_ascii_in_names_and_subjects() -> None:
+    made = composed(to_name="Zoë Ångström", subject="Grüße – 你好 🎉", from_name='Doe, "J" (Sales)')
+    message = read(made)
+    assert made.content.split(b"\r\n\r\n")[0].isascii()
+    assert message["To"].addresses[0].display_name == "Zoë Ångström"
+    assert message["Subject"] == "Grüße – 你好 🎉"
+    assert message["From"].addresses[0].display_name == 'Doe, "J" (Sales)'
+
+
+@given(st.text(min_size=1, max_size=200), st.text(min_size=1, max_size=400))
+def test_no_name_or_subject_can_add_a_header_or_a_recipient(name: str, subject: str) -> None:
+    made = composed(to_name=name, from_name=name, subject=subject)
+    message = email.message_from_bytes(made.content, policy=policy.default)
+    assert sorted(message.keys()) == sorted(
+        ["From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type"]
+    )
+    assert [each.addr_spec for each in message["To"].addresses] == ["pat@people.example"]
+    assert [each.addr_spec for each in message["From"].addresses] == ["sam@sellers.example"]
+    lines = made.content.split(b"\r\n")
+    assert all(len(line) <= 998 and b"\r" not in line and b"\n" not in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "breaker", ["\r\nBcc: x@y.example", "\nBcc: x@y.example", "\r\n\r\nBody", "\u2028X: y", "\x00"]
+)
+def test_line_breaks_do_not_reach_the_headers(breaker: str) -> None:
+    message = read(composed(subject="A" + breaker, to_name="B" + breaker, from_name="C" + breaker))
+    assert message["Bcc"] is None
+    assert message["X"] is None
+    assert [each.addr_spec for each in message["To"].addresses] == ["pat@people.example"]
+
+
+def test_a_domain_outside_ascii_is_spelt_in_ascii() -> None:
+    made = composed(to_address="pat@bücher.example")
+    assert made.recipient == "pat@xn--bcher-kva.example"
+    assert not made.utf8
+
+
+def test_a_mailbox_outside_ascii_asks_for_smtputf8() -> None:
+    made = composed(to_address="zoë@people.example")
+    assert made.utf8
+    assert "zoë@people.example".encode() in made.content
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "pat", "@x.example", "pat@", "a b@x.example", "pat@x.example>\r\nDATA", "<p@x.y>"]
+)
+def test_what_is_no_address_is_refused_in_words(wrong: str) -> None:
+    with pytest.raises(Unsendable, match="no address"):
+        composed(to_address=wrong)
+    with pytest.raises(Unsendable):
+        composed(bcc=(wrong,))
+
+
+def test_links_lead_through_us_and_others_stay() -> None:
+    body = (
+        '<p>See <a href="https://a.example/x?y=1&amp;z=2">this</a>, <a href="http://b.example">that</a>,'
+        ' <a href="mailto:jo@b.example">write</a>, <a href="tel:+491">call</a>, <a href="#top">up</a>'
+        ' <img src="cid:logo" alt="Logo"></p>'
+    )
+    page = Seen(part(composed(body), "html"))
+    assert [href.startswith(CLICK) for href in page.hrefs] == [True, True, False, False, False]
+    assert page.targets() == [
+        "https://a.example/x?y=1&z=2",
+        "http://b.example",
+        "mailto:jo@b.example",
+        "tel:+491",
+        "#top",
+    ]
+
+
+def test_there_is_one_pixel_and_it_comes_last() -> None:
+    page = part(composed("<p>Hello</p><img src='https://a.example/logo.png'>"), "html")
+    seen = Seen(page)
+    assert seen.sources[0] == "https://a.example/logo.png"
+    assert len(seen.sources) == 2
+    assert LINKS.open_pixel(seen.sources[1].removeprefix(PIXEL).removesuffix(".gif")) == 7
+    assert re.search(r'<img src="https://mail\.example\.com/t/o/[^"]+"[^>]*>\s*</body></html>\s*$', page)
+
+
+@given(
+    st.lists(st.sampled_from(["https://a.example/{}", "http://b.example/?q={}", "mailto:x{}@y.example"]), max_size=30)
+)
+def test_as_many_links_come_out_as_went_in(forms: list[str]) -> None:
+    targets = [form.format(place) for place, form in enumerate(forms)]
+    body = "<div>" + " and ".join(f'<a href="{target}">here</a>' for target in targets) + "</div>"
+    page = Seen(part(composed(body), "html"))
+    assert page.targets() == targets
+    assert len(page.sources) == 1
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "<script>alert(1)</script>",
+        "<p onclick='alert(1)'>x</p>",
+        "<a href='javascript:alert(1)'>x</a>",
+        "<a href='data:text/html,<script>alert(1)</script>'>x</a>",
+        "<iframe src='https://evil.example'></iframe>",
+        "<form action='https://evil.example'><input name='alert'></form>",
+        "<img src=x onerror=alert(1)>",
+        "<style>@import 'https://evil.example'</style><p>x</p>",
+        "<p style='position:fixed;background:url(javascript:alert(1))'>x</p>",
+        "<svg><script>alert(1)</script></svg><p>x</p>",
+        "<meta http-equiv='refresh' content='0;url=https://evil.example'><p>x</p>",
+        "<base href='https://evil.example'><p>x</p>",
+        "<object data='https://evil.example'></object><p>x</p>",
+    ],
+)
+def test_nothing_that_acts_gets_through(harm: str) -> None:
+    page = part(composed(harm), "html")
+    assert "alert" not in page
+    assert "evil" not in page
+    assert set(Seen(page).tags) <= {"html", "head", "meta", "body", "p", "a", "img"}
+
+
+def test_a_whole_document_becomes_the_part_inside_its_body() -> None:
+    body = "<html><head><title>No</title><style>p{}</style></head><body><p>Yes</p></body></html>"
+    page = part(composed(body), "html")
+    assert "<p>Yes</p>" in page
+    assert "No" not in page
+    assert page.count("<body>") == 1
+
+
+def test_plain_text_is_escaped_keeps_its_lines_and_has_its_links_tracked() -> None:
+    body = "Hi <jo@b.example>, 1 < 2 & 3\nlook at https://a.example/x_(y)?z=1&w=2.\r\n(or http://b.example), bye"
+    made = composed(body)
+    page = part(made, "html")
+    assert "Hi &lt;jo@b.example&gt;, 1 &lt; 2 &amp; 3<br>" in page
+    assert Seen(page).targets() == ["https://a.example/x_(y)?z=1&w=2", "http://b.example"]
+    assert ">https://a.example/x_(y)?z=1&amp;w=2</a>.<br>" in page
+    assert part(made, "plain") == body.replace("\r\n", "\n") + "\n"
+
+
+@pytest.mark.parametrize(
+    "body, text",
+    [
+        ("<p>One</p><p>Two<br>three</p>", "One\n\nTwo\nthree\n"),
+        ("<p>a  b\n c</p>", "a b c\n"),
+        ('<a href="https://a.example/x">Offer</a>', "Offer (https://a.example/x)\n"),
+        ('<a href="https://a.example/">a.example</a>', "a.example\n"),
+        ('<a href="mailto:jo@b.example">jo@b.example</a>', "jo@b.example\n"),
+        ("<ul><li>x</li><li>y</li></ul>", "- x\n- y\n"),
+        ("<table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table>", "1 2\n\n3\n"),
+        ("<pre>a\n  b</pre>", "a\n  b\n"),
+        ("Fish &amp; chips &lt;now&gt;<br>&nbsp;", "Fish & chips <now>\n"),
+        ("", "\n"),
+    ],
+)
+def test_the_plain_alternative_reads_like_the_page(body: str, text: str) -> None:
+    assert part(composed(body), "plain") == text
+
+
+@given(st.text(max_size=2000))
+def test_any_body_makes_a_sound_message(body: str) -> None:
+    made = composed(body)
+    message = read(made)
+    assert message.get_content_type() == "multipart/alternative"
+    assert [each.get_content_type() for each in message.iter_parts()] == ["text/plain", "text/html"]
+    assert made.content.isascii()
+    assert all(len(line) <= 998 for line in made.content.split(b"\r\n"))
+    assert part(made, "html").count(PIXEL) == 1
+
+
+@given(
+    st.text(alphabet=st.characters(exclude_characters="<>&\r\n\f\t \xa0", exclude_categories=["C", "Z"]), max_size=300)
+)
+def test_plain_words_come_through_both_ways(body: str) -> None:
+    assert part(composed(body), "plain").strip("\n") == body.strip()
+
+
+def test_a_long_body_without_line_breaks_is_broken_for_the_wire() -> None:
+    made = composed("x" * 100_000)
+    assert max(len(line) for line in made.content.split(b"\r\n")) <= 998
+    assert "x" * 100_000 in part(made, "html")

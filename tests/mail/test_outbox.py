@@ -1,0 +1,419 @@
+"""The sender loop against a real database and a real mail server: each email leaves once or says why not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from actions.desk import Desk, Limits
+from changes.deeds import Writer
+from changes.hub import Hub
+from mail import claims, outbox
+from mail.channel import Bounced, Channel, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
+from mail.links import Links
+from mail.outbox import Outbox
+from mail.smtp import SmtpChannel
+from models.campaigns import Campaign
+from models.changes import Mark
+from models.database import opened
+from models.emails import Email, FolderCount
+from models.enums import EmailStatus, FailureCode, FolderName, Role
+from models.fields import from_micros, to_micros
+from models.people import Person
+from models.teams import Team
+from models.users import User
+from tests.mail.servers import Mailbox, serving
+from tests.serving import ManualClock
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MINUTE = 60 * 1_000_000
+LINKS = Links("a secret of some length", "https://mail.example.com")
+
+
+@dataclass
+class Fake:
+    """A channel that answers as told; `before` runs while the message is on its way."""
+
+    answer: Callable[[Envelope], Outcome] = lambda _: Delivered()
+    taken: list[Envelope] = field(default_factory=list)
+    hold: asyncio.Event | None = None
+
+    async def hand_over(self, envelope: Envelope) -> Outcome:
+        self.taken.append(envelope)
+        if self.hold is not None:
+            await self.hold.wait()
+        return self.answer(envelope)
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class Office:
+    """A team with one sender, and what mail it has."""
+
+    desk: Desk
+    clock: ManualClock
+    team: Team
+    sender: User
+    people: int = 0
+
+    def outbox(self, channel: Channel) -> Outbox:
+        return Outbox(self.desk, LINKS, channel)
+
+    async def person(self, **values: Any) -> Person:
+        self.people += 1
+        address = values.pop("address", f"p{self.people}@people.example")
+        return await Person.create(
+            team=self.team,
+            owner=self.sender,
+            name=f"P{self.people}",
+            name_folded=f"p{self.people}",
+            address=address,
+            address_folded=address,
+            created_at=NOON,
+            **values,
+        )
+
+    async def email(self, **values: Any) -> Email:
+        """An email that waits to be sent, by default at once. Counted as the actions count."""
+        person = values.pop("person", None) or await self.person()
+        given = {
+            "team": self.team,
+            "sender": self.sender,
+            "person": person,
+            "subject": "Hello",
+            "subject_folded": "hello",
+            "body": "<p>Hi <a href='https://a.example/'>there</a></p>",
+            "status": EmailStatus.IN_PROGRESS,
+            "due_at": self.clock.moment,
+            "created_at": NOON,
+            "updated_at": NOON,
+        }
+        made = await Email.create(**{**given, **values})
+        async with self.desk.writer.deed() as deed:
+            deed.moved(made.sender_id, None, made.folder)
+        return made
+
+    async def counts(self) -> dict[FolderName, int]:
+        rows = await FolderCount.filter(sender_id=self.sender.id)
+        return {row.folder: row.email_count for row in rows if row.email_count}
+
+
+@asynccontextmanager
+async def office(url: str, limits: Limits | None = None, zone: str = "UTC") -> AsyncIterator[Office]:
+    clock = ManualClock(to_micros(NOON))
+    async with opened(url):
+        team = await Team.create(name="Sellers", created_at=NOON)
+        sender = await User.create(
+            team=team,
+            name="Sam",
+            address="sam@sellers.example",
+            address_folded="sam@sellers.example",
+            role=Role.MEMBER,
+            time_zone=zone,
+            created_at=NOON,
+        )
+        yield Office(Desk(Writer(clock, Hub()), limits or Limits()), clock, team, sender)
+
+
+async def drained(sender: Outbox) -> None:
+    while await sender.step():
+        pass
+
+
+async def test_a_hundred_emails_leave_by_smtp_each_once(database_url: str) -> None:
+    async with office(database_url) as at, serving(Mailbox()) as box:
+        emails = [await at.email() for _ in range(100)]
+        channel = SmtpChannel(box.url)
+        await drained(at.outbox(channel))
+        await channel.close()
+        assert sorted(one.rcpt_tos[0] for one in box.taken) == sorted(f"p{n}@people.example" for n in range(1, 101))
+        sent = await Email.get(id=emails[0].id)
+        assert (sent.status, sent.sent_at, sent.due_at, sent.claimed_at) == (EmailStatus.SENT, NOON, None, None)
+        assert sent.attempts == 1
+        assert sent.message_id is not None
+        contents = [one.content for one in box.taken if isinstance(one.content, bytes)]
+        mine = [content for content in contents if sent.message_id.encode() in content]
+        assert len(mine) == 1
+        assert b"https://mail.example.com/t/c/" in mine[0].replace(b"=\r\n", b"")
+        assert await at.counts() == {FolderName.DELIVERED: 100}
+        assert await Mark.filter(subject_id=sent.id).exists()
+
+
+@pytest.mark.parametrize(
+    "answer, status, code",
+    [
+        (Bounced("550 no such user"), EmailStatus.BOUNCED, FailureCode.BOUNCED),
+        (Failed(FailureCode.CHANNEL_REFUSED, "535 who"), EmailStatus.FAILED, FailureCode.CHANNEL_REFUSED),
+        (Failed(FailureCode.CHANNEL_UNREACHABLE, "nobody"), EmailStatus.FAILED, FailureCode.CHANNEL_UNREACHABLE),
+        (Unknown("broke"), EmailStatus.FAILED, FailureCode.OUTCOME_UNKNOWN),
+    ],
+)
+async def test_what_did_not_get_through_says_why(
+    database_url: str, answer: Bounced | Failed | Unknown, status: EmailStatus, code: FailureCode
+) -> None:
+    async with office(database_url) as at:
+        made = await at.email()
+        channel = Fake(lambda _: answer)
+        await drained(at.outbox(channel))
+        email = await Email.get(id=made.id)
+        assert (email.status, email.failure_code, email.failure_message) == (status, code, answer.message)
+        assert (email.failed_at, email.sent_at, email.due_at, email.claimed_at) == (NOON, None, None, None)
+        assert await at.counts() == {email.folder: 1}
+        at.clock.moment += 3 * 24 * 60 * MINUTE
+        await drained(at.outbox(channel))
+        assert len(channel.taken) == 1
+
+
+async def test_what_was_put_off_waits_longer_each_time_and_fails_after_a_day(database_url: str) -> None:
+    async with office(database_url) as at:
+        made = await at.email()
+        channel = Fake(lambda _: Deferred("450 later"))
+        sender = at.outbox(channel)
+        waits: list[int] = []
+        while True:
+            await drained(sender)
+            email = await Email.get(id=made.id)
+            if email.status is not EmailStatus.SCHEDULED:
+                break
+            assert email.scheduled_at == email.due_at
+            assert await at.counts() == {FolderName.SCHEDULED: 1}
+            due = to_micros(email.due_at) if isinstance(email.due_at, datetime) else 0
+            waits.append((due - at.clock.moment) // MINUTE)
+            at.clock.moment = due - 1
+            assert not await sender.step()
+            at.clock.moment = due
+        assert waits[:7] == [1, 2, 5, 10, 20, 40, 60]
+        assert sum(waits) == 24 * 60
+        assert (email.status, email.failure_code) == (EmailStatus.FAILED, FailureCode.CHANNEL_REFUSED)
+        assert "450 later" in str(email.failure_message)
+        assert len({one.content.split(b"Message-ID: ")[1].split(b"\r\n")[0] for one in channel.taken}) == 1
+
+
+async def test_a_scheduled_email_leaves_when_it_is_due_and_not_before(database_url: str) -> None:
+    async with office(database_url) as at:
+        due = at.clock.moment + MINUTE
+        made = await at.email(status=EmailStatus.SCHEDULED, due_at=due, scheduled_at=due)
+        channel = Fake()
+        sender = at.outbox(channel)
+        at.clock.moment = due - 1
+        assert not await sender.step()
+        at.clock.moment = due
+        await drained(sender)
+        email = await Email.get(id=made.id)
+        assert (email.status, email.scheduled_at) == (EmailStatus.SENT, from_micros(due))
+        assert await at.counts() == {FolderName.DELIVERED: 1}
+
+
+async def test_nothing_leaves_to_whom_nothing_may_be_sent(database_url: str) -> None:
+    async with office(database_url, Limits(blocked_domains=frozenset({"blocked.example"}))) as at:
+        gone = await at.email(person=await at.person(unsubscribed_at=NOON))
+        blocked = await at.email(person=await at.person(address="x@blocked.example"))
+        ended = await Campaign.create(team=at.team, owner=at.sender, name="C", created_at=NOON, ended_at=NOON)
+        late = await at.email(campaign=ended)
+        good = await at.email()
+        channel = Fake()
+        await drained(at.outbox(channel))
+        codes = [(await Email.get(id=one.id)).failure_code for one in (gone, blocked, late, good)]
+        expected = [FailureCode.UNSUBSCRIBED, FailureCode.BLOCKED_DOMAIN, FailureCode.CAMPAIGN_ENDED, None]
+        assert codes == expected
+        assert len(channel.taken) == 1
+        assert await at.counts() == {FolderName.FAILED: 3, FolderName.DELIVERED: 1}
+
+
+async def test_past_the_daily_limit_mail_waits_for_the_senders_next_day(database_url: str) -> None:
+    async with office(database_url, Limits(emails_per_day=3), zone="Asia/Kolkata") as at:
+        midnight = datetime(2026, 11, 24, 18, 30, tzinfo=UTC)
+        await at.email(status=EmailStatus.SENT, due_at=None, sent_at=datetime(2026, 11, 23, 18, 29, tzinfo=UTC))
+        await at.email(status=EmailStatus.SENT, due_at=None, sent_at=datetime(2026, 11, 23, 18, 30, tzinfo=UTC))
+        waiting = [await at.email() for _ in range(7)]
+        channel = Fake()
+        sender = at.outbox(channel)
+        await drained(sender)
+        assert len(channel.taken) == 2
+        later = await Email.filter(id__in=[one.id for one in waiting], status=EmailStatus.SCHEDULED)
+        assert len(later) == 5
+        assert {(one.due_at, one.scheduled_at, one.attempts) for one in later} == {(midnight, midnight, 0)}
+        at.clock.moment = to_micros(midnight)
+        await drained(sender)
+        assert len(channel.taken) == 5
+        assert await at.counts() == {FolderName.DELIVERED: 7, FolderName.SCHEDULED: 2}
+
+
+async def test_the_limit_counts_what_another_worker_has_in_hand(postgres_url: str) -> None:
+    async with office(postgres_url, Limits(emails_per_day=60)) as at:
+        for _ in range(120):
+            await at.email()
+        channel = Fake()
+        await asyncio.gather(*(drained(at.outbox(channel)) for _ in range(4)))
+        assert len(channel.taken) == 60
+        assert await at.counts() == {FolderName.DELIVERED: 60, FolderName.SCHEDULED: 60}
+
+
+async def test_several_workers_never_send_one_email_twice(postgres_url: str) -> None:
+    async with office(postgres_url) as at:
+        for _ in range(230):
+            await at.email()
+        channel = Fake()
+        await asyncio.gather(*(drained(at.outbox(channel)) for _ in range(5)))
+        assert len(channel.taken) == len({one.recipient for one in channel.taken}) == 230
+
+
+async def test_an_email_is_claimed_before_anything_leaves(database_url: str) -> None:
+    async with office(database_url) as at:
+        made = await at.email()
+        channel = Fake(hold=asyncio.Event())
+        step = asyncio.create_task(at.outbox(channel).step())
+        await eventually(lambda: bool(channel.taken))
+        held = await Email.get(id=made.id)
+        assert (held.status, held.claimed_at, held.attempts) == (EmailStatus.IN_PROGRESS, NOON, 1)
+        assert held.message_id is not None
+        assert held.message_id.encode() in channel.taken[0].content
+        assert not await at.outbox(Fake()).step()
+        assert channel.hold is not None
+        channel.hold.set()
+        await step
+        assert (await Email.get(id=made.id)).status is EmailStatus.SENT
+
+
+async def test_after_a_crash_nobody_knows_and_nothing_is_sent_again(database_url: str) -> None:
+    async with office(database_url) as at:
+        made, waiting = await at.email(), await at.email(due_at=at.clock.moment + MINUTE, status=EmailStatus.SCHEDULED)
+        taken, _ = await claims.claim(at.desk, LINKS.domain)
+        assert [one.email_id for one in taken] == [made.id]
+        at.clock.moment += outbox.LOST
+        channel = Fake()
+        sender = at.outbox(channel)
+        assert await sender.recover() == 1
+        await drained(sender)
+        email = await Email.get(id=made.id)
+        assert (email.status, email.failure_code) == (EmailStatus.FAILED, FailureCode.OUTCOME_UNKNOWN)
+        assert [one.recipient for one in channel.taken] == ["p2@people.example"]
+        assert (await Email.get(id=waiting.id)).status is EmailStatus.SENT
+        assert await at.counts() == {FolderName.FAILED: 1, FolderName.DELIVERED: 1}
+
+
+async def test_a_claim_of_a_living_worker_is_left_alone_where_there_may_be_several(postgres_url: str) -> None:
+    async with office(postgres_url) as at:
+        await at.email()
+        await claims.claim(at.desk, LINKS.domain)
+        at.clock.moment += outbox.LOST - 1
+        assert await at.outbox(Fake()).recover() == 0
+
+
+async def test_with_one_process_whatever_is_claimed_at_the_start_is_lost(sqlite_url: str) -> None:
+    async with office(sqlite_url) as at:
+        await at.email()
+        await claims.claim(at.desk, LINKS.domain)
+        assert await at.outbox(Fake()).recover() == 1
+
+
+async def test_an_outcome_that_comes_after_the_email_was_given_up_changes_nothing(database_url: str) -> None:
+    async with office(database_url) as at:
+        made = await at.email()
+        channel = Fake(hold=asyncio.Event())
+        step = asyncio.create_task(at.outbox(channel).step())
+        await eventually(lambda: bool(channel.taken))
+        at.clock.moment += outbox.LOST
+        assert await at.outbox(Fake()).recover() == 1
+        assert channel.hold is not None
+        channel.hold.set()
+        await step
+        assert (await Email.get(id=made.id)).failure_code is FailureCode.OUTCOME_UNKNOWN
+
+
+async def test_what_cannot_be_composed_fails_alone(database_url: str) -> None:
+    async with office(database_url) as at:
+        wrong = await at.email(cc=["not an address"])
+        good = await at.email(cc=["carl@people.example"], bcc=["bücher@people.example"])
+        channel = Fake()
+        await drained(at.outbox(channel))
+        failed = await Email.get(id=wrong.id)
+        assert failed.failure_code is FailureCode.CHANNEL_REFUSED
+        assert "not an address" in str(failed.failure_message)
+        assert (await Email.get(id=good.id)).status is EmailStatus.SENT
+        assert channel.taken[0].others == ("carl@people.example", "bücher@people.example")
+
+
+async def test_a_channel_that_breaks_in_an_unforeseen_way_leaves_the_outcome_unknown(database_url: str) -> None:
+    def broken(_: Envelope) -> Outcome:
+        raise RuntimeError("no one thought of this")
+
+    async with office(database_url) as at:
+        made = await at.email()
+        await drained(at.outbox(Fake(broken)))
+        assert (await Email.get(id=made.id)).failure_code is FailureCode.OUTCOME_UNKNOWN
+
+
+@asynccontextmanager
+async def running(sender: Outbox) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(sender.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_the_loop_wakes_at_once_and_also_looks_by_itself(database_url: str) -> None:
+    async with office(database_url) as at:
+        channel = Fake()
+        async with running(at.outbox(channel)):
+            await asyncio.sleep(0.2)
+            await at.email()
+            at.desk.writer.sends_due.set()
+            await eventually(lambda: len(channel.taken) == 1, 0.5)
+            await at.email()
+            await eventually(lambda: len(channel.taken) == 2)
+
+
+async def test_the_loop_survives_a_failing_database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with office(database_url) as at:
+        channel = Fake()
+        failures = 0
+
+        async def fails(*_: Any) -> None:
+            nonlocal failures
+            failures += 1
+            raise OSError("the database is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(claims, "next_due", fails)
+            async with running(at.outbox(channel)):
+                await eventually(lambda: failures > 0)
+                patch.undo()
+                await at.email()
+                await eventually(lambda: len(channel.taken) == 1)
+
+
+async def test_an_orderly_stop_finishes_what_is_on_its_way_and_gives_back_the_rest(database_url: str) -> None:
+    async with office(database_url) as at:
+        for _ in range(20):
+            await at.email()
+        channel = Fake(hold=asyncio.Event())
+        async with running(at.outbox(channel)) as task:
+            await eventually(lambda: len(channel.taken) == 8)
+            task.cancel()
+            await asyncio.sleep(0.05)
+            assert channel.hold is not None
+            channel.hold.set()
+        assert len(channel.taken) == 8
+        assert await at.counts() == {FolderName.DELIVERED: 8, FolderName.IN_PROGRESS: 12}
+        back = await Email.filter(status=EmailStatus.IN_PROGRESS)
+        assert {(one.claimed_at, one.due_at, one.attempts, one.first_attempt_at) for one in back} == {
+            (None, NOON, 0, None)
+        }
+        await drained(at.outbox(channel))
+        assert len({one.recipient for one in channel.taken}) == len(channel.taken) == 20

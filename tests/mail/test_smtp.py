@@ -1,0 +1,206 @@
+"""What the servers' answers mean. Every server here listens on a real socket."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from mail.channel import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
+from mail.smtp import BadAddress, SmtpChannel
+from models.enums import FailureCode
+from tests.mail.servers import Mailbox, accounts, scripted, serving
+
+TO, CC = "pat@people.example", "carl@people.example"
+LETTER = Envelope("sam@sellers.example", TO, (CC,), b"Subject: Hello\r\n\r\n.\r\n..dots\r\nlast\r\n")
+
+
+@asynccontextmanager
+async def channel(url: str, answer_seconds: float = 5, patience: float = 10) -> AsyncIterator[SmtpChannel]:
+    made = SmtpChannel(url, answer_seconds, patience)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def outcome(url: str, envelope: Envelope = LETTER, answer_seconds: float = 5, patience: float = 10) -> Outcome:
+    async with channel(url, answer_seconds, patience) as made:
+        return await made.hand_over(envelope)
+
+
+async def test_a_message_arrives_as_it_was_with_everyone_in_the_envelope() -> None:
+    async with serving(Mailbox()) as box:
+        assert await outcome(box.url) == Delivered()
+    (taken,) = box.taken
+    assert (taken.mail_from, taken.rcpt_tos) == ("sam@sellers.example", [TO, CC])
+    assert taken.content == LETTER.content
+
+
+@pytest.mark.parametrize(
+    "answers, expected",
+    [
+        ({TO: "550 no such user"}, Bounced("550 no such user")),
+        ({TO: "554 5.7.1 no"}, Bounced("554 5.7.1 no")),
+        ({"DATA": "550 looks like spam"}, Bounced("550 looks like spam")),
+        ({TO: "450 greylisted"}, Deferred("450 greylisted")),
+        ({CC: "451 later"}, Deferred("451 later")),
+        ({"DATA": "452 disk full"}, Deferred("452 disk full")),
+        ({"MAIL": "451 busy"}, Deferred("451 busy")),
+        ({"MAIL": "421 going down"}, Deferred("421 going down")),
+        ({"MAIL": "550 not you"}, Failed(FailureCode.CHANNEL_REFUSED, "550 not you")),
+        ({"MAIL": "530 sign in first"}, Failed(FailureCode.CHANNEL_REFUSED, "530 sign in first")),
+    ],
+)
+async def test_refusals(answers: dict[str, str], expected: Outcome) -> None:
+    async with serving(Mailbox(answers)) as box:
+        assert await outcome(box.url) == expected
+        assert box.taken == []
+
+
+async def test_a_copy_that_is_refused_for_good_keeps_the_message_from_nobody() -> None:
+    async with serving(Mailbox({CC: "550 no such user"})) as box:
+        assert await outcome(box.url) == Delivered()
+        assert box.taken[0].rcpt_tos == [TO]
+
+
+async def test_after_a_refusal_the_connection_serves_the_next_message() -> None:
+    async with serving(Mailbox({TO: "550 no such user"})) as box, channel(box.url) as made:
+        assert isinstance(await made.hand_over(LETTER), Bounced)
+        other = Envelope("sam@sellers.example", CC, (), b"Subject: x\r\n\r\nx\r\n")
+        assert await made.hand_over(other) == Delivered()
+        assert box.taken[0].rcpt_tos == [CC]
+        assert len(box.sessions) == 1
+
+
+async def test_a_hundred_messages_share_a_few_connections() -> None:
+    async with serving(Mailbox()) as box, channel(box.url) as made:
+        gate = asyncio.Semaphore(8)
+
+        async def one() -> Outcome:
+            async with gate:
+                return await made.hand_over(LETTER)
+
+        began = time.monotonic()
+        assert set(await asyncio.gather(*(one() for _ in range(100)))) == {Delivered()}
+        assert time.monotonic() - began < 10
+        assert len(box.taken) == 100
+        assert len(box.sessions) <= 8
+
+
+async def test_sign_in() -> None:
+    settings = {"authenticator": accounts("sam", "p@ss:word"), "auth_required": True, "auth_require_tls": False}
+    async with serving(Mailbox(), **settings) as box:
+        host = f"127.0.0.1:{box.port}"
+        assert await outcome(f"smtp://sam:p%40ss%3Aword@{host}") == Delivered()
+        refused = await outcome(f"smtp://sam:wrong@{host}")
+        assert isinstance(refused, Failed)
+        assert refused.code is FailureCode.CHANNEL_REFUSED
+        assert "535" in refused.message
+        unsigned = await outcome(f"smtp://{host}")
+        assert isinstance(unsigned, Failed)
+        assert unsigned.code is FailureCode.CHANNEL_REFUSED
+
+
+async def test_a_server_without_sign_in_refuses_who_wants_to() -> None:
+    async with serving(Mailbox()) as box:
+        answer = await outcome(f"smtp://sam:x@127.0.0.1:{box.port}")
+        assert isinstance(answer, Failed)
+        assert answer.code is FailureCode.CHANNEL_REFUSED
+
+
+async def test_nobody_listens() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    answer = await outcome(f"smtp://127.0.0.1:{port}")
+    assert isinstance(answer, Failed)
+    assert answer.code is FailureCode.CHANNEL_UNREACHABLE
+
+
+EHLO = ("220 hello", "250 hello")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        (None,),
+        ("220 hello", None),
+        (*EHLO, None),
+        (*EHLO, "250 OK", None),
+        (*EHLO, "250 OK", "250 OK", None),
+        (*EHLO, "250 OK", "250 OK", "250 OK", None),
+        ("…",),
+        (*EHLO, "250 OK", "…"),
+        (*EHLO, "250 OK", "250 OK", "250 OK", "…"),
+    ],
+)
+async def test_a_connection_lost_before_the_data_was_given_left_nothing(script: tuple[str | None, ...]) -> None:
+    async with scripted(*script) as (url, _):
+        answer = await outcome(url, answer_seconds=0.3)
+        assert isinstance(answer, Failed)
+        assert answer.code is FailureCode.CHANNEL_UNREACHABLE
+        assert answer.message
+
+
+@pytest.mark.parametrize("end", [None, "…", "nonsense"])
+async def test_a_connection_lost_after_the_data_was_given_is_unknown(end: str | None) -> None:
+    async with scripted(*EHLO, "250 OK", "250 OK", "250 OK", "354 go on", end) as (url, heard):
+        answer = await outcome(url, answer_seconds=0.3)
+        assert isinstance(answer, Unknown)
+        assert heard[5].endswith(b"last\r\n.\r\n")
+
+
+async def test_patience_runs_out_before_and_after_the_data() -> None:
+    async with scripted(*EHLO, "…") as (url, _):
+        early = await outcome(url, answer_seconds=60, patience=0.3)
+        assert isinstance(early, Failed)
+        assert early.code is FailureCode.CHANNEL_UNREACHABLE
+    async with scripted(*EHLO, "250 OK", "250 OK", "250 OK", "354 go on", "…") as (url, _):
+        assert isinstance(await outcome(url, answer_seconds=60, patience=0.3), Unknown)
+
+
+@pytest.mark.parametrize(
+    "script, expected",
+    [
+        (("421 too busy",), Deferred("421 too busy")),
+        (("554 go away",), Failed(FailureCode.CHANNEL_REFUSED, "554 go away")),
+        ((*EHLO, "250 OK", "250 OK", "250 OK", "451 not now", "250 OK"), Deferred("451 not now")),
+        ((*EHLO, "250 OK", "250 OK", "250 OK", "554 no valid message", "250 OK"), Bounced("554 no valid message")),
+        # It hangs up right after its answer: the answer holds.
+        ((*EHLO, "250 OK", "550 no such user", None), Bounced("550 no such user")),
+    ],
+)
+async def test_answers_at_other_places(script: tuple[str, ...], expected: Outcome) -> None:
+    async with scripted(*script) as (url, _):
+        assert await outcome(url, answer_seconds=1) == expected
+
+
+async def test_a_server_that_hung_up_meanwhile_is_called_again() -> None:
+    async with serving(Mailbox(), timeout=0.2) as box, channel(box.url) as made:
+        assert await made.hand_over(LETTER) == Delivered()
+        await asyncio.sleep(0.5)
+        assert await made.hand_over(LETTER) == Delivered()
+        assert len(box.taken) == 2
+
+
+async def test_addresses_outside_ascii_need_a_server_that_knows_them() -> None:
+    letter = Envelope(
+        "sam@sellers.example", "zoë@people.example", (), "To: zoë@people.example\r\n\r\nx\r\n".encode(), True
+    )
+    async with serving(Mailbox()) as box:
+        assert await outcome(box.url, letter) == Delivered()
+        assert box.taken[0].rcpt_tos == ["zoë@people.example"]
+    async with scripted(*EHLO) as (url, _):
+        answer = await outcome(url, letter)
+        assert isinstance(answer, Failed)
+        assert answer.code is FailureCode.CHANNEL_REFUSED
+        assert "SMTPUTF8" in answer.message
+
+
+@pytest.mark.parametrize("url", ["", "mail.example.com", "http://mail.example.com", "smtp://", "smtp://host:port"])
+def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(BadAddress):
+        SmtpChannel(url)

@@ -1,0 +1,98 @@
+"""The index's choice of keys, and what it answers for itself."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from identifiers import encode
+from models.enums import EngagementKind, FolderName
+from search.check import check
+from search.clock import TimeKey
+from search.index import Index
+from search.routing import routing_keys
+from search.scope import Owner, Scope, scope
+from tests.laws.filters import TEAM, World
+from tests.search.test_sql import EMPTY, PERSON
+
+CAMPAIGN = {"campaign": [encode("Campaign", 1)]}
+PEOPLE = {"person": [encode("Person", 1), encode("Person", 2)]}
+FACTS = replace(World({1: PERSON}, (EMPTY,)).facts(EMPTY), campaign_id=1)
+
+
+@pytest.mark.parametrize(
+    "raw, keys",
+    [
+        ({}, None),
+        (CAMPAIGN, {("campaign", 1)}),
+        ({**CAMPAIGN, **PEOPLE, "folder": ["SPAM"]}, {("person", 1), ("person", 2)}),
+        ({**CAMPAIGN, "bulkSend": [encode("BulkSend", 3)]}, {("bulkSend", 3)}),
+        ({**CAMPAIGN, "address": {"equals": "A@X.test"}}, {("address", "a@x.test")}),
+        ({"address": {"contains": "A"}}, None),
+        ({"not": CAMPAIGN}, None),
+        ({"not": CAMPAIGN, "success": True}, {("success", 1)}),
+        ({"any": [CAMPAIGN, PEOPLE]}, {("campaign", 1), ("person", 1), ("person", 2)}),
+        ({"any": [CAMPAIGN, {}]}, None),
+        ({"any": [CAMPAIGN, {"not": {}}], "folder": ["SPAM"]}, {("folder", FolderName.SPAM)}),
+        ({"all": [CAMPAIGN, PEOPLE]}, {("person", 1), ("person", 2)}),
+        ({"all": []}, None),
+        ({"any": []}, set()),
+        ({"campaign": [], "success": True}, set()),
+        ({"campaign": ["no id"]}, set()),
+        ({"folderGroup": ["SENT"]}, {("folder", FolderName.DELIVERED), ("folder", FolderName.ARCHIVED)}),
+        ({"engagement": [{"kind": "REPLY"}]}, {("engaged", EngagementKind.REPLY)}),
+        ({"engagement": [{"kind": "REPLY", "atMost": 1}, {"kind": "VIEW", "atLeast": 0}]}, None),
+        ({"engagement": []}, None),
+    ],
+)
+def test_a_filter_is_filed_under_its_narrowest_necessary_keys(raw: dict[str, Any], keys: set[Any] | None) -> None:
+    assert routing_keys(check(raw)) == keys
+
+
+def index_of(**searches: tuple[dict[str, Any], frozenset[int] | None]) -> Index:
+    index = Index()
+    for number, (raw, senders) in searches.items():
+        index.add(int(number.removeprefix("s")), Scope(TEAM, senders), check(raw))
+    return index
+
+
+def test_an_email_wakes_few_of_its_teams_searches() -> None:
+    own, others = frozenset({EMPTY.sender_id}), frozenset({77})
+    searches = {f"s{id}": ({"campaign": [encode("Campaign", id)]}, own) for id in range(1, 200)}
+    index = index_of(**searches, s300=(CAMPAIGN, others), s301=(CAMPAIGN, None), s302=({}, own))
+    assert index.candidates(FACTS) == {1, 301, 302}
+
+
+def test_many_senders_with_many_ids_are_filed_by_sender_alone() -> None:
+    people = {"person": [encode("Person", id) for id in range(100, 1_100)]}
+    index = index_of(s1=(people, frozenset(range(1, 100))))
+    assert index.candidates(FACTS) == {1}
+    assert len(index._buckets) == 99
+
+
+def test_the_top_levels_senders_are_the_range_and_no_key() -> None:
+    filter = check({"sender": [encode("User", id) for id in range(1, 51)]})
+    index = Index()
+    index.add(1, scope(filter, Owner(1, TEAM, admin=True)), filter)
+    assert len(index._buckets) == 50
+    assert index.candidates(FACTS) == {1}
+
+
+def test_an_unknown_search_matches_nothing_and_may_be_removed() -> None:
+    index = index_of(s1=({}, None))
+    index.remove(2)
+    assert not index.matches(2, FACTS, 0)
+    assert index.matches(1, FACTS, 0)
+    assert not index.matches(1, replace(FACTS, team_id=TEAM + 1), 0)
+    assert (len(index), 1 in index, 2 in index, list(index)) == (1, True, False, [1])
+
+
+def test_time_keys_and_groups_are_counted_by_their_searches() -> None:
+    raw = {"sentAt": {"within": "PT1S"}, "not": {"personGroup": [encode("Group", 5)]}}
+    index = index_of(s1=(raw, None), s2=(raw, None))
+    for search in (1, 2):
+        assert list(index.time_keys()) == [TimeKey("sent_at", 1_000_000)]
+        assert index.mentions_group(5)
+        index.remove(search)
+    assert not list(index.time_keys())
+    assert not index.mentions_group(5)

@@ -1,0 +1,92 @@
+"""Filters in English, and explanations leaf by leaf."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from identifiers import encode
+from models.enums import EngagementKind, EngagementVerdict
+from search.check import check
+from search.explain import explain
+from search.facts import Event, Facts
+from search.predicate import holds
+from search.sentence import sentence
+from search.tree import leaves
+from tests.laws.counts import CASES
+from tests.laws.filters import NOW, World, facts, filters
+from tests.search.test_sql import EMPTY, PERSON
+
+NAMES = {("Campaign", 1): "Spring", ("User", 2): "Bo", ("Person", 3): "Ana", ("Group", 4): "VIPs"}
+OWN = "Every email of one's own"
+
+
+@pytest.mark.parametrize(
+    "raw, expected",
+    [
+        ({}, f"{OWN}."),
+        ({"everySender": True}, "Emails from any sender."),
+        ({"sender": [encode("User", 2)]}, "Emails from Bo."),
+        (
+            {
+                "campaign": [encode("Campaign", 1)],
+                "engagement": [{"kind": "VIEW"}, {"kind": "CLICK"}, {"kind": "REPLY", "atMost": 0}],
+            },
+            f"{OWN}, in campaign “Spring”, with at least 1 view, with at least 1 click, with no reply.",
+        ),
+        ({"campaign": [encode("Campaign", 9)]}, f"{OWN}, in campaign something not visible."),
+        ({"person": [encode("Person", 3)], "personGroup": []}, f"{OWN}, to Ana, to people in group none."),
+        ({"folder": ["IN_PROGRESS", "SPAM"], "success": False},
+         f"{OWN}, in In Progress or Spam, not marked as a success."),
+        ({"sentAt": {"olderThan": "P3D"}, "scheduledAt": {"within": "PT1H"}},
+         f"{OWN}, sent more than 3 days ago, scheduled within the next 1 hour."),
+        ({"createdAt": {"from": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}},
+         f"{OWN}, created at or after 2026-01-01T00:00:00Z and before 2026-02-01T00:00:00Z."),
+        ({"subject": {"contains": "x", "endsWith": "y"}}, f"{OWN}, whose subject contains “x” and ends with “y”."),
+        ({"any": [{"success": True}, {"not": {"sendKind": ["SELECT_AND_SEND"]}}]},
+         f"{OWN}, either (marked as a success or not (sent as Select and Send))."),
+        ({"all": [{"success": True, "folder": ["SPAM"]}, {}]},
+         f"{OWN}, all of (in Spam, marked as a success; whatever they are)."),
+        ({"any": []}, f"{OWN}, which none is."),
+        ({"engagement": [{"kind": "VIEW", "atLeast": 2, "atMost": 3, "verdict": ["MACHINE", "SELF"], "within": "P1D"}]},
+         f"{OWN}, with 2 to 3 views by a machine or the sender in the last 1 day."),
+        ({"engagement": [{"kind": "CLICK", "atLeast": 2, "atMost": 2, "url": {"contains": "x"}, "afterSend": "P3D"}]},
+         f"{OWN}, with exactly 2 clicks on a link that contains “x” up to 3 days after it was sent."),
+    ],
+)  # fmt: skip
+def test_a_filter_reads_as_a_sentence(raw: dict[str, Any], expected: str) -> None:
+    assert sentence(check(raw), NAMES) == expected
+
+
+def test_an_explanation_has_a_line_for_each_leaf() -> None:
+    email = World({1: PERSON}, (EMPTY,)).facts(EMPTY)
+    view = Event(EngagementKind.VIEW, EngagementVerdict.HUMAN, NOW)
+    email = replace(email, campaign_id=1, groups=frozenset({4}), events=(view, view), company="acme")
+    raw = {
+        "campaign": [encode("Campaign", 9)],
+        "personGroup": [encode("Group", 4)],
+        "company": {"contains": "AC"},
+        "sentAt": {"olderThan": "P3D"},
+        "any": [{"engagement": [{"kind": "VIEW"}, {"kind": "REPLY", "afterSend": "P1D"}]}],
+    }
+    lines = {line.path: (line.holds, line.actual) for line in explain(check(raw), email, NOW, NAMES)}
+    assert lines == {
+        ("campaign",): (False, "Spring"),
+        ("personGroup",): (True, "VIPs"),
+        ("company",): (True, "acme"),
+        ("sentAt",): (False, "never"),
+        ("any", "0", "engagement", "0"): (True, "2 views"),
+        ("any", "0", "engagement", "1"): (False, "not sent"),
+    }
+
+
+@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(filters(), facts())
+def test_whatever_can_be_asked_can_be_said_and_explained(raw: dict[str, Any], email: Facts) -> None:
+    filter = check(raw)
+    assert sentence(filter, {}).endswith(".")
+    lines = explain(filter, email, NOW, {})
+    assert [line.path for line in lines] == [leaf.path for leaf in leaves(filter)]
+    if not raw.keys() & {"any", "not", "all"}:
+        assert all(line.holds for line in lines) is holds(filter, email, NOW)

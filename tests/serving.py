@@ -1,0 +1,199 @@
+"""A real server on a real socket, in the test's own event loop, and clients that talk to it as applications do."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import websockets
+
+from actions import users
+from models.clocks import Clock
+from models.database import Connection
+from models.enums import Role
+from models.users import User
+from server.app import create
+from server.auth import Tokens
+from server.engine import Engine
+from server.serving import bound, server
+from server.settings import PREFIX, Settings, read
+
+SECRET = "a secret that is only for these tests, and long enough"
+PATIENCE = 20.0
+
+
+class ManualClock:
+    """A clock that the test moves, in microseconds; it starts at a moment long gone by."""
+
+    def __init__(self, moment: int = 1_700_000_000_000_000) -> None:
+        self.moment = moment
+
+    async def now(self, connection: Connection) -> int:
+        return self.moment
+
+    def advance(self, span: timedelta) -> None:
+        self.moment += span // timedelta(microseconds=1)
+
+
+def settings(database_url: str, **more: str) -> Settings:
+    """The settings of a test's server. Mail goes nowhere unless SMTP_URL is given."""
+    given = {"DATABASE_URL": database_url, "SECRET": SECRET, "SMTP_URL": "smtp://127.0.0.1:1"} | more
+    return read({PREFIX + name: value for name, value in given.items()})
+
+
+class Failed(AssertionError):
+    """An answer had errors; `codes` are theirs."""
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        super().__init__(json.dumps(errors, indent=1))
+        self.errors = errors
+        self.codes = [error.get("extensions", {}).get("code") for error in errors]
+
+
+@dataclass
+class Client:
+    """One signed-in user's application."""
+
+    url: str
+    token: str
+    user_id: str = ""
+    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=PATIENCE))
+
+    async def raw(self, document: str, **variables: Any) -> dict[str, Any]:
+        """The whole answer."""
+        answer = await self.http.post(
+            f"{self.url}/graphql",
+            json={"query": document, "variables": variables},
+            headers={"Authorization": f"Bearer {self.token}"},
+        )
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def __call__(self, document: str, **variables: Any) -> dict[str, Any]:
+        """The data of an answer without errors. Raises Failed."""
+        found = await self.raw(document, **variables)
+        if found.get("errors"):
+            raise Failed(found["errors"])
+        data: dict[str, Any] = found["data"]
+        return data
+
+    async def one(self, document: str, **variables: Any) -> Any:
+        """The only field of the data."""
+        return next(iter((await self(document, **variables)).values()))
+
+    @asynccontextmanager
+    async def follow(self, document: str, **variables: Any) -> AsyncIterator["Stream"]:
+        """One subscription on a socket of its own."""
+        address = self.url.replace("http://", "ws://") + "/graphql"
+        async with websockets.connect(
+            address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")], compression=None
+        ) as socket:
+            init = {"type": "connection_init", "payload": {"authorization": f"Bearer {self.token}"}}
+            await socket.send(json.dumps(init))
+            assert json.loads(await socket.recv())["type"] == "connection_ack"
+            payload = {"query": document, "variables": variables}
+            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
+            yield Stream(socket)
+
+
+class Completed(Exception):
+    """The stream ended."""
+
+
+class Stream:
+    """The frames of one subscription."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self.socket = socket
+
+    async def frame(self, patience: float = PATIENCE) -> dict[str, Any]:
+        """The next frame's only field. Raises Completed and Failed."""
+        while True:
+            message = json.loads(await asyncio.wait_for(self.socket.recv(), patience))
+            if message["type"] == "complete":
+                raise Completed
+            if message["type"] == "error":
+                raise Failed(message["payload"])
+            if message["type"] == "next":
+                payload = message["payload"]
+                if payload.get("errors"):
+                    raise Failed(payload["errors"])
+                found: dict[str, Any] = next(iter(payload["data"].values()))
+                return found
+
+    async def until(self, kind: str, patience: float = PATIENCE) -> list[dict[str, Any]]:
+        """Frames up to and including the first of a kind."""
+        frames = []
+        while True:
+            frames.append(await self.frame(patience))
+            if frames[-1]["__typename"] == kind:
+                return frames
+
+    async def quiet(self, seconds: float = 0.3) -> bool:
+        """Whether nothing comes for a while."""
+        try:
+            await self.frame(seconds)
+        except TimeoutError:
+            return True
+        return False
+
+
+@dataclass
+class Server:
+    """A running server, from outside and from inside."""
+
+    url: str
+    engine: Engine
+    clients: list[Client] = field(default_factory=list)
+
+    async def user(self, name: str, team: str = "Team", role: Role = Role.MEMBER, time_zone: str = "UTC") -> User:
+        """Makes or updates a user, as the command line does."""
+        address = f"{name.lower()}@{team.lower()}.example"
+        return await users.add(self.engine.desk, team, name, address, role, time_zone)
+
+    async def client(
+        self, name: str, team: str = "Team", role: Role = Role.MEMBER, scopes: tuple[str, ...] = ("engagement:write",)
+    ) -> Client:
+        """A user of that name, signed in."""
+        user = await self.user(name, team, role)
+        token = Tokens(SECRET).issue(user, scopes, timedelta(hours=1))
+        client = Client(self.url, token)
+        client.user_id = (await client.one("{viewer{id}}"))["id"]
+        self.clients.append(client)
+        return client
+
+    async def settle(self) -> None:
+        """The matcher has looked at everything. For servers that were started without one of their own."""
+        await self.engine.matcher.settle()
+
+
+@asynccontextmanager
+async def serving(
+    database_url: str, clock: Clock | None = None, works: bool = True, looks: bool = True, **more: str
+) -> AsyncIterator[Server]:
+    """The product on a free port. With `looks=False` the test drives the matcher by `settle`."""
+    listener = bound("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    app = create(settings(database_url, **({"BASE_URL": url} | more)), clock, works, looks)
+    running = server(app)
+    task = asyncio.create_task(running.serve(sockets=[listener]))
+    try:
+        while not running.started:
+            if task.done():
+                await task
+                raise AssertionError("the server ended before it started")
+            await asyncio.sleep(0.005)
+        made = Server(url, app.state.engine)
+        if not looks:
+            await made.engine.matcher.start()
+        yield made
+        for client in made.clients:
+            await client.http.aclose()
+    finally:
+        running.should_exit = True
+        await task
+        listener.close()
