@@ -19,7 +19,7 @@ from models.clocks import Clock
 from models.database import database
 from models.enums import EngagementKind, EngagementVerdict
 
-PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
 AGENT = 1000
 _NO_STORE: Mapping[str, str] = {
     "Cache-Control": "no-store, no-cache, must-revalidate, private, max-age=0",

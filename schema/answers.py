@@ -1,18 +1,34 @@
-"""Where the schema's types meet the rows: resolvers return rows as they are, and a type only says what of them is shown.
+"""Where the schema's types meet the rows: resolvers return rows as they are, a type only says what of them is shown.
 
 `Asked` is the info of a field; `answer` vouches that a resolver's rows are what the field's type describes.
 """
 
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 import strawberry
 
 from resolvers.context import Context
 from resolvers.pages import Arguments
+from schema.scalars import ChangeCursor
 
 T = TypeVar("T")
 Asked: TypeAlias = strawberry.Info[Context, None]
 UNSET: Any = strawberry.UNSET
+
+
+def said(description: str) -> Any:
+    """What an argument means, as its part of an Annotated type."""
+    return strawberry.argument(description=description)
+
+
+First = Annotated[int | None, said("How many from the start of what `after` leaves; at most 200.")]
+After = Annotated[str | None, said("A cursor: only what comes after it.")]
+Last = Annotated[int | None, said("How many from the end of what `before` leaves; at most 200.")]
+Before = Annotated[str | None, said("A cursor: only what comes before it.")]
+FromCursor = Annotated[ChangeCursor | None, said("Where to go on: the cursor of the last frame, or an `asOf`.")]
+Id = Annotated[strawberry.ID, said("Which one.")]
+Ids = Annotated[list[strawberry.ID], said("Which ones.")]
+ViewAs = Annotated[strawberry.ID | None, said("The user whose mail is meant; absent, the viewer.")]
 
 
 def answer(rows: object) -> T:  # type: ignore[type-var]

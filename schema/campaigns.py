@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from resolvers import campaigns, people
-from schema.answers import UNSET, Asked, answer, given, paging
+from schema.answers import UNSET, After, Asked, Before, First, Last, answer, given, paging
 from schema.enums import SendKind
-from schema.filters import EmailFilter, raw
+from schema.filters import Narrowed, raw
 from schema.nodes import Node, PageInfo
 from schema.people import User
 
@@ -33,11 +33,11 @@ class Campaign(Node):
     async def emails(
         self: Any,
         info: Asked,
-        filter: EmailFilter | None = UNSET,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        filter: Narrowed = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> Annotated["EmailConnection", strawberry.lazy("schema.emails")]:
         arguments = paging(first, after, last, before)
         found = await campaigns.emails_of_campaign(info.context, self, raw(given(filter)), arguments)
@@ -73,10 +73,10 @@ class BulkSend(Node):
     async def emails(
         self: Any,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> Annotated["EmailConnection", strawberry.lazy("schema.emails")]:
         found = await campaigns.emails_of_bulk_send(info.context, self, paging(first, after, last, before))
         return answer(found)

@@ -1,18 +1,26 @@
 """Emails and their folders."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
 from resolvers import emails, folders
 from resolvers.pages import Order
-from schema.answers import UNSET, Asked, answer, given, paging
+from schema.answers import UNSET, After, Asked, Before, First, Last, answer, given, paging, said
 from schema.campaigns import BulkSend, Campaign, Template
 from schema.engagements import EngagementConnection, EngagementSummary
-from schema.enums import EmailAction, EmailOrderField, EmailStatus, FailureCode, FolderGroupName, FolderName
-from schema.enums import OrderDirection, SendKind
-from schema.filters import EmailFilter, raw
+from schema.enums import (
+    EmailAction,
+    EmailOrderField,
+    EmailStatus,
+    FailureCode,
+    FolderGroupName,
+    FolderName,
+    OrderDirection,
+    SendKind,
+)
+from schema.filters import Narrowed, raw
 from schema.nodes import Node, PageInfo
 from schema.people import Person, User
 
@@ -79,10 +87,10 @@ class Email(Node):
     async def engagements(
         self: Any,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> EngagementConnection:
         found = await emails.engagements(info.context, self, paging(first, after, last, before))
         return answer(found)
@@ -114,6 +122,9 @@ class EmailOrder:
         return emails.order(self.field, self.direction)
 
 
+Ordered = Annotated[EmailOrder | None, said("How they are ordered.")]
+
+
 def ordering(order: EmailOrder | None) -> Order:
     """The order asked for, or newest created first."""
     asked = given(order)
@@ -141,12 +152,12 @@ class Folder(Node):
     async def emails(
         self: Any,
         info: Asked,
-        filter: EmailFilter | None = UNSET,
-        order_by: EmailOrder | None = UNSET,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        filter: Narrowed = UNSET,
+        order_by: Ordered = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> EmailConnection:
         arguments = paging(first, after, last, before)
         found = await self.emails(info.context, raw(given(filter)), ordering(order_by), arguments)

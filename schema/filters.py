@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from strawberry.types.base import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
-from schema.answers import UNSET
+from schema.answers import UNSET, said
 from schema.enums import EngagementKind, EngagementVerdict, FolderGroupName, FolderName, SendKind
 from schema.scalars import Duration
 from search import moments
@@ -52,8 +52,8 @@ class EngagementFilter:
 
 
 @strawberry.input(
-    description="Everything given must hold; null is the same as absent. Without `sender` or `everySender` it ranges over"
-    " the viewer's own mail."
+    description="Everything given must hold; null is the same as absent. Without `sender` or `everySender` it ranges"
+    " over the viewer's own mail."
 )
 class EmailFilter:
     all: list["EmailFilter"] | None = _absent("Every one of these must hold.")
@@ -80,6 +80,9 @@ class EmailFilter:
     scheduled_at: TimeFilter | None = _absent("When it is or was to be sent.")
     failed_at: TimeFilter | None = _absent("When it failed, bounced or was complained about.")
     engagement: list[EngagementFilter] | None = _absent("Each of these conditions must hold.")
+
+
+Narrowed = Annotated[EmailFilter | None, said("What must hold of them; absent, all.")]
 
 
 def raw(filter: EmailFilter | None) -> Mapping[str, Any]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import strawberry
 
-from resolvers.writing import NewEmail, NewEvent, NewPerson, NewReport, NewTemplate, Revision
 from resolvers.writing import UNSET as NOT_GIVEN
+from resolvers.writing import NewEmail, NewEvent, NewPerson, NewReport, NewTemplate, Revision
 from schema.answers import UNSET, given
 from schema.enums import DeliveryKind, EngagementKind, EngagementVerdict
 from schema.filters import EmailFilter

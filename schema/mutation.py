@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import strawberry
 
 from refusals import Refused
 from resolvers import writing
-from schema.answers import UNSET, Asked, answer, given
+from schema.answers import UNSET, Asked, Id, Ids, answer, given, said
 from schema.errors import attempt
 from schema.filters import EmailFilter, raw
 from schema.inputs import (
@@ -37,6 +37,24 @@ from schema.payloads import (
 P = TypeVar("P")
 ID = strawberry.ID
 
+Name = Annotated[str, said("What to call it.")]
+Draft = Annotated[EmailDraftInput, said("The draft.")]
+Revision = Annotated[EmailReviseInput, said("What to change.")]
+At = Annotated[datetime | None, said("A moment to come; absent, now.")]
+RequestId = Annotated[str | None, said("A name of the client's for this request; a repeat sends nothing again.")]
+IsSuccess = Annotated[bool, said("Whether they are one.")]
+NewSearch = Annotated[SavedSearchCreateInput, said("The list.")]
+Refined = Annotated[EmailFilter, said("What it is to hold.")]
+IsPublished = Annotated[bool, said("Whether it is published.")]
+Definition = Annotated[ID, said("Which definition.")]
+AdoptedName = Annotated[str | None, said("What to call it; absent, as it was published.")]
+NewPerson = Annotated[PersonInput, said("The person.")]
+IsShared = Annotated[bool, said("Whether the team sees it too.")]
+People = Annotated[list[ID], said("Which people.")]
+NewTemplate = Annotated[TemplateInput, said("The template.")]
+Events = Annotated[list[EngagementInput], said("The events, in any order.")]
+Reports = Annotated[list[DeliveryInput], said("The reports, in any order.")]
+
 
 async def _bulk(payload: Callable[..., P], name: str, deed: Awaitable[writing.Bulk]) -> P:
     done = await deed
@@ -54,109 +72,140 @@ async def _group(deed: Awaitable[writing.Bulk]) -> GroupPayload:
 @strawberry.type(description="What can be changed. Mistakes of meaning come back as userErrors, all at once.")
 class Mutation:
     @strawberry.mutation(description="Writes a draft to one person.")
-    async def email_draft(self, info: Asked, input: EmailDraftInput) -> EmailPayload:
+    async def email_draft(self, info: Asked, input: Draft) -> EmailPayload:
         return await attempt(EmailPayload, "email", writing.email_draft(info.context, input.value()))
 
     @strawberry.mutation(description="Changes a draft or a scheduled email.")
-    async def email_revise(self, info: Asked, id: ID, input: EmailReviseInput) -> EmailPayload:
+    async def email_revise(
+        self,
+        info: Asked,
+        id: Id,
+        input: Revision,
+    ) -> EmailPayload:
         return await attempt(EmailPayload, "email", writing.email_revise(info.context, id, input.value()))
 
     @strawberry.mutation(
-        description="Sends a draft now, or at a moment to come. A repeated `requestId` is answered with the first result"
-        " and sends nothing again."
+        description="Sends a draft now, or at a moment to come. A repeated `requestId` is answered with the first"
+        " result and sends nothing again."
     )
     async def email_send(
-        self, info: Asked, id: ID, at: datetime | None = UNSET, request_id: str | None = UNSET
+        self,
+        info: Asked,
+        id: Id,
+        at: At = UNSET,
+        request_id: RequestId = UNSET,
     ) -> EmailPayload:
         deed = writing.email_send(info.context, id, micros(at), given(request_id))
         return await attempt(EmailPayload, "email", deed)
 
     @strawberry.mutation(description="Archives delivered emails, which switches their tracking off.")
-    async def email_archive(self, info: Asked, ids: list[ID]) -> EmailsPayload:
+    async def email_archive(self, info: Asked, ids: Ids) -> EmailsPayload:
         return await _bulk(EmailsPayload, "emails", writing.email_archive(info.context, ids))
 
     @strawberry.mutation(description="Takes emails out of the archive, which switches their tracking on.")
-    async def email_unarchive(self, info: Asked, ids: list[ID]) -> EmailsPayload:
+    async def email_unarchive(self, info: Asked, ids: Ids) -> EmailsPayload:
         return await _bulk(EmailsPayload, "emails", writing.email_unarchive(info.context, ids))
 
     @strawberry.mutation(description="Marks delivered emails as a success, or takes the mark back.")
-    async def email_mark_success(self, info: Asked, ids: list[ID], success: bool = True) -> EmailsPayload:
+    async def email_mark_success(
+        self,
+        info: Asked,
+        ids: Ids,
+        success: IsSuccess = True,
+    ) -> EmailsPayload:
         return await _bulk(EmailsPayload, "emails", writing.email_mark_success(info.context, ids, success))
 
     @strawberry.mutation(description="Sends undelivered emails again, at once.")
-    async def email_retry_send(self, info: Asked, ids: list[ID]) -> EmailsPayload:
+    async def email_retry_send(self, info: Asked, ids: Ids) -> EmailsPayload:
         return await _bulk(EmailsPayload, "emails", writing.email_retry_send(info.context, ids))
 
     @strawberry.mutation(description="Deletes emails for good; those of a campaign never.")
-    async def email_delete(self, info: Asked, ids: list[ID]) -> DeletePayload:
+    async def email_delete(self, info: Asked, ids: Ids) -> DeletePayload:
         return await _bulk(DeletePayload, "deleted_ids", writing.email_delete(info.context, ids))
 
     @strawberry.mutation(description="Saves a search as a dynamic list.")
-    async def saved_search_create(self, info: Asked, input: SavedSearchCreateInput) -> SavedSearchPayload:
+    async def saved_search_create(self, info: Asked, input: NewSearch) -> SavedSearchPayload:
         deed = writing.saved_search_create(info.context, input.name, raw(input.filter), input.shared)
         return await attempt(SavedSearchPayload, "saved_search", deed)
 
     @strawberry.mutation(description="Gives a list another name.")
-    async def saved_search_rename(self, info: Asked, id: ID, name: str) -> SavedSearchPayload:
+    async def saved_search_rename(self, info: Asked, id: Id, name: Name) -> SavedSearchPayload:
         return await attempt(SavedSearchPayload, "saved_search", writing.saved_search_rename(info.context, id, name))
 
     @strawberry.mutation(description="Gives a list another filter. Its followers get one SavedSearchReset.")
-    async def saved_search_refine(self, info: Asked, id: ID, filter: EmailFilter) -> SavedSearchPayload:
+    async def saved_search_refine(
+        self,
+        info: Asked,
+        id: Id,
+        filter: Refined,
+    ) -> SavedSearchPayload:
         deed = writing.saved_search_refine(info.context, id, raw(filter))
         return await attempt(SavedSearchPayload, "saved_search", deed)
 
     @strawberry.mutation(description="Publishes a list's definition to the team, or withdraws it.")
-    async def saved_search_share(self, info: Asked, id: ID, shared: bool) -> SavedSearchPayload:
+    async def saved_search_share(self, info: Asked, id: Id, shared: IsPublished) -> SavedSearchPayload:
         return await attempt(SavedSearchPayload, "saved_search", writing.saved_search_share(info.context, id, shared))
 
     @strawberry.mutation(description="Makes a list of one's own, over one's own mail, from a published definition.")
     async def saved_search_adopt(
-        self, info: Asked, shared_search_id: ID, name: str | None = UNSET
+        self,
+        info: Asked,
+        shared_search_id: Definition,
+        name: AdoptedName = UNSET,
     ) -> SavedSearchPayload:
         deed = writing.saved_search_adopt(info.context, shared_search_id, given(name))
         return await attempt(SavedSearchPayload, "saved_search", deed)
 
     @strawberry.mutation(description="Deletes a list; its emails stay.")
-    async def saved_search_delete(self, info: Asked, id: ID) -> DeletePayload:
+    async def saved_search_delete(self, info: Asked, id: Id) -> DeletePayload:
         return await attempt(DeletePayload, "deleted_ids", writing.saved_search_delete(info.context, id), [])
 
     @strawberry.mutation(description="Adds a person.")
-    async def person_create(self, info: Asked, input: PersonInput) -> PersonPayload:
+    async def person_create(self, info: Asked, input: NewPerson) -> PersonPayload:
         return await attempt(PersonPayload, "person", writing.person_create(info.context, input.value()))
 
     @strawberry.mutation(description="Nothing is sent to the person any more; scheduled emails to them become FAILED.")
-    async def person_unsubscribe(self, info: Asked, id: ID) -> PersonPayload:
+    async def person_unsubscribe(self, info: Asked, id: Id) -> PersonPayload:
         return await attempt(PersonPayload, "person", writing.person_unsubscribe(info.context, id))
 
     @strawberry.mutation(description="Makes an empty group.")
-    async def group_create(self, info: Asked, name: str, shared: bool = False) -> GroupPayload:
+    async def group_create(
+        self,
+        info: Asked,
+        name: Name,
+        shared: IsShared = False,
+    ) -> GroupPayload:
         return await attempt(GroupPayload, "group", writing.group_create(info.context, name, shared))
 
     @strawberry.mutation(description="Puts people into one's own group.")
-    async def group_add_people(self, info: Asked, id: ID, person_ids: list[ID]) -> GroupPayload:
+    async def group_add_people(self, info: Asked, id: Id, person_ids: People) -> GroupPayload:
         return await _group(writing.group_add_people(info.context, id, person_ids))
 
     @strawberry.mutation(description="Takes people out of one's own group.")
-    async def group_remove_people(self, info: Asked, id: ID, person_ids: list[ID]) -> GroupPayload:
+    async def group_remove_people(self, info: Asked, id: Id, person_ids: People) -> GroupPayload:
         return await _group(writing.group_remove_people(info.context, id, person_ids))
 
     @strawberry.mutation(description="Begins a campaign.")
-    async def campaign_create(self, info: Asked, name: str) -> CampaignPayload:
+    async def campaign_create(self, info: Asked, name: Name) -> CampaignPayload:
         return await attempt(CampaignPayload, "campaign", writing.campaign_create(info.context, name))
 
     @strawberry.mutation(description="Ends a campaign; its scheduled emails become FAILED.")
-    async def campaign_end(self, info: Asked, id: ID) -> CampaignPayload:
+    async def campaign_end(self, info: Asked, id: Id) -> CampaignPayload:
         return await attempt(CampaignPayload, "campaign", writing.campaign_end(info.context, id))
 
     @strawberry.mutation(description="Adds a template for the team.")
-    async def template_create(self, info: Asked, input: TemplateInput) -> TemplatePayload:
+    async def template_create(self, info: Asked, input: NewTemplate) -> TemplatePayload:
         return await attempt(TemplatePayload, "template", writing.template_create(info.context, input.value()))
 
     @strawberry.mutation(
         description="Records events that an integration observed, at most 1,000. Needs a token with the scope"
         " `engagement:write`."
     )
-    async def engagement_record(self, info: Asked, events: list[EngagementInput]) -> EngagementRecordPayload:
+    async def engagement_record(
+        self,
+        info: Asked,
+        events: Events,
+    ) -> EngagementRecordPayload:
         done = await writing.engagement_record(info.context, [event.value() for event in events])
         return EngagementRecordPayload(
             recorded=done.recorded,
@@ -169,7 +218,11 @@ class Mutation:
         description="Records bounces and complaints, at most 1,000: a SENT email becomes BOUNCED or SPAM. Needs a token"
         " with the scope `engagement:write`."
     )
-    async def delivery_record(self, info: Asked, events: list[DeliveryInput]) -> DeliveryRecordPayload:
+    async def delivery_record(
+        self,
+        info: Asked,
+        events: Reports,
+    ) -> DeliveryRecordPayload:
         done = await writing.delivery_record(info.context, [event.value() for event in events])
         return DeliveryRecordPayload(
             recorded=done.recorded, duplicates=done.duplicates, user_errors=answer(done.problems)

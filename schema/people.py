@@ -5,7 +5,7 @@ from typing import Any
 import strawberry
 
 from resolvers import people
-from schema.answers import UNSET, Asked, answer, paging
+from schema.answers import UNSET, After, Asked, Before, First, Last, answer, paging
 from schema.enums import Role
 from schema.nodes import Node, PageInfo
 
@@ -79,10 +79,10 @@ class Group(Node):
     async def people(
         self: Any,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> PersonConnection:
         return answer(await people.people_of(info.context, self, paging(first, after, last, before)))
 

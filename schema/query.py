@@ -1,15 +1,17 @@
 """The root of reading."""
 
+from typing import Annotated
+
 import strawberry
 
 from resolvers import campaigns, engagements, folders, nodes, people, searches
 from resolvers import emails as rows
-from schema.answers import UNSET, Asked, answer, given, paging
+from schema.answers import UNSET, After, Asked, Before, First, Id, Ids, Last, ViewAs, answer, given, paging, said
 from schema.campaigns import CampaignConnection, TemplateConnection
-from schema.emails import Email, EmailConnection, EmailOrder, Folder, FolderGroup, ordering
+from schema.emails import Email, EmailConnection, Folder, FolderGroup, Ordered, ordering
 from schema.engagements import EngagementConnection
 from schema.enums import FolderName
-from schema.filters import EmailFilter, raw
+from schema.filters import Narrowed, raw
 from schema.nodes import Node
 from schema.people import GroupConnection, Person, PersonConnection, User, UserConnection
 from schema.searches import SavedSearch, SavedSearchConnection, SharedSearchConnection
@@ -24,62 +26,67 @@ class Query:
         return answer(await people.viewer(info.context))
 
     @strawberry.field(description="Any object by its id; null for what is absent or not the viewer's to see.")
-    async def node(self, info: Asked, id: ID) -> Node | None:
+    async def node(self, info: Asked, id: Id) -> Node | None:
         return answer(await nodes.one(info.context, id))
 
     @strawberry.field(description="At most 200 objects, in the order asked; null for each that is not to be seen.")
-    async def nodes(self, info: Asked, ids: list[ID]) -> list[Node | None]:
+    async def nodes(self, info: Asked, ids: Ids) -> list[Node | None]:
         return answer(await nodes.many(info.context, ids))
 
     @strawberry.field(description="Everyone of the team.")
     async def users(
         self,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> UserConnection:
         return answer(await people.users(info.context, paging(first, after, last, before)))
 
     @strawberry.field(description="Sent, Pending, Undelivered, in that order. `viewAs` is for admins.")
-    async def folders(self, info: Asked, view_as: ID | None = UNSET) -> list[FolderGroup]:
+    async def folders(self, info: Asked, view_as: ViewAs = UNSET) -> list[FolderGroup]:
         return answer(await folders.groups(info.context, given(view_as)))
 
     @strawberry.field(description="One folder. `viewAs` is for admins.")
-    async def folder(self, info: Asked, name: FolderName, view_as: ID | None = UNSET) -> Folder:
+    async def folder(
+        self,
+        info: Asked,
+        name: Annotated[FolderName, said("Which folder.")],
+        view_as: ViewAs = UNSET,
+    ) -> Folder:
         return answer(await folders.folder(info.context, name, given(view_as)))
 
     @strawberry.field(description="One email.")
-    async def email(self, info: Asked, id: ID) -> Email | None:
+    async def email(self, info: Asked, id: Id) -> Email | None:
         return answer(await rows.one(info.context, id))
 
     @strawberry.field(description="The emails a filter holds for now; the viewer's own where it names no sender.")
     async def emails(
         self,
         info: Asked,
-        filter: EmailFilter | None = UNSET,
-        order_by: EmailOrder | None = UNSET,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        filter: Narrowed = UNSET,
+        order_by: Ordered = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> EmailConnection:
         arguments = paging(first, after, last, before)
         return answer(await rows.filtered(info.context, raw(given(filter)), ordering(order_by), arguments))
 
     @strawberry.field(description="One of the viewer's own lists.")
-    async def saved_search(self, info: Asked, id: ID) -> SavedSearch | None:
+    async def saved_search(self, info: Asked, id: Id) -> SavedSearch | None:
         return answer(await searches.one(info.context, id))
 
     @strawberry.field(description="The viewer's own lists.")
     async def saved_searches(
         self,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> SavedSearchConnection:
         return answer(await searches.page_of(info.context, paging(first, after, last, before)))
 
@@ -87,15 +94,15 @@ class Query:
     async def shared_searches(
         self,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> SharedSearchConnection:
         return answer(await searches.shared(info.context, paging(first, after, last, before)))
 
     @strawberry.field(description="One person.")
-    async def person(self, info: Asked, id: ID) -> Person | None:
+    async def person(self, info: Asked, id: Id) -> Person | None:
         return answer(await people.person(info.context, id))
 
     @strawberry.field(
@@ -104,11 +111,11 @@ class Query:
     async def people(
         self,
         info: Asked,
-        search: str | None = UNSET,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        search: Annotated[str | None, said("Words; each must be in the name, the address or the company.")] = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> PersonConnection:
         return answer(await people.people(info.context, given(search), paging(first, after, last, before)))
 
@@ -116,10 +123,10 @@ class Query:
     async def groups(
         self,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> GroupConnection:
         return answer(await people.groups(info.context, paging(first, after, last, before)))
 
@@ -127,10 +134,10 @@ class Query:
     async def campaigns(
         self,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> CampaignConnection:
         return answer(await campaigns.campaigns(info.context, paging(first, after, last, before)))
 
@@ -138,10 +145,10 @@ class Query:
     async def templates(
         self,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> TemplateConnection:
         return answer(await campaigns.templates(info.context, paging(first, after, last, before)))
 
@@ -149,9 +156,9 @@ class Query:
     async def engagements(
         self,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> EngagementConnection:
         return answer(await engagements.feed(info.context, paging(first, after, last, before)))

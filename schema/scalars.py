@@ -79,7 +79,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     EmailFilterValue: strawberry.scalar(
         name="EmailFilterValue",
-        description="A filter as JSON in the shape of EmailFilter, with every default written out. It can be sent back.",
+        description="A filter as JSON in the shape of EmailFilter, every default written out. It can be sent back.",
         serialize=lambda value: value,
     ),
     ChangeCursor: strawberry.scalar(

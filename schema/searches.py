@@ -1,12 +1,12 @@
 """Saved searches: dynamic lists, their members, and the definitions published to the team."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
 from resolvers import searches
-from schema.answers import UNSET, Asked, answer, paging
+from schema.answers import UNSET, After, Asked, Before, First, Last, answer, paging, said
 from schema.emails import Email
 from schema.engagements import Engagement
 from schema.enums import ChangeCauseKind, SavedSearchState
@@ -67,16 +67,18 @@ class SavedSearch(Node):
     async def members(
         self: Any,
         info: Asked,
-        first: int | None = UNSET,
-        after: str | None = UNSET,
-        last: int | None = UNSET,
-        before: str | None = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
     ) -> "SavedSearchMemberConnection":
         found = await searches.members(info.context, self, paging(first, after, last, before))
         return answer(found)
 
     @strawberry.field(description="Why this email is, or is not, in the list; null for one that is out of range.")
-    async def explain(self: Any, info: Asked, email_id: strawberry.ID) -> FilterExplanation | None:
+    async def explain(
+        self: Any, info: Asked, email_id: Annotated[strawberry.ID, said("Which email.")]
+    ) -> FilterExplanation | None:
         return answer(await searches.explain(info.context, self, email_id))
 
 

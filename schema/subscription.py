@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import strawberry
 
 from resolvers import streams
-from schema.answers import UNSET, Asked, answer, given
+from schema.answers import UNSET, Asked, FromCursor, answer, given, said
 from schema.scalars import ChangeCursor
 from schema.searches import ChangeCause, SavedSearch, SavedSearchMember
 
@@ -106,16 +106,19 @@ SavedSearchChange = Annotated[
 @strawberry.type(description="What can be followed. A refused subscription is an error before the first frame.")
 class Subscription:
     @strawberry.subscription(
-        description="One list. Without `after` from now on; with it, from there on, nothing left out. It completes after"
-        " the list's deletion."
+        description="One list. Without `after` from now on; with it, from there on, nothing left out. It completes"
+        " after the list's deletion."
     )
     async def saved_search_changes(
-        self, info: Asked, saved_search_id: strawberry.ID, after: ChangeCursor | None = UNSET
+        self,
+        info: Asked,
+        saved_search_id: Annotated[strawberry.ID, said("Which list.")],
+        after: FromCursor = UNSET,
     ) -> AsyncGenerator[SavedSearchChange, None]:
         return answer(await streams.one_list(info.context, saved_search_id, given(after)))
 
     @strawberry.subscription(description="All of the viewer's lists, those to come included.")
     async def all_saved_search_changes(
-        self, info: Asked, after: ChangeCursor | None = UNSET
+        self, info: Asked, after: FromCursor = UNSET
     ) -> AsyncGenerator[SavedSearchChange, None]:
         return answer(await streams.all_lists(info.context, given(after)))

@@ -15,7 +15,8 @@ GRACE_SECONDS = 4
 def bound(host: str, port: int) -> socket.socket:
     """A listening socket. Raises Misconfigured where the port is taken or the host is not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP: only then does asyncio turn Nagle's delay off on what it accepts.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -205,7 +205,8 @@ def engagement_filters(draw: st.DrawFn) -> dict[str, Any]:
     counts = st.integers(0, 2)
     spans = st.sampled_from(SPANS)
     bounds = _object(atLeast=counts, atMost=counts)
-    windows = st.just({}) | _object(within=spans, afterSend=spans) | _object(verdict=_names(EngagementVerdict, 1))
+    windows: st.SearchStrategy[dict[str, Any]] = st.just({})
+    windows |= _object(within=spans, afterSend=spans) | _object(verdict=_names(EngagementVerdict, 1))
     raw = draw(bounds) | draw(windows)
     if raw.get("atLeast", 0) > raw.get("atMost", 2):
         raw["atLeast"], raw["atMost"] = raw["atMost"], raw["atLeast"]

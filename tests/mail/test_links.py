@@ -3,10 +3,12 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mail.links import LONGEST, Links, trackable
+
+CALM = settings(deadline=None)
 
 LINKS = Links("a secret of some length", "https://mail.example.com/")
 KEYS = st.integers(min_value=1, max_value=2**63 - 1)
@@ -18,6 +20,7 @@ def token(url: str) -> str:
     return url.rpartition("/")[2].removesuffix(".gif")
 
 
+@CALM
 @given(KEYS)
 def test_a_pixel_names_its_email(key: int) -> None:
     url = LINKS.pixel(key)
@@ -26,6 +29,7 @@ def test_a_pixel_names_its_email(key: int) -> None:
     assert LINKS.open_pixel(token(url)) == key
 
 
+@CALM
 @given(KEYS, TARGETS)
 def test_a_click_names_its_email_and_its_target(key: int, target: str) -> None:
     assert LINKS.open_click(token(LINKS.click(key, target))) == (key, target)
@@ -41,6 +45,7 @@ def test_changing_any_character_makes_a_token_worthless() -> None:
                 assert LINKS.open_click(click[:place] + other + click[place + 1 :]) is None
 
 
+@CALM
 @given(KEYS, TARGETS, st.data())
 def test_no_cut_or_lengthened_token_opens(key: int, target: str, data: st.DataObject) -> None:
     click = token(LINKS.click(key, target))
@@ -49,6 +54,7 @@ def test_no_cut_or_lengthened_token_opens(key: int, target: str, data: st.DataOb
     assert LINKS.open_click(click + data.draw(st.text(min_size=1, max_size=4))) is None
 
 
+@CALM
 @given(st.one_of(st.text(max_size=80), st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode())))
 def test_nothing_made_up_opens(text: str) -> None:
     assert LINKS.open_pixel(text) is None
@@ -94,6 +100,7 @@ def test_only_web_links_are_tracked(target: str, tracked: str | None) -> None:
     assert trackable(target) == tracked
 
 
+@CALM
 @given(st.text(max_size=60).map(lambda text: "https://a.example/" + text))
 def test_what_is_trackable_fits_in_a_header_as_it_is(target: str) -> None:
     sound = trackable(target)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from actions import users
 from actions.desk import Desk, Limits
 from changes.deeds import Writer
 from changes.hub import Hub
@@ -24,7 +25,6 @@ from models.emails import Email, FolderCount
 from models.enums import EmailStatus, FailureCode, FolderName, Role
 from models.fields import from_micros, to_micros
 from models.people import Person
-from models.teams import Team
 from models.users import User
 from tests.mail.servers import Mailbox, serving
 from tests.serving import ManualClock
@@ -58,7 +58,6 @@ class Office:
 
     desk: Desk
     clock: ManualClock
-    team: Team
     sender: User
     people: int = 0
 
@@ -69,7 +68,7 @@ class Office:
         self.people += 1
         address = values.pop("address", f"p{self.people}@people.example")
         return await Person.create(
-            team=self.team,
+            team_id=self.sender.team_id,
             owner=self.sender,
             name=f"P{self.people}",
             name_folded=f"p{self.people}",
@@ -83,7 +82,7 @@ class Office:
         """An email that waits to be sent, by default at once. Counted as the actions count."""
         person = values.pop("person", None) or await self.person()
         given = {
-            "team": self.team,
+            "team_id": self.sender.team_id,
             "sender": self.sender,
             "person": person,
             "subject": "Hello",
@@ -108,17 +107,9 @@ class Office:
 async def office(url: str, limits: Limits | None = None, zone: str = "UTC") -> AsyncIterator[Office]:
     clock = ManualClock(to_micros(NOON))
     async with opened(url):
-        team = await Team.create(name="Sellers", created_at=NOON)
-        sender = await User.create(
-            team=team,
-            name="Sam",
-            address="sam@sellers.example",
-            address_folded="sam@sellers.example",
-            role=Role.MEMBER,
-            time_zone=zone,
-            created_at=NOON,
-        )
-        yield Office(Desk(Writer(clock, Hub()), limits or Limits()), clock, team, sender)
+        desk = Desk(Writer(clock, Hub()), limits or Limits())
+        sender = await users.add(desk, "Sellers", "Sam", "sam@sellers.example", Role.MEMBER, zone)
+        yield Office(desk, clock, sender)
 
 
 async def drained(sender: Outbox) -> None:
@@ -214,7 +205,9 @@ async def test_nothing_leaves_to_whom_nothing_may_be_sent(database_url: str) -> 
     async with office(database_url, Limits(blocked_domains=frozenset({"blocked.example"}))) as at:
         gone = await at.email(person=await at.person(unsubscribed_at=NOON))
         blocked = await at.email(person=await at.person(address="x@blocked.example"))
-        ended = await Campaign.create(team=at.team, owner=at.sender, name="C", created_at=NOON, ended_at=NOON)
+        ended = await Campaign.create(
+            team_id=at.sender.team_id, owner=at.sender, name="C", created_at=NOON, ended_at=NOON
+        )
         late = await at.email(campaign=ended)
         good = await at.email()
         channel = Fake()

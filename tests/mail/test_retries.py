@@ -1,9 +1,11 @@
 """Waits grow, and a day after the first attempt it is over."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mail.retries import LONGEST, MINUTE, next_attempt
+
+CALM = settings(deadline=None)
 
 MOMENTS = st.integers(min_value=1, max_value=2**52)
 
@@ -20,6 +22,7 @@ def test_the_waits_of_a_server_that_never_takes_the_message() -> None:
     assert now == 1_000_000 + LONGEST
 
 
+@CALM
 @given(st.integers(min_value=0, max_value=10_000), MOMENTS, st.integers(min_value=0, max_value=2 * LONGEST))
 def test_the_next_attempt_is_later_and_within_the_day(attempts: int, first: int, after: int) -> None:
     following = next_attempt(attempts, first, first + after)
