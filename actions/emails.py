@@ -102,7 +102,8 @@ async def revise(desk: Desk, viewer: Viewer, email_id: str, revision: Revision) 
                 findings.add(
                     UserErrorCode.INVALID, ("input", "at"), "Only a scheduled email can be moved, to a moment to come."
                 )
-            values |= {"scheduled_at": revision.at, "due_at": revision.at}
+            # Another moment is another try: what was refused for a while before does not count against it.
+            values |= {"scheduled_at": revision.at, "due_at": revision.at, "attempts": 0, "first_attempt_at": None}
         findings.raise_any()
         await transitions.change(deed, [row], values)
         deed.sends = True

@@ -44,7 +44,7 @@ _logger = logging.getLogger("command_center.engagements")
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """One event as it was observed; `occurred_at` in microseconds."""
+    """One event as it was observed; `occurred_at` in microseconds. `prefetch`: the client said it only fetches ahead."""
 
     email_id: str
     kind: EngagementKind
@@ -54,6 +54,7 @@ class NewEvent:
     url: str | None = None
     user_agent: str | None = None
     ip_address: str | None = None
+    prefetch: bool = False
 
 
 @dataclass(slots=True)
@@ -268,7 +269,7 @@ async def _insert(
 
 
 def _evidence(event: NewEvent) -> Evidence:
-    return Evidence(event.kind, event.user_agent, event.ip_address)
+    return Evidence(event.kind, event.user_agent, event.ip_address, event.prefetch)
 
 
 async def _follow(deed: Deed, recorded: list[tuple[tuple[int, EngagementVerdict], NewEvent, Row]]) -> None:

@@ -17,7 +17,7 @@ from actions.engagements import NewEvent, Recorder
 from mail.links import Links
 from models.clocks import Clock
 from models.database import database
-from models.enums import EngagementKind, EngagementVerdict
+from models.enums import EngagementKind
 
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
 AGENT = 1000
@@ -74,7 +74,7 @@ class _Tracking:
                 kind=kind,
                 occurred_at=await self._clock.now(database()),
                 dedupe_key=f"t:{secrets.token_hex(16)}",
-                verdict=EngagementVerdict.MACHINE if fetched_ahead(request.headers) else None,
+                prefetch=fetched_ahead(request.headers),
                 url=url,
                 user_agent=request.headers.get("user-agent", "").replace("\x00", "")[:AGENT] or None,
                 ip_address=request.client.host[:64] if request.client is not None else None,
