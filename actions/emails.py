@@ -1,4 +1,4 @@
-"""Single emails: drafted, revised, sent or scheduled, archived, marked, retried, deleted. The folder decides what may be.
+"""Single emails: drafted, revised, sent or scheduled, archived, marked, retried, deleted. The folder decides.
 
 Every bulk names each refused id by its place and does the others.
 """

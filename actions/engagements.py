@@ -44,7 +44,7 @@ _logger = logging.getLogger("command_center.engagements")
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """One event as it was observed; `occurred_at` in microseconds. `prefetch`: the client said it only fetches ahead."""
+    """One event as it was observed; `occurred_at` in microseconds. `prefetch`: the client says it fetches ahead."""
 
     email_id: str
     kind: EngagementKind

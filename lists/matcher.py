@@ -38,6 +38,7 @@ class Matcher:
     async def start(self) -> None:
         """Files all saved searches, and takes up the clock where the last look left it."""
         db = database()
+        self.index = Index()
         await standing.load_all(db, self.index)
         self._ticked = self._stored = await ticking.last(db, await self._writer.clock.now(db))
 

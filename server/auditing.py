@@ -1,4 +1,4 @@
-"""`command-center audit`: waits for a quiet moment, holds every list against its filter, repairs, and says what it found.
+"""`command-center audit`: waits for a quiet moment, holds every list against its filter, repairs, says what it found.
 
 Beside a running server the server's matcher does the repair; where none runs, the audit looks itself.
 """

@@ -71,6 +71,9 @@ def _add_serving(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     demo.add_argument("--port", type=int, default=8000)
     demo.add_argument("--seed", type=int, default=1)
     demo.add_argument("--seconds", type=float, default=120.0, help="how long the recipients take (default 120)")
+    demo.add_argument(
+        "--patience", type=int, default=30, metavar="SECONDS", help="the no-reply list's wait, 1 to 59 (default 30)"
+    )
 
 
 def _add_making(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -129,10 +132,17 @@ async def _until_told() -> None:
     await told.wait()
 
 
-async def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
-    from server.demo.run import run
+async def _demo(_: Settings, arguments: argparse.Namespace) -> int:
+    try:
+        from server.demo.run import run
+    except ModuleNotFoundError as exc:
+        raise Misconfigured(f"the demo lacks {exc.name}: install command-center[demo]") from exc
 
-    return await run(arguments.port, arguments.seed, arguments.seconds, arguments.once)
+    if not 1 <= arguments.patience <= 59:
+        raise Misconfigured(f"--patience {arguments.patience} must be a whole number from 1 to 59")
+    if not 1 <= arguments.seconds <= 86400:
+        raise Misconfigured(f"--seconds {arguments.seconds:g} must be from 1 to 86400")
+    return await run(arguments.port, arguments.seed, arguments.seconds, arguments.once, arguments.patience)
 
 
 async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:

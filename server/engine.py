@@ -20,7 +20,7 @@ from mail.smtp import SmtpChannel
 from models.clocks import Clock, DatabaseClock
 from models.database import migrate, opened, pending
 from resolvers.context import Services
-from server.lease import lease
+from server.lease import LeaseLost, lease
 from server.settings import Misconfigured, Settings
 
 TRIM_SECONDS = 3600.0
@@ -116,14 +116,21 @@ def _report(task: asyncio.Task[None]) -> None:
 
 
 async def _work(engine: Engine, looks: bool) -> None:
-    """Matches and sends for as long as this process holds the lease: one matcher for one database."""
-    async with lease(engine.settings.database_url) as held:
-        async with asyncio.TaskGroup() as group:
-            if looks:
-                group.create_task(_match(engine), name="matcher")
-                group.create_task(_trim(engine.desk, engine.settings.log_retention), name="trimmer")
-            group.create_task(_send(engine), name="outbox")
-            group.create_task(held(), name="lease")
+    """Matches and sends whenever this process holds the lease: one matcher for one database."""
+    while True:
+        try:
+            await _hold(engine, looks)
+        except* LeaseLost:
+            _logger.warning("the lease was lost; what was under way is repeated by whoever gets it")
+
+
+async def _hold(engine: Engine, looks: bool) -> None:
+    async with lease(engine.settings.database_url) as held, asyncio.TaskGroup() as group:
+        if looks:
+            group.create_task(_match(engine), name="matcher")
+            group.create_task(_trim(engine.desk, engine.settings.log_retention), name="trimmer")
+        group.create_task(_send(engine), name="outbox")
+        group.create_task(held(), name="lease")
 
 
 async def _match(engine: Engine) -> None:

@@ -20,7 +20,7 @@ class LeaseLost(Exception):
 
 @asynccontextmanager
 async def lease(url: str) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
-    """Waits for the lease. What it gives is to be awaited beside the work: it raises LeaseLost when the lease is lost."""
+    """Waits for the lease. What it gives is to be awaited beside the work: it raises LeaseLost."""
     if url.startswith("sqlite"):
         yield _for_ever
         return

@@ -25,7 +25,7 @@ class Databases:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._sqlite: Path | None = None
-        self._postgres: "Postgres | None" = None
+        self._postgres: Postgres | None = None
 
     def make(self, kind: str) -> str:
         """The address of a fresh database."""

@@ -76,7 +76,7 @@ async def test_its_follower_prints_what_is_pushed(server: Server) -> None:
     try:
         assert await asyncio.wait_for(process.stdout.readline(), 20) == b"CaughtUp \n"
         await a_list_with_one_member(client)
-        lines = []
+        lines: list[str] = []
         while not lines or not lines[-1].startswith("MemberJoined "):
             lines.append((await asyncio.wait_for(process.stdout.readline(), 20)).decode())
         assert "SavedSearchReset \n" in lines

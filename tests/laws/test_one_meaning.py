@@ -137,8 +137,15 @@ async def _insert(connection: Connection, world: World) -> None:
         "INSERT INTO people (id, team_id, owner_id, name, name_folded, address, address_folded, company,"
         " company_folded, shared, created_at) VALUES (?, ?, 1, 'P', 'p', ?, ?, ?, ?, ?, 0)",
         [
-            (person.id, TEAM, person.address, fold(person.address))
-            + (person.company, None if person.company is None else fold(person.company), True)
+            (
+                person.id,
+                TEAM,
+                person.address,
+                fold(person.address),
+                person.company,
+                None if person.company is None else fold(person.company),
+                True,
+            )
             for person in world.people.values()
         ],
     )
@@ -152,10 +159,26 @@ async def _insert(connection: Connection, world: World) -> None:
         " scheduled_at, failed_at, views, clicks, replies, attempts)"
         " VALUES (?, ?, ?, ?, '[]', '[]', ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, 0)",
         [
-            (email.id, TEAM, email.sender_id, email.person_id, email.subject, fold(email.subject))
-            + (email.campaign_id, email.template_id, email.bulk_send_id, int(email.send_kind), int(email.status))
-            + (email.archived, email.success, email.created_at, email.sent_at, email.scheduled_at, email.failed_at)
-            + tuple(email.humans(kind) for kind in EngagementKind)
+            (
+                email.id,
+                TEAM,
+                email.sender_id,
+                email.person_id,
+                email.subject,
+                fold(email.subject),
+                email.campaign_id,
+                email.template_id,
+                email.bulk_send_id,
+                int(email.send_kind),
+                int(email.status),
+                email.archived,
+                email.success,
+                email.created_at,
+                email.sent_at,
+                email.scheduled_at,
+                email.failed_at,
+                *(email.humans(kind) for kind in EngagementKind),
+            )
             for email in world.emails
         ],
     )
@@ -163,9 +186,18 @@ async def _insert(connection: Connection, world: World) -> None:
         "INSERT INTO engagements (team_id, email_id, sender_id, kind, verdict, verdict_reason, url, url_folded,"
         " occurred_at, recorded_at, dedupe_key) VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?)",
         [
-            (TEAM, email.id, email.sender_id, int(event.kind), int(event.verdict), event.url)
-            + (None if event.url is None else fold(event.url), event.occurred_at, event.occurred_at)
-            + (f"{email.id}-{place}",)
+            (
+                TEAM,
+                email.id,
+                email.sender_id,
+                int(event.kind),
+                int(event.verdict),
+                event.url,
+                None if event.url is None else fold(event.url),
+                event.occurred_at,
+                event.occurred_at,
+                f"{email.id}-{place}",
+            )
             for email in world.emails
             for place, event in enumerate(email.events)
         ],

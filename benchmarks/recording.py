@@ -1,0 +1,55 @@
+"""Engagement events on their way in: many callers in one commit, against a row at a time through Tortoise."""
+
+import asyncio
+import itertools
+
+import identifiers
+from actions import emails, people, users
+from actions.emails import NewEmail
+from actions.engagements import NewEvent
+from actions.people import NewPerson
+from benchmarks.measure import Ratio, ratio
+from models.emails import Email
+from models.enums import EngagementKind, Role
+from models.viewers import Viewer
+from server.engine import Engine, running
+from tests.serving import settings
+
+CALLERS = 400
+ROWS = 40
+
+
+async def run(database_url: str) -> Ratio:
+    async with running(settings(database_url), works=False) as engine:
+        return await _run(engine)
+
+
+async def _run(engine: Engine) -> Ratio:
+    user = await users.add(engine.desk, "Team", "Ann", "ann@example.com", Role.MEMBER, "UTC")
+    viewer = Viewer(user.id, user.team_id, Role.MEMBER)
+    person = await people.create(engine.desk, viewer, NewPerson("Pat", "pat@example.org"))
+    email = await emails.draft(engine.desk, viewer, NewEmail(identifiers.encode("Person", person.id), "Hello"))
+    email_id = identifiers.encode("Email", email.id)
+    numbers = itertools.count()
+
+    async def one() -> None:
+        event = NewEvent(email_id, EngagementKind.VIEW, 1, f"k{next(numbers)}")
+        assert (await engine.recorder.record([event], viewer)).recorded == 1
+
+    async def together() -> None:
+        await asyncio.gather(*(one() for _ in range(CALLERS)))
+
+    async def row_by_row() -> None:
+        for _ in range(ROWS):
+            row = await Email.get(id=email.id)
+            row.views += 1
+            await row.save()
+
+    await together()
+    await row_by_row()
+    return await ratio(
+        "a durable event, 400 callers at once: group commit / Tortoise get + save",
+        together,
+        row_by_row,
+        (CALLERS, ROWS),
+    )

@@ -1,0 +1,155 @@
+"""The hundred people of the campaign, what each gets to read, and what each will do with it. Pure: a seed gives it all."""
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import product
+from random import Random
+from urllib.parse import urlencode
+
+PEOPLE = 100
+EAGER_GAP = 12.0
+"""Seconds between two views of an eager reader, at most: four of these are less than a minute, however long the run."""
+SITE = "https://www.harbour-tools.example"
+_FIRST = (
+    "Ada Amir Anna Bao Carla Chidi Daniel Elif Elena Femi Freya George Hana Igor Ines Jonas Kavya Lars Leila Marco"
+    " Maya Nadia Noah Olga Pedro Priya Rosa Samuel Tariq Yuki"
+).split()
+_LAST = (
+    "Abara Bauer Costa Dahl Eriksen Fischer Garcia Haddad Ito Jansen Kaya Larsen Martin Novak Okafor Patel Quinn Rossi"
+    " Silva Tanaka Ueda Vogel Weber Yilmaz Zhang"
+).split()
+_COMPANIES = (
+    ("Bluewater Freight", "bluewater-freight.example"),
+    ("Cobalt Insurance", "cobalt.example"),
+    ("Fernhill Dairy", "fernhill.example"),
+    ("Granite Legal", "granite-legal.example"),
+    ("Juniper Clinics", "juniper-clinics.example"),
+    ("Kestrel Aviation", "kestrel.example"),
+    ("Lumen Optics", "lumen-optics.example"),
+    ("Meridian Hotels", "meridian.example"),
+    ("Northgate Energy", "northgate.example"),
+    ("Oakline Furniture", "oakline.example"),
+    ("Pinecrest Schools", "pinecrest.example"),
+    ("Quarry Games", "quarry-games.example"),
+)
+_TITLES = ("Head of Sales", "Account Director", "Founder", "Operations Lead", "Sales Manager", "Chief of Staff")
+
+
+class Deed(Enum):
+    """What a recipient may do, or have done to them."""
+
+    VIEW = "view"
+    FIRST_LINK = "first link"
+    SECOND_LINK = "second link"
+    REPLY = "reply"
+    BOUNCE = "bounce"
+    COMPLAIN = "complaint"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One deed, so many seconds after the mail arrived."""
+
+    at: float
+    deed: Deed
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person of the campaign, and their part."""
+
+    name: str
+    address: str
+    title: str
+    company: str
+    acts: tuple[Act, ...]
+
+    @property
+    def subject(self) -> str:
+        return f"{self.name.split()[0]}, a question about {self.company}"
+
+    @property
+    def targets(self) -> tuple[str, str]:
+        """Where the two links of the letter lead."""
+        asked = urlencode({"company": self.company, "for": self.name})
+        return f"{SITE}/guide?{asked}#prices", f"{SITE}/meet?{asked}"
+
+    @property
+    def body(self) -> str:
+        guide, meet = (html.escape(target) for target in self.targets)
+        return (
+            f"<p>Hello {html.escape(self.name.split()[0])},</p>"
+            f"<p>how does {html.escape(self.company)} find out which prospects are still waiting for an answer?"
+            f' We wrote <a href="{guide}">a short guide</a> on it.</p>'
+            f'<p>If it is of use to you, <a href="{meet}">choose a time</a>, or simply reply.</p><p>Sam Seller</p>'
+        )
+
+
+# How many of the hundred play each part.
+_PARTS = {
+    "silent": 26,
+    "reader": 20,
+    "eager": 14,
+    "clicker": 16,
+    "clicks before the pictures load": 8,
+    "engaged, then replies": 8,
+    "replies at once": 3,
+    "bounces": 3,
+    "complains": 2,
+}
+
+
+def cast(seed: int, seconds: float) -> list[Actor]:
+    """The people of one run, who are done within so many seconds after their mail arrived."""
+    random = Random(seed)
+    names = random.sample(list(product(_FIRST, _LAST)), PEOPLE)
+    parts = [part for part, number in _PARTS.items() for _ in range(number)]
+    random.shuffle(parts)
+    return [_actor(random, first, last, part, seconds) for (first, last), part in zip(names, parts, strict=True)]
+
+
+def _actor(random: Random, first: str, last: str, part: str, seconds: float) -> Actor:
+    company, domain = random.choice(_COMPANIES)
+    return Actor(
+        name=f"{first} {last}",
+        address=f"{first}.{last}@{domain}".lower(),
+        title=random.choice(_TITLES),
+        company=company,
+        acts=tuple(Act(share * seconds, deed) for share, deed in _acts(random, part, seconds)),
+    )
+
+
+def _acts(random: Random, part: str, seconds: float) -> Iterator[tuple[float, Deed]]:
+    """The deeds of a part in order, each at a share of the run."""
+    start, gap = random.uniform(0.02, 0.55), random.uniform(0.01, 0.05)
+    link = random.choice((Deed.FIRST_LINK, Deed.SECOND_LINK))
+    match part:
+        case "reader":
+            yield start, Deed.VIEW
+            if random.random() < 0.4:
+                yield start + random.uniform(0.1, 0.4), Deed.VIEW
+        case "eager":
+            # Early in the run, so that one sees them leave by the clock a minute later.
+            at = random.uniform(0.02, 0.3)
+            for _ in range(random.randint(3, 5)):
+                yield at, Deed.VIEW
+                at += min(random.uniform(0.005, 0.03), EAGER_GAP / seconds)
+        case "clicker":
+            yield start, Deed.VIEW
+            yield start + gap, link
+        case "clicks before the pictures load":
+            yield start, link
+            yield start + gap, Deed.VIEW
+        case "engaged, then replies":
+            yield start, Deed.VIEW
+            yield start + gap, link
+            yield start + gap + random.uniform(0.1, 0.35), Deed.REPLY
+        case "replies at once":
+            yield random.uniform(0.02, 0.1), Deed.REPLY
+        case "bounces":
+            yield random.uniform(0.02, 0.6), Deed.BOUNCE
+        case "complains":
+            yield start, Deed.VIEW
+            yield start + random.uniform(0.1, 0.4), Deed.COMPLAIN

@@ -1,0 +1,125 @@
+"""One run: people and drafts, lists, the sending, the recipients, the verdict. What watches it goes on until `end`."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from server.demo import campaign
+from server.demo.campaign import Letter
+from server.demo.cast import PEOPLE, Deed, cast
+from server.demo.client import Client
+from server.demo.recipients import Recipients
+from server.demo.screen import Screen
+from server.demo.stage import Stage
+from server.demo.verdict import Verdict, judge
+from server.demo.watching import Watch
+
+CONNECT_SECONDS = 10.0
+ARRIVAL_SECONDS = 60.0
+"""How long the mail may take; what has not arrived then is missing in the verdict."""
+POLL_SECONDS = 1.0
+FOLDERS = "{folders{name folders{name emailCount}} savedSearches(first:100){nodes{id memberCount}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the command line asked for: `patience` is the no-reply list's, in seconds."""
+
+    seed: int
+    seconds: float
+    once: bool
+    patience: int
+
+
+class Play:
+    """The seller's application, the recipients and their servers, around one stage."""
+
+    def __init__(self, stage: Stage, screen: Screen, seller: Client, servers: Client, plan: Plan) -> None:
+        self._stage = stage
+        self._screen = screen
+        self._seller = seller
+        self._plan = plan
+        self._watch = Watch(seller, screen.move)
+        self._recipients = Recipients({}, servers, self._watch)
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> Verdict:
+        """Plays it all once."""
+        self._screen.board.status = f"Making {PEOPLE} people and drafts"
+        made, letters = await campaign.prepare(self._seller, cast(self._plan.seed, self._plan.seconds))
+        self._screen.board.names = {letter.email_id: letter.actor.name for letter in letters}
+        self._recipients.letters = {letter.actor.address: letter for letter in letters}
+        # Before the lists are there, so that no frame of theirs is missed.
+        self._spawn(self._watch.follow(), "the follower of the frames")
+        await asyncio.wait_for(self._watch.caught_up.wait(), CONNECT_SECONDS)
+        lists = await campaign.save_lists(self._seller, made, self._plan.patience)
+        self._watch.add(lists)
+        self._screen.board.lists = {each.id: each.name for each in lists}
+        polling = self._spawn(self._poll(), "the query of the folders")
+        await self._campaign(letters)
+        polling.cancel()
+        self._screen.board.status = "Comparing the lists with fresh queries"
+        verdict = await judge(self._seller, self._stage.engine.desk, made, self._recipients, self._watch)
+        self._spawn(self._poll(running=False), "the query of the folders")
+        return verdict
+
+    async def end(self) -> None:
+        """Stops what still watches."""
+        for task in self._background:
+            task.cancel()
+        if self._background:
+            await asyncio.wait(self._background)
+        await self._recipients.http.aclose()
+
+    async def _campaign(self, letters: Sequence[Letter]) -> None:
+        """Sends, and lets the recipients live, until the last is done and the last moment of the clock is past."""
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._welcome(group, len(letters)))
+            await campaign.send(self._seller, letters)
+            self._screen.say(f"{len(letters)} asked to be sent in {time.monotonic() - began:.1f} s")
+        await asyncio.sleep(began + self._arrived + self._plan.patience + 1 - time.monotonic())
+
+    async def _welcome(self, group: asyncio.TaskGroup, expected: int) -> None:
+        """Gives each mail that arrives to its reader."""
+        began = time.monotonic()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ARRIVAL_SECONDS):
+                for _ in range(expected):
+                    group.create_task(self._recipients.live(await self._stage.arrivals.get()))
+        self._arrived = time.monotonic() - began
+        self._screen.say(f"the mail arrived within {self._arrived:.1f} s")
+
+    async def _poll(self, running: bool = True) -> None:
+        """The folders and lists as the API counts them, each second."""
+        began = time.monotonic()
+        board, done = self._screen.board, self._recipients.done
+        while True:
+            found = await self._seller.ask(FOLDERS)
+            board.folders = {group["name"]: _counts(group["folders"]) for group in found["folders"]}
+            board.members = {node["id"]: node["memberCount"] for node in found["savedSearches"]["nodes"]}
+            if running:
+                clicks = done[Deed.FIRST_LINK] + done[Deed.SECOND_LINK]
+                board.status = (
+                    f"{time.monotonic() - began:.0f} s of about {self._plan.seconds:.0f}: {done[Deed.VIEW]} views,"
+                    f" {clicks} clicks, {done[Deed.REPLY]} replies, {done[Deed.BOUNCE]} bounces,"
+                    f" {done[Deed.COMPLAIN]} complaints"
+                )
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._report)
+        return task
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self._screen.say(f"{task.get_name()} ended: {task.exception() or 'the server closed it'}", "red")
+
+
+def _counts(folders: Sequence[dict[str, Any]]) -> dict[str, int]:
+    return {str(each["name"]): int(each["emailCount"]) for each in folders}

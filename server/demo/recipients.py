@@ -1,0 +1,125 @@
+"""The recipients: each reads the mail that arrived and plays a part, with nothing but what stands in the message.
+
+Their mail servers speak to the API by a token with the scope `engagement:write`, as an integration would.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from server.demo import mailbox
+from server.demo.campaign import Letter
+from server.demo.cast import Act, Deed
+from server.demo.client import Client, Unanswered
+from server.demo.mailbox import Mail
+from server.demo.watching import Watch
+
+TWICE = 3
+"""Every third reply is reported a second time: providers repeat themselves."""
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36"
+REPLIED = """mutation($events:[EngagementInput!]!){engagementRecord(events:$events){
+    recorded duplicates userErrors{message path code}}}"""
+CAME_BACK = """mutation($events:[DeliveryInput!]!){deliveryRecord(events:$events){
+    recorded duplicates userErrors{message path code}}}"""
+_REPORTS = {
+    Deed.BOUNCE: ("BOUNCED", "550 5.1.1 There is no such mailbox here."),
+    Deed.COMPLAIN: ("SPAM_COMPLAINT", "The recipient chose: report as spam."),
+}
+
+
+@dataclass(slots=True)
+class Recipients:
+    """Everyone who gets mail. `integration` is their servers' way to the API."""
+
+    letters: dict[str, Letter]
+    """By the recipient's address."""
+    integration: Client
+    watch: Watch
+    done: Counter[Deed] = field(default_factory=Counter)
+    troubles: list[str] = field(default_factory=list)
+    http: httpx.AsyncClient = field(
+        default_factory=lambda: httpx.AsyncClient(timeout=30.0, trust_env=False, headers={"User-Agent": AGENT})
+    )
+
+    async def live(self, path: Path) -> None:
+        """Reads one mail, and does what its reader does. Mail to strangers is left alone."""
+        mail = mailbox.read(path)
+        letter = self.letters.get(mail.address)
+        if letter is None:
+            return
+        arrived = time.monotonic()
+        for act in letter.actor.acts:
+            await asyncio.sleep(max(0.0, arrived + act.at - time.monotonic()))
+            try:
+                await self._do(act, mail, letter)
+                self.done[act.deed] += 1
+            except (httpx.HTTPError, Unanswered, Unexpected) as exc:
+                self.troubles.append(f"{letter.actor.name}, {act.deed.value}: {exc!r}")
+
+    async def _do(self, act: Act, mail: Mail, letter: Letter) -> None:
+        match act.deed:
+            case Deed.VIEW:
+                await self._view(mail, letter)
+            case Deed.FIRST_LINK:
+                await self._click(mail, letter, 0)
+            case Deed.SECOND_LINK:
+                await self._click(mail, letter, 1)
+            case Deed.REPLY:
+                await self._reply(mail, letter)
+            case Deed.BOUNCE | Deed.COMPLAIN:
+                await self._come_back(act.deed, mail, letter)
+
+    async def _view(self, mail: Mail, letter: Letter) -> None:
+        deed = self.watch.begin(letter.email_id, "VIEW")
+        answer = await self.http.get(mail.pixel)
+        deed.answered = time.time()
+        if answer.status_code != 200 or answer.headers.get("content-type") != "image/gif":
+            raise Unexpected(f"the pixel was answered with {answer.status_code}")
+
+    async def _click(self, mail: Mail, letter: Letter, place: int) -> None:
+        """Goes as far as the redirect: where it leads is checked, not visited."""
+        deed = self.watch.begin(letter.email_id, "CLICK")
+        answer = await self.http.get(mail.links[place])
+        deed.answered = time.time()
+        target = letter.actor.targets[place]
+        if answer.status_code != 302 or answer.headers.get("location") != target:
+            raise Unexpected(f"{answer.status_code} to {answer.headers.get('location')} instead of {target}")
+
+    async def _reply(self, mail: Mail, letter: Letter) -> None:
+        deed = self.watch.begin(letter.email_id, "REPLY")
+        event = {
+            "emailId": letter.email_id,
+            "kind": "REPLY",
+            "occurredAt": datetime.now(UTC).isoformat(),
+            "dedupeKey": f"reply to {mail.message_id}",
+        }
+        found = await self.integration.one(REPLIED, events=[event])
+        deed.answered = time.time()
+        _expect(found, recorded=1)
+        if self.done[Deed.REPLY] % TWICE == 0:
+            _expect(await self.integration.one(REPLIED, events=[event]), recorded=0)
+
+    async def _come_back(self, deed: Deed, mail: Mail, letter: Letter) -> None:
+        kind, message = _REPORTS[deed]
+        event = {
+            "emailId": letter.email_id,
+            "kind": kind,
+            "message": message,
+            "occurredAt": datetime.now(UTC).isoformat(),
+            "dedupeKey": f"{kind} {mail.message_id}",
+        }
+        _expect(await self.integration.one(CAME_BACK, events=[event]), recorded=1)
+
+
+class Unexpected(Exception):
+    """The product answered, but not what it should."""
+
+
+def _expect(found: dict[str, int], recorded: int) -> None:
+    if (found["recorded"], found["duplicates"]) != (recorded, 1 - recorded):
+        raise Unexpected(f"recorded {found['recorded']} and knew {found['duplicates']} of one event")

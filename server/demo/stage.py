@@ -1,0 +1,131 @@
+"""Everything the demo stands on, in one process and one throw-away folder: database, mail server, product server."""
+
+import asyncio
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import uvicorn
+
+from actions import users
+from models.enums import Role
+from server import serving
+from server.app import create
+from server.auth import SCOPES, Tokens
+from server.demo.mailbox import MailServer
+from server.engine import Engine
+from server.settings import PREFIX, Settings, read
+
+GRACE_SECONDS = 2
+LIFETIME = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class Folder:
+    """Where a run keeps its files; it is deleted in the end unless somebody says `keep`."""
+
+    path: Path
+    keep: bool = False
+
+    @property
+    def mail(self) -> Path:
+        return self.path / "mail"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "server.log"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.path / 'command-center.db'}"
+
+
+@contextmanager
+def throw_away_folder() -> Iterator[Folder]:
+    folder = Folder(Path(tempfile.mkdtemp(prefix="command-center-demo-")))
+    try:
+        folder.mail.mkdir()
+        yield folder
+    finally:
+        if not folder.keep:
+            shutil.rmtree(folder.path, ignore_errors=True)
+
+
+class Server(uvicorn.Server):
+    """Leaves the signals to the demo, which has more to end than a server."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The running product, as it is reached from outside; the engine is for making the seller and the audit."""
+
+    url: str
+    engine: Engine
+    arrivals: "asyncio.Queue[Path]"
+    """The files of the mail that came in."""
+    serving: "asyncio.Task[None]"
+    """Done when the server has ended, which it does not by itself."""
+    _tokens: Tokens
+
+    async def seller(self) -> tuple[str, str]:
+        """Makes the team's one seller: a token for their application, and one that may record events as well."""
+        address = "sam.seller@harbour-tools.example"
+        user = await users.add(self.engine.desk, "Harbour Tools", "Sam Seller", address, Role.MEMBER, "UTC")
+        return self._tokens.issue(user, (), LIFETIME), self._tokens.issue(user, SCOPES, LIFETIME)
+
+
+@asynccontextmanager
+async def standing(listener: socket.socket, folder: Folder) -> AsyncIterator[Stage]:
+    """The product served on the socket, its mail handed to a server beside it. Ends within a few seconds."""
+    host, port = listener.getsockname()[:2]
+    url = f"http://{host}:{port}"
+    arrivals: asyncio.Queue[Path] = asyncio.Queue()
+    mail = MailServer(folder.mail, _from_another_thread(arrivals.put_nowait))
+    with mail.running():
+        settings = _settings(folder, url, mail.url)
+        app = create(settings)
+        config = serving.server(app).config
+        config.timeout_graceful_shutdown = GRACE_SECONDS
+        server = Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]), name="server")
+        try:
+            while not server.started:
+                if task.done():
+                    await task
+                    raise RuntimeError(f"the demo's server did not start: see {folder.log}")
+                await asyncio.sleep(0.01)
+            yield Stage(url, app.state.engine, arrivals, task, Tokens(settings.signing_secret()))
+        finally:
+            server.should_exit = True
+            await asyncio.wait({task})
+
+
+def _settings(folder: Folder, url: str, smtp_url: str) -> Settings:
+    """Settings of its own: those of the surroundings may belong to a real installation."""
+    given = {
+        "DATABASE_URL": folder.database_url,
+        "SECRET": secrets.token_hex(32),
+        "BASE_URL": url,
+        "SMTP_URL": smtp_url,
+        "LOG_LEVEL": "warning",
+    }
+    return read({PREFIX + name: value for name, value in given.items()})
+
+
+def _from_another_thread(call: Callable[[Path], None]) -> Callable[[Path], None]:
+    loop = asyncio.get_running_loop()
+
+    def pass_on(path: Path) -> None:
+        loop.call_soon_threadsafe(call, path)
+
+    return pass_on

@@ -1,0 +1,133 @@
+"""How a run went: what was handed over, recorded and pushed, how fast, and whether every list is what its filter says."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import quantiles
+from typing import Any
+
+from actions.desk import Desk
+from lists import audit
+from lists.audit import Outstanding
+from server.demo.campaign import DemoList
+from server.demo.cast import PEOPLE, Deed
+from server.demo.client import Client
+from server.demo.recipients import Recipients
+from server.demo.watching import Watch
+
+QUIET_SECONDS = 5.0
+PAUSE_SECONDS = 0.1
+EMAILS = """query($filter:EmailFilter,$first:Int,$after:String){emails(filter:$filter,first:$first,after:$after){
+    nodes{id sentAt engagementSummary{views clicks replies}} pageInfo{hasNextPage endCursor}}}"""
+FILTER = "query($id:ID!){savedSearch(id:$id){filter}}"
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Lines to read, and what was wrong."""
+
+    lines: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def note(self, name: str, text: str) -> None:
+        self.lines.append(f"{name:<30}{text}")
+
+    def require(self, holds: bool, problem: str) -> None:
+        if not holds:
+            self.problems.append(problem)
+
+
+async def judge(client: Client, desk: Desk, campaign: str, recipients: Recipients, watch: Watch) -> Verdict:
+    """Asks the API and the product's own audit. Takes a few seconds where the lists do not come to rest."""
+    verdict = Verdict()
+    emails = [node async for node in client.pages(EMAILS, "emails", filter={"campaign": [campaign]})]
+    _handed_over(verdict, emails)
+    _recorded(verdict, emails, recipients)
+    _pushed(verdict, watch)
+    for each, (stored, fresh, folded) in (await _at_rest(client, watch)).items():
+        equal = stored == fresh == folded
+        what = f"{len(stored)} stored, {len(fresh)} by a fresh query, {len(folded)} by the frames"
+        verdict.note(each.name, f"{what}: {'equal' if equal else 'DIFFERENT'}")
+        verdict.require(equal, f"{each.name}: {what}; {_apart(stored, fresh, folded)}")
+    await _audit(verdict, desk)
+    return verdict
+
+
+def _handed_over(verdict: Verdict, emails: Sequence[dict[str, Any]]) -> None:
+    sent = sum(node["sentAt"] is not None for node in emails)
+    verdict.note("handed over", f"{sent} of {PEOPLE}")
+    verdict.require(sent == PEOPLE, f"{sent} of {PEOPLE} were handed over")
+
+
+def _recorded(verdict: Verdict, emails: Sequence[dict[str, Any]], recipients: Recipients) -> None:
+    """What the recipients did and what the product counted must be the same."""
+    done = recipients.done
+    did = {
+        "views": done[Deed.VIEW],
+        "clicks": done[Deed.FIRST_LINK] + done[Deed.SECOND_LINK],
+        "replies": done[Deed.REPLY],
+    }
+    for name, number in did.items():
+        counted = sum(node["engagementSummary"][name] for node in emails)
+        verdict.require(counted == number, f"{number} {name} were answered, {counted} are counted")
+    came_back = {"bounces": done[Deed.BOUNCE], "complaints": done[Deed.COMPLAIN]}
+    verdict.note("events recorded", ", ".join(f"{number} {name}" for name, number in (did | came_back).items()))
+    verdict.problems.extend(recipients.troubles)
+
+
+def _pushed(verdict: Verdict, watch: Watch) -> None:
+    joins = [move for move in watch.moves if move.joined]
+    leaves = [move for move in watch.moves if not move.joined]
+    verdict.note("pushed", f"{len(joins)} joined, {len(leaves)} left")
+    for name, moves, kind in (
+        ("join after the pixel's answer", joins, "VIEW"),
+        ("join after the link's answer", joins, "CLICK"),
+        ("leave after a reply's answer", leaves, "REPLY"),
+    ):
+        verdict.note(name, spread([m.latency for m in moves if m.cause == kind and m.latency is not None]))
+    verdict.note("'no reply' after its moment", f"joinedAt: {spread([each.stored for each in watch.lateness])}")
+    verdict.note("", f"the frame: {spread([each.seen for each in watch.lateness])}")
+
+
+async def _at_rest(client: Client, watch: Watch) -> dict[DemoList, tuple[set[str], set[str], set[str]]]:
+    """Each list three times over. The clock may move one between two reads, so unequal ones are read again."""
+    deadline = time.monotonic() + QUIET_SECONDS
+    while True:
+        found = {}
+        for each in watch.lists.values():
+            filter = (await client.one(FILTER, id=each.id))["filter"]
+            fresh = {str(node["id"]) async for node in client.pages(EMAILS, "emails", filter=filter)}
+            found[each] = await watch.stored(each.id), fresh, set(watch.members.get(each.id, ()))
+        if all(a == b == c for a, b, c in found.values()) or time.monotonic() >= deadline:
+            return found
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _apart(stored: set[str], fresh: set[str], folded: set[str]) -> str:
+    return f"not in all three: {', '.join(sorted((stored | fresh | folded) - (stored & fresh & folded)))}"
+
+
+async def _audit(verdict: Verdict, desk: Desk) -> None:
+    deadline = time.monotonic() + QUIET_SECONDS
+    while True:
+        try:
+            found = await audit.differences(desk.writer)
+            break
+        except Outstanding:
+            if time.monotonic() >= deadline:
+                verdict.note("audit", "not possible")
+                verdict.require(False, f"marks were still waiting after {QUIET_SECONDS:g} s")
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
+    verdict.note("audit", f"{len(found)} lists differ" if found else "no difference")
+    verdict.problems.extend(f"audit: {difference}" for difference in found)
+
+
+def spread(seconds: Iterable[float]) -> str:
+    """A sample of spans in milliseconds: its size, middle, 95th part of a hundred and largest."""
+    values = sorted(each * 1000 for each in seconds)
+    if not values:
+        return "none"
+    cuts = quantiles(values, n=100, method="inclusive") if len(values) > 1 else values * 99
+    return f"p50 {cuts[49]:.0f} ms, p95 {cuts[94]:.0f} ms, at most {values[-1]:.0f} ms ({len(values)})"
