@@ -51,9 +51,12 @@ class _Feed:
 
 
 class Hub:
-    """All followers of this process."""
+    """All followers of this process. `queue` is how many rows may wait for one of them; `overflows` counts how often
+    more came, and the log was read instead."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: int = QUEUE) -> None:
+        self.queue = queue
+        self.overflows = 0
         self._feeds: dict[int, _Feed] = {}
         self._poll: asyncio.Task[None] | None = None
 
@@ -201,7 +204,8 @@ class Follower:
     def push(self, entry: Entry) -> None:
         if self._overflowed:
             return
-        if len(self._queue) >= QUEUE:
+        if len(self._queue) >= self._hub.queue:
+            self._hub.overflows += 1
             self.overflow()
             return
         self._queue.append(entry)

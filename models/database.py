@@ -50,6 +50,7 @@ async def opened(url: str) -> AsyncIterator[TortoiseContext]:
     async with TortoiseContext() as context:
         # Requests run in contexts of their own, so the process needs a fallback that all of them see.
         await context.init(config=configuration(url), _enable_global_fallback=True)
+        await context.db().create_connection(with_db=True)
         yield context
 
 

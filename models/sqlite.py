@@ -42,8 +42,9 @@ class SqliteClient(stock.SqliteClient):
         self._opening = asyncio.Lock()
 
     async def create_connection(self, with_db: bool) -> None:
-        await super().create_connection(with_db)
+        # Whoever comes while the first is opening waits, lest each opens connections that nobody closes.
         async with self._opening:
+            await super().create_connection(with_db)
             while len(self._readers) < READERS:
                 reader = await aiosqlite.connect(self.filename, isolation_level=None)
                 reader._conn.row_factory = sqlite3.Row

@@ -371,7 +371,7 @@ def bad_tokens(good: str) -> dict[str, str | None]:
     past = {**claims, "exp": claims["iat"] - 60}
     return {
         "missing": None,
-        "empty": "Bearer ",
+        "empty": "Bearer",
         "of another scheme": f"Basic {good}",
         "garbage": "Bearer garbage",
         "expired": f"Bearer {jwt.encode(past, SECRET, algorithm='HS256')}",

@@ -1,4 +1,4 @@
-"""The hundred people of the campaign, what each gets to read, and what each will do with it. Pure: a seed gives it all."""
+"""The hundred people of the campaign, what each gets to read and what they do with it. Pure: all comes from a seed."""
 
 import html
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ EAGER_GAP = 12.0
 """Seconds between two views of an eager reader, at most: four of these are less than a minute, however long the run."""
 SITE = "https://www.harbour-tools.example"
 _FIRST = (
-    "Ada Amir Anna Bao Carla Chidi Daniel Elif Elena Femi Freya George Hana Igor Ines Jonas Kavya Lars Leila Marco"
-    " Maya Nadia Noah Olga Pedro Priya Rosa Samuel Tariq Yuki"
-).split()
+    *("Ada", "Amir", "Anna", "Bao", "Carla", "Chidi", "Daniel", "Elena", "Elif", "Femi", "Freya", "George", "Hana"),
+    *("Igor", "Ines", "Jonas", "Kavya", "Lars", "Leila", "Marco", "Maya", "Nadia", "Noah", "Olga", "Pedro", "Priya"),
+)
 _LAST = (
-    "Abara Bauer Costa Dahl Eriksen Fischer Garcia Haddad Ito Jansen Kaya Larsen Martin Novak Okafor Patel Quinn Rossi"
-    " Silva Tanaka Ueda Vogel Weber Yilmaz Zhang"
-).split()
+    *("Abara", "Bauer", "Costa", "Dahl", "Eriksen", "Fischer", "Garcia", "Haddad", "Ito", "Jansen", "Kaya", "Larsen"),
+    *("Martin", "Novak", "Okafor", "Patel", "Quinn", "Rossi", "Silva", "Tanaka", "Ueda", "Vogel", "Yilmaz", "Zhang"),
+)
 _COMPANIES = (
     ("Bluewater Freight", "bluewater-freight.example"),
     ("Cobalt Insurance", "cobalt.example"),

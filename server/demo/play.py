@@ -45,10 +45,13 @@ class Play:
         self._watch = Watch(seller, screen.move)
         self._recipients = Recipients({}, servers, self._watch)
         self._background: set[asyncio.Task[None]] = set()
+        self._began: float | None = None
+        self._arrived = 0.0
 
     async def run(self) -> Verdict:
         """Plays it all once."""
         self._screen.board.status = f"Making {PEOPLE} people and drafts"
+        self._spawn(self._poll(), "the query of the folders")
         made, letters = await campaign.prepare(self._seller, cast(self._plan.seed, self._plan.seconds))
         self._screen.board.names = {letter.email_id: letter.actor.name for letter in letters}
         self._recipients.letters = {letter.actor.address: letter for letter in letters}
@@ -57,14 +60,11 @@ class Play:
         await asyncio.wait_for(self._watch.caught_up.wait(), CONNECT_SECONDS)
         lists = await campaign.save_lists(self._seller, made, self._plan.patience)
         self._watch.add(lists)
+        await asyncio.wait_for(self._watch.filled(), CONNECT_SECONDS)
         self._screen.board.lists = {each.id: each.name for each in lists}
-        polling = self._spawn(self._poll(), "the query of the folders")
         await self._campaign(letters)
-        polling.cancel()
         self._screen.board.status = "Comparing the lists with fresh queries"
-        verdict = await judge(self._seller, self._stage.engine.desk, made, self._recipients, self._watch)
-        self._spawn(self._poll(running=False), "the query of the folders")
-        return verdict
+        return await judge(self._seller, self._stage.engine.desk, made, self._recipients, self._watch)
 
     async def end(self) -> None:
         """Stops what still watches."""
@@ -76,12 +76,13 @@ class Play:
 
     async def _campaign(self, letters: Sequence[Letter]) -> None:
         """Sends, and lets the recipients live, until the last is done and the last moment of the clock is past."""
-        began = time.monotonic()
+        began = self._began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._welcome(group, len(letters)))
             await campaign.send(self._seller, letters)
             self._screen.say(f"{len(letters)} asked to be sent in {time.monotonic() - began:.1f} s")
         await asyncio.sleep(began + self._arrived + self._plan.patience + 1 - time.monotonic())
+        self._began = None
 
     async def _welcome(self, group: asyncio.TaskGroup, expected: int) -> None:
         """Gives each mail that arrives to its reader."""
@@ -93,18 +94,17 @@ class Play:
         self._arrived = time.monotonic() - began
         self._screen.say(f"the mail arrived within {self._arrived:.1f} s")
 
-    async def _poll(self, running: bool = True) -> None:
+    async def _poll(self) -> None:
         """The folders and lists as the API counts them, each second."""
-        began = time.monotonic()
         board, done = self._screen.board, self._recipients.done
         while True:
             found = await self._seller.ask(FOLDERS)
-            board.folders = {group["name"]: _counts(group["folders"]) for group in found["folders"]}
+            board.folders = {_spoken(group["name"]): _counts(group["folders"]) for group in found["folders"]}
             board.members = {node["id"]: node["memberCount"] for node in found["savedSearches"]["nodes"]}
-            if running:
+            if self._began is not None:
                 clicks = done[Deed.FIRST_LINK] + done[Deed.SECOND_LINK]
                 board.status = (
-                    f"{time.monotonic() - began:.0f} s of about {self._plan.seconds:.0f}: {done[Deed.VIEW]} views,"
+                    f"{time.monotonic() - self._began:.0f} s of about {self._plan.seconds:.0f}: {done[Deed.VIEW]} views,"
                     f" {clicks} clicks, {done[Deed.REPLY]} replies, {done[Deed.BOUNCE]} bounces,"
                     f" {done[Deed.COMPLAIN]} complaints"
                 )
@@ -122,4 +122,8 @@ class Play:
 
 
 def _counts(folders: Sequence[dict[str, Any]]) -> dict[str, int]:
-    return {str(each["name"]): int(each["emailCount"]) for each in folders}
+    return {_spoken(each["name"]): int(each["emailCount"]) for each in folders}
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ").capitalize()

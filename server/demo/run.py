@@ -16,6 +16,7 @@ from server.serving import bound
 HOST = "127.0.0.1"
 DRAWN_SECONDS = 0.25
 INTERRUPTED = 130
+_logger = logging.getLogger("command_center.demo")
 
 
 async def run(port: int, seed: int, seconds: float, once: bool, patience: int) -> int:
@@ -52,17 +53,15 @@ async def _show(stage: Stage, folder: Folder, screen: Screen, stop: asyncio.Even
             _client(stage.url, integration) as servers,
             _playing(Play(stage, screen, seller, servers, plan)) as play,
         ):
-            tasks = {
-                "run": asyncio.create_task(play.run(), name="run"),
-                "stop": asyncio.create_task(stop.wait(), name="stop"),
-                "draw": asyncio.create_task(_draw(screen), name="draw"),
-            }
+            running = asyncio.create_task(play.run(), name="run")
+            stopped = asyncio.create_task(stop.wait(), name="stop")
+            drawing = asyncio.create_task(_draw(screen), name="draw")
             try:
-                return await _until_over(stage, screen, plan, tasks["run"], tasks["stop"])
+                return await _until_over(stage, screen, plan, running, stopped)
             finally:
-                for task in tasks.values():
+                for task in (running, stopped, drawing):
                     task.cancel()
-                await asyncio.wait(tasks.values())
+                await asyncio.wait({running, stopped, drawing})
 
 
 async def _until_over(
@@ -74,13 +73,23 @@ async def _until_over(
         if stage.serving.done():
             raise RuntimeError("the demo's server ended by itself")
         return None
-    verdict = running.result()
+    verdict = _verdict(running)
     if not plan.once:
         for line in _read_out(verdict):
             screen.say(line)
-        screen.board.status = "The run is over; the server goes on until Ctrl-C"
+        result = "something went WRONG" if verdict.problems else "all sent, all lists equal to fresh queries"
+        screen.board.status = f"Over: {result}. It goes on serving until Ctrl-C."
         await asyncio.wait({stopped, stage.serving}, return_when=asyncio.FIRST_COMPLETED)
     return verdict
+
+
+def _verdict(running: "asyncio.Task[Verdict]") -> Verdict:
+    """What the run found; that it broke off is a finding as well."""
+    exc = running.exception()
+    if exc is None:
+        return running.result()
+    _logger.error("the run broke off", exc_info=exc)
+    return Verdict(problems=[f"the run broke off: {exc!r}"])
 
 
 def _read_out(verdict: Verdict | None) -> list[str]:

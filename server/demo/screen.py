@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.rule import Rule
 from rich.table import Table
@@ -23,7 +23,7 @@ _CAUSES = {
     "CLICK": "clicked",
     "REPLY": "replied",
     "CLOCK": "time passed",
-    "EMAIL_CHANGED": "email changed",
+    "EMAIL_CHANGED": "changed",
     "?": "gone again",
 }
 
@@ -64,7 +64,7 @@ class Screen:
             yield self
             return
         # Long lines are left to the terminal to wrap, so that a link can be copied whole.
-        self._above = sum(1 + (len(line) - 1) // self._console.width for line in heading if line) + 1
+        self._above = sum(1 + (len(line) - 1) // self._console.width for line in heading)
         with Live(console=self._console, auto_refresh=False, vertical_overflow="crop") as self._live:
             try:
                 yield self
@@ -118,7 +118,13 @@ class Screen:
         for key, name in self.board.lists.items():
             members, joined, left = self.board.members.get(key, 0), self.board.joined[key], self.board.left[key]
             lists.add_row(name, Text(str(members), style="bold"), str(joined), str(left))
-        parts = [Text(self.board.status, style="bold", no_wrap=True), Rule("folders"), folders, Rule("lists"), lists]
+        parts: list[RenderableType] = [
+            Text(self.board.status, style="bold", no_wrap=True),
+            Rule("folders"),
+            folders,
+            Rule("lists"),
+            lists,
+        ]
         taken = 1 + 1 + folders.row_count + 1 + 1 + lists.row_count + 1
         room = max(LEAST_FEED, self._console.height - self._above - taken - 1)
         feed = list(self._feed)[-room:]

@@ -1,8 +1,8 @@
-"""How a run went: what was handed over, recorded and pushed, how fast, and whether every list is what its filter says."""
+"""How a run went: what was handed over, recorded and pushed, how fast, and whether each list is as its filter says."""
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Any
@@ -47,7 +47,7 @@ async def judge(client: Client, desk: Desk, campaign: str, recipients: Recipient
     _pushed(verdict, watch)
     for each, (stored, fresh, folded) in (await _at_rest(client, watch)).items():
         equal = stored == fresh == folded
-        what = f"{len(stored)} stored, {len(fresh)} by a fresh query, {len(folded)} by the frames"
+        what = f"{len(stored)} stored, {len(fresh)} fresh, {len(folded)} by frames"
         verdict.note(each.name, f"{what}: {'equal' if equal else 'DIFFERENT'}")
         verdict.require(equal, f"{each.name}: {what}; {_apart(stored, fresh, folded)}")
     await _audit(verdict, desk)
@@ -72,8 +72,13 @@ def _recorded(verdict: Verdict, emails: Sequence[dict[str, Any]], recipients: Re
         counted = sum(node["engagementSummary"][name] for node in emails)
         verdict.require(counted == number, f"{number} {name} were answered, {counted} are counted")
     came_back = {"bounces": done[Deed.BOUNCE], "complaints": done[Deed.COMPLAIN]}
-    verdict.note("events recorded", ", ".join(f"{number} {name}" for name, number in (did | came_back).items()))
+    verdict.note("events recorded", _listed(did))
+    verdict.note("came back", _listed(came_back))
     verdict.problems.extend(recipients.troubles)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts.items())
 
 
 def _pushed(verdict: Verdict, watch: Watch) -> None:
@@ -110,18 +115,17 @@ def _apart(stored: set[str], fresh: set[str], folded: set[str]) -> str:
 
 async def _audit(verdict: Verdict, desk: Desk) -> None:
     deadline = time.monotonic() + QUIET_SECONDS
-    while True:
+    while time.monotonic() < deadline:
         try:
             found = await audit.differences(desk.writer)
-            break
         except Outstanding:
-            if time.monotonic() >= deadline:
-                verdict.note("audit", "not possible")
-                verdict.require(False, f"marks were still waiting after {QUIET_SECONDS:g} s")
-                return
             await asyncio.sleep(PAUSE_SECONDS)
-    verdict.note("audit", f"{len(found)} lists differ" if found else "no difference")
-    verdict.problems.extend(f"audit: {difference}" for difference in found)
+            continue
+        verdict.note("audit", f"{len(found)} lists differ" if found else "no difference")
+        verdict.problems.extend(f"audit: {difference}" for difference in found)
+        return
+    verdict.note("audit", "not possible")
+    verdict.require(False, f"changes were still waiting to be matched after {QUIET_SECONDS:g} s")
 
 
 def spread(seconds: Iterable[float]) -> str:
@@ -130,4 +134,4 @@ def spread(seconds: Iterable[float]) -> str:
     if not values:
         return "none"
     cuts = quantiles(values, n=100, method="inclusive") if len(values) > 1 else values * 99
-    return f"p50 {cuts[49]:.0f} ms, p95 {cuts[94]:.0f} ms, at most {values[-1]:.0f} ms ({len(values)})"
+    return f"p50 {cuts[49]:.0f}, p95 {cuts[94]:.0f}, at most {values[-1]:.0f} ms ({len(values)})"

@@ -3,7 +3,7 @@ that caused them."""
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +66,8 @@ class Watch:
     lateness: list[Lateness] = field(default_factory=list)
     frames: Counter[str] = field(default_factory=Counter)
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
-    _deeds: dict[tuple[str, str], list[Timed]] = field(default_factory=dict)
+    _filled: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+    _deeds: dict[tuple[str, str], list[Timed]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, lists: Iterable[DemoList]) -> None:
         """Names the lists that are shown and measured; frames of others are folded all the same."""
@@ -75,8 +76,13 @@ class Watch:
     def begin(self, email_id: str, kind: str) -> Timed:
         """A deed is about to happen; whoever does it sets `answered`."""
         deed = Timed(time.time())
-        self._deeds.setdefault((email_id, kind), []).append(deed)
+        self._deeds[email_id, kind].append(deed)
         return deed
+
+    async def filled(self) -> None:
+        """Waits until each list that was added has been filled for the first time."""
+        for search_id in self.lists:
+            await self._filled[search_id].wait()
 
     async def follow(self) -> None:
         """Folds frames until cancelled."""
@@ -105,6 +111,7 @@ class Watch:
     async def _fill(self, search_id: str) -> None:
         # What is read may be newer than the frame; the frames up to there repeat it and end at the same set.
         self.members[search_id] = await self.stored(search_id)
+        self._filled[search_id].set()
 
     def _join(self, frame: dict[str, Any], at: float) -> None:
         self.members.setdefault(frame["savedSearchId"], set()).add(frame["emailId"])
@@ -132,5 +139,5 @@ class Watch:
     def _deed(self, email_id: str, event: dict[str, Any]) -> Timed | None:
         """The deed that an event is the record of: the last of its kind that had begun when it occurred."""
         occurred = moment(event["occurredAt"])
-        deeds = self._deeds.get((email_id, event["kind"]), [])
-        return next((deed for deed in reversed(deeds) if deed.begun <= occurred), None)
+        deeds = reversed(self._deeds[email_id, event["kind"]])
+        return next((deed for deed in deeds if deed.begun <= occurred), None)

@@ -191,8 +191,10 @@ class Follower:
             self.inbox.append(frame)
 
     async def reach(self, position: int) -> None:
-        """Waits until the frame at a position has come."""
+        """Waits until the frame at a position has come; 0 is no frame at all."""
         self.resume()
+        if not position:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 while not self.expired and not self.errors and not (self.rows and self.rows[-1][0] >= position):

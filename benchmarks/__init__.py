@@ -1,0 +1,1 @@
+"""Measured ratios: each module is a command, and prints its figures."""

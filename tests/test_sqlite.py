@@ -1,0 +1,94 @@
+"""SQLite as this product runs it: durable, one writer whose transactions begin at once, readers that never wait."""
+
+import asyncio
+import contextvars
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from models.database import database, opened, sqlite_path, transaction
+
+WRITER = """
+import asyncio, sys
+from models.database import opened, transaction
+async def main():
+    async with opened(sys.argv[1]):
+        for _ in range(100):
+            async with transaction() as tx:
+                row = await tx.row("SELECT position FROM change_logs WHERE team_id = 1")
+                await tx.run("UPDATE change_logs SET position = ? WHERE team_id = 1", row["position"] + 1)
+asyncio.run(main())
+"""
+
+
+async def a_team() -> None:
+    async with transaction() as tx:
+        await tx.run("INSERT INTO teams (id, name, created_at) VALUES (1, 'T', 0)")
+        await tx.run("INSERT INTO change_logs (team_id, log_id, position, trimmed_to) VALUES (1, 'x', 0, 0)")
+
+
+async def test_a_commit_is_on_the_disk_before_it_returns(sqlite_url: str) -> None:
+    async with opened(sqlite_url), transaction() as tx:
+        assert await tx.rows("PRAGMA synchronous") == [{"synchronous": 2}]
+        assert await tx.rows("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+        assert await tx.rows("PRAGMA foreign_keys") == [{"foreign_keys": 1}]
+
+
+async def test_a_reader_does_not_wait_for_the_writer_and_sees_what_was_committed(sqlite_url: str) -> None:
+    async with opened(sqlite_url):
+        await a_team()
+        async with transaction() as tx:
+            await tx.run("UPDATE teams SET name = 'U'")
+            # In a context of its own: a task that began inside the transaction would be part of it.
+            outside = asyncio.get_running_loop().create_task(_names(), context=contextvars.Context())
+            assert await asyncio.wait_for(outside, 5) == ["T"]
+        assert await _names() == ["U"]
+
+
+async def test_three_readers_read_at_once(sqlite_url: str) -> None:
+    slow = (
+        "SELECT COUNT(*) AS n FROM (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 400000)"
+        " SELECT x FROM c)"
+    )
+    async with opened(sqlite_url):
+        await asyncio.gather(*(database().rows("SELECT 1 AS one") for _ in range(3)))
+        long = [asyncio.create_task(database().rows(slow)) for _ in range(2)]
+        began = time.perf_counter()
+        await database().rows("SELECT 1 AS one")
+        waited = time.perf_counter() - began
+        assert not all(task.done() for task in long)
+        await asyncio.gather(*long)
+        assert waited < time.perf_counter() - began
+
+
+async def test_a_reader_cannot_write(sqlite_url: str) -> None:
+    from models.sqlite import SqliteClient
+
+    async with opened(sqlite_url) as context:
+        client = context.db()
+        assert isinstance(client, SqliteClient)
+        async with client.reader() as reader:
+            with pytest.raises(Exception, match="readonly"):
+                await reader.execute("DELETE FROM teams")
+
+
+async def test_processes_that_read_and_then_write_never_fail_one_another(sqlite_url: str) -> None:
+    async with opened(sqlite_url):
+        await a_team()
+    root = Path(__file__).parent.parent
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, sqlite_url], cwd=root) for _ in range(3)]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    async with opened(sqlite_url):
+        assert await database().rows("SELECT position FROM change_logs") == [{"position": 300}]
+
+
+def test_three_slashes_are_a_relative_path_and_four_an_absolute_one() -> None:
+    assert sqlite_path("sqlite:///a.db") == "a.db"
+    assert sqlite_path("sqlite:////var/a.db") == "/var/a.db"
+
+
+async def _names() -> list[str]:
+    return [row["name"] for row in await database().rows("SELECT name FROM teams")]
