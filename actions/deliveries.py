@@ -1,6 +1,6 @@
 """What mail servers report after the hand-over: a bounce or a complaint turns a SENT email into BOUNCED or SPAM."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import identifiers
@@ -80,7 +80,9 @@ async def _one(
         findings.add(UserErrorCode.INVALID, (*path, "occurredAt"), "An event may lie at most 5 minutes in the future.")
     if email is None or len(findings.problems) > before:
         return
-    if email["status"] in (EmailStatus.SENT, EmailStatus.BOUNCED, EmailStatus.SPAM):
+    # What is being handed over may come back before we have written down that it left.
+    in_hand = email["status"] == EmailStatus.IN_PROGRESS and email["claimed_at"] is not None
+    if in_hand or email["status"] in (EmailStatus.SENT, EmailStatus.BOUNCED, EmailStatus.SPAM):
         if await _record(deed, email, report, key, message):
             outcome.recorded += 1
         else:
@@ -109,6 +111,24 @@ async def _record(deed: Deed, email: Row, report: NewReport, key: str, message: 
         return False
     # A second report about mail that has come back already is kept, and changes nothing.
     if email["status"] == EmailStatus.SENT:
-        status, code, sentence = _BECOMES[report.kind]
-        await transitions.change(deed, [email], transitions.failure(code, message or sentence, at, status))
+        await _come_back(deed, email, report.kind, message, at)
     return True
+
+
+async def _come_back(deed: Deed, email: Row, kind: DeliveryKind, message: str, at: int) -> None:
+    status, code, sentence = _BECOMES[kind]
+    await transitions.change(deed, [email], transitions.failure(code, message or sentence, at, status))
+
+
+async def apply_early(deed: Deed, sent: Mapping[int, tuple[Row, int]]) -> None:
+    """Carries out reports that came while their emails, by now SENT, were being handed over since the moment given."""
+    tx = deed.connection
+    reports = await tx.rows(
+        f"SELECT email_id, kind, message, occurred_at, recorded_at FROM delivery_reports WHERE {tx.within('email_id')}"
+        " ORDER BY id",
+        tx.listed(sent),
+    )
+    for report in reports:
+        email, since = sent[report["email_id"]]
+        if report["recorded_at"] >= since and email["status"] == EmailStatus.SENT:
+            await _come_back(deed, email, DeliveryKind(report["kind"]), report["message"], report["occurred_at"])

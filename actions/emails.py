@@ -20,7 +20,7 @@ from models.emails import Email
 from models.enums import ChangeCauseKind, EmailAction, EmailStatus, FolderName, MarkKind, SendKind, UserErrorCode
 from models.folders import ACTIONS
 from models.viewers import Viewer
-from refusals import Problem, refused
+from refusals import Problem, not_found, refused
 from search.text import fold
 
 UNSET: Any = object()
@@ -113,8 +113,10 @@ async def revise(desk: Desk, viewer: Viewer, email_id: str, revision: Revision) 
 async def _revised(viewer: Viewer, revision: Revision, findings: Findings) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if revision.person_id is not UNSET:
-        person = revision.person_id or ""
-        values["person_id"] = await seen(viewer, "Person", person, ("input", "personId"), findings)
+        path = ("input", "personId")
+        if revision.person_id is None:
+            findings.add(UserErrorCode.BLANK, path, "An email must be to somebody.")
+        values["person_id"] = await seen(viewer, "Person", revision.person_id, path, findings)
     if revision.subject is not UNSET:
         subject = findings.line(revision.subject or "", ("input", "subject"), "A subject", SUBJECT)
         values |= {"subject": subject, "subject_folded": fold(subject)}
@@ -140,7 +142,7 @@ async def send(desk: Desk, viewer: Viewer, email_id: str, at: int | None, reques
         if request_id is not None:
             first = await _first(deed, viewer, request_id, {"email": email_id, "at": at})
             if first is not None:
-                return await Email.get(id=first)
+                return await _still_there(first)
         row = await _own(deed, viewer, email_id)
         if row["status"] != EmailStatus.DRAFT:
             raise _wrong(row, ("id",), "sent")
@@ -173,6 +175,13 @@ async def _first(deed: Deed, viewer: Viewer, request_id: str, arguments: Mapping
     if row is None or row["fingerprint"] != print_ or row["email_id"] is None:
         raise refused(UserErrorCode.TAKEN, ("requestId",), "This requestId was used for other arguments.")
     return int(row["email_id"])
+
+
+async def _still_there(key: int) -> Email:
+    email = await Email.get_or_none(id=key)
+    if email is None:
+        raise not_found(("id",), "email")
+    return email
 
 
 async def _release(desk: Desk, deed: Deed, row: Row, at: int | None) -> None:

@@ -99,7 +99,7 @@ async def _checked(desk: Desk, viewer: Viewer, raw: Mapping[str, Any], path: Pat
     if filter is not None:
         forbidden = await _view_as(viewer, filter, path)
         findings.problems.extend(forbidden)
-        await _name_visible(viewer, filter, findings, ())
+        await _name_visible(viewer, filter, findings, path)
     findings.raise_any()
     return filter or Filter(())
 

@@ -1,1 +1,1 @@
-"""Measured ratios: each module is a command, and prints its figures."""
+"""What is measured: the ratios (`python -m benchmarks`), and the latency that a second process sees beside a demo."""

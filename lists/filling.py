@@ -1,7 +1,7 @@
 """Filling: a new or refined list is brought up to its filter in bounded batches, while events go on.
 
-Each batch looks at a range of email ids, by SQL, and changes what differs; stays that persist keep their ids. The end of
-a fill is one Reset in the log. A change of rights is filled too, but each member that comes or goes is announced.
+Each batch looks at a range of email ids, by SQL, and changes what differs; stays that persist keep their ids. The end
+of a fill is one Reset in the log. A change of rights is filled too, but each member that comes or goes is announced.
 """
 
 from dataclasses import dataclass

@@ -64,9 +64,11 @@ def decide(
             if search_id in index and (known is None or not index.matches(search_id, known, now)):
                 leaves.append(Leave(member_id, search_id, email_id, cause))
         if known is not None:
-            for search_id in sorted(index.candidates(known)):
-                if search_id not in current and index.matches(search_id, known, now):
-                    joins.append(Join(search_id, email_id, cause))
+            joins += [
+                Join(search_id, email_id, cause)
+                for search_id in sorted(index.candidates(known))
+                if search_id not in current and index.matches(search_id, known, now)
+            ]
     return Verdicts(tuple(joins), tuple(leaves))
 
 

@@ -11,11 +11,20 @@ from models.campaigns import BulkSend, Campaign, Template
 from models.database import database
 from models.emails import Email
 from models.engagements import Engagement
-from models.enums import EmailAction, EmailOrderField, EmailStatus, FailureCode, FolderName, OrderDirection
+from models.enums import (
+    EmailAction,
+    EmailOrderField,
+    EmailStatus,
+    FailureCode,
+    FolderName,
+    OrderDirection,
+    UserErrorCode,
+)
 from models.folders import states_of
 from models.people import Person
 from models.users import User
 from models.visibility import visible_keys
+from refusals import refused
 from resolvers.context import Context
 from resolvers.pages import Arguments, Column, Order, Page, Rows, Selection, page
 from search.dialects import Clause
@@ -66,7 +75,7 @@ def order(field: EmailOrderField | None, direction: OrderDirection) -> Order:
     if field is None:
         return NEWEST
     descending = direction is OrderDirection.DESC
-    column = Column(field.value, descending, field.value in _NULLABLE)
+    column = Column(field.value, descending, field.value in _NULLABLE, field is EmailOrderField.SUBJECT)
     return Order(f"{field.name.lower()} {direction.name.lower()}", (column,))
 
 
@@ -83,6 +92,7 @@ async def filtered(
     owner = Owner(context.viewer.user_id, context.viewer.team_id, context.viewer.admin)
     wide = scope(filter, owner)
     if view_as is not None:
+        await _agrees(context, filter, view_as)
         senders = frozenset({view_as}) if not _ranged(filter) or wide.senders is None else wide.senders & {view_as}
         wide = Scope(owner.team_id, senders)
     return await _selected(context, await _visible(context, filter), wide, order, arguments, extra)
@@ -90,6 +100,17 @@ async def filtered(
 
 def _ranged(filter: Filter) -> bool:
     return scope(filter, Owner(0, 0, True)).senders != frozenset({0})
+
+
+async def _agrees(context: Context, filter: Filter, view_as: int) -> None:
+    """A folder is of one sender. Raises Refused where the filter wants others instead."""
+    named = scope(filter, Owner(0, 0, True)).senders if _ranged(filter) else None
+    if (
+        named
+        and view_as not in named
+        and (await visible_keys(context.viewer, (("User", key) for key in named)))["User"]
+    ):
+        raise refused(UserErrorCode.INVALID, ("filter", "sender"), "This is the folder of another sender.")
 
 
 async def _visible(context: Context, filter: Filter) -> Filter:

@@ -23,6 +23,8 @@ from refusals import refused
 from search.dialects import Clause
 
 DEFAULT, MOST = 50, 200
+_LATEST = 62_135_596_799_999_999
+"""Microseconds that every datetime can be away from 1970, to either side."""
 _MALFORMED = "A cursor is handed back as it was received, in the same order."
 M = TypeVar("M", bound=Model)
 N = TypeVar("N")
@@ -57,11 +59,12 @@ class Arguments:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of an order. `attribute` is the row's; moments travel in cursors as microseconds."""
+    """One column of an order. `attribute` is the row's; moments travel in cursors as microseconds, days as text."""
 
     attribute: str
     descending: bool = True
     nullable: bool = False
+    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +193,10 @@ def _parse(text: str, order: Order, argument: str) -> Place:
 def _sound(value: Any, column: Column) -> bool:
     if value is None:
         return column.nullable
-    if isinstance(value, str):
-        return column.attribute != "id" and "\x00" not in value
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**62
+    if column.text:
+        return isinstance(value, str) and "\x00" not in value
+    most = _LATEST if column.attribute.endswith("_at") else 2**62
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= most
 
 
 class Rows(Generic[M]):

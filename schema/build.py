@@ -4,10 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StreamResult
+from strawberry.types import ExecutionContext
 from strawberry.types.graphql import OperationType
 
+from refusals import Refused
 from schema.campaigns import BulkSend
 from schema.errors import InputError
 from schema.mutation import Mutation
@@ -19,6 +22,12 @@ from schema.subscription import Subscription
 
 class Schema(strawberry.Schema):
     """Gives every operation of a WebSocket a context of its own, where stock shares one for the connection's life."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Stock logs every error with its trace, a client's mistakes too. Ours are logged where they are masked; left for
+        here is what goes wrong outside any field."""
+        outside = [error for error in errors if error.path is None and _unforeseen(error.original_error)]
+        super().process_errors(outside, execution_context)
 
     async def stream(
         self,
@@ -39,6 +48,10 @@ class Schema(strawberry.Schema):
             operation_extensions,
             allowed_operation_types,
         )
+
+
+def _unforeseen(cause: Exception | None) -> bool:
+    return cause is not None and not isinstance(cause, GraphQLError | Refused)
 
 
 def build(extensions: Any = ()) -> Schema:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+import uvloop
+
 from actions import users
 from actions.users import seconds
 from models.enums import Role
@@ -25,7 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
         for name in unknown(os.environ):
             print(f"command-center: {name} is no setting of ours", file=sys.stderr)
-        code = asyncio.run(parsed.command(settings, parsed))
+        # uvicorn would choose this loop by itself, but what runs beside it needs the same one.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(parsed.command(settings, parsed))
     except Misconfigured as exc:
         code = _complain(str(exc))
     except Refused as exc:

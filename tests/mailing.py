@@ -1,4 +1,4 @@
-"""A seller's mail by real deeds: people, drafts, and a sender loop whose channel answers as the recipient's name says."""
+"""A seller's mail by real deeds: people, drafts, and a sender loop whose channel answers as a recipient's name says."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -96,9 +96,7 @@ async def emails_in_folders(
     They come there as mail does. The clock stands still; what is In Progress is due and was not yet taken.
     """
     wanted = [(folder, place) for folder in FOLDERS for place in range(len(inputs))]
-    people = [
-        {"name": folder, "address": f"{folder.lower()}.{prefix}{place}@example.org"} for folder, place in wanted
-    ]
+    people = [{"name": folder, "address": f"{folder.lower()}.{prefix}{place}@example.org"} for folder, place in wanted]
     made = await _many(client, "personCreate", "PersonInput", [{"input": each} for each in people], "person{id}")
     drafts = [
         {"input": {"personId": each["person"]["id"], "subject": f"{folder} {place}", **inputs[place]}}

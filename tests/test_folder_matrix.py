@@ -145,8 +145,8 @@ async def test_the_sender_loop_brings_each_email_to_the_folder_of_its_outcome(
         assert (await send(ann, each))["folder"] == "IN_PROGRESS"
     await deliver(quiet_server)
     found = await look(ann)
-    outcomes = {name: (found[each]["folder"], (found[each]["failure"] or {}).get("code")) for name, each in mail.items()}
-    assert outcomes == {
+    emails = {name: found[each] for name, each in mail.items()}
+    assert {name: (each["folder"], (each["failure"] or {}).get("code")) for name, each in emails.items()} == {
         "delivered": ("DELIVERED", None),
         "bounced": ("BOUNCED", "BOUNCED"),
         "failed": ("FAILED", "CHANNEL_UNREACHABLE"),

@@ -78,7 +78,7 @@ async def _until_over(
         for line in _read_out(verdict):
             screen.say(line)
         result = "something went WRONG" if verdict.problems else "all sent, all lists equal to fresh queries"
-        screen.board.status = f"Over: {result}. It goes on serving until Ctrl-C."
+        screen.board.status = f"Over: {result}. Serving until Ctrl-C."
         await asyncio.wait({stopped, stage.serving}, return_when=asyncio.FIRST_COMPLETED)
     return verdict
 

@@ -42,7 +42,7 @@ async def judge(client: Client, desk: Desk, campaign: str, recipients: Recipient
     """Asks the API and the product's own audit. Takes a few seconds where the lists do not come to rest."""
     verdict = Verdict()
     emails = [node async for node in client.pages(EMAILS, "emails", filter={"campaign": [campaign]})]
-    _handed_over(verdict, emails)
+    _handed_over(verdict, emails, recipients)
     _recorded(verdict, emails, recipients)
     _pushed(verdict, watch)
     for each, (stored, fresh, folded) in (await _at_rest(client, watch)).items():
@@ -54,10 +54,14 @@ async def judge(client: Client, desk: Desk, campaign: str, recipients: Recipient
     return verdict
 
 
-def _handed_over(verdict: Verdict, emails: Sequence[dict[str, Any]]) -> None:
+def _handed_over(verdict: Verdict, emails: Sequence[dict[str, Any]], recipients: Recipients) -> None:
+    """By the mail server's count and by the product's."""
+    people, messages = len(recipients.arrived), recipients.arrived.total()
     sent = sum(node["sentAt"] is not None for node in emails)
-    verdict.note("handed over", f"{sent} of {PEOPLE}")
-    verdict.require(sent == PEOPLE, f"{sent} of {PEOPLE} were handed over")
+    verdict.note("handed over", f"{people} of {PEOPLE}")
+    verdict.require(people == PEOPLE, f"{people} of {PEOPLE} were handed over")
+    verdict.require(messages == people, f"{people} people got {messages} messages")
+    verdict.require(sent == people, f"{people} were handed over, {sent} are known as sent")
 
 
 def _recorded(verdict: Verdict, emails: Sequence[dict[str, Any]], recipients: Recipients) -> None:
@@ -82,8 +86,9 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _pushed(verdict: Verdict, watch: Watch) -> None:
-    joins = [move for move in watch.moves if move.joined]
-    leaves = [move for move in watch.moves if not move.joined]
+    # Lists that somebody else made meanwhile are not the run's.
+    own = [move for move in watch.moves if move.search_id in watch.lists]
+    joins, leaves = [move for move in own if move.joined], [move for move in own if not move.joined]
     verdict.note("pushed", f"{len(joins)} joined, {len(leaves)} left")
     for name, moves, kind in (
         ("join after the pixel's answer", joins, "VIEW"),

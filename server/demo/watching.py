@@ -50,6 +50,7 @@ class Move:
 class Lateness:
     """How long after its moment an email joined for want of a reply: by `joinedAt`, and by the frame's arrival."""
 
+    search_id: str
     stored: float
     seen: float
 
@@ -121,7 +122,7 @@ class Watch:
         # An email that was gone again before its frame was read has no member, and nothing to measure.
         if demo_list is not None and demo_list.patience is not None and member and move.cause == "CLOCK":
             due = moment(member["email"]["sentAt"]) + demo_list.patience
-            self.lateness.append(Lateness(moment(member["joinedAt"]) - due, at - due))
+            self.lateness.append(Lateness(move.search_id, moment(member["joinedAt"]) - due, at - due))
 
     def _leave(self, frame: dict[str, Any], at: float) -> None:
         self.members.setdefault(frame["savedSearchId"], set()).discard(frame["emailId"])

@@ -90,6 +90,7 @@ class Follower:
     def __post_init__(self) -> None:
         self._reading = asyncio.Event()
         self._reading.set()
+        self._news = asyncio.Event()
         self._stream: Stream | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -175,6 +176,8 @@ class Follower:
             except Failed as exc:
                 self.errors.append(str(exc))
                 return
+            finally:
+                self._news.set()
             self._take(frame)
 
     def _take(self, frame: dict[str, Any]) -> None:
@@ -197,8 +200,9 @@ class Follower:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                while not self.expired and not self.errors and not (self.rows and self.rows[-1][0] >= position):
-                    await asyncio.sleep(0.002)
+                while not (self.expired or self.errors or (self.rows and self.rows[-1][0] >= position)):
+                    self._news.clear()
+                    await self._news.wait()
 
     async def fold(self) -> None:
         """Applies what has come since the last time."""
@@ -222,9 +226,9 @@ class Follower:
         """The rows of the log that it must have been told, in order."""
         wanted = None if self.search_id is None else decode_key("SavedSearch", self.search_id)
         for entry in entries:
-            if entry.owner_id == owner_id and entry.kind in KINDS.values() and entry.position > self.began:
-                if wanted is None or entry.search_id == wanted:
-                    yield entry
+            of_theirs = entry.owner_id == owner_id and entry.kind in KINDS.values()
+            if of_theirs and entry.position > self.began and wanted in (None, entry.search_id):
+                yield entry
 
 
 def _row(frame: dict[str, Any]) -> Row:

@@ -73,6 +73,17 @@ def test_every_field_finds_its_emails(raws: tuple[dict[str, Any], ...], email: F
 
 
 @law
+@given(one_of_each(), st.integers(1, 24), facts(), moments())
+def test_each_of_two_alternatives_finds_its_emails(
+    raws: tuple[dict[str, Any], ...], shift: int, email: Facts, now: int
+) -> None:
+    others = (*raws[shift:], *raws[:shift])
+    pairs = enumerate(zip(raws, others, strict=True))
+    standing = {id: (Scope(TEAM, None), check({"any": list(pair)})) for id, pair in pairs}
+    assert brute_force(standing, email, now) <= indexed(standing).candidates(email)
+
+
+@law
 @given(searches(), facts(), facts(), moments())
 def test_an_edit_of_anything_is_followed_into_and_out_of_lists(
     standing: Searches, before: Facts, after: Facts, now: int

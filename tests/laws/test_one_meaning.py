@@ -23,6 +23,7 @@ from lists.standing import Standing
 from models.database import Connection, opened, transaction
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SavedSearchState, SendKind
 from search.check import check
+from search.clock import time_keys
 from search.facts import Facts
 from search.predicate import compile_predicate
 from search.scope import Owner, scope
@@ -49,7 +50,8 @@ from tests.laws.filters import (
 )
 
 FILTERS = 5
-"""Filters asked of one world; each of them of all its emails, at two moments."""
+"""Filters asked of one world; each of them of all its emails, at two moments and at a few where its verdict may turn."""
+TURNS = 9
 EXAMPLES = math.ceil(CASES / FILTERS)
 law = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -76,8 +78,9 @@ class Database:
                 loaded = await stored.load(connection, [email.id for email in world.emails])
                 assert loaded == {email.id: known(world, email, loaded) for email in world.emails}
                 for raw, owner in zip(raws, owners, strict=True):
-                    for now in times:
-                        await self._ask(connection, check(raw), owner, loaded, now)
+                    filter = check(raw)
+                    for now in (*times, *turns(filter, loaded)):
+                        await self._ask(connection, filter, owner, loaded, now)
                 raise _Undo
         except _Undo:
             pass
@@ -96,6 +99,24 @@ class Database:
         assert by_sql == by_predicate, f"at {now}, of {loaded}"
         self.cases += len(loaded)
         self.held += len(by_sql)
+
+
+def turns(filter: Filter, loaded: dict[int, Facts]) -> list[int]:
+    """Moments at which time alone turns a verdict, and a microsecond to either side: some of all there are."""
+    edges = {
+        date + key.offset
+        for key in time_keys(filter)
+        for email in loaded.values()
+        for date in (
+            [event.occurred_at for event in email.events]
+            if key.source == "occurred_at"
+            else [getattr(email, key.source)]
+        )
+        if date is not None
+    }
+    moments = [edge + step for edge in sorted(edges) for step in (-1, 0, 1)]
+    # A stride that 3 does not divide meets all three steps.
+    return moments[:: len(moments) // TURNS // 3 * 3 + 1]
 
 
 def known(world: World, email: EmailRow, loaded: dict[int, Facts]) -> Facts:

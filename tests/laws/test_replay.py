@@ -117,7 +117,9 @@ async def check_summaries(world: World) -> None:
     for event in human:
         place = (event["occurred_at"], event["dedupe_key"], event["id"])
         newest[event["email_id"]] = max(newest.get(event["email_id"], place), place)
-    rows = await database().rows("SELECT id, views, clicks, replies, latest_engagement_id, latest_activity_at FROM emails")
+    rows = await database().rows(
+        "SELECT id, views, clicks, replies, latest_engagement_id, latest_activity_at FROM emails"
+    )
     for row in rows:
         found = (row["views"], row["clicks"], row["replies"])
         assert found == tuple(counts[row["id"], int(kind)] for kind in EngagementKind), row
@@ -169,9 +171,7 @@ async def fresh(account: Account, filter: dict[str, Any]) -> set[str]:
         after = page["pageInfo"]["endCursor"]
 
 
-async def check_follower(
-    world: World, account: Account, follower: Follower, lists: dict[str, dict[str, str]]
-) -> None:
+async def check_follower(world: World, account: Account, follower: Follower, lists: dict[str, dict[str, str]]) -> None:
     """What it was told against the log, row by row; what it has folded against the lists as they are."""
     team_id = world.team_id(account)
     follower.resume()

@@ -1,4 +1,4 @@
-"""Random filters over a world that runs, in the shape of the API's input. Few words and few spans, so that they meet."""
+"""Random filters over a world that runs, in the shape of the API's input. Few words and few spans: they meet."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence

@@ -126,9 +126,14 @@ class World:
                 await self.person(account)
             await self.group(account)
             await self.campaign(account)
-            for _ in range(2):
+            for _ in range(3):
                 await self.draft(account)
-            await self.save(account)
+                await self.save(account)
+            for email in account.emails[:2]:
+                await self.ask(account, SEND, id=email, at=None, r=None)
+            await self.follow(account)
+        await self.hand_over(self.accounts[0])
+        await self.server.settle()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -153,6 +158,9 @@ class World:
                 if self.rng.random() < 0.5 or follower.slow:
                     await follower.disconnect(abruptly=True)
         await self._stack.aclose()
+        for account in self.accounts:
+            for follower in account.followers:
+                await follower.disconnect()
         self._stack = AsyncExitStack()
         await self._start()
         await self.outbox.recover()
@@ -166,7 +174,7 @@ class World:
             (5, self.draft),
             (8, self.send),
             (7, self.hand_over),
-            (16, self.record),
+            (24, self.record),
             (4, self.revise),
             (7, self.bulk),
             (2, self.delete),
@@ -181,8 +189,8 @@ class World:
             (3, self.publish),
             (2, self.drop),
             (2, self.promote),
-            (9, self.advance),
-            (6, self.look),
+            (12, self.advance),
+            (8, self.look),
             (5, self.follow),
             (4, self.lose),
             (3, self.dawdle),
@@ -420,7 +428,9 @@ class World:
             " UNION ALL SELECT occurred_at, NULL, NULL, NULL FROM engagements"
         )
         spans = [span // MICROSECOND for span in (timedelta(0), *SPANS.values())]
-        edges = {date + way * span for row in dates for date in row.values() if date for span in spans for way in (1, -1)}
+        edges = {
+            date + way * span for row in dates for date in row.values() if date for span in spans for way in (1, -1)
+        }
         later = sorted(edge for edge in edges if edge > now)
         edge = self.rng.choice(later[: self.rng.choice((1, 3, 50))]) if later and self.rng.random() < 0.8 else now
         self.clock.moment = max(now + 1, edge + self.rng.choice((-1, 0, 1)))
@@ -438,7 +448,7 @@ class World:
         if away and self.rng.random() < 0.7:
             await self.again(self.rng.choice(away))
             return
-        which = self.rng.choice([None, *account.searches])
+        which = self.rng.choice([None, None, *account.searches])
         follower = Follower(account.client, which, slow=self.rng.random() < 0.25)
         await follower.begin()
         if not follower.over:

@@ -1,0 +1,140 @@
+"""Mutants: the product with one thing broken, as a copy in a folder of its own, for the laws to find out."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("actions", "changes", "lists", "mail", "models", "resolvers", "schema", "search", "server", "tests")
+FILES = ("identifiers.py", "refusals.py", "pyproject.toml")
+NOT_COPIED = shutil.ignore_patterns("__pycache__", "node_modules", "vendor", "__generated__", ".hypothesis")
+PATIENCE = 240
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old` stands exactly once in the file, and `new` is put in its place. `law` is what must fail for it."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    law: str
+    counts: Mapping[str, str] = field(default_factory=dict)
+
+
+_MEANING = "tests/laws/test_one_meaning.py"
+_INDEX = "tests/laws/test_index_is_only_faster.py"
+_REPLAY = "tests/laws/test_replay.py::test_what_is_folded_is_what_is_there[sqlite]"
+_FIELDS = f"{_MEANING}::test_each_field_by_itself_agrees[sqlite]"
+_TEXTS = f"{_MEANING}::test_text_compares_alike_whatever_it_holds[sqlite]"
+_CANDIDATES = f"{_INDEX}::test_every_field_finds_its_emails"
+_ALTERNATIVES = f"{_INDEX}::test_each_of_two_alternatives_finds_its_emails"
+_FEW = {"LAW_CASES": "100"}
+_ONE = {"LAW_RUNS": "3", "LAW_STEPS": "12"}
+
+MUTANTS = (
+    Mutant(
+        name="the window of events lacks its edge",
+        path="search/predicate.py",
+        old="if within is not None and event.occurred_at < now - within:",
+        new="if within is not None and event.occurred_at <= now - within:",
+        law=_FIELDS,
+        counts=_FEW,
+    ),
+    Mutant(
+        name="the window of dates lacks its edge",
+        path="search/predicate.py",
+        old="return date >= now - bounds.within.microseconds",
+        new="return date > now - bounds.within.microseconds",
+        law=_FIELDS,
+        counts=_FEW,
+    ),
+    Mutant(
+        name="the index files an alternative under its first branch alone",
+        path="search/routing.py",
+        old="            return _union(routing_keys(branch) for branch in filters)",
+        new="            return _union(routing_keys(branch) for branch in filters[:1])",
+        law=_ALTERNATIVES,
+        counts=_FEW,
+    ),
+    Mutant(
+        name="the index takes a bound of none for a need",
+        path="search/routing.py",
+        old="case Engaged() if leaf.least > 0:",
+        new="case Engaged():",
+        law=_CANDIDATES,
+        counts=_FEW,
+    ),
+    Mutant(
+        name="the log gives out its positions backwards",
+        path="changes/log.py",
+        old="replace(entry, position=first + index, at=at)",
+        new="replace(entry, position=first + len(batch) - 1 - index, at=at)",
+        law=_REPLAY,
+        counts=_ONE,
+    ),
+    Mutant(
+        name="the log is read in no order",
+        path="changes/log.py",
+        old=""" AND owner_id = ? AND {db.within('kind', 'smallint')} ORDER BY position LIMIT ?",""",
+        new=""" AND owner_id = ? AND {db.within('kind', 'smallint')} ORDER BY kind, position DESC LIMIT ?",""",
+        law=_REPLAY,
+        counts=_ONE,
+    ),
+    Mutant(
+        name="the predicate takes texts as they are written",
+        path="search/predicate.py",
+        old="tests.append(fold(test.equals).__eq__)",
+        new="tests.append(test.equals.__eq__)",
+        law=_TEXTS,
+        counts=_FEW,
+    ),
+    Mutant(
+        name="the predicate folds by lower case",
+        path="search/predicate.py",
+        old="from search.text import fold\n",
+        new="fold = str.lower\n",
+        law=_TEXTS,
+        counts=_FEW,
+    ),
+)
+
+LAWS = {mutant.law: mutant.counts for mutant in MUTANTS}
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the product and its tests."""
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, folder / room, ignore=NOT_COPIED)
+    for name in FILES:
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def broken(folder: Path, mutant: Mutant) -> Path:
+    """A copy with the mutant's change."""
+    made = copied(folder)
+    path = made / mutant.path
+    text = path.read_text()
+    assert text.count(mutant.old) == 1, f"{mutant.path} has changed: the mutant {mutant.name!r} must follow it"
+    path.write_text(text.replace(mutant.old, mutant.new))
+    return made
+
+
+def holds(folder: Path, law: str, counts: Mapping[str, str]) -> tuple[bool, str]:
+    """Whether a law holds for the product in a folder, and what pytest said. Anything but one test run is an error."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", law]
+    # The folder is named, since the environment may have the product itself installed.
+    environment = os.environ | counts | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode in (0, 1), said
+    assert ("1 passed" in said) is (done.returncode == 0), said
+    return done.returncode == 0, said

@@ -1,0 +1,86 @@
+"""The demo as one runs it: a process of its own, real mail, real HTTP; and what goes wrong before it begins."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from server.demo.cast import PEOPLE, cast
+
+COMMAND = (sys.executable, "-c", "from server.cli import main; main()", "demo")
+PATIENCE = 120.0
+
+
+@asynccontextmanager
+async def demo(folder: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The command, with the throw-away folder in a place that the test can look into."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *arguments,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
+    """Its code, and what it said."""
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    return process.returncode, said.decode()
+
+
+async def line(process: asyncio.subprocess.Process, pattern: str) -> str:
+    """The first line that holds a pattern."""
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        async for said in process.stdout:
+            if re.search(pattern, said.decode()):
+                return said.decode()
+    raise AssertionError(f"the demo ended without saying {pattern!r}")
+
+
+async def test_a_short_run_hands_over_a_hundred_emails_and_every_list_is_right(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--once", "--port", "0", "--seed", "7", "--seconds", "8", "--patience", "3") as process:
+        code, said = await ended(process)
+    assert code == 0, said
+    assert re.search(r"^handed over +100 of 100$", said, re.MULTILINE)
+    assert len(re.findall(r" (\d+) stored, \1 fresh, \1 by frames: equal$", said, re.MULTILINE)) == 3
+    assert re.search(r"^audit +no difference$", said, re.MULTILINE)
+    assert "\x1b" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_signal_ends_it_in_a_few_seconds_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--port", "0", "--seconds", "60") as process:
+        mail = Path((await line(process, r"^The mail that arrives: ")).partition(": ")[2].strip())
+        await line(process, r"asked to be sent")
+        assert mail.parent.parent == tmp_path
+        assert list(mail.glob("*.eml"))
+        process.send_signal(signal.SIGTERM)
+        code, said = await asyncio.wait_for(ended(process), 5)
+    assert (code, said.splitlines()[-1]) == (0, f"Deleted: {mail.parent}")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        async with demo(tmp_path, "--port", str(port)) as process:
+            code, said = await ended(process)
+    assert (code, said) == (2, f"command-center: cannot listen on 127.0.0.1:{port}: Address already in use\n")
+
+
+def test_a_seed_gives_the_same_hundred_people_with_addresses_of_their_own() -> None:
+    assert cast(3, 60.0) == cast(3, 60.0) != cast(4, 60.0)
+    assert len({actor.address for actor in cast(3, 60.0)}) == PEOPLE
