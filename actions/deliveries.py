@@ -83,7 +83,7 @@ async def _one(
     # What is being handed over may come back before we have written down that it left.
     in_hand = email["status"] == EmailStatus.IN_PROGRESS and email["claimed_at"] is not None
     if in_hand or email["status"] in (EmailStatus.SENT, EmailStatus.BOUNCED, EmailStatus.SPAM):
-        if await _record(deed, email, report, key, message):
+        if await _record(deed, email, report, key, message, in_hand):
             outcome.recorded += 1
         else:
             outcome.duplicates += 1
@@ -99,13 +99,13 @@ def _sees(viewer: Viewer, email: Row) -> bool:
     return bool(email["team_id"] == viewer.team_id and (viewer.admin or email["sender_id"] == viewer.user_id))
 
 
-async def _record(deed: Deed, email: Row, report: NewReport, key: str, message: str) -> bool:
+async def _record(deed: Deed, email: Row, report: NewReport, key: str, message: str, in_hand: bool) -> bool:
     """Whether the report was new."""
     at = min(report.occurred_at, deed.now)
     new = await deed.connection.row(
-        "INSERT INTO delivery_reports (team_id, email_id, kind, message, occurred_at, recorded_at, dedupe_key)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (team_id, dedupe_key) DO NOTHING RETURNING id",
-        *(email["team_id"], email["id"], int(report.kind), message, at, deed.now, key),
+        "INSERT INTO delivery_reports (team_id, email_id, kind, message, occurred_at, recorded_at, dedupe_key,"
+        " applied) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (team_id, dedupe_key) DO NOTHING RETURNING id",
+        *(email["team_id"], email["id"], int(report.kind), message, at, deed.now, key, not in_hand),
     )
     if new is None:
         return False
@@ -120,15 +120,20 @@ async def _come_back(deed: Deed, email: Row, kind: DeliveryKind, message: str, a
     await transitions.change(deed, [email], transitions.failure(code, message or sentence, at, status))
 
 
-async def apply_early(deed: Deed, sent: Mapping[int, tuple[Row, int]]) -> None:
-    """Carries out reports that came while their emails, by now SENT, were being handed over since the moment given."""
+async def apply_early(deed: Deed, sent: Mapping[int, Row]) -> None:
+    """Carries out reports that came while their emails, by now SENT, were being handed over."""
     tx = deed.connection
     reports = await tx.rows(
-        f"SELECT email_id, kind, message, occurred_at, recorded_at FROM delivery_reports WHERE {tx.within('email_id')}"
-        " ORDER BY id",
+        f"UPDATE delivery_reports SET applied = TRUE WHERE {tx.within('email_id')} AND NOT applied"
+        " RETURNING email_id, kind, message, occurred_at",
         tx.listed(sent),
     )
     for report in reports:
-        email, since = sent[report["email_id"]]
-        if report["recorded_at"] >= since and email["status"] == EmailStatus.SENT:
+        email = sent[report["email_id"]]
+        if email["status"] == EmailStatus.SENT:
             await _come_back(deed, email, DeliveryKind(report["kind"]), report["message"], report["occurred_at"])
+
+
+async def forget_early(deed: Deed, email_id: int) -> None:
+    """What came back of an earlier sending, whose outcome nobody knows, says nothing of the next one."""
+    await deed.connection.run("UPDATE delivery_reports SET applied = TRUE WHERE email_id = ?", email_id)

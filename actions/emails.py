@@ -12,6 +12,7 @@ from typing import Any
 import identifiers
 from actions import suppression, transitions
 from actions.access import own_emails, placed, seen
+from actions.deliveries import forget_early
 from actions.desk import Desk
 from actions.inputs import SUBJECT, Findings
 from changes.deeds import Deed
@@ -234,6 +235,7 @@ async def retry(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
     async with desk.writer.deed() as deed:
         rows = await _allowed(deed, viewer, ids, EmailAction.RETRY_SEND, findings)
         for row in rows:
+            await forget_early(deed, row["id"])
             await _release(desk, deed, row, None)
     return Done(tuple(row["id"] for row in rows), tuple(findings.problems))
 

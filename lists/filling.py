@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from changes.deeds import Writer
 from changes.entries import Entry
-from lists import standing
+from lists import standing, ticking
 from lists.memberships import Cause, Join, Leave, Verdicts, write
 from lists.standing import Standing
 from models.database import Connection, Row, database
@@ -85,6 +85,7 @@ async def _fill(writer: Writer, search: Standing, mark: Row, now: int) -> None:
     silent = cause.kind is ChangeCauseKind.SEARCH_CHANGED
     async with writer.deed() as deed:
         await write(deed, verdicts, announce=not silent)
+        await ticking.store(deed.connection, now)
         if not span.last:
             await deed.connection.run("UPDATE marks SET progress = ? WHERE id = ?", span.upto, mark["id"])
             return

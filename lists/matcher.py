@@ -157,6 +157,8 @@ class Matcher:
                 await write(deed, verdicts)
             await tx.many("UPDATE marks SET progress = ? WHERE id = ?", progress)
             await tx.run(f"DELETE FROM marks WHERE {tx.within('id')}", tx.listed(done))
+            await ticking.store(tx, self._ticked)
+        self._stored = self._ticked
 
 
 def _note(causes: dict[int, Cause], email_ids: Iterable[int], mark: Row) -> None:

@@ -22,6 +22,15 @@ async def last(connection: Connection, now: int) -> int:
     return now if row is None else int(row["ticked_at"])
 
 
+async def store(connection: Connection, now: int) -> None:
+    """Remembers the moment of a look, in the transaction of what it found: that is what the audit goes by."""
+    await connection.run(
+        "INSERT INTO ticks (id, ticked_at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET ticked_at = excluded.ticked_at"
+        " WHERE ticks.ticked_at < excluded.ticked_at",
+        now,
+    )
+
+
 async def tick(writer: Writer, keys: Iterable[TimeKey], previous: int, stored: int, now: int) -> bool:
     """Marks every email that crossed a boundary after `previous` and up to `now`. Whether the moment was stored."""
     crossed = await _crossed(database(), list(keys), previous, now)
@@ -30,11 +39,7 @@ async def tick(writer: Writer, keys: Iterable[TimeKey], previous: int, stored: i
     async with writer.deed() as deed:
         for team_id, email_id in crossed:
             deed.mark(MarkKind.EMAIL, team_id, email_id, ChangeCauseKind.CLOCK)
-        await deed.connection.run(
-            "INSERT INTO ticks (id, ticked_at) VALUES (1, ?)"
-            " ON CONFLICT (id) DO UPDATE SET ticked_at = excluded.ticked_at",
-            now,
-        )
+        await store(deed.connection, now)
     return True
 
 

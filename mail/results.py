@@ -27,8 +27,7 @@ async def write_down(desk: Desk, results: Sequence[Result]) -> None:
         # Nearly all of a batch is delivered, and delivered mail is all alike.
         delivered = [rows[claim.email_id] for claim, outcome in held if isinstance(outcome, Delivered)]
         await transitions.change(deed, delivered, sent(deed.now))
-        since = {claim.email_id: claim.claimed_at for claim, _ in held}
-        await deliveries.apply_early(deed, {row["id"]: (row, since[row["id"]]) for row in delivered})
+        await deliveries.apply_early(deed, {row["id"]: row for row in delivered})
         for claim, outcome in held:
             if outcome is None:
                 back = given_back(claim, deed.now)

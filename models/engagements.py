@@ -41,7 +41,10 @@ class Engagement(Model):
 
 
 class DeliveryReport(Model):
-    """A bounce or a complaint that came back after the hand-over."""
+    """A bounce or a complaint that came back after the hand-over.
+
+    `applied` is false while its email is still being handed over, as far as we know.
+    """
 
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
@@ -53,6 +56,7 @@ class DeliveryReport(Model):
     occurred_at = MomentField()
     recorded_at = MomentField()
     dedupe_key = fields.CharField(max_length=255)
+    applied = fields.BooleanField(default=True)
 
     class Meta:
         table = "delivery_reports"

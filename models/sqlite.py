@@ -27,6 +27,15 @@ PRAGMAS = {
 }
 
 
+def _try(path: str) -> None:
+    """Opens the file and closes it again. One that cannot be opened leaves aiosqlite's thread behind, with a trace."""
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA schema_version").fetchall()
+    finally:
+        connection.close()
+
+
 def _reads_only(query: str) -> bool:
     return query.lstrip()[:6].upper() == "SELECT"
 
@@ -44,6 +53,8 @@ class SqliteClient(stock.SqliteClient):
     async def create_connection(self, with_db: bool) -> None:
         # Whoever comes while the first is opening waits, lest each opens connections that nobody closes.
         async with self._opening:
+            if not self._connection:
+                await asyncio.to_thread(_try, self.filename)
             await super().create_connection(with_db)
             while len(self._readers) < READERS:
                 reader = await aiosqlite.connect(self.filename, isolation_level=None)

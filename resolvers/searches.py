@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
+
+from tortoise.expressions import Subquery
 
 import identifiers
 from changes import log
@@ -17,6 +20,7 @@ from models.visibility import visible_keys
 from resolvers.context import Context
 from resolvers.pages import Arguments, Column, Edge, Order, Page, Rows, page
 from search import explain as explaining
+from search.canonical import to_value
 from search.check import load
 from search.names import keep_ids, named_ids
 from search.predicate import holds
@@ -96,6 +100,11 @@ async def shared_by_key(context: Context, key: int) -> SharedSearch | None:
     return None if source is None else SharedSearch(source)
 
 
+def definition(search: SavedSearch) -> dict[str, Any]:
+    """The filter in its canonical form. PostgreSQL keeps the keys of JSON in an order of its own."""
+    return to_value(load(search.definition))
+
+
 async def owner(context: Context, search: SavedSearch) -> User | None:
     return await context.loaders.row(User, search.owner_id)
 
@@ -121,14 +130,15 @@ async def _names(context: Context, filter: Filter) -> dict[tuple[str, int], str]
 async def members(context: Context, search: SavedSearch, arguments: Arguments) -> Page[Membership]:
     """Newest stay first. A stay whose email is gone is over, though the matcher has yet to say so."""
     as_of = (await log.state(search.team_id)).cursor()
-    return await page(Members(search.id), NEWEST_STAY, arguments, as_of)
+    return await page(Members(search.id, context.viewer), NEWEST_STAY, arguments, as_of)
 
 
 class Members(Rows[Membership]):
-    """The stays of one list."""
+    """The stays of one list, less those whose email is gone, or no longer its owner's to see."""
 
-    def __init__(self, search_id: int) -> None:
-        super().__init__(Membership.filter(search_id=search_id))
+    def __init__(self, search_id: int, viewer: Viewer) -> None:
+        emails = Email.filter(Email.visible(viewer)).values("id")
+        super().__init__(Membership.filter(search_id=search_id, email_id__in=Subquery(emails)))
 
 
 async def member_by_key(context: Context, key: int) -> Membership | None:
@@ -140,7 +150,10 @@ async def member_by_key(context: Context, key: int) -> Membership | None:
 
 
 async def email_of(context: Context, member: Membership) -> Email | None:
-    return await context.loaders.row(Email, member.email_id)
+    """The email of a stay; None where it is gone, or no longer the viewer's to see and about to leave."""
+    email = await context.loaders.row(Email, member.email_id)
+    viewer = context.viewer
+    return email if email is not None and (viewer.admin or email.sender_id == viewer.user_id) else None
 
 
 async def search_of(context: Context, member: Membership) -> SavedSearch | None:

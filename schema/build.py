@@ -24,8 +24,8 @@ class Schema(strawberry.Schema):
     """Gives every operation of a WebSocket a context of its own, where stock shares one for the connection's life."""
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Stock logs every error with its trace, a client's mistakes too. Ours are logged where they are masked; left for
-        here is what goes wrong outside any field."""
+        """Stock logs every error with its trace, a client's mistakes too. Ours are logged where they are masked: left
+        is what goes wrong outside any field."""
         outside = [error for error in errors if error.path is None and _unforeseen(error.original_error)]
         super().process_errors(outside, execution_context)
 

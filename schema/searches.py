@@ -57,7 +57,7 @@ class SavedSearch(Node):
 
     @strawberry.field(description="The filter in its canonical form.")
     def filter(self: Any) -> EmailFilterValue:
-        return answer(self.definition)
+        return answer(searches.definition(self))
 
     @strawberry.field(description="The filter as a sentence.")
     async def summary(self: Any, info: Asked) -> str:
@@ -118,7 +118,7 @@ class SharedSearch(Node):
 
     @strawberry.field(description="The filter in its canonical form.")
     def filter(self: Any) -> EmailFilterValue:
-        return answer(self.source.definition)
+        return answer(searches.definition(self.source))
 
     @strawberry.field(description="The filter as a sentence.")
     async def summary(self: Any, info: Asked) -> str:

@@ -1,5 +1,6 @@
 """Settings: environment variables named COMMAND_CENTER_…, each read once, a wrong one stopping the start by name."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -155,11 +156,16 @@ def _value(setting: Setting, value: Any) -> str:
         return "(not set)"
     if setting.secret:
         return "(set)"
-    return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
+    return ",".join(sorted(value)) if isinstance(value, frozenset) else _without_password(str(value))
+
+
+def _without_password(text: str) -> str:
+    """An address as it may be shown."""
+    return re.sub(r"(?<=//)([^/@]*):[^/@]*@", r"\1:***@", text)
 
 
 def _shown(setting: Setting, text: str | None) -> str:
-    return "set" if setting.secret else repr(text)
+    return "set" if setting.secret else repr(_without_password(text or ""))
 
 
 def _must(exc: ValueError) -> str:

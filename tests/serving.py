@@ -113,7 +113,9 @@ class Stream:
     async def frame(self, patience: float = PATIENCE) -> dict[str, Any]:
         """The next frame's only field. Raises Completed and Failed."""
         while True:
-            message = json.loads(await asyncio.wait_for(self.socket.recv(), patience))
+            # Not wait_for: on Python 3.11 it may swallow a cancellation that meets a message.
+            async with asyncio.timeout(patience):
+                message = json.loads(await self.socket.recv())
             if message["type"] == "complete":
                 raise Completed
             if message["type"] == "error":

@@ -15,7 +15,9 @@ REVISE = """mutation($id:ID!,$i:EmailReviseInput!){emailRevise(id:$id,input:$i){
     email{id folder subject scheduledAt} userErrors{message path code}}}"""
 RETRY = """mutation($ids:[ID!]!){emailRetrySend(ids:$ids){
     emails{id folder scheduledAt failedAt failure{code}} userErrors{code path}}}"""
-SUCCESS = """mutation($ids:[ID!]!,$s:Boolean!){emailMarkSuccess(ids:$ids,success:$s){emails{success} userErrors{code}}}"""
+SUCCESS = (
+    """mutation($ids:[ID!]!,$s:Boolean!){emailMarkSuccess(ids:$ids,success:$s){emails{success} userErrors{code}}}"""
+)
 DELETE = "mutation($ids:[ID!]!){emailDelete(ids:$ids){deletedIds userErrors{code path}}}"
 CAMPAIGN = 'mutation{campaignCreate(name:"Spring"){campaign{id}}}'
 END = "mutation($id:ID!){campaignEnd(id:$id){campaign{endedAt} userErrors{code}}}"
@@ -39,8 +41,7 @@ async def revise(client: Client, email_id: str, **changes: Any) -> list[tuple[st
 
 async def sending(client: Client, email_id: str, **arguments: Any) -> list[tuple[str, list[str]]]:
     return [
-        (error["code"], error["path"])
-        for error in (await client.one(SEND, id=email_id, **arguments))["userErrors"]
+        (error["code"], error["path"]) for error in (await client.one(SEND, id=email_id, **arguments))["userErrors"]
     ]
 
 
@@ -123,7 +124,7 @@ async def test_a_revision_leaves_what_is_absent_and_clears_what_is_null(
     changed = {"subject": "New", "updatedAt": moment(clock)}
     assert await look(ann, mail) == {**before, **changed}
     assert await revise(ann, mail, body=None, cc=None, bcc=None, templateId=None, personId=other) == []
-    cleared = {"body": "", "cc": [], "bcc": [], "template": None, "person": {"id": other, "name": "Q"}}
+    cleared: dict[str, Any] = {"body": "", "cc": [], "bcc": [], "template": None, "person": {"id": other, "name": "Q"}}
     assert await look(ann, mail) == {**before, **changed, **cleared}
     assert await revise(ann, mail, subject=None, personId=None, cc=["x"], templateId=NOBODY) == [
         ("BLANK", ["input", "personId"]),
@@ -174,14 +175,12 @@ async def test_an_email_is_sent_now_or_at_a_moment_to_come(quiet_server: Server,
     assert (message["To"], message["Cc"], message["Bcc"]) == ("P <p@example.org>", "c@example.org", None)
     assert b"b@example.org" not in envelope.content
     assert await counts(ann) == {"DELIVERED": 1}
-    assert [
-        (await ann.one(SUCCESS, ids=[mail], s=flag))["emails"] for flag in (True, True, False)
-    ] == [[{"success": flag}] for flag in (True, True, False)]
+    assert [(await ann.one(SUCCESS, ids=[mail], s=flag))["emails"] for flag in (True, True, False)] == [
+        [{"success": flag}] for flag in (True, True, False)
+    ]
 
 
-async def test_a_repeated_request_is_answered_and_sends_nothing_again(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_a_repeated_request_is_answered_and_sends_nothing_again(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     mail, other = [await draft(ann, await person(ann, f"p{n}@example.org")) for n in range(2)]
     at = moment(clock, 60)
@@ -290,9 +289,7 @@ async def test_nothing_leaves_for_a_campaign_that_has_ended(quiet_server: Server
     assert await counts(ann) == {"DELIVERED": 1, "FAILED": 2, "SCHEDULED": 1}
 
 
-async def test_nothing_leaves_to_a_blocked_domain_or_past_the_days_limit(
-    database_url: str, clock: ManualClock
-) -> None:
+async def test_nothing_leaves_to_a_blocked_domain_or_past_the_days_limit(database_url: str, clock: ManualClock) -> None:
     limits = {"BLOCKED_DOMAINS": "Blocked.example", "EMAILS_PER_DAY": "2"}
     async with serving(database_url, clock, works=False, looks=False, **limits) as server:
         ann = await server.client("Ann")

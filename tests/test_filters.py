@@ -1,5 +1,7 @@
-"""Filters through the front door: mistakes with their places, the canonical form, ranges, limits. What a filter means is
-held by the laws."""
+"""Filters through the front door: mistakes with their places, the canonical form, ranges, limits.
+
+What a filter means is held by the laws.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -189,17 +191,13 @@ async def test_empty_lists_hold_for_nothing_and_absent_ones_for_everything(quiet
     mail = [await draft(ann, await person(ann, f"p{n}@example.org"), f"Subject {n}") for n in range(2)]
     mail.reverse()
     ids = ("person", "personGroup", "campaign", "template", "bulkSend", "sender", "folder", "folderGroup", "sendKind")
-    for nothing in ({"any": []}, {"not": {}}, {"person": [NOBODY]}, *({name: []} for name in ids)):
-        assert await found(ann, nothing) == [], nothing
+    nothing: list[dict[str, Any]] = [{"any": []}, {"not": {}}, {"person": [NOBODY]}, *({name: []} for name in ids)]
+    for filter in nothing:
+        assert await found(ann, filter) == [], filter
     absent: list[dict[str, Any]] = [{"all": []}, {}, {"engagement": []}, {"subject": {}}, {"createdAt": {}}]
-    for all_of in [
-        None,
-        *absent,
-        {"not": {"any": []}},
-        {"everySender": False},
-        {"not": {"company": {"contains": "x"}}},
-    ]:
-        assert await found(ann, all_of) == mail, all_of
+    negated: list[dict[str, Any]] = [{"not": {"any": []}}, {"not": {"company": {"contains": "x"}}}]
+    for everything in [None, *absent, *negated, {"everySender": False}]:
+        assert await found(ann, everything) == mail, everything
     assert await found(ann, {"all": [{"subject": {"contains": "SUBJECT"}}, {"subject": {"endsWith": "1"}}]}) == mail[:1]
 
 

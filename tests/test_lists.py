@@ -1,5 +1,6 @@
 """Dynamic lists through the front door: an engagement walks into a list, and out of it again."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,6 +45,8 @@ def event(email_id: str, kind: str, key: str, at: datetime | None = None, **more
 async def test_who_viewed_and_clicked_joins_and_a_reply_leaves(server: Server) -> None:
     ann = await server.client("Ann")
     mail, search = await email(ann), await save(ann, ENGAGED)
+    while (await ann.one(MEMBERS, id=search))["state"] != "LIVE":
+        await asyncio.sleep(0.01)
     async with ann.follow(FOLLOW, id=search) as stream:
         await stream.until("CaughtUp")
         assert (await ann.one(RECORD, e=[event(mail, "VIEW", "1"), event(mail, "CLICK", "2")]))["recorded"] == 2

@@ -6,7 +6,9 @@ from tests.mailing import PERSON, draft, moment, person, send
 from tests.serving import Client, ManualClock, Server
 
 PEOPLE = "query($s:String){people(search:$s,first:200){nodes{id}}}"
-SHOW = "query($id:ID!){person(id:$id){name address title company phone owner{name} shared unsubscribed groups{id name}}}"
+SHOW = (
+    "query($id:ID!){person(id:$id){name address title company phone owner{name} shared unsubscribed groups{id name}}}"
+)
 UNSUBSCRIBE = "mutation($id:ID!){personUnsubscribe(id:$id){person{unsubscribed} userErrors{code path}}}"
 GROUP = """mutation($n:String!,$s:Boolean){groupCreate(name:$n,shared:$s){
     group{id name shared owner{name} personCount people{nodes{id}}} userErrors{code path}}}"""
@@ -77,9 +79,7 @@ async def test_people_are_found_by_words_of_name_address_and_company(quiet_serve
     assert await search("x" * 5000) == []
 
 
-async def test_unsubscribing_fails_what_is_scheduled_whoever_sends_it(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_unsubscribing_fails_what_is_scheduled_whoever_sends_it(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     dora, emil = await person(ann, "dora@example.org"), await person(ann, "emil@example.org")
     for client in (ann, bob):

@@ -239,6 +239,7 @@ class Migration(migrations.Migration):
                 ('occurred_at', MomentField()),
                 ('recorded_at', MomentField()),
                 ('dedupe_key', fields.CharField(max_length=255)),
+                ('applied', fields.BooleanField(default=True)),
             ],
             options={'table': 'delivery_reports', 'app': 'models', 'unique_together': (('team_id', 'dedupe_key'),), 'pk_attr': 'id', 'table_description': 'A bounce or a complaint that came back after the hand-over.'},
             bases=['Model'],
@@ -269,7 +270,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', fields.BigIntField(generated=True, primary_key=True, unique=True, db_index=True)),
                 ('group', fields.ForeignKeyField('models.Group', source_field='group_id', db_constraint=True, to_field='id', on_delete=OnDelete.CASCADE)),
-                ('person', fields.ForeignKeyField('models.Person', source_field='person_id', db_constraint=True, to_field='id', on_delete=OnDelete.CASCADE)),
+                ('person', fields.ForeignKeyField('models.Person', source_field='person_id', db_constraint=True, to_field='id', related_name='memberships', on_delete=OnDelete.CASCADE)),
             ],
             options={'table': 'group_people', 'app': 'models', 'unique_together': (('group_id', 'person_id'),), 'indexes': [Index(fields=['person_id', 'group_id'])], 'pk_attr': 'id', 'table_description': "One person's place in one group."},
             bases=['Model'],

@@ -35,6 +35,7 @@ from tests.laws.filters import (
     CAMPAIGNS,
     GROUPS,
     NOW,
+    SPANS,
     TEAM,
     TEMPLATES,
     URLS,
@@ -43,6 +44,7 @@ from tests.laws.filters import (
     EventRow,
     PersonRow,
     World,
+    engagement_filters,
     filters,
     moments,
     one_of_each,
@@ -50,7 +52,7 @@ from tests.laws.filters import (
 )
 
 FILTERS = 5
-"""Filters asked of one world; each of them of all its emails, at two moments and at a few where its verdict may turn."""
+"""Filters asked of one world: of all its emails, at two moments and at some where the verdict may turn."""
 TURNS = 9
 EXAMPLES = math.ceil(CASES / FILTERS)
 law = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -265,6 +267,30 @@ def test_sql_and_predicate_agree_on_generated_worlds(asked: Database) -> None:
     assert asked.cases >= CASES
     # A law that is tried on nothing but empty answers says little.
     assert asked.held > CASES / 20
+
+
+def moving() -> st.SearchStrategy[dict[str, Any]]:
+    """A filter that says nothing but what turns with time."""
+    spans, fields = st.sampled_from(SPANS), st.sampled_from(("createdAt", "sentAt", "scheduledAt", "failedAt"))
+    date = st.builds(
+        lambda field, bound, span: {field: {bound: span}}, fields, st.sampled_from(("within", "olderThan")), spans
+    )
+    window = st.builds(lambda raw, span: {"engagement": [raw | {"within": span}]}, engagement_filters(), spans)
+    return date | window
+
+
+def test_windows_agree_at_their_edges(asked: Database) -> None:
+    admin = Owner(USERS[0], TEAM, admin=True)
+
+    @settings(law, max_examples=math.ceil(CASES / 50))
+    @given(worlds(), st.lists(moving(), min_size=FILTERS, max_size=FILTERS))
+    def agree(world: World, raws: list[dict[str, Any]]) -> None:
+        asked.compare(world, [{"everySender": True, **raw} for raw in raws], [admin] * len(raws), [])
+
+    agree()
+    print(f"{asked.cases} cases, {asked.held} of them held")
+    assert asked.cases >= CASES
+    assert asked.cases / 20 < asked.held < asked.cases
 
 
 def test_each_field_by_itself_agrees(asked: Database) -> None:

@@ -44,7 +44,7 @@ def test_what_is_folded_is_what_is_there(all_databases: Databases, kind: str) ->
         counted.update(asyncio.run(run(all_databases.make(kind) if kind == "sqlite" else url, seed)))
     print(f"{RUNS} runs of {STEPS} steps on {kind}: {dict(sorted(counted.items()))}")
     # A law about joins and leaves says nothing where none happen.
-    assert counted["joined"] > RUNS
+    assert counted["joined"] > 0
     assert counted["left"] > 0
 
 

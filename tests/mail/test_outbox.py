@@ -356,7 +356,7 @@ async def running(sender: Outbox) -> AsyncIterator[asyncio.Task[None]]:
 
 async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.005)
 
 

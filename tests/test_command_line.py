@@ -1,0 +1,251 @@
+"""The command line as an operator meets it: what it makes, and one clear line with a non-zero code where it cannot."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+import identifiers
+from models.database import database, opened
+from server.cli import main
+from server.settings import PREFIX, TABLE
+from tests.mailing import draft, person
+from tests.serving import SECRET, Client, serving
+
+ROOT = Path(__file__).parents[1]
+SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id}}}"
+MEMBERS = "query($id:ID!){savedSearch(id:$id){memberCount members{nodes{email{id}}}}}"
+LOOK = "{viewer{name role timeZone address}}"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def surroundings(**settings: str) -> dict[str, str]:
+    """The environment of a command, with these of our settings and no others."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return plain | {PREFIX + name: value for name, value in settings.items()}
+
+
+async def command(*words: str, **settings: str) -> Said:
+    """A command in a process of its own."""
+    starter = "from server.cli import main; main()"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", starter, *words),
+        cwd=ROOT,
+        env=surroundings(**settings),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return Said(process.returncode or 0, out.decode(), err.decode())
+
+
+class Here:
+    """Runs commands in this process, which is quicker; each in an event loop of its own, so tests are not async."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *words: str, **settings: str) -> Said:
+        with self._monkeypatch.context() as patch:
+            patch.setattr(os, "environ", surroundings(**settings))
+            with pytest.raises(SystemExit) as ended:
+                main(list(words))
+        said = self._capsys.readouterr()
+        return Said(int(str(ended.value.code)), said.out, said.err)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    return Here(monkeypatch, capsys)
+
+
+def complains(said: Said, *words: str) -> None:
+    """One line, no trace, nothing made, a code."""
+    assert said.code == 2, said
+    assert said.out == "", said
+    assert said.err.startswith("command-center: "), said
+    assert said.err.count("\n") == 1, said
+    assert all(word in said.err for word in words), said
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_a_user_is_made_and_then_updated_and_signs_in_with_a_token(database_url: str, here: Here) -> None:
+    known = {"DATABASE_URL": database_url, "SECRET": SECRET}
+    add = ("user", "add", "--team", "Apples", "--address")
+    first = here(*add, "Ann@apples.example", "--name", "Ann", **known)
+    assert first == Said(0, "Ann@apples.example\n", "")
+    more = ("--name", "Anna", "--admin", "--time-zone", "Asia/Tokyo")
+    assert here(*add, "ANN@apples.example", *more, **known) == Said(0, "ANN@apples.example\n", "")
+    token = here("token", "ann@APPLES.example", "--scope", "engagement:write", "--expires", "PT2H", **known)
+    assert (token.code, token.err, token.out.count("\n")) == (0, "", 1)
+    claims = jwt.decode(token.out.strip(), SECRET, algorithms=["HS256"], issuer="command-center")
+    assert claims["scope"] == "engagement:write"
+    assert timedelta(seconds=claims["exp"] - claims["iat"]) == timedelta(hours=2)
+
+    async def sign_in() -> None:
+        async with serving(database_url, works=False, looks=False) as server:
+            ann = Client(server.url, token.out.strip())
+            server.clients.append(ann)
+            assert await ann.one(LOOK) == {
+                "name": "Anna",
+                "role": "ADMIN",
+                "timeZone": "Asia/Tokyo",
+                "address": "ANN@apples.example",
+            }
+            assert await database().row("SELECT COUNT(*) AS count FROM users") == {"count": 1}
+
+    asyncio.run(sign_in())
+
+
+def test_what_makes_no_sense_is_one_line_and_makes_nothing(sqlite_url: str, here: Here) -> None:
+    known = {"DATABASE_URL": sqlite_url, "SECRET": SECRET}
+    add = ("user", "add", "--name", "Ann", "--address", "ann@apples.example", "--team")
+    assert here(*add, "Apples", **known).code == 0
+    complains(here(*add, "Bananas", **known), "address", "another team")
+    complains(here(*add, "Apples", "--time-zone", "Mars/Olympus", **known), "time-zone")
+    complains(here(*add, " ", **known), "team")
+    complains(here("token", "bob@apples.example", **known), "bob@apples.example")
+    complains(here("token", "ann@apples.example", "--expires", "soon", **known), "--expires")
+    complains(here("token", "ann@apples.example", "--scope", "all", **known), "--scope", "engagement:write")
+    complains(here("token", "ann@apples.example", DATABASE_URL=sqlite_url), f"{PREFIX}SECRET is missing")
+    complains(here("serve", "--port", "99999", **known), "99999")
+    complains(here("worker", **known), "PostgreSQL")
+
+
+async def test_without_what_it_needs_nothing_starts(sqlite_url: str, tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("this is no database, however long it is " * 100)
+    serve = ("serve", "--port", "0")
+    complains(await command(*serve, DATABASE_URL=sqlite_url), f"{PREFIX}SECRET is missing")
+    with taken_port() as port:
+        said = await command("serve", "--port", str(port), DATABASE_URL=sqlite_url, SECRET=SECRET)
+        complains(said, f"127.0.0.1:{port}", "in use")
+    for url in (
+        f"sqlite:///{tmp_path}",
+        f"sqlite:///{tmp_path}/no/such/folder/x.db",
+        f"sqlite:///{tmp_path}/text.db",
+        "postgresql://postgres@127.0.0.1:1/nothing",
+    ):
+        complains(await command(*serve, DATABASE_URL=url, SECRET=SECRET), f"{PREFIX}DATABASE_URL")
+    for words in (("migrate",), ("audit",)):
+        said = await command(*words, DATABASE_URL=f"sqlite:///{tmp_path}", SECRET=SECRET)
+        complains(said, f"{PREFIX}DATABASE_URL")
+
+
+WRONG = {
+    "DATABASE_URL": ("mysql://localhost/x", "", "x.db"),
+    "SECRET": ("short", ""),
+    "BASE_URL": ("mail.example.com", "ftp://x.example", ""),
+    "SMTP_URL": ("mail.example.com:25", "http://x.example", "smtp://"),
+    "LOG_RETENTION": ("30 days", "P0D", "-P1D", ""),
+    "EMAILS_PER_DAY": ("0", "-1", "1.5", "many", "", "٣"),
+    "SEARCHES_PER_USER": ("0", "x"),
+    "EVENTS_PER_REQUEST": ("0", "x"),
+    "FILTER_DEPTH": ("0", "x"),
+    "FILTER_LEAVES": ("0", "x"),
+    "LOG_LEVEL": ("loud", ""),
+}
+
+
+def test_a_wrong_setting_is_named_with_what_is_allowed(here: Here) -> None:
+    assert set(WRONG) == {setting.name for setting in TABLE} - {"BLOCKED_DOMAINS"}
+    for name, values in WRONG.items():
+        for value in values:
+            said = here("config", **{name: value})
+            assert (said.code, said.out, said.err.count("\n")) == (2, "", 1), (name, value)
+            assert said.err.startswith(f"command-center: {PREFIX}{name} is ")
+            assert "must" in said.err
+            assert name != "SECRET" or value == "" or value not in said.err
+
+
+def test_the_settings_in_force_are_printed_without_secrets(here: Here) -> None:
+    given = {
+        "SECRET": SECRET,
+        "SMTP_URL": "smtp://user:password@mail.example.com",
+        "DATABASE_URL": "postgresql://postgres:hidden@db.example/x",
+        "FILTER_DEPTH": "5",
+    }
+    said = here("config", **given, FILTER_DEEP="9")
+    lines = dict(line.split("  # ")[0].split("=", 1) for line in said.out.splitlines())
+    assert said.code == 0
+    assert set(lines) == {PREFIX + setting.name for setting in TABLE}
+    assert (lines[f"{PREFIX}FILTER_DEPTH"], lines[f"{PREFIX}FILTER_LEAVES"]) == ("5", "64")
+    assert not [secret for secret in (SECRET, "password", "hidden") if secret in said.out]
+    assert said.err == f"command-center: {PREFIX}FILTER_DEEP is no setting of ours\n"
+    assert f"{PREFIX}SECRET=(not set)" in here("config").out
+
+
+def test_the_printed_schema_is_the_committed_one(here: Here) -> None:
+    said = here("sdl")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == (ROOT / "schema/schema.graphql").read_text()
+
+
+def test_the_audit_finds_what_was_tampered_with_and_repairs_it(database_url: str, here: Here) -> None:
+    known = {"DATABASE_URL": database_url, "SECRET": SECRET}
+    searches = asyncio.run(three_lists(database_url))
+    assert here("audit", **known) == Said(0, "3 lists looked at, 0 differ\n", "")
+    asyncio.run(tamper(database_url, *(identifiers.decode_key("SavedSearch", each) or 0 for each in searches)))
+    found = here("audit", **known)
+    assert found.code == 1, found
+    lines = found.out.splitlines()
+    assert (lines[0], lines[-1]) == ("3 lists looked at, 2 differ", "repaired; 0 differ now")
+    assert sorted(lines[1:-1]) == [
+        "list 1: lacks 1, holds 0 too many, counts 3 of 2",
+        "list 2: lacks 0, holds 0 too many, counts 7 of 3",
+    ]
+    assert here("audit", **known) == Said(0, "3 lists looked at, 0 differ\n", "")
+    assert asyncio.run(held(database_url, searches)) == [3, 3, 0]
+
+
+async def three_lists(url: str) -> list[str]:
+    """Two lists that hold three emails, one that holds none."""
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    filters: list[dict[str, Any]] = [{"createdAt": {"until": later}}, {}, {"any": []}]
+    async with serving(url, works=False, looks=False) as server:
+        ann = await server.client("Ann")
+        to = await person(ann, "p@example.org")
+        for number in range(3):
+            await draft(ann, to, f"S{number}")
+        made = [await ann.one(SAVE, i={"name": "L", "filter": each}) for each in filters]
+        await server.settle()
+    return [each["savedSearch"]["id"] for each in made]
+
+
+async def tamper(url: str, first: int, second: int, _: int) -> None:
+    async with opened(url):
+        row = await database().row("SELECT MAX(id) AS id FROM memberships WHERE search_id = ?", first)
+        assert await database().run("DELETE FROM memberships WHERE id = ?", row and row["id"]) == 1
+        await database().run("UPDATE saved_searches SET member_count = 7 WHERE id = ?", second)
+
+
+async def held(url: str, searches: list[str]) -> list[int]:
+    async with serving(url, works=False, looks=False) as server:
+        ann = await server.client("Ann")
+        found = [await ann.one(MEMBERS, id=search) for search in searches]
+    assert [each["memberCount"] for each in found] == [len(each["members"]["nodes"]) for each in found]
+    return [each["memberCount"] for each in found]
