@@ -232,12 +232,17 @@ async def _emails(connection: Connection, batch: Iterable[_Request]) -> dict[int
     named = (identifiers.decode_key("Email", event.email_id) for request in batch for _, event in request.events)
     keys = sorted({key for key in named if key is not None})
     rows = await connection.rows(
-        "SELECT e.id, e.team_id, e.sender_id, e.status, e.archived, e.latest_engagement_id, e.latest_activity_at,"
-        " l.dedupe_key AS latest_key FROM emails e LEFT JOIN engagements l ON l.id = e.latest_engagement_id"
-        f" WHERE {connection.within('e.id')} ORDER BY e.id" + connection.locked("UPDATE OF e"),
+        "SELECT id, team_id, sender_id, status, archived, latest_engagement_id, latest_activity_at FROM emails"
+        f" WHERE {connection.within('id')} ORDER BY id" + connection.locked(),
         connection.listed(keys),
     )
-    return {row["id"]: row for row in rows}
+    # Only once the emails are locked: joined to them, the newest event of a moment ago might be found.
+    latest = await connection.rows(
+        f"SELECT id, dedupe_key FROM engagements WHERE {connection.within('id')}",
+        connection.listed(row["latest_engagement_id"] for row in rows if row["latest_engagement_id"] is not None),
+    )
+    names = {row["id"]: row["dedupe_key"] for row in latest}
+    return {row["id"]: row | {"latest_key": names.get(row["latest_engagement_id"])} for row in rows}
 
 
 async def _insert(

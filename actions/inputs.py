@@ -16,6 +16,11 @@ _ADDRESS = re.compile(
 )
 
 
+def broken(text: str) -> bool:
+    """Whether there is a lone surrogate in it: JSON can say one, and no database can keep it."""
+    return any("\ud800" <= char <= "\udfff" for char in text)
+
+
 class Findings:
     """What was found wrong so far."""
 
@@ -39,6 +44,8 @@ class Findings:
             self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(text)}.")
         elif any(ord(char) < 32 or ord(char) == 127 for char in text):
             self.add(UserErrorCode.INVALID, path, f"{what} must be one line without control characters.")
+        elif broken(text):
+            self.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")
         return text
 
     def optional_line(self, value: str | None, path: Path, what: str, longest: int = NAME) -> str | None:
@@ -51,6 +58,8 @@ class Findings:
             self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(value)}.")
         elif "\x00" in value:
             self.add(UserErrorCode.INVALID, path, f"{what} must not hold a NUL character.")
+        elif broken(value):
+            self.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")
         return value
 
     def address(self, value: str, path: Path) -> str:
@@ -60,7 +69,7 @@ class Findings:
             self.add(UserErrorCode.BLANK, path, "An address must not be blank.")
         elif len(text) > 320:
             self.add(UserErrorCode.TOO_LONG, path, "An address may have at most 320 characters.")
-        elif not _ADDRESS.fullmatch(text):
+        elif broken(text) or not _ADDRESS.fullmatch(text):
             self.add(UserErrorCode.INVALID, path, "An address looks like name@example.com.")
         return text
 

@@ -70,6 +70,10 @@ async def refine(desk: Desk, viewer: Viewer, search_id: str, raw: Mapping[str, A
             "UPDATE saved_searches SET definition = ?, updated_at = ? WHERE id = ?",
             *(json.dumps(to_value(filter)), deed.now, row["id"]),
         )
+        # A fill under way is of the filter that was: it would call the list complete that has yet to begin.
+        await deed.connection.run(
+            "DELETE FROM marks WHERE kind = ? AND subject_id = ?", int(MarkKind.SEARCH), row["id"]
+        )
         deed.mark(MarkKind.SEARCH, viewer.team_id, row["id"], ChangeCauseKind.SEARCH_CHANGED)
     return await SavedSearch.get(id=row["id"])
 

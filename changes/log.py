@@ -14,6 +14,7 @@ from changes.entries import COLUMNS, Entry, Topic, from_row, values
 from models.database import Connection, database
 
 PAGE = 500
+TRIM = 2000
 _INSERT = f"INSERT INTO changes ({COLUMNS}) VALUES ({', '.join('?' * 11)})"
 
 
@@ -96,20 +97,28 @@ async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[Entry]:
     return [from_row(row) for row in rows]
 
 
-async def trim(connection: Connection, before: int) -> int:
-    """Drops entries older than a moment, oldest first; how many. Cursors that fall behind expire."""
-    stale = await connection.rows(
-        "SELECT team_id, MAX(position) AS position FROM changes WHERE at < ? GROUP BY team_id ORDER BY team_id", before
+async def stale_teams(before: int) -> list[int]:
+    """The teams whose logs hold entries older than a moment."""
+    rows = await database().rows("SELECT DISTINCT team_id FROM changes WHERE at < ? ORDER BY team_id", before)
+    return [row["team_id"] for row in rows]
+
+
+async def trim(connection: Connection, team_id: int, before: int, limit: int = TRIM) -> int:
+    """Drops a team's oldest entries, those older than a moment and at most so many; how many. Cursors that fall behind
+    expire."""
+    row = await connection.row(
+        "SELECT MAX(position) AS position FROM (SELECT position FROM changes WHERE team_id = ? AND at < ?"
+        " ORDER BY position LIMIT ?) AS oldest",
+        team_id,
+        before,
+        limit,
     )
-    dropped = 0
-    for row in stale:
-        await connection.run(
-            "UPDATE change_logs SET trimmed_to = ? WHERE team_id = ? AND trimmed_to < ?",
-            row["position"],
-            row["team_id"],
-            row["position"],
-        )
-        dropped += await connection.run(
-            "DELETE FROM changes WHERE team_id = ? AND position <= ?", row["team_id"], row["position"]
-        )
-    return dropped
+    if row is None or row["position"] is None:
+        return 0
+    await connection.run(
+        "UPDATE change_logs SET trimmed_to = ? WHERE team_id = ? AND trimmed_to < ?",
+        row["position"],
+        team_id,
+        row["position"],
+    )
+    return await connection.run("DELETE FROM changes WHERE team_id = ? AND position <= ?", team_id, row["position"])

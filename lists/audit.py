@@ -46,7 +46,10 @@ async def repair(writer: Writer, found: list[Difference]) -> None:
             if row is not None:
                 deed.mark(MarkKind.SEARCH, row["team_id"], difference.search_id, ChangeCauseKind.SEARCH_CHANGED)
                 await deed.connection.run(
-                    "UPDATE saved_searches SET member_count = ? WHERE id = ?", difference.held, difference.search_id
+                    "UPDATE saved_searches SET member_count = (SELECT COUNT(*) FROM memberships WHERE search_id = ?)"
+                    " WHERE id = ?",
+                    difference.search_id,
+                    difference.search_id,
                 )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from changes.deeds import Writer
 from changes.entries import Entry
 from lists import standing, ticking
+from lists.marks import claim
 from lists.memberships import Cause, Join, Leave, Verdicts, write
 from lists.standing import Standing
 from models.database import Connection, Row, database
@@ -84,13 +85,10 @@ async def _fill(writer: Writer, search: Standing, mark: Row, now: int) -> None:
     )
     silent = cause.kind is ChangeCauseKind.SEARCH_CHANGED
     async with writer.deed() as deed:
+        await claim(deed.connection, [mark["id"]] if span.last else [], [] if span.last else [(span.upto, mark["id"])])
         await write(deed, verdicts, announce=not silent)
         await ticking.store(deed.connection, now)
-        if not span.last:
-            await deed.connection.run("UPDATE marks SET progress = ? WHERE id = ?", span.upto, mark["id"])
-            return
-        await deed.connection.run("DELETE FROM marks WHERE id = ?", mark["id"])
-        if silent:
+        if silent and span.last:
             for entry in await _finished(deed.connection, search, deed.now):
                 deed.say(entry)
 

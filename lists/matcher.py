@@ -14,13 +14,16 @@ from contextlib import suppress
 
 from changes.deeds import Writer
 from lists import facts, filling, standing, ticking
-from lists.memberships import Cause, decide, write
+from lists.marks import Superseded, claim
+from lists.memberships import Cause, Verdicts, decide, write
 from models.database import Connection, Row, database
 from models.enums import ChangeCauseKind, MarkKind
+from search.facts import Facts
 from search.index import Index
 
 MARKS = 500
 EMAILS = 2000
+SLICE = 50
 TICK_SECONDS = 0.2
 _SEARCH_KINDS = f"({int(MarkKind.SEARCH)}, {int(MarkKind.USER)})"
 _logger = logging.getLogger("command_center.matcher")
@@ -53,6 +56,9 @@ class Matcher:
                     ticked = time.monotonic()
                 if await self.look(tick=due):
                     continue
+            except Superseded:
+                _logger.warning("another matcher was faster: this one looks again")
+                await asyncio.sleep(TICK_SECONDS)
             except Exception:
                 _logger.exception("a look failed and will be repeated")
                 await asyncio.sleep(TICK_SECONDS)
@@ -69,6 +75,7 @@ class Matcher:
         """One bounded piece of work. Whether there may be more."""
         if tick:
             await self._tick()
+        await self._look_at_rights()
         busy = await self._look_at_emails()
         return await self._look_at_search() or busy
 
@@ -81,24 +88,38 @@ class Matcher:
         self._ticked = now
 
     async def _look_at_search(self) -> bool:
-        mark = await database().row(f"SELECT * FROM marks WHERE kind IN {_SEARCH_KINDS} ORDER BY id LIMIT 1")
+        mark = await database().row("SELECT * FROM marks WHERE kind = ? ORDER BY id LIMIT 1", int(MarkKind.SEARCH))
         if mark is None:
             return False
-        if mark["kind"] == MarkKind.USER:
-            await self._spread(mark)
-        else:
-            await filling.work_off(self._writer, self.index, mark, self._ticked)
+        await filling.work_off(self._writer, self.index, mark, self._ticked)
         return True
 
+    async def _look_at_rights(self) -> None:
+        """Before anything else: what is matched from now on is matched by the rights of now."""
+        for mark in await database().rows("SELECT * FROM marks WHERE kind = ? ORDER BY id", int(MarkKind.USER)):
+            await self._spread(mark)
+
     async def _spread(self, mark: Row) -> None:
-        """A user's rights changed: each of their lists is looked at again."""
+        """A user's rights changed: each of their lists is filed anew at once, and its members are looked at again."""
+        db = database()
+        rows = await db.rows("SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", mark["subject_id"])
+        for search in await standing.load(db, [row["id"] for row in rows]):
+            self.index.add(search.id, search.scope, search.filter)
         async with self._writer.deed() as deed:
-            rows = await deed.connection.rows(
-                "SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", mark["subject_id"]
-            )
+            await claim(deed.connection, [mark["id"]])
             for row in rows:
                 deed.mark(MarkKind.SEARCH, mark["team_id"], row["id"], ChangeCauseKind(mark["cause"]))
-            await deed.connection.run("DELETE FROM marks WHERE id = ?", mark["id"])
+
+    async def _decide(
+        self, causes: dict[int, Cause], known: dict[int, Facts], members: dict[int, dict[int, int]]
+    ) -> Verdicts:
+        """In slices, so that requests are answered in between."""
+        found = Verdicts()
+        listed = list(causes.items())
+        for start in range(0, len(listed), SLICE):
+            found += decide(self.index, dict(listed[start : start + SLICE]), known, members, self._ticked)
+            await asyncio.sleep(0)
+        return found
 
     async def _look_at_emails(self) -> bool:
         db = database()
@@ -150,13 +171,14 @@ class Matcher:
         members: dict[int, dict[int, int]] = {}
         for row in rows:
             members.setdefault(row["email_id"], {})[row["search_id"]] = row["id"]
-        verdicts = decide(self.index, causes, known, members, self._ticked)
+        verdicts = await self._decide(causes, known, members)
         async with self._writer.deed() as deed:
             tx = deed.connection
+            # First of all, and only if they are all still there: a matcher that lost its lease finds that another
+            # has worked them off, and what it decided meanwhile is worth nothing.
+            await claim(tx, done, progress)
             if verdicts:
                 await write(deed, verdicts)
-            await tx.many("UPDATE marks SET progress = ? WHERE id = ?", progress)
-            await tx.run(f"DELETE FROM marks WHERE {tx.within('id')}", tx.listed(done))
             await ticking.store(tx, self._ticked)
         self._stored = self._ticked
 

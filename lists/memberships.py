@@ -45,6 +45,9 @@ class Verdicts:
     def __bool__(self) -> bool:
         return bool(self.joins or self.leaves)
 
+    def __add__(self, more: "Verdicts") -> "Verdicts":
+        return Verdicts(self.joins + more.joins, self.leaves + more.leaves)
+
 
 Members = Mapping[int, Mapping[int, int]]
 """By email: the member id of each list it is in."""

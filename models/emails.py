@@ -28,7 +28,7 @@ class Email(Model):
     cc: list[str] = fields.JSONField[Any](default=list)
     bcc: list[str] = fields.JSONField[Any](default=list)
     subject = fields.CharField(max_length=998)
-    subject_folded = fields.CharField(max_length=1996)
+    subject_folded = fields.CharField(max_length=3992)
     body = fields.TextField(default="")
     campaign: fields.ForeignKeyNullableRelation["Model"] = fields.ForeignKeyField(
         "models.Campaign", null=True, db_index=False

@@ -9,18 +9,20 @@ from models.viewers import Viewer
 
 
 class Person(Model):
+    """Somebody emails go to. A folded text may be longer than the text: one letter can fold to three."""
+
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
     team_id: int
     owner: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=True)
     owner_id: int
     name = fields.CharField(max_length=200)
-    name_folded = fields.CharField(max_length=400)
+    name_folded = fields.CharField(max_length=800)
     address = fields.CharField(max_length=320)
-    address_folded = fields.CharField(max_length=640)
+    address_folded = fields.CharField(max_length=1280)
     title = fields.CharField(max_length=200, null=True)
     company = fields.CharField(max_length=200, null=True)
-    company_folded = fields.CharField(max_length=400, null=True)
+    company_folded = fields.CharField(max_length=800, null=True)
     phone = fields.CharField(max_length=64, null=True)
     shared = fields.BooleanField(default=True)
     unsubscribed_at = MomentField(null=True)

@@ -6,14 +6,15 @@ Durability: synchronous FULL, so a commit that was answered survives a power cut
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import aiosqlite
-from tortoise.backends.base.client import NestedTransactionContext, TransactionContext
+from tortoise.backends.base.client import NestedTransactionContext, TransactionalDBClient, TransactionContext
 from tortoise.backends.sqlite import client as stock
-from tortoise.exceptions import TransactionManagementError
+from tortoise.connection import get_connections
+from tortoise.exceptions import OperationalError, TransactionManagementError
 
 READERS = 3
 PRAGMAS = {
@@ -103,7 +104,63 @@ class SqliteClient(stock.SqliteClient):
             return [dict(row) for row in await connection.execute_fetchall(query, values)]
 
     def _in_transaction(self) -> TransactionContext:
-        return stock.SqliteTransactionContext(Transaction(self), self._lock)
+        return Turn(Transaction(self), self._lock)
+
+
+class Turn(stock.SqliteTransactionContext):
+    """One transaction's turn with the one writer. However it ends, cancelled or failed, the next one gets its turn.
+
+    BEGIN, COMMIT and ROLLBACK run in the connection's thread and cannot be called back: each is waited for, even by
+    somebody who was cancelled meanwhile, so that the turn is never given up with a transaction left open.
+    """
+
+    async def __aenter__(self) -> TransactionalDBClient:
+        await self._trxlock.acquire()
+        try:
+            await self.ensure_connection()
+            self.token = get_connections().set(self.connection_name, self.connection)
+            try:
+                await _finished(self.connection.begin())
+            except BaseException:
+                with suppress(Exception):
+                    await _finished(self.connection._connection.rollback())
+                get_connections().reset(self.token)
+                raise
+        except BaseException:
+            self._trxlock.release()
+            raise
+        return self.connection  # type: ignore[no-any-return]
+
+    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        try:
+            if not self.connection._finalized:
+                try:
+                    await _finished(self.connection.rollback() if exc_type else self.connection.commit())
+                except sqlite3.Error as exc:
+                    with suppress(Exception):
+                        await _finished(self.connection._connection.rollback())
+                    raise OperationalError(exc) from exc
+        finally:
+            get_connections().reset(self.token)
+            self._trxlock.release()
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Waits for the end of the work, come what may. Raises CancelledError after it, if one came meanwhile."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+        except Exception:
+            break
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()
+        raise cancelled
+    task.result()
 
 
 class Transaction(stock.SqliteTransactionWrapper):

@@ -15,7 +15,7 @@ class User(Model):
     team_id: int
     name = fields.CharField(max_length=200)
     address = fields.CharField(max_length=320)
-    address_folded = fields.CharField(max_length=640, unique=True)
+    address_folded = fields.CharField(max_length=1280, unique=True)
     role = fields.IntEnumField(Role)
     time_zone = fields.CharField(max_length=64, default="UTC")
     created_at = MomentField()

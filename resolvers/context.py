@@ -1,12 +1,13 @@
 """What a resolver is given: who asks, the way to write, the streams, and loaders that live for one answer only."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from actions.desk import Desk
 from actions.engagements import Recorder
 from changes.hub import Hub
 from models.database import database
+from models.enums import Role
 from models.viewers import Viewer
 from resolvers.loaders import Loaders
 
@@ -32,9 +33,17 @@ class Context:
     async def fresh(self) -> "Context":
         return Context(self.services, self.viewer)
 
-    def renew(self) -> None:
-        """Forgets what was loaded, for the next frame of a stream."""
+    async def renew(self) -> bool:
+        """Forgets what was loaded and looks at the rights anew, for the next frame of a stream. Whether the viewer is
+        still there."""
         self.loaders = Loaders()
+        row = await database().row(
+            "SELECT role FROM users WHERE id = ? AND team_id = ?", self.viewer.user_id, self.viewer.team_id
+        )
+        if row is None:
+            return False
+        self.viewer = replace(self.viewer, role=Role(row["role"]))
+        return True
 
     @property
     def desk(self) -> Desk:

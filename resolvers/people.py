@@ -3,6 +3,7 @@
 from tortoise.expressions import Q
 
 import identifiers
+from actions.inputs import broken
 from models.people import Group, Person
 from models.users import User
 from resolvers.context import Context
@@ -44,7 +45,10 @@ async def person(context: Context, person_id: str) -> Person | None:
 async def people(context: Context, search: str | None, arguments: Arguments) -> Page[Person]:
     """The viewer's own and the shared people; `search` is looked for in name, address and company."""
     query = Person.filter(Person.visible(context.viewer))
-    for word in fold(search or "").replace("\x00", "").split():
+    for word in fold(search or "").split():
+        if "\x00" in word or broken(word):
+            # No text of ours holds either.
+            return await page(Rows(query.filter(id=0)), NEWEST, arguments)
         query = query.filter(_holds(word))
     return await page(Rows(query), NEWEST, arguments)
 

@@ -1,5 +1,6 @@
 """Saved searches, their members, what others published, and why an email is or is not in a list."""
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,7 @@ from resolvers.pages import Arguments, Column, Edge, Order, Page, Rows, page
 from search import explain as explaining
 from search.canonical import to_value
 from search.check import load
+from search.facts import Facts
 from search.names import keep_ids, named_ids
 from search.predicate import holds
 from search.scope import Owner, scope
@@ -56,7 +58,9 @@ class Cause:
     engagement_id: int | None
 
     async def engagement(self, context: Context) -> Engagement | None:
-        return await context.loaders.row(Engagement, self.engagement_id)
+        event = await context.loaders.row(Engagement, self.engagement_id)
+        viewer = context.viewer
+        return event if event is not None and (viewer.admin or event.sender_id == viewer.user_id) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,11 @@ async def summary(context: Context, search: SavedSearch) -> str:
 
 async def _names(context: Context, filter: Filter) -> dict[tuple[str, int], str]:
     wanted = {(each.noun, each.key) for each in named_ids(filter)}
-    visible = await visible_keys(context.viewer, wanted)
+    return await _known(context, await visible_keys(context.viewer, wanted))
+
+
+async def _known(context: Context, visible: Mapping[str, Set[int]]) -> dict[tuple[str, int], str]:
+    """The names of what can be seen."""
     names: dict[tuple[str, int], str] = {}
     for noun, keys in visible.items():
         for key in keys:
@@ -175,10 +183,25 @@ async def explain(context: Context, search: SavedSearch, email_id: str) -> Expla
     wide = scope(filter, Owner(who.user_id, who.team_id, who.admin))
     if not wide.covers(found[key].team_id, found[key].sender_id):
         return None
-    seen = keep_ids(filter, await visible_keys(who, {(each.noun, each.key) for each in named_ids(filter)}))
-    now = await context.now()
-    lines = explaining.explain(seen, found[key], now, await _names(context, filter))
-    return Explanation(holds(seen, found[key], now), lines)
+    named = {(each.noun, each.key) for each in named_ids(filter)}
+    visible = await visible_keys(who, named | _own(found[key]))
+    # A group the viewer cannot see is not spoken of, not even as one more.
+    found[key].groups &= visible.get("Group", set())
+    names = await _known(context, visible)
+    seen, now = keep_ids(filter, visible), await context.now()
+    return Explanation(holds(seen, found[key], now), explaining.explain(seen, found[key], now, names))
+
+
+def _own(email: Facts) -> set[tuple[str, int]]:
+    """What an email itself points at."""
+    pairs = [
+        ("User", email.sender_id),
+        ("Person", email.person_id),
+        ("Campaign", email.campaign_id),
+        ("Template", email.template_id),
+        *(("Group", group) for group in email.groups),
+    ]
+    return {(noun, key) for noun, key in pairs if key is not None}
 
 
 async def _viewer(context: Context, search: SavedSearch) -> Viewer:

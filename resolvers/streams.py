@@ -119,7 +119,7 @@ async def one_list(context: Context, search_id: str, after: str | None) -> Async
     if search is None and (cursor is None or not await _was_own(context, key)):
         raise not_found(("savedSearchId",), "saved search")
     topic = Topic(context.viewer.user_id, Family.SEARCHES, key)
-    return _frames(context, topic, cursor, last=ChangeKind.SEARCH_DELETED)
+    return _frames(context, topic, cursor, last=ChangeKind.SEARCH_DELETED, over=search is None)
 
 
 async def all_lists(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
@@ -142,8 +142,9 @@ async def _was_own(context: Context, key: int) -> bool:
 
 
 async def _frames(
-    context: Context, topic: Topic, after: Cursor | None, last: ChangeKind | None
+    context: Context, topic: Topic, after: Cursor | None, last: ChangeKind | None, over: bool = False
 ) -> AsyncGenerator[Frame, None]:
+    """`last` is the kind of entry after which nothing follows; `over`: it has been written already."""
     try:
         follower = await context.services.hub.follow(context.viewer.team_id, topic, after)
     except Expired:
@@ -153,9 +154,12 @@ async def _frames(
     reached = follower.start.position if after is None else after.position
     try:
         async for entry in _entries(follower):
-            context.renew()
+            if not await context.renew():
+                return
             if entry is None:
                 yield CaughtUp(follower.cursor(follower.start.position))
+                if over:
+                    return
                 continue
             reached = entry.position
             yield _frame(entry, follower)

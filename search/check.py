@@ -76,11 +76,19 @@ def _filter(raw: Any, path: Path, depth: int, limits: FilterLimits, findings: Fi
         return Filter()
 
     def branch(raw: Any, path: Path) -> Filter:
+        # Nor is what is too much: it is refused already, and reading it would only take time.
+        if findings.leaves > limits.leaves:
+            return Filter()
         return _filter(raw, path, depth + 1, limits, findings)
 
+    before = findings.leaves
     said = given(raw, FIELDS, path, findings)
     parts = (_part(key, value, (*path, key), branch, findings) for key, value in said.items())
-    return Filter(tuple(part for part in parts if part is not None))
+    found = Filter(tuple(part for part in parts if part is not None))
+    if findings.leaves == before and depth > 1:
+        # An empty branch counts as a leaf, lest a hundred thousand of them cost nothing.
+        findings.leaves += 1
+    return found
 
 
 def _part(key: str, raw: Any, path: Path, branch: Callable[[Any, Path], Filter], findings: Findings) -> Part | None:

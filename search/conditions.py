@@ -73,6 +73,9 @@ def elements(raw: Any, path: Path, findings: Findings) -> Iterator[tuple[Any, Pa
     if not isinstance(raw, list | tuple):
         findings.refuse(path, "This must be a list.")
         return
+    if len(raw) > findings.most_ids:
+        findings.refuse(path, f"A list may hold at most {findings.most_ids:,}, not {len(raw):,}.")
+        return
     for place, element in enumerate(raw):
         yield element, (*path, str(place))
 

@@ -9,7 +9,8 @@ from lists import audit as auditor
 from lists.audit import Difference, Outstanding
 from models.database import database
 from server.engine import Engine, build, connected
-from server.settings import Settings
+from server.lease import Taken, lease
+from server.settings import Misconfigured, Settings
 
 ATTEMPTS = 20
 PAUSE_SECONDS = 0.25
@@ -39,10 +40,14 @@ async def _differences(engine: Engine) -> list[Difference]:
             return await auditor.differences(engine.desk.writer)
         except Outstanding:
             await asyncio.sleep(PAUSE_SECONDS)
-    # Nobody works the marks off: no server runs here, so look ourselves.
-    await engine.matcher.start()
-    await engine.matcher.settle()
-    return await auditor.differences(engine.desk.writer)
+    try:
+        async with lease(engine.settings.database_url, patient=False):
+            # Nobody else works the marks off, so look ourselves.
+            await engine.matcher.start()
+            await engine.matcher.settle()
+            return await auditor.differences(engine.desk.writer)
+    except Taken:
+        raise Misconfigured("the lists change faster than they can be held against their filters: try again") from None
 
 
 def _line(difference: Difference) -> str:

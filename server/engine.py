@@ -18,7 +18,7 @@ from mail.links import Links
 from mail.outbox import Outbox
 from mail.smtp import SmtpChannel
 from models.clocks import Clock, DatabaseClock
-from models.database import migrate, opened, pending
+from models.database import database, migrate, opened, pending
 from resolvers.context import Services
 from server.lease import LeaseLost, lease
 from server.settings import Misconfigured, Settings
@@ -122,6 +122,9 @@ async def _work(engine: Engine, looks: bool) -> None:
             await _hold(engine, looks)
         except* LeaseLost:
             _logger.warning("the lease was lost; what was under way is repeated by whoever gets it")
+        except* Exception:
+            _logger.exception("the worker stopped and begins again")
+            await asyncio.sleep(1)
 
 
 async def _hold(engine: Engine, looks: bool) -> None:
@@ -156,8 +159,13 @@ async def _patiently(start: Callable[[], Awaitable[object]]) -> None:
 async def _trim(desk: Desk, retention: timedelta) -> None:
     while True:
         try:
-            async with desk.writer.deed() as deed:
-                await log.trim(deed.connection, deed.now - retention // timedelta(microseconds=1))
+            before = await desk.writer.clock.now(database()) - retention // timedelta(microseconds=1)
+            for team_id in await log.stale_teams(before):
+                while True:
+                    async with desk.writer.deed() as deed:
+                        dropped = await log.trim(deed.connection, team_id, before)
+                    if dropped < log.TRIM:
+                        break
         except Exception:
             _logger.exception("the change log was not trimmed")
         await asyncio.sleep(TRIM_SECONDS)

@@ -1,59 +1,108 @@
-"""The lease of the worker: on PostgreSQL an advisory lock, so that of many processes one matches; on SQLite the one
-process that serves works as well."""
+"""The lease of the worker: of all processes on one database one matches. On PostgreSQL it is an advisory lock, on
+SQLite a lock on a file beside the database; either ends with the process that holds it."""
 
 import asyncio
+import fcntl
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import asyncpg
 
+from models.database import sqlite_path
+
 KEY = 0x436F6D6D616E64
 RETRY_SECONDS = 1.0
+ANSWER_SECONDS = 5.0
 _logger = logging.getLogger("command_center.lease")
+Held = Callable[[], Coroutine[Any, Any, None]]
 
 
 class LeaseLost(Exception):
     """The connection that held the lease is gone, and somebody else may have it."""
 
 
+class Taken(Exception):
+    """Somebody else holds the lease."""
+
+
 @asynccontextmanager
-async def lease(url: str) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
-    """Waits for the lease. What it gives is to be awaited beside the work: it raises LeaseLost."""
-    if url.startswith("sqlite"):
-        yield _for_ever
-        return
-    connection = await _acquire(url)
+async def lease(url: str, patient: bool = True) -> AsyncIterator[Held]:
+    """Waits for the lease, or raises Taken where one is not patient. What it gives is to be awaited beside the work: it
+    raises LeaseLost."""
+    holds = _on_sqlite(url, patient) if url.startswith("sqlite") else _on_postgres(url, patient)
+    async with holds as held:
+        yield held
+
+
+@asynccontextmanager
+async def _on_sqlite(url: str, patient: bool) -> AsyncIterator[Held]:
+    path = Path(sqlite_path(url) + ".lease")
+    file = await asyncio.to_thread(path.open, "a")
     try:
-        yield lambda: _watch(connection)
+        while not _locked(file):
+            if not patient:
+                raise Taken
+            await asyncio.sleep(RETRY_SECONDS / 10)
+        yield _for_ever
     finally:
-        with suppress(Exception):
-            await connection.close(timeout=2)
+        # Left where it is: whoever removed it could remove the one that another process has locked by now.
+        file.close()
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _for_ever() -> None:
     await asyncio.Event().wait()
 
 
-async def _acquire(url: str) -> Any:
-    while True:
-        connection = None
-        try:
-            connection = await asyncpg.connect(url)
-            if await connection.fetchval("SELECT pg_try_advisory_lock($1)", KEY):
-                return connection
-        except (OSError, asyncpg.PostgresError) as exc:
-            _logger.warning("the lease cannot be asked for: %s", exc)
-        if connection is not None:
-            await connection.close()
-        await asyncio.sleep(RETRY_SECONDS)
+@asynccontextmanager
+async def _on_postgres(url: str, patient: bool) -> AsyncIterator[Held]:
+    connection = None
+    while connection is None:
+        connection = await _try(url, patient)
+        if connection is None:
+            await asyncio.sleep(RETRY_SECONDS)
+    held = connection
+    try:
+        yield lambda: _watch(held)
+    finally:
+        await _close(held)
+
+
+async def _try(url: str, patient: bool) -> Any:
+    """A connection that holds the lease; None where somebody else does, or nothing answers."""
+    connection = None
+    try:
+        connection = await asyncpg.connect(url, timeout=ANSWER_SECONDS)
+        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", KEY, timeout=ANSWER_SECONDS):
+            return connection
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+        _logger.warning("the lease cannot be asked for: %s", exc)
+    await _close(connection)
+    if not patient:
+        raise Taken
+    return None
+
+
+async def _close(connection: Any) -> None:
+    if connection is not None:
+        with suppress(Exception):
+            await connection.close(timeout=2)
 
 
 async def _watch(connection: Any) -> None:
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         try:
-            await connection.fetchval("SELECT 1")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            await connection.fetchval("SELECT 1", timeout=ANSWER_SECONDS)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
             raise LeaseLost from exc

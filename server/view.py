@@ -1,5 +1,6 @@
 """/graphql: POST and GET, the WebSocket, and GraphiQL for a browser. Nothing but GraphiQL answers without a token."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -95,7 +96,11 @@ class View(GraphQL[Any, None]):
         return await super().on_ws_connect(context)
 
     def encode_json(self, data: object) -> str:
-        return orjson.dumps(data).decode()
+        try:
+            return orjson.dumps(data).decode()
+        except TypeError:
+            # A lone surrogate that a client sent and an error repeats: JSON can escape what UTF-8 cannot hold.
+            return json.dumps(data)
 
 
 def _refusal(message: str) -> Response:

@@ -4,6 +4,7 @@ Runs are made from seeds, and a failure names its seed and the steps taken: LAW_
 """
 
 import asyncio
+import io
 import os
 from collections import Counter
 from typing import Any
@@ -23,6 +24,8 @@ from tests.laws.world import Account, World
 RUNS = int(os.environ.get("LAW_RUNS", "10"))
 STEPS = int(os.environ.get("LAW_STEPS", "25"))
 SEED = int(os.environ.get("LAW_SEED", "1"))
+PATIENCE = 120.0
+"""Seconds within which a run has ended."""
 CHECKS = 0.08
 """How often, between two steps, everything is held against everything; at the end of a run in any case."""
 
@@ -41,11 +44,23 @@ def test_what_is_folded_is_what_is_there(all_databases: Databases, kind: str) ->
     for seed in range(SEED, SEED + RUNS):
         if kind == "postgresql":
             asyncio.run(emptied(url))
-        counted.update(asyncio.run(run(all_databases.make(kind) if kind == "sqlite" else url, seed)))
+        counted.update(asyncio.run(bounded(all_databases.make(kind) if kind == "sqlite" else url, seed)))
     print(f"{RUNS} runs of {STEPS} steps on {kind}: {dict(sorted(counted.items()))}")
     # A law about joins and leaves says nothing where none happen.
     assert counted["joined"] > 0
     assert counted["left"] > 0
+    assert counted["overflows"] > 0
+
+
+async def bounded(url: str, seed: int) -> dict[str, int]:
+    """A run that does not end is a failure too, and says what was waiting."""
+    task = asyncio.create_task(run(url, seed))
+    if not (await asyncio.wait({task}, timeout=PATIENCE))[0]:
+        stuck = io.StringIO()
+        for each in asyncio.all_tasks():
+            each.print_stack(file=stuck)
+        raise AssertionError(f"LAW_SEED={seed} on {url.partition(':')[0]} does not end; its tasks:\n{stuck.getvalue()}")
+    return task.result()
 
 
 async def run(url: str, seed: int) -> dict[str, int]:
@@ -62,7 +77,7 @@ async def run(url: str, seed: int) -> dict[str, int]:
             steps = "\n".join(f"{place:4} {what}" for place, what in enumerate(world.trace))
             exc.add_note(f"LAW_SEED={seed} on {url.partition(':')[0]}, after these steps:\n{steps}")
             raise
-        return tally(world)
+    return tally(world)
 
 
 def tally(world: World) -> dict[str, int]:

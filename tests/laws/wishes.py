@@ -38,6 +38,10 @@ class Wishes:
             raw["everySender"] = True
         return raw
 
+    def engagement(self) -> dict[str, Any]:
+        """A filter of engagement alone."""
+        return {"engagement": [self._condition() for _ in range(self._rng.randint(1, 2))]}
+
     def _nested(self, depth: int) -> dict[str, Any]:
         raw = self._leaf()
         if self._rng.random() < 0.3:
@@ -49,7 +53,7 @@ class Wishes:
 
     def _leaf(self) -> dict[str, Any]:
         makers: list[tuple[float, Callable[[], dict[str, Any]]]] = [
-            (6, lambda: {"engagement": [self._condition() for _ in range(self._rng.randint(1, 2))]}),
+            (6, self.engagement),
             (2, lambda: {"folder": self._some(FOLDERS)}),
             (1, lambda: {"folderGroup": self._some(("SENT", "PENDING", "UNDELIVERED"))}),
             (2, self._named),

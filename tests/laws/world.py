@@ -15,6 +15,7 @@ from typing import Any
 from changes import log
 from changes.entries import Entry
 from identifiers import encode
+from lists.marks import Superseded
 from mail.channel import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
 from mail.outbox import Outbox
 from models.database import database
@@ -53,7 +54,7 @@ PUBLISHED = "{sharedSearches(first:20){nodes{id}}}"
 ADOPT = f"mutation($id:ID!){{savedSearchAdopt(sharedSearchId:$id){{savedSearch{{id}} {_ERRORS}}}}}"
 
 MICROSECOND = timedelta(microseconds=1)
-FLOOD_MAILS, FLOOD_LISTS = 20, 14
+FLOOD_MAILS, FLOOD_LISTS = 20, 16
 WIDE = "x" * 4000
 
 
@@ -98,6 +99,7 @@ class World:
 
     def __init__(self, url: str, seed: int) -> None:
         self.url = url
+        self.seed = seed
         self.rng = random.Random(seed)
         self.clock = ManualClock()
         self.accounts: list[Account] = []
@@ -107,6 +109,7 @@ class World:
         self.reports: list[dict[str, Any]] = []
         self.trace: list[str] = []
         self.flooded: tuple[str, list[str]] | None = None
+        self.crowded = False
         self.counted: dict[str, int] = {}
         self._number = 0
         self._stack = AsyncExitStack()
@@ -132,6 +135,8 @@ class World:
             for email in account.emails[:2]:
                 await self.ask(account, SEND, id=email, at=None, r=None)
             await self.follow(account)
+        if self.seed % 4 == 0:
+            await self.crowd()
         await self.hand_over(self.accounts[0])
         await self.server.settle()
         return self
@@ -140,13 +145,19 @@ class World:
         for account in self.accounts:
             for follower in account.followers:
                 await follower.disconnect(abruptly=True)
-        await self._stack.aclose()
+        await self._stop()
         for account in self.accounts:
             await account.client.http.aclose()
+
+    async def _stop(self) -> None:
+        self.counted["overflows"] = self.counted.get("overflows", 0) + self.server.engine.hub.overflows
+        await self._stack.aclose()
 
     async def _start(self) -> None:
         self.server = await self._stack.enter_async_context(serving(self.url, self.clock, works=False, looks=False))
         engine = self.server.engine
+        # Short queues overflow, and what overflows must come from the log.
+        engine.hub.queue = self.rng.choice((1, 4, 256))
         self.outbox = Outbox(engine.desk, engine.links, Dice(self.rng))
         for account in self.accounts:
             account.client.url = self.server.url
@@ -157,7 +168,7 @@ class World:
             for follower in account.followers:
                 if self.rng.random() < 0.5 or follower.slow:
                     await follower.disconnect(abruptly=True)
-        await self._stack.aclose()
+        await self._stop()
         for account in self.accounts:
             for follower in account.followers:
                 await follower.disconnect()
@@ -197,16 +208,21 @@ class World:
             (3, self.glance),
             (1, self.trim),
             (2, self.reopen),
-            (2, self.flood),
+            (20 if self.flooded else 0, self.flood),
         ]
         weights = [weight for weight, _ in steps]
         step = self.rng.choices([each for _, each in steps], weights)[0]
         self.note(f"{step.__name__}: {account.name}")
         if step.__name__ not in ("look", "reopen") and self.rng.random() < 0.3:
             self.trace[-1] += ", while the matcher looks"
-            await asyncio.gather(step(account), self.server.engine.matcher.look())
+            await asyncio.gather(step(account), self._look_meanwhile())
         else:
             await step(account)
+
+    async def _look_meanwhile(self) -> None:
+        # A refinement takes the ground from under a fill; the next look begins it anew.
+        with suppress(Superseded):
+            await self.server.engine.matcher.look()
 
     def note(self, what: str) -> None:
         self.trace.append(what)
@@ -398,25 +414,32 @@ class World:
         await self.server.user(ada.name, ada.team, ada.role)
 
     async def flood(self, account: Account) -> None:
-        """So many people come into a group, or leave it, that one look says more than any follower's queue holds."""
-        ann = self.accounts[0]
+        """Many people come into a group, or leave it: one look says more than any follower's queue holds."""
         if self.flooded is None:
-            crowd = []
-            made = await self.ask(ann, GROUP, n="Crowd", s=False)
-            for _ in range(2):
-                given = {"name": "C", "address": f"c{self.next()}@people.example", "shared": False}
-                crowd.append((await self.ask(ann, PERSON, i=given))["person"]["id"])
-            self.flooded = (made["group"]["id"], crowd)
-            mails = [{"personId": self.rng.choice(crowd), "subject": "Hi", "body": WIDE} for _ in range(FLOOD_MAILS)]
-            for payload in await asyncio.gather(*(self.ask(ann, DRAFT, i=mail) for mail in mails)):
-                ann.emails.append(payload["email"]["id"])
-            wish = {"personGroup": [self.flooded[0]]}
-            saves = [{"name": f"Crowd {number}", "filter": wish} for number in range(FLOOD_LISTS)]
-            for payload in await asyncio.gather(*(self.ask(ann, SAVE, i=each) for each in saves)):
-                ann.searches.append(payload["savedSearch"]["id"])
             return
+        ann = self.accounts[0]
         group, crowd = self.flooded
-        await self.ask(ann, self.rng.choice((JOIN, PART)), id=group, p=crowd)
+        self.crowded = not self.crowded
+        await self.ask(ann, JOIN if self.crowded else PART, id=group, p=crowd)
+
+    async def crowd(self) -> None:
+        """One world in four has a crowd: a group of a few, with more mail and more lists than a queue has places."""
+        ann = self.accounts[0]
+        made = await self.ask(ann, GROUP, n="Crowd", s=False)
+        people = []
+        for _ in range(2):
+            given = {"name": "C", "address": f"c{self.next()}@people.example", "shared": False}
+            people.append((await self.ask(ann, PERSON, i=given))["person"]["id"])
+        self.flooded = (made["group"]["id"], people)
+        mails = [{"personId": self.rng.choice(people), "subject": "Hi", "body": WIDE} for _ in range(FLOOD_MAILS)]
+        for payload in await asyncio.gather(*(self.ask(ann, DRAFT, i=mail) for mail in mails)):
+            ann.emails.append(payload["email"]["id"])
+        wish = {"personGroup": [self.flooded[0]]}
+        saves = [{"name": f"Crowd {number}", "filter": wish} for number in range(FLOOD_LISTS)]
+        for payload in await asyncio.gather(*(self.ask(ann, SAVE, i=each) for each in saves)):
+            ann.searches.append(payload["savedSearch"]["id"])
+        for slow in (True, False):
+            await self._subscribe(ann, None, slow)
 
     # ---- time, and who watches ---------------------------------------------------------------------
 
@@ -449,7 +472,10 @@ class World:
             await self.again(self.rng.choice(away))
             return
         which = self.rng.choice([None, None, *account.searches])
-        follower = Follower(account.client, which, slow=self.rng.random() < 0.25)
+        await self._subscribe(account, which, slow=self.rng.random() < 0.25)
+
+    async def _subscribe(self, account: Account, which: str | None, slow: bool) -> None:
+        follower = Follower(account.client, which, slow)
         await follower.begin()
         if not follower.over:
             account.followers.append(follower)
@@ -482,8 +508,10 @@ class World:
     async def trim(self, account: Account) -> None:
         """Drops the older part of the logs, so that some cursors expire."""
         await self.read_logs()
-        async with self.server.engine.desk.writer.deed() as deed:
-            await log.trim(deed.connection, deed.now - self.rng.choice((0, 60_000_000)))
+        before = self.clock.moment - self.rng.choice((0, 60_000_000))
+        for team_id in await log.stale_teams(before):
+            async with self.server.engine.desk.writer.deed() as deed:
+                await log.trim(deed.connection, team_id, before)
 
     async def reopen(self, account: Account) -> None:
         await self.restart()
