@@ -67,8 +67,9 @@ class Client:
         """The whole answer."""
         answer = await self.http.post(
             f"{self.url}/graphql",
-            json={"query": document, "variables": variables},
-            headers={"Authorization": f"Bearer {self.token}"},
+            # Escaped to ASCII, as some clients do: only so can a text say half a character.
+            content=json.dumps({"query": document, "variables": variables}),
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
         )
         found: dict[str, Any] = answer.json()
         return found

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextvars
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from tortoise.exceptions import TransactionManagementError
 
 from models.database import database, opened, sqlite_path, transaction
 
@@ -92,3 +94,35 @@ def test_three_slashes_are_a_relative_path_and_four_an_absolute_one() -> None:
 
 async def _names() -> list[str]:
     return [row["name"] for row in await database().rows("SELECT name FROM teams")]
+
+
+async def test_a_write_that_is_cancelled_gives_its_turn_back(sqlite_url: str) -> None:
+    async def write() -> None:
+        async with transaction() as tx:
+            await tx.run("UPDATE teams SET name = name")
+
+    async with opened(sqlite_url):
+        for turns in range(60):
+            task = asyncio.create_task(write())
+            for _ in range(turns % 12):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        async with asyncio.timeout(5):
+            await write()
+
+
+async def test_a_write_that_cannot_begin_fails_alone(sqlite_url: str) -> None:
+    other = sqlite3.connect(sqlite_path(sqlite_url), isolation_level=None)
+    async with opened(sqlite_url):
+        async with transaction() as tx:
+            await tx.rows("PRAGMA busy_timeout=50")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TransactionManagementError):
+            async with transaction():
+                pass
+        other.execute("ROLLBACK")
+        other.close()
+        async with asyncio.timeout(5):
+            await a_team()
+        assert await _names() == ["T"]

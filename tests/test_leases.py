@@ -1,0 +1,74 @@
+"""One matcher for one database: whoever has the lease works, the others wait, and who lost it writes nothing."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from lists.marks import Superseded, claim
+from models.database import database
+from models.enums import ChangeCauseKind, MarkKind
+from server.lease import LeaseLost, Taken, lease
+from tests.serving import Server, serving
+from tests.test_lists import MEMBERS, RECORD, email, event, save
+
+
+async def test_only_one_has_the_lease_and_the_next_gets_it_after(database_url: str) -> None:
+    async with lease(database_url):
+        with pytest.raises(Taken):
+            async with lease(database_url, patient=False):
+                pass
+    async with asyncio.timeout(5), lease(database_url, patient=False):
+        pass
+
+
+async def test_a_lease_whose_connection_is_ended_is_lost_and_can_be_had_again(postgres_url: str) -> None:
+    async with lease(postgres_url) as held:
+        watching = asyncio.create_task(held())
+        await _end_sessions(postgres_url)
+        with pytest.raises(LeaseLost):
+            await asyncio.wait_for(watching, 10)
+    async with asyncio.timeout(10), lease(postgres_url):
+        pass
+
+
+async def test_a_worker_whose_sessions_are_ended_goes_on_afterwards(postgres_url: str) -> None:
+    async with serving(postgres_url) as server:
+        ann = await server.client("Ann")
+        mail, search = await email(ann), await save(ann, {"engagement": [{"kind": "VIEW"}]})
+        await _end_sessions(postgres_url)
+        while True:
+            answer = await ann.raw(RECORD, e=[event(mail, "VIEW", "1")])
+            if not answer.get("errors"):
+                break
+            await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            while (await ann.one(MEMBERS, id=search))["memberCount"] != 1:
+                await asyncio.sleep(0.05)
+
+
+async def test_what_was_decided_from_marks_that_others_worked_off_is_not_written(quiet_server: Server) -> None:
+    ann = await quiet_server.client("Ann")
+    await email(ann)
+    marks = [row["id"] for row in await database().rows("SELECT id FROM marks")]
+    await quiet_server.settle()
+    with pytest.raises(Superseded):
+        await _decide_late(quiet_server, marks)
+    assert await database().rows("SELECT id FROM marks") == []
+
+
+async def _decide_late(server: Server, marks: list[int]) -> None:
+    async with server.engine.desk.writer.deed() as deed:
+        deed.mark(MarkKind.EMAIL, 1, 1, ChangeCauseKind.CLOCK)
+        await claim(deed.connection, marks)
+
+
+async def _end_sessions(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()
