@@ -36,6 +36,12 @@ async def save(client: Client, filter: dict[str, Any], name: str = "List") -> st
     return str(saved["savedSearch"]["id"])
 
 
+async def live(client: Client, search_id: str) -> None:
+    """Waits until a list is complete: what comes before that is told by its Reset, not member by member."""
+    while (await client.one(MEMBERS, id=search_id))["state"] != "LIVE":
+        await asyncio.sleep(0.01)
+
+
 def event(email_id: str, kind: str, key: str, at: datetime | None = None, **more: Any) -> dict[str, Any]:
     moment = (at or datetime.now(UTC)).isoformat()
     link = {"url": "https://example.com/"} if kind == "CLICK" else {}
@@ -45,8 +51,7 @@ def event(email_id: str, kind: str, key: str, at: datetime | None = None, **more
 async def test_who_viewed_and_clicked_joins_and_a_reply_leaves(server: Server) -> None:
     ann = await server.client("Ann")
     mail, search = await email(ann), await save(ann, ENGAGED)
-    while (await ann.one(MEMBERS, id=search))["state"] != "LIVE":
-        await asyncio.sleep(0.01)
+    await live(ann, search)
     async with ann.follow(FOLLOW, id=search) as stream:
         await stream.until("CaughtUp")
         assert (await ann.one(RECORD, e=[event(mail, "VIEW", "1"), event(mail, "CLICK", "2")]))["recorded"] == 2

@@ -13,6 +13,7 @@ import pytest
 
 from server.settings import PREFIX, TABLE
 from tests.serving import Client, Server
+from tests.test_lists import live
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -40,6 +41,7 @@ async def a_list_with_one_member(client: Client) -> str:
     email = draft["email"]["id"]
     saved = await run(client, "SaveList", **json.loads(blocks("json")[0]))
     search = str(saved["savedSearch"]["id"])
+    await live(client, search)
     async with client.follow(operation("Follow"), id=search) as stream:
         await stream.until("CaughtUp")
         moment = datetime.now(UTC).isoformat()

@@ -7,7 +7,7 @@ from typing import Any
 import websockets
 
 from tests.serving import Client, Server
-from tests.test_lists import FOLLOW, RECORD, email, event, save
+from tests.test_lists import FOLLOW, RECORD, email, event, live, save
 
 ALL = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
 VIEWED: dict[str, Any] = {"engagement": [{"kind": "VIEW"}]}
@@ -78,6 +78,7 @@ async def test_a_reader_that_reads_late_misses_nothing_and_holds_nobody_up(serve
     server.engine.hub.queue = 2
     ann = await server.client("Ann")
     search = await save(ann, VIEWED)
+    await live(ann, search)
     mails = [await email(ann, number) for number in range(10)]
     async with ann.follow(FOLLOW, id=search) as slow:
         await slow.until("CaughtUp")
