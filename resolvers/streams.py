@@ -116,7 +116,7 @@ async def one_list(context: Context, search_id: str, after: str | None) -> Async
     search = await searches.one(context, search_id)
     key = identifiers.decode_key("SavedSearch", search_id) or 0
     # A list that was deleted while its reader was away is still followed to its end.
-    if search is None and (cursor is None or not await _was_own(context, key)):
+    if search is None and (cursor is None or not await _may_follow(context, key, cursor)):
         raise not_found(("savedSearchId",), "saved search")
     topic = Topic(context.viewer.user_id, Family.SEARCHES, key)
     return _frames(context, topic, cursor, last=ChangeKind.SEARCH_DELETED, over=search is None)
@@ -134,9 +134,12 @@ def _parsed(after: str | None) -> Cursor | None:
         raise refused(UserErrorCode.INVALID, ("after",), str(exc)) from exc
 
 
-async def _was_own(context: Context, key: int) -> bool:
-
+async def _may_follow(context: Context, key: int, after: Cursor) -> bool:
+    """Whether a list that is not there was the viewer's, by the log. Of a cursor that the log does not reach back to it
+    knows nothing any more: that is answered the same whatever the list."""
     state = await log.state(context.viewer.team_id)
+    if not state.reaches(after):
+        return True
     topic = Topic(context.viewer.user_id, Family.SEARCHES, key)
     return bool(await log.read(topic, context.viewer.team_id, state.trimmed_to, state.position, 1))
 

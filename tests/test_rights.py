@@ -4,6 +4,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from changes import log
+from identifiers import encode
 from models.enums import Role
 from tests.serving import Completed, Server
 from tests.test_lists import FOLLOW, MEMBERS, RECORD, email, event, save
@@ -85,3 +87,16 @@ async def test_an_explanation_names_what_can_be_seen_and_is_silent_on_the_rest(q
 
 def _long_ago() -> datetime:
     return datetime(2020, 1, 1, tzinfo=UTC)
+
+
+async def test_a_cursor_that_expired_is_answered_the_same_whatever_the_list(quiet_server: Server) -> None:
+    ann, max_ = await quiet_server.client("Ann"), await quiet_server.client("Max")
+    gone, foreign, never = await save(ann, {}), await save(max_, {}), encode("SavedSearch", 999_999)
+    began = (await ann.one(MEMBERS, id=gone))["members"]["asOf"]
+    await ann.one(DELETE, id=gone)
+    async with quiet_server.engine.desk.writer.deed() as deed:
+        for team_id in await log.stale_teams(deed.now + 1):
+            await log.trim(deed.connection, team_id, deed.now + 1)
+    for search in (gone, foreign, never):
+        async with ann.follow(FOLLOW, id=search, after=began) as stream:
+            assert await stream.frame() == {"__typename": "CursorExpired", "cursor": began}

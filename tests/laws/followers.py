@@ -114,7 +114,10 @@ class Follower:
             as_of = found["asOf"]
             for node in found["nodes"]:
                 self.lists[node["id"]] = (await members_of(self.client, node["id"]))[0]
-        if as_of is not None:
+        if as_of is None:
+            # Its list is gone, which the fetch has told it: no frame is owed any more.
+            self.began = 2**62
+        else:
             self.cursor = as_of
             self.began = self.position
 
