@@ -6,6 +6,7 @@ from typing import Any
 
 import websockets
 
+from models.database import database
 from tests.serving import Client, Server
 from tests.test_lists import FOLLOW, RECORD, email, event, live, save
 
@@ -91,14 +92,19 @@ async def test_a_reader_that_reads_late_misses_nothing_and_holds_nobody_up(serve
             await quick.until("CaughtUp", 5)
         joined: set[str] = set()
         left: set[str] = set()
-        while len(left) < 200 and (frame := await slow.frame()):
+        # A stay that begins and ends between two looks is not announced, so their number is not known. Once nothing is
+        # left to look at, a new name is the last frame of all.
+        while await database().row("SELECT id FROM marks LIMIT 1"):
+            await asyncio.sleep(0.02)
+        await ann.one('mutation($i:ID!){savedSearchRename(id:$i,name:"End"){userErrors{code}}}', i=search)
+        while (frame := await slow.frame()) and frame.get("savedSearch") != {"name": "End", "state": "LIVE"}:
             if frame["__typename"] == "MemberJoined":
                 assert frame["memberId"] not in joined
                 joined.add(frame["memberId"])
             elif frame["__typename"] == "MemberLeft":
                 assert frame["memberId"] in joined - left
                 left.add(frame["memberId"])
-        assert joined == left
+        assert joined == left != set()
     assert server.engine.hub.overflows > 0
     await none_left(server)
 
