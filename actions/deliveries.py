@@ -1,6 +1,6 @@
 """What mail servers report after the hand-over: a bounce or a complaint turns a SENT email into BOUNCED or SPAM."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import identifiers
@@ -74,7 +74,7 @@ async def _one(
     before = len(findings.problems)
     key = findings.line(report.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", KEY)
     message = findings.text(report.message, (*path, "message"), "A message", 10_000)
-    if email is None or not _sees(viewer, email):
+    if email is None or not viewer.sees_mail_of(email["team_id"], email["sender_id"]):
         findings.add(UserErrorCode.NOT_FOUND, (*path, "emailId"), "There is no such email.")
     if report.occurred_at > deed.now + AHEAD:
         findings.add(UserErrorCode.INVALID, (*path, "occurredAt"), "An event may lie at most 5 minutes in the future.")
@@ -93,10 +93,6 @@ async def _one(
         outcome.duplicates += 1
     else:
         findings.add(UserErrorCode.WRONG_STATE, (*path, "emailId"), "Only an email that was sent can come back.")
-
-
-def _sees(viewer: Viewer, email: Row) -> bool:
-    return bool(email["team_id"] == viewer.team_id and (viewer.admin or email["sender_id"] == viewer.user_id))
 
 
 async def _record(deed: Deed, email: Row, report: NewReport, key: str, message: str, in_hand: bool) -> bool:
@@ -134,6 +130,10 @@ async def apply_early(deed: Deed, sent: Mapping[int, Row]) -> None:
             await _come_back(deed, email, DeliveryKind(report["kind"]), report["message"], report["occurred_at"])
 
 
-async def forget_early(deed: Deed, email_id: int) -> None:
+async def forget_early(deed: Deed, email_ids: Iterable[int]) -> None:
     """What came back of an earlier sending, whose outcome nobody knows, says nothing of the next one."""
-    await deed.connection.run("UPDATE delivery_reports SET applied = TRUE WHERE email_id = ?", email_id)
+    tx = deed.connection
+    await tx.run(
+        f"UPDATE delivery_reports SET applied = TRUE WHERE {tx.within('email_id')} AND NOT applied",
+        tx.listed(email_ids),
+    )

@@ -234,8 +234,8 @@ async def retry(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
     findings = Findings()
     async with desk.writer.deed() as deed:
         rows = await _allowed(deed, viewer, ids, EmailAction.RETRY_SEND, findings)
+        await forget_early(deed, (row["id"] for row in rows))
         for row in rows:
-            await forget_early(deed, row["id"])
             await _release(desk, deed, row, None)
     return Done(tuple(row["id"] for row in rows), tuple(findings.problems))
 

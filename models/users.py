@@ -4,6 +4,7 @@ from tortoise import fields
 from tortoise.expressions import Q
 from tortoise.models import Model
 
+from models.database import database
 from models.enums import Role
 from models.fields import MomentField
 from models.viewers import Viewer
@@ -27,3 +28,9 @@ class User(Model):
     def visible(viewer: Viewer) -> Q:
         """Everyone of the viewer's team."""
         return Q(team_id=viewer.team_id)
+
+
+async def with_present_rights(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:
+    """A user of a team as a viewer, by the role of this moment; None where there is none."""
+    row = await database().row("SELECT role FROM users WHERE id = ? AND team_id = ?", user_id, team_id)
+    return None if row is None else Viewer(user_id, team_id, Role(row["role"]), scopes)

@@ -17,3 +17,7 @@ class Viewer:
     @property
     def admin(self) -> bool:
         return self.role is Role.ADMIN
+
+    def sees_mail_of(self, team_id: int, sender_id: int) -> bool:
+        """Whether a sender's emails, and what hangs on them, are the viewer's to see: `Email.visible` for one row."""
+        return team_id == self.team_id and (self.admin or sender_id == self.user_id)

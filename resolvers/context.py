@@ -1,13 +1,13 @@
 """What a resolver is given: who asks, the way to write, the streams, and loaders that live for one answer only."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from actions.desk import Desk
 from actions.engagements import Recorder
 from changes.hub import Hub
 from models.database import database
-from models.enums import Role
+from models.users import with_present_rights
 from models.viewers import Viewer
 from resolvers.loaders import Loaders
 
@@ -37,13 +37,9 @@ class Context:
         """Forgets what was loaded and looks at the rights anew, for the next frame of a stream. Whether the viewer is
         still there."""
         self.loaders = Loaders()
-        row = await database().row(
-            "SELECT role FROM users WHERE id = ? AND team_id = ?", self.viewer.user_id, self.viewer.team_id
-        )
-        if row is None:
-            return False
-        self.viewer = replace(self.viewer, role=Role(row["role"]))
-        return True
+        viewer = await with_present_rights(self.viewer.user_id, self.viewer.team_id, self.viewer.scopes)
+        self.viewer = viewer or self.viewer
+        return viewer is not None
 
     @property
     def desk(self) -> Desk:

@@ -59,8 +59,7 @@ class Cause:
 
     async def engagement(self, context: Context) -> Engagement | None:
         event = await context.loaders.row(Engagement, self.engagement_id)
-        viewer = context.viewer
-        return event if event is not None and (viewer.admin or event.sender_id == viewer.user_id) else None
+        return event if event and context.viewer.sees_mail_of(event.team_id, event.sender_id) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +159,7 @@ async def member_by_key(context: Context, key: int) -> Membership | None:
 async def email_of(context: Context, member: Membership) -> Email | None:
     """The email of a stay; None where it is gone, or no longer the viewer's to see and about to leave."""
     email = await context.loaders.row(Email, member.email_id)
-    viewer = context.viewer
-    return email if email is not None and (viewer.admin or email.sender_id == viewer.user_id) else None
+    return email if email and context.viewer.sees_mail_of(email.team_id, email.sender_id) else None
 
 
 async def search_of(context: Context, member: Membership) -> SavedSearch | None:

@@ -5,9 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 
-from models.database import database
-from models.enums import Role
-from models.users import User
+from models.users import User, with_present_rights
 from models.viewers import Viewer
 
 ISSUER = "command-center"
@@ -75,9 +73,7 @@ def bearer(header: object) -> str:
 
 async def viewer(claims: Claims) -> Viewer:
     """The user of a token with the rights of this moment. Raises Unauthenticated."""
-    row = await database().row(
-        "SELECT id, team_id, role FROM users WHERE id = ? AND team_id = ?", claims.user_id, claims.team_id
-    )
-    if row is None:
+    found = await with_present_rights(claims.user_id, claims.team_id, claims.scopes)
+    if found is None:
         raise Unauthenticated("The token is not valid.")
-    return Viewer(row["id"], row["team_id"], Role(row["role"]), claims.scopes)
+    return found
