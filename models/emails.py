@@ -115,6 +115,7 @@ class SendRequest(Model):
     request_id = fields.CharField(max_length=200)
     fingerprint = fields.CharField(max_length=64)
     email_id = fields.BigIntField(null=True)
+    bulk_send_id = fields.BigIntField(null=True)
     created_at = MomentField()
 
     class Meta:

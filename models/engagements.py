@@ -10,7 +10,11 @@ from models.viewers import Viewer
 
 
 class Engagement(Model):
-    """`sender_id` is the email's, repeated so that a seller's feed is one range of one index."""
+    """`sender_id` is the email's, repeated so that a seller's feed is one range of one index.
+
+    `judged`: the verdict came of the evidence, so that more evidence may revise it; not so what a source or somebody
+    said.
+    """
 
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
@@ -21,6 +25,7 @@ class Engagement(Model):
     kind = fields.IntEnumField(EngagementKind)
     verdict = fields.IntEnumField(EngagementVerdict)
     verdict_reason = fields.TextField()
+    judged = fields.BooleanField(default=False, db_default=False)
     url = fields.TextField(null=True)
     url_folded = fields.TextField(null=True)
     user_agent = fields.TextField(null=True)

@@ -26,6 +26,7 @@ class Task(Model):
     )
     email_id: int | None
     name = fields.CharField(max_length=200)
+    name_folded = fields.CharField(max_length=800, db_default="")
     kind = fields.IntEnumField(TaskKind)
     status = fields.IntEnumField(TaskStatus, default=TaskStatus.OPEN)
     priority = fields.IntEnumField(TaskPriority, default=TaskPriority.NORMAL)
