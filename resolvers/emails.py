@@ -31,7 +31,7 @@ from search.dialects import Clause
 from search.names import keep_ids, named_ids
 from search.scope import Owner, Scope, scope
 from search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
-from search.tree import Filter
+from search.tree import NO_KEY, Filter
 
 TABLES = "emails e JOIN people p ON p.id = e.person_id"
 NEWEST = Order("created", (Column("created_at"),))
@@ -89,28 +89,25 @@ async def filtered(
 ) -> Page[Email]:
     """Emails that a filter holds for at this moment, within what the viewer may see."""
     filter = await searches.checked_query(context.desk, context.viewer, raw or {}, ("filter",))
-    owner = Owner(context.viewer.user_id, context.viewer.team_id, context.viewer.admin)
-    wide = scope(filter, owner)
+    wide = scope(filter, Owner(context.viewer.user_id, context.viewer.team_id, context.viewer.admin))
     if view_as is not None:
-        await _agrees(context, filter, view_as)
-        senders = frozenset({view_as}) if not _ranged(filter) or wide.senders is None else wide.senders & {view_as}
-        wide = Scope(owner.team_id, senders)
+        wide = Scope(wide.team_id, await _senders(context, filter, wide, view_as))
     return await _selected(context, await _visible(context, filter), wide, order, arguments, extra)
 
 
-def _ranged(filter: Filter) -> bool:
-    return scope(filter, Owner(0, 0, True)).senders != frozenset({0})
-
-
-async def _agrees(context: Context, filter: Filter, view_as: int) -> None:
-    """A folder is of one sender. Raises Refused where the filter wants others instead."""
-    named = scope(filter, Owner(0, 0, True)).senders if _ranged(filter) else None
-    if (
-        named
-        and view_as not in named
-        and (await visible_keys(context.viewer, (("User", key) for key in named)))["User"]
-    ):
+async def _senders(context: Context, filter: Filter, wide: Scope, view_as: int) -> frozenset[int]:
+    """A folder is of one sender: that one, unless the filter names others. Raises Refused where it names a colleague
+    and not the sender."""
+    if not context.viewer.sees_mail_of(wide.team_id, view_as):
+        # A bulk send can be reached through somebody else's email; its other emails cannot.
+        return frozenset()
+    # Nobody's range, seen by an admin: it names whom the filter names, everyone, or nobody at all.
+    asked = scope(filter, Owner(NO_KEY, wide.team_id, True)).senders
+    if asked is None or asked == {NO_KEY} or view_as in asked:
+        return frozenset({view_as})
+    if (await visible_keys(context.viewer, (("User", key) for key in asked))).get("User"):
         raise refused(UserErrorCode.INVALID, ("filter", "sender"), "This is the folder of another sender.")
+    return frozenset()
 
 
 async def _visible(context: Context, filter: Filter) -> Filter:

@@ -1,6 +1,6 @@
 """Where SQLite and PostgreSQL say the same thing differently, and pieces of SQL that carry their parameters.
 
-Inside a clause every parameter is a bare `?`; numbers are put in once, when the whole text is known.
+Inside a clause every parameter is a bare `?`; the connection numbers them once the whole text is known.
 """
 
 import json
@@ -32,7 +32,7 @@ class Dialect:
     among: str
     position: str
     ending: str
-    numbered: bool
+    arrays: bool
 
     def equal(self, column: str, key: int) -> Clause:
         return Clause(f"{column} = {self.number}", (key,))
@@ -44,7 +44,7 @@ class Dialect:
             return FALSE
         if len(ordered) == 1:
             return self.equal(column, ordered[0])
-        return Clause(f"{column} {self.among}", (ordered if self.numbered else json.dumps(ordered),))
+        return Clause(f"{column} {self.among}", (ordered if self.arrays else json.dumps(ordered),))
 
     def contains(self, column: str, text: str) -> Clause:
         return Clause(f"{self.position}({column}, {self.text}) > 0", (text,))
@@ -56,14 +56,6 @@ class Dialect:
     def ends(self, column: str, text: str) -> Clause:
         return Clause(f"{self.ending.format(column=column, length=len(text))} = {self.text}", (text,))
 
-    def placed(self, clause: Clause, first: int) -> str:
-        """The text as the driver wants it, its first parameter being number `first`."""
-        if not self.numbered:
-            return clause.text
-        pieces = clause.text.split("?")
-        numbers = (f"${number}" for number in range(first, first + len(pieces) - 1))
-        return "".join(chain.from_iterable(zip(pieces, chain(numbers, [""]), strict=True)))
-
 
 SQLITE = Dialect(
     name="sqlite",
@@ -72,7 +64,7 @@ SQLITE = Dialect(
     among="IN (SELECT value FROM json_each(?))",
     position="instr",
     ending="substr({column}, -{length})",
-    numbered=False,
+    arrays=False,
 )
 POSTGRES = Dialect(
     name="postgres",
@@ -81,7 +73,7 @@ POSTGRES = Dialect(
     among="= ANY(?::bigint[])",
     position="strpos",
     ending="right({column}, {length})",
-    numbered=True,
+    arrays=True,
 )
 
 

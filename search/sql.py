@@ -4,7 +4,6 @@ No leaf is ever NULL, so that NOT means not: what may be absent is tested for pr
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 from models.enums import EngagementKind, EngagementVerdict, FolderName
@@ -35,7 +34,7 @@ from search.tree import (
     TextTest,
 )
 
-__all__ = ["POSTGRES", "SQLITE", "Dialect", "Where", "filter_clause", "scope_clause", "scope_where", "where"]
+__all__ = ["POSTGRES", "SQLITE", "Dialect", "filter_clause", "scope_clause"]
 
 _KEYS: dict[IdsField, str] = {
     "sender": "e.sender_id",
@@ -60,29 +59,9 @@ _DATES: dict[DateField, str] = {
 _SUMMARIES = {EngagementKind.VIEW: "e.views", EngagementKind.CLICK: "e.clicks", EngagementKind.REPLY: "e.replies"}
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """A boolean expression, and its parameters in order."""
-
-    text: str
-    parameters: list[Any]
-
-
-def where(filter: Filter, dialect: Dialect, now: int, first_parameter: int = 1) -> Where:
-    """The filter at one moment. `first_parameter` numbers the first placeholder where they are numbered."""
-    found = filter_clause(filter, dialect, now)
-    return Where(dialect.placed(found, first_parameter), list(found.parameters))
-
-
-def scope_where(scope: Scope, dialect: Dialect, first_parameter: int = 1) -> Where:
-    """The range alone."""
-    found = scope_clause(scope, dialect)
-    return Where(dialect.placed(found, first_parameter), list(found.parameters))
-
-
 def filter_clause(filter: Filter, dialect: Dialect, now: int) -> Clause:
     """The filter at one moment, to be made part of a larger statement: every parameter is a bare `?`."""
-    return _filter(filter, dialect, now)
+    return every(_part(part, dialect, now) for part in filter.parts)
 
 
 def scope_clause(scope: Scope, dialect: Dialect) -> Clause:
@@ -92,18 +71,14 @@ def scope_clause(scope: Scope, dialect: Dialect) -> Clause:
     return every([team, senders])
 
 
-def _filter(filter: Filter, dialect: Dialect, now: int) -> Clause:
-    return every(_part(part, dialect, now) for part in filter.parts)
-
-
 def _part(part: Part, dialect: Dialect, now: int) -> Clause:
     match part:
         case All(filters):
-            return every(_filter(branch, dialect, now) for branch in filters)
+            return every(filter_clause(branch, dialect, now) for branch in filters)
         case AnyOf(filters):
-            return some(_filter(branch, dialect, now) for branch in filters)
+            return some(filter_clause(branch, dialect, now) for branch in filters)
         case Not(branch):
-            return negated(_filter(branch, dialect, now))
+            return negated(filter_clause(branch, dialect, now))
         case Engagement(conditions):
             return every(_engaged(condition, dialect, now) for condition in conditions)
         case _:
