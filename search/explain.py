@@ -9,7 +9,7 @@ from search import moments
 from search.facts import Facts
 from search.names import NOUNS
 from search.predicate import compile_leaf, date_of, event_count, key_of, text_of
-from search.sentence import EVENT_WORDS, UNSEEN, Names, phrase, title
+from search.sentence import UNSEEN, Names, title, want
 from search.tree import (
     Dates,
     Engaged,
@@ -40,7 +40,7 @@ class LeafVerdict:
 def explain(filter: Filter, facts: Facts, now: int, names: Names) -> list[LeafVerdict]:
     """One line for each leaf, in the order written."""
     return [
-        LeafVerdict(leaf.path, phrase(leaf, names), compile_leaf(leaf)(facts, now), _actual(leaf, facts, now, names))
+        LeafVerdict(leaf.path, want(leaf, names), compile_leaf(leaf)(facts, now), _actual(leaf, facts, now, names))
         for leaf in leaves(filter)
     ]
 
@@ -79,6 +79,4 @@ def _rows(leaf: Ids, facts: Facts, names: Names) -> Iterator[str]:
 def _count(condition: Engaged, facts: Facts, now: int) -> str:
     if condition.after_send is not None and facts.sent_at is None:
         return "not sent"
-    count = event_count(condition)(facts, now)
-    one, many = EVENT_WORDS[condition.kind]
-    return f"{count or 'no'} {one if count == 1 else many}"
+    return f"has {event_count(condition)(facts, now)}"

@@ -81,6 +81,14 @@ def phrase(leaf: Leaf, names: Names) -> str:
             assert_never(leaf)
 
 
+def want(leaf: Leaf, names: Names) -> str:
+    """One leaf by itself, as what is wanted: "clicks by a person: at least 1"."""
+    if not isinstance(leaf, Engaged):
+        return phrase(leaf, names)
+    actors = f"by {_alternatives(_ACTORS[verdict] for verdict in leaf.verdicts)}"
+    return f"{' '.join([EVENT_WORDS[leaf.kind][1], actors, *_circumstances(leaf)])}: {_bounds(leaf)}"
+
+
 def _phrases(part: Part, names: Names) -> Iterator[str]:
     match part:
         case All(filters):
@@ -152,22 +160,34 @@ def _condition(condition: Engaged) -> str:
     words = [_amount(condition)]
     if set(condition.verdicts) != {EngagementVerdict.HUMAN}:
         words.append(f"by {_alternatives(_ACTORS[verdict] for verdict in condition.verdicts)}")
+    return " ".join([*words, *_circumstances(condition)])
+
+
+def _circumstances(condition: Engaged) -> Iterator[str]:
     if condition.url:
-        words.append(f"on a link that {_test(condition.url)}")
+        yield f"on a link that {_test(condition.url)}"
     if condition.within:
-        words.append(f"in the last {condition.within.words}")
+        yield f"in the last {condition.within.words}"
     if condition.after_send:
-        words.append(f"up to {condition.after_send.words} after it was sent")
-    return " ".join(words)
+        yield f"up to {condition.after_send.words} after it was sent"
 
 
 def _amount(condition: Engaged) -> str:
     one, many = EVENT_WORDS[condition.kind]
+    if condition.at_most == 0:
+        return f"no {one}"
+    if (condition.least, condition.at_most) == (0, None):
+        return f"any number of {many}"
+    last = condition.least if condition.at_most is None else condition.at_most
+    return f"{_bounds(condition)} {one if last == 1 else many}"
+
+
+def _bounds(condition: Engaged) -> str:
     least, most = condition.least, condition.at_most
     if most is None:
-        return f"at least {least} {one if least == 1 else many}" if least else f"any number of {many}"
+        return f"at least {least}" if least else "any number"
     if most == 0:
-        return f"no {one}"
+        return "none"
     if least == 0:
-        return f"at most {most} {one if most == 1 else many}"
-    return f"exactly {most} {one if most == 1 else many}" if least == most else f"{least} to {most} {many}"
+        return f"at most {most}"
+    return f"exactly {most}" if least == most else f"{least} to {most}"

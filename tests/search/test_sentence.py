@@ -76,9 +76,31 @@ def test_an_explanation_has_a_line_for_each_leaf() -> None:
         ("personGroup",): (True, "VIPs"),
         ("company",): (True, "acme"),
         ("sentAt",): (False, "never"),
-        ("any", "0", "engagement", "0"): (True, "2 views"),
+        ("any", "0", "engagement", "0"): (True, "has 2"),
         ("any", "0", "engagement", "1"): (False, "not sent"),
     }
+
+
+@pytest.mark.parametrize(
+    "raw, wanted, actual",
+    [
+        ({"kind": "CLICK"}, "clicks by a person: at least 1", "has 0"),
+        ({"kind": "VIEW", "atLeast": 2, "atMost": 5, "within": "P1D"},
+         "views by a person in the last 1 day: 2 to 5", "has 1"),
+        ({"kind": "VIEW", "atMost": 0, "verdict": ["MACHINE", "SELF"]},
+         "views by a machine or the sender: none", "has 0"),
+        ({"kind": "VIEW", "atLeast": 0}, "views by a person: any number", "has 1"),
+        ({"kind": "REPLY", "atMost": 1, "afterSend": "P3D"},
+         "replies by a person up to 3 days after it was sent: at most 1", "not sent"),
+    ],
+)  # fmt: skip
+def test_a_condition_on_engagement_tells_what_it_wants_and_what_there_is(
+    raw: dict[str, Any], wanted: str, actual: str
+) -> None:
+    view = Event(EngagementKind.VIEW, EngagementVerdict.HUMAN, NOW)
+    email = replace(World({1: PERSON}, (EMPTY,)).facts(EMPTY), events=(view,))
+    (line,) = explain(check({"engagement": [raw]}), email, NOW, {})
+    assert (line.summary, line.actual) == (wanted, actual)
 
 
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
