@@ -52,10 +52,11 @@ class _Feed:
 
 class Hub:
     """All followers of this process. `queue` is how many rows may wait for one of them; `overflows` counts how often
-    more came, and the log was read instead."""
+    more came, and the log was read instead. `poll` is the pause between two looks at the logs, in seconds."""
 
-    def __init__(self, queue: int = QUEUE) -> None:
+    def __init__(self, queue: int = QUEUE, poll: float = POLL_SECONDS) -> None:
         self.queue = queue
+        self.poll = poll
         self.overflows = 0
         self._feeds: dict[int, _Feed] = {}
         self._poll: asyncio.Task[None] | None = None
@@ -158,14 +159,16 @@ class Hub:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self.poll)
             if not self._feeds:
                 continue
+            # What is handed out while the answer is on its way is newer than the answer.
+            reached = {team_id: feed.position for team_id, feed in self._feeds.items()}
             try:
                 db = database()
                 rows = await db.rows(
                     f"SELECT team_id, log_id, position FROM change_logs WHERE {db.within('team_id')}",
-                    db.listed(self._feeds),
+                    db.listed(reached),
                 )
             except Exception as exc:
                 _logger.warning("the change logs cannot be looked at: %s", exc)
@@ -176,7 +179,7 @@ class Hub:
                 known = self._feeds.get(row["team_id"])
                 if known is None:
                     continue
-                if row["log_id"] != known.log_id or row["position"] < known.position:
+                if row["log_id"] != known.log_id or row["position"] < reached[row["team_id"]]:
                     self._lose(known)
                 elif row["position"] > known.position:
                     self._read_soon(known)

@@ -6,7 +6,14 @@ from typing import Any
 
 import websockets
 
-from models.database import database
+from actions import users
+from actions.desk import Desk, Limits
+from changes.deeds import Writer
+from changes.entries import Entry, Family, Topic
+from changes.hub import Hub
+from models.clocks import DatabaseClock
+from models.database import database, opened
+from models.enums import ChangeKind, Role
 from tests.serving import Client, Server
 from tests.test_lists import FOLLOW, RECORD, email, event, live, save
 
@@ -130,3 +137,22 @@ async def test_a_stream_ends_when_the_server_does(database_url: str) -> None:
         assert connection.close_code in (1001, 1012)
     else:
         raise AssertionError("the socket is still open")
+
+
+async def test_a_look_at_the_log_that_is_overtaken_by_commits_ends_no_stream(database_url: str) -> None:
+    rows = 150
+    async with opened(database_url):
+        hub = Hub(poll=0.001)
+        writer = Writer(DatabaseClock(), hub)
+        user = await users.add(Desk(writer, Limits()), "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
+        follower = await hub.follow(user.team_id, Topic(user.id, Family.SEARCHES), None)
+        await hub.start()
+        try:
+            entries = follower.live()
+            for number in range(rows):
+                async with writer.deed() as deed:
+                    deed.say(Entry(user.team_id, ChangeKind.SEARCH_UPSERTED, user.id, number))
+                assert (await anext(entries)).search_id == number
+        finally:
+            follower.close()
+            await hub.stop()
