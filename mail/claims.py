@@ -77,12 +77,9 @@ async def claim(desk: Desk, domain: str) -> tuple[list[Claim], bool]:
         rows = await tx.rows(_DUE + tx.locked("UPDATE OF e SKIP LOCKED"), now, BATCH)
         quotas = await _quotas(tx, desk.limits.emails_per_day, rows, now)
         taken: list[Row] = []
-        for row in rows:
-            no = await suppression.reason(tx, desk.limits, row["person_id"], row["campaign_id"])
+        for row in await suppression.hold_back(deed, desk.limits, rows):
             quota = quotas[row["sender_id"]]
-            if no is not None:
-                await transitions.change(deed, [row], transitions.failure(no.code, no.message, now))
-            elif quota.left <= 0:
+            if quota.left <= 0:
                 await transitions.change(deed, [row], put_off(quota.tomorrow))
             else:
                 quota.left -= 1
