@@ -117,6 +117,9 @@ async def _revised(viewer: Viewer, revision: Revision, findings: Findings) -> di
         values |= {"subject": subject, "subject_folded": fold(subject)}
     if revision.body is not UNSET:
         values["body"] = findings.text(revision.body or "", ("input", "body"), "A body")
+    if values.keys() & {"subject", "body"}:
+        # What was put off has its fields filled in already, and keeps its message's id for it: this is another text.
+        values["message_id"] = None
     if revision.cc is not UNSET:
         values["cc"] = json.dumps(findings.addresses(revision.cc or (), ("input", "cc")))
     if revision.bcc is not UNSET:
