@@ -4,8 +4,9 @@ from actions.access import seen
 from actions.desk import Desk
 from actions.inputs import Findings
 from actions.people import fail_scheduled
+from changes.deeds import Deed
 from models.campaigns import Campaign
-from models.enums import FailureCode
+from models.enums import FailureCode, UserErrorCode
 from models.viewers import Viewer
 
 
@@ -30,3 +31,13 @@ async def end(desk: Desk, viewer: Viewer, campaign_id: str) -> Campaign:
         await deed.connection.run("UPDATE campaigns SET ended_at = ? WHERE id = ? AND ended_at IS NULL", deed.now, key)
         await fail_scheduled(deed, "campaign_id", key, FailureCode.CAMPAIGN_ENDED, "The campaign has ended.")
     return await Campaign.get(id=key)
+
+
+async def going_on(deed: Deed, campaign: int | None, findings: Findings) -> None:
+    """Finds fault with mail for a campaign that has ended. One that goes on does not end before the deed is done."""
+    if campaign is None:
+        return
+    tx = deed.connection
+    row = await tx.row("SELECT ended_at FROM campaigns WHERE id = ?" + tx.locked("SHARE"), campaign)
+    if row is not None and row["ended_at"] is not None:
+        findings.add(UserErrorCode.WRONG_STATE, ("input", "campaignId"), "The campaign has ended.")

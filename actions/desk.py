@@ -11,6 +11,8 @@ class Limits:
     """Numbers an operator may set. Days are the sender's own."""
 
     emails_per_day: int = 1000
+    select_and_send_people: int = 200
+    group_send_people: int = 1000
     searches_per_user: int = 500
     events_per_request: int = 1000
     blocked_domains: frozenset[str] = frozenset()

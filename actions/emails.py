@@ -4,17 +4,17 @@ Every bulk names each refused id by its place and does the others.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 import identifiers
-from actions import suppression, transitions
+from actions import campaigns, requests, suppression, transitions
 from actions.access import own_emails, placed, seen
 from actions.deliveries import forget_early
 from actions.desk import Desk
 from actions.inputs import SUBJECT, Findings
+from actions.requests import Made
 from changes.deeds import Deed
 from models.database import Row
 from models.emails import Email
@@ -71,8 +71,8 @@ async def draft(desk: Desk, viewer: Viewer, new: NewEmail) -> Email:
     campaign = await seen(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), findings)
     findings.raise_any()
     async with desk.writer.deed() as deed:
-        if campaign is not None:
-            await _going_on(deed, campaign)
+        await campaigns.going_on(deed, campaign, findings)
+        findings.raise_any()
         row = await deed.connection.row(
             "INSERT INTO emails (team_id, sender_id, person_id, cc, bcc, subject, subject_folded, body, campaign_id,"
             " template_id, send_kind, status, archived, success, created_at, updated_at, views, clicks, replies,"
@@ -84,12 +84,6 @@ async def draft(desk: Desk, viewer: Viewer, new: NewEmail) -> Email:
         deed.moved(viewer.user_id, None, FolderName.DRAFT)
         deed.mark(MarkKind.EMAIL, viewer.team_id, key, ChangeCauseKind.EMAIL_CHANGED)
     return await Email.get(id=key)
-
-
-async def _going_on(deed: Deed, campaign: int) -> None:
-    row = await deed.connection.row("SELECT ended_at FROM campaigns WHERE id = ?", campaign)
-    if row is not None and row["ended_at"] is not None:
-        raise refused(UserErrorCode.WRONG_STATE, ("input", "campaignId"), "The campaign has ended.")
 
 
 async def revise(desk: Desk, viewer: Viewer, email_id: str, revision: Revision) -> Email:
@@ -123,6 +117,9 @@ async def _revised(viewer: Viewer, revision: Revision, findings: Findings) -> di
         values |= {"subject": subject, "subject_folded": fold(subject)}
     if revision.body is not UNSET:
         values["body"] = findings.text(revision.body or "", ("input", "body"), "A body")
+    if values.keys() & {"subject", "body"}:
+        # What was put off has its fields filled in already, and keeps its message's id for it: this is another text.
+        values["message_id"] = None
     if revision.cc is not UNSET:
         values["cc"] = json.dumps(findings.addresses(revision.cc or (), ("input", "cc")))
     if revision.bcc is not UNSET:
@@ -136,12 +133,12 @@ async def _revised(viewer: Viewer, revision: Revision, findings: Findings) -> di
 async def send(desk: Desk, viewer: Viewer, email_id: str, at: int | None, request_id: str | None) -> Email:
     """Sends a draft, now or at a moment to come (microseconds). A repeated `request_id` sends nothing again."""
     findings = Findings()
-    if request_id is not None:
-        request_id = findings.line(request_id, ("requestId",), "A requestId")
+    request = requests.name(request_id, findings)
     findings.raise_any()
     async with desk.writer.deed() as deed:
-        if request_id is not None:
-            first = await _first(deed, viewer, request_id, {"email": email_id, "at": at})
+        if request is not None:
+            arguments = {"id": email_id, "at": at}
+            first = await requests.first(deed, viewer, request, "emailSend", arguments, Made.EMAIL)
             if first is not None:
                 return await _still_there(first)
         row = await _own(deed, viewer, email_id)
@@ -149,33 +146,10 @@ async def send(desk: Desk, viewer: Viewer, email_id: str, at: int | None, reques
             raise _wrong(row, ("id",), "sent")
         if at is not None and at <= deed.now:
             raise refused(UserErrorCode.INVALID, ("at",), "The moment to send at must be to come.")
-        await _release(desk, deed, row, at)
-        if request_id is not None:
-            await deed.connection.run(
-                "UPDATE send_requests SET email_id = ? WHERE user_id = ? AND request_id = ?",
-                *(row["id"], viewer.user_id, request_id),
-            )
+        await _release(desk, deed, [row], at)
+        if request is not None:
+            await requests.remember(deed, viewer, request, Made.EMAIL, row["id"])
     return await Email.get(id=row["id"])
-
-
-async def _first(deed: Deed, viewer: Viewer, request_id: str, arguments: Mapping[str, Any]) -> int | None:
-    """The email that this request sent when it came first; None where this is the first time."""
-    print_ = sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
-    tx = deed.connection
-    if await tx.row(
-        "INSERT INTO send_requests (user_id, request_id, fingerprint, created_at) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (user_id, request_id) DO NOTHING RETURNING id",
-        *(viewer.user_id, request_id, print_, deed.now),
-    ):
-        return None
-    row = await tx.row(
-        "SELECT fingerprint, email_id FROM send_requests WHERE user_id = ? AND request_id = ?",
-        viewer.user_id,
-        request_id,
-    )
-    if row is None or row["fingerprint"] != print_ or row["email_id"] is None:
-        raise refused(UserErrorCode.TAKEN, ("requestId",), "This requestId was used for other arguments.")
-    return int(row["email_id"])
 
 
 async def _still_there(key: int) -> Email:
@@ -185,15 +159,11 @@ async def _still_there(key: int) -> Email:
     return email
 
 
-async def _release(desk: Desk, deed: Deed, row: Row, at: int | None) -> None:
-    """Hands an email to the sender loop, now or later; or fails it at once where nothing may be sent."""
-    no = await suppression.reason(deed.connection, desk.limits, row["person_id"], row["campaign_id"])
-    if no is not None:
-        await transitions.change(deed, [row], transitions.failure(no.code, no.message, deed.now))
-        return
-    status = EmailStatus.IN_PROGRESS if at is None else EmailStatus.SCHEDULED
+async def _release(desk: Desk, deed: Deed, rows: Sequence[Row], at: int | None) -> None:
+    """Hands emails to the sender loop, now or later; or fails at once those to whom nothing may be sent."""
+    free = await suppression.hold_back(deed, desk.limits, rows)
     values: dict[str, Any] = {
-        "status": status,
+        "status": EmailStatus.IN_PROGRESS if at is None else EmailStatus.SCHEDULED,
         "due_at": deed.now if at is None else at,
         "claimed_at": None,
         "attempts": 0,
@@ -202,8 +172,8 @@ async def _release(desk: Desk, deed: Deed, row: Row, at: int | None) -> None:
     }
     if at is not None:
         values["scheduled_at"] = at
-    await transitions.change(deed, [row], values)
-    deed.sends = True
+    await transitions.change(deed, free, values)
+    deed.sends = bool(free)
 
 
 async def archive(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
@@ -235,8 +205,7 @@ async def retry(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
     async with desk.writer.deed() as deed:
         rows = await _allowed(deed, viewer, ids, EmailAction.RETRY_SEND, findings)
         await forget_early(deed, (row["id"] for row in rows))
-        for row in rows:
-            await _release(desk, deed, row, None)
+        await _release(desk, deed, rows, None)
     return Done(tuple(row["id"] for row in rows), tuple(findings.problems))
 
 

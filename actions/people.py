@@ -8,9 +8,9 @@ import identifiers
 from actions import transitions
 from actions.access import seen
 from actions.desk import Desk
-from actions.inputs import Findings
+from actions.inputs import Findings, Path
 from changes.deeds import Deed
-from models.enums import ChangeCauseKind, EmailStatus, FailureCode, MarkKind, UserErrorCode
+from models.enums import ChangeCauseKind, EmailStatus, FailureCode, MarkKind, SavedSearchState, UserErrorCode
 from models.people import Group, Person
 from models.viewers import Viewer
 from models.visibility import visible_keys
@@ -18,6 +18,16 @@ from refusals import refused
 from search.text import fold
 
 _CONTROLS = 64
+_NOT_ITS_OWNER = "Only its owner may change who is in a group."
+_LIST = (
+    f"SELECT s.state, EXISTS (SELECT 1 FROM marks k WHERE k.kind = {int(MarkKind.SEARCH)} AND k.subject_id = s.id)"
+    " AS filling FROM saved_searches s WHERE s.id = ? AND s.team_id = ? AND s.owner_id = ?"
+)
+_ADD_MEMBERS = (
+    "INSERT INTO group_people (group_id, person_id) SELECT DISTINCT CAST(? AS BIGINT), e.person_id FROM memberships m"
+    " JOIN emails e ON e.id = m.email_id WHERE m.search_id = ? AND e.team_id = ? AND (e.sender_id = ? OR ?)"
+    " ON CONFLICT (group_id, person_id) DO NOTHING RETURNING person_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,7 @@ async def add_people(desk: Desk, viewer: Viewer, group_id: str, person_ids: Sequ
     """Puts people into one's own group. Each that cannot be seen is named by its place; the others are put in."""
     findings = Findings()
     group = await _own_group(viewer, group_id)
-    people = await _people(viewer, person_ids, findings)
+    people = sorted((await named_people(viewer, person_ids, ("personIds",), findings)).values())
     async with desk.writer.deed() as deed:
         tx = deed.connection
         added = [
@@ -115,7 +125,7 @@ async def remove_people(desk: Desk, viewer: Viewer, group_id: str, person_ids: S
     """Takes people out of one's own group. Who is not in it stays out."""
     findings = Findings()
     group = await _own_group(viewer, group_id)
-    people = await _people(viewer, person_ids, findings)
+    people = sorted((await named_people(viewer, person_ids, ("personIds",), findings)).values())
     async with desk.writer.deed() as deed:
         tx = deed.connection
         rows = await tx.rows(
@@ -127,24 +137,50 @@ async def remove_people(desk: Desk, viewer: Viewer, group_id: str, person_ids: S
     return await Group.get(id=group), findings
 
 
+async def add_members(desk: Desk, viewer: Viewer, group_id: str, search_id: str) -> Group:
+    """Puts everyone into one's own group to whom one's own list holds an email.
+
+    While a list is being filled it holds only some of its emails, so nobody is put in from it then.
+    """
+    findings = Findings()
+    group = await seen(viewer, "Group", group_id, ("id",), findings)
+    if group is not None and (await Group.get(id=group)).owner_id != viewer.user_id:
+        findings.add(UserErrorCode.FORBIDDEN, ("id",), _NOT_ITS_OWNER)
+    key = identifiers.decode_key("SavedSearch", search_id) or 0
+    async with desk.writer.deed() as deed:
+        tx = deed.connection
+        # Locked, it is not refined meanwhile.
+        search = await tx.row(_LIST + tx.locked("SHARE OF s"), key, viewer.team_id, viewer.user_id)
+        if search is None:
+            findings.add(UserErrorCode.NOT_FOUND, ("savedSearchId",), "There is no such saved search.")
+        elif search["state"] != SavedSearchState.LIVE or search["filling"]:
+            findings.add(UserErrorCode.WRONG_STATE, ("savedSearchId",), "The list is being filled: try again shortly.")
+        findings.raise_any()
+        # Nobody is reached through mail that is out of sight since the matcher last looked.
+        rows = await tx.rows(_ADD_MEMBERS, group, key, viewer.team_id, viewer.user_id, viewer.admin)
+        _mark(deed, viewer, group or 0, [row["person_id"] for row in rows])
+    return await Group.get(id=group)
+
+
 async def _own_group(viewer: Viewer, text: str) -> int:
     findings = Findings()
     key = await seen(viewer, "Group", text, ("id",), findings)
     findings.raise_any()
     group = await Group.get(id=key)
     if group.owner_id != viewer.user_id:
-        raise refused(UserErrorCode.FORBIDDEN, ("id",), "Only its owner may change who is in a group.")
+        raise refused(UserErrorCode.FORBIDDEN, ("id",), _NOT_ITS_OWNER)
     return int(group.id)
 
 
-async def _people(viewer: Viewer, texts: Iterable[str], findings: Findings) -> list[int]:
-    keys = [identifiers.decode_key("Person", text) for text in texts]
-    visible = await visible_keys(viewer, (("Person", key) for key in keys if key is not None))
+async def named_people(viewer: Viewer, texts: Iterable[str], path: Path, findings: Findings) -> dict[str, int]:
+    """The keys of people by their ids, each once and in the order named; who cannot be seen is told by place."""
+    keys = [(text, identifiers.decode_key("Person", text)) for text in texts]
+    visible = await visible_keys(viewer, (("Person", key) for _, key in keys if key is not None))
     known = visible.get("Person", set())
-    for place, key in enumerate(keys):
+    for place, (_, key) in enumerate(keys):
         if key not in known:
-            findings.add(UserErrorCode.NOT_FOUND, ("personIds", str(place)), "There is no such person.")
-    return sorted({key for key in keys if key is not None and key in known})
+            findings.add(UserErrorCode.NOT_FOUND, (*path, str(place)), "There is no such person.")
+    return {text: key for text, key in keys if key is not None and key in known}
 
 
 def _mark(deed: Deed, viewer: Viewer, group: int, people: list[int]) -> None:

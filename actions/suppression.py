@@ -1,10 +1,16 @@
 """Whether an email may leave at all: an unsubscribed person, a blocked domain or an ended campaign says no."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from actions import transitions
 from actions.desk import Limits
-from models.database import Connection
+from changes.deeds import Deed
+from models.database import Connection, Row
 from models.enums import FailureCode
+
+Pair = tuple[int, int | None]
+"""The person an email is to, and the campaign it is part of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +21,54 @@ class Suppressed:
     message: str
 
 
-async def reason(connection: Connection, limits: Limits, person_id: int, campaign_id: int | None) -> Suppressed | None:
-    """Why nothing may be sent to this person, or as part of this campaign; None where it may."""
-    person = await connection.row("SELECT address, unsubscribed_at FROM people WHERE id = ?", person_id)
+async def reasons(
+    connection: Connection, limits: Limits, pairs: Iterable[Pair], locked: bool = False
+) -> dict[Pair, Suppressed]:
+    """Why nothing may be sent to these people as part of these campaigns; without those it may be sent to.
+
+    Locked, nobody is unsubscribed before the transaction ends.
+    """
+    asked = set(pairs)
+    if not asked:
+        return {}
+    rows = await connection.rows(
+        f"SELECT id, address, unsubscribed_at FROM people WHERE {connection.within('id')} ORDER BY id"
+        + (connection.locked("SHARE") if locked else ""),
+        connection.listed({person for person, _ in asked}),
+    )
+    people = {row["id"]: row for row in rows}
+    ended = await _ended(connection, {campaign for _, campaign in asked if campaign is not None})
+    found = {pair: _reason(people.get(pair[0]), pair[1] in ended, limits) for pair in asked}
+    return {pair: no for pair, no in found.items() if no is not None}
+
+
+async def hold_back(deed: Deed, limits: Limits, rows: Sequence[Row]) -> list[Row]:
+    """Fails those of the emails, which must be locked, that may not leave; returns the others, in their order."""
+    found = await reasons(deed.connection, limits, ((row["person_id"], row["campaign_id"]) for row in rows))
+    held: dict[Suppressed, list[Row]] = {}
+    free: list[Row] = []
+    for row in rows:
+        no = found.get((row["person_id"], row["campaign_id"]))
+        (free if no is None else held.setdefault(no, [])).append(row)
+    for no, failed in held.items():
+        await transitions.change(deed, failed, transitions.failure(no.code, no.message, deed.now))
+    return free
+
+
+async def _ended(connection: Connection, campaigns: set[int]) -> set[int]:
+    if not campaigns:
+        return set()
+    rows = await connection.rows(
+        f"SELECT id FROM campaigns WHERE {connection.within('id')} AND ended_at IS NOT NULL",
+        connection.listed(campaigns),
+    )
+    return {row["id"] for row in rows}
+
+
+def _reason(person: Row | None, ended: bool, limits: Limits) -> Suppressed | None:
     if person is None or person["unsubscribed_at"] is not None:
         return Suppressed(FailureCode.UNSUBSCRIBED, "The person has unsubscribed.")
     domain = person["address"].rpartition("@")[2].casefold()
     if domain in limits.blocked_domains:
         return Suppressed(FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}.")
-    if campaign_id is not None:
-        campaign = await connection.row("SELECT ended_at FROM campaigns WHERE id = ?", campaign_id)
-        if campaign is not None and campaign["ended_at"] is not None:
-            return Suppressed(FailureCode.CAMPAIGN_ENDED, "The campaign has ended.")
-    return None
+    return Suppressed(FailureCode.CAMPAIGN_ENDED, "The campaign has ended.") if ended else None

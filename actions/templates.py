@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from actions import fields
 from actions.desk import Desk
 from actions.inputs import SUBJECT, Findings
 from models.campaigns import Template
+from models.enums import UserErrorCode
 from models.viewers import Viewer
 
 
@@ -16,10 +18,14 @@ class NewTemplate:
 
 
 async def create(desk: Desk, viewer: Viewer, new: NewTemplate) -> Template:
+    """A field that could never be filled in is a mistake here already, before anything is sent by it."""
     findings = Findings()
     name = findings.line(new.name, ("input", "name"), "A name")
     subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
     body = findings.text(new.body, ("input", "body"), "A body")
+    for what, text in (("subject", subject), ("body", body)):
+        for problem in fields.problems(text):
+            findings.add(UserErrorCode.INVALID, ("input", what), problem)
     findings.raise_any()
     async with desk.writer.deed() as deed:
         row = await deed.connection.row(

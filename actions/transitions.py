@@ -7,6 +7,7 @@ from changes.deeds import Deed
 from models.database import Row
 from models.enums import ChangeCauseKind, EmailStatus, FailureCode, FolderName, MarkKind
 from models.folders import folder_of
+from search.text import fold
 
 NO_FAILURE: Mapping[str, Any] = {"failed_at": None, "failure_code": None, "failure_message": None}
 IDLE: Mapping[str, Any] = {"due_at": None, "claimed_at": None}
@@ -46,6 +47,18 @@ async def change(
             deed.moved(row["sender_id"], before, after)
         if marked:
             deed.mark(MarkKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
+
+
+async def reword(deed: Deed, texts: Iterable[tuple[Row, str, str]]) -> None:
+    """Gives each of the emails, which must be locked, a subject and a body of its own. Rows are brought up to date."""
+    listed = list(texts)
+    await deed.connection.many(
+        "UPDATE emails SET subject = ?, subject_folded = ?, body = ?, updated_at = ? WHERE id = ?",
+        [(subject, fold(subject), body, deed.now, row["id"]) for row, subject, body in listed],
+    )
+    for row, subject, body in listed:
+        row |= {"subject": subject, "body": body}
+        deed.mark(MarkKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
 
 
 def failure(code: FailureCode, message: str, at: int, status: EmailStatus = EmailStatus.FAILED) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def is_plain(body: str) -> bool:
 
 def safe(body: str) -> str:
     """A body as HTML one may send to anybody."""
-    return _clean(_from_plain(body) if is_plain(body) else body)
+    return _clean(from_plain(body) if is_plain(body) else body)
 
 
 def with_links(cleaned: str, rewrite: Callable[[str], str]) -> str:
@@ -95,7 +95,7 @@ def _clean(body: str, rewrite: Callable[[str], str] | None = None) -> str:
     )
 
 
-def _from_plain(body: str) -> str:
+def from_plain(body: str) -> str:
     """Plain text as HTML: lines stay lines, and what looks like a web address becomes a link."""
     parts: list[str] = []
     end = 0

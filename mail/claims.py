@@ -1,17 +1,19 @@
 """Which emails the sender loop takes into its hands, and which it may not. Claimed and committed before any hand-over.
 
-Of what is due: the suppressed fail, what is past the sender's daily limit waits for the next day, the rest is claimed.
+Of what is due: the suppressed fail, and so does what has fields that cannot be filled in; what is past the sender's
+daily limit waits for the next day; the rest is claimed, and says from then on what it says to its person.
 """
 
 import json
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from actions import suppression, transitions
 from actions.desk import Desk
-from mail import days
+from actions.fields import Unresolved
+from mail import days, texts
 from mail.compose import Letter, message_id
 from models.database import Connection, Row
 from models.enums import EmailStatus, FailureCode
@@ -24,7 +26,7 @@ _WAITING = f"e.status IN ({int(EmailStatus.SCHEDULED)}, {int(EmailStatus.IN_PROG
 _DUE = (
     "SELECT e.id, e.team_id, e.sender_id, e.person_id, e.campaign_id, e.status, e.archived, e.cc, e.bcc, e.subject,"
     " e.body, e.message_id, e.attempts, e.first_attempt_at, e.due_at, u.name AS from_name, u.address AS from_address,"
-    " u.time_zone, p.name AS to_name, p.address AS to_address"
+    " u.time_zone, p.name AS to_name, p.address AS to_address, p.title, p.company"
     " FROM emails e JOIN users u ON u.id = e.sender_id JOIN people p ON p.id = e.person_id"
     f" WHERE {_WAITING} AND e.due_at > {IN_HAND} AND e.due_at <= ? AND e.claimed_at IS NULL"
     " ORDER BY e.due_at, e.id LIMIT ?"
@@ -64,6 +66,15 @@ class _Quota:
     tomorrow: int
 
 
+@dataclass(slots=True)
+class _Filled:
+    """Emails whose fields, if any, could be filled in, with the texts of those that have some; the others, by why."""
+
+    sound: list[Row] = field(default_factory=list)
+    texts: dict[int, tuple[str, str]] = field(default_factory=dict)
+    unresolved: dict[str, list[Row]] = field(default_factory=dict)
+
+
 async def next_due(connection: Connection) -> int | None:
     """The moment the earliest waiting email is due at."""
     row = await connection.row(_NEXT)
@@ -76,30 +87,51 @@ async def claim(desk: Desk, domain: str) -> tuple[list[Claim], bool]:
         tx, now = deed.connection, deed.now
         rows = await tx.rows(_DUE + tx.locked("UPDATE OF e SKIP LOCKED"), now, BATCH)
         quotas = await _quotas(tx, desk.limits.emails_per_day, rows, now)
-        taken: list[Row] = []
-        for row in rows:
-            no = await suppression.reason(tx, desk.limits, row["person_id"], row["campaign_id"])
-            quota = quotas[row["sender_id"]]
-            if no is not None:
-                await transitions.change(deed, [row], transitions.failure(no.code, no.message, now))
-            elif quota.left <= 0:
-                await transitions.change(deed, [row], put_off(quota.tomorrow))
-            else:
-                quota.left -= 1
-                taken.append(row)
+        filled = _filled_in(await suppression.hold_back(deed, desk.limits, rows))
+        for message, wrong in filled.unresolved.items():
+            await transitions.change(deed, wrong, transitions.failure(FailureCode.UNRESOLVED_FIELD, message, now))
+        taken, late = _within(filled.sound, quotas)
+        for tomorrow, waiting in late.items():
+            await transitions.change(deed, waiting, put_off(tomorrow))
         for row in taken:
             _prepare(row, domain, now)
         # The last step before the hand-over: from here on an email is never sent again by itself.
-        scheduled = [row for row in taken if row["status"] == EmailStatus.SCHEDULED]
-        others = [row for row in taken if row["status"] != EmailStatus.SCHEDULED]
         held = {"status": EmailStatus.IN_PROGRESS, "claimed_at": now, "due_at": IN_HAND}
-        await transitions.change(deed, scheduled, held)
-        # Nothing about these changes that anyone could see.
-        await transitions.change(deed, others, held, edited=False, marked=False)
+        # Of what was to go at once nothing changes that anyone could see, and a new text tells of itself.
+        told = [row for row in taken if row["status"] == EmailStatus.SCHEDULED and row["id"] not in filled.texts]
+        untold = [row for row in taken if row["status"] != EmailStatus.SCHEDULED or row["id"] in filled.texts]
+        await transitions.change(deed, told, held)
+        await transitions.change(deed, untold, held, edited=False, marked=False)
+        await transitions.reword(deed, [(row, *filled.texts[row["id"]]) for row in taken if row["id"] in filled.texts])
         await tx.many(
             _ATTEMPT, [(row["attempts"], row["first_attempt_at"], row["message_id"], row["id"]) for row in taken]
         )
     return [_claimed(row) for row in taken], bool(rows)
+
+
+def _filled_in(rows: Iterable[Row]) -> _Filled:
+    filled = _Filled()
+    for row in rows:
+        try:
+            text = texts.filled(row)
+        except Unresolved as exc:
+            filled.unresolved.setdefault(str(exc), []).append(row)
+            continue
+        filled.sound.append(row)
+        if text is not None:
+            filled.texts[row["id"]] = text
+    return filled
+
+
+def _within(rows: Iterable[Row], quotas: Mapping[int, _Quota]) -> tuple[list[Row], dict[int, list[Row]]]:
+    """What its senders may still send today; and what waits, by the moment their tomorrow begins."""
+    taken: list[Row] = []
+    late: dict[int, list[Row]] = {}
+    for row in rows:
+        quota = quotas[row["sender_id"]]
+        quota.left -= 1
+        (taken if quota.left >= 0 else late.setdefault(quota.tomorrow, [])).append(row)
+    return taken, late
 
 
 def _prepare(row: Row, domain: str, now: int) -> None:

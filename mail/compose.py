@@ -1,6 +1,6 @@
 """From a letter to the message that leaves: headers, plain text, HTML with tracked links and the pixel. Pure.
 
-Fields of a template and List-Unsubscribe come later: the first belongs before `bodies.safe`, the second in `_headers`.
+Dynamic fields are filled in before (`mail/texts.py`); List-Unsubscribe comes later and belongs in `_headers`.
 """
 
 import re

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import identifiers
-from actions import campaigns, deliveries, emails, people, searches, templates
+from actions import bulk_sends, campaigns, deliveries, emails, people, searches, templates
+from actions.bulk_sends import Edit, GroupSend, SelectAndSend
 from actions.deliveries import NewReport
 from actions.emails import UNSET, NewEmail, Revision
 from actions.engagements import NewEvent, Outcome
 from actions.people import NewPerson
 from actions.templates import NewTemplate
-from models.campaigns import Campaign, Template
+from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
 from models.enums import UserErrorCode
 from models.people import Group, Person
@@ -19,7 +20,18 @@ from models.searches import SavedSearch
 from refusals import Problem, Refused, refused
 from resolvers.context import Context
 
-__all__ = ["UNSET", "NewEmail", "NewEvent", "NewPerson", "NewReport", "NewTemplate", "Revision"]
+__all__ = [
+    "UNSET",
+    "Edit",
+    "GroupSend",
+    "NewEmail",
+    "NewEvent",
+    "NewPerson",
+    "NewReport",
+    "NewTemplate",
+    "Revision",
+    "SelectAndSend",
+]
 
 ENGAGEMENT_WRITE = "engagement:write"
 
@@ -42,6 +54,10 @@ async def email_revise(context: Context, email_id: str, revision: Revision) -> E
 
 async def email_send(context: Context, email_id: str, at: int | None, request_id: str | None) -> Email:
     return await emails.send(context.desk, context.viewer, email_id, at, request_id)
+
+
+async def email_send_to_many(context: Context, new: SelectAndSend | GroupSend) -> BulkSend:
+    return await bulk_sends.send(context.desk, context.viewer, new)
 
 
 async def email_archive(context: Context, ids: Sequence[str]) -> Bulk:
@@ -116,6 +132,10 @@ async def group_add_people(context: Context, group_id: str, person_ids: Sequence
 async def group_remove_people(context: Context, group_id: str, person_ids: Sequence[str]) -> Bulk:
     group, findings = await people.remove_people(context.desk, context.viewer, group_id, person_ids)
     return Bulk([group], tuple(findings.problems))
+
+
+async def group_add_members(context: Context, group_id: str, search_id: str) -> Group:
+    return await people.add_members(context.desk, context.viewer, group_id, search_id)
 
 
 async def campaign_create(context: Context, name: str) -> Campaign:

@@ -6,7 +6,17 @@ from typing import Any
 import strawberry
 
 from resolvers.writing import UNSET as NOT_GIVEN
-from resolvers.writing import NewEmail, NewEvent, NewPerson, NewReport, NewTemplate, Revision
+from resolvers.writing import (
+    Edit,
+    GroupSend,
+    NewEmail,
+    NewEvent,
+    NewPerson,
+    NewReport,
+    NewTemplate,
+    Revision,
+    SelectAndSend,
+)
 from schema.answers import UNSET, given
 from schema.enums import DeliveryKind, EngagementKind, EngagementVerdict
 from schema.filters import EmailFilter
@@ -26,8 +36,8 @@ def _optional(description: str) -> Any:
 @strawberry.input(description="A new draft.")
 class EmailDraftInput:
     person_id: strawberry.ID = strawberry.field(description="Whom it is to.")
-    subject: str = strawberry.field(description="One line.")
-    body: str = strawberry.field(default="", description="HTML, or plain text.")
+    subject: str = strawberry.field(description="One line, dynamic fields included.")
+    body: str = strawberry.field(default="", description="HTML or plain text, dynamic fields included.")
     cc: list[str] = strawberry.field(default_factory=list, description="Further addresses, shown to all.")
     bcc: list[str] = strawberry.field(default_factory=list, description="Further addresses, shown to nobody.")
     template_id: strawberry.ID | None = _optional("The template it was made from.")
@@ -64,6 +74,62 @@ class EmailReviseInput:
         )
 
 
+@strawberry.input(description="What is said to one person instead. Absent leaves it as it is said to all.")
+class PersonEdit:
+    person_id: strawberry.ID = strawberry.field(description="Whom it is to: one of the `personIds`.")
+    subject: str | None = _optional("One line.")
+    body: str | None = _optional("HTML, or plain text.")
+
+    def value(self) -> Edit:
+        return Edit(self.person_id, given(self.subject), given(self.body))
+
+
+@strawberry.input(description="A message to people chosen one by one, with what is said to some of them instead.")
+class SelectAndSendInput:
+    person_ids: list[strawberry.ID] = strawberry.field(description="Whom it is to; each gets one message.")
+    subject: str = strawberry.field(description="One line, dynamic fields included.")
+    body: str = strawberry.field(description="HTML or plain text, dynamic fields included.")
+    template_id: strawberry.ID | None = _optional("The template it was made from.")
+    campaign_id: strawberry.ID | None = _optional("The campaign it is part of.")
+    at: datetime | None = _optional("A moment to come; absent, now.")
+    edits: list[PersonEdit] = strawberry.field(default_factory=list, description="At most one for each person.")
+    request_id: str | None = _optional("A name of the client's for this request; a repeat sends nothing again.")
+
+    def value(self) -> SelectAndSend:
+        return SelectAndSend(
+            person_ids=self.person_ids,
+            subject=self.subject,
+            body=self.body,
+            template_id=given(self.template_id),
+            campaign_id=given(self.campaign_id),
+            at=micros(self.at),
+            edits=[edit.value() for edit in self.edits],
+            request_id=given(self.request_id),
+        )
+
+
+@strawberry.input(description="A message to everyone who is in a group at the moment of asking.")
+class GroupSendInput:
+    group_id: strawberry.ID = strawberry.field(description="Whom it is to; each gets one message of their own.")
+    subject: str = strawberry.field(description="One line, dynamic fields included.")
+    body: str = strawberry.field(description="HTML or plain text, dynamic fields included.")
+    template_id: strawberry.ID | None = _optional("The template it was made from.")
+    campaign_id: strawberry.ID | None = _optional("The campaign it is part of.")
+    at: datetime | None = _optional("A moment to come; absent, now.")
+    request_id: str | None = _optional("A name of the client's for this request; a repeat sends nothing again.")
+
+    def value(self) -> GroupSend:
+        return GroupSend(
+            group_id=self.group_id,
+            subject=self.subject,
+            body=self.body,
+            template_id=given(self.template_id),
+            campaign_id=given(self.campaign_id),
+            at=micros(self.at),
+            request_id=given(self.request_id),
+        )
+
+
 @strawberry.input(description="A new saved search.")
 class SavedSearchCreateInput:
     name: str = strawberry.field(description="What to call it.")
@@ -86,7 +152,11 @@ class PersonInput:
         )
 
 
-@strawberry.input(description="A new template.")
+@strawberry.input(
+    description="A new template. A dynamic field is written `{{first_name}}`, or with something for whom nothing is"
+    ' known, `{{first_name | default: "there"}}`; there are first_name, last_name, title, company and my_name. Each'
+    " email has its fields filled in for its person when it leaves."
+)
 class TemplateInput:
     name: str = strawberry.field(description="What to call it.")
     subject: str = strawberry.field(description="The subject, dynamic fields included.")

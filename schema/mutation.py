@@ -16,12 +16,15 @@ from schema.inputs import (
     EmailDraftInput,
     EmailReviseInput,
     EngagementInput,
+    GroupSendInput,
     PersonInput,
     SavedSearchCreateInput,
+    SelectAndSendInput,
     TemplateInput,
     micros,
 )
 from schema.payloads import (
+    BulkSendPayload,
     CampaignPayload,
     DeletePayload,
     DeliveryRecordPayload,
@@ -42,10 +45,13 @@ Draft = Annotated[EmailDraftInput, said("The draft.")]
 Revision = Annotated[EmailReviseInput, said("What to change.")]
 At = Annotated[datetime | None, said("A moment to come; absent, now.")]
 RequestId = Annotated[str | None, said("A name of the client's for this request; a repeat sends nothing again.")]
+Selection = Annotated[SelectAndSendInput, said("What to say, and to whom.")]
+ToGroup = Annotated[GroupSendInput, said("What to say, and to which group.")]
 IsSuccess = Annotated[bool, said("Whether they are one.")]
 NewSearch = Annotated[SavedSearchCreateInput, said("The list.")]
 Refined = Annotated[EmailFilter, said("What it is to hold.")]
 IsPublished = Annotated[bool, said("Whether it is published.")]
+List = Annotated[ID, said("Which of one's own lists.")]
 Definition = Annotated[ID, said("Which definition.")]
 AdoptedName = Annotated[str | None, said("What to call it; absent, as it was published.")]
 NewPerson = Annotated[PersonInput, said("The person.")]
@@ -97,6 +103,22 @@ class Mutation:
     ) -> EmailPayload:
         deed = writing.email_send(info.context, id, micros(at), given(request_id))
         return await attempt(EmailPayload, "email", deed)
+
+    @strawberry.mutation(
+        description="Sends a message of their own to each of the people chosen, now or at a moment to come. All are"
+        " accepted or none; an email that may not leave fails alone. A repeated `requestId` is answered with the first"
+        " result and sends nothing again."
+    )
+    async def email_select_and_send(self, info: Asked, input: Selection) -> BulkSendPayload:
+        return await attempt(BulkSendPayload, "bulk_send", writing.email_send_to_many(info.context, input.value()))
+
+    @strawberry.mutation(
+        description="Sends a message of their own to everyone in a group, now or at a moment to come. All are accepted"
+        " or none; an email that may not leave fails alone. A repeated `requestId` is answered with the first result"
+        " and sends nothing again."
+    )
+    async def email_group_send(self, info: Asked, input: ToGroup) -> BulkSendPayload:
+        return await attempt(BulkSendPayload, "bulk_send", writing.email_send_to_many(info.context, input.value()))
 
     @strawberry.mutation(description="Archives delivered emails, which switches their tracking off.")
     async def email_archive(self, info: Asked, ids: Ids) -> EmailsPayload:
@@ -184,6 +206,10 @@ class Mutation:
     @strawberry.mutation(description="Takes people out of one's own group.")
     async def group_remove_people(self, info: Asked, id: Id, person_ids: People) -> GroupPayload:
         return await _group(writing.group_remove_people(info.context, id, person_ids))
+
+    @strawberry.mutation(description="Puts everyone into one's own group to whom one's own list holds an email.")
+    async def group_add_members(self, info: Asked, id: Id, saved_search_id: List) -> GroupPayload:
+        return await attempt(GroupPayload, "group", writing.group_add_members(info.context, id, saved_search_id))
 
     @strawberry.mutation(description="Begins a campaign.")
     async def campaign_create(self, info: Asked, name: Name) -> CampaignPayload:

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from schema.campaigns import Campaign, Template
+from schema.campaigns import BulkSend, Campaign, Template
 from schema.emails import Email
 from schema.errors import UserError
 from schema.people import Group, Person
@@ -21,6 +21,12 @@ class EmailPayload:
 class EmailsPayload:
     emails: list[Email] = strawberry.field(description="As they are now, in the order asked.")
     user_errors: list[UserError] = strawberry.field(description="Each refused id by its place; the others were done.")
+
+
+@strawberry.type(description="A bulk send that was accepted as a whole, or what was wrong: then nothing is sent.")
+class BulkSendPayload:
+    bulk_send: BulkSend | None = strawberry.field(description="With all its emails; null when it was refused.")
+    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
 
 
 @strawberry.type(description="A saved search, or what was wrong.")

@@ -84,6 +84,8 @@ TABLE = (
     Setting("SMTP_URL", _smtp, "smtp://127.0.0.1:25", "the mail server that emails are handed to", True),
     Setting("LOG_RETENTION", _span, "P30D", "how long the change log reaches back"),
     Setting("EMAILS_PER_DAY", _number, "1000", "emails that leave a user's hands in a day of theirs"),
+    Setting("SELECT_AND_SEND_PEOPLE", _number, "200", "people one Select and Send goes to"),
+    Setting("GROUP_SEND_PEOPLE", _number, "1000", "people one Group Email goes to"),
     Setting("SEARCHES_PER_USER", _number, "500", "saved searches of one user"),
     Setting("EVENTS_PER_REQUEST", _number, "1000", "events in one engagementRecord or deliveryRecord"),
     Setting("BLOCKED_DOMAINS", _domains, "", "domains nothing is sent to, with commas between"),
@@ -101,6 +103,8 @@ class Settings:
     smtp_url: str
     log_retention: timedelta
     emails_per_day: int
+    select_and_send_people: int
+    group_send_people: int
     searches_per_user: int
     events_per_request: int
     blocked_domains: frozenset[str]
@@ -111,6 +115,8 @@ class Settings:
     def limits(self) -> Limits:
         return Limits(
             emails_per_day=self.emails_per_day,
+            select_and_send_people=self.select_and_send_people,
+            group_send_people=self.group_send_people,
             searches_per_user=self.searches_per_user,
             events_per_request=self.events_per_request,
             blocked_domains=self.blocked_domains,

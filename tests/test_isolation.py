@@ -16,10 +16,7 @@ import pytest
 import websockets
 
 import identifiers
-from models.campaigns import BulkSend
-from models.enums import Role, SendKind
-from models.fields import from_micros
-from models.users import User
+from models.enums import Role
 from server.auth import Tokens
 from tests.mailing import DRAFT, RECORD, REPORT, emails_in_folders, moment, person
 from tests.serving import SECRET, Client, Failed, ManualClock, Server
@@ -29,6 +26,9 @@ ADD = "mutation($id:ID!,$p:[ID!]!){groupAddPeople(id:$id,personIds:$p){group{id}
 CAMPAIGN = 'mutation{campaignCreate(name:"Ann\'s campaign"){campaign{id}}}'
 TEMPLATE = """mutation{templateCreate(input:{name:"Ann's template",subject:"S",body:"B"}){template{id}}}"""
 SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id} userErrors{code path}}}"
+GROUP_SEND = (
+    'mutation($i:ID!,$at:DateTime){emailGroupSend(input:{groupId:$i,subject:"x",body:"",at:$at}){bulkSend{id}}}'
+)
 HARVEST = """{
     viewer{id} emails(first:200){nodes{id sender{id} bulkSend{id} engagements{nodes{id}}}}
     folders{id folders{id}} people{nodes{id shared}} groups{nodes{id shared}} campaigns{nodes{id}} templates{nodes{id}}
@@ -60,6 +60,16 @@ WRITES = {
     "reviseTo": "emailRevise(id:$draft,input:{personId:$id}){email{subject} %s}",
     "reviseFrom": "emailRevise(id:$draft,input:{templateId:$id}){email{subject} %s}",
     "send": "emailSend(id:$id){email{id} %s}",
+    "select": 'emailSelectAndSend(input:{personIds:[$id],subject:"x",body:""}){bulkSend{id} %s}',
+    "selectFrom": 'emailSelectAndSend(input:{personIds:[$own],subject:"x",body:"",templateId:$id}){bulkSend{id} %s}',
+    "selectIn": 'emailSelectAndSend(input:{personIds:[$own],subject:"x",body:"",campaignId:$id}){bulkSend{id} %s}',
+    "selectAndEdit": """emailSelectAndSend(input:{personIds:[$id],subject:"x",body:"",
+        edits:[{personId:$id,subject:"y"}]}){bulkSend{id} %s}""",
+    "selectAndEditAnother": """emailSelectAndSend(input:{personIds:[$own],subject:"x",body:"",
+        edits:[{personId:$id,subject:"y"}]}){bulkSend{id} %s}""",
+    "groupSend": 'emailGroupSend(input:{groupId:$id,subject:"x",body:""}){bulkSend{id} %s}',
+    "groupSendFrom": 'emailGroupSend(input:{groupId:$group,subject:"x",body:"",templateId:$id}){bulkSend{id} %s}',
+    "groupSendIn": 'emailGroupSend(input:{groupId:$group,subject:"x",body:"",campaignId:$id}){bulkSend{id} %s}',
     "archive": "emailArchive(ids:[$id]){emails{id} %s}",
     "unarchive": "emailUnarchive(ids:[$id]){emails{id} %s}",
     "success": "emailMarkSuccess(ids:[$id]){emails{id} %s}",
@@ -75,6 +85,8 @@ WRITES = {
     "removeFrom": "groupRemovePeople(id:$id,personIds:[]){group{id} %s}",
     "add": "groupAddPeople(id:$group,personIds:[$id]){group{id} %s}",
     "remove": "groupRemovePeople(id:$group,personIds:[$id]){group{id} %s}",
+    "addMembersTo": "groupAddMembers(id:$id,savedSearchId:$list){group{id} %s}",
+    "addMembers": "groupAddMembers(id:$group,savedSearchId:$id){group{id} %s}",
     "end": "campaignEnd(id:$id){campaign{id} %s}",
     "record": """engagementRecord(events:[{emailId:$id,kind:VIEW,occurredAt:"2023-01-01T00:00:00Z",dedupeKey:"k"}]){
         recorded duplicates ignored %s}""",
@@ -129,13 +141,7 @@ async def everything(server: Server, client: Client, clock: ManualClock) -> Worl
     template = (await client.one(TEMPLATE))["template"]["id"]
     secret = {"personId": private, "templateId": template, "body": "secret"}
     mail = await emails_in_folders(server, client, clock, "world", [{"campaignId": campaign}, secret])
-    key = identifiers.decode_key("User", client.user_id)
-    bulk = await BulkSend.create(
-        team_id=(await User.get(id=key)).team_id,
-        sender_id=key,
-        send_kind=SendKind.GROUP,
-        created_at=from_micros(clock.moment),
-    )
+    bulk = (await client.one(GROUP_SEND, i=groups[0], at=moment(clock, 60)))["bulkSend"]["id"]
     for definition, flag in (({"folder": ["DELIVERED"]}, True), ({"personGroup": [groups[0]]}, False)):
         saved = await client.one(SAVE, i={"name": f"List {flag}", "filter": definition, "shared": flag})
         assert saved["userErrors"] == []
@@ -157,7 +163,7 @@ async def everything(server: Server, client: Client, clock: ManualClock) -> Worl
         world.add(noun, *(node["id"] for node in found[name]["nodes"]))
     for node in found["savedSearches"]["nodes"]:
         world.add("SavedSearchMember", *(member["id"] for member in node["members"]["nodes"]))
-    world.add("BulkSend", identifiers.encode("BulkSend", bulk.id))
+    world.add("BulkSend", bulk)
     assert {kind: bool(ids) for kind, ids in world.ids.items()} == dict.fromkeys(world.ids, True)
     assert len(world.ids) == 14
     return world
@@ -176,7 +182,7 @@ async def answers(
     client: Client, root: str, fields: Mapping[str, str], ids: Sequence[str], own: Mapping[str, str]
 ) -> str:
     """The bytes of an answer in which every id went through every field, with the ids blotted out."""
-    names = {"$own": "own", "$draft": "draft", "$group": "group"}
+    names = {"$own": "own", "$draft": "draft", "$group": "group", "$list": "list"}
     parts, variables = [], {}
     for place, text in enumerate(ids):
         variables[f"i{place}"] = text
@@ -244,7 +250,8 @@ async def belongings(client: Client, name: str) -> dict[str, str]:
     own = await person(client, f"{name}@own.example", shared=False)
     draft = (await client.one(DRAFT, i={"personId": own, "subject": "Mine"}))["email"]["id"]
     group = (await client.one(GROUP, n="Mine", s=False))["group"]["id"]
-    return {"own": own, "draft": draft, "group": group}
+    saved = (await client.one(SAVE, i={"name": "Mine", "filter": {}}))["savedSearch"]["id"]
+    return {"own": own, "draft": draft, "group": group, "list": saved}
 
 
 async def test_to_another_team_nothing_exists(quiet_server: Server, clock: ManualClock) -> None:

@@ -149,7 +149,7 @@ async def test_campaigns_and_templates_belong_to_the_whole_team(quiet_server: Se
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     made = (await ann.one(CAMPAIGN, n=" Spring "))["campaign"]
     assert (made["name"], made["owner"], made["endedAt"]) == ("Spring", {"name": "Ann"}, None)
-    text = {"name": "T", "subject": "Hi {{name}}", "body": "<p>B</p>"}
+    text = {"name": "T", "subject": "Hi {{first_name}}", "body": "<p>B</p>"}
     template = (await ann.one(TEMPLATE, i=text))["template"]
     assert template == {"id": template["id"], **text}
     found = await bob("{campaigns{nodes{name}} templates{nodes{id name subject body}}}")

@@ -1,0 +1,214 @@
+"""Writing to many: one separate message to each person, accepted all together or not at all, never a draft.
+
+Who may not be written to is no mistake: that email fails and the others go. So does, later, one whose dynamic fields
+cannot be filled in.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from actions import campaigns, requests, suppression
+from actions.access import seen
+from actions.desk import Desk
+from actions.inputs import SUBJECT, Findings
+from actions.people import named_people
+from actions.requests import Made
+from actions.suppression import Suppressed
+from changes.deeds import Deed
+from models.campaigns import BulkSend
+from models.enums import ChangeCauseKind, EmailStatus, MarkKind, SendKind, UserErrorCode
+from models.folders import folder_of
+from models.viewers import Viewer
+from search.text import fold
+
+_EMAIL = (
+    "INSERT INTO emails (team_id, sender_id, person_id, bulk_send_id, send_kind, campaign_id, template_id, cc, bcc,"
+    " subject, subject_folded, body, status, scheduled_at, due_at, failed_at, failure_code, failure_message, archived,"
+    " success, created_at, updated_at, views, clicks, replies, attempts)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, '[]', '[]', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a message says."""
+
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What is said to one person instead; None leaves it as it is said to all."""
+
+    person_id: str
+    subject: str | None = None
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectAndSend:
+    """`at` in microseconds; None is now."""
+
+    person_ids: Sequence[str]
+    subject: str
+    body: str
+    template_id: str | None = None
+    campaign_id: str | None = None
+    at: int | None = None
+    edits: Sequence[Edit] = field(default=())
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSend:
+    """`at` in microseconds; None is now."""
+
+    group_id: str
+    subject: str
+    body: str
+    template_id: str | None = None
+    campaign_id: str | None = None
+    at: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A bulk send without a mistake: what to say to whom, by the people's keys."""
+
+    kind: SendKind
+    texts: Mapping[int, Text]
+    template: int | None
+    campaign: int | None
+    at: int | None
+
+
+async def send(desk: Desk, viewer: Viewer, new: SelectAndSend | GroupSend) -> BulkSend:
+    """Accepts a message to each of many people, now or at a moment to come; a group's are those who are in it now.
+
+    A repeated `request_id` sends nothing again.
+    """
+    findings = Findings()
+    request = requests.name(new.request_id, findings)
+    mutation = "emailSelectAndSend" if isinstance(new, SelectAndSend) else "emailGroupSend"
+    arguments = {name: value for name, value in asdict(new).items() if name != "request_id"}
+    async with desk.writer.deed() as deed:
+        key = None
+        if request is not None and not findings.problems:
+            key = await requests.first(deed, viewer, request, mutation, arguments, Made.BULK_SEND)
+        if key is None:
+            order = await _checked(desk, deed, viewer, new, findings)
+            key = await _accept(desk, deed, viewer, order)
+            if request is not None:
+                await requests.remember(deed, viewer, request, Made.BULK_SEND, key)
+    return await BulkSend.get(id=key)
+
+
+async def _checked(
+    desk: Desk, deed: Deed, viewer: Viewer, new: SelectAndSend | GroupSend, findings: Findings
+) -> _Order:
+    """Raises Refused with everything that is wrong."""
+    subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
+    text = Text(subject, findings.text(new.body, ("input", "body"), "A body"))
+    if isinstance(new, SelectAndSend):
+        kind, texts = SendKind.SELECT_AND_SEND, await _selected(desk, viewer, new, text, findings)
+    else:
+        kind, texts = SendKind.GROUP, dict.fromkeys(await _members(desk, deed, viewer, new.group_id, findings), text)
+    template = await seen(viewer, "Template", new.template_id, ("input", "templateId"), findings)
+    campaign = await seen(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), findings)
+    await campaigns.going_on(deed, campaign, findings)
+    if new.at is not None and new.at <= deed.now:
+        findings.add(UserErrorCode.INVALID, ("input", "at"), "The moment to send at must be to come.")
+    findings.raise_any()
+    return _Order(kind, texts, template, campaign, new.at)
+
+
+async def _selected(desk: Desk, viewer: Viewer, new: SelectAndSend, text: Text, findings: Findings) -> dict[int, Text]:
+    path = ("input", "personIds")
+    number, most = len(set(new.person_ids)), desk.limits.select_and_send_people
+    edits = _edited(new, text, findings)
+    if number > most:
+        message = f"One Select and Send goes to at most {most} people, not {number}."
+        findings.add(UserErrorCode.LIMIT_REACHED, path, message)
+        return {}
+    if not number:
+        findings.add(UserErrorCode.BLANK, path, "A Select and Send needs somebody to go to.")
+    people = await named_people(viewer, new.person_ids, path, findings)
+    return {key: edits.get(text_id, text) for text_id, key in people.items()}
+
+
+def _edited(new: SelectAndSend, text: Text, findings: Findings) -> dict[str, Text]:
+    """What is said to those people to whom something of their own is said."""
+    chosen = set(new.person_ids)
+    edited: dict[str, Text] = {}
+    for place, edit in enumerate(new.edits):
+        path = ("input", "edits", str(place))
+        if edit.person_id not in chosen:
+            findings.add(UserErrorCode.INVALID, (*path, "personId"), "This person is not among the personIds.")
+        elif edit.person_id in edited:
+            findings.add(UserErrorCode.INVALID, (*path, "personId"), "What is said to this person is edited twice.")
+        subject, body = text.subject, text.body
+        if edit.subject is not None:
+            subject = findings.line(edit.subject, (*path, "subject"), "A subject", SUBJECT)
+        if edit.body is not None:
+            body = findings.text(edit.body, (*path, "body"), "A body")
+        edited[edit.person_id] = Text(subject, body)
+    return edited
+
+
+async def _members(desk: Desk, deed: Deed, viewer: Viewer, group_id: str, findings: Findings) -> list[int]:
+    """Everyone in a group that the viewer can see: a person in it is reachable through it."""
+    path = ("input", "groupId")
+    group = await seen(viewer, "Group", group_id, path, findings)
+    if group is None:
+        return []
+    rows = await deed.connection.rows("SELECT person_id FROM group_people WHERE group_id = ? ORDER BY person_id", group)
+    most = desk.limits.group_send_people
+    if not rows:
+        findings.add(UserErrorCode.INVALID, path, "There is nobody in this group.")
+    if len(rows) > most:
+        message = f"One Group Email goes to at most {most} people, not {len(rows)}."
+        findings.add(UserErrorCode.LIMIT_REACHED, path, message)
+    return [row["person_id"] for row in rows]
+
+
+async def _accept(desk: Desk, deed: Deed, viewer: Viewer, order: _Order) -> int:
+    """The bulk send with all its emails, and its key."""
+    tx = deed.connection
+    made = await tx.row(
+        "INSERT INTO bulk_sends (team_id, sender_id, send_kind, email_count, created_at) VALUES (?, ?, ?, ?, ?)"
+        " RETURNING id",
+        *(viewer.team_id, viewer.user_id, int(order.kind), len(order.texts), deed.now),
+    )
+    key = int(made["id"]) if made else 0
+    pairs = ((person, order.campaign) for person in order.texts)
+    no = await suppression.reasons(tx, desk.limits, pairs, locked=True)
+    folded = {text.subject: fold(text.subject) for text in order.texts.values()}
+    await tx.many(
+        _EMAIL,
+        (
+            (
+                *(viewer.team_id, viewer.user_id, person, key, int(order.kind), order.campaign, order.template),
+                *(text.subject, folded[text.subject], text.body),
+                *_state(deed, order, no.get((person, order.campaign))),
+                *(False, False, deed.now, deed.now),
+            )
+            for person, text in order.texts.items()
+        ),
+    )
+    for row in await tx.rows("SELECT id, status FROM emails WHERE bulk_send_id = ? ORDER BY id", key):
+        deed.moved(viewer.user_id, None, folder_of(EmailStatus(row["status"]), False))
+        deed.mark(MarkKind.EMAIL, viewer.team_id, row["id"], ChangeCauseKind.EMAIL_CHANGED)
+    deed.sends = True
+    return key
+
+
+def _state(deed: Deed, order: _Order, no: Suppressed | None) -> tuple[Any, ...]:
+    """status, scheduled_at, due_at, failed_at, failure_code and failure_message of a new email."""
+    if no is not None:
+        return int(EmailStatus.FAILED), None, None, deed.now, int(no.code), no.message
+    if order.at is not None:
+        return int(EmailStatus.SCHEDULED), order.at, order.at, None, None, None
+    return int(EmailStatus.IN_PROGRESS), None, deed.now, None, None, None

@@ -1,0 +1,118 @@
+"""Dynamic fields in a subject or a body: `{{first_name}}`, or `{{ first_name | default: "there" }}`. Pure.
+
+Whatever stands from `{{` to the next `}}` is meant as a field. White space and quotes may be as rich editors leave
+them; tags between the braces may not. Who wants braces in HTML that are no field writes `&#123;&#123;`.
+"""
+
+import html
+import re
+from collections.abc import Mapping
+from itertools import dropwhile
+
+NAMES = ("first_name", "last_name", "title", "company", "my_name")
+_ABSENT = {"company": "your company"}
+_SHOWN = 60
+_BRACES = re.compile(r"\{\{(.*?)(\}\}|\Z)", re.DOTALL)
+_GAP = r"(?:[\s\u200b\ufeff]|&nbsp;|&#160;|&#xa0;)*"
+_DOUBLE = '(?:["“”„‟«»]|&(?:quot|ldquo|rdquo|bdquo|laquo|raquo|#34|#x22);)'
+_SINGLE = "(?:['‘’‚‛‹›]|&(?:apos|lsquo|rsquo|sbquo|lsaquo|rsaquo|#0?39|#x27);)"
+_QUOTED = "|".join(f"{quote}((?:(?!{quote}).)*){quote}" for quote in (_DOUBLE, _SINGLE))
+_FIELD = re.compile(rf"{_GAP}([\w.-]+)(?:{_GAP}\|{_GAP}default{_GAP}:{_GAP}(?:{_QUOTED}))?{_GAP}", re.DOTALL)
+_ALL = f"{', '.join(NAMES[:-1])} and {NAMES[-1]}"
+# What stands before or after a name and is no part of it, without its full stops.
+_HONORIFICS = frozenset({"dr", "prof", "mr", "mrs", "ms", "mx", "miss", "herr", "frau"})
+_DEGREES = frozenset({"jr", "sr", "ii", "iii", "iv", "phd", "md", "mba", "esq"})
+
+
+class Unresolved(ValueError):
+    """A text cannot be filled in; the message says why, in words for its sender."""
+
+
+def any_in(text: str) -> bool:
+    """Whether there is anything to fill in."""
+    return "{{" in text
+
+
+def values(name: str, title: str | None, company: str | None, my_name: str) -> dict[str, str]:
+    """What the fields say for one person and one sender; what is absent is empty."""
+    first, last = names(name)
+    given = (first, last, title or "", company or "", my_name)
+    return {field: _line(value).strip() for field, value in zip(NAMES, given, strict=True)}
+
+
+def names(name: str) -> tuple[str, str]:
+    """A person's first and last name, either of which may be empty.
+
+    The first word is the first name and the rest the last: Anna, Maria von Trapp. What stands before a comma is a last
+    name, the word after it the first: `Trapp, Anna Maria`. Dr, Ms and the like in front, and PhD, Jr and the like after
+    a comma, are left out; after one of the former a single word is a last name: `Dr. Trapp`.
+    """
+    parts = [part.split() for part in name.split(",")]
+    while len(parts) > 1 and all(_bare(word) in _DEGREES for word in parts[-1]):
+        parts.pop()
+    parts = [part for part in parts if part] or [[]]
+    plain = [_untitled(part) for part in parts]
+    if len(parts) > 1:
+        return " ".join(plain[1][:1]), " ".join(plain[0] or parts[0])
+    words = plain[0] or parts[0]
+    if len(words) == 1 < len(parts[0]):
+        return "", words[0]
+    return " ".join(words[:1]), " ".join(words[1:])
+
+
+def problems(text: str) -> list[str]:
+    """A sentence for each field in a text that cannot be one, in the order of the text, each once."""
+    found = (_wrong(match) for match in _BRACES.finditer(text))
+    return list(dict.fromkeys(each for each in found if each is not None))
+
+
+def resolve(text: str, known: Mapping[str, str], escaped: bool) -> str:
+    """The text with its fields filled in, `escaped` for HTML; `known` is as `values` gives it. Raises Unresolved.
+
+    A default stands in for what is absent, and is the author's own text, HTML in HTML. Values are not looked at again.
+    """
+    wrong = problems(text)
+    if wrong:
+        raise Unresolved(" ".join(wrong))
+
+    def fill(match: re.Match[str]) -> str:
+        name, double, single = _parts(match)
+        default = single if double is None else double
+        if known[name]:
+            return html.escape(known[name]) if escaped else known[name]
+        return _ABSENT.get(name, "") if default is None else _line(default)
+
+    return _BRACES.sub(fill, text)
+
+
+def _wrong(match: re.Match[str]) -> str | None:
+    shown = _line(match[0])
+    if len(shown) > _SHOWN:
+        shown = shown[:_SHOWN] + "…"
+    if not match[2]:
+        return f"{shown} has no closing braces."
+    field = _FIELD.fullmatch(match[1])
+    if field is None:
+        return f'{shown} is not how a field is written: {{{{company}}}}, or {{{{company | default: "your team"}}}}.'
+    if field[1] not in NAMES:
+        return f"{shown} is no field: there are {_ALL}."
+    return None
+
+
+def _parts(match: re.Match[str]) -> tuple[str, str | None, str | None]:
+    field = _FIELD.fullmatch(match[1])
+    assert field is not None
+    return field[1], field[2], field[3]
+
+
+def _untitled(words: list[str]) -> list[str]:
+    return [*dropwhile(lambda word: _bare(word) in _HONORIFICS, words)]
+
+
+def _bare(word: str) -> str:
+    return word.replace(".", "").casefold()
+
+
+def _line(text: str) -> str:
+    """The text on one line."""
+    return re.sub(r"[\s\x00-\x1f\x7f]+", " ", text)

@@ -1,0 +1,61 @@
+"""What a client's requestId was first used for: a repeat is answered with that, and nothing is sent again."""
+
+import json
+from collections.abc import Mapping
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+from actions.inputs import Findings
+from changes.deeds import Deed
+from models.enums import UserErrorCode
+from models.viewers import Viewer
+from refusals import refused
+
+PATH = ("requestId",)
+"""Where what is wrong with a requestId is told, wherever in the arguments it stands."""
+
+
+class Made(Enum):
+    """What a request makes: the column it is remembered in."""
+
+    EMAIL = "email_id"
+    BULK_SEND = "bulk_send_id"
+
+
+def name(request_id: str | None, findings: Findings) -> str | None:
+    """The name a client gave to its request; None where it gave none."""
+    return None if request_id is None else findings.line(request_id, PATH, "A requestId")
+
+
+async def first(
+    deed: Deed, viewer: Viewer, request_id: str, mutation: str, arguments: Mapping[str, Any], made: Made
+) -> int | None:
+    """The key of what this request made when it came first; None where this is the first time.
+
+    Two that come at once wait for each other, and the second sees the first. Raises Refused (TAKEN) where the name was
+    used for something else.
+    """
+    print_ = sha256(json.dumps([mutation, arguments], sort_keys=True).encode()).hexdigest()
+    tx = deed.connection
+    if await tx.row(
+        "INSERT INTO send_requests (user_id, request_id, fingerprint, created_at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (user_id, request_id) DO NOTHING RETURNING id",
+        *(viewer.user_id, request_id, print_, deed.now),
+    ):
+        return None
+    row = await tx.row(
+        f"SELECT fingerprint, {made.value} AS made FROM send_requests WHERE user_id = ? AND request_id = ?",
+        *(viewer.user_id, request_id),
+    )
+    if row is None or row["fingerprint"] != print_ or row["made"] is None:
+        raise refused(UserErrorCode.TAKEN, PATH, "This requestId was used for other arguments.")
+    return int(row["made"])
+
+
+async def remember(deed: Deed, viewer: Viewer, request_id: str, made: Made, key: int) -> None:
+    """Writes down what the request made, in the transaction it was made in."""
+    await deed.connection.run(
+        f"UPDATE send_requests SET {made.value} = ? WHERE user_id = ? AND request_id = ?",
+        *(key, viewer.user_id, request_id),
+    )

@@ -1,0 +1,37 @@
+"""What an email says to its person: its subject and body with the dynamic fields filled in. Pure."""
+
+from actions import fields
+from actions.fields import Unresolved
+from actions.inputs import BODY, SUBJECT
+from mail import bodies
+from models.database import Row
+
+
+def filled(row: Row) -> tuple[str, str] | None:
+    """The subject and body that leave; None where they are as they stand. Raises Unresolved.
+
+    An email with a message id was tried before: what it says was settled then, and another attempt says the same.
+    """
+    subject, body = row["subject"], row["body"]
+    if row["message_id"] is not None or not (fields.any_in(subject) or fields.any_in(body)):
+        return None
+    wrong = dict.fromkeys([*fields.problems(subject), *fields.problems(body)])
+    if wrong:
+        raise Unresolved(" ".join(wrong))
+    known = fields.values(row["to_name"], row["title"], row["company"], row["from_name"])
+    subject = fields.resolve(subject, known, escaped=False).strip()
+    if not subject:
+        raise Unresolved("Nothing is left of the subject once its fields are filled in.")
+    body = _body(body, known)
+    for what, text, most in (("subject", subject, SUBJECT), ("body", body, BODY)):
+        if len(text) > most:
+            raise Unresolved(f"The {what} has {len(text)} characters once its fields are filled in; at most {most}.")
+    return subject, body
+
+
+def _body(body: str, known: dict[str, str]) -> str:
+    if not bodies.is_plain(body):
+        return fields.resolve(body, known, escaped=True)
+    text = fields.resolve(body, known, escaped=False)
+    # A company called <b> does not make plain text HTML.
+    return text if bodies.is_plain(text) else bodies.from_plain(text)

@@ -1,0 +1,228 @@
+"""Dynamic fields: what is one, what it says for whom, and what is none."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actions import fields
+from actions.fields import Unresolved, names, problems, resolve
+from mail.texts import filled
+from models.database import Row
+from tests.laws.counts import CASES
+
+DORA = fields.values("Dora Dean", "CTO", "Dean & Sons", "Sam Seller")
+NOBODY = fields.values("", None, None, "Sam Seller")
+
+
+@pytest.mark.parametrize(
+    "name, first, last",
+    [
+        ("Dora", "Dora", ""),
+        ("Dora Dean", "Dora", "Dean"),
+        ("Anna Maria von Trapp", "Anna", "Maria von Trapp"),
+        ("Müller, Jörg", "Jörg", "Müller"),
+        ("von Trapp, Anna Maria", "Anna", "von Trapp"),
+        ("Dr. Jörg Müller", "Jörg", "Müller"),
+        ("Prof. Dr. Müller", "", "Müller"),
+        ("Müller, Dr. Jörg", "Jörg", "Müller"),
+        ("John Smith, Jr., Ph.D.", "John", "Smith"),
+        ("  Dora \t Dean  ", "Dora", "Dean"),
+        ("Dora,", "Dora", ""),
+        (", Dora", "Dora", ""),
+        ("Miss", "Miss", ""),
+        (",", "", ""),
+    ],
+)
+def test_a_name_has_a_first_and_a_last_part(name: str, first: str, last: str) -> None:
+    assert names(name) == (first, last)
+
+
+def test_every_field_says_what_is_known() -> None:
+    text = "{{first_name}}|{{last_name}}|{{title}}|{{company}}|{{my_name}}"
+    assert resolve(text, DORA, False) == "Dora|Dean|CTO|Dean & Sons|Sam Seller"
+    assert resolve(text, DORA, True) == "Dora|Dean|CTO|Dean &amp; Sons|Sam Seller"
+    assert resolve(text, NOBODY, False) == "|||your company|Sam Seller"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{{title|default:"you"}}',
+        "{{ title | default: 'you' }}",
+        "{{\n title\t|default :\xa0“you” }}",
+        "{{&nbsp;title&nbsp;|&#160;default:&nbsp;&quot;you&quot;&nbsp;}}",
+        "{{title | default: „you“}}",
+        "{{title | default: «you»}}",
+        "{{title | default: ‘you’}}",
+        "{{title | default: &#39;you&#39;}}",
+        "{{title | default: &ldquo;you&rdquo;}}",
+        "{{\u200btitle | default: \ufeff”you”}}",
+    ],
+)
+def test_a_default_stands_in_however_an_editor_leaves_it(written: str) -> None:
+    assert resolve(f"Hi {written}!", NOBODY, True) == "Hi you!"
+    assert resolve(f"Hi {written}!", DORA, True) == "Hi CTO!"
+
+
+def test_a_default_stands_for_an_absent_company_even_an_empty_one() -> None:
+    assert resolve('{{company | default: "you"}} {{company | default: ""}}.', NOBODY, False) == "you ."
+    # It is the author's own text: HTML where that is written, and on one line.
+    assert resolve('{{company | default: "R&amp;D\n at <i>yours</i>"}}', NOBODY, True) == "R&amp;D at <i>yours</i>"
+    assert resolve("""{{company | default: "it's"}}""", NOBODY, False) == "it's"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("{{nickname}}", "{{nickname}} is no field: there are first_name, last_name, title, company and my_name."),
+        ("{{First_Name}}", "{{First_Name}} is no field"),
+        ('{{firstname | default: "x"}}', "is no field"),
+        ("{{}}", "{{}} is not how a field is written: {{company}}, or {{company | default:"),
+        ("{{first name}}", "is not how a field is written"),
+        ("{{{company}}}", "is not how a field is written"),
+        ("{{company | default: there}}", "is not how a field is written"),
+        ("{{company | default: \"there'}}", "is not how a field is written"),
+        ("{{company | upper}}", "is not how a field is written"),
+        ("{{<b>company</b>}}", "is not how a field is written"),
+        ("{{company} and {{title}}", "{{company} and {{title}} is not how a field is written"),
+        ("Hi {{company}", "{{company} has no closing braces."),
+        ("{{" + "x" * 5000, "… has no closing braces."),
+    ],
+)
+def test_what_is_no_field_is_named(text: str, said: str) -> None:
+    with pytest.raises(Unresolved, match=r"braces|field") as refusal:
+        resolve(text, DORA, False)
+    assert said in str(refusal.value)
+    assert len(str(refusal.value)) < 200
+
+
+def test_every_mistake_is_told_once() -> None:
+    assert len(problems("{{a}} {{company}} {{b}} {{a}} {{")) == 3
+    assert problems("no } field }} here { at all {x}") == []
+
+
+def test_values_are_one_line_and_are_not_looked_at_again() -> None:
+    odd = fields.values("{{my_name}}\n\x1b{{x}} O'Neil", "a\u2028b", '<b>"x"</b>', "Sam")
+    assert resolve("{{first_name}} {{last_name}} {{title}}", odd, False) == "{{my_name}} {{x}} O'Neil a b"
+    assert resolve("{{company}}", odd, True) == "&lt;b&gt;&quot;x&quot;&lt;/b&gt;"
+
+
+# ---- whole emails ----------------------------------------------------------------------------------------------------
+def email(subject: str, body: str, **more: str | None) -> Row:
+    known = {"to_name": "Dora Dean", "title": None, "company": None, "from_name": "Sam", "message_id": None}
+    return {"subject": subject, "body": body, **known, **more}
+
+
+def test_an_email_without_fields_or_tried_before_stays_as_it_is() -> None:
+    assert filled(email("Hi", "<p>{ no } field }}</p>")) is None
+    assert filled(email("Hi {{first_name}}", "", message_id="<1@x>")) is None
+    assert filled(email("Hi", "{{first_name}}")) == ("Hi", "Dora")
+    assert filled(email(" {{title}} Hi {{title}}", "")) == ("Hi", "")
+
+
+def test_values_are_escaped_in_html_alone() -> None:
+    subject, body = filled(email("{{company}}", "<p>{{company}}</p>", company="A & <b>")) or ("", "")
+    assert (subject, body) == ("A & <b>", "<p>A &amp; &lt;b&gt;</p>")
+    assert filled(email("S", "{{company}}\nwrites", company="A & B")) == ("S", "A & B\nwrites")
+    # Plain text that would become HTML by a value is told as HTML in which it is text.
+    _, body = filled(email("S", "{{company}}\nwrites", company="<b>")) or ("", "")
+    assert body == "<div>&lt;b&gt;<br>\nwrites</div>"
+
+
+@pytest.mark.parametrize(
+    "subject, body, said",
+    [
+        ("{{title}}", "", "Nothing is left of the subject"),
+        ("{{company}}" * 90, "", "The subject has 18000 characters once its fields are filled in; at most 998."),
+        ("S", "<p>" + "{{company}}" * 10_000, "The body has 2000003 characters"),
+        ("{{a}}", "{{b}}", "{{a}} is no field"),
+        ("{{a}}", "{{b}}", "{{b}} is no field"),
+    ],
+)
+def test_an_email_that_cannot_be_filled_in_says_why(subject: str, body: str, said: str) -> None:
+    with pytest.raises(Unresolved) as refusal:
+        filled(email(subject, body, company="x" * 200))
+    assert said in str(refusal.value)
+
+
+# ---- generated: the same meaning as that of a reader who goes by hand ------------------------------------------------
+TOKENS = (
+    "{{",
+    "}}",
+    "{",
+    "}",
+    "first_name",
+    "company",
+    "title",
+    "nobody",
+    "|",
+    "default",
+    ":",
+    '"',
+    "'",
+    " ",
+    "\n",
+    "<b>",
+)
+FIELDS = st.sampled_from(
+    ("{{first_name}}", "{{ company }}", '{{title | default: "you"}}', "{{company|default:'a \"b\"'}}", "{{my_name\n}}")
+)
+TEXTS = st.lists(st.one_of(st.sampled_from(TOKENS), FIELDS), max_size=14).map("".join)
+KNOWN = st.sampled_from((DORA, NOBODY, fields.values("{{title}}", "}}", "{{", "'")))
+
+
+class Bad(Exception):
+    """Not a field."""
+
+
+def by_hand(text: str, known: dict[str, str]) -> str:
+    said: list[str] = []
+    while "{{" in text:
+        before, _, after = text.partition("{{")
+        if "}}" not in after:
+            raise Bad
+        inside, _, text = after.partition("}}")
+        said += [before, one_by_hand(inside, known)]
+    return "".join([*said, text])
+
+
+def one_by_hand(inside: str, known: dict[str, str]) -> str:
+    name, bar, more = inside.partition("|")
+    if name.strip() not in known:
+        raise Bad
+    default = "your company" if name.strip() == "company" else ""
+    if bar:
+        word, colon, quoted = more.partition(":")
+        quoted = quoted.strip()
+        if word.strip() != "default" or not colon or len(quoted) < 2 or quoted[0] not in "'\"":
+            raise Bad
+        if quoted[-1] != quoted[0] or quoted[0] in quoted[1:-1]:
+            raise Bad
+        default = quoted[1:-1].replace("\n", " ")
+        while "  " in default:
+            default = default.replace("  ", " ")
+    return known[name.strip()] or default
+
+
+@settings(max_examples=CASES * 5, deadline=None)
+@given(TEXTS, KNOWN)
+def test_any_text_means_what_it_means_by_hand(text: str, known: dict[str, str]) -> None:
+    try:
+        expected = by_hand(text, known)
+    except Bad:
+        assert problems(text)
+        with pytest.raises(Unresolved):
+            resolve(text, known, False)
+    else:
+        assert problems(text) == []
+        assert resolve(text, known, False) == expected
+
+
+@settings(max_examples=CASES, deadline=None)
+@given(st.text(), st.text(), st.text(), KNOWN)
+def test_nothing_but_fields_is_touched(before: str, between: str, after: str, known: dict[str, str]) -> None:
+    text = "".join(part.replace("{", "(") + field for part, field in ((before, "{{title}}"), (between, "{{company}}")))
+    expected = before.replace("{", "(") + known["title"] + between.replace("{", "(")
+    assert resolve(text + after.replace("{", "("), known, False) == expected + (
+        known["company"] or "your company"
+    ) + after.replace("{", "(")
