@@ -17,7 +17,7 @@ from models.visibility import visible_keys
 from refusals import refused
 from search.text import fold
 
-_CONTROLS = 64
+_PHONE = 64
 _NOT_ITS_OWNER = "Only its owner may change who is in a group."
 _LIST = (
     f"SELECT s.state, EXISTS (SELECT 1 FROM marks k WHERE k.kind = {int(MarkKind.SEARCH)} AND k.subject_id = s.id)"
@@ -44,23 +44,31 @@ async def create(desk: Desk, viewer: Viewer, new: NewPerson) -> Person:
     """A person of the viewer's. An address that the team has already is TAKEN, whoever's it is."""
     findings = Findings()
     path = ("input",)
-    name = findings.line(new.name, (*path, "name"), "A name")
-    address = findings.address(new.address, (*path, "address"))
-    title = findings.optional_line(new.title, (*path, "title"), "A title")
-    company = findings.optional_line(new.company, (*path, "company"), "A company")
-    phone = findings.optional_line(new.phone, (*path, "phone"), "A phone number", _CONTROLS)
+    new = checked(new, findings, path)
     findings.raise_any()
     async with desk.writer.deed() as deed:
         row = await deed.connection.row(
             "INSERT INTO people (team_id, owner_id, name, name_folded, address, address_folded, title, company,"
             " company_folded, phone, shared, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (team_id, address_folded) DO NOTHING RETURNING id",
-            *(viewer.team_id, viewer.user_id, name, fold(name), address, fold(address), title, company),
-            *(None if company is None else fold(company), phone, new.shared, deed.now),
+            *(viewer.team_id, viewer.user_id, new.name, fold(new.name), new.address, fold(new.address), new.title),
+            *(new.company, None if new.company is None else fold(new.company), new.phone, new.shared, deed.now),
         )
         if row is None:
             raise refused(UserErrorCode.TAKEN, (*path, "address"), "The team has a person with this address already.")
     return await Person.get(id=row["id"])
+
+
+def checked(new: NewPerson, findings: Findings, path: Path = ()) -> NewPerson:
+    """The person as they are kept: without white space around, blank as absent. Adds what is wrong to the findings."""
+    return NewPerson(
+        name=findings.line(new.name, (*path, "name"), "A name"),
+        address=findings.address(new.address, (*path, "address")),
+        title=findings.optional_line(new.title, (*path, "title"), "A title"),
+        company=findings.optional_line(new.company, (*path, "company"), "A company"),
+        phone=findings.optional_line(new.phone, (*path, "phone"), "A phone number", _PHONE),
+        shared=new.shared,
+    )
 
 
 async def unsubscribe(desk: Desk, viewer: Viewer, person_id: str) -> Person:
@@ -68,12 +76,17 @@ async def unsubscribe(desk: Desk, viewer: Viewer, person_id: str) -> Person:
     findings = Findings()
     key = await seen(viewer, "Person", person_id, ("id",), findings)
     findings.raise_any()
+    await leave(desk, int(key or 0))
+    return await Person.get(id=key)
+
+
+async def leave(desk: Desk, key: int) -> None:
+    """Unsubscribes the person of a key that was vouched for: by what a viewer sees, or by a signed link."""
     async with desk.writer.deed() as deed:
         await deed.connection.run(
             "UPDATE people SET unsubscribed_at = ? WHERE id = ? AND unsubscribed_at IS NULL", deed.now, key
         )
         await fail_scheduled(deed, "person_id", key, FailureCode.UNSUBSCRIBED, "The person has unsubscribed.")
-    return await Person.get(id=key)
 
 
 async def fail_scheduled(deed: Deed, column: str, key: Any, code: FailureCode, message: str) -> None:

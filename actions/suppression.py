@@ -1,4 +1,7 @@
-"""Whether an email may leave at all: an unsubscribed person, a blocked domain or an ended campaign says no."""
+"""Whether an email may leave at all: an unsubscribed person, a blocked domain or an ended campaign says no.
+
+A blocked domain stands for its subdomains too, and for its spellings: `bücher.example` is `xn--bcher-kva.example`.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -68,7 +71,23 @@ async def _ended(connection: Connection, campaigns: set[int]) -> set[int]:
 def _reason(person: Row | None, ended: bool, limits: Limits) -> Suppressed | None:
     if person is None or person["unsubscribed_at"] is not None:
         return Suppressed(FailureCode.UNSUBSCRIBED, "The person has unsubscribed.")
-    domain = person["address"].rpartition("@")[2].casefold()
-    if domain in limits.blocked_domains:
+    domain = comparable(person["address"].rpartition("@")[2])
+    if _blocked(domain, limits.blocked_domains):
         return Suppressed(FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}.")
     return Suppressed(FailureCode.CAMPAIGN_ENDED, "The campaign has ended.") if ended else None
+
+
+def comparable(domain: str) -> str:
+    """A domain in the one form it is compared in: ASCII as mail servers spell it, small letters, no dot at the end."""
+    text = domain.strip().rstrip(".").casefold()
+    try:
+        return text if text.isascii() else text.encode("idna").decode()
+    except UnicodeError:
+        return text
+
+
+def _blocked(domain: str, blocked: frozenset[str]) -> bool:
+    """Whether a domain is on the list, or lies below one that is."""
+    while domain and domain not in blocked:
+        domain = domain.partition(".")[2]
+    return bool(domain)

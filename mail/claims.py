@@ -177,6 +177,7 @@ async def _quotas(tx: Connection, most: int, rows: Iterable[Row], now: int) -> d
 def _claimed(row: Row) -> Claim:
     letter = Letter(
         email_id=row["id"],
+        person_id=row["person_id"],
         message_id=row["message_id"],
         from_name=row["from_name"],
         from_address=row["from_address"],

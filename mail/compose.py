@@ -1,8 +1,10 @@
 """From a letter to the message that leaves: headers, plain text, HTML with tracked links and the pixel. Pure.
 
-Dynamic fields are filled in before (`mail/texts.py`); List-Unsubscribe comes later and belongs in `_headers`.
+Dynamic fields are filled in before (`mail/texts.py`). Everyone it goes to gets the same message: the way out in a copy
+is the one of the person in To.
 """
 
+import html
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from mail.links import Links, trackable
 _PLAIN = policy.SMTP.clone(cte_type="7bit")
 _UTF8 = policy.SMTPUTF8.clone(cte_type="7bit")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
+_OUT = "Unsubscribe"
 _LOCAL = re.compile(r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]+")
 
 
@@ -31,6 +34,7 @@ class Letter:
     """One email as the sender loop found it. `cc` and `bcc` are bare addresses; `body` is HTML or plain text."""
 
     email_id: int
+    person_id: int
     message_id: str
     from_name: str
     from_address: str
@@ -41,6 +45,21 @@ class Letter:
     moment: datetime
     cc: tuple[str, ...] = field(default=())
     bcc: tuple[str, ...] = field(default=())
+
+
+class _Whole(str):
+    """A header's value on one line: the standard folding would encode a long address beyond recognition."""
+
+    __slots__ = ("name",)
+    name: str
+
+    def __new__(cls, name: str, value: str) -> "_Whole":
+        made = super().__new__(cls, value)
+        made.name = name
+        return made
+
+    def fold(self, *, policy: policy.EmailPolicy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
 
 
 def message_id(email_id: int, domain: str, random: str) -> str:
@@ -54,8 +73,10 @@ def envelope(letter: Letter, links: Links) -> Envelope:
     cc, bcc = [_address(each) for each in letter.cc], [_address(each) for each in letter.bcc]
     utf8 = not all(each.isascii() for each in (sender, recipient, *cc, *bcc))
     message = EmailMessage(policy=_UTF8 if utf8 else _PLAIN)
+    way_out = links.unsubscribe(letter.email_id, letter.person_id)
     _headers(message, letter, sender, recipient, cc)
-    _content(message, letter, links)
+    _offer(message, way_out)
+    _content(message, letter, links, way_out)
     others = tuple(_once([*cc, *bcc], {recipient.casefold()}))
     return Envelope(sender, recipient, others, message.as_bytes(), utf8)
 
@@ -70,21 +91,35 @@ def _headers(message: EmailMessage, letter: Letter, sender: str, recipient: str,
     message["Message-ID"] = letter.message_id
 
 
-def _content(message: EmailMessage, letter: Letter, links: Links) -> None:
+def _offer(message: EmailMessage, way_out: str) -> None:
+    """Programs that read mail make a button of it (RFC 2369, and RFC 8058 for the one click)."""
+    message["List-Unsubscribe"] = _Whole("List-Unsubscribe", f"<{way_out}>")
+    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+
+
+def _content(message: EmailMessage, letter: Letter, links: Links, way_out: str) -> None:
     cleaned = bodies.safe(letter.body)
-    message.set_content(bodies.as_text(cleaned))
-    message.add_alternative(_page(tracked(cleaned, letter.email_id, links)), subtype="html")
+    message.set_content(f"{bodies.as_text(cleaned)}\n{_OUT}: {way_out}\n")
+    message.add_alternative(_page(tracked(cleaned, letter.email_id, links, _footer(way_out))), subtype="html")
 
 
-def tracked(cleaned: str, email_id: int, links: Links) -> str:
-    """Clean HTML with its links leading through us and the pixel behind it. mailto:, tel:, cid: and #… stay."""
+def _footer(way_out: str) -> str:
+    link = f'<a href="{html.escape(way_out)}" style="color:#767676">{_OUT}</a>'
+    return f'<div style="margin-top:24px;font-size:12px;color:#767676">{link}</div>\n'
+
+
+def tracked(cleaned: str, email_id: int, links: Links, footer: str = "") -> str:
+    """Clean HTML with its links leading through us, then the footer as it is, and the pixel behind all.
+
+    mailto:, tel:, cid: and #… stay.
+    """
 
     def rewrite(target: str) -> str:
         sound = trackable(target)
         return target if sound is None else links.click(email_id, sound)
 
     pixel = f'<img src="{links.pixel(email_id)}" width="1" height="1" alt="" style="border:0">'
-    return bodies.with_links(cleaned, rewrite) + pixel
+    return bodies.with_links(cleaned, rewrite) + footer + pixel
 
 
 def _page(inner: str) -> str:

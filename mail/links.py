@@ -1,4 +1,4 @@
-"""Signed tracking links: which email a pixel or a click belongs to, and where the click goes on to. Pure.
+"""Signed links: which email a pixel or a click belongs to, where the click goes on to, whom a way out is for. Pure.
 
 The target is part of what is signed, so that nothing here ever redirects anywhere but to a link of the seller's own.
 """
@@ -14,7 +14,7 @@ MAC = 16
 """Bytes of the signature: 128 bits."""
 LONGEST = 2000
 """Targets longer than this are left alone: mail programs cut links off not far beyond."""
-_PIXEL, _CLICK = b"pixel", b"click"
+_PIXEL, _CLICK, _LEAVE = b"pixel", b"click", b"unsubscribe"
 # Everything printable in ASCII that may stand in an address as it is.
 _KEPT = "!#$%&'()*+,-./:;=?@[\\]^_`{|}~"
 
@@ -23,11 +23,12 @@ class Links:
     """Makes and opens the tokens of one installation."""
 
     def __init__(self, secret: str, base_url: str) -> None:
-        self._base = base_url.rstrip("/")
+        # In ASCII, as it has to stand in headers too.
+        self._base = (trackable(base_url) or base_url).rstrip("/")
         # A key for each purpose: the secret also signs bearer tokens, and a click's token is never a pixel's.
         self._keys = {
             purpose: hmac.digest(secret.encode(), b"command-center/tracking/" + purpose, sha256)
-            for purpose in (_PIXEL, _CLICK)
+            for purpose in (_PIXEL, _CLICK, _LEAVE)
         }
 
     @property
@@ -44,6 +45,10 @@ class Links:
         """The tracked link that goes on to `target`, which must be what `trackable` answered."""
         return f"{self._base}/t/c/{self._sealed(_CLICK, _number(email_id) + target.encode('ascii'))}"
 
+    def unsubscribe(self, email_id: int, person_id: int) -> str:
+        """The way out of all mail to the person, as this email offers it: it outlives the email."""
+        return f"{self._base}/t/u/{self._sealed(_LEAVE, _number(email_id) + _number(person_id))}"
+
     def open_pixel(self, token: str) -> int | None:
         """The email a pixel's token names; None for anything we did not sign."""
         payload = self._opened(_PIXEL, token)
@@ -53,6 +58,14 @@ class Links:
         """The email and the target that a click's token names; None for anything we did not sign."""
         payload = self._opened(_CLICK, token)
         return _split(payload) if payload is not None else None
+
+    def open_unsubscribe(self, token: str) -> tuple[int, int] | None:
+        """The email and the person that a way out names; None for anything we did not sign."""
+        payload = self._opened(_LEAVE, token)
+        if payload is None:
+            return None
+        end = 1 + payload[0]
+        return _split(payload[:end])[0], _split(payload[end:])[0]
 
     def _sealed(self, purpose: bytes, payload: bytes) -> str:
         return _text(VERSION + self._signature(purpose, payload) + payload)

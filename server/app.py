@@ -11,6 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from strawberry.extensions import ParserCache, ValidationCache
 
 from mail import routes as tracking
+from mail import unsubscribing
 from models.clocks import Clock
 from models.database import database
 from resolvers.context import Services
@@ -34,6 +35,7 @@ def create(settings: Settings, clock: Clock | None = None, works: bool = True, l
         async with engines.running(settings, clock, works, looks) as engine:
             app.state.engine = engine
             app.router.routes.extend(tracking.routes(engine.links, engine.recorder, engine.desk.writer.clock))
+            app.router.routes.extend(unsubscribing.routes(engine.links, engine.desk))
             yield
 
     def services() -> Services:

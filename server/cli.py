@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import uvloop
 
@@ -88,6 +89,14 @@ def _add_making(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         add.add_argument(name, required=True)
     add.add_argument("--admin", action="store_true")
     add.add_argument("--time-zone", default="UTC")
+    people = _command(commands, "import", _import, "take over people from a file, as other programs export them")
+    people.add_argument("file", type=Path, help="comma-separated values, or with semicolons, tabs or bars between")
+    people.add_argument("--team", required=True, help="whose people they will be")
+    people.add_argument("--owner", required=True, metavar="ADDRESS", help="the user of the team who enters them")
+    people.add_argument("--group", help="put everyone into the owner's group of this name")
+    people.add_argument("--private", action="store_true", help="do not share those who are new with the team")
+    people.add_argument("--encoding", help="where it is neither UTF-8, UTF-16 nor Windows-1252")
+    people.add_argument("--refused", type=Path, metavar="FILE", help="for refused rows (default FILE.refused.csv)")
     token = _command(commands, "token", _token, "make a token for a user")
     token.add_argument("address")
     token.add_argument("--scope", action="append", default=[])
@@ -168,6 +177,21 @@ async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:
         )
         print(user.address)
     return 0
+
+
+async def _import(settings: Settings, arguments: argparse.Namespace) -> int:
+    from server.importing.run import Order, run
+
+    order = Order(
+        file=arguments.file,
+        team=arguments.team,
+        owner=arguments.owner,
+        group=arguments.group,
+        shared=not arguments.private,
+        encoding=arguments.encoding,
+        refused=arguments.refused,
+    )
+    return await run(settings, order)
 
 
 async def _token(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from actions.desk import Limits
+from actions.suppression import comparable
 from actions.users import seconds
 from search.check import FilterLimits
 
 PREFIX = "COMMAND_CENTER_"
 SECRET_LENGTH = 32
+_DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 
 
 class Misconfigured(Exception):
@@ -68,7 +70,10 @@ def _span(text: str) -> timedelta:
 
 
 def _domains(text: str) -> frozenset[str]:
-    return frozenset(part.strip().casefold() for part in text.split(",") if part.strip())
+    found = frozenset(comparable(part) for part in text.split(",") if part.strip())
+    if not all(_DOMAIN.fullmatch(each) for each in found):
+        raise ValueError("must be domains such as example.com, with commas between")
+    return found
 
 
 def _level(text: str) -> str:
@@ -88,7 +93,9 @@ TABLE = (
     Setting("GROUP_SEND_PEOPLE", _number, "1000", "people one Group Email goes to"),
     Setting("SEARCHES_PER_USER", _number, "500", "saved searches of one user"),
     Setting("EVENTS_PER_REQUEST", _number, "1000", "events in one engagementRecord or deliveryRecord"),
-    Setting("BLOCKED_DOMAINS", _domains, "", "domains nothing is sent to, with commas between"),
+    Setting(
+        "BLOCKED_DOMAINS", _domains, "", "domains nothing is sent to, their subdomains included, with commas between"
+    ),
     Setting("FILTER_DEPTH", _number, "8", "how deep a filter may nest"),
     Setting("FILTER_LEAVES", _number, "64", "how many conditions a filter may hold"),
     Setting("LOG_LEVEL", _level, "info", "how much is logged: debug, info, warning or error"),

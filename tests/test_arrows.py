@@ -28,7 +28,7 @@ OUTSIDE = {
     "strawberry": {"schema", "resolvers", "server"},
     "tortoise": {"models", "actions", "lists", "changes", "resolvers", "server"},
     "aiosmtplib": {"mail.smtp"},
-    "starlette": {"server", "mail.routes"},
+    "starlette": {"server", "mail.routes", "mail.unsubscribing"},
     "uvicorn": {"server"},
     "asyncpg": {"server.lease"},
 }

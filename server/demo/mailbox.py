@@ -21,7 +21,10 @@ HOSTNAME = "mail.demo.example"
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A message as its reader's program sees it: the picture it fetches and the links it offers."""
+    """A message as its reader's program sees it: the picture it fetches and the links it offers.
+
+    The way out stands apart from the links: programs make a button of it that nobody presses here.
+    """
 
     address: str
     message_id: str
@@ -98,7 +101,9 @@ def read(path: Path) -> Mail:
     page.feed(body.get_content() if body is not None else "")
     if not page.images:
         raise ValueError(f"{path.name} holds no picture")
-    return Mail(parseaddr(str(message["To"]))[1], str(message["Message-ID"]), page.images[-1], tuple(page.links))
+    way_out = str(message["List-Unsubscribe"] or "").strip("<>")
+    links = tuple(link for link in page.links if link != way_out)
+    return Mail(parseaddr(str(message["To"]))[1], str(message["Message-ID"]), page.images[-1], links)
 
 
 class _Page(HTMLParser):

@@ -1,0 +1,188 @@
+"""People out of a file, batch by batch: each batch is one deed, and importing a file twice is the same as once.
+
+The checks are those of a person made by hand. Whoever reads files hands over the rows, and their lines for the report.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from actions.desk import Desk
+from actions.inputs import Findings, broken
+from actions.people import NewPerson, checked
+from changes.deeds import Deed
+from models.database import Row as Stored
+from models.enums import ChangeCauseKind, MarkKind, UserErrorCode
+from models.teams import Team
+from models.users import User
+from models.viewers import Viewer
+from refusals import refused
+from search.text import fold
+
+_COLUMNS = ("name", "name_folded", "address", "address_folded", "title", "company", "company_folded", "phone")
+_KNOWN = "SELECT id, owner_id, shared, address_folded, name, title, company, phone FROM people WHERE team_id = ?"
+_GROUP = "SELECT id FROM person_groups WHERE owner_id = ? AND team_id = ? AND name = ? ORDER BY id LIMIT 1"
+_UPDATE = "UPDATE people SET name=?, name_folded=?, title=?, company=?, company_folded=?, phone=? WHERE id=?"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a file, and the line it begins at."""
+
+    line: int
+    new: NewPerson
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of rows. `colleagues` are those of the unchanged whose person is somebody else's, `hidden` those of
+    them that are private to somebody else."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    colleagues: int = 0
+    hidden: int = 0
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    """Lines, each with the reason in words."""
+
+
+async def owner(team: str, address: str) -> Viewer:
+    """Whose the imported people will be. Raises Refused, with the paths `team` and `owner`."""
+    found = None if broken(team) else await Team.get_or_none(name=team.strip())
+    if found is None:
+        raise refused(UserErrorCode.NOT_FOUND, ("team",), f"There is no team named {team.strip()!r}.")
+    user = None if broken(address) else await User.get_or_none(address_folded=fold(address.strip()), team_id=found.id)
+    if user is None:
+        raise refused(UserErrorCode.NOT_FOUND, ("owner",), f"The team has no user with the address {address!r}.")
+    return Viewer(user.id, found.id, user.role)
+
+
+class Import:
+    """The import of one file. It remembers each address with its line, so that a repeat can be told for one."""
+
+    def __init__(self, desk: Desk, viewer: Viewer, group: str | None = None) -> None:
+        """Puts everyone into the viewer's own group of that name, if one is given. Raises Refused for a bad name."""
+        findings = Findings()
+        self._group = None if group is None else findings.line(group, ("group",), "A name")
+        findings.raise_any()
+        self._desk = desk
+        self._viewer = viewer
+        self._lines: dict[str, int] = {}
+
+    async def take(self, rows: Iterable[Row]) -> Tally:
+        """One batch, in one transaction: new people are added, the viewer's own brought up to date."""
+        tally = Tally()
+        people = self._sound(rows, tally)
+        if people:
+            async with self._desk.writer.deed() as deed:
+                await self._write(deed, people, tally)
+        return tally
+
+    def _sound(self, rows: Iterable[Row], tally: Tally) -> dict[str, NewPerson]:
+        """The people that may be kept, by folded address; what is wrong with the others goes into the tally."""
+        people: dict[str, NewPerson] = {}
+        for row in rows:
+            findings = Findings()
+            new = checked(row.new, findings)
+            if findings.problems:
+                tally.refused.append((row.line, " ".join(problem.message for problem in findings.problems)))
+                continue
+            folded = fold(new.address)
+            first = self._lines.setdefault(folded, row.line)
+            if first == row.line:
+                people[folded] = new
+            else:
+                tally.refused.append((row.line, f"The same address as in line {first}."))
+        return people
+
+    async def _write(self, deed: Deed, people: Mapping[str, NewPerson], tally: Tally) -> None:
+        added = await _add(deed, self._viewer, people)
+        known = await _known(deed, self._viewer, [folded for folded in people if folded not in added])
+        own = [row for row in known if row["owner_id"] == self._viewer.user_id]
+        changed = await _bring_up_to_date(deed, self._viewer, own, people)
+        tally.added, tally.changed, tally.unchanged = len(added), changed, len(known) - changed
+        tally.colleagues = len(known) - len(own)
+        hidden = {row["id"] for row in known if row["owner_id"] != self._viewer.user_id and not row["shared"]}
+        tally.hidden = len(hidden)
+        if self._group is not None:
+            inside = {*added.values(), *(row["id"] for row in known)} - hidden
+            await _put_into(deed, self._viewer, self._group, sorted(inside))
+
+
+async def _add(deed: Deed, viewer: Viewer, people: Mapping[str, NewPerson]) -> dict[str, int]:
+    """Adds whom the team does not have; their keys by folded address.
+
+    In the order of addresses, so that two imports never wait for each other in a circle.
+    """
+    tx = deed.connection
+    values = [(*_texts(people[folded]), people[folded].shared) for folded in sorted(people)]
+    source = "jsonb_array_elements(?::jsonb)" if tx.postgres else "json_each(?)"
+    texts = ", ".join(f"value->>{place}" for place in range(len(_COLUMNS)))
+    shared = f"(value->>{len(_COLUMNS)})::boolean" if tx.postgres else f"value->>{len(_COLUMNS)}"
+    rows = await tx.rows(
+        f"INSERT INTO people (team_id, owner_id, created_at, shared, {', '.join(_COLUMNS)})"
+        " SELECT CAST(? AS bigint), CAST(? AS bigint), CAST(? AS bigint),"
+        f" {shared}, {texts} FROM {source} WHERE true"
+        " ON CONFLICT (team_id, address_folded) DO NOTHING RETURNING id, address_folded",
+        *(viewer.team_id, viewer.user_id, deed.now, json.dumps(values)),
+    )
+    return {row["address_folded"]: row["id"] for row in rows}
+
+
+def _texts(new: NewPerson) -> tuple[str | None, ...]:
+    """The values of _COLUMNS."""
+    company = None if new.company is None else fold(new.company)
+    return (new.name, fold(new.name), new.address, fold(new.address), new.title, new.company, company, new.phone)
+
+
+async def _known(deed: Deed, viewer: Viewer, folded: Sequence[str]) -> list[Stored]:
+    """The people the team has already of those addresses, locked in the order of their keys."""
+    if not folded:
+        return []
+    tx = deed.connection
+    within = "address_folded = ANY(?::text[])" if tx.postgres else "address_folded IN (SELECT value FROM json_each(?))"
+    listed = list(folded) if tx.postgres else json.dumps(folded)
+    return await tx.rows(f"{_KNOWN} AND {within} ORDER BY id" + tx.locked(), viewer.team_id, listed)
+
+
+async def _bring_up_to_date(deed: Deed, viewer: Viewer, own: Iterable[Stored], people: Mapping[str, NewPerson]) -> int:
+    """Takes over what the file says and the person does not; how many people that changed. Blank clears nothing."""
+    updates = []
+    for row in own:
+        new = people[row["address_folded"]]
+        before = (row["name"], row["title"], row["company"], row["phone"])
+        after = (new.name, new.title or row["title"], new.company or row["company"], new.phone or row["phone"])
+        if after != before:
+            name, title, company, phone = after
+            folded = None if company is None else fold(company)
+            updates.append((name, fold(name), title, company, folded, phone, row["id"]))
+            deed.mark(MarkKind.PERSON, viewer.team_id, row["id"], ChangeCauseKind.PERSON_CHANGED)
+    await deed.connection.many(_UPDATE, updates)
+    return len(updates)
+
+
+async def _put_into(deed: Deed, viewer: Viewer, name: str, people: Sequence[int]) -> None:
+    """Puts people into the viewer's own group of a name, which is made where there is none."""
+    tx = deed.connection
+    group = await _own_group(deed, viewer, name)
+    rows = await tx.rows(
+        "INSERT INTO group_people (group_id, person_id)"
+        f" SELECT CAST(? AS bigint), id FROM people WHERE {tx.within('id')} ORDER BY id"
+        " ON CONFLICT (group_id, person_id) DO NOTHING RETURNING person_id",
+        *(group, tx.listed(people)),
+    )
+    if rows:
+        added = sorted(row["person_id"] for row in rows)
+        deed.mark(MarkKind.GROUP, viewer.team_id, group, ChangeCauseKind.PERSON_CHANGED, people=added)
+
+
+async def _own_group(deed: Deed, viewer: Viewer, name: str) -> int:
+    tx = deed.connection
+    # Locked, lest two imports at once make a group each.
+    await tx.rows("SELECT id FROM users WHERE id = ?" + tx.locked("NO KEY UPDATE"), viewer.user_id)
+    row = await tx.row(_GROUP, viewer.user_id, viewer.team_id, name) or await tx.row(
+        "INSERT INTO person_groups (team_id, owner_id, name, shared, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
+        *(viewer.team_id, viewer.user_id, name, False, deed.now),
+    )
+    return int(row["id"]) if row else 0

@@ -1,0 +1,148 @@
+"""The public `/t/u/…` route: the way out that every mail offers. Looking at it changes nothing, POST unsubscribes.
+
+A POST is the form of the page, or the one click of a program that reads mail (RFC 8058): the signed address says all
+there is to say, so what stands in the body is read only as far as it must be. Nobody signs in, nothing is tracked.
+"""
+
+import base64
+import hashlib
+import html
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from actions import people
+from actions.desk import Desk
+from mail.links import Links
+from models.database import database
+
+LONGEST: Final = 4096
+"""Bytes of a POST; the form and the one click need some thirty, with a boundary some three hundred."""
+_STYLE: Final = (
+    "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto 0;padding:0 1.25rem;color:#1f2328;"
+    "background:#fff}h1{font-size:1.5rem;line-height:1.25}button{font:inherit;font-weight:600;padding:.6rem 1.4rem;"
+    "border:2px solid #0b57d0;border-radius:.5rem;background:#0b57d0;color:#fff;cursor:pointer}"
+    "button:focus-visible{outline:3px solid #1f2328;outline-offset:3px}"
+)
+_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": _POLICY,
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+# No action in the form: it goes to the address of the page, whatever a proxy before us calls it.
+_FORM: Final = (
+    '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
+    "<button>Unsubscribe</button></form>"
+)
+_FIND = (
+    "SELECT p.address, p.unsubscribed_at, t.name AS team, u.name AS sender FROM people p"
+    " JOIN teams t ON t.id = p.team_id LEFT JOIN emails e ON e.id = ? AND e.team_id = p.team_id"
+    " LEFT JOIN users u ON u.id = e.sender_id WHERE p.id = ?"
+)
+_logger = logging.getLogger("command_center.unsubscribing")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Whom a way out is for. `sender` is None where the email is gone."""
+
+    key: int
+    address: str
+    unsubscribed: bool
+    team: str
+    sender: str | None
+
+
+def routes(links: Links, desk: Desk) -> list[Route]:
+    return [Route("/t/u/{token}", _WayOut(links, desk).answer, methods=["GET", "POST"])]
+
+
+class _WayOut:
+    def __init__(self, links: Links, desk: Desk) -> None:
+        self._links = links
+        self._desk = desk
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            recipient = await self._recipient(request.path_params["token"])
+            if recipient is None:
+                return PlainTextResponse("Not found.\n", status_code=404, headers=HEADERS)
+            if request.method == "POST":
+                return await self._leave(request, recipient)
+            return _done(recipient) if recipient.unsubscribed else _question(recipient)
+        except ClientDisconnect:
+            # Whoever hung up in the middle reads no answer, and did not ask to the end.
+            return Response(status_code=400)
+        except Exception:
+            _logger.exception("a way out could not be answered")
+            return _page("That did not work", "<p>Nothing was changed. Please try again in a moment.</p>", 503)
+
+    async def _recipient(self, token: str) -> Recipient | None:
+        found = self._links.open_unsubscribe(token)
+        if found is None:
+            return None
+        email_id, person_id = found
+        row = await database().row(_FIND, email_id, person_id)
+        if row is None:
+            return None
+        left = row["unsubscribed_at"] is not None
+        return Recipient(person_id, row["address"], left, row["team"], row["sender"])
+
+    async def _leave(self, request: Request, recipient: Recipient) -> Response:
+        if not await _small(request):
+            refused = {**HEADERS, "Connection": "close"}
+            return PlainTextResponse("Too large.\n", status_code=413, headers=refused)
+        await people.leave(self._desk, recipient.key)
+        return _done(recipient)
+
+
+async def _small(request: Request) -> bool:
+    """Reads the body away, as long as there is no more of it than anybody needs."""
+    read = 0
+    async for chunk in request.stream():
+        read += len(chunk)
+        if read > LONGEST:
+            return False
+    return True
+
+
+def masked(address: str) -> str:
+    """An address as a hint that its owner understands: whoever else holds the link learns two letters."""
+    local, _, domain = address.rpartition("@")
+    name, dot, top = domain.rpartition(".")
+    return f"{local[:1]}•••@{(name or top)[:1]}•••{dot}{top if dot else ''}"
+
+
+def _question(recipient: Recipient) -> Response:
+    whose = f"<b>{html.escape(recipient.team)}</b>"
+    if recipient.sender is not None:
+        whose = f"<b>{html.escape(recipient.sender)}</b> and everyone else of {whose}"
+    hint = html.escape(masked(recipient.address))
+    return _page("Unsubscribe?", f"<p>{whose} will stop sending email to <b>{hint}</b>.</p>\n{_FORM}")
+
+
+def _done(recipient: Recipient) -> Response:
+    hint, team = html.escape(masked(recipient.address)), html.escape(recipient.team)
+    return _page("You are unsubscribed", f"<p><b>{team}</b> sends no more email to <b>{hint}</b>.</p>")
+
+
+def _page(title: str, inner: str, status: int = 200) -> Response:
+    text = (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n<main>\n<h1>{title}</h1>\n{inner}\n</main>\n</body>\n</html>\n"
+    )
+    return HTMLResponse(text, status_code=status, headers=HEADERS)

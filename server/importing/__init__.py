@@ -1,0 +1,1 @@
+"""`command-center import`: people out of the files that other programs export."""

@@ -1,0 +1,73 @@
+"""A file of people as a table: its encoding, its delimiter and its header found out, and its rows one by one."""
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from server.importing.columns import HEADER_WITHIN, Columns, columns
+from server.importing.records import DELIMITERS, Record, records
+from server.importing.texts import encoding_of
+
+SHOWN = 8
+
+
+class Unreadable(ValueError):
+    """Not a table of people; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    path: Path
+    size: int
+    encoding: str
+    delimiter: str
+    header: Record
+    columns: Columns
+
+    def open(self) -> TextIO:
+        return _open(self.path, self.encoding)
+
+    def rows(self, file: TextIO) -> Iterator[Record]:
+        """What follows the header, without blank rows."""
+        return (record for record in _filled(file, self.delimiter) if record.line > self.header.line)
+
+
+def table(path: Path, encoding: str | None) -> Table:
+    """The table in a file. Raises Unreadable, Undecodable and OSError."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise Unreadable("only a file can be read twice, as an import has to")
+    encoding = encoding_of(path, encoding)
+    best: Table | None = None
+    for delimiter in DELIMITERS:
+        with _open(path, encoding) as file:
+            for record in islice(_filled(file, delimiter), HEADER_WITHIN):
+                meaning = None if record.fault else columns(record.fields)
+                if meaning is not None:
+                    if best is None or meaning.known > best.columns.known:
+                        best = Table(path, found.st_size, encoding, delimiter, record, meaning)
+                    break
+    if best is None:
+        raise Unreadable(
+            f"no column is named as one of addresses, such as Email; the file begins with {_begin(path, encoding)}"
+        )
+    return best
+
+
+def _open(path: Path, encoding: str) -> TextIO:
+    # The line ends as they are: they belong to the fields that hold them.
+    return path.open(encoding=encoding, newline="")
+
+
+def _filled(file: TextIO, delimiter: str) -> Iterator[Record]:
+    return (record for record in records(file, delimiter) if record.fault or any(map(str.strip, record.fields)))
+
+
+def _begin(path: Path, encoding: str) -> str:
+    """The first words of a file, fit to be shown."""
+    with _open(path, encoding) as file:
+        text = file.read(60)
+    return repr(text) if text else "nothing"
