@@ -10,11 +10,11 @@ from hashlib import sha256
 from typing import Any
 
 import identifiers
-from actions import suppression, transitions
+from actions import suppression, tasks, transitions
 from actions.access import own_emails, placed, seen
 from actions.deliveries import forget_early
 from actions.desk import Desk
-from actions.inputs import SUBJECT, Findings
+from actions.inputs import SUBJECT, UNSET, Findings
 from changes.deeds import Deed
 from models.database import Row
 from models.emails import Email
@@ -23,9 +23,6 @@ from models.folders import ACTIONS
 from models.viewers import Viewer
 from refusals import Problem, not_found, refused
 from search.text import fold
-
-UNSET: Any = object()
-"""A value that was not given at all, as opposed to null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +243,7 @@ async def delete(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
     async with desk.writer.deed() as deed:
         rows = await _allowed(deed, viewer, ids, EmailAction.DELETE, findings)
         tx = deed.connection
+        await tasks.part_from_emails(deed, [row["id"] for row in rows])
         await tx.run(f"DELETE FROM emails WHERE {tx.within('id')}", tx.listed(row["id"] for row in rows))
         for row in rows:
             deed.moved(row["sender_id"], transitions.folder(row), None)

@@ -7,6 +7,7 @@ from schema.emails import Email
 from schema.errors import UserError
 from schema.people import Group, Person
 from schema.searches import SavedSearch
+from schema.tasks import Task
 
 _ERRORS = "Every mistake in the input, all at once; empty when all was done."
 
@@ -20,6 +21,20 @@ class EmailPayload:
 @strawberry.type(description="The emails of a bulk that could be done, and what was wrong with the others.")
 class EmailsPayload:
     emails: list[Email] = strawberry.field(description="As they are now, in the order asked.")
+    user_errors: list[UserError] = strawberry.field(description="Each refused id by its place; the others were done.")
+
+
+@strawberry.type(description="A task, or what was wrong.")
+class TaskPayload:
+    task: Task | None = strawberry.field(
+        description="As it is now; null when it was refused, and when it was given away out of the viewer's sight."
+    )
+    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+
+
+@strawberry.type(description="The tasks of a bulk, and what was wrong.")
+class TasksPayload:
+    tasks: list[Task] = strawberry.field(description="As they are now, in the order asked, or that of the list.")
     user_errors: list[UserError] = strawberry.field(description="Each refused id by its place; the others were done.")
 
 
