@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import identifiers
-from actions import campaigns, requests, suppression, transitions
+from actions import campaigns, requests, suppression, tasks, transitions
 from actions.access import own_emails, placed, seen
 from actions.deliveries import forget_early
 from actions.desk import Desk
-from actions.inputs import SUBJECT, Findings
+from actions.inputs import SUBJECT, UNSET, Findings
 from actions.requests import Made
 from changes.deeds import Deed
 from models.database import Row
@@ -23,9 +23,6 @@ from models.folders import ACTIONS
 from models.viewers import Viewer
 from refusals import Problem, not_found, refused
 from search.text import fold
-
-UNSET: Any = object()
-"""A value that was not given at all, as opposed to null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +212,7 @@ async def delete(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
     async with desk.writer.deed() as deed:
         rows = await _allowed(deed, viewer, ids, EmailAction.DELETE, findings)
         tx = deed.connection
+        await tasks.part_from_emails(deed, [row["id"] for row in rows])
         await tx.run(f"DELETE FROM emails WHERE {tx.within('id')}", tx.listed(row["id"] for row in rows))
         for row in rows:
             deed.moved(row["sender_id"], transitions.folder(row), None)

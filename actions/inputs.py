@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from models.enums import UserErrorCode
 from refusals import Problem, Refused
 
 Path = tuple[str, ...]
+UNSET: Any = object()
+"""A value that was not given at all, as opposed to null."""
 NAME = 200
 SUBJECT = 998
 BODY = 500_000

@@ -126,6 +126,10 @@ class Connection:
         plain = [int(n) for n in numbers]
         return plain if self.postgres else json.dumps(plain)
 
+    def typed(self, kind: str) -> str:
+        """A parameter in a place where PostgreSQL would have to guess its type."""
+        return f"?::{kind}" if self.postgres else "?"
+
     def locked(self, mode: str = "UPDATE") -> str:
         """The locking clause of a SELECT: SQLite's one writer needs none."""
         return f" FOR {mode}" if self.postgres else ""

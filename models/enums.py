@@ -100,6 +100,16 @@ class TaskPriority(IntEnum):
     HIGH = 2
 
 
+class TaskBucket(IntEnum):
+    """Never stored: as days pass, a task moves by itself."""
+
+    OVERDUE = 1
+    TODAY = 2
+    TOMORROW = 3
+    NEXT_7_DAYS = 4
+    LATER = 5
+
+
 class SavedSearchState(IntEnum):
     BUILDING = 1
     LIVE = 2
@@ -161,3 +171,9 @@ class EmailOrderField(Enum):
     FAILED_AT = "failed_at"
     LATEST_ACTIVITY = "latest_activity_at"
     SUBJECT = "subject_folded"
+
+
+class TaskOrderField(Enum):
+    DUE_ON = "due_on"
+    PRIORITY = "priority"
+    CREATED_AT = "created_at"

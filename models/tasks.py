@@ -44,3 +44,7 @@ class Task(Model):
     def visible(viewer: Viewer) -> Q:
         """Those one was given, and those one made."""
         return Q(team_id=viewer.team_id) & (Q(assignee_id=viewer.user_id) | Q(creator_id=viewer.user_id))
+
+    def seen_by(self, viewer: Viewer) -> bool:
+        """`visible` for one row."""
+        return self.team_id == viewer.team_id and viewer.user_id in (self.assignee_id, self.creator_id)

@@ -1,14 +1,16 @@
 """What a resolver is given: who asks, the way to write, the streams, and loaders that live for one answer only."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from actions.desk import Desk
 from actions.engagements import Recorder
 from changes.hub import Hub
 from models.database import database
-from models.users import with_present_rights
+from models.users import User, with_present_rights
 from models.viewers import Viewer
+from models.zones import day
 from resolvers.loaders import Loaders
 
 
@@ -48,3 +50,11 @@ class Context:
     async def now(self) -> int:
         """The moment by the clock that decides membership, in microseconds."""
         return await self.desk.writer.clock.now(database())
+
+    async def today(self) -> date:
+        """The viewer's own day, the same all through one answer."""
+        return await self.loaders.once("today", self._today)
+
+    async def _today(self) -> date:
+        user = await self.loaders.row(User, self.viewer.user_id)
+        return day(await self.now(), "UTC" if user is None else user.time_zone)

@@ -18,6 +18,8 @@ from models.people import Group, Person
 from models.searches import Membership, SavedSearch
 from models.users import User
 
+BATCH = 10_000
+"""Keys in one statement: an answer may ask for more than a statement may hold parameters."""
 M = TypeVar("M", bound=Model)
 V = TypeVar("V")
 
@@ -38,8 +40,16 @@ class Loaders:
 
     def _loader(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
         if name not in self._loaders:
-            self._loaders[name] = DataLoader(load_fn=load)
+            self._loaders[name] = DataLoader(load_fn=load, max_batch_size=BATCH)
         return self._loaders[name]
+
+    async def once(self, name: str, make: Callable[[], Awaitable[V]]) -> V:
+        """What is worked out once for one answer, however many fields ask for it at the same time."""
+
+        async def load(keys: list[int]) -> list[V]:
+            return [await make() for _ in keys]
+
+        return cast(V, await self._loader(name, load).load(0))
 
     async def row(self, model: type[M], key: int | None) -> M | None:
         """The row with this key, or None."""

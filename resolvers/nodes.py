@@ -9,6 +9,7 @@ from models.emails import Email
 from models.engagements import Engagement
 from models.enums import UserErrorCode
 from models.people import Group, Person
+from models.tasks import Task
 from models.users import User
 from refusals import refused
 from resolvers import folders, searches
@@ -23,6 +24,7 @@ _VISIBLE: dict[str, Any] = {
     "Engagement": Engagement,
     "Group": Group,
     "Person": Person,
+    "Task": Task,
     "Template": Template,
     "User": User,
 }

@@ -9,12 +9,14 @@ import binascii
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Generic, Protocol, TypeVar
 
 from tortoise.expressions import Q
 from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
+from actions.inputs import broken
 from changes.cursors import Cursor
 from models.database import database
 from models.enums import UserErrorCode
@@ -59,24 +61,43 @@ class Arguments:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of an order. `attribute` is the row's; moments travel in cursors as microseconds, days as text."""
+    """One column of an order. `attribute` is the row's; moments travel in cursors as microseconds, days as text.
+
+    `most` is the largest number the column can hold: a cursor of somebody's own making may hold any.
+    """
 
     attribute: str
     descending: bool = True
     nullable: bool = False
     text: bool = False
+    most: int = 2**62
+
+    @property
+    def moment(self) -> bool:
+        return self.attribute.endswith("_at")
+
+    @property
+    def day(self) -> bool:
+        return self.attribute.endswith("_on")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Columns, then the row's key in the direction of the last of them. Absent values are last either way."""
+    """Columns, then the row's key. Absent values are last either way.
+
+    `descending` is the key's direction; absent, that of the last column.
+    """
 
     name: str
     columns: tuple[Column, ...]
+    descending: bool | None = None
 
     @property
     def whole(self) -> tuple[Column, ...]:
-        return (*self.columns, Column("id", self.columns[-1].descending if self.columns else True))
+        descending = self.descending
+        if descending is None:
+            descending = self.columns[-1].descending if self.columns else True
+        return (*self.columns, Column("id", descending))
 
 
 Place = tuple[Any, ...]
@@ -184,19 +205,28 @@ def _parse(text: str, order: Order, argument: str) -> Place:
         found = None
     if not (isinstance(found, list) and len(found) == 1 + len(order.whole) and found[0] == order.name):
         raise refused(UserErrorCode.INVALID, (argument,), _MALFORMED)
-    place = tuple(found[1:])
-    if not all(_sound(value, column) for value, column in zip(place, order.whole, strict=True)):
+    read = list(zip(found[1:], order.whole, strict=True))
+    if not all(_sound(value, column) for value, column in read):
         raise refused(UserErrorCode.INVALID, (argument,), _MALFORMED)
-    return place
+    return tuple(date.fromisoformat(value) if column.day and value else value for value, column in read)
 
 
 def _sound(value: Any, column: Column) -> bool:
     if value is None:
         return column.nullable
     if column.text:
-        return isinstance(value, str) and "\x00" not in value
-    most = _LATEST if column.attribute.endswith("_at") else 2**62
+        return isinstance(value, str) and "\x00" not in value and not broken(value)
+    if column.day:
+        return isinstance(value, str) and _is_day(value)
+    most = _LATEST if column.moment else column.most
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= most
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 class Rows(Generic[M]):
@@ -218,7 +248,7 @@ class Rows(Generic[M]):
         equal: dict[str, Any] = {}
         for column, value in zip(order.whole, bound.place, strict=True):
             sign = "lt" if column.descending == bound.after else "gt"
-            given: Any = from_micros(value) if column.attribute.endswith("_at") else value
+            given: Any = from_micros(value) if column.moment else value
             steps.append(
                 Q(*[Q(**{name: known}) for name, known in equal.items()], Q(**{f"{column.attribute}__{sign}": given}))
             )
@@ -229,7 +259,7 @@ class Rows(Generic[M]):
 
 
 class Selection(Generic[M]):
-    """Rows of `SELECT e.*` from a hand-written FROM and WHERE, ordered by one column that may be absent."""
+    """Rows of `SELECT e.*` from a hand-written FROM and WHERE, ordered by columns that may be absent."""
 
     def __init__(self, model: type[M], tables: str, where: Clause) -> None:
         self._model = model
@@ -257,16 +287,31 @@ def _ordering(order: Order, reverse: bool) -> str:
 
 
 def _within(order: Order, bound: Bound) -> Clause:
-    """After a place in the order, or before it. Absent values come last."""
-    column, key = order.whole
-    value, row_key = bound.place
+    """After a place in the order, or before it: column by column, as words are ordered letter by letter."""
+    *columns, key = order.whole
+    *values, row_key = bound.place
+    sign = ("<" if key.descending == bound.after else ">") + ("=" if bound.included else "")
+    clause = Clause(f"e.id {sign} ?", (row_key,))
+    for column, value in reversed(list(zip(columns, values, strict=True))):
+        beyond, level = _beyond(column, value, bound.after), _level(column, value)
+        tie = Clause(f"({level.text} AND {clause.text})", (*level.parameters, *clause.parameters))
+        clause = tie if beyond is None else _either(beyond, tie)
+    return clause
+
+
+def _beyond(column: Column, value: Any, after: bool) -> Clause | None:
+    """Rows that a column alone puts on that side. Absent values come last: nothing is after them."""
     name = f"e.{column.attribute}"
-    key_sign = ("<" if key.descending == bound.after else ">") + ("=" if bound.included else "")
     if value is None:
-        tie = f"({name} IS NULL AND e.id {key_sign} ?)"
-        return Clause(tie if bound.after else f"({tie} OR {name} IS NOT NULL)", (row_key,))
-    sign = "<" if column.descending == bound.after else ">"
-    near = f"{name} {sign} ? OR ({name} = ? AND e.id {key_sign} ?)"
-    if column.nullable and bound.after:
-        near += f" OR {name} IS NULL"
-    return Clause(f"({near})", (value, value, row_key))
+        return None if after else Clause(f"{name} IS NOT NULL")
+    further = Clause(f"{name} {'<' if column.descending == after else '>'} ?", (value,))
+    return _either(further, Clause(f"{name} IS NULL")) if column.nullable and after else further
+
+
+def _level(column: Column, value: Any) -> Clause:
+    name = f"e.{column.attribute}"
+    return Clause(f"{name} IS NULL") if value is None else Clause(f"{name} = ?", (value,))
+
+
+def _either(one: Clause, other: Clause) -> Clause:
+    return Clause(f"({one.text} OR {other.text})", (*one.parameters, *other.parameters))

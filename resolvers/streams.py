@@ -10,6 +10,7 @@ from changes.entries import Entry, Family, Topic
 from changes.hub import Expired, Follower
 from models.enums import ChangeCauseKind, ChangeKind, UserErrorCode
 from models.searches import Membership, SavedSearch
+from models.tasks import Task
 from refusals import not_found, refused
 from resolvers import searches
 from resolvers.context import Context
@@ -91,6 +92,30 @@ class MemberLeft(MemberFrame):
     cause: Cause
 
 
+@dataclass(frozen=True, slots=True)
+class TaskFrame(Frame):
+    """Something about one task."""
+
+    task_key: int
+
+    @property
+    def task_id(self) -> str:
+        return identifiers.encode("Task", self.task_key)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUpserted(TaskFrame):
+    async def task(self, context: Context) -> Task | None:
+        """As it is now; None where it is gone, or no longer the viewer's to see."""
+        task = await context.loaders.row(Task, self.task_key)
+        return task if task is not None and task.seen_by(context.viewer) else None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDeleted(TaskFrame):
+    pass
+
+
 def _frame(entry: Entry, follower: Follower) -> Frame:
     cursor = follower.cursor(entry.position)
     search, member, email = entry.search_id or 0, entry.member_id or 0, entry.email_id or 0
@@ -106,6 +131,10 @@ def _frame(entry: Entry, follower: Follower) -> Frame:
             return SavedSearchReset(cursor, search)
         case ChangeKind.SEARCH_DELETED:
             return SavedSearchDeleted(cursor, search)
+        case ChangeKind.TASK_UPSERTED:
+            return TaskUpserted(cursor, entry.task_id or 0)
+        case ChangeKind.TASK_DELETED:
+            return TaskDeleted(cursor, entry.task_id or 0)
         case other:
             raise LookupError(f"no frame of this stream says {other.name}")
 
@@ -125,6 +154,11 @@ async def one_list(context: Context, search_id: str, after: str | None) -> Async
 async def all_lists(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
     """The changes of all the viewer's lists, those to come included."""
     return _frames(context, Topic(context.viewer.user_id, Family.SEARCHES), _parsed(after), last=None)
+
+
+async def tasks(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
+    """The changes of all the viewer's tasks, those to come included. Never ends by itself."""
+    return _frames(context, Topic(context.viewer.user_id, Family.TASKS), _parsed(after), last=None)
 
 
 def _parsed(after: str | None) -> Cursor | None:

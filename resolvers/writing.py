@@ -5,20 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import identifiers
-from actions import bulk_sends, campaigns, deliveries, emails, people, searches, templates
+from actions import bulk_sends, campaigns, deliveries, emails, member_tasks, people, searches, tasks, templates
 from actions.bulk_sends import Edit, GroupSend, SelectAndSend
 from actions.deliveries import NewReport
-from actions.emails import UNSET, NewEmail, Revision
+from actions.emails import NewEmail, Revision
 from actions.engagements import NewEvent, Outcome
+from actions.inputs import UNSET
+from actions.member_tasks import NewMemberTask
 from actions.people import NewPerson
+from actions.tasks import NewTask, TaskRevision
 from actions.templates import NewTemplate
 from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
 from models.enums import UserErrorCode
 from models.people import Group, Person
 from models.searches import SavedSearch
+from models.tasks import Task
 from refusals import Problem, Refused, refused
 from resolvers.context import Context
+from resolvers.tasks import by_keys
 
 __all__ = [
     "UNSET",
@@ -26,11 +31,14 @@ __all__ = [
     "GroupSend",
     "NewEmail",
     "NewEvent",
+    "NewMemberTask",
     "NewPerson",
     "NewReport",
+    "NewTask",
     "NewTemplate",
     "Revision",
     "SelectAndSend",
+    "TaskRevision",
 ]
 
 ENGAGEMENT_WRITE = "engagement:write"
@@ -85,6 +93,33 @@ async def _emails(deed: Awaitable[emails.Done]) -> Bulk:
     done = await deed
     rows = {row.id: row for row in await Email.filter(id__in=list(done.keys))} if done.keys else {}
     return Bulk([rows[key] for key in done.keys if key in rows], done.problems)
+
+
+async def task_create(context: Context, new: NewTask) -> Task:
+    return await tasks.create(context.desk, context.viewer, new)
+
+
+async def task_revise(context: Context, task_id: str, revision: TaskRevision) -> Task | None:
+    return await tasks.revise(context.desk, context.viewer, task_id, revision)
+
+
+async def task_complete(context: Context, ids: Sequence[str]) -> Bulk:
+    done = await tasks.complete(context.desk, context.viewer, ids)
+    return Bulk(await by_keys(done.keys), done.problems)
+
+
+async def task_reopen(context: Context, ids: Sequence[str]) -> Bulk:
+    done = await tasks.reopen(context.desk, context.viewer, ids)
+    return Bulk(await by_keys(done.keys), done.problems)
+
+
+async def task_delete(context: Context, ids: Sequence[str]) -> Bulk:
+    done = await tasks.delete(context.desk, context.viewer, ids)
+    return Bulk([identifiers.encode("Task", key) for key in done.keys], done.problems)
+
+
+async def task_create_for_members(context: Context, search_id: str, new: NewMemberTask) -> list[Task]:
+    return await by_keys(await member_tasks.create(context.desk, context.viewer, search_id, new))
 
 
 async def saved_search_create(context: Context, name: str, raw: Mapping[str, Any], shared: bool) -> SavedSearch:

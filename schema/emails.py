@@ -1,11 +1,11 @@
 """Emails and their folders."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from resolvers import emails, folders
+from resolvers import emails, folders, tasks
 from resolvers.pages import Order
 from schema.answers import UNSET, After, Asked, Before, First, Last, answer, given, paging, said
 from schema.campaigns import BulkSend, Campaign, Template
@@ -23,6 +23,9 @@ from schema.enums import (
 from schema.filters import Narrowed, raw
 from schema.nodes import Node, PageInfo
 from schema.people import Person, User
+
+if TYPE_CHECKING:
+    from schema.tasks import TaskConnection
 
 
 @strawberry.type(description="Why an email did not arrive.")
@@ -94,6 +97,17 @@ class Email(Node):
     ) -> EngagementConnection:
         found = await emails.engagements(info.context, self, paging(first, after, last, before))
         return answer(found)
+
+    @strawberry.field(description="The viewer's tasks that were made from it, soonest due first.")
+    async def tasks(
+        self: Any,
+        info: Asked,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> Annotated["TaskConnection", strawberry.lazy("schema.tasks")]:
+        return answer(await tasks.of_email(info.context, self, paging(first, after, last, before)))
 
     @strawberry.field(description="What the viewer may do to it now; nothing for anyone but its sender.")
     def actions(self: Any, info: Asked) -> list[EmailAction]:

@@ -19,6 +19,11 @@ from models.enums import (
     Role,
     SavedSearchState,
     SendKind,
+    TaskBucket,
+    TaskKind,
+    TaskOrderField,
+    TaskPriority,
+    TaskStatus,
     UserErrorCode,
 )
 
@@ -37,6 +42,11 @@ __all__ = [
     "Role",
     "SavedSearchState",
     "SendKind",
+    "TaskBucket",
+    "TaskKind",
+    "TaskOrderField",
+    "TaskPriority",
+    "TaskStatus",
     "UserErrorCode",
 ]
 
@@ -133,6 +143,32 @@ _describe(
     "What a mail server reports after the hand-over.",
     BOUNCED="The message was returned.",
     SPAM_COMPLAINT="The recipient complained.",
+)
+_describe(
+    TaskKind,
+    "What kind of thing is to be done.",
+    EMAIL="Write an email.",
+    CALL="Make a call.",
+    IN_MAIL="Send an InMail.",
+    CUSTOM="Anything else.",
+)
+_describe(TaskStatus, "Whether a task has been done.", OPEN="Still to be done.", COMPLETE="Done.")
+_describe(TaskPriority, "How urgent a task is.", NORMAL="As most are.", HIGH="Before the others.")
+_describe(
+    TaskBucket,
+    "Where the day of an open task lies, seen from the viewer's today.",
+    OVERDUE="Before today.",
+    TODAY="Today.",
+    TOMORROW="Tomorrow.",
+    NEXT_7_DAYS="After tomorrow, and at most seven days from today.",
+    LATER="More than seven days from today.",
+)
+_describe(
+    TaskOrderField,
+    "What tasks may be ordered by.",
+    DUE_ON="The day it is to be done by.",
+    PRIORITY="How urgent it is; ascending, HIGH comes first.",
+    CREATED_AT="When it was made.",
 )
 _describe(
     SavedSearchState,

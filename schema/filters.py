@@ -1,7 +1,7 @@
 """The filter as input, and that input as the plain value that the search room checks."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Annotated, Any
 
@@ -85,9 +85,10 @@ class EmailFilter:
 Narrowed = Annotated[EmailFilter | None, said("What must hold of them; absent, all.")]
 
 
-def raw(filter: EmailFilter | None) -> Mapping[str, Any]:
-    """The filter in the shape of its canonical form, unchecked."""
-    return {} if filter is None else _plain(filter)
+def raw(filter: object | None) -> Mapping[str, Any]:
+    """A filter, of emails or of tasks, in the shape of its canonical form, unchecked."""
+    found: Mapping[str, Any] = {} if filter is None else _plain(filter)
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -96,6 +97,8 @@ def _plain(value: Any) -> Any:
             return value.name
         case datetime():
             return moments.render(moments.from_datetime(value))
+        case date():
+            return value.isoformat()
         case DurationValue():
             return str(value)
         case list():

@@ -1,6 +1,6 @@
 """Inputs of mutations, each of which knows the value an action takes."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import strawberry
@@ -11,14 +11,17 @@ from resolvers.writing import (
     GroupSend,
     NewEmail,
     NewEvent,
+    NewMemberTask,
     NewPerson,
     NewReport,
+    NewTask,
     NewTemplate,
     Revision,
     SelectAndSend,
+    TaskRevision,
 )
 from schema.answers import UNSET, given
-from schema.enums import DeliveryKind, EngagementKind, EngagementVerdict
+from schema.enums import DeliveryKind, EngagementKind, EngagementVerdict, TaskKind, TaskPriority
 from schema.filters import EmailFilter
 from search.moments import from_datetime
 
@@ -128,6 +131,57 @@ class GroupSendInput:
             at=micros(self.at),
             request_id=given(self.request_id),
         )
+
+
+@strawberry.input(description="A new task.")
+class TaskCreateInput:
+    name: str = strawberry.field(description="What is to be done, in one line.")
+    kind: TaskKind = strawberry.field(description="What kind of thing that is.")
+    person_id: strawberry.ID = strawberry.field(description="Whom it is about.")
+    due_on: date = strawberry.field(description="The day it is to be done by.")
+    priority: TaskPriority = strawberry.field(default=TaskPriority.NORMAL, description="How urgent it is.")
+    details: str = strawberry.field(default="", description="Whatever else there is to know.")
+    assignee_id: strawberry.ID | None = _optional(
+        "Who is to do it; absent, oneself. For a teammate the person must be shared."
+    )
+    email_id: strawberry.ID | None = _optional("The email it is made from, which must be to the same person.")
+
+    def value(self) -> NewTask:
+        return NewTask(
+            name=self.name,
+            kind=self.kind,
+            person_id=self.person_id,
+            due_on=self.due_on,
+            priority=self.priority,
+            details=self.details,
+            assignee_id=given(self.assignee_id),
+            email_id=given(self.email_id),
+        )
+
+
+@strawberry.input(description="Changes to a task. Absent leaves a value as it is; null clears the details alone.")
+class TaskReviseInput:
+    name: str | None = _optional("What is to be done, in one line.")
+    kind: TaskKind | None = _optional("What kind of thing that is.")
+    due_on: date | None = _optional("The day it is to be done by.")
+    priority: TaskPriority | None = _optional("How urgent it is.")
+    details: str | None = _optional("Whatever else there is to know.")
+    assignee_id: strawberry.ID | None = _optional("Who is to do it. For a teammate the person must be shared.")
+
+    def value(self) -> TaskRevision:
+        return TaskRevision(**{name: NOT_GIVEN if value is UNSET else value for name, value in vars(self).items()})
+
+
+@strawberry.input(description="A task for each member of a list, about its person and made from its email.")
+class MemberTaskInput:
+    name: str = strawberry.field(description="What is to be done, in one line.")
+    kind: TaskKind = strawberry.field(description="What kind of thing that is.")
+    due_on: date = strawberry.field(description="The day it is to be done by.")
+    priority: TaskPriority = strawberry.field(default=TaskPriority.NORMAL, description="How urgent it is.")
+    details: str = strawberry.field(default="", description="Whatever else there is to know.")
+
+    def value(self) -> NewMemberTask:
+        return NewMemberTask(self.name, self.kind, self.due_on, self.priority, self.details)
 
 
 @strawberry.input(description="A new saved search.")

@@ -17,9 +17,12 @@ from schema.inputs import (
     EmailReviseInput,
     EngagementInput,
     GroupSendInput,
+    MemberTaskInput,
     PersonInput,
     SavedSearchCreateInput,
     SelectAndSendInput,
+    TaskCreateInput,
+    TaskReviseInput,
     TemplateInput,
     micros,
 )
@@ -34,6 +37,8 @@ from schema.payloads import (
     GroupPayload,
     PersonPayload,
     SavedSearchPayload,
+    TaskPayload,
+    TasksPayload,
     TemplatePayload,
 )
 
@@ -48,6 +53,10 @@ RequestId = Annotated[str | None, said("A name of the client's for this request;
 Selection = Annotated[SelectAndSendInput, said("What to say, and to whom.")]
 ToGroup = Annotated[GroupSendInput, said("What to say, and to which group.")]
 IsSuccess = Annotated[bool, said("Whether they are one.")]
+NewTask = Annotated[TaskCreateInput, said("The task.")]
+TaskRevision = Annotated[TaskReviseInput, said("What to change.")]
+WhichList = Annotated[ID, said("Which list, of the viewer's own.")]
+MemberTask = Annotated[MemberTaskInput, said("The task that each of them is to have.")]
 NewSearch = Annotated[SavedSearchCreateInput, said("The list.")]
 Refined = Annotated[EmailFilter, said("What it is to hold.")]
 IsPublished = Annotated[bool, said("Whether it is published.")]
@@ -144,6 +153,34 @@ class Mutation:
     @strawberry.mutation(description="Deletes emails for good; those of a campaign never.")
     async def email_delete(self, info: Asked, ids: Ids) -> DeletePayload:
         return await _bulk(DeletePayload, "deleted_ids", writing.email_delete(info.context, ids))
+
+    @strawberry.mutation(description="Makes a task: one's own, or for a teammate about a person shared with the team.")
+    async def task_create(self, info: Asked, input: NewTask) -> TaskPayload:
+        return await attempt(TaskPayload, "task", writing.task_create(info.context, input.value()))
+
+    @strawberry.mutation(description="Changes a task, or gives it to somebody else.")
+    async def task_revise(self, info: Asked, id: Id, input: TaskRevision) -> TaskPayload:
+        return await attempt(TaskPayload, "task", writing.task_revise(info.context, id, input.value()))
+
+    @strawberry.mutation(description="Completes tasks; one that is complete already stays as it is.")
+    async def task_complete(self, info: Asked, ids: Ids) -> TasksPayload:
+        return await _bulk(TasksPayload, "tasks", writing.task_complete(info.context, ids))
+
+    @strawberry.mutation(description="Opens tasks again; one that is open already stays as it is.")
+    async def task_reopen(self, info: Asked, ids: Ids) -> TasksPayload:
+        return await _bulk(TasksPayload, "tasks", writing.task_reopen(info.context, ids))
+
+    @strawberry.mutation(description="Deletes tasks for good, for everyone who saw them.")
+    async def task_delete(self, info: Asked, ids: Ids) -> DeletePayload:
+        return await _bulk(DeletePayload, "deleted_ids", writing.task_delete(info.context, ids))
+
+    @strawberry.mutation(
+        description="Makes a task of one's own for each member of a list, unless an open one of that name was made from"
+        " the member's email before. Asking again makes only what is missing."
+    )
+    async def task_create_for_members(self, info: Asked, saved_search_id: WhichList, input: MemberTask) -> TasksPayload:
+        deed = writing.task_create_for_members(info.context, saved_search_id, input.value())
+        return await attempt(TasksPayload, "tasks", deed, [])
 
     @strawberry.mutation(description="Saves a search as a dynamic list.")
     async def saved_search_create(self, info: Asked, input: NewSearch) -> SavedSearchPayload:

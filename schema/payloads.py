@@ -7,6 +7,7 @@ from schema.emails import Email
 from schema.errors import UserError
 from schema.people import Group, Person
 from schema.searches import SavedSearch
+from schema.tasks import Task
 
 _ERRORS = "Every mistake in the input, all at once; empty when all was done."
 
@@ -27,6 +28,20 @@ class EmailsPayload:
 class BulkSendPayload:
     bulk_send: BulkSend | None = strawberry.field(description="With all its emails; null when it was refused.")
     user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+
+
+@strawberry.type(description="A task, or what was wrong.")
+class TaskPayload:
+    task: Task | None = strawberry.field(
+        description="As it is now; null when it was refused, and when it was given away out of the viewer's sight."
+    )
+    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+
+
+@strawberry.type(description="The tasks of a bulk, and what was wrong.")
+class TasksPayload:
+    tasks: list[Task] = strawberry.field(description="As they are now, in the order asked, or that of the list.")
+    user_errors: list[UserError] = strawberry.field(description="Each refused id by its place; the others were done.")
 
 
 @strawberry.type(description="A saved search, or what was wrong.")

@@ -6,6 +6,7 @@ import strawberry
 
 from resolvers import campaigns, engagements, folders, nodes, people, searches
 from resolvers import emails as rows
+from resolvers import tasks as reminders
 from schema.answers import UNSET, After, Asked, Before, First, Id, Ids, Last, ViewAs, answer, given, paging, said
 from schema.campaigns import CampaignConnection, TemplateConnection
 from schema.emails import Email, EmailConnection, Folder, FolderGroup, Ordered, ordering
@@ -15,6 +16,7 @@ from schema.filters import Narrowed, raw
 from schema.nodes import Node
 from schema.people import GroupConnection, Person, PersonConnection, User, UserConnection
 from schema.searches import SavedSearch, SavedSearchConnection, SharedSearchConnection
+from schema.tasks import Arranged, Task, TaskConnection, Wanted, arranging
 
 ID = strawberry.ID
 
@@ -74,6 +76,26 @@ class Query:
     ) -> EmailConnection:
         arguments = paging(first, after, last, before)
         return answer(await rows.filtered(info.context, raw(given(filter)), ordering(order_by), arguments))
+
+    @strawberry.field(description="One task.")
+    async def task(self, info: Asked, id: Id) -> Task | None:
+        return answer(await reminders.one(info.context, id))
+
+    @strawberry.field(
+        description="The tasks the viewer was given or made: soonest due first, the urgent before others."
+    )
+    async def tasks(
+        self,
+        info: Asked,
+        filter: Wanted = UNSET,
+        order_by: Arranged = UNSET,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> TaskConnection:
+        arguments = paging(first, after, last, before)
+        return answer(await reminders.filtered(info.context, raw(given(filter)), arranging(order_by), arguments))
 
     @strawberry.field(description="One of the viewer's own lists.")
     async def saved_search(self, info: Asked, id: Id) -> SavedSearch | None:

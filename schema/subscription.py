@@ -9,9 +9,11 @@ from resolvers import streams
 from schema.answers import UNSET, Asked, FromCursor, answer, given, said
 from schema.scalars import ChangeCursor
 from schema.searches import ChangeCause, SavedSearch, SavedSearchMember
+from schema.tasks import Task
 
 _CURSOR = "Hand it back as `after` to go on from here."
 _ID = "The list's id, whether or not it is still there."
+_TASK_ID = "The task's id, whether or not it is still there."
 
 
 @strawberry.interface(description="One frame of a stream. Applying it twice does no harm.")
@@ -81,6 +83,28 @@ class SavedSearchDeleted(Change):
         return isinstance(row, streams.SavedSearchDeleted)
 
 
+@strawberry.type(description="A task was made, changed, completed, reopened, or given to the viewer.")
+class TaskUpserted(Change):
+    task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, streams.TaskUpserted)
+
+    @strawberry.field(description="The task as it is now; null where it is gone, or no longer the viewer's to see.")
+    async def task(self: Any, info: Asked) -> Task | None:
+        return answer(await self.task(info.context))
+
+
+@strawberry.type(description="A task was deleted, or given away out of the viewer's sight.")
+class TaskDeleted(Change):
+    task_id: strawberry.ID = strawberry.field(description="The id of the task that is no more.")
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, streams.TaskDeleted)
+
+
 @strawberry.type(description="Everything up to the moment of subscribing was sent; what follows is live.")
 class CaughtUp(Change):
     @classmethod
@@ -103,6 +127,12 @@ SavedSearchChange = Annotated[
 ]
 
 
+TaskChange = Annotated[
+    TaskUpserted | TaskDeleted | CaughtUp | CursorExpired,
+    strawberry.union("TaskChange", description="What can happen to a task, or to the stream itself."),
+]
+
+
 @strawberry.type(description="What can be followed. A refused subscription is an error before the first frame.")
 class Subscription:
     @strawberry.subscription(
@@ -122,3 +152,7 @@ class Subscription:
         self, info: Asked, after: FromCursor = UNSET
     ) -> AsyncGenerator[SavedSearchChange, None]:
         return answer(await streams.all_lists(info.context, given(after)))
+
+    @strawberry.subscription(description="All of the viewer's tasks, those to come included.")
+    async def task_changes(self, info: Asked, after: FromCursor = UNSET) -> AsyncGenerator[TaskChange, None]:
+        return answer(await streams.tasks(info.context, given(after)))

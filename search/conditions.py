@@ -80,12 +80,15 @@ def elements(raw: Any, path: Path, findings: Findings) -> Iterator[tuple[Any, Pa
         yield element, (*path, str(place))
 
 
-def _each(raw: Any, path: Path, findings: Findings, read: Callable[[Any, Path, Findings], Value | None]) -> list[Value]:
+def each(raw: Any, path: Path, findings: Findings, read: Callable[[Any, Path, Findings], Value | None]) -> list[Value]:
+    """The elements of a list that could be read."""
     read_all = (read(element, place, findings) for element, place in elements(raw, path, findings))
     return [value for value in read_all if value is not None]
 
 
-def _choice(choices: type[Choice]) -> Callable[[Any, Path, Findings], Choice | None]:
+def choice(choices: type[Choice]) -> Callable[[Any, Path, Findings], Choice | None]:
+    """A reader of the names of an enumeration."""
+
     def read(raw: Any, path: Path, findings: Findings) -> Choice | None:
         if isinstance(raw, str) and raw in choices.__members__:
             return choices[raw]
@@ -95,11 +98,11 @@ def _choice(choices: type[Choice]) -> Callable[[Any, Path, Findings], Choice | N
     return read
 
 
-_folder = _choice(FolderName)
-_folder_group = _choice(FolderGroupName)
-_send_kind = _choice(SendKind)
-_kind = _choice(EngagementKind)
-_verdict = _choice(EngagementVerdict)
+_folder = choice(FolderName)
+_folder_group = choice(FolderGroupName)
+_send_kind = choice(SendKind)
+_kind = choice(EngagementKind)
+_verdict = choice(EngagementVerdict)
 
 
 def _boolean(raw: Any, path: Path, findings: Findings) -> bool | None:
@@ -148,7 +151,8 @@ def _phrase(raw: Any, path: Path, findings: Findings) -> str | None:
     return None
 
 
-def _test(raw: Any, path: Path, findings: Findings) -> TextTest:
+def text_test(raw: Any, path: Path, findings: Findings) -> TextTest:
+    """What is asked of a text."""
     said = given(raw, _TEXT_KEYS, path, findings)
     return TextTest(*(_phrase(said[key], (*path, key), findings) if key in said else None for key in _TEXT_KEYS))
 
@@ -161,15 +165,15 @@ def _bounds(raw: Any, path: Path, findings: Findings) -> Bounds:
 
 
 def folders(raw: Any, path: Path, findings: Findings) -> Leaf | None:
-    return Folders(tuple(_each(raw, path, findings, _folder)), path)
+    return Folders(tuple(each(raw, path, findings, _folder)), path)
 
 
 def folder_groups(raw: Any, path: Path, findings: Findings) -> Leaf | None:
-    return FolderGroups(tuple(_each(raw, path, findings, _folder_group)), path)
+    return FolderGroups(tuple(each(raw, path, findings, _folder_group)), path)
 
 
 def send_kinds(raw: Any, path: Path, findings: Findings) -> Leaf | None:
-    return SendKinds(tuple(_each(raw, path, findings, _send_kind)), path)
+    return SendKinds(tuple(each(raw, path, findings, _send_kind)), path)
 
 
 def success(raw: Any, path: Path, findings: Findings) -> Leaf | None:
@@ -182,20 +186,28 @@ def every_sender(raw: Any, path: Path, findings: Findings) -> Leaf | None:
     return None if value is None else EverySender(value, path)
 
 
+def id_texts(raw: Any, path: Path, findings: Findings) -> list[str] | None:
+    """Ids as they were given; None where they are too many."""
+    if isinstance(raw, list | tuple) and len(raw) > findings.most_ids:
+        findings.refuse(path, f"These are more than {findings.most_ids} ids.")
+        return None
+    return each(raw, path, findings, _id_text)
+
+
+def _id_text(raw: Any, path: Path, findings: Findings) -> str | None:
+    if isinstance(raw, str):
+        return raw
+    findings.refuse(path, "This must be an id.")
+    return None
+
+
 def ids_of(field: IdsField) -> Callable[[Any, Path, Findings], Leaf | None]:
     """A reader of ids. One that is no id of the noun stays, with a key no row has: who sees what is not known here."""
 
-    def text_of(raw: Any, path: Path, findings: Findings) -> str | None:
-        if isinstance(raw, str):
-            return raw
-        findings.refuse(path, "This must be an id.")
-        return None
-
     def read(raw: Any, path: Path, findings: Findings) -> Leaf | None:
-        if isinstance(raw, list | tuple) and len(raw) > findings.most_ids:
-            findings.refuse(path, f"These are more than {findings.most_ids} ids.")
+        texts = id_texts(raw, path, findings)
+        if texts is None:
             return None
-        texts = _each(raw, path, findings, text_of)
         keys = (decode_key(NOUNS[field], text) for text in texts)
         return Ids(field, tuple(NO_KEY if key is None else key for key in keys), tuple(texts), path)
 
@@ -203,7 +215,7 @@ def ids_of(field: IdsField) -> Callable[[Any, Path, Findings], Leaf | None]:
 
 
 def text_of(field: TextField) -> Callable[[Any, Path, Findings], Leaf | None]:
-    return lambda raw, path, findings: Text(field, _test(raw, path, findings), path)
+    return lambda raw, path, findings: Text(field, text_test(raw, path, findings), path)
 
 
 def dates_of(field: DateField) -> Callable[[Any, Path, Findings], Leaf | None]:
@@ -243,7 +255,7 @@ def _verdicts(raw: Any, path: Path, findings: Findings) -> tuple[EngagementVerdi
     if isinstance(raw, list | tuple) and not raw:
         findings.refuse(path, "This must not be empty.")
         return None
-    return tuple(_each(raw, path, findings, _verdict))
+    return tuple(each(raw, path, findings, _verdict))
 
 
 _ENGAGEMENT_READERS: Mapping[str, Callable[[Any, Path, Findings], Any]] = {
@@ -252,6 +264,6 @@ _ENGAGEMENT_READERS: Mapping[str, Callable[[Any, Path, Findings], Any]] = {
     "atMost": _count,
     "within": _span,
     "afterSend": _span,
-    "url": _test,
+    "url": text_test,
     "verdict": _verdicts,
 }

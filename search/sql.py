@@ -34,7 +34,7 @@ from search.tree import (
     TextTest,
 )
 
-__all__ = ["POSTGRES", "SQLITE", "Dialect", "filter_clause", "scope_clause"]
+__all__ = ["POSTGRES", "SQLITE", "Dialect", "among", "filter_clause", "scope_clause", "text_clauses"]
 
 _KEYS: dict[IdsField, str] = {
     "sender": "e.sender_id",
@@ -94,11 +94,11 @@ def _leaf(leaf: Leaf, dialect: Dialect, now: int) -> Clause:
         case EverySender():
             return TRUE
         case SendKinds(values):
-            return _among("e.send_kind", values)
+            return among("e.send_kind", values)
         case Success(value):
             return Clause("e.success" if value else "NOT e.success")
         case Text(field, test):
-            return _present(field, _TEXTS[field], every(_tests(_TEXTS[field], test, dialect)))
+            return _present(field, _TEXTS[field], every(text_clauses(_TEXTS[field], test, dialect)))
         case Dates():
             return _dates(leaf, dialect, now)
         case Engaged():
@@ -113,7 +113,8 @@ def _present(field: str, column: str, clause: Clause) -> Clause:
     return every([Clause(f"{column} IS NOT NULL"), clause])
 
 
-def _among(column: str, values: tuple[int, ...]) -> Clause:
+def among(column: str, values: tuple[int, ...]) -> Clause:
+    """One of these members of an enumeration."""
     # Numbers of our own enumerations: few, and never a client's text.
     numbers = ", ".join(str(int(value)) for value in sorted(set(values)))
     return Clause(f"{column} IN ({numbers})") if numbers else FALSE
@@ -138,7 +139,8 @@ def _ids(leaf: Ids, dialect: Dialect) -> Clause:
     return Clause(text, groups.parameters)
 
 
-def _tests(column: str, test: TextTest, dialect: Dialect) -> Iterator[Clause]:
+def text_clauses(column: str, test: TextTest, dialect: Dialect) -> Iterator[Clause]:
+    """What is asked of a text, as conditions on the column that holds its folded form."""
     if test.equals is not None:
         yield Clause(f"{column} = {dialect.text}", (fold(test.equals),))
     if test.contains is not None:
@@ -183,13 +185,13 @@ def _events(condition: Engaged, dialect: Dialect, now: int) -> Clause:
     tests = [
         Clause("g.email_id = e.id"),
         Clause(f"g.kind = {int(condition.kind)}"),
-        _among("g.verdict", condition.verdicts),
+        among("g.verdict", condition.verdicts),
     ]
     if condition.within is not None:
         tests.append(Clause(f"g.occurred_at >= {dialect.number}", (now - condition.within.microseconds,)))
     if condition.after_send is not None:
         tests.append(Clause(f"g.occurred_at <= e.sent_at + {dialect.number}", (condition.after_send.microseconds,)))
-    tests.extend(_tests("g.url_folded", condition.url or TextTest(), dialect))
+    tests.extend(text_clauses("g.url_folded", condition.url or TextTest(), dialect))
     chosen = every(tests)
     return Clause(f"FROM engagements g WHERE {chosen.text}", chosen.parameters)
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 SMALL = {"identifiers", "refusals"}
 ROOMS = {
     "models": set(),
-    "search": {"models.enums", "models.folders"},
+    "search": {"models.enums", "models.folders", "models.buckets"},
     "changes": {"models"},
     "lists": {"models", "search", "changes"},
     "actions": {"models", "search", "changes"},
@@ -34,7 +34,15 @@ OUTSIDE = {
 }
 """Libraries that only some rooms or modules may know."""
 
-PURE = {"search", "models.enums", "models.folders", "identifiers", "refusals"}
+PURE = {
+    "search",
+    "models.buckets",
+    "models.enums",
+    "models.folders",
+    "models.zones",
+    "identifiers",
+    "refusals",
+}
 """What neither waits nor reads a clock."""
 
 

@@ -29,16 +29,19 @@ SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSe
 GROUP_SEND = (
     'mutation($i:ID!,$at:DateTime){emailGroupSend(input:{groupId:$i,subject:"x",body:"",at:$at}){bulkSend{id}}}'
 )
+TASK = "mutation($i:TaskCreateInput!){taskCreate(input:$i){task{id} userErrors{code path}}}"
 HARVEST = """{
     viewer{id} emails(first:200){nodes{id sender{id} bulkSend{id} engagements{nodes{id}}}}
     folders{id folders{id}} people{nodes{id shared}} groups{nodes{id shared}} campaigns{nodes{id}} templates{nodes{id}}
-    savedSearches{nodes{id shared members{nodes{id}}}} sharedSearches{nodes{id}} engagements{nodes{id}}}"""
+    savedSearches{nodes{id shared members{nodes{id}}}} sharedSearches{nodes{id}} engagements{nodes{id}}
+    tasks{nodes{id}}}"""
 CONNECTIONS = """query($n:Int){
     users(first:$n){nodes{id name}} emails(first:$n){nodes{id}} savedSearches(first:$n){nodes{id}}
     sharedSearches(first:$n){nodes{id name summary}} people(first:$n){nodes{id name groups{id name}}}
     groups(first:$n){nodes{id name people{nodes{id name}}}}
     campaigns(first:$n){nodes{id name emails{nodes{id}}}} templates(first:$n){nodes{id name}}
-    engagements(first:$n){nodes{id}} folders{id emailCount folders{id emailCount emails{nodes{id}}}}}"""
+    engagements(first:$n){nodes{id}} tasks(first:$n){nodes{id name person{name} email{subject}}}
+    folders{id emailCount folders{id emailCount emails{nodes{id}}}}}"""
 
 # One field each, with every id of the world in the place of $id.
 READS = {
@@ -47,6 +50,11 @@ READS = {
     "email": "email(id:$id){id subject}",
     "savedSearch": "savedSearch(id:$id){id name}",
     "person": "person(id:$id){id name}",
+    "task": "task(id:$id){id name}",
+    "tasksOf": "tasks(filter:{assignee:[$id]}){nodes{id}}",
+    "tasksAbout": "tasks(filter:{person:[$id]}){nodes{id}}",
+    "tasksFrom": "tasks(filter:{email:[$id]}){nodes{id}}",
+    "tasksIn": "tasks(filter:{campaign:[$id]}){nodes{id}}",
     "sender": "emails(filter:{all:[{sender:[$id]}]}){nodes{id}}",
     "filters": """emails(filter:{any:[{person:[$id]},{personGroup:[$id]},{campaign:[$id]},{template:[$id]},
         {bulkSend:[$id]}]}){nodes{id}}""",
@@ -75,6 +83,18 @@ WRITES = {
     "success": "emailMarkSuccess(ids:[$id]){emails{id} %s}",
     "retry": "emailRetrySend(ids:[$id]){emails{id} %s}",
     "delete": "emailDelete(ids:[$id]){deletedIds %s}",
+    "taskAbout": 'taskCreate(input:{name:"x",kind:CALL,dueOn:"2023-01-01",personId:$id}){task{name} %s}',
+    "taskFor": """taskCreate(input:{name:"x",kind:CALL,dueOn:"2023-01-01",personId:$own,assigneeId:$id}){
+        task{name} %s}""",
+    "taskFrom": """taskCreate(input:{name:"x",kind:CALL,dueOn:"2023-01-01",personId:$own,emailId:$id}){
+        task{name} %s}""",
+    "reviseTask": 'taskRevise(id:$id,input:{name:"x"}){task{id} %s}',
+    "giveTask": "taskRevise(id:$task,input:{assigneeId:$id}){task{name} %s}",
+    "completeTask": "taskComplete(ids:[$id]){tasks{id} %s}",
+    "reopenTask": "taskReopen(ids:[$id]){tasks{id} %s}",
+    "deleteTask": "taskDelete(ids:[$id]){deletedIds %s}",
+    "taskForMembers": """taskCreateForMembers(savedSearchId:$id,input:{name:"x",kind:CALL,dueOn:"2023-01-01"}){
+        tasks{id} %s}""",
     "rename": 'savedSearchRename(id:$id,name:"x"){savedSearch{id} %s}',
     "refine": "savedSearchRefine(id:$id,filter:{}){savedSearch{id} %s}",
     "share": "savedSearchShare(id:$id,shared:true){savedSearch{id} %s}",
@@ -148,6 +168,9 @@ async def everything(server: Server, client: Client, clock: ManualClock) -> Worl
     event = {"emailId": mail["DELIVERED", 0], "occurredAt": moment(clock)}
     click = {**event, "kind": "CLICK", "url": "https://a.example/", "dedupeKey": "click"}
     assert (await client.one(RECORD, e=[{**event, "kind": "VIEW", "dedupeKey": "view"}, click]))["recorded"] == 2
+    task = {"name": "Ann's task", "kind": "CALL", "dueOn": "2023-11-20", "personId": private, "details": "secret"}
+    made = await client.one(TASK, i={**task, "emailId": mail["DRAFT", 1]})
+    assert made["userErrors"] == []
     await server.settle()
 
     found = await client(HARVEST)
@@ -164,8 +187,9 @@ async def everything(server: Server, client: Client, clock: ManualClock) -> Worl
     for node in found["savedSearches"]["nodes"]:
         world.add("SavedSearchMember", *(member["id"] for member in node["members"]["nodes"]))
     world.add("BulkSend", bulk)
+    world.add("Task", *(node["id"] for node in found["tasks"]["nodes"]))
     assert {kind: bool(ids) for kind, ids in world.ids.items()} == dict.fromkeys(world.ids, True)
-    assert len(world.ids) == 14
+    assert len(world.ids) == 15
     return world
 
 
@@ -182,7 +206,7 @@ async def answers(
     client: Client, root: str, fields: Mapping[str, str], ids: Sequence[str], own: Mapping[str, str]
 ) -> str:
     """The bytes of an answer in which every id went through every field, with the ids blotted out."""
-    names = {"$own": "own", "$draft": "draft", "$group": "group", "$list": "list"}
+    names = {"$own": "own", "$draft": "draft", "$group": "group", "$list": "list", "$task": "task"}
     parts, variables = [], {}
     for place, text in enumerate(ids):
         variables[f"i{place}"] = text
@@ -251,7 +275,9 @@ async def belongings(client: Client, name: str) -> dict[str, str]:
     draft = (await client.one(DRAFT, i={"personId": own, "subject": "Mine"}))["email"]["id"]
     group = (await client.one(GROUP, n="Mine", s=False))["group"]["id"]
     saved = (await client.one(SAVE, i={"name": "Mine", "filter": {}}))["savedSearch"]["id"]
-    return {"own": own, "draft": draft, "group": group, "list": saved}
+    task = {"name": "Mine", "kind": "CALL", "dueOn": "2023-11-20", "personId": own, "emailId": draft}
+    made = (await client.one(TASK, i=task))["task"]["id"]
+    return {"own": own, "draft": draft, "group": group, "list": saved, "task": made}
 
 
 async def test_to_another_team_nothing_exists(quiet_server: Server, clock: ManualClock) -> None:
@@ -324,7 +350,7 @@ async def test_an_admin_reads_mail_and_does_nothing_to_it_and_sees_nothing_else_
     world = await everything(quiet_server, ann, clock)
     before = await ann.raw(CONNECTIONS, n=200)
     own = await belongings(ada, "ada")
-    kinds = ("private Person", "private Group", "private SavedSearch", "SavedSearchMember")
+    kinds = ("private Person", "private Group", "private SavedSearch", "SavedSearchMember", "Task")
     private = world.of(*kinds)
     await alike(ada, {kind: world.ids[kind] for kind in kinds}, own)
     await alike_streams(ada, world.of("private SavedSearch"))

@@ -19,15 +19,16 @@ PAGING = "first:$first,after:$after,last:$last,before:$before"
 # Every connection of the API: where it hangs, and under which node.
 ROOTS = (
     *("users", "emails", "people", "groups", "campaigns", "templates", "savedSearches", "sharedSearches"),
-    "engagements",
+    *("engagements", "tasks"),
 )
-BELOW = {
-    "Email": "engagements",
-    "Group": "people",
-    "Campaign": "emails",
-    "Folder": "emails",
-    "SavedSearch": "members",
-}
+BELOW = (
+    ("Email", "engagements"),
+    ("Email", "tasks"),
+    ("Group", "people"),
+    ("Campaign", "emails"),
+    ("Folder", "emails"),
+    ("SavedSearch", "members"),
+)
 EMAILS = f"query($order:EmailOrder,{VARIABLES}){{emails(orderBy:$order,{PAGING}){{{PAGE}}}}}"
 ORDERED = """query($order:EmailOrder){emails(orderBy:$order,first:200){nodes{id subject createdAt updatedAt scheduledAt
     sentAt failedAt engagementSummary{latest{occurredAt}}}}}"""
@@ -36,13 +37,14 @@ REVISE = "mutation($id:ID!,$i:EmailReviseInput!){emailRevise(id:$id,input:$i){us
 SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id} userErrors{code}}}"
 MAKE = """mutation($n:String!,$t:TemplateInput!){
     groupCreate(name:$n){group{id}} campaignCreate(name:$n){campaign{id}} templateCreate(input:$t){template{id}}}"""
+TASK = "mutation($i:TaskCreateInput!){taskCreate(input:$i){userErrors{code}}}"
 ADD = "mutation($id:ID!,$p:[ID!]!){groupAddPeople(id:$id,personIds:$p){userErrors{code}}}"
 
 
 def documents(nodes: Mapping[str, str]) -> dict[str, str]:
     """A document for each connection, by its name."""
     made = {name: f"query({VARIABLES}){{{name}({PAGING}){{{PAGE}}}}}" for name in ROOTS}
-    for noun, field in BELOW.items():
+    for noun, field in BELOW:
         inner = f"... on {noun}{{{field}({PAGING}){{{PAGE}}}}}"
         made[f"{noun}.{field}"] = f'query({VARIABLES}){{node(id:"{nodes[noun]}"){{{inner}}}}}'
     return made
@@ -96,6 +98,9 @@ async def world(server: Server, client: Client, clock: ManualClock, rows: int) -
         await client.one(SAVE, i={"name": f"L{number}", "filter": {"folder": ["DRAFT"]}, "shared": True})
         event = {"kind": "VIEW", "occurredAt": moment(clock), "emailId": nodes["Email"], "dedupeKey": f"{number}"}
         assert (await client.one(RECORD, e=[event]))["recorded"] == 1
+        task = {"name": "N", "kind": "CALL", "emailId": nodes["Email"], "personId": people[0]}
+        task |= {"dueOn": f"2023-11-{20 + number % 3}", "priority": "HIGH" if number % 2 else "NORMAL"}
+        assert (await client.one(TASK, i=task))["userErrors"] == []
     await client.one(ADD, id=nodes["Group"], p=people)
     nodes["Folder"] = (await client.one("{folder(name:DRAFT){id}}"))["id"]
     nodes["SavedSearch"] = (await client.one("{savedSearches(last:1){nodes{id}}}"))["nodes"][0]["id"]
@@ -177,10 +182,13 @@ async def test_cursors_that_are_malformed_or_of_another_order_are_refused(
         lambda place: [place[0], *(2**61 for _ in place[1:-1]), "x"],
         lambda place: [place[0], *(None for _ in place[1:])],
     ]
-    moments = [lambda place: [place[0], 2**61, place[-1]], lambda place: [place[0], "x", place[-1]]]
+    first: list[Any] = [2**61, "x", "2026-W01-1", "20260101", "2026-02-30", "10000-01-01"]
+    moments = [lambda place, value=value: [place[0], value, *place[2:]] for value in first]
+    most = [lambda place: [*place[:2], 3, place[-1]], lambda place: [*place[:2], 2**40, place[-1]]]
     for name, document in documents(nodes).items():
         good = (await page(ann, document, first=1))["endCursor"]
         changes = wrong if name == "SavedSearch.members" else [*wrong, *moments]
+        changes = [*changes, *most] if "tasks" in name else changes
         bad = ["", "x", "é", "!!!", good[:-2], good + "x", "A" * 5000, *(forged(good, change) for change in changes)]
         for number, cursor in enumerate(bad):
             with pytest.raises(Failed) as failed:

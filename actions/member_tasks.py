@@ -1,0 +1,94 @@
+"""Tasks for a whole list: one for each member that has no open one like it.
+
+However many members there are, the number of statements is the same, and asking twice at once makes no task twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import identifiers
+from actions import tasks
+from actions.desk import Desk
+from actions.inputs import Findings
+from changes.deeds import Deed
+from models.database import Connection, Row
+from models.enums import SavedSearchState, TaskKind, TaskPriority, TaskStatus, UserErrorCode
+from models.viewers import Viewer
+from search.text import fold
+
+
+@dataclass(frozen=True, slots=True)
+class NewMemberTask:
+    name: str
+    kind: TaskKind
+    due_on: date
+    priority: TaskPriority = TaskPriority.NORMAL
+    details: str = ""
+
+
+async def create(desk: Desk, viewer: Viewer, search_id: str, new: NewMemberTask) -> list[int]:
+    """The keys of the tasks that were made, in the order of the list's members. They are the viewer's own."""
+    findings = Findings()
+    name = findings.line(new.name, ("input", "name"), "A name")
+    details = findings.text(new.details, ("input", "details"), "Details", tasks.DETAILS)
+    async with desk.writer.deed() as deed:
+        key = await _list(deed.connection, viewer, search_id, findings)
+        findings.raise_any()
+        members = await _members(deed.connection, viewer, key)
+        # Who asks twice at once waits here, and then finds the tasks that were made. After the emails, as the sender
+        # loop does it, so that nobody waits in a circle; a weak lock, so that drafts go on meanwhile.
+        await deed.connection.row(
+            "SELECT id FROM users WHERE id = ?" + deed.connection.locked("NO KEY UPDATE"), viewer.user_id
+        )
+        made = await _insert(deed, viewer, members, new, name, details)
+        tasks.tell(deed, made)
+    return [row["id"] for row in made]
+
+
+async def _list(tx: Connection, viewer: Viewer, search_id: str, findings: Findings) -> int:
+    path = ("savedSearchId",)
+    key = identifiers.decode_key("SavedSearch", search_id) or 0
+    row = await tx.row(
+        "SELECT state FROM saved_searches WHERE id = ? AND team_id = ? AND owner_id = ?",
+        *(key, viewer.team_id, viewer.user_id),
+    )
+    if row is None:
+        findings.add(UserErrorCode.NOT_FOUND, path, "There is no such saved search.")
+    elif row["state"] != SavedSearchState.LIVE:
+        findings.add(UserErrorCode.WRONG_STATE, path, "The list is still being built: some of its members are missing.")
+    return key
+
+
+async def _members(tx: Connection, viewer: Viewer, search: int) -> list[int]:
+    """The present stays of a list, newest first. Their emails are locked, in the order of their keys, so that none is
+    deleted meanwhile."""
+    rows = await tx.rows(
+        "SELECT m.id FROM memberships m JOIN emails e ON e.id = m.email_id"
+        " WHERE m.search_id = ? AND e.team_id = ? AND (? OR e.sender_id = ?) ORDER BY e.id"
+        + tx.locked("KEY SHARE OF e"),
+        *(search, viewer.team_id, viewer.admin, viewer.user_id),
+    )
+    return sorted((row["id"] for row in rows), reverse=True)
+
+
+async def _insert(
+    deed: Deed, viewer: Viewer, members: Sequence[int], new: NewMemberTask, name: str, details: str
+) -> list[Row]:
+    """The new tasks in the order of the members."""
+    tx = deed.connection
+    number, text, folded = tx.typed("bigint"), tx.typed("text"), fold(name)
+    rows = await tx.rows(
+        "INSERT INTO tasks (team_id, creator_id, assignee_id, person_id, email_id, name, name_folded, kind, status,"
+        " priority, due_on, details, created_at, updated_at)"
+        f" SELECT e.team_id, {number}, {number}, e.person_id, e.id, {text}, {text}, {int(new.kind)},"
+        f" {int(TaskStatus.OPEN)}, {int(new.priority)}, {tx.typed('date')}, {text}, {number}, {number}"
+        f" FROM memberships m JOIN emails e ON e.id = m.email_id WHERE {tx.within('m.id')} AND NOT EXISTS"
+        f" (SELECT 1 FROM tasks t WHERE t.email_id = e.id AND t.status = {int(TaskStatus.OPEN)} AND t.name_folded = ?"
+        " AND (t.assignee_id = ? OR t.creator_id = ?))"
+        " ORDER BY m.id DESC RETURNING id, team_id, creator_id, assignee_id",
+        *(viewer.user_id, viewer.user_id, name, folded, new.due_on, details, deed.now, deed.now),
+        *(tx.listed(members), folded, viewer.user_id, viewer.user_id),
+    )
+    # Keys are given out in the order of insertion, whatever order the rows are answered in.
+    return sorted(rows, key=lambda row: row["id"])

@@ -1,0 +1,245 @@
+"""Tasks: made, revised, completed, reopened, deleted. Their creator and their assignee see them, and may do all of it.
+
+Each change is said in the log once to everyone who sees the task after it, and a deletion to who no longer does. What
+changes nothing is done as asked and says nothing. Tasks for a whole list are made in `member_tasks`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import identifiers
+from actions.access import placed, seen
+from actions.desk import Desk
+from actions.inputs import UNSET, Findings, Path
+from changes.deeds import Deed
+from changes.entries import Entry
+from models.database import Connection, Row
+from models.enums import ChangeKind, TaskKind, TaskPriority, TaskStatus, UserErrorCode
+from models.people import Person
+from models.tasks import Task
+from models.viewers import Viewer
+from refusals import Problem
+from search.text import fold
+
+DETAILS = 10_000
+_NOT_SHARED = "Only a person shared with the team can be a teammate's task."
+_COLUMNS = "id, team_id, creator_id, assignee_id, person_id, name, kind, status, priority, due_on, details"
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    name: str
+    kind: TaskKind
+    person_id: str
+    due_on: date
+    priority: TaskPriority = TaskPriority.NORMAL
+    details: str = ""
+    assignee_id: str | None = None
+    email_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRevision:
+    """UNSET leaves a value as it is. None clears the details; nothing else can be without a value."""
+
+    name: Any = field(default=UNSET)
+    kind: Any = field(default=UNSET)
+    due_on: Any = field(default=UNSET)
+    priority: Any = field(default=UNSET)
+    details: Any = field(default=UNSET)
+    assignee_id: Any = field(default=UNSET)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a bulk did: the keys of the tasks, in the order asked, and each refusal."""
+
+    keys: tuple[int, ...]
+    problems: tuple[Problem, ...]
+
+
+async def create(desk: Desk, viewer: Viewer, new: NewTask) -> Task:
+    """A task of the viewer's, or of a teammate's about a person shared with the team."""
+    findings = Findings()
+    name = findings.line(new.name, ("input", "name"), "A name")
+    details = findings.text(new.details, ("input", "details"), "Details", DETAILS)
+    person = await seen(viewer, "Person", new.person_id, ("input", "personId"), findings)
+    path = ("input", "assigneeId")
+    assignee: int | None = viewer.user_id
+    if new.assignee_id is not None:
+        assignee = await seen(viewer, "User", new.assignee_id, path, findings)
+    if person is not None and assignee not in (None, viewer.user_id) and not await _shared(person):
+        findings.add(UserErrorCode.INVALID, path, _NOT_SHARED)
+    async with desk.writer.deed() as deed:
+        email = await _origin(deed.connection, viewer, new.email_id, person, findings)
+        findings.raise_any()
+        row = await deed.connection.row(
+            "INSERT INTO tasks (team_id, creator_id, assignee_id, person_id, email_id, name, name_folded, kind, status,"
+            " priority, due_on, details, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " RETURNING id, team_id, creator_id, assignee_id",
+            *(viewer.team_id, viewer.user_id, assignee, person, email, name, fold(name), int(new.kind)),
+            *(int(TaskStatus.OPEN), int(new.priority), new.due_on, details, deed.now, deed.now),
+        )
+        tell(deed, [row] if row else [])
+    return await Task.get(id=row["id"] if row else 0)
+
+
+async def _shared(person: int) -> bool:
+    return await Person.filter(id=person, shared=True).exists()
+
+
+async def _origin(
+    tx: Connection, viewer: Viewer, text: str | None, person: int | None, findings: Findings
+) -> int | None:
+    """The email a task is made from, locked against its deletion. It must be to the task's person."""
+    if text is None:
+        return None
+    path = ("input", "emailId")
+    row = await tx.row(
+        "SELECT id, team_id, sender_id, person_id FROM emails WHERE id = ?" + tx.locked("KEY SHARE"),
+        identifiers.decode_key("Email", text) or 0,
+    )
+    if row is None or not viewer.sees_mail_of(row["team_id"], row["sender_id"]):
+        findings.add(UserErrorCode.NOT_FOUND, path, "There is no such email.")
+        return None
+    if person is not None and row["person_id"] != person:
+        findings.add(UserErrorCode.INVALID, path, "The email is to somebody else than the task's person.")
+    return int(row["id"])
+
+
+async def revise(desk: Desk, viewer: Viewer, task_id: str, revision: TaskRevision) -> Task | None:
+    """Changes what is given; None where the task is no longer the viewer's to see, as it is somebody else's now."""
+    findings = Findings()
+    values = await _revised(viewer, revision, findings)
+    async with desk.writer.deed() as deed:
+        rows = await _seen(deed, viewer, {task_id: ("id",)}, findings)
+        assignee = values.get("assignee_id")
+        for row in rows:
+            kept = assignee in (None, viewer.user_id, row["assignee_id"])
+            if not kept and not await _shared(row["person_id"]):
+                findings.add(UserErrorCode.INVALID, ("input", "assigneeId"), _NOT_SHARED)
+        findings.raise_any()
+        await _change(deed, rows, {name: value for name, value in values.items() if not _same(rows[0][name], value)})
+    return await Task.get_or_none(Task.visible(viewer), id=rows[0]["id"])
+
+
+def _same(stored: Any, value: Any) -> bool:
+    """Whether a column holds a value already. SQLite answers days as texts."""
+    return bool(stored == (value.isoformat() if isinstance(stored, str) and isinstance(value, date) else value))
+
+
+async def _revised(viewer: Viewer, revision: TaskRevision, findings: Findings) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, what in (("kind", "A kind"), ("due_on", "A day"), ("priority", "A priority")):
+        value = getattr(revision, name)
+        if value is None:
+            path = ("input", "dueOn" if name == "due_on" else name)
+            findings.add(UserErrorCode.BLANK, path, f"{what} must not be blank.")
+        elif value is not UNSET:
+            values[name] = value
+    if revision.name is not UNSET:
+        values["name"] = findings.line(revision.name or "", ("input", "name"), "A name")
+    if revision.details is not UNSET:
+        values["details"] = findings.text(revision.details or "", ("input", "details"), "Details", DETAILS)
+    if revision.assignee_id is not UNSET:
+        path = ("input", "assigneeId")
+        if revision.assignee_id is None:
+            findings.add(UserErrorCode.BLANK, path, "A task must be somebody's.")
+        values["assignee_id"] = await seen(viewer, "User", revision.assignee_id, path, findings)
+    return values
+
+
+async def complete(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
+    """Completes tasks. One that is complete already stays as it is."""
+    return await _set_status(desk, viewer, ids, TaskStatus.COMPLETE)
+
+
+async def reopen(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
+    """Opens tasks again. One that is open already stays as it is."""
+    return await _set_status(desk, viewer, ids, TaskStatus.OPEN)
+
+
+async def _set_status(desk: Desk, viewer: Viewer, ids: Sequence[str], status: TaskStatus) -> Done:
+    findings = Findings()
+    async with desk.writer.deed() as deed:
+        rows = await _seen(deed, viewer, placed(ids), findings)
+        completed_at = deed.now if status is TaskStatus.COMPLETE else None
+        others = [row for row in rows if row["status"] != status]
+        await _change(deed, others, {"status": status, "completed_at": completed_at})
+    return Done(tuple(row["id"] for row in rows), tuple(findings.problems))
+
+
+async def delete(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
+    """Deletes tasks for good, for everyone who saw them."""
+    findings = Findings()
+    async with desk.writer.deed() as deed:
+        tx = deed.connection
+        rows = await _seen(deed, viewer, placed(ids), findings)
+        await tx.run(f"DELETE FROM tasks WHERE {tx.within('id')}", tx.listed(row["id"] for row in rows))
+        tell(deed, rows, ChangeKind.TASK_DELETED)
+    return Done(tuple(row["id"] for row in rows), tuple(findings.problems))
+
+
+async def part_from_emails(deed: Deed, email_keys: Sequence[int]) -> None:
+    """The tasks of emails that are about to be deleted go on without them. The emails must be locked."""
+    tx = deed.connection
+    rows = await tx.rows(
+        f"SELECT {_COLUMNS} FROM tasks WHERE {tx.within('email_id')} ORDER BY id" + tx.locked(), tx.listed(email_keys)
+    )
+    await _change(deed, rows, {"email_id": None})
+
+
+async def _seen(deed: Deed, viewer: Viewer, places: Mapping[str, Path], findings: Findings) -> list[Row]:
+    """The tasks among those named that the viewer can see, in the order asked; the others are findings.
+
+    They are locked in the order of their keys, so that two bulks never wait for each other in a circle.
+    """
+    tx = deed.connection
+    keys = {text: identifiers.decode_key("Task", text) for text in places}
+    rows = await tx.rows(
+        f"SELECT {_COLUMNS} FROM tasks WHERE {tx.within('id')} AND team_id = ? AND (assignee_id = ? OR creator_id = ?)"
+        " ORDER BY id" + tx.locked(),
+        *(tx.listed(sorted({key for key in keys.values() if key})), viewer.team_id, viewer.user_id, viewer.user_id),
+    )
+    found = {row["id"]: row for row in rows}
+    for text, path in places.items():
+        if keys[text] not in found:
+            findings.add(UserErrorCode.NOT_FOUND, path, "There is no such task.")
+    return [found[key] for key in keys.values() if key in found]
+
+
+async def _change(deed: Deed, rows: Sequence[Row], values: Mapping[str, Any]) -> None:
+    """Sets the same columns on all the rows, which must be locked, and tells everyone whom it concerns."""
+    if not rows or not values:
+        return
+    sets = {**values, "updated_at": deed.now}
+    if "name" in sets:
+        sets["name_folded"] = fold(sets["name"])
+    tx = deed.connection
+    await tx.run(
+        f"UPDATE tasks SET {', '.join(f'{column} = ?' for column in sets)} WHERE {tx.within('id')}",
+        *sets.values(),
+        tx.listed(row["id"] for row in rows),
+    )
+    for row in rows:
+        after = {**row, **values}
+        for user in sorted(_seers(row) - _seers(after)):
+            deed.say(_entry(row, user, ChangeKind.TASK_DELETED))
+        tell(deed, [after])
+
+
+def tell(deed: Deed, rows: Iterable[Row], kind: ChangeKind = ChangeKind.TASK_UPSERTED) -> None:
+    """Says of each task, once to everyone who sees it, that it is as it is now, or is no more."""
+    for row in rows:
+        for user in sorted(_seers(row)):
+            deed.say(_entry(row, user, kind))
+
+
+def _seers(row: Row) -> set[int]:
+    return {row["creator_id"], row["assignee_id"]}
+
+
+def _entry(row: Row, user: int, kind: ChangeKind) -> Entry:
+    return Entry(row["team_id"], kind, user, task_id=row["id"])

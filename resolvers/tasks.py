@@ -1,0 +1,100 @@
+"""Tasks: one, a page of them by filter and order, and what one points at."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import identifiers
+from changes import log
+from models.buckets import bucket_of
+from models.campaigns import Campaign
+from models.database import database
+from models.emails import Email
+from models.enums import OrderDirection, TaskBucket, TaskOrderField, TaskPriority, TaskStatus
+from models.people import Person
+from models.tasks import Task
+from models.users import User
+from resolvers.context import Context
+from resolvers.pages import Arguments, Column, Order, Page, Selection, page
+from search import tasks as filters
+from search.dialects import POSTGRES, SQLITE, Clause, every
+
+_DUE = Column("due_on", descending=False)
+# The urgent has the greater number and comes first.
+_PRIORITY = Column("priority", descending=True, most=max(TaskPriority))
+URGENT = Order("due", (_DUE, _PRIORITY), descending=False)
+
+
+def is_task(row: object) -> bool:
+    return isinstance(row, Task)
+
+
+async def one(context: Context, task_id: str) -> Task | None:
+    key = identifiers.decode_key("Task", task_id)
+    return None if key is None else await Task.get_or_none(Task.visible(context.viewer), id=key)
+
+
+async def by_keys(keys: Sequence[int]) -> list[Task]:
+    """Rows in the order of their keys, however many."""
+    db = database()
+    rows = await db.rows(f"SELECT * FROM tasks WHERE {db.within('id')}", db.listed(keys))
+    found = {row["id"]: Task._init_from_db(**row) for row in rows}
+    return [found[key] for key in keys if key in found]
+
+
+def order(field: TaskOrderField, direction: OrderDirection) -> Order:
+    """The order asked for; ascending by priority, HIGH comes first."""
+    descending = direction is OrderDirection.DESC
+    column = Column(
+        field.value,
+        descending is not (field is TaskOrderField.PRIORITY),
+        most=_PRIORITY.most if field is TaskOrderField.PRIORITY else 2**62,
+    )
+    return Order(f"{field.name.lower()} {direction.name.lower()}", (column,), descending)
+
+
+async def filtered(
+    context: Context, raw: Mapping[str, Any] | None, order: Order, arguments: Arguments, extra: Clause | None = None
+) -> Page[Task]:
+    """The viewer's tasks that a filter holds for on this day of theirs."""
+    limits = context.desk.limits.filter
+    filter = filters.check(raw or {}, most_ids=limits.ids, path=("filter",))
+    viewer = context.viewer
+    dialect = POSTGRES if database().postgres else SQLITE
+    clauses = [filters.range_clause(viewer.team_id, viewer.user_id, dialect)]
+    clauses.append(filters.filter_clause(filter, dialect, await context.today()))
+    if extra is not None:
+        clauses.append(extra)
+    as_of = (await log.state(viewer.team_id)).cursor()
+    return await page(Selection(Task, "tasks e", every(clauses)), order, arguments, as_of)
+
+
+async def of_email(context: Context, email: Email, arguments: Arguments) -> Page[Task]:
+    """The viewer's tasks that were made from an email."""
+    return await filtered(context, None, URGENT, arguments, Clause("e.email_id = ?", (email.id,)))
+
+
+async def bucket(context: Context, task: Task) -> TaskBucket | None:
+    """By the viewer's own day; None once the task is complete."""
+    return None if task.status is TaskStatus.COMPLETE else bucket_of(task.due_on, await context.today())
+
+
+async def creator(context: Context, task: Task) -> User | None:
+    return await context.loaders.row(User, task.creator_id)
+
+
+async def assignee(context: Context, task: Task) -> User | None:
+    return await context.loaders.row(User, task.assignee_id)
+
+
+async def person(context: Context, task: Task) -> Person | None:
+    return await context.loaders.row(Person, task.person_id)
+
+
+async def email(context: Context, task: Task) -> Email | None:
+    return await context.loaders.row(Email, task.email_id)
+
+
+async def campaign(context: Context, task: Task) -> Campaign | None:
+    """A task's campaign is that of the email it was made from."""
+    found = await email(context, task)
+    return None if found is None else await context.loaders.row(Campaign, found.campaign_id)
