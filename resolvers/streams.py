@@ -8,7 +8,8 @@ from changes import log
 from changes.cursors import Cursor, MalformedCursor, parse
 from changes.entries import Entry, Family, Topic
 from changes.hub import Expired, Follower
-from models.enums import ChangeCauseKind, ChangeKind, UserErrorCode
+from models.engagements import Engagement
+from models.enums import ChangeCauseKind, ChangeKind, EngagementVerdict, UserErrorCode
 from models.searches import Membership, SavedSearch
 from refusals import not_found, refused
 from resolvers import searches
@@ -91,8 +92,24 @@ class MemberLeft(MemberFrame):
     cause: Cause
 
 
-def _frame(entry: Entry, follower: Follower) -> Frame:
-    cursor = follower.cursor(entry.position)
+@dataclass(frozen=True, slots=True)
+class EngagementRecorded(Frame):
+    engagement_key: int
+
+    @property
+    def engagement_id(self) -> str:
+        return identifiers.encode("Engagement", self.engagement_key)
+
+    async def engagement(self, context: Context) -> Engagement | None:
+        """As it is now; None where its email is gone, or where it turned out to be the sender's own: the feed holds
+        neither."""
+        event = await context.loaders.row(Engagement, self.engagement_key)
+        own = event is not None and event.sender_id == context.viewer.user_id
+        return event if own and event.verdict is not EngagementVerdict.SELF else None
+
+
+def _frame(entry: Entry, cursor: Cursor) -> Frame:
+    """What one row of the log says, on whatever stream."""
     search, member, email = entry.search_id or 0, entry.member_id or 0, entry.email_id or 0
     match entry.kind:
         case ChangeKind.MEMBER_JOINED:
@@ -106,8 +123,10 @@ def _frame(entry: Entry, follower: Follower) -> Frame:
             return SavedSearchReset(cursor, search)
         case ChangeKind.SEARCH_DELETED:
             return SavedSearchDeleted(cursor, search)
+        case ChangeKind.ENGAGEMENT_RECORDED:
+            return EngagementRecorded(cursor, entry.engagement_id or 0)
         case other:
-            raise LookupError(f"no frame of this stream says {other.name}")
+            raise LookupError(f"no frame says {other.name}")
 
 
 async def one_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[Frame, None]:
@@ -125,6 +144,11 @@ async def one_list(context: Context, search_id: str, after: str | None) -> Async
 async def all_lists(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
     """The changes of all the viewer's lists, those to come included."""
     return _frames(context, Topic(context.viewer.user_id, Family.SEARCHES), _parsed(after), last=None)
+
+
+async def engagement_feed(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
+    """What is recorded of the viewer's own emails, without their own doings."""
+    return _frames(context, Topic(context.viewer.user_id, Family.ENGAGEMENTS), _parsed(after), last=None)
 
 
 def _parsed(after: str | None) -> Cursor | None:
@@ -165,7 +189,7 @@ async def _frames(
                     return
                 continue
             reached = entry.position
-            yield _frame(entry, follower)
+            yield _frame(entry, follower.cursor(entry.position))
             if entry.kind is last:
                 return
     except Expired:
