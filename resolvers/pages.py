@@ -1,4 +1,4 @@
-"""Keyset pages, both ways: one statement of LIMIT n + 1, opaque cursors, stable while rows come and go.
+"""Keyset pages, both ways: a statement of LIMIT n + 1, opaque cursors, stable while rows come and go.
 
 A cursor holds the order's name, the values of its columns and the row's key. Whether there is something on the far side
 of where the page began is asked only when the client asks.
@@ -20,7 +20,7 @@ from models.database import database
 from models.enums import UserErrorCode
 from models.fields import from_micros, to_micros
 from refusals import refused
-from search.dialects import Clause
+from search.dialects import FALSE, TRUE, Clause, every
 
 DEFAULT, MOST = 50, 200
 _LATEST = 62_135_596_799_999_999
@@ -225,11 +225,15 @@ class Rows(Generic[M]):
             equal[column.attribute] = given
         if bound.included:
             steps.append(Q(*[Q(**{name: known}) for name, known in equal.items()]))
-        return Q(*steps, join_type=Q.OR)
+        # Said once more of the first column alone, for the sake of its index: alternatives are looked up in none.
+        column, value = order.whole[0], next(iter(equal.values()))
+        reach = f"{column.attribute}__{'lte' if column.descending == bound.after else 'gte'}"
+        return Q(Q(**{reach: value}), Q(*steps, join_type=Q.OR))
 
 
 class Selection(Generic[M]):
-    """Rows of `SELECT e.*` from a hand-written FROM and WHERE, ordered by one column that may be absent."""
+    """Rows of `SELECT e.*` from a hand-written FROM and WHERE, all columns of the order in one direction. The first may
+    be absent: then what is present and what is absent are two runs, each of which an index can answer."""
 
     def __init__(self, model: type[M], tables: str, where: Clause) -> None:
         self._model = model
@@ -237,36 +241,44 @@ class Selection(Generic[M]):
         self._where = where
 
     async def rows(self, order: Order, bounds: Sequence[Bound], reverse: bool, limit: int) -> list[M]:
-        clauses = [self._where, *(_within(order, bound) for bound in bounds)]
+        runs = _runs(order, bounds)
+        found: list[M] = []
+        for run in reversed(runs) if reverse else runs:
+            if run != FALSE and len(found) < limit:
+                found += await self._run(every([self._where, run]), order, reverse, limit - len(found))
+        return found
+
+    async def _run(self, where: Clause, order: Order, reverse: bool, limit: int) -> list[M]:
+        ordering = (
+            f"e.{column.attribute} {'DESC' if column.descending != reverse else 'ASC'}" for column in order.whole
+        )
         rows = await database().rows(
-            f"SELECT e.* FROM {self._tables} WHERE {' AND '.join(clause.text for clause in clauses)}"
-            f" ORDER BY {_ordering(order, reverse)} LIMIT ?",
-            *(value for clause in clauses for value in clause.parameters),
+            f"SELECT e.* FROM {self._tables} WHERE {where.text} ORDER BY {', '.join(ordering)} LIMIT ?",
+            *where.parameters,
             limit,
         )
         return [self._model._init_from_db(**row) for row in rows]
 
 
-def _ordering(order: Order, reverse: bool) -> str:
-    parts = []
-    for column in order.whole:
-        descending = column.descending != reverse
-        nulls = "" if not column.nullable else " NULLS FIRST" if reverse else " NULLS LAST"
-        parts.append(f"e.{column.attribute} {'DESC' if descending else 'ASC'}{nulls}")
-    return ", ".join(parts)
+def _runs(order: Order, bounds: Sequence[Bound]) -> list[Clause]:
+    """The rows within the bounds, absent values last."""
+    first = order.whole[0]
+    if not first.nullable:
+        return [every(_beyond(order.whole, bound.place, bound) for bound in bounds)]
+    present = [Clause(f"e.{first.attribute} IS NOT NULL")]
+    absent = [Clause(f"e.{first.attribute} IS NULL")]
+    for bound in bounds:
+        if bound.place[0] is not None:
+            present.append(_beyond(order.whole, bound.place, bound))
+            absent.append(TRUE if bound.after else FALSE)
+        else:
+            present.append(FALSE if bound.after else TRUE)
+            absent.append(_beyond(order.whole[1:], bound.place[1:], bound))
+    return [every(present), every(absent)]
 
 
-def _within(order: Order, bound: Bound) -> Clause:
-    """After a place in the order, or before it. Absent values come last."""
-    column, key = order.whole
-    value, row_key = bound.place
-    name = f"e.{column.attribute}"
-    key_sign = ("<" if key.descending == bound.after else ">") + ("=" if bound.included else "")
-    if value is None:
-        tie = f"({name} IS NULL AND e.id {key_sign} ?)"
-        return Clause(tie if bound.after else f"({tie} OR {name} IS NOT NULL)", (row_key,))
-    sign = "<" if column.descending == bound.after else ">"
-    near = f"{name} {sign} ? OR ({name} = ? AND e.id {key_sign} ?)"
-    if column.nullable and bound.after:
-        near += f" OR {name} IS NULL"
-    return Clause(f"({near})", (value, value, row_key))
+def _beyond(columns: Sequence[Column], place: Place, bound: Bound) -> Clause:
+    """After a place, or before it. Compared as one, which is what an index on these columns can look up."""
+    sign = ("<" if columns[0].descending == bound.after else ">") + ("=" if bound.included else "")
+    names = ", ".join(f"e.{column.attribute}" for column in columns)
+    return Clause(f"({names}) {sign} ({', '.join('?' for _ in place)})", place)

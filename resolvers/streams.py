@@ -104,8 +104,9 @@ class EngagementRecorded(Frame):
         """As it is now; None where its email is gone, or where it turned out to be the sender's own: the feed holds
         neither."""
         event = await context.loaders.row(Engagement, self.engagement_key)
-        own = event is not None and event.sender_id == context.viewer.user_id
-        return event if own and event.verdict is not EngagementVerdict.SELF else None
+        if event is None or event.sender_id != context.viewer.user_id or event.verdict is EngagementVerdict.SELF:
+            return None
+        return event
 
 
 def _frame(entry: Entry, cursor: Cursor) -> Frame:
