@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from models.enums import Role
-from tests.mailing import ARCHIVE, FOLDERS, deliver, delivered, draft, person, send
-from tests.serving import Completed, Failed, ManualClock, Server, Stream, serving
+from tests.mailing import ARCHIVE, FOLDERS, deliver, draft, person, send
+from tests.serving import Completed, Failed, ManualClock, Server, Stream
 
 FIELDS = "{folders{id name group emailCount actions} groups{id name emailCount folders{name emailCount}}}"
 COUNTS = f"subscription($as:ID){{folderCounts(viewAs:$as){FIELDS}}}"
@@ -136,16 +136,3 @@ async def test_an_admin_who_is_one_no_more_is_told_nothing_more(quiet_server: Se
         # Her own mail is hers as before.
         await draft(ada, await person(ada, "adas@example.org"))
         await until(own, DRAFT=1)
-
-
-async def test_what_another_process_does_is_told_as_well(database_url: str, clock: ManualClock) -> None:
-    async with serving(database_url, clock, works=False, looks=False) as server:
-        ann = await server.client("Ann")
-        async with ann.follow(COUNTS) as stream:
-            await until(stream)
-            # The same database without the hint: as from another process, it is found by looking.
-            server.engine.desk.writer.board = type(server.engine.board)()
-            mail = await delivered(server, ann)
-            await until(stream, DELIVERED=1)
-            await ann.one(ARCHIVE, ids=[mail])
-            await until(stream, ARCHIVED=1)

@@ -5,6 +5,8 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +14,9 @@ import pytest
 import websockets
 
 from models.database import database
+from server.settings import PREFIX
 from tests.laws.followers import FEW_BYTES
+from tests.live.test_crashes import Box, box
 from tests.live.test_followers import socket as signed_in
 from tests.mailing import draft, person
 from tests.serving import Client, Failed, Server, Stream, serving
@@ -121,6 +125,35 @@ async def test_a_reader_that_reads_late_is_told_the_latest_state_and_holds_nobod
 
 def drafts(frame: dict[str, Any]) -> int:
     return next(int(each["emailCount"]) for each in frame["folders"] if each["name"] == "DRAFT")
+
+
+@dataclass
+class Elsewhere(Box):
+    """A server in a process of its own, on the database of another."""
+
+    database_url: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {f"{PREFIX}DATABASE_URL": self.database_url}
+
+
+async def test_what_another_process_does_is_told_as_well(
+    quiet_server: Server, database_url: str, tmp_path: Path
+) -> None:
+    ann = await quiet_server.client("Ann")
+    async with box(tmp_path) as free:
+        elsewhere = Elsewhere(tmp_path, free.port, database_url=database_url)
+        await elsewhere.start()
+        free.process = elsewhere.process
+        there = Client(elsewhere.url, ann.token)
+        to = await person(there, "dora@example.org")
+        async with ann.follow(COUNTS) as stream:
+            assert drafts(await stream.frame()) == 0
+            for number in range(1, 4):
+                await draft(there, to, str(number))
+                assert drafts(await stream.frame()) == number
+        await there.http.aclose()
 
 
 async def test_a_stream_whose_database_is_lost_ends_with_an_error(quiet_server: Server) -> None:
