@@ -61,8 +61,9 @@ test: setup ## all tests but those in a browser; the laws with few cases
 test-browser: assets ## the GraphiQL page in a headless Chromium
 	@$(PY) -m pytest tests/browser $(ARGS)
 
-test-full: setup ## the laws with thousands of cases, and twenty crashes
-	@LAW_CASES=2000 LAW_RUNS=200 LAW_STEPS=40 CRASHES=20 $(PY) -m pytest tests/laws tests/live --timeout=7200 $(ARGS)
+test-full: setup ## the laws with thousands of cases, twenty crashes, long lists paged
+	@LAW_CASES=2000 LAW_RUNS=200 LAW_STEPS=40 CRASHES=20 DEEDS=10000 PAGES_ROWS=100000 \
+		$(PY) -m pytest tests/laws tests/live tests/test_pages_at_scale.py --timeout=7200 $(ARGS)
 
 test-clients: $(CLIENTS) ## the schema through the linters and compilers that clients use
 	@$(PY) -m server.graphiql.npm --prefix tests/clients run --silent lint

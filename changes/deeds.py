@@ -7,12 +7,13 @@ right after. Nobody is told "done" before the commit.
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from changes import log
+from changes.counts import Board
 from changes.entries import Entry
 from changes.hub import Hub
 from models.clocks import Clock
@@ -61,6 +62,10 @@ class Deed:
         if target is not None:
             self.counts[sender_id, target] += 1
 
+    def moved_senders(self) -> set[int]:
+        """Whose folder counts are not what they were."""
+        return {sender for (sender, _), by in self.counts.items() if by}
+
     async def write_down(self) -> None:
         # Sorted, so that two transactions never wait for each other in a circle.
         moves = sorted((sender, int(folder), by) for (sender, folder), by in self.counts.items() if by)
@@ -71,11 +76,12 @@ class Deed:
 
 
 class Writer:
-    """Carries out deeds, and wakes the matcher, the sender loop and the followers after each."""
+    """Carries out deeds, and wakes the matcher, the sender loop and all who follow after each."""
 
-    def __init__(self, clock: Clock, hub: Hub) -> None:
+    def __init__(self, clock: Clock, hub: Hub, board: Board | None = None) -> None:
         self.clock = clock
         self.hub = hub
+        self.board = board or Board()
         self.marked = asyncio.Event()
         self.sends_due = asyncio.Event()
 
@@ -86,12 +92,13 @@ class Writer:
             deed = Deed(connection, await self.clock.now(connection))
             yield deed
             await deed.write_down()
-        self.wake(deed.entries, bool(deed.marks), deed.sends)
+        self.wake(deed)
 
-    def wake(self, entries: Iterable[Entry], marked: bool, sends: bool) -> None:
+    def wake(self, deed: Deed) -> None:
         """Hints only: who misses one finds everything in the tables."""
-        self.hub.offer(tuple(entries))
-        if marked:
+        self.hub.offer(tuple(deed.entries))
+        self.board.moved(deed.moved_senders())
+        if deed.marks:
             self.marked.set()
-        if sends:
+        if deed.sends:
             self.sends_due.set()

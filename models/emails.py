@@ -68,10 +68,16 @@ class Email(Model):
         table = "emails"
         indexes = (
             ("team_id", "id"),
+            # A mailbox in its orders, and one folder of it. A subject may be longer than PostgreSQL lets an index hold.
             ("sender_id", "created_at", "id"),
-            ("sender_id", "sent_at"),
+            ("sender_id", "updated_at", "id"),
+            ("sender_id", "scheduled_at", "id"),
+            ("sender_id", "sent_at", "id"),
+            ("sender_id", "failed_at", "id"),
+            ("sender_id", "latest_activity_at", "id"),
+            ("sender_id", "status", "archived", "created_at", "id"),
             ("person_id", "id"),
-            ("campaign_id", "id"),
+            ("campaign_id", "created_at", "id"),
             ("template_id", "id"),
             ("message_id",),
             ("due_at",),

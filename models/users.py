@@ -23,6 +23,7 @@ class User(Model):
 
     class Meta:
         table = "users"
+        indexes = (("team_id", "created_at", "id"),)
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:

@@ -6,6 +6,7 @@ from typing import Any
 
 from actions.desk import Desk
 from actions.engagements import Recorder
+from changes.counts import Board
 from changes.hub import Hub
 from models.database import database
 from models.users import User, with_present_rights
@@ -20,6 +21,7 @@ class Services:
 
     desk: Desk
     hub: Hub
+    board: Board
     recorder: Recorder
 
 

@@ -130,11 +130,10 @@ async def _selected(
 
 
 def in_folder(name: FolderName) -> Clause:
-    """The emails of one folder."""
+    """The emails of one folder. Nothing but sent mail is archived, so the flag can be told of every folder, and one
+    index holds each of them in order."""
     status, archived = states_of(name)
-    if archived is None:
-        return Clause("e.status = ?", (int(status),))
-    return Clause(f"e.status = ? AND {'' if archived else 'NOT '}e.archived", (int(status),))
+    return Clause(f"e.status = ? AND e.archived = {'TRUE' if archived else 'FALSE'}", (int(status),))
 
 
 async def sender(context: Context, email: Email) -> User | None:

@@ -1,10 +1,11 @@
-"""Folders and their groups: a sender's, with exact counts that no scan is needed for."""
+"""Folders and their groups: a sender's, with exact counts that no scan is needed for, asked for or followed."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import identifiers
+from changes.counts import POLL_SECONDS
 from models.emails import Email
 from models.enums import EmailAction, FolderGroupName, FolderName
 from models.folders import ACTIONS, GROUPS, group_of
@@ -62,14 +63,48 @@ class FolderGroup:
         return sum(counts.get(name, 0) for name in GROUPS[self.name])
 
 
+@dataclass(frozen=True, slots=True)
+class FolderCounts:
+    """One frame of a stream of counts: all of one sender's folders and groups, as of one commit."""
+
+    sender_id: int
+
+    @property
+    def folders(self) -> list[Folder]:
+        return [Folder(self.sender_id, name) for name in FolderName]
+
+    @property
+    def groups(self) -> list[FolderGroup]:
+        return [FolderGroup(self.sender_id, name) for name in FolderGroupName]
+
+
 async def groups(context: Context, view_as: str | None) -> list[FolderGroup]:
     """Sent, Pending, Undelivered, in that order."""
-    sender = await viewing.sender(context, view_as)
-    return [FolderGroup(sender, name) for name in FolderGroupName]
+    return FolderCounts(await viewing.sender(context, view_as)).groups
 
 
 async def folder(context: Context, name: FolderName, view_as: str | None) -> Folder:
     return Folder(await viewing.sender(context, view_as), name)
+
+
+async def follow_counts(context: Context, view_as: str | None) -> AsyncGenerator[FolderCounts, None]:
+    """The counts as they stand, then whenever they differ. Raises Refused before the first frame, CountsLost later."""
+    return _frames(context, await viewing.sender(context, view_as))
+
+
+async def _frames(context: Context, sender_id: int) -> AsyncGenerator[FolderCounts, None]:
+    # One's own mail is one's own; the right to a colleague's may go while nothing moves there.
+    patience = None if sender_id == context.viewer.user_id else POLL_SECONDS
+    watcher = await context.services.board.watch(sender_id)
+    try:
+        while await watcher.wait(patience) and await context.renew():
+            if not context.viewer.sees_mail_of(context.viewer.team_id, sender_id):
+                return
+            if (counts := watcher.take()) is not None:
+                context.loaders.know_folder_counts(sender_id, counts)
+                yield FolderCounts(sender_id)
+    finally:
+        watcher.close()
 
 
 async def by_key(context: Context, noun: str, key: str) -> Folder | FolderGroup | None:

@@ -9,11 +9,12 @@ from typing import Any, TypeVar, cast
 from strawberry.dataloader import DataLoader
 from tortoise.models import Model
 
+from changes import counts
+from changes.counts import Counts
 from models.campaigns import BulkSend, Campaign, Template
 from models.database import database
 from models.emails import Email
 from models.engagements import Engagement
-from models.enums import FolderName
 from models.people import Group, Person
 from models.searches import Membership, SavedSearch
 from models.users import User
@@ -89,21 +90,20 @@ class Loaders:
 
         return cast(int, await self._loader("person_count", load).load(group_id))
 
-    async def folder_counts(self, sender_id: int) -> dict[FolderName, int]:
+    async def folder_counts(self, sender_id: int) -> Counts:
         """Exact counts of one sender's folders, as the transitions kept them."""
+        return cast(Counts, await self._folder_counts().load(sender_id))
 
-        async def load(keys: list[int]) -> list[dict[FolderName, int]]:
-            db = database()
-            rows = await db.rows(
-                f"SELECT sender_id, folder, email_count FROM folder_counts WHERE {db.within('sender_id')}",
-                db.listed(keys),
-            )
-            counts: dict[int, dict[FolderName, int]] = {key: {} for key in keys}
-            for row in rows:
-                counts[row["sender_id"]][FolderName(row["folder"])] = row["email_count"]
-            return [counts[key] for key in keys]
+    def know_folder_counts(self, sender_id: int, known: Counts) -> None:
+        """Answers with these, which have been read already."""
+        self._folder_counts().prime(sender_id, known)
 
-        return cast(dict[FolderName, int], await self._loader("folder_counts", load).load(sender_id))
+    def _folder_counts(self) -> DataLoader[Any, Any]:
+        async def load(keys: list[int]) -> list[Counts]:
+            found = await counts.read(keys)
+            return [found[key] for key in keys]
+
+        return self._loader("folder_counts", load)
 
     async def name(self, noun: str, key: int) -> str | None:
         """What a row is called."""

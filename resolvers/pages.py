@@ -1,4 +1,4 @@
-"""Keyset pages, both ways: one statement of LIMIT n + 1, opaque cursors, stable while rows come and go.
+"""Keyset pages, both ways: a statement of LIMIT n + 1, opaque cursors, stable while rows come and go.
 
 A cursor holds the order's name, the values of its columns and the row's key. Whether there is something on the far side
 of where the page began is asked only when the client asks.
@@ -22,7 +22,7 @@ from models.database import database
 from models.enums import UserErrorCode
 from models.fields import from_micros, to_micros
 from refusals import refused
-from search.dialects import Clause
+from search.dialects import FALSE, TRUE, Clause, every
 
 DEFAULT, MOST = 50, 200
 _LATEST = 62_135_596_799_999_999
@@ -255,11 +255,15 @@ class Rows(Generic[M]):
             equal[column.attribute] = given
         if bound.included:
             steps.append(Q(*[Q(**{name: known}) for name, known in equal.items()]))
-        return Q(*steps, join_type=Q.OR)
+        # Said once more of the first column alone, for the sake of its index: alternatives are looked up in none.
+        column, value = order.whole[0], next(iter(equal.values()))
+        reach = f"{column.attribute}__{'lte' if column.descending == bound.after else 'gte'}"
+        return Q(Q(**{reach: value}), Q(*steps, join_type=Q.OR))
 
 
 class Selection(Generic[M]):
-    """Rows of `SELECT e.*` from a hand-written FROM and WHERE, ordered by columns that may be absent."""
+    """Rows of `SELECT e.*` from a hand-written FROM and WHERE. Where the first column of the order may be absent, what
+    is present and what is absent are two runs, each of which an index can answer."""
 
     def __init__(self, model: type[M], tables: str, where: Clause) -> None:
         self._model = model
@@ -267,51 +271,51 @@ class Selection(Generic[M]):
         self._where = where
 
     async def rows(self, order: Order, bounds: Sequence[Bound], reverse: bool, limit: int) -> list[M]:
-        clauses = [self._where, *(_within(order, bound) for bound in bounds)]
+        runs = _runs(order, bounds)
+        found: list[M] = []
+        for run in reversed(runs) if reverse else runs:
+            if run != FALSE and len(found) < limit:
+                found += await self._run(every([self._where, run]), order, reverse, limit - len(found))
+        return found
+
+    async def _run(self, where: Clause, order: Order, reverse: bool, limit: int) -> list[M]:
+        ordering = (
+            f"e.{column.attribute} {'DESC' if column.descending != reverse else 'ASC'}" for column in order.whole
+        )
         rows = await database().rows(
-            f"SELECT e.* FROM {self._tables} WHERE {' AND '.join(clause.text for clause in clauses)}"
-            f" ORDER BY {_ordering(order, reverse)} LIMIT ?",
-            *(value for clause in clauses for value in clause.parameters),
+            f"SELECT e.* FROM {self._tables} WHERE {where.text} ORDER BY {', '.join(ordering)} LIMIT ?",
+            *where.parameters,
             limit,
         )
         return [self._model._init_from_db(**row) for row in rows]
 
 
-def _ordering(order: Order, reverse: bool) -> str:
-    parts = []
-    for column in order.whole:
-        descending = column.descending != reverse
-        nulls = "" if not column.nullable else " NULLS FIRST" if reverse else " NULLS LAST"
-        parts.append(f"e.{column.attribute} {'DESC' if descending else 'ASC'}{nulls}")
-    return ", ".join(parts)
+def _runs(order: Order, bounds: Sequence[Bound]) -> list[Clause]:
+    """The rows within the bounds, absent values last."""
+    first = order.whole[0]
+    if not first.nullable:
+        return [every(_beyond(order.whole, bound.place, bound) for bound in bounds)]
+    present = [Clause(f"e.{first.attribute} IS NOT NULL")]
+    absent = [Clause(f"e.{first.attribute} IS NULL")]
+    for bound in bounds:
+        if bound.place[0] is not None:
+            present.append(_beyond(order.whole, bound.place, bound))
+            absent.append(TRUE if bound.after else FALSE)
+        else:
+            present.append(FALSE if bound.after else TRUE)
+            absent.append(_beyond(order.whole[1:], bound.place[1:], bound))
+    return [every(present), every(absent)]
 
 
-def _within(order: Order, bound: Bound) -> Clause:
-    """After a place in the order, or before it: column by column, as words are ordered letter by letter."""
-    *columns, key = order.whole
-    *values, row_key = bound.place
-    sign = ("<" if key.descending == bound.after else ">") + ("=" if bound.included else "")
-    clause = Clause(f"e.id {sign} ?", (row_key,))
-    for column, value in reversed(list(zip(columns, values, strict=True))):
-        beyond, level = _beyond(column, value, bound.after), _level(column, value)
-        tie = Clause(f"({level.text} AND {clause.text})", (*level.parameters, *clause.parameters))
-        clause = tie if beyond is None else _either(beyond, tie)
-    return clause
-
-
-def _beyond(column: Column, value: Any, after: bool) -> Clause | None:
-    """Rows that a column alone puts on that side. Absent values come last: nothing is after them."""
-    name = f"e.{column.attribute}"
-    if value is None:
-        return None if after else Clause(f"{name} IS NOT NULL")
-    further = Clause(f"{name} {'<' if column.descending == after else '>'} ?", (value,))
-    return _either(further, Clause(f"{name} IS NULL")) if column.nullable and after else further
-
-
-def _level(column: Column, value: Any) -> Clause:
-    name = f"e.{column.attribute}"
-    return Clause(f"{name} IS NULL") if value is None else Clause(f"{name} = ?", (value,))
-
-
-def _either(one: Clause, other: Clause) -> Clause:
-    return Clause(f"({one.text} OR {other.text})", (*one.parameters, *other.parameters))
+def _beyond(columns: Sequence[Column], place: Place, bound: Bound) -> Clause:
+    """After a place, or before it. Columns in one direction are compared as one, which an index on them can look up;
+    others one by one, as words are ordered letter by letter."""
+    first, value = f"e.{columns[0].attribute}", place[0]
+    sign = "<" if columns[0].descending == bound.after else ">"
+    if len({column.descending for column in columns}) == 1:
+        names = ", ".join(f"e.{column.attribute}" for column in columns)
+        return Clause(f"({names}) {sign}{'=' * bound.included} ({', '.join('?' for _ in place)})", place)
+    rest = _beyond(columns[1:], place[1:], bound)
+    # The first bound is implied, and said for the sake of an index: alternatives are looked up in none.
+    text = f"({first} {sign}= ? AND ({first} {sign} ? OR ({first} = ? AND {rest.text})))"
+    return Clause(text, (value, value, value, *rest.parameters))

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tortoise.expressions import Subquery
-
 import identifiers
 from changes import log
 from lists import facts
@@ -19,10 +17,11 @@ from models.users import User
 from models.viewers import Viewer
 from models.visibility import visible_keys
 from resolvers.context import Context
-from resolvers.pages import Arguments, Column, Edge, Order, Page, Rows, page
+from resolvers.pages import Arguments, Column, Edge, Order, Page, Rows, Selection, page
 from search import explain as explaining
 from search.canonical import to_value
 from search.check import load
+from search.dialects import TRUE, Clause, every
 from search.facts import Facts
 from search.names import keep_ids, named_ids
 from search.predicate import holds
@@ -137,15 +136,14 @@ async def _known(context: Context, visible: Mapping[str, Set[int]]) -> dict[tupl
 async def members(context: Context, search: SavedSearch, arguments: Arguments) -> Page[Membership]:
     """Newest stay first. A stay whose email is gone is over, though the matcher has yet to say so."""
     as_of = (await log.state(search.team_id)).cursor()
-    return await page(Members(search.id, context.viewer), NEWEST_STAY, arguments, as_of)
+    return await page(_stays(search.id, context.viewer), NEWEST_STAY, arguments, as_of)
 
 
-class Members(Rows[Membership]):
+def _stays(search_id: int, viewer: Viewer) -> Selection[Membership]:
     """The stays of one list, less those whose email is gone, or no longer its owner's to see."""
-
-    def __init__(self, search_id: int, viewer: Viewer) -> None:
-        emails = Email.filter(Email.visible(viewer)).values("id")
-        super().__init__(Membership.filter(search_id=search_id, email_id__in=Subquery(emails)))
+    who = Clause("e.search_id = ? AND m.team_id = ?", (search_id, viewer.team_id))
+    whose = TRUE if viewer.admin else Clause("m.sender_id = ?", (viewer.user_id,))
+    return Selection(Membership, "memberships e JOIN emails m ON m.id = e.email_id", every([who, whose]))
 
 
 async def member_by_key(context: Context, key: int) -> Membership | None:

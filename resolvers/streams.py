@@ -8,7 +8,8 @@ from changes import log
 from changes.cursors import Cursor, MalformedCursor, parse
 from changes.entries import Entry, Family, Topic
 from changes.hub import Expired, Follower
-from models.enums import ChangeCauseKind, ChangeKind, UserErrorCode
+from models.engagements import Engagement
+from models.enums import ChangeCauseKind, ChangeKind, EngagementVerdict, UserErrorCode
 from models.searches import Membership, SavedSearch
 from models.tasks import Task
 from refusals import not_found, refused
@@ -116,8 +117,25 @@ class TaskDeleted(TaskFrame):
     pass
 
 
-def _frame(entry: Entry, follower: Follower) -> Frame:
-    cursor = follower.cursor(entry.position)
+@dataclass(frozen=True, slots=True)
+class EngagementRecorded(Frame):
+    engagement_key: int
+
+    @property
+    def engagement_id(self) -> str:
+        return identifiers.encode("Engagement", self.engagement_key)
+
+    async def engagement(self, context: Context) -> Engagement | None:
+        """As it is now; None where its email is gone, or where it turned out to be the sender's own: the feed holds
+        neither."""
+        event = await context.loaders.row(Engagement, self.engagement_key)
+        if event is None or event.sender_id != context.viewer.user_id or event.verdict is EngagementVerdict.SELF:
+            return None
+        return event
+
+
+def _frame(entry: Entry, cursor: Cursor) -> Frame:
+    """What one row of the log says, on whatever stream."""
     search, member, email = entry.search_id or 0, entry.member_id or 0, entry.email_id or 0
     match entry.kind:
         case ChangeKind.MEMBER_JOINED:
@@ -135,8 +153,10 @@ def _frame(entry: Entry, follower: Follower) -> Frame:
             return TaskUpserted(cursor, entry.task_id or 0)
         case ChangeKind.TASK_DELETED:
             return TaskDeleted(cursor, entry.task_id or 0)
+        case ChangeKind.ENGAGEMENT_RECORDED:
+            return EngagementRecorded(cursor, entry.engagement_id or 0)
         case other:
-            raise LookupError(f"no frame of this stream says {other.name}")
+            raise LookupError(f"no frame says {other.name}")
 
 
 async def one_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[Frame, None]:
@@ -159,6 +179,11 @@ async def all_lists(context: Context, after: str | None) -> AsyncGenerator[Frame
 async def tasks(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
     """The changes of all the viewer's tasks, those to come included. Never ends by itself."""
     return _frames(context, Topic(context.viewer.user_id, Family.TASKS), _parsed(after), last=None)
+
+
+async def engagement_feed(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
+    """What is recorded of the viewer's own emails, without their own doings."""
+    return _frames(context, Topic(context.viewer.user_id, Family.ENGAGEMENTS), _parsed(after), last=None)
 
 
 def _parsed(after: str | None) -> Cursor | None:
@@ -199,7 +224,7 @@ async def _frames(
                     return
                 continue
             reached = entry.position
-            yield _frame(entry, follower)
+            yield _frame(entry, follower.cursor(entry.position))
             if entry.kind is last:
                 return
     except Expired:

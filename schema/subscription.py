@@ -1,12 +1,14 @@
-"""The root of following: frames in the order of the change log, each with its cursor."""
+"""The root of following: frames in the order of the change log, each with its cursor; and folder counts."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 import strawberry
 
-from resolvers import streams
-from schema.answers import UNSET, Asked, FromCursor, answer, given, said
+from resolvers import folders, streams
+from schema.answers import UNSET, Asked, FromCursor, ViewAs, answer, given, said
+from schema.emails import Folder, FolderGroup
+from schema.engagements import Engagement
 from schema.scalars import ChangeCursor
 from schema.searches import ChangeCause, SavedSearch, SavedSearchMember
 from schema.tasks import Task
@@ -105,6 +107,21 @@ class TaskDeleted(Change):
         return isinstance(row, streams.TaskDeleted)
 
 
+@strawberry.type(description="A view, a click or a reply was recorded.")
+class EngagementRecorded(Change):
+    engagement_id: strawberry.ID = strawberry.field(description="The event's id, whether or not it is still there.")
+
+    @classmethod
+    def is_type_of(cls, row: object, _: object) -> bool:
+        return isinstance(row, streams.EngagementRecorded)
+
+    @strawberry.field(
+        description="The event as it is now; null where its email is gone, or it turned out to be the sender's own."
+    )
+    async def engagement(self: Any, info: Asked) -> Engagement | None:
+        return answer(await self.engagement(info.context))
+
+
 @strawberry.type(description="Everything up to the moment of subscribing was sent; what follows is live.")
 class CaughtUp(Change):
     @classmethod
@@ -125,12 +142,20 @@ SavedSearchChange = Annotated[
     MemberJoined | MemberLeft | SavedSearchUpserted | SavedSearchReset | SavedSearchDeleted | CaughtUp | CursorExpired,
     strawberry.union("SavedSearchChange", description="What can happen to a list, or to the stream itself."),
 ]
-
-
 TaskChange = Annotated[
     TaskUpserted | TaskDeleted | CaughtUp | CursorExpired,
     strawberry.union("TaskChange", description="What can happen to a task, or to the stream itself."),
 ]
+EngagementFeedChange = Annotated[
+    EngagementRecorded | CaughtUp | CursorExpired,
+    strawberry.union("EngagementFeedChange", description="What the feed can say, of an event or of itself."),
+]
+
+
+@strawberry.type(description="The counts of one sender's folders at one moment.")
+class FolderCounts:
+    folders: list[Folder] = strawberry.field(description="All eight, in the order of their groups.")
+    groups: list[FolderGroup] = strawberry.field(description="Sent, Pending, Undelivered, in that order.")
 
 
 @strawberry.type(description="What can be followed. A refused subscription is an error before the first frame.")
@@ -156,3 +181,19 @@ class Subscription:
     @strawberry.subscription(description="All of the viewer's tasks, those to come included.")
     async def task_changes(self, info: Asked, after: FromCursor = UNSET) -> AsyncGenerator[TaskChange, None]:
         return answer(await streams.tasks(info.context, given(after)))
+
+    @strawberry.subscription(
+        description="Exact counts of the folders: at once as they stand, then as often as they change. Of changes that"
+        " come quickly or are read slowly only the latest state is told. `viewAs` is for admins."
+    )
+    async def folder_counts(self, info: Asked, view_as: ViewAs = UNSET) -> AsyncGenerator[FolderCounts, None]:
+        return answer(await folders.follow_counts(info.context, given(view_as)))
+
+    @strawberry.subscription(
+        description="The live feed: views, clicks and replies on the viewer's emails as they are recorded, without the"
+        " sender's own."
+    )
+    async def engagement_feed(
+        self, info: Asked, after: FromCursor = UNSET
+    ) -> AsyncGenerator[EngagementFeedChange, None]:
+        return answer(await streams.engagement_feed(info.context, given(after)))

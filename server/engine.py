@@ -11,6 +11,7 @@ from typing import Any
 from actions.desk import Desk
 from actions.engagements import Recorder
 from changes import log
+from changes.counts import Board
 from changes.deeds import Writer
 from changes.hub import Hub
 from lists.matcher import Matcher
@@ -34,6 +35,7 @@ class Engine:
     settings: Settings
     desk: Desk
     hub: Hub
+    board: Board
     recorder: Recorder
     matcher: Matcher
     outbox: Outbox
@@ -41,7 +43,7 @@ class Engine:
 
     @property
     def services(self) -> Services:
-        return Services(self.desk, self.hub, self.recorder)
+        return Services(self.desk, self.hub, self.board, self.recorder)
 
 
 @asynccontextmanager
@@ -71,6 +73,7 @@ async def running(
         engine = await build(settings, clock)
         tasks: list[asyncio.Task[None]] = []
         await engine.hub.start()
+        await engine.board.start()
         await engine.recorder.start()
         if works:
             tasks.append(_spawn(_work(engine, looks), "worker"))
@@ -82,6 +85,7 @@ async def running(
                 with suppress(asyncio.CancelledError):
                     await task
             await engine.recorder.stop()
+            await engine.board.stop()
             await engine.hub.stop()
 
 
@@ -90,13 +94,14 @@ async def build(settings: Settings, clock: Clock | None = None) -> Engine:
     if clock is None:
         clock = DatabaseClock()
         await clock.start()
-    hub = Hub()
-    desk = Desk(Writer(clock, hub), settings.limits())
+    hub, board = Hub(), Board()
+    desk = Desk(Writer(clock, hub, board), settings.limits())
     links = Links(settings.signing_secret(), settings.base_url)
     return Engine(
         settings,
         desk,
         hub,
+        board,
         Recorder(desk),
         Matcher(desk.writer),
         Outbox(desk, links, SmtpChannel(settings.smtp_url)),

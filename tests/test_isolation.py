@@ -127,6 +127,9 @@ ALONE = {
 }
 FOLLOW = "subscription($id:ID!,$after:ChangeCursor){savedSearchChanges(savedSearchId:$id,after:$after){__typename}}"
 FOLLOW_ALL = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename}}"
+FOLLOW_COUNTS = "subscription($id:ID){folderCounts(viewAs:$id){folders{id emailCount}}}"
+FOLLOW_FEED = """subscription($after:ChangeCursor){engagementFeed(after:$after){
+    __typename ... on EngagementRecorded{engagementId}}}"""
 AS_OF = "{savedSearches{asOf}}"
 
 
@@ -269,6 +272,18 @@ async def alike_streams(client: Client, ids: Sequence[str]) -> None:
             assert refusals[0][0]["extensions"]["code"] == "NOT_FOUND"
 
 
+async def alike_counts(client: Client, ids: Sequence[str]) -> None:
+    for text in ids:
+        refusals = []
+        for each in (text, never(text), MALFORMED):
+            with pytest.raises(Failed) as failed:
+                async with client.follow(FOLLOW_COUNTS, id=each) as stream:
+                    await stream.frame()
+            refusals.append(failed.value.errors)
+        assert refusals[0] == refusals[1] == refusals[2]
+        assert refusals[0][0]["extensions"]["code"] == "NOT_FOUND"
+
+
 async def belongings(client: Client, name: str) -> dict[str, str]:
     """What a client needs of its own to try others' ids with."""
     own = await person(client, f"{name}@own.example", shared=False)
@@ -291,6 +306,7 @@ async def test_to_another_team_nothing_exists(quiet_server: Server, clock: Manua
         await alike(stranger, world.but(), own, *([{"query": READS}] if role is Role.MEMBER else []))
         await alike_alone(stranger, list(ALONE), [*world.of("User"), *world.of("Email")[:1]])
         await alike_streams(stranger, world.of("private SavedSearch", "SharedSearch"))
+        await alike_counts(stranger, [*world.of("User"), *world.of("Email")[:1]])
         seen = json.dumps(await stranger(CONNECTIONS, n=200))
         assert not [text for text in world.all_but() if f'"{text}"' in seen]
         assert "Ann" not in seen
@@ -341,6 +357,29 @@ async def test_a_member_who_names_a_colleague_for_view_as_is_forbidden(
         {"code": "FORBIDDEN", "path": ["input", "filter", "everySender"]},
     ]
     assert (await bob.one("{emails(filter:{everySender:false}){nodes{id}}}"))["nodes"] == []
+
+
+async def test_counts_and_feeds_that_are_followed_are_ones_own(quiet_server: Server, clock: ManualClock) -> None:
+    ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
+    ada, max_ = await quiet_server.client("Ada", role=Role.ADMIN), await quiet_server.client("Max", "Bananas")
+    began = (await ann.one(AS_OF))["asOf"]
+    world = await everything(quiet_server, ann, clock)
+    with pytest.raises(Failed) as failed:
+        async with bob.follow(FOLLOW_COUNTS, id=ann.user_id) as stream:
+            await stream.frame()
+    assert failed.value.codes == ["FORBIDDEN"]
+    for client, own in ((ann, True), (bob, False), (ada, False), (max_, False)):
+        async with client.follow(FOLLOW_COUNTS) as stream:
+            folders = (await stream.frame())["folders"]
+        assert {bool(folder["emailCount"]) for folder in folders} == {own}
+        assert ({folder["id"] for folder in folders} <= set(world.of("Folder"))) == own
+        # The cursor is the team's, what it is read for is each user's own; to another team it is of another log.
+        async with client.follow(FOLLOW_FEED, after=began) as stream:
+            frames = [await stream.frame()]
+            while frames[-1]["__typename"] == "EngagementRecorded":
+                frames.append(await stream.frame())
+        assert frames[-1]["__typename"] == ("CursorExpired" if client is max_ else "CaughtUp")
+        assert [frame["engagementId"] for frame in frames[:-1]] == (world.of("Engagement")[::-1] if own else [])
 
 
 async def test_an_admin_reads_mail_and_does_nothing_to_it_and_sees_nothing_else_that_is_private(
