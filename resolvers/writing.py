@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import identifiers
-from actions import campaigns, deliveries, emails, people, searches, templates
+from actions import campaigns, deliveries, emails, people, revisions, searches, templates
 from actions.deliveries import NewReport
 from actions.emails import UNSET, NewEmail, Revision
 from actions.engagements import NewEvent, Outcome
@@ -13,7 +13,8 @@ from actions.people import NewPerson
 from actions.templates import NewTemplate
 from models.campaigns import Campaign, Template
 from models.emails import Email
-from models.enums import UserErrorCode
+from models.engagements import Engagement
+from models.enums import EngagementVerdict, UserErrorCode
 from models.people import Group, Person
 from models.searches import SavedSearch
 from refusals import Problem, Refused, refused
@@ -137,6 +138,17 @@ async def engagement_record(context: Context, events: Sequence[NewEvent]) -> Out
         return await context.services.recorder.record(events, context.viewer)
     except Refused as exc:
         return Outcome(problems=list(exc.problems))
+
+
+async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: EngagementVerdict) -> Bulk:
+    """Revises verdicts. Raises Refused without the token's leave."""
+    _need(context, ENGAGEMENT_WRITE)
+    try:
+        done = await revisions.reclassify(context.desk, context.viewer, ids, verdict)
+    except Refused as exc:
+        return Bulk([], exc.problems)
+    rows = {row.id: row for row in await Engagement.filter(id__in=list(done.keys))} if done.keys else {}
+    return Bulk([rows[key] for key in done.keys if key in rows], done.problems)
 
 
 async def delivery_record(context: Context, reports: Sequence[NewReport]) -> deliveries.Outcome:
