@@ -11,6 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from strawberry.extensions import ParserCache, ValidationCache
 
 from mail import routes as tracking
+from mail.links import Links
 from models.clocks import Clock
 from models.database import database
 from resolvers.context import Services
@@ -41,7 +42,8 @@ def create(settings: Settings, clock: Clock | None = None, works: bool = True, l
         return engine.services
 
     schema = build([lambda: ParserCache(maxsize=CACHED), lambda: ValidationCache(maxsize=CACHED), CodedErrors])
-    view: Any = View(schema, services, Tokens(settings.signing_secret()), graphiql.page)
+    secret = settings.signing_secret()
+    view: Any = View(schema, services, Tokens(secret), Links(secret, settings.base_url), graphiql.page)
     app = Starlette(
         routes=[
             Route("/graphql", view),
