@@ -189,9 +189,9 @@ def test_haste_is_judged_alike_in_whatever_order_the_clicks_and_the_delivery_bec
     assert product.machines
     assert product.people
 
-    async def differences() -> list[str]:
+    async def differences() -> list[audit.Difference]:
         await product.server.settle()
-        return list(await audit.differences(product.server.engine.desk.writer))
+        return await audit.differences(product.server.engine.desk.writer)
 
     assert product.runner.run(differences()) == []
 

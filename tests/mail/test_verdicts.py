@@ -179,7 +179,13 @@ def test_every_row_of_the_data_has_a_source_and_a_day_and_no_range_is_one_that_p
         assert row.name
         assert row.what
     # What Microsoft publishes as the way to Outlook on the web: its people's requests may come from there.
-    outlook = ("13.107.6.152/31", "13.107.18.10/31", "13.107.128.0/22", "23.103.160.0/20", "40.96.0.0/13")
+    outlook: tuple[str, ...] = (
+        "13.107.6.152/31",
+        "13.107.18.10/31",
+        "13.107.128.0/22",
+        "23.103.160.0/20",
+        "40.96.0.0/13",
+    )
     outlook += ("40.104.0.0/15", "52.96.0.0/14", "131.253.33.215/32", "132.245.0.0/16", "150.171.32.0/22")
     for network in NETWORKS:
         for text in network.ranges:
@@ -204,7 +210,7 @@ async def test_pixels_and_links_are_judged_by_their_headers_and_addresses(
     mail = await trial(quiet_server, clock)
     links, key = quiet_server.engine.links, decode_key("Email", mail.email_id) or 0
     pixel, link = links.pixel(key), links.click(key, "https://a.example/1")
-    cases = (
+    cases: Sequence[tuple[str, str, dict[str, str], str]] = (
         ("GET", pixel, {}, "HUMAN"),
         ("GET", link, {}, "HUMAN"),
         ("GET", pixel, {"User-Agent": "Mozilla/5.0"}, "MACHINE"),
