@@ -1,6 +1,7 @@
 """Engagement events on their way in. Many callers share one commit, and nobody is answered before it.
 
-In one transaction: the events (once for each dedupe key), the emails' summaries, the feed's log rows, and the marks.
+In one transaction: the events (once for each dedupe key), what they tell of earlier ones, the emails' summaries, the
+feed's log rows, and the marks.
 """
 
 import asyncio
@@ -11,15 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import identifiers
+from actions import revisions, summaries
 from actions.desk import Desk
 from actions.inputs import Findings
 from actions.verdicts import Evidence, judge
 from changes.deeds import Deed
-from changes.entries import Entry
 from models.database import Connection, Row
 from models.enums import (
     ChangeCauseKind,
-    ChangeKind,
     EmailStatus,
     EngagementKind,
     EngagementVerdict,
@@ -36,7 +36,7 @@ BATCH = 5000
 ROWS = 400
 URL, KEY = 4096, 255
 _COLUMNS = (
-    "team_id, email_id, sender_id, kind, verdict, verdict_reason, url, url_folded, user_agent, ip_address,"
+    "team_id, email_id, sender_id, kind, verdict, verdict_reason, judged, url, url_folded, user_agent, ip_address,"
     " occurred_at, recorded_at, dedupe_key"
 )
 _logger = logging.getLogger("command_center.engagements")
@@ -44,7 +44,10 @@ _logger = logging.getLogger("command_center.engagements")
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """One event as it was observed; `occurred_at` in microseconds. `prefetch`: the client says it fetches ahead."""
+    """One event as it was observed; `occurred_at` in microseconds.
+
+    `prefetch`: the client says it fetches ahead; `head`: it asked for the head only; `device`: the user whose it is.
+    """
 
     email_id: str
     kind: EngagementKind
@@ -55,6 +58,12 @@ class NewEvent:
     user_agent: str | None = None
     ip_address: str | None = None
     prefetch: bool = False
+    head: bool = False
+    device: int | None = None
+
+
+_Recorded = tuple[tuple[int, EngagementVerdict], NewEvent, Row]
+"""The event's key and verdict, the event, and its email."""
 
 
 @dataclass(slots=True)
@@ -205,7 +214,8 @@ async def _write(deed: Deed, batch: Sequence[_Request]) -> list[Outcome]:
             outcome.recorded += 1
         else:
             outcome.duplicates += 1
-    await _follow(deed, [(recorded[key], event, email) for key, (_, event, email) in fresh.items() if key in recorded])
+    made = [(recorded[key], event, email) for key, (_, event, email) in fresh.items() if key in recorded]
+    await _follow(deed, made, await _revise(deed, made))
     return outcomes
 
 
@@ -229,7 +239,7 @@ async def _emails(connection: Connection, batch: Iterable[_Request]) -> dict[int
     named = (identifiers.decode_key("Email", event.email_id) for request in batch for _, event in request.events)
     keys = sorted({key for key in named if key is not None})
     rows = await connection.rows(
-        "SELECT id, team_id, sender_id, status, archived, latest_engagement_id, latest_activity_at FROM emails"
+        "SELECT id, team_id, sender_id, status, archived, sent_at, latest_engagement_id, latest_activity_at FROM emails"
         f" WHERE {connection.within('id')} ORDER BY id" + connection.locked(),
         connection.listed(keys),
     )
@@ -250,17 +260,18 @@ async def _insert(
     items = list(fresh.items())
     for start in range(0, len(items), ROWS):
         part = items[start : start + ROWS]
-        verdicts = {key: judge(event.verdict, _evidence(event)) for key, (_, event, _) in part}
+        verdicts = {key: judge(event.verdict, _evidence(event, email)) for key, (_, event, email) in part}
         values: list[Any] = []
         for key, (_, event, email) in part:
             url = event.url.strip() if event.url else None
             verdict = verdicts[key]
             values += (email["team_id"], email["id"], email["sender_id"], int(event.kind), int(verdict.verdict))
-            values += (verdict.reason, url, None if url is None else fold(url), event.user_agent, event.ip_address)
+            values += (verdict.reason, verdict.judged, url, None if url is None else fold(url))
+            values += (event.user_agent, event.ip_address)
             values += (min(event.occurred_at, deed.now), deed.now, key[1])
         rows = await deed.connection.rows(
             f"INSERT INTO engagements ({_COLUMNS}) VALUES "
-            + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(part))
+            + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(part))
             + " ON CONFLICT (team_id, dedupe_key) DO NOTHING RETURNING id, team_id, dedupe_key",
             *values,
         )
@@ -270,52 +281,43 @@ async def _insert(
     return made
 
 
-def _evidence(event: NewEvent) -> Evidence:
-    return Evidence(event.kind, event.user_agent, event.ip_address, event.prefetch)
+def _evidence(event: NewEvent, email: Row) -> Evidence:
+    own = event.device is not None and event.device == email["sender_id"]
+    return Evidence(event.kind, event.user_agent, event.ip_address, event.prefetch, event.head, own)
 
 
-async def _follow(deed: Deed, recorded: list[tuple[tuple[int, EngagementVerdict], NewEvent, Row]]) -> None:
-    """Summaries, feed rows and marks of what was recorded."""
-    touched: dict[int, Row] = {}
-    newest: dict[int, int] = {}
-    for (key, verdict), event, email in recorded:
-        newest[email["id"]] = key
-        if verdict is EngagementVerdict.HUMAN:
-            touched[email["id"]] = email
-            _summarise(email, key, event, min(event.occurred_at, deed.now))
+async def _revise(deed: Deed, recorded: Sequence[_Recorded]) -> dict[int, Row]:
+    """The clicks, new and earlier ones, that count as a machine's by what the new ones tell, by key."""
+    clicks = [
+        (min(event.occurred_at, deed.now), email)
+        for _, event, email in recorded
+        if event.kind is EngagementKind.CLICK and (event.ip_address or event.user_agent)
+    ]
+    if not clicks:
+        return {}
+    moments = [occurred_at for occurred_at, _ in clicks]
+    sent = {email["id"]: email["sent_at"] for _, email in clicks}
+    revised = await revisions.by_clicks(deed, sent, min(moments), max(moments))
+    return {row["id"]: row for row in revised}
+
+
+async def _follow(deed: Deed, recorded: Sequence[_Recorded], revised: dict[int, Row]) -> None:
+    """Summaries, feed rows and marks of what was recorded, and of what that revised."""
+    new = {key for (key, _), _, _ in recorded}
+    earlier = [row for key, row in revised.items() if key not in new]
+    revisions.tell(deed, earlier)
+    recounted = {row["email_id"] for row in earlier}
+    counted: dict[int, Row] = {}
+    newest: dict[int, tuple[int, Row]] = {}
+    for (key, judged), event, email in recorded:
+        verdict = EngagementVerdict.MACHINE if key in revised else judged
+        newest[email["id"]] = (key, email)
+        if verdict is EngagementVerdict.HUMAN and email["id"] not in recounted:
+            counted[email["id"]] = email
+            summaries.count(email, key, event.kind, min(event.occurred_at, deed.now), event.dedupe_key.strip())
         if verdict is not EngagementVerdict.SELF:
-            deed.say(
-                Entry(
-                    team_id=email["team_id"],
-                    kind=ChangeKind.ENGAGEMENT_RECORDED,
-                    owner_id=email["sender_id"],
-                    email_id=email["id"],
-                    engagement_id=key,
-                )
-            )
-    await deed.connection.many(
-        "UPDATE emails SET views = views + ?, clicks = clicks + ?, replies = replies + ?, latest_engagement_id = ?,"
-        " latest_activity_at = ? WHERE id = ?",
-        [
-            (
-                *(email.get(kind.name, 0) for kind in EngagementKind),
-                email["latest_engagement_id"],
-                email["latest_activity_at"],
-                key,
-            )
-            for key, email in sorted(touched.items())
-        ],
-    )
-    teams = {email["id"]: email["team_id"] for _, _, email in recorded}
-    for email_id, key in newest.items():
-        deed.mark(MarkKind.EMAIL, teams[email_id], email_id, ChangeCauseKind.ENGAGEMENT, key)
-
-
-def _summarise(email: Row, key: int, event: NewEvent, occurred_at: int) -> None:
-    """Counts an event in, whatever order events come in: of two at the same moment the greater dedupe key is newer."""
-    email[event.kind.name] = email.get(event.kind.name, 0) + 1
-    latest = (email["latest_activity_at"] or 0, email["latest_key"] or "")
-    if (occurred_at, event.dedupe_key.strip()) > latest:
-        email["latest_engagement_id"] = key
-        email["latest_activity_at"] = occurred_at
-        email["latest_key"] = event.dedupe_key.strip()
+            revisions.announce(deed, email["team_id"], email["sender_id"], email["id"], key)
+    await summaries.add(deed.connection, counted)
+    await summaries.recount(deed.connection, recounted)
+    for email_id, (key, email) in newest.items():
+        deed.mark(MarkKind.EMAIL, email["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, key)

@@ -1,4 +1,5 @@
-"""Signed links: which email a pixel or a click belongs to, where the click goes on to, whom a way out is for. Pure.
+"""Signed links: which email a pixel or a click belongs to, where the click goes on to, whom a way out is for; and whose
+device fetches them. Pure.
 
 The target is part of what is signed, so that nothing here ever redirects anywhere but to a link of the seller's own.
 """
@@ -14,7 +15,7 @@ MAC = 16
 """Bytes of the signature: 128 bits."""
 LONGEST = 2000
 """Targets longer than this are left alone: mail programs cut links off not far beyond."""
-_PIXEL, _CLICK, _LEAVE = b"pixel", b"click", b"unsubscribe"
+_PIXEL, _CLICK, _LEAVE, _DEVICE = b"pixel", b"click", b"unsubscribe", b"device"
 # Everything printable in ASCII that may stand in an address as it is.
 _KEPT = "!#$%&'()*+,-./:;=?@[\\]^_`{|}~"
 
@@ -28,8 +29,13 @@ class Links:
         # A key for each purpose: the secret also signs bearer tokens, and a click's token is never a pixel's.
         self._keys = {
             purpose: hmac.digest(secret.encode(), b"command-center/tracking/" + purpose, sha256)
-            for purpose in (_PIXEL, _CLICK, _LEAVE)
+            for purpose in (_PIXEL, _CLICK, _LEAVE, _DEVICE)
         }
+
+    @property
+    def secure(self) -> bool:
+        """Whether our links are fetched over TLS."""
+        return self._base.startswith("https:")
 
     @property
     def domain(self) -> str:
@@ -66,6 +72,15 @@ class Links:
             return None
         end = 1 + payload[0]
         return _split(payload[:end])[0], _split(payload[end:])[0]
+
+    def device(self, user_id: int) -> str:
+        """A token for a browser that a user has signed in from."""
+        return self._sealed(_DEVICE, _number(user_id))
+
+    def open_device(self, token: str) -> int | None:
+        """The user a device's token names; None for anything we did not sign."""
+        payload = self._opened(_DEVICE, token)
+        return _split(payload)[0] if payload is not None else None
 
     def _sealed(self, purpose: bytes, payload: bytes) -> str:
         return _text(VERSION + self._signature(purpose, payload) + payload)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from actions import deliveries, transitions
+from actions import deliveries, revisions, transitions
 from actions.desk import Desk
 from mail import claims, retries
 from mail.channel import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
@@ -27,6 +27,7 @@ async def write_down(desk: Desk, results: Sequence[Result]) -> None:
         # Nearly all of a batch is delivered, and delivered mail is all alike.
         delivered = [rows[claim.email_id] for claim, outcome in held if isinstance(outcome, Delivered)]
         await transitions.change(deed, delivered, sent(deed.now))
+        await revisions.by_delivery(deed, {row["id"]: deed.now for row in delivered})
         await deliveries.apply_early(deed, {row["id"]: row for row in delivered})
         for claim, outcome in held:
             if outcome is None:

@@ -1,6 +1,7 @@
 """The public `/t/…` routes: the pixel and the links in sent mail. What they answer never tells a good token from a bad.
 
-An event is recorded before the answer: a view that was answered survives whatever happens next.
+An event is recorded before the answer: a view that was answered survives whatever happens next. The address noted is
+what uvicorn takes for the client's: it believes a proxy on this machine, and one that FORWARDED_ALLOW_IPS names.
 """
 
 import base64
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 import identifiers
 from actions.engagements import NewEvent, Recorder
+from mail import devices
 from mail.links import Links
 from models.clocks import Clock
 from models.database import database
@@ -65,8 +67,12 @@ class _Tracking:
         return Response(status_code=302, headers={**_NO_STORE, "Location": target})
 
     async def _record(self, request: Request, email_id: int, kind: EngagementKind, url: str | None) -> None:
-        """A failure is ours: the recipient gets the picture or the redirect all the same. HEAD only asks."""
-        if request.method == "HEAD":
+        """A failure is ours: the recipient gets the picture or the redirect all the same.
+
+        Asking for a link's head is following it, as scanners do. Asking for the picture's shows nobody anything.
+        """
+        head = request.method == "HEAD"
+        if head and kind is EngagementKind.VIEW:
             return
         try:
             event = NewEvent(
@@ -75,6 +81,8 @@ class _Tracking:
                 occurred_at=await self._clock.now(database()),
                 dedupe_key=f"t:{secrets.token_hex(16)}",
                 prefetch=fetched_ahead(request.headers),
+                head=head,
+                device=devices.owner(self._links, request.cookies),
                 url=url,
                 user_agent=request.headers.get("user-agent", "").replace("\x00", "")[:AGENT] or None,
                 ip_address=request.client.host[:64] if request.client is not None else None,

@@ -13,7 +13,7 @@ class Engagement(Model):
     """`sender_id` is the email's, repeated so that a seller's feed is one range of one index.
 
     `judged`: the verdict came of the evidence, so that more evidence may revise it; not so what a source or somebody
-    said.
+    said, nor where there is no evidence.
     """
 
     id = fields.BigIntField(primary_key=True)

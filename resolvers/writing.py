@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import identifiers
-from actions import bulk_sends, campaigns, deliveries, emails, member_tasks, people, searches, tasks, templates
+from actions import (
+    bulk_sends,
+    campaigns,
+    deliveries,
+    emails,
+    member_tasks,
+    people,
+    revisions,
+    searches,
+    tasks,
+    templates,
+)
 from actions.bulk_sends import Edit, GroupSend, SelectAndSend
 from actions.deliveries import NewReport
 from actions.emails import NewEmail, Revision
@@ -17,7 +28,8 @@ from actions.tasks import NewTask, TaskRevision
 from actions.templates import NewTemplate
 from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
-from models.enums import UserErrorCode
+from models.engagements import Engagement
+from models.enums import EngagementVerdict, UserErrorCode
 from models.people import Group, Person
 from models.searches import SavedSearch
 from models.tasks import Task
@@ -192,6 +204,17 @@ async def engagement_record(context: Context, events: Sequence[NewEvent]) -> Out
         return await context.services.recorder.record(events, context.viewer)
     except Refused as exc:
         return Outcome(problems=list(exc.problems))
+
+
+async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: EngagementVerdict) -> Bulk:
+    """Revises verdicts. Raises Refused without the token's leave."""
+    _need(context, ENGAGEMENT_WRITE)
+    try:
+        done = await revisions.reclassify(context.desk, context.viewer, ids, verdict)
+    except Refused as exc:
+        return Bulk([], exc.problems)
+    rows = {row.id: row for row in await Engagement.filter(id__in=list(done.keys))} if done.keys else {}
+    return Bulk([rows[key] for key in done.keys if key in rows], done.problems)
 
 
 async def delivery_record(context: Context, reports: Sequence[NewReport]) -> deliveries.Outcome:

@@ -9,6 +9,7 @@ import strawberry
 from refusals import Refused
 from resolvers import writing
 from schema.answers import UNSET, Asked, Id, Ids, answer, given, said
+from schema.enums import EngagementVerdict
 from schema.errors import attempt
 from schema.filters import EmailFilter, raw
 from schema.inputs import (
@@ -34,6 +35,7 @@ from schema.payloads import (
     EmailPayload,
     EmailsPayload,
     EngagementRecordPayload,
+    EngagementsPayload,
     GroupPayload,
     PersonPayload,
     SavedSearchPayload,
@@ -68,6 +70,7 @@ IsShared = Annotated[bool, said("Whether the team sees it too.")]
 People = Annotated[list[ID], said("Which people.")]
 NewTemplate = Annotated[TemplateInput, said("The template.")]
 Events = Annotated[list[EngagementInput], said("The events, in any order.")]
+Revised = Annotated[EngagementVerdict, said("Who acted in truth.")]
 Reports = Annotated[list[DeliveryInput], said("The reports, in any order.")]
 
 
@@ -276,6 +279,14 @@ class Mutation:
             ignored=done.ignored,
             user_errors=answer(done.problems),
         )
+
+    @strawberry.mutation(
+        description="Revises the verdict on events, at most 1,000; summaries and lists follow, and no evidence revises"
+        " it again. Needs a token with the scope `engagement:write`."
+    )
+    async def engagement_reclassify(self, info: Asked, ids: Ids, verdict: Revised) -> EngagementsPayload:
+        deed = writing.engagement_reclassify(info.context, ids, verdict)
+        return await _bulk(EngagementsPayload, "engagements", deed)
 
     @strawberry.mutation(
         description="Records bounces and complaints, at most 1,000: a SENT email becomes BOUNCED or SPAM. Needs a token"

@@ -4,6 +4,7 @@ import strawberry
 
 from schema.campaigns import BulkSend, Campaign, Template
 from schema.emails import Email
+from schema.engagements import Engagement
 from schema.errors import UserError
 from schema.people import Group, Person
 from schema.searches import SavedSearch
@@ -86,6 +87,12 @@ class EngagementRecordPayload:
     duplicates: int = strawberry.field(description="Events whose dedupeKey was known already.")
     ignored: int = strawberry.field(description="Views and clicks of archived emails.")
     user_errors: list[UserError] = strawberry.field(description="Each refused event by its place.")
+
+
+@strawberry.type(description="The events of a bulk whose verdict is as asked, and what was wrong with the others.")
+class EngagementsPayload:
+    engagements: list[Engagement] = strawberry.field(description="As they are now, in the order asked.")
+    user_errors: list[UserError] = strawberry.field(description="Each refused id by its place; the others were done.")
 
 
 @strawberry.type(description="What became of a batch of delivery reports.")

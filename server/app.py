@@ -12,6 +12,7 @@ from strawberry.extensions import ParserCache, ValidationCache
 
 from mail import routes as tracking
 from mail import unsubscribing
+from mail.links import Links
 from models.clocks import Clock
 from models.database import database
 from resolvers.context import Services
@@ -43,7 +44,8 @@ def create(settings: Settings, clock: Clock | None = None, works: bool = True, l
         return engine.services
 
     schema = build([lambda: ParserCache(maxsize=CACHED), lambda: ValidationCache(maxsize=CACHED), CodedErrors])
-    view: Any = View(schema, services, Tokens(settings.signing_secret()), graphiql.page)
+    secret = settings.signing_secret()
+    view: Any = View(schema, services, Tokens(secret), Links(secret, settings.base_url), graphiql.page)
     app = Starlette(
         routes=[
             Route("/graphql", view),

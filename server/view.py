@@ -14,6 +14,8 @@ from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
+from mail import devices
+from mail.links import Links
 from models.viewers import Viewer
 from resolvers.context import Context, Services
 from schema.build import Schema
@@ -46,6 +48,7 @@ class View(GraphQL[Any, None]):
         schema: Schema,
         services: Callable[[], Services],
         tokens: Tokens,
+        links: Links,
         page: Callable[[Request], Awaitable[Response]],
     ) -> None:
         super().__init__(
@@ -55,6 +58,7 @@ class View(GraphQL[Any, None]):
         )
         self._services = services
         self._tokens = tokens
+        self._links = links
         self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +86,16 @@ class View(GraphQL[Any, None]):
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Any:
         if isinstance(request, WebSocket):
             return Connection(self._services())
-        return Context(self._services(), request.scope["command_center.viewer"])
+        viewer: Viewer = request.scope["command_center.viewer"]
+        if isinstance(response, Response):
+            self._mark_device(request, response, viewer)
+        return Context(self._services(), viewer)
+
+    def _mark_device(self, request: Request, response: Response, viewer: Viewer) -> None:
+        """From now on the browser is known as the viewer's own, unless it is already."""
+        if devices.owner(self._links, request.cookies) != viewer.user_id:
+            for value in devices.headers(self._links, viewer.user_id):
+                response.headers.append("set-cookie", value)
 
     async def on_ws_connect(self, context: Any) -> Any:
         params = context.connection_params or {}

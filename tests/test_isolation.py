@@ -108,6 +108,7 @@ WRITES = {
     "addMembersTo": "groupAddMembers(id:$id,savedSearchId:$list){group{id} %s}",
     "addMembers": "groupAddMembers(id:$group,savedSearchId:$id){group{id} %s}",
     "end": "campaignEnd(id:$id){campaign{id} %s}",
+    "reclassify": "engagementReclassify(ids:[$id],verdict:MACHINE){engagements{id} %s}",
     "record": """engagementRecord(events:[{emailId:$id,kind:VIEW,occurredAt:"2023-01-01T00:00:00Z",dedupeKey:"k"}]){
         recorded duplicates ignored %s}""",
     "report": """deliveryRecord(events:[{emailId:$id,kind:BOUNCED,occurredAt:"2023-01-01T00:00:00Z",dedupeKey:"k"}]){
@@ -449,6 +450,9 @@ async def test_without_the_scope_no_event_is_recorded(quiet_server: Server, cloc
         answer = await ann.raw(document, e=[{**event, "kind": kind}])
         assert answer["data"] is None
         assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]
+    reclassify = 'mutation{engagementReclassify(ids:["x"],verdict:SELF){engagements{id}}}'
+    answer = await ann.raw(reclassify)
+    assert (answer["data"], answer["errors"][0]["extensions"]["code"]) == (None, "FORBIDDEN")
     assert (await ann.one("{engagements{nodes{id}}}"))["nodes"] == []
 
 

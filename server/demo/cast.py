@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 PEOPLE = 100
 EAGER_GAP = 12.0
 """Seconds between two views of an eager reader, at most: four of these are less than a minute, however long the run."""
+UNREAD = 4.0
+"""Seconds after its arrival in which nobody follows a link of a mail: who does is taken for a program."""
 SITE = "https://www.harbour-tools.example"
 _FIRST = (
     *("Ada", "Amir", "Anna", "Bao", "Carla", "Chidi", "Daniel", "Elena", "Elif", "Femi", "Freya", "George", "Hana"),
@@ -117,8 +119,12 @@ def _actor(random: Random, first: str, last: str, part: str, seconds: float) -> 
         address=f"{first}.{last}@{domain}".lower(),
         title=random.choice(_TITLES),
         company=company,
-        acts=tuple(Act(share * seconds, deed) for share, deed in _acts(random, part, seconds)),
+        acts=tuple(_act(share * seconds, deed) for share, deed in _acts(random, part, seconds)),
     )
+
+
+def _act(at: float, deed: Deed) -> Act:
+    return Act(max(at, UNREAD) if deed in (Deed.FIRST_LINK, Deed.SECOND_LINK) else at, deed)
 
 
 def _acts(random: Random, part: str, seconds: float) -> Iterator[tuple[float, Deed]]:

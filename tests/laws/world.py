@@ -44,6 +44,8 @@ BULKS = {
     for name in ("emailArchive", "emailUnarchive", "emailRetrySend")
 }
 RECORD = f"mutation($e:[EngagementInput!]!){{engagementRecord(events:$e){{recorded duplicates ignored {_ERRORS}}}}}"
+FEED = "{engagements(first:50){nodes{id}}}"
+RECLASSIFY = f"mutation($ids:[ID!]!,$v:EngagementVerdict!){{engagementReclassify(ids:$ids,verdict:$v){{{_ERRORS}}}}}"
 REPORT = f"mutation($e:[DeliveryInput!]!){{deliveryRecord(events:$e){{recorded duplicates {_ERRORS}}}}}"
 SAVE = f"mutation($i:SavedSearchCreateInput!){{savedSearchCreate(input:$i){{savedSearch{{id}} {_ERRORS}}}}}"
 REFINE = f"mutation($id:ID!,$f:EmailFilter!){{savedSearchRefine(id:$id,filter:$f){{{_ERRORS}}}}}"
@@ -186,6 +188,7 @@ class World:
             (8, self.send),
             (7, self.hand_over),
             (24, self.record),
+            (4, self.reclassify),
             (4, self.revise),
             (7, self.bulk),
             (2, self.delete),
@@ -352,9 +355,16 @@ class World:
                 given["url"] = self.rng.choice(URLS)
             if self.rng.random() < 0.7:
                 given["verdict"] = self.rng.choices(VERDICTS, (6, 1, 1))[0]
+            else:
+                given["ipAddress"] = self.rng.choice(("192.0.2.1", "198.51.100.1"))
             made.append(given)
         self.events.extend(made)
         return made
+
+    async def reclassify(self, account: Account) -> None:
+        ids = [node["id"] for node in (await account.client.one(FEED))["nodes"]]
+        some = self.rng.sample(ids, min(len(ids), 4))
+        await self.ask(account, RECLASSIFY, ids=some, v=self.rng.choice(VERDICTS))
 
     async def report(self, account: Account) -> None:
         """Bounces and complaints, now and then the same again."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -79,7 +79,7 @@ async def _sent(desk: Desk) -> Email:
         status=EmailStatus.SENT,
         created_at=NOON,
         updated_at=NOON,
-        sent_at=NOON,
+        sent_at=NOON - timedelta(hours=1),
     )
 
 
@@ -157,13 +157,17 @@ async def test_what_fetches_ahead_is_a_machine(sqlite_url: str, headers: Mapping
         assert (await Email.get(id=pat.email.id)).views == 0
 
 
-async def test_asking_for_the_head_only_records_nothing(sqlite_url: str) -> None:
+async def test_asking_for_the_head_of_a_link_is_a_scanners_click_and_of_the_picture_is_nothing(sqlite_url: str) -> None:
     async with recipient(sqlite_url) as pat:
         assert (await pat.http.head(LINKS.pixel(pat.email.id))).status_code == 200
-        answer = await pat.http.head(LINKS.click(pat.email.id, TARGET))
-        assert (answer.status_code, answer.headers["location"]) == (302, TARGET)
         assert (await pat.http.post(LINKS.pixel(pat.email.id))).status_code == 405
         assert await pat.events() == []
+        answer = await pat.http.head(LINKS.click(pat.email.id, TARGET))
+        assert (answer.status_code, answer.headers["location"], answer.content) == (302, TARGET, b"")
+        (event,) = await pat.events()
+        assert (event.kind, event.verdict) == (EngagementKind.CLICK, EngagementVerdict.MACHINE)
+        assert "head" in event.verdict_reason
+        assert (await Email.get(id=pat.email.id)).clicks == 0
 
 
 async def test_the_recipient_is_served_even_where_nothing_can_be_recorded(

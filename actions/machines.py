@@ -1,0 +1,218 @@
+"""What is publicly known of mail proxies and link scanners: by what they call themselves, and by where they come from.
+
+Data, with a source and the day it was looked at for each row. A row is here only where its source leaves no doubt: to
+call a person's ordinary phone or webmail a machine is worse than to miss one. So there are none for programs that also
+fetch for people (Office's link probe, okhttp, a missing user agent), and none for networks people browse from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from types import MappingProxyType
+
+from models.enums import EngagementKind, EngagementVerdict
+
+_LOOKED_AT = date(2026, 11, 24)
+_BOTS = "https://github.com/matomo-org/device-detector/blob/master/regexes/bots.yml"
+_CRAWLERS = "https://github.com/monperrus/crawler-user-agents"
+_EVERY = frozenset((EngagementKind.VIEW, EngagementKind.CLICK))
+_VIEWS = frozenset((EngagementKind.VIEW,))
+
+
+class Match(Enum):
+    """How a user agent is compared with a pattern, regardless of case."""
+
+    WHOLE = "is exactly"
+    START = "begins with"
+    PART = "contains"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A program by its user agent. `verdict` is HUMAN for a proxy that fetches when a person opens the mail."""
+
+    name: str
+    what: str
+    pattern: str
+    source: str
+    match: Match = Match.PART
+    kinds: frozenset[EngagementKind] = _EVERY
+    verdict: EngagementVerdict = EngagementVerdict.MACHINE
+    looked_at: date = _LOOKED_AT
+
+    def matches(self, user_agent: str) -> bool:
+        """Whether a user agent, in lower case, is this program's."""
+        pattern = self.pattern.lower()
+        if self.match is Match.WHOLE:
+            return user_agent == pattern
+        return user_agent.startswith(pattern) if self.match is Match.START else pattern in user_agent
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Addresses that only machines of one operator come from."""
+
+    name: str
+    what: str
+    ranges: tuple[str, ...]
+    source: str
+    looked_at: date = _LOOKED_AT
+
+
+AGENTS = (
+    Agent(
+        "Gmail",
+        "opened in Gmail, whose proxy fetches the images of what is read",
+        "GoogleImageProxy",
+        "https://support.google.com/a/answer/3299041",
+        kinds=_VIEWS,
+        verdict=EngagementVerdict.HUMAN,
+    ),
+    Agent(
+        "Yahoo Mail",
+        "opened in Yahoo Mail, whose proxy fetches the images of what is read",
+        "YahooMailProxy",
+        "https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html",
+        kinds=_VIEWS,
+        verdict=EngagementVerdict.HUMAN,
+    ),
+    # The bare words and nothing else. What Apple's own people or users of its relay browse with says much more.
+    Agent(
+        "Apple Mail Privacy Protection",
+        "fetches the images of all mail that arrives",
+        "Mozilla/5.0",
+        "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/"
+        "understanding-apple-mail-privacy-protection-and-open-events",
+        Match.WHOLE,
+        _VIEWS,
+    ),
+    Agent("Barracuda", "scans mail for phishing", "Barracuda Sentinel", _BOTS),
+    Agent(
+        "Google Safety",
+        "looks for abuse behind links",
+        "Google-Safety",
+        "https://developers.google.com/search/docs/crawling-indexing/google-special-case-crawlers",
+    ),
+    Agent(
+        "Googlebot",
+        "a search engine's crawler",
+        "compatible; Googlebot/",
+        "https://developers.google.com/search/docs/crawling-indexing/google-common-crawlers",
+    ),
+    Agent(
+        "Bingbot",
+        "a search engine's crawler",
+        "bingbot/",
+        "https://www.bing.com/webmasters/help/which-crawlers-does-bing-use-8c184ec0",
+    ),
+    Agent(
+        "Facebook",
+        "previews links that are shared",
+        "facebookexternalhit/",
+        "https://developers.facebook.com/docs/sharing/webmasters/web-crawlers/",
+    ),
+    Agent("Slack", "previews links that are shared", "Slackbot-LinkExpanding", "https://api.slack.com/robots"),
+    # At its beginning: WhatsApp's own browser names it at the end, if at all.
+    Agent("WhatsApp", "previews links that are shared", "WhatsApp/", _CRAWLERS, Match.START),
+    Agent("Telegram", "previews links that are shared", "TelegramBot", _BOTS),
+    Agent("Twitter", "previews links that are shared", "Twitterbot/", _BOTS),
+    Agent("LinkedIn", "previews links that are shared", "LinkedInBot/", _BOTS),
+    Agent("Skype and Teams", "preview links that are shared", "SkypeUriPreview", _BOTS),
+    Agent("Discord", "previews links that are shared", "Discordbot/", _BOTS),
+    Agent(
+        "Headless Chrome",
+        "a browser that runs without a screen",
+        "HeadlessChrome/",
+        "https://developer.chrome.com/docs/chromium/headless",
+    ),
+    Agent("curl", "a program, not a browser", "curl/", "https://curl.se/docs/manpage.html", Match.START),
+    Agent("Wget", "a program, not a browser", "Wget/", "https://www.gnu.org/software/wget/manual/", Match.START),
+    Agent(
+        "Python's urllib",
+        "a program, not a browser",
+        "Python-urllib/",
+        "https://docs.python.org/3/library/urllib.request.html",
+        Match.START,
+    ),
+    Agent(
+        "Requests",
+        "a program, not a browser",
+        "python-requests/",
+        "https://github.com/psf/requests/blob/main/src/requests/utils.py",
+        Match.START,
+    ),
+    Agent(
+        "Go",
+        "a program, not a browser",
+        "Go-http-client/",
+        "https://github.com/golang/go/blob/master/src/net/http/request.go",
+        Match.START,
+    ),
+    # A phone's Java names itself Dalvik, never so.
+    Agent(
+        "Java",
+        "a program, not a browser",
+        "Java/",
+        "https://docs.oracle.com/javase/8/docs/technotes/guides/net/properties.html",
+        Match.START,
+    ),
+)
+"""The first that matches counts."""
+
+NETWORKS = (
+    # What Outlook on the web and its users come from lies beside these: 40.96.0.0/13, 52.96.0.0/14 and others.
+    Network(
+        "Exchange Online Protection",
+        "Microsoft's mail filter, which opens the links it delivers",
+        ("40.92.0.0/15", "40.107.0.0/16", "52.100.0.0/14", "104.47.0.0/17", "2a01:111:f400::/48", "2a01:111:f403::/48"),
+        "https://learn.microsoft.com/en-us/microsoft-365/enterprise/urls-and-ip-address-ranges",
+    ),
+    Network(
+        "Barracuda Email Gateway Defense",
+        "a mail filter, which opens the links it delivers",
+        ("64.235.144.0/20", "209.222.80.0/21"),
+        "https://campus.barracuda.com/product/emailgatewaydefense/doc/96023004/ip-analysis-inbound/",
+    ),
+)
+
+_PARSED = tuple((ip_network(text), network) for network in NETWORKS for text in network.ranges)
+_BY_KIND: Mapping[EngagementKind, tuple[Agent, ...]] = MappingProxyType(
+    {kind: tuple(agent for agent in AGENTS if kind in agent.kinds) for kind in EngagementKind}
+)
+
+
+@lru_cache(maxsize=4096)
+def agent_of(kind: EngagementKind, user_agent: str) -> Agent | None:
+    """The known program behind a user agent, for an event of a kind."""
+    text = user_agent.strip().lower()
+    return next((agent for agent in _BY_KIND[kind] if agent.matches(text)), None)
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> Network | None:
+    """The known network an address belongs to; None too for what is no address."""
+    parsed = _address(address)
+    if parsed is None:
+        return None
+    return next((network for range_, network in _PARSED if parsed in range_), None)
+
+
+@lru_cache(maxsize=4096)
+def neighbourhood(address: str) -> str | None:
+    """The last 256 addresses, or in IPv6 the one subnet, that an address lies in: a scanner has several machines."""
+    parsed = _address(address)
+    if parsed is None:
+        return None
+    return str(ip_network((parsed, 24 if parsed.version == 4 else 64), strict=False))
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(text.strip())
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return mapped or parsed

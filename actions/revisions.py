@@ -1,0 +1,152 @@
+"""Verdicts that change later: by what other clicks and the delivery tell of an event, or by what somebody says.
+
+Only a verdict that came of evidence is revised by more evidence, and only from a person's to a machine's. What somebody
+said stays. The emails are locked before their events are looked at.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import identifiers
+from actions import summaries
+from actions.access import placed
+from actions.clicks import DELIVERY, HAND_OVER, NEAR, Click, by_machine
+from actions.desk import Desk
+from actions.inputs import Findings
+from actions.verdicts import WHOSE
+from changes.deeds import Deed
+from changes.entries import Entry
+from models.database import Row
+from models.enums import ChangeCauseKind, ChangeKind, EngagementKind, EngagementVerdict, MarkKind, UserErrorCode
+from models.viewers import Viewer
+from refusals import Problem, refused
+
+_ROWS = "SELECT id, team_id, email_id, sender_id, verdict, judged, url, ip_address, occurred_at FROM engagements WHERE "
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The events that are now as asked, in the order asked, and each refusal."""
+
+    keys: tuple[int, ...]
+    problems: tuple[Problem, ...]
+
+
+async def by_clicks(deed: Deed, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
+    """Looks at emails' clicks again, by what new ones from `since` to `until` tell of them; those that were revised.
+
+    `sent` holds the emails with their deliveries. Nothing else is done: summaries, marks and the feed are the caller's.
+    """
+    return await _look_again(deed, sent, since - NEAR, until + NEAR)
+
+
+async def by_delivery(deed: Deed, sent: Mapping[int, int]) -> None:
+    """Emails were delivered, at moments only now known: what was followed meanwhile was not followed by a person."""
+    if not sent:
+        return
+    moments = sent.values()
+    revised = await _look_again(deed, sent, min(moments) - HAND_OVER, max(moments) + DELIVERY)
+    await summaries.recount(deed.connection, {row["email_id"] for row in revised})
+    tell(deed, revised)
+
+
+async def _look_again(deed: Deed, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
+    tx = deed.connection
+    rows = await tx.rows(
+        f"{_ROWS}{tx.within('email_id')} AND kind = ? AND occurred_at >= ? AND occurred_at <= ? ORDER BY id",
+        *(tx.listed(sent), int(EngagementKind.CLICK), since, until),
+    )
+    emails: dict[int, list[Click]] = {}
+    for row in rows:
+        doubted = bool(row["judged"]) and row["verdict"] == EngagementVerdict.HUMAN
+        click = Click.of(row["id"], row["occurred_at"], row["url"], row["ip_address"], doubted)
+        emails.setdefault(row["email_id"], []).append(click)
+    reasons: dict[int, str] = {}
+    for email_id, clicks in emails.items():
+        reasons.update(by_machine(clicks, sent[email_id]))
+    await tx.many(
+        "UPDATE engagements SET verdict = ?, verdict_reason = ? WHERE id = ?",
+        [(int(EngagementVerdict.MACHINE), reason, key) for key, reason in sorted(reasons.items())],
+    )
+    return [row | {"verdict": EngagementVerdict.MACHINE} for row in rows if row["id"] in reasons]
+
+
+def tell(deed: Deed, revised: Iterable[Row]) -> None:
+    """Lists look again, and the feed says once more what has another verdict, unless that is the sender's own."""
+    marks: dict[int, Row] = {}
+    for row in revised:
+        marks[row["email_id"]] = row
+        if row["verdict"] != EngagementVerdict.SELF:
+            announce(deed, row["team_id"], row["sender_id"], row["email_id"], row["id"])
+    for email_id, row in marks.items():
+        deed.mark(MarkKind.EMAIL, row["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, row["id"])
+
+
+def announce(deed: Deed, team_id: int, sender_id: int, email_id: int, key: int) -> None:
+    """One event in the sender's live feed, as it is whenever it is read."""
+    deed.say(
+        Entry(
+            team_id=team_id,
+            kind=ChangeKind.ENGAGEMENT_RECORDED,
+            owner_id=sender_id,
+            email_id=email_id,
+            engagement_id=key,
+        )
+    )
+
+
+async def reclassify(desk: Desk, viewer: Viewer, ids: Sequence[str], verdict: EngagementVerdict) -> Done:
+    """Sets the verdict on events of mail the viewer can see; no evidence revises it any more.
+
+    Each refused id is named by its place, the others are done. One that has the verdict already changes nothing.
+    Raises Refused for more ids than a request may name.
+    """
+    most = desk.limits.events_per_request
+    if len(ids) > most:
+        raise refused(
+            UserErrorCode.LIMIT_REACHED, ("ids",), f"One request takes at most {most} events, not {len(ids)}."
+        )
+    findings = Findings()
+    keys = {text: identifiers.decode_key("Engagement", text) for text in placed(ids)}
+    async with desk.writer.deed() as deed:
+        rows = await _seen(deed, viewer, [key for key in keys.values() if key is not None])
+        found: list[Row] = []
+        for text, path in placed(ids).items():
+            row = rows.get(keys[text] or 0)
+            if row is None:
+                findings.add(UserErrorCode.NOT_FOUND, path, "There is no such engagement.")
+            else:
+                found.append(row)
+        await _set(deed, viewer, found, verdict)
+    return Done(tuple(row["id"] for row in found), tuple(findings.problems))
+
+
+async def _seen(deed: Deed, viewer: Viewer, keys: Sequence[int]) -> dict[int, Row]:
+    """Those of the events that the viewer can see, by key, as they are once their emails are locked."""
+    tx = deed.connection
+    named = await tx.rows(f"{_ROWS}{tx.within('id')} AND team_id = ?", tx.listed(keys), viewer.team_id)
+    await summaries.lock(tx, (row["email_id"] for row in named))
+    rows = await tx.rows(f"{_ROWS}{tx.within('id')}", tx.listed(row["id"] for row in named))
+    return {row["id"]: row for row in rows if viewer.sees_mail_of(row["team_id"], row["sender_id"])}
+
+
+async def _set(deed: Deed, viewer: Viewer, rows: Sequence[Row], verdict: EngagementVerdict) -> None:
+    tx = deed.connection
+    # What is said to be as it was judged is said all the same: nothing revises it from now on.
+    confirmed = [row["id"] for row in rows if row["verdict"] == verdict and row["judged"]]
+    if confirmed:
+        await tx.run(f"UPDATE engagements SET judged = ? WHERE {tx.within('id')}", False, tx.listed(confirmed))
+    changed = [row | {"verdict": verdict} for row in rows if row["verdict"] != verdict]
+    if not changed:
+        return
+    await tx.run(
+        f"UPDATE engagements SET verdict = ?, verdict_reason = ?, judged = ? WHERE {tx.within('id')}",
+        *(int(verdict), await _reason(deed, viewer, verdict), False, tx.listed(row["id"] for row in changed)),
+    )
+    await summaries.recount(tx, {row["email_id"] for row in changed})
+    tell(deed, changed)
+
+
+async def _reason(deed: Deed, viewer: Viewer, verdict: EngagementVerdict) -> str:
+    user = await deed.connection.row("SELECT name FROM users WHERE id = ?", viewer.user_id)
+    return f"revised by {user['name'] if user else 'somebody'}: {WHOSE[verdict]}"

@@ -1,0 +1,63 @@
+"""What an email's human events come to: its columns `views`, `clicks`, `replies` and `latest_…`.
+
+New events are added; when the verdict on an old one changes, all are counted anew from the rows. Both come to the same,
+whatever order events come in: of two at the same moment the one with the greater dedupe key is the newer.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from models.database import Connection, Row
+from models.enums import EngagementKind, EngagementVerdict
+
+_HUMAN = f"FROM engagements g WHERE g.email_id = emails.id AND g.verdict = {int(EngagementVerdict.HUMAN)}"
+
+
+async def lock(connection: Connection, email_ids: Iterable[int]) -> None:
+    """Locks emails in the order of their keys: nobody adds to a summary while it is counted."""
+    await connection.rows(
+        f"SELECT id FROM emails WHERE {connection.within('id')} ORDER BY id" + connection.locked(),
+        connection.listed(sorted(set(email_ids))),
+    )
+
+
+def count(email: Row, key: int, kind: EngagementKind, occurred_at: int, dedupe_key: str) -> None:
+    """Counts a new human event in, in the email's row alone; `latest_key` there is the newest one's dedupe key."""
+    email[kind.name] = email.get(kind.name, 0) + 1
+    if (occurred_at, dedupe_key) > (email["latest_activity_at"] or 0, email["latest_key"] or ""):
+        email["latest_engagement_id"] = key
+        email["latest_activity_at"] = occurred_at
+        email["latest_key"] = dedupe_key
+
+
+async def add(connection: Connection, emails: Mapping[int, Row]) -> None:
+    """Writes down what was counted in emails that are locked, by their keys."""
+    await connection.many(
+        "UPDATE emails SET views = views + ?, clicks = clicks + ?, replies = replies + ?, latest_engagement_id = ?,"
+        " latest_activity_at = ? WHERE id = ?",
+        [
+            (
+                *(email.get(kind.name, 0) for kind in EngagementKind),
+                email["latest_engagement_id"],
+                email["latest_activity_at"],
+                key,
+            )
+            for key, email in sorted(emails.items())
+        ],
+    )
+
+
+async def recount(connection: Connection, email_ids: Collection[int]) -> None:
+    """Counts the human events of emails that are locked, in one statement however many they are."""
+    if not email_ids:
+        return
+    # Keys are compared by code points, as Python does.
+    key = 'g.dedupe_key COLLATE "C"' if connection.postgres else "g.dedupe_key"
+    newest = f"{_HUMAN} ORDER BY g.occurred_at DESC, {key} DESC LIMIT 1"
+    await connection.run(
+        f"UPDATE emails SET views = (SELECT count(*) {_HUMAN} AND g.kind = {int(EngagementKind.VIEW)}),"
+        f" clicks = (SELECT count(*) {_HUMAN} AND g.kind = {int(EngagementKind.CLICK)}),"
+        f" replies = (SELECT count(*) {_HUMAN} AND g.kind = {int(EngagementKind.REPLY)}),"
+        f" latest_engagement_id = (SELECT g.id {newest}), latest_activity_at = (SELECT g.occurred_at {newest})"
+        f" WHERE {connection.within('id')}",
+        connection.listed(sorted(email_ids)),
+    )
