@@ -11,7 +11,7 @@ from models.visibility import visible_keys
 
 EMAIL_COLUMNS = (
     "id, team_id, sender_id, person_id, campaign_id, status, archived, success, scheduled_at, sent_at, subject, body,"
-    " send_kind, claimed_at"
+    " send_kind, claimed_at, message_id, cc, bcc"
 )
 
 

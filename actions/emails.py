@@ -4,7 +4,7 @@ Every bulk names each refused id by its place and does the others.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,10 +96,19 @@ async def revise(desk: Desk, viewer: Viewer, email_id: str, revision: Revision) 
                 )
             # Another moment is another try: what was refused for a while before does not count against it.
             values |= {"scheduled_at": revision.at, "due_at": revision.at, "attempts": 0, "first_attempt_at": None}
+        _keeps_its_person(row, values, findings)
         findings.raise_any()
         await transitions.change(deed, [row], values)
         deed.sends = True
     return await Email.get(id=row["id"])
+
+
+def _keeps_its_person(row: Row, values: Mapping[str, Any], findings: Findings) -> None:
+    """What was tried and put off has its fields filled in for one person: it is no text for somebody else."""
+    other = values.get("person_id", row["person_id"]) != row["person_id"]
+    if other and row["message_id"] is not None and not values.keys() >= {"subject", "body"}:
+        message = "Its text was made for the person it is to: for somebody else give the subject and the body too."
+        findings.add(UserErrorCode.INVALID, ("input", "personId"), message)
 
 
 async def _revised(viewer: Viewer, revision: Revision, findings: Findings) -> dict[str, Any]:

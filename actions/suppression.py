@@ -10,6 +10,7 @@ from actions import transitions
 from actions.desk import Limits
 from changes.deeds import Deed
 from models.database import Connection, Row
+from models.emails import addresses
 from models.enums import FailureCode
 
 Pair = tuple[int, int | None]
@@ -51,11 +52,20 @@ async def hold_back(deed: Deed, limits: Limits, rows: Sequence[Row]) -> list[Row
     held: dict[Suppressed, list[Row]] = {}
     free: list[Row] = []
     for row in rows:
-        no = found.get((row["person_id"], row["campaign_id"]))
+        no = found.get((row["person_id"], row["campaign_id"])) or _copied(row, limits)
         (free if no is None else held.setdefault(no, [])).append(row)
     for no, failed in held.items():
         await transitions.change(deed, failed, transitions.failure(no.code, no.message, deed.now))
     return free
+
+
+def _copied(row: Row, limits: Limits) -> Suppressed | None:
+    """A copy is a message too."""
+    for address in (*addresses(row["cc"]), *addresses(row["bcc"])):
+        domain = comparable(address.rpartition("@")[2])
+        if _blocked(domain, limits.blocked_domains):
+            return Suppressed(FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}, not even a copy.")
+    return None
 
 
 async def _ended(connection: Connection, campaigns: set[int]) -> set[int]:

@@ -4,7 +4,6 @@ Of what is due: the suppressed fail, and so does what has fields that cannot be 
 daily limit waits for the next day; the rest is claimed, and says from then on what it says to its person.
 """
 
-import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from actions.fields import Unresolved
 from mail import days, texts
 from mail.compose import Letter, message_id
 from models.database import Connection, Row
+from models.emails import addresses
 from models.enums import EmailStatus, FailureCode
 from models.fields import from_micros
 
@@ -186,12 +186,7 @@ def _claimed(row: Row) -> Claim:
         subject=row["subject"],
         body=row["body"],
         moment=from_micros(row["claimed_at"]),
-        cc=_addresses(row["cc"]),
-        bcc=_addresses(row["bcc"]),
+        cc=addresses(row["cc"]),
+        bcc=addresses(row["bcc"]),
     )
     return Claim(letter, row["claimed_at"], row["attempts"], row["first_attempt_at"])
-
-
-def _addresses(stored: Any) -> tuple[str, ...]:
-    """A JSON column, which drivers answer as text or as the list itself."""
-    return tuple(json.loads(stored) if isinstance(stored, str) else stored or ())

@@ -1,5 +1,6 @@
 """Emails, one message to one person, and the exact number of them in each folder of each sender."""
 
+import json
 from typing import Any
 
 from tortoise import fields
@@ -96,6 +97,11 @@ class Email(Model):
     def visible(viewer: Viewer) -> Q:
         """One's own mail; every sender's of the team for an admin."""
         return Q(team_id=viewer.team_id) if viewer.admin else Q(team_id=viewer.team_id, sender_id=viewer.user_id)
+
+
+def addresses(stored: Any) -> tuple[str, ...]:
+    """The addresses of `cc` or `bcc` as a driver answers them: as JSON text, or as the list itself."""
+    return tuple(json.loads(stored) if isinstance(stored, str) else stored or ())
 
 
 class FolderCount(Model):

@@ -295,14 +295,35 @@ async def test_nothing_leaves_to_a_blocked_domain_or_past_the_days_limit(databas
         ann = await server.client("Ann")
         blocked = await draft(ann, await person(ann, "p@BLOCKED.example"))
         assert (await send(ann, blocked))["failure"]["code"] == "BLOCKED_DOMAIN"
+        for copies in ({"cc": ["a@fine.example", "c@sub.blocked.example"]}, {"bcc": ["c@blocked.EXAMPLE"]}):
+            copied = await draft(ann, await person(ann, f"{next(iter(copies))}@example.org"), **copies)
+            assert (await send(ann, copied))["failure"]["code"] == "BLOCKED_DOMAIN"
         mail = [await draft(ann, await person(ann, f"p{n}@example.org")) for n in range(3)]
         for each in mail:
             await send(ann, each)
         assert len((await deliver(server)).taken) == 2
-        assert await counts(ann) == {"FAILED": 1, "DELIVERED": 2, "SCHEDULED": 1}
+        assert await counts(ann) == {"FAILED": 3, "DELIVERED": 2, "SCHEDULED": 1}
         clock.advance(timedelta(days=1))
         assert len((await deliver(server)).taken) == 1
-        assert await counts(ann) == {"FAILED": 1, "DELIVERED": 3}
+        assert await counts(ann) == {"FAILED": 3, "DELIVERED": 3}
+
+
+async def test_words_made_for_one_person_do_not_go_to_another(quiet_server: Server, clock: ManualClock) -> None:
+    ann = await quiet_server.client("Ann")
+    dora, emil = await person(ann, "deferred@example.org"), await person(ann, "emil@example.org")
+    mail = await draft(ann, dora, "Hello {{first_name}}", body="Dear {{first_name}}")
+    await send(ann, mail)
+    await deliver(quiet_server)
+    put_off = await ann.one(EMAIL, id=mail)
+    assert (put_off["folder"], put_off["subject"]) == ("SCHEDULED", "Hello Deferred")
+    for more in ({}, {"subject": "Hello"}, {"body": "Hello"}):
+        assert await revise(ann, mail, personId=emil, **more) == [("INVALID", ["input", "personId"])]
+    assert await revise(ann, mail, personId=dora) == []
+    assert await revise(ann, mail, personId=emil, subject="Hi {{first_name}}", body="To {{first_name}}") == []
+    clock.advance(timedelta(hours=1))
+    await deliver(quiet_server)
+    sent = await ann.one(EMAIL, id=mail)
+    assert (sent["folder"], sent["subject"], sent["body"]) == ("DELIVERED", "Hi Emil", "To Emil")
 
 
 async def test_a_deleted_email_is_no_more(quiet_server: Server) -> None:
