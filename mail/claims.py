@@ -35,8 +35,11 @@ _NEXT = (
     f"SELECT e.due_at FROM emails e WHERE {_WAITING} AND e.due_at > {IN_HAND} AND e.claimed_at IS NULL"
     " ORDER BY e.due_at LIMIT 1"
 )
-_LEFT_TODAY = "SELECT count(*) AS number FROM emails WHERE sender_id = ? AND sent_at >= ?"
-_IN_HAND = f"SELECT count(*) AS number FROM emails WHERE sender_id = ? AND due_at = {IN_HAND}"
+# One statement sees one moment: in two, what is written down in between would be neither in hand nor gone.
+_USED = (
+    "SELECT (SELECT count(*) FROM emails WHERE sender_id = ? AND sent_at >= ?)"
+    f" + (SELECT count(*) FROM emails WHERE sender_id = ? AND due_at = {IN_HAND}) AS number"
+)
 _ATTEMPT = "UPDATE emails SET attempts = ?, first_attempt_at = ?, message_id = ? WHERE id = ?"
 _LOST = (
     "SELECT id, team_id, sender_id, status, archived FROM emails"
@@ -167,10 +170,8 @@ async def _quotas(tx: Connection, most: int, rows: Iterable[Row], now: int) -> d
     quotas: dict[int, _Quota] = {}
     for sender, zone in zones.items():
         today, tomorrow = days.around(now, zone)
-        left_today = await tx.row(_LEFT_TODAY, sender, today)
-        in_hand = await tx.row(_IN_HAND, sender)
-        used = sum(int(row["number"]) for row in (left_today, in_hand) if row is not None)
-        quotas[sender] = _Quota(most - used, tomorrow)
+        used = await tx.row(_USED, sender, today, sender)
+        quotas[sender] = _Quota(most - int(used["number"] if used else 0), tomorrow)
     return quotas
 
 
