@@ -197,14 +197,14 @@ class Follower:
             self.inbox.append(frame)
 
     async def reach(self, position: int) -> None:
-        """Waits until the frame at a position has come; 0 is no frame at all."""
+        """Waits until the frame at a position has come, as long as any frames come; 0 is no frame at all."""
         self.resume()
         if not position:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while not (self.expired or self.errors or (self.rows and self.rows[-1][0] >= position)):
-                    self._news.clear()
+            while not (self.expired or self.errors or (self.rows and self.rows[-1][0] >= position)):
+                self._news.clear()
+                async with asyncio.timeout(PATIENCE):
                     await self._news.wait()
 
     async def fold(self) -> None:
