@@ -38,7 +38,7 @@ P = TypeVar("P")
 ID = strawberry.ID
 
 Name = Annotated[str, said("What to call it.")]
-Draft = Annotated[EmailDraftInput, said("The draft.")]
+Draft = Annotated[EmailDraftInput, said("What to write, and to whom.")]
 Revision = Annotated[EmailReviseInput, said("What to change.")]
 At = Annotated[datetime | None, said("A moment to come; absent, now.")]
 RequestId = Annotated[str | None, said("A name of the client's for this request; a repeat sends nothing again.")]
@@ -48,10 +48,12 @@ Refined = Annotated[EmailFilter, said("What it is to hold.")]
 IsPublished = Annotated[bool, said("Whether it is published.")]
 Definition = Annotated[ID, said("Which definition.")]
 AdoptedName = Annotated[str | None, said("What to call it; absent, as it was published.")]
-NewPerson = Annotated[PersonInput, said("The person.")]
+NewPerson = Annotated[PersonInput, said("Who it is, and where mail reaches them.")]
 IsShared = Annotated[bool, said("Whether the team sees it too.")]
-People = Annotated[list[ID], said("Which people.")]
-NewTemplate = Annotated[TemplateInput, said("The template.")]
+People = Annotated[
+    list[ID], said("Ids as they were received. Each refused one is named by its place, the others are done.")
+]
+NewTemplate = Annotated[TemplateInput, said("What it is called, and the text.")]
 Events = Annotated[list[EngagementInput], said("The events, in any order.")]
 Reports = Annotated[list[DeliveryInput], said("The reports, in any order.")]
 
