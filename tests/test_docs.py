@@ -65,6 +65,17 @@ def test_the_lines_of_a_page_are_no_longer_than_in_the_code(page: Page) -> None:
     ] == []
 
 
+def test_the_applications_shown_are_the_ones_that_run() -> None:
+    """Each block of TypeScript is the file that the link before it names; `make test-clients` runs these."""
+    page = Page.read("docs/from-an-app.md")
+    shown = re.findall(
+        r"\]\(\.\./(tests/clients/[^)]+\.ts)\):\n\n```ts\n(.*?)^```$", page.text, re.DOTALL | re.MULTILINE
+    )
+    assert {path for path, _ in shown} >= {f"tests/clients/{name}/list.ts" for name in ("apollo", "urql", "relay")}
+    assert [text for _, text in shown] == page.blocks("ts")
+    assert [path for path, text in shown if (ROOT / path).read_text() != text] == []
+
+
 def test_the_commands_for_an_operator_do_what_they_say(tmp_path: Path) -> None:
     commands = "\n".join(Page.read("docs/operating.md").blocks("sh"))
     assert commands.count("command-center ") >= 6
