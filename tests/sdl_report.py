@@ -18,6 +18,7 @@ from tests.exercised import Exercised, everything, published
 
 VARIABLE = "SDL_COVERAGE"
 TESTS = Path(__file__).parent
+ELSEWHERE = ("browser", "clients")
 
 
 class Report:
@@ -71,9 +72,12 @@ def kind(coordinate: str) -> str:
 
 def whole(config: pytest.Config) -> bool:
     """Whether all of the tests were asked for, but those that need a browser or Node."""
-    narrowed = ("keyword", "markexpr", "deselect", "lf", "failedfirst", "maxfail", "collectonly")
-    places = {Path(config.invocation_params.dir, argument).resolve() for argument in config.args}
-    return places == {TESTS} and not any(config.getoption(name, None) for name in narrowed)
+    narrowed = ("keyword", "markexpr", "deselect", "ignore_glob", "lf", "failedfirst", "stepwise", "collectonly")
+    here = config.invocation_params.dir
+    places = {Path(here, argument).resolve() for argument in config.args}
+    ignored = {Path(here, path).resolve() for path in config.getoption("ignore") or ()}
+    without = any(config.getoption(name, None) for name in narrowed) or ignored - {TESTS / name for name in ELSEWHERE}
+    return places == {TESTS} and not without
 
 
 def begin(config: pytest.Config) -> None:
