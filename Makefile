@@ -55,8 +55,8 @@ sdl: $(READY) ## print the schema into schema/schema.graphql
 # ---- checking --------------------------------------------------------------------------------------------------------
 
 .PHONY: test test-browser test-full test-clients check format bench
-test: setup ## all tests but those in a browser; the laws with few cases
-	@$(PY) -m pytest tests --ignore=tests/browser $(ARGS)
+test: setup ## all tests but those in a browser or under Node; the laws with few cases
+	@$(PY) -m pytest tests --ignore=tests/browser --ignore=tests/clients $(ARGS)
 
 test-browser: assets ## the GraphiQL page in a headless Chromium
 	@$(PY) -m pytest tests/browser $(ARGS)
@@ -65,8 +65,9 @@ test-full: setup ## the laws with thousands of cases, twenty crashes, long lists
 	@LAW_CASES=2000 LAW_RUNS=200 LAW_STEPS=40 CRASHES=20 DEEDS=10000 PAGES_ROWS=100000 \
 		$(PY) -m pytest tests/laws tests/live tests/test_pages_at_scale.py --timeout=7200 $(ARGS)
 
-test-clients: $(CLIENTS) ## the schema through the linters and compilers that clients use
+test-clients: $(CLIENTS) ## linters and compilers of clients, and applications with Apollo Client, urql and Relay
 	@$(PY) -m server.graphiql.npm --prefix tests/clients run --silent lint
+	@$(PY) -m pytest tests/clients $(ARGS)
 
 $(CLIENTS): tests/clients/package.json tests/clients/.npmrc $(READY)
 	@$(PY) -m server.graphiql.npm --prefix tests/clients install --no-package-lock --no-audit --no-fund --loglevel=error

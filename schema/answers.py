@@ -26,8 +26,10 @@ After = Annotated[str | None, said("A cursor: only what comes after it.")]
 Last = Annotated[int | None, said("How many from the end of what `before` leaves; at most 200.")]
 Before = Annotated[str | None, said("A cursor: only what comes before it.")]
 FromCursor = Annotated[ChangeCursor | None, said("Where to go on: the cursor of the last frame, or an `asOf`.")]
-Id = Annotated[strawberry.ID, said("Which one.")]
-Ids = Annotated[list[strawberry.ID], said("Which ones.")]
+Id = Annotated[strawberry.ID, said("An id as it was received. What is not the viewer's to see counts as absent.")]
+Ids = Annotated[
+    list[strawberry.ID], said("Ids as they were received. Each refused one is named by its place, the others are done.")
+]
 ViewAs = Annotated[strawberry.ID | None, said("The user whose mail is meant; absent, the viewer.")]
 
 

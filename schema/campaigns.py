@@ -57,7 +57,7 @@ class Template(Node):
 
 @strawberry.type(description="One Select and Send, or one Group Email: what its emails roll up to.")
 class BulkSend(Node):
-    send_kind: SendKind = strawberry.field(description="Which of the two it was.")
+    send_kind: SendKind = strawberry.field(description="Select and Send or Group Email.")
     created_at: datetime = strawberry.field(description="When it was asked for.")
     email_count: int = strawberry.field(description="How many emails it made.")
 

@@ -129,7 +129,7 @@ class EmailConnection:
 
 @strawberry.input(description="How emails are ordered.")
 class EmailOrder:
-    field: EmailOrderField = strawberry.field(description="By what.")
+    field: EmailOrderField = strawberry.field(description="The date or text that decides the order.")
     direction: OrderDirection = strawberry.field(default=OrderDirection.DESC, description="Which way.")
 
     def value(self) -> Order:
@@ -147,7 +147,7 @@ def ordering(order: EmailOrder | None) -> Order:
 
 @strawberry.type(description="One folder of one sender. Its id names both, so that caches keep senders apart.")
 class Folder(Node):
-    name: FolderName = strawberry.field(description="Which folder.")
+    name: FolderName = strawberry.field(description="Its name; no two folders of a sender share one.")
     group: FolderGroupName = strawberry.field(description="The group it belongs to.")
 
     @classmethod
@@ -180,8 +180,8 @@ class Folder(Node):
 
 @strawberry.type(description="One of the three groups of folders of one sender.")
 class FolderGroup(Node):
-    name: FolderGroupName = strawberry.field(description="Which group.")
-    folders: list[Folder] = strawberry.field(description="Its folders.")
+    name: FolderGroupName = strawberry.field(description="Its name; no two groups of a sender share one.")
+    folders: list[Folder] = strawberry.field(description="What lies in it, in a fixed order that suits a sidebar.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:

@@ -158,8 +158,8 @@ _describe(
     TaskBucket,
     "Where the day of an open task lies, seen from the viewer's today.",
     OVERDUE="Before today.",
-    TODAY="Today.",
-    TOMORROW="Tomorrow.",
+    TODAY="Due on the viewer's own day.",
+    TOMORROW="Due on the day after.",
     NEXT_7_DAYS="After tomorrow, and at most seven days from today.",
     LATER="More than seven days from today.",
 )

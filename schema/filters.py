@@ -25,7 +25,7 @@ class TextFilter:
     equals: str | None = _absent("The whole text.")
     contains: str | None = _absent("Anywhere in it.")
     starts_with: str | None = _absent("At its beginning.")
-    ends_with: str | None = _absent("At its end.")
+    ends_with: str | None = _absent("The last of it.")
 
 
 @strawberry.input(description="A test of a date. Everything given must hold; relative bounds move with the clock.")
@@ -72,7 +72,7 @@ class EmailFilter:
     send_kind: list[SendKind] | None = _absent("Sent in any of these ways.")
     bulk_send: list[strawberry.ID] | None = _absent("Part of any of these bulk sends.")
     success: bool | None = _absent("Marked as a success, or not.")
-    subject: TextFilter | None = _absent("Its subject.")
+    subject: TextFilter | None = _absent("The one line above the body.")
     address: TextFilter | None = _absent("The person's address.")
     company: TextFilter | None = _absent("The person's company; an absent one matches no text.")
     created_at: TimeFilter | None = _absent("When it was written.")

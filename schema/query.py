@@ -7,7 +7,7 @@ import strawberry
 from resolvers import campaigns, engagements, folders, nodes, people, searches
 from resolvers import emails as rows
 from resolvers import tasks as reminders
-from schema.answers import UNSET, After, Asked, Before, First, Id, Ids, Last, ViewAs, answer, given, paging, said
+from schema.answers import UNSET, After, Asked, Before, First, Id, Last, ViewAs, answer, given, paging, said
 from schema.campaigns import CampaignConnection, TemplateConnection
 from schema.emails import Email, EmailConnection, Folder, FolderGroup, Ordered, ordering
 from schema.engagements import EngagementConnection
@@ -19,6 +19,7 @@ from schema.searches import SavedSearch, SavedSearchConnection, SharedSearchConn
 from schema.tasks import Arranged, Task, TaskConnection, Wanted, arranging
 
 ID = strawberry.ID
+Several = Annotated[list[strawberry.ID], said("At most 200 ids, as they were received; one may come twice.")]
 
 
 @strawberry.type(description="What can be read.")
@@ -32,7 +33,7 @@ class Query:
         return answer(await nodes.one(info.context, id))
 
     @strawberry.field(description="At most 200 objects, in the order asked; null for each that is not to be seen.")
-    async def nodes(self, info: Asked, ids: Ids) -> list[Node | None]:
+    async def nodes(self, info: Asked, ids: Several) -> list[Node | None]:
         return answer(await nodes.many(info.context, ids))
 
     @strawberry.field(description="Everyone of the team.")
@@ -54,12 +55,12 @@ class Query:
     async def folder(
         self,
         info: Asked,
-        name: Annotated[FolderName, said("Which folder.")],
+        name: Annotated[FolderName, said("Its name in the sidebar.")],
         view_as: ViewAs = UNSET,
     ) -> Folder:
         return answer(await folders.folder(info.context, name, given(view_as)))
 
-    @strawberry.field(description="One email.")
+    @strawberry.field(description="One of the viewer's own or, for an admin, of the team; null for any other id.")
     async def email(self, info: Asked, id: Id) -> Email | None:
         return answer(await rows.one(info.context, id))
 
@@ -77,7 +78,7 @@ class Query:
         arguments = paging(first, after, last, before)
         return answer(await rows.filtered(info.context, raw(given(filter)), ordering(order_by), arguments))
 
-    @strawberry.field(description="One task.")
+    @strawberry.field(description="A reminder that the viewer was given or made.")
     async def task(self, info: Asked, id: Id) -> Task | None:
         return answer(await reminders.one(info.context, id))
 
@@ -123,7 +124,7 @@ class Query:
     ) -> SharedSearchConnection:
         return answer(await searches.shared(info.context, paging(first, after, last, before)))
 
-    @strawberry.field(description="One person.")
+    @strawberry.field(description="One of the viewer's own or the shared people; null for any other id.")
     async def person(self, info: Asked, id: Id) -> Person | None:
         return answer(await people.person(info.context, id))
 

@@ -70,23 +70,27 @@ SCALARS: dict[object, ScalarDefinition] = {
     date: strawberry.scalar(
         name="Date",
         description="A calendar day: ISO 8601, such as 2026-01-31.",
+        specified_by_url="https://scalars.graphql.org/andimarek/local-date",
         serialize=date.isoformat,
         parse_value=_day,
     ),
     Duration: strawberry.scalar(
         name="Duration",
         description="A span of time: ISO 8601, a whole number of one unit, such as P3D, PT12H, PT45M or PT30S.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339#appendix-A",
         serialize=str,
         parse_value=_duration,
     ),
     EmailFilterValue: strawberry.scalar(
         name="EmailFilterValue",
         description="A filter as JSON in the shape of EmailFilter, every default written out. It can be sent back.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
         serialize=lambda value: value,
     ),
     ChangeCursor: strawberry.scalar(
         name="ChangeCursor",
         description="A place in the change log. Opaque: hand it back as it was received.",
+        specified_by_url="https://relay.dev/graphql/connections.htm#sec-Cursor",
         serialize=lambda value: str(value) if isinstance(value, Cursor) else value,
         parse_value=_cursor,
     ),

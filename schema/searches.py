@@ -17,7 +17,9 @@ from schema.scalars import ChangeCursor, EmailFilterValue
 
 @strawberry.type(description="Why an email joined or left.")
 class ChangeCause:
-    kind: ChangeCauseKind = strawberry.field(description="The kind of cause.")
+    kind: ChangeCauseKind = strawberry.field(
+        description="Whether somebody acted, something was changed, or time went by."
+    )
 
     @strawberry.field(description="The event, where it was one; null once it is gone.")
     async def engagement(self: Any, info: Asked) -> Engagement | None:
@@ -77,7 +79,9 @@ class SavedSearch(Node):
 
     @strawberry.field(description="Why this email is, or is not, in the list; null for one that is out of range.")
     async def explain(
-        self: Any, info: Asked, email_id: Annotated[strawberry.ID, said("Which email.")]
+        self: Any,
+        info: Asked,
+        email_id: Annotated[strawberry.ID, said("Any email in the list's range, member or not.")],
     ) -> FilterExplanation | None:
         return answer(await searches.explain(info.context, self, email_id))
 
@@ -94,7 +98,7 @@ class SavedSearchMember(Node):
     async def saved_search(self: Any, info: Asked) -> SavedSearch:
         return answer(await searches.search_of(info.context, self))
 
-    @strawberry.field(description="The email.")
+    @strawberry.field(description="Read as it is now, not as it was when it joined.")
     async def email(self: Any, info: Asked) -> Email:
         return answer(await searches.email_of(info.context, self))
 

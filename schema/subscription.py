@@ -27,7 +27,7 @@ class Change:
 class MemberJoined(Change):
     saved_search_id: strawberry.ID = strawberry.field(description=_ID)
     member_id: strawberry.ID = strawberry.field(description="The stay that began.")
-    email_id: strawberry.ID = strawberry.field(description="The email that joined.")
+    email_id: strawberry.ID = strawberry.field(description="What joined; readable by this id as long as it exists.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
@@ -42,7 +42,7 @@ class MemberJoined(Change):
 class MemberLeft(Change):
     saved_search_id: strawberry.ID = strawberry.field(description=_ID)
     member_id: strawberry.ID = strawberry.field(description="The stay that ended.")
-    email_id: strawberry.ID = strawberry.field(description="The email that left.")
+    email_id: strawberry.ID = strawberry.field(description="What left; it may have been deleted since.")
     cause: ChangeCause = strawberry.field(description="The newest thing that had happened to it.")
 
     @classmethod

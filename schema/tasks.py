@@ -93,12 +93,12 @@ class TaskFilter:
     campaign: list[strawberry.ID] | None = _absent("Made from an email of any of these campaigns.")
     due_from: date | None = _absent("Due on this day or after it.")
     due_until: date | None = _absent("Due on this day or before it.")
-    name: TextFilter | None = _absent("Its name.")
+    name: TextFilter | None = _absent("What it says is to be done, regardless of case.")
 
 
 @strawberry.input(description="How tasks are ordered. Ties go by age, in the same direction.")
 class TaskOrder:
-    field: TaskOrderField = strawberry.field(description="By what.")
+    field: TaskOrderField = strawberry.field(description="The day, the urgency, or when it was made.")
     direction: OrderDirection = strawberry.field(default=OrderDirection.ASC, description="Which way.")
 
     def value(self) -> Order:

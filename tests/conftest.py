@@ -4,8 +4,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests import sdl_report
 from tests.databases import KINDS, Databases, databases
 from tests.serving import ManualClock, Server, serving
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    sdl_report.begin(config)
 
 
 @pytest.fixture(scope="session")

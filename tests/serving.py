@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +24,9 @@ from server.settings import PREFIX, Settings, read
 
 SECRET = "a secret that is only for these tests, and long enough"
 PATIENCE = 20.0
+Observer = Callable[[str, Mapping[str, Any], Any], None]
+observers: list[Observer] = []
+"""Called with every document, its variables, and the answer or one frame of it."""
 
 
 class ManualClock:
@@ -72,6 +75,8 @@ class Client:
             headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
         )
         found: dict[str, Any] = answer.json()
+        for observe in observers:
+            observe(document, variables, found)
         return found
 
     async def __call__(self, document: str, **variables: Any) -> dict[str, Any]:
@@ -98,7 +103,7 @@ class Client:
             assert json.loads(await socket.recv())["type"] == "connection_ack"
             payload = {"query": document, "variables": variables}
             await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
-            yield Stream(socket)
+            yield Stream(socket, document, variables)
 
 
 class Completed(Exception):
@@ -108,8 +113,9 @@ class Completed(Exception):
 class Stream:
     """The frames of one subscription."""
 
-    def __init__(self, socket: websockets.ClientConnection) -> None:
+    def __init__(self, socket: websockets.ClientConnection, document: str, variables: Mapping[str, Any]) -> None:
         self.socket = socket
+        self._asked = (document, variables)
 
     async def frame(self, patience: float = PATIENCE) -> dict[str, Any]:
         """The next frame's only field. Raises Completed and Failed."""
@@ -123,6 +129,8 @@ class Stream:
                 raise Failed(message["payload"])
             if message["type"] == "next":
                 payload = message["payload"]
+                for observe in observers:
+                    observe(*self._asked, payload)
                 if payload.get("errors"):
                     raise Failed(payload["errors"])
                 found: dict[str, Any] = next(iter(payload["data"].values()))

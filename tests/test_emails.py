@@ -295,7 +295,11 @@ async def test_nothing_leaves_to_a_blocked_domain_or_past_the_days_limit(databas
         ann = await server.client("Ann")
         blocked = await draft(ann, await person(ann, "p@BLOCKED.example"))
         assert (await send(ann, blocked))["failure"]["code"] == "BLOCKED_DOMAIN"
-        for copies in ({"cc": ["a@fine.example", "c@sub.blocked.example"]}, {"bcc": ["c@blocked.EXAMPLE"]}):
+        copied_to: tuple[dict[str, Any], ...] = (
+            {"cc": ["a@fine.example", "c@sub.blocked.example"]},
+            {"bcc": ["c@blocked.EXAMPLE"]},
+        )
+        for copies in copied_to:
             copied = await draft(ann, await person(ann, f"{next(iter(copies))}@example.org"), **copies)
             assert (await send(ann, copied))["failure"]["code"] == "BLOCKED_DOMAIN"
         mail = [await draft(ann, await person(ann, f"p{n}@example.org")) for n in range(3)]

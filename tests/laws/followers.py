@@ -141,9 +141,10 @@ class Follower:
         await line.send(json.dumps(init))
         assert json.loads(await line.recv())["type"] == "connection_ack"
         variables = {"after": self.cursor} | ({} if self.search_id is None else {"id": self.search_id})
-        payload = {"query": ALL if self.search_id is None else ONE, "variables": variables}
+        document = ALL if self.search_id is None else ONE
+        payload = {"query": document, "variables": variables}
         await line.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
-        self._stream = Stream(line)
+        self._stream = Stream(line, document, variables)
         self._task = asyncio.create_task(self._read(self._stream))
 
     async def disconnect(self, abruptly: bool = False) -> None:

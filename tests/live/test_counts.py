@@ -101,7 +101,7 @@ async def unread(client: Client) -> AsyncIterator[Stream]:
         await line.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {client.token}"}}))
         assert json.loads(await line.recv())["type"] == "connection_ack"
         await subscribe(line, "1", WIDE)
-        yield Stream(line)
+        yield Stream(line, WIDE, {})
 
 
 async def test_a_reader_that_reads_late_is_told_the_latest_state_and_holds_nobody_up(server: Server) -> None:

@@ -104,6 +104,11 @@ class Box:
             sys.executable, "-c", COMMAND, *arguments, cwd=ROOT, env=self.environment, stdout=asyncio.subprocess.PIPE
         )
 
+    def run(self, sql: str) -> None:
+        """A statement on the file, of a server that does not run."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute(sql)
+
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the file holds, read beside the server."""
         with closing(sqlite3.connect(self.path, timeout=10)) as connection:

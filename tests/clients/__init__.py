@@ -1,0 +1,1 @@
+"""Applications as clients write them, against the product; they need Node."""
