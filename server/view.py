@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
+from graphql import GraphQLError
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -21,6 +22,7 @@ from resolvers.context import Context, Services
 from schema.build import Schema
 from server import auth
 from server.auth import Claims, Tokens, Unauthenticated
+from server.errors import coded
 
 INIT_TIMEOUT = timedelta(seconds=5)
 
@@ -72,6 +74,10 @@ class View(GraphQL[Any, None]):
             except Unauthenticated as exc:
                 await _refusal(str(exc))(scope, receive, send)
                 return
+            except Exception as exc:
+                # Who is asking is looked up before there is any field that could go wrong.
+                await _failure(exc)(scope, receive, send)
+                return
         await super().__call__(scope, receive, send)
 
     @staticmethod
@@ -114,6 +120,11 @@ class View(GraphQL[Any, None]):
         except TypeError:
             # A lone surrogate that a client sent and an error repeats: JSON can escape what UTF-8 cannot hold.
             return json.dumps(data)
+
+
+def _failure(cause: Exception) -> Response:
+    body = {"errors": [coded(GraphQLError(str(cause), original_error=cause)).formatted]}
+    return Response(orjson.dumps(body), status_code=500, media_type="application/json")
 
 
 def _refusal(message: str) -> Response:
