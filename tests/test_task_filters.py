@@ -83,7 +83,7 @@ async def test_names_are_compared_regardless_of_case_and_composition(quiet_serve
 
 async def test_a_filter_that_makes_no_sense_is_refused_with_every_place(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    wrong = {"name": {"contains": "", "equals": "x" * 1001, "endsWith": "\0"}, "person": ["x"] * 1001}
+    wrong: dict[str, Any] = {"name": {"contains": "", "equals": "x" * 1001, "endsWith": "\0"}, "person": ["x"] * 1001}
     with pytest.raises(Failed) as failed:
         await found(ann, **wrong)
     assert failed.value.codes == ["BAD_USER_INPUT"]
