@@ -158,6 +158,7 @@ async def test_what_is_folded_from_any_cursor_is_what_is_there(
     dora = await person(clients[0], "dora@example.org")
     copies = [Copy(client) for client in clients]
     mails: list[tuple[Client, str]] = []
+    parted = 0
     for copy in copies:
         await copy.read()
     for _ in range(40):
@@ -165,7 +166,9 @@ async def test_what_is_folded_from_any_cursor_is_what_is_there(
         client = rng.choice(clients)
         ids = [task["id"] for task in (await client.one(TASKS))["nodes"]]
         some = rng.sample(ids, min(len(ids), rng.randint(1, 3)))
-        match rng.choice(["create", "create", "revise", "revise", "complete", "reopen", "delete", "mail", "read"]):
+        match rng.choice(
+            ["create", "create", "revise", "revise", "complete", "reopen", "delete", "mail", "mail", "read"]
+        ):
             case "create":
                 mails.append((client, await draft(client, dora)))
                 more = {"emailId": mails[-1][1], "assigneeId": rng.choice(clients).user_id}
@@ -182,6 +185,8 @@ async def test_what_is_folded_from_any_cursor_is_what_is_there(
                 await client.one(DELETE, ids=some[:1])
             case "mail" if mails:
                 owner, mail = mails.pop(rng.randrange(len(mails)))
+                tasks = [task for each in clients for task in (await each.one(TASKS, f={"email": [mail]}))["nodes"]]
+                parted += len(tasks)
                 assert (await owner.one(DELETE_EMAIL, ids=[mail]))["userErrors"] == []
             case "read":
                 copies.append(Copy(client))
@@ -193,3 +198,5 @@ async def test_what_is_folded_from_any_cursor_is_what_is_there(
         fresh = (await copy.client.one(TASKS))["nodes"]
         assert copy.tasks == {task["id"]: task for task in fresh}
     assert len(copies) > len(clients)
+    # What was never there could not have been told either.
+    assert parted > 0
