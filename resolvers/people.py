@@ -76,4 +76,5 @@ async def person_count(context: Context, group: Group) -> int:
 
 async def people_of(context: Context, group: Group, arguments: Arguments) -> Page[Person]:
     """Everyone in a group the viewer can see: a person in it is readable through it."""
-    return await page(Rows(Person.filter(memberships__group_id=group.id)), NEWEST, arguments)
+    # The team is said as well, so that a large group can be walked in the order of the team's people.
+    return await page(Rows(Person.filter(team_id=group.team_id, memberships__group_id=group.id)), NEWEST, arguments)
