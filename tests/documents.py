@@ -3,8 +3,9 @@
 An example is a ```graphql block. The ```json blocks right after it are its variables, where it has any, and then the
 answer as it is documented: it has `data` or `errors` (for a subscription: one block for each frame, in order).
 `‹Pat›` is whatever an earlier answer had where it documents `‹Pat›`, such as an id; the first answer that names it says
-what it is. `‹now›`, `‹2 hours ago›` and `‹in 3 days›` are moments. A moment in an answer stands for any moment, and a
-list that ends with "…" goes on. `<!-- as Ada, an admin -->` before an example says who asks; else it is Sam.
+what it is. `‹now›`, `‹2 hours ago›` and `‹in 3 days›` are moments; `‹yesterday›`, `‹today›` and `‹20 days from today›`
+are days in UTC. A moment or a day in an answer stands for any, and a list that ends with "…" goes on.
+`<!-- as Ada, an admin -->` before an example says who asks; else it is Sam.
 """
 
 import json
@@ -21,6 +22,8 @@ READER = "Sam"
 _PART = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$|^<!-- as (?P<actor>.+?) -->$", re.DOTALL | re.MULTILINE)
 _NAME = re.compile(r"‹(.+)›")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_DAYS = re.compile(r"yesterday|today|(?P<count>\d+) days from today")
 _SPAN = re.compile(r"now|(?P<ahead>in )?(?P<count>\d+) (?P<unit>second|minute|hour|day)s?( ago)?")
 
 
@@ -106,6 +109,10 @@ def filled(value: Any, names: Mapping[str, str]) -> Any:
     span = _SPAN.fullmatch(found[1])
     if span is not None:
         return _moment(span)
+    days = _DAYS.fullmatch(found[1])
+    if days is not None:
+        ahead = timedelta(days=int(days["count"] or (-1 if found[1] == "yesterday" else 0)))
+        return (datetime.now(UTC) + ahead).date().isoformat()
     if found[1] not in names:
         raise Wrong(f"no earlier answer says what ‹{found[1]}› is")
     return names[found[1]]
@@ -145,6 +152,7 @@ def _same(documented: Any, real: Any, names: dict[str, str], key: str) -> bool:
                 real not in names.values() or key == "asOf" or key.lower().endswith("cursor")
             )
             return (names.setdefault(found[1], real) if new else names.get(found[1])) == real
-        if _MOMENT.fullmatch(documented):
-            return bool(_MOMENT.fullmatch(real))
+        for form in (_MOMENT, _DAY):
+            if form.fullmatch(documented):
+                return bool(form.fullmatch(real))
     return type(documented) is type(real) and bool(documented == real)

@@ -81,16 +81,17 @@ def test_the_commands_for_an_operator_do_what_they_say(tmp_path: Path) -> None:
     assert commands.count("command-center ") >= 6
     ours = f'command-center() {{ {sys.executable} -c "from server.cli import main; main()" "$@"; }}\n'
     environment = surroundings(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", SECRET=SECRET)
-    said = asyncio.run(_shell("set -e\n" + ours + commands, environment))
+    said = asyncio.run(_shell("set -e\n" + ours + commands, environment | {"PYTHONPATH": str(ROOT)}, tmp_path))
     lines = said.splitlines()
     assert {"sam@example.com", "ada@example.com"} < set(lines)
     assert any(re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", line) for line in lines)
+    assert (tmp_path / "people.csv").exists()
     assert lines[-1] == "0 lists looked at, 0 differ"
 
 
-async def _shell(script: str, environment: dict[str, str]) -> str:
+async def _shell(script: str, environment: dict[str, str], folder: Path) -> str:
     process = await asyncio.create_subprocess_exec(
-        "bash", "-c", script, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE
+        "bash", "-c", script, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, out.decode()
@@ -207,6 +208,9 @@ def test_moments_compare_by_their_form_alone() -> None:
     assert list(differences({"at": moment}, {"at": "2031-12-01T00:00:00.123456Z"}, names)) == []
     for other in ("2026-01-31", None, "soon", 5):
         assert list(differences({"at": moment}, {"at": other}, names)) != []
+    assert list(differences({"dueOn": "2026-01-31"}, {"dueOn": "2031-12-01"}, names)) == []
+    for other in (moment, None, "soon", 5):
+        assert list(differences({"dueOn": "2026-01-31"}, {"dueOn": other}, names)) != []
 
 
 def test_a_list_may_go_on_where_it_says_so() -> None:
@@ -233,3 +237,6 @@ def test_moments_are_written_in_words() -> None:
     past, now, ahead = (str(filled(text, {})) for text in ("‹2 hours ago›", "‹now›", "‹in 3 days›"))
     assert past < now < ahead
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", each) for each in (past, now, ahead))
+    days = [filled(text, {}) for text in ("‹yesterday›", "‹today›", "‹1 days from today›", "‹20 days from today›")]
+    assert days == sorted(set(days))
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", each) for each in days)
