@@ -1,5 +1,5 @@
-"""Apollo Client, urql and Relay keep lists, tasks and the feed in their caches while the server dies, refills a list, or
-loses its log.
+"""Apollo Client, urql and Relay keep lists, tasks and the feed in their caches while the server dies, a list is filled
+anew, or the log is lost.
 
 The applications are the ones that docs/from-an-app.md shows. Each runs under Node against the product in a process of
 its own; `npm run compile` has been there before.
