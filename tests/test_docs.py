@@ -72,6 +72,7 @@ def test_the_applications_shown_are_the_ones_that_run() -> None:
         r"\]\(\.\./(tests/clients/[^)]+\.ts)\):\n\n```ts\n(.*?)^```$", page.text, re.DOTALL | re.MULTILINE
     )
     assert {path for path, _ in shown} >= {f"tests/clients/{name}/list.ts" for name in ("apollo", "urql", "relay")}
+    assert {path for path, _ in shown} >= {"tests/clients/apollo/tasks.ts", "tests/clients/relay/feed.ts"}
     assert [text for _, text in shown] == page.blocks("ts")
     assert [path for path, text in shown if (ROOT / path).read_text() != text] == []
 

@@ -57,3 +57,48 @@ export const CHANGES = graphql(`
     }
   }
 `);
+
+export const TASKS = graphql(`
+  query Tasks {
+    tasks(filter: { status: [OPEN] }, first: 50) {
+      asOf
+      nodes {
+        ...Todo
+      }
+    }
+  }
+`);
+
+export const TODO = graphql(`
+  fragment Todo on Task {
+    id
+    name
+    status
+    dueOn
+    priority
+    person {
+      id
+      name
+    }
+  }
+`);
+
+export const TASK_CHANGES = graphql(`
+  subscription TaskChanges($after: ChangeCursor) {
+    taskChanges(after: $after) {
+      __typename
+      ... on Change {
+        cursor
+      }
+      ... on TaskUpserted {
+        taskId
+        task {
+          ...Todo
+        }
+      }
+      ... on TaskDeleted {
+        taskId
+      }
+    }
+  }
+`);

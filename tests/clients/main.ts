@@ -1,10 +1,12 @@
-// Runs one of the applications for the tests: follows a list, and says what its cache holds each time a line comes in.
+// Runs one of the applications for the tests: follows something, and says what its cache holds each time a line comes in.
 // URL, TOKEN and LIST are in the environment; the word after the program is the application's name.
 import { createInterface } from "node:readline";
 import WebSocket from "ws";
 
 import * as apollo from "./apollo/list.js";
+import { tasks } from "./apollo/tasks.js";
 import { follow, type List } from "./following.js";
+import { feed } from "./relay/feed.js";
 import * as relay from "./relay/list.js";
 import * as urql from "./urql/list.js";
 
@@ -16,12 +18,15 @@ const applications: Record<string, () => List<any> & { shown(): any }> = {
   apollo: () => apollo.list(apollo.connect(url, token), id),
   urql: () => urql.list(urql.connect(url, token), id),
   relay: () => relay.list(relay.connect(url, token), id),
+  tasks: () => tasks(apollo.connect(url, token)),
+  feed: () => feed(relay.connect(url, token)),
 };
 
 const made = applications[process.argv[2] ?? ""]!();
 const enough = new AbortController();
 const events: string[] = [];
-const note = (frame: any) => events.push(`${frame.__typename} ${frame.memberId ?? ""}`.trim());
+const about = (frame: any) => frame.memberId ?? frame.taskId ?? frame.engagementId ?? "";
+const note = (frame: any) => events.push(`${frame.__typename} ${about(frame)}`.trim());
 const watched: List<any> = {
   read: () => (events.push("read"), made.read()),
   subscribe(after, sink) {
@@ -31,13 +36,22 @@ const watched: List<any> = {
   apply: (frame) => made.apply(frame),
 };
 
+const nodes = (found: any) => found.nodes ?? found.edges.map((edge: any) => edge.node);
+const list = (saved: any) => {
+  const shown = ({ id, email, cause }: any) => ({ id, subject: email.subject, cause: cause.kind });
+  return { name: saved?.name ?? null, stays: saved ? nodes(saved.members).map(shown) : null };
+};
+const rows = (found: any) => ({
+  rows: nodes(found).map(({ id, name, verdict }: any) => ({ id, told: name ?? verdict })),
+});
+
 const lines = createInterface({ input: process.stdin });
 lines.on("close", () => process.exit(0));
 lines.on("line", () => {
-  const saved = made.shown()?.savedSearch ?? null;
-  const nodes = saved?.members.nodes ?? saved?.members.edges.map((edge: any) => edge.node) ?? null;
-  const stays = nodes?.map((node: any) => ({ id: node.id, subject: node.email.subject, cause: node.cause.kind }));
-  console.log(JSON.stringify({ name: saved?.name ?? null, stays: stays ?? null, events: events.splice(0) }));
+  const shown = made.shown();
+  const found = shown?.tasks ?? shown?.engagements;
+  const view = found ? rows(found) : list(shown?.savedSearch);
+  console.log(JSON.stringify({ ...view, events: events.splice(0) }));
 });
 
 follow(watched, enough.signal).then(

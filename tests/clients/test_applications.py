@@ -1,4 +1,5 @@
-"""Apollo Client, urql and Relay keep a list in their caches while the server dies, refills the list, or loses its log.
+"""Apollo Client, urql and Relay keep lists, tasks and the feed in their caches while the server dies, a list is filled
+anew, or the log is lost.
 
 The applications are the ones that docs/from-an-app.md shows. Each runs under Node against the product in a process of
 its own; `npm run compile` has been there before.
@@ -16,7 +17,10 @@ from server.graphiql import npm
 from tests.live.test_crashes import Box, box
 from tests.mailing import draft, person
 from tests.serving import PATIENCE, Client
+from tests.tasking import COMPLETE, REVISE, create
+from tests.tasking import DELETE as DELETE_TASKS
 from tests.test_lists import RECORD, event, live, save
+from tests.test_reclassify import done
 
 FOLDER = Path(__file__).parent
 APPLICATIONS = ("apollo", "urql", "relay")
@@ -25,6 +29,8 @@ STILL_WAITING: dict[str, Any] = {"subject": {"contains": "mail"}, **WAITING}
 FRESH = "query($id:ID!){savedSearch(id:$id){name members(first:50){nodes{id email{subject} cause{kind}}}}}"
 RENAME = "mutation($id:ID!,$n:String!){savedSearchRename(id:$id,name:$n){userErrors{code}}}"
 REFINE = "mutation($id:ID!,$f:EmailFilter!){savedSearchRefine(id:$id,filter:$f){userErrors{message}}}"
+TO_DO = "{tasks(filter:{status:[OPEN]},first:50){nodes{id told:name}}}"
+HAPPENED = "{engagements(first:20){nodes{id told:verdict}}}"
 DELETE = "mutation($id:ID!){savedSearchDelete(id:$id){deletedIds}}"
 
 
@@ -187,6 +193,54 @@ async def test_their_caches_are_what_a_fresh_query_says(tmp_path: Path) -> None:
         await client.one(DELETE, id=ann.search)
         await all_show({"name": None, "stays": None})
         each_was_told(SavedSearchDeleted=1, over=1)
+
+
+async def test_tasks_and_the_feed_are_kept_as_well(tmp_path: Path) -> None:
+    async with serving(tmp_path / "x.db") as (server, client), AsyncExitStack() as stack:
+        ann = await seller(client)
+        pat = (await client.one("{people{nodes{id}}}"))["nodes"][0]["id"]
+        first = await create(client, pat, "first", dueOn="2030-01-02")
+        await ann.record("VIEW", 0)
+        tasks, feed = [
+            await stack.enter_async_context(running(name, server, client.token, "")) for name in ("tasks", "feed")
+        ]
+
+        async def both_show(to_do: list[str], happened: list[str]) -> list[str]:
+            rows = [(await client.one(document))["nodes"] for document in (TO_DO, HAPPENED)]
+            assert [[row["told"] for row in part] for part in rows] == [to_do, happened]
+            await asyncio.gather(tasks.shows({"rows": rows[0]}), feed.shows({"rows": rows[1]}))
+            return [row["id"] for row in rows[1]]
+
+        await both_show(["first"], ["HUMAN"])
+
+        # Made, made before the other, moved past it; viewed, and held for a machine after all.
+        urgent = await create(client, pat, "urgent", dueOn="2030-01-02", priority="HIGH")
+        await ann.record("CLICK", 0, 1)
+        clicked, *_ = await both_show(["urgent", "first"], ["HUMAN"] * 3)
+        await client.one(REVISE, id=urgent["id"], i={"dueOn": "2030-01-03", "name": "later"})
+        await done(client, "MACHINE", clicked)
+        await both_show(["first", "later"], ["MACHINE", "HUMAN", "HUMAN"])
+
+        # More happens while the server is away from them.
+        await server.kill()
+        await server.start()
+        await client.one(COMPLETE, ids=[first["id"]])
+        await create(client, pat, "last", dueOn="2030-01-04")
+        await ann.record("REPLY", 1)
+        await both_show(["later", "last"], ["HUMAN", "MACHINE", "HUMAN", "HUMAN"])
+        assert (tasks.told.count("read"), feed.told.count("read")) == (1, 1)
+
+        # And with a log that does not know their cursors.
+        await server.kill()
+        server.run("UPDATE change_logs SET log_id = 'another'")
+        await server.start()
+        await client.one(DELETE_TASKS, ids=[urgent["id"]])
+        await ann.record("VIEW", 2)
+        await both_show(["last"], ["HUMAN", "HUMAN", "MACHINE", "HUMAN", "HUMAN"])
+        await create(client, pat, "new", dueOn="2030-01-01")
+        await both_show(["new", "last"], ["HUMAN", "HUMAN", "MACHINE", "HUMAN", "HUMAN"])
+        for application in (tasks, feed):
+            assert (application.told.count("read"), application.told.count("CursorExpired")) == (2, 1)
 
 
 async def test_they_give_up_where_the_server_refuses(tmp_path: Path) -> None:
