@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import identifiers
 from actions.inputs import Findings, Path
 from models.database import Connection, Row
-from models.enums import UserErrorCode
+from models.enums import MarkKind, SavedSearchState, UserErrorCode
 from models.viewers import Viewer
 from models.visibility import visible_keys
 
@@ -24,6 +24,25 @@ async def seen(viewer: Viewer, noun: str, text: str | None, path: Path, findings
         return key
     findings.add(UserErrorCode.NOT_FOUND, path, f"There is no such {noun.lower()}.")
     return None
+
+
+_LIST = (
+    f"SELECT s.state, EXISTS (SELECT 1 FROM marks k WHERE k.kind = {int(MarkKind.SEARCH)} AND k.subject_id = s.id)"
+    " AS filling FROM saved_searches s WHERE s.id = ? AND s.team_id = ? AND s.owner_id = ?"
+)
+
+
+async def complete(connection: Connection, viewer: Viewer, search_id: str, findings: Findings) -> int:
+    """The key of the viewer's own list; WRONG_STATE while it is filled, when it holds only some of its emails. Locked,
+    so that it is not refined meanwhile."""
+    path = ("savedSearchId",)
+    key = identifiers.decode_key("SavedSearch", search_id) or 0
+    row = await connection.row(_LIST + connection.locked("SHARE OF s"), key, viewer.team_id, viewer.user_id)
+    if row is None:
+        findings.add(UserErrorCode.NOT_FOUND, path, "There is no such saved search.")
+    elif row["state"] != SavedSearchState.LIVE or row["filling"]:
+        findings.add(UserErrorCode.WRONG_STATE, path, "The list is being filled: try again shortly.")
+    return key
 
 
 def placed(ids: Sequence[str], path: str = "ids") -> dict[str, Path]:
@@ -57,7 +76,8 @@ async def own_emails(
 async def locked_emails(connection: Connection, keys: Iterable[int]) -> dict[int, Row]:
     """Emails by key, locked in the order of their keys so that two bulks never wait for each other in a circle."""
     rows = await connection.rows(
-        f"SELECT {EMAIL_COLUMNS} FROM emails WHERE {connection.within('id')} ORDER BY id" + connection.locked(),
+        f"SELECT {EMAIL_COLUMNS} FROM emails WHERE {connection.within('id')} ORDER BY id"
+        + connection.locked("NO KEY UPDATE"),
         connection.listed(sorted(set(keys))),
     )
     return {row["id"]: row for row in rows}

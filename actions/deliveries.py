@@ -121,10 +121,10 @@ async def apply_early(deed: Deed, sent: Mapping[int, Row]) -> None:
     tx = deed.connection
     reports = await tx.rows(
         f"UPDATE delivery_reports SET applied = TRUE WHERE {tx.within('email_id')} AND NOT applied"
-        " RETURNING email_id, kind, message, occurred_at",
+        " RETURNING id, email_id, kind, message, occurred_at",
         tx.listed(sent),
     )
-    for report in reports:
+    for report in sorted(reports, key=lambda report: (report["occurred_at"], report["id"])):
         email = sent[report["email_id"]]
         if email["status"] == EmailStatus.SENT:
             await _come_back(deed, email, DeliveryKind(report["kind"]), report["message"], report["occurred_at"])

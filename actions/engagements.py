@@ -240,7 +240,7 @@ async def _emails(connection: Connection, batch: Iterable[_Request]) -> dict[int
     keys = sorted({key for key in named if key is not None})
     rows = await connection.rows(
         "SELECT id, team_id, sender_id, status, archived, sent_at, latest_engagement_id, latest_activity_at FROM emails"
-        f" WHERE {connection.within('id')} ORDER BY id" + connection.locked(),
+        f" WHERE {connection.within('id')} ORDER BY id" + connection.locked("NO KEY UPDATE"),
         connection.listed(keys),
     )
     # Only once the emails are locked: joined to them, the newest event of a moment ago might be found.

@@ -143,7 +143,7 @@ async def _known(deed: Deed, viewer: Viewer, folded: Sequence[str]) -> list[Stor
     tx = deed.connection
     within = "address_folded = ANY(?::text[])" if tx.postgres else "address_folded IN (SELECT value FROM json_each(?))"
     listed = list(folded) if tx.postgres else json.dumps(folded)
-    return await tx.rows(f"{_KNOWN} AND {within} ORDER BY id" + tx.locked(), viewer.team_id, listed)
+    return await tx.rows(f"{_KNOWN} AND {within} ORDER BY id" + tx.locked("NO KEY UPDATE"), viewer.team_id, listed)
 
 
 async def _bring_up_to_date(deed: Deed, viewer: Viewer, own: Iterable[Stored], people: Mapping[str, NewPerson]) -> int:

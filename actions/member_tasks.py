@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import identifiers
 from actions import tasks
+from actions.access import complete
 from actions.desk import Desk
 from actions.inputs import Findings
 from changes.deeds import Deed
 from models.database import Connection, Row
-from models.enums import SavedSearchState, TaskKind, TaskPriority, TaskStatus, UserErrorCode
+from models.enums import TaskKind, TaskPriority, TaskStatus
 from models.viewers import Viewer
 from search.text import fold
 
@@ -33,7 +33,7 @@ async def create(desk: Desk, viewer: Viewer, search_id: str, new: NewMemberTask)
     name = findings.line(new.name, ("input", "name"), "A name")
     details = findings.text(new.details, ("input", "details"), "Details", tasks.DETAILS)
     async with desk.writer.deed() as deed:
-        key = await _list(deed.connection, viewer, search_id, findings)
+        key = await complete(deed.connection, viewer, search_id, findings)
         findings.raise_any()
         members = await _members(deed.connection, viewer, key)
         # Who asks twice at once waits here, and then finds the tasks that were made. After the emails, as the sender
@@ -44,20 +44,6 @@ async def create(desk: Desk, viewer: Viewer, search_id: str, new: NewMemberTask)
         made = await _insert(deed, viewer, members, new, name, details)
         tasks.tell(deed, made)
     return [row["id"] for row in made]
-
-
-async def _list(tx: Connection, viewer: Viewer, search_id: str, findings: Findings) -> int:
-    path = ("savedSearchId",)
-    key = identifiers.decode_key("SavedSearch", search_id) or 0
-    row = await tx.row(
-        "SELECT state FROM saved_searches WHERE id = ? AND team_id = ? AND owner_id = ?",
-        *(key, viewer.team_id, viewer.user_id),
-    )
-    if row is None:
-        findings.add(UserErrorCode.NOT_FOUND, path, "There is no such saved search.")
-    elif row["state"] != SavedSearchState.LIVE:
-        findings.add(UserErrorCode.WRONG_STATE, path, "The list is still being built: some of its members are missing.")
-    return key
 
 
 async def _members(tx: Connection, viewer: Viewer, search: int) -> list[int]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import identifiers
 from actions import transitions
-from actions.access import seen
+from actions.access import complete, seen
 from actions.desk import Desk
 from actions.inputs import Findings, Path
 from changes.deeds import Deed
-from models.enums import ChangeCauseKind, EmailStatus, FailureCode, MarkKind, SavedSearchState, UserErrorCode
+from models.enums import ChangeCauseKind, EmailStatus, FailureCode, MarkKind, UserErrorCode
 from models.people import Group, Person
 from models.viewers import Viewer
 from models.visibility import visible_keys
@@ -19,14 +19,15 @@ from search.text import fold
 
 _PHONE = 64
 _NOT_ITS_OWNER = "Only its owner may change who is in a group."
-_LIST = (
-    f"SELECT s.state, EXISTS (SELECT 1 FROM marks k WHERE k.kind = {int(MarkKind.SEARCH)} AND k.subject_id = s.id)"
-    " AS filling FROM saved_searches s WHERE s.id = ? AND s.team_id = ? AND s.owner_id = ?"
+# Whoever puts people into a group does it in the order of their keys, so that nobody waits in a circle.
+_ADD_PEOPLE = (
+    "INSERT INTO group_people (group_id, person_id) SELECT CAST(? AS BIGINT), id FROM people WHERE {} ORDER BY id"
+    " ON CONFLICT (group_id, person_id) DO NOTHING RETURNING person_id"
 )
 _ADD_MEMBERS = (
     "INSERT INTO group_people (group_id, person_id) SELECT DISTINCT CAST(? AS BIGINT), e.person_id FROM memberships m"
     " JOIN emails e ON e.id = m.email_id WHERE m.search_id = ? AND e.team_id = ? AND (e.sender_id = ? OR ?)"
-    " ON CONFLICT (group_id, person_id) DO NOTHING RETURNING person_id"
+    " ORDER BY e.person_id ON CONFLICT (group_id, person_id) DO NOTHING RETURNING person_id"
 )
 
 
@@ -93,7 +94,7 @@ async def fail_scheduled(deed: Deed, column: str, key: Any, code: FailureCode, m
     """Turns the scheduled emails of a person or a campaign into FAILED, whoever sends them."""
     rows = await deed.connection.rows(
         f"SELECT id, team_id, sender_id, status, archived FROM emails WHERE {column} = ? AND status = ? ORDER BY id"
-        + deed.connection.locked(),
+        + deed.connection.locked("NO KEY UPDATE"),
         key,
         int(EmailStatus.SCHEDULED),
     )
@@ -120,17 +121,8 @@ async def add_people(desk: Desk, viewer: Viewer, group_id: str, person_ids: Sequ
     people = sorted((await named_people(viewer, person_ids, ("personIds",), findings)).values())
     async with desk.writer.deed() as deed:
         tx = deed.connection
-        added = [
-            person
-            for person in people
-            if await tx.row(
-                "INSERT INTO group_people (group_id, person_id) VALUES (?, ?)"
-                " ON CONFLICT (group_id, person_id) DO NOTHING RETURNING id",
-                group,
-                person,
-            )
-        ]
-        _mark(deed, viewer, group, added)
+        rows = await tx.rows(_ADD_PEOPLE.format(tx.within("id")), group, tx.listed(people))
+        _mark(deed, viewer, group, [row["person_id"] for row in rows])
     return await Group.get(id=group), findings
 
 
@@ -159,15 +151,9 @@ async def add_members(desk: Desk, viewer: Viewer, group_id: str, search_id: str)
     group = await seen(viewer, "Group", group_id, ("id",), findings)
     if group is not None and (await Group.get(id=group)).owner_id != viewer.user_id:
         findings.add(UserErrorCode.FORBIDDEN, ("id",), _NOT_ITS_OWNER)
-    key = identifiers.decode_key("SavedSearch", search_id) or 0
     async with desk.writer.deed() as deed:
         tx = deed.connection
-        # Locked, it is not refined meanwhile.
-        search = await tx.row(_LIST + tx.locked("SHARE OF s"), key, viewer.team_id, viewer.user_id)
-        if search is None:
-            findings.add(UserErrorCode.NOT_FOUND, ("savedSearchId",), "There is no such saved search.")
-        elif search["state"] != SavedSearchState.LIVE or search["filling"]:
-            findings.add(UserErrorCode.WRONG_STATE, ("savedSearchId",), "The list is being filled: try again shortly.")
+        key = await complete(tx, viewer, search_id, findings)
         findings.raise_any()
         # Nobody is reached through mail that is out of sight since the matcher last looked.
         rows = await tx.rows(_ADD_MEMBERS, group, key, viewer.team_id, viewer.user_id, viewer.admin)

@@ -15,7 +15,7 @@ _HUMAN = f"FROM engagements g WHERE g.email_id = emails.id AND g.verdict = {int(
 async def lock(connection: Connection, email_ids: Iterable[int]) -> None:
     """Locks emails in the order of their keys: nobody adds to a summary while it is counted."""
     await connection.rows(
-        f"SELECT id FROM emails WHERE {connection.within('id')} ORDER BY id" + connection.locked(),
+        f"SELECT id FROM emails WHERE {connection.within('id')} ORDER BY id" + connection.locked("NO KEY UPDATE"),
         connection.listed(sorted(set(email_ids))),
     )
 
@@ -23,7 +23,8 @@ async def lock(connection: Connection, email_ids: Iterable[int]) -> None:
 def count(email: Row, key: int, kind: EngagementKind, occurred_at: int, dedupe_key: str) -> None:
     """Counts a new human event in, in the email's row alone; `latest_key` there is the newest one's dedupe key."""
     email[kind.name] = email.get(kind.name, 0) + 1
-    if (occurred_at, dedupe_key) > (email["latest_activity_at"] or 0, email["latest_key"] or ""):
+    first = email["latest_engagement_id"] is None
+    if first or (occurred_at, dedupe_key) > (email["latest_activity_at"], email["latest_key"]):
         email["latest_engagement_id"] = key
         email["latest_activity_at"] = occurred_at
         email["latest_key"] = dedupe_key

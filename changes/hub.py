@@ -131,9 +131,8 @@ class Hub:
             while feed.more:
                 feed.more = False
                 while entries := await log.read_all(feed.team_id, feed.position):
-                    before = feed.position
                     feed.hand_out(entries)
-                    if feed.position == before:
+                    if feed.position < entries[-1].position:
                         # Trimmed away under us: jump, and let each follower find out from the log itself.
                         feed.position = entries[-1].position
                         self._overflow(feed)

@@ -86,6 +86,16 @@ async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = P
     return [from_row(row) for row in rows]
 
 
+async def latest(topic: Topic, team_id: int, upto: int) -> Entry | None:
+    """The newest entry of a single list's topic that is not after a position."""
+    row = await database().row(
+        f"SELECT {COLUMNS} FROM changes WHERE search_id = ? AND position <= ? AND team_id = ? AND owner_id = ?"
+        " ORDER BY position DESC LIMIT 1",
+        *(topic.search_id, upto, team_id, topic.owner_id),
+    )
+    return None if row is None else from_row(row)
+
+
 async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[Entry]:
     """Entries of a whole team after a position, oldest first."""
     rows = await database().rows(

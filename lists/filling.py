@@ -85,6 +85,8 @@ async def _fill(writer: Writer, search: Standing, mark: Row, now: int) -> None:
     )
     silent = cause.kind is ChangeCauseKind.SEARCH_CHANGED
     async with writer.deed() as deed:
+        # The list before its mark, as whoever refines it does, so that neither waits for the other in a circle.
+        await deed.connection.row("SELECT id FROM saved_searches WHERE id = ?" + deed.connection.locked(), search.id)
         await claim(deed.connection, [mark["id"]] if span.last else [], [] if span.last else [(span.upto, mark["id"])])
         await write(deed, verdicts, announce=not silent)
         await ticking.store(deed.connection, now)

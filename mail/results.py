@@ -22,7 +22,10 @@ async def write_down(desk: Desk, results: Sequence[Result]) -> None:
     async with desk.writer.deed() as deed:
         tx = deed.connection
         keys = tx.listed(claim.email_id for claim, _ in results)
-        rows = {row["id"]: row for row in await tx.rows(_ROWS + tx.within("id") + " ORDER BY id" + tx.locked(), keys)}
+        rows = {
+            row["id"]: row
+            for row in await tx.rows(_ROWS + tx.within("id") + " ORDER BY id" + tx.locked("NO KEY UPDATE"), keys)
+        }
         held = [each for each in results if rows.get(each[0].email_id, {}).get("claimed_at") == each[0].claimed_at]
         # Nearly all of a batch is delivered, and delivered mail is all alike.
         delivered = [rows[claim.email_id] for claim, outcome in held if isinstance(outcome, Delivered)]

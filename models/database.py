@@ -7,7 +7,7 @@ Statements are written with `?`; on PostgreSQL they become `$1`, `$2`, … Rows 
 import functools
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,8 @@ from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 from tortoise.transactions import in_transaction
 
 Row = dict[str, Any]
+PART = 10_000
+"""Keys in one statement of Tortoise's, which makes a parameter of each: PostgreSQL takes 32,767."""
 MODELS = "models.tables"
 MIGRATIONS = "models.migrations"
 
@@ -69,6 +71,12 @@ async def migrate(url: str) -> list[str]:
     if steps:
         await MigrationExecutor(require_context().db(), configuration(url)["apps"]).migrate(_LATEST)
     return steps
+
+
+def parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Keys in portions that one statement can hold as parameters."""
+    for start in range(0, len(keys), PART):
+        yield keys[start : start + PART]
 
 
 def sqlite_path(url: str) -> str:

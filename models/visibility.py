@@ -7,6 +7,7 @@ from tortoise.expressions import Q
 from tortoise.models import Model
 
 from models.campaigns import BulkSend, Campaign, Template
+from models.database import parts
 from models.people import Group, Person
 from models.users import User
 from models.viewers import Viewer
@@ -36,6 +37,8 @@ async def visible_keys(viewer: Viewer, named: Iterable[tuple[str, int]]) -> dict
     for noun, keys in wanted.items():
         model = NOUNS[noun]
         visible = model.visible(viewer)  # type: ignore[attr-defined]
-        rows = await model.filter(visible, id__in=[key for key in keys if key > 0]).values_list("id", flat=True)
-        seen[noun] = {int(str(key)) for key in rows}
+        seen[noun] = set()
+        for part in parts([key for key in keys if key > 0]):
+            rows = await model.filter(visible, id__in=part).values_list("id", flat=True)
+            seen[noun].update(int(str(key)) for key in rows)
     return seen

@@ -12,15 +12,13 @@ from tortoise.models import Model
 from changes import counts
 from changes.counts import Counts
 from models.campaigns import BulkSend, Campaign, Template
-from models.database import database
+from models.database import PART, database
 from models.emails import Email
 from models.engagements import Engagement
 from models.people import Group, Person
 from models.searches import Membership, SavedSearch
 from models.users import User
 
-BATCH = 10_000
-"""Keys in one statement: an answer may ask for more than a statement may hold parameters."""
 M = TypeVar("M", bound=Model)
 V = TypeVar("V")
 
@@ -41,7 +39,7 @@ class Loaders:
 
     def _loader(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
         if name not in self._loaders:
-            self._loaders[name] = DataLoader(load_fn=load, max_batch_size=BATCH)
+            self._loaders[name] = DataLoader(load_fn=load, max_batch_size=PART)
         return self._loaders[name]
 
     async def once(self, name: str, make: Callable[[], Awaitable[V]]) -> V:
@@ -72,7 +70,10 @@ class Loaders:
                 f"SELECT person_id, group_id FROM group_people WHERE {db.within('person_id')} ORDER BY id",
                 db.listed(keys),
             )
-            return [[row["group_id"] for row in rows if row["person_id"] == key] for key in keys]
+            groups: dict[int, list[int]] = {key: [] for key in keys}
+            for row in rows:
+                groups[row["person_id"]].append(row["group_id"])
+            return [groups[key] for key in keys]
 
         return cast(list[int], await self._loader("group_ids", load).load(person_id))
 

@@ -23,10 +23,9 @@ from models.enums import UserErrorCode
 from models.fields import from_micros, to_micros
 from refusals import refused
 from search.dialects import FALSE, TRUE, Clause, every
+from search.moments import EARLIEST, LATEST
 
 DEFAULT, MOST = 50, 200
-_LATEST = 62_135_596_799_999_999
-"""Microseconds that every datetime can be away from 1970, to either side."""
 _MALFORMED = "A cursor is handed back as it was received, in the same order."
 M = TypeVar("M", bound=Model)
 N = TypeVar("N")
@@ -218,8 +217,8 @@ def _sound(value: Any, column: Column) -> bool:
         return isinstance(value, str) and "\x00" not in value and not broken(value)
     if column.day:
         return isinstance(value, str) and _is_day(value)
-    most = _LATEST if column.moment else column.most
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= most
+    least, most = (EARLIEST, LATEST) if column.moment else (-column.most, column.most)
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _is_day(text: str) -> bool:

@@ -1,5 +1,7 @@
 """Users, people and groups."""
 
+import asyncio
+
 from tortoise.expressions import Q
 
 import identifiers
@@ -65,7 +67,7 @@ async def groups(context: Context, arguments: Arguments) -> Page[Group]:
 async def groups_of(context: Context, person: Person) -> list[Group]:
     """The groups a person is in, of those the viewer can see."""
     keys = await context.loaders.group_ids(person.id)
-    found = [await context.loaders.row(Group, key) for key in keys]
+    found = await asyncio.gather(*(context.loaders.row(Group, key) for key in keys))
     viewer = context.viewer
     return [group for group in found if group is not None and (group.shared or group.owner_id == viewer.user_id)]
 

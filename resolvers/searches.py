@@ -1,5 +1,6 @@
 """Saved searches, their members, what others published, and why an email is or is not in a list."""
 
+import asyncio
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -124,13 +125,9 @@ async def _names(context: Context, filter: Filter) -> dict[tuple[str, int], str]
 
 async def _known(context: Context, visible: Mapping[str, Set[int]]) -> dict[tuple[str, int], str]:
     """The names of what can be seen."""
-    names: dict[tuple[str, int], str] = {}
-    for noun, keys in visible.items():
-        for key in keys:
-            name = await context.loaders.name(noun, key)
-            if name is not None:
-                names[noun, key] = name
-    return names
+    wanted = [(noun, key) for noun, keys in visible.items() for key in keys]
+    names = await asyncio.gather(*(context.loaders.name(noun, key) for noun, key in wanted))
+    return {each: name for each, name in zip(wanted, names, strict=True) if name is not None}
 
 
 async def members(context: Context, search: SavedSearch, arguments: Arguments) -> Page[Membership]:

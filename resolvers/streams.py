@@ -215,6 +215,10 @@ async def _frames(
         return
     reached = follower.start.position if after is None else after.position
     try:
+        if after is None and last is not None:
+            # It may have been deleted since it was looked for, and then nothing more is ever said of it.
+            newest = await log.latest(topic, context.viewer.team_id, follower.start.position)
+            over = newest is not None and newest.kind is last
         async for entry in _entries(follower):
             if not await context.renew():
                 return

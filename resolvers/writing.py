@@ -27,6 +27,7 @@ from actions.people import NewPerson
 from actions.tasks import NewTask, TaskRevision
 from actions.templates import NewTemplate
 from models.campaigns import BulkSend, Campaign, Template
+from models.database import parts
 from models.emails import Email
 from models.engagements import Engagement
 from models.enums import EngagementVerdict, UserErrorCode
@@ -103,7 +104,7 @@ async def email_delete(context: Context, ids: Sequence[str]) -> Bulk:
 
 async def _emails(deed: Awaitable[emails.Done]) -> Bulk:
     done = await deed
-    rows = {row.id: row for row in await Email.filter(id__in=list(done.keys))} if done.keys else {}
+    rows = {row.id: row for part in parts(done.keys) for row in await Email.filter(id__in=part)}
     return Bulk([rows[key] for key in done.keys if key in rows], done.problems)
 
 

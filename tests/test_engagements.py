@@ -235,3 +235,16 @@ async def test_only_what_was_sent_comes_back(quiet_server: Server, clock: Manual
     for mail in unsent[:2]:
         found = await ann.one(EMAIL, id=mail)
         assert (found["failure"], found["failedAt"]) == (None, None)
+
+
+async def test_what_happened_before_1970_is_the_newest_where_nothing_else_did(
+    quiet_server: Server, clock: ManualClock
+) -> None:
+    ann = await quiet_server.client("Ann")
+    mail = await delivered(quiet_server, ann)
+    summary = "query($id:ID!){email(id:$id){engagementSummary{views latest{occurredAt}}}}"
+    for place, occurred in enumerate(("1969-06-01T00:00:00Z", "1968-01-01T00:00:00Z")):
+        old = {"emailId": mail, "kind": "VIEW", "occurredAt": occurred, "dedupeKey": str(place)}
+        assert (await ann.one(RECORD, e=[old]))["recorded"] == 1
+    found = (await ann.one(summary, id=mail))["engagementSummary"]
+    assert found == {"views": 2, "latest": {"occurredAt": "1969-06-01T00:00:00Z"}}

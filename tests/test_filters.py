@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import identifiers
 from models.enums import Role
 from tests.mailing import draft, person
 from tests.serving import Client, Failed, ManualClock, Server, serving
@@ -305,3 +306,13 @@ async def test_a_user_has_so_many_saved_searches_and_no_more(database_url: str, 
         await ann.one(DELETE, id=made[0]["id"])
         await create(ann, {})
         assert await errors_of(ann, {}) == [("LIMIT_REACHED", ["input"])]
+
+
+async def test_a_filter_may_name_as_many_rows_as_its_limits_allow(quiet_server: Server) -> None:
+    ann = await quiet_server.client("Ann")
+    to = await person(ann, "p@example.org")
+    mail = await draft(ann, to)
+    absent = [[identifiers.encode("Person", 1000 * leaf + row) for row in range(1, 1001)] for leaf in range(1, 34)]
+    absent[-1][-1] = to
+    found = await ann.one(EMAILS, f={"any": [{"person": ids} for ids in absent]})
+    assert [node["id"] for node in found["nodes"]] == [mail]

@@ -14,6 +14,7 @@ from tests.serving import Client, ManualClock, Server
 from tests.tasking import COMPLETE, DELETE, FOR_MEMBERS, create, day, found, refusals
 
 SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id} userErrors{code}}}"
+REFINE = "mutation($id:ID!){savedSearchRefine(id:$id,filter:{folder:[]}){userErrors{code}}}"
 MEMBERS = "query($id:ID!){savedSearch(id:$id){members(first:200){nodes{email{id person{id}}}}}}"
 REVISE = "mutation($id:ID!,$i:TaskReviseInput!){taskRevise(id:$id,input:$i){userErrors{code}}}"
 KEYS = "mutation($id:ID!,$i:MemberTaskInput!){taskCreateForMembers(savedSearchId:$id,input:$i){tasks{id}}}"
@@ -93,6 +94,9 @@ async def test_mistakes_are_told_at_once_and_a_list_under_way_is_waited_for(
             ("NOT_FOUND", ["savedSearchId"]),
         ]
     assert len(await make(ann, search, task(clock))) == 1
+    # While what was refined is filled, the list holds what it held before, or half of either.
+    await ann.one(REFINE, id=search)
+    assert refusals(await ann.one(FOR_MEMBERS, id=search, i=task(clock, "x"))) == [("WRONG_STATE", ["savedSearchId"])]
     assert await make(ann, await save(quiet_server, ann, {"folder": []}), task(clock)) == []
 
 

@@ -295,3 +295,12 @@ async def test_emails_come_in_every_order_with_absent_dates_last_and_ties_by_id(
     assert [node["id"] for node in (await ann.one(ORDERED, order=None))["nodes"]] == [
         node["id"] for node in (await ann.one(ORDERED, order={"field": "CREATED_AT"}))["nodes"]
     ]
+
+
+async def test_a_page_goes_on_after_a_moment_far_ahead(quiet_server: Server) -> None:
+    ann = await quiet_server.client("Ann")
+    mail = [await draft(ann, await person(ann, f"p{n}@example.org")) for n in range(2)]
+    for each, year in zip(mail, ("9999", "4000"), strict=True):
+        await send(ann, each, f"{year}-12-31T23:59:59.999999Z")
+    pages = [found["ids"] async for found in walk(ann, EMAILS, 1, order={"field": "SCHEDULED_AT"})]
+    assert pages == [[mail[0]], [mail[1]]]

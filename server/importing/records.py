@@ -58,13 +58,14 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else self._file.readline(LONGEST)
+        again = bool(self._again)
+        line = self._again.popleft() if again else self._file.readline(LONGEST)
         if not line:
             raise StopIteration
         self.number += 1
         self._record.append(line)
         self._length += len(line)
-        if len(line) == LONGEST:
+        if len(line) == LONGEST and not again:
             self._skip(line)
         if self._length >= LONGEST:
             raise _TooLong
