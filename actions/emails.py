@@ -147,6 +147,7 @@ async def send(desk: Desk, viewer: Viewer, email_id: str, at: int | None, reques
             first = await requests.first(deed, viewer, request, "emailSend", arguments, Made.EMAIL)
             if first is not None:
                 return await _still_there(first)
+        await suppression.stand_still(deed.connection, key_of(email_id) or 0)
         row = await _own(deed, viewer, email_id)
         if row["status"] != EmailStatus.DRAFT:
             raise _wrong(row, ("id",), "sent")

@@ -46,6 +46,15 @@ async def reasons(
     return {pair: no for pair, no in found.items() if no is not None}
 
 
+async def stand_still(connection: Connection, email_id: int) -> None:
+    """Locks whom an email is to and what it is part of, before the email itself, as whoever unsubscribes the one or
+    ends the other does: either they find the email scheduled, or it finds them unsubscribed and ended."""
+    row = await connection.row("SELECT person_id, campaign_id FROM emails WHERE id = ?", email_id)
+    if row is not None:
+        await connection.row("SELECT id FROM campaigns WHERE id = ?" + connection.locked("SHARE"), row["campaign_id"])
+        await connection.row("SELECT id FROM people WHERE id = ?" + connection.locked("SHARE"), row["person_id"])
+
+
 async def hold_back(deed: Deed, limits: Limits, rows: Sequence[Row]) -> list[Row]:
     """Fails those of the emails, which must be locked, that may not leave; returns the others, in their order."""
     found = await reasons(deed.connection, limits, ((row["person_id"], row["campaign_id"]) for row in rows))
