@@ -34,13 +34,19 @@ _logger = logging.getLogger("command_center.outbox")
 
 
 class Outbox:
-    """Sends the mail of one database. Several may run against one PostgreSQL, one against an SQLite file."""
+    """Sends the mail of one database. Several may run against one PostgreSQL, one against an SQLite file.
 
-    def __init__(self, desk: Desk, links: Links, channel: Channel, at_once: int = 8) -> None:
+    `look` is how many seconds it rests at most where nobody wakes it.
+    """
+
+    def __init__(
+        self, desk: Desk, links: Links, channel: Channel, at_once: int = 8, look: float = LOOK_SECONDS
+    ) -> None:
         self._desk = desk
         self._links = links
         self._channel = channel
         self._at_once = at_once
+        self._look = look
         self._recovered = float("-inf")
 
     async def run(self) -> None:
@@ -89,9 +95,9 @@ class Outbox:
 
     async def _rest(self) -> None:
         due = await claims.next_due(database())
-        wait = LOOK_SECONDS if due is None else (due - await self._now()) / 1_000_000
+        wait = self._look if due is None else (due - await self._now()) / 1_000_000
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(max(wait, SHORTEST_SECONDS), LOOK_SECONDS)):
+            async with asyncio.timeout(min(max(wait, SHORTEST_SECONDS), self._look)):
                 await self._desk.writer.sends_due.wait()
 
     async def _now(self) -> int:

@@ -41,7 +41,7 @@ KINDS = {
     "SavedSearchReset": ChangeKind.SEARCH_RESET,
     "SavedSearchDeleted": ChangeKind.SEARCH_DELETED,
 }
-PATIENCE = 15.0
+PATIENCE = 60.0
 FEW_BYTES = 4096
 
 Row = tuple[int, ChangeKind, int | None, int | None, int | None]

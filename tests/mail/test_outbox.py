@@ -16,7 +16,7 @@ from changes.hub import Hub
 from mail import claims, outbox
 from mail.channel import Bounced, Channel, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
 from mail.links import Links
-from mail.outbox import Outbox
+from mail.outbox import LOOK_SECONDS, Outbox
 from mail.smtp import SmtpChannel
 from models.campaigns import Campaign
 from models.changes import Mark
@@ -61,8 +61,8 @@ class Office:
     sender: User
     people: int = 0
 
-    def outbox(self, channel: Channel) -> Outbox:
-        return Outbox(self.desk, LINKS, channel)
+    def outbox(self, channel: Channel, look: float = LOOK_SECONDS) -> Outbox:
+        return Outbox(self.desk, LINKS, channel, look=look)
 
     async def person(self, **values: Any) -> Person:
         self.people += 1
@@ -354,7 +354,7 @@ async def running(sender: Outbox) -> AsyncIterator[asyncio.Task[None]]:
             await task
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
@@ -363,11 +363,14 @@ async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
 async def test_the_loop_wakes_at_once_and_also_looks_by_itself(database_url: str) -> None:
     async with office(database_url) as at:
         channel = Fake()
-        async with running(at.outbox(channel)):
+        # One that looks by itself once an hour has to be woken.
+        async with running(at.outbox(channel, look=3600)):
             await asyncio.sleep(0.2)
             await at.email()
             at.desk.writer.sends_due.set()
-            await eventually(lambda: len(channel.taken) == 1, 0.5)
+            await eventually(lambda: len(channel.taken) == 1)
+        async with running(at.outbox(channel)):
+            await asyncio.sleep(0.2)
             await at.email()
             await eventually(lambda: len(channel.taken) == 2)
 
