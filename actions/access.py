@@ -1,6 +1,6 @@
 """May the viewer do this, and to what? What cannot be seen is NOT_FOUND, the same as what never was."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import identifiers
 from actions.inputs import Findings, Path
@@ -9,10 +9,7 @@ from models.enums import MarkKind, SavedSearchState, UserErrorCode
 from models.viewers import Viewer
 from models.visibility import visible_keys
 
-EMAIL_COLUMNS = (
-    "id, team_id, sender_id, person_id, campaign_id, status, archived, success, scheduled_at, sent_at, subject, body,"
-    " send_kind, claimed_at, message_id, cc, bcc"
-)
+EMAIL_COLUMNS = "id, team_id, sender_id, person_id, campaign_id, status, archived, claimed_at, message_id, cc, bcc"
 
 
 async def seen(viewer: Viewer, noun: str, text: str | None, path: Path, findings: Findings) -> int | None:
@@ -51,6 +48,21 @@ def placed(ids: Sequence[str], path: str = "ids") -> dict[str, Path]:
     for place, text in enumerate(ids):
         places.setdefault(text, (path, str(place)))
     return places
+
+
+async def found_in_order(
+    noun: str,
+    places: Mapping[str, Path],
+    rows_of: Callable[[Sequence[int]], Awaitable[Iterable[Row]]],
+    findings: Findings,
+) -> list[Row]:
+    """The rows that `rows_of` answers for the ids named, in their order; an id without one is NOT_FOUND by place."""
+    keys = {text: identifiers.decode_key(noun, text) for text in places}
+    rows = {row["id"]: row for row in await rows_of(sorted({key for key in keys.values() if key is not None}))}
+    for text, path in places.items():
+        if keys[text] not in rows:
+            findings.add(UserErrorCode.NOT_FOUND, path, f"There is no such {noun.lower()}.")
+    return [rows[key] for key in keys.values() if key in rows]
 
 
 async def own_emails(

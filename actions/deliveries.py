@@ -8,12 +8,12 @@ from actions import transitions
 from actions.access import locked_emails
 from actions.desk import Desk
 from actions.engagements import AHEAD, KEY
-from actions.inputs import Findings
+from actions.inputs import Findings, few_enough
 from changes.deeds import Deed
 from models.database import Row
 from models.enums import DeliveryKind, EmailStatus, FailureCode, UserErrorCode
 from models.viewers import Viewer
-from refusals import Problem, refused
+from refusals import Problem
 
 _BECOMES = {
     DeliveryKind.BOUNCED: (EmailStatus.BOUNCED, FailureCode.BOUNCED, "The recipient's server returned the message."),
@@ -45,11 +45,7 @@ class Outcome:
 
 async def record(desk: Desk, viewer: Viewer, reports: Sequence[NewReport]) -> Outcome:
     """Records what is new; each refused report is named by its place."""
-    most = desk.limits.events_per_request
-    if len(reports) > most:
-        raise refused(
-            UserErrorCode.LIMIT_REACHED, ("events",), f"One request takes at most {most} events, not {len(reports)}."
-        )
+    few_enough(len(reports), desk.limits.events_per_request, ("events",))
     findings = Findings()
     outcome = Outcome()
     async with desk.writer.deed() as deed:

@@ -13,7 +13,7 @@ from actions import campaigns, requests, suppression, tasks, transitions
 from actions.access import own_emails, placed, seen
 from actions.deliveries import forget_early
 from actions.desk import Desk
-from actions.inputs import SUBJECT, UNSET, Findings
+from actions.inputs import SUBJECT, UNSET, Done, Findings
 from actions.requests import Made
 from changes.deeds import Deed
 from models.database import Row
@@ -21,7 +21,7 @@ from models.emails import Email
 from models.enums import ChangeCauseKind, EmailAction, EmailStatus, FolderName, MarkKind, SendKind, UserErrorCode
 from models.folders import ACTIONS
 from models.viewers import Viewer
-from refusals import Problem, not_found, refused
+from refusals import not_found, refused
 from search.text import fold
 
 
@@ -47,14 +47,6 @@ class Revision:
     bcc: Any = field(default=UNSET)
     template_id: Any = field(default=UNSET)
     at: Any = field(default=UNSET)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a bulk did: the keys of the emails, in the order asked, and each refusal."""
-
-    keys: tuple[int, ...]
-    problems: tuple[Problem, ...]
 
 
 async def draft(desk: Desk, viewer: Viewer, new: NewEmail) -> Email:
@@ -147,7 +139,9 @@ async def send(desk: Desk, viewer: Viewer, email_id: str, at: int | None, reques
             first = await requests.first(deed, viewer, request, "emailSend", arguments, Made.EMAIL)
             if first is not None:
                 return await _still_there(first)
-        await suppression.stand_still(deed.connection, key_of(email_id) or 0)
+        if at is not None:
+            # What is sent now is looked at again when the sender loop takes it.
+            await suppression.stand_still(deed.connection, key_of(email_id) or 0)
         row = await _own(deed, viewer, email_id)
         if row["status"] != EmailStatus.DRAFT:
             raise _wrong(row, ("id",), "sent")

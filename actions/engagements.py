@@ -14,7 +14,7 @@ from typing import Any
 import identifiers
 from actions import revisions, summaries
 from actions.desk import Desk
-from actions.inputs import Findings
+from actions.inputs import Findings, few_enough
 from actions.verdicts import Evidence, judge
 from changes.deeds import Deed
 from models.database import Connection, Row
@@ -27,7 +27,7 @@ from models.enums import (
     UserErrorCode,
 )
 from models.viewers import Viewer
-from refusals import Problem, refused
+from refusals import Problem
 from search.text import fold
 
 AHEAD = 5 * 60 * 1_000_000
@@ -112,11 +112,7 @@ class Recorder:
 
     async def record(self, events: Sequence[NewEvent], viewer: Viewer | None) -> Outcome:
         """Records what is new among the events. Each refused one is named by its place, the others are recorded."""
-        most = self._desk.limits.events_per_request
-        if len(events) > most:
-            raise refused(
-                UserErrorCode.LIMIT_REACHED, ("events",), f"One request takes at most {most} events, not {len(events)}."
-            )
+        few_enough(len(events), self._desk.limits.events_per_request, ("events",))
         outcome = Outcome()
         findings = Findings()
         sound = [(place, event) for place, event in enumerate(events) if _sound(event, place, findings)]

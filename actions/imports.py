@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from actions.desk import Desk
 from actions.inputs import Findings, broken
-from actions.people import NewPerson, checked
+from actions.people import NewPerson, checked, put_into
 from changes.deeds import Deed
 from models.database import Row as Stored
 from models.enums import ChangeCauseKind, MarkKind, UserErrorCode
@@ -107,7 +107,7 @@ class Import:
         tally.hidden = len(hidden)
         if self._group is not None:
             inside = {*added.values(), *(row["id"] for row in known)} - hidden
-            await _put_into(deed, self._viewer, self._group, sorted(inside))
+            await put_into(deed, self._viewer, await _own_group(deed, self._viewer, self._group), inside)
 
 
 async def _add(deed: Deed, viewer: Viewer, people: Mapping[str, NewPerson]) -> dict[str, int]:
@@ -162,22 +162,8 @@ async def _bring_up_to_date(deed: Deed, viewer: Viewer, own: Iterable[Stored], p
     return len(updates)
 
 
-async def _put_into(deed: Deed, viewer: Viewer, name: str, people: Sequence[int]) -> None:
-    """Puts people into the viewer's own group of a name, which is made where there is none."""
-    tx = deed.connection
-    group = await _own_group(deed, viewer, name)
-    rows = await tx.rows(
-        "INSERT INTO group_people (group_id, person_id)"
-        f" SELECT CAST(? AS bigint), id FROM people WHERE {tx.within('id')} ORDER BY id"
-        " ON CONFLICT (group_id, person_id) DO NOTHING RETURNING person_id",
-        *(group, tx.listed(people)),
-    )
-    if rows:
-        added = sorted(row["person_id"] for row in rows)
-        deed.mark(MarkKind.GROUP, viewer.team_id, group, ChangeCauseKind.PERSON_CHANGED, people=added)
-
-
 async def _own_group(deed: Deed, viewer: Viewer, name: str) -> int:
+    """The viewer's own group of a name, which is made where there is none."""
     tx = deed.connection
     # Locked, lest two imports at once make a group each.
     await tx.rows("SELECT id FROM users WHERE id = ?" + tx.locked("NO KEY UPDATE"), viewer.user_id)

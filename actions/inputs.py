@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from models.enums import UserErrorCode
-from refusals import Problem, Refused
+from refusals import Problem, Refused, refused
 
 Path = tuple[str, ...]
 UNSET: Any = object()
@@ -17,6 +18,21 @@ BODY = 500_000
 _ADDRESS = re.compile(
     r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,64}@(?=.{1,253}$)([^\W_]([\w-]{0,61}[^\W_])?\.)*[^\W_]([\w-]{0,61}[^\W_])?"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a bulk did: the keys of the rows, in the order asked, and each refusal."""
+
+    keys: tuple[int, ...]
+    problems: tuple[Problem, ...]
+
+
+def few_enough(number: int, most: int, path: Path) -> None:
+    """Raises Refused where one request names more events than it may."""
+    if number > most:
+        message = f"One request takes at most {most} events, not {number}."
+        raise refused(UserErrorCode.LIMIT_REACHED, path, message)
 
 
 def broken(text: str) -> bool:

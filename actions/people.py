@@ -118,12 +118,17 @@ async def add_people(desk: Desk, viewer: Viewer, group_id: str, person_ids: Sequ
     """Puts people into one's own group. Each that cannot be seen is named by its place; the others are put in."""
     findings = Findings()
     group = await _own_group(viewer, group_id)
-    people = sorted((await named_people(viewer, person_ids, ("personIds",), findings)).values())
+    people = await named_people(viewer, person_ids, ("personIds",), findings)
     async with desk.writer.deed() as deed:
-        tx = deed.connection
-        rows = await tx.rows(_ADD_PEOPLE.format(tx.within("id")), group, tx.listed(people))
-        _mark(deed, viewer, group, [row["person_id"] for row in rows])
+        await put_into(deed, viewer, group, people.values())
     return await Group.get(id=group), findings
+
+
+async def put_into(deed: Deed, viewer: Viewer, group: int, people: Iterable[int]) -> None:
+    """Puts people, by their keys, into a group that the viewer may change."""
+    tx = deed.connection
+    rows = await tx.rows(_ADD_PEOPLE.format(tx.within("id")), group, tx.listed(people))
+    _mark(deed, viewer, group, [row["person_id"] for row in rows])
 
 
 async def remove_people(desk: Desk, viewer: Viewer, group_id: str, person_ids: Sequence[str]) -> tuple[Group, Findings]:

@@ -5,31 +5,21 @@ said stays. The emails are locked before their events are looked at.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 
-import identifiers
 from actions import summaries
-from actions.access import placed
+from actions.access import found_in_order, placed
 from actions.clicks import DELIVERY, HAND_OVER, NEAR, Click, by_machine
 from actions.desk import Desk
-from actions.inputs import Findings
+from actions.inputs import Done, Findings, few_enough
 from actions.verdicts import WHOSE
 from changes.deeds import Deed
 from changes.entries import Entry
 from models.database import Row
-from models.enums import ChangeCauseKind, ChangeKind, EngagementKind, EngagementVerdict, MarkKind, UserErrorCode
+from models.enums import ChangeCauseKind, ChangeKind, EngagementKind, EngagementVerdict, MarkKind
 from models.viewers import Viewer
-from refusals import Problem, refused
 
 _ROWS = "SELECT id, team_id, email_id, sender_id, verdict, judged, url, ip_address, occurred_at FROM engagements WHERE "
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The events that are now as asked, in the order asked, and each refusal."""
-
-    keys: tuple[int, ...]
-    problems: tuple[Problem, ...]
 
 
 async def by_clicks(deed: Deed, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
@@ -101,33 +91,21 @@ async def reclassify(desk: Desk, viewer: Viewer, ids: Sequence[str], verdict: En
     Each refused id is named by its place, the others are done. One that has the verdict already changes nothing.
     Raises Refused for more ids than a request may name.
     """
-    most = desk.limits.events_per_request
-    if len(ids) > most:
-        raise refused(
-            UserErrorCode.LIMIT_REACHED, ("ids",), f"One request takes at most {most} events, not {len(ids)}."
-        )
+    few_enough(len(ids), desk.limits.events_per_request, ("ids",))
     findings = Findings()
-    keys = {text: identifiers.decode_key("Engagement", text) for text in placed(ids)}
     async with desk.writer.deed() as deed:
-        rows = await _seen(deed, viewer, [key for key in keys.values() if key is not None])
-        found: list[Row] = []
-        for text, path in placed(ids).items():
-            row = rows.get(keys[text] or 0)
-            if row is None:
-                findings.add(UserErrorCode.NOT_FOUND, path, "There is no such engagement.")
-            else:
-                found.append(row)
+        found = await found_in_order("Engagement", placed(ids), partial(_seen, deed, viewer), findings)
         await _set(deed, viewer, found, verdict)
     return Done(tuple(row["id"] for row in found), tuple(findings.problems))
 
 
-async def _seen(deed: Deed, viewer: Viewer, keys: Sequence[int]) -> dict[int, Row]:
-    """Those of the events that the viewer can see, by key, as they are once their emails are locked."""
+async def _seen(deed: Deed, viewer: Viewer, keys: Sequence[int]) -> list[Row]:
+    """Those of the events that the viewer can see, as they are once their emails are locked."""
     tx = deed.connection
     named = await tx.rows(f"{_ROWS}{tx.within('id')} AND team_id = ?", tx.listed(keys), viewer.team_id)
     await summaries.lock(tx, (row["email_id"] for row in named))
     rows = await tx.rows(f"{_ROWS}{tx.within('id')}", tx.listed(row["id"] for row in named))
-    return {row["id"]: row for row in rows if viewer.sees_mail_of(row["team_id"], row["sender_id"])}
+    return [row for row in rows if viewer.sees_mail_of(row["team_id"], row["sender_id"])]
 
 
 async def _set(deed: Deed, viewer: Viewer, rows: Sequence[Row], verdict: EngagementVerdict) -> None:

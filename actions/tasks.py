@@ -10,9 +10,9 @@ from datetime import date
 from typing import Any
 
 import identifiers
-from actions.access import placed, seen
+from actions.access import found_in_order, placed, seen
 from actions.desk import Desk
-from actions.inputs import UNSET, Findings, Path
+from actions.inputs import UNSET, Done, Findings, Path
 from changes.deeds import Deed
 from changes.entries import Entry
 from models.database import Connection, Row
@@ -20,7 +20,6 @@ from models.enums import ChangeKind, TaskKind, TaskPriority, TaskStatus, UserErr
 from models.people import Person
 from models.tasks import Task
 from models.viewers import Viewer
-from refusals import Problem
 from search.text import fold
 
 DETAILS = 10_000
@@ -50,14 +49,6 @@ class TaskRevision:
     priority: Any = field(default=UNSET)
     details: Any = field(default=UNSET)
     assignee_id: Any = field(default=UNSET)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a bulk did: the keys of the tasks, in the order asked, and each refusal."""
-
-    keys: tuple[int, ...]
-    problems: tuple[Problem, ...]
 
 
 async def create(desk: Desk, viewer: Viewer, new: NewTask) -> Task:
@@ -197,17 +188,15 @@ async def _seen(deed: Deed, viewer: Viewer, places: Mapping[str, Path], findings
     They are locked in the order of their keys, so that two bulks never wait for each other in a circle.
     """
     tx = deed.connection
-    keys = {text: identifiers.decode_key("Task", text) for text in places}
-    rows = await tx.rows(
-        f"SELECT {_COLUMNS} FROM tasks WHERE {tx.within('id')} AND team_id = ? AND (assignee_id = ? OR creator_id = ?)"
-        " ORDER BY id" + tx.locked(),
-        *(tx.listed(sorted({key for key in keys.values() if key})), viewer.team_id, viewer.user_id, viewer.user_id),
-    )
-    found = {row["id"]: row for row in rows}
-    for text, path in places.items():
-        if keys[text] not in found:
-            findings.add(UserErrorCode.NOT_FOUND, path, "There is no such task.")
-    return [found[key] for key in keys.values() if key in found]
+
+    async def rows_of(keys: Sequence[int]) -> list[Row]:
+        return await tx.rows(
+            f"SELECT {_COLUMNS} FROM tasks WHERE {tx.within('id')} AND team_id = ?"
+            " AND (assignee_id = ? OR creator_id = ?) ORDER BY id" + tx.locked(),
+            *(tx.listed(keys), viewer.team_id, viewer.user_id, viewer.user_id),
+        )
+
+    return await found_in_order("Task", places, rows_of, findings)
 
 
 async def _change(deed: Deed, rows: Sequence[Row], values: Mapping[str, Any]) -> None:

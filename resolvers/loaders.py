@@ -3,7 +3,7 @@
 No rights are checked here: what a readable row points at is readable through it.
 """
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, TypeVar, cast
 
 from strawberry.dataloader import DataLoader
@@ -29,6 +29,14 @@ _NAMED: dict[str, type[Model]] = {
     "Campaign": Campaign,
     "Template": Template,
 }
+
+
+async def in_order(model: type[M], keys: Sequence[int]) -> list[M]:
+    """The rows that are there, in the order of their keys, however many."""
+    db = database()
+    rows = await db.rows(f"SELECT * FROM {model._meta.db_table} WHERE {db.within('id')}", db.listed(keys))
+    found = {row["id"]: model._init_from_db(**row) for row in rows}
+    return [found[key] for key in keys if key in found]
 
 
 class Loaders:

@@ -9,7 +9,6 @@ import binascii
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Generic, Protocol, TypeVar
 
 from tortoise.expressions import Q
@@ -23,7 +22,7 @@ from models.enums import UserErrorCode
 from models.fields import from_micros, to_micros
 from refusals import refused
 from search.dialects import FALSE, TRUE, Clause, every
-from search.moments import EARLIEST, LATEST
+from search.moments import EARLIEST, LATEST, parse_day
 
 DEFAULT, MOST = 50, 200
 _MALFORMED = "A cursor is handed back as it was received, in the same order."
@@ -207,7 +206,7 @@ def _parse(text: str, order: Order, argument: str) -> Place:
     read = list(zip(found[1:], order.whole, strict=True))
     if not all(_sound(value, column) for value, column in read):
         raise refused(UserErrorCode.INVALID, (argument,), _MALFORMED)
-    return tuple(date.fromisoformat(value) if column.day and value else value for value, column in read)
+    return tuple(parse_day(value) if column.day and value else value for value, column in read)
 
 
 def _sound(value: Any, column: Column) -> bool:
@@ -223,9 +222,10 @@ def _sound(value: Any, column: Column) -> bool:
 
 def _is_day(text: str) -> bool:
     try:
-        return date.fromisoformat(text).isoformat() == text
+        parse_day(text)
     except ValueError:
         return False
+    return True
 
 
 class Rows(Generic[M]):

@@ -1,6 +1,6 @@
 """Tasks: one, a page of them by filter and order, and what one points at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import identifiers
@@ -31,14 +31,6 @@ def is_task(row: object) -> bool:
 async def one(context: Context, task_id: str) -> Task | None:
     key = identifiers.decode_key("Task", task_id)
     return None if key is None else await Task.get_or_none(Task.visible(context.viewer), id=key)
-
-
-async def by_keys(keys: Sequence[int]) -> list[Task]:
-    """Rows in the order of their keys, however many."""
-    db = database()
-    rows = await db.rows(f"SELECT * FROM tasks WHERE {db.within('id')}", db.listed(keys))
-    found = {row["id"]: Task._init_from_db(**row) for row in rows}
-    return [found[key] for key in keys if key in found]
 
 
 def order(field: TaskOrderField, direction: OrderDirection) -> Order:

@@ -21,13 +21,12 @@ from actions.bulk_sends import Edit, GroupSend, SelectAndSend
 from actions.deliveries import NewReport
 from actions.emails import NewEmail, Revision
 from actions.engagements import NewEvent, Outcome
-from actions.inputs import UNSET
+from actions.inputs import UNSET, Done
 from actions.member_tasks import NewMemberTask
 from actions.people import NewPerson
 from actions.tasks import NewTask, TaskRevision
 from actions.templates import NewTemplate
 from models.campaigns import BulkSend, Campaign, Template
-from models.database import parts
 from models.emails import Email
 from models.engagements import Engagement
 from models.enums import EngagementVerdict, UserErrorCode
@@ -36,7 +35,7 @@ from models.searches import SavedSearch
 from models.tasks import Task
 from refusals import Problem, Refused, refused
 from resolvers.context import Context
-from resolvers.tasks import by_keys
+from resolvers.loaders import in_order
 
 __all__ = [
     "UNSET",
@@ -102,10 +101,9 @@ async def email_delete(context: Context, ids: Sequence[str]) -> Bulk:
     return Bulk([identifiers.encode("Email", key) for key in done.keys], done.problems)
 
 
-async def _emails(deed: Awaitable[emails.Done]) -> Bulk:
+async def _emails(deed: Awaitable[Done]) -> Bulk:
     done = await deed
-    rows = {row.id: row for part in parts(done.keys) for row in await Email.filter(id__in=part)}
-    return Bulk([rows[key] for key in done.keys if key in rows], done.problems)
+    return Bulk(await in_order(Email, done.keys), done.problems)
 
 
 async def task_create(context: Context, new: NewTask) -> Task:
@@ -118,12 +116,12 @@ async def task_revise(context: Context, task_id: str, revision: TaskRevision) ->
 
 async def task_complete(context: Context, ids: Sequence[str]) -> Bulk:
     done = await tasks.complete(context.desk, context.viewer, ids)
-    return Bulk(await by_keys(done.keys), done.problems)
+    return Bulk(await in_order(Task, done.keys), done.problems)
 
 
 async def task_reopen(context: Context, ids: Sequence[str]) -> Bulk:
     done = await tasks.reopen(context.desk, context.viewer, ids)
-    return Bulk(await by_keys(done.keys), done.problems)
+    return Bulk(await in_order(Task, done.keys), done.problems)
 
 
 async def task_delete(context: Context, ids: Sequence[str]) -> Bulk:
@@ -132,7 +130,7 @@ async def task_delete(context: Context, ids: Sequence[str]) -> Bulk:
 
 
 async def task_create_for_members(context: Context, search_id: str, new: NewMemberTask) -> list[Task]:
-    return await by_keys(await member_tasks.create(context.desk, context.viewer, search_id, new))
+    return await in_order(Task, await member_tasks.create(context.desk, context.viewer, search_id, new))
 
 
 async def saved_search_create(context: Context, name: str, raw: Mapping[str, Any], shared: bool) -> SavedSearch:
@@ -199,7 +197,7 @@ async def template_create(context: Context, new: NewTemplate) -> Template:
 
 
 async def engagement_record(context: Context, events: Sequence[NewEvent]) -> Outcome:
-    """Records events. Raises OutOfScope without the token's leave."""
+    """Records events. Raises Refused without the token's leave."""
     _need(context, ENGAGEMENT_WRITE)
     try:
         return await context.services.recorder.record(events, context.viewer)
@@ -214,12 +212,11 @@ async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: E
         done = await revisions.reclassify(context.desk, context.viewer, ids, verdict)
     except Refused as exc:
         return Bulk([], exc.problems)
-    rows = {row.id: row for row in await Engagement.filter(id__in=list(done.keys))} if done.keys else {}
-    return Bulk([rows[key] for key in done.keys if key in rows], done.problems)
+    return Bulk(await in_order(Engagement, done.keys), done.problems)
 
 
 async def delivery_record(context: Context, reports: Sequence[NewReport]) -> deliveries.Outcome:
-    """Records delivery reports. Raises OutOfScope without the token's leave."""
+    """Records delivery reports. Raises Refused without the token's leave."""
     _need(context, ENGAGEMENT_WRITE)
     try:
         return await deliveries.record(context.desk, context.viewer, reports)

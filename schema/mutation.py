@@ -67,9 +67,6 @@ Definition = Annotated[ID, said("Which definition.")]
 AdoptedName = Annotated[str | None, said("What to call it; absent, as it was published.")]
 NewPerson = Annotated[PersonInput, said("Who it is, and where mail reaches them.")]
 IsShared = Annotated[bool, said("Whether the team sees it too.")]
-People = Annotated[
-    list[ID], said("Ids as they were received. Each refused one is named by its place, the others are done.")
-]
 NewTemplate = Annotated[TemplateInput, said("What it is called, and the text.")]
 Events = Annotated[list[EngagementInput], said("The events, in any order.")]
 Revised = Annotated[EngagementVerdict, said("Who acted in truth.")]
@@ -242,11 +239,11 @@ class Mutation:
         return await attempt(GroupPayload, "group", writing.group_create(info.context, name, shared))
 
     @strawberry.mutation(description="Puts people into one's own group.")
-    async def group_add_people(self, info: Asked, id: Id, person_ids: People) -> GroupPayload:
+    async def group_add_people(self, info: Asked, id: Id, person_ids: Ids) -> GroupPayload:
         return await _group(writing.group_add_people(info.context, id, person_ids))
 
     @strawberry.mutation(description="Takes people out of one's own group.")
-    async def group_remove_people(self, info: Asked, id: Id, person_ids: People) -> GroupPayload:
+    async def group_remove_people(self, info: Asked, id: Id, person_ids: Ids) -> GroupPayload:
         return await _group(writing.group_remove_people(info.context, id, person_ids))
 
     @strawberry.mutation(description="Puts everyone into one's own group to whom one's own list holds an email.")

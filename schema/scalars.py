@@ -34,11 +34,7 @@ def _moment(value: Any) -> datetime:
 def _day(value: Any) -> date:
     text = _text(value, "A Date")
     try:
-        found = date.fromisoformat(text)
-        if found.isoformat() != text:
-            # Python also reads days of weeks, and days without hyphens.
-            raise ValueError
-        return found
+        return moments.parse_day(text)
     except ValueError as exc:
         raise GraphQLError("A Date is an ISO 8601 calendar date, such as 2026-01-31.") from exc
 

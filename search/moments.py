@@ -1,7 +1,7 @@
 """Moments: whole microseconds since the Unix epoch, and their two other forms, ISO 8601 text and aware datetimes."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -21,6 +21,15 @@ def parse(text: str) -> int:
     fraction = (shape[3] or ".0")[1:7].ljust(6, "0")
     seconds = shape[2] if shape[2].count(":") == 2 else f"{shape[2]}:00"
     return from_datetime(datetime.fromisoformat(f"{shape[1]}T{seconds}.{fraction}{shape[4].upper()}"))
+
+
+def parse_day(text: str) -> date:
+    """Reads an ISO 8601 calendar day; a ValueError for anything else. Python also reads days of weeks, and without
+    hyphens."""
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:
+        raise ValueError("this is no calendar day, such as 2026-01-31")
+    return day
 
 
 def render(moment: int) -> str:

@@ -15,6 +15,7 @@ from models.enums import TaskBucket, TaskKind, TaskPriority, TaskStatus
 from refusals import Refused
 from search.conditions import Choice, Findings, choice, each, given, id_texts, text_test
 from search.dialects import FALSE, Clause, Dialect, every, some
+from search.moments import parse_day
 from search.sql import among, text_clauses
 from search.tree import Path, TextTest
 
@@ -51,7 +52,7 @@ def _keys(noun: str) -> Callable[[Any, Path, Findings], tuple[int, ...]]:
 
 def _day(raw: Any, path: Path, findings: Findings) -> date | None:
     try:
-        return date.fromisoformat(raw if isinstance(raw, str) else "")
+        return parse_day(raw if isinstance(raw, str) else "")
     except ValueError:
         findings.refuse(path, "This must be a calendar day, such as 2026-01-31.")
         return None
