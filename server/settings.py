@@ -11,10 +11,13 @@ from actions.desk import Limits
 from actions.suppression import comparable
 from actions.users import seconds
 from search.check import FilterLimits
+from server.graphql.limits import AnswerLimits, DocumentLimits, SocketLimits
 
 PREFIX = "COMMAND_CENTER_"
 SECRET_LENGTH = 32
 _DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
+
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 
 
 class Misconfigured(Exception):
@@ -76,6 +79,13 @@ def _domains(text: str) -> frozenset[str]:
     return found
 
 
+def _origins(text: str) -> frozenset[str]:
+    found = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
+    if not all(_ORIGIN.fullmatch(each) for each in found):
+        raise ValueError("must be origins such as https://app.example.com, with commas between")
+    return found
+
+
 def _level(text: str) -> str:
     if text.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("must be debug, info, warning or error")
@@ -98,6 +108,30 @@ TABLE = (
     ),
     Setting("FILTER_DEPTH", _number, "8", "how deep a filter may nest"),
     Setting("FILTER_LEAVES", _number, "64", "how many conditions a filter may hold"),
+    Setting("DOCUMENT_TOKENS", _number, "2000", "tokens of one GraphQL document"),
+    Setting("DOCUMENT_DEPTH", _number, "12", "how deep the fields of a document may nest"),
+    Setting("DOCUMENT_ALIASES", _number, "30", "aliases in one document"),
+    Setting("DOCUMENT_ROOT_FIELDS", _number, "20", "fields of one query or mutation at its root"),
+    Setting("DOCUMENT_DIRECTIVES", _number, "50", "directives in one document"),
+    Setting("QUERY_COST", _number, "20000", "objects that one answer may hold, counted by what `first` allows"),
+    Setting("VARIABLE_VALUES", _number, "20000", "single values in the variables of one request"),
+    Setting("ANSWER_ERRORS", _number, "20", "errors told in one answer"),
+    Setting("REQUEST_TIME", _span, "PT10S", "how long a query or mutation may take"),
+    Setting("BODY_BYTES", _number, "1000000", "bytes of a request's body"),
+    Setting("BODY_TIME", _span, "PT30S", "how long a request's body may take to arrive"),
+    Setting("HEADER_BYTES", _number, "65536", "bytes of a request's line and headers"),
+    Setting("HEADER_TIME", _span, "PT10S", "how long a request's headers may take to arrive"),
+    Setting("FRAME_BYTES", _number, "256000", "bytes of one WebSocket message from a client"),
+    Setting("SOCKET_OPERATIONS", _number, "100", "operations under way at once on one WebSocket"),
+    Setting("SOCKET_INIT_TIME", _span, "PT5S", "how long a WebSocket may stay without `connection_init`"),
+    Setting("USER_REQUESTS", _number, "30000", "operations of one user in a minute"),
+    Setting("ADDRESS_REQUESTS", _number, "60000", "requests from one network address in a minute, tracking apart"),
+    Setting(
+        "ALLOWED_ORIGINS",
+        _origins,
+        "",
+        "origins of applications in browsers beside our own, such as https://app.example.com, with commas between",
+    ),
     Setting("LOG_LEVEL", _level, "info", "how much is logged: debug, info, warning or error"),
 )
 
@@ -117,6 +151,25 @@ class Settings:
     blocked_domains: frozenset[str]
     filter_depth: int
     filter_leaves: int
+    document_tokens: int
+    document_depth: int
+    document_aliases: int
+    document_root_fields: int
+    document_directives: int
+    query_cost: int
+    variable_values: int
+    answer_errors: int
+    request_time: timedelta
+    body_bytes: int
+    body_time: timedelta
+    header_bytes: int
+    header_time: timedelta
+    frame_bytes: int
+    socket_operations: int
+    socket_init_time: timedelta
+    user_requests: int
+    address_requests: int
+    allowed_origins: frozenset[str]
     log_level: str
 
     def limits(self) -> Limits:
@@ -129,6 +182,23 @@ class Settings:
             blocked_domains=self.blocked_domains,
             filter=FilterLimits(depth=self.filter_depth, leaves=self.filter_leaves),
         )
+
+    def document_limits(self) -> DocumentLimits:
+        return DocumentLimits(
+            tokens=self.document_tokens,
+            depth=self.document_depth,
+            aliases=self.document_aliases,
+            root_fields=self.document_root_fields,
+            directives=self.document_directives,
+            cost=self.query_cost,
+            variable_values=self.variable_values,
+        )
+
+    def answer_limits(self) -> AnswerLimits:
+        return AnswerLimits(self.answer_errors, self.request_time)
+
+    def socket_limits(self) -> SocketLimits:
+        return SocketLimits(self.socket_operations, self.socket_init_time)
 
     def signing_secret(self) -> str:
         """The secret, for whoever cannot do without. Raises Misconfigured."""
