@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Any
 
+from strawberry import Schema
+
 from actions import people, users
 from actions.people import NewPerson
 from benchmarks.measure import Ratio, Work, ratio
@@ -11,7 +13,7 @@ from models.enums import EmailStatus, Role
 from models.folders import folder_of
 from models.viewers import Viewer
 from resolvers.context import Context
-from schema.build import Schema, build
+from schema.build import build
 from server.engine import Engine, running
 from tests.serving import settings
 

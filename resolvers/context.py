@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from actions.desk import Desk
 from actions.engagements import Recorder
@@ -32,10 +31,6 @@ class Context:
     services: Services
     viewer: Viewer
     loaders: Loaders = field(default_factory=Loaders)
-    connection_params: dict[str, Any] | None = None
-
-    async def fresh(self) -> "Context":
-        return Context(self.services, self.viewer)
 
     async def renew(self) -> bool:
         """Forgets what was loaded and looks at the rights anew, for the next frame of a stream. Whether the viewer is

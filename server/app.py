@@ -2,13 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from strawberry.extensions import ParserCache, ValidationCache
 
 from mail import routes as tracking
 from mail import unsubscribing
@@ -20,12 +18,14 @@ from schema.build import build
 from server import engine as engines
 from server.auth import Tokens
 from server.engine import Engine
-from server.errors import CodedErrors
 from server.graphiql import page as graphiql
+from server.graphql.http import Endpoint
+from server.graphql.operations import Operations
+from server.graphql.websocket import Sockets
+from server.rates import Rates
 from server.settings import Settings
-from server.view import View
 
-CACHED = 512
+SETTLE_SECONDS = 3.0
 
 
 def create(settings: Settings, clock: Clock | None = None, works: bool = True, looks: bool = True) -> Starlette:
@@ -38,18 +38,20 @@ def create(settings: Settings, clock: Clock | None = None, works: bool = True, l
             app.router.routes.extend(tracking.routes(engine.links, engine.recorder, engine.desk.writer.clock))
             app.router.routes.extend(unsubscribing.routes(engine.links, engine.desk))
             yield
+            await operations.settle(SETTLE_SECONDS)
 
     def services() -> Services:
         engine: Engine = app.state.engine
         return engine.services
 
-    schema = build([lambda: ParserCache(maxsize=CACHED), lambda: ValidationCache(maxsize=CACHED), CodedErrors])
+    # Strawberry describes the schema; what is carried out is its graphql-core form.
+    operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits())
     secret = settings.signing_secret()
-    view: Any = View(schema, services, Tokens(secret), Links(secret, settings.base_url), graphiql.page)
+    tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), Rates(settings.user_requests)
     app = Starlette(
         routes=[
-            Route("/graphql", view),
-            WebSocketRoute("/graphql", view),
+            Route("/graphql", Endpoint(operations, services, tokens, rates, links, graphiql.page)),
+            WebSocketRoute("/graphql", Sockets(operations, services, tokens, rates, settings.socket_limits())),
             *graphiql.routes(),
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),

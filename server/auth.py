@@ -19,11 +19,12 @@ class Unauthenticated(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says."""
+    """What a token says. `until` is when it ends, in seconds since 1970."""
 
     user_id: int
     team_id: int
     scopes: frozenset[str]
+    until: float
 
 
 class Tokens:
@@ -54,7 +55,8 @@ class Tokens:
                 issuer=ISSUER,
                 options={"require": ["exp", "sub", "iss"]},
             )
-            return Claims(int(claims["sub"]), int(claims["team"]), frozenset(str(claims.get("scope", "")).split()))
+            scopes = frozenset(str(claims.get("scope", "")).split())
+            return Claims(int(claims["sub"]), int(claims["team"]), scopes, float(claims["exp"]))
         except jwt.ExpiredSignatureError as exc:
             raise Unauthenticated("The token has expired.") from exc
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as exc:

@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Iterable
 
 from graphql import GraphQLError, GraphQLSyntaxError
-from strawberry.extensions import MaskErrors
 
 from models.enums import UserErrorCode
 from refusals import Problem, Refused
@@ -17,11 +16,9 @@ _ALONE = {
 }
 
 
-class CodedErrors(MaskErrors):
-    """Labels every error of an answer, and of every frame."""
-
-    def _process_errors(self, errors: list[GraphQLError]) -> list[GraphQLError]:
-        return [coded(error) for error in errors]
+def named(message: str, code: str, **more: object) -> GraphQLError:
+    """An error of a request as a whole."""
+    return GraphQLError(message, extensions={"code": code, **more})
 
 
 def coded(error: GraphQLError) -> GraphQLError:

@@ -1,0 +1,189 @@
+"""GraphQL over HTTP, to the letter of https://graphql.github.io/graphql-over-http/draft/: POST of JSON, GET of queries.
+
+Nothing but GraphiQL answers without a token. What is no request at all is refused with a status and a coded error; what
+is a request gets 200 as application/json, and as application/graphql-response+json 400 where nothing was executed.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from graphql import GraphQLError, OperationType
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mail import devices
+from mail.links import Links
+from models.viewers import Viewer
+from resolvers.context import Context, Services
+from server import auth
+from server.auth import Claims, Tokens, Unauthenticated
+from server.errors import coded, named
+from server.graphql import negotiation, streaming
+from server.graphql.documents import Rejected
+from server.graphql.negotiation import Form
+from server.graphql.operations import Operation, Operations, encoded
+from server.graphql.parameters import Malformed, parsed
+from server.rates import Rates
+
+ALLOWED: Final = "GET, POST"
+_STATUS: Final = {"UNAVAILABLE": 503, "TIMEOUT": 503, "INTERNAL": 500}
+"""The status of an answer that holds no data, by the code of its first error; 400 for all others."""
+
+
+@dataclass
+class Turned(Exception):
+    """A request that is turned away."""
+
+    status: int
+    code: str
+    message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        answer = {"errors": [named(self.message, self.code).formatted]}
+        return Response(encoded(answer), self.status, self.headers, "application/json")
+
+
+class Endpoint:
+    """`/graphql` over HTTP, as an ASGI application."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        services: Callable[[], Services],
+        tokens: Tokens,
+        rates: Rates,
+        links: Links,
+        page: Callable[[Request], Awaitable[Response]],
+    ) -> None:
+        self._operations = operations
+        self._services = services
+        self._tokens = tokens
+        self._rates = rates
+        self._links = links
+        self._page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response: ASGIApp
+        if _wants_page(request):
+            response = await self._page(request)
+        else:
+            try:
+                response = await self._response(request)
+            except Turned as exc:
+                response = exc.response()
+        await response(scope, receive, send)
+
+    async def _response(self, request: Request) -> ASGIApp:
+        if request.method not in ("GET", "POST"):
+            raise Turned(405, "METHOD_NOT_ALLOWED", "GraphQL is asked for with GET or POST.", {"Allow": ALLOWED})
+        claims, viewer = await self._who(request)
+        accept = request.headers.get("accept")
+        form = negotiation.for_one(accept)
+        if form is None:
+            forms = ", ".join(each.value for each in (*negotiation.ONE, *negotiation.MANY))
+            raise Turned(406, "NOT_ACCEPTABLE", f"An answer comes as one of {forms}.")
+        try:
+            parameters = self._operations.read(await _asked(request))
+        except Malformed as exc:
+            raise Turned(_status_of(exc), exc.code, str(exc)) from exc
+        try:
+            operation = self._operations.ready(parameters)
+            if operation.kind is OperationType.SUBSCRIPTION:
+                return await self._subscribed(operation, claims, viewer, accept)
+            if operation.kind is OperationType.MUTATION and request.method == "GET":
+                raise Turned(405, "METHOD_NOT_ALLOWED", "A mutation is asked for with POST.", {"Allow": "POST"})
+            answer = await self._operations.answer(operation, Context(self._services(), viewer))
+        except Rejected as exc:
+            return self._refused(exc.errors, form)
+        if form in negotiation.MANY:
+            return streaming.Frames(form, streaming.once(answer), claims.until)
+        response = Response(encoded(answer), media_type=f"{form.value}; charset=utf-8")
+        self._mark_device(request, response, viewer)
+        return response
+
+    async def _who(self, request: Request) -> tuple[Claims, Viewer]:
+        try:
+            claims = self._tokens.read(auth.bearer(request.headers.get("authorization")))
+            if wait := self._rates.take(claims.user_id):
+                raise limited(wait)
+            return claims, await auth.viewer(claims)
+        except Unauthenticated as exc:
+            raise Turned(401, "UNAUTHENTICATED", str(exc), {"WWW-Authenticate": "Bearer"}) from exc
+        except Turned:
+            raise
+        except Exception as exc:
+            # Who is asking is looked up before there is any field that could go wrong.
+            error = coded(GraphQLError(str(exc), original_error=exc))
+            code = str((error.extensions or {})["code"])
+            raise Turned(_STATUS.get(code, 500), code, error.message) from exc
+
+    async def _subscribed(self, operation: Operation, claims: Claims, viewer: Viewer, accept: str | None) -> ASGIApp:
+        form = negotiation.for_many(accept)
+        if form is None:
+            ways = "over a WebSocket, as text/event-stream, or as multipart/mixed with subscriptionSpec"
+            raise Turned(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}.")
+        try:
+            frames = await self._operations.follow(operation, Context(self._services(), viewer))
+        except Rejected as exc:
+            frames = streaming.once(self._operations.refusal(exc.errors))
+        return streaming.Frames(form, frames, claims.until)
+
+    def _refused(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
+        answer = self._operations.refusal(errors)
+        if form in negotiation.MANY:
+            return streaming.Frames(form, streaming.once(answer), math.inf)
+        code = answer["errors"][0]["extensions"]["code"]
+        status = _STATUS.get(code, 400 if form is Form.RESPONSE else 200)
+        return Response(encoded(answer), status, media_type=f"{form.value}; charset=utf-8")
+
+    def _mark_device(self, request: Request, response: Response, viewer: Viewer) -> None:
+        """From now on the browser is known as the viewer's own, unless it is already."""
+        if devices.owner(self._links, request.cookies) != viewer.user_id:
+            for value in devices.headers(self._links, viewer.user_id):
+                response.headers.append("set-cookie", value)
+
+
+def limited(wait: float) -> Turned:
+    """A refusal for `wait` seconds."""
+    seconds = max(1, int(-(-wait // 1)))
+    return Turned(429, "RATE_LIMITED", f"Too many requests: come back in {seconds} s.", {"Retry-After": str(seconds)})
+
+
+def _wants_page(request: Request) -> bool:
+    accept = request.headers.get("accept", "")
+    return request.method in ("GET", "HEAD") and "query" not in request.query_params and "text/html" in accept
+
+
+def _status_of(malformed: Malformed) -> int:
+    # Apollo's clients send the document only after a plain answer with this code.
+    return 200 if malformed.code == "PERSISTED_QUERY_NOT_SUPPORTED" else 400
+
+
+async def _asked(request: Request) -> Any:
+    """The parameters of a request as a JSON value. Raises Malformed and Turned."""
+    if request.method == "GET":
+        return _of_address(request)
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    if kind.strip().lower() != "application/json" or not _utf8(parameters):
+        raise Turned(415, "UNSUPPORTED_MEDIA_TYPE", "A request's body is application/json, in UTF-8.")
+    return parsed(await request.body())
+
+
+def _utf8(parameters: str) -> bool:
+    """Whether the parameters of a content type leave its text as JSON's only encoding."""
+    named_ = dict(part.strip().lower().partition("=")[::2] for part in parameters.split(";"))
+    return named_.get("charset", "utf-8").strip('"') in ("utf-8", "utf8", "us-ascii")
+
+
+def _of_address(request: Request) -> dict[str, Any]:
+    given = request.query_params
+    asked: dict[str, Any] = {name: given[name] for name in ("query", "operationName") if name in given}
+    for name in ("variables", "extensions"):
+        if given.get(name):
+            asked[name] = parsed(given[name])
+    return asked

@@ -1,0 +1,148 @@
+"""Carries out operations: one answer of a query or mutation, or the frames of a subscription. Knows no transport.
+
+An answer is the map of the specification: `data`, `errors`, `extensions`. Where nothing was executed it has no `data`.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute, subscribe
+from strawberry.execution import optimized_is_awaitable
+
+from resolvers.context import Context
+from server.errors import coded, named
+from server.graphql.documents import Documents, Prepared, Rejected
+from server.graphql.limits import AnswerLimits, DocumentLimits
+from server.graphql.parameters import Parameters, parameters
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation that may be carried out."""
+
+    prepared: Prepared
+    asked: Parameters
+    cost: int
+
+    @property
+    def kind(self) -> OperationType:
+        return self.prepared.kind
+
+
+class Operations:
+    """What the server does with what clients ask for."""
+
+    def __init__(self, schema: GraphQLSchema, documents: DocumentLimits, answers: AnswerLimits) -> None:
+        self._schema = schema
+        self._documents = Documents(schema, documents, answers.errors)
+        self._limits = documents
+        self._answers = answers
+        self._mutations: set[asyncio.Task[Answer]] = set()
+
+    def read(self, asked: Any) -> Parameters:
+        """The parameters in a JSON value. Raises Malformed."""
+        return parameters(asked, self._limits.variable_values)
+
+    def ready(self, asked: Parameters) -> Operation:
+        """The operation that is asked for. Raises Rejected."""
+        prepared = self._documents.prepare(asked.query, asked.operation_name)
+        return Operation(prepared, asked, self._documents.afford(prepared, asked.variables))
+
+    async def answer(self, operation: Operation, context: Context) -> Answer:
+        """The answer of a query or a mutation, within the time that a request has. Raises Rejected.
+
+        A mutation is never cut off in the middle: whoever asked for it may go, or be told that it takes too long.
+        """
+        if operation.kind is not OperationType.MUTATION:
+            try:
+                async with asyncio.timeout(self._answers.time.total_seconds()):
+                    return await self._executed(operation, context)
+            except TimeoutError as exc:
+                raise self._too_long("It was given up.") from exc
+        task = asyncio.create_task(self._executed(operation, context))
+        self._mutations.add(task)
+        task.add_done_callback(self._mutations.discard)
+        done, _ = await asyncio.wait({task}, timeout=self._answers.time.total_seconds())
+        if not done:
+            raise self._too_long("It goes on, and may still be done.")
+        return task.result()
+
+    async def follow(self, operation: Operation, context: Context) -> AsyncGenerator[Answer, None]:
+        """The frames of a subscription. Raises Rejected where it is refused before the first."""
+        started = subscribe(
+            self._schema,
+            operation.prepared.document,
+            context_value=context,
+            variable_values=dict(operation.asked.variables),
+            operation_name=operation.asked.operation_name,
+            hide_suggestions=True,
+        )
+        found: Any = await started if optimized_is_awaitable(started) else started
+        if isinstance(found, ExecutionResult):
+            raise Rejected(self._told(found.errors or ()))
+        return self._frames(found)
+
+    async def settle(self, seconds: float) -> None:
+        """Waits for the mutations under way, for a while."""
+        if self._mutations:
+            await asyncio.wait(set(self._mutations), timeout=seconds)
+
+    def refusal(self, errors: Sequence[GraphQLError]) -> Answer:
+        """The answer where nothing is executed."""
+        return {"errors": [error.formatted for error in self._told(errors)]}
+
+    async def _executed(self, operation: Operation, context: Context) -> Answer:
+        running = execute(
+            self._schema,
+            operation.prepared.document,
+            context_value=context,
+            variable_values=dict(operation.asked.variables),
+            operation_name=operation.asked.operation_name,
+            is_awaitable=optimized_is_awaitable,
+            hide_suggestions=True,
+        )
+        result: Any = await running if optimized_is_awaitable(running) else running
+        if result.data is None and not any(error.path for error in result.errors or ()):
+            raise Rejected(self._told(result.errors or ()))
+        return self._answer(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
+
+    async def _frames(self, source: AsyncGenerator[ExecutionResult, None]) -> AsyncGenerator[Answer, None]:
+        async with aclosing(source):
+            try:
+                async for result in source:
+                    yield self._answer(result, {})
+            except Exception as exc:
+                # What the executor cannot attribute to a field: the stream itself broke.
+                yield self.refusal([GraphQLError(str(exc), original_error=exc)])
+
+    def _answer(self, result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:
+        answer: Answer = {"data": result.data}
+        more = dict(extensions)
+        if result.errors:
+            answer |= self.refusal(result.errors)
+            left_out = len(result.errors) - self._answers.errors
+            more |= {"errorsLeftOut": left_out} if left_out > 0 else {}
+        return answer | ({"extensions": more} if more else {})
+
+    def _told(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
+        return [coded(error) for error in errors[: self._answers.errors]]
+
+    def _too_long(self, then: str) -> Rejected:
+        seconds = self._answers.time.total_seconds()
+        return Rejected([named(f"This took longer than the {seconds:g} s that a request has. {then}", "TIMEOUT")])
+
+
+def encoded(answer: Answer) -> bytes:
+    """An answer as JSON."""
+    try:
+        return orjson.dumps(answer)
+    except TypeError:
+        # A lone surrogate that a client sent and an error repeats: JSON can escape what UTF-8 cannot hold.
+        return json.dumps(answer).encode()

@@ -1,0 +1,264 @@
+"""GraphQL over HTTP: what is asked for in every way that is allowed, and each way that is not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.requests.wire import RESPONSE, codes, get, post, server
+from tests.serving import Server, serving
+
+__all__ = ["server"]
+
+WHO = "{viewer{name}}"
+NAME = {"viewer": {"name": "Ann"}}
+MAKE = 'mutation{groupCreate(name:"Friends"){group{name}}}'
+NAMED = "query A($n:Int){people(first:$n){nodes{name}}} query B{viewer{name}}"
+
+
+async def test_a_query_may_be_posted_or_asked_for_by_its_address(server: Server) -> None:
+    ann = await server.client("Ann")
+    for answer in (
+        await post(ann, {"query": WHO}),
+        await post(ann, {"query": WHO, "variables": None, "operationName": None, "extensions": None}),
+        await post(ann, {"query": NAMED, "operationName": "B", "variables": {}, "extensions": {"a": 1}, "id": 7}),
+        await post(ann, {"query": WHO}, content_type="application/json; charset=UTF-8"),
+        await get(ann, query=WHO),
+        await get(ann, query=NAMED, operationName="B", variables="{}", extensions="{}"),
+    ):
+        assert answer.status_code == 200
+        assert answer.json()["data"] == NAME
+        assert answer.headers["content-type"] == "application/json; charset=utf-8"
+
+
+async def test_the_answer_comes_in_the_form_that_was_asked_for(server: Server) -> None:
+    ann = await server.client("Ann")
+    for accept, kind in (
+        ("*/*", "application/json"),
+        (RESPONSE, RESPONSE),
+        (f"{RESPONSE}, application/json;q=0.9", RESPONSE),
+        ("text/event-stream, application/json", "application/json"),
+        ("text/event-stream", "text/event-stream"),
+    ):
+        answer = await post(ann, {"query": WHO}, accept=accept)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, f"{kind}; charset=utf-8")
+    refused = await post(ann, {"query": WHO}, accept="text/csv")
+    assert (refused.status_code, codes(refused)) == (406, ["NOT_ACCEPTABLE"])
+    assert RESPONSE in refused.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "document, code",
+    [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("", "GRAPHQL_PARSE_FAILED"),
+        ("{nothing}", "GRAPHQL_VALIDATION_FAILED"),
+        ("query($n:Int!){people(first:$n){nodes{id}}}", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A{viewer{id}} query B{viewer{id}}", "OPERATION_NOT_FOUND"),
+    ],
+)
+async def test_what_cannot_be_executed_has_no_data_and_the_status_of_its_form(
+    server: Server, document: str, code: str
+) -> None:
+    ann = await server.client("Ann")
+    for accept, status in (("application/json", 200), (RESPONSE, 400)):
+        answer = await post(ann, {"query": document}, accept=accept)
+        assert (answer.status_code, codes(answer)) == (status, [code])
+        assert "data" not in answer.json()
+
+
+async def test_an_error_of_a_field_is_an_answer_whatever_the_form(server: Server) -> None:
+    ann = await server.client("Ann")
+    for accept in ("application/json", RESPONSE):
+        answer = await post(ann, {"query": "{people(first:201){nodes{id}}}"}, accept=accept)
+        assert (answer.status_code, answer.json()["data"], codes(answer)) == (200, None, ["BAD_USER_INPUT"])
+
+
+MALFORMED: tuple[tuple[bytes, str], ...] = (
+    (b"", "BAD_REQUEST"),
+    (b"null", "BAD_REQUEST"),
+    (b"1", "BAD_REQUEST"),
+    (b'"x"', "BAD_REQUEST"),
+    (b"{}", "BAD_REQUEST"),
+    (b"{", "BAD_REQUEST"),
+    (b'{"query":1}', "BAD_REQUEST"),
+    (b'{"query":null}', "BAD_REQUEST"),
+    (b'{"query":{"a":1}}', "BAD_REQUEST"),
+    (b'{"query":"{viewer{id}}","variables":[]}', "BAD_REQUEST"),
+    (b'{"query":"{viewer{id}}","variables":"{}"}', "BAD_REQUEST"),
+    (b'{"query":"{viewer{id}}","operationName":1}', "BAD_REQUEST"),
+    (b'{"query":"{viewer{id}}","extensions":[]}', "BAD_REQUEST"),
+    (b'{"query":"\xff"}', "BAD_REQUEST"),
+    (b'\xef\xbb\xbf{"query":"{viewer{id}}"}', "BAD_REQUEST"),
+    ('{"query":"{viewer{id}}"}'.encode("utf-16"), "BAD_REQUEST"),
+    (b'{"query":"{viewer{id}}","variables":{"a":NaN}}', "BAD_REQUEST"),
+    (b"[" * 900_000, "BAD_REQUEST"),
+    (b'[{"query":"{viewer{id}}"}]', "BATCHING_NOT_SUPPORTED"),
+    (b"[]", "BATCHING_NOT_SUPPORTED"),
+    (b'{"query":"{viewer{id}}","variables":{"a":' + b"[" * 60 + b"]" * 60 + b"}}", "TOO_DEEP"),
+)
+
+
+@pytest.mark.parametrize(("body", "code"), MALFORMED, ids=[str(place) for place in range(len(MALFORMED))])
+async def test_a_body_that_is_no_request_is_refused_by_name(server: Server, body: bytes, code: str) -> None:
+    ann = await server.client("Ann")
+    answer = await post(ann, body)
+    assert (answer.status_code, codes(answer)) == (400, [code])
+
+
+async def test_variables_hold_as_many_values_as_allowed_and_nest_as_deep(sqlite_url: str) -> None:
+    async with serving(sqlite_url, VARIABLE_VALUES="10") as server:
+        ann = await server.client("Ann")
+        for values, status in ((8, 200), (9, 400)):
+            # The map and the list are values too.
+            answer = await post(ann, {"query": WHO, "variables": {"a": [0] * values}})
+            assert answer.status_code == status
+            assert codes(answer) == ([] if status == 200 else ["TOO_MANY_VALUES"])
+    async with serving(sqlite_url) as server:
+        ann = await server.client("Ann")
+        for depth, status in ((49, 200), (50, 400)):
+            deep: Any = 1
+            for _ in range(depth):
+                deep = [deep]
+            assert (await post(ann, {"query": WHO, "variables": {"a": deep}})).status_code == status
+
+
+async def test_odd_numbers_and_texts_in_variables_are_mistakes_of_the_client(server: Server) -> None:
+    ann = await server.client("Ann")
+    for raw in (b"1e400", b"-1e400", b"9" * 400, b"1.5", b'"\\ud800"', b"{}", b"[[]]", b"true"):
+        body = b'{"query":"query($n:Int){people(first:$n){nodes{id}}}","variables":{"n":' + raw + b"}}"
+        answer = await post(ann, body)
+        assert answer.status_code in (200, 400), raw
+        assert set(codes(answer)) <= {"GRAPHQL_VALIDATION_FAILED", "BAD_REQUEST"}, (raw, answer.text)
+        assert codes(answer), raw
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/graphql",
+        "application/json; charset=latin-1",
+        "application/jsonp",
+    ],
+)
+async def test_a_form_or_a_plain_text_asks_for_nothing(server: Server, kind: str) -> None:
+    ann = await server.client("Ann")
+    for document in (WHO, MAKE):
+        answer = await post(ann, {"query": document}, content_type=kind)
+        assert (answer.status_code, codes(answer)) == (415, ["UNSUPPORTED_MEDIA_TYPE"])
+    assert await ann.one("{groups{nodes{name}}}") == {"nodes": []}
+
+
+async def test_no_mutation_is_carried_out_by_its_address(server: Server) -> None:
+    ann = await server.client("Ann")
+    for parameters in (
+        {"query": MAKE},
+        {"query": f"query Q{WHO} {MAKE.replace('mutation', 'mutation M')}", "operationName": "M"},
+    ):
+        answer = await get(ann, **parameters)
+        assert (answer.status_code, answer.headers["allow"], codes(answer)) == (405, "POST", ["METHOD_NOT_ALLOWED"])
+    assert await ann.one("{groups{nodes{name}}}") == {"nodes": []}
+
+
+async def test_other_methods_are_told_which_there_are(server: Server) -> None:
+    ann = await server.client("Ann")
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
+        answer = await ann.http.request(method, f"{ann.url}/graphql")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST"), method
+
+
+async def test_an_address_with_nonsense_in_it_is_refused(server: Server) -> None:
+    ann = await server.client("Ann")
+    for parameters in ({"query": WHO, "variables": "{"}, {"query": WHO, "variables": "[]"}, {"variables": "{}"}):
+        answer = await get(ann, **parameters)
+        assert (answer.status_code, codes(answer)) == (400, ["BAD_REQUEST"])
+
+
+async def test_without_a_token_nothing_is_told(server: Server) -> None:
+    ann = await server.client("Ann")
+    for token in ("", "Bearer", "Bearer x.y.z", "Basic YTpi"):
+        for answer in (
+            await post(ann, {"query": "{__schema{types{name}}}"}, authorization=token),
+            await post(ann, b"{", authorization=token),
+        ):
+            assert (answer.status_code, codes(answer)) == (401, ["UNAUTHENTICATED"])
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_persisted_query_is_answered_so_that_the_client_sends_the_document(server: Server) -> None:
+    ann = await server.client("Ann")
+    persisted = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
+    answer = await post(ann, {"extensions": persisted})
+    assert (answer.status_code, codes(answer)) == (200, ["PERSISTED_QUERY_NOT_SUPPORTED"])
+    assert answer.json()["errors"][0]["message"] == "PersistedQueryNotSupported"
+    assert (await post(ann, {"query": WHO, "extensions": persisted})).json()["data"] == NAME
+
+
+async def test_an_answer_tells_its_cost(server: Server) -> None:
+    ann = await server.client("Ann")
+    cost = [(await ann.raw("query($n:Int){people(first:$n){nodes{id}}}", n=n))["extensions"]["cost"] for n in (10, 100)]
+    assert [each["allowed"] for each in cost] == [20000, 20000]
+    assert cost[0]["requested"] < cost[1]["requested"] <= 101
+
+
+@pytest.mark.parametrize("allowed, told", [(20, 20), (21, 21), (3, 3)])
+async def test_an_answer_tells_no_more_errors_than_allowed(sqlite_url: str, allowed: int, told: int) -> None:
+    async with serving(
+        sqlite_url, ANSWER_ERRORS=str(allowed), DOCUMENT_ALIASES="100", DOCUMENT_ROOT_FIELDS="100"
+    ) as server:
+        ann = await server.client("Ann")
+        many = "{" + " ".join(f"a{n}:people(first:{201 + n}){{nodes{{id}}}}" for n in range(21)) + "}"
+        answer = await ann.raw(many)
+        assert len(answer["errors"]) == told
+        assert answer["extensions"].get("errorsLeftOut", 0) == 21 - told
+        invalid = await ann.raw("{" + " ".join(f"x{n}" for n in range(50)) + "}")
+        assert len(invalid["errors"]) <= allowed + 1
+
+
+async def test_what_takes_too_long_is_told_so(sqlite_url: str) -> None:
+    """A mutation that waits for a lock is told of the time, and is still done."""
+    import sqlite3
+
+    async with serving(sqlite_url, REQUEST_TIME="PT1S") as server:
+        ann = await server.client("Ann")
+        with sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = await post(ann, {"query": MAKE}, accept=RESPONSE)
+            assert (answer.status_code, codes(answer)) == (503, ["TIMEOUT"])
+            assert "data" not in answer.json()
+            assert (await ann.raw(WHO))["data"] == NAME
+            other.execute("ROLLBACK")
+
+
+async def test_one_user_asks_as_often_as_allowed(sqlite_url: str) -> None:
+    async with serving(sqlite_url, USER_REQUESTS="5") as server:
+        ann = await server.client("Ann")
+        ben = await server.client("Ben")
+        statuses = [(await post(ann, {"query": WHO})).status_code for _ in range(4)]
+        assert statuses == [200] * 4
+        refused = await post(ann, {"query": WHO})
+        assert (refused.status_code, codes(refused)) == (429, ["RATE_LIMITED"])
+        assert 1 <= int(refused.headers["retry-after"]) <= 12
+        assert (await post(ben, {"query": WHO})).status_code == 200
+
+
+async def test_strangers_learn_nothing_of_what_is_inside(server: Server) -> None:
+    ann = await server.client("Ann")
+    for document in (
+        "{viewr{id}}",
+        "{viewer{nam}}",
+        "query($a:Emai){viewer{id}}",
+        "{people(frist:1){nodes{id}}}",
+        "{...on Emal{id}}",
+    ):
+        text = json.dumps((await ann.raw(document))["errors"])
+        assert "Did you mean" not in text, text
+        assert not [
+            word
+            for word in ("Traceback", "/", "site-packages", "SELECT", "graphql.", "strawberry")
+            if word in text.replace("\\/", "")
+        ], text

@@ -1,0 +1,115 @@
+"""Subscriptions over HTTP: server-sent events and multipart, to their end."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from server.auth import Tokens
+from tests.requests.wire import codes, post, server
+from tests.serving import PATIENCE, SECRET, Client, Server
+
+__all__ = ["server"]
+
+LISTS = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename cursor}}"
+SAVE = 'mutation{savedSearchCreate(name:"All" filter:{}){savedSearch{id}}}'
+PARTS = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/json'
+
+
+@asynccontextmanager
+async def streaming(client: Client, accept: str, query: str = LISTS, token: str = "") -> AsyncIterator[httpx.Response]:
+    headers = {"authorization": f"Bearer {token or client.token}", "accept": accept}
+    async with client.http.stream("POST", f"{client.url}/graphql", json={"query": query}, headers=headers) as response:
+        yield response
+
+
+async def events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
+    """The events of a stream: kind and data."""
+    kind = ""
+    async for line in response.aiter_lines():
+        if line.startswith("event: "):
+            kind = line.removeprefix("event: ")
+        elif line.startswith("data:") and kind:
+            text = line.removeprefix("data:").strip()
+            yield kind, json.loads(text) if text else None
+            kind = ""
+
+
+async def test_events_follow_a_list_until_the_reader_leaves(server: Server) -> None:
+    ann = await server.client("Ann")
+    async with asyncio.timeout(PATIENCE), streaming(ann, "text/event-stream") as response:
+        assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        assert response.headers["cache-control"] == "no-cache"
+        frames = events(response)
+        assert (await anext(frames))[1]["data"]["allSavedSearchChanges"]["__typename"] == "CaughtUp"
+        await ann(SAVE)
+        kind, frame = await anext(frames)
+        assert (kind, frame["data"]["allSavedSearchChanges"]["__typename"]) == ("next", "SavedSearchUpserted")
+    async with asyncio.timeout(PATIENCE):
+        while server.engine.hub.follower_count:
+            await asyncio.sleep(0.01)
+
+
+async def test_parts_follow_a_list_as_apollo_reads_them(server: Server) -> None:
+    ann = await server.client("Ann")
+    async with asyncio.timeout(PATIENCE), streaming(ann, PARTS) as response:
+        assert response.headers["content-type"] == 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"'
+        received = ""
+        async for text in response.aiter_text():
+            received += text
+            if "CaughtUp" in received and "Upserted" not in received:
+                await ann(SAVE)
+            if "Upserted" in received:
+                break
+    parts = [part.strip() for part in received.split("--graphql") if part.strip()]
+    payloads = [json.loads(part.split("\r\n\r\n", 1)[1])["payload"] for part in parts]
+    assert [each["data"]["allSavedSearchChanges"]["__typename"] for each in payloads][-1] == "SavedSearchUpserted"
+
+
+@pytest.mark.parametrize(
+    "query, code",
+    [
+        ('subscription{savedSearchChanges(savedSearchId:"nothing"){__typename}}', "NOT_FOUND"),
+        ("subscription{nothing}", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription{", "GRAPHQL_PARSE_FAILED"),
+    ],
+)
+async def test_a_refused_stream_says_why_and_completes(server: Server, query: str, code: str) -> None:
+    ann = await server.client("Ann")
+    async with streaming(ann, "text/event-stream", query) as response:
+        found = [each async for each in events(response)]
+    assert [kind for kind, _ in found] == ["next", "complete"]
+    assert [error["extensions"]["code"] for error in found[0][1]["errors"]] == [code]
+    assert "data" not in found[0][1]
+    async with streaming(ann, PARTS, query) as response:
+        text = (await response.aread()).decode()
+    assert code in text
+
+
+async def test_a_query_to_whoever_takes_events_alone_is_one_event(server: Server) -> None:
+    ann = await server.client("Ann")
+    async with streaming(ann, "text/event-stream", "{viewer{name}}") as response:
+        found = [each async for each in events(response)]
+    assert [kind for kind, _ in found] == ["next", "complete"]
+    assert found[0][1]["data"] == {"viewer": {"name": "Ann"}}
+
+
+async def test_a_subscription_needs_a_reader_of_streams(server: Server) -> None:
+    ann = await server.client("Ann")
+    answer = await post(ann, {"query": LISTS}, accept="application/json")
+    assert (answer.status_code, codes(answer)) == (406, ["NOT_ACCEPTABLE"])
+
+
+async def test_a_stream_ends_with_its_token(server: Server) -> None:
+    ann = await server.client("Ann")
+    user = await server.user("Ann")
+    token = Tokens(SECRET).issue(user, (), timedelta(seconds=2))
+    async with asyncio.timeout(PATIENCE), streaming(ann, "text/event-stream", token=token) as response:
+        found = [each async for each in events(response)]
+    assert [kind for kind, _ in found] == ["next", "next", "complete"]
+    assert found[1][1]["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

@@ -1,0 +1,267 @@
+"""graphql-transport-ws to the letter: what ends a socket and with which code, and what only ends an operation."""
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+import websockets
+
+from server.auth import Tokens
+from tests.requests.wire import PROTOCOL, Talk, server, talking
+from tests.serving import PATIENCE, SECRET, Client, Server, serving
+
+__all__ = ["server"]
+
+WHO = "{viewer{name}}"
+LISTS = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename cursor}}"
+INIT = '{"type":"connection_init"}'
+
+
+@pytest.fixture
+async def ann(server: Server) -> Client:
+    return await server.client("Ann")
+
+
+async def test_an_operation_is_answered_and_completed(server: Server, ann: Client) -> None:
+    async with talking(server, ann.token) as talk:
+        await talk.ask("a", WHO)
+        answer = await talk.hear()
+        assert (answer["id"], answer["type"], answer["payload"]["data"]) == ("a", "next", {"viewer": {"name": "Ann"}})
+        assert await talk.hear() == {"id": "a", "type": "complete"}
+        await talk.ask("a", 'mutation{groupCreate(name:"G"){group{name}}}')
+        assert (await talk.hear())["payload"]["data"] == {"groupCreate": {"group": {"name": "G"}}}
+
+
+async def test_pings_are_answered_and_pongs_are_heard(server: Server, ann: Client) -> None:
+    async with talking(server) as talk:
+        for message in ({"type": "ping"}, {"type": "ping", "payload": {"a": 1}}, {"type": "ping", "payload": None}):
+            await talk.say({"type": "pong"})
+            await talk.say(message)
+            assert await talk.hear() == {"type": "pong"}
+
+
+@pytest.mark.parametrize(
+    "query, code",
+    [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{nothing}", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A{viewer{id}} query B{viewer{id}}", "OPERATION_NOT_FOUND"),
+        ("query($n:Int!){people(first:$n){nodes{id}}}", "GRAPHQL_VALIDATION_FAILED"),
+        ('subscription{savedSearchChanges(savedSearchId:"x"){__typename}}', "NOT_FOUND"),
+        ("{" + " ".join(f"a{n}:viewer{{id}}" for n in range(31)) + "}", "TOO_MANY_ALIASES"),
+    ],
+)
+async def test_a_mistake_before_execution_is_told_and_the_socket_lives(
+    server: Server, ann: Client, query: str, code: str
+) -> None:
+    async with talking(server, ann.token) as talk:
+        await talk.ask("a", query)
+        told = await talk.hear()
+        assert (told["id"], told["type"]) == ("a", "error")
+        assert code in [error["extensions"]["code"] for error in told["payload"]]
+        await talk.ask("a", WHO)
+        assert (await talk.hear())["type"] == "next"
+
+
+async def test_a_mistake_in_a_field_is_part_of_the_answer(server: Server, ann: Client) -> None:
+    async with talking(server, ann.token) as talk:
+        await talk.ask("a", "{viewer{name} people(first:201){nodes{id}}}")
+        answer = await talk.hear()
+        assert (answer["type"], answer["payload"]["errors"][0]["path"]) == ("next", ["people"])
+        assert (await talk.hear())["type"] == "complete"
+
+
+NOT_OF_THE_PROTOCOL = (
+    "[]",
+    "1",
+    "null",
+    '"x"',
+    "{",
+    "",
+    b'{"type":"ping"}',
+    "{}",
+    '{"type":1}',
+    '{"type":"start"}',
+    '{"type":"connection_ack"}',
+    '{"type":"next","id":"a"}',
+    '{"type":"ping","payload":1}',
+    '{"type":"subscribe"}',
+    '{"type":"subscribe","id":1,"payload":{"query":"{viewer{id}}"}}',
+    '{"type":"subscribe","id":"","payload":{"query":"{viewer{id}}"}}',
+    '{"type":"subscribe","id":"a"}',
+    '{"type":"subscribe","id":"a","payload":null}',
+    '{"type":"subscribe","id":"a","payload":[]}',
+    '{"type":"subscribe","id":"a","payload":{}}',
+    '{"type":"subscribe","id":"a","payload":{"query":1}}',
+    '{"type":"subscribe","id":"a","payload":{"query":"{viewer{id}}","variables":[]}}',
+    '{"type":"subscribe","id":"a","payload":{"query":"{viewer{id}}","operationName":1}}',
+    '{"type":"complete"}',
+    '{"type":"complete","id":""}',
+    "[" * 100_000,
+)
+
+
+@pytest.mark.parametrize("message", NOT_OF_THE_PROTOCOL, ids=[str(place) for place in range(len(NOT_OF_THE_PROTOCOL))])
+async def test_a_message_that_is_none_ends_the_socket(server: Server, ann: Client, message: str | bytes) -> None:
+    async with talking(server, ann.token) as talk:
+        await talk.say(message)
+        code, reason = await talk.end()
+        assert (code, bool(reason)) == (4400, True)
+
+
+async def test_each_breach_of_the_handshake_has_its_code(server: Server, ann: Client) -> None:
+    for protocols in ([], [websockets.Subprotocol("graphql-ws")]):
+        async with talking(server, protocols=protocols) as talk:
+            assert await talk.end() == (4406, "Subprotocol not acceptable")
+    async with talking(server, protocols=[websockets.Subprotocol("graphql-ws"), PROTOCOL]) as talk:
+        assert talk.socket.subprotocol == PROTOCOL
+    async with talking(server) as talk:
+        await talk.ask("a", WHO)
+        assert await talk.end() == (4401, "Unauthorized")
+    async with talking(server, ann.token) as talk:
+        await talk.say(INIT)
+        assert await talk.end() == (4429, "Too many initialisation requests")
+    for payload in ({}, None, {"authorization": "Bearer x.y.z"}, {"authorization": 1}, {"authorization": [ann.token]}):
+        async with talking(server) as talk:
+            await talk.say({"type": "connection_init", "payload": payload})
+            code, reason = await talk.end()
+            assert (code, reason.startswith("Forbidden")) == (4403, True)
+
+
+async def test_the_name_of_an_operation_under_way_is_taken(server: Server, ann: Client) -> None:
+    async with talking(server, ann.token) as talk:
+        await talk.ask("a", LISTS)
+        await talk.hear()
+        await talk.ask("a", WHO)
+        assert await talk.end() == (4409, "Subscriber for a already exists")
+
+
+async def test_a_completed_name_may_be_used_again(server: Server, ann: Client) -> None:
+    async with talking(server, ann.token) as talk:
+        for _ in range(3):
+            await talk.ask("a", LISTS)
+            assert (await talk.hear())["payload"]["data"]["allSavedSearchChanges"]["__typename"] == "CaughtUp"
+            await talk.say({"type": "complete", "id": "a"})
+        await talk.say({"type": "complete", "id": "never there"})
+        await talk.ask("b", WHO)
+        assert [(await talk.hear())["id"], (await talk.hear())["type"]] == ["b", "complete"]
+        async with asyncio.timeout(PATIENCE):
+            while server.engine.hub.follower_count:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_socket_without_init_is_ended_in_time(sqlite_url: str) -> None:
+    async with serving(sqlite_url, SOCKET_INIT_TIME="PT1S") as server:
+        ann = await server.client("Ann")
+        async with talking(server) as talk, talking(server, ann.token) as other:
+            await talk.say({"type": "ping"})
+            assert await talk.end() == (4408, "Connection initialisation timeout")
+            await asyncio.sleep(0.3)
+            await other.ask("a", WHO)
+            assert (await other.hear())["type"] == "next"
+
+
+async def test_as_many_operations_as_allowed_run_at_once(sqlite_url: str) -> None:
+    async with serving(sqlite_url, SOCKET_OPERATIONS="3") as server:
+        ann = await server.client("Ann")
+        async with talking(server, ann.token) as talk:
+            for name in "abc":
+                await talk.ask(name, LISTS)
+                assert (await talk.hear())["type"] == "next"
+            await talk.ask("d", LISTS)
+            told = await talk.hear()
+            assert (told["id"], told["type"], told["payload"][0]["extensions"]["code"]) == (
+                "d",
+                "error",
+                "TOO_MANY_OPERATIONS",
+            )
+            await talk.say({"type": "complete", "id": "a"})
+            await talk.ask("d", LISTS)
+            assert (await talk.hear())["type"] == "next"
+
+
+async def test_a_user_asks_as_often_as_allowed_over_a_socket_too(sqlite_url: str) -> None:
+    async with serving(sqlite_url, USER_REQUESTS="5") as server:
+        ann = await server.client("Ann")
+        async with talking(server, ann.token) as talk:
+            for name in "bcde":
+                await talk.ask(name, WHO)
+                assert [(await talk.hear())["type"], (await talk.hear())["type"]] == ["next", "complete"]
+            await talk.ask("f", WHO)
+            told = await talk.hear()
+            assert (told["type"], told["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMITED")
+
+
+async def test_a_message_may_be_as_long_as_allowed(server: Server, ann: Client) -> None:
+    def message(size: int) -> str:
+        empty = json.dumps({"id": "a", "type": "subscribe", "payload": {"query": WHO, "x": ""}})
+        return empty[:-3] + "x" * (size - len(empty)) + empty[-3:]
+
+    async with talking(server, ann.token) as talk:
+        await talk.say(message(256_000))
+        assert (await talk.hear())["type"] == "next"
+    async with talking(server, ann.token) as talk:
+        await talk.say(message(256_001))
+        assert (await talk.end())[0] == 1009
+
+
+async def test_a_token_that_ends_ends_the_socket_and_the_next_one_goes_on_where_it_was(server: Server) -> None:
+    ann = await server.client("Ann")
+    user = await server.user("Ann")
+    token = Tokens(SECRET).issue(user, (), timedelta(seconds=2))
+    async with talking(server, token) as talk:
+        await talk.ask("a", LISTS)
+        cursor = (await talk.hear())["payload"]["data"]["allSavedSearchChanges"]["cursor"]
+        async with asyncio.timeout(PATIENCE):
+            code, reason = await talk.end()
+        assert (code, reason) == (4403, "Forbidden: The token has expired.")
+    await ann('mutation{savedSearchCreate(name:"All" filter:{}){savedSearch{id}}}')
+    async with talking(server, ann.token) as talk:
+        await talk.ask("a", LISTS, variables={"after": cursor})
+        assert (await talk.hear())["payload"]["data"]["allSavedSearchChanges"]["__typename"] == "SavedSearchUpserted"
+
+
+async def test_whatever_ends_a_socket_nothing_of_it_is_left(server: Server, ann: Client) -> None:
+    before = len(asyncio.all_tasks())
+
+    async def rudely(talk: Talk) -> None:
+        talk.socket.transport.abort()
+
+    async def politely(talk: Talk) -> None:
+        await talk.socket.close()
+
+    async def wrongly(talk: Talk) -> None:
+        await talk.say("[]")
+        await talk.end()
+
+    for leave in (rudely, politely, wrongly):
+        async with talking(server, ann.token) as talk:
+            for name in range(20):
+                await talk.ask(str(name), LISTS)
+            await talk.hear()
+            await leave(talk)
+        async with asyncio.timeout(PATIENCE):
+            while server.engine.hub.follower_count or len(asyncio.all_tasks()) > before + 1:
+                await asyncio.sleep(0.01)
+
+
+async def test_ten_thousand_messages_at_once_are_answered_or_refused(server: Server, ann: Client) -> None:
+    async with talking(server, ann.token) as talk:
+        heard = asyncio.create_task(count(talk, 10_000))
+        for number in range(10_000):
+            await talk.ask(str(number), WHO)
+        async with asyncio.timeout(60):
+            answers, refused = await heard
+    assert answers + refused == 10_000
+    assert answers >= 100
+
+
+async def count(talk: Talk, operations: int) -> tuple[int, int]:
+    """How many operations were completed and how many refused."""
+    completed = refused = 0
+    while completed + refused < operations:
+        message = await talk.hear()
+        completed += message["type"] == "complete"
+        refused += message["type"] == "error"
+    return completed, refused
