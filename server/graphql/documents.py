@@ -1,0 +1,161 @@
+"""From a text to an operation that may be carried out: parsed, held to the limits, validated, and kept for next time.
+
+Nothing here knows who asks or by which transport. Whatever is refused is refused by name: `extensions.code` says what
+it was, and where a number was exceeded the message says which. What is cheap to find out is found out first.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.language import OperationType
+
+from server.graphql.cost import Meter
+from server.graphql.kept import Kept
+from server.graphql.limits import DocumentLimits
+from server.graphql.overlap import Overlap
+from server.graphql.rules import excesses
+from server.graphql.sizes import sizes
+
+CHARACTERS = 50
+"""For each token that is allowed: comments, spaces and long values are read letter by letter."""
+
+ENTRIES, BYTES = 512, 64 * 2**20
+"""How many documents are kept, and about how much memory they may take together."""
+
+TOKEN_BYTES = 700
+"""What a token takes with its part of the tree; measured."""
+
+_RULES = tuple(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
+
+
+class Rejected(Exception):
+    """Refused before anything was carried out. Each error has its `extensions.code`."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__("; ".join(error.message for error in errors))
+        self.errors = errors
+
+
+class Prepared:
+    """One operation of a valid document: the same object for as long as its text is kept."""
+
+    __slots__ = ("_meter", "document", "kind", "operation")
+
+    def __init__(self, document: DocumentNode, operation: OperationDefinitionNode, meter: Meter) -> None:
+        self.document = document
+        self.operation = operation
+        self.kind: OperationType = operation.operation
+        self._meter = meter
+
+    def cost(self, variables: Mapping[str, Any]) -> int:
+        """How many objects an answer may hold, by the variables as the client sent them, whatever they are."""
+        return self._meter.cost(variables)
+
+
+class Documents:
+    """Prepares documents for one schema, and keeps those it found valid."""
+
+    def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, errors: int = 20) -> None:
+        self._schema = schema
+        self._sizes = sizes(schema)
+        self._limits = limits
+        self._errors = errors
+        self._kept: Kept[str, Mapping[str | None, Prepared]] = Kept(ENTRIES, BYTES)
+
+    def prepare(self, text: str, operation_name: str | None) -> Prepared:
+        """The operation to carry out. Raises Rejected."""
+        operations = self._kept.get(text)
+        if operations is None:
+            document = self._valid(text)
+            operations = self._operations(document)
+            self._kept.add(text, operations, _weight(document, text))
+        prepared = operations.get(operation_name)
+        if prepared is None:
+            message = (
+                f"There are {len(operations)} operations: `operationName` has to say which of them is meant."
+                if operation_name is None
+                else "The document has no operation of the name given in `operationName`."
+            )
+            raise _rejected("OPERATION_NOT_FOUND", message)
+        return prepared
+
+    def afford(self, prepared: Prepared, variables: Mapping[str, Any]) -> int:
+        """What the operation costs with these variables. Raises Rejected where that is too much."""
+        cost, most = prepared.cost(variables), self._limits.cost
+        if cost > most:
+            raise _rejected("COST_EXCEEDED", f"The answer may hold {cost:,} objects; {most:,} are allowed.")
+        return cost
+
+    def _valid(self, text: str) -> DocumentNode:
+        document = self._parsed(text)
+        self._refuse(excesses(document, self._limits))
+        # The comparison of fields comes last, as it relies on what the other rules make sure of.
+        self._refuse(_invalid(validate(self._schema, document, _RULES, self._errors, hide_suggestions=True)))
+        self._refuse(_invalid(Overlap(self._schema, document).conflicts()))
+        return document
+
+    def _parsed(self, text: str) -> DocumentNode:
+        most = self._limits.tokens
+        if len(text) > CHARACTERS * most:
+            message = f"The document has {len(text):,} characters; {CHARACTERS * most:,} are allowed."
+            raise _rejected("DOCUMENT_TOO_LARGE", f"{message} Long values belong in the variables.")
+        try:
+            return parse(text, max_lexical_tokens=most, max_comments=most)
+        except GraphQLSyntaxError as error:
+            for what in ("tokens", "comments"):
+                # Other descriptions begin otherwise, whatever of the text they repeat.
+                if error.description.startswith(f"Document contains more than {most} {what}."):
+                    message = f"The document has more than {most:,} {what}; {most:,} are allowed."
+                    raise _rejected("DOCUMENT_TOO_LARGE", message) from None
+            error.extensions = {"code": "GRAPHQL_PARSE_FAILED"}
+            raise Rejected([error]) from None
+
+    def _refuse(self, errors: Iterable[GraphQLError]) -> None:
+        """Raises Rejected with the first of the errors, if there are any."""
+        told = list(islice(errors, self._errors))
+        if told:
+            raise Rejected(told)
+
+    def _operations(self, document: DocumentNode) -> Mapping[str | None, Prepared]:
+        """By name; where there is but one, also by none."""
+        fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+        found: dict[str | None, Prepared] = {}
+        for each in document.definitions:
+            if isinstance(each, OperationDefinitionNode):
+                meter = Meter(self._schema, self._sizes, fragments, each, self._limits.cost)
+                found[each.name.value if each.name else None] = Prepared(document, each, meter)
+        if len(found) == 1:
+            found[None] = next(iter(found.values()))
+        return found
+
+
+def _rejected(code: str, message: str) -> Rejected:
+    return Rejected([GraphQLError(message, extensions={"code": code})])
+
+
+def _invalid(errors: Iterable[GraphQLError]) -> Iterable[GraphQLError]:
+    for error in errors:
+        error.extensions = {"code": "GRAPHQL_VALIDATION_FAILED"}
+        yield error
+
+
+def _weight(document: DocumentNode, text: str) -> int:
+    """About what a document takes when it is kept. Its tokens hang together in a chain; a letter takes up to 4 bytes,
+    in the text and once more in the values of the tree."""
+    tokens, token = 0, document.loc and document.loc.start_token
+    while token:
+        tokens, token = tokens + 1, token.next
+    return TOKEN_BYTES * tokens + 8 * len(text)
