@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -17,6 +18,7 @@ from resolvers.context import Services
 from schema.build import build
 from server import engine as engines
 from server.auth import Tokens
+from server.borders import Borders
 from server.engine import Engine
 from server.graphiql import page as graphiql
 from server.graphql.http import Endpoint
@@ -56,6 +58,7 @@ def create(settings: Settings, clock: Clock | None = None, works: bool = True, l
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
         ],
+        middleware=[Middleware(Borders, settings)],
         lifespan=lifespan,
     )
     return app

@@ -14,7 +14,7 @@ from tests.serving import PATIENCE, SECRET, Client, Server, serving
 __all__ = ["server"]
 
 WHO = "{viewer{name}}"
-LISTS = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename cursor}}"
+LISTS = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
 INIT = '{"type":"connection_init"}'
 
 
