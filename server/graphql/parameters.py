@@ -1,4 +1,4 @@
-"""What a client asks for, whatever the transport: `query`, `variables`, `operationName`, `extensions`, each of its type.
+"""What a client asks for, whatever the transport: `query`, `variables`, `operationName`, `extensions`, of their types.
 
 Nothing here knows GraphQL: only the shape is looked at, and how much there is of it.
 """

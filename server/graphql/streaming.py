@@ -17,7 +17,7 @@ from server.graphql.negotiation import Form
 from server.graphql.operations import Answer, encoded
 
 BEAT_SECONDS: Final = 12.0
-"""Something is said this often, for intermediaries end what is silent, and writing tells whether the client is there."""
+"""Something is said this often, for intermediaries end what is silent, and writing tells who is still there."""
 
 
 class Frames:

@@ -149,6 +149,8 @@ class Socket:
             raise Ended(4401, "Unauthorized")
         if name in self._operations:
             raise Ended(4409, f"Subscriber for {name} already exists")
+        if not isinstance(payload, dict):
+            raise Ended(4400, "An operation's payload is an object with `query`")
         try:
             asked = self._home.operations.read(payload)
         except Malformed as exc:

@@ -17,7 +17,7 @@ from tests.serving import PATIENCE, SECRET, Client, Server
 __all__ = ["server"]
 
 LISTS = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
-SAVE = 'mutation{savedSearchCreate(name:"All" filter:{}){savedSearch{id}}}'
+SAVE = 'mutation{savedSearchCreate(input:{name:"All" filter:{}}){savedSearch{id}}}'
 PARTS = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/json'
 
 

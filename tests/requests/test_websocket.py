@@ -216,7 +216,7 @@ async def test_a_token_that_ends_ends_the_socket_and_the_next_one_goes_on_where_
         async with asyncio.timeout(PATIENCE):
             code, reason = await talk.end()
         assert (code, reason) == (4403, "Forbidden: The token has expired.")
-    await ann('mutation{savedSearchCreate(name:"All" filter:{}){savedSearch{id}}}')
+    await ann('mutation{savedSearchCreate(input:{name:"All" filter:{}}){savedSearch{id}}}')
     async with talking(server, ann.token) as talk:
         await talk.ask("a", LISTS, variables={"after": cursor})
         assert (await talk.hear())["payload"]["data"]["allSavedSearchChanges"]["__typename"] == "SavedSearchUpserted"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -54,11 +54,11 @@ class Talk:
 
     async def end(self) -> tuple[int, str]:
         """The code and reason that the server ends it with, whatever it says before."""
-        with pytest.raises(websockets.ConnectionClosed) as closed:
-            while True:
-                await self.socket.recv()
-        assert closed.value.rcvd is not None, "the connection was dropped"
-        return closed.value.rcvd.code, closed.value.rcvd.reason
+        with suppress(websockets.ConnectionClosed):
+            async for _ in self.socket:
+                pass
+        assert self.socket.protocol.close_rcvd is not None, "the connection was dropped"
+        return self.socket.protocol.close_rcvd.code, self.socket.protocol.close_rcvd.reason
 
 
 @asynccontextmanager
