@@ -24,13 +24,10 @@ from graphql import (
 )
 
 from resolvers.pages import MOST
-from server.graphql.introspection import Introspection
+from server.graphql.introspection import CEILING, Introspection
 from server.graphql.kept import Kept
 from server.graphql.rules import INTROSPECTION
 from server.graphql.sizes import Measure, Size, Sizes
-
-CEILING = 1_000_000_000
-"""Fragments within fragments make numbers that JSON's readers cannot hold: past this one, all costs are this one."""
 
 KEPT = 64
 """Costs of one operation that are kept, by what its variables say."""
@@ -86,7 +83,7 @@ class Count:
     def __init__(self, meter: Meter, variables: Mapping[str, Any]) -> None:
         self._meter = meter
         self._variables = variables
-        self._introspection = Introspection(meter.schema, meter.fragments, meter.most + 1)
+        self._introspection = Introspection(meter.schema, meter.fragments, meter.most)
         self._known: dict[tuple[int, int | None], int] = {}
         self.readings: dict[tuple[str, Reading], None] = {}
 

@@ -5,6 +5,7 @@ it was, and where a number was exceeded the message says which. What is cheap to
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -23,6 +24,7 @@ from graphql import (
 from graphql.language import OperationType
 
 from server.graphql.cost import Meter
+from server.graphql.introspection import CEILING
 from server.graphql.kept import Kept
 from server.graphql.limits import DocumentLimits
 from server.graphql.overlap import Overlap
@@ -49,20 +51,21 @@ class Rejected(Exception):
         self.errors = errors
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """One operation of a valid document: the same object for as long as its text is kept."""
 
-    __slots__ = ("_meter", "document", "kind", "operation")
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    meter: Meter
 
-    def __init__(self, document: DocumentNode, operation: OperationDefinitionNode, meter: Meter) -> None:
-        self.document = document
-        self.operation = operation
-        self.kind: OperationType = operation.operation
-        self._meter = meter
+    @property
+    def kind(self) -> OperationType:
+        return self.operation.operation
 
     def cost(self, variables: Mapping[str, Any]) -> int:
         """How many objects an answer may hold, by the variables as the client sent them, whatever they are."""
-        return self._meter.cost(variables)
+        return self.meter.cost(variables)
 
 
 class Documents:
@@ -96,7 +99,8 @@ class Documents:
         """What the operation costs with these variables. Raises Rejected where that is too much."""
         cost, most = prepared.cost(variables), self._limits.cost
         if cost > most:
-            raise _rejected("COST_EXCEEDED", f"The answer may hold {cost:,} objects; {most:,} are allowed.")
+            found = f"{CEILING:,} objects or more" if cost == CEILING else f"{cost:,} objects"
+            raise _rejected("COST_EXCEEDED", f"The answer may hold {found}; {most:,} are allowed.")
         return cost
 
     def _valid(self, text: str) -> DocumentNode:

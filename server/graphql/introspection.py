@@ -18,6 +18,9 @@ from graphql import (
     is_list_type,
 )
 
+CEILING = 1_000_000_000
+"""Fragments within fragments make numbers that JSON's readers cannot hold: past this one, all costs are this one."""
+
 _SCHEMA: Any = introspection_types["__Schema"]
 _TYPE: Any = introspection_types["__Type"]
 
@@ -25,14 +28,14 @@ _TYPE: Any = introspection_types["__Type"]
 class Introspection:
     """Counts within one document, each selection set once for each thing it is asked of.
 
-    `most`: how often it looks. Whoever makes it look more often gets that number and more for an answer.
+    `looks`: how many of these it takes on. What would need more counts as more than anybody can afford.
     """
 
-    def __init__(self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], most: int) -> None:
+    def __init__(self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], looks: int) -> None:
         self._schema = schema
         self._info: Any = SimpleNamespace(schema=schema)
         self._fragments = fragments
-        self._most = self._left = most
+        self._looks = looks
         self._known: dict[tuple[int, int], int] = {}
 
     def schema(self, selection_set: SelectionSetNode) -> int:
@@ -49,8 +52,8 @@ class Introspection:
         key = id(thing[1] if isinstance(thing, tuple) else thing), id(selection_set)
         known = self._known.get(key)
         if known is None:
-            self._left -= 1
-            known = self._most if self._left < 0 else self._count(kind, thing, selection_set)
+            self._looks -= 1
+            known = CEILING if self._looks < 0 else self._count(kind, thing, selection_set)
             self._known[key] = known
         return known
 

@@ -19,7 +19,7 @@ from graphql import (
     GraphQLSchema,
 )
 
-from server.graphql.sets import Field, Fields, Sets
+from server.graphql.sets import Field, Sets
 
 STEPS = 100_000
 """Fields looked at in all, until a document is refused. An honest one needs a few for each token, yet fragments can be
@@ -50,12 +50,12 @@ class Overlap:
             yield from self._differing(_by_answer, _shapes)
 
     def _differing(
-        self, grouped: Callable[[Fields], Groups], reason: Callable[[list[Field]], GraphQLError | None]
+        self, grouped: Callable[[Iterable[Field]], Groups], reason: Callable[[list[Field]], GraphQLError | None]
     ) -> Iterator[GraphQLError]:
         todo = self._sets.roots()
         seen = set(todo)
         while todo:
-            fields = todo.pop()
+            fields = [field for block in todo.pop() for field in block.fields]
             self._looked += len(fields)
             for group in grouped(fields):
                 error = reason(group) if len(group) > 1 else None
@@ -71,14 +71,14 @@ class Overlap:
                 return
 
 
-def _by_answer(fields: Fields) -> Groups:
+def _by_answer(fields: Iterable[Field]) -> Groups:
     groups: defaultdict[str, list[Field]] = defaultdict(list)
     for each in fields:
         groups[each.answer].append(each)
     yield from groups.values()
 
 
-def _by_object(fields: Fields) -> Groups:
+def _by_object(fields: Iterable[Field]) -> Groups:
     """Of one name, those that may stand in one object: of one object type, and with them those of all abstract ones."""
     for group in _by_answer(fields):
         anywhere: list[Field] = []

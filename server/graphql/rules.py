@@ -125,16 +125,12 @@ class Outlines:
 def excesses(document: DocumentNode, limits: DocumentLimits) -> Iterator[GraphQLError]:
     """What there is more of than is allowed."""
     outlines = Outlines(document)
-    for code, found, allowed, sentence in (
-        ("TOO_DEEP", outlines.depth(), limits.depth, "The document nests {found} deep; {allowed} is allowed."),
-        ("TOO_MANY_ALIASES", outlines.aliases, limits.aliases, "{found} aliases; {allowed} are allowed."),
-        (
-            "TOO_MANY_ROOT_FIELDS",
-            outlines.root_fields(),
-            limits.root_fields,
-            "{found} fields at the root of an operation; {allowed} are allowed.",
-        ),
-        ("TOO_MANY_DIRECTIVES", outlines.directives, limits.directives, "{found} directives; {allowed} are allowed."),
+    for code, sentence, found, allowed in (
+        ("TOO_DEEP", "nests {} deep; {} is allowed", outlines.depth(), limits.depth),
+        ("TOO_MANY_ALIASES", "has {} aliases; {} are allowed", outlines.aliases, limits.aliases),
+        ("TOO_MANY_ROOT_FIELDS", "has {} root fields; {} are allowed", outlines.root_fields(), limits.root_fields),
+        ("TOO_MANY_DIRECTIVES", "has {} directives; {} are allowed", outlines.directives, limits.directives),
     ):
         if found > allowed:
-            yield GraphQLError(sentence.format(found=f"{found:,}", allowed=f"{allowed:,}"), extensions={"code": code})
+            counted = sentence.format(f"{found:,}", f"{allowed:,}")
+            yield GraphQLError(f"The document {counted}.", extensions={"code": code})

@@ -43,12 +43,22 @@ class Field:
         self.shape = None if returns is None or self.name.startswith("__") else _shape(returns)
 
 
-Fields = frozenset[Field]
-Written = tuple[list[Field], list[str]]
+class Block:
+    """What is written in one selection set: its fields, inline fragments included, and the fragments it spreads."""
+
+    __slots__ = ("fields", "spreads")
+
+    def __init__(self) -> None:
+        self.fields: list[Field] = []
+        self.spreads: set[str] = set()
+
+
+Blocks = frozenset[Block]
+"""Whatever stands in one object. Blocks without fields are left out, so that equal sets hold the same fields."""
 
 
 class Sets:
-    """The sets of one document. `steps`: how many fields were put into one."""
+    """The sets of one document. `steps`: how many blocks were put into one."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
@@ -56,69 +66,66 @@ class Sets:
         self._fragments = {
             each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)
         }
-        self._written: dict[int, Written] = {}
-        self._flat: dict[int, Fields] = {}
+        self._blocks: dict[int, Block] = {}
+        self._sets: dict[int, Blocks] = {}
         self.steps = 0
 
-    def roots(self) -> list[Fields]:
-        """Of each operation. What fragments hold is in them, as each is used."""
+    def roots(self) -> list[Blocks]:
+        """Of each operation. What fragments hold is among it, as each is used."""
         return [
-            self._fields(self._schema.get_root_type(each.operation), each.selection_set)
+            self._set(self._schema.get_root_type(each.operation), each.selection_set)
             for each in self._document.definitions
             if isinstance(each, OperationDefinitionNode)
         ]
 
-    def below(self, fields: Iterable[Field]) -> Fields:
+    def below(self, fields: Iterable[Field]) -> Blocks:
         """What stands in the object that these lead to."""
         found = {
-            self._fields(each.type, each.node.selection_set) for each in fields if each.node.selection_set is not None
+            self._set(each.type, each.node.selection_set) for each in fields if each.node.selection_set is not None
         }
-        if len(found) == 1:
-            return found.pop()
         self.steps += sum(map(len, found))
         return frozenset().union(*found)
 
-    def _fields(self, parent: Any, selection_set: SelectionSetNode) -> Fields:
-        """Those of a selection set and of every fragment in it, each fragment once."""
-        flat = self._flat.get(id(selection_set))
-        if flat is None:
-            found: list[Field] = []
+    def _set(self, parent: Any, selection_set: SelectionSetNode) -> Blocks:
+        """The block of a selection set and those of all fragments in it, each once."""
+        known = self._sets.get(id(selection_set))
+        if known is None:
+            found: list[Block] = []
             seen: set[str] = set()
-            todo = [self._own(parent, selection_set)]
+            todo = [self._block(parent, selection_set)]
             while todo:
-                fields, spreads = todo.pop()
-                self.steps += len(fields) + len(spreads)
-                found += fields
-                for name in spreads:
-                    if name not in seen:
-                        seen.add(name)
-                        todo.append(self._fragment(name))
-            flat = self._flat[id(selection_set)] = frozenset(found)
-        return flat
+                block = todo.pop()
+                found.append(block)
+                new = block.spreads - seen
+                seen |= new
+                todo += map(self._fragment, new)
+                self.steps += 1 + len(block.spreads)
+            known = self._sets[id(selection_set)] = frozenset(each for each in found if each.fields)
+        return known
 
-    def _fragment(self, name: str) -> Written:
+    def _fragment(self, name: str) -> Block:
         fragment = self._fragments[name]
-        return self._own(self._schema.type_map[fragment.type_condition.name.value], fragment.selection_set)
+        return self._block(self._schema.type_map[fragment.type_condition.name.value], fragment.selection_set)
 
-    def _own(self, parent: Any, selection_set: SelectionSetNode) -> Written:
-        """The fields that are written here, inline fragments included, and the fragments that are spread."""
-        written = self._written.get(id(selection_set))
-        if written is None:
-            written = fields, spreads = self._written[id(selection_set)] = [], []
+    def _block(self, parent: Any, selection_set: SelectionSetNode) -> Block:
+        block = self._blocks.get(id(selection_set))
+        if block is None:
+            block = self._blocks[id(selection_set)] = Block()
             todo = [(parent, selection_set)]
             while todo:
                 parent, inner = todo.pop()
                 for selection in inner.selections:
                     if isinstance(selection, FieldNode):
                         definition = self._schema.get_field(parent, selection.name.value)
-                        fields.append(Field(selection, parent, None if definition is None else definition.type))
+                        returns = None if definition is None else definition.type
+                        block.fields.append(Field(selection, parent, returns))
                     elif isinstance(selection, FragmentSpreadNode):
-                        spreads.append(selection.name.value)
+                        block.spreads.add(selection.name.value)
                     elif isinstance(selection, InlineFragmentNode):
                         condition = selection.type_condition
                         within = parent if condition is None else self._schema.type_map[condition.name.value]
                         todo.append((within, selection.selection_set))
-        return written
+        return block
 
 
 def _value(node: ValueNode) -> Any:

@@ -1,1 +1,1 @@
-"""What a request may be, tried at both sides of each line, on real sockets."""
+"""The road of a GraphQL request, stretch by stretch, and both sides of each line on it; decisions/0008."""

@@ -1,0 +1,128 @@
+"""Fields that answer to one name: the verdict is the stock rule's, and the work does not grow with pairs."""
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from graphql import (
+    GraphQLSchema,
+    NoUnusedVariablesRule,
+    OverlappingFieldsCanBeMergedRule,
+    parse,
+    specified_rules,
+    validate,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.graphql.overlap import Overlap
+from tests.laws.counts import CASES
+from tests.requests.schemas import crossed, ours
+from tests.requests.writing import Writer
+
+OTHERS = tuple(set(specified_rules) - {OverlappingFieldsCanBeMergedRule, NoUnusedVariablesRule})
+
+
+def mergeable(schema: GraphQLSchema, text: str) -> bool:
+    return not list(Overlap(schema, parse(text)).conflicts())
+
+
+def stock(schema: GraphQLSchema, text: str) -> bool:
+    return not validate(schema, parse(text), [OverlappingFieldsCanBeMergedRule])
+
+
+def steps(text: str) -> int:
+    overlap = Overlap(ours(), parse(text))
+    assert not list(overlap.conflicts())
+    return overlap.steps
+
+
+@pytest.mark.parametrize("schema", [ours, crossed])
+def test_the_verdict_is_that_of_the_stock_rule(schema: Callable[[], GraphQLSchema]) -> None:
+    """A case is a seed: documents are made in hundreds of choices, more than Hypothesis can make quickly itself."""
+
+    @settings(max_examples=CASES, deadline=None)
+    @given(st.integers(0, 2**64))
+    def law(seed: int) -> None:
+        text = Writer(schema(), Random(seed)).document()
+        assert not validate(schema(), parse(text), OTHERS), text
+        assert mergeable(schema(), text) == stock(schema(), text), text
+
+    law()
+
+
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("{a{x x}}", True),
+        ("{a{v:x v:y}}", False),
+        ("{a{id name(n:1) name(n:1)}}", True),
+        ("{a{name(n:1) name}}", False),
+        ("{a{name(n:1) name(n:2)}}", False),
+        ("query($n:Int,$m:Int){a{kin(n:$n){id} kin(n:$m){id}}}", False),
+        ("{b{name(n:1,m:2) name(m:2,n:1)}}", True),
+        ("{node{...on A{v:x} ...on C{v:y}}}", True),
+        ("{node{...on A{v:x} ...on B{v:x}}}", False),
+        ("{node{...on A{v:name} ...on B{v:name}}}", False),
+        ("{node{...on A{v:name} ...on C{v:name}}}", True),
+        ("{node{...on A{v:name(n:1)} ...on C{v:name}}}", True),
+        ("{node{id ...on A{id:x}}}", False),
+        ("{node{...on Named{name} ...on A{name:id}}}", False),
+        ("{either{...on A{list{id}} ...on B{list{id}}}}", False),
+        ("{either{...on A{v:self{id}} ...on B{v:a{id}}}}", True),
+        ("{either{...on A{v:self{w:x}} ...on B{v:a{w:id}}}}", False),
+        ("{either{...on A{v:self{w:x}} ...on B{v:self{w:y}}}}", False),
+        ("{either{...on A{v:a{w:x}} ...on B{v:a{w:y}}}}", False),
+        ("{node{...on A{v:self{w:x}} ...on C{v:self{w:y}}}}", True),
+        ("{node{...on A{v:self{w:x}} ...on Named{v:self{...on A{w:id}}}}}", False),
+        ("{node{...F ...G}} fragment F on A{v:self{...H}} fragment G on C{v:self{w:y}} fragment H on A{w:x}", True),
+        ("{a{...F} c{...G}} fragment F on Node{v:id ...G} fragment G on Node{v:__typename}", False),
+        ("query A{a{v:x}} query B{a{v:y}}", True),
+        ("{node{v:__typename ...on A{w:__typename} ...on C{w:x}}}", True),
+        ("{v:node{id} v:named{id}}", False),
+    ],
+)
+def test_what_can_be_merged_is_told_from_what_cannot(text: str, expected: bool) -> None:
+    assert stock(crossed(), text) is expected
+    assert mergeable(crossed(), text) is expected
+
+
+def test_each_conflict_is_told_once_with_both_places_in_the_order_of_the_text() -> None:
+    document = parse("{viewer{b:id b:name ...F} viewer{b:role}} fragment F on User{c:id c:name}")
+    told = [
+        (error.message.partition(" because ")[0], [place.column for place in error.locations or ()])
+        for error in Overlap(ours(), document).conflicts()
+    ]
+    assert sorted(told) == [("Fields 'b' conflict", [9, 14]), ("Fields 'c' conflict", [62, 67])]
+
+
+def test_a_field_that_is_repeated_is_looked_at_a_few_times() -> None:
+    assert steps("{viewer{" + "id " * 1_900 + "}}") < 3 * 1_900
+
+
+def test_fragments_that_spread_each_other_are_looked_at_once_each() -> None:
+    text = "{viewer{...F0}}" + "".join(
+        f"fragment F{n} on User{{{' '.join(f'...F{each}' for each in range(n + 1, 41))}}}" for n in range(40)
+    )
+    assert steps(text + "fragment F40 on User{id}") < 1_000
+
+
+def test_fragments_that_double_are_looked_at_once_each() -> None:
+    doubling = "".join(
+        f"fragment A{n} on Email{{a:campaign{{...B{n}}} b:campaign{{...B{n}}}}}"
+        f"fragment B{n} on Campaign{{emails{{nodes{{...A{n + 1} ...A{n + 1}}}}}}}"
+        for n in range(40)
+    )
+    assert steps("{email(id:1){...A0}}" + doubling + "fragment A40 on Email{id}") < 1_500
+
+
+def test_a_large_fragment_in_many_places_is_looked_at_once() -> None:
+    places = "campaign{id ...F} " * 160
+    assert steps(f"{{email(id:1){{{places}}}}} fragment F on Campaign{{{'name ' * 800}}}") < 5_000
+
+
+def test_whoever_makes_more_sets_than_can_be_looked_at_is_refused() -> None:
+    text = "{viewer{id ...F}} fragment F on User{name}"
+    assert not list(Overlap(ours(), parse(text), most=20).conflicts())
+    (error,) = Overlap(ours(), parse(text), most=3).conflicts()
+    assert error.message == "Fields overlap in more ways than can be looked at."
