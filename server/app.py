@@ -22,6 +22,7 @@ from server.auth import Tokens
 from server.engine import Engine
 from server.errors import CodedErrors
 from server.graphiql import page as graphiql
+from server.graphql.repeats import Repeats
 from server.settings import Settings
 from server.view import View
 
@@ -43,9 +44,13 @@ def create(settings: Settings, clock: Clock | None = None, works: bool = True, l
         engine: Engine = app.state.engine
         return engine.services
 
+    def repeats() -> Repeats:
+        engine: Engine = app.state.engine
+        return engine.repeats
+
     schema = build([lambda: ParserCache(maxsize=CACHED), lambda: ValidationCache(maxsize=CACHED), CodedErrors])
     secret = settings.signing_secret()
-    view: Any = View(schema, services, Tokens(secret), Links(secret, settings.base_url), graphiql.page)
+    view: Any = View(schema, services, Tokens(secret), Links(secret, settings.base_url), graphiql.page, repeats)
     app = Starlette(
         routes=[
             Route("/graphql", view),

@@ -6,14 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-from graphql import GraphQLError
+from graphql import GraphQLError, OperationType, get_operation_ast, parse
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http import GraphQLRequestData, process_result
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types import ExecutionResult
 
 from mail import devices
 from mail.links import Links
@@ -23,6 +25,7 @@ from schema.build import Schema
 from server import auth
 from server.auth import Claims, Tokens, Unauthenticated
 from server.errors import coded
+from server.graphql.repeats import Answer, RepeatRefused, Repeats, fingerprint, key_in
 
 INIT_TIMEOUT = timedelta(seconds=5)
 
@@ -42,6 +45,16 @@ class Connection:
         return Context(self.services, await auth.viewer(self.claims))
 
 
+class Answered(Exception):
+    """A mutation with an Idempotency-Key has its answer already in bytes."""
+
+    def __init__(self, answer: Answer, sub_response: Response) -> None:
+        super().__init__()
+        headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+        self.response = Response(answer.body, media_type="application/json", headers=headers)
+        self.response.headers.raw.extend(sub_response.headers.raw)
+
+
 class View(GraphQL[Any, None]):
     """Strawberry's ASGI view with our contexts."""
 
@@ -52,6 +65,7 @@ class View(GraphQL[Any, None]):
         tokens: Tokens,
         links: Links,
         page: Callable[[Request], Awaitable[Response]],
+        repeats: Callable[[], Repeats],
     ) -> None:
         super().__init__(
             schema,
@@ -62,6 +76,7 @@ class View(GraphQL[Any, None]):
         self._tokens = tokens
         self._links = links
         self._page = page
+        self._repeats = repeats
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -78,7 +93,35 @@ class View(GraphQL[Any, None]):
                 # Who is asking is looked up before there is any field that could go wrong.
                 await _failure(exc)(scope, receive, send)
                 return
-        await super().__call__(scope, receive, send)
+        try:
+            await super().__call__(scope, receive, send)
+        except Answered as exc:
+            await exc.response(scope, receive, send)
+        except RepeatRefused as exc:
+            body = {"errors": [{"message": str(exc), "extensions": {"code": exc.code}}]}
+            await Response(orjson.dumps(body), exc.status, media_type="application/json")(scope, receive, send)
+
+    async def execute_single(
+        self,
+        request: Request,
+        request_adapter: Any,
+        sub_response: Response,
+        context: Any,
+        root_value: None,
+        request_data: GraphQLRequestData,
+    ) -> ExecutionResult:
+        """Raises Answered for a mutation with an Idempotency-Key."""
+        execute = super().execute_single
+        keys = request.headers.getlist("idempotency-key")
+        if not keys or not _mutates(request_data):
+            return await execute(request, request_adapter, sub_response, context, root_value, request_data)
+
+        async def run(claimed: Context) -> bytes:
+            result = await execute(request, request_adapter, sub_response, claimed, root_value, request_data)
+            return self.encode_json(process_result(result)).encode()
+
+        print_ = fingerprint(request_data.query or "", request_data.operation_name, request_data.variables)
+        raise Answered(await self._repeats().answer(context, key_in(keys) or "", print_, run), sub_response)
 
     @staticmethod
     def _wants_page(request: Request) -> bool:
@@ -120,6 +163,14 @@ class View(GraphQL[Any, None]):
         except TypeError:
             # A lone surrogate that a client sent and an error repeats: JSON can escape what UTF-8 cannot hold.
             return json.dumps(data)
+
+
+def _mutates(asked: GraphQLRequestData) -> bool:
+    try:
+        operation = get_operation_ast(parse(asked.query or ""), asked.operation_name)
+    except GraphQLError:
+        return False
+    return operation is not None and operation.operation is OperationType.MUTATION
 
 
 def _failure(cause: Exception) -> Response:
