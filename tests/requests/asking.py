@@ -22,6 +22,8 @@ BULK = "bulkSend{id sendKind emailCount createdAt} userErrors{message path code}
 GROUP_SEND = f"mutation($i:GroupSendInput!){{emailGroupSend(input:$i){{{BULK}}}}}"
 SELECT_AND_SEND = f"mutation($i:SelectAndSendInput!){{emailSelectAndSend(input:$i){{{BULK}}}}}"
 TASK = "mutation($i:TaskCreateInput!){taskCreate(input:$i){task{id name createdAt} userErrors{message path code}}}"
+RECORD = """mutation($e:[EngagementInput!]!){engagementRecord(events:$e){
+    recorded duplicates userErrors{message path code}}}"""
 
 
 async def ask(client: Client, key: str | None, document: str, **variables: Any) -> httpx.Response:

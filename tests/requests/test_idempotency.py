@@ -6,17 +6,21 @@ from typing import Any
 
 import pytest
 
-from actions import idempotency
+from actions import campaigns, idempotency
 from actions.idempotency import Asked
 from changes.claims import Claim, ClaimLost
 from identifiers import decode_key
 from models.database import database
+from models.users import User
+from models.viewers import Viewer
+from resolvers.context import Context
 from server.graphql.repeats import fingerprint
 from tests.requests.asking import (
     CAMPAIGN,
     CLIENTS,
     GROUP_SEND,
     PERSON,
+    RECORD,
     REPEATS,
     TASK,
     ask,
@@ -32,6 +36,8 @@ DORA = {"name": "Dora", "address": "dora@example.org"}
 BOTH = """mutation Both($i:PersonInput!,$n:String!){
     personCreate(input:$i){person{id}} campaignCreate(name:$n){campaign{id}}}"""
 TWO = 'mutation One{campaignCreate(name:"One"){campaign{id}}} mutation Two{campaignCreate(name:"Two"){campaign{id}}}'
+PART = """mutation($n:String!){campaignCreate(name:$n){campaign{id}}
+    engagementRecord(events:[]){recorded}}"""
 LONG = 30_000_000
 """After how many microseconds a process of which nothing is heard counts as gone."""
 
@@ -163,12 +169,63 @@ async def test_what_was_refused_is_answered_with_the_same_refusal(quiet_server: 
     assert (again.content, replayed(again)) == (first.content, True)
 
 
+async def test_what_fails_after_a_part_was_done_is_answered_with_that_and_not_done_again(quiet_server: Server) -> None:
+    ann = await quiet_server.client("Ann", scopes=())
+    answers = [await ask(ann, "once", PART, n="Spring") for _ in range(2)]
+    assert [codes(answer) for answer in answers] == [["FORBIDDEN"]] * 2
+    assert [replayed(answer) for answer in answers] == [False, True]
+    assert answers[0].content == answers[1].content
+    assert await number("campaigns") == 1
+
+
 async def test_what_failed_before_anything_was_done_may_be_asked_anew(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     bad = await ask(ann, "once", PERSON, i={"name": "Dora"})
     assert (bad.json()["data"], await number("idempotent_requests")) == (None, 0)
     good = await ask(ann, "once", PERSON, i=DORA)
     assert (good.json()["data"]["personCreate"]["userErrors"], replayed(good)) == ([], False)
+    # Whoever lacks a scope fails, and does better with another token.
+    lacking = await quiet_server.client("Ann", scopes=())
+    assert codes(await ask(lacking, "event", RECORD, e=[])) == ["FORBIDDEN"]
+    assert "errors" not in (await ask(ann, "event", RECORD, e=[])).json()
+
+
+async def test_whoever_is_cut_off_before_anything_was_done_may_ask_anew_and_after_it_is_told(
+    quiet_server: Server,
+) -> None:
+    ann = await quiet_server.client("Ann")
+    engine = quiet_server.engine
+    user = await User.get(name="Ann")
+    context = Context(engine.services, Viewer(user.id, user.team_id, user.role))
+
+    async def breaks(_: Context) -> bytes:
+        raise ConnectionError
+
+    async def does_and_breaks(claimed: Context) -> bytes:
+        await campaigns.create(claimed.desk, claimed.viewer, "Spring")
+        raise ConnectionError
+
+    for run in (breaks, breaks, does_and_breaks):
+        with pytest.raises(ConnectionError):
+            await engine.repeats.answer(context, "once", fingerprint(CAMPAIGN, None, {"n": "Spring"}), run)
+    answer = await ask(ann, "once", CAMPAIGN, n="Spring")
+    assert (answer.status_code, codes(answer)) == (410, ["ANSWER_LOST"])
+    assert await number("campaigns") == 1
+
+
+async def test_a_server_that_stops_lets_what_was_begun_come_to_its_end(database_url: str) -> None:
+    async with serving(database_url, works=False) as server:
+        ann = await server.client("Ann")
+        given = {"groupId": await group(ann, 200), "subject": "Hello", "body": "Hi"}
+        asking = asyncio.create_task(ask(ann, "once", GROUP_SEND, i=given))
+        async with asyncio.timeout(10):
+            while not await number("idempotent_requests"):
+                await asyncio.sleep(0.001)
+        asking.cancel()
+    async with serving(database_url, works=False) as server:
+        ann = await server.client("Ann")
+        assert replayed(await ask(ann, "once", GROUP_SEND, i=given))
+        assert await number("bulk_sends") == 1
 
 
 async def test_a_query_ignores_the_header(quiet_server: Server) -> None:
