@@ -16,6 +16,7 @@ from actions import revisions, summaries
 from actions.desk import Desk
 from actions.inputs import Findings, few_enough
 from actions.verdicts import Evidence, judge
+from changes.claims import Claim
 from changes.deeds import Deed
 from models.database import Connection, Row
 from models.enums import (
@@ -82,6 +83,7 @@ class _Request:
     viewer: Viewer | None
     outcome: Outcome
     done: asyncio.Future[None]
+    claim: Claim | None
 
     def sees(self, email: Row) -> bool:
         """Whether the asker may speak of this email. A signed tracking link (no viewer) names its email itself."""
@@ -110,15 +112,18 @@ class Recorder:
             if not request.done.done():
                 request.done.set_exception(ConnectionError("the server is stopping"))
 
-    async def record(self, events: Sequence[NewEvent], viewer: Viewer | None) -> Outcome:
-        """Records what is new among the events. Each refused one is named by its place, the others are recorded."""
+    async def record(self, events: Sequence[NewEvent], viewer: Viewer | None, claim: Claim | None = None) -> Outcome:
+        """Records what is new among the events. Each refused one is named by its place, the others are recorded.
+
+        `claim`: of the request with an Idempotency-Key, marked in the commit that it shares with others.
+        """
         few_enough(len(events), self._desk.limits.events_per_request, ("events",))
         outcome = Outcome()
         findings = Findings()
         sound = [(place, event) for place, event in enumerate(events) if _sound(event, place, findings)]
         outcome.problems.extend(findings.problems)
         if sound:
-            request = _Request(sound, viewer, outcome, asyncio.get_running_loop().create_future())
+            request = _Request(sound, viewer, outcome, asyncio.get_running_loop().create_future(), claim)
             self._waiting.append(request)
             self._wake.set()
             await request.done
@@ -149,6 +154,7 @@ class Recorder:
     async def _commit(self, batch: list[_Request]) -> None:
         found: list[Outcome] = []
         async with self._desk.writer.deed() as deed:
+            deed.claims.extend(request.claim for request in batch if request.claim)
             found = await _write(deed, batch)
         for request, outcome in zip(batch, found, strict=True):
             request.outcome.recorded = outcome.recorded

@@ -1,19 +1,25 @@
-"""What a client's requestId was first used for: a repeat is answered with that, and nothing is sent again."""
+"""What a client's requestId was first used for: a repeat is answered with that, and nothing is sent again for 24 h."""
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import Enum
 from hashlib import sha256
 from typing import Any
 
 from actions.inputs import Findings
 from changes.deeds import Deed
+from models.database import Connection
 from models.enums import UserErrorCode
 from models.viewers import Viewer
 from refusals import refused
 
 PATH = ("requestId",)
 """Where what is wrong with a requestId is told, wherever in the arguments it stands."""
+KEPT = timedelta(hours=24) // timedelta(microseconds=1)
+"""How long, in microseconds, a request is remembered: whatever is older counts as absent, dropped or not."""
+TRIM = 1000
+"""Rows that are dropped at once."""
 
 
 class Made(Enum):
@@ -40,8 +46,9 @@ async def first(
     tx = deed.connection
     if await tx.row(
         "INSERT INTO send_requests (user_id, request_id, fingerprint, created_at) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (user_id, request_id) DO NOTHING RETURNING id",
-        *(viewer.user_id, request_id, print_, deed.now),
+        " ON CONFLICT (user_id, request_id) DO UPDATE SET fingerprint = excluded.fingerprint, email_id = NULL,"
+        " bulk_send_id = NULL, created_at = excluded.created_at WHERE send_requests.created_at <= ? RETURNING id",
+        *(viewer.user_id, request_id, print_, deed.now, deed.now - KEPT),
     ):
         return None
     row = await tx.row(
@@ -58,4 +65,12 @@ async def remember(deed: Deed, viewer: Viewer, request_id: str, made: Made, key:
     await deed.connection.run(
         f"UPDATE send_requests SET {made.value} = ? WHERE user_id = ? AND request_id = ?",
         *(key, viewer.user_id, request_id),
+    )
+
+
+async def trim(connection: Connection, table: str, now: int) -> int:
+    """Drops a part of a table's rows that are remembered no more; how many."""
+    return await connection.run(
+        f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
+        *(now - KEPT, TRIM),
     )

@@ -9,10 +9,12 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from changes import log
+from changes import claims, log
+from changes.claims import Claim
 from changes.counts import Board
 from changes.entries import Entry
 from changes.hub import Hub
@@ -37,6 +39,8 @@ class Deed:
     marks: list[tuple[Any, ...]] = field(default_factory=list)
     counts: Counter[tuple[int, FolderName]] = field(default_factory=Counter)
     sends: bool = False
+    claims: list[Claim] = field(default_factory=list)
+    """Of the requests with an Idempotency-Key that this is done for."""
 
     def mark(
         self,
@@ -67,6 +71,7 @@ class Deed:
         return {sender for (sender, _), by in self.counts.items() if by}
 
     async def write_down(self) -> None:
+        await claims.mark(self.connection, self.claims)
         # Sorted, so that two transactions never wait for each other in a circle.
         moves = sorted((sender, int(folder), by) for (sender, folder), by in self.counts.items() if by)
         await self.connection.many(_COUNT, moves)
@@ -84,12 +89,20 @@ class Writer:
         self.board = board or Board()
         self.marked = asyncio.Event()
         self.sends_due = asyncio.Event()
+        self.claim: Claim | None = None
+
+    def under(self, claim: Claim) -> "Writer":
+        """The same writer for a request with an Idempotency-Key: each deed is marked as done under its claim."""
+        claimed = copy(self)
+        claimed.claim = claim
+        return claimed
 
     @asynccontextmanager
     async def deed(self) -> AsyncIterator[Deed]:
         """One transaction. On an exception nothing of it remains and nobody is woken."""
         async with transaction() as connection:
             deed = Deed(connection, await self.clock.now(connection))
+            deed.claims.extend([self.claim] if self.claim else [])
             yield deed
             await deed.write_down()
         self.wake(deed)

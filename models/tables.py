@@ -5,6 +5,7 @@ from models.changes import Change, ChangeLog, Mark, Tick
 from models.emails import Email, FolderCount, SendRequest
 from models.engagements import DeliveryReport, Engagement
 from models.people import Group, GroupPerson, Person
+from models.requests import IdempotentRequest
 from models.searches import Membership, SavedSearch
 from models.tasks import Task
 from models.teams import Team
@@ -21,6 +22,7 @@ __all__ = [
     "FolderCount",
     "Group",
     "GroupPerson",
+    "IdempotentRequest",
     "Mark",
     "Membership",
     "Person",

@@ -1,10 +1,11 @@
 """What a resolver is given: who asks, the way to write, the streams, and loaders that live for one answer only."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from actions.desk import Desk
 from actions.engagements import Recorder
+from changes.claims import Claim
 from changes.counts import Board
 from changes.hub import Hub
 from models.database import database
@@ -31,6 +32,8 @@ class Context:
     services: Services
     viewer: Viewer
     loaders: Loaders = field(default_factory=Loaders)
+    claim: Claim | None = None
+    """Of a request with an Idempotency-Key."""
 
     async def renew(self) -> bool:
         """Forgets what was loaded and looks at the rights anew, for the next frame of a stream. Whether the viewer is
@@ -42,7 +45,8 @@ class Context:
 
     @property
     def desk(self) -> Desk:
-        return self.services.desk
+        desk = self.services.desk
+        return desk if self.claim is None else replace(desk, writer=desk.writer.under(self.claim))
 
     async def now(self) -> int:
         """The moment by the clock that decides membership, in microseconds."""

@@ -200,7 +200,7 @@ async def engagement_record(context: Context, events: Sequence[NewEvent]) -> Out
     """Records events. Raises Refused without the token's leave."""
     _need(context, ENGAGEMENT_WRITE)
     try:
-        return await context.services.recorder.record(events, context.viewer)
+        return await context.services.recorder.record(events, context.viewer, context.claim)
     except Refused as exc:
         return Outcome(problems=list(exc.problems))
 

@@ -23,6 +23,7 @@ from server.engine import Engine
 from server.graphiql import page as graphiql
 from server.graphql.http import Endpoint
 from server.graphql.operations import Operations
+from server.graphql.repeats import Repeats
 from server.graphql.websocket import Sockets
 from server.rates import Rates
 from server.settings import Settings
@@ -46,13 +47,17 @@ def create(settings: Settings, clock: Clock | None = None, works: bool = True, l
         engine: Engine = app.state.engine
         return engine.services
 
+    def repeats() -> Repeats:
+        engine: Engine = app.state.engine
+        return engine.repeats
+
     # Strawberry describes the schema; what is carried out is its graphql-core form.
     operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits())
     secret = settings.signing_secret()
     tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), Rates(settings.user_requests)
     app = Starlette(
         routes=[
-            Route("/graphql", Endpoint(operations, services, tokens, rates, links, graphiql.page)),
+            Route("/graphql", Endpoint(operations, services, repeats, tokens, rates, links, graphiql.page)),
             WebSocketRoute("/graphql", Sockets(operations, services, tokens, rates, settings.socket_limits())),
             *graphiql.routes(),
             Route("/healthz", _alive, methods=["GET"]),

@@ -94,7 +94,7 @@ class Borders:
             allow_methods=("GET", "POST", "OPTIONS"),
             allow_headers=("Authorization", "Content-Type", "Accept", "Idempotency-Key"),
             allow_credentials=True,
-            expose_headers=("Retry-After",),
+            expose_headers=("Retry-After", "Idempotency-Replayed"),
             max_age=600,
         )
 

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from actions import requests
 from actions.desk import Desk
 from actions.engagements import Recorder
 from changes import log
@@ -21,6 +23,7 @@ from mail.smtp import SmtpChannel
 from models.clocks import Clock, DatabaseClock
 from models.database import database, migrate, opened, pending
 from resolvers.context import Services
+from server.graphql.repeats import Repeats
 from server.lease import LeaseLost, lease
 from server.settings import Misconfigured, Settings
 
@@ -40,6 +43,7 @@ class Engine:
     matcher: Matcher
     outbox: Outbox
     links: Links
+    repeats: Repeats
 
     @property
     def services(self) -> Services:
@@ -84,6 +88,7 @@ async def running(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await engine.repeats.stop()
             await engine.recorder.stop()
             await engine.board.stop()
             await engine.hub.stop()
@@ -106,6 +111,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> Engine:
         Matcher(desk.writer),
         Outbox(desk, links, SmtpChannel(settings.smtp_url)),
         links,
+        Repeats(settings.request_time),
     )
 
 
@@ -163,14 +169,26 @@ async def _patiently(start: Callable[[], Awaitable[object]]) -> None:
 
 async def _trim(desk: Desk, retention: timedelta) -> None:
     while True:
-        try:
-            before = await desk.writer.clock.now(database()) - retention // timedelta(microseconds=1)
-            for team_id in await log.stale_teams(before):
-                while True:
-                    async with desk.writer.deed() as deed:
-                        dropped = await log.trim(deed.connection, team_id, before)
-                    if dropped < log.TRIM:
-                        break
-        except Exception:
-            _logger.exception("the change log was not trimmed")
+        for trim in (partial(_trim_log, desk, retention), partial(_trim_requests, desk)):
+            try:
+                await trim()
+            except Exception:
+                _logger.exception("what is old was not trimmed")
         await asyncio.sleep(TRIM_SECONDS)
+
+
+async def _trim_log(desk: Desk, retention: timedelta) -> None:
+    before = await desk.writer.clock.now(database()) - retention // timedelta(microseconds=1)
+    for team_id in await log.stale_teams(before):
+        while True:
+            async with desk.writer.deed() as deed:
+                dropped = await log.trim(deed.connection, team_id, before)
+            if dropped < log.TRIM:
+                break
+
+
+async def _trim_requests(desk: Desk) -> None:
+    now = await desk.writer.clock.now(database())
+    for table in ("send_requests", "idempotent_requests"):
+        while await requests.trim(database(), table, now) == requests.TRIM:
+            pass

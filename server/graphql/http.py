@@ -26,6 +26,7 @@ from server.graphql.documents import Rejected
 from server.graphql.negotiation import Form
 from server.graphql.operations import Operation, Operations, encoded
 from server.graphql.parameters import Malformed, parsed
+from server.graphql.repeats import Answer, RepeatRefused, Repeats, fingerprint, key_in
 from server.rates import Rates
 
 ALLOWED: Final = "GET, POST"
@@ -54,6 +55,7 @@ class Endpoint:
         self,
         operations: Operations,
         services: Callable[[], Services],
+        repeats: Callable[[], Repeats],
         tokens: Tokens,
         rates: Rates,
         links: Links,
@@ -61,6 +63,7 @@ class Endpoint:
     ) -> None:
         self._operations = operations
         self._services = services
+        self._repeats = repeats
         self._tokens = tokens
         self._rates = rates
         self._links = links
@@ -97,14 +100,32 @@ class Endpoint:
                 return await self._subscribed(operation, claims, viewer, accept)
             if operation.kind is OperationType.MUTATION and request.method == "GET":
                 raise Turned(405, "METHOD_NOT_ALLOWED", "A mutation is asked for with POST.", {"Allow": "POST"})
-            answer = await self._operations.answer(operation, Context(self._services(), viewer))
+            answer = await self._answer(operation, Context(self._services(), viewer), request)
         except Rejected as exc:
             return self._refused(exc.errors, form)
         if form in negotiation.MANY:
-            return streaming.Frames(form, streaming.once(answer), claims.until)
-        response = Response(encoded(answer), media_type=f"{form.value}; charset=utf-8")
+            return streaming.Frames(form, streaming.once(answer.body), claims.until)
+        headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+        response = Response(answer.body, headers=headers, media_type=f"{form.value}; charset=utf-8")
         self._mark_device(request, response, viewer)
         return response
+
+    async def _answer(self, operation: Operation, context: Context, request: Request) -> Answer:
+        """Raises Rejected and Turned."""
+        keys = request.headers.getlist("idempotency-key") if operation.kind is OperationType.MUTATION else []
+        try:
+            key = key_in(keys)
+            if key is None:
+                return Answer(encoded(await self._operations.answer(operation, context)))
+
+            async def run(claimed: Context) -> bytes:
+                return encoded(await self._operations.carry_out(operation, claimed))
+
+            asked = operation.asked
+            print_ = fingerprint(asked.query, asked.operation_name, asked.variables)
+            return await self._repeats().answer(context, key, print_, run)
+        except RepeatRefused as exc:
+            raise Turned(exc.status, exc.code, str(exc)) from exc
 
     async def _who(self, request: Request) -> tuple[Claims, Viewer]:
         try:
@@ -128,15 +149,15 @@ class Endpoint:
             ways = "over a WebSocket, as text/event-stream, or as multipart/mixed with subscriptionSpec"
             raise Turned(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}.")
         try:
-            frames = await self._operations.follow(operation, Context(self._services(), viewer))
+            frames = streaming.written(await self._operations.follow(operation, Context(self._services(), viewer)))
         except Rejected as exc:
-            frames = streaming.once(self._operations.refusal(exc.errors))
+            frames = streaming.once(encoded(self._operations.refusal(exc.errors)))
         return streaming.Frames(form, frames, claims.until)
 
     def _refused(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
         answer = self._operations.refusal(errors)
         if form in negotiation.MANY:
-            return streaming.Frames(form, streaming.once(answer), math.inf)
+            return streaming.Frames(form, streaming.once(encoded(answer)), math.inf)
         code = answer["errors"][0]["extensions"]["code"]
         status = _STATUS.get(code, 400 if form is Form.RESPONSE else 200)
         return Response(encoded(answer), status, media_type=f"{form.value}; charset=utf-8")

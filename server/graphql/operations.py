@@ -63,16 +63,32 @@ class Operations:
         if operation.kind is not OperationType.MUTATION:
             try:
                 async with asyncio.timeout(self._answers.time.total_seconds()):
-                    return await self._executed(operation, context)
+                    return await self.carry_out(operation, context)
             except TimeoutError as exc:
                 raise self._too_long("It was given up.") from exc
-        task = asyncio.create_task(self._executed(operation, context))
+        task = asyncio.create_task(self.carry_out(operation, context))
         self._mutations.add(task)
         task.add_done_callback(self._mutations.discard)
         done, _ = await asyncio.wait({task}, timeout=self._answers.time.total_seconds())
         if not done:
             raise self._too_long("It goes on, and may still be done.")
         return task.result()
+
+    async def carry_out(self, operation: Operation, context: Context) -> Answer:
+        """The answer of a query or a mutation, however long it takes. Raises Rejected."""
+        running = execute(
+            self._schema,
+            operation.prepared.document,
+            context_value=context,
+            variable_values=dict(operation.asked.variables),
+            operation_name=operation.asked.operation_name,
+            is_awaitable=optimized_is_awaitable,
+            hide_suggestions=True,
+        )
+        result: Any = await running if optimized_is_awaitable(running) else running
+        if result.data is None and not any(error.path for error in result.errors or ()):
+            raise Rejected(self._told(result.errors or ()))
+        return self._answer(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
 
     async def follow(self, operation: Operation, context: Context) -> AsyncGenerator[Answer, None]:
         """The frames of a subscription. Raises Rejected where it is refused before the first."""
@@ -97,21 +113,6 @@ class Operations:
     def refusal(self, errors: Sequence[GraphQLError]) -> Answer:
         """The answer where nothing is executed."""
         return {"errors": [error.formatted for error in self._told(errors)]}
-
-    async def _executed(self, operation: Operation, context: Context) -> Answer:
-        running = execute(
-            self._schema,
-            operation.prepared.document,
-            context_value=context,
-            variable_values=dict(operation.asked.variables),
-            operation_name=operation.asked.operation_name,
-            is_awaitable=optimized_is_awaitable,
-            hide_suggestions=True,
-        )
-        result: Any = await running if optimized_is_awaitable(running) else running
-        if result.data is None and not any(error.path for error in result.errors or ()):
-            raise Rejected(self._told(result.errors or ()))
-        return self._answer(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
 
     async def _frames(self, source: AsyncGenerator[ExecutionResult, None]) -> AsyncGenerator[Answer, None]:
         async with aclosing(source):

@@ -23,7 +23,7 @@ BEAT_SECONDS: Final = 12.0
 class Frames:
     """An HTTP answer of many frames. `until` is when the reader's token ends, in seconds since 1970."""
 
-    def __init__(self, form: Form, frames: AsyncGenerator[Answer, None], until: float) -> None:
+    def __init__(self, form: Form, frames: AsyncGenerator[bytes, None], until: float) -> None:
         self._frames = frames
         self._until = until
         self._kind, self._write = _FORMS[form]
@@ -52,24 +52,24 @@ class Frames:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _lasting(self) -> AsyncGenerator[Answer | None, None]:
+    async def _lasting(self) -> AsyncGenerator[bytes | None, None]:
         """The frames; None for a beat without one."""
-        following: asyncio.Future[Answer] | None = None
+        following: asyncio.Future[bytes] | None = None
         try:
             while True:
                 left = self._until - time.time()
                 if left <= 0:
-                    yield {"errors": [named("The token has expired.", "UNAUTHENTICATED").formatted]}
+                    yield encoded({"errors": [named("The token has expired.", "UNAUTHENTICATED").formatted]})
                     return
                 following = following or asyncio.ensure_future(anext(self._frames))
                 done, _ = await asyncio.wait({following}, timeout=min(BEAT_SECONDS, left))
                 if done:
                     following, ready = None, following
                     try:
-                        answer = ready.result()
+                        frame = ready.result()
                     except StopAsyncIteration:
                         return
-                    yield answer
+                    yield frame
                 elif left > BEAT_SECONDS:
                     yield None
         finally:
@@ -78,20 +78,27 @@ class Frames:
                 await asyncio.gather(following, return_exceptions=True)
 
 
-async def once(answer: Answer) -> AsyncGenerator[Answer, None]:
+async def once(frame: bytes) -> AsyncGenerator[bytes, None]:
     """An answer as the only frame of a stream."""
-    yield answer
+    yield frame
 
 
-async def _events(frames: AsyncIterator[Answer | None]) -> AsyncGenerator[bytes, None]:
+async def written(answers: AsyncGenerator[Answer, None]) -> AsyncGenerator[bytes, None]:
+    """Answers as frames."""
+    async with aclosing(answers):
+        async for answer in answers:
+            yield encoded(answer)
+
+
+async def _events(frames: AsyncIterator[bytes | None]) -> AsyncGenerator[bytes, None]:
     async for frame in frames:
-        yield b":\n\n" if frame is None else b"event: next\ndata: " + encoded(frame) + b"\n\n"
+        yield b":\n\n" if frame is None else b"event: next\ndata: " + frame + b"\n\n"
     yield b"event: complete\ndata:\n\n"
 
 
-async def _parts(frames: AsyncIterator[Answer | None]) -> AsyncGenerator[bytes, None]:
+async def _parts(frames: AsyncIterator[bytes | None]) -> AsyncGenerator[bytes, None]:
     async for frame in frames:
-        body = b"{}" if frame is None else b'{"payload":' + encoded(frame) + b"}"
+        body = b"{}" if frame is None else b'{"payload":' + frame + b"}"
         yield b"\r\n--graphql\r\ncontent-type: application/json\r\n\r\n" + body
     yield b"\r\n--graphql--\r\n"
 
