@@ -21,6 +21,7 @@ from server.graphql.limits import AnswerLimits, DocumentLimits
 from server.graphql.parameters import Parameters, parameters
 
 Answer = dict[str, Any]
+_IS_AWAITABLE: Any = optimized_is_awaitable
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +77,23 @@ class Operations:
 
     async def carry_out(self, operation: Operation, context: Context) -> Answer:
         """The answer of a query or a mutation, however long it takes. Raises Rejected."""
-        running = execute(
+        running: Any = execute(
             self._schema,
             operation.prepared.document,
             context_value=context,
             variable_values=dict(operation.asked.variables),
             operation_name=operation.asked.operation_name,
-            is_awaitable=optimized_is_awaitable,
+            is_awaitable=_IS_AWAITABLE,
             hide_suggestions=True,
         )
-        result: Any = await running if optimized_is_awaitable(running) else running
+        result: ExecutionResult = await running if _IS_AWAITABLE(running) else running
         if result.data is None and not any(error.path for error in result.errors or ()):
             raise Rejected(self._told(result.errors or ()))
         return self._answer(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
 
     async def follow(self, operation: Operation, context: Context) -> AsyncGenerator[Answer, None]:
         """The frames of a subscription. Raises Rejected where it is refused before the first."""
-        started = subscribe(
+        started: Any = subscribe(
             self._schema,
             operation.prepared.document,
             context_value=context,
@@ -100,7 +101,7 @@ class Operations:
             operation_name=operation.asked.operation_name,
             hide_suggestions=True,
         )
-        found: Any = await started if optimized_is_awaitable(started) else started
+        found = await started if _IS_AWAITABLE(started) else started
         if isinstance(found, ExecutionResult):
             raise Rejected(self._told(found.errors or ()))
         return self._frames(found)

@@ -64,11 +64,12 @@ class Frames:
                 following = following or asyncio.ensure_future(anext(self._frames))
                 done, _ = await asyncio.wait({following}, timeout=min(BEAT_SECONDS, left))
                 if done:
-                    following, ready = None, following
                     try:
-                        frame = ready.result()
+                        frame = following.result()
                     except StopAsyncIteration:
                         return
+                    finally:
+                        following = None
                     yield frame
                 elif left > BEAT_SECONDS:
                     yield None
