@@ -207,6 +207,12 @@ def test_at_most_so_many_errors_are_told() -> None:
         assert len(refused(Documents(ours(), DocumentLimits(), errors=most), text)) == most
 
 
+@pytest.mark.parametrize("text", ['{emails(first:"%s"){nodes{id}}}', "{viewer{id}} %s"])
+def test_what_is_wrong_is_not_repeated_at_any_length(documents: Documents, text: str) -> None:
+    (error,) = refused(documents, text % ("x" * 10_000))
+    assert len(error.message) == 501
+
+
 def test_fields_that_cannot_be_merged_are_refused(documents: Documents) -> None:
     (error,) = refused(documents, "{viewer{a:id a:name}}")
     assert code([error]) == "GRAPHQL_VALIDATION_FAILED"
