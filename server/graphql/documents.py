@@ -40,6 +40,9 @@ ENTRIES, BYTES = 512, 64 * 2**20
 TOKEN_BYTES = 700
 """What a token takes with its part of the tree; measured."""
 
+LONGEST = 500
+"""Characters of an error's message."""
+
 _RULES = tuple(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
 
 
@@ -107,8 +110,11 @@ class Documents:
         document = self._parsed(text)
         self._refuse(excesses(document, self._limits))
         # The comparison of fields comes last, as it relies on what the other rules make sure of.
-        self._refuse(_invalid(validate(self._schema, document, _RULES, self._errors, hide_suggestions=True)))
-        self._refuse(_invalid(Overlap(self._schema, document).conflicts()))
+        for errors in (
+            validate(self._schema, document, _RULES, self._errors, hide_suggestions=True),
+            Overlap(self._schema, document).conflicts(),
+        ):
+            self._refuse(_told(error, "GRAPHQL_VALIDATION_FAILED") for error in errors)
         return document
 
     def _parsed(self, text: str) -> DocumentNode:
@@ -124,8 +130,7 @@ class Documents:
                 if error.description.startswith(f"Document contains more than {most} {what}."):
                     message = f"The document has more than {most:,} {what}; {most:,} are allowed."
                     raise _rejected("DOCUMENT_TOO_LARGE", message) from None
-            error.extensions = {"code": "GRAPHQL_PARSE_FAILED"}
-            raise Rejected([error]) from None
+            raise Rejected([_told(error, "GRAPHQL_PARSE_FAILED")]) from None
 
     def _refuse(self, errors: Iterable[GraphQLError]) -> None:
         """Raises Rejected with the first of the errors, if there are any."""
@@ -150,10 +155,12 @@ def _rejected(code: str, message: str) -> Rejected:
     return Rejected([GraphQLError(message, extensions={"code": code})])
 
 
-def _invalid(errors: Iterable[GraphQLError]) -> Iterable[GraphQLError]:
-    for error in errors:
-        error.extensions = {"code": "GRAPHQL_VALIDATION_FAILED"}
-        yield error
+def _told(error: GraphQLError, code: str) -> GraphQLError:
+    """graphql-core's, with its code. Its messages repeat what is wrong, a value of any length among it."""
+    error.extensions = {"code": code}
+    if len(error.message) > LONGEST:
+        error.message = f"{error.message[:LONGEST]}…"
+    return error
 
 
 def _weight(document: DocumentNode, text: str) -> int:

@@ -1,6 +1,6 @@
 """How many objects an answer about the schema itself holds: counted on it, with graphql-core's own resolvers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +8,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
@@ -23,6 +24,10 @@ CEILING = 1_000_000_000
 
 _SCHEMA: Any = introspection_types["__Schema"]
 _TYPE: Any = introspection_types["__Type"]
+
+
+Part = tuple[int, GraphQLObjectType, Any, SelectionSetNode]
+"""Whether it is an object to be counted, its type, itself, and what is asked of it."""
 
 
 class Introspection:
@@ -50,33 +55,34 @@ class Introspection:
     def _below(self, kind: GraphQLObjectType, thing: Any, selection_set: SelectionSetNode) -> int:
         # A field or an argument is a pair of its name and itself, made anew each time.
         key = id(thing[1] if isinstance(thing, tuple) else thing), id(selection_set)
-        known = self._known.get(key)
-        if known is None:
+        total = self._known.get(key)
+        if total is None:
             self._looks -= 1
-            known = CEILING if self._looks < 0 else self._count(kind, thing, selection_set)
-            self._known[key] = known
-        return known
-
-    def _count(self, kind: GraphQLObjectType, thing: Any, selection_set: SelectionSetNode) -> int:
-        total = 0
-        for selection in selection_set.selections:
-            if isinstance(selection, FieldNode):
-                total += self._field(kind, thing, selection)
-            elif isinstance(selection, FragmentSpreadNode):
-                total += self._below(kind, thing, self._fragments[selection.name.value].selection_set)
-            elif isinstance(selection, InlineFragmentNode):
-                total += self._below(kind, thing, selection.selection_set)
+            total = CEILING if self._looks < 0 else 0
+            # Not a sum over a generator: `ofType` may stand in `ofType` two hundred times, and each is a call.
+            for counts, leads_to, each, inner in self._parts(kind, thing, selection_set) if self._looks >= 0 else ():
+                total += counts + self._below(leads_to, each, inner)
+            self._known[key] = total
         return total
 
-    def _field(self, kind: GraphQLObjectType, thing: Any, node: FieldNode) -> int:
-        definition = kind.fields.get(node.name.value)
-        if definition is None or definition.resolve is None or node.selection_set is None:
-            return 0
+    def _parts(self, kind: GraphQLObjectType, thing: Any, selection_set: SelectionSetNode) -> list[Part]:
+        parts: list[Part] = []
+        for selection in selection_set.selections:
+            if isinstance(selection, FieldNode) and selection.selection_set is not None:
+                definition = kind.fields[selection.name.value]
+                leads_to: Any = get_named_type(definition.type)
+                parts += ((1, leads_to, each, selection.selection_set) for each in self._answer(definition, thing))
+            elif isinstance(selection, FragmentSpreadNode):
+                parts.append((0, kind, thing, self._fragments[selection.name.value].selection_set))
+            elif isinstance(selection, InlineFragmentNode):
+                parts.append((0, kind, thing, selection.selection_set))
+        return parts
+
+    def _answer(self, definition: GraphQLField, thing: Any) -> Iterable[Any]:
         # What is deprecated counts whether or not it is asked for: few things are.
         arguments = {"includeDeprecated": True} if "includeDeprecated" in definition.args else {}
-        found: Any = definition.resolve(thing, self._info, **arguments)
+        found: Any = None if definition.resolve is None else definition.resolve(thing, self._info, **arguments)
         if found is None:
-            return 0
-        leads_to: Any = get_named_type(definition.type)
-        things = found if is_list_type(get_nullable_type(definition.type)) else [found]
-        return sum(1 + self._below(leads_to, each, node.selection_set) for each in things)
+            return ()
+        many: bool = is_list_type(get_nullable_type(definition.type))
+        return found if many else (found,)

@@ -54,7 +54,7 @@ class Block:
 
 
 Blocks = frozenset[Block]
-"""Whatever stands in one object. Blocks without fields are left out, so that equal sets hold the same fields."""
+"""Whatever stands in one object."""
 
 
 class Sets:
@@ -100,7 +100,7 @@ class Sets:
                 seen |= new
                 todo += map(self._fragment, new)
                 self.steps += 1 + len(block.spreads)
-            known = self._sets[id(selection_set)] = frozenset(each for each in found if each.fields)
+            known = self._sets[id(selection_set)] = frozenset(found)
         return known
 
     def _fragment(self, name: str) -> Block:

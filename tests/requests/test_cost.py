@@ -179,6 +179,11 @@ def test_the_type_that_is_introspected_may_come_from_a_variable(documents: Docum
     assert cost(documents, text, {"name": ["nonsense"]}) == 0
 
 
+def test_what_nests_as_deep_as_can_be_parsed_is_counted(documents: Documents) -> None:
+    text = "{__schema{types{fields{type" + "{ofType" * 190 + "{name}" + "}" * 190 + "}}}}"
+    assert 1_000 < cost(documents, text) < 5_000
+
+
 @pytest.mark.parametrize("spread", ["types{fields{type{name}}} " * 190, "types{...F0} "])
 def test_introspection_that_is_long_to_count_is_not_counted_to_its_end(documents: Documents, spread: str) -> None:
     text = f"{{__schema{{{spread}}}}}"

@@ -134,7 +134,7 @@ def test_the_deepest_operation_counts(documents: Documents) -> None:
 
 
 def test_root_fields_are_counted_in_fragments_and_each_fragment_once(documents: Documents) -> None:
-    text = "{...{...F} ...F viewer{id}} fragment F on Query{" + "viewer{id} " * 19 + "%s}"
+    text = "{...{...F} ...G viewer{id}} fragment G on Query{...F} fragment F on Query{" + "viewer{id} " * 19 + "%s}"
     documents.prepare(text % "", None)
     assert code(refused(documents, text % "viewer{id}")) == "TOO_MANY_ROOT_FIELDS"
 
@@ -207,6 +207,12 @@ def test_at_most_so_many_errors_are_told() -> None:
         assert len(refused(Documents(ours(), DocumentLimits(), errors=most), text)) == most
 
 
+@pytest.mark.parametrize("text", ['{emails(first:"%s"){nodes{id}}}', "{viewer{id}} %s"])
+def test_what_is_wrong_is_not_repeated_at_any_length(documents: Documents, text: str) -> None:
+    (error,) = refused(documents, text % ("x" * 10_000))
+    assert len(error.message) == 501
+
+
 def test_fields_that_cannot_be_merged_are_refused(documents: Documents) -> None:
     (error,) = refused(documents, "{viewer{a:id a:name}}")
     assert code([error]) == "GRAPHQL_VALIDATION_FAILED"
@@ -216,8 +222,11 @@ def test_fields_that_cannot_be_merged_are_refused(documents: Documents) -> None:
 
 
 def test_fragments_that_spread_themselves_are_refused_as_such(documents: Documents) -> None:
-    text = "{campaigns{nodes{...A}}} fragment A on Campaign{emails{nodes{campaign{...A}}}}"
-    assert code(refused(documents, text)) == "GRAPHQL_VALIDATION_FAILED"
+    for text in (
+        "{campaigns{nodes{...A}}} fragment A on Campaign{emails{nodes{campaign{...A}}}}",
+        "{...A} fragment A on Query{viewer{id} ...B} fragment B on Query{...A}",
+    ):
+        assert code(refused(documents, text)) == "GRAPHQL_VALIDATION_FAILED"
 
 
 def test_an_operation_is_found_by_its_name_or_by_being_the_only_one(documents: Documents) -> None:

@@ -87,6 +87,23 @@ def test_what_can_be_merged_is_told_from_what_cannot(text: str, expected: bool) 
     assert mergeable(crossed(), text) is expected
 
 
+@pytest.mark.parametrize(
+    "one,other,expected",
+    [
+        ("{success:true,folder:[DRAFT]}", "{folder:[DRAFT],success:true}", True),
+        ("{folder:[DRAFT,SPAM]}", "{folder:[SPAM,DRAFT]}", False),
+        ("{folder:[DRAFT]}", "{folder:DRAFT}", False),
+        ('{subject:{equals:"s"}}', '{subject:{equals:"""s"""}}', False),
+        ("{not:null}", "{not:{}}", False),
+        ("{person:[$a]}", "{person:[$b]}", False),
+    ],
+)
+def test_arguments_are_the_same_by_what_they_say(one: str, other: str, expected: bool) -> None:
+    text = f"query($a:ID!,$b:ID!){{emails(filter:{one}){{nodes{{id}}}} emails(filter:{other}){{nodes{{id}}}}}}"
+    assert stock(ours(), text) is expected
+    assert mergeable(ours(), text) is expected
+
+
 def test_each_conflict_is_told_once_with_both_places_in_the_order_of_the_text() -> None:
     document = parse("{viewer{b:id b:name ...F} viewer{b:role}} fragment F on User{c:id c:name}")
     told = [
