@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+import resource
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from starlette.websockets import WebSocket
 from models.database import database
 from server.app import create
 from server.borders import Borders
-from tests.requests.raw import UPGRADE, Answer, connected
+from tests.requests.raw import UPGRADE, Answer, connected, socket
 from tests.serving import Client, Server, serving, settings
 
 BODY = 1_000_000
@@ -71,15 +72,22 @@ async def test_a_body_of_the_allowed_bytes_is_read_and_one_more_is_not(sqlite_ur
                         assert await raw.rest() == b""
 
 
-@pytest.mark.parametrize("path", ["/graphql", "/t/u/x", "/nowhere", "/healthz"])
-@pytest.mark.parametrize("method", ["POST", "GET", "HEAD", "DELETE"])
-async def test_a_body_that_says_it_is_too_long_is_refused_unread(sqlite_url: str, path: str, method: str) -> None:
-    async with (
-        serving(sqlite_url, works=False, looks=False, BODY_BYTES="100") as server,
-        connected(server.url) as raw,
-    ):
-        await raw.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n")
-        assert (await raw.rest()).startswith(b"HTTP/1.1 413 ")
+async def test_a_body_that_says_it_is_too_long_is_refused_unread_everywhere(sqlite_url: str) -> None:
+    async with serving(sqlite_url, works=False, looks=False, BODY_BYTES="100") as server:
+        for path in ("/graphql", "/t/u/x", "/nowhere", "/healthz"):
+            for method in ("POST", "GET", "HEAD", "DELETE"):
+                async with connected(server.url) as raw:
+                    await raw.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n")
+                    assert (await raw.rest()).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_who_asks_before_sending_a_body_is_told_whether_to(sqlite_url: str) -> None:
+    async with serving(sqlite_url, works=False, looks=False) as server:
+        ann = await server.client("Ann")
+        for size, first in ((BODY + 1, b"HTTP/1.1 413 "), (len(VIEWER), b"HTTP/1.1 100 ")):
+            async with connected(server.url) as raw:
+                await raw.send(post(ann, f"Expect: 100-continue\r\nContent-Length: {size}\r\n\r\n"))
+                assert (await raw.reader.readline()).startswith(first)
 
 
 async def test_a_large_upload_can_read_why_it_was_refused(server: Server) -> None:
@@ -361,9 +369,9 @@ async def test_a_mistake_of_ours_is_told_by_a_reference_and_logged_once(
         assert code(answers[1]) == "INTERNAL"
         told = [reference(answer.body.decode()) for answer in answers]
         address = server.url.replace("http", "ws") + "/broken"
-        async with websockets.connect(address) as socket:
+        async with websockets.connect(address) as opened:
             with pytest.raises(websockets.ConnectionClosedError) as closed:
-                await socket.recv()
+                await opened.recv()
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1011
             told.append(reference(closed.value.rcvd.reason))
@@ -389,8 +397,20 @@ async def test_a_path_that_leads_nowhere_is_not_repeated(server: Server) -> None
 HEADS, BODIES, SOCKETS = 300, 200, 300
 
 
+@pytest.fixture
+def _many_files() -> Iterator[None]:
+    """Room for both ends of all those connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("_many_files")
 async def test_a_crowd_of_dribblers_is_cut_while_another_client_is_served(sqlite_url: str) -> None:
-    async with serving(sqlite_url, works=False, looks=False, HEADER_TIME="PT2S", BODY_TIME="PT3S") as server:
+    times = ("PT2S", "PT3S", "PT2S")
+    more = dict(zip(("HEADER_TIME", "BODY_TIME", "SOCKET_INIT_TIME"), times, strict=True))
+    async with serving(sqlite_url, None, False, False, **more) as server:
         ann = await server.client("Ann")
         starts = (
             *["GET /graphql HTTP/1.1\r\nHost: x\r\nX: "] * HEADS,
@@ -398,15 +418,21 @@ async def test_a_crowd_of_dribblers_is_cut_while_another_client_is_served(sqlite
             *[handshake(server.url)[:-4]] * SOCKETS,
         )
         cut = [asyncio.create_task(besiege(server.url, start)) for start in starts]
+        cut += [asyncio.create_task(say_nothing(server.url)) for _ in range(SOCKETS)]
         answers = 0
         while not all(task.done() for task in cut):
             assert await ann("{viewer{id}}")
             answers += 1
             await asyncio.sleep(0.01)
         statuses = [task.result() for task in cut]
-        assert statuses == [408] * len(statuses)
+        assert statuses == [408] * len(starts) + [4408] * SOCKETS
         assert answers > 10
         assert await database().row("SELECT 1 AS one") == {"one": 1}
+
+
+async def say_nothing(url: str) -> int:
+    async with socket(url) as raw:
+        return await raw.close_code()
 
 
 async def besiege(url: str, start: str) -> int:
