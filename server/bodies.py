@@ -1,31 +1,12 @@
 """The body of a request: read whole before anybody else sees the request, within its bytes and its time."""
 
 import asyncio
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope
 
-from server.guards import GRAPHQL
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request goes no further. On /graphql it is told as GraphQL tells errors, elsewhere as a line of text."""
-
-    status: int
-    code: str
-    message: str
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def answer(self, path: str) -> Response:
-        if path != GRAPHQL:
-            return PlainTextResponse(f"{self.message}\n", self.status, self.headers)
-        error = {"message": self.message, "extensions": {"code": self.code}}
-        return JSONResponse({"errors": [error]}, self.status, self.headers)
-
+from server.refusing import Refusal
 
 # The rest of such a body is not read, so there can be no next request behind it.
 _LAST = {"Connection": "close"}

@@ -16,9 +16,10 @@ from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
 from server import errors
-from server.bodies import Bodies, Refusal
+from server.bodies import Bodies
 from server.guards import GRAPHQL, TRACKING, Guards
 from server.rates import Rates
+from server.refusing import Refusal
 from server.settings import Settings
 
 UNCOUNTED = frozenset({"/healthz", "/readyz", "/metrics"})

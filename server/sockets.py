@@ -4,6 +4,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Final
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
@@ -51,6 +52,12 @@ class SocketConnection(WebSocketsSansIOProtocol):
         bare = f"HTTP/1.1 {status} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         self._line.write(answer or bare.encode())
         self._line.close()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # A handshake that was refused is complete as well; uvicorn would log a mistake of the application.
+            self.handshake_complete = True
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) >= FRAGMENTS:

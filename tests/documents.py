@@ -1,7 +1,7 @@
 """The examples of a page of documentation: how they are found, how their placeholders are filled, how answers compare.
 
 An example is a ```graphql block. The ```json blocks right after it are its variables, where it has any, and then the
-answer as it is documented: it has `data` or `errors` (for a subscription: one block for each frame, in order).
+answer as it is documented: it has `data` or `errors`, and `extensions` only where they matter (for a subscription: one block for each frame, in order).
 `‹Pat›` is whatever an earlier answer had where it documents `‹Pat›`, such as an id; the first answer that names it says
 what it is. `‹now›`, `‹2 hours ago›` and `‹in 3 days›` are moments; `‹yesterday›`, `‹today›` and `‹20 days from today›`
 are days in UTC. A moment or a day in an answer stands for any, and a list that ends with "…" goes on.
@@ -94,7 +94,7 @@ def _json(text: str, place: str) -> Any:
 
 
 def _is_answer(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and value.keys() <= {"data", "errors"}
+    return isinstance(value, dict) and bool(value) and value.keys() <= {"data", "errors", "extensions"}
 
 
 def filled(value: Any, names: Mapping[str, str]) -> Any:

@@ -18,7 +18,7 @@ UPGRADE = (
 
 @dataclass
 class Answer:
-    """Status, headers with names in lower case, and body."""
+    """Status, headers but for cookies with names in lower case, and body."""
 
     status: int
     headers: dict[str, str]
@@ -43,7 +43,7 @@ class Raw:
         async with asyncio.timeout(PATIENCE):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             first, *lines = head.rstrip().split("\r\n")
-            pairs = [line.split(": ", 1) for line in lines]
+            pairs = [line.split(": ", 1) for line in lines if not line.startswith("set-cookie")]
             headers = {name.lower(): value for name, value in pairs}
             assert len(headers) == len(pairs), f"a header twice: {head}"
             body = await self.reader.readexactly(int(headers.get("content-length", "0")))
