@@ -1,8 +1,9 @@
 """The examples of a page of documentation: how they are found, how their placeholders are filled, how answers compare.
 
 An example is a ```graphql block. The ```json blocks right after it are its variables, where it has any, and then the
-answer as it is documented: it has `data` or `errors`, and `extensions` only where they matter (for a subscription: one
-block for each frame, in order). `‹Pat›` is whatever an earlier answer had where it documents `‹Pat›`, such as an id; the first answer that names it says
+answer as it is documented: it has `data` or `errors`, and `extensions` where they matter (for a subscription: one block
+for each frame, in order).
+`‹Pat›` is whatever an earlier answer had where it documents `‹Pat›`, such as an id; the first answer that names it says
 what it is. `‹now›`, `‹2 hours ago›` and `‹in 3 days›` are moments; `‹yesterday›`, `‹today›` and `‹20 days from today›`
 are days in UTC. A moment or a day in an answer stands for any, and a list that ends with "…" goes on.
 `<!-- as Ada, an admin -->` before an example says who asks; else it is Sam.

@@ -196,7 +196,7 @@ async def test_an_example_that_is_wrong_fails_where_it_stands(sqlite_url: str) -
         await Reader(server, team="Right").read(Page("right.md", RIGHT))
         for number, (what, (before, after, complaint)) in enumerate(WRONG.items()):
             assert before in RIGHT, what
-            reader = Reader(server, patience=0.3, team=f"Wrong{number}")
+            reader = Reader(server, patience=1.0, team=f"Wrong{number}")
             with pytest.raises(Wrong) as failed:
                 await reader.read(Page("wrong.md", RIGHT.replace(before, after, 1)))
             assert re.match(r"wrong\.md:\d+: ", str(failed.value)), what
