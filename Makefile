@@ -56,7 +56,7 @@ sdl: $(READY) ## print the schema into schema/schema.graphql
 
 .PHONY: test test-browser test-full test-clients check format bench
 test: setup ## all tests but those in a browser or under Node; the laws with few cases
-	@$(PY) -m pytest tests --ignore=tests/browser --ignore=tests/clients $(ARGS)
+	@$(PY) -m pytest tests --ignore=tests/browser --ignore=tests/clients -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
 test-browser: assets ## the GraphiQL page in a headless Chromium
 	@$(PY) -m pytest tests/browser $(ARGS)

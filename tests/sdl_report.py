@@ -2,6 +2,7 @@
 
 It is on when the whole suite is asked for, and then whatever is missing fails the run. With SDL_COVERAGE naming a
 folder it is on for any run, adds what was met to the folder, and only tells: so one can see what a few files exercise.
+Where several processes share a run, each adds what it met, and the one that started them tells.
 """
 
 import os
@@ -17,6 +18,8 @@ from tests import serving
 from tests.exercised import Exercised, everything, published
 
 VARIABLE = "SDL_COVERAGE"
+_SHARED = "SDL_COVERAGE_SHARED"
+"""How the processes of one run learn where to add what they met."""
 TESTS = Path(__file__).parent
 ELSEWHERE = ("browser", "clients")
 
@@ -82,11 +85,13 @@ def whole(config: pytest.Config) -> bool:
 
 def begin(config: pytest.Config) -> None:
     """Turns the measurement on where it is wanted."""
-    wanted = os.environ.get(VARIABLE)
-    if wanted is None and not whole(config):
+    helping = hasattr(config, "workerinput")
+    wanted = os.environ.get(_SHARED if helping else VARIABLE)
+    if wanted is None and (helping or not whole(config)):
         return
     folder = Path(wanted or tempfile.mkdtemp(prefix="cc-sdl-"))
     folder.mkdir(parents=True, exist_ok=True)
+    os.environ[_SHARED] = str(folder)
     report = Report(folder, strict=wanted is None)
     config.pluginmanager.register(report, "sdl-report")
     serving.observers.append(report.exercised.answer)
