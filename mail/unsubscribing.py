@@ -20,6 +20,7 @@ from actions import people
 from actions.desk import Desk
 from mail.links import Links
 from models.database import database
+from models.unavailable import Outage, OutcomeUnknown, Unavailable
 
 LONGEST: Final = 4096
 """Bytes of a POST; the form and the one click need some thirty, with a boundary some three hundred."""
@@ -52,6 +53,7 @@ _FIND = (
     " LEFT JOIN users u ON u.id = e.sender_id WHERE p.id = ?"
 )
 _logger = logging.getLogger("command_center.unsubscribing")
+_outage = Outage(_logger, "ways out wait for the database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,10 @@ class _WayOut:
         except ClientDisconnect:
             # Whoever hung up in the middle reads no answer, and did not ask to the end.
             return Response(status_code=400)
+        except Unavailable as exc:
+            _outage.tell(exc)
+            before = "" if isinstance(exc, OutcomeUnknown) else "Nothing was changed. "
+            return _page("That did not work", f"<p>{before}Please try again in a moment.</p>", 503)
         except Exception:
             _logger.exception("a way out could not be answered")
             return _page("That did not work", "<p>Nothing was changed. Please try again in a moment.</p>", 503)

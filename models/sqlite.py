@@ -1,12 +1,13 @@
 """Tortoise's SQLite client as this product needs it: one writing connection whose transactions begin IMMEDIATE,
 and three reading connections beside it that never wait for the writer (WAL gives each statement the last commit).
 
-Durability: synchronous FULL, so a commit that was answered survives a power cut.
+Durability: synchronous FULL, so a commit that was answered survives a power cut. Every wait is bounded, and a
+connection that opened a file in a bad state is opened anew.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
@@ -14,18 +15,26 @@ import aiosqlite
 from tortoise.backends.base.client import NestedTransactionContext, TransactionalDBClient, TransactionContext
 from tortoise.backends.sqlite import client as stock
 from tortoise.connection import get_connections
-from tortoise.exceptions import OperationalError, TransactionManagementError
+from tortoise.exceptions import OperationalError
+
+from models.sqlite_faults import busy, telling, unavailable, worn
+from models.unavailable import Unavailable, limit
 
 READERS = 3
+STEP_SECONDS = 1.0
+"""How long SQLite itself waits for another process at a time; while it does, it cannot be called off."""
+LONGEST_SECONDS = 60.0
+"""How long a command waits for its turn to write, which has no other limit."""
 PRAGMAS = {
     "journal_mode": "WAL",
     "synchronous": "FULL",
     "foreign_keys": "ON",
-    "busy_timeout": "10000",
+    "busy_timeout": "5000",
     "journal_size_limit": str(64 * 1024 * 1024),
     "cache_size": "-65536",
     "temp_store": "MEMORY",
 }
+READING = ("busy_timeout", "cache_size", "temp_store")
 
 
 def _try(path: str) -> None:
@@ -37,34 +46,76 @@ def _try(path: str) -> None:
         connection.close()
 
 
+async def _open(path: str, pragmas: Iterable[tuple[str, str]]) -> aiosqlite.Connection:
+    await asyncio.to_thread(_try, path)
+    connection = await aiosqlite.connect(path, isolation_level=None)
+    try:
+        connection._conn.row_factory = sqlite3.Row
+        for pragma, value in pragmas:
+            await (await connection.execute(f"PRAGMA {pragma}={value}")).close()
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
 def _reads_only(query: str) -> bool:
     return query.lstrip()[:6].upper() == "SELECT"
 
 
-class SqliteClient(stock.SqliteClient):
-    """One writer, three readers. SELECTs outside a transaction go to a reader, everything else to the writer."""
+class _Bounded(stock.SqliteClient):
+    """Statements with a time limit, and Unavailable for what the file is to blame for."""
+
+    patience: float | None = None
+
+    async def _within(self, work: Coroutine[Any, Any, Any]) -> Any:
+        with telling():
+            async with asyncio.timeout(limit(self.patience)):
+                return await work
+
+    async def execute_insert(self, query: str, values: list[Any]) -> int:
+        return cast(int, await self._within(super().execute_insert(query, values)))
+
+    async def execute_many(self, query: str, values: list[list[Any]]) -> None:
+        await self._within(super().execute_many(query, values))
+
+    async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Sequence[dict[str, Any]]]:
+        return cast(tuple[int, Sequence[dict[str, Any]]], await self._within(super().execute_query(query, values)))
+
+    async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+        return cast(list[dict[str, Any]], await self._within(super().execute_query_dict(query, values)))
+
+    async def execute_script(self, query: str) -> None:
+        await self._within(super().execute_script(query))
+
+
+class SqliteClient(_Bounded):
+    """One writer, three readers. SELECTs outside a transaction go to a reader, everything else to the writer.
+
+    `worn`: the writer has to be opened anew before it is used again.
+    """
 
     def __init__(self, file_path: str, **kwargs: Any) -> None:
         super().__init__(file_path, **kwargs)
         self.pragmas = dict(PRAGMAS)
+        self.worn = False
         self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        self._readers: list[aiosqlite.Connection] = []
+        self._readers: set[aiosqlite.Connection] = set()
         self._opening = asyncio.Lock()
 
     async def create_connection(self, with_db: bool) -> None:
         # Whoever comes while the first is opening waits, lest each opens connections that nobody closes.
         async with self._opening:
             if not self._connection:
-                await asyncio.to_thread(_try, self.filename)
-            await super().create_connection(with_db)
+                self._connection = await _open(self.filename, self.pragmas.items())
+                await self._post_connect()
             while len(self._readers) < READERS:
-                reader = await aiosqlite.connect(self.filename, isolation_level=None)
-                reader._conn.row_factory = sqlite3.Row
-                for pragma in ("busy_timeout", "cache_size", "temp_store"):
-                    await (await reader.execute(f"PRAGMA {pragma}={PRAGMAS[pragma]}")).close()
-                await (await reader.execute("PRAGMA query_only=ON")).close()
-                self._readers.append(reader)
+                reader = await self._open_reader()
+                self._readers.add(reader)
                 self._idle.put_nowait(reader)
+
+    async def _open_reader(self) -> aiosqlite.Connection:
+        return await _open(self.filename, [*((name, PRAGMAS[name]) for name in READING), ("query_only", "ON")])
 
     async def close(self) -> None:
         for reader in self._readers:
@@ -72,6 +123,15 @@ class SqliteClient(stock.SqliteClient):
         self._readers.clear()
         self._idle = asyncio.LifoQueue()
         await super().close()
+
+    async def renew_writer(self) -> None:
+        """Opens the writer anew, if the file lets it. Only whoever has the turn may."""
+        with suppress(sqlite3.Error):
+            fresh = await _open(self.filename, self.pragmas.items())
+            worn_out, self._connection = self._connection, fresh
+            self.worn = False
+            if worn_out is not None:
+                await worn_out.close()
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -81,22 +141,32 @@ class SqliteClient(stock.SqliteClient):
         connection = await self._idle.get()
         try:
             yield connection
+        except asyncio.CancelledError:
+            # Nobody waits for it any more, but the next one would have to.
+            await connection.interrupt()
+            raise
+        except sqlite3.Error as exc:
+            if worn(exc):
+                with suppress(sqlite3.Error):
+                    fresh = await self._open_reader()
+                    self._readers.add(fresh)
+                    self._readers.discard(connection)
+                    connection, worn_out = fresh, connection
+                    await worn_out.close()
+            raise
         finally:
             self._idle.put_nowait(connection)
 
     async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Sequence[dict[str, Any]]]:
         if not _reads_only(query):
-            return cast(tuple[int, Sequence[dict[str, Any]]], await super().execute_query(query, values))
-        rows = await self._read(query, values)
+            return await super().execute_query(query, values)
+        rows = await self.execute_query_dict(query, values)
         return len(rows), rows
 
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
         if not _reads_only(query):
-            return cast(list[dict[str, Any]], await super().execute_query_dict(query, values))
-        return await self._read(query, values)
-
-    async def _read(self, query: str, values: list[Any] | None) -> list[dict[str, Any]]:
-        return cast(list[dict[str, Any]], await self._fetch(query, values))
+            return await super().execute_query_dict(query, values)
+        return cast(list[dict[str, Any]], await self._within(self._fetch(query, values)))
 
     @stock.translate_exceptions
     async def _fetch(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
@@ -115,15 +185,19 @@ class Turn(stock.SqliteTransactionContext):
     """
 
     async def __aenter__(self) -> TransactionalDBClient:
-        await self._trxlock.acquire()
+        until = asyncio.get_running_loop().time() + (limit(self.connection.patience) or LONGEST_SECONDS)
+        try:
+            async with asyncio.timeout_at(until):
+                await self._trxlock.acquire()
+        except TimeoutError:
+            raise Unavailable("the turn to write did not come in time") from None
         try:
             await self.ensure_connection()
             self.token = get_connections().set(self.connection_name, self.connection)
             try:
-                await _finished(self.connection.begin())
+                await self._begin(until)
             except BaseException:
-                with suppress(Exception):
-                    await _finished(self.connection._connection.rollback())
+                await self._roll_back()
                 get_connections().reset(self.token)
                 raise
         except BaseException:
@@ -133,16 +207,64 @@ class Turn(stock.SqliteTransactionContext):
 
     async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         try:
-            if not self.connection._finalized:
-                try:
-                    await _finished(self.connection.rollback() if exc_type else self.connection.commit())
-                except sqlite3.Error as exc:
-                    with suppress(Exception):
-                        await _finished(self.connection._connection.rollback())
-                    raise OperationalError(exc) from exc
+            if exc_type is None:
+                await self._commit()
+            else:
+                await self._roll_back()
         finally:
             get_connections().reset(self.token)
             self._trxlock.release()
+
+    async def _begin(self, until: float) -> None:
+        parent: SqliteClient = self.connection._parent
+        if parent.worn:
+            await _finished(parent.renew_writer())
+            self.connection._connection = parent._connection
+        while True:
+            left = until - asyncio.get_running_loop().time()
+            try:
+                return await self._carry_out(_begin, int(1000 * max(0.0, min(left, STEP_SECONDS))))
+            except sqlite3.Error as exc:
+                if busy(exc) and left > STEP_SECONDS:
+                    continue
+                raise self._failure(exc) from exc
+
+    async def _commit(self) -> None:
+        try:
+            await self._carry_out(_commit)
+        except sqlite3.Error as exc:
+            await self._roll_back()
+            raise self._failure(exc, committing=True) from exc
+
+    async def _roll_back(self) -> None:
+        try:
+            await self._carry_out(sqlite3.Connection.rollback)
+        except sqlite3.Error:
+            # Closing it takes back whatever is open.
+            self.connection._parent.worn = True
+
+    async def _carry_out(self, act: Any, *values: Any) -> None:
+        connection: aiosqlite.Connection = self.connection._connection
+        work: Coroutine[Any, Any, None] = connection._execute(act, connection._conn, *values)  # type: ignore[no-untyped-call]
+        await _finished(work)
+
+    def _failure(self, exc: sqlite3.Error, committing: bool = False) -> Exception:
+        if worn(exc):
+            self.connection._parent.worn = True
+        return unavailable(exc, committing) or OperationalError(exc)
+
+
+def _begin(connection: sqlite3.Connection, wait: int) -> None:
+    """A deferred BEGIN would fail half-way as soon as two processes write."""
+    connection.execute(f"PRAGMA busy_timeout={wait}")
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def _commit(connection: sqlite3.Connection) -> None:
+    # After some errors SQLite takes the transaction back by itself; then there is nothing left to commit.
+    if not connection.in_transaction:
+        raise Unavailable("SQLite took the transaction back")
+    connection.commit()
 
 
 async def _finished(work: Coroutine[Any, Any, None]) -> None:
@@ -163,17 +285,26 @@ async def _finished(work: Coroutine[Any, Any, None]) -> None:
     task.result()
 
 
-class Transaction(stock.SqliteTransactionWrapper):
-    """BEGIN IMMEDIATE: a deferred BEGIN fails half-way as soon as two processes write."""
+class Transaction(_Bounded, stock.SqliteTransactionWrapper):
+    """The client inside a transaction."""
+
+    def __init__(self, connection: SqliteClient) -> None:
+        super().__init__(connection)
+        self.patience = connection.patience
+
+    async def _within(self, work: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await super()._within(work)
+        except BaseException as exc:
+            if isinstance(exc, asyncio.CancelledError | Unavailable):
+                # It may run on in its thread, and the end of the transaction waits for it.
+                await self._connection.interrupt()
+            if (cause := exc.__cause__) is not None and worn(cause.args[0] if cause.args else cause):
+                cast(SqliteClient, self._parent).worn = True
+            raise
 
     def _in_transaction(self) -> TransactionContext:
         return NestedTransactionContext(Transaction(cast(SqliteClient, self)))
-
-    async def begin(self) -> None:
-        try:
-            await self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as exc:
-            raise TransactionManagementError(exc) from exc
 
 
 client_class = SqliteClient

@@ -20,11 +20,13 @@ from mail.outbox import Outbox
 from mail.smtp import SmtpChannel
 from models.clocks import Clock, DatabaseClock
 from models.database import database, migrate, opened, pending
+from models.unavailable import PATIENCE, Outage, Unavailable, unhurried
 from resolvers.context import Services
 from server.lease import LeaseLost, lease
 from server.settings import Misconfigured, Settings
 
 TRIM_SECONDS = 3600.0
+AGAIN_SECONDS = 60.0
 _logger = logging.getLogger("command_center.engine")
 
 
@@ -47,12 +49,12 @@ class Engine:
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[None]:
-    """The database, open and its tables up to date. Raises Misconfigured."""
+async def connected(settings: Settings, patience: float | None = None) -> AsyncIterator[None]:
+    """The database, open (see there) and its tables up to date. Raises Misconfigured."""
     url = settings.database_url
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(opened(url))
+            await stack.enter_async_context(opened(url, patience))
             if url.startswith("sqlite"):
                 await migrate(url)
             elif steps := await pending(url):
@@ -69,7 +71,7 @@ async def running(
     settings: Settings, clock: Clock | None = None, works: bool = True, looks: bool = True
 ) -> AsyncIterator[Engine]:
     """Everything, until the block ends. `works`: match and send here; `looks` off: whoever calls drives the matcher."""
-    async with connected(settings):
+    async with connected(settings, PATIENCE):
         engine = await build(settings, clock)
         tasks: list[asyncio.Task[None]] = []
         await engine.hub.start()
@@ -142,8 +144,9 @@ async def _hold(engine: Engine, looks: bool) -> None:
 
 
 async def _match(engine: Engine) -> None:
-    await _patiently(engine.matcher.start)
-    await engine.matcher.run()
+    with unhurried():
+        await _patiently(engine.matcher.start)
+        await engine.matcher.run()
 
 
 async def _send(engine: Engine) -> None:
@@ -152,10 +155,14 @@ async def _send(engine: Engine) -> None:
 
 
 async def _patiently(start: Callable[[], Awaitable[object]]) -> None:
+    outage = Outage(_logger, "a start waits for the database")
     while True:
         try:
             await start()
             return
+        except Unavailable as exc:
+            outage.tell(exc)
+            await asyncio.sleep(1)
         except Exception:
             _logger.exception("a start failed and will be repeated")
             await asyncio.sleep(1)
@@ -163,6 +170,7 @@ async def _patiently(start: Callable[[], Awaitable[object]]) -> None:
 
 async def _trim(desk: Desk, retention: timedelta) -> None:
     while True:
+        pause = TRIM_SECONDS
         try:
             before = await desk.writer.clock.now(database()) - retention // timedelta(microseconds=1)
             for team_id in await log.stale_teams(before):
@@ -171,6 +179,9 @@ async def _trim(desk: Desk, retention: timedelta) -> None:
                         dropped = await log.trim(deed.connection, team_id, before)
                     if dropped < log.TRIM:
                         break
+        except Unavailable as exc:
+            _logger.warning("the change log was not trimmed: %s", exc)
+            pause = AGAIN_SECONDS
         except Exception:
             _logger.exception("the change log was not trimmed")
-        await asyncio.sleep(TRIM_SECONDS)
+        await asyncio.sleep(pause)

@@ -22,7 +22,7 @@ from resolvers.context import Context, Services
 from schema.build import Schema
 from server import auth
 from server.auth import Claims, Tokens, Unauthenticated
-from server.errors import coded
+from server.errors import RETRY_SECONDS, away, coded
 
 INIT_TIMEOUT = timedelta(seconds=5)
 
@@ -123,8 +123,10 @@ class View(GraphQL[Any, None]):
 
 
 def _failure(cause: Exception) -> Response:
-    body = {"errors": [coded(GraphQLError(str(cause), original_error=cause)).formatted]}
-    return Response(orjson.dumps(body), status_code=500, media_type="application/json")
+    error = coded(GraphQLError(str(cause), original_error=cause))
+    status, headers = (503, {"Retry-After": str(RETRY_SECONDS)}) if away([error]) else (500, None)
+    body = orjson.dumps({"errors": [error.formatted]})
+    return Response(body, status_code=status, media_type="application/json", headers=headers)
 
 
 def _refusal(message: str) -> Response:

@@ -30,7 +30,7 @@ OUTSIDE = {
     "aiosmtplib": {"mail.smtp"},
     "starlette": {"server", "mail.routes", "mail.unsubscribing"},
     "uvicorn": {"server"},
-    "asyncpg": {"server.lease"},
+    "asyncpg": {"server.lease", "models.postgres"},
 }
 """Libraries that only some rooms or modules may know."""
 
