@@ -94,6 +94,11 @@ class _Request:
     lasting: bool = False
     """It is not answered with a failure of the database, but kept until it is stored."""
 
+    def release(self) -> None:
+        """Whoever waits goes on."""
+        if not self.done.done():
+            self.done.set_result(None)
+
     def sees(self, email: Row) -> bool:
         """Whether the asker may speak of this email. A signed tracking link (no viewer) names its email itself."""
         return self.viewer is None or self.viewer.sees_mail_of(email["team_id"], email["sender_id"])
@@ -197,6 +202,8 @@ class Recorder:
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _keep(self, requests: Sequence[_Request]) -> None:
+        for request in requests:
+            request.release()
         room = max(0, KEPT - len(self._kept))
         self._kept += requests[:room]
         if len(requests) > room:
@@ -222,8 +229,7 @@ class Recorder:
             request.outcome.duplicates = outcome.duplicates
             request.outcome.ignored = outcome.ignored
             request.outcome.problems.extend(outcome.problems)
-            if not request.done.done():
-                request.done.set_result(None)
+            request.release()
 
     async def _one_by_one(self, batch: list[_Request], cause: Exception) -> None:
         """A batch that failed is tried again in parts, so that one bad request does not fail its neighbours."""
@@ -242,14 +248,13 @@ class Recorder:
 
 
 def _fail(request: _Request, cause: Exception) -> None:
-    if request.done.done():
-        return
     if not request.lasting:
-        request.done.set_exception(cause)
+        if not request.done.done():
+            request.done.set_exception(cause)
     elif not isinstance(cause, Unavailable):
         # Nobody is told of it but the log.
         _logger.error("a view or click could not be recorded", exc_info=cause)
-        request.done.set_result(None)
+        request.release()
 
 
 def _sound(event: NewEvent, place: int, findings: Findings) -> bool:

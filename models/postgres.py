@@ -63,6 +63,10 @@ class _Bounded(stock.AsyncpgDBClient):
 class PostgresClient(_Bounded):
     """A pool of connections. `patience` is how many seconds a statement may take; None for as long as it likes."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        # A pool that keeps some connections open tries to by itself while there is no server, and logs each attempt.
+        super().__init__(**{"minsize": 0, **kwargs})
+
     async def create_connection(self, with_db: bool) -> None:
         self.extra.setdefault("timeout", CONNECTION_SECONDS)
         await super().create_connection(with_db)

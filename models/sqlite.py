@@ -17,7 +17,7 @@ from tortoise.backends.sqlite import client as stock
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
-from models.sqlite_faults import busy, telling, unavailable, worn
+from models.sqlite_faults import busy, read_only, telling, unavailable, worn, writable
 from models.unavailable import Unavailable, limit
 
 READERS = 3
@@ -92,13 +92,13 @@ class _Bounded(stock.SqliteClient):
 class SqliteClient(_Bounded):
     """One writer, three readers. SELECTs outside a transaction go to a reader, everything else to the writer.
 
-    `worn`: the writer has to be opened anew before it is used again.
+    `worn` is why the writer has to be opened anew before it is used again.
     """
 
     def __init__(self, file_path: str, **kwargs: Any) -> None:
         super().__init__(file_path, **kwargs)
         self.pragmas = dict(PRAGMAS)
-        self.worn = False
+        self.worn: sqlite3.Error | None = None
         self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._readers: set[aiosqlite.Connection] = set()
         self._opening = asyncio.Lock()
@@ -124,14 +124,35 @@ class SqliteClient(_Bounded):
         self._idle = asyncio.LifoQueue()
         await super().close()
 
-    async def renew_writer(self) -> None:
-        """Opens the writer anew, if the file lets it. Only whoever has the turn may."""
+    async def renew(self) -> None:
+        """Opens anew what is worn, if the file lets us. Only whoever has the turn to write may."""
+        if self.worn is not None and read_only(self.worn):
+            if await asyncio.to_thread(writable, self.filename):
+                await self._renew_all()
+            return
         with suppress(sqlite3.Error):
             fresh = await _open(self.filename, self.pragmas.items())
-            worn_out, self._connection = self._connection, fresh
-            self.worn = False
+            worn_out, self._connection, self.worn = self._connection, fresh, None
             if worn_out is not None:
                 await worn_out.close()
+
+    async def _renew_all(self) -> None:
+        """Not before every reader is idle; where one reads for long, another time."""
+        readers: list[aiosqlite.Connection] = []
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                while len(readers) < len(self._readers):
+                    readers.append(await self._idle.get())
+        except TimeoutError:
+            for reader in readers:
+                self._idle.put_nowait(reader)
+            return
+        self._readers.clear()
+        worn_out, self._connection, self.worn = self._connection, None, None
+        for connection in (*readers, worn_out):
+            if connection is not None:
+                await connection.close()
+        await self.create_connection(with_db=True)
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -192,7 +213,8 @@ class Turn(stock.SqliteTransactionContext):
         except TimeoutError:
             raise Unavailable("the turn to write did not come in time") from None
         try:
-            await self.ensure_connection()
+            with telling():
+                await self._renew()
             self.token = get_connections().set(self.connection_name, self.connection)
             try:
                 await self._begin(until)
@@ -215,11 +237,16 @@ class Turn(stock.SqliteTransactionContext):
             get_connections().reset(self.token)
             self._trxlock.release()
 
-    async def _begin(self, until: float) -> None:
+    async def _renew(self) -> None:
         parent: SqliteClient = self.connection._parent
-        if parent.worn:
-            await _finished(parent.renew_writer())
-            self.connection._connection = parent._connection
+        if parent.worn is not None:
+            await _finished(parent.renew())
+        if parent._connection is None:
+            await parent.create_connection(with_db=True)
+        # Whoever had the turn before may have opened it anew.
+        self.connection._connection = parent._connection
+
+    async def _begin(self, until: float) -> None:
         while True:
             left = until - asyncio.get_running_loop().time()
             try:
@@ -239,9 +266,9 @@ class Turn(stock.SqliteTransactionContext):
     async def _roll_back(self) -> None:
         try:
             await self._carry_out(sqlite3.Connection.rollback)
-        except sqlite3.Error:
+        except sqlite3.Error as exc:
             # Closing it takes back whatever is open.
-            self.connection._parent.worn = True
+            self.connection._parent.worn = exc
 
     async def _carry_out(self, act: Any, *values: Any) -> None:
         connection: aiosqlite.Connection = self.connection._connection
@@ -250,7 +277,7 @@ class Turn(stock.SqliteTransactionContext):
 
     def _failure(self, exc: sqlite3.Error, committing: bool = False) -> Exception:
         if worn(exc):
-            self.connection._parent.worn = True
+            self.connection._parent.worn = exc
         return unavailable(exc, committing) or OperationalError(exc)
 
 
@@ -299,8 +326,9 @@ class Transaction(_Bounded, stock.SqliteTransactionWrapper):
             if isinstance(exc, asyncio.CancelledError | Unavailable):
                 # It may run on in its thread, and the end of the transaction waits for it.
                 await self._connection.interrupt()
-            if (cause := exc.__cause__) is not None and worn(cause.args[0] if cause.args else cause):
-                cast(SqliteClient, self._parent).worn = True
+            cause = exc.__cause__.args[0] if exc.__cause__ is not None and exc.__cause__.args else None
+            if isinstance(cause, sqlite3.Error) and worn(cause):
+                cast(SqliteClient, self._parent).worn = cause
             raise
 
     def _in_transaction(self) -> TransactionContext:

@@ -1,5 +1,6 @@
 """Which of SQLite's errors are the file's and not the statement's, and what follows from each."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,17 @@ def busy(exc: BaseException) -> bool:
 def worn(exc: BaseException) -> bool:
     """The connection may go on failing when the file is well again: it opened the file as it was."""
     return _primary(exc) in _WORN
+
+
+def read_only(exc: BaseException) -> bool:
+    """All connections of the process share in it: they have one index of the WAL between them."""
+    return _primary(exc) == sqlite3.SQLITE_READONLY
+
+
+def writable(path: str) -> bool:
+    """Whether the file and those beside it may be written. Not by opening one: closing it again would drop our locks."""
+    beside = (f"{path}{suffix}" for suffix in ("-wal", "-shm"))
+    return os.access(path, os.W_OK) and all(os.access(each, os.W_OK) for each in beside if os.access(each, os.F_OK))
 
 
 def unavailable(exc: BaseException, committing: bool = False) -> Unavailable | None:

@@ -10,6 +10,7 @@ from strawberry.schema.schema import StreamResult
 from strawberry.types import ExecutionContext
 from strawberry.types.graphql import OperationType
 
+from models.unavailable import Unavailable
 from refusals import Refused
 from schema.campaigns import BulkSend
 from schema.errors import InputError
@@ -51,7 +52,7 @@ class Schema(strawberry.Schema):
 
 
 def _unforeseen(cause: Exception | None) -> bool:
-    return cause is not None and not isinstance(cause, GraphQLError | Refused)
+    return cause is not None and not isinstance(cause, GraphQLError | Refused | Unavailable)
 
 
 def build(extensions: Any = ()) -> Schema:

@@ -17,6 +17,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from mail import devices
 from mail.links import Links
+from models.unavailable import Unavailable
 from models.viewers import Viewer
 from resolvers.context import Context, Services
 from schema.build import Schema
@@ -78,7 +79,12 @@ class View(GraphQL[Any, None]):
                 # Who is asking is looked up before there is any field that could go wrong.
                 await _failure(exc)(scope, receive, send)
                 return
-        await super().__call__(scope, receive, send)
+        try:
+            await super().__call__(scope, receive, send)
+        except Unavailable as exc:
+            # Who is asking could not be looked up; 1013 is "try again later".
+            told = coded(GraphQLError(str(exc), original_error=exc))
+            await send({"type": "websocket.close", "code": 1013, "reason": told.message})
 
     @staticmethod
     def _wants_page(request: Request) -> bool:
@@ -123,6 +129,8 @@ class View(GraphQL[Any, None]):
 
 
 def _failure(cause: Exception) -> Response:
+    if isinstance(cause, Unavailable):
+        cause.undone = True
     error = coded(GraphQLError(str(cause), original_error=cause))
     status, headers = (503, {"Retry-After": str(RETRY_SECONDS)}) if away([error]) else (500, None)
     body = orjson.dumps({"errors": [error.formatted]})
