@@ -7,7 +7,6 @@ feed's log rows, and the marks. While the database fails, what readers did is ke
 import asyncio
 import copy
 import logging
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import identifiers
 from actions import revisions, summaries
 from actions.desk import Desk
 from actions.inputs import Findings, few_enough
+from actions.keeping import Kept
 from actions.verdicts import Evidence, judge
 from changes.deeds import Deed
 from models.database import Connection, Row
@@ -37,12 +37,8 @@ AHEAD = 5 * 60 * 1_000_000
 """How far, in microseconds, an event may lie in the future: clocks differ."""
 BATCH = 5000
 ROWS = 400
-KEPT = 10_000
-"""How many views and clicks wait for a database that fails. What comes beyond that is lost, counted and logged."""
 READER_SECONDS = 1.0
 """How long a reader waits for a view or click to be stored, who would wait for a picture or a page."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-"""Seconds between two attempts with what is kept."""
 URL, KEY = 4096, 255
 _COLUMNS = (
     "team_id, email_id, sender_id, kind, verdict, verdict_reason, judged, url, url_folded, user_agent, ip_address,"
@@ -112,16 +108,8 @@ class Recorder:
         self._waiting: list[_Request] = []
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
-        self._kept: list[_Request] = []
-        self._pause = FIRST_PAUSE
-        self._again = 0.0
         self._outage = Outage(_logger, "events wait for the database")
-        self.lost = 0
-
-    @property
-    def kept(self) -> int:
-        """How many views and clicks wait for the database."""
-        return len(self._kept)
+        self.kept: Kept[_Request] = Kept(self._outage)
 
     async def start(self) -> None:
         self._loop = asyncio.create_task(self._run(), name="recorder")
@@ -135,7 +123,7 @@ class Recorder:
         for request in self._waiting:
             if not request.done.done() and not request.lasting:
                 request.done.set_exception(ConnectionError("the server is stopping"))
-        if unstored := len(self._kept) + sum(request.lasting for request in self._waiting):
+        if unstored := len(self.kept) + sum(request.lasting for request in self._waiting):
             _logger.error("%d views and clicks are lost: the server stopped before the database was back", unstored)
 
     async def record(self, events: Sequence[NewEvent], viewer: Viewer | None) -> Outcome:
@@ -160,8 +148,8 @@ class Recorder:
             return
         done = asyncio.get_running_loop().create_future()
         request = _Request([(0, event)], None, Outcome(), done, lasting=True)
-        if self._kept:
-            self._keep([request])
+        if self.kept:
+            self.kept.add([request])
             return
         self._waiting.append(request)
         self._wake.set()
@@ -170,18 +158,17 @@ class Recorder:
     async def _run(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, self._again - time.monotonic()) if self._kept else None):
+                async with asyncio.timeout(self.kept.pause()):
                     await self._wake.wait()
             self._wake.clear()
-            if self._kept and time.monotonic() >= self._again:
-                self._waiting, self._kept = [*self._kept, *self._waiting], []
+            self._waiting[:0] = self.kept.due()
             while self._waiting:
                 await self._see_to(self._take())
 
     async def _see_to(self, batch: list[_Request]) -> None:
         try:
             await self._commit(batch)
-            self._pause, self._again = FIRST_PAUSE, 0.0
+            self.kept.hurry()
         except Unavailable as exc:
             self._put_off(batch, exc)
         except Exception as exc:
@@ -191,24 +178,14 @@ class Recorder:
         """Whoever waits by now has waited as long as one may, so nobody waits for another attempt."""
         self._outage.tell(cause)
         others, self._waiting = self._waiting, []
-        self._keep([request for request in (*batch, *others) if request.lasting])
+        self.kept.add([request for request in (*batch, *others) if request.lasting])
+        self.kept.rest()
         for request in batch:
             _fail(request, copy.copy(cause))
         instead = Unavailable(*cause.args)
         instead.undone = True
         for request in others:
             _fail(request, copy.copy(instead))
-        self._again = time.monotonic() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
-
-    def _keep(self, requests: Sequence[_Request]) -> None:
-        for request in requests:
-            request.release()
-        room = max(0, KEPT - len(self._kept))
-        self._kept += requests[:room]
-        if len(requests) > room:
-            self.lost += len(requests) - room
-            self._outage.tell(Unavailable(f"{self.lost} views and clicks are lost: more than {KEPT} wait"))
 
     def _take(self) -> list[_Request]:
         size, count = 0, 0
@@ -248,13 +225,13 @@ class Recorder:
 
 
 def _fail(request: _Request, cause: Exception) -> None:
-    if not request.lasting:
-        if not request.done.done():
-            request.done.set_exception(cause)
-    elif not isinstance(cause, Unavailable):
-        # Nobody is told of it but the log.
-        _logger.error("a view or click could not be recorded", exc_info=cause)
+    if request.lasting:
+        # Nobody is told of it but the log, and nobody of what is kept.
         request.release()
+        if not isinstance(cause, Unavailable):
+            _logger.error("a view or click could not be recorded", exc_info=cause)
+    elif not request.done.done():
+        request.done.set_exception(cause)
 
 
 def _sound(event: NewEvent, place: int, findings: Findings) -> bool:

@@ -27,6 +27,8 @@ TIDY_SECONDS = 0.5
 CLOSE_SECONDS = 2.0
 _STATES = ("08", "53", "57", "58", "25006", "40001", "40P01", "55P03")
 """Beginnings of SQLSTATE: connection, resources, operator and system; a read-only server, deadlocks and locks."""
+_OVER = ("closed", "closing", "released back to the pool")
+"""What asyncpg says of a connection that was lost before anything was sent."""
 _LOST = ("08", "57P")
 """Those that end the connection: a COMMIT they answer may stand nevertheless."""
 
@@ -37,8 +39,15 @@ def _fault(exc: BaseException) -> BaseException | None:
     if isinstance(cause, asyncpg.PostgresError):
         return cause if str(cause.sqlstate).startswith(_STATES) else None
     if type(cause) is asyncpg.InterfaceError:
-        return cause if "clos" in str(cause) else None
+        return cause if any(word in str(cause) for word in _OVER) else None
     return cause if isinstance(cause, OSError) else None
+
+
+def _uncommitted(cause: BaseException) -> bool:
+    """Whether a COMMIT that failed so was never sent, or was refused by the server."""
+    if isinstance(cause, asyncpg.PostgresError):
+        return not str(cause.sqlstate).startswith(_LOST)
+    return isinstance(cause, asyncpg.InterfaceError)
 
 
 def _sentence(cause: BaseException) -> str:
@@ -70,6 +79,9 @@ class PostgresClient(_Bounded):
     async def create_connection(self, with_db: bool) -> None:
         self.extra.setdefault("timeout", CONNECTION_SECONDS)
         await super().create_connection(with_db)
+        # Whether there is a server is known now, and not when it is first asked for something.
+        async with self.acquire_connection():
+            pass
 
     async def _close(self) -> None:
         if self._pool is not None:
@@ -148,8 +160,7 @@ class Turn(TransactionContextPooled):
         except Exception as exc:
             if (cause := _fault(exc)) is None:
                 raise
-            told = isinstance(cause, asyncpg.PostgresError) and not str(cause.sqlstate).startswith(_LOST)
-            raise (Unavailable if told else OutcomeUnknown)(_sentence(cause)) from exc
+            raise (Unavailable if _uncommitted(cause) else OutcomeUnknown)(_sentence(cause)) from exc
 
     async def _roll_back(self) -> None:
         """Where it does not work the connection is closed, and with it the transaction."""

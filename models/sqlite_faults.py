@@ -43,7 +43,7 @@ def read_only(exc: BaseException) -> bool:
 
 
 def writable(path: str) -> bool:
-    """Whether the file and those beside it may be written. Not by opening one: closing it again would drop our locks."""
+    """Whether the file and those beside it may be written. Not by opening them: closing one would drop our locks."""
     beside = (f"{path}{suffix}" for suffix in ("-wal", "-shm"))
     return os.access(path, os.W_OK) and all(os.access(each, os.W_OK) for each in beside if os.access(each, os.F_OK))
 

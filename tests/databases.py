@@ -114,7 +114,7 @@ class Postgres:
         self._psql("SELECT pg_reload_conf()")
 
     def _processes(self) -> list[int]:
-        first = self._server.get_pid()
+        first = int(self._server.get_pid() or 0)
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         return [first, *map(int, children)]
 

@@ -4,10 +4,11 @@ well again the same process goes on: lists, streams and the audit agree."""
 
 import asyncio
 import contextlib
-import os
+import resource
+import shutil
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from mail.links import Links
+from models.database import sqlite_path
 from tests.databases import Databases, Postgres
 from tests.live.faults import LONGEST, Account, Process, Team, process, told
 from tests.serving import SECRET, Client
@@ -125,19 +127,50 @@ async def _noted(server: Process) -> tuple[int, int]:
     return (found[0][0], found[0][1])
 
 
-async def test_a_full_disk_refuses_writes_and_loses_nothing(sqlite_url: str) -> None:
+def only_writing_failed(account: Account) -> None:
+    assert account.undone
+    assert not account.unsure
+    assert account.codes["query failed"] == account.codes["not ready"] == 0
+
+
+async def test_a_file_that_may_not_grow_refuses_writes_and_loses_nothing(sqlite_url: str) -> None:
     async with furnished(sqlite_url) as team:
 
         async def full() -> None:
             team.server.limit_files(1)
 
         async def room() -> None:
-            team.server.limit_files(-1)
+            team.server.limit_files(resource.RLIM_INFINITY)
 
-        account = await suffer(team, full, room, timedelta(seconds=4))
-        assert account.undone
-        assert not account.unsure
-        assert account.codes["query failed"] == account.codes["not ready"] == 0
+        only_writing_failed(await suffer(team, full, room, timedelta(seconds=4)))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MB. Whoever may not mount one has the limit of the test above, which works everywhere."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+async def test_a_full_disk_refuses_writes_and_loses_nothing(small_disk: Path, sqlite_url: str) -> None:
+    path = shutil.copy(sqlite_path(sqlite_url), small_disk)
+    async with furnished(f"sqlite:///{path}") as team:
+        filler = small_disk / "filler"
+
+        async def full() -> None:
+            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(4096))
+
+        async def room() -> None:
+            filler.unlink()
+
+        only_writing_failed(await suffer(team, full, room, timedelta(seconds=4)))
 
 
 async def test_a_file_that_may_not_be_written_is_read_and_written_once_it_may(sqlite_url: str) -> None:
@@ -154,10 +187,7 @@ async def test_a_file_that_may_not_be_written_is_read_and_written_once_it_may(sq
             for file in files:
                 file.chmod(0o644)
 
-        account = await suffer(team, nothing, permit, timedelta(seconds=4))
-        assert account.undone
-        assert not account.unsure
-        assert account.codes["query failed"] == account.codes["not ready"] == 0
+        only_writing_failed(await suffer(team, nothing, permit, timedelta(seconds=4)))
 
 
 async def test_a_lock_that_somebody_holds_is_waited_for_and_then_no_longer(sqlite_url: str) -> None:
@@ -171,14 +201,11 @@ async def test_a_lock_that_somebody_holds_is_waited_for_and_then_no_longer(sqlit
             other.execute("ROLLBACK")
             other.close()
 
-        account = await suffer(team, lock, release, timedelta(seconds=14))
-        assert account.undone
-        assert not account.unsure
-        assert account.codes["query failed"] == account.codes["not ready"] == 0
+        only_writing_failed(await suffer(team, lock, release, timedelta(seconds=14)))
 
 
 @pytest.fixture(scope="module")
-def postgres(all_databases: Databases) -> AsyncIterator[Postgres]:
+def postgres(all_databases: Databases) -> Iterator[Postgres]:
     with all_databases.apart() as made:
         yield made
 
@@ -221,7 +248,4 @@ async def test_a_server_that_became_a_standby_is_read_and_not_written(postgres: 
         async def writable() -> None:
             await asyncio.to_thread(postgres.setting, "default_transaction_read_only", "off")
 
-        account = await suffer(team, read_only, writable, timedelta(seconds=4))
-        assert account.undone
-        assert not account.unsure
-        assert account.codes["query failed"] == account.codes["not ready"] == 0
+        only_writing_failed(await suffer(team, read_only, writable, timedelta(seconds=4)))
