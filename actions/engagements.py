@@ -1,10 +1,11 @@
 """Engagement events on their way in. Many callers share one commit, and nobody is answered before it.
 
 In one transaction: the events (once for each dedupe key), what they tell of earlier ones, the emails' summaries, the
-feed's log rows, and the marks.
+feed's log rows, and the marks. While the database fails, what readers did is kept in memory until it is back.
 """
 
 import asyncio
+import copy
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ import identifiers
 from actions import revisions, summaries
 from actions.desk import Desk
 from actions.inputs import Findings, few_enough
+from actions.keeping import Kept
 from actions.verdicts import Evidence, judge
 from changes.claims import Claim
 from changes.deeds import Deed
@@ -27,6 +29,7 @@ from models.enums import (
     MarkKind,
     UserErrorCode,
 )
+from models.unavailable import Outage, Unavailable
 from models.viewers import Viewer
 from refusals import Problem
 from search.text import fold
@@ -35,6 +38,8 @@ AHEAD = 5 * 60 * 1_000_000
 """How far, in microseconds, an event may lie in the future: clocks differ."""
 BATCH = 5000
 ROWS = 400
+READER_SECONDS = 1.0
+"""How long a reader waits for a view or click to be stored, who would wait for a picture or a page."""
 URL, KEY = 4096, 255
 _COLUMNS = (
     "team_id, email_id, sender_id, kind, verdict, verdict_reason, judged, url, url_folded, user_agent, ip_address,"
@@ -83,7 +88,14 @@ class _Request:
     viewer: Viewer | None
     outcome: Outcome
     done: asyncio.Future[None]
-    claim: Claim | None
+    claim: Claim | None = None
+    lasting: bool = False
+    """It is not answered with a failure of the database, but kept until it is stored."""
+
+    def release(self) -> None:
+        """Whoever waits goes on."""
+        if not self.done.done():
+            self.done.set_result(None)
 
     def sees(self, email: Row) -> bool:
         """Whether the asker may speak of this email. A signed tracking link (no viewer) names its email itself."""
@@ -98,6 +110,8 @@ class Recorder:
         self._waiting: list[_Request] = []
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
+        self._outage = Outage(_logger, "events wait for the database")
+        self.kept: Kept[_Request] = Kept(self._outage)
 
     async def start(self) -> None:
         self._loop = asyncio.create_task(self._run(), name="recorder")
@@ -109,8 +123,10 @@ class Recorder:
             with suppress(asyncio.CancelledError):
                 await self._loop
         for request in self._waiting:
-            if not request.done.done():
+            if not request.done.done() and not request.lasting:
                 request.done.set_exception(ConnectionError("the server is stopping"))
+        if unstored := len(self.kept) + sum(request.lasting for request in self._waiting):
+            _logger.error("%d views and clicks are lost: the server stopped before the database was back", unstored)
 
     async def record(self, events: Sequence[NewEvent], viewer: Viewer | None, claim: Claim | None = None) -> Outcome:
         """Records what is new among the events. Each refused one is named by its place, the others are recorded.
@@ -130,16 +146,51 @@ class Recorder:
         outcome.problems.sort(key=lambda problem: int(problem.path[1]))
         return outcome
 
+    async def note(self, event: NewEvent) -> None:
+        """Records what a reader did, who waits a moment at most: what cannot be stored by then is stored later."""
+        if not _sound(event, 0, findings := Findings()):
+            _logger.warning("an event of a tracking link is refused: %s", findings.problems[0].message)
+            return
+        done = asyncio.get_running_loop().create_future()
+        request = _Request([(0, event)], None, Outcome(), done, lasting=True)
+        if self.kept:
+            self.kept.add([request])
+            return
+        self._waiting.append(request)
+        self._wake.set()
+        await asyncio.wait({done}, timeout=READER_SECONDS)
+
     async def _run(self) -> None:
         while True:
-            await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.kept.pause()):
+                    await self._wake.wait()
             self._wake.clear()
+            self._waiting[:0] = self.kept.due()
             while self._waiting:
-                batch = self._take()
-                try:
-                    await self._commit(batch)
-                except Exception as exc:
-                    await self._one_by_one(batch, exc)
+                await self._see_to(self._take())
+
+    async def _see_to(self, batch: list[_Request]) -> None:
+        try:
+            await self._commit(batch)
+            self.kept.hurry()
+        except Unavailable as exc:
+            self._put_off(batch, exc)
+        except Exception as exc:
+            await self._one_by_one(batch, exc)
+
+    def _put_off(self, batch: list[_Request], cause: Unavailable) -> None:
+        """Whoever waits by now has waited as long as one may, so nobody waits for another attempt."""
+        self._outage.tell(cause)
+        others, self._waiting = self._waiting, []
+        self.kept.add([request for request in (*batch, *others) if request.lasting])
+        self.kept.rest()
+        for request in batch:
+            _fail(request, copy.copy(cause))
+        instead = Unavailable(*cause.args)
+        instead.undone = True
+        for request in others:
+            _fail(request, copy.copy(instead))
 
     def _take(self) -> list[_Request]:
         size, count = 0, 0
@@ -161,22 +212,32 @@ class Recorder:
             request.outcome.duplicates = outcome.duplicates
             request.outcome.ignored = outcome.ignored
             request.outcome.problems.extend(outcome.problems)
-            if not request.done.done():
-                request.done.set_result(None)
+            request.release()
 
     async def _one_by_one(self, batch: list[_Request], cause: Exception) -> None:
         """A batch that failed is tried again in parts, so that one bad request does not fail its neighbours."""
         if len(batch) == 1:
-            if not batch[0].done.done():
-                batch[0].done.set_exception(cause)
+            _fail(batch[0], cause)
             return
         _logger.warning("a shared commit failed and is repeated in parts: %s", cause)
-        for request in batch:
+        for place, request in enumerate(batch):
             try:
                 await self._commit([request])
+            except Unavailable as exc:
+                self._put_off(batch[place:], exc)
+                return
             except Exception as exc:
-                if not request.done.done():
-                    request.done.set_exception(exc)
+                _fail(request, exc)
+
+
+def _fail(request: _Request, cause: Exception) -> None:
+    if request.lasting:
+        # Nobody is told of it but the log, and nobody of what is kept.
+        request.release()
+        if not isinstance(cause, Unavailable):
+            _logger.error("a view or click could not be recorded", exc_info=cause)
+    elif not request.done.done():
+        request.done.set_exception(cause)
 
 
 def _sound(event: NewEvent, place: int, findings: Findings) -> bool:
@@ -230,7 +291,8 @@ def _problem(request: _Request, event: NewEvent, place: int, email: Row | None, 
     path = ("events", str(place))
     if email is None or not request.sees(email):
         return Problem("There is no such email.", (*path, "emailId"), UserErrorCode.NOT_FOUND)
-    if event.occurred_at > now + AHEAD:
+    # What a reader did happened, whatever our own clock said of it.
+    if event.occurred_at > now + AHEAD and not request.lasting:
         return Problem(
             "An event may lie at most 5 minutes in the future.", (*path, "occurredAt"), UserErrorCode.INVALID
         )

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from models.database import database
 from models.enums import FolderName
+from models.unavailable import Outage, Unavailable
 
 POLL_SECONDS = 1.0
 PAUSE_SECONDS = 0.05
@@ -22,7 +23,7 @@ Counts = Mapping[FolderName, int]
 """Emails by folder; a folder without any is absent."""
 
 
-class CountsLost(Exception):
+class CountsLost(Unavailable):
     """The counts cannot be read: better an end with an error than silence."""
 
 
@@ -49,6 +50,7 @@ class Board:
         self._stirred = asyncio.Event()
         self._reading = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
+        self._outage = Outage(_logger, "the folder counts cannot be read")
 
     async def start(self) -> None:
         self._loop = asyncio.create_task(self._run(), name="counts")
@@ -112,7 +114,7 @@ class Board:
         try:
             await self._read(sender_ids)
         except Exception as exc:
-            _logger.warning("the folder counts cannot be read: %s", exc)
+            self._outage.tell(exc)
             for watcher in self._all():
                 watcher.lose()
 
@@ -167,5 +169,5 @@ class Watcher:
                 async with asyncio.timeout(seconds):
                     await self._wake.wait()
         if self._lost:
-            raise CountsLost
+            raise CountsLost("the folder counts cannot be read")
         return not self._ended

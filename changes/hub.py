@@ -15,6 +15,7 @@ from changes import log
 from changes.cursors import Cursor
 from changes.entries import Entry, Topic
 from models.database import database
+from models.unavailable import Outage, Unavailable
 
 QUEUE = 256
 POLL_SECONDS = 1.0
@@ -25,7 +26,7 @@ class Expired(Exception):
     """The log does not reach back to where the follower wants to go on."""
 
 
-class LogLost(Exception):
+class LogLost(Unavailable):
     """The log cannot be read: better an end with an error than silence."""
 
 
@@ -60,6 +61,7 @@ class Hub:
         self.overflows = 0
         self._feeds: dict[int, _Feed] = {}
         self._poll: asyncio.Task[None] | None = None
+        self._outage = Outage(_logger, "the change log cannot be read")
 
     async def start(self) -> None:
         """Begins to look at the logs once a second, for rows that other processes wrote."""
@@ -137,7 +139,7 @@ class Hub:
                         feed.position = entries[-1].position
                         self._overflow(feed)
         except Exception as exc:
-            _logger.warning("the change log cannot be read: %s", exc)
+            self._outage.tell(exc)
             self._lose(feed)
         finally:
             feed.reading = None
@@ -170,7 +172,7 @@ class Hub:
                     db.listed(reached),
                 )
             except Exception as exc:
-                _logger.warning("the change logs cannot be looked at: %s", exc)
+                self._outage.tell(exc)
                 for feed in self._feeds.values():
                     self._lose(feed)
                 continue
@@ -242,7 +244,7 @@ class Follower:
         """What is written from then on, for as long as anyone listens. Raises Expired and LogLost."""
         while True:
             if self._lost:
-                raise LogLost
+                raise LogLost("the change log cannot be read")
             if self._ended:
                 return
             if self._overflowed:

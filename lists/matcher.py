@@ -18,6 +18,7 @@ from lists.marks import Superseded, claim
 from lists.memberships import Cause, Verdicts, decide, write
 from models.database import Connection, Row, database
 from models.enums import ChangeCauseKind, MarkKind
+from models.unavailable import Outage, Unavailable
 from search.facts import Facts
 from search.index import Index
 
@@ -25,6 +26,8 @@ MARKS = 500
 EMAILS = 2000
 SLICE = 50
 TICK_SECONDS = 0.2
+AGAIN_SECONDS = 1.0
+"""Until the next look where the database failed."""
 _SEARCH_KINDS = f"({int(MarkKind.SEARCH)}, {int(MarkKind.USER)})"
 _logger = logging.getLogger("command_center.matcher")
 
@@ -48,6 +51,7 @@ class Matcher:
     async def run(self) -> None:
         """Looks whenever woken, and anyway several times a second, until cancelled."""
         ticked = 0.0
+        outage = Outage(_logger, "a look waits for the database")
         while True:
             self._writer.marked.clear()
             try:
@@ -59,6 +63,9 @@ class Matcher:
             except Superseded:
                 _logger.warning("another matcher was faster: this one looks again")
                 await asyncio.sleep(TICK_SECONDS)
+            except Unavailable as exc:
+                outage.tell(exc)
+                await asyncio.sleep(AGAIN_SECONDS)
             except Exception:
                 _logger.exception("a look failed and will be repeated")
                 await asyncio.sleep(TICK_SECONDS)

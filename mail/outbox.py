@@ -19,6 +19,7 @@ from mail.links import Links
 from mail.results import Result, write_down
 from models.database import database
 from models.enums import FailureCode
+from models.unavailable import Outage, Unavailable
 
 LOOK_SECONDS = 1.0
 SHORTEST_SECONDS = 0.05
@@ -30,6 +31,8 @@ START_SECONDS = 240.0
 LOST = int((START_SECONDS + PATIENCE + 180) * 1_000_000)
 """Where others share the database, a claim older than this (10 minutes) belongs to nobody that lives."""
 TRIES = 5
+PERSISTENCE_SECONDS = 300.0
+"""How long an outcome waits for a database that fails: others take the claim for lost later than that."""
 _logger = logging.getLogger("command_center.outbox")
 
 
@@ -48,6 +51,7 @@ class Outbox:
         self._at_once = at_once
         self._look = look
         self._recovered = float("-inf")
+        self._outage = Outage(_logger, "the outbox waits for the database")
 
     async def run(self) -> None:
         """Recovers, then sends whatever is due until cancelled; what is being handed over then is finished first."""
@@ -58,6 +62,9 @@ class Outbox:
                     await self._recover_sometimes()
                     if not await self.step():
                         await self._rest()
+                except Unavailable as exc:
+                    self._outage.tell(exc)
+                    await asyncio.sleep(LOOK_SECONDS)
                 except Exception:
                     _logger.exception("a look at the outbox failed and will be repeated")
                     await asyncio.sleep(LOOK_SECONDS)
@@ -123,7 +130,7 @@ class Outbox:
         while tasks and not batch.stop.is_set():
             await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
             done = [task for task in tasks if task.done()]
-            await self._write_down([task.result() for task in done])
+            await self._write_down(batch, [task.result() for task in done])
             for task in done:
                 del tasks[task]
         stop.cancel()
@@ -138,7 +145,7 @@ class Outbox:
             task.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
         untouched = [(tasks[task], None) for task in hanging if tasks[task].email_id not in batch.begun]
-        await self._write_down([*(task.result() for task in done), *untouched])
+        await self._write_down(batch, [*(task.result() for task in done), *untouched])
 
     async def _one(self, batch: "_Batch", claim: Claim) -> Result:
         async with batch.gate:
@@ -161,15 +168,28 @@ class Outbox:
             _logger.exception("handing over email %d went wrong in an unforeseen way", claim.email_id)
             return Unknown("The sending went wrong in an unforeseen way.")
 
-    async def _write_down(self, results: Sequence[Result]) -> None:
-        """Tries for a while: an outcome that is never written down becomes OUTCOME_UNKNOWN."""
-        for attempt in range(TRIES):
+    async def _write_down(self, batch: "_Batch", results: Sequence[Result]) -> None:
+        """Tries for a while: an outcome that is never written down becomes OUTCOME_UNKNOWN.
+
+        A database that fails is waited for longer, unless the loop is told to stop.
+        """
+        until = time.monotonic() + PERSISTENCE_SECONDS
+        attempt = 0
+        while attempt < TRIES:
             try:
                 await write_down(self._desk, results)
                 break
+            except Unavailable as exc:
+                self._outage.tell(exc)
+                if batch.stop.is_set() or time.monotonic() > until:
+                    break
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await batch.stop.wait()
             except Exception:
                 _logger.exception("the outcome of %d emails could not be written down yet", len(results))
                 await asyncio.sleep(0.2 * 2**attempt)
+                attempt += 1
 
 
 class _Batch:

@@ -1,12 +1,15 @@
 """The public `/t/…` routes: the pixel and the links in sent mail. What they answer never tells a good token from a bad.
 
-An event is recorded before the answer: a view that was answered survives whatever happens next. The address noted is
-what uvicorn takes for the client's: it believes a proxy on this machine, and one that FORWARDED_ALLOW_IPS names.
+An event is recorded before the answer: a view that was answered survives whatever happens next. Only while the
+database fails the reader comes first, and the event is stored when it is back. The address noted is what uvicorn takes
+for the client's: it believes a proxy on this machine, and one that FORWARDED_ALLOW_IPS names.
 """
 
+import asyncio
 import base64
 import logging
 import secrets
+import time
 from collections.abc import Mapping
 
 from starlette.requests import Request
@@ -20,9 +23,11 @@ from mail.links import Links
 from models.clocks import Clock
 from models.database import database
 from models.enums import EngagementKind
+from models.unavailable import Unavailable
 
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
 AGENT = 1000
+CLOCK_SECONDS = 0.5
 _NO_STORE: Mapping[str, str] = {
     "Cache-Control": "no-store, no-cache, must-revalidate, private, max-age=0",
     "Pragma": "no-cache",
@@ -76,7 +81,7 @@ class _Tracking:
             event = NewEvent(
                 email_id=identifiers.encode("Email", email_id),
                 kind=kind,
-                occurred_at=await self._clock.now(database()),
+                occurred_at=await self._now(),
                 dedupe_key=f"t:{secrets.token_hex(16)}",
                 prefetch=fetched_ahead(request.headers),
                 head=head,
@@ -85,9 +90,17 @@ class _Tracking:
                 user_agent=request.headers.get("user-agent", "").replace("\x00", "")[:AGENT] or None,
                 ip_address=request.client.host[:64] if request.client is not None else None,
             )
-            await self._recorder.record([event], viewer=None)
+            await self._recorder.note(event)
         except Exception:
             _logger.exception("a %s of email %d could not be recorded", kind.name, email_id)
+
+    async def _now(self) -> int:
+        """This machine's moment where the database tells none."""
+        try:
+            async with asyncio.timeout(CLOCK_SECONDS):
+                return await self._clock.now(database())
+        except (TimeoutError, Unavailable):
+            return time.time_ns() // 1000
 
 
 def fetched_ahead(headers: Mapping[str, str]) -> bool:

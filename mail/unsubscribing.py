@@ -20,6 +20,7 @@ from actions import people
 from actions.desk import Desk
 from mail.links import Links
 from models.database import database
+from models.unavailable import Outage, OutcomeUnknown, Unavailable
 
 _STYLE: Final = (
     "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto 0;padding:0 1.25rem;color:#1f2328;"
@@ -47,6 +48,7 @@ _FIND = (
     " LEFT JOIN users u ON u.id = e.sender_id WHERE p.id = ?"
 )
 _logger = logging.getLogger("command_center.unsubscribing")
+_outage = Outage(_logger, "ways out wait for the database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,10 @@ class _WayOut:
                 await people.leave(self._desk, recipient.key)
                 return _done(recipient)
             return _done(recipient) if recipient.unsubscribed else _question(recipient)
+        except Unavailable as exc:
+            _outage.tell(exc)
+            before = "" if isinstance(exc, OutcomeUnknown) else "Nothing was changed. "
+            return _page("That did not work", f"<p>{before}Please try again in a moment.</p>", 503)
         except Exception:
             _logger.exception("a way out could not be answered")
             return _page("That did not work", "<p>Nothing was changed. Please try again in a moment.</p>", 503)

@@ -18,6 +18,8 @@ from tortoise.context import TortoiseContext, require_context
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 from tortoise.transactions import in_transaction
 
+from models.unavailable import OutcomeUnknown, Unavailable
+
 Row = dict[str, Any]
 PART = 10_000
 """Keys in one statement of Tortoise's, which makes a parameter of each: PostgreSQL takes 32,767."""
@@ -39,7 +41,7 @@ def configuration(url: str) -> dict[str, Any]:
         connection = {"engine": "models.sqlite", "credentials": {"file_path": sqlite_path(url)}}
     elif scheme in ("postgres", "postgresql", "asyncpg"):
         name = "postgresql"
-        connection = expand_db_url("asyncpg" + url[len(scheme) :])
+        connection = expand_db_url("asyncpg" + url[len(scheme) :]) | {"engine": "models.postgres"}
     else:
         raise UnknownDatabase("must begin with sqlite:/// or postgresql://")
     app = {"models": [MODELS], "default_connection": name, "migrations": MIGRATIONS}
@@ -47,12 +49,17 @@ def configuration(url: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[TortoiseContext]:
-    """The database, open for everything that runs inside, tasks started there included."""
+async def opened(url: str, patience: float | None = None) -> AsyncIterator[TortoiseContext]:
+    """The database, open for everything that runs inside, tasks started there included.
+
+    `patience` is how many seconds each answer may take; None for as long as it likes.
+    """
     async with TortoiseContext() as context:
         # Requests run in contexts of their own, so the process needs a fallback that all of them see.
         await context.init(config=configuration(url), _enable_global_fallback=True)
-        await context.db().create_connection(with_db=True)
+        client: Any = context.db()
+        client.patience = patience
+        await client.create_connection(with_db=True)
         yield context
 
 
@@ -150,6 +157,13 @@ def database() -> Connection:
 
 @asynccontextmanager
 async def transaction() -> AsyncIterator[Connection]:
-    """One transaction: all of it or nothing. On SQLite it waits its turn for the one writer."""
-    async with in_transaction() as client:
-        yield Connection(client)
+    """One transaction: all of it or nothing. On SQLite it waits its turn for the one writer.
+
+    Raises Unavailable where the database fails, or OutcomeUnknown where it did while committing.
+    """
+    try:
+        async with in_transaction() as client:
+            yield Connection(client)
+    except Unavailable as exc:
+        exc.undone = not isinstance(exc, OutcomeUnknown)
+        raise

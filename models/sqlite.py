@@ -1,31 +1,34 @@
 """Tortoise's SQLite client as this product needs it: one writing connection whose transactions begin IMMEDIATE,
 and three reading connections beside it that never wait for the writer (WAL gives each statement the last commit).
 
-Durability: synchronous FULL, so a commit that was answered survives a power cut.
+Durability: synchronous FULL, so a commit that was answered survives a power cut. A connection that opened the file in
+a bad state is opened anew; turns at writing are in `models.sqlite_turns`.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import aiosqlite
-from tortoise.backends.base.client import NestedTransactionContext, TransactionalDBClient, TransactionContext
+from tortoise.backends.base.client import TransactionContext
 from tortoise.backends.sqlite import client as stock
-from tortoise.connection import get_connections
-from tortoise.exceptions import OperationalError, TransactionManagementError
+
+from models.sqlite_faults import read_only, worn, writable
+from models.sqlite_turns import STEP_SECONDS, Bounded, Transaction, Turn
 
 READERS = 3
 PRAGMAS = {
     "journal_mode": "WAL",
     "synchronous": "FULL",
     "foreign_keys": "ON",
-    "busy_timeout": "10000",
+    "busy_timeout": "5000",
     "journal_size_limit": str(64 * 1024 * 1024),
     "cache_size": "-65536",
     "temp_store": "MEMORY",
 }
+READING = ("busy_timeout", "cache_size", "temp_store")
 
 
 def _try(path: str) -> None:
@@ -37,34 +40,50 @@ def _try(path: str) -> None:
         connection.close()
 
 
+async def _open(path: str, pragmas: Iterable[tuple[str, str]]) -> aiosqlite.Connection:
+    await asyncio.to_thread(_try, path)
+    connection = await aiosqlite.connect(path, isolation_level=None)
+    try:
+        connection._conn.row_factory = sqlite3.Row
+        for pragma, value in pragmas:
+            await (await connection.execute(f"PRAGMA {pragma}={value}")).close()
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
 def _reads_only(query: str) -> bool:
     return query.lstrip()[:6].upper() == "SELECT"
 
 
-class SqliteClient(stock.SqliteClient):
-    """One writer, three readers. SELECTs outside a transaction go to a reader, everything else to the writer."""
+class SqliteClient(Bounded):
+    """One writer, three readers. SELECTs outside a transaction go to a reader, everything else to the writer.
+
+    `worn` is why the writer has to be opened anew before it is used again.
+    """
 
     def __init__(self, file_path: str, **kwargs: Any) -> None:
         super().__init__(file_path, **kwargs)
         self.pragmas = dict(PRAGMAS)
+        self.worn: sqlite3.Error | None = None
         self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        self._readers: list[aiosqlite.Connection] = []
+        self._readers: set[aiosqlite.Connection] = set()
         self._opening = asyncio.Lock()
 
     async def create_connection(self, with_db: bool) -> None:
         # Whoever comes while the first is opening waits, lest each opens connections that nobody closes.
         async with self._opening:
             if not self._connection:
-                await asyncio.to_thread(_try, self.filename)
-            await super().create_connection(with_db)
+                self._connection = await _open(self.filename, self.pragmas.items())
+                await self._post_connect()
             while len(self._readers) < READERS:
-                reader = await aiosqlite.connect(self.filename, isolation_level=None)
-                reader._conn.row_factory = sqlite3.Row
-                for pragma in ("busy_timeout", "cache_size", "temp_store"):
-                    await (await reader.execute(f"PRAGMA {pragma}={PRAGMAS[pragma]}")).close()
-                await (await reader.execute("PRAGMA query_only=ON")).close()
-                self._readers.append(reader)
+                reader = await self._open_reader()
+                self._readers.add(reader)
                 self._idle.put_nowait(reader)
+
+    async def _open_reader(self) -> aiosqlite.Connection:
+        return await _open(self.filename, [*((name, PRAGMAS[name]) for name in READING), ("query_only", "ON")])
 
     async def close(self) -> None:
         for reader in self._readers:
@@ -72,6 +91,36 @@ class SqliteClient(stock.SqliteClient):
         self._readers.clear()
         self._idle = asyncio.LifoQueue()
         await super().close()
+
+    async def renew(self) -> None:
+        """Opens anew what is worn, if the file lets us. Only whoever has the turn to write may."""
+        if self.worn is not None and read_only(self.worn):
+            if await asyncio.to_thread(writable, self.filename):
+                await self._renew_all()
+            return
+        with suppress(sqlite3.Error):
+            fresh = await _open(self.filename, self.pragmas.items())
+            worn_out, self._connection, self.worn = self._connection, fresh, None
+            if worn_out is not None:
+                await worn_out.close()
+
+    async def _renew_all(self) -> None:
+        """Not before every reader is idle; where one reads for long, another time."""
+        readers: list[aiosqlite.Connection] = []
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                while len(readers) < len(self._readers):
+                    readers.append(await self._idle.get())
+        except TimeoutError:
+            for reader in readers:
+                self._idle.put_nowait(reader)
+            return
+        self._readers.clear()
+        worn_out, self._connection, self.worn = self._connection, None, None
+        for connection in (*readers, worn_out):
+            if connection is not None:
+                await connection.close()
+        await self.create_connection(with_db=True)
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -81,22 +130,32 @@ class SqliteClient(stock.SqliteClient):
         connection = await self._idle.get()
         try:
             yield connection
+        except asyncio.CancelledError:
+            # Nobody waits for it any more, but the next one would have to.
+            await connection.interrupt()
+            raise
+        except sqlite3.Error as exc:
+            if worn(exc):
+                with suppress(sqlite3.Error):
+                    fresh = await self._open_reader()
+                    self._readers.add(fresh)
+                    self._readers.discard(connection)
+                    connection, worn_out = fresh, connection
+                    await worn_out.close()
+            raise
         finally:
             self._idle.put_nowait(connection)
 
     async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Sequence[dict[str, Any]]]:
         if not _reads_only(query):
-            return cast(tuple[int, Sequence[dict[str, Any]]], await super().execute_query(query, values))
-        rows = await self._read(query, values)
+            return await super().execute_query(query, values)
+        rows = await self.execute_query_dict(query, values)
         return len(rows), rows
 
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
         if not _reads_only(query):
-            return cast(list[dict[str, Any]], await super().execute_query_dict(query, values))
-        return await self._read(query, values)
-
-    async def _read(self, query: str, values: list[Any] | None) -> list[dict[str, Any]]:
-        return cast(list[dict[str, Any]], await self._fetch(query, values))
+            return await super().execute_query_dict(query, values)
+        return cast(list[dict[str, Any]], await self._within(self._fetch(query, values)))
 
     @stock.translate_exceptions
     async def _fetch(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
@@ -105,75 +164,6 @@ class SqliteClient(stock.SqliteClient):
 
     def _in_transaction(self) -> TransactionContext:
         return Turn(Transaction(self), self._lock)
-
-
-class Turn(stock.SqliteTransactionContext):
-    """One transaction's turn with the one writer. However it ends, cancelled or failed, the next one gets its turn.
-
-    BEGIN, COMMIT and ROLLBACK run in the connection's thread and cannot be called back: each is waited for, even by
-    somebody who was cancelled meanwhile, so that the turn is never given up with a transaction left open.
-    """
-
-    async def __aenter__(self) -> TransactionalDBClient:
-        await self._trxlock.acquire()
-        try:
-            await self.ensure_connection()
-            self.token = get_connections().set(self.connection_name, self.connection)
-            try:
-                await _finished(self.connection.begin())
-            except BaseException:
-                with suppress(Exception):
-                    await _finished(self.connection._connection.rollback())
-                get_connections().reset(self.token)
-                raise
-        except BaseException:
-            self._trxlock.release()
-            raise
-        return self.connection  # type: ignore[no-any-return]
-
-    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
-        try:
-            if not self.connection._finalized:
-                try:
-                    await _finished(self.connection.rollback() if exc_type else self.connection.commit())
-                except sqlite3.Error as exc:
-                    with suppress(Exception):
-                        await _finished(self.connection._connection.rollback())
-                    raise OperationalError(exc) from exc
-        finally:
-            get_connections().reset(self.token)
-            self._trxlock.release()
-
-
-async def _finished(work: Coroutine[Any, Any, None]) -> None:
-    """Waits for the end of the work, come what may. Raises CancelledError after it, if one came meanwhile."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-        except Exception:
-            break
-    if cancelled is not None:
-        if not task.cancelled():
-            task.exception()
-        raise cancelled
-    task.result()
-
-
-class Transaction(stock.SqliteTransactionWrapper):
-    """BEGIN IMMEDIATE: a deferred BEGIN fails half-way as soon as two processes write."""
-
-    def _in_transaction(self) -> TransactionContext:
-        return NestedTransactionContext(Transaction(cast(SqliteClient, self)))
-
-    async def begin(self) -> None:
-        try:
-            await self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as exc:
-            raise TransactionManagementError(exc) from exc
 
 
 client_class = SqliteClient

@@ -1,5 +1,6 @@
 """The ASGI application: routes and lifespan."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -29,6 +30,7 @@ from server.rates import Rates
 from server.settings import Settings
 
 SETTLE_SECONDS = 3.0
+READY_SECONDS = 2.0
 
 
 def create(settings: Settings, clock: Clock | None = None, works: bool = True, looks: bool = True) -> Starlette:
@@ -77,7 +79,8 @@ async def _alive(_: Request) -> Response:
 async def _ready(_: Request) -> Response:
     """The process can do its work: the database answers."""
     try:
-        await database().row("SELECT 1 AS one")
+        async with asyncio.timeout(READY_SECONDS):
+            await database().row("SELECT id FROM ticks LIMIT 1")
     except Exception:
         return JSONResponse({"status": "the database does not answer"}, status_code=503)
     return JSONResponse({"status": "ok"})

@@ -22,12 +22,14 @@ from mail.outbox import Outbox
 from mail.smtp import SmtpChannel
 from models.clocks import Clock, DatabaseClock
 from models.database import database, migrate, opened, pending
+from models.unavailable import PATIENCE, Outage, Unavailable, unhurried
 from resolvers.context import Services
 from server.graphql.repeats import Repeats
 from server.lease import LeaseLost, lease
 from server.settings import Misconfigured, Settings
 
 TRIM_SECONDS = 3600.0
+AGAIN_SECONDS = 60.0
 _logger = logging.getLogger("command_center.engine")
 
 
@@ -51,12 +53,12 @@ class Engine:
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[None]:
-    """The database, open and its tables up to date. Raises Misconfigured."""
+async def connected(settings: Settings, patience: float | None = None) -> AsyncIterator[None]:
+    """The database, open (see there) and its tables up to date. Raises Misconfigured."""
     url = settings.database_url
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(opened(url))
+            await stack.enter_async_context(opened(url, patience))
             if url.startswith("sqlite"):
                 await migrate(url)
             elif steps := await pending(url):
@@ -73,7 +75,7 @@ async def running(
     settings: Settings, clock: Clock | None = None, works: bool = True, looks: bool = True
 ) -> AsyncIterator[Engine]:
     """Everything, until the block ends. `works`: match and send here; `looks` off: whoever calls drives the matcher."""
-    async with connected(settings):
+    async with connected(settings, PATIENCE):
         engine = await build(settings, clock)
         tasks: list[asyncio.Task[None]] = []
         await engine.hub.start()
@@ -148,8 +150,9 @@ async def _hold(engine: Engine, looks: bool) -> None:
 
 
 async def _match(engine: Engine) -> None:
-    await _patiently(engine.matcher.start)
-    await engine.matcher.run()
+    with unhurried():
+        await _patiently(engine.matcher.start)
+        await engine.matcher.run()
 
 
 async def _send(engine: Engine) -> None:
@@ -158,10 +161,14 @@ async def _send(engine: Engine) -> None:
 
 
 async def _patiently(start: Callable[[], Awaitable[object]]) -> None:
+    outage = Outage(_logger, "a start waits for the database")
     while True:
         try:
             await start()
             return
+        except Unavailable as exc:
+            outage.tell(exc)
+            await asyncio.sleep(1)
         except Exception:
             _logger.exception("a start failed and will be repeated")
             await asyncio.sleep(1)
@@ -169,12 +176,16 @@ async def _patiently(start: Callable[[], Awaitable[object]]) -> None:
 
 async def _trim(desk: Desk, retention: timedelta) -> None:
     while True:
+        pause = TRIM_SECONDS
         for trim in (partial(_trim_log, desk, retention), partial(_trim_requests, desk)):
             try:
                 await trim()
+            except Unavailable as exc:
+                _logger.warning("what is old was not trimmed: %s", exc)
+                pause = AGAIN_SECONDS
             except Exception:
                 _logger.exception("what is old was not trimmed")
-        await asyncio.sleep(TRIM_SECONDS)
+        await asyncio.sleep(pause)
 
 
 async def _trim_log(desk: Desk, retention: timedelta) -> None:

@@ -1,4 +1,5 @@
-"""Errors on their way out: each has a code, a client's mistakes are told, ours are masked under a logged reference."""
+"""Errors on their way out: each has a code, a client's mistakes are told, ours are masked under a logged reference,
+and a database that fails is told from both."""
 
 import logging
 import secrets
@@ -7,9 +8,13 @@ from collections.abc import Iterable
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from models.enums import UserErrorCode
+from models.unavailable import Outage, OutcomeUnknown, Unavailable
 from refusals import Problem, Refused
 
+RETRY_SECONDS = 5
+"""When to come again, as an answer says that could not be given."""
 _logger = logging.getLogger("command_center.errors")
+_outage = Outage(_logger, "the database failed a request")
 _ALONE = {
     frozenset({UserErrorCode.FORBIDDEN}): "FORBIDDEN",
     frozenset({UserErrorCode.NOT_FOUND}): "NOT_FOUND",
@@ -34,6 +39,8 @@ def coded(error: GraphQLError) -> GraphQLError:
         return _shown(error, error.message, "GRAPHQL_PARSE_FAILED")
     if original is None or isinstance(original, GraphQLError):
         return _shown(error, error.message, "BAD_USER_INPUT" if error.path else "GRAPHQL_VALIDATION_FAILED")
+    if isinstance(original, Unavailable):
+        return _away(error, original)
     reference = logged(original)
     return _shown(error, masked(reference), "INTERNAL", reference=reference)
 
@@ -48,6 +55,25 @@ def logged(cause: BaseException) -> str:
 def masked(reference: str) -> str:
     """What a client is told of a mistake of ours."""
     return f"Something went wrong on our side (reference {reference})."
+
+
+def away(errors: Iterable[GraphQLError]) -> bool:
+    """Whether an answer with these errors is for the database to blame: HTTP has 503 and Retry-After for it."""
+    return any((error.extensions or {}).get("code") in ("UNAVAILABLE", "OUTCOME_UNKNOWN") for error in errors)
+
+
+def _away(error: GraphQLError, cause: Unavailable) -> GraphQLError:
+    """Nothing is promised but what is certain: of a mutation that fails after its commit, it was done."""
+    reference = _outage.tell(cause)
+    if isinstance(cause, OutcomeUnknown):
+        sentence = "The database was lost while this was written down: it was done as a whole, or not at all."
+        return _shown(error, sentence, "OUTCOME_UNKNOWN", reference=reference)
+    if cause.undone:
+        sentence = "The database cannot do this at the moment; nothing was done. Try again later."
+        return _shown(error, sentence, "UNAVAILABLE", reference=reference, nothingDone=True)
+    return _shown(
+        error, "The database does not answer at the moment. Try again later.", "UNAVAILABLE", reference=reference
+    )
 
 
 def _shown(error: GraphQLError, message: str, code: str, **more: object) -> GraphQLError:

@@ -12,11 +12,13 @@ from typing import IO, Any
 import asyncpg
 
 from models.database import sqlite_path
+from models.unavailable import Outage
 
 KEY = 0x436F6D6D616E64
 RETRY_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
 _logger = logging.getLogger("command_center.lease")
+_outage = Outage(_logger, "the lease cannot be asked for")
 Held = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -86,7 +88,7 @@ async def _try(url: str, patient: bool) -> Any:
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", KEY, timeout=ANSWER_SECONDS):
             return connection
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-        _logger.warning("the lease cannot be asked for: %s", exc)
+        _outage.tell(exc)
     await _close(connection)
     if not patient:
         raise Taken

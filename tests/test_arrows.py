@@ -17,7 +17,7 @@ ROOMS = {
     "actions": {"models", "search", "changes"},
     "mail": {"actions", "models"},
     "resolvers": {"actions", "models", "search", "changes", "lists.facts"},
-    "schema": {"resolvers", "models.enums", "search.moments", "search.spans", "changes.cursors"},
+    "schema": {"resolvers", "models.enums", "models.unavailable", "search.moments", "search.spans", "changes.cursors"},
     "server": {"models", "search", "changes", "lists", "actions", "mail", "resolvers", "schema"},
     "refusals": {"models.enums"},
     "identifiers": set(),
@@ -32,7 +32,7 @@ OUTSIDE = {
     "uvicorn": {"server"},
     "httptools": {"server.connections"},
     "websockets": {"server"},
-    "asyncpg": {"server.lease"},
+    "asyncpg": {"server.lease", "models.postgres"},
 }
 """Libraries that only some rooms or modules may know."""
 

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tortoise.exceptions import TransactionManagementError
 
 from models.database import database, opened, sqlite_path, transaction
+from models.unavailable import Unavailable
 
 WRITER = """
 import asyncio, sys
@@ -114,13 +114,12 @@ async def test_a_write_that_is_cancelled_gives_its_turn_back(sqlite_url: str) ->
 
 async def test_a_write_that_cannot_begin_fails_alone(sqlite_url: str) -> None:
     other = sqlite3.connect(sqlite_path(sqlite_url), isolation_level=None)
-    async with opened(sqlite_url):
-        async with transaction() as tx:
-            await tx.rows("PRAGMA busy_timeout=50")
+    async with opened(sqlite_url, patience=0.05):
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(TransactionManagementError):
+        with pytest.raises(Unavailable, match="SQLITE_BUSY") as failed:
             async with transaction():
                 pass
+        assert failed.value.undone
         other.execute("ROLLBACK")
         other.close()
         async with asyncio.timeout(5):

@@ -16,11 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mail import devices
 from mail.links import Links
+from models.unavailable import Unavailable
 from models.viewers import Viewer
 from resolvers.context import Context, Services
 from server import auth
 from server.auth import Claims, Tokens, Unauthenticated
-from server.errors import coded, named
+from server.errors import RETRY_SECONDS, coded, named
 from server.graphql import negotiation, streaming
 from server.graphql.documents import Rejected
 from server.graphql.negotiation import Form
@@ -42,9 +43,10 @@ class Turned(Exception):
     code: str
     message: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     def response(self) -> Response:
-        answer = {"errors": [named(self.message, self.code).formatted]}
+        answer = {"errors": [named(self.message, self.code, **self.more).formatted]}
         return Response(encoded(answer), self.status, self.headers, "application/json")
 
 
@@ -79,12 +81,14 @@ class Endpoint:
                 response = await self._response(request)
             except Turned as exc:
                 response = exc.response()
+            except Unavailable as exc:
+                response = _away(exc).response()
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> ASGIApp:
+        claims, viewer = await self._who(request)
         if request.method not in ("GET", "POST"):
             raise Turned(405, "METHOD_NOT_ALLOWED", "GraphQL is asked for with GET or POST.", {"Allow": ALLOWED})
-        claims, viewer = await self._who(request)
         accept = request.headers.get("accept")
         form = negotiation.for_one(accept)
         if form is None:
@@ -135,13 +139,10 @@ class Endpoint:
             return claims, await auth.viewer(claims)
         except Unauthenticated as exc:
             raise Turned(401, "UNAUTHENTICATED", str(exc), {"WWW-Authenticate": "Bearer"}) from exc
-        except Turned:
+        except Unavailable as exc:
+            # Who is asking is looked up before anything is done.
+            exc.undone = True
             raise
-        except Exception as exc:
-            # Who is asking is looked up before there is any field that could go wrong.
-            error = coded(GraphQLError(str(exc), original_error=exc))
-            code = str((error.extensions or {})["code"])
-            raise Turned(_STATUS.get(code, 500), code, error.message) from exc
 
     async def _subscribed(self, operation: Operation, claims: Claims, viewer: Viewer, accept: str | None) -> ASGIApp:
         form = negotiation.for_many(accept)
@@ -173,6 +174,12 @@ def limited(wait: float) -> Turned:
     """A refusal for `wait` seconds."""
     seconds = max(1, int(-(-wait // 1)))
     return Turned(429, "RATE_LIMITED", f"Too many requests: come back in {seconds} s.", {"Retry-After": str(seconds)})
+
+
+def _away(cause: Unavailable) -> Turned:
+    error = coded(GraphQLError(str(cause), original_error=cause))
+    more = dict(error.extensions or {})
+    return Turned(503, more.pop("code"), error.message, {"Retry-After": str(RETRY_SECONDS)}, more)
 
 
 def _wants_page(request: Request) -> bool:

@@ -14,7 +14,7 @@ class DocumentLimits:
     root_fields: int = 20
     directives: int = 50
     cost: int = 20_000
-    variable_values: int = 20_000
+    variable_values: int = 70_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,186 @@
+"""Writing to SQLite in turns, each wait bounded: for the turn, for another process's lock, for a statement.
+
+BEGIN, COMMIT and ROLLBACK run in the connection's thread and cannot be called back: each is waited for, even by
+somebody who was cancelled meanwhile, so that the turn is never given up with a transaction left open.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import aiosqlite
+from tortoise.backends.base.client import NestedTransactionContext, TransactionalDBClient, TransactionContext
+from tortoise.backends.sqlite import client as stock
+from tortoise.connection import get_connections
+from tortoise.exceptions import OperationalError
+
+from models.sqlite_faults import busy, telling, unavailable, worn
+from models.unavailable import Unavailable, limit
+
+if TYPE_CHECKING:
+    from models.sqlite import SqliteClient
+
+STEP_SECONDS = 1.0
+"""How long SQLite itself waits for another process at a time; while it does, it cannot be called off."""
+LONGEST_SECONDS = 60.0
+"""How long a command waits for its turn to write, which has no other limit."""
+
+
+class Bounded(stock.SqliteClient):
+    """Statements with a time limit, and Unavailable for what the file is to blame for."""
+
+    patience: float | None = None
+
+    async def _within(self, work: Coroutine[Any, Any, Any]) -> Any:
+        with telling():
+            async with asyncio.timeout(limit(self.patience)):
+                return await work
+
+    async def execute_insert(self, query: str, values: list[Any]) -> int:
+        return cast(int, await self._within(super().execute_insert(query, values)))
+
+    async def execute_many(self, query: str, values: list[list[Any]]) -> None:
+        await self._within(super().execute_many(query, values))
+
+    async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Sequence[dict[str, Any]]]:
+        return cast(tuple[int, Sequence[dict[str, Any]]], await self._within(super().execute_query(query, values)))
+
+    async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+        return cast(list[dict[str, Any]], await self._within(super().execute_query_dict(query, values)))
+
+    async def execute_script(self, query: str) -> None:
+        await self._within(super().execute_script(query))
+
+
+class Turn(stock.SqliteTransactionContext):
+    """One transaction's turn with the one writer. However it ends, cancelled or failed, the next one gets its turn."""
+
+    async def __aenter__(self) -> TransactionalDBClient:
+        until = asyncio.get_running_loop().time() + (limit(self.connection.patience) or LONGEST_SECONDS)
+        try:
+            async with asyncio.timeout_at(until):
+                await self._trxlock.acquire()
+        except TimeoutError:
+            raise Unavailable("the turn to write did not come in time") from None
+        try:
+            with telling():
+                await self._renew()
+            self.token = get_connections().set(self.connection_name, self.connection)
+            try:
+                await self._begin(until)
+            except BaseException:
+                await self._roll_back()
+                get_connections().reset(self.token)
+                raise
+        except BaseException:
+            self._trxlock.release()
+            raise
+        return self.connection  # type: ignore[no-any-return]
+
+    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        try:
+            if exc_type is None:
+                await self._commit()
+            else:
+                await self._roll_back()
+        finally:
+            get_connections().reset(self.token)
+            self._trxlock.release()
+
+    async def _renew(self) -> None:
+        parent: SqliteClient = self.connection._parent
+        if parent.worn is not None:
+            await _finished(parent.renew())
+        if parent._connection is None:
+            await parent.create_connection(with_db=True)
+        # Whoever had the turn before may have opened it anew.
+        self.connection._connection = parent._connection
+
+    async def _begin(self, until: float) -> None:
+        while True:
+            left = until - asyncio.get_running_loop().time()
+            try:
+                return await self._carry_out(_begin, int(1000 * max(0.0, min(left, STEP_SECONDS))))
+            except sqlite3.Error as exc:
+                if busy(exc) and left > STEP_SECONDS:
+                    continue
+                raise self._failure(exc) from exc
+
+    async def _commit(self) -> None:
+        try:
+            await self._carry_out(_commit)
+        except sqlite3.Error as exc:
+            await self._roll_back()
+            raise self._failure(exc, committing=True) from exc
+
+    async def _roll_back(self) -> None:
+        try:
+            await self._carry_out(sqlite3.Connection.rollback)
+        except sqlite3.Error as exc:
+            # Closing it takes back whatever is open.
+            self.connection._parent.worn = exc
+
+    async def _carry_out(self, act: Any, *values: Any) -> None:
+        connection: aiosqlite.Connection = self.connection._connection
+        work: Coroutine[Any, Any, None] = connection._execute(act, connection._conn, *values)  # type: ignore[no-untyped-call]
+        await _finished(work)
+
+    def _failure(self, exc: sqlite3.Error, committing: bool = False) -> Exception:
+        if worn(exc):
+            self.connection._parent.worn = exc
+        return unavailable(exc, committing) or OperationalError(exc)
+
+
+def _begin(connection: sqlite3.Connection, wait: int) -> None:
+    """A deferred BEGIN would fail half-way as soon as two processes write."""
+    connection.execute(f"PRAGMA busy_timeout={wait}")
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def _commit(connection: sqlite3.Connection) -> None:
+    # After some errors SQLite takes the transaction back by itself; then there is nothing left to commit.
+    if not connection.in_transaction:
+        raise Unavailable("SQLite took the transaction back")
+    connection.commit()
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Waits for the end of the work, come what may. Raises CancelledError after it, if one came meanwhile."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+        except Exception:
+            break
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()
+        raise cancelled
+    task.result()
+
+
+class Transaction(Bounded, stock.SqliteTransactionWrapper):
+    """The client inside a transaction."""
+
+    def __init__(self, connection: "SqliteClient") -> None:
+        super().__init__(connection)
+        self.patience = connection.patience
+
+    async def _within(self, work: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await super()._within(work)
+        except BaseException as exc:
+            if isinstance(exc, asyncio.CancelledError | Unavailable):
+                # It may run on in its thread, and the end of the transaction waits for it.
+                await self._connection.interrupt()
+            cause = exc.__cause__.args[0] if exc.__cause__ is not None and exc.__cause__.args else None
+            if isinstance(cause, sqlite3.Error) and worn(cause):
+                cast("SqliteClient", self._parent).worn = cause
+            raise
+
+    def _in_transaction(self) -> TransactionContext:
+        return NestedTransactionContext(Transaction(cast("SqliteClient", self)))

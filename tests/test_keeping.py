@@ -1,0 +1,42 @@
+"""Events of readers that wait for the database: no more than there is room for, and the rest is counted."""
+
+import logging
+
+import pytest
+
+from actions.keeping import Kept
+from models.unavailable import Outage
+
+
+def test_what_is_beyond_the_room_is_lost_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    kept: Kept[int] = Kept(Outage(logging.getLogger("kept"), "events wait"), room=3)
+    kept.add([1, 2])
+    assert (len(kept), kept.lost) == (2, 0)
+    kept.add([3, 4, 5])
+    assert (len(kept), kept.lost) == (3, 2)
+    assert "2 views and clicks are lost" in caplog.text
+    assert kept.due() == [1, 2, 3]
+    assert kept.pause() is None
+
+
+def test_a_failed_attempt_is_followed_by_a_pause_and_a_database_that_is_back_by_none() -> None:
+    kept: Kept[int] = Kept(Outage(logging.getLogger("kept"), "events wait"))
+    kept.add([1])
+    assert kept.pause() == 0
+    kept.rest()
+    first = kept.pause()
+    assert first is not None
+    assert first > 0
+    assert kept.due() == []
+    kept.rest()
+    assert (kept.pause() or 0) > first
+    kept.hurry()
+    assert kept.due() == [1]
+
+
+def test_an_outage_is_one_line_under_one_reference(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage(logging.getLogger("outage"), "something waits")
+    references = {outage.tell(OSError("gone")) for _ in range(1000)}
+    assert len(references) == 1
+    assert len(caplog.records) == 1
+    assert caplog.records[0].getMessage() == f"something waits: gone (reference {references.pop()})"
