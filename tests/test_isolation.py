@@ -35,6 +35,8 @@ HARVEST = """{
     folders{id folders{id}} people{nodes{id shared}} groups{nodes{id shared}} campaigns{nodes{id}} templates{nodes{id}}
     savedSearches{nodes{id shared members{nodes{id}}}} sharedSearches{nodes{id}} engagements{nodes{id}}
     tasks{nodes{id}}}"""
+MOST = 20
+"""Fields at the root of one document."""
 CONNECTIONS = """query($n:Int){
     users(first:$n){nodes{id name}} emails(first:$n){nodes{id}} savedSearches(first:$n){nodes{id}}
     sharedSearches(first:$n){nodes{id name summary}} people(first:$n){nodes{id name groups{id name}}}
@@ -209,7 +211,11 @@ MALFORMED = "nonsense"
 async def answers(
     client: Client, root: str, fields: Mapping[str, str], ids: Sequence[str], own: Mapping[str, str]
 ) -> str:
-    """The bytes of an answer in which every id went through every field, with the ids blotted out."""
+    """The bytes of answers in which every id went through every field, with the ids blotted out."""
+    at_once = MOST // len(fields)
+    if len(ids) > at_once:
+        parts_of = [ids[start : start + at_once] for start in range(0, len(ids), at_once)]
+        return "\n".join([await answers(client, root, fields, part, own) for part in parts_of])
     names = {"$own": "own", "$draft": "draft", "$group": "group", "$list": "list", "$task": "task"}
     parts, variables = [], {}
     for place, text in enumerate(ids):
@@ -248,7 +254,7 @@ async def alike(
             nowhere = [*(never(text) for text in ids), *(MALFORMED for _ in ids[:1])]
             assert not set(nowhere) & set(ids)
             there = await answers(client, root, {name: body}, [*ids, ids[0]], own)
-            assert "errors" not in json.loads(there), name
+            assert '"errors":' not in there, name
             assert there == await answers(client, root, {name: body}, nowhere, own), name
 
 
@@ -299,7 +305,7 @@ async def belongings(client: Client, name: str) -> dict[str, str]:
 async def test_to_another_team_nothing_exists(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann", "Apples")
     world = await everything(quiet_server, ann, clock)
-    before = await ann.raw(CONNECTIONS, n=200)
+    before = await ann.raw(CONNECTIONS, n=100)
     for name, role in (("Max", Role.MEMBER), ("Ada", Role.ADMIN)):
         stranger = await quiet_server.client(name, "Bananas", role)
         own = await belongings(stranger, name)
@@ -308,23 +314,23 @@ async def test_to_another_team_nothing_exists(quiet_server: Server, clock: Manua
         await alike_alone(stranger, list(ALONE), [*world.of("User"), *world.of("Email")[:1]])
         await alike_streams(stranger, world.of("private SavedSearch", "SharedSearch"))
         await alike_counts(stranger, [*world.of("User"), *world.of("Email")[:1]])
-        seen = json.dumps(await stranger(CONNECTIONS, n=200))
+        seen = json.dumps(await stranger(CONNECTIONS, n=100))
         assert not [text for text in world.all_but() if f'"{text}"' in seen]
         assert "Ann" not in seen
-    assert await ann.raw(CONNECTIONS, n=200) == before
+    assert await ann.raw(CONNECTIONS, n=100) == before
 
 
 async def test_to_a_colleague_only_what_is_shared_exists(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     world = await everything(quiet_server, ann, clock)
-    before = await ann.raw(CONNECTIONS, n=200)
+    before = await ann.raw(CONNECTIONS, n=100)
     own = await belongings(bob, "bob")
     shared = ("User", "shared Person", "shared Group", "Campaign", "Template", "SharedSearch")
     await alike(bob, world.but(*shared), own)
     await alike_streams(bob, world.of("private SavedSearch", "SharedSearch"))
     nodes = await bob.one("query($i:[ID!]!){nodes(ids:$i){id}}", i=world.of(*shared))
     assert [node["id"] for node in nodes] == world.of(*shared)
-    found = await bob(CONNECTIONS, n=200)
+    found = await bob(CONNECTIONS, n=100)
     seen = json.dumps({**found, "groups": [{**group, "people": None} for group in found["groups"]["nodes"]]})
     assert not [text for text in world.all_but(*shared) if f'"{text}"' in seen]
     assert not [text for text in world.of(*shared) if f'"{text}"' not in seen]
@@ -334,7 +340,7 @@ async def test_to_a_colleague_only_what_is_shared_exists(quiet_server: Server, c
     assert {each["id"] for each in group["people"]["nodes"]} == set(world.of("private Person")) | {
         each["id"] for each in group["people"]["nodes"] if each["name"] == "Shared"
     }
-    assert await ann.raw(CONNECTIONS, n=200) == before
+    assert await ann.raw(CONNECTIONS, n=100) == before
 
 
 async def test_a_member_who_names_a_colleague_for_view_as_is_forbidden(
@@ -388,7 +394,7 @@ async def test_an_admin_reads_mail_and_does_nothing_to_it_and_sees_nothing_else_
 ) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
     world = await everything(quiet_server, ann, clock)
-    before = await ann.raw(CONNECTIONS, n=200)
+    before = await ann.raw(CONNECTIONS, n=100)
     own = await belongings(ada, "ada")
     kinds = ("private Person", "private Group", "private SavedSearch", "SavedSearchMember", "Task")
     private = world.of(*kinds)
@@ -407,7 +413,7 @@ async def test_an_admin_reads_mail_and_does_nothing_to_it_and_sees_nothing_else_
         assert {(each["userErrors"][0]["code"], *each["userErrors"][0]["path"]) for each in done.values()} == {
             ("FORBIDDEN", "ids", "0")
         }
-    assert await ann.raw(CONNECTIONS, n=200) == before
+    assert await ann.raw(CONNECTIONS, n=100) == before
 
 
 async def test_a_private_person_is_readable_through_a_readable_email_and_not_otherwise(
