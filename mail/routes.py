@@ -27,8 +27,6 @@ _NO_STORE: Mapping[str, str] = {
     "Cache-Control": "no-store, no-cache, must-revalidate, private, max-age=0",
     "Pragma": "no-cache",
     "Expires": "0",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex, nofollow",
 }
 _AHEAD = ("purpose", "sec-purpose", "x-purpose", "x-moz")

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -19,9 +20,11 @@ from resolvers.context import Services
 from schema.build import build
 from server import engine as engines
 from server.auth import Tokens
+from server.borders import Borders
 from server.engine import Engine
 from server.errors import CodedErrors
 from server.graphiql import page as graphiql
+from server.rates import Rates
 from server.settings import Settings
 from server.view import View
 
@@ -54,8 +57,10 @@ def create(settings: Settings, clock: Clock | None = None, works: bool = True, l
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
         ],
+        middleware=[Middleware(Borders, settings)],
         lifespan=lifespan,
     )
+    app.state.user_rates = Rates(settings.user_requests)
     return app
 
 

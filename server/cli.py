@@ -122,7 +122,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
         pass
     host, port = listener.getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql", flush=True)
-    await server(create(settings), settings.log_level).serve(sockets=[listener])
+    await server(create(settings), settings).serve(sockets=[listener])
     return 0
 
 

@@ -37,9 +37,20 @@ def coded(error: GraphQLError) -> GraphQLError:
         return _shown(error, error.message, "GRAPHQL_PARSE_FAILED")
     if original is None or isinstance(original, GraphQLError):
         return _shown(error, error.message, "BAD_USER_INPUT" if error.path else "GRAPHQL_VALIDATION_FAILED")
+    reference = logged(original)
+    return _shown(error, masked(reference), "INTERNAL", reference=reference)
+
+
+def logged(cause: BaseException) -> str:
+    """Logs a mistake of ours once; the reference under which it is found."""
     reference = secrets.token_hex(6)
-    _logger.error("reference %s", reference, exc_info=original)
-    return _shown(error, f"Something went wrong on our side (reference {reference}).", "INTERNAL", reference=reference)
+    _logger.error("reference %s", reference, exc_info=cause)
+    return reference
+
+
+def masked(reference: str) -> str:
+    """What a client is told of a mistake of ours."""
+    return f"Something went wrong on our side (reference {reference})."
 
 
 def _shown(error: GraphQLError, message: str, code: str, **more: object) -> GraphQLError:

@@ -6,7 +6,11 @@ import socket
 import uvicorn
 from starlette.applications import Starlette
 
-from server.settings import Misconfigured
+from server import connections
+from server.connections import ConnectionLimits
+from server.guards import Guards
+from server.settings import Misconfigured, Settings
+from server.sockets import SocketConnection
 
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 4
@@ -27,18 +31,21 @@ def bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server(app: Starlette, log_level: str = "warning") -> uvicorn.Server:
+def server(app: Starlette, settings: Settings) -> uvicorn.Server:
     """A uvicorn server for the application, for one bound socket."""
+    guards = Guards(settings.secure).elsewhere
     config = uvicorn.Config(
         app,
-        log_level=log_level,
+        log_level=settings.log_level,
         access_log=False,
         lifespan="on",
-        ws="websockets-sansio",
+        http=connections.limited(ConnectionLimits(settings.header_bytes, settings.header_time, guards)),
+        ws=SocketConnection,
+        ws_max_size=settings.frame_bytes,
         ws_per_message_deflate=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
     )
-    logging.getLogger("uvicorn.error").setLevel(log_level.upper())
+    logging.getLogger("uvicorn.error").setLevel(settings.log_level.upper())
     return uvicorn.Server(config)

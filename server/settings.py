@@ -172,6 +172,11 @@ class Settings:
     allowed_origins: frozenset[str]
     log_level: str
 
+    @property
+    def secure(self) -> bool:
+        """Whether we are reached by HTTPS alone."""
+        return self.base_url.startswith("https:")
+
     def limits(self) -> Limits:
         return Limits(
             emails_per_day=self.emails_per_day,

@@ -44,7 +44,8 @@ class ManualClock:
 
 def settings(database_url: str, **more: str) -> Settings:
     """The settings of a test's server. Mail goes nowhere unless SMTP_URL is given."""
-    given = {"DATABASE_URL": database_url, "SECRET": SECRET, "SMTP_URL": "smtp://127.0.0.1:1"} | more
+    given = {"DATABASE_URL": database_url, "SECRET": SECRET, "SMTP_URL": "smtp://127.0.0.1:1", "LOG_LEVEL": "warning"}
+    given |= more
     return read({PREFIX + name: value for name, value in given.items()})
 
 
@@ -189,8 +190,9 @@ async def serving(
     """The product on a free port. With `looks=False` the test drives the matcher by `settle`."""
     listener = bound("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = create(settings(database_url, **({"BASE_URL": url} | more)), clock, works, looks)
-    running = server(app)
+    given = settings(database_url, **({"BASE_URL": url} | more))
+    app = create(given, clock, works, looks)
+    running = server(app, given)
     task = asyncio.create_task(running.serve(sockets=[listener]))
     try:
         while not running.started:

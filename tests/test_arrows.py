@@ -30,6 +30,8 @@ OUTSIDE = {
     "aiosmtplib": {"mail.smtp"},
     "starlette": {"server", "mail.routes", "mail.unsubscribing"},
     "uvicorn": {"server"},
+    "httptools": {"server.connections"},
+    "websockets": {"server"},
     "asyncpg": {"server.lease"},
 }
 """Libraries that only some rooms or modules may know."""

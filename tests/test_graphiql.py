@@ -63,7 +63,6 @@ async def test_files_come_with_their_type_and_may_be_kept_for_ever(vendor: Path)
         assert answer.status_code == httpx.codes.OK
         assert answer.headers["content-type"] == page.TYPES["." + address.rsplit(".", 1)[1]]
         assert "immutable" in answer.headers["cache-control"]
-        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_an_old_address_gets_the_present_file_without_being_kept(vendor: Path) -> None:

@@ -94,7 +94,7 @@ async def standing(listener: socket.socket, folder: Folder) -> AsyncIterator[Sta
     with mail.running():
         settings = _settings(folder, url, mail.url)
         app = create(settings)
-        config = serving.server(app).config
+        config = serving.server(app, settings).config
         config.timeout_graceful_shutdown = GRACE_SECONDS
         server = Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="server")

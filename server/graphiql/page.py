@@ -41,11 +41,6 @@ POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-GUARDS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 # An address holds the hash of its content, so it may be kept for ever.
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 
@@ -91,13 +86,13 @@ def routes() -> Sequence[Route]:
 
 async def page(request: Request) -> Response:
     """The page; 503 and a plain explanation as long as its files are missing."""
-    guards = {**GUARDS, "Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
     addresses = {name: _address(name) for name in (*STYLES, *SCRIPTS)}
     if None in addresses.values():
-        return HTMLResponse(BARE_PAGE, status_code=503, headers=guards)
+        return HTMLResponse(BARE_PAGE, status_code=503, headers=headers)
     styles = "\n".join(f'<link rel="stylesheet" href="{addresses[name]}">' for name in STYLES)
     scripts = "\n".join(f'<script src="{addresses[name]}" defer></script>' for name in SCRIPTS)
-    return HTMLResponse(PAGE.format(styles=styles, scripts=scripts), headers=guards)
+    return HTMLResponse(PAGE.format(styles=styles, scripts=scripts), headers=headers)
 
 
 async def file(request: Request) -> Response:
@@ -105,10 +100,10 @@ async def file(request: Request) -> Response:
     name = request.path_params["name"]
     address = _address(name) if name in SCRIPTS or name in STYLES else None
     if address is None:
-        return PlainTextResponse("Not found", status_code=404, headers=GUARDS)
+        return PlainTextResponse("Not found", status_code=404)
     path = _path(name)
     # After an upgrade an old page may still ask by the old hash: it gets what there is, to be kept by nobody.
-    headers = {**GUARDS, "Cache-Control": FOR_EVER if address == request.url.path else "no-store"}
+    headers = {"Cache-Control": FOR_EVER if address == request.url.path else "no-store"}
     return FileResponse(path, media_type=TYPES[path.suffix], headers=headers)
 
 

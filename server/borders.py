@@ -1,0 +1,156 @@
+"""The border around every route: rates of addresses, origins, bodies, the headers of answers, and what goes wrong.
+
+Whatever is refused here is refused before any route sees it. Deadlines of headers and sockets are the connections'.
+"""
+
+import ipaddress
+import math
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
+
+from server import errors
+from server.bodies import Bodies
+from server.guards import GRAPHQL, TRACKING, Guards
+from server.rates import Rates
+from server.refusing import Refusal
+from server.settings import Settings
+
+UNCOUNTED = frozenset({"/healthz", "/readyz", "/metrics"})
+_HUNG_UP = (ClientDisconnect, ClientDisconnected, WebSocketDisconnect)
+_FOREIGN = Refusal(
+    403,
+    "FORBIDDEN_ORIGIN",
+    "From a browser this socket is open to pages of this server and of the origins that its settings allow.",
+)
+
+
+class Borders:
+    """ASGI middleware; `rates` are those of network addresses."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, rates: Rates | None = None) -> None:
+        self._app = app
+        self._rates = rates or Rates(settings.address_requests)
+        self._bodies = Bodies(settings.body_bytes, settings.body_time)
+        self._guards = Guards(settings.secure)
+        self._shared = settings.allowed_origins
+        self._host = _host(urlsplit(settings.base_url).netloc)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        answering = _Answering(scope, send, self._guards)
+        try:
+            refusal = self._refusal(scope)
+            inner: ASGIApp = self._within if refusal is None else refusal.answer(scope["path"])
+            if self._shared and scope["type"] == "http" and scope["path"] == GRAPHQL:
+                inner = self._readable(inner)
+            await inner(scope, receive, answering.send)
+        except _HUNG_UP:
+            # Nobody is there to be answered.
+            return
+        except Exception as exc:
+            await answering.fail(exc, receive)
+
+    def _refusal(self, scope: Scope) -> Refusal | None:
+        path = scope["path"]
+        if not path.startswith(TRACKING) and path not in UNCOUNTED:
+            wait = self._rates.take(_network(scope["client"]))
+            if wait:
+                seconds = max(1, math.ceil(wait))
+                message = (
+                    f"One address may send {self._rates.per_minute:,} requests a minute; try again in {seconds} s."
+                )
+                return Refusal(429, "RATE_LIMITED", message, {"Retry-After": str(seconds)})
+        return None if scope["type"] == "http" or self._may_open(scope) else _FOREIGN
+
+    async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            body = await self._bodies.read(scope, receive)
+            if body is None:
+                return
+            if isinstance(body, Refusal):
+                await body.answer(scope["path"])(scope, receive, send)
+                return
+            receive = body
+        await self._app(scope, receive, send)
+
+    def _readable(self, app: ASGIApp) -> ASGIApp:
+        """Lets pages of the allowed origins read the answers of the API, refusals included; pages of others read none.
+
+        A POST of a foreign page is not refused for its origin: without a token, which no browser adds by itself, it
+        does nothing, and applications outside of browsers send odd origins too. Credentials are let through for the
+        cookie that tells a user's own browser; nobody signs in by it.
+        """
+        return CORSMiddleware(
+            app,
+            allow_origins=self._shared,
+            allow_methods=("GET", "POST", "OPTIONS"),
+            allow_headers=("Authorization", "Content-Type", "Accept", "Idempotency-Key"),
+            allow_credentials=True,
+            expose_headers=("Retry-After",),
+            max_age=600,
+        )
+
+    def _may_open(self, scope: Scope) -> bool:
+        """Whether a WebSocket may be opened: browsers let any page try, and only say which one does."""
+        headers = Headers(scope=scope)
+        own = {self._host, _host(headers.get("host", ""))}
+        for origin in map(str.lower, headers.getlist("origin")):
+            # A proxy that ends TLS makes https into http, so the schemes of our own hosts are not compared.
+            scheme, _, host = origin.partition("://")
+            if origin not in self._shared and (scheme not in ("http", "https") or _host(host) not in own):
+                return False
+        return True
+
+
+class _Answering:
+    """One answer on its way: its headers are completed, and it is noted how far it came."""
+
+    def __init__(self, scope: Scope, send: Send, guards: Guards) -> None:
+        self._scope = scope
+        self._send = send
+        self._guards = guards
+        self._begun = ""
+
+    async def send(self, message: Message) -> None:
+        kind: str = message["type"]
+        if kind.endswith("http.response.start"):
+            message = {**message, "headers": self._guards.beside(message.get("headers", ()), self._scope["path"])}
+        self._begun = kind
+        await self._send(message)
+
+    async def fail(self, cause: Exception, receive: Receive) -> None:
+        """Says that something went wrong, and under which reference it is logged, as far as it can still be said."""
+        reference = errors.logged(cause)
+        if not self._begun:
+            refusal = Refusal(500, "INTERNAL", errors.masked(reference))
+            await refusal.answer(self._scope["path"])(self._scope, receive, self.send)
+        elif self._begun in ("websocket.accept", "websocket.send"):
+            await self._send({"type": "websocket.close", "code": 1011, "reason": errors.masked(reference)})
+
+
+def _network(client: Any) -> str | None:
+    """Whose requests are counted together: an IPv4 address, or the network that an IPv6 customer is given."""
+    if client is None:
+        return None
+    host: str = client[0]
+    if ":" not in host:
+        return host[:64]
+    try:
+        address = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host[:64]
+    return str(address.ipv4_mapped or ipaddress.IPv6Address(int(address) >> 64 << 64))
+
+
+def _host(text: str) -> str:
+    """A host and port as they are compared: browsers leave out a port that goes without saying."""
+    return text.lower().removesuffix(":443").removesuffix(":80")
