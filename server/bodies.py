@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
 from server.refusing import Refusal
@@ -22,7 +21,7 @@ class Bodies:
         self._late = Refusal(
             408, "REQUEST_TIMEOUT", f"A request's body must arrive within {self._time:,g} seconds.", _LAST
         )
-        self._encoded = Refusal(
+        self._packed = Refusal(
             415, "UNSUPPORTED_MEDIA_TYPE", "A request's body must come as it is, without Content-Encoding.", _LAST
         )
 
@@ -31,15 +30,20 @@ class Bodies:
 
         A request without a body keeps its own `receive`.
         """
-        headers = Headers(scope=scope)
-        length = headers.get("content-length", "0")
-        if "transfer-encoding" not in headers and length.strip("0") == "":
+        length, chunked, packed = 0, False, False
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                # The server has refused what is no number.
+                length = int(value)
+            elif name == b"transfer-encoding":
+                chunked = True
+            elif name == b"content-encoding":
+                packed = packed or any(each.strip().lower() not in (b"", b"identity") for each in value.split(b","))
+        if not length and not chunked:
             return receive
-        codings = ",".join(headers.getlist("content-encoding")).split(",")
-        if any(coding.strip().lower() not in ("", "identity") for coding in codings):
-            return self._encoded
-        # The server has refused what is no number.
-        if int(length) > self._most:
+        if packed:
+            return self._packed
+        if length > self._most:
             return self._large
         try:
             async with asyncio.timeout(self._time):

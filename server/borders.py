@@ -49,8 +49,10 @@ class Borders:
         answering = _Answering(scope, send, self._guards)
         try:
             refusal = self._refusal(scope)
-            inner = self._within if refusal is None else refusal.answer(scope["path"])
-            await self._readable(inner, scope)(scope, receive, answering.send)
+            inner: ASGIApp = self._within if refusal is None else refusal.answer(scope["path"])
+            if self._shared and scope["type"] == "http" and scope["path"] == GRAPHQL:
+                inner = self._readable(inner)
+            await inner(scope, receive, answering.send)
         except _HUNG_UP:
             # Nobody is there to be answered.
             return
@@ -80,15 +82,13 @@ class Borders:
             receive = body
         await self._app(scope, receive, send)
 
-    def _readable(self, app: ASGIApp, scope: Scope) -> ASGIApp:
+    def _readable(self, app: ASGIApp) -> ASGIApp:
         """Lets pages of the allowed origins read the answers of the API, refusals included; pages of others read none.
 
         A POST of a foreign page is not refused for its origin: without a token, which no browser adds by itself, it
         does nothing, and applications outside of browsers send odd origins too. Credentials are let through for the
         cookie that tells a user's own browser; nobody signs in by it.
         """
-        if not self._shared or scope["type"] != "http" or scope["path"] != GRAPHQL:
-            return app
         return CORSMiddleware(
             app,
             allow_origins=self._shared,

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
@@ -54,6 +55,9 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self._line.close()
 
     async def send(self, message: ASGISendEvent) -> None:
+        if self._line.is_closing():
+            # We have ended it, and the application has yet to hear so: no mistake of its own.
+            raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             # A handshake that was refused is complete as well; uvicorn would log a mistake of the application.

@@ -63,17 +63,7 @@ class Raw:
                 await asyncio.sleep(seconds)
 
     async def frame(self, opcode: int, payload: bytes = b"", fin: bool = True, masked: bool = True) -> None:
-        """A WebSocket frame, right or wrong."""
-        size = len(payload)
-        short = size if size < 126 else 126 if size < 65536 else 127
-        length = struct.pack("!H", size) if short == 126 else struct.pack("!Q", size) if short == 127 else b""
-        head = bytes([opcode | (0x80 if fin else 0), short | (0x80 if masked else 0)]) + length
-        if masked:
-            mask = os.urandom(4)
-            pad = (mask * (size // 4 + 1))[:size]
-            mixed = int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")
-            head, payload = head + mask, mixed.to_bytes(size, "big")
-        await self.send(head + payload)
+        await self.send(framed(opcode, payload, fin, masked))
 
     async def close_code(self) -> int:
         """The code of the close frame, which must be the last thing that comes."""
@@ -86,6 +76,20 @@ class Raw:
                 if first & 0x0F == 8:
                     assert await self.reader.read() == b""
                     return int.from_bytes(payload[:2], "big")
+
+
+def framed(opcode: int, payload: bytes = b"", fin: bool = True, masked: bool = True) -> bytes:
+    """A WebSocket frame, right or wrong."""
+    size = len(payload)
+    short = size if size < 126 else 126 if size < 65536 else 127
+    length = struct.pack("!H", size) if short == 126 else struct.pack("!Q", size) if short == 127 else b""
+    head = bytes([opcode | (0x80 if fin else 0), short | (0x80 if masked else 0)]) + length
+    if not masked:
+        return head + payload
+    mask = os.urandom(4)
+    pad = (mask * (size // 4 + 1))[:size]
+    mixed = int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")
+    return head + mask + mixed.to_bytes(size, "big")
 
 
 @asynccontextmanager

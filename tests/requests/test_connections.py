@@ -1,6 +1,7 @@
 """Heads that never end, requests that are none, frames that break the protocol, and clients that take nothing."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from server import connections
 from server.connections import ConnectionLimits
@@ -55,8 +56,11 @@ async def slow(_: Request) -> Response:
 async def echo(websocket: WebSocket) -> None:
     await asyncio.sleep(0.1 if websocket.url.query else 0)
     await websocket.accept("graphql-transport-ws")
-    async for text in websocket.iter_text():
-        await websocket.send_text(text * 100)
+    # As the borders do: who is gone is no mistake.
+    with contextlib.suppress(WebSocketDisconnect):
+        async for text in websocket.iter_text():
+            await asyncio.sleep(0.2 if text == "slowly" else 0)
+            await websocket.send_text(text * 100)
 
 
 @pytest.fixture
@@ -363,6 +367,18 @@ async def test_a_breach_of_the_protocol_closes_with_its_code_and_quietly(
     async with socket(url) as raw:
         await breach(raw, kind)
         assert await raw.close_code() == code
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_an_application_that_answers_after_a_breach_is_not_blamed(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with socket(url) as raw:
+        await raw.frame(1, b"slowly")
+        await asyncio.sleep(EVER)
+        await raw.frame(3)
+        assert await raw.close_code() == 1002
+        await asyncio.sleep(0.4)
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
