@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import identifiers
 from actions import emails, searches
+from changes import log
 from models.campaigns import BulkSend, Campaign, Template
 from models.database import database
 from models.emails import Email
@@ -170,7 +172,8 @@ def summary(email: Email) -> Summary:
 
 async def engagements(context: Context, email: Email, arguments: Arguments) -> Page[Engagement]:
     """All events of one email, its sender's own included, newest first."""
-    return await page(Rows(Engagement.filter(email_id=email.id)), _EVENTS, arguments)
+    state = await context.loaders.once("as_of", partial(log.state, email.team_id))
+    return await page(Rows(Engagement.filter(email_id=email.id)), _EVENTS, arguments, state.cursor())
 
 
 def actions(context: Context, email: Email) -> list[EmailAction]:

@@ -3,6 +3,7 @@
 No rights are checked here: what a readable row points at is readable through it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -50,13 +51,17 @@ class Loaders:
             self._loaders[name] = DataLoader(load_fn=load, max_batch_size=PART)
         return self._loaders[name]
 
+    async def _load(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]], key: Any) -> Any:
+        """What all fields that ask for the key wait for together: one that is given up must not end it for the others."""
+        return await asyncio.shield(self._loader(name, load).load(key))
+
     async def once(self, name: str, make: Callable[[], Awaitable[V]]) -> V:
         """What is worked out once for one answer, however many fields ask for it at the same time."""
 
         async def load(keys: list[int]) -> list[V]:
             return [await make() for _ in keys]
 
-        return cast(V, await self._loader(name, load).load(0))
+        return cast(V, await self._load(name, load, 0))
 
     async def row(self, model: type[M], key: int | None) -> M | None:
         """The row with this key, or None."""
@@ -67,7 +72,7 @@ class Loaders:
             rows = {row.pk: row for row in await model.filter(id__in=keys)}
             return [rows.get(each) for each in keys]
 
-        return cast(M | None, await self._loader(model, load).load(key))
+        return cast(M | None, await self._load(model, load, key))
 
     async def group_ids(self, person_id: int) -> list[int]:
         """The groups a person is in."""
@@ -83,7 +88,7 @@ class Loaders:
                 groups[row["person_id"]].append(row["group_id"])
             return [groups[key] for key in keys]
 
-        return cast(list[int], await self._loader("group_ids", load).load(person_id))
+        return cast(list[int], await self._load("group_ids", load, person_id))
 
     async def person_count(self, group_id: int) -> int:
         """How many people are in a group."""
@@ -97,11 +102,11 @@ class Loaders:
             counts = {row["group_id"]: row["count"] for row in rows}
             return [counts.get(key, 0) for key in keys]
 
-        return cast(int, await self._loader("person_count", load).load(group_id))
+        return cast(int, await self._load("person_count", load, group_id))
 
     async def folder_counts(self, sender_id: int) -> Counts:
         """Exact counts of one sender's folders, as the transitions kept them."""
-        return cast(Counts, await self._folder_counts().load(sender_id))
+        return cast(Counts, await asyncio.shield(self._folder_counts().load(sender_id)))
 
     def know_folder_counts(self, sender_id: int, known: Counts) -> None:
         """Answers with these, which have been read already."""

@@ -248,3 +248,11 @@ async def test_what_happened_before_1970_is_the_newest_where_nothing_else_did(
         assert (await ann.one(RECORD, e=[old]))["recorded"] == 1
     found = (await ann.one(summary, id=mail))["engagementSummary"]
     assert found == {"views": 2, "latest": {"occurredAt": "1969-06-01T00:00:00Z"}}
+
+
+async def test_the_events_of_one_email_say_from_where_to_follow(quiet_server: Server, clock: ManualClock) -> None:
+    ann = await quiet_server.client("Ann")
+    for number in range(2):
+        await draft(ann, await person(ann, f"p{number}@example.org"))
+    found = await ann("{emails{nodes{engagements{asOf nodes{id}}}} engagements{asOf}}")
+    assert {each["engagements"]["asOf"] for each in found["emails"]["nodes"]} == {found["engagements"]["asOf"]}

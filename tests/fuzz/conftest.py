@@ -1,0 +1,16 @@
+"""One server for all fuzzers of a run: what one of them did to it must not trouble the next."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.databases import Databases
+from tests.fuzz.ground import Ground, furnished, standing
+
+
+@pytest.fixture(scope="session")
+def ground(all_databases: Databases) -> Iterator[Ground]:
+    url = all_databases.make("sqlite")
+    with standing(url, asyncio.run(furnished(url))) as found:
+        yield found
