@@ -203,9 +203,11 @@ async def serving(
         made = Server(url, app.state.engine)
         if not looks:
             await made.engine.matcher.start()
-        yield made
-        for client in made.clients:
-            await client.http.aclose()
+        try:
+            yield made
+        finally:
+            for client in made.clients:
+                await client.http.aclose()
     finally:
         running.should_exit = True
         await task

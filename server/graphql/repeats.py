@@ -113,7 +113,8 @@ class Repeats:
         return replace(await self._result(task), replayed=True)
 
     async def _result(self, task: asyncio.Task[Answer]) -> Answer:
-        await asyncio.wait({task}, timeout=self._patience.total_seconds())
+        # A little more than the task itself waits for another process, so that it is the one to give up.
+        await asyncio.wait({task}, timeout=self._patience.total_seconds() + 2 * LOOK_SECONDS)
         if not task.done() or task.cancelled():
             raise _in_progress()
         return task.result()

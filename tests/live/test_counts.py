@@ -164,7 +164,7 @@ async def test_a_stream_whose_database_is_lost_ends_with_an_error(quiet_server: 
         await database().run("ALTER TABLE folder_counts RENAME TO folder_counts_away")
         with pytest.raises(Failed) as failed:
             await stream.frame(10)
-        assert failed.value.codes == ["INTERNAL"]
+        assert failed.value.codes == ["UNAVAILABLE"]
     with pytest.raises(Failed):
         async with ann.follow(COUNTS) as stream:
             await stream.frame(10)

@@ -263,7 +263,7 @@ async def test_pages_of_allowed_origins_read_answers_and_refusals_and_others_rea
             for content, status in ((VIEWER, 200), ("x" * 101, 413)):
                 answer = await http.post("/graphql", content=content, headers={"Origin": APP, **signed})
                 assert (answer.status_code, allows(answer)) == (status, APP)
-                assert answer.headers["access-control-expose-headers"] == "Retry-After"
+                assert answer.headers["access-control-expose-headers"] == "Retry-After, Idempotency-Replayed"
                 answer = await http.post("/graphql", content=content, headers={"Origin": "https://evil.example"})
                 assert allows(answer) is None
             assert allows(await http.options("/graphql", headers={"Origin": "null", **PREFLIGHT})) is None
