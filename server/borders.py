@@ -4,7 +4,6 @@ Whatever is refused here is refused before any route sees it. Deadlines of heade
 """
 
 import ipaddress
-import math
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ from server import errors
 from server.bodies import Bodies
 from server.guards import GRAPHQL, TRACKING, Guards
 from server.rates import Rates
-from server.refusing import Refusal
+from server.refusing import Refusal, too_often
 from server.settings import Settings
 
 UNCOUNTED = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -64,11 +63,7 @@ class Borders:
         if not path.startswith(TRACKING) and path not in UNCOUNTED:
             wait = self._rates.take(_network(scope["client"]))
             if wait:
-                seconds = max(1, math.ceil(wait))
-                message = (
-                    f"One address may send {self._rates.per_minute:,} requests a minute; try again in {seconds} s."
-                )
-                return Refusal(429, "RATE_LIMITED", message, {"Retry-After": str(seconds)})
+                return too_often("address", self._rates.per_minute, wait)
         return None if scope["type"] == "http" or self._may_open(scope) else _FOREIGN
 
     async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:

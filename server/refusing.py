@@ -1,5 +1,7 @@
 """How a request is told that it goes no further: GraphQL's errors on /graphql, a line of text elsewhere."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -14,11 +16,20 @@ class Refusal:
     status: int
     code: str
     message: str
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, object] = field(default_factory=dict)
+    """What programs are told beside the code."""
 
     def answer(self, path: str) -> Response:
         """Answers a request as well as the handshake of a WebSocket."""
         if path != GRAPHQL:
             return PlainTextResponse(f"{self.message}\n", self.status, self.headers)
-        error = {"message": self.message, "extensions": {"code": self.code}}
+        error = {"message": self.message, "extensions": {"code": self.code, **self.more}}
         return JSONResponse({"errors": [error]}, self.status, self.headers)
+
+
+def too_often(who: str, per_minute: int, wait: float) -> Refusal:
+    """Of a request that came `wait` seconds too early."""
+    seconds = max(1, math.ceil(wait))
+    message = f"One {who} may send {per_minute:,} requests a minute; try again in {seconds} s."
+    return Refusal(429, "RATE_LIMITED", message, {"Retry-After": str(seconds)}, {"retryAfter": seconds})

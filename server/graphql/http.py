@@ -5,8 +5,7 @@ is a request gets 200 as application/json, and as application/graphql-response+j
 """
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from graphql import GraphQLError, OperationType
@@ -21,33 +20,28 @@ from models.viewers import Viewer
 from resolvers.context import Context, Services
 from server import auth
 from server.auth import Claims, Tokens, Unauthenticated
-from server.errors import RETRY_SECONDS, coded, named
+from server.errors import RETRY_SECONDS, coded
 from server.graphql import negotiation, streaming
 from server.graphql.documents import Rejected
 from server.graphql.negotiation import Form
 from server.graphql.operations import Operation, Operations, encoded
 from server.graphql.parameters import Malformed, parsed
 from server.graphql.repeats import Answer, RepeatRefused, Repeats, fingerprint, key_in
+from server.guards import GRAPHQL
 from server.rates import Rates
+from server.refusing import Refusal, too_often
 
 ALLOWED: Final = "GET, POST"
 _STATUS: Final = {"UNAVAILABLE": 503, "TIMEOUT": 503, "INTERNAL": 500}
 """The status of an answer that holds no data, by the code of its first error; 400 for all others."""
 
 
-@dataclass
 class Turned(Exception):
     """A request that is turned away."""
 
-    status: int
-    code: str
-    message: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    more: Mapping[str, Any] = field(default_factory=dict)
-
-    def response(self) -> Response:
-        answer = {"errors": [named(self.message, self.code, **self.more).formatted]}
-        return Response(encoded(answer), self.status, self.headers, "application/json")
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
 
 
 class Endpoint:
@@ -80,30 +74,34 @@ class Endpoint:
             try:
                 response = await self._response(request)
             except Turned as exc:
-                response = exc.response()
+                response = exc.refusal.answer(GRAPHQL)
             except Unavailable as exc:
-                response = _away(exc).response()
+                response = _away(exc).answer(GRAPHQL)
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> ASGIApp:
         claims, viewer = await self._who(request)
         if request.method not in ("GET", "POST"):
-            raise Turned(405, "METHOD_NOT_ALLOWED", "GraphQL is asked for with GET or POST.", {"Allow": ALLOWED})
+            raise Turned(
+                Refusal(405, "METHOD_NOT_ALLOWED", "GraphQL is asked for with GET or POST.", {"Allow": ALLOWED})
+            )
         accept = request.headers.get("accept")
         form = negotiation.for_one(accept)
         if form is None:
             forms = ", ".join(each.value for each in (*negotiation.ONE, *negotiation.MANY))
-            raise Turned(406, "NOT_ACCEPTABLE", f"An answer comes as one of {forms}.")
+            raise Turned(Refusal(406, "NOT_ACCEPTABLE", f"An answer comes as one of {forms}."))
         try:
             parameters = self._operations.read(await _asked(request))
         except Malformed as exc:
-            raise Turned(_status_of(exc), exc.code, str(exc)) from exc
+            raise Turned(Refusal(_status_of(exc), exc.code, str(exc))) from exc
         try:
             operation = self._operations.ready(parameters)
             if operation.kind is OperationType.SUBSCRIPTION:
                 return await self._subscribed(operation, claims, viewer, accept)
             if operation.kind is OperationType.MUTATION and request.method == "GET":
-                raise Turned(405, "METHOD_NOT_ALLOWED", "A mutation is asked for with POST.", {"Allow": "POST"})
+                raise Turned(
+                    Refusal(405, "METHOD_NOT_ALLOWED", "A mutation is asked for with POST.", {"Allow": "POST"})
+                )
             answer = await self._answer(operation, Context(self._services(), viewer), request)
         except Rejected as exc:
             return self._refused(exc.errors, form)
@@ -129,16 +127,16 @@ class Endpoint:
             print_ = fingerprint(asked.query, asked.operation_name, asked.variables)
             return await self._repeats().answer(context, key, print_, run)
         except RepeatRefused as exc:
-            raise Turned(exc.status, exc.code, str(exc)) from exc
+            raise Turned(Refusal(exc.status, exc.code, str(exc))) from exc
 
     async def _who(self, request: Request) -> tuple[Claims, Viewer]:
         try:
             claims = self._tokens.read(auth.bearer(request.headers.get("authorization")))
             if wait := self._rates.take(claims.user_id):
-                raise limited(wait)
+                raise Turned(too_often("user", self._rates.per_minute, wait))
             return claims, await auth.viewer(claims)
         except Unauthenticated as exc:
-            raise Turned(401, "UNAUTHENTICATED", str(exc), {"WWW-Authenticate": "Bearer"}) from exc
+            raise Turned(Refusal(401, "UNAUTHENTICATED", str(exc), {"WWW-Authenticate": "Bearer"})) from exc
         except Unavailable as exc:
             # Who is asking is looked up before anything is done.
             exc.undone = True
@@ -148,7 +146,7 @@ class Endpoint:
         form = negotiation.for_many(accept)
         if form is None:
             ways = "over a WebSocket, as text/event-stream, or as multipart/mixed with subscriptionSpec"
-            raise Turned(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}.")
+            raise Turned(Refusal(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}."))
         try:
             frames = streaming.written(await self._operations.follow(operation, Context(self._services(), viewer)))
         except Rejected as exc:
@@ -170,16 +168,14 @@ class Endpoint:
                 response.headers.append("set-cookie", value)
 
 
-def limited(wait: float) -> Turned:
-    """A refusal for `wait` seconds."""
-    seconds = max(1, int(-(-wait // 1)))
-    return Turned(429, "RATE_LIMITED", f"Too many requests: come back in {seconds} s.", {"Retry-After": str(seconds)})
+def _wrong_method(message: str, allowed: str) -> Turned:
+    return Turned(Refusal(405, "METHOD_NOT_ALLOWED", message, {"Allow": allowed}))
 
 
-def _away(cause: Unavailable) -> Turned:
+def _away(cause: Unavailable) -> Refusal:
     error = coded(GraphQLError(str(cause), original_error=cause))
     more = dict(error.extensions or {})
-    return Turned(503, more.pop("code"), error.message, {"Retry-After": str(RETRY_SECONDS)}, more)
+    return Refusal(503, more.pop("code"), error.message, {"Retry-After": str(RETRY_SECONDS)}, more)
 
 
 def _wants_page(request: Request) -> bool:
@@ -198,7 +194,7 @@ async def _asked(request: Request) -> Any:
         return _of_address(request)
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != "application/json" or not _utf8(parameters):
-        raise Turned(415, "UNSUPPORTED_MEDIA_TYPE", "A request's body is application/json, in UTF-8.")
+        raise Turned(Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "A request's body is application/json, in UTF-8."))
     return parsed(await request.body())
 
 

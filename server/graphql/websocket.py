@@ -24,6 +24,7 @@ from server.graphql.limits import SocketLimits
 from server.graphql.operations import Operations, encoded
 from server.graphql.parameters import Malformed, Parameters, parsed
 from server.rates import Rates
+from server.refusing import too_often
 
 PROTOCOL: Final = "graphql-transport-ws"
 REASON_BYTES: Final = 123
@@ -163,8 +164,8 @@ class Socket:
             error = named(f"{most} operations at once are allowed on one socket.", "TOO_MANY_OPERATIONS")
             await self._refuse(name, [error])
         elif wait := self._home.rates.take(claims.user_id):
-            error = named(f"Too many requests: come back in {wait:.0f} s.", "RATE_LIMITED", retryAfter=wait)
-            await self._refuse(name, [error])
+            refusal = too_often("user", self._home.rates.per_minute, wait)
+            await self._refuse(name, [named(refusal.message, refusal.code, **refusal.more)])
         else:
             self._operations[name] = asyncio.create_task(self._operate(name, asked, claims))
 
