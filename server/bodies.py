@@ -51,14 +51,14 @@ class Bodies:
         A request without a body keeps its own `receive`.
         """
         headers = Headers(scope=scope)
-        length = headers.get("content-length", "0")
-        if "transfer-encoding" not in headers and length.strip("0") == "":
+        # The server has refused what is no number; Python refuses to read thousands of digits, were they all zeros.
+        length = headers.get("content-length", "").lstrip("0")
+        if "transfer-encoding" not in headers and not length:
             return receive
         codings = ",".join(headers.getlist("content-encoding")).split(",")
         if any(coding.strip().lower() not in ("", "identity") for coding in codings):
             return self._encoded
-        # The server has refused what is no number.
-        if int(length) > self._most:
+        if len(length) > len(str(self._most)) or int(length or 0) > self._most:
             return self._large
         try:
             async with asyncio.timeout(self._time):

@@ -69,6 +69,15 @@ async def test_a_body_of_the_allowed_bytes_is_read_and_one_more_is_not(sqlite_ur
                         assert await raw.rest() == b""
 
 
+async def test_a_length_may_have_any_number_of_zeros_before_it(sqlite_url: str) -> None:
+    async with serving(sqlite_url, works=False, looks=False) as server:
+        ann = await server.client("Ann")
+        for number, body, status in (("2", "{}", 404), ("", "", 404), (BODY + 1, "", 413)):
+            async with connected(server.url) as raw:
+                await raw.send(post(ann, f"Content-Length: {'0' * 5000}{number}\r\n\r\n", "/nowhere") + body)
+                assert (await raw.answer()).status == status
+
+
 @pytest.mark.parametrize("path", ["/graphql", "/t/u/x", "/nowhere", "/healthz"])
 @pytest.mark.parametrize("method", ["POST", "GET", "HEAD", "BREW"])
 async def test_a_body_that_says_it_is_too_long_is_refused_unread(sqlite_url: str, path: str, method: str) -> None:
