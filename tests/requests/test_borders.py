@@ -185,6 +185,20 @@ async def test_an_address_may_ask_so_often_and_then_is_told_when_again(sqlite_ur
         assert b"RATE_LIMITED" in refused.value.response.body
 
 
+async def test_a_socket_that_is_refused_is_no_error_in_the_log(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(sqlite_url, works=False, looks=False) as server:
+        logging.getLogger("uvicorn.error").addHandler(caplog.handler)
+        try:
+            async with connected(server.url) as raw:
+                await raw.send(handshake(server.url, "https://evil.example"))
+                assert code(await raw.answer()) == "FORBIDDEN_ORIGIN"
+        finally:
+            logging.getLogger("uvicorn.error").removeHandler(caplog.handler)
+    assert caplog.records == []
+
+
 async def test_addresses_of_one_ipv6_network_are_one(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False, ADDRESS_REQUESTS="1") as server:
 
