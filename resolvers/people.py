@@ -6,13 +6,19 @@ from tortoise.expressions import Q
 
 import identifiers
 from actions.inputs import broken
+from models.enums import UserErrorCode
 from models.people import Group, Person
 from models.users import User
+from refusals import refused
 from resolvers.context import Context
 from resolvers.pages import Arguments, Column, Order, Page, Rows, page
 from search.text import fold
 
 NEWEST = Order("created", (Column("created_at"),))
+WORDS = 50
+"""That `search` may hold; each is looked for in every row."""
+LONGEST = 1000
+"""More letters than a name, an address or a company can have, folded. SQLite looks for no pattern of 50,000 bytes."""
 
 
 def is_user(row: object) -> bool:
@@ -45,12 +51,15 @@ async def person(context: Context, person_id: str) -> Person | None:
 
 
 async def people(context: Context, search: str | None, arguments: Arguments) -> Page[Person]:
-    """The viewer's own and the shared people; `search` is looked for in name, address and company."""
+    """The viewer's own and the shared people; `search` is looked for in name, address and company. Raises Refused."""
     query = Person.filter(Person.visible(context.viewer))
-    for word in fold(search or "").split():
-        if "\x00" in word or broken(word):
-            # No text of ours holds either.
-            return await page(Rows(query.filter(id=0)), NEWEST, arguments)
+    words = dict.fromkeys(fold(search or "").split())
+    if any(len(word) > LONGEST or "\x00" in word or broken(word) for word in words):
+        # No text of ours holds such a word.
+        return await page(Rows(query.filter(id=0)), NEWEST, arguments)
+    if len(words) > WORDS:
+        raise refused(UserErrorCode.INVALID, ("search",), f"`search` may have {WORDS} words.")
+    for word in words:
         query = query.filter(_holds(word))
     return await page(Rows(query), NEWEST, arguments)
 

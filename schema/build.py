@@ -1,6 +1,9 @@
 """The schema, put together."""
 
+from typing import Any
+
 import strawberry
+from graphql import GraphQLInputObjectType
 from strawberry.schema.config import StrawberryConfig
 
 from schema.campaigns import BulkSend
@@ -14,13 +17,22 @@ from schema.subscription import Subscription
 
 def build() -> strawberry.Schema:
     """The executable schema."""
-    return strawberry.Schema(
+    schema = strawberry.Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         types=[BulkSend, InputError, SavedSearchMember, SharedSearch],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )
+    # Strawberry's own fails on lists and on what is never null.
+    introspected: Any = schema._schema.type_map["__Type"]
+    introspected.fields["isOneOf"].resolve = _is_one_of
+    return schema
+
+
+def _is_one_of(type_: Any, _: Any) -> bool | None:
+    """As the specification has it: null for all but input objects."""
+    return type_.is_one_of if isinstance(type_, GraphQLInputObjectType) else None
 
 
 def sdl() -> str:

@@ -33,8 +33,9 @@ class Bodies:
         length, chunked, packed = 0, False, False
         for name, value in scope["headers"]:
             if name == b"content-length":
-                # The server has refused what is no number.
-                length = int(value)
+                # The server has refused what is no number; Python refuses to read thousands of digits, zeros too.
+                digits = value.lstrip(b"0")
+                length = int(digits or 0) if len(digits) <= len(str(self._most)) else self._most + 1
             elif name == b"transfer-encoding":
                 chunked = True
             elif name == b"content-encoding":

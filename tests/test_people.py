@@ -76,7 +76,11 @@ async def test_people_are_found_by_words_of_name_address_and_company(quiet_serve
     assert await search("emil two") == await search("100%_r") == await search("%_") == [emil]
     assert await search("dora two") == await search("a%one") == await search("d_ra") == await search("\\") == []
     assert await search("'; --") == []
-    assert await search("x" * 5000) == []
+    assert await search("x" * 5000) == await search("%" * 100_000) == await search("ﬃ" * 150_000) == []
+    assert await search("emil " * 5000) == [emil]
+    assert await search(" ".join(str(number) for number in range(50))) == []
+    refused = (await ann.raw(PEOPLE, s=" ".join(map(str, range(51)))))["errors"][0]
+    assert (refused["message"], refused["extensions"]["code"]) == ("`search` may have 50 words.", "BAD_USER_INPUT")
 
 
 async def test_unsubscribing_fails_what_is_scheduled_whoever_sends_it(quiet_server: Server, clock: ManualClock) -> None:

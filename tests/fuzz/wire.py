@@ -49,8 +49,11 @@ class Wire:
         self._address = ground.address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, request: bytes, ends: bool = False) -> Answer:
-        """The answer to a whole request. With `ends` no more is sent after it. Raises Closed."""
+    async def ask(self, request: bytes, ends: bool = False, bodiless: bool = False) -> Answer:
+        """The answer to a request. With `ends` no more is sent after it; `bodiless`: its answer is all head.
+
+        Raises Closed.
+        """
         if self._streams is not None and (self._streams[0].at_eof() or self._streams[1].is_closing()):
             self.close()
         if self._streams is None:
@@ -64,7 +67,7 @@ class Wire:
                     writer.write_eof()
                 with suppress(ConnectionError):
                     await writer.drain()
-                answer = await read(reader)
+                answer = await read(reader, bodiless)
         except (asyncio.IncompleteReadError, ConnectionError) as exc:
             self.close()
             raise Closed from exc
@@ -79,12 +82,16 @@ class Wire:
             self._streams = None
 
 
-async def read(reader: asyncio.StreamReader) -> Answer:
+async def read(reader: asyncio.StreamReader, bodiless: bool = False) -> Answer:
     """One answer. Of a stream, what comes until its first frame."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     answer = Answer(int(first.split()[1]), headers, b"")
+    if answer.status == 100:
+        return await read(reader, bodiless)
+    if bodiless or answer.status in (101, 204, 304):
+        return answer
     if headers.get("transfer-encoding") == "chunked":
         streams = headers.get("content-type", "").startswith(("text/event-stream", "multipart/"))
         while size := int(await reader.readline(), 16):
@@ -94,7 +101,7 @@ async def read(reader: asyncio.StreamReader) -> Answer:
                 answer.headers["connection"] = "close"
                 return answer
         await reader.readline()
-    elif first.split()[1] not in ("101", "204", "304"):
+    else:
         answer.body = await reader.readexactly(int(headers["content-length"]))
     return answer
 
@@ -179,10 +186,12 @@ class Case:
     seconds: float = 0.0
     found: list[str] = field(default_factory=list)
 
-    async def ask(self, ground: Ground, request: bytes, sent: str, ends: bool = False) -> Answer:
+    async def ask(
+        self, ground: Ground, request: bytes, sent: str, ends: bool = False, bodiless: bool = False
+    ) -> Answer:
         """Asks, and looks at the answer."""
         self.sent = sent
-        answer = await self.wire.ask(request, ends)
+        answer = await self.wire.ask(request, ends, bodiless)
         self.seconds = max(self.seconds, answer.seconds)
         self.found += faults(answer, sent)
         ground.learn(answer.body)

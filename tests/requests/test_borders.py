@@ -72,6 +72,15 @@ async def test_a_body_of_the_allowed_bytes_is_read_and_one_more_is_not(sqlite_ur
                         assert await raw.rest() == b""
 
 
+async def test_a_length_may_have_any_number_of_zeros_before_it(sqlite_url: str) -> None:
+    async with serving(sqlite_url, works=False, looks=False) as server:
+        ann = await server.client("Ann")
+        for number, body, status in (("2", "{}", 404), ("", "", 404), (BODY + 1, "", 413)):
+            async with connected(server.url) as raw:
+                await raw.send(post(ann, f"Content-Length: {'0' * 5000}{number}\r\n\r\n", "/nowhere") + body)
+                assert (await raw.answer()).status == status
+
+
 async def test_a_body_that_says_it_is_too_long_is_refused_unread_everywhere(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False, BODY_BYTES="100") as server:
         for path in ("/graphql", "/t/u/x", "/nowhere", "/healthz"):
@@ -185,6 +194,20 @@ async def test_an_address_may_ask_so_often_and_then_is_told_when_again(sqlite_ur
         assert refused.value.response.status_code == 429
         assert "Retry-After" in refused.value.response.headers
         assert b"RATE_LIMITED" in refused.value.response.body
+
+
+async def test_a_socket_that_is_refused_is_no_error_in_the_log(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(sqlite_url, works=False, looks=False) as server:
+        logging.getLogger("uvicorn.error").addHandler(caplog.handler)
+        try:
+            async with connected(server.url) as raw:
+                await raw.send(handshake(server.url, "https://evil.example"))
+                assert code(await raw.answer()) == "FORBIDDEN_ORIGIN"
+        finally:
+            logging.getLogger("uvicorn.error").removeHandler(caplog.handler)
+    assert caplog.records == []
 
 
 async def test_addresses_of_one_ipv6_network_are_one(sqlite_url: str) -> None:
