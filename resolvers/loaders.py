@@ -52,7 +52,7 @@ class Loaders:
         return self._loaders[name]
 
     async def _load(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]], key: Any) -> Any:
-        """What all fields that ask for the key wait for together: one that is given up must not end it for the others."""
+        """What all fields that ask for the key wait for: one that is given up must not end it for the others."""
         return await asyncio.shield(self._loader(name, load).load(key))
 
     async def once(self, name: str, make: Callable[[], Awaitable[V]]) -> V:

@@ -4,57 +4,10 @@ import gzip
 import json
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 from urllib.parse import quote
 
-from tests.fuzz.ground import ROOT, WHO
-
-METHODS = ("POST", "POST", "POST", "POST", "POST", "POST", "GET", "GET", "HEAD", "PUT", "OPTIONS", "DELETE", "PATCH", "TRACE")
-NO_METHODS = ("CONNECT", "post", "P OST", "", "PRI", "\x00", "X" * 5000, "GÉT")
-TARGETS = (
-    *("/", "/graphql/", "/graphql?", "/graphql?query", "/graphql?query=%7B&query=%7D", "//graphql", "/GRAPHQL", "*", "?"),
-    *("/healthz", "/readyz", "/metrics", "/t/x", "/t/o/x.gif", "/t/c/" + "A" * 3000, "/t/%00", "/u/x", "/graphiql/../x"),
-    *("/graphql#x", "http://x/graphql", "/%2e%2e/%2e%2e/etc/passwd", "/%ff%fe", "/%", "/a%zz", "/" + "a" * 70_000, "/é"),
-    *("/graphiql/console.js", "/graphiql/%2e%2e/page.py", "/graphiql/", "/unsubscribe/x", "/t/unsubscribe/x", "/;x", "/\x00"),
-)
-KINDS = (
-    *("application/json; charset=utf-8", "application/JSON;charset=UTF-8", "application/json; charset=utf-16", "text/plain"),
-    *("", "/", "json", "application/json;;;=;charset", "multipart/form-data; boundary=x", "application/graphql", ";", "a" * 9000),
-    *("application/x-www-form-urlencoded", 'application/json; charset="', "application/json, text/html", "application/json\x01"),
-)
-ACCEPTS = (
-    *("*/*", "application/json;q=0", "application/json;q=nan", "a/b;q=1e999", "*/*;q=-1", '";', ",,,,", ";q", "é"),
-    *("text/event-stream", "multipart/mixed;subscriptionSpec=1.0", "application/graphql-response+json", 'x/y;z="\\', "*" * 9000),
-    # Without what it is made of the page is not there.
-    *(("text/html", "text/html;q=0, */*") if (ROOT / "server/graphiql/vendor").is_dir() else ()),
-    *("," * 5000, "a/b;" * 3000, 'a/b;"' * 2000, "application/json;q=1.0000000000000000001;x;y=z, */*"),
-)
-OTHERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Authorization", ("", "Bearer", "Bearer ", "Bearer x.y.z", "Basic eDp5", "Bearer \x80", "Bearer " + "x." * 9000, "bearer ..")),
-    ("Idempotency-Key", ("", "k", '"k"', '"', "x" * 201, "é", "a b", '"\\"', "\x01", "k,k")),
-    ("Content-Encoding", ("gzip", "identity", "br, gzip", "", "x" * 500, ",", "identity,identity")),
-    ("Transfer-Encoding", ("gzip", "identity", "chunked, chunked", "gzip, chunked", "xchunked", "", "chunked;x=y")),
-    ("Expect", ("100-continue", "200-ok", "")),
-    ("Connection", ("close", "upgrade", "keep-alive, close", "x", "")),
-    ("Upgrade", ("websocket", "h2c", "", "x/y z")),
-    ("Host", ("", "x y", "[::1", "x:99999", "é", "x" * 3000, "a@b", "x/../")),
-    ("Origin", ("null", "http://x.example", "é", "http://[", "", "file://", "x" * 5000)),
-    ("Cookie", ("=", "a=b; a=b", ";;;;", 'x="\\', "é=é", "a" * 9000, "; ".join(f"c{n}={n}" for n in range(1000)))),
-    ("Content-Length", ("0", "-1", "+5", "0x10", "1 1", "1,1", "", "9" * 30, "0" * 5000 + "2", "٣", "1e3", "18446744073709551616")),
-    ("X-Request-Id", ("", "x" * 9000, "é", "a b", "\x07")),
-    ("Access-Control-Request-Method", ("POST", "X", "")),
-    ("X-Forwarded-For", ("1.2.3.4", "x", "::1, y", "'")),
-    ("Range", ("bytes=0-0", "bytes=-1", "x")),
-    ("Sec-WebSocket-Key", ("x",)),
-    ("x" * 3000, ("y",)),
-    ("é", ("é",)),
-    ("Bad Name", ("y",)),
-    ("", ("y",)),
-)
-ANYTHING: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1.5, 10**400, 1e308, "", "x", "{", WHO, "\x00", "\ud800", [], [None], [[]], {}, {"x": {}}),
-    *({"": 0}, [WHO], {"query": WHO}, [{"query": WHO}] * 3, "{viewer{name}}#" + "x" * 50_000, {"persistedQuery": {"version": 1}}),
-)
+from tests.fuzz.ground import WHO
+from tests.fuzz.oddities import ACCEPTS, ANYTHING, KINDS, METHODS, NO_METHODS, OTHERS, TARGETS
 
 
 @dataclass(frozen=True)
@@ -79,7 +32,13 @@ def crooked(random: Random, token: str) -> Request:
         "Content-Type": "application/json" if random.random() < 0.8 else random.choice(KINDS),
         "Accept": "application/json" if random.random() < 0.8 else random.choice(ACCEPTS),
     }
-    plain = method in METHODS and target.isascii() and target.isprintable() and target.startswith("/") and len(target) < 9999
+    plain = (
+        method in METHODS
+        and target.isascii()
+        and target.isprintable()
+        and target.startswith("/")
+        and len(target) < 9999
+    )
     for _ in range(random.choice((0, 0, 0, 1, 1, 2))):
         name, values = random.choice(OTHERS)
         headers[name] = random.choice(values)
@@ -116,22 +75,30 @@ def body(random: Random) -> bytes:
             value = opening * depth + "1" + closing * (depth if random.random() < 0.5 else 0)
             return b'{"query":"{viewer{name}}","variables":' + value.encode() + b"}"
         case 6:
-            number = random.choice(("1e999", "-1e999", "9" * 5000, "0." + "0" * 5000 + "1", "01", "1.", "NaN", "Infinity", "--1"))
+            number = random.choice(
+                ("1e999", "-1e999", "9" * 5000, "0." + "0" * 5000 + "1", "01", "1.", "NaN", "Infinity", "--1")
+            )
             return b'{"query":"query($v:Int){people(first:$v){nodes{id}}}","variables":{"v":' + number.encode() + b"}}"
         case 7:
             return b'{"query":"{","query":"{viewer{name}}","variables":1,"variables":{}}'
         case 8:
-            wrong = random.choice((b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82", b"\x00", b"\x1f"))
+            wrong = random.choice(
+                (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82", b"\x00", b"\x1f")
+            )
             place = random.randrange(len(good))
             return good[:place] + wrong + good[place:]
         case 9:
             return good.decode().encode(random.choice(("utf-16", "utf-32", "utf-8-sig", "utf-7", "cp037")))
         case 10:
-            return random.choice((gzip.compress(good), random.randbytes(random.randrange(3000)), b"", b"query={viewer{name}}"))
+            return random.choice(
+                (gzip.compress(good), random.randbytes(random.randrange(3000)), b"", b"query={viewer{name}}")
+            )
         case 11:
             return good + random.choice((b"x", b"}", good, b"//", b",", b"\n" * 5000, b"\x00"))
         case 12:
-            escape = random.choice(("\\ud800", "\\udc00\\ud800", "\\u0000", "\\u", "\\x41", "\\ud83d\\ude00", "\\uFFFF"))
+            escape = random.choice(
+                ("\\ud800", "\\udc00\\ud800", "\\u0000", "\\u", "\\x41", "\\ud83d\\ude00", "\\uFFFF")
+            )
             return f'{{"query":"{{viewer{{name}}}}#{escape}","operationName":"{escape}","{escape}":1}}'.encode()
         case _:
             many = random.choice((1000, 19_990, 20_001, 200_000))
@@ -139,11 +106,28 @@ def body(random: Random) -> bytes:
 
 
 def _parameters(random: Random) -> str:
-    odd = (WHO, "{", "", "\x00", "\ud800", "é", "mutation{groupCreate(name:1){group{id}}}", "{}", "[]", "1", "null", "[" * 500)
+    odd = (
+        WHO,
+        "{",
+        "",
+        "\x00",
+        "\ud800",
+        "é",
+        "mutation{groupCreate(name:1){group{id}}}",
+        "{}",
+        "[]",
+        "1",
+        "null",
+        "[" * 500,
+    )
     names = ("query", "query", "variables", "operationName", "extensions", "x", "")
     pairs = [(random.choice(names), random.choice(odd)) for _ in range(random.randrange(5))]
     text = "&".join(f"{name}={quote(value, errors='surrogatepass')}" for name, value in [("query", WHO), *pairs])
-    return text if random.random() < 0.9 else text + random.choice(("&&==&", "%", "%f", "&query=%ff%fe", "+" * 500, "&" * 2000))
+    return (
+        text
+        if random.random() < 0.9
+        else text + random.choice(("&&==&", "%", "%f", "&query=%ff%fe", "+" * 500, "&" * 2000))
+    )
 
 
 def _framing(random: Random, content: bytes) -> tuple[list[str], bytes, bool]:
@@ -159,7 +143,15 @@ def _framing(random: Random, content: bytes) -> tuple[list[str], bytes, bool]:
         case 2 | 3:
             return ["Transfer-Encoding: chunked"], whole, True
         case 4:
-            broken = (b"x\r\n", b"-1\r\n", b"ffffffffffffffffff\r\n", chunk, chunk[:-2], b"5;" + b"x" * 9000, b"0\r\nx: y\r\n")
+            broken = (
+                b"x\r\n",
+                b"-1\r\n",
+                b"ffffffffffffffffff\r\n",
+                chunk,
+                chunk[:-2],
+                b"5;" + b"x" * 9000,
+                b"0\r\nx: y\r\n",
+            )
             return ["Transfer-Encoding: chunked"], random.choice(broken), False
         case 5:
             return ["Transfer-Encoding: chunked", f"Content-Length: {size}"], whole, False
@@ -174,6 +166,8 @@ def _framing(random: Random, content: bytes) -> tuple[list[str], bytes, bool]:
 def _garbled(random: Random, data: bytes) -> bytes:
     for _ in range(random.choice((1, 2, 5))):
         place, length = random.randrange(len(data) + 1), random.choice((1, 1, 4, 50))
-        put = random.choice((b"", bytes([random.randrange(256)]), b"\r\n", b"\x00", data[place : place + length] * 2, b":" * 9))
+        put = random.choice(
+            (b"", bytes([random.randrange(256)]), b"\r\n", b"\x00", data[place : place + length] * 2, b":" * 9)
+        )
         data = data[:place] + put + data[place + length :]
     return data

@@ -8,21 +8,54 @@ from random import Random
 from typing import Any
 
 from tests.exercised import published
-from tests.fuzz.crooked import ANYTHING
 from tests.fuzz.ground import WHO
+from tests.fuzz.oddities import ANYTHING
 from tests.fuzz.sentences import Sentence
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 LISTS = "subscription{allSavedSearchChanges{__typename ... on Change{cursor}}}"
-TYPES = ("connection_init", "connection_ack", "subscribe", "next", "error", "complete", "ping", "pong", "start", "", 1, None)
-IDS = ("a", "b", "a", "", "\x00", "\ud800", "x" * 1000, "é" * 100, 1, None, [], {}, "__proto__")
+TYPES = (
+    "connection_init",
+    "connection_ack",
+    "subscribe",
+    "next",
+    "error",
+    "complete",
+    "ping",
+    "pong",
+    "start",
+    "",
+    1,
+    None,
+)
+IDS: tuple[Any, ...] = ("a", "b", "a", "", "\x00", "\ud800", "x" * 1000, "é" * 100, 1, None, [], {}, "__proto__")
 WRONG_TEXTS = (
-    *(b"", b"{", b"[]", b"null", b"1", b'"x"', b"{}", b"NaN", b"\x00", b"[" * 100_000, b'{"type":"ping"}{"type":"ping"}'),
-    *(b'\xef\xbb\xbf{"type":"ping"}', b'{"type":"ping","type":"complete"}', b'{"type":"\\ud800"}', b"9" * 5000, b" " * 9000),
+    *(
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"1",
+        b'"x"',
+        b"{}",
+        b"NaN",
+        b"\x00",
+        b"[" * 100_000,
+        b'{"type":"ping"}{"type":"ping"}',
+    ),
+    *(
+        b'\xef\xbb\xbf{"type":"ping"}',
+        b'{"type":"ping","type":"complete"}',
+        b'{"type":"\\ud800"}',
+        b"9" * 5000,
+        b" " * 9000,
+    ),
 )
 
 
-def frame(opcode: int, payload: bytes, fin: bool = True, masked: bool = True, rsv: int = 0, mask: bytes = b"\0\0\0\0") -> bytes:
+def frame(
+    opcode: int, payload: bytes, fin: bool = True, masked: bool = True, rsv: int = 0, mask: bytes = b"\0\0\0\0"
+) -> bytes:
     """A frame. A mask of zeros leaves the payload as it is."""
     size = len(payload)
     short = size if size < 126 else 126 if size < 65536 else 127
@@ -30,8 +63,11 @@ def frame(opcode: int, payload: bytes, fin: bool = True, masked: bool = True, rs
     head = bytes([opcode | rsv << 4 | fin << 7, short | masked << 7]) + length
     if not masked:
         return head + payload
-    return head + mask + bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload[:64])) + (
-        payload[64:] if not any(mask) else bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload[64:]))
+    return (
+        head
+        + mask
+        + bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload[:64]))
+        + (payload[64:] if not any(mask) else bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload[64:])))
     )
 
 
@@ -73,7 +109,10 @@ def _said(random: Random, known: list[str]) -> Step:
         case 1:
             return Step(frame(TEXT, random.choice(WRONG_TEXTS)))
         case 2:
-            payload = {"query": WHO, random.choice(("variables", "operationName", "extensions")): random.choice(ANYTHING)}
+            payload = {
+                "query": WHO,
+                random.choice(("variables", "operationName", "extensions")): random.choice(ANYTHING),
+            }
             return message({"id": random.choice(IDS), "type": "subscribe", "payload": payload})
         case 3:
             return message({"id": random.choice(IDS), "type": "subscribe", "payload": {"query": LISTS}})

@@ -57,7 +57,9 @@ class Sentence:
     def _meeting(self, parent: str) -> str:
         """A type that the parent may be, or any where something is to be wrong."""
         type_: Any = self._schema.type_map.get(parent)
-        possible = [each.name for each in self._schema.get_possible_types(type_)] if is_abstract_type(type_) else [parent]
+        possible = (
+            [each.name for each in self._schema.get_possible_types(type_)] if is_abstract_type(type_) else [parent]
+        )
         self._narrowed = self._random.choice(self._composite if self._random.random() < self._wrong else possible)
         return self._narrowed
 

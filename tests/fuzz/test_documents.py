@@ -30,7 +30,9 @@ async def test_whatever_the_document_it_is_answered(ground: Ground) -> None:
             content = content[:place] + bytes([case.random.randrange(256)]) + content[place + 1 :]
         token = case.random.choice(ground.tokens)
         sent = content.decode(errors="replace")
-        await case.ask(ground, request(content, token, case.random.choice(ACCEPT)), sent + json.dumps(body, ensure_ascii=False))
+        await case.ask(
+            ground, request(content, token, case.random.choice(ACCEPT)), sent + json.dumps(body, ensure_ascii=False)
+        )
 
     await cases(ground, "documents", DOCUMENTS, one, "FUZZ_DOCUMENTS" in os.environ)
 

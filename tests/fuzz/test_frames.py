@@ -18,10 +18,31 @@ FRAMES = count("FUZZ_FRAMES", 300)
 BREACHES = (1002, 1007, 1009)
 OURS = (1006, 1011, 1012, 1013)
 _ODD_LINES = (
-    *("Sec-WebSocket-Version: 12", "Sec-WebSocket-Version: x", "Sec-WebSocket-Key: x", "Sec-WebSocket-Key: é", "Upgrade: x"),
-    *("Sec-WebSocket-Protocol: ,", "Sec-WebSocket-Protocol: graphql-ws", "Sec-WebSocket-Protocol: \x80", "Origin: null"),
-    *("Sec-WebSocket-Extensions: permessage-deflate; x", "Sec-WebSocket-Extensions: ;;,", "Content-Length: 5", "X: " + "y" * 9000),
-    *("Sec-WebSocket-Protocol: " + "a," * 5000, "Transfer-Encoding: chunked", "Connection: close", "Sec-WebSocket-Key: AAAA"),
+    *(
+        "Sec-WebSocket-Version: 12",
+        "Sec-WebSocket-Version: x",
+        "Sec-WebSocket-Key: x",
+        "Sec-WebSocket-Key: é",
+        "Upgrade: x",
+    ),
+    *(
+        "Sec-WebSocket-Protocol: ,",
+        "Sec-WebSocket-Protocol: graphql-ws",
+        "Sec-WebSocket-Protocol: \x80",
+        "Origin: null",
+    ),
+    *(
+        "Sec-WebSocket-Extensions: permessage-deflate; x",
+        "Sec-WebSocket-Extensions: ;;,",
+        "Content-Length: 5",
+        "X: " + "y" * 9000,
+    ),
+    *(
+        "Sec-WebSocket-Protocol: " + "a," * 5000,
+        "Transfer-Encoding: chunked",
+        "Connection: close",
+        "Sec-WebSocket-Key: AAAA",
+    ),
 )
 
 
@@ -43,7 +64,9 @@ async def test_whatever_comes_over_a_socket_it_ends_by_a_close_frame(ground: Gro
 async def _talk(ground: Ground, case: Case, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     random = case.random
     steps = list(script(random, random.choice(ground.tokens), list(ground.known)))
-    case.sent = repr([step.data[:500] for step in steps]) + b"".join(step.data for step in steps).decode(errors="replace")
+    case.sent = repr([step.data[:500] for step in steps]) + b"".join(step.data for step in steps).decode(
+        errors="replace"
+    )
     lines = UPGRADE
     if random.random() < 0.1:
         odd = random.choice(_ODD_LINES)

@@ -16,12 +16,42 @@ from graphql import (
 )
 
 ODD_TEXTS = (
-    *("", " ", "\x00", "a\x00b", "\ufeff", "\u202eabc", "\U0001f9ff" * 3, "\ud800", "\udfff x", "\u0661\u0662", "ﬃ" * 50),
-    *("%", "_", "\\", "'", '"', "';--", "{{name}}", "\r\nBcc: x@y.example", "<script>", "\x7f\x1b[0m", "\u2028", "e\u0301"),
+    *(
+        "",
+        " ",
+        "\x00",
+        "a\x00b",
+        "\ufeff",
+        "\u202eabc",
+        "\U0001f9ff" * 3,
+        "\ud800",
+        "\udfff x",
+        "\u0661\u0662",
+        "ﬃ" * 50,
+    ),
+    *(
+        "%",
+        "_",
+        "\\",
+        "'",
+        '"',
+        "';--",
+        "{{name}}",
+        "\r\nBcc: x@y.example",
+        "<script>",
+        "\x7f\x1b[0m",
+        "\u2028",
+        "e\u0301",
+    ),
     *("x" * 300, "x@y.example", "http://x.example/", "javascript:1", "null", "true", "1", "-1", "1e999", "[]", "{}"),
 )
 TEXTS: dict[str, tuple[Any, ...]] = {
-    "DateTime": ("2026-01-01T00:00:00Z", "2030-02-03T04:05:06.789+14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"),
+    "DateTime": (
+        "2026-01-01T00:00:00Z",
+        "2030-02-03T04:05:06.789+14:00",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ),
     "Date": ("2026-01-31", "2030-02-28", "0001-01-01", "9999-12-31", "2026-02-30"),
     "Duration": ("P3D", "PT12H", "PT1S", "PT0S", "P99999D", "PT99999999999999999999S", "P1Y", "-P1D"),
 }
@@ -92,7 +122,9 @@ def literal(value: Any, type_: Any = None) -> str:
     named = get_named_type(type_) if type_ is not None else None
     if isinstance(value, dict):
         fields = getattr(named, "fields", {})
-        inside = (f"{name}:{literal(each, fields[name].type if name in fields else None)}" for name, each in value.items())
+        inside = (
+            f"{name}:{literal(each, fields[name].type if name in fields else None)}" for name, each in value.items()
+        )
         return "{" + " ".join(inside) + "}"
     if isinstance(value, list):
         return "[" + " ".join(literal(each, type_) for each in value) + "]"

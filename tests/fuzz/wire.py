@@ -18,13 +18,14 @@ PATIENCE = 30.0
 SLOW = 2.0
 _TOLD = 5
 _CODE = re.compile(r"[A-Z][A-Z_]+")
-# What only our inside says: traces, paths, modules, statements, Python's own sentences, and names of the schema that the
-# client did not give. That its own field needs a selection, "'x { ... }'", is no such name.
+# What only our inside says: traces, paths, modules, statements, Python's own sentences, and names of the schema that
+# the client did not give. That its own field needs a selection, "'x { ... }'", is no such name.
 _INSIDE = re.compile(
-    r"Traceback|\bFile \"|\.py\b|site-packages|/work/|/tmp/|\b(SELECT|INSERT INTO|DELETE FROM|UPDATE) \w+|sqlite|asyncpg"
-    r"|tortoise|strawberry|starlette|uvicorn|orjson|httptools|graphql[._-]core|Did you mean (?!'\w+ \{ \.\.\. \}')|object at 0x|<class|<function"
+    r"Traceback|\bFile \"|\.py\b|site-packages|/work/|/tmp/|\b(SELECT|INSERT INTO|DELETE FROM|UPDATE) \w+|sqlite"
+    r"|asyncpg|tortoise|strawberry|starlette|uvicorn|orjson|httptools|graphql[._-]core|object at 0x|<class|<function"
+    r"|Did you mean (?!'\w+ \{ \.\.\. \}')|has no attribute|not subscriptable|unhashable|invalid literal|codec can't"
     r"|NoneType|\b(Type|Value|Key|Index|Attribute|Runtime|Recursion|Unicode\w+|OS|Operational|Integrity)Error\b"
-    r"|has no attribute|not subscriptable|unhashable|invalid literal|codec can't|unexpected keyword"
+    r"|unexpected keyword"
 )
 
 
@@ -118,7 +119,7 @@ def request(body: Any, token: str, accept: str = "application/json") -> bytes:
 
 def faults(answer: Answer, sent: str) -> Iterator[str]:
     """What is wrong with an answer, whatever was asked."""
-    if answer.status >= 500 or not 200 <= answer.status:
+    if answer.status >= 500 or not answer.status >= 200:
         yield f"status {answer.status}"
     kind = answer.headers.get("content-type", "").partition(";")[0]
     if kind.endswith("json") and answer.body:

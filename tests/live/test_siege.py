@@ -7,7 +7,7 @@ that it was always answered is asserted, as how fast depends on the machine.
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 
 import httpx
@@ -84,7 +84,7 @@ async def _ended(talk: Talk) -> int:
     return ended
 
 
-Besieger = Callable[[Ground], Awaitable[None]]
+Besieger = Callable[[Ground], Coroutine[None, None, None]]
 BESIEGERS: tuple[tuple[Besieger, int], ...] = (
     (_dribble_headers, SOCKETS),
     (_dribble_a_body, SOCKETS * 2 // 3),
@@ -103,8 +103,10 @@ async def test_who_dribbles_waits_or_floods_is_cut_and_others_are_answered(groun
             for besieger, number in BESIEGERS:
                 for _ in range(number):
                     group.create_task(besieger(ground))
-    print(f"\nworst of {len(quiet.seconds)} answers: {quiet.worst:.0f} ms; besieged, of {len(besieged.seconds)}:"
-          f" {besieged.worst:.0f} ms")
+    print(
+        f"\nworst of {len(quiet.seconds)} answers: {quiet.worst:.0f} ms; besieged, of {len(besieged.seconds)}:"
+        f" {besieged.worst:.0f} ms"
+    )
     assert quiet.unanswered == besieged.unanswered == 0
     assert not ground.complaints()
 
@@ -121,14 +123,14 @@ async def test_what_is_made_to_be_expensive_is_refused_or_is_not(ground: Ground)
         for name, body, code in hostile(list(ground.known)):
             before = _memory(ground, "VmRSS")
             Path(f"/proc/{ground.process.pid}/clear_refs").write_text("5")
-            worst = []
+            holds = []
             for _ in range(TIMES):
                 with probing(ground.address[1], "/healthz", ground.tokens[0], 0.004) as held:
                     expected[name], told[name] = code, await _tell(http, ground, body)
                 assert held.unanswered == 0
-                worst.append(held.worst)
+                holds.append(held.worst)
             # Others use the machine too: the least of them is what the request itself did.
-            rows.append((name, told[name], min(worst), _memory(ground, "VmHWM") - before))
+            rows.append((name, told[name], min(holds), _memory(ground, "VmHWM") - before))
     print(f"\n/healthz at worst, by itself: {quiet.worst:.0f} ms")
     for name, code, worst, grown in rows:
         print(f"{name:28} {code or 'answered':26} {worst:5.0f} ms {grown:5.1f} MB")

@@ -269,7 +269,7 @@ async def test_strangers_learn_nothing_of_what_is_inside(server: Server) -> None
 
 async def test_lists_and_what_is_never_null_are_introspected_too(server: Server) -> None:
     ann = await server.client("Ann")
-    text = "{__type(name:\"Query\"){isOneOf fields{type{isOneOf ofType{isOneOf}} args{type{isOneOf}}}}}"
+    text = '{__type(name:"Query"){isOneOf fields{type{isOneOf ofType{isOneOf}} args{type{isOneOf}}}}}'
     answer = (await post(ann, {"query": text})).json()
     assert "errors" not in answer
     assert answer["data"]["__type"]["isOneOf"] is None
