@@ -2,7 +2,7 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
@@ -41,12 +41,6 @@ class SocketConnection(WebSocketsSansIOProtocol):
         super().data_received(data)
         if not self.handshake_initiated:
             self._refuse_handshake()
-
-    async def send(self, message: Any) -> None:
-        await super().send(message)
-        if self.close_sent:
-            # By an answer of HTTP, it may be: uvicorn would log as an error that the handshake was not completed.
-            self.handshake_complete = True
 
     def _refuse_handshake(self) -> None:
         """The handshake comes in one piece, and `websockets` could not read it: a line is too long, say.
