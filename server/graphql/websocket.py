@@ -227,7 +227,7 @@ class Socket:
             if self._operations[name] is not asyncio.current_task():
                 self._cancel(name)
         with suppress(WebSocketDisconnect, RuntimeError, OSError):
-            await self._websocket.close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
+            await self._websocket.close(code, reason.encode(errors="replace")[:REASON_BYTES].decode(errors="ignore"))
 
     async def _leave(self) -> None:
         self._open = False

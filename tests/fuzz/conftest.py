@@ -1,12 +1,16 @@
 """One server for all fuzzers of a run: what one of them did to it must not trouble the next."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.databases import Databases
 from tests.fuzz.ground import Ground, furnished, standing
+
+# Its executable stands in an environment of its own, which `make test-fuzz` sets up.
+collect_ignore = [] if os.environ.get("SCHEMATHESIS") else ["test_schemathesis.py"]
 
 
 @pytest.fixture(scope="session")
