@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Body = bytes | Mapping[str, Any]
-_MEGABYTE = 999_000
+_MEGABYTE = 998_000
 
 
 def hostile(ids: list[str]) -> Iterator[tuple[str, Body, str | None]]:
@@ -15,7 +15,7 @@ def hostile(ids: list[str]) -> Iterator[tuple[str, Body, str | None]]:
     yield "conflicts in fragments", _query(_conflicts()), "GRAPHQL_VALIDATION_FAILED"
     yield "fragments doubling 25 times", _query(_doubling("...F{0} ...F{0} ... on User{{...F{0}}}")), None
     yield "fields doubling 11 times", _query(_nested(11)), "TOO_DEEP"
-    yield "introspection doubling", _query(_types(8)), "COST_EXCEEDED"
+    yield "introspection doubling", _query(_types(8)), "GRAPHQL_VALIDATION_FAILED"
     yield "1 MB of tokens", _query("{" + "a " * (_MEGABYTE // 2 - 50) + "}"), "DOCUMENT_TOO_LARGE"
     yield "1 MB of braces", _query("{a" * (_MEGABYTE // 2 - 50)), "DOCUMENT_TOO_LARGE"
     yield "1,900 braces", _query("{a" * 990), "GRAPHQL_PARSE_FAILED"
