@@ -14,6 +14,9 @@ DEEPEST: Final = 50
 """How deep values may nest in the variables. A filter needs 20; coercing hundreds would end the interpreter's stack."""
 _NO_JSON: Final = "The request is not JSON in UTF-8."
 
+OBJECTS: Final = 30
+"""For so many values one object is allowed: making one of ours of it, member by member, takes longest of all."""
+
 
 class Malformed(Exception):
     """A request that is none; `code` is for programs, the message may be shown."""
@@ -77,9 +80,13 @@ def parameters(asked: Any, most_values: int) -> Parameters:
 
 def _measure(variables: Any, most: int) -> None:
     """Level by level, for the stack of a recursion is what a deep value is after."""
-    level, count = [variables], 0
+    level, count, objects = [variables], 0, 0
     for _ in range(DEEPEST + 1):
         count += len(level)
+        objects += sum(isinstance(value, dict) for value in level)
+        if objects > 1 + most // OBJECTS:
+            message = f"The variables hold more than the {most // OBJECTS} objects that are allowed."
+            raise Malformed(message, "TOO_MANY_VALUES")
         if count > most:
             raise Malformed(f"The variables hold more than the {most} values that are allowed.", "TOO_MANY_VALUES")
         level = [

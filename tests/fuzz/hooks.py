@@ -8,7 +8,17 @@ check stands for both: no status from 500, and in every answer data or errors th
 from typing import Any
 
 import schemathesis
-from graphql import ArgumentNode, DocumentNode, FieldNode, IntValueNode, NameNode, NullValueNode, Visitor, visit
+from graphql import (
+    ArgumentNode,
+    DocumentNode,
+    FieldNode,
+    IntValueNode,
+    NameNode,
+    NullValueNode,
+    StringValueNode,
+    Visitor,
+    visit,
+)
 from hypothesis import strategies as st
 from schemathesis.graphql import nodes
 
@@ -29,9 +39,11 @@ class _Pages(Visitor):
         given = {each.name.value: each.value for each in node.arguments or ()}
         first = given.get("first")
         number = int(first.value) if isinstance(first, IntValueNode) else 0
-        if number % 4 == 0:
+        if number % 4 == 0 or number >= 2**31 or len(given) < len(node.arguments or ()):
             return None
-        given |= {name: NullValueNode() for name in ("last", "after", "before") if name in given}
+        # What is of a wrong type stays: it has to be refused.
+        fitting = {"last": IntValueNode, "after": StringValueNode, "before": StringValueNode}
+        given |= {name: NullValueNode() for name, kind in fitting.items() if isinstance(given.get(name), kind)}
         given["first"] = IntValueNode(value=str(number % 50))
         return FieldNode(
             alias=node.alias,

@@ -31,7 +31,7 @@ MEGABYTES = 32
 @pytest.fixture
 def ground(all_databases: Databases) -> Iterator[Ground]:
     url = all_databases.make("sqlite")
-    span = "PT10S" if FULL else "PT1S"
+    span = "PT8S" if FULL else "PT1S"
     times = dict.fromkeys(("HEADER_TIME", "BODY_TIME", "SOCKET_INIT_TIME"), span)
     with standing(url, asyncio.run(furnished(url)), **times) as found:
         yield found
@@ -124,9 +124,11 @@ async def test_what_is_made_to_be_expensive_is_refused_or_is_not(ground: Ground)
             before = _memory(ground, "VmRSS")
             Path(f"/proc/{ground.process.pid}/clear_refs").write_text("5")
             holds = []
-            for _ in range(TIMES):
+            for number in range(TIMES):
                 with probing(ground.address[1], "/healthz", ground.tokens[0], 0.004) as held:
-                    expected[name], told[name] = code, await _tell(http, ground, body)
+                    await asyncio.sleep(0.05)
+                    expected[name], told[name] = code, await _tell(http, ground, _another(body, number))
+                    await asyncio.sleep(0.02)
                 assert held.unanswered == 0
                 holds.append(held.worst)
             # Others use the machine too: the least of them is what the request itself did.
@@ -147,6 +149,11 @@ async def _tell(http: httpx.AsyncClient, ground: Ground, body: Body) -> str | No
     answer = await http.post(f"{ground.url}/graphql", content=content, headers=headers)
     errors = answer.json().get("errors")
     return errors[0]["extensions"]["code"] if errors else None
+
+
+def _another(body: Body, number: int) -> Body:
+    """The same in other letters: what was asked before is known already."""
+    return body if isinstance(body, bytes) else {**body, "query": f"{body['query']}#{number}"}
 
 
 def _memory(ground: Ground, what: str) -> float:

@@ -123,6 +123,9 @@ async def test_variables_hold_as_many_values_as_allowed_and_nest_as_deep(sqlite_
             for _ in range(depth):
                 deep = [deep]
             assert (await post(ann, {"query": WHO, "variables": {"a": deep}})).status_code == status
+        for objects, status in ((2_333, 200), (2_334, 400)):
+            answer = await post(ann, {"query": WHO, "variables": {"a": [{}] * objects}})
+            assert (answer.status_code, codes(answer)) == (status, [] if status == 200 else ["TOO_MANY_VALUES"])
 
 
 async def test_odd_numbers_and_texts_in_variables_are_mistakes_of_the_client(server: Server) -> None:
