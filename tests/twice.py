@@ -17,8 +17,11 @@ from server.graphql.executor import PlannedExecutor
 from server.graphql.plans import Field
 from server.graphql.shapes import Info
 
-PATIENCE = 100
-"""Turns of the event loop after which what was given up the first time is given up again."""
+APART = 20
+"""Turns of the event loop between two failures, enough for the first to come to where it is a null."""
+
+PATIENCE = 1_000
+"""Turns after which it is a difference that what was given up the first time is waited for."""
 
 Place = tuple[str | int, ...]
 
@@ -31,6 +34,8 @@ class Outcome:
         self.error: Exception | None = None
         self.awaited = False
         self.settled = False
+        self.turns = 0
+        """How long the answer is waited for: of several failures the first may swallow the others."""
 
     def again(self) -> Any:
         return self._later() if self.awaited else self._now()
@@ -41,9 +46,9 @@ class Outcome:
         return self.value
 
     async def _later(self) -> Any:
+        for _ in range(self.turns if self.settled else PATIENCE):
+            await asyncio.sleep(0)
         if not self.settled:
-            for _ in range(PATIENCE):
-                await asyncio.sleep(0)
             raise AssertionError("this was given up the first time")
         return self._now()
 
@@ -56,6 +61,7 @@ class Twice(PlannedExecutor):
 
     def execute_operation(self, serially: bool | None = None) -> Any:
         self._outcomes: dict[Place, Outcome] = {}
+        self._failures = 0
         return self._twice(super().execute_operation(serially), serially)
 
     def _resolved(self, field: Field, source: Any, info: Info) -> Any:
@@ -69,13 +75,14 @@ class Twice(PlannedExecutor):
         return self._noted(outcome, outcome.value) if outcome.awaited else outcome.value
 
     async def _noted(self, outcome: Outcome, value: Awaitable[Any]) -> Any:
+        """Where this is cancelled, nothing was answered."""
         try:
             outcome.value = await value
         except Exception as error:
-            outcome.error = error
+            self._failures += 1
+            outcome.error, outcome.turns, outcome.settled = error, APART * self._failures, True
             raise
-        finally:
-            outcome.settled = True
+        outcome.settled = True
         return outcome.value
 
     async def _twice(self, running: Any, serially: bool | None) -> ExecutionResult:
