@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import folder_counts, matching, recording
+from benchmarks import folder_counts, matching, pages, recording
 from benchmarks.measure import Ratio
 from tests.databases import databases
 
@@ -15,7 +15,12 @@ PACKAGES = ("strawberry-graphql", "tortoise-orm", "aiosqlite", "uvicorn")
 
 
 async def run(database_url: str) -> list[Ratio]:
-    return [await matching.run(), await recording.run(database_url), await folder_counts.run(database_url)]
+    return [
+        await matching.run(),
+        await recording.run(database_url),
+        *await pages.run(database_url),
+        await folder_counts.run(database_url),
+    ]
 
 
 def table(ratios: list[Ratio]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 Work = Callable[[], Awaitable[None]]
+Clock = Callable[[], float]
 PAIRS = 5
 
 
@@ -23,18 +24,20 @@ class Ratio:
         return self.theirs / self.ours
 
 
-async def ratio(name: str, ours: Work, theirs: Work, units: tuple[int, int], pairs: int = PAIRS) -> Ratio:
+async def ratio(
+    name: str, ours: Work, theirs: Work, units: tuple[int, int], clock: Clock = time.perf_counter, pairs: int = PAIRS
+) -> Ratio:
     """How many times faster `ours` is a unit. `units`: how many each call does."""
     mine: list[float] = []
     others: list[float] = []
     for _ in range(pairs):
-        mine.append(await _seconds(ours) / units[0])
-        others.append(await _seconds(theirs) / units[1])
+        mine.append(await _seconds(ours, clock) / units[0])
+        others.append(await _seconds(theirs, clock) / units[1])
     each = [theirs / ours for ours, theirs in zip(mine, others, strict=True)]
     return Ratio(name, statistics.median(mine), statistics.median(others), (min(each), max(each)))
 
 
-async def _seconds(work: Work) -> float:
-    began = time.perf_counter()
+async def _seconds(work: Work, clock: Clock) -> float:
+    began = clock()
     await work()
-    return time.perf_counter() - began
+    return clock() - began

@@ -69,7 +69,7 @@ class Loaders:
             return None
 
         async def load(keys: list[int]) -> list[M | None]:
-            rows = {row.pk: row for row in await model.filter(id__in=keys)}
+            rows = {row.pk: row for row in await in_order(model, keys)}
             return [rows.get(each) for each in keys]
 
         return cast(M | None, await self._load(model, load, key))

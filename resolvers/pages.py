@@ -26,6 +26,7 @@ from search.moments import EARLIEST, LATEST, parse_day
 
 DEFAULT, MOST = 50, 200
 _MALFORMED = "A cursor is handed back as it was received, in the same order."
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 M = TypeVar("M", bound=Model)
 N = TypeVar("N")
 
@@ -191,7 +192,7 @@ def _place(row: Model, order: Order) -> Place:
 
 def _cursor(row: Model, order: Order) -> str:
     place = [value.isoformat() if hasattr(value, "isoformat") else value for value in _place(row, order)]
-    text = json.dumps([order.name, *place], separators=(",", ":"), ensure_ascii=False)
+    text = _JSON.encode([order.name, *place])
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 

@@ -52,6 +52,9 @@ def _cursor(value: Any) -> str:
 
 
 def _shown(value: datetime) -> str:
+    if value.tzinfo is UTC:
+        # As all of our rows have it.
+        return value.isoformat().replace("+00:00", "Z")
     return moments.render(moments.from_datetime(value.astimezone(UTC)))
 
 

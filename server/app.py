@@ -22,6 +22,7 @@ from server.auth import Tokens
 from server.borders import Borders
 from server.engine import Engine
 from server.graphiql import page as graphiql
+from server.graphql.executor import PlannedExecutor
 from server.graphql.http import Endpoint
 from server.graphql.operations import Operations
 from server.graphql.repeats import Repeats
@@ -33,7 +34,13 @@ SETTLE_SECONDS = 3.0
 READY_SECONDS = 2.0
 
 
-def create(settings: Settings, clock: Clock | None = None, works: bool = True, looks: bool = True) -> Starlette:
+def create(
+    settings: Settings,
+    clock: Clock | None = None,
+    works: bool = True,
+    looks: bool = True,
+    executor: type[PlannedExecutor] = PlannedExecutor,
+) -> Starlette:
     """The application. Its engine is at `app.state.engine` while it runs."""
 
     @asynccontextmanager
@@ -54,7 +61,7 @@ def create(settings: Settings, clock: Clock | None = None, works: bool = True, l
         return engine.repeats
 
     # Strawberry describes the schema; what is carried out is its graphql-core form.
-    operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits())
+    operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), executor)
     secret = settings.signing_secret()
     tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), Rates(settings.user_requests)
     app = Starlette(

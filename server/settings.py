@@ -114,7 +114,9 @@ TABLE = (
     Setting("DOCUMENT_ROOT_FIELDS", _number, "20", "fields of one query or mutation at its root"),
     Setting("DOCUMENT_DIRECTIVES", _number, "50", "directives in one document"),
     Setting("QUERY_COST", _number, "20000", "objects that one answer may hold, counted by what `first` allows"),
-    Setting("VARIABLE_VALUES", _number, "70000", "values in the variables of one request; one in thirty may be an object"),
+    Setting(
+        "VARIABLE_VALUES", _number, "70000", "values in the variables of one request; one in thirty may be an object"
+    ),
     Setting("ANSWER_ERRORS", _number, "20", "errors told in one answer"),
     Setting("REQUEST_TIME", _span, "PT10S", "how long a query or mutation may take"),
     Setting("BODY_BYTES", _number, "1000000", "bytes of a request's body"),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import websockets
@@ -21,6 +21,7 @@ from server.auth import Tokens
 from server.engine import Engine
 from server.serving import bound, server
 from server.settings import PREFIX, Settings, read
+from tests.twice import Twice
 
 SECRET = "a secret that is only for these tests, and long enough"
 PATIENCE = 20.0
@@ -191,7 +192,11 @@ async def serving(
     listener = bound("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     given = settings(database_url, **({"BASE_URL": url} | more))
-    app = create(given, clock, works, looks)
+
+    class Executed(Twice):
+        differences: ClassVar[list[str]] = []
+
+    app = create(given, clock, works, looks, Executed)
     running = server(app, given)
     task = asyncio.create_task(running.serve(sockets=[listener]))
     try:
@@ -208,6 +213,7 @@ async def serving(
         finally:
             for client in made.clients:
                 await client.http.aclose()
+        assert not Executed.differences, "\n\n".join(Executed.differences[:3])
     finally:
         running.should_exit = True
         await task

@@ -28,7 +28,9 @@ from server.graphql.introspection import CEILING
 from server.graphql.kept import Kept
 from server.graphql.limits import DocumentLimits
 from server.graphql.overlap import Overlap
+from server.graphql.plans import Plans
 from server.graphql.rules import excesses
+from server.graphql.shapes import Shapes
 from server.graphql.sizes import sizes
 
 CHARACTERS = 50
@@ -37,8 +39,8 @@ CHARACTERS = 50
 ENTRIES, BYTES = 512, 64 * 2**20
 """How many documents are kept, and about how much memory they may take together."""
 
-TOKEN_BYTES = 700
-"""What a token takes with its part of the tree; measured."""
+TOKEN_BYTES = 1_300
+"""What a token takes with its part of the tree, and a field of a plan, of which there are no more; measured."""
 
 LONGEST = 500
 """Characters of an error's message."""
@@ -61,6 +63,7 @@ class Prepared:
     document: DocumentNode
     operation: OperationDefinitionNode
     meter: Meter
+    plans: Plans
 
     @property
     def kind(self) -> OperationType:
@@ -77,6 +80,7 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, errors: int = 20) -> None:
         self._schema = schema
         self._sizes = sizes(schema)
+        self._shapes = Shapes(schema)
         self._limits = limits
         self._errors = errors
         self._kept: Kept[str, Mapping[str | None, Prepared]] = Kept(ENTRIES, BYTES)
@@ -86,8 +90,10 @@ class Documents:
         operations = self._kept.get(text)
         if operations is None:
             document = self._valid(text)
-            operations = self._operations(document)
-            self._kept.add(text, operations, _weight(document, text))
+            tokens = _tokens(document)
+            operations = self._operations(document, Plans(self._shapes, tokens))
+            # A letter takes up to 4 bytes, in the text and once more in the values of the tree.
+            self._kept.add(text, operations, TOKEN_BYTES * tokens + 8 * len(text))
         prepared = operations.get(operation_name)
         if prepared is None:
             message = (
@@ -138,14 +144,14 @@ class Documents:
         if told:
             raise Rejected(told)
 
-    def _operations(self, document: DocumentNode) -> Mapping[str | None, Prepared]:
+    def _operations(self, document: DocumentNode, plans: Plans) -> Mapping[str | None, Prepared]:
         """By name; where there is but one, also by none."""
         fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
         found: dict[str | None, Prepared] = {}
         for each in document.definitions:
             if isinstance(each, OperationDefinitionNode):
                 meter = Meter(self._schema, self._sizes, fragments, each, self._limits.cost)
-                found[each.name.value if each.name else None] = Prepared(document, each, meter)
+                found[each.name.value if each.name else None] = Prepared(document, each, meter, plans)
         if len(found) == 1:
             found[None] = next(iter(found.values()))
         return found
@@ -163,10 +169,9 @@ def _told(error: GraphQLError, code: str) -> GraphQLError:
     return error
 
 
-def _weight(document: DocumentNode, text: str) -> int:
-    """About what a document takes when it is kept. Its tokens hang together in a chain; a letter takes up to 4 bytes,
-    in the text and once more in the values of the tree."""
+def _tokens(document: DocumentNode) -> int:
+    """They hang together in a chain."""
     tokens, token = 0, document.loc and document.loc.start_token
     while token:
         tokens, token = tokens + 1, token.next
-    return TOKEN_BYTES * tokens + 8 * len(text)
+    return tokens

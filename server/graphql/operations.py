@@ -5,23 +5,31 @@ An answer is the map of the specification: `data`, `errors`, `extensions`. Where
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute, subscribe
+from graphql.execution import Executor
 from strawberry.execution import optimized_is_awaitable
+from tortoise.models import Model
 
 from resolvers.context import Context
 from server.errors import coded, named
 from server.graphql.documents import Documents, Prepared, Rejected
+from server.graphql.executor import PlannedExecutor
 from server.graphql.limits import AnswerLimits, DocumentLimits
 from server.graphql.parameters import Parameters, parameters
 
 Answer = dict[str, Any]
-_IS_AWAITABLE: Any = optimized_is_awaitable
+
+
+def awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
+    """Whether a resolver's value is still to come. Not so a row: Tortoise lets each be awaited, which comes to the row
+    itself and would cost a task for every row of a list."""
+    return optimized_is_awaitable(value) and not isinstance(value, Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,15 @@ class Operation:
 class Operations:
     """What the server does with what clients ask for."""
 
-    def __init__(self, schema: GraphQLSchema, documents: DocumentLimits, answers: AnswerLimits) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        documents: DocumentLimits,
+        answers: AnswerLimits,
+        executor: type[Executor[Any]] = PlannedExecutor,
+    ) -> None:
         self._schema = schema
+        self._executor = executor
         self._documents = Documents(schema, documents, answers.errors)
         self._limits = documents
         self._answers = answers
@@ -83,10 +98,12 @@ class Operations:
             context_value=context,
             variable_values=dict(operation.asked.variables),
             operation_name=operation.asked.operation_name,
-            is_awaitable=_IS_AWAITABLE,
+            is_awaitable=awaitable,
             hide_suggestions=True,
+            executor_class=self._executor,
+            plans=operation.prepared.plans,
         )
-        result: ExecutionResult = await running if _IS_AWAITABLE(running) else running
+        result: ExecutionResult = await running if awaitable(running) else running
         if result.data is None and not any(error.path for error in result.errors or ()):
             raise Rejected(self._told(result.errors or ()))
         return self._answer(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
@@ -100,8 +117,11 @@ class Operations:
             variable_values=dict(operation.asked.variables),
             operation_name=operation.asked.operation_name,
             hide_suggestions=True,
+            executor_class=self._executor,
+            is_awaitable=awaitable,
+            plans=operation.prepared.plans,
         )
-        found = await started if _IS_AWAITABLE(started) else started
+        found = await started if awaitable(started) else started
         if isinstance(found, ExecutionResult):
             raise Rejected(self._told(found.errors or ()))
         return self._frames(found)

@@ -1,0 +1,174 @@
+"""A Relay page of 50 emails with 8 fields and the person: against the stock executor, and against an endpoint that
+knows nothing of GraphQL, reads the same rows by the same two statements and writes the same JSON. By processor time.
+"""
+
+import base64
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from strawberry.execution import optimized_is_awaitable
+
+import identifiers
+from actions import emails, people, users
+from actions.emails import NewEmail
+from actions.people import NewPerson
+from benchmarks.measure import Ratio, Work, ratio
+from models.database import database
+from models.enums import EmailStatus, Role, SendKind
+from models.fields import from_micros
+from models.folders import folder_of
+from models.viewers import Viewer
+from resolvers.context import Context
+from resolvers.emails import TABLES
+from schema.build import build
+from server.engine import Engine, running
+from server.graphql.executor import PlannedExecutor
+from server.graphql.limits import AnswerLimits, DocumentLimits
+from server.graphql.operations import Operations, encoded
+from server.graphql.parameters import parsed
+from tests.serving import settings
+
+PAGE = 50
+ASKED = 40
+QUERY = """query Page($first: Int!) { emails(first: $first) {
+  edges { cursor node { id subject status folder sendKind success createdAt sentAt person { name address } } }
+  pageInfo { startCursor endCursor hasNextPage hasPreviousPage }
+} }"""
+
+
+class Stock(ExecutorThrowingOnIncremental):
+    """graphql-core's own, with what Strawberry takes for awaitable."""
+
+    def __init__(self, *arguments: Any, plans: object, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.is_awaitable = optimized_is_awaitable  # type: ignore[assignment]
+
+
+async def run(database_url: str) -> list[Ratio]:
+    async with running(settings(database_url), works=False) as engine:
+        viewer = await _filled(engine)
+        planned, stock = (_graphql(engine, viewer, executor) for executor in (PlannedExecutor, Stock))
+        bare = _bare(viewer)
+        data = [(await _asked(app))["data"] for app in (planned, stock, bare)]
+        assert data[0] == data[1] == data[2]
+        assert len(data[0]["emails"]["edges"]) == PAGE
+        units = ASKED, ASKED
+        name = f"a page of {PAGE} emails, processor's time"
+        return [
+            await ratio(f"{name}: ours / the stock executor", _work(planned), _work(stock), units, time.process_time),
+            await ratio(f"{name}: ours / Starlette + orjson", _work(planned), _work(bare), units, time.process_time),
+        ]
+
+
+async def _filled(engine: Engine) -> Viewer:
+    user = await users.add(engine.desk, "Pages", "Ann", "ann@pages.example", Role.MEMBER, "UTC")
+    viewer = Viewer(user.id, user.team_id, Role.MEMBER)
+    for number in range(PAGE + 1):
+        person = await people.create(engine.desk, viewer, NewPerson(f"Pat {number}", f"pat{number}@pages.example"))
+        await emails.draft(engine.desk, viewer, NewEmail(identifiers.encode("Person", person.id), f"Hello {number}"))
+    return viewer
+
+
+def _graphql(engine: Engine, viewer: Viewer, executor: type[Any]) -> Starlette:
+    operations = Operations(build()._schema, DocumentLimits(), AnswerLimits(), executor)
+
+    async def endpoint(request: Request) -> Response:
+        operation = operations.ready(operations.read(parsed(await request.body())))
+        answer = await operations.answer(operation, Context(engine.services, viewer))
+        return Response(encoded(answer), media_type="application/json")
+
+    return _app(endpoint)
+
+
+def _bare(viewer: Viewer) -> Starlette:
+    async def endpoint(request: Request) -> Response:
+        first = orjson.loads(await request.body())["variables"]["first"]
+        db = database()
+        rows = await db.rows(
+            f"SELECT e.* FROM {TABLES} WHERE e.team_id = ? AND e.sender_id = ?"
+            " ORDER BY e.created_at DESC, e.id DESC LIMIT ?",
+            *(viewer.team_id, viewer.user_id, first + 1),
+        )
+        keys = db.listed(row["person_id"] for row in rows[:first])
+        found = await db.rows(f"SELECT * FROM people WHERE {db.within('id')}", keys)
+        persons = {row["id"]: {"name": row["name"], "address": row["address"]} for row in found}
+        edges = [{"cursor": _cursor(row), "node": _node(row, persons)} for row in rows[:first]]
+        info = {
+            "startCursor": edges[0]["cursor"],
+            "endCursor": edges[-1]["cursor"],
+            "hasNextPage": len(rows) > first,
+            "hasPreviousPage": False,
+        }
+        answer = {"data": {"emails": {"edges": edges, "pageInfo": info}}}
+        return Response(orjson.dumps(answer), media_type="application/json")
+
+    return _app(endpoint)
+
+
+def _cursor(row: dict[str, Any]) -> str:
+    text = orjson.dumps(["created", row["created_at"], row["id"]])
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def _node(row: dict[str, Any], persons: dict[int, dict[str, str]]) -> dict[str, Any]:
+    status = EmailStatus(row["status"])
+    return {
+        "id": identifiers.encode("Email", row["id"]),
+        "subject": row["subject"],
+        "status": status.name,
+        "folder": folder_of(status, bool(row["archived"])).name,
+        "sendKind": SendKind(row["send_kind"]).name,
+        "success": bool(row["success"]),
+        "createdAt": _shown(row["created_at"]),
+        "sentAt": _shown(row["sent_at"]),
+        "person": persons[row["person_id"]],
+    }
+
+
+def _shown(moment: int | None) -> str | None:
+    return None if moment is None else from_micros(moment).isoformat().replace("+00:00", "Z")
+
+
+def _app(endpoint: Callable[[Request], Awaitable[Response]]) -> Starlette:
+    return Starlette(routes=[Route("/graphql", endpoint, methods=["POST"])])
+
+
+def _work(app: Starlette) -> Work:
+    async def ask() -> None:
+        for _ in range(ASKED):
+            await _asked(app)
+
+    return ask
+
+
+async def _asked(app: Starlette) -> Any:
+    """One request, without a network."""
+    body = orjson.dumps({"query": QUERY, "variables": {"first": PAGE}})
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/graphql",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    answer = b""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        nonlocal answer
+        answer += message.get("body", b"")
+
+    await app(scope, receive, send)
+    return orjson.loads(answer)

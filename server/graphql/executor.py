@@ -1,0 +1,232 @@
+"""The executor: graphql-core's, which by a plan reads plain fields off their rows and looks up nothing twice.
+
+Each method here does what the stock one of its kind does, in the same order and with the same awaits, so that values,
+errors, their paths and order are the same. Whatever is not understood is handed to the stock methods, which remain.
+"""
+
+from collections.abc import Awaitable
+from typing import Any
+
+from graphql import GraphQLObjectType, Undefined
+from graphql.execution import get_argument_values
+from graphql.execution.executor import invalid_return_type_error
+from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
+from graphql.pyutils import Path, gather_with_cancel
+
+from server.graphql.listings import Listing
+from server.graphql.plans import Field, Plan, Plans, Selection
+from server.graphql.shapes import ATOMS, Info, Kind, Shape, other
+from server.graphql.turns import Turns
+
+
+class PlannedExecutor(ExecutorThrowingOnIncremental):
+    """`plans` are those of the document that is executed."""
+
+    def __init__(self, *arguments: Any, plans: Plans, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.turns = Turns()
+        self._plan: Plan = plans.plan(self.operation, self.variable_values.coerced)
+
+    def execute_collected_root_fields(
+        self, root_type: Any, root_value: Any, grouped_field_set: Any, serially: bool, new_defer_usages: Any
+    ) -> Any:
+        if new_defer_usages or self.middleware_manager or self.abort_signal:
+            return super().execute_collected_root_fields(
+                root_type, root_value, grouped_field_set, serially, new_defer_usages
+            )
+        selection = self._plan.root
+        if selection is None:
+            selection = self._plan.root = self._plan.selection(root_type, grouped_field_set)
+        return self._serially(selection, root_value) if serially else self._fields(selection, root_value, None)
+
+    # An object: its fields, one after the other or together.
+
+    def _serially(self, selection: Selection, source: Any) -> Any:
+        results: dict[str, Any] = {}
+        parts = iter(selection.fields)
+
+        async def go_on(awaitable: Awaitable[Any], key: str) -> dict[str, Any]:
+            results[key] = await awaitable
+            for key, _, _, field in parts:
+                result = self._field(field, source, Path(None, key, selection.type.name))
+                results[key] = await result if self.is_awaitable(result) else result
+            return results
+
+        for key, _, _, field in parts:
+            result = self._field(field, source, Path(None, key, selection.type.name))
+            if self.is_awaitable(result):
+                return go_on(result, key)
+            results[key] = result
+        return results
+
+    def _fields(self, selection: Selection, source: Any, path: Path | None) -> Any:
+        results: dict[str, Any] = {}
+        pending: list[str] = []
+        typename = selection.type.name
+        self.turns.spent += len(selection.fields)
+        try:
+            for key, read, table, field in selection.fields:
+                if read is None:
+                    result = self._field(field, source, Path(path, key, typename))
+                else:
+                    try:
+                        result = read(source)
+                        complete = table.get(type(result), other)
+                        if complete is None:
+                            results[key] = result
+                            continue
+                        if complete is not other:
+                            result = complete(result)
+                            if type(result) in ATOMS:
+                                results[key] = result
+                                continue
+                    except Exception as error:
+                        self.failed(error, field.shape, field, Path(path, key, typename))
+                        result = None
+                    else:
+                        result = self._found(field, Path(path, key, typename), result, complete is not other)
+                results[key] = result
+                if self.is_awaitable(result):
+                    pending.append(key)
+        except Exception:
+            if pending:
+                self.settle_in_background([results[key] for key in pending])
+            raise
+        return self._awaited_fields(results, pending) if pending else results
+
+    async def _awaited_fields(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]:
+        if len(pending) == 1:
+            results[pending[0]] = await results[pending[0]]
+        else:
+            results.update(zip(pending, await gather_with_cancel(*(results[key] for key in pending)), strict=True))
+        return results
+
+    # A field: resolved, then completed.
+
+    def _field(self, field: Field, source: Any, path: Path) -> Any:
+        info = self.build_resolve_info(field.definition, field.nodes, field.parent, path)
+        try:
+            return self._settled(field, info, path, self._resolved(field, source, info))
+        except Exception as error:
+            self.failed(error, field.shape, field, path)
+            return None
+
+    def _resolved(self, field: Field, source: Any, info: Info) -> Any:
+        if field.call is not None:
+            return field.call(source, info)
+        first, definition = field.details[0], field.definition
+        arguments = (
+            get_argument_values(
+                definition,
+                first.node,
+                self.variable_values,
+                first.fragment_variable_values,
+                self.hide_suggestions,
+            )
+            if definition.args or first.node.arguments
+            else {}
+        )
+        return (definition.resolve or self.field_resolver)(source, info, **arguments)
+
+    def _found(self, field: Field, path: Path, value: Any, completed: bool) -> Any:
+        """Of a value that was read, and perhaps completed, but is not one that a table vouches for."""
+        if completed:
+            return self.later(value, field.shape, field, path) if self.is_awaitable(value) else value
+        info = self.build_resolve_info(field.definition, field.nodes, field.parent, path)
+        try:
+            return self._settled(field, info, path, value)
+        except Exception as error:
+            self.failed(error, field.shape, field, path)
+            return None
+
+    def _settled(self, field: Field, info: Info, path: Path, value: Any) -> Any:
+        if self.is_awaitable(value):
+            return self.awaited(value, field.shape, field, info, path)
+        completed = self.complete(field.shape, field, info, path, value)
+        return self.later(completed, field.shape, field, path) if self.is_awaitable(completed) else completed
+
+    async def awaited(self, awaitable: Awaitable[Any], shape: Shape, field: Field, info: Info, path: Path) -> Any:
+        """What somebody's awaitable comes to, completed."""
+        try:
+            completed = self.complete(shape, field, info, path, await awaitable)
+            return await completed if self.is_awaitable(completed) else completed
+        except Exception as error:
+            self.failed(error, shape, field, path)
+            return None
+
+    async def later(self, completed: Awaitable[Any], shape: Shape, field: Field, path: Path) -> Any:
+        """What is being completed, once it is."""
+        try:
+            return await completed
+        except Exception as error:
+            self.failed(error, shape, field, path)
+            return None
+
+    def failed(self, error: Exception, shape: Shape, field: Field, path: Path) -> None:
+        """Notes the error. Raises it where there may be no null."""
+        self.handle_field_error(error, shape.full, field.details, path)
+
+    # A value, by its type.
+
+    def complete(self, shape: Shape, field: Field, info: Info, path: Path, value: Any) -> Any:
+        if isinstance(value, Exception):
+            raise value
+        if value is None or value is Undefined:
+            if shape.non_null:
+                raise TypeError(f"Cannot return null for non-nullable field {info.parent_type}.{info.field_name}.")
+            return None
+        kind = shape.kind
+        if kind is Kind.OBJECT:
+            return self._object(shape.type, field, info, path, value)
+        if kind is Kind.LEAF:
+            return self.complete_leaf_value(shape.type, value)
+        if kind is Kind.LIST:
+            return self._list(shape, field, info, path, value)
+        return self._abstract(shape, field, info, path, value)
+
+    def _abstract(self, shape: Shape, field: Field, info: Info, path: Path, value: Any) -> Any:
+        found: Any = (shape.type.resolve_type or self.type_resolver)(value, info, shape.type)
+
+        def chosen(name: Any) -> Any:
+            type_ = self.ensure_valid_runtime_type(name, shape.type, field.details, info, value)
+            return self._object(type_, field, info, path, value)
+
+        async def awaited() -> Any:
+            completed = chosen(await found)
+            return await completed if self.is_awaitable(completed) else completed
+
+        return awaited() if self.is_awaitable(found) else chosen(found)
+
+    def _object(self, type_: GraphQLObjectType, field: Field, info: Info, path: Path, value: Any) -> Any:
+        if type_.is_type_of:
+            fits: Any = type_.is_type_of(value, info)
+            if self.is_awaitable(fits):
+                return self._object_if(fits, type_, field, path, value)
+            if not fits:
+                raise invalid_return_type_error(type_, value, field.details)
+        return self._below(type_, field, path, value)
+
+    async def _object_if(
+        self, fits: Awaitable[bool], type_: GraphQLObjectType, field: Field, path: Path, value: Any
+    ) -> Any:
+        if not await fits:
+            raise invalid_return_type_error(type_, value, field.details)
+        completed = self._below(type_, field, path, value)
+        return await completed if self.is_awaitable(completed) else completed
+
+    def _below(self, type_: GraphQLObjectType, field: Field, path: Path, value: Any) -> Any:
+        if type_ not in field.below:
+            collected = self.collect_subfields(type_, field.details)
+            known = not collected.new_defer_usages
+            field.below[type_] = self._plan.selection(type_, collected.grouped_field_set) if known else None
+        selection = field.below[type_]
+        if selection is None:
+            return self.collect_and_execute_subfields(type_, field.details, path, value, None)
+        return self._fields(selection, value, path)
+
+    # A list.
+
+    def _list(self, shape: Shape, field: Field, info: Info, path: Path, value: Any) -> Any:
+        if shape.item is None or field.streams or type(value) not in (list, tuple):
+            return self.complete_list_value(shape.type, field.details, info, path, value, None)
+        return Listing(self, shape.item, field, info, path, iter(value)).complete()

@@ -1,0 +1,245 @@
+"""The executor: whatever the document and whatever goes wrong, its answers are those of the stock one."""
+
+import asyncio
+import gc
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, ClassVar
+
+import pytest
+import strawberry
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    OverlappingFieldsCanBeMergedRule,
+    execute,
+    parse,
+    subscribe,
+    validate,
+)
+from graphql.execution.collect_fields import FieldDetails
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strawberry.execution import optimized_is_awaitable
+
+from server.graphql.executor import PlannedExecutor
+from server.graphql.plans import Plans
+from server.graphql.shapes import Kind, Shape, Shapes
+from tests.laws.counts import CASES
+from tests.requests.plays import Colour, Row, Trouble, schema
+from tests.requests.writing import Writer
+from tests.twice import Twice
+
+SHAPES = Shapes(schema())
+
+
+class Chooser(Writer):
+    """Also leaves out fields by variables."""
+
+    def document(self) -> str:
+        text = super().document().replace("($n: Int = 3)", "($n: Int = 3, $yes: Boolean!, $no: Boolean = false)")
+        return text.replace("query Q", "mutation Q") if self._random.random() < 0.2 else text
+
+    def _arguments(self, arguments: Any) -> str:
+        chance = self._random.random()
+        directive = " @include(if: $yes)" if chance < 0.1 else " @skip(if: $no)" if chance < 0.2 else ""
+        return super()._arguments(arguments) + directive
+
+
+async def answered(document: DocumentNode, row: Row, variables: dict[str, Any], plans: Plans | None) -> Any:
+    planned: dict[str, Any] = {} if plans is None else {"executor_class": PlannedExecutor, "plans": plans}
+    running: Any = execute(
+        schema(),
+        document,
+        row,
+        variable_values=variables,
+        operation_name="Q0",
+        is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
+        hide_suggestions=True,
+        **planned,
+    )
+    result: ExecutionResult = await running if optimized_is_awaitable(running) else running
+    # What the answer did not wait for.
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
+    return result.data, [error.formatted for error in result.errors or ()]
+
+
+def test_answers_are_those_of_the_stock_executor() -> None:
+    """A case is a seed. A document is asked of several rows, so that most go by a plan that was made for others."""
+    seen = Counter[str]()
+
+    @settings(max_examples=CASES, deadline=None)
+    @given(st.integers(0, 2**64))
+    def law(seed: int) -> None:
+        random = Random(seed)
+        text = Chooser(schema(), random).document()
+        document = parse(text)
+        if validate(schema(), document, [OverlappingFieldsCanBeMergedRule]):
+            return
+        plans = Plans(SHAPES, random.choice((10, 1_000)))
+        for _ in range(4):
+            row = (random.randint(0, 2**32), random.choice((0, 0.02, 0.1, 0.4)))
+            variables = {"yes": random.choice((True, False)), "no": random.choice((True, False, None))}
+            stock = asyncio.run(answered(document, Row(*row), variables, None))
+            planned = asyncio.run(answered(document, Row(*row), variables, plans))
+            assert planned == stock, (text, row, variables)
+            if stock[0]:
+                assert list(_keys(planned[0])) == list(_keys(stock[0]))
+            seen["whole" if stock[0] else "null"] += 1
+            seen["errors"] += bool(stock[1])
+
+    law()
+    assert seen["whole"] > seen["null"] / 4
+    assert seen["errors"] > CASES / 4
+
+
+def _keys(value: Any) -> Any:
+    """All keys, in their order."""
+    if isinstance(value, dict):
+        yield from value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _keys(each)
+
+
+@strawberry.type
+class Part:
+    name: str
+    colour: Colour
+    made_at: datetime
+    size: int | None
+
+    @strawberry.field
+    def id(self) -> strawberry.ID:
+        return strawberry.ID(self.name)
+
+    @strawberry.field
+    def parts(self, info: strawberry.Info) -> list["Part"]:
+        return info.context[self.size or 0 :]  # type: ignore[no-any-return]
+
+    @strawberry.field
+    async def slow(self, info: strawberry.Info, n: int = 1) -> str | None:
+        if self.size == n:
+            raise Trouble(self.name)
+        await asyncio.sleep(0)
+        return self.name
+
+
+@strawberry.type
+class Whole:
+    @strawberry.field
+    async def parts(self, info: strawberry.Info) -> list[Part]:
+        return info.context  # type: ignore[no-any-return]
+
+    @strawberry.field
+    def words(self, count: int) -> list[str]:
+        return ["word"] * count
+
+
+@strawberry.type
+class Frames:
+    @strawberry.subscription
+    async def parts(self, info: strawberry.Info) -> AsyncGenerator[Part, None]:
+        for part in info.context:
+            yield part
+
+
+LARGE = strawberry.Schema(Whole, subscription=Frames)._schema
+MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+def parts(count: int) -> list[Part]:
+    return [Part(name=f"Part {number}", colour=Colour.RED, made_at=MOMENT, size=number) for number in range(count)]
+
+
+async def carried_out(text: str, context: Any, planned: bool = True, plans: Plans | None = None) -> ExecutionResult:
+    more: Any = {"executor_class": PlannedExecutor, "plans": plans or Plans(Shapes(LARGE), 100)} if planned else {}
+    running: Any = execute(LARGE, parse(text), context_value=context, **more)
+    result: ExecutionResult = await running if optimized_is_awaitable(running) else running
+    return result
+
+
+async def longest_hold(work: Awaitable[Any]) -> tuple[float, Any]:
+    """Of the event loop, in seconds of the processor's time; and what the work came to."""
+    # How long the collector takes at a time is not for the executor to say.
+    gc.disable()
+    try:
+        task, longest, last = asyncio.ensure_future(work), 0.0, time.thread_time()
+        while not task.done():
+            await asyncio.sleep(0)
+            longest, last = max(longest, time.thread_time() - last), time.thread_time()
+    finally:
+        gc.enable()
+    return longest, task.result()
+
+
+@pytest.mark.parametrize(
+    "text,rows",
+    [
+        ("{parts{id name colour madeAt size}}", 20_000),
+        ("{parts{id name again:name colour madeAt size slow(n:7)}}", 20_000),
+        ("{parts{name parts{id name colour madeAt size}}}", 200),
+        ("{words(count:400000)}", 0),
+    ],
+)
+async def test_a_large_answer_lets_others_have_their_turn_and_is_the_same(text: str, rows: int) -> None:
+    context = parts(rows)
+    stock = await carried_out(text, context, planned=False)
+    longest, planned = await longest_hold(carried_out(text, context))
+    assert longest < 0.25
+    assert planned == stock
+
+
+async def test_who_is_cancelled_in_a_large_answer_leaves_nothing_behind() -> None:
+    task = asyncio.create_task(carried_out("{parts{name slow}}", parts(20_000)))
+    for _ in range(6):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_each_frame_of_a_subscription_is_that_of_the_stock_executor() -> None:
+    text, context = "subscription{parts{id name slow(n:1) parts{name colour}}}", parts(3)
+
+    async def frames(**more: Any) -> list[ExecutionResult]:
+        started: Any = subscribe(LARGE, parse(text), context_value=context, **more)
+        return [frame async for frame in await started]
+
+    stock = await frames()
+    assert await frames(executor_class=PlannedExecutor, plans=Plans(Shapes(LARGE), 100)) == stock
+    assert [bool(frame.errors) for frame in stock] == [False, True, False]
+
+
+async def test_a_plan_is_kept_for_each_choice_of_what_is_skipped_and_no_larger_than_allowed() -> None:
+    shapes = Shapes(LARGE)
+    operation: Any = parse("query($a:Boolean!,$b:String){parts{name}}").definitions[0]
+    plans = Plans(shapes, 3)
+    first = plans.plan(operation, {"a": True, "b": "one"})
+    assert plans.plan(operation, {"a": True, "b": "two"}) is first
+    assert plans.plan(operation, {"a": False}) is not first
+    assert plans.plan(operation, {"a": True}) is first
+    for name in ("x", "y"):
+        type_: Any = LARGE.query_type
+        first.selection(type_, {name: [FieldDetails(operation.selection_set.selections[0], None)]})
+    assert plans.plan(operation, {"a": True}) is not first
+
+
+async def test_a_difference_between_the_two_executions_of_a_test_is_noticed() -> None:
+    class Forgetful(Twice):
+        differences: ClassVar[list[str]] = []
+
+        def complete(self, shape: Shape, *more: Any) -> Any:
+            return [] if shape.kind is Kind.LIST else super().complete(shape, *more)
+
+    running: Any = execute(
+        LARGE, parse("{parts{name}}"), context_value=parts(1), executor_class=Forgetful, plans=Plans(Shapes(LARGE), 9)
+    )
+    assert (await running).data == {"parts": []}
+    (difference,) = Forgetful.differences
+    assert "Part 0" in difference

@@ -1,0 +1,125 @@
+"""Every operation that a test's server carries out is executed twice, and the two answers have to be the same.
+
+First by the product's executor; then by the stock one, from what the resolvers answered the first time: nothing is
+done or read from the database again, so that it holds for mutations and while the world moves on.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, ClassVar
+
+from graphql import ExecutionResult
+from graphql.execution import MiddlewareManager
+from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
+from strawberry.execution import optimized_is_awaitable
+
+from server.graphql.executor import PlannedExecutor
+from server.graphql.plans import Field
+from server.graphql.shapes import Info
+
+APART = 20
+"""Turns of the event loop between two failures, enough for the first to come to where it is a null."""
+
+PATIENCE = 1_000
+"""Turns after which it is a difference that what was given up the first time is waited for."""
+
+Place = tuple[str | int, ...]
+
+
+class Outcome:
+    """What a resolver answered at one place."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: Exception | None = None
+        self.awaited = False
+        self.settled = False
+        self.turns = 0
+        """How long the answer is waited for: of several failures the first may swallow the others."""
+
+    def again(self) -> Any:
+        return self._later() if self.awaited else self._now()
+
+    def _now(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    async def _later(self) -> Any:
+        for _ in range(self.turns if self.settled else PATIENCE):
+            await asyncio.sleep(0)
+        if not self.settled:
+            raise AssertionError("this was given up the first time")
+        return self._now()
+
+
+class Twice(PlannedExecutor):
+    """`differences` are for the test to look at: what is raised here would only be an error of an answer."""
+
+    differences: ClassVar[list[str]]
+    compared: ClassVar[int] = 0
+
+    def execute_operation(self, serially: bool | None = None) -> Any:
+        self._outcomes: dict[Place, Outcome] = {}
+        self._failures = 0
+        return self._twice(super().execute_operation(serially), serially)
+
+    def _resolved(self, field: Field, source: Any, info: Info) -> Any:
+        outcome = self._outcomes[tuple(info.path.as_list())] = Outcome()
+        try:
+            outcome.value = super()._resolved(field, source, info)
+        except Exception as error:
+            outcome.error = error
+            raise
+        outcome.awaited = bool(self.is_awaitable(outcome.value))
+        return self._noted(outcome, outcome.value) if outcome.awaited else outcome.value
+
+    async def _noted(self, outcome: Outcome, value: Awaitable[Any]) -> Any:
+        """Where this is cancelled, nothing was answered."""
+        try:
+            outcome.value = await value
+        except Exception as error:
+            self._failures += 1
+            outcome.error, outcome.turns, outcome.settled = error, APART * self._failures, True
+            raise
+        outcome.settled = True
+        return outcome.value
+
+    async def _twice(self, running: Any, serially: bool | None) -> ExecutionResult:
+        first: ExecutionResult = await running if self.is_awaitable(running) else running
+        stock = ExecutorThrowingOnIncremental(
+            self.schema,
+            self.fragment_definitions,
+            self.fragments,
+            self.root_value,
+            self.context_value,
+            self.operation,
+            self.variable_values,
+            self.field_resolver,
+            self.type_resolver,
+            self.subscribe_field_resolver,
+            middleware_manager=MiddlewareManager(self),
+            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
+            hide_suggestions=self.hide_suggestions,
+        )
+        again: Any = stock.execute_operation(serially)
+        second: ExecutionResult = await again if self.is_awaitable(again) else again
+        type(self).compared += 1
+        if _told(first) != _told(second):
+            self.differences.append(f"{self.operation.loc and self.operation.loc.source.body}\n{first}\n{second}")
+        return first
+
+    def resolve(self, stock: Any, source: Any, info: Info, **arguments: Any) -> Any:
+        """In the place of every resolver: what the first execution was answered there, or a plain read."""
+        outcome = self._outcomes.get(tuple(info.path.as_list()))
+        if outcome is not None:
+            return outcome.again()
+        known = self._plan.plans.shapes.known(info.parent_type, info.field_name)
+        if known is None or known.read is None:
+            raise AssertionError("this was not asked the first time")
+        return stock(source, info, **arguments)
+
+
+def _told(result: ExecutionResult) -> tuple[str, list[str]]:
+    """As the client reads it: the order of fields counts; that of errors goes by which came first."""
+    return repr(result.data), sorted(repr(error.formatted) for error in result.errors or ())
