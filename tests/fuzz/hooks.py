@@ -39,7 +39,7 @@ class _Pages(Visitor):
         given = {each.name.value: each.value for each in node.arguments or ()}
         first = given.get("first")
         number = int(first.value) if isinstance(first, IntValueNode) else 0
-        if number % 4 == 0 or number >= 2**31 or len(given) < len(node.arguments or ()):
+        if number % 4 == 0 or abs(number) >= 2**31 or len(given) < len(node.arguments or ()):
             return None
         # What is of a wrong type stays: it has to be refused.
         fitting = {"last": IntValueNode, "after": StringValueNode, "before": StringValueNode}
