@@ -28,6 +28,8 @@ from server.refusing import too_often
 
 PROTOCOL: Final = "graphql-transport-ws"
 REASON_BYTES: Final = 123
+TURNS: Final = 10
+"""Operations of one socket that are worked on at the same time; the others wait, so that other clients do not."""
 
 
 class Ended(Exception):
@@ -69,6 +71,7 @@ class Socket:
         self._asked_in = False
         self._open = True
         self._operations: dict[str, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(TURNS)
         self._closing: set[asyncio.Task[None]] = set()
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -171,14 +174,16 @@ class Socket:
 
     async def _operate(self, name: str, asked: Parameters, claims: Claims) -> None:
         try:
-            operation = self._home.operations.ready(asked)
-            context = Context(self._home.services(), await auth.viewer(claims))
+            async with self._turns:
+                operation = self._home.operations.ready(asked)
+                context = Context(self._home.services(), await auth.viewer(claims))
             if operation.kind is OperationType.SUBSCRIPTION:
                 async with aclosing(await self._home.operations.follow(operation, context)) as frames:
                     async for frame in frames:
                         await self._say({"id": name, "type": "next", "payload": frame})
             else:
-                answer = await self._home.operations.answer(operation, context)
+                async with self._turns:
+                    answer = await self._home.operations.answer(operation, context)
                 await self._say({"id": name, "type": "next", "payload": answer})
             # From here on the client may give the name to another operation.
             self._operations.pop(name, None)

@@ -39,9 +39,10 @@ class _Pages(Visitor):
         given = {each.name.value: each.value for each in node.arguments or ()}
         first = given.get("first")
         number = int(first.value) if isinstance(first, IntValueNode) else 0
-        if number % 4 == 0 or number >= 2**31 or len(given) < len(node.arguments or ()):
+        # What is no Int, of a wrong type or given twice stays: it has to be refused.
+        wide = any(isinstance(each, IntValueNode) and abs(int(each.value)) >= 2**31 for each in given.values())
+        if number % 4 == 0 or wide or len(given) < len(node.arguments or ()):
             return None
-        # What is of a wrong type stays: it has to be refused.
         fitting = {"last": IntValueNode, "after": StringValueNode, "before": StringValueNode}
         given |= {name: NullValueNode() for name, kind in fitting.items() if isinstance(given.get(name), kind)}
         given["first"] = IntValueNode(value=str(number % 50))
