@@ -40,7 +40,8 @@ def _fault(exc: BaseException) -> BaseException | None:
         return cause if str(cause.sqlstate).startswith(_STATES) else None
     if type(cause) is asyncpg.InterfaceError:
         return cause if any(word in str(cause) for word in _OVER) else None
-    return cause if isinstance(cause, OSError) else None
+    # The last is what asyncpg says where a connection was lost while it was being tidied up.
+    return cause if isinstance(cause, OSError | asyncpg.InternalClientError) else None
 
 
 def _uncommitted(cause: BaseException) -> bool:
