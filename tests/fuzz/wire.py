@@ -95,13 +95,13 @@ async def read(reader: asyncio.StreamReader, bodiless: bool = False) -> Answer:
         return answer
     if headers.get("transfer-encoding") == "chunked":
         streams = headers.get("content-type", "").startswith(("text/event-stream", "multipart/"))
-        while size := int(await reader.readline(), 16):
+        while size := int(await reader.readuntil(b"\r\n"), 16):
             answer.body += (await reader.readexactly(size + 2))[:-2]
             if streams and b"data" in answer.body:
                 # The rest may take for ever: hang up, as readers do.
                 answer.headers["connection"] = "close"
                 return answer
-        await reader.readline()
+        await reader.readuntil(b"\r\n")
     else:
         answer.body = await reader.readexactly(int(headers["content-length"]))
     return answer

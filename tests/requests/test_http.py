@@ -5,6 +5,7 @@ import json
 import sqlite3
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.requests.wire import RESPONSE, codes, get, post, server
@@ -240,6 +241,41 @@ async def test_a_mutation_that_takes_too_long_is_told_so_and_still_done(sqlite_u
         async with asyncio.timeout(PATIENCE):
             while await ann.one("{groups{nodes{name}}}") != {"nodes": [{"name": "Friends"}]}:
                 await asyncio.sleep(0.05)
+
+
+async def test_a_mutation_that_takes_no_longer_than_allowed_is_answered(sqlite_url: str) -> None:
+    async with serving(sqlite_url, REQUEST_TIME="PT30S") as server:
+        ann = await server.client("Ann")
+        path = sqlite_url.removeprefix("sqlite:///")
+        with sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False) as other:
+            await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+            asked = asyncio.create_task(post(ann, {"query": MAKE}, accept=RESPONSE))
+            # Longer than the span of the test above.
+            assert not (await asyncio.wait({asked}, timeout=1.5))[0]
+            other.execute("ROLLBACK")
+        answer = await asked
+        assert (answer.status_code, answer.json()["data"]["groupCreate"]["group"]) == (200, {"name": "Friends"})
+
+
+@pytest.mark.parametrize("allowed, status, code", [("PT1S", 503, "TIMEOUT"), ("PT30S", 200, None)])
+async def test_a_query_is_given_up_when_it_takes_too_long(
+    postgres_url: str, allowed: str, status: int, code: str | None
+) -> None:
+    async with serving(postgres_url, REQUEST_TIME=allowed) as server:
+        ann = await server.client("Ann")
+        other = await asyncpg.connect(postgres_url)
+        try:
+            lock = other.transaction()
+            await lock.start()
+            await other.execute("LOCK TABLE person_groups IN ACCESS EXCLUSIVE MODE")
+            asked = asyncio.create_task(post(ann, {"query": "{groups{nodes{name}}}"}, accept=RESPONSE))
+            await asyncio.wait({asked}, timeout=1.5)
+            await lock.rollback()
+            answer = await asked
+        finally:
+            await other.close()
+        assert (answer.status_code, codes(answer)) == (status, [code] if code else [])
+        assert (await ann.raw("{groups{nodes{name}}}"))["data"] == {"groups": {"nodes": []}}
 
 
 async def test_one_user_asks_as_often_as_allowed(sqlite_url: str) -> None:
