@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import identifiers
@@ -17,7 +18,7 @@ from actions import revisions, summaries
 from actions.desk import Desk
 from actions.inputs import Findings, few_enough
 from actions.keeping import Kept
-from actions.verdicts import Evidence, judge
+from actions.verdicts import Evidence, Judgement, judge
 from changes.claims import Claim
 from changes.deeds import Deed
 from models.database import Connection, Row
@@ -37,14 +38,26 @@ from search.text import fold
 AHEAD = 5 * 60 * 1_000_000
 """How far, in microseconds, an event may lie in the future: clocks differ."""
 BATCH = 5000
-ROWS = 400
 READER_SECONDS = 1.0
 """How long a reader waits for a view or click to be stored, who would wait for a picture or a page."""
 URL, KEY = 4096, 255
-_COLUMNS = (
-    "team_id, email_id, sender_id, kind, verdict, verdict_reason, judged, url, url_folded, user_agent, ip_address,"
-    " occurred_at, recorded_at, dedupe_key"
-)
+_COLUMNS = {
+    "team_id": "bigint",
+    "email_id": "bigint",
+    "sender_id": "bigint",
+    "kind": "smallint",
+    "verdict": "smallint",
+    "verdict_reason": "text",
+    "judged": "bool",
+    "url": "text",
+    "url_folded": "text",
+    "user_agent": "text",
+    "ip_address": "text",
+    "occurred_at": "bigint",
+    "recorded_at": "bigint",
+    "dedupe_key": "text",
+}
+_EMAIL = ("id", "team_id", "sender_id", "status", "archived", "sent_at", "latest_engagement_id", "latest_activity_at")
 _logger = logging.getLogger("command_center.engagements")
 
 
@@ -203,10 +216,7 @@ class Recorder:
         return batch
 
     async def _commit(self, batch: list[_Request]) -> None:
-        found: list[Outcome] = []
-        async with self._desk.writer.deed() as deed:
-            deed.claims.extend(request.claim for request in batch if request.claim)
-            found = await _write(deed, batch)
+        found = await self._desk.writer.at_once(partial(_write, batch))
         for request, outcome in zip(batch, found, strict=True):
             request.outcome.recorded = outcome.recorded
             request.outcome.duplicates = outcome.duplicates
@@ -255,7 +265,8 @@ def _sound(event: NewEvent, place: int, findings: Findings) -> bool:
     return len(findings.problems) == before
 
 
-async def _write(deed: Deed, batch: Sequence[_Request]) -> list[Outcome]:
+async def _write(batch: Sequence[_Request], deed: Deed) -> list[Outcome]:
+    deed.claims.extend(request.claim for request in batch if request.claim)
     emails = await _emails(deed.connection, batch)
     outcomes = [Outcome() for _ in batch]
     fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]] = {}
@@ -302,17 +313,20 @@ def _problem(request: _Request, event: NewEvent, place: int, email: Row | None, 
 async def _emails(connection: Connection, batch: Iterable[_Request]) -> dict[int, Row]:
     named = (identifiers.decode_key("Email", event.email_id) for request in batch for _, event in request.events)
     keys = sorted({key for key in named if key is not None})
-    rows = await connection.rows(
-        "SELECT id, team_id, sender_id, status, archived, sent_at, latest_engagement_id, latest_activity_at FROM emails"
+    found = await connection.tuples(
+        _EMAIL,
+        f"SELECT {', '.join(_EMAIL)} FROM emails"
         f" WHERE {connection.within('id')} ORDER BY id" + connection.locked("NO KEY UPDATE"),
         connection.listed(keys),
     )
+    rows = [dict(zip(_EMAIL, values, strict=True)) for values in found]
     # Only once the emails are locked: joined to them, the newest event of a moment ago might be found.
-    latest = await connection.rows(
+    latest = await connection.tuples(
+        ("id", "dedupe_key"),
         f"SELECT id, dedupe_key FROM engagements WHERE {connection.within('id')}",
         connection.listed(row["latest_engagement_id"] for row in rows if row["latest_engagement_id"] is not None),
     )
-    names = {row["id"]: row["dedupe_key"] for row in latest}
+    names: dict[int, str] = {row[0]: row[1] for row in latest}
     return {row["id"]: row | {"latest_key": names.get(row["latest_engagement_id"])} for row in rows}
 
 
@@ -320,29 +334,26 @@ async def _insert(
     deed: Deed, fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]]
 ) -> dict[tuple[int, str], tuple[int, EngagementVerdict]]:
     """The new events' keys and verdicts, by team and dedupe key; what is missing was there before."""
-    made: dict[tuple[int, str], tuple[int, EngagementVerdict]] = {}
-    items = list(fresh.items())
-    for start in range(0, len(items), ROWS):
-        part = items[start : start + ROWS]
-        verdicts = {key: judge(event.verdict, _evidence(event, email)) for key, (_, event, email) in part}
-        values: list[Any] = []
-        for key, (_, event, email) in part:
-            url = event.url.strip() if event.url else None
-            verdict = verdicts[key]
-            values += (email["team_id"], email["id"], email["sender_id"], int(event.kind), int(verdict.verdict))
-            values += (verdict.reason, verdict.judged, url, None if url is None else fold(url))
-            values += (event.user_agent, event.ip_address)
-            values += (min(event.occurred_at, deed.now), deed.now, key[1])
-        rows = await deed.connection.rows(
-            f"INSERT INTO engagements ({_COLUMNS}) VALUES "
-            + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(part))
-            + " ON CONFLICT (team_id, dedupe_key) DO NOTHING RETURNING id, team_id, dedupe_key",
-            *values,
-        )
-        for row in rows:
-            key = (row["team_id"], row["dedupe_key"])
-            made[key] = (row["id"], verdicts[key].verdict)
-    return made
+    verdicts = {key: judge(event.verdict, _evidence(event, email)) for key, (_, event, email) in fresh.items()}
+    made = await deed.connection.insert(
+        "engagements",
+        _COLUMNS,
+        [_row(event, email, verdicts[key], deed.now) for key, (_, event, email) in fresh.items()],
+        "ON CONFLICT (team_id, dedupe_key) DO NOTHING",
+        ("id", "team_id", "dedupe_key"),
+    )
+    return {(team_id, name): (key, verdicts[team_id, name].verdict) for key, team_id, name in made}
+
+
+def _row(event: NewEvent, email: Row, verdict: Judgement, now: int) -> tuple[Any, ...]:
+    """An event as the values of _COLUMNS."""
+    url = event.url.strip() if event.url else None
+    return (
+        *(email["team_id"], email["id"], email["sender_id"]),
+        *(int(event.kind), int(verdict.verdict), verdict.reason, verdict.judged),
+        *(url, None if url is None else fold(url), event.user_agent, event.ip_address),
+        *(min(event.occurred_at, now), now, event.dedupe_key.strip()),
+    )
 
 
 def _evidence(event: NewEvent, email: Row) -> Evidence:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from models.database import Connection, Row
 from models.enums import EngagementKind, EngagementVerdict
 
+_COUNTED = {"id": "bigint", "views": "int", "clicks": "int", "replies": "int", "latest": "bigint", "at": "bigint"}
 _HUMAN = f"FROM engagements g WHERE g.email_id = emails.id AND g.verdict = {int(EngagementVerdict.HUMAN)}"
 
 
@@ -32,18 +33,22 @@ def count(email: Row, key: int, kind: EngagementKind, occurred_at: int, dedupe_k
 
 async def add(connection: Connection, emails: Mapping[int, Row]) -> None:
     """Writes down what was counted in emails that are locked, by their keys."""
-    await connection.many(
-        "UPDATE emails SET views = views + ?, clicks = clicks + ?, replies = replies + ?, latest_engagement_id = ?,"
-        " latest_activity_at = ? WHERE id = ?",
-        [
-            (
-                *(email.get(kind.name, 0) for kind in EngagementKind),
-                email["latest_engagement_id"],
-                email["latest_activity_at"],
-                key,
-            )
-            for key, email in sorted(emails.items())
-        ],
+    if not emails:
+        return
+    counted = [
+        (
+            key,
+            *(email.get(kind.name, 0) for kind in EngagementKind),
+            email["latest_engagement_id"],
+            email["latest_activity_at"],
+        )
+        for key, email in emails.items()
+    ]
+    await connection.run(
+        "UPDATE emails SET views = emails.views + given.views, clicks = emails.clicks + given.clicks,"
+        " replies = emails.replies + given.replies, latest_engagement_id = given.latest,"
+        f" latest_activity_at = given.at FROM {connection.given(_COUNTED)} WHERE emails.id = given.id",
+        *connection.handed(counted),
     )
 
 

@@ -7,11 +7,11 @@ right after. Nobody is told "done" before the commit.
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from changes import claims, log
 from changes.claims import Claim
@@ -19,14 +19,23 @@ from changes.counts import Board
 from changes.entries import Entry
 from changes.hub import Hub
 from models.clocks import Clock
-from models.database import Connection, transaction
+from models.database import Connection, at_once, transaction
 from models.enums import ChangeCauseKind, FolderName, MarkKind
 
+T = TypeVar("T")
 _COUNT = (
     "INSERT INTO folder_counts (sender_id, folder, email_count) VALUES (?, ?, ?) ON CONFLICT (sender_id, folder)"
     " DO UPDATE SET email_count = folder_counts.email_count + excluded.email_count"
 )
-_MARK = "INSERT INTO marks (team_id, kind, subject_id, cause, engagement_id, people, progress) VALUES (?,?,?,?,?,?,0)"
+_MARK = {
+    "team_id": "bigint",
+    "kind": "smallint",
+    "subject_id": "bigint",
+    "cause": "smallint",
+    "engagement_id": "bigint",
+    "people": "jsonb",
+    "progress": "bigint",
+}
 
 
 @dataclass(slots=True)
@@ -53,7 +62,7 @@ class Deed:
     ) -> None:
         """Asks the matcher to look again at all that concerns the subject."""
         listed = None if people is None else json.dumps(list(people))
-        self.marks.append((team_id, int(kind), subject_id, int(cause), engagement_id, listed))
+        self.marks.append((team_id, int(kind), subject_id, int(cause), engagement_id, listed, 0))
 
     def say(self, entry: Entry) -> None:
         """Adds a row to the team's change log."""
@@ -75,7 +84,7 @@ class Deed:
         # Sorted, so that two transactions never wait for each other in a circle.
         moves = sorted((sender, int(folder), by) for (sender, folder), by in self.counts.items() if by)
         await self.connection.many(_COUNT, moves)
-        await self.connection.many(_MARK, self.marks)
+        await self.connection.insert("marks", _MARK, self.marks)
         if self.entries:
             self.entries = await log.append(self.connection, self.entries, self.now)
 
@@ -101,14 +110,33 @@ class Writer:
     async def deed(self) -> AsyncIterator[Deed]:
         """One transaction. On an exception nothing of it remains and nobody is woken."""
         async with transaction() as connection:
-            deed = Deed(connection, await self.clock.now(connection))
-            deed.claims.extend([self.claim] if self.claim else [])
+            deed = await self._begun(connection)
             yield deed
             await deed.write_down()
         self.wake(deed)
 
+    async def at_once(self, work: Callable[[Deed], Coroutine[Any, Any, T]]) -> T:
+        """The same in one go (see `models.database.at_once`): the work awaits its connection and nothing else."""
+
+        async def carry_out(connection: Connection) -> tuple[Deed, T]:
+            deed = await self._begun(connection)
+            result = await work(deed)
+            await deed.write_down()
+            return deed, result
+
+        deed, result = await at_once(carry_out)
+        self.wake(deed)
+        return result
+
+    async def _begun(self, connection: Connection) -> Deed:
+        deed = Deed(connection, await self.clock.now(connection))
+        deed.claims.extend([self.claim] if self.claim else [])
+        return deed
+
     def wake(self, deed: Deed) -> None:
         """Hints only: who misses one finds everything in the tables."""
+        if any(kind == MarkKind.USER for _, kind, *_ in deed.marks):
+            self.hub.rights += 1
         self.hub.offer(tuple(deed.entries))
         self.board.moved(deed.moved_senders())
         if deed.marks:

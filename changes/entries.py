@@ -55,7 +55,20 @@ class Entry:
         return (whole,) if self.search_id is None else (whole, Topic(self.owner_id, family, self.search_id))
 
 
-COLUMNS = "team_id, position, kind, owner_id, search_id, member_id, email_id, task_id, engagement_id, cause_kind, at"
+TYPES = {
+    "team_id": "bigint",
+    "position": "bigint",
+    "kind": "smallint",
+    "owner_id": "bigint",
+    "search_id": "bigint",
+    "member_id": "bigint",
+    "email_id": "bigint",
+    "task_id": "bigint",
+    "engagement_id": "bigint",
+    "cause_kind": "smallint",
+    "at": "bigint",
+}
+COLUMNS = ", ".join(TYPES)
 
 
 def values(entry: Entry) -> tuple[Any, ...]:

@@ -8,8 +8,9 @@ the buffer, so a slow reader slows nobody and misses nothing.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from changes import log
 from changes.cursors import Cursor
@@ -18,6 +19,8 @@ from models.database import database
 from models.unavailable import Outage, Unavailable
 
 QUEUE = 256
+BURST = 32
+"""Entries that are handed to a reader at once: what they say is looked up together, and travels together."""
 POLL_SECONDS = 1.0
 _logger = logging.getLogger("command_center.hub")
 
@@ -28,6 +31,13 @@ class Expired(Exception):
 
 class LogLost(Unavailable):
     """The log cannot be read: better an end with an error than silence."""
+
+
+class Bell(Protocol):
+    """Wakes followers that have much in common, once what they will ask for first is there."""
+
+    def ring(self, log_id: str, entries: Sequence[Entry], followers: "Collection[Follower]") -> None:
+        """The entries, of one log, were put into the queues of the followers: each is to be woken, and soon."""
 
 
 class _Feed:
@@ -42,6 +52,7 @@ class _Feed:
         self.more = False
 
     def hand_out(self, entries: Sequence[Entry]) -> None:
+        rung: dict[Bell, tuple[dict[int, Entry], set[Follower]]] = {}
         for entry in entries:
             if entry.position != self.position + 1:
                 continue
@@ -49,16 +60,28 @@ class _Feed:
             for topic in entry.topics():
                 for follower in self.followers.get(topic, ()):
                     follower.push(entry)
+                    if follower.bell is None:
+                        follower.wake()
+                        continue
+                    found = rung.get(follower.bell)
+                    if found is None:
+                        found = rung[follower.bell] = ({}, set())
+                    found[0][entry.position] = entry
+                    found[1].add(follower)
+        for bell, (new, followers) in rung.items():
+            bell.ring(self.log_id, [*new.values()], followers)
 
 
 class Hub:
     """All followers of this process. `queue` is how many rows may wait for one of them; `overflows` counts how often
-    more came, and the log was read instead. `poll` is the pause between two looks at the logs, in seconds."""
+    more came, and the log was read instead. `poll` is the pause between two looks at the logs, in seconds. `rights`
+    counts how often anybody's rights were changed by this process."""
 
     def __init__(self, queue: int = QUEUE, poll: float = POLL_SECONDS) -> None:
         self.queue = queue
         self.poll = poll
         self.overflows = 0
+        self.rights = 0
         self._feeds: dict[int, _Feed] = {}
         self._poll: asyncio.Task[None] | None = None
         self._outage = Outage(_logger, "the change log cannot be read")
@@ -87,22 +110,22 @@ class Hub:
 
     def offer(self, entries: Sequence[Entry]) -> None:
         """Rows that have just been committed."""
-        for entry in entries:
-            feed = self._feeds.get(entry.team_id)
+        for team_id in {entry.team_id for entry in entries}:
+            feed = self._feeds.get(team_id)
             if feed is None:
                 continue
-            if entry.position == feed.position + 1:
-                feed.hand_out((entry,))
-            elif entry.position > feed.position:
+            own = [entry for entry in entries if entry.team_id == team_id]
+            feed.hand_out(own)
+            if any(entry.position > feed.position for entry in own):
                 self._read_soon(feed)
 
-    async def follow(self, team_id: int, topic: Topic, after: Cursor | None) -> "Follower":
+    async def follow(self, team_id: int, topic: Topic, after: Cursor | None, bell: Bell | None = None) -> "Follower":
         """Joins before reading the log, so that nothing can fall between the two. Raises Expired."""
         feed = self._feeds.get(team_id)
         if feed is None:
             state = await log.state(team_id)
             feed = self._feeds.setdefault(team_id, _Feed(team_id, state.log_id, state.position))
-        follower = Follower(self, feed, topic)
+        follower = Follower(self, feed, topic, bell)
         feed.followers.setdefault(topic, set()).add(follower)
         try:
             state = await log.state(team_id)
@@ -187,25 +210,33 @@ class Hub:
 
 
 class Follower:
-    """One open stream: the log up to now, then what comes. Leave it with `close`."""
+    """One open stream: the log up to now, then what comes. Leave it with `close`. One reader at a time."""
 
-    def __init__(self, hub: Hub, feed: _Feed, topic: Topic) -> None:
+    def __init__(self, hub: Hub, feed: _Feed, topic: Topic, bell: Bell | None) -> None:
         self.feed = feed
         self.topic = topic
+        self.bell = bell
         self._hub = hub
         self._queue: deque[Entry] = deque()
-        self._wake = asyncio.Event()
+        self._waiting: asyncio.Future[None] | None = None
         self._overflowed = False
         self._ended = False
         self._lost = False
         self._position = 0
+        self._upto = 0
+        """How far the log is read before the queue is looked at."""
+        self._page: Sequence[Entry] = ()
+        self._whole = True
+        """Whether nothing is left in the log beyond the page."""
         self.start = log.LogState("", 0, 0)
 
     def begin(self, state: log.LogState, position: int) -> None:
         self.start = state
         self._position = position
+        self._upto = state.position
 
     def push(self, entry: Entry) -> None:
+        """One more to read; whoever calls sees to it that the reader is woken."""
         if self._overflowed:
             return
         if len(self._queue) >= self._hub.queue:
@@ -213,20 +244,24 @@ class Follower:
             self.overflow()
             return
         self._queue.append(entry)
-        self._wake.set()
+
+    def wake(self) -> None:
+        """Has the reader look, if it waits."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def overflow(self) -> None:
         self._queue.clear()
         self._overflowed = True
-        self._wake.set()
+        self.wake()
 
     def end(self) -> None:
         self._ended = True
-        self._wake.set()
+        self.wake()
 
     def lose(self) -> None:
         self._lost = True
-        self._wake.set()
+        self.wake()
 
     def close(self) -> None:
         self._hub.leave(self)
@@ -235,45 +270,53 @@ class Follower:
         """A place in the log that is followed."""
         return self.start.cursor(position)
 
-    async def past(self) -> AsyncIterator[Entry]:
+    async def past(self) -> AsyncIterator[Sequence[Entry]]:
         """What was written between the cursor and the moment of joining. Raises Expired."""
-        async for entry in self._replay(self.start.position):
-            yield entry
+        while entries := await self._replayed():
+            yield entries
 
-    async def live(self) -> AsyncIterator[Entry]:
+    async def live(self) -> AsyncIterator[Sequence[Entry]]:
         """What is written from then on, for as long as anyone listens. Raises Expired and LogLost."""
+        while entries := await self.next():
+            yield entries
+
+    async def next(self) -> Sequence[Entry]:
+        """All that has come since it was last asked for, but no more than BURST; none where the stream ends. Raises
+        Expired and LogLost."""
         while True:
             if self._lost:
                 raise LogLost("the change log cannot be read")
             if self._ended:
-                return
+                return ()
+            if self._position < self._upto and (entries := await self._replayed()):
+                return entries
             if self._overflowed:
                 self._overflowed = False
                 self._queue.clear()
-                async for entry in self._replay(self.feed.position):
-                    yield entry
-                continue
-            while self._queue and not self._overflowed:
-                entry = self._queue.popleft()
-                if entry.position > self._position:
-                    self._position = entry.position
-                    yield entry
-            if not self._stirred():
-                self._wake.clear()
-                await self._wake.wait()
+                self._upto = self.feed.position
+            elif self._queue:
+                new = [self._queue.popleft() for _ in range(min(BURST, len(self._queue)))]
+                if new[0].position <= self._position:
+                    new = [entry for entry in new if entry.position > self._position]
+                if new:
+                    self._position = new[-1].position
+                    return new
+            else:
+                self._waiting = asyncio.get_running_loop().create_future()
+                await self._waiting
 
-    def _stirred(self) -> bool:
-        return bool(self._queue) or self._overflowed or self._ended or self._lost
-
-    async def _replay(self, upto: int) -> AsyncIterator[Entry]:
+    async def _replayed(self) -> Sequence[Entry]:
+        """The next entries out of the log; none once it was read as far as was wanted."""
         team_id = self.feed.team_id
-        while self._position < upto:
-            entries = await log.read(self.topic, team_id, self._position, upto)
+        if not self._page and self._position < self._upto:
+            self._page = await log.read(self.topic, team_id, self._position, self._upto)
             state = await log.state(team_id)
             if not state.reaches(self.start.cursor(self._position)):
                 raise Expired
-            for entry in entries:
-                self._position = entry.position
-                yield entry
-            if len(entries) < log.PAGE:
-                self._position = upto
+            self._whole = len(self._page) < log.PAGE
+        part, self._page = self._page[:BURST], self._page[BURST:]
+        if part:
+            self._position = part[-1].position
+        if not self._page and self._whole:
+            self._position = max(self._position, self._upto)
+        return part

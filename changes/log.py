@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from changes.cursors import Cursor
-from changes.entries import COLUMNS, Entry, Topic, from_row, values
+from changes.entries import COLUMNS, TYPES, Entry, Topic, from_row, values
 from models.database import Connection, database
 
 PAGE = 500
 TRIM = 2000
-_INSERT = f"INSERT INTO changes ({COLUMNS}) VALUES ({', '.join('?' * 11)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ async def append(connection: Connection, entries: Iterable[Entry], at: int) -> l
             raise LookupError(f"team {team_id} has no change log")
         first = row["position"] - len(batch) + 1
         written += [replace(entry, position=first + index, at=at) for index, entry in enumerate(batch)]
-    await connection.many(_INSERT, map(values, written))
+    await connection.insert("changes", TYPES, [values(entry) for entry in written])
     return written
 
 

@@ -5,14 +5,15 @@ of a fill is one Reset in the log. A change of rights is filled too, but each me
 """
 
 from dataclasses import dataclass
+from functools import partial
 
-from changes.deeds import Writer
+from changes.deeds import Deed, Writer
 from changes.entries import Entry
 from lists import standing, ticking
 from lists.marks import claim
 from lists.memberships import Cause, Join, Leave, Verdicts, write
 from lists.standing import Standing
-from models.database import Connection, Row, database
+from models.database import Connection, Row, database, read_at_once
 from models.enums import ChangeCauseKind, ChangeKind, SavedSearchState
 from search.index import Index
 from search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
@@ -50,49 +51,60 @@ async def matching(connection: Connection, search: Standing, now: int, after: in
     """The email ids in a range that the filter holds for at a moment, by SQL."""
     dialect = POSTGRES if connection.postgres else SQLITE
     ranged, filtered = scope_clause(search.scope, dialect), filter_clause(search.filter, dialect, now)
-    rows = await connection.rows(
+    rows = await connection.tuples(
+        ("id",),
         "SELECT e.id FROM emails e JOIN people p ON p.id = e.person_id"
         f" WHERE {ranged.text} AND {filtered.text} AND e.id > ? AND e.id <= ?",
         *(*ranged.parameters, *filtered.parameters, after, upto),
     )
-    return {row["id"] for row in rows}
+    return {key for (key,) in rows}
 
 
 async def _range(connection: Connection, search: Standing, after: int) -> _Range:
     ranged = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
-    rows = await connection.rows(
-        f"SELECT e.id FROM emails e WHERE {ranged.text} AND e.id > ? ORDER BY e.id LIMIT ?",
+    row = await connection.row(
+        "SELECT count(*) AS count, max(id) AS upto FROM"
+        f" (SELECT e.id FROM emails e WHERE {ranged.text} AND e.id > ? ORDER BY e.id LIMIT ?) AS portion",
         *(*ranged.parameters, after, BATCH),
     )
-    return _Range(after, rows[-1]["id"] if len(rows) == BATCH else _END)
+    return _Range(after, row["upto"] if row and row["count"] == BATCH else _END)
 
 
 async def _fill(writer: Writer, search: Standing, mark: Row, now: int) -> None:
-    db = database()
-    span = await _range(db, search, mark["progress"])
-    wanted = await matching(db, search, now, span.after, span.upto)
-    rows = await db.rows(
-        "SELECT id, email_id FROM memberships WHERE search_id = ? AND email_id > ? AND email_id <= ?",
-        search.id,
-        span.after,
-        span.upto,
-    )
+    span, verdicts = await read_at_once(partial(_differences, search, mark, now))
+    await writer.at_once(partial(_carry_out, search, mark, now, span, verdicts))
+
+
+async def _differences(search: Standing, mark: Row, now: int, connection: Connection) -> tuple[_Range, Verdicts]:
+    """The next range, and what of the list's members in it is not as the filter wants."""
+    span = await _range(connection, search, mark["progress"])
+    wanted = await matching(connection, search, now, span.after, span.upto)
+    present = {
+        email_id: key
+        for key, email_id in await connection.tuples(
+            ("id", "email_id"),
+            "SELECT id, email_id FROM memberships WHERE search_id = ? AND email_id > ? AND email_id <= ?",
+            *(search.id, span.after, span.upto),
+        )
+    }
     cause = Cause(ChangeCauseKind(mark["cause"]))
-    present = {row["email_id"] for row in rows}
-    verdicts = Verdicts(
-        tuple(Join(search.id, email_id, cause) for email_id in sorted(wanted - present)),
-        tuple(Leave(row["id"], search.id, row["email_id"], cause) for row in rows if row["email_id"] not in wanted),
-    )
-    silent = cause.kind is ChangeCauseKind.SEARCH_CHANGED
-    async with writer.deed() as deed:
-        # The list before its mark, as whoever refines it does, so that neither waits for the other in a circle.
-        await deed.connection.row("SELECT id FROM saved_searches WHERE id = ?" + deed.connection.locked(), search.id)
-        await claim(deed.connection, [mark["id"]] if span.last else [], [] if span.last else [(span.upto, mark["id"])])
+    joins = (Join(search.id, email_id, cause) for email_id in sorted(wanted.difference(present)))
+    leaves = (Leave(key, search.id, email_id, cause) for email_id, key in present.items() if email_id not in wanted)
+    return span, Verdicts(tuple(joins), tuple(leaves))
+
+
+async def _carry_out(search: Standing, mark: Row, now: int, span: _Range, verdicts: Verdicts, deed: Deed) -> None:
+    tx = deed.connection
+    silent = mark["cause"] == ChangeCauseKind.SEARCH_CHANGED
+    # The list before its mark, as whoever refines it does, so that neither waits for the other in a circle.
+    await tx.row("SELECT id FROM saved_searches WHERE id = ?" + tx.locked(), search.id)
+    await claim(tx, [mark["id"]] if span.last else [], [] if span.last else [(span.upto, mark["id"])])
+    if verdicts:
         await write(deed, verdicts, announce=not silent)
-        await ticking.store(deed.connection, now)
-        if silent and span.last:
-            for entry in await _finished(deed.connection, search, deed.now):
-                deed.say(entry)
+    await ticking.store(tx, now)
+    if silent and span.last:
+        for entry in await _finished(tx, search, deed.now):
+            deed.say(entry)
 
 
 async def _finished(connection: Connection, search: Standing, now: int) -> list[Entry]:

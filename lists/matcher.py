@@ -1,34 +1,30 @@
 """The matcher: the one writer of memberships. It works off marks, from present facts, so that repeating is harmless.
 
 A wake is a hint; the tables are the truth. One look asks the clock, then takes the marks in bounded batches: searches
-are filed and filled, what concerns a person or a group is expanded, and each email is held against the lists it may
-join (the index's candidates) and those it may leave (its memberships).
+are filed and filled, what concerns a person or a group is expanded, and each email is held against the lists that the
+index finds for it and those it is in (its memberships).
 """
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 
-from changes.deeds import Writer
-from lists import facts, filling, standing, ticking
+from changes.deeds import Deed, Writer
+from lists import filling, looking, standing, ticking
+from lists.looking import Sight
 from lists.marks import Superseded, claim
-from lists.memberships import Cause, Verdicts, decide, write
-from models.database import Connection, Row, database
+from lists.memberships import Verdicts, decide, write
+from models.database import Row, database, read_at_once
 from models.enums import ChangeCauseKind, MarkKind
 from models.unavailable import Outage, Unavailable
-from search.facts import Facts
 from search.index import Index
 
-MARKS = 500
-EMAILS = 2000
 SLICE = 50
 TICK_SECONDS = 0.2
 AGAIN_SECONDS = 1.0
 """Until the next look where the database failed."""
-_SEARCH_KINDS = f"({int(MarkKind.SEARCH)}, {int(MarkKind.USER)})"
 _logger = logging.getLogger("command_center.matcher")
 
 
@@ -69,9 +65,10 @@ class Matcher:
             except Exception:
                 _logger.exception("a look failed and will be repeated")
                 await asyncio.sleep(TICK_SECONDS)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TICK_SECONDS):
-                    await self._writer.marked.wait()
+            if not self._writer.marked.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TICK_SECONDS):
+                        await self._writer.marked.wait()
 
     async def settle(self) -> None:
         """Looks until nothing is left to look at."""
@@ -82,9 +79,15 @@ class Matcher:
         """One bounded piece of work. Whether there may be more."""
         if tick:
             await self._tick()
-        await self._look_at_rights()
-        busy = await self._look_at_emails()
-        return await self._look_at_search() or busy
+        sight = await read_at_once(partial(looking.see, self.index))
+        # Before anything else: what is matched from now on is matched by the rights of now.
+        for mark in sight.rights:
+            await self._spread(mark)
+        if sight.emails:
+            await self._match(sight)
+        if sight.search is not None:
+            await filling.work_off(self._writer, self.index, sight.search, self._ticked)
+        return sight.more
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
@@ -93,18 +96,6 @@ class Matcher:
         if await ticking.tick(self._writer, self.index.time_keys(), self._ticked, self._stored, now):
             self._stored = now
         self._ticked = now
-
-    async def _look_at_search(self) -> bool:
-        mark = await database().row("SELECT * FROM marks WHERE kind = ? ORDER BY id LIMIT 1", int(MarkKind.SEARCH))
-        if mark is None:
-            return False
-        await filling.work_off(self._writer, self.index, mark, self._ticked)
-        return True
-
-    async def _look_at_rights(self) -> None:
-        """Before anything else: what is matched from now on is matched by the rights of now."""
-        for mark in await database().rows("SELECT * FROM marks WHERE kind = ? ORDER BY id", int(MarkKind.USER)):
-            await self._spread(mark)
 
     async def _spread(self, mark: Row) -> None:
         """A user's rights changed: each of their lists is filed anew at once, and its members are looked at again."""
@@ -117,85 +108,26 @@ class Matcher:
             for row in rows:
                 deed.mark(MarkKind.SEARCH, mark["team_id"], row["id"], ChangeCauseKind(mark["cause"]))
 
-    async def _decide(
-        self, causes: dict[int, Cause], known: dict[int, Facts], members: dict[int, dict[int, int]]
-    ) -> Verdicts:
-        """In slices, so that requests are answered in between."""
-        found = Verdicts()
-        listed = list(causes.items())
-        for start in range(0, len(listed), SLICE):
-            found += decide(self.index, dict(listed[start : start + SLICE]), known, members, self._ticked)
-            await asyncio.sleep(0)
-        return found
-
-    async def _look_at_emails(self) -> bool:
-        db = database()
-        marks = await db.rows(f"SELECT * FROM marks WHERE kind NOT IN {_SEARCH_KINDS} ORDER BY id LIMIT ?", MARKS)
-        if not marks:
-            return False
-        causes: dict[int, Cause] = {}
-        done: list[int] = []
-        progress: list[tuple[int, int]] = []
-        for mark in marks:
-            if len(causes) >= EMAILS:
-                break
-            if mark["kind"] == MarkKind.EMAIL:
-                ids, finished = [mark["subject_id"]], True
-            else:
-                ids, finished = await self._expand(db, mark)
-            _note(causes, ids, mark)
-            if finished:
-                done.append(mark["id"])
-            else:
-                progress.append((ids[-1], mark["id"]))
-        await self._match(db, causes, done, progress)
-        return True
-
-    async def _expand(self, connection: Connection, mark: Row) -> tuple[list[int], bool]:
-        """The next emails that a person's or a group's mark concerns, and whether these are the last."""
-        if mark["kind"] == MarkKind.GROUP:
-            if not self.index.mentions_group(mark["subject_id"]):
-                return [], True
-            people = mark["people"]
-            people = json.loads(people) if isinstance(people, str) else people
-        else:
-            people = [mark["subject_id"]]
-        rows = await connection.rows(
-            f"SELECT id FROM emails WHERE {connection.within('person_id')} AND id > ? ORDER BY id LIMIT ?",
-            connection.listed(people),
-            mark["progress"],
-            EMAILS,
-        )
-        return [row["id"] for row in rows], len(rows) < EMAILS
-
-    async def _match(
-        self, db: Connection, causes: dict[int, Cause], done: list[int], progress: list[tuple[int, int]]
-    ) -> None:
-        known = await facts.load(db, causes)
-        rows = await db.rows(
-            f"SELECT id, search_id, email_id FROM memberships WHERE {db.within('email_id')}", db.listed(causes)
-        )
-        members: dict[int, dict[int, int]] = {}
-        for row in rows:
-            members.setdefault(row["email_id"], {})[row["search_id"]] = row["id"]
-        verdicts = await self._decide(causes, known, members)
-        async with self._writer.deed() as deed:
-            tx = deed.connection
-            # First of all, and only if they are all still there: a matcher that lost its lease finds that another
-            # has worked them off, and what it decided meanwhile is worth nothing.
-            await claim(tx, done, progress)
-            if verdicts:
-                await write(deed, verdicts)
-            await ticking.store(tx, self._ticked)
+    async def _match(self, sight: Sight) -> None:
+        verdicts = await self._decide(sight)
+        await self._writer.at_once(partial(_write, sight, verdicts, self._ticked))
         self._stored = self._ticked
 
+    async def _decide(self, sight: Sight) -> Verdicts:
+        """In slices, so that requests are answered in between."""
+        found = Verdicts()
+        listed = list(sight.causes.items())
+        for start in range(0, len(listed), SLICE):
+            found += decide(self.index, dict(listed[start : start + SLICE]), sight.facts, sight.members, self._ticked)
+            if len(listed) > SLICE:
+                await asyncio.sleep(0)
+        return found
 
-def _note(causes: dict[int, Cause], email_ids: Iterable[int], mark: Row) -> None:
-    """Remembers the newest cause of each email. The clock gives way to anything else."""
-    cause = Cause(ChangeCauseKind(mark["cause"]), mark["engagement_id"])
-    for email_id in email_ids:
-        known = causes.pop(email_id, None)
-        if cause.kind is ChangeCauseKind.CLOCK and known is not None:
-            causes[email_id] = known
-        else:
-            causes[email_id] = cause
+
+async def _write(sight: Sight, verdicts: Verdicts, ticked: int, deed: Deed) -> None:
+    # First of all, and only if they are all still there: a matcher that lost its lease finds that another has worked
+    # them off, and what it decided meanwhile is worth nothing.
+    await claim(deed.connection, sight.done, sight.progress)
+    if verdicts:
+        await write(deed, verdicts)
+    await ticking.store(deed.connection, ticked)

@@ -1,6 +1,7 @@
 """Joins and leaves: decided as values from present facts, then written with their log rows in one transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from changes.deeds import Deed
@@ -9,7 +10,15 @@ from models.enums import ChangeCauseKind, ChangeKind, SavedSearchState
 from search.facts import Facts
 from search.index import Index
 
-ROWS = 200
+_SEARCH = ("id", "team_id", "owner_id", "state")
+_STAY = {
+    "search_id": "bigint",
+    "email_id": "bigint",
+    "joined_at": "bigint",
+    "cause_kind": "smallint",
+    "cause_engagement_id": "bigint",
+}
+_MOVED = {"id": "bigint", "by": "int"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +65,24 @@ Members = Mapping[int, Mapping[int, int]]
 def decide(
     index: Index, causes: Mapping[int, Cause], facts: Mapping[int, Facts], members: Members, now: int
 ) -> Verdicts:
-    """Which lists each email joins and leaves. An email that is gone leaves all."""
+    """Which lists each email joins and leaves. An email that is gone leaves all.
+
+    The memberships are what held at the last look: what holds now is joined unless it is among them, and of them only
+    what the index did not find is judged again.
+    """
     joins: list[Join] = []
     leaves: list[Leave] = []
     for email_id, cause in causes.items():
         known = facts.get(email_id)
         current = members.get(email_id, {})
+        found = set() if known is None else index.matching(known, now)
+        joins += [Join(search_id, email_id, cause) for search_id in sorted(found.difference(current))]
         for search_id, member_id in current.items():
             # A list that is not filed is being deleted: its members go with it, unannounced.
-            if search_id in index and (known is None or not index.matches(search_id, known, now)):
+            if search_id in found or search_id not in index:
+                continue
+            if known is None or not index.matches(search_id, known, now):
                 leaves.append(Leave(member_id, search_id, email_id, cause))
-        if known is not None:
-            joins += [
-                Join(search_id, email_id, cause)
-                for search_id in sorted(index.candidates(known))
-                if search_id not in current and index.matches(search_id, known, now)
-            ]
     return Verdicts(tuple(joins), tuple(leaves))
 
 
@@ -83,26 +94,25 @@ async def write(deed: Deed, verdicts: Verdicts, announce: bool = True) -> None:
     """
     tx = deed.connection
     ids = {each.search_id for each in verdicts.joins} | {each.search_id for each in verdicts.leaves}
-    rows = await tx.rows(
-        f"SELECT id, team_id, owner_id, state FROM saved_searches WHERE {tx.within('id')} ORDER BY id"
-        + tx.locked("SHARE"),
+    found = await tx.tuples(
+        _SEARCH,
+        f"SELECT {', '.join(_SEARCH)} FROM saved_searches WHERE {tx.within('id')} ORDER BY id" + tx.locked("SHARE"),
         tx.listed(ids),
     )
-    searches = {row["id"]: row for row in rows}
-    change: dict[int, int] = {}
+    searches = {key: (team_id, owner_id, state) for key, team_id, owner_id, state in found}
+    change: Counter[int] = Counter()
     for each, kind, member_id in [
-        *await _leave(deed, (leave for leave in verdicts.leaves if leave.search_id in searches)),
-        *await _join(deed, (join for join in verdicts.joins if join.search_id in searches)),
+        *await _leave(deed, [leave for leave in verdicts.leaves if leave.search_id in searches]),
+        *await _join(deed, [join for join in verdicts.joins if join.search_id in searches]),
     ]:
-        search = searches[each.search_id]
-        joined = kind is ChangeKind.MEMBER_JOINED
-        change[each.search_id] = change.get(each.search_id, 0) + (1 if joined else -1)
-        if announce and search["state"] == SavedSearchState.LIVE:
+        team_id, owner_id, state = searches[each.search_id]
+        change[each.search_id] += 1 if kind is ChangeKind.MEMBER_JOINED else -1
+        if announce and state == SavedSearchState.LIVE:
             deed.say(
                 Entry(
-                    team_id=search["team_id"],
+                    team_id=team_id,
                     kind=kind,
-                    owner_id=search["owner_id"],
+                    owner_id=owner_id,
                     search_id=each.search_id,
                     member_id=member_id,
                     email_id=each.email_id,
@@ -110,47 +120,38 @@ async def write(deed: Deed, verdicts: Verdicts, announce: bool = True) -> None:
                     cause_kind=each.cause.kind,
                 )
             )
-    await tx.many(
-        "UPDATE saved_searches SET member_count = member_count + ? WHERE id = ?",
-        [(by, search_id) for search_id, by in sorted(change.items()) if by],
-    )
+    if moved := [(key, by) for key, by in change.items() if by]:
+        await tx.run(
+            f"UPDATE saved_searches SET member_count = member_count + given.by FROM {tx.given(_MOVED)}"
+            " WHERE saved_searches.id = given.id",
+            *tx.handed(moved),
+        )
 
 
-async def _leave(deed: Deed, leaves: Iterable[Leave]) -> list[tuple[Join | Leave, ChangeKind, int]]:
-    wanted = {leave.member_id: leave for leave in leaves}
-    if not wanted:
+async def _leave(deed: Deed, leaves: Sequence[Leave]) -> list[tuple[Join | Leave, ChangeKind, int]]:
+    if not leaves:
         return []
     tx = deed.connection
-    rows = await tx.rows(f"DELETE FROM memberships WHERE {tx.within('id')} RETURNING id", tx.listed(wanted))
-    gone = {row["id"] for row in rows}
-    return [(leave, ChangeKind.MEMBER_LEFT, member) for member, leave in wanted.items() if member in gone]
+    listed = tx.listed(leave.member_id for leave in leaves)
+    there = await tx.tuples(
+        ("id",), f"SELECT id FROM memberships WHERE {tx.within('id')} ORDER BY id" + tx.locked(), listed
+    )
+    await tx.run(f"DELETE FROM memberships WHERE {tx.within('id')}", listed)
+    gone = {key for (key,) in there}
+    return [(leave, ChangeKind.MEMBER_LEFT, leave.member_id) for leave in leaves if leave.member_id in gone]
 
 
-async def _join(deed: Deed, joins: Iterable[Join]) -> list[tuple[Join | Leave, ChangeKind, int]]:
-    wanted = list(joins)
-    done: list[tuple[Join | Leave, ChangeKind, int]] = []
-    for start in range(0, len(wanted), ROWS):
-        batch = wanted[start : start + ROWS]
-        values = [
-            value
-            for join in batch
-            for value in (
-                join.search_id,
-                join.email_id,
-                deed.now,
-                int(join.cause.kind),
-                join.cause.engagement_id,
-            )
-        ]
-        rows = await deed.connection.rows(
-            "INSERT INTO memberships (search_id, email_id, joined_at, cause_kind, cause_engagement_id) VALUES "
-            + ", ".join(["(?, ?, ?, ?, ?)"] * len(batch))
-            + " ON CONFLICT (search_id, email_id) DO NOTHING RETURNING id, search_id, email_id",
-            *values,
-        )
-        made = {(row["search_id"], row["email_id"]): row["id"] for row in rows}
-        for join in batch:
-            member = made.get((join.search_id, join.email_id))
-            if member is not None:
-                done.append((join, ChangeKind.MEMBER_JOINED, member))
-    return done
+async def _join(deed: Deed, joins: Sequence[Join]) -> list[tuple[Join | Leave, ChangeKind, int]]:
+    made = await deed.connection.insert(
+        "memberships",
+        _STAY,
+        [(join.search_id, join.email_id, deed.now, int(join.cause.kind), join.cause.engagement_id) for join in joins],
+        "ON CONFLICT (search_id, email_id) DO NOTHING",
+        ("id", "search_id", "email_id"),
+    )
+    keys = {(search_id, email_id): key for key, search_id, email_id in made}
+    return [
+        (join, ChangeKind.MEMBER_JOINED, keys[join.search_id, join.email_id])
+        for join in joins
+        if (join.search_id, join.email_id) in keys
+    ]

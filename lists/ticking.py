@@ -5,9 +5,10 @@ crosses, not what stands. The marks and the new moment are one transaction, so a
 """
 
 from collections.abc import Iterable
+from functools import partial
 
-from changes.deeds import Writer
-from models.database import Connection, database
+from changes.deeds import Deed, Writer
+from models.database import Connection, read_at_once
 from models.enums import ChangeCauseKind, MarkKind
 from search.clock import TimeKey, crossed_range
 
@@ -33,17 +34,21 @@ async def store(connection: Connection, now: int) -> None:
 
 async def tick(writer: Writer, keys: Iterable[TimeKey], previous: int, stored: int, now: int) -> bool:
     """Marks every email that crossed a boundary after `previous` and up to `now`. Whether the moment was stored."""
-    crossed = await _crossed(database(), list(keys), previous, now)
+    listed = list(keys)
+    crossed = await read_at_once(partial(_crossed, listed, previous, now)) if listed else []
     if not crossed and now - stored < STORED_EVERY:
         return False
-    async with writer.deed() as deed:
+
+    async def mark(deed: Deed) -> None:
         for team_id, email_id in crossed:
             deed.mark(MarkKind.EMAIL, team_id, email_id, ChangeCauseKind.CLOCK)
         await store(deed.connection, now)
+
+    await writer.at_once(mark)
     return True
 
 
-async def _crossed(connection: Connection, keys: list[TimeKey], previous: int, now: int) -> list[tuple[int, int]]:
+async def _crossed(keys: list[TimeKey], previous: int, now: int, connection: Connection) -> list[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
     for start in range(0, len(keys), KEYS):
         parts: list[str] = []
@@ -51,8 +56,8 @@ async def _crossed(connection: Connection, keys: list[TimeKey], previous: int, n
         for key in keys[start : start + KEYS]:
             parts.append(_statement(key))
             values += crossed_range(key, previous, now)
-        rows = await connection.rows(" UNION ".join(parts), *values)
-        found.update((row["team_id"], row["email_id"]) for row in rows)
+        rows = await connection.tuples(("team_id", "email_id"), " UNION ".join(parts), *values)
+        found.update((team_id, email_id) for team_id, email_id in rows)
     return sorted(found)
 
 

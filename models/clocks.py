@@ -1,6 +1,7 @@
 """The one clock that decides membership: the database's. It never goes back while the process lives, and not behind
 the last look that is stored."""
 
+import threading
 import time
 from datetime import datetime
 from typing import Protocol
@@ -20,6 +21,8 @@ class DatabaseClock:
 
     def __init__(self) -> None:
         self._latest = 0
+        # Transactions that run in SQLite's thread ask from there.
+        self._lock = threading.Lock()
 
     async def now(self, connection: Connection) -> int:
         if connection.postgres:
@@ -27,8 +30,9 @@ class DatabaseClock:
             moment = int(row["now"]) if row else 0
         else:
             moment = time.time_ns() // 1000
-        self._latest = max(self._latest, moment)
-        return self._latest
+        with self._lock:
+            self._latest = max(self._latest, moment)
+            return self._latest
 
     async def start(self) -> None:
         """Never behind the last look, even where the machine's clock was set back since."""

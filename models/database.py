@@ -7,11 +7,12 @@ Statements are written with `?`; on PostgreSQL they become `$1`, `$2`, … Rows 
 import functools
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
+import orjson
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.context import TortoiseContext, require_context
@@ -21,6 +22,9 @@ from tortoise.transactions import in_transaction
 from models.unavailable import OutcomeUnknown, Unavailable
 
 Row = dict[str, Any]
+Columns: TypeAlias = Mapping[str, str]
+"""Columns of rows that are handed over as a whole: the type that PostgreSQL knows each by."""
+T = TypeVar("T")
 PART = 10_000
 """Keys in one statement of Tortoise's, which makes a parameter of each: PostgreSQL takes 32,767."""
 MODELS = "models.tables"
@@ -122,6 +126,13 @@ class Connection:
         rows = await self.rows(sql, *values)
         return rows[0] if rows else None
 
+    async def glance(self, sql: str, *values: Any) -> list[Row]:
+        """The rows of a SELECT that finds few, by a key. On SQLite it is answered on the spot: a change of threads
+        takes many times as long as looking."""
+        look = getattr(self._client, "glance", None)
+        found = None if look is None else look(sql, values)
+        return await self.rows(sql, *values) if found is None else found
+
     async def run(self, sql: str, *values: Any) -> int:
         """Runs a statement; how many rows it touched."""
         return (await self._client.execute_query(self._spell(sql), list(values)))[0]
@@ -131,6 +142,58 @@ class Connection:
         listed = [list(each) for each in values]
         if listed:
             await self._client.execute_many(self._spell(sql), listed)
+
+    def given(self, columns: Columns) -> str:
+        """A table named `given`, to select from: rows of these columns, handed over as the parameters of `handed`.
+
+        However many there are, that is one statement and one step of it.
+        """
+        if self.postgres:
+            arrays = ", ".join(f"?::{kind}[]" for kind in columns.values())
+            return f"unnest({arrays}) AS given ({', '.join(columns)})"
+        fields = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
+        return f"(SELECT {fields} FROM json_each(?)) AS given"
+
+    def handed(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        """The parameters for `given`."""
+        return [list(column) for column in zip(*rows, strict=True)] if self.postgres else [orjson.dumps(rows).decode()]
+
+    async def insert(
+        self,
+        table: str,
+        columns: Columns,
+        rows: Sequence[Sequence[Any]],
+        conflict: str = "",
+        returning: Sequence[str] = (),
+    ) -> list[Sequence[Any]]:
+        """Inserts rows in one statement. What came of them that was not there before, as values of `returning`."""
+        if not rows:
+            return []
+        names = ", ".join(columns)
+        insert = f"INSERT INTO {table} ({names}) SELECT {names} FROM {self.given(columns)} WHERE true {conflict}"
+        if not returning:
+            await self.run(insert, *self.handed(rows))
+            return []
+        if self.postgres:
+            made = await self.rows(f"{insert} RETURNING {', '.join(returning)}", *self.handed(rows))
+            return [tuple(row.values()) for row in made]
+        # Nobody else writes meanwhile, and each row that RETURNING returns would be a step (see `tuples`).
+        last = await self.row(f"SELECT max(id) AS id FROM {table}")
+        await self.run(insert, *self.handed(rows))
+        new = f"SELECT {', '.join(returning)} FROM {table} WHERE id > ?"
+        return await self.tuples(returning, new, (last["id"] if last else None) or 0)
+
+    async def tuples(self, columns: Sequence[str], sql: str, *values: Any) -> list[Sequence[Any]]:
+        """All rows of a SELECT of these columns, as values in that order, without regard to an ORDER BY.
+
+        In SQLite each row is a step, and after each step its thread competes with the event loop for the interpreter:
+        on a busy server that is what reading a thousand rows costs. So they come as one row.
+        """
+        if self.postgres:
+            return [tuple(row.values()) for row in await self.rows(sql, *values)]
+        packed = f"SELECT json_group_array(json_array({', '.join(columns)})) AS packed FROM ({sql})"
+        row = await self.row(packed, *values)
+        return orjson.loads(row["packed"]) if row else []
 
     def within(self, column: str, number: str = "bigint") -> str:
         """A condition that takes any number of whole numbers in one parameter (see `listed`)."""
@@ -161,9 +224,41 @@ async def transaction() -> AsyncIterator[Connection]:
 
     Raises Unavailable where the database fails, or OutcomeUnknown where it did while committing.
     """
-    try:
+    with _undone():
         async with in_transaction() as client:
             yield Connection(client)
+
+
+@contextmanager
+def _undone() -> Iterator[None]:
+    """Notes on Unavailable that nothing remains of the transaction."""
+    try:
+        yield
     except Unavailable as exc:
         exc.undone = not isinstance(exc, OutcomeUnknown)
         raise
+
+
+Work: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
+"""What is done with a connection. It awaits nothing else."""
+
+
+async def at_once(work: Work[T]) -> T:
+    """One transaction, like `transaction`, in one go: on SQLite all of it runs in the writer's thread.
+
+    So it costs one change of threads and not one a statement, and its statements do not wait for the event loop.
+    """
+    client: Any = require_context().db()
+    if client.capabilities.dialect == "sqlite":
+        with _undone():
+            return await client.at_once(work)  # type: ignore[no-any-return]
+    async with transaction() as connection:
+        return await work(connection)
+
+
+async def read_at_once(work: Work[T]) -> T:
+    """Several SELECTs in one go. On SQLite they are of one moment."""
+    client: Any = require_context().db()
+    if client.capabilities.dialect == "sqlite":
+        return await client.read_at_once(work)  # type: ignore[no-any-return]
+    return await work(database())

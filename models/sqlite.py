@@ -7,17 +7,20 @@ a bad state is opened anew; turns at writing are in `models.sqlite_turns`.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 from tortoise.backends.base.client import TransactionContext
 from tortoise.backends.sqlite import client as stock
 
 from models.sqlite_faults import read_only, worn, writable
+from models.sqlite_straight import Straight, in_time, told
 from models.sqlite_turns import STEP_SECONDS, Bounded, Transaction, Turn
+from models.unavailable import limit
 
+T = TypeVar("T")
 READERS = 3
 PRAGMAS = {
     "journal_mode": "WAL",
@@ -25,6 +28,7 @@ PRAGMAS = {
     "foreign_keys": "ON",
     "busy_timeout": "5000",
     "journal_size_limit": str(64 * 1024 * 1024),
+    "wal_autocheckpoint": "8000",
     "cache_size": "-65536",
     "temp_store": "MEMORY",
 }
@@ -53,8 +57,26 @@ async def _open(path: str, pragmas: Iterable[tuple[str, str]]) -> aiosqlite.Conn
     return connection
 
 
+def _open_here(path: str) -> sqlite3.Connection:
+    """A reading connection that waits for nobody."""
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    for pragma in (f"cache_size={PRAGMAS['cache_size']}", "query_only=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
 def _reads_only(query: str) -> bool:
     return query.lstrip()[:6].upper() == "SELECT"
+
+
+def _read(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    """All rows, in the connection's thread, so that the way there is gone once. sqlite3.Row looks each name up anew."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    rows = cursor.execute(query, values).fetchall()
+    names = [column for column, *_ in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 class SqliteClient(Bounded):
@@ -70,6 +92,7 @@ class SqliteClient(Bounded):
         self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._readers: set[aiosqlite.Connection] = set()
         self._opening = asyncio.Lock()
+        self._glancing: sqlite3.Connection | None = None
 
     async def create_connection(self, with_db: bool) -> None:
         # Whoever comes while the first is opening waits, lest each opens connections that nobody closes.
@@ -90,6 +113,7 @@ class SqliteClient(Bounded):
             await reader.close()
         self._readers.clear()
         self._idle = asyncio.LifoQueue()
+        self._glance_no_more()
         await super().close()
 
     async def renew(self) -> None:
@@ -116,11 +140,28 @@ class SqliteClient(Bounded):
                 self._idle.put_nowait(reader)
             return
         self._readers.clear()
+        self._glance_no_more()
         worn_out, self._connection, self.worn = self._connection, None, None
         for connection in (*readers, worn_out):
             if connection is not None:
                 await connection.close()
         await self.create_connection(with_db=True)
+
+    def glance(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]] | None:
+        """The rows of a SELECT that finds few, read in the event loop's own thread. None where that cannot be done at
+        once: then it takes the way of the others, which waits and tells what is wrong."""
+        try:
+            if self._glancing is None:
+                self._glancing = _open_here(self.filename)
+            return [dict(row) for row in self._glancing.execute(query, values)]
+        except sqlite3.Error:
+            self._glance_no_more()
+            return None
+
+    def _glance_no_more(self) -> None:
+        if self._glancing is not None:
+            self._glancing.close()
+            self._glancing = None
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -160,7 +201,20 @@ class SqliteClient(Bounded):
     @stock.translate_exceptions
     async def _fetch(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
         async with self.reader() as connection:
-            return [dict(row) for row in await connection.execute_fetchall(query, values)]
+            run: Any = connection._execute
+            return cast(list[dict[str, Any]], await run(_read, connection._conn, query, values or ()))
+
+    async def at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+        """A whole transaction in the writer's thread (see `models.database.at_once`)."""
+        return await Turn(Transaction(self), self._lock).at_once(work)
+
+    async def read_at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+        """Several SELECTs of one moment in a reader's thread."""
+        with told():
+            async with self.reader() as connection:
+                straight = Straight(connection)
+                reading = connection._execute(straight.read, work)  # type: ignore[no-untyped-call]
+                return cast(T, await in_time(straight, reading, limit(self.patience)))
 
     def _in_transaction(self) -> TransactionContext:
         return Turn(Transaction(self), self._lock)

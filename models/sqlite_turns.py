@@ -6,8 +6,9 @@ somebody who was cancelled meanwhile, so that the turn is never given up with a 
 
 import asyncio
 import sqlite3
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, cast
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import aiosqlite
 from tortoise.backends.base.client import NestedTransactionContext, TransactionalDBClient, TransactionContext
@@ -16,11 +17,13 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
 from models.sqlite_faults import busy, telling, unavailable, worn
+from models.sqlite_straight import Straight, in_time, told
 from models.unavailable import Unavailable, limit
 
 if TYPE_CHECKING:
     from models.sqlite import SqliteClient
 
+T = TypeVar("T")
 STEP_SECONDS = 1.0
 """How long SQLite itself waits for another process at a time; while it does, it cannot be called off."""
 LONGEST_SECONDS = 60.0
@@ -57,15 +60,8 @@ class Turn(stock.SqliteTransactionContext):
     """One transaction's turn with the one writer. However it ends, cancelled or failed, the next one gets its turn."""
 
     async def __aenter__(self) -> TransactionalDBClient:
-        until = asyncio.get_running_loop().time() + (limit(self.connection.patience) or LONGEST_SECONDS)
+        until = await self._take()
         try:
-            async with asyncio.timeout_at(until):
-                await self._trxlock.acquire()
-        except TimeoutError:
-            raise Unavailable("the turn to write did not come in time") from None
-        try:
-            with telling():
-                await self._renew()
             self.token = get_connections().set(self.connection_name, self.connection)
             try:
                 await self._begin(until)
@@ -88,6 +84,35 @@ class Turn(stock.SqliteTransactionContext):
             get_connections().reset(self.token)
             self._trxlock.release()
 
+    async def at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+        """A whole transaction in the writer's thread."""
+        until = await self._take()
+        straight = Straight(self.connection._connection)
+        try:
+            seconds = limit(self.connection.patience)
+            left = None if seconds is None else until - time.monotonic() + seconds
+            with told():
+                return await in_time(straight, self._in_thread(straight.transact, work, until, STEP_SECONDS), left)
+        finally:
+            self.connection._parent.worn = straight.worn
+            self._trxlock.release()
+
+    async def _take(self) -> float:
+        """Waits for the turn; until when, by the monotonic clock, one may wait for another process that writes."""
+        until = time.monotonic() + (limit(self.connection.patience) or LONGEST_SECONDS)
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                await self._trxlock.acquire()
+        except TimeoutError:
+            raise Unavailable("the turn to write did not come in time") from None
+        try:
+            with telling():
+                await self._renew()
+        except BaseException:
+            self._trxlock.release()
+            raise
+        return until
+
     async def _renew(self) -> None:
         parent: SqliteClient = self.connection._parent
         if parent.worn is not None:
@@ -99,7 +124,7 @@ class Turn(stock.SqliteTransactionContext):
 
     async def _begin(self, until: float) -> None:
         while True:
-            left = until - asyncio.get_running_loop().time()
+            left = until - time.monotonic()
             try:
                 return await self._carry_out(_begin, int(1000 * max(0.0, min(left, STEP_SECONDS))))
             except sqlite3.Error as exc:
@@ -122,9 +147,11 @@ class Turn(stock.SqliteTransactionContext):
             self.connection._parent.worn = exc
 
     async def _carry_out(self, act: Any, *values: Any) -> None:
+        await _finished(self._in_thread(act, self.connection._connection._conn, *values))
+
+    def _in_thread(self, act: Callable[..., T], *values: Any) -> Coroutine[Any, Any, T]:
         connection: aiosqlite.Connection = self.connection._connection
-        work: Coroutine[Any, Any, None] = connection._execute(act, connection._conn, *values)  # type: ignore[no-untyped-call]
-        await _finished(work)
+        return cast(Coroutine[Any, Any, T], connection._execute(act, *values))  # type: ignore[no-untyped-call]
 
     def _failure(self, exc: sqlite3.Error, committing: bool = False) -> Exception:
         if worn(exc):

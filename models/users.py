@@ -33,5 +33,5 @@ class User(Model):
 
 async def with_present_rights(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:
     """A user of a team as a viewer, by the role of this moment; None where there is none."""
-    row = await database().row("SELECT role FROM users WHERE id = ? AND team_id = ?", user_id, team_id)
-    return None if row is None else Viewer(user_id, team_id, Role(row["role"]), scopes)
+    rows = await database().glance("SELECT role FROM users WHERE id = ? AND team_id = ?", user_id, team_id)
+    return Viewer(user_id, team_id, Role(rows[0]["role"]), scopes) if rows else None

@@ -29,6 +29,7 @@ from models.visibility import visible_keys
 from refusals import refused
 from resolvers.context import Context
 from resolvers.pages import Arguments, Column, Order, Page, Rows, Selection, page
+from resolvers.pointers import Pointer
 from search.dialects import Clause
 from search.names import keep_ids, named_ids
 from search.scope import Owner, Scope, scope
@@ -37,6 +38,11 @@ from search.tree import NO_KEY, Filter
 
 TABLES = "emails e JOIN people p ON p.id = e.person_id"
 NEWEST = Order("created", (Column("created_at"),))
+SENDER = Pointer(User, "sender_id")
+PERSON = Pointer(Person, "person_id")
+CAMPAIGN = Pointer(Campaign, "campaign_id")
+TEMPLATE = Pointer(Template, "template_id")
+BULK_SEND = Pointer(BulkSend, "bulk_send_id")
 _NULLABLE = frozenset({"scheduled_at", "sent_at", "failed_at", "latest_activity_at"})
 _EVENTS = Order("occurred", (Column("occurred_at"),))
 
@@ -136,26 +142,6 @@ def in_folder(name: FolderName) -> Clause:
     index holds each of them in order."""
     status, archived = states_of(name)
     return Clause(f"e.status = ? AND e.archived = {'TRUE' if archived else 'FALSE'}", (int(status),))
-
-
-async def sender(context: Context, email: Email) -> User | None:
-    return await context.loaders.row(User, email.sender_id)
-
-
-async def person(context: Context, email: Email) -> Person | None:
-    return await context.loaders.row(Person, email.person_id)
-
-
-async def campaign(context: Context, email: Email) -> Campaign | None:
-    return await context.loaders.row(Campaign, email.campaign_id)
-
-
-async def template(context: Context, email: Email) -> Template | None:
-    return await context.loaders.row(Template, email.template_id)
-
-
-async def bulk_send(context: Context, email: Email) -> BulkSend | None:
-    return await context.loaders.row(BulkSend, email.bulk_send_id)
 
 
 def failure(email: Email) -> Failure | None:

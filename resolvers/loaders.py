@@ -4,7 +4,7 @@ No rights are checked here: what a readable row points at is readable through it
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
 from strawberry.dataloader import DataLoader
@@ -16,6 +16,7 @@ from models.campaigns import BulkSend, Campaign, Template
 from models.database import PART, database
 from models.emails import Email
 from models.engagements import Engagement
+from models.hydration import hydrated
 from models.people import Group, Person
 from models.searches import Membership, SavedSearch
 from models.users import User
@@ -23,6 +24,8 @@ from models.users import User
 M = TypeVar("M", bound=Model)
 V = TypeVar("V")
 
+FEW = 100
+"""Rows that are read at a glance: more would hold up the event loop."""
 _NAMED: dict[str, type[Model]] = {
     "User": User,
     "Person": Person,
@@ -35,8 +38,9 @@ _NAMED: dict[str, type[Model]] = {
 async def in_order(model: type[M], keys: Sequence[int]) -> list[M]:
     """The rows that are there, in the order of their keys, however many."""
     db = database()
-    rows = await db.rows(f"SELECT * FROM {model._meta.db_table} WHERE {db.within('id')}", db.listed(keys))
-    found = {row["id"]: model._init_from_db(**row) for row in rows}
+    read = db.glance if len(keys) <= FEW else db.rows
+    rows = await read(f"SELECT * FROM {model._meta.db_table} WHERE {db.within('id')}", db.listed(keys))
+    found = {row.pk: row for row in hydrated(model, rows)}
     return [found[key] for key in keys if key in found]
 
 
@@ -45,6 +49,7 @@ class Loaders:
 
     def __init__(self) -> None:
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
+        self._near: dict[type[Model], dict[int, Any]] = {}
 
     def _loader(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
         if name not in self._loaders:
@@ -67,12 +72,30 @@ class Loaders:
         """The row with this key, or None."""
         if key is None:
             return None
+        near = self._near.get(model)
+        if near is not None and key in near:
+            return cast("M | None", near[key])
 
-        async def load(keys: list[int]) -> list[M | None]:
+        async def load(keys: list[int]) -> Any:
             rows = {row.pk: row for row in await in_order(model, keys)}
             return [rows.get(each) for each in keys]
 
-        return cast(M | None, await self._load(model, load, key))
+        return cast("M | None", await self._load(model, load, key))
+
+    async def ahead(self, model: type[Model], keys: Iterable[int | None]) -> None:
+        """Loads rows that fields are about to ask for. One alone may as well be asked for with others'."""
+        near = self._near.setdefault(model, {})
+        missing = [key for key in dict.fromkeys(keys) if key is not None and key not in near]
+        if len(missing) > 1:
+            rows = {row.pk: row for row in await in_order(model, missing)}
+            near.update((key, rows.get(key)) for key in missing)
+
+    def near(self, model: type[M], key: int | None) -> M | Awaitable[M | None] | None:
+        """The row with this key, or None: at once where it was loaded ahead."""
+        if key is None:
+            return None
+        near = self._near.get(model)
+        return self.row(model, key) if near is None or key not in near else cast("M | None", near[key])
 
     async def group_ids(self, person_id: int) -> list[int]:
         """The groups a person is in."""

@@ -9,8 +9,10 @@ import binascii
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
+import orjson
 from tortoise.expressions import Q
 from tortoise.models import Model
 from tortoise.queryset import QuerySet
@@ -20,13 +22,13 @@ from changes.cursors import Cursor
 from models.database import database
 from models.enums import UserErrorCode
 from models.fields import from_micros, to_micros
+from models.hydration import hydrated
 from refusals import refused
 from search.dialects import FALSE, TRUE, Clause, every
 from search.moments import EARLIEST, LATEST, parse_day
 
 DEFAULT, MOST = 50, 200
 _MALFORMED = "A cursor is handed back as it was received, in the same order."
-_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 M = TypeVar("M", bound=Model)
 N = TypeVar("N")
 
@@ -126,7 +128,7 @@ class Edge(Generic[N]):
     node: N
 
 
-Answer = Callable[[], Awaitable[bool]]
+Answer = Callable[[], bool | Awaitable[bool]]
 
 
 class PageInfo:
@@ -163,37 +165,46 @@ async def page(source: Source[M], order: Order, arguments: Arguments, as_of: Cur
     rows = rows[: asked.count]
     if asked.backwards:
         rows.reverse()
-    edges = [Edge(_cursor(row, order), row) for row in rows]
+    edges = _edges(rows, order)
 
-    async def beyond(edge: M | None, asked_from: Place | None, later: bool) -> bool:
+    async def beyond(edge: M | None, asked_from: Place, later: bool) -> bool:
         """Whether a row lies past the page's edge; past or at where it was asked from, where the page is empty."""
-        if asked_from is None:
-            return False
         bound = Bound(asked_from, later, included=True) if edge is None else Bound(_place(edge, order), later)
         return bool(await source.rows(order, [bound], not later, 1))
 
-    async def previous() -> bool:
-        return (asked.backwards and more) or await beyond(rows[0] if rows else None, after, later=False)
+    def previous() -> bool | Awaitable[bool]:
+        if after is None or (asked.backwards and more):
+            return asked.backwards and more
+        return beyond(rows[0] if rows else None, after, later=False)
 
-    async def following() -> bool:
-        return (not asked.backwards and more) or await beyond(rows[-1] if rows else None, before, later=True)
+    def following() -> bool | Awaitable[bool]:
+        if before is None or (more and not asked.backwards):
+            return more and not asked.backwards
+        return beyond(rows[-1] if rows else None, before, later=True)
 
     return Page(edges, PageInfo(edges, previous, following), as_of)
 
 
 def _value(row: Model, column: Column) -> Any:
     value = getattr(row, column.attribute)
-    return to_micros(value) if hasattr(value, "tzinfo") else int(value) if isinstance(value, bool) else value
+    if isinstance(value, datetime):
+        return to_micros(value)
+    # Not an enum's member or a truth, which are numbers in the database.
+    return int(value) if isinstance(value, int) else value
 
 
 def _place(row: Model, order: Order) -> Place:
     return tuple(_value(row, column) for column in order.whole)
 
 
-def _cursor(row: Model, order: Order) -> str:
-    place = [value.isoformat() if hasattr(value, "isoformat") else value for value in _place(row, order)]
-    text = _JSON.encode([order.name, *place])
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+def _edges(rows: Sequence[M], order: Order) -> list[Edge[M]]:
+    columns = order.whole
+    edges = []
+    for row in rows:
+        # A day is written as the text it is.
+        text = orjson.dumps([order.name, *[_value(row, column) for column in columns]])
+        edges.append(Edge(base64.urlsafe_b64encode(text).rstrip(b"=").decode(), row))
+    return edges
 
 
 def _parse(text: str, order: Order, argument: str) -> Place:
@@ -287,7 +298,7 @@ class Selection(Generic[M]):
             *where.parameters,
             limit,
         )
-        return [self._model._init_from_db(**row) for row in rows]
+        return hydrated(self._model, rows)
 
 
 def _runs(order: Order, bounds: Sequence[Bound]) -> list[Clause]:

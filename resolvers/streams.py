@@ -1,6 +1,6 @@
 """Streams: the change log as frames. A frame carries its cursor, and the ids of what may be gone when it is read."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import identifiers
@@ -159,7 +159,36 @@ def _frame(entry: Entry, cursor: Cursor) -> Frame:
             raise LookupError(f"no frame says {other.name}")
 
 
-async def one_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[Frame, None]:
+Place = tuple[str, int, type[Frame] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """What can be said at once, in order: rows of a log, or a frame that is none. Whoever shows it has the frames made,
+    unless it knows by their places what they come to."""
+
+    log_id: str
+    entries: Sequence[Entry] = ()
+    frame: Frame | None = None
+
+    def places(self) -> list[Place]:
+        """What tells the frames apart, whoever follows: a row has one frame in whatever streams it belongs to."""
+        if self.frame is not None:
+            return [(self.log_id, self.frame.cursor.position, type(self.frame))]
+        return [(self.log_id, entry.position, None) for entry in self.entries]
+
+    def frames(self) -> dict[Place, Frame]:
+        if self.frame is not None:
+            return dict(zip(self.places(), (self.frame,), strict=True))
+        made = [_frame(entry, Cursor(self.log_id, entry.position)) for entry in self.entries]
+        return dict(zip(self.places(), made, strict=True))
+
+
+def _burst(frame: Frame) -> Burst:
+    return Burst(frame.cursor.log_id, frame=frame)
+
+
+async def one_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[Burst, None]:
     """The changes of one of the viewer's lists; ends after its deletion. Raises Refused before the first frame."""
     cursor = _parsed(after)
     search = await searches.one(context, search_id)
@@ -168,22 +197,22 @@ async def one_list(context: Context, search_id: str, after: str | None) -> Async
     if search is None and (cursor is None or not await _may_follow(context, key, cursor)):
         raise not_found(("savedSearchId",), "saved search")
     topic = Topic(context.viewer.user_id, Family.SEARCHES, key)
-    return _frames(context, topic, cursor, last=ChangeKind.SEARCH_DELETED, over=search is None)
+    return _follow(context, topic, cursor, last=ChangeKind.SEARCH_DELETED, over=search is None)
 
 
-async def all_lists(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
+async def all_lists(context: Context, after: str | None) -> AsyncGenerator[Burst, None]:
     """The changes of all the viewer's lists, those to come included."""
-    return _frames(context, Topic(context.viewer.user_id, Family.SEARCHES), _parsed(after), last=None)
+    return _follow(context, Topic(context.viewer.user_id, Family.SEARCHES), _parsed(after), last=None)
 
 
-async def tasks(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
+async def tasks(context: Context, after: str | None) -> AsyncGenerator[Burst, None]:
     """The changes of all the viewer's tasks, those to come included. Never ends by itself."""
-    return _frames(context, Topic(context.viewer.user_id, Family.TASKS), _parsed(after), last=None)
+    return _follow(context, Topic(context.viewer.user_id, Family.TASKS), _parsed(after), last=None)
 
 
-async def engagement_feed(context: Context, after: str | None) -> AsyncGenerator[Frame, None]:
+async def engagement_feed(context: Context, after: str | None) -> AsyncGenerator[Burst, None]:
     """What is recorded of the viewer's own emails, without their own doings."""
-    return _frames(context, Topic(context.viewer.user_id, Family.ENGAGEMENTS), _parsed(after), last=None)
+    return _follow(context, Topic(context.viewer.user_id, Family.ENGAGEMENTS), _parsed(after), last=None)
 
 
 def _parsed(after: str | None) -> Cursor | None:
@@ -203,44 +232,54 @@ async def _may_follow(context: Context, key: int, after: Cursor) -> bool:
     return bool(await log.read(topic, context.viewer.team_id, state.trimmed_to, state.position, 1))
 
 
-async def _frames(
+def _follow(
     context: Context, topic: Topic, after: Cursor | None, last: ChangeKind | None, over: bool = False
-) -> AsyncGenerator[Frame, None]:
-    """`last` is the kind of entry after which nothing follows; `over`: it has been written already."""
+) -> AsyncGenerator[Burst, None]:
+    # Whoever shows the frames sets the bell before asking for the first.
+    def start() -> Awaitable[Follower]:
+        return context.services.hub.follow(context.viewer.team_id, topic, after, context.bell)
+
+    return _frames(start, after, last, over)
+
+
+async def _frames(
+    start: Callable[[], Awaitable[Follower]], after: Cursor | None, last: ChangeKind | None, over: bool
+) -> AsyncGenerator[Burst, None]:
+    """`last` is the kind of entry after which nothing follows; `over`: it has been written already. Whoever shows a
+    frame looks at the rights of that moment."""
     try:
-        follower = await context.services.hub.follow(context.viewer.team_id, topic, after)
+        follower = await start()
     except Expired:
         if after is not None:
-            yield CursorExpired(after)
+            yield _burst(CursorExpired(after))
         return
     reached = follower.start.position if after is None else after.position
     try:
         if after is None and last is not None:
             # It may have been deleted since it was looked for, and then nothing more is ever said of it.
-            newest = await log.latest(topic, context.viewer.team_id, follower.start.position)
+            newest = await log.latest(follower.topic, follower.feed.team_id, follower.start.position)
             over = newest is not None and newest.kind is last
-        async for entry in _entries(follower):
-            if not await context.renew():
+        async for entries in follower.past():
+            said = _upto(entries, last)
+            reached = said[-1].position
+            yield Burst(follower.start.log_id, said)
+            if said[-1].kind is last:
                 return
-            if entry is None:
-                yield CaughtUp(follower.cursor(follower.start.position))
-                if over:
-                    return
-                continue
-            reached = entry.position
-            yield _frame(entry, follower.cursor(entry.position))
-            if entry.kind is last:
-                return
+        yield _burst(CaughtUp(follower.cursor(follower.start.position)))
+        while not over and (entries := await follower.next()):
+            said = _upto(entries, last)
+            reached = said[-1].position
+            yield Burst(follower.start.log_id, said)
+            over = said[-1].kind is last
     except Expired:
-        yield CursorExpired(follower.cursor(reached))
+        yield _burst(CursorExpired(follower.cursor(reached)))
     finally:
         follower.close()
 
 
-async def _entries(follower: Follower) -> AsyncIterator[Entry | None]:
-    """The past, None where it ends, and what comes."""
-    async for entry in follower.past():
-        yield entry
-    yield None
-    async for entry in follower.live():
-        yield entry
+def _upto(entries: Sequence[Entry], last: ChangeKind | None) -> Sequence[Entry]:
+    """Up to and including the first of a kind."""
+    for place, entry in enumerate(entries):
+        if entry.kind is last:
+            return entries[: place + 1]
+    return entries

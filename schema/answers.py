@@ -9,6 +9,7 @@ import strawberry
 
 from resolvers.context import Context
 from resolvers.pages import Arguments
+from resolvers.pointers import NAME, Pointer
 from schema.scalars import ChangeCursor
 
 T = TypeVar("T")
@@ -36,6 +37,15 @@ ViewAs = Annotated[strawberry.ID | None, said("The user whose mail is meant; abs
 def answer(rows: object) -> T:  # type: ignore[type-var]
     """The resolver's answer, or the awaitable of it, as the type of the field."""
     return cast(T, rows)
+
+
+def pointing(pointer: Pointer, description: str) -> Any:
+    """A field that is the row which its own points at."""
+
+    def follow(self: Any, info: Asked):  # type: ignore[no-untyped-def]
+        return pointer.follow(info.context, self)
+
+    return strawberry.field(resolver=follow, description=description, metadata={NAME: pointer})
 
 
 def given(value: T) -> T | None:

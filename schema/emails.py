@@ -7,7 +7,7 @@ import strawberry
 
 from resolvers import emails, folders, tasks
 from resolvers.pages import Order
-from schema.answers import UNSET, After, Asked, Before, First, Last, answer, given, paging, said
+from schema.answers import UNSET, After, Asked, Before, First, Last, answer, given, paging, pointing, said
 from schema.campaigns import BulkSend, Campaign, Template
 from schema.engagements import EngagementConnection, EngagementSummary
 from schema.enums import (
@@ -53,30 +53,15 @@ class Email(Node):
     scheduled_at: datetime | None = strawberry.field(description="When it is, or was, to be sent.")
     sent_at: datetime | None = strawberry.field(description="When it was last sent with success.")
     failed_at: datetime | None = strawberry.field(description="When it failed, bounced or was complained about.")
+    sender: User = pointing(emails.SENDER, "Who sends it.")
+    person: Person = pointing(emails.PERSON, "Whom it is to.")
+    campaign: Campaign | None = pointing(emails.CAMPAIGN, "The campaign it is part of.")
+    template: Template | None = pointing(emails.TEMPLATE, "The template it was made from.")
+    bulk_send: BulkSend | None = pointing(emails.BULK_SEND, "The bulk send it was part of.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return emails.is_email(row)
-
-    @strawberry.field(description="Who sends it.")
-    async def sender(self: Any, info: Asked) -> User:
-        return answer(await emails.sender(info.context, self))
-
-    @strawberry.field(description="Whom it is to.")
-    async def person(self: Any, info: Asked) -> Person:
-        return answer(await emails.person(info.context, self))
-
-    @strawberry.field(description="The campaign it is part of.")
-    async def campaign(self: Any, info: Asked) -> Campaign | None:
-        return answer(await emails.campaign(info.context, self))
-
-    @strawberry.field(description="The template it was made from.")
-    async def template(self: Any, info: Asked) -> Template | None:
-        return answer(await emails.template(info.context, self))
-
-    @strawberry.field(description="The bulk send it was part of.")
-    async def bulk_send(self: Any, info: Asked) -> BulkSend | None:
-        return answer(await emails.bulk_send(info.context, self))
 
     @strawberry.field(description="Present exactly when the status is FAILED, BOUNCED or SPAM.")
     def failure(self: Any) -> DeliveryFailure | None:

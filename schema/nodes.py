@@ -21,9 +21,9 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="The last edge's cursor; null on an empty page.")
 
     @strawberry.field(description="Whether anything follows this page.")
-    async def has_next_page(self: Any) -> bool:
-        return bool(await answer(self.has_next_page()))
+    def has_next_page(self: Any) -> bool:
+        return answer(self.has_next_page())
 
     @strawberry.field(description="Whether anything comes before this page.")
-    async def has_previous_page(self: Any) -> bool:
-        return bool(await answer(self.has_previous_page()))
+    def has_previous_page(self: Any) -> bool:
+        return answer(self.has_previous_page())

@@ -6,7 +6,10 @@ Here: the catalogue of fields, how they nest, and the limits. The leaves are rea
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from models.enums import UserErrorCode
 from refusals import Refused
@@ -49,6 +52,9 @@ _LEAVES: Mapping[str, Callable[[Any, Path, Findings], Leaf | None]] = {
     "failedAt": conditions.dates_of("failedAt"),
 }
 FIELDS = ("all", "any", "not", *_LEAVES, "engagement")
+_KNOWN = frozenset(FIELDS)
+_SHORT = 300
+"""Bytes of a part that is kept once it was read."""
 
 
 def check(raw: Mapping[str, Any], *, limits: FilterLimits = DEFAULT_LIMITS, path: Path = ()) -> Filter:
@@ -64,8 +70,22 @@ def check(raw: Mapping[str, Any], *, limits: FilterLimits = DEFAULT_LIMITS, path
 
 
 def load(canonical: Mapping[str, Any]) -> Filter:
-    """The tree of a stored filter. It was checked when it was saved: limits lowered since then leave it alone."""
-    return check(canonical, limits=_UNLIMITED)
+    """The tree of a stored filter. It was checked when it was saved: limits lowered since then leave it alone.
+
+    Millions are loaded that differ in little, so parts read before are kept: all of a part is the same, its places too.
+    """
+    if not _KNOWN.issuperset(canonical):
+        return check(canonical, limits=_UNLIMITED)
+    texts = ((key, orjson.dumps(canonical[key])) for key in FIELDS if key in canonical)
+    parts = [(_stored if len(text) <= _SHORT else _read)(key, text) for key, text in texts]
+    return Filter(tuple(part for each in parts for part in each))
+
+
+def _read(key: str, text: bytes) -> tuple[Part, ...]:
+    return check({key: orjson.loads(text)}, limits=_UNLIMITED).parts
+
+
+_stored = lru_cache(maxsize=4_096)(_read)
 
 
 def _filter(raw: Any, path: Path, depth: int, limits: FilterLimits, findings: Findings) -> Filter:

@@ -65,7 +65,7 @@ def given(raw: Any, keys: tuple[str, ...], path: Path, findings: Findings) -> di
     for key in raw:
         if key not in keys:
             findings.refuse((*path, str(key)), "There is no such field.")
-    return {key: raw[key] for key in keys if raw.get(key) is not None}
+    return {key: raw[key] for key in keys if key in raw and raw[key] is not None}
 
 
 def elements(raw: Any, path: Path, findings: Findings) -> Iterator[tuple[Any, Path]]:
@@ -88,11 +88,12 @@ def each(raw: Any, path: Path, findings: Findings, read: Callable[[Any, Path, Fi
 
 def choice(choices: type[Choice]) -> Callable[[Any, Path, Findings], Choice | None]:
     """A reader of the names of an enumeration."""
+    named = dict(choices.__members__)
 
     def read(raw: Any, path: Path, findings: Findings) -> Choice | None:
-        if isinstance(raw, str) and raw in choices.__members__:
-            return choices[raw]
-        findings.refuse(path, f"This must be one of {', '.join(choices.__members__)}.")
+        if isinstance(raw, str) and raw in named:
+            return named[raw]
+        findings.refuse(path, f"This must be one of {', '.join(named)}.")
         return None
 
     return read

@@ -1,58 +1,40 @@
-"""The index of standing searches: from an email's facts to the few searches it may match.
+"""The index of standing searches: from an email's facts to the few searches it may match, and to those it does.
 
-Buckets are keyed by range first (a sender, or a whole team), then by one necessary equality. Whatever `add` puts in,
-`remove` takes out. The predicate, not the index, decides.
+A search is a few conjunctions, and equal ones of one range are one. Each is filed by range (a sender, or a whole
+team), then one necessary equality, then a threshold. Whatever `add` puts in, `remove` takes out.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
-from search.clock import TimeKey, time_keys
+from search.clock import TimeKey
 from search.facts import Facts
-from search.predicate import Predicate, compile_predicate
-from search.routing import RoutingKey, keys_of, routing_keys
+from search.filing import Condition, Conditions, Filed, Look, counts_of
+from search.normal import Conjunction, conjunctions
+from search.routing import RoutingKey, RoutingKeys, keys_of, settles
 from search.scope import Scope, without_range
-from search.tree import Filter, Ids, leaves
+from search.shelves import Counts, Shelf, threshold
+from search.tree import Engaged, Filter, Ids
 
-Range: TypeAlias = tuple[str, int]
-Bucket: TypeAlias = tuple[Range, RoutingKey]
-Key = TypeVar("Key", int, TimeKey)
+Bucket: TypeAlias = tuple[int, int | None, str, int | str]
+"""A team, a sender of it or None for all, and a routing key."""
 
-# The key of searches that no equality narrows within their range.
+# The key of conjunctions that no equality narrows within their range.
 _UNNARROWED: RoutingKey = ("", 0)
 # A search over many senders with many ids each would fill more buckets than it could ever save visits.
 _MOST_BUCKETS = 4_096
-
-
-@dataclass(slots=True)
-class _Standing:
-    """One search of the index. It is compiled when it is first judged: most never are."""
-
-    scope: Scope
-    filter: Filter
-    buckets: tuple[Bucket, ...]
-    groups: frozenset[int]
-    time_keys: frozenset[TimeKey]
-    predicate: Predicate | None = None
-
-    def matches(self, facts: Facts, now: int) -> bool:
-        if not self.scope.covers(facts.team_id, facts.sender_id):
-            return False
-        if self.predicate is None:
-            self.predicate = compile_predicate(self.filter)
-        return self.predicate(facts, now)
 
 
 class Index:
     """Standing searches by id. Not safe to change from two threads at once."""
 
     def __init__(self) -> None:
-        self._standing: dict[int, _Standing] = {}
-        self._buckets: dict[Bucket, set[int]] = {}
-        self._groups: Counter[int] = Counter()
-        self._time_keys: Counter[TimeKey] = Counter()
+        self._standing: dict[int, Filed | tuple[Filed, ...]] = {}
+        self._filed: dict[Scope, dict[tuple[Condition, ...], Filed]] = {}
+        self._conditions = Conditions()
+        # Where a key has one conjunction only, it needs no shelf.
+        self._buckets: dict[Bucket, Filed | Shelf[Filed]] = {}
+        self._always = 0
 
     def __len__(self) -> int:
         return len(self._standing)
@@ -63,66 +45,164 @@ class Index:
     def __iter__(self) -> Iterator[int]:
         return iter(self._standing)
 
+    @property
+    def always_looked_at(self) -> int:
+        """Conjunctions that neither a key nor a threshold narrows: each email in their range looks at them."""
+        return self._always
+
+    @property
+    def conjunctions(self) -> int:
+        """Different conjunctions; how many there are less than searches is what sharing saves."""
+        return sum(map(len, self._filed.values()))
+
     def add(self, search_id: int, scope: Scope, filter: Filter) -> None:
         """Puts a search in, in place of what stood under its id."""
         self.remove(search_id)
-        standing = _Standing(scope, filter, _buckets(scope, filter), _groups(filter), time_keys(filter))
-        self._standing[search_id] = standing
-        for bucket in standing.buckets:
-            self._buckets.setdefault(bucket, set()).add(search_id)
-        self._groups.update(standing.groups)
-        self._time_keys.update(standing.time_keys)
+        filed = tuple(self._file(scope, each) for each in conjunctions(_less_its_range(filter, scope)))
+        for each in filed:
+            each.add(search_id)
+        self._standing[search_id] = filed[0] if len(filed) == 1 else filed
 
     def remove(self, search_id: int) -> None:
         """Takes a search out, if it is there, and leaves no trace of it."""
-        standing = self._standing.pop(search_id, None)
-        if standing is None:
-            return
-        for bucket in standing.buckets:
-            self._buckets[bucket].discard(search_id)
-            if not self._buckets[bucket]:
-                del self._buckets[bucket]
-        _discount(self._groups, standing.groups)
-        _discount(self._time_keys, standing.time_keys)
+        for filed in _several(self._standing.pop(search_id, ())):
+            filed.remove(search_id)
+            if not filed.searches:
+                self._unfile(filed)
 
     def candidates(self, facts: Facts) -> set[int]:
-        """Every search the email may match: all that do match, and as few others as the keys allow."""
-        keys = [_UNNARROWED, *keys_of(facts)]
-        ranges: tuple[Range, ...] = (("sender", facts.sender_id), ("team", facts.team_id))
-        found = (self._buckets.get((range, key)) for range in ranges for key in keys)
-        return set().union(*(searches for searches in found if searches))
+        """Every search the email may match: all that do match, and as few others as keys and thresholds allow."""
+        return set[int]().union(*(filed.searches for filed in self._reached(facts, counts_of(facts))))
+
+    def matching(self, facts: Facts, now: int) -> set[int]:
+        """Every search that matches. A conjunction is judged once, however many searches share it."""
+        look, found = Look(facts, now), set[int]()
+        for filed in self._reached(facts, look.counts):
+            if look.all_hold(filed.rest):
+                found.update(filed.searches)
+        return found
 
     def matches(self, search_id: int, facts: Facts, now: int) -> bool:
-        """Whether a search matches, range included. An unknown search matches nothing."""
-        standing = self._standing.get(search_id)
-        return standing is not None and standing.matches(facts, now)
+        """Whether a search matches, range included, without regard to how it is filed. An unknown one does not."""
+        return any(
+            filed.scope.covers(facts.team_id, facts.sender_id)
+            and all(condition.holds(facts, now) for condition in filed.conditions)
+            for filed in _several(self._standing.get(search_id, ()))
+        )
 
     def mentions_group(self, group_id: int) -> bool:
         """Whether any search asks for this group anywhere: if none does, its people may come and go unnoticed."""
-        return group_id in self._groups
+        return group_id in self._conditions.groups
 
     def time_keys(self) -> Iterable[TimeKey]:
         """The moving boundaries in use, each once."""
-        return self._time_keys.keys()
+        return self._conditions.time_keys.keys()
+
+    def _reached(self, facts: Facts, counts: Counts) -> Iterator[Filed]:
+        keys = [_UNNARROWED, *keys_of(facts)]
+        for sender in (facts.sender_id, None):
+            for field, value in keys:
+                found = self._buckets.get((facts.team_id, sender, field, value))
+                if isinstance(found, Shelf):
+                    yield from found.reached(counts)
+                elif found is not None:
+                    yield found
+
+    def _file(self, scope: Scope, conjunction: Conjunction) -> Filed:
+        conditions = self._conditions.of(conjunction)
+        in_range = self._filed.setdefault(scope, {})
+        filed = in_range.get(conditions)
+        if filed is None:
+            known = next(iter(in_range.values()), None)
+            narrow = _narrowest(scope, conditions)
+            filed = Filed(scope if known is None else known.scope, conditions, _rest(conditions, narrow))
+            in_range[conditions] = filed
+            self._conditions.hold(conditions)
+            self._put(filed, narrow)
+        return filed
+
+    def _unfile(self, filed: Filed) -> None:
+        del self._filed[filed.scope][filed.conditions]
+        if not self._filed[filed.scope]:
+            del self._filed[filed.scope]
+        self._take(filed)
+        self._conditions.release(filed.conditions)
+
+    def _put(self, filed: Filed, narrow: Condition | None) -> None:
+        under, buckets = _threshold(filed), _buckets(filed.scope, narrow)
+        for bucket in buckets:
+            there = self._buckets.setdefault(bucket, filed)
+            if isinstance(there, Shelf):
+                there.add(filed, under)
+            elif there is not filed:
+                shelf = self._buckets[bucket] = Shelf[Filed]()
+                shelf.add(there, _threshold(there))
+                shelf.add(filed, under)
+        self._always += _is_always(buckets, under)
+
+    def _take(self, filed: Filed) -> None:
+        under, buckets = _threshold(filed), _buckets(filed.scope, _narrowest(filed.scope, filed.conditions))
+        for bucket in buckets:
+            there = self._buckets[bucket]
+            if isinstance(there, Shelf):
+                there.remove(filed, under)
+                if (last := there.only()) is not None:
+                    self._buckets[bucket] = last
+            else:
+                del self._buckets[bucket]
+        self._always -= _is_always(buckets, under)
 
 
-def _buckets(scope: Scope, filter: Filter) -> tuple[Bucket, ...]:
-    ranges: list[Range] = [("team", scope.team_id)]
-    if scope.senders is not None:
-        ranges = [("sender", sender) for sender in scope.senders]
-    keys = routing_keys(without_range(filter))
-    if keys is None or (len(ranges) > 1 and len(ranges) * len(keys) > _MOST_BUCKETS):
-        keys = frozenset({_UNNARROWED})
-    return tuple((range, key) for range in ranges for key in keys)
+def _several(standing: Filed | tuple[Filed, ...]) -> tuple[Filed, ...]:
+    return (standing,) if isinstance(standing, Filed) else standing
 
 
-def _groups(filter: Filter) -> frozenset[int]:
-    lists = (leaf.keys for leaf in leaves(filter) if isinstance(leaf, Ids) and leaf.field == "personGroup")
-    return frozenset[int]().union(*lists)
+def _less_its_range(filter: Filter, scope: Scope) -> Filter:
+    """The filter without the senders it ranges over, where the range says as much."""
+    named = (part for part in filter.parts if isinstance(part, Ids) and part.field == "sender")
+    said = scope.senders is not None and all(scope.senders <= part.keys for part in named)
+    return without_range(filter) if said else filter
 
 
-def _discount(counts: Counter[Key], keys: Iterable[Key]) -> None:
-    for key in keys:
-        counts[key] -= 1
-        if not counts[key]:
-            del counts[key]
+def _rest(conditions: tuple[Condition, ...], narrow: Condition | None) -> tuple[Condition, ...]:
+    """What is still to be judged of an email that has the key."""
+    if narrow is None or not settles(narrow.part):
+        return conditions
+    return tuple([each for each in conditions if each is not narrow])
+
+
+def _narrowest(scope: Scope, conditions: tuple[Condition, ...]) -> Condition | None:
+    """The condition whose keys a conjunction is filed under, if it has one that says enough."""
+    best: Condition | None = None
+    for each in conditions:
+        if each.breadth is not None and (best is None or _says_more(each, best)):
+            best = each
+    return best if best is not None and _affordable(scope, best.keys) else None
+
+
+def _says_more(one: Condition, other: Condition) -> bool:
+    if one.breadth != other.breadth:
+        return one.breadth is not None and (other.breadth is None or one.breadth < other.breadth)
+    # Whatever stood before, the same conjunction goes under the same key; and of what was done to an email the kinds
+    # that come later are the rarer ones.
+    return bool(one.keys and other.keys) and max(one.keys or ()) > max(other.keys or ())
+
+
+def _affordable(scope: Scope, keys: RoutingKeys) -> bool:
+    senders = 1 if scope.senders is None else len(scope.senders)
+    return keys is not None and (senders < 2 or senders * len(keys) <= _MOST_BUCKETS)
+
+
+def _buckets(scope: Scope, narrow: Condition | None) -> list[Bucket]:
+    keys = None if narrow is None else narrow.keys
+    senders = (None,) if scope.senders is None else scope.senders
+    fields = (_UNNARROWED,) if keys is None else keys
+    return [(scope.team_id, sender, field, value) for sender in senders for field, value in fields]
+
+
+def _threshold(filed: Filed) -> Engaged | None:
+    return threshold([each.counter for each in filed.conditions if each.counter is not None])
+
+
+def _is_always(buckets: list[Bucket], under: Engaged | None) -> bool:
+    return under is None and any(bucket[2:] == _UNNARROWED for bucket in buckets)

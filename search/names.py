@@ -38,11 +38,18 @@ def named_ids(filter: Filter) -> list[NamedId]:
     ]
 
 
+def named_keys(filter: Filter) -> set[tuple[Noun, int]]:
+    """The same without their places, each once."""
+    return {(NOUNS[leaf.field], key) for leaf in leaves(filter) if isinstance(leaf, Ids) for key in leaf.ids}
+
+
 def keep_ids(filter: Filter, visible: Mapping[str, AbstractSet[int]]) -> Filter:
     """The filter with only the visible ids: a list that is left empty matches nothing. A noun left out has none."""
     return replace_ids(filter, lambda leaf: _kept(leaf, visible.get(NOUNS[leaf.field], frozenset())))
 
 
 def _kept(leaf: Ids, visible: AbstractSet[int]) -> Ids:
+    if all(key in visible for key in leaf.ids):
+        return leaf
     kept = [(key, text) for key, text in zip(leaf.ids, leaf.texts, strict=True) if key in visible]
     return Ids(leaf.field, tuple(key for key, _ in kept), tuple(text for _, text in kept), leaf.path)

@@ -24,6 +24,7 @@ from search.tree import (
     SendKinds,
     Success,
     Text,
+    TextTest,
 )
 
 RoutingKey: TypeAlias = tuple[str, int | str]
@@ -51,6 +52,21 @@ _SELECTIVITY = (
 def routing_keys(filter: Filter) -> RoutingKeys:
     """The narrowest necessary keys of a filter."""
     return _narrowest(_part(part) for part in filter.parts)
+
+
+def breadth(keys: frozenset[RoutingKey]) -> tuple[int, int]:
+    """How little keys narrow: those with the least are the best to file under."""
+    worst = max((_SELECTIVITY.index(field) for field, _ in keys), default=-1)
+    return worst, len(keys)
+
+
+def settles(part: Part) -> bool:
+    """Whether an email that has one of a condition's keys is thereby known to meet it."""
+    match part:
+        case Text(_, test):
+            return test == TextTest(equals=test.equals)
+        case _:
+            return isinstance(part, Ids | Folders | FolderGroups | SendKinds | Success)
 
 
 def keys_of(facts: Facts) -> list[RoutingKey]:
@@ -112,7 +128,7 @@ def _leaf(leaf: Leaf) -> RoutingKeys:
 def _narrowest(choices: Iterable[RoutingKeys]) -> RoutingKeys:
     # All of a conjunction must hold, so any one part's keys are necessary: take the best.
     said = [keys for keys in choices if keys is not None]
-    return min(said, key=_breadth) if said else None
+    return min(said, key=breadth) if said else None
 
 
 def _union(branches: Iterable[RoutingKeys]) -> RoutingKeys:
@@ -123,8 +139,3 @@ def _union(branches: Iterable[RoutingKeys]) -> RoutingKeys:
             return None
         every |= keys
     return frozenset(every)
-
-
-def _breadth(keys: frozenset[RoutingKey]) -> tuple[int, int]:
-    worst = max((_SELECTIVITY.index(field) for field, _ in keys), default=-1)
-    return worst, len(keys)

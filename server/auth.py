@@ -1,5 +1,6 @@
 """Who is asking: bearer tokens, JWT signed with HS256. The token says which user; the role is read anew each time."""
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,9 @@ from models.viewers import Viewer
 
 ISSUER = "command-center"
 ALGORITHM = "HS256"
+REMEMBERED = 10_000
+"""Tokens that need not be verified again."""
+EXPIRED = "The token has expired."
 SCOPES = ("engagement:write",)
 
 
@@ -32,6 +36,7 @@ class Tokens:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
+        self._read: dict[str, Claims] = {}
 
     def issue(self, user: User, scopes: tuple[str, ...], lifetime: timedelta) -> str:
         now = datetime.now(UTC)
@@ -46,7 +51,18 @@ class Tokens:
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
     def read(self, token: str) -> Claims:
-        """Raises Unauthenticated."""
+        """Raises Unauthenticated. A token that was found good stays so until it ends: it is not verified again."""
+        claims = self._read.get(token)
+        if claims is None:
+            claims = self._verified(token)
+            if len(self._read) >= REMEMBERED:
+                del self._read[next(iter(self._read))]
+            self._read[token] = claims
+        if claims.until <= time.time():
+            raise Unauthenticated(EXPIRED)
+        return claims
+
+    def _verified(self, token: str) -> Claims:
         try:
             claims = jwt.decode(
                 token,
@@ -58,7 +74,7 @@ class Tokens:
             scopes = frozenset(str(claims.get("scope", "")).split())
             return Claims(int(claims["sub"]), int(claims["team"]), scopes, float(claims["exp"]))
         except jwt.ExpiredSignatureError as exc:
-            raise Unauthenticated("The token has expired.") from exc
+            raise Unauthenticated(EXPIRED) from exc
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as exc:
             raise Unauthenticated("The token is not valid.") from exc
 

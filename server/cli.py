@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -17,6 +18,9 @@ from models.enums import Role
 from refusals import Refused
 from server.settings import PREFIX, Misconfigured, Settings, read, table, unknown
 
+GARBAGE = 50_000
+"""Objects that are made before the youngest are looked through for cycles; some 10 MB."""
+
 Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
 
 
@@ -29,6 +33,10 @@ def main(arguments: list[str] | None = None) -> None:
         for name in unknown(os.environ):
             print(f"command-center: {name} is no setting of ours", file=sys.stderr)
         # uvicorn would choose this loop by itself, but what runs beside it needs the same one.
+        # What was imported is there for good. With a thousand streams the collector's usual pace would have it look
+        # through everything for every event.
+        gc.freeze()
+        gc.set_threshold(GARBAGE, 20, 50)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(parsed.command(settings, parsed))
     except Misconfigured as exc:

@@ -1,16 +1,20 @@
 """uvicorn's WebSocket connections, mended: a breach of the protocol ends with the code the RFC names, and quietly."""
 
 import asyncio
+import struct
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
+from websockets.protocol import State
 
 from server.lines import Line
 
+_TEXT: Final = 0x81
+_SHORT, _LONG, _LONGER = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
 FRAGMENTS: Final = 1000
 """Pieces of one message. The limit of its bytes does not hold for empty ones, which cost memory all the same."""
 
@@ -58,10 +62,18 @@ class SocketConnection(WebSocketsSansIOProtocol):
         if self._line.is_closing():
             # We have ended it, and the application has yet to hear so: no mistake of its own.
             raise ClientDisconnected
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            # A handshake that was refused is complete as well; uvicorn would log a mistake of the application.
-            self.handshake_complete = True
+        text: Any = message.get("text")
+        if text is None or not self.handshake_complete:
+            await super().send(message)
+            if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+                # A handshake that was refused is complete as well; uvicorn would log a mistake of the application.
+                self.handshake_complete = True
+            return
+        if not self.writable.is_set():
+            await self.writable.wait()
+        if self.close_sent or self.disconnected or self.conn.state is not State.OPEN or self._line.is_closing():
+            raise ClientDisconnected
+        self._line.write(_framed(text.encode()))
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) >= FRAGMENTS:
@@ -99,3 +111,12 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self.frames = []
         self.conn.fail(code, reason)
         self.handle_parser_exception()
+
+
+def _framed(text: bytes) -> bytes:
+    """What uvicorn and `websockets` make of a text in several times as long: nothing is compressed, so a server's frame
+    is the length and the text."""
+    size = len(text)
+    if size < 126:
+        return _SHORT.pack(_TEXT, size) + text
+    return (_LONG.pack(_TEXT, 126, size) if size < 2**16 else _LONGER.pack(_TEXT, 127, size)) + text

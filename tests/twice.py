@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from graphql import ExecutionResult
 from graphql.execution import MiddlewareManager
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
+from graphql.pyutils import Path
 from strawberry.execution import optimized_is_awaitable
 
 from server.graphql.executor import PlannedExecutor
@@ -64,10 +65,10 @@ class Twice(PlannedExecutor):
         self._failures = 0
         return self._twice(super().execute_operation(serially), serially)
 
-    def _resolved(self, field: Field, source: Any, info: Info) -> Any:
-        outcome = self._outcomes[tuple(info.path.as_list())] = Outcome()
+    def _resolved(self, field: Field, source: Any, path: Path) -> Any:
+        outcome = self._outcomes[tuple(path.as_list())] = Outcome()
         try:
-            outcome.value = super()._resolved(field, source, info)
+            outcome.value = super()._resolved(field, source, path)
         except Exception as error:
             outcome.error = error
             raise

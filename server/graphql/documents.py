@@ -11,15 +11,20 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    Node,
     OperationDefinitionNode,
     OverlappingFieldsCanBeMergedRule,
+    VariableNode,
+    Visitor,
     parse,
     specified_rules,
     validate,
+    visit,
 )
 from graphql.language import OperationType
 
@@ -64,6 +69,8 @@ class Prepared:
     operation: OperationDefinitionNode
     meter: Meter
     plans: Plans
+    shaping: frozenset[str] = frozenset()
+    """Of a subscription: the variables that shape what is said of a frame, and not only what is followed."""
 
     @property
     def kind(self) -> OperationType:
@@ -151,10 +158,38 @@ class Documents:
         for each in document.definitions:
             if isinstance(each, OperationDefinitionNode):
                 meter = Meter(self._schema, self._sizes, fragments, each, self._limits.cost)
-                found[each.name.value if each.name else None] = Prepared(document, each, meter, plans)
+                shaping = _shaping(each, fragments.values())
+                found[each.name.value if each.name else None] = Prepared(document, each, meter, plans, shaping)
         if len(found) == 1:
             found[None] = next(iter(found.values()))
         return found
+
+
+def _shaping(operation: OperationDefinitionNode, fragments: Iterable[FragmentDefinitionNode]) -> frozenset[str]:
+    """All that are used, but for those that are used only as arguments of the fields at a subscription's root."""
+    if operation.operation is not OperationType.SUBSCRIPTION:
+        return frozenset()
+    parts: list[Node] = [*(operation.directives or ()), *fragments]
+    for each in operation.selection_set.selections:
+        if isinstance(each, FieldNode):
+            parts += [*(each.directives or ()), *filter(None, [each.selection_set])]
+        else:
+            parts.append(each)
+    uses = _Uses()
+    for part in parts:
+        visit(part, uses)
+    return frozenset(uses.names)
+
+
+class _Uses(Visitor):
+    """Collects the names of the variables it meets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        self.names.add(node.name.value)
 
 
 def _rejected(code: str, message: str) -> Rejected:

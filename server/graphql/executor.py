@@ -13,9 +13,10 @@ from graphql.execution.executor import invalid_return_type_error
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from graphql.pyutils import Path, gather_with_cancel
 
+from server.graphql import ahead
 from server.graphql.listings import Listing
-from server.graphql.plans import Field, Plan, Plans, Selection
-from server.graphql.shapes import ATOMS, Info, Kind, Shape, other
+from server.graphql.plans import Field, Plan, Plans, Selection, Wanted
+from server.graphql.shapes import ATOMS, Info, Kind, Shape, blind, other
 from server.graphql.turns import Turns
 
 
@@ -104,14 +105,19 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     # A field: resolved, then completed.
 
     def _field(self, field: Field, source: Any, path: Path) -> Any:
-        info = self.build_resolve_info(field.definition, field.nodes, field.parent, path)
         try:
-            return self._settled(field, info, path, self._resolved(field, source, info))
+            return self._settled(field, path, self._resolved(field, source, path))
         except Exception as error:
             self.failed(error, field.shape, field, path)
             return None
 
-    def _resolved(self, field: Field, source: Any, info: Info) -> Any:
+    def _info(self, field: Field, path: Path) -> Info:
+        return self.build_resolve_info(field.definition, field.nodes, field.parent, path)
+
+    def _resolved(self, field: Field, source: Any, path: Path) -> Any:
+        if field.pointer is not None and field.call is not None:
+            return field.pointer.follow(self.context_value, source)
+        info = self._info(field, path)
         if field.call is not None:
             return field.call(source, info)
         first, definition = field.details[0], field.definition
@@ -126,29 +132,33 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             if definition.args or first.node.arguments
             else {}
         )
+        if field.asked is not None:
+            return field.asked(source, info, arguments)
         return (definition.resolve or self.field_resolver)(source, info, **arguments)
 
     def _found(self, field: Field, path: Path, value: Any, completed: bool) -> Any:
         """Of a value that was read, and perhaps completed, but is not one that a table vouches for."""
         if completed:
             return self.later(value, field.shape, field, path) if self.is_awaitable(value) else value
-        info = self.build_resolve_info(field.definition, field.nodes, field.parent, path)
         try:
-            return self._settled(field, info, path, value)
+            return self._settled(field, path, value)
         except Exception as error:
             self.failed(error, field.shape, field, path)
             return None
 
-    def _settled(self, field: Field, info: Info, path: Path, value: Any) -> Any:
+    def _settled(self, field: Field, path: Path, value: Any) -> Any:
         if self.is_awaitable(value):
-            return self.awaited(value, field.shape, field, info, path)
-        completed = self.complete(field.shape, field, info, path, value)
+            return self.awaited(value, field.shape, field, path, path)
+        completed = self.complete(field.shape, field, path, path, value)
         return self.later(completed, field.shape, field, path) if self.is_awaitable(completed) else completed
 
-    async def awaited(self, awaitable: Awaitable[Any], shape: Shape, field: Field, info: Info, path: Path) -> Any:
+    async def awaited(self, awaitable: Awaitable[Any], shape: Shape, field: Field, at: Path, path: Path) -> Any:
         """What somebody's awaitable comes to, completed."""
         try:
-            completed = self.complete(shape, field, info, path, await awaitable)
+            value = await awaitable
+            if shape is field.shape and (wanted := self._wanted(field)):
+                await ahead.load(wanted, self.context_value, value)
+            completed = self.complete(shape, field, at, path, value)
             return await completed if self.is_awaitable(completed) else completed
         except Exception as error:
             self.failed(error, shape, field, path)
@@ -166,30 +176,31 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         """Notes the error. Raises it where there may be no null."""
         self.handle_field_error(error, shape.full, field.details, path)
 
-    # A value, by its type.
+    # A value, by its type. `at` is the path of its field, `path` its own: they differ in a list.
 
-    def complete(self, shape: Shape, field: Field, info: Info, path: Path, value: Any) -> Any:
+    def complete(self, shape: Shape, field: Field, at: Path, path: Path, value: Any) -> Any:
         if isinstance(value, Exception):
             raise value
         if value is None or value is Undefined:
             if shape.non_null:
-                raise TypeError(f"Cannot return null for non-nullable field {info.parent_type}.{info.field_name}.")
+                raise TypeError(f"Cannot return null for non-nullable field {field.parent}.{field.name}.")
             return None
         kind = shape.kind
         if kind is Kind.OBJECT:
-            return self._object(shape.type, field, info, path, value)
+            return self._object(shape.type, field, at, path, value)
         if kind is Kind.LEAF:
             return self.complete_leaf_value(shape.type, value)
         if kind is Kind.LIST:
-            return self._list(shape, field, info, path, value)
-        return self._abstract(shape, field, info, path, value)
+            return self._list(shape, field, at, path, value)
+        return self._abstract(shape, field, at, path, value)
 
-    def _abstract(self, shape: Shape, field: Field, info: Info, path: Path, value: Any) -> Any:
+    def _abstract(self, shape: Shape, field: Field, at: Path, path: Path, value: Any) -> Any:
+        info = self._info(field, at)
         found: Any = (shape.type.resolve_type or self.type_resolver)(value, info, shape.type)
 
         def chosen(name: Any) -> Any:
             type_ = self.ensure_valid_runtime_type(name, shape.type, field.details, info, value)
-            return self._object(type_, field, info, path, value)
+            return self._object(type_, field, at, path, value)
 
         async def awaited() -> Any:
             completed = chosen(await found)
@@ -197,9 +208,10 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
         return awaited() if self.is_awaitable(found) else chosen(found)
 
-    def _object(self, type_: GraphQLObjectType, field: Field, info: Info, path: Path, value: Any) -> Any:
+    def _object(self, type_: GraphQLObjectType, field: Field, at: Path, path: Path, value: Any) -> Any:
         if type_.is_type_of:
-            fits: Any = type_.is_type_of(value, info)
+            seen: Any = None if blind(type_.is_type_of) else self._info(field, at)
+            fits: Any = type_.is_type_of(value, seen)
             if self.is_awaitable(fits):
                 return self._object_if(fits, type_, field, path, value)
             if not fits:
@@ -215,18 +227,30 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return await completed if self.is_awaitable(completed) else completed
 
     def _below(self, type_: GraphQLObjectType, field: Field, path: Path, value: Any) -> Any:
-        if type_ not in field.below:
-            collected = self.collect_subfields(type_, field.details)
-            known = not collected.new_defer_usages
-            field.below[type_] = self._plan.selection(type_, collected.grouped_field_set) if known else None
-        selection = field.below[type_]
+        selection = self._selected(type_, field)
         if selection is None:
             return self.collect_and_execute_subfields(type_, field.details, path, value, None)
         return self._fields(selection, value, path)
 
+    def _selected(self, type_: GraphQLObjectType, field: Field) -> Selection | None:
+        if type_ not in field.below:
+            collected = self.collect_subfields(type_, field.details)
+            known = not collected.new_defer_usages
+            field.below[type_] = self._plan.selection(type_, collected.grouped_field_set) if known else None
+        return field.below[type_]
+
+    def _wanted(self, field: Field) -> Wanted:
+        if field.wanted is None:
+            try:
+                field.wanted = ahead.wanted(field, self._selected)
+            except Exception:
+                # A directive's argument is wrong, which is an error of whatever stands there.
+                field.wanted = ()
+        return field.wanted
+
     # A list.
 
-    def _list(self, shape: Shape, field: Field, info: Info, path: Path, value: Any) -> Any:
+    def _list(self, shape: Shape, field: Field, at: Path, path: Path, value: Any) -> Any:
         if shape.item is None or field.streams or type(value) not in (list, tuple):
-            return self.complete_list_value(shape.type, field.details, info, path, value, None)
-        return Listing(self, shape.item, field, info, path, iter(value)).complete()
+            return self.complete_list_value(shape.type, field.details, self._info(field, at), path, value, None)
+        return Listing(self, shape.item, field, at, path, iter(value)).complete()

@@ -148,7 +148,7 @@ class Endpoint:
             ways = "over a WebSocket, as text/event-stream, or as multipart/mixed with subscriptionSpec"
             raise Turned(Refusal(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}."))
         try:
-            frames = streaming.written(await self._operations.follow(operation, Context(self._services(), viewer)))
+            frames = await self._operations.follow(operation, Context(self._services(), viewer))
         except Rejected as exc:
             frames = streaming.once(encoded(self._operations.refusal(exc.errors)))
         return streaming.Frames(form, frames, claims.until)

@@ -8,7 +8,7 @@ from graphql.execution.executor import collect_iterator_awaitables
 from graphql.pyutils import Path, gather_with_cancel
 
 from server.graphql.plans import Field
-from server.graphql.shapes import Info, Shape, other
+from server.graphql.shapes import Shape, other
 from server.graphql.turns import MOST, Turns
 
 
@@ -18,8 +18,8 @@ class Values(Protocol):
     turns: Turns
 
     def is_awaitable(self, value: Any, /) -> bool: ...
-    def complete(self, shape: Shape, field: Field, info: Info, path: Path, value: Any) -> Any: ...
-    async def awaited(self, awaitable: Awaitable[Any], shape: Shape, field: Field, info: Info, path: Path) -> Any: ...
+    def complete(self, shape: Shape, field: Field, at: Path, path: Path, value: Any) -> Any: ...
+    async def awaited(self, awaitable: Awaitable[Any], shape: Shape, field: Field, at: Path, path: Path) -> Any: ...
     async def later(self, completed: Awaitable[Any], shape: Shape, field: Field, path: Path) -> Any: ...
     def failed(self, error: Exception, shape: Shape, field: Field, path: Path) -> None: ...
     def settle_in_background(self, awaitables: list[Awaitable[Any]]) -> None: ...
@@ -28,13 +28,13 @@ class Values(Protocol):
 class Listing:
     """A list under way."""
 
-    __slots__ = ("_completed", "_field", "_info", "_item", "_items", "_path", "_pending", "_values")
+    __slots__ = ("_at", "_completed", "_field", "_item", "_items", "_path", "_pending", "_values")
 
-    def __init__(self, values: Values, item: Shape, field: Field, info: Info, path: Path, items: Iterator[Any]) -> None:
+    def __init__(self, values: Values, item: Shape, field: Field, at: Path, path: Path, items: Iterator[Any]) -> None:
         self._values = values
         self._item = item
         self._field = field
-        self._info = info
+        self._at = at
         self._path = path
         self._items = items
         self._completed: list[Any] = []
@@ -92,9 +92,9 @@ class Listing:
     def _one(self, value: Any, path: Path) -> Any:
         values, item, field = self._values, self._item, self._field
         if values.is_awaitable(value):
-            return values.awaited(value, item, field, self._info, path)
+            return values.awaited(value, item, field, self._at, path)
         try:
-            completed = values.complete(item, field, self._info, path, value)
+            completed = values.complete(item, field, self._at, path, value)
         except Exception as error:
             values.failed(error, item, field, path)
             return None

@@ -6,30 +6,34 @@ An answer is the map of the specification: `data`, `errors`, `extensions`. Where
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import orjson
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute, subscribe
-from graphql.execution import Executor
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute
+from graphql.execution import Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 from tortoise.models import Model
 
 from resolvers.context import Context
+from resolvers.streams import Burst
 from server.errors import coded, named
+from server.graphql.audiences import Audiences, Likeness, executed, likeness
 from server.graphql.documents import Documents, Prepared, Rejected
 from server.graphql.executor import PlannedExecutor
 from server.graphql.limits import AnswerLimits, DocumentLimits
 from server.graphql.parameters import Parameters, parameters
+from server.graphql.shapes import ATOMS
 
 Answer = dict[str, Any]
+_PLAIN = ATOMS | {type(None)}
 
 
 def awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
     """Whether a resolver's value is still to come. Not so a row: Tortoise lets each be awaited, which comes to the row
     itself and would cost a task for every row of a list."""
-    return optimized_is_awaitable(value) and not isinstance(value, Model)
+    return type(value) not in _PLAIN and optimized_is_awaitable(value) and not isinstance(value, Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Operations:
         self._limits = documents
         self._answers = answers
         self._mutations: set[asyncio.Task[Answer]] = set()
+        self.audiences = Audiences(self._encoded, self._excuse)
 
     def read(self, asked: Any) -> Parameters:
         """The parameters in a JSON value. Raises Malformed."""
@@ -108,41 +113,65 @@ class Operations:
             raise Rejected(self._told(result.errors or ()))
         return self._answer(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
 
-    async def follow(self, operation: Operation, context: Context) -> AsyncGenerator[Answer, None]:
-        """The frames of a subscription. Raises Rejected where it is refused before the first."""
-        started: Any = subscribe(
+    async def follow(self, operation: Operation, context: Context) -> AsyncGenerator[bytes, None]:
+        """The frames of a subscription, as JSON. Raises Rejected where it is refused before the first."""
+        executor = self._executor.build(
             self._schema,
             operation.prepared.document,
             context_value=context,
-            variable_values=dict(operation.asked.variables),
+            raw_variable_values=dict(operation.asked.variables),
             operation_name=operation.asked.operation_name,
             hide_suggestions=True,
-            executor_class=self._executor,
             is_awaitable=awaitable,
             plans=operation.prepared.plans,
         )
+        if isinstance(executor, list):
+            raise Rejected(self._told(executor))
+        started: Any = create_source_event_stream(executor)
         found = await started if awaitable(started) else started
         if isinstance(found, ExecutionResult):
             raise Rejected(self._told(found.errors or ()))
-        return self._frames(found)
+        return self._frames(found, likeness(operation.prepared, operation.asked, context.viewer), executor)
 
     async def settle(self, seconds: float) -> None:
-        """Waits for the mutations under way, for a while."""
-        if self._mutations:
-            await asyncio.wait(set(self._mutations), timeout=seconds)
+        """Waits for the mutations and frames under way, for a while."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.audiences.settle()
+                if self._mutations:
+                    await asyncio.wait(set(self._mutations))
 
     def refusal(self, errors: Sequence[GraphQLError]) -> Answer:
         """The answer where nothing is executed."""
         return {"errors": [error.formatted for error in self._told(errors)]}
 
-    async def _frames(self, source: AsyncGenerator[ExecutionResult, None]) -> AsyncGenerator[Answer, None]:
+    async def _frames(
+        self, source: AsyncGenerator[Any, None], alike: Likeness, executor: Executor[Any]
+    ) -> AsyncGenerator[bytes, None]:
+        context: Context = executor.context_value
+        audience = context.bell = self.audiences.join(alike, executor, context.services)
         async with aclosing(source):
             try:
-                async for result in source:
-                    yield self._answer(result, {})
+                async for event in source:
+                    if isinstance(event, Burst):
+                        for body, last in await audience.hear(event):
+                            if body is not None:
+                                yield body
+                            if last:
+                                return
+                    else:
+                        yield self._encoded(await executed(executor, event))
             except Exception as exc:
-                # What the executor cannot attribute to a field: the stream itself broke.
-                yield self.refusal([GraphQLError(str(exc), original_error=exc)])
+                yield self._excuse(exc)
+            finally:
+                self.audiences.leave(alike)
+
+    def _encoded(self, result: ExecutionResult) -> bytes:
+        return encoded(self._answer(result, {}))
+
+    def _excuse(self, cause: Exception) -> bytes:
+        """The last frame where what failed is no field: the stream itself broke."""
+        return encoded(self.refusal([GraphQLError(str(cause), original_error=cause)]))
 
     def _answer(self, result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:
         answer: Answer = {"data": result.data}
@@ -161,8 +190,8 @@ class Operations:
         return Rejected([named(f"This took longer than the {seconds:g} s that a request has. {then}", "TIMEOUT")])
 
 
-def encoded(answer: Answer) -> bytes:
-    """An answer as JSON."""
+def encoded(answer: Answer | str) -> bytes:
+    """An answer, or a text, as JSON."""
     try:
         return orjson.dumps(answer)
     except TypeError:

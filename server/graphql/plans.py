@@ -6,19 +6,38 @@ that may decide what is skipped, and those are part of what it is found by.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from graphql import FieldNode, GraphQLObjectType, OperationDefinitionNode, Undefined
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.language import NamedTypeNode, NonNullTypeNode
 
-from server.graphql.shapes import Call, Known, Read, Shape, Shapes, Table
+from server.graphql.shapes import Asked, Call, Known, Pointer, Read, Shape, Shapes, Table
+
+Wanted = tuple[tuple[tuple[Read, ...], Pointer], ...]
+"""What can be loaded for all that a field's value holds: how it is reached from there, and what it is."""
 
 
 class Field:
     """One name in the answer: all the places that ask for it under one parent, and what is known of the field."""
 
-    __slots__ = ("below", "call", "definition", "details", "key", "name", "nodes", "parent", "shape", "streams")
+    __slots__ = (
+        "asked",
+        "below",
+        "call",
+        "definition",
+        "details",
+        "key",
+        "name",
+        "nodes",
+        "parent",
+        "pointer",
+        "read",
+        "shape",
+        "streams",
+        "wanted",
+    )
 
     def __init__(self, parent: GraphQLObjectType, key: str, known: Known, details: FieldDetailsList) -> None:
         self.parent = parent
@@ -27,11 +46,15 @@ class Field:
         self.definition = known.definition
         self.shape: Shape = known.shape
         self.call: Call | None = known.call
+        self.asked: Asked | None = known.asked
+        self.read, self.pointer = known.read, known.pointer
         self.details = details
         self.nodes: list[FieldNode] = [each.node for each in details]
         self.streams = any(each.name.value == "stream" for node in self.nodes for each in node.directives or ())
         self.below: dict[GraphQLObjectType, Selection | None] = {}
         """What is asked of its value, by the value's type; None where that is not for us."""
+        self.wanted: Wanted | None = None
+        """None until it is looked for."""
         if self.nodes[0].arguments:
             self.call = None
 
@@ -80,7 +103,8 @@ class Plans:
             known = self.shapes.known(type_, details[0].node.name.value)
             if known is not None:
                 made = Field(type_, key, known, details)
-                fields.append((key, known.read if known.shape.table else None, known.shape.table, made))
+                direct = known.shape.table or isinstance(known.read, attrgetter)
+                fields.append((key, known.read if direct else None, known.shape.table, made))
         self._grown(len(fields))
         return Selection(type_, tuple(fields))
 

@@ -3,13 +3,14 @@
 Nothing here is executed. Where a field is read in a way not known here, its own resolver is called.
 """
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
+from functools import cache
+from inspect import iscoroutinefunction, isfunction, signature
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 from graphql import (
     GraphQLBoolean,
@@ -19,6 +20,7 @@ from graphql import (
     GraphQLResolveInfo,
     GraphQLSchema,
     GraphQLString,
+    Undefined,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
@@ -28,9 +30,13 @@ from graphql.execution import Executor
 from strawberry.schema.schema_converter import CustomGraphQLEnumType, GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
+from resolvers.pointers import NAME as POINTER
+from server.graphql.arguments import Conversions
+
 Info = GraphQLResolveInfo[Any]
 Read = Callable[[Any], Any]
 Call = Callable[[Any, Any], Any]
+Asked = Callable[[Any, Any, Mapping[str, Any]], Any]
 Table = Mapping[type, Callable[[Any], Any] | None]
 """For values of exactly these types: what makes them a value of the answer, or None where they are one already. A value
 of any other type may be anything: absent, an error, awaitable, wrong."""
@@ -48,6 +54,13 @@ _HARMLESS = (*ATOMS, datetime, date, timedelta)
 """Types of which a scalar may be made without looking whether the value is awaitable, absent or an error."""
 
 _SAME: Mapping[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
+
+
+class Pointer(Protocol):
+    """Of a field that answers at once what was loaded for many rows before it was asked."""
+
+    def follow(self, context: Any, row: Any, /) -> Any: ...
+    async def load(self, context: Any, rows: Sequence[Any], /) -> None: ...
 
 
 class Kind(Enum):
@@ -72,13 +85,15 @@ class Shape:
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
     """One field of a type. `read` gives its value where nothing but the row is needed; `call` where it takes no
-    arguments; the field's own resolver always."""
+    arguments, `asked` where it does; the field's own resolver always. `pointer` is what it can be prepared by."""
 
     name: str
     definition: GraphQLField
     shape: Shape
     read: Read | None
     call: Call | None
+    asked: Asked | None = None
+    pointer: Pointer | None = None
 
 
 class Shapes:
@@ -92,6 +107,8 @@ class Shapes:
         # Handlers of exceptions wrap every resolver, so none of them may be passed by.
         plain = described is not None and not described.schema_converter.exception_handlers
         self._info: Callable[..., Any] | None = described.config.info_class if described is not None and plain else None
+        converter = None if described is None else described.schema_converter
+        self._conversions = None if converter is None else Conversions(converter.config, converter.scalar_registry)
 
     def known(self, parent: GraphQLObjectType, name: str) -> Known | None:
         """The field of that name; None where the type has none."""
@@ -110,7 +127,11 @@ class Shapes:
         read = self._read(definition)
         if read is not None:
             return Known(name, definition, shape, read, lambda source, _: read(source))
-        return Known(name, definition, shape, None, self._call(definition))
+        described = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+        metadata = described.metadata if isinstance(described, StrawberryField) else {}
+        return Known(
+            *(name, definition, shape, None, self._call(definition), self._asked(definition)), metadata.get(POINTER)
+        )
 
     def _shape(self, type_: Any) -> Shape:
         # The schema lives as long as this, so no other type gets the same number.
@@ -143,7 +164,28 @@ class Shapes:
         name, info = asked.name, self._info
         return lambda source, raw: method(source, **{name: info(_raw_info=raw, _field=field)})  # type: ignore[misc]
 
-    def _field(self, definition: GraphQLField, *made: str) -> StrawberryField | None:
+    def _asked(self, definition: GraphQLField) -> Asked | None:
+        """The method behind a resolver, called just as Strawberry calls one that takes arguments."""
+        field = self._field(definition, "_resolver", "_async_resolver", arguments=True)
+        method = None if field is None else _method(field)
+        convert = None if field is None or self._conversions is None else self._conversions.of(field)
+        if field is None or method is None or convert is None or field.base_resolver is None:
+            return None
+        asked, info = field.base_resolver.info_parameter, self._info
+
+        def call(source: Any, raw: Any, given: Mapping[str, Any]) -> Any:
+            arguments = convert(given)
+            if asked is not None:
+                arguments[asked.name] = info(_raw_info=raw, _field=field)  # type: ignore[misc]
+            return method(source, **arguments)
+
+        async def later(source: Any, raw: Any, given: Mapping[str, Any]) -> Any:
+            # Strawberry's own converts when it is awaited: what fails there fails at the same time here.
+            return await call(source, raw, given)
+
+        return later if field.is_async else call
+
+    def _field(self, definition: GraphQLField, *made: str, arguments: bool = False) -> StrawberryField | None:
         """Strawberry's field, if nothing but Strawberry's function of one of these names resolves it."""
         field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
         resolve = definition.resolve
@@ -152,7 +194,7 @@ class Shapes:
             or not isinstance(field, StrawberryField)
             or type(field).get_result is not StrawberryField.get_result
             or field.extensions
-            or definition.args
+            or bool(definition.args) is not arguments
             or getattr(resolve, "__module__", "") != GraphQLCoreConverter.__module__
             or getattr(resolve, "__name__", "") not in made
         ):
@@ -160,15 +202,21 @@ class Shapes:
         return field
 
 
+@cache
+def blind(is_type_of: Callable[..., Any]) -> bool:
+    """Whether it looks at nothing but the row: the name of its second parameter says that it is not used."""
+    return list(signature(is_type_of).parameters)[-1] == "_"
+
+
 def _method(field: StrawberryField) -> Read | None:
-    """The function a resolver was made of, if it takes the row, perhaps the info, and nothing else."""
+    """The function a resolver was made of, if it takes the row, perhaps the info, and what is asked of the field."""
     resolver = field.base_resolver
     if resolver is None or not resolver.self_parameter or resolver.root_parameter or resolver.parent_parameter:
         return None
     method: Any = resolver.wrapped_func
-    if field.is_async != inspect.iscoroutinefunction(method) or field.arguments:
+    if field.is_async != iscoroutinefunction(method):
         return None
-    return method if inspect.isfunction(method) else None
+    return method if isfunction(method) else None
 
 
 def _kind(type_: Any) -> Kind:
@@ -190,7 +238,11 @@ def _table(type_: Any, non_null: bool) -> Table:
         names = {member: type_.coerce_output_value(member) for member in type_.wrapped_cls}
         return table | {type_.wrapped_cls: names.__getitem__}
 
+    serialize = type_.coerce_output_value
+
     def completed(value: Any) -> Any:
-        return Executor.complete_leaf_value(type_, value)
+        result = serialize(value)
+        # What is none is told by the stock method, from the beginning.
+        return Executor.complete_leaf_value(type_, value) if result is None or result is Undefined else result
 
     return table | dict.fromkeys(_HARMLESS, completed)

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from server.errors import named
 from server.graphql.negotiation import Form
-from server.graphql.operations import Answer, encoded
+from server.graphql.operations import encoded
 
 BEAT_SECONDS: Final = 12.0
 """Something is said this often, for intermediaries end what is silent, and writing tells who is still there."""
@@ -82,13 +82,6 @@ class Frames:
 async def once(frame: bytes) -> AsyncGenerator[bytes, None]:
     """An answer as the only frame of a stream."""
     yield frame
-
-
-async def written(answers: AsyncGenerator[Answer, None]) -> AsyncGenerator[bytes, None]:
-    """Answers as frames."""
-    async with aclosing(answers):
-        async for answer in answers:
-            yield encoded(answer)
 
 
 async def _events(frames: AsyncIterator[bytes | None]) -> AsyncGenerator[bytes, None]:

@@ -58,15 +58,17 @@ class Sockets:
         self.limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await Socket(self, WebSocket(scope, receive, send)).run()
+        await Socket(self, WebSocket(scope, receive, send), send).run()
 
 
 class Socket:
     """One connection."""
 
-    def __init__(self, home: Sockets, websocket: WebSocket) -> None:
+    def __init__(self, home: Sockets, websocket: WebSocket, send: Send) -> None:
         self._home = home
         self._websocket = websocket
+        # Starlette's own way to say something checks each time what is known here.
+        self._send = send
         self._claims: Claims | None = None
         self._asked_in = False
         self._open = True
@@ -178,9 +180,11 @@ class Socket:
                 operation = self._home.operations.ready(asked)
                 context = Context(self._home.services(), await auth.viewer(claims))
             if operation.kind is OperationType.SUBSCRIPTION:
+                head = b'{"id":' + encoded(name) + b',"type":"next","payload":'
                 async with aclosing(await self._home.operations.follow(operation, context)) as frames:
+                    del context
                     async for frame in frames:
-                        await self._say({"id": name, "type": "next", "payload": frame})
+                        await self._tell(head + frame + b"}")
             else:
                 async with self._turns:
                     answer = await self._home.operations.answer(operation, context)
@@ -202,10 +206,13 @@ class Socket:
         await self._say({"id": name, "type": "error", "payload": told})
 
     async def _say(self, message: dict[str, Any]) -> None:
+        await self._tell(encoded(message))
+
+    async def _tell(self, text: bytes) -> None:
         if not self._open:
             return
         try:
-            await self._websocket.send({"type": "websocket.send", "text": encoded(message).decode()})
+            await self._send({"type": "websocket.send", "text": text.decode()})
         except (WebSocketDisconnect, RuntimeError, OSError):
             # The other side is gone, or we have closed meanwhile: the reading loop hears of it.
             self._open = False

@@ -35,6 +35,8 @@ _ORDER = "tests/live/test_interleaving.py::test_a_reader_of_the_log_misses_nothi
 _TEXTS = f"{_MEANING}::test_text_compares_alike_whatever_it_holds[sqlite]"
 _CANDIDATES = f"{_INDEX}::test_every_field_finds_its_emails"
 _ALTERNATIVES = f"{_INDEX}::test_each_of_two_alternatives_finds_its_emails"
+_CROWD = f"{_INDEX}::test_each_of_a_crowd_finds_its_emails"
+_BOUND = f"{_INDEX}::test_however_many_alternatives_each_finds_its_emails"
 _MORE = {"LAW_CASES": "800"}
 _FEW = {"LAW_CASES": "100"}
 _RUNS = {"LAW_RUNS": "6", "LAW_STEPS": "25"}
@@ -57,12 +59,68 @@ MUTANTS = (
         counts=_MORE,
     ),
     Mutant(
-        name="the index files an alternative under its first branch alone",
+        name="the normal form of an alternative is its first branch",
+        path="search/normal.py",
+        old="return _bounded(_NEVER.union(*forms))",
+        new="return _bounded(_NEVER.union(*forms[:1]))",
+        law=_ALTERNATIVES,
+        counts=_FEW,
+    ),
+    Mutant(
+        name="the index files what has too many alternatives under the first alone",
         path="search/routing.py",
         old="            return _union(routing_keys(branch) for branch in filters)",
         new="            return _union(routing_keys(branch) for branch in filters[:1])",
-        law=_ALTERNATIVES,
+        law=_BOUND,
+        counts=_MORE,
+    ),
+    Mutant(
+        name="a threshold is reached one event too late",
+        path="search/shelves.py",
+        old="yield from line.filed[: bisect_right(line.bounds, count)]",
+        new="yield from line.filed[: bisect_left(line.bounds, count)]",
+        law=_CROWD,
         counts=_FEW,
+    ),
+    Mutant(
+        name="a limit is passed one event too early",
+        path="search/shelves.py",
+        old="yield from line.filed[bisect_left(line.bounds, count) :]",
+        new="yield from line.filed[bisect_right(line.bounds, count) :]",
+        law=_CROWD,
+        counts=_FEW,
+    ),
+    Mutant(
+        name="a negated threshold keeps its edge",
+        path="search/normal.py",
+        old="at_least=0, at_most=condition.least - 1",
+        new="at_least=0, at_most=condition.least",
+        law=_CROWD,
+        counts=_MORE,
+    ),
+    Mutant(
+        name="searches of different ranges share a conjunction",
+        path="search/index.py",
+        old="in_range = self._filed.setdefault(scope, {})",
+        new="in_range = self._filed.setdefault(Scope(0, None), {})",
+        law=_CROWD,
+        counts=_FEW,
+    ),
+    Mutant(
+        name="a text that has the key is believed the rest",
+        path="search/routing.py",
+        old="return test == TextTest(equals=test.equals)",
+        new="return True",
+        law=_CANDIDATES,
+        counts=_MORE,
+    ),
+    Mutant(
+        name="a refusal is filed under the key of what it refuses",
+        path="search/routing.py",
+        old="            # What must not hold names no email that has it.\n            return None",
+        new="            return routing_keys(part.filter)",
+        law=_CROWD,
+        counts=_MORE,
     ),
     Mutant(
         name="the index takes a bound of none for a need",

@@ -1,21 +1,40 @@
 """Law 2: the index is only faster. Its candidates hold every search that may join; the predicate leaves no others."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from identifiers import encode
+from lists.memberships import Cause, decide
+from models.enums import ChangeCauseKind, EngagementKind, EngagementVerdict
 from search.check import check
 from search.clock import crossed_range
-from search.facts import Facts
-from search.index import Index
+from search.facts import Event, Facts
+from search.filing import Filed
+from search.index import Index, _several
+from search.normal import MOST
 from search.predicate import holds
 from search.scope import Owner, Scope, scope
 from search.tree import Filter
 from tests.laws.counts import CASES
-from tests.laws.filters import GROUPS, TEAM, USERS, facts, filters, moments, one_of_each
+from tests.laws.filters import (
+    CAMPAIGNS,
+    GROUPS,
+    NOW,
+    PEOPLE,
+    TEAM,
+    USERS,
+    facts,
+    filters,
+    flat_filters,
+    moments,
+    one_of_each,
+)
 
 law = settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -23,14 +42,70 @@ Searches = dict[int, tuple[Scope, Filter]]
 
 
 @st.composite
-def searches(draw: st.DrawFn) -> Searches:
+def ranges(draw: st.DrawFn, raw: dict[str, Any]) -> tuple[Scope, Filter]:
+    # Another team's searches stand in the same index.
+    owner = Owner(draw(st.sampled_from(USERS)), draw(st.sampled_from((TEAM, TEAM, TEAM + 1))), draw(st.booleans()))
+    filter = check(raw)
+    return scope(filter, owner), filter
+
+
+@st.composite
+def strangers(draw: st.DrawFn) -> Searches:
+    """Searches that have nothing to do with each other."""
+    return {id: draw(ranges(draw(filters()))) for id in range(1, draw(st.integers(1, 6)) + 1)}
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> Searches:
+    """Searches that differ in little: many thresholds under one key, the same conjunctions in one range and another."""
+    keys = st.sampled_from(({}, {"success": True}, {"not": {"success": True}}, {"sendKind": ["GROUP", "CAMPAIGN"]}))
+    alike = [draw(keys), draw(keys | flat_filters())]
     made: Searches = {}
-    for id in range(1, draw(st.integers(1, 6)) + 1):
-        filter = check(draw(filters()))
-        # Another team's searches stand in the same index.
-        owner = Owner(draw(st.sampled_from(USERS)), draw(st.sampled_from((TEAM, TEAM, TEAM + 1))), draw(st.booleans()))
-        made[id] = (scope(filter, owner), filter)
+    for id in range(1, draw(st.integers(4, 12)) + 1):
+        asked = {"engagement": draw(st.lists(counters(), max_size=2))}
+        signed = draw(st.sampled_from((asked, asked, {"not": asked})))
+        made[id] = draw(ranges({"everySender": draw(st.booleans()), "all": [draw(st.sampled_from(alike)), signed]}))
     return made
+
+
+@st.composite
+def counters(draw: st.DrawFn) -> dict[str, Any]:
+    kind, bound = draw(st.sampled_from(("VIEW", "VIEW", "CLICK", "REPLY"))), draw(st.integers(0, 3))
+    more: dict[str, Any] = draw(st.sampled_from(({}, {}, {"atMost": bound + 1}, {"within": "P1D"})))
+    return {"kind": kind, draw(st.sampled_from(("atLeast", "atMost"))): bound, **more}
+
+
+@st.composite
+def at_the_bound(draw: st.DrawFn) -> Searches:
+    """Searches with as many alternatives as are told apart, with fewer, and with too many."""
+    alternatives = st.lists(flat_filters(), min_size=3, max_size=5)
+    wide = st.lists(flat_filters(), min_size=MOST - 1, max_size=MOST + 2)
+    chosen = st.fixed_dictionaries({"all": st.lists(st.fixed_dictionaries({"any": alternatives}), max_size=2)})
+    every = [
+        {name: [encode(noun, key)], "success": success}
+        for name, noun, keys in (
+            ("person", "Person", PEOPLE),
+            ("campaign", "Campaign", CAMPAIGNS),
+            ("sender", "User", USERS),
+        )
+        for key, success in product(keys, (True, False))
+    ]
+    keyed = st.permutations(every).map(lambda chosen: chosen[: MOST + 2])
+    refused = st.fixed_dictionaries({"not": st.fixed_dictionaries({"all": wide})})
+    wide_or_keyed = st.fixed_dictionaries({"any": wide | keyed})
+    raws = draw(st.lists(chosen | refused | wide_or_keyed, min_size=1, max_size=3))
+    return {id: draw(ranges(raw)) for id, raw in enumerate(raws, 1)}
+
+
+def with_every_count(email: Facts) -> Iterator[Facts]:
+    """The email with so many human events of each kind that it stands before, on and behind each threshold."""
+    for views, clicks, replies in product(range(4), range(3), range(2)):
+        kinds = [EngagementKind.VIEW] * views + [EngagementKind.CLICK] * clicks + [EngagementKind.REPLY] * replies
+        yield replace(email, events=tuple(Event(kind, EngagementVerdict.HUMAN, NOW) for kind in kinds))
+
+
+def searches() -> st.SearchStrategy[Searches]:
+    return strangers() | crowds() | at_the_bound()
 
 
 def indexed(standing: Searches) -> Index:
@@ -49,12 +124,31 @@ def brute_force(standing: Searches, email: Facts, now: int) -> set[int]:
 
 
 def through_index(index: Index, email: Facts, members_of: set[int], now: int) -> set[int]:
-    """What the matcher does: lists it may join and lists it may leave, then the predicate."""
-    return {id for id in index.candidates(email) | members_of if index.matches(id, email, now)}
+    """The lists an email is in once the matcher has looked at it."""
+    members = {email.id: {search: 1_000 + search for search in members_of}}
+    verdicts = decide(index, {email.id: Cause(ChangeCauseKind.ENGAGEMENT)}, {email.id: email}, members, now)
+    joined, left = {each.search_id for each in verdicts.joins}, {each.search_id for each in verdicts.leaves}
+    assert not joined & members_of
+    assert left <= members_of
+    return members_of - left | joined
 
 
 def contents(index: Index) -> tuple[Any, ...]:
-    return (set(index), index._buckets, dict(index._groups), dict(index._time_keys))
+    """Everything an index holds, spelt so that two that stand for the same searches are equal."""
+
+    def spelt(filed: Filed) -> tuple[Any, ...]:
+        return filed.scope, frozenset(each.part for each in filed.conditions), frozenset(filed.searches)
+
+    return (
+        {id: {spelt(each) for each in _several(filed)} for id, filed in index._standing.items()},
+        {scope: Counter(spelt(each) for each in filed.values()) for scope, filed in index._filed.items()},
+        {
+            key: Counter(map(spelt, [there] if isinstance(there, Filed) else there))
+            for key, there in index._buckets.items()
+        },
+        {condition.part: condition.uses for condition in index._conditions},
+        (index._conditions.groups, index._conditions.time_keys, index.always_looked_at, index.conjunctions),
+    )
 
 
 @law
@@ -62,14 +156,31 @@ def contents(index: Index) -> tuple[Any, ...]:
 def test_candidates_hold_every_search_that_matches(standing: Searches, email: Facts, now: int) -> None:
     index = indexed(standing)
     assert brute_force(standing, email, now) <= index.candidates(email)
-    assert through_index(index, email, set(), now) == brute_force(standing, email, now)
+    assert {id for id in index.candidates(email) if index.matches(id, email, now)} == brute_force(standing, email, now)
+    assert index.matching(email, now) == brute_force(standing, email, now)
+
+
+@law
+@given(crowds(), facts(), moments())
+def test_each_of_a_crowd_finds_its_emails(standing: Searches, email: Facts, now: int) -> None:
+    index = indexed(standing)
+    for each in with_every_count(email):
+        assert index.matching(each, now) == brute_force(standing, each, now)
+
+
+@law
+@given(at_the_bound(), facts(), moments())
+def test_however_many_alternatives_each_finds_its_emails(standing: Searches, email: Facts, now: int) -> None:
+    assert indexed(standing).matching(email, now) == brute_force(standing, email, now)
 
 
 @law
 @given(one_of_each(), facts(), moments())
 def test_every_field_finds_its_emails(raws: tuple[dict[str, Any], ...], email: Facts, now: int) -> None:
     standing = {id: (Scope(TEAM, None), check(raw)) for id, raw in enumerate(raws)}
-    assert brute_force(standing, email, now) <= indexed(standing).candidates(email)
+    index = indexed(standing)
+    assert brute_force(standing, email, now) <= index.candidates(email)
+    assert index.matching(email, now) == brute_force(standing, email, now)
 
 
 @law
@@ -148,6 +259,9 @@ def test_taking_searches_out_leaves_the_index_as_it_was(standing: Searches, othe
 @given(searches(), searches(), facts(), moments())
 def test_adding_again_replaces(standing: Searches, refined: Searches, email: Facts, now: int) -> None:
     index = indexed(standing)
+    for id in standing.keys() & refined.keys():
+        index.remove(id)
+        index.add(id, *standing[id])
     for id, (range, filter) in refined.items():
         index.add(id, range, filter)
     assert contents(index) == contents(indexed(standing | refined))

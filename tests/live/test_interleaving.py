@@ -90,8 +90,8 @@ class Scene:
         follower = await self.hub.follow(self.team_id, topic, None)
         joined.set()
         try:
-            async for entry in follower.live():
-                self.told.append(entry.search_id)
+            async for entries in follower.live():
+                self.told += [entry.search_id for entry in entries]
         finally:
             follower.close()
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from identifiers import encode
-from models.enums import EngagementKind, FolderName
+from models.enums import EngagementKind, EngagementVerdict, FolderName
 from search.check import check
 from search.clock import TimeKey
+from search.facts import Event, Facts
 from search.index import Index
 from search.routing import routing_keys
 from search.scope import Owner, Scope, scope
@@ -85,6 +86,55 @@ def test_an_unknown_search_matches_nothing_and_may_be_removed() -> None:
     assert index.matches(1, FACTS, 0)
     assert not index.matches(1, replace(FACTS, team_id=TEAM + 1), 0)
     assert (len(index), 1 in index, 2 in index, list(index)) == (1, True, False, [1])
+
+
+def seen(views: int, clicks: int = 0) -> Facts:
+    view = Event(EngagementKind.VIEW, EngagementVerdict.HUMAN, 1)
+    click = Event(EngagementKind.CLICK, EngagementVerdict.HUMAN, 1, "https://x.test/")
+    return replace(FACTS, events=(*(view,) * views, *(click,) * clicks))
+
+
+def test_only_thresholds_that_are_reached_are_looked_at() -> None:
+    at_least = {f"s{n}": ({**CAMPAIGN, "engagement": [{"kind": "VIEW", "atLeast": n}]}, None) for n in range(1, 10)}
+    at_most = {f"s1{n}": ({**CAMPAIGN, "engagement": [{"kind": "VIEW", "atMost": n}]}, None) for n in range(9)}
+    index = index_of(**at_least, **at_most)
+    assert index.candidates(seen(0)) == set(range(10, 19))
+    assert index.candidates(seen(2)) == {1, 2, *range(12, 19)}
+    assert index.candidates(seen(50)) == set(range(1, 10))
+
+
+def test_the_rarest_of_several_thresholds_decides() -> None:
+    both = {**CAMPAIGN, "engagement": [{"kind": "VIEW"}, {"kind": "CLICK", "atLeast": 2}]}
+    index = index_of(s1=(both, None), s2=({**both, "success": True}, None))
+    assert index.candidates(seen(5, 1)) == set()
+    assert index.candidates(seen(0, 2)) == {1, 2}
+    assert index.matching(seen(1, 2), 0) == {1}
+
+
+def test_equal_searches_of_one_range_are_one_conjunction() -> None:
+    own, others = frozenset({EMPTY.sender_id}), frozenset({77})
+    again = {"all": [{"success": False}, {"all": [CAMPAIGN]}]}
+    index = index_of(s1=({**CAMPAIGN, "success": False}, own), s2=(again, own), s3=(again, own), s4=(again, others))
+    assert index.conjunctions == 2
+    assert index.matching(FACTS, 0) == {1, 2, 3}
+    index.remove(1)
+    index.remove(3)
+    assert index.matching(FACTS, 0) == {2}
+    index.remove(2)
+    assert index.conjunctions == 1
+
+
+def test_what_neither_key_nor_threshold_narrows_is_counted() -> None:
+    part = {"subject": {"contains": "a"}}
+    viewed = {**part, "engagement": [{"kind": "VIEW", "atMost": 3}]}
+    index = index_of(s1=(part, None), s2=({"any": [part, CAMPAIGN]}, None), s3=(viewed, None), s4=({}, None))
+    # The second shares what cannot be narrowed with the first.
+    assert index.always_looked_at == 2
+    index.remove(1)
+    assert index.always_looked_at == 2
+    index.remove(2)
+    index.remove(4)
+    assert index.always_looked_at == 0
 
 
 def test_time_keys_and_groups_are_counted_by_their_searches() -> None:

@@ -1,0 +1,117 @@
+"""No figure without this: the lists hold what a fresh query finds, and the frames that came replay to them."""
+
+import asyncio
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from benchmarks.filling import Filled
+from identifiers import decode_key
+from lists import filling, standing
+from models.database import Connection, database, opened
+
+SETTLE_SECONDS = 900.0
+SAMPLE = 500
+PART = 500
+
+
+class Wrong(AssertionError):
+    """What was measured did not do its work."""
+
+
+async def settled() -> None:
+    """Nothing is left to look at. The database must be open."""
+    async with asyncio.timeout(SETTLE_SECONDS):
+        while await database().row("SELECT id FROM marks LIMIT 1"):
+            await asyncio.sleep(0.02)
+
+
+async def lists(filled: Filled, frames: Sequence[dict[str, Any]], whole: bool = False) -> int:
+    """Holds lists against their filters, and the frames against the followed lists; how many lists. Raises Wrong.
+
+    Unless `whole`, these are the lists of every campaign that an event happened in, and a sample of the others. The
+    others are empty, for all of them: they ask for what has not happened to any of their emails.
+    """
+    async with opened(filled.url):
+        await settled()
+        db = database()
+        keys = range(1, filled.searches + 1) if whole else await _touched(db, filled.searches)
+        for part in _parts(sorted(keys)):
+            await _compare(db, part)
+        total = await db.row("SELECT COUNT(*) AS count FROM memberships")
+        held = await _count(db, keys)
+        if total is None or total["count"] != held:
+            raise Wrong(f"{held} of {total} members are in lists that anything happened to")
+        await _replay(db, filled.followed, frames)
+        return len(keys)
+
+
+async def _touched(db: Connection, searches: int) -> set[int]:
+    rows = await db.rows(
+        "SELECT DISTINCT sender_id, campaign_id FROM emails WHERE views > 0 OR clicks > 0 OR replies > 0"
+    )
+    senders, campaigns = ({row[name] for row in rows} for name in ("sender_id", "campaign_id"))
+    named = await db.rows(
+        f"SELECT id, definition FROM saved_searches WHERE {db.within('owner_id')}", db.listed(senders)
+    )
+    keys = {row["id"] for row in named if _campaign(row["definition"]) in campaigns}
+    return keys | set(random.Random(4).sample(range(1, searches + 1), min(SAMPLE, searches)))
+
+
+def _campaign(definition: Any) -> int | None:
+    found = (orjson.loads(definition) if isinstance(definition, str) else definition).get("campaign")
+    return decode_key("Campaign", str(found[0])) if isinstance(found, list) else None
+
+
+async def _compare(db: Connection, keys: Sequence[int]) -> None:
+    members: dict[int, set[int]] = {}
+    condition = db.within("search_id")
+    for row in await db.rows(f"SELECT search_id, email_id FROM memberships WHERE {condition}", db.listed(keys)):
+        members.setdefault(row["search_id"], set()).add(row["email_id"])
+    counted = await db.rows(f"SELECT id, member_count FROM saved_searches WHERE {db.within('id')}", db.listed(keys))
+    for row in counted:
+        if row["member_count"] != len(members.get(row["id"], ())):
+            raise Wrong(f"list {row['id']} counts {row['member_count']} members")
+    for search in await standing.load(db, keys):
+        if await filling.matching(db, search, 0) != members.get(search.id, set()):
+            raise Wrong(f"list {search.id} is not what its filter finds")
+
+
+async def _count(db: Connection, keys: Iterable[int]) -> int:
+    total = 0
+    for part in _parts(sorted(keys)):
+        found = await db.row(
+            f"SELECT COUNT(*) AS count FROM memberships WHERE {db.within('search_id')}", db.listed(part)
+        )
+        total += found["count"] if found else 0
+    return total
+
+
+async def _replay(db: Connection, owners: Sequence[int], frames: Sequence[dict[str, Any]]) -> None:
+    folded: dict[str, tuple[str, str]] = {}
+    for frame in frames:
+        if frame["__typename"] == "MemberJoined":
+            folded[frame["memberId"]] = (frame["savedSearchId"], frame["emailId"])
+        elif frame["__typename"] == "MemberLeft":
+            del folded[frame["memberId"]]
+        else:
+            raise Wrong(f"a {frame['__typename']} came")
+    rows = await db.rows(
+        "SELECT m.id, m.search_id, m.email_id FROM memberships m JOIN saved_searches s ON s.id = m.search_id"
+        f" WHERE {db.within('s.owner_id')}",
+        db.listed(owners),
+    )
+    held = {row["id"]: (row["search_id"], row["email_id"]) for row in rows}
+    seen = {
+        decode_key("SavedSearchMember", member): (decode_key("SavedSearch", search), decode_key("Email", email))
+        for member, (search, email) in folded.items()
+    }
+    if seen != held:
+        raise Wrong(f"{len(seen)} members by the frames, {len(held)} by the table")
+
+
+def _parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(keys), PART):
+        yield keys[start : start + PART]

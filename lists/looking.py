@@ -1,0 +1,112 @@
+"""What the matcher sees in one look: the oldest marks, the emails they concern, and these emails' facts and stays."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lists import facts
+from lists.memberships import Cause, Members
+from models.database import Connection, Row
+from models.enums import ChangeCauseKind, MarkKind
+from search.facts import Facts
+from search.index import Index
+
+MARKS = 2000
+EMAILS = 2000
+_OF_KIND = "SELECT * FROM marks WHERE kind = ? ORDER BY id"
+_OF_EMAILS = (
+    f"SELECT * FROM marks WHERE kind NOT IN ({int(MarkKind.SEARCH)}, {int(MarkKind.USER)}) ORDER BY id LIMIT {MARKS}"
+)
+_MEMBER = ("id", "search_id", "email_id")
+
+
+@dataclass(slots=True)
+class Sight:
+    """Where anybody's rights changed, nothing else is seen.
+
+    `done` are the marks that these emails work off, `progress` how far (a key of an email) those that they do not.
+    """
+
+    rights: list[Row] = field(default_factory=list)
+    search: Row | None = None
+    causes: dict[int, Cause] = field(default_factory=dict)
+    done: list[int] = field(default_factory=list)
+    progress: list[tuple[int, int]] = field(default_factory=list)
+    facts: dict[int, Facts] = field(default_factory=dict)
+    members: Members = field(default_factory=dict)
+    more: bool = False
+    """There may be something left to be seen at once."""
+
+    @property
+    def emails(self) -> bool:
+        """Whether marks of emails are worked off."""
+        return bool(self.done or self.progress)
+
+
+async def see(index: Index, connection: Connection) -> Sight:
+    """One look, bounded."""
+    sight = Sight(await connection.rows(_OF_KIND, int(MarkKind.USER)))
+    if sight.rights:
+        sight.more = True
+        return sight
+    sight.search = await connection.row(f"{_OF_KIND} LIMIT 1", int(MarkKind.SEARCH))
+    marks = await connection.rows(_OF_EMAILS)
+    for mark in marks:
+        if len(sight.causes) >= EMAILS:
+            break
+        if mark["kind"] == MarkKind.EMAIL:
+            ids, finished = [mark["subject_id"]], True
+        else:
+            ids, finished = await _expand(connection, index, mark)
+        _note(sight.causes, ids, mark)
+        if finished:
+            sight.done.append(mark["id"])
+        else:
+            sight.progress.append((ids[-1], mark["id"]))
+    sight.more = sight.search is not None or len(sight.done) < len(marks) or len(marks) == MARKS
+    if sight.causes:
+        sight.facts = await facts.load(connection, sight.causes)
+        sight.members = await _members(connection, sight.causes)
+    return sight
+
+
+async def _expand(connection: Connection, index: Index, mark: Row) -> tuple[list[int], bool]:
+    """The next emails that a person's or a group's mark concerns, and whether these are the last."""
+    if mark["kind"] == MarkKind.GROUP:
+        if not index.mentions_group(mark["subject_id"]):
+            return [], True
+        people = mark["people"]
+        people = json.loads(people) if isinstance(people, str) else people
+    else:
+        people = [mark["subject_id"]]
+    rows = await connection.rows(
+        f"SELECT id FROM emails WHERE {connection.within('person_id')} AND id > ? ORDER BY id LIMIT ?",
+        connection.listed(people),
+        mark["progress"],
+        EMAILS,
+    )
+    return [row["id"] for row in rows], len(rows) < EMAILS
+
+
+def _note(causes: dict[int, Cause], email_ids: Iterable[int], mark: Row) -> None:
+    """Remembers the newest cause of each email. The clock gives way to anything else."""
+    cause = Cause(ChangeCauseKind(mark["cause"]), mark["engagement_id"])
+    for email_id in email_ids:
+        known = causes.pop(email_id, None)
+        if cause.kind is ChangeCauseKind.CLOCK and known is not None:
+            causes[email_id] = known
+        else:
+            causes[email_id] = cause
+
+
+async def _members(connection: Connection, email_ids: Iterable[int]) -> Members:
+    """The present stays of emails: by email, the member id of each list it is in."""
+    stays = await connection.tuples(
+        _MEMBER,
+        f"SELECT {', '.join(_MEMBER)} FROM memberships WHERE {connection.within('email_id')}",
+        connection.listed(email_ids),
+    )
+    members: dict[int, dict[int, int]] = {}
+    for member_id, search_id, email_id in stays:
+        members.setdefault(email_id, {})[search_id] = member_id
+    return members

@@ -1,0 +1,159 @@
+"""Several statements in one go, in the thread of an SQLite connection, where they need not wait for the event loop.
+
+What runs there is a coroutine like any other that asks a `Connection`, so that it runs on PostgreSQL as it is. Here
+each answer is there at once, and the coroutine comes to its end without ever waiting.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import aiosqlite
+from tortoise.exceptions import IntegrityError, OperationalError
+
+from models.database import Connection, Row
+from models.sqlite_faults import busy, unavailable, worn
+from models.unavailable import Unavailable
+
+T = TypeVar("T")
+
+
+class Straight(Connection):
+    """The connection in its own thread. `stop` may be called from another one; `worn` as for the client."""
+
+    postgres = False
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self.worn: sqlite3.Error | None = None
+        self._raw = connection._conn
+        self._stopped = False
+
+    async def rows(self, sql: str, *values: Any) -> list[Row]:
+        return [dict(row) for row in self._execute(sql, values)]
+
+    async def glance(self, sql: str, *values: Any) -> list[Row]:
+        return await self.rows(sql, *values)
+
+    async def run(self, sql: str, *values: Any) -> int:
+        return self._execute(sql, values).rowcount
+
+    async def many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        self._go_on()
+        self._raw.executemany(sql, values)
+
+    def stop(self) -> None:
+        """What it is at comes to nothing, unless it is done already."""
+        self._stopped = True
+        self._raw.interrupt()
+
+    def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]], until: float, step: float) -> T:
+        """One transaction. Waits `step` seconds at a time, until the moment `until` of the monotonic clock, for
+        another process that writes. Raises sqlite3.Error and Unavailable."""
+        self._begin(until, step)
+        try:
+            result = _driven(work(self))
+            self._commit()
+        except BaseException as exc:
+            self._roll_back(exc)
+            raise
+        return result
+
+    def read(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """Reads as of one moment. Raises sqlite3.Error and Unavailable."""
+        self._execute("BEGIN", ())
+        try:
+            return _driven(work(self))
+        finally:
+            self._raw.rollback()
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        self._go_on()
+        return self._raw.execute(sql, values)
+
+    def _go_on(self) -> None:
+        if self._stopped:
+            raise Unavailable("no answer in time")
+
+    def _begin(self, until: float, step: float) -> None:
+        while True:
+            left = until - time.monotonic()
+            try:
+                self._execute(f"PRAGMA busy_timeout={int(1000 * max(0.0, min(left, step)))}", ())
+                # A deferred BEGIN would fail half-way as soon as two processes write.
+                self._execute("BEGIN IMMEDIATE", ())
+                return
+            except sqlite3.Error as exc:
+                if not busy(exc) or left <= step:
+                    raise
+
+    def _roll_back(self, cause: BaseException) -> None:
+        origin = cause.__cause__ or cause
+        if isinstance(origin, sqlite3.Error) and worn(origin):
+            self.worn = origin
+        try:
+            self._raw.rollback()
+        except sqlite3.Error as exc:
+            # Closing it takes back whatever is open.
+            self.worn = exc
+
+    def _commit(self) -> None:
+        # After some errors SQLite takes the transaction back by itself; then there is nothing left to commit.
+        if not self._raw.in_transaction:
+            raise Unavailable("SQLite took the transaction back")
+        try:
+            self._raw.commit()
+        except sqlite3.Error as exc:
+            if (instead := unavailable(exc, committing=True)) is not None:
+                raise instead from exc
+            raise
+
+
+def _driven(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    work.close()
+    raise RuntimeError("what is done at once awaits its connection and nothing else")
+
+
+async def in_time(straight: Straight, work: Coroutine[Any, Any, T], seconds: float | None) -> T:
+    """Waits for the end of the work, come what may; when its time is up or nobody waits any more, it is stopped.
+
+    Raises CancelledError after its end, if one came meanwhile.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(task)
+    except (asyncio.CancelledError, TimeoutError) as exc:
+        straight.stop()
+        cancelled = exc if isinstance(exc, asyncio.CancelledError) else None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()
+        raise cancelled
+    return task.result()
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Raises what Tortoise's own statements would: Unavailable for what the file is to blame for, or its errors."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        if (instead := unavailable(exc)) is not None:
+            raise instead from exc
+        if isinstance(exc, sqlite3.IntegrityError):
+            raise IntegrityError(exc) from exc
+        if isinstance(exc, sqlite3.OperationalError):
+            raise OperationalError(exc) from exc
+        raise

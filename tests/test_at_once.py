@@ -1,0 +1,189 @@
+"""Several statements in one go, on both databases: all of them or none, in time, and for nothing but the connection."""
+
+import asyncio
+import sqlite3
+
+import pytest
+from tortoise.exceptions import IntegrityError, OperationalError
+
+from models.database import Connection, at_once, database, opened, read_at_once, sqlite_path, transaction
+from models.unavailable import Unavailable
+
+TYPES = {"id": "bigint", "name": "text", "created_at": "bigint"}
+SLOW = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT COUNT(*) FROM c"
+
+
+async def a_team(tx: Connection) -> int:
+    await tx.run("INSERT INTO teams (id, name, created_at) VALUES (1, 'T', 0)")
+    row = await tx.row("SELECT COUNT(*) AS n FROM teams")
+    return int(row["n"]) if row else 0
+
+
+async def names() -> list[str]:
+    return [row["name"] for row in await database().rows("SELECT name FROM teams ORDER BY id")]
+
+
+async def test_what_is_done_at_once_is_committed_and_answered(database_url: str) -> None:
+    async with opened(database_url):
+        assert await at_once(a_team) == 1
+        assert await names() == ["T"]
+
+
+async def test_nothing_remains_of_what_fails(database_url: str) -> None:
+    async def fail(tx: Connection) -> None:
+        await a_team(tx)
+        raise LookupError("not so")
+
+    async def twice(tx: Connection) -> None:
+        await a_team(tx)
+        await a_team(tx)
+
+    async def nonsense(tx: Connection) -> None:
+        await a_team(tx)
+        await tx.run("SELECT nothing")
+
+    async with opened(database_url):
+        for work, failure in ((fail, LookupError), (twice, IntegrityError), (nonsense, OperationalError)):
+            with pytest.raises(failure):
+                await at_once(work)
+        assert await names() == []
+        assert await at_once(a_team) == 1
+
+
+async def test_work_that_waits_for_something_else_is_refused_and_undone(sqlite_url: str) -> None:
+    async def wait(tx: Connection) -> None:
+        await a_team(tx)
+        await asyncio.sleep(0)
+
+    async with opened(sqlite_url):
+        with pytest.raises(RuntimeError, match="nothing else"):
+            await at_once(wait)
+        assert await names() == []
+
+
+async def test_reads_at_once_are_of_one_moment(sqlite_url: str) -> None:
+    async with opened(sqlite_url):
+        await at_once(a_team)
+        other = sqlite3.connect(sqlite_path(sqlite_url), isolation_level=None)
+
+        async def look(connection: Connection) -> list[str]:
+            seen: list[str] = []
+            for _ in range(2):
+                seen += [row["name"] for row in await connection.rows("SELECT name FROM teams")]
+                write = sqlite3.connect(sqlite_path(sqlite_url), isolation_level=None)
+                write.execute("UPDATE teams SET name = 'U'")
+                write.close()
+            return seen
+
+        assert await read_at_once(look) == ["T", "T"]
+        assert await names() == ["U"]
+        other.close()
+
+
+async def test_what_takes_too_long_is_stopped_and_undone(sqlite_url: str) -> None:
+    async def long(tx: Connection) -> None:
+        await a_team(tx)
+        await tx.rows(SLOW)
+
+    async def endless(tx: Connection) -> None:
+        while True:
+            await tx.rows("SELECT 1")
+
+    async with opened(sqlite_url, patience=0.3):
+        for work in (long, endless):
+            with pytest.raises(Unavailable) as failed:
+                await at_once(work)
+            assert failed.value.undone
+        for work in (long, endless):
+            with pytest.raises((Unavailable, OperationalError)):
+                await read_at_once(work)
+        assert await names() == []
+        assert await at_once(a_team) == 1
+
+
+async def test_who_is_cancelled_leaves_the_turn_to_the_next(sqlite_url: str) -> None:
+    async def long(tx: Connection) -> None:
+        await tx.rows(SLOW)
+
+    async with opened(sqlite_url):
+        for turns in range(30):
+            task = asyncio.create_task(at_once(long))
+            for _ in range(turns % 10):
+                await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        async with asyncio.timeout(5):
+            assert await at_once(a_team) == 1
+
+
+async def test_another_process_that_writes_is_waited_for_as_long_as_allowed(sqlite_url: str) -> None:
+    other = sqlite3.connect(sqlite_path(sqlite_url), isolation_level=None)
+    async with opened(sqlite_url, patience=0.2):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="SQLITE_BUSY") as failed:
+            await at_once(a_team)
+        assert failed.value.undone
+        waiting = asyncio.create_task(at_once(a_team))
+        await asyncio.sleep(0.05)
+        other.execute("ROLLBACK")
+        assert await waiting == 1
+        other.close()
+
+
+async def test_rows_are_handed_over_as_a_whole(database_url: str) -> None:
+    odd = "'; \"\\ \u2028 ä \U0001f600"
+
+    async def insert(tx: Connection) -> list[object]:
+        rows = [(key, f"{odd}{key}", 2**60 + key) for key in range(1, 3001)]
+        await tx.insert("teams", TYPES, rows)
+        again = [(key, f"{odd}{key}", 0) for key in range(2999, 3003)]
+        made = await tx.insert("teams", TYPES, again, "ON CONFLICT (id) DO NOTHING", ("id", "name"))
+        changed = [(1, odd, 7), (3002, odd + odd, 8)]
+        await tx.run(
+            f"UPDATE teams SET name = given.name, created_at = given.created_at FROM {tx.given(TYPES)}"
+            " WHERE teams.id = given.id",
+            *tx.handed(changed),
+        )
+        return [tuple(row) for row in made]
+
+    async with opened(database_url):
+        assert await at_once(insert) == [(3001, f"{odd}3001"), (3002, f"{odd}3002")]
+        rows = await database().tuples(("id", "name", "created_at"), "SELECT id, name, created_at FROM teams")
+        found = {key: (name, at) for key, name, at in rows}
+        assert len(found) == 3002
+        assert (found[1], found[2], found[3002]) == ((odd, 7), (f"{odd}2", 2**60 + 2), (odd + odd, 8))
+        assert await database().tuples(("id",), "SELECT id FROM teams WHERE id < 0") == []
+
+
+async def test_a_glance_sees_what_was_committed_and_inside_a_transaction_what_was_written(database_url: str) -> None:
+    look = "SELECT name FROM teams WHERE id = ?"
+
+    async def inside(tx: Connection) -> list[dict[str, object]]:
+        await a_team(tx)
+        return await tx.glance(look, 1)
+
+    async with opened(database_url):
+        assert await database().glance(look, 1) == []
+        assert await at_once(inside) == [{"name": "T"}]
+        async with transaction() as tx:
+            await tx.run("UPDATE teams SET name = 'U'")
+            assert await tx.glance(look, 1) == await database().glance(look, 1) == [{"name": "U"}]
+        assert await database().glance(look, 1) == [{"name": "U"}]
+
+
+async def test_a_glance_that_cannot_be_had_at_once_is_read_as_others_are(sqlite_url: str) -> None:
+    other = sqlite3.connect(sqlite_path(sqlite_url), isolation_level=None)
+    async with opened(sqlite_url, patience=5):
+        await at_once(a_team)
+        with pytest.raises(OperationalError, match="no such table"):
+            await database().glance("SELECT name FROM absent")
+        assert await database().glance("SELECT name FROM teams") == [{"name": "T"}]
+    # Nobody else has the file open, so it can be had for oneself alone.
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    other.execute("UPDATE teams SET name = 'U'")
+    other.execute("COMMIT")
+    other.close()
+    async with opened(sqlite_url):
+        assert await database().glance("SELECT name FROM teams") == [{"name": "U"}]

@@ -1,0 +1,83 @@
+"""What the benchmarks measure with is what they say: filters as they are stored, and joins as they are foretold."""
+
+import pytest
+
+from benchmarks import verifying
+from benchmarks.filling import FIRST_SELLER, TEAM, fill
+from benchmarks.populations import POPULATIONS, VIEWS, campaigns, every, sellers
+from identifiers import encode
+from models.database import database, opened
+from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
+from search.canonical import to_value
+from search.check import check
+from search.facts import Event, Facts
+from search.predicate import compile_predicate
+
+SEARCHES = 2_000
+NOW = 1_800_000_000_000_000
+
+
+@pytest.mark.parametrize("population", POPULATIONS)
+def test_every_filter_is_in_its_canonical_form(population: str) -> None:
+    made = list(every(population, SEARCHES))
+    assert len(made) == SEARCHES
+    for search in made:
+        assert to_value(check(search.definition)) == search.definition
+
+
+@pytest.mark.parametrize("population", POPULATIONS)
+def test_a_search_holds_from_the_view_on_that_is_foretold(population: str) -> None:
+    for search in every(population, SEARCHES):
+        holds = compile_predicate(check(search.definition))
+        first = next((views for views in range(VIEWS + 1) if holds(_seen(search.campaign or 0, views), NOW)), None)
+        assert first == search.views
+
+
+def test_nine_searches_of_ten_are_in_one_campaign_of_a_hundred() -> None:
+    made = list(every("skewed", 10_000))
+    hot = [search for search in made if search.campaign is not None and search.campaign % 100 == 0]
+    assert len({search.campaign for search in hot}) == campaigns(10_000) // 100
+    assert 0.9 <= len(hot) / len(made) < 0.91
+
+
+@pytest.mark.parametrize("population, share", [("1 % without a key", 100), ("10 % without a key", 10)])
+def test_so_many_searches_have_no_key(population: str, share: int) -> None:
+    assert sum("campaign" not in search.definition for search in every(population, SEARCHES)) == SEARCHES // share
+
+
+async def test_a_view_joins_two_lists_of_a_followed_seller(database_url: str) -> None:
+    made = await fill(database_url, "uniform", SEARCHES, 50)
+    assert len(made.followed) == 10
+    assert all(len(made.joins[made.campaign_of[email], view]) == 2 for email in made.timed for view in (1, VIEWS))
+    async with opened(database_url):
+        row = await database().row("SELECT COUNT(*) AS count FROM saved_searches WHERE team_id = ?", TEAM)
+        assert row == {"count": SEARCHES}
+        row = await database().row("SELECT MAX(id) AS last FROM users")
+        assert row == {"last": FIRST_SELLER + sellers(SEARCHES) - 1}
+
+
+async def test_a_figure_does_not_count_where_a_list_or_the_frames_are_wrong(sqlite_url: str) -> None:
+    made = await fill(sqlite_url, "uniform", SEARCHES, 50)
+    assert await verifying.lists(made, []) < SEARCHES
+    assert await verifying.lists(made, [], whole=True) == SEARCHES
+    frame = {"memberId": encode("SavedSearchMember", 1), "savedSearchId": encode("SavedSearch", 1)}
+    joined = {"__typename": "MemberJoined", "emailId": encode("Email", made.timed[0]), **frame}
+    with pytest.raises(verifying.Wrong):
+        await verifying.lists(made, [joined])
+    async with opened(sqlite_url):
+        await database().run(
+            "INSERT INTO memberships (search_id, email_id, joined_at, cause_kind) VALUES (?, ?, 0, 1)",
+            *(SEARCHES, made.spread[-1]),
+        )
+    for whole in (False, True):
+        with pytest.raises(verifying.Wrong):
+            await verifying.lists(made, [], whole)
+
+
+def _seen(campaign: int, views: int) -> Facts:
+    seen = Event(EngagementKind.VIEW, EngagementVerdict.HUMAN, NOW - 1)
+    return Facts(
+        *(1, 1, 1, 1, campaign + 1, None, None, SendKind.CAMPAIGN, EmailStatus.SENT, False, False),
+        *("an offer for you", "pat@example.com", None, NOW, NOW, None, None, frozenset()),
+        (seen,) * views,
+    )
