@@ -7,6 +7,7 @@ feed's log rows, and the marks. While the database fails, what readers did is ke
 import asyncio
 import copy
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -125,6 +126,8 @@ class Recorder:
         self._loop: asyncio.Task[None] | None = None
         self._outage = Outage(_logger, "events wait for the database")
         self.kept: Kept[_Request] = Kept(self._outage)
+        self.tally: Counter[str] = Counter(recorded=0, duplicate=0, ignored=0, refused=0)
+        """Events since the start, by what became of them."""
 
     async def start(self) -> None:
         self._loop = asyncio.create_task(self._run(), name="recorder")
@@ -223,6 +226,10 @@ class Recorder:
             request.outcome.ignored = outcome.ignored
             request.outcome.problems.extend(outcome.problems)
             request.release()
+            self.tally["recorded"] += outcome.recorded
+            self.tally["duplicate"] += outcome.duplicates
+            self.tally["ignored"] += outcome.ignored
+            self.tally["refused"] += len(outcome.problems)
 
     async def _one_by_one(self, batch: list[_Request], cause: Exception) -> None:
         """A batch that failed is tried again in parts, so that one bad request does not fail its neighbours."""

@@ -135,8 +135,6 @@ class Writer:
 
     def wake(self, deed: Deed) -> None:
         """Hints only: who misses one finds everything in the tables."""
-        if any(kind == MarkKind.USER for _, kind, *_ in deed.marks):
-            self.hub.rights += 1
         self.hub.offer(tuple(deed.entries))
         self.board.moved(deed.moved_senders())
         if deed.marks:

@@ -34,6 +34,10 @@ class Matcher:
     def __init__(self, writer: Writer) -> None:
         self.index = Index()
         self._writer = writer
+        self.looked = 0
+        """At emails, since the start; and what came of it."""
+        self.joined = 0
+        self.left = 0
         self._ticked = 0
         self._stored = 0
 
@@ -111,6 +115,9 @@ class Matcher:
     async def _match(self, sight: Sight) -> None:
         verdicts = await self._decide(sight)
         await self._writer.at_once(partial(_write, sight, verdicts, self._ticked))
+        self.looked += len(sight.causes)
+        self.joined += len(verdicts.joins)
+        self.left += len(verdicts.leaves)
         self._stored = self._ticked
 
     async def _decide(self, sight: Sight) -> Verdicts:

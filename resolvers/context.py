@@ -1,6 +1,5 @@
 """What a resolver is given: who asks, the way to write, the streams, and loaders that live for one answer only."""
 
-import time
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -8,14 +7,13 @@ from actions.desk import Desk
 from actions.engagements import Recorder
 from changes.claims import Claim
 from changes.counts import Board
-from changes.hub import Bell, Hub
+from changes.followers import Bell, Sink
+from changes.hub import Hub
 from models.database import database
 from models.users import User, with_present_rights
 from models.viewers import Viewer
 from models.zones import day
 from resolvers.loaders import Loaders
-
-LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +36,16 @@ class Context:
     claim: Claim | None = None
     """Of a request with an Idempotency-Key."""
     bell: Bell | None = None
-    """Of a stream that others follow too: what wakes it."""
-    _seen: int = -1
-    _looked: float = 0.0
-    _there: bool = True
+    """Of a stream that others follow too: what wakes it, and where it goes."""
+    sink: Sink | None = None
 
     async def renew(self) -> bool:
         """Forgets what was loaded and looks at the rights anew, for the next frame of a stream. Whether the viewer is
-        still there.
-
-        What changes in this process is known at once. Another process may change them too: they are looked at once a
-        second whatever happens.
-        """
+        still there."""
         self.loaders = Loaders()
-        seen, moment = (self.services.hub.rights, time.monotonic())
-        if self._seen == seen and moment - self._looked < LOOK_SECONDS:
-            return self._there
-        self._seen, self._looked = seen, moment
         viewer = await with_present_rights(self.viewer.user_id, self.viewer.team_id, self.viewer.scopes)
         self.viewer = viewer or self.viewer
-        self._there = viewer is not None
-        return self._there
+        return viewer is not None
 
     @property
     def desk(self) -> Desk:

@@ -1,191 +1,17 @@
-"""Streams: the change log as frames. A frame carries its cursor, and the ids of what may be gone when it is read."""
+"""Streams: the change log from a cursor on, as what can be said at once."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import identifiers
 from changes import log
 from changes.cursors import Cursor, MalformedCursor, parse
 from changes.entries import Entry, Family, Topic
-from changes.hub import Expired, Follower
-from models.engagements import Engagement
-from models.enums import ChangeCauseKind, ChangeKind, EngagementVerdict, UserErrorCode
-from models.searches import Membership, SavedSearch
-from models.tasks import Task
+from changes.followers import Expired, Follower
+from models.enums import ChangeKind, UserErrorCode
 from refusals import not_found, refused
 from resolvers import searches
 from resolvers.context import Context
-from resolvers.searches import Cause
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One thing that a stream says."""
-
-    cursor: Cursor
-
-
-@dataclass(frozen=True, slots=True)
-class CaughtUp(Frame):
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class CursorExpired(Frame):
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class SearchFrame(Frame):
-    """Something about one list."""
-
-    search_key: int
-
-    @property
-    def saved_search_id(self) -> str:
-        return identifiers.encode("SavedSearch", self.search_key)
-
-    async def saved_search(self, context: Context) -> SavedSearch | None:
-        return await context.loaders.row(SavedSearch, self.search_key)
-
-
-@dataclass(frozen=True, slots=True)
-class SavedSearchUpserted(SearchFrame):
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class SavedSearchReset(SearchFrame):
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class SavedSearchDeleted(SearchFrame):
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class MemberFrame(SearchFrame):
-    member_key: int
-    email_key: int
-
-    @property
-    def member_id(self) -> str:
-        return identifiers.encode("SavedSearchMember", self.member_key)
-
-    @property
-    def email_id(self) -> str:
-        return identifiers.encode("Email", self.email_key)
-
-
-@dataclass(frozen=True, slots=True)
-class MemberJoined(MemberFrame):
-    async def member(self, context: Context) -> Membership | None:
-        """As it is now; None where the stay has ended."""
-        member = await context.loaders.row(Membership, self.member_key)
-        if member is None or await searches.email_of(context, member) is None:
-            return None
-        return member if await self.saved_search(context) is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class MemberLeft(MemberFrame):
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class TaskFrame(Frame):
-    """Something about one task."""
-
-    task_key: int
-
-    @property
-    def task_id(self) -> str:
-        return identifiers.encode("Task", self.task_key)
-
-
-@dataclass(frozen=True, slots=True)
-class TaskUpserted(TaskFrame):
-    async def task(self, context: Context) -> Task | None:
-        """As it is now; None where it is gone, or no longer the viewer's to see."""
-        task = await context.loaders.row(Task, self.task_key)
-        return task if task is not None and task.seen_by(context.viewer) else None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskDeleted(TaskFrame):
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class EngagementRecorded(Frame):
-    engagement_key: int
-
-    @property
-    def engagement_id(self) -> str:
-        return identifiers.encode("Engagement", self.engagement_key)
-
-    async def engagement(self, context: Context) -> Engagement | None:
-        """As it is now; None where its email is gone, or where it turned out to be the sender's own: the feed holds
-        neither."""
-        event = await context.loaders.row(Engagement, self.engagement_key)
-        if event is None or event.sender_id != context.viewer.user_id or event.verdict is EngagementVerdict.SELF:
-            return None
-        return event
-
-
-def _frame(entry: Entry, cursor: Cursor) -> Frame:
-    """What one row of the log says, on whatever stream."""
-    search, member, email = entry.search_id or 0, entry.member_id or 0, entry.email_id or 0
-    match entry.kind:
-        case ChangeKind.MEMBER_JOINED:
-            return MemberJoined(cursor, search, member, email)
-        case ChangeKind.MEMBER_LEFT:
-            cause = Cause(entry.cause_kind or ChangeCauseKind.EMAIL_CHANGED, entry.engagement_id)
-            return MemberLeft(cursor, search, member, email, cause)
-        case ChangeKind.SEARCH_UPSERTED:
-            return SavedSearchUpserted(cursor, search)
-        case ChangeKind.SEARCH_RESET:
-            return SavedSearchReset(cursor, search)
-        case ChangeKind.SEARCH_DELETED:
-            return SavedSearchDeleted(cursor, search)
-        case ChangeKind.TASK_UPSERTED:
-            return TaskUpserted(cursor, entry.task_id or 0)
-        case ChangeKind.TASK_DELETED:
-            return TaskDeleted(cursor, entry.task_id or 0)
-        case ChangeKind.ENGAGEMENT_RECORDED:
-            return EngagementRecorded(cursor, entry.engagement_id or 0)
-        case other:
-            raise LookupError(f"no frame says {other.name}")
-
-
-Place = tuple[str, int, type[Frame] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Burst:
-    """What can be said at once, in order: rows of a log, or a frame that is none. Whoever shows it has the frames made,
-    unless it knows by their places what they come to."""
-
-    log_id: str
-    entries: Sequence[Entry] = ()
-    frame: Frame | None = None
-
-    def places(self) -> list[Place]:
-        """What tells the frames apart, whoever follows: a row has one frame in whatever streams it belongs to."""
-        if self.frame is not None:
-            return [(self.log_id, self.frame.cursor.position, type(self.frame))]
-        return [(self.log_id, entry.position, None) for entry in self.entries]
-
-    def frames(self) -> dict[Place, Frame]:
-        if self.frame is not None:
-            return dict(zip(self.places(), (self.frame,), strict=True))
-        made = [_frame(entry, Cursor(self.log_id, entry.position)) for entry in self.entries]
-        return dict(zip(self.places(), made, strict=True))
-
-
-def _burst(frame: Frame) -> Burst:
-    return Burst(frame.cursor.log_id, frame=frame)
+from resolvers.frames import Burst, CaughtUp, CursorExpired, alone
 
 
 async def one_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[Burst, None]:
@@ -237,7 +63,7 @@ def _follow(
 ) -> AsyncGenerator[Burst, None]:
     # Whoever shows the frames sets the bell before asking for the first.
     def start() -> Awaitable[Follower]:
-        return context.services.hub.follow(context.viewer.team_id, topic, after, context.bell)
+        return context.services.hub.follow(context.viewer.team_id, topic, after, context.bell, context.sink)
 
     return _frames(start, after, last, over)
 
@@ -251,9 +77,8 @@ async def _frames(
         follower = await start()
     except Expired:
         if after is not None:
-            yield _burst(CursorExpired(after))
+            yield alone(CursorExpired(after))
         return
-    reached = follower.start.position if after is None else after.position
     try:
         if after is None and last is not None:
             # It may have been deleted since it was looked for, and then nothing more is ever said of it.
@@ -261,18 +86,16 @@ async def _frames(
             over = newest is not None and newest.kind is last
         async for entries in follower.past():
             said = _upto(entries, last)
-            reached = said[-1].position
             yield Burst(follower.start.log_id, said)
             if said[-1].kind is last:
                 return
-        yield _burst(CaughtUp(follower.cursor(follower.start.position)))
+        yield alone(CaughtUp(follower.cursor(follower.start.position)))
         while not over and (entries := await follower.next()):
             said = _upto(entries, last)
-            reached = said[-1].position
             yield Burst(follower.start.log_id, said)
             over = said[-1].kind is last
     except Expired:
-        yield _burst(CursorExpired(follower.cursor(reached)))
+        yield alone(CursorExpired(follower.cursor(follower.position)))
     finally:
         follower.close()
 

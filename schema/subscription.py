@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from resolvers import folders, streams
+from resolvers import folders, frames, streams
 from schema.answers import UNSET, Asked, FromCursor, ViewAs, answer, given, said
 from schema.emails import Folder, FolderGroup
 from schema.engagements import Engagement
@@ -31,7 +31,7 @@ class MemberJoined(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, streams.MemberJoined)
+        return isinstance(row, frames.MemberJoined)
 
     @strawberry.field(description="The stay as it is now; null where it has ended meanwhile.")
     async def member(self: Any, info: Asked) -> SavedSearchMember | None:
@@ -47,7 +47,7 @@ class MemberLeft(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, streams.MemberLeft)
+        return isinstance(row, frames.MemberLeft)
 
 
 @strawberry.type(description="A list was created, renamed, shared, or is LIVE now.")
@@ -56,7 +56,7 @@ class SavedSearchUpserted(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, streams.SavedSearchUpserted)
+        return isinstance(row, frames.SavedSearchUpserted)
 
     @strawberry.field(description="The list as it is now; null where it is gone.")
     async def saved_search(self: Any, info: Asked) -> SavedSearch | None:
@@ -69,7 +69,7 @@ class SavedSearchReset(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, streams.SavedSearchReset)
+        return isinstance(row, frames.SavedSearchReset)
 
     @strawberry.field(description="The list as it is now; null where it is gone.")
     async def saved_search(self: Any, info: Asked) -> SavedSearch | None:
@@ -82,7 +82,7 @@ class SavedSearchDeleted(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, streams.SavedSearchDeleted)
+        return isinstance(row, frames.SavedSearchDeleted)
 
 
 @strawberry.type(description="A task was made, changed, completed, reopened, or given to the viewer.")
@@ -91,7 +91,7 @@ class TaskUpserted(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, streams.TaskUpserted)
+        return isinstance(row, frames.TaskUpserted)
 
     @strawberry.field(description="The task as it is now; null where it is gone, or no longer the viewer's to see.")
     async def task(self: Any, info: Asked) -> Task | None:
@@ -104,7 +104,7 @@ class TaskDeleted(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, streams.TaskDeleted)
+        return isinstance(row, frames.TaskDeleted)
 
 
 @strawberry.type(description="A view, a click or a reply was recorded.")
@@ -113,7 +113,7 @@ class EngagementRecorded(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, streams.EngagementRecorded)
+        return isinstance(row, frames.EngagementRecorded)
 
     @strawberry.field(
         description="The event as it is now; null where its email is gone, or it turned out to be the sender's own."
@@ -126,7 +126,7 @@ class EngagementRecorded(Change):
 class CaughtUp(Change):
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, streams.CaughtUp)
+        return isinstance(row, frames.CaughtUp)
 
 
 @strawberry.type(
@@ -135,7 +135,7 @@ class CaughtUp(Change):
 class CursorExpired(Change):
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, streams.CursorExpired)
+        return isinstance(row, frames.CursorExpired)
 
 
 SavedSearchChange = Annotated[

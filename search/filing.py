@@ -52,6 +52,9 @@ class Conditions:
         self.groups: Counter[int] = Counter()
         self.time_keys: Counter[TimeKey] = Counter()
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def __iter__(self) -> Iterator[Condition]:
         return iter(self._kept.values())
 

@@ -55,6 +55,11 @@ class Index:
         """Different conjunctions; how many there are less than searches is what sharing saves."""
         return sum(map(len, self._filed.values()))
 
+    @property
+    def conditions(self) -> int:
+        """Different conditions, over all ranges."""
+        return len(self._conditions)
+
     def add(self, search_id: int, scope: Scope, filter: Filter) -> None:
         """Puts a search in, in place of what stood under its id."""
         self.remove(search_id)

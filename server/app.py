@@ -27,6 +27,7 @@ from server.graphql.http import Endpoint
 from server.graphql.operations import Operations
 from server.graphql.repeats import Repeats
 from server.graphql.websocket import Sockets
+from server.metrics import Counted, Metrics, Traffic
 from server.rates import Rates
 from server.settings import Settings
 
@@ -41,7 +42,7 @@ def create(
     looks: bool = True,
     executor: type[PlannedExecutor] = PlannedExecutor,
 ) -> Starlette:
-    """The application. Its engine is at `app.state.engine` while it runs."""
+    """The application. Its operations are at `app.state.operations`, its engine while it runs at `app.state.engine`."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -64,6 +65,7 @@ def create(
     operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), executor)
     secret = settings.signing_secret()
     tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), Rates(settings.user_requests)
+    traffic = Traffic()
     app = Starlette(
         routes=[
             Route("/graphql", Endpoint(operations, services, repeats, tokens, rates, links, graphiql.page)),
@@ -72,9 +74,11 @@ def create(
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
         ],
-        middleware=[Middleware(Borders, settings)],
+        middleware=[Middleware(Counted, traffic), Middleware(Borders, settings)],
         lifespan=lifespan,
     )
+    app.state.operations = operations
+    app.router.routes.append(Route("/metrics", Metrics(traffic, operations, app).page, methods=["GET"]))
     return app
 
 

@@ -2,17 +2,21 @@
 
 import asyncio
 import struct
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
 from websockets.protocol import State
 
 from server.lines import Line
 
+TEXT: Final = "command_center.text"
+"""The extension of ASGI by which an application finds `send_text` and `offer_texts`."""
 _TEXT: Final = 0x81
 _SHORT, _LONG, _LONGER = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
 FRAGMENTS: Final = 1000
@@ -62,18 +66,30 @@ class SocketConnection(WebSocketsSansIOProtocol):
         if self._line.is_closing():
             # We have ended it, and the application has yet to hear so: no mistake of its own.
             raise ClientDisconnected
-        text: Any = message.get("text")
-        if text is None or not self.handshake_complete:
-            await super().send(message)
-            if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-                # A handshake that was refused is complete as well; uvicorn would log a mistake of the application.
-                self.handshake_complete = True
-            return
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # A handshake that was refused is complete as well; uvicorn would log a mistake of the application.
+            self.handshake_complete = True
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:
+            self.scope["extensions"][TEXT] = {"send": self.send_text, "offer": self.offer_texts}
+
+    async def send_text(self, text: bytes) -> None:
+        """Sends UTF-8 once the handshake is complete, without the detours that `send` takes through all middleware."""
         if not self.writable.is_set():
             await self.writable.wait()
         if self.close_sent or self.disconnected or self.conn.state is not State.OPEN or self._line.is_closing():
             raise ClientDisconnected
-        self._line.write(_framed(text.encode()))
+        self._line.write(_framed(text))
+
+    def offer_texts(self, texts: Sequence[bytes]) -> bool:
+        """Sends them at once, unless the client has yet to take what was sent before."""
+        if not self.writable.is_set() or self.close_sent or self.disconnected or self.conn.state is not State.OPEN:
+            return False
+        self._line.write(b"".join(map(_framed, texts)))
+        return True
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) >= FRAGMENTS:

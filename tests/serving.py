@@ -19,6 +19,8 @@ from models.users import User
 from server.app import create
 from server.auth import Tokens
 from server.engine import Engine
+from server.graphql.audiences import Audiences
+from server.graphql.operations import Operations
 from server.serving import bound, server
 from server.settings import PREFIX, Settings, read
 from tests.twice import Twice
@@ -162,6 +164,12 @@ class Server:
     url: str
     engine: Engine
     clients: list[Client] = field(default_factory=list)
+    operations: Operations | None = None
+
+    @property
+    def audiences(self) -> Audiences:
+        assert self.operations is not None
+        return self.operations.audiences
 
     async def user(self, name: str, team: str = "Team", role: Role = Role.MEMBER, time_zone: str = "UTC") -> User:
         """Makes or updates a user, as the command line does."""
@@ -205,7 +213,7 @@ async def serving(
                 await task
                 raise AssertionError("the server ended before it started")
             await asyncio.sleep(0.005)
-        made = Server(url, app.state.engine)
+        made = Server(url, app.state.engine, operations=app.state.operations)
         if not looks:
             await made.engine.matcher.start()
         try:

@@ -507,18 +507,19 @@ async def socket_closes(url: str, payload: Mapping[str, str]) -> int | None:
         return None
 
 
-async def test_without_a_token_only_health_graphiql_and_tracking_answer(quiet_server: Server) -> None:
+async def test_without_a_token_only_health_metrics_graphiql_and_tracking_answer(quiet_server: Server) -> None:
     async with httpx.AsyncClient(base_url=quiet_server.url) as nobody:
         page = await nobody.get("/graphql", headers={"accept": "text/html"})
         assert page.headers["content-type"].startswith("text/")
-        for path in ("/healthz", "/readyz", "/t/o/garbage"):
+        # Metrics are numbers about the process, and name nobody.
+        for path in ("/healthz", "/readyz", "/metrics", "/t/o/garbage"):
             assert (await nobody.get(path)).status_code == httpx.codes.OK, path
         assert (await nobody.get("/t/c/garbage")).status_code == httpx.codes.NOT_FOUND
         asked = await nobody.get("/graphql", params={"query": "{viewer{id}}"}, headers={"accept": "text/html"})
         assert asked.status_code == httpx.codes.UNAUTHORIZED
         for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"):
             assert (await nobody.request(method, "/graphql")).status_code == httpx.codes.UNAUTHORIZED
-        for path in ("/", "/docs", "/schema", "/graphql/x", "/metrics", "/static", "/admin", "/t/", "/t/x/y"):
+        for path in ("/", "/docs", "/schema", "/graphql/x", "/metrics/x", "/static", "/admin", "/t/", "/t/x/y"):
             assert (await nobody.get(path)).status_code in (401, 404), path
 
 

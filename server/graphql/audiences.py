@@ -18,10 +18,11 @@ from graphql.execution import Executor
 from graphql.pyutils import gather_with_cancel
 
 from changes.entries import Entry
-from changes.hub import BURST, Follower
+from changes.followers import BURST, Follower
+from models.enums import ChangeKind
 from models.viewers import Viewer
 from resolvers.context import Context, Services
-from resolvers.streams import Burst, Frame, Place
+from resolvers.frames import Burst, Frame, Place
 from server.graphql.documents import Prepared
 from server.graphql.parameters import Parameters
 
@@ -61,26 +62,38 @@ class Audience:
         self._kept: dict[Place, Said] = {}
         self._bytes = 0
 
+    def known(self, burst: Burst) -> Sequence[Said] | None:
+        """What `hear` comes to, where that is known already."""
+        said = [each for place in burst.places() if (each := self._kept.get(place))]
+        return said if len(said) == len(burst.entries or (None,)) else None
+
     async def hear(self, burst: Burst) -> Sequence[Said]:
         """What is said to each of the members."""
         if self.members == 1:
             return [*(await self._execute(burst.frames())).values()]
         places = burst.places()
-        said = [each for place in places if (each := self._kept.get(place))]
-        if len(said) == len(places):
-            return said
         self._begin(burst)
         # Found before anything is waited for: what is kept may be gone by then.
         found = [(place, self._kept.get(place) or self._running[place]) for place in places]
         return [each if isinstance(each, Said) else (await each.said())[place] for place, each in found]
 
     def ring(self, log_id: str, entries: Sequence[Entry], followers: Collection[Follower]) -> None:
-        """Executes what they will ask for first, so that each is woken only once."""
-        begun = self._begin(Burst(log_id, entries[:BURST])) if self.members > 1 else None
+        """Executes what they will ask for first; then those who are up to date have it, and the others are woken."""
+        burst = Burst(log_id, entries[:BURST])
+        begun = self._begin(burst) if self.members > 1 else None
         if begun is None:
-            _wake(followers)
+            self._serve(burst, followers)
         else:
-            begun.add_done_callback(lambda _: _wake(followers))
+            begun.add_done_callback(lambda _: self._serve(burst, followers))
+
+    def _serve(self, burst: Burst, followers: Collection[Follower]) -> None:
+        # What a stream may end with is left to the stream.
+        ends = any(entry.kind is ChangeKind.SEARCH_DELETED for entry in burst.entries)
+        said = () if ends else self.known(burst) or ()
+        bodies = [each.body for each in said if each.body is not None]
+        for follower in followers:
+            if not bodies or not follower.pour(burst.entries, bodies):
+                follower.wake()
 
     def _begin(self, burst: Burst) -> "asyncio.Task[Mapping[Place, Said]] | None":
         """Has executed what is neither there nor on its way."""
@@ -102,7 +115,7 @@ class Audience:
             if each is not None and not each.last:
                 self._kept[place] = each
                 self._bytes += len(each.body or b"")
-        while self._bytes > KEPT_BYTES:
+        while self._bytes > KEPT_BYTES and len(self._kept) > 1:
             self._drop(next(iter(self._kept)))
         asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget, places)
 
@@ -197,11 +210,6 @@ class Audiences:
         """Waits for what is under way."""
         for audience in list(self._audiences.values()):
             await audience.settle()
-
-
-def _wake(followers: Iterable[Follower]) -> None:
-    for follower in followers:
-        follower.wake()
 
 
 def likeness(prepared: Prepared, asked: Parameters, viewer: Viewer) -> Likeness:

@@ -17,7 +17,7 @@ from strawberry.execution import optimized_is_awaitable
 from tortoise.models import Model
 
 from resolvers.context import Context
-from resolvers.streams import Burst
+from resolvers.frames import Burst
 from server.errors import coded, named
 from server.graphql.audiences import Audiences, Likeness, executed, likeness
 from server.graphql.documents import Documents, Prepared, Rejected
@@ -154,7 +154,7 @@ class Operations:
             try:
                 async for event in source:
                     if isinstance(event, Burst):
-                        for body, last in await audience.hear(event):
+                        for body, last in audience.known(event) or await audience.hear(event):
                             if body is not None:
                                 yield body
                             if last:

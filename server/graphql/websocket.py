@@ -21,8 +21,9 @@ from server.auth import Claims, Tokens, Unauthenticated
 from server.errors import coded, named
 from server.graphql.documents import Rejected
 from server.graphql.limits import SocketLimits
-from server.graphql.operations import Operations, encoded
+from server.graphql.operations import Operations
 from server.graphql.parameters import Malformed, Parameters, parsed
+from server.graphql.voices import Voice
 from server.rates import Rates
 from server.refusing import too_often
 
@@ -58,20 +59,18 @@ class Sockets:
         self.limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await Socket(self, WebSocket(scope, receive, send), send).run()
+        await Socket(self, WebSocket(scope, receive, send)).run()
 
 
 class Socket:
     """One connection."""
 
-    def __init__(self, home: Sockets, websocket: WebSocket, send: Send) -> None:
+    def __init__(self, home: Sockets, websocket: WebSocket) -> None:
         self._home = home
         self._websocket = websocket
-        # Starlette's own way to say something checks each time what is known here.
-        self._send = send
+        self._voice = Voice(websocket)
         self._claims: Claims | None = None
         self._asked_in = False
-        self._open = True
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(TURNS)
         self._closing: set[asyncio.Task[None]] = set()
@@ -113,14 +112,14 @@ class Socket:
         return message
 
     async def _hear(self, message: Mapping[str, Any]) -> None:
-        if not self._open:
+        if not self._voice.open:
             return
         match message.get("type"):
             case "connection_init":
                 await self._init(_payload(message))
             case "ping":
                 _payload(message)
-                await self._say({"type": "pong"})
+                await self._voice.say({"type": "pong"})
             case "pong":
                 _payload(message)
             case "subscribe":
@@ -147,7 +146,7 @@ class Socket:
             timer.cancel()
         self._end_in(claims.until - time.time(), 4403, "Forbidden: The token has expired.")
         self._claims = claims
-        await self._say({"type": "connection_ack"})
+        await self._voice.say({"type": "connection_ack"})
 
     async def _subscribe(self, name: str, payload: Any) -> None:
         claims = self._claims
@@ -180,18 +179,18 @@ class Socket:
                 operation = self._home.operations.ready(asked)
                 context = Context(self._home.services(), await auth.viewer(claims))
             if operation.kind is OperationType.SUBSCRIPTION:
-                head = b'{"id":' + encoded(name) + b',"type":"next","payload":'
+                context.sink = self._voice.sink(name)
                 async with aclosing(await self._home.operations.follow(operation, context)) as frames:
                     del context
                     async for frame in frames:
-                        await self._tell(head + frame + b"}")
+                        await self._voice.tell(name, frame)
             else:
                 async with self._turns:
                     answer = await self._home.operations.answer(operation, context)
-                await self._say({"id": name, "type": "next", "payload": answer})
+                await self._voice.say({"id": name, "type": "next", "payload": answer})
             # From here on the client may give the name to another operation.
             self._operations.pop(name, None)
-            await self._say({"id": name, "type": "complete"})
+            await self._voice.say({"id": name, "type": "complete"})
         except Rejected as exc:
             self._operations.pop(name, None)
             await self._refuse(name, exc.errors)
@@ -203,19 +202,7 @@ class Socket:
 
     async def _refuse(self, name: str, errors: list[GraphQLError]) -> None:
         told = self._home.operations.refusal(errors)["errors"]
-        await self._say({"id": name, "type": "error", "payload": told})
-
-    async def _say(self, message: dict[str, Any]) -> None:
-        await self._tell(encoded(message))
-
-    async def _tell(self, text: bytes) -> None:
-        if not self._open:
-            return
-        try:
-            await self._send({"type": "websocket.send", "text": text.decode()})
-        except (WebSocketDisconnect, RuntimeError, OSError):
-            # The other side is gone, or we have closed meanwhile: the reading loop hears of it.
-            self._open = False
+        await self._voice.say({"id": name, "type": "error", "payload": told})
 
     def _cancel(self, name: str) -> None:
         task = self._operations.pop(name, None)
@@ -232,9 +219,9 @@ class Socket:
 
     async def _close(self, code: int, reason: str) -> None:
         """Nothing is said after this; the reading loop goes on until the other side has closed too."""
-        if not self._open:
+        if not self._voice.open:
             return
-        self._open = False
+        self._voice.open = False
         for name in list(self._operations):
             if self._operations[name] is not asyncio.current_task():
                 self._cancel(name)
@@ -242,7 +229,7 @@ class Socket:
             await self._websocket.close(code, reason.encode(errors="replace")[:REASON_BYTES].decode(errors="ignore"))
 
     async def _leave(self) -> None:
-        self._open = False
+        self._voice.open = False
         for timer in self._timers:
             timer.cancel()
         tasks = [*self._operations.values(), *self._closing]

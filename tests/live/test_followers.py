@@ -31,11 +31,12 @@ async def none_left(server: Server) -> None:
     raise AssertionError(f"{server.engine.hub.follower_count} followers are left")
 
 
-async def socket(client: Client) -> websockets.ClientConnection:
+async def socket(client: Client, ping: float | None = 20) -> websockets.ClientConnection:
     connection = await websockets.connect(
         client.url.replace("http://", "ws://") + "/graphql",
         subprotocols=[websockets.Subprotocol("graphql-transport-ws")],
         compression=None,
+        ping_interval=ping,
     )
     init = {"type": "connection_init", "payload": {"Authorization": f"Bearer {client.token}"}}
     await connection.send(json.dumps(init))

@@ -1,0 +1,223 @@
+"""Followers: each has its own place in the log, a short queue of what comes next, and whatever wakes it.
+
+A follower's queue is short. When it overflows it is dropped and the log is read again at the reader's pace. Followers
+that have a bell in common are woken by it, when what they will ask for is there, or are given it without being woken.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from typing import Protocol
+
+from changes import log
+from changes.cursors import Cursor
+from changes.entries import Entry, Topic
+from models.unavailable import Unavailable
+
+BURST = 32
+"""Entries that are handed to a reader at once: what they say is looked up together, and travels together."""
+
+
+class Expired(Exception):
+    """The log does not reach back to where the follower wants to go on."""
+
+
+class LogLost(Unavailable):
+    """The log cannot be read: better an end with an error than silence."""
+
+
+Sink = Callable[[Sequence[bytes]], bool]
+"""Takes what a reader is to hear, all or nothing and at once; False where it has to wait."""
+
+
+class Bell(Protocol):
+    """Wakes followers that have much in common, once what they will ask for first is there."""
+
+    def ring(self, log_id: str, entries: Sequence[Entry], followers: "Collection[Follower]") -> None:
+        """The entries, of one log, were put into the queues of the followers: each is to be woken, and soon."""
+
+
+class Home(Protocol):
+    """Where followers belong to, as they know it."""
+
+    queue: int
+    overflows: int
+
+    def leave(self, follower: "Follower") -> None: ...
+
+
+class Feed:
+    """One team's rows on their way to this process: everything up to `position` was handed out."""
+
+    def __init__(self, team_id: int, log_id: str, position: int) -> None:
+        self.team_id = team_id
+        self.log_id = log_id
+        self.position = position
+        self.followers: dict[Topic, dict[Bell | None, set[Follower]]] = {}
+        self.reading: asyncio.Task[None] | None = None
+        self.more = False
+
+    def hand_out(self, entries: Sequence[Entry]) -> None:
+        rung: dict[Bell, tuple[dict[int, Entry], set[Follower]]] = {}
+        for entry in entries:
+            if entry.position != self.position + 1:
+                continue
+            self.position = entry.position
+            for topic in entry.topics():
+                for bell, followers in self.followers.get(topic, _NOBODY).items():
+                    for follower in followers:
+                        follower.push(entry)
+                    if bell is None:
+                        _wake(followers)
+                    else:
+                        new, waiting = rung.setdefault(bell, ({}, set()))
+                        new[entry.position] = entry
+                        waiting |= followers
+        for bell, (new, waiting) in rung.items():
+            bell.ring(self.log_id, [*new.values()], waiting)
+
+    def each(self) -> "list[Follower]":
+        """All followers, whatever they follow."""
+        return [each for bells in self.followers.values() for followers in bells.values() for each in followers]
+
+
+def _wake(followers: "Iterable[Follower]") -> None:
+    for follower in followers:
+        follower.wake()
+
+
+_NOBODY: "dict[Bell | None, set[Follower]]" = {}
+
+
+class Follower:
+    """One open stream: the log up to now, then what comes. Leave it with `close`. One reader at a time."""
+
+    def __init__(self, home: Home, feed: Feed, topic: Topic, bell: Bell | None, sink: Sink | None) -> None:
+        self.feed = feed
+        self.topic = topic
+        self.bell = bell
+        self.sink = sink
+        self._home = home
+        self._queue: deque[Entry] = deque()
+        self._waiting: asyncio.Future[None] | None = None
+        self._overflowed = False
+        self._ended = False
+        self._lost = False
+        self.position = 0
+        """How far the reader has come."""
+        self._upto = 0
+        """How far the log is read before the queue is looked at."""
+        self._page: Sequence[Entry] = ()
+        self._whole = True
+        """Whether nothing is left in the log beyond the page."""
+        self.start = log.LogState("", 0, 0)
+
+    def begin(self, state: log.LogState, position: int) -> None:
+        self.start = state
+        self.position = position
+        self._upto = state.position
+
+    def push(self, entry: Entry) -> None:
+        """One more to read; whoever calls sees to it that the reader is woken."""
+        if self._overflowed:
+            return
+        if len(self._queue) >= self._home.queue:
+            self._home.overflows += 1
+            self.overflow()
+            return
+        self._queue.append(entry)
+
+    def wake(self) -> None:
+        """Has the reader look, if it waits."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def pour(self, entries: Sequence[Entry], bodies: Sequence[bytes]) -> bool:
+        """Gives what the entries say to a reader that waits for exactly them, without waking it, which would cost more
+        than all the rest. False where nothing was done."""
+        queue, waiting = self._queue, self._waiting
+        if (
+            self.sink is None
+            or waiting is None
+            or waiting.done()
+            or len(queue) != len(entries)
+            or queue[0] is not entries[0]
+            or queue[-1] is not entries[-1]
+            or queue[0].position <= self.position
+            or not self.sink(bodies)
+        ):
+            return False
+        self.position = queue[-1].position
+        queue.clear()
+        return True
+
+    def overflow(self) -> None:
+        self._queue.clear()
+        self._overflowed = True
+        self.wake()
+
+    def end(self) -> None:
+        self._ended = True
+        self.wake()
+
+    def lose(self) -> None:
+        self._lost = True
+        self.wake()
+
+    def close(self) -> None:
+        self._home.leave(self)
+
+    def cursor(self, position: int) -> Cursor:
+        """A place in the log that is followed."""
+        return self.start.cursor(position)
+
+    async def past(self) -> AsyncIterator[Sequence[Entry]]:
+        """What was written between the cursor and the moment of joining. Raises Expired."""
+        while entries := await self._replayed():
+            yield entries
+
+    async def live(self) -> AsyncIterator[Sequence[Entry]]:
+        """What is written from then on, for as long as anyone listens. Raises Expired and LogLost."""
+        while entries := await self.next():
+            yield entries
+
+    async def next(self) -> Sequence[Entry]:
+        """All that has come since it was last asked for, but no more than BURST; none where the stream ends. Raises
+        Expired and LogLost."""
+        while True:
+            if self._lost:
+                raise LogLost("the change log cannot be read")
+            if self._ended:
+                return ()
+            if self.position < self._upto and (entries := await self._replayed()):
+                return entries
+            if self._overflowed:
+                self._overflowed = False
+                self._queue.clear()
+                self._upto = self.feed.position
+            elif self._queue:
+                new = [self._queue.popleft() for _ in range(min(BURST, len(self._queue)))]
+                if new[0].position <= self.position:
+                    new = [entry for entry in new if entry.position > self.position]
+                if new:
+                    self.position = new[-1].position
+                    return new
+            else:
+                self._waiting = asyncio.get_running_loop().create_future()
+                await self._waiting
+
+    async def _replayed(self) -> Sequence[Entry]:
+        """The next entries out of the log; none once it was read as far as was wanted."""
+        team_id = self.feed.team_id
+        if not self._page and self.position < self._upto:
+            self._page = await log.read(self.topic, team_id, self.position, self._upto)
+            state = await log.state(team_id)
+            if not state.reaches(self.start.cursor(self.position)):
+                raise Expired
+            self._whole = len(self._page) < log.PAGE
+        part, self._page = self._page[:BURST], self._page[BURST:]
+        if part:
+            self.position = part[-1].position
+        if not self._page and self._whole:
+            self.position = max(self.position, self._upto)
+        return part

@@ -1,0 +1,55 @@
+"""What one socket says, for as long as it is open. A frame that many hear is put into each one's message as it is."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from changes.followers import Sink
+from server.graphql.operations import encoded
+from server.sockets import TEXT
+
+
+class Voice:
+    """`open` is over once either side has ended the connection."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self.open = True
+        self._websocket = websocket
+        extension = websocket.scope.get("extensions", {}).get(TEXT)
+        self._send: Callable[[bytes], Awaitable[None]] = extension["send"] if extension else self._send_plainly
+        self._offer: Sink | None = extension["offer"] if extension else None
+
+    async def say(self, message: dict[str, Any]) -> None:
+        await self._text(encoded(message))
+
+    async def tell(self, name: str, frame: bytes) -> None:
+        """One frame of an operation."""
+        await self._text(_head(name) + frame + b"}")
+
+    def sink(self, name: str) -> Sink | None:
+        """Where frames of an operation can go at once."""
+        offer, head = self._offer, _head(name)
+        if offer is None:
+            return None
+
+        def pour(frames: Sequence[bytes]) -> bool:
+            return self.open and offer([head + frame + b"}" for frame in frames])
+
+        return pour
+
+    async def _text(self, text: bytes) -> None:
+        if not self.open:
+            return
+        try:
+            await self._send(text)
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            # The other side is gone, or we have closed meanwhile: the reading loop hears of it.
+            self.open = False
+
+    async def _send_plainly(self, text: bytes) -> None:
+        await self._websocket.send({"type": "websocket.send", "text": text.decode()})
+
+
+def _head(name: str) -> bytes:
+    return b'{"id":' + encoded(name) + b',"type":"next","payload":'

@@ -1,0 +1,142 @@
+"""`/metrics`: what the parts count for themselves, in Prometheus' text format. Nothing is counted here but traffic.
+
+The numbers are of this process alone, apart from the marks, which are the database's.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from models.database import database
+from models.unavailable import Unavailable
+from server.engine import Engine
+from server.graphql.operations import Operations
+
+PREFIX = "command_center_"
+_ROUTES = ("/graphql", "/healthz", "/readyz", "/metrics")
+
+
+class Traffic:
+    """Answers by route and status, and how many sockets are open."""
+
+    def __init__(self) -> None:
+        self.answers: Counter[tuple[str, int]] = Counter()
+        self.sockets = 0
+
+
+class Counted:
+    """The application with its traffic counted: around everything else, so that what is refused counts as well."""
+
+    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
+        self._app = app
+        self._traffic = traffic
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            self._traffic.sockets += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._traffic.sockets -= 1
+        elif scope["type"] == "http":
+            route = _route(scope["path"])
+
+            async def note(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self._traffic.answers[route, message["status"]] += 1
+                await send(message)
+
+            await self._app(scope, receive, note)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _route(path: str) -> str:
+    # Anybody may ask for any path; what is not ours must not become a series of its own.
+    return "/t" if path.startswith("/t/") else path if path in _ROUTES else "other"
+
+
+class Metrics:
+    """The page. `engine` is looked for anew each time, as it begins after the application."""
+
+    def __init__(self, traffic: Traffic, operations: Operations, app: Any) -> None:
+        self._traffic = traffic
+        self._operations = operations
+        self._app = app
+        self._marks = math.nan
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    async def page(self, _: Request) -> Response:
+        try:
+            row = await database().row("SELECT count(*) AS count FROM marks")
+            self._marks = int(row["count"]) if row else 0
+        except Unavailable:
+            self._marks = math.nan
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    def describe(self) -> list[Metric]:
+        """Nothing is known before the engine runs."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Every number, as it stands."""
+        engine: Engine = self._app.state.engine
+        yield from self._lists(engine)
+        yield from self._events(engine)
+        yield from self._streams(engine)
+        answers = CounterMetricFamily(f"{PREFIX}answers", "HTTP answers.", labels=("route", "status"))
+        for (route, status), count in sorted(self._traffic.answers.items()):
+            answers.add_metric((route, str(status)), count)
+        yield answers
+        yield _gauge("sockets", "Open WebSockets.", self._traffic.sockets)
+
+    def _lists(self, engine: Engine) -> Iterator[Metric]:
+        matcher = engine.matcher
+        yield _gauge("standing_searches", "Saved searches that are matched here.", len(matcher.index))
+        yield _gauge("standing_conjunctions", "Different conjunctions they are made of.", matcher.index.conjunctions)
+        yield _gauge("standing_conditions", "Different conditions these are made of.", matcher.index.conditions)
+        yield _gauge(
+            "standing_conjunctions_always_looked_at",
+            "Conjunctions that neither a key nor a threshold narrows.",
+            matcher.index.always_looked_at,
+        )
+        yield _gauge("marks", "Changes that the matcher has yet to look at.", self._marks)
+        yield _counter("emails_matched", "Looks at an email.", matcher.looked)
+        moves = CounterMetricFamily(f"{PREFIX}memberships_changed", "Emails that came and went.", labels=("change",))
+        moves.add_metric(("joined",), matcher.joined)
+        moves.add_metric(("left",), matcher.left)
+        yield moves
+
+    def _events(self, engine: Engine) -> Iterator[Metric]:
+        events = CounterMetricFamily(
+            f"{PREFIX}events", "Engagement events, by what became of them.", labels=("outcome",)
+        )
+        for outcome, count in sorted(engine.recorder.tally.items()):
+            events.add_metric((outcome,), count)
+        yield events
+        yield _gauge("events_kept", "Views and clicks that wait for the database.", len(engine.recorder.kept))
+
+    def _streams(self, engine: Engine) -> Iterator[Metric]:
+        hub, board = engine.desk.writer.hub, engine.desk.writer.board
+        yield _gauge("followers", "Open streams of changes.", hub.follower_count)
+        yield _gauge("watchers", "Open streams of folder counts.", board.watcher_count)
+        yield _counter("follower_overflows", "Times a reader was slow and the log was read instead.", hub.overflows)
+        yield _counter("frames_executed", "Frames made, however many read each.", self._operations.audiences.executions)
+
+
+def _gauge(name: str, says: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, says, value=value)
+
+
+def _counter(name: str, says: str, value: float) -> Metric:
+    return CounterMetricFamily(PREFIX + name, says, value=value)
