@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import httpx
 import websockets
+from starlette.middleware import Middleware
 
 from actions import users
 from models.clocks import Clock
@@ -194,9 +195,11 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    database_url: str, clock: Clock | None = None, works: bool = True, looks: bool = True, **more: str
-) -> AsyncIterator[Server]:
-    """The product on a free port. With `looks=False` the test drives the matcher by `settle`."""
+    database_url: str, clock: Clock | None = None, works: bool = True, looks: bool = True,
+    around: Sequence[Middleware] = (), **more: str,
+) -> AsyncIterator[Server]:  # fmt: skip
+    """The product on a free port. With `looks=False` the test drives the matcher by `settle`. `around` goes around it
+    all."""
     listener = bound("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     given = settings(database_url, **({"BASE_URL": url} | more))
@@ -205,6 +208,7 @@ async def serving(
         differences: ClassVar[list[str]] = []
 
     app = create(given, clock, works, looks, Executed)
+    app.user_middleware[:0] = around
     running = server(app, given)
     task = asyncio.create_task(running.serve(sockets=[listener]))
     try:

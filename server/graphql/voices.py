@@ -34,7 +34,12 @@ class Voice:
             return None
 
         def pour(frames: Sequence[bytes]) -> bool:
-            return self.open and offer([head + frame + b"}" for frame in frames])
+            try:
+                return self.open and offer([head + frame + b"}" for frame in frames])
+            except Exception:
+                # A line that broke and has yet to say so. Others wait to be served after this one: its own reader is
+                # woken and finds out by itself.
+                return False
 
         return pour
 

@@ -8,13 +8,16 @@ from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
 
 import pytest
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from changes.entries import Entry
 from models.database import database
 from models.enums import ChangeKind, Role
+from server.sockets import TEXT
 from tests.live.test_followers import none_left, socket
 from tests.requests.test_streaming import PARTS, events, streaming
-from tests.serving import Client, Completed, Server, Stream
+from tests.serving import Client, Completed, ManualClock, Server, Stream, serving
 from tests.test_lists import FOLLOW, RECORD, email, event, live, save
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -155,6 +158,47 @@ async def test_whoever_asked_first_may_leave_in_the_middle(server: Server) -> No
             assert [(await stream.frame())["emailId"] for _ in mails] == mails
     await none_left(server)
     assert len(server.audiences) == 0
+
+
+class Breaking:
+    """Around the application: of every three sockets the first breaks whenever it is offered something, as one does
+    that was lost a moment ago."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._sockets = 0
+        self.broke = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            self._sockets += 1
+            if self._sockets % 3 == 1:
+                scope["extensions"][TEXT]["offer"] = self._break
+        await self._app(scope, receive, send)
+
+    def _break(self, texts: object) -> bool:
+        self.broke += 1
+        raise RuntimeError("the handle is closed")
+
+
+async def test_a_socket_that_breaks_leaves_the_others_served(database_url: str, clock: ManualClock) -> None:
+    made: list[Breaking] = []
+
+    def breaking(app: ASGIApp) -> ASGIApp:
+        made.append(Breaking(app))
+        return made[-1]
+
+    async with serving(database_url, clock, False, False, [Middleware(breaking)]) as server, AsyncExitStack() as stack:
+        ann = await server.client("Ann")
+        search, mails = await followed(server, ann, 2)
+        streams = await many(stack, ann, 9, FOLLOW, id=search)
+        for mail in mails:
+            await view(server, ann, mail)
+            # The broken ones went the ordinary way, which is not broken here.
+            frames = [await stream.frame() for stream in streams]
+            assert [frame["emailId"] for frame in frames] == [mail] * len(streams)
+        assert [each.broke for each in made] == [3 * len(mails)]
+    await none_left(server)
 
 
 async def test_two_streams_on_one_socket_have_their_own_names(server: Server) -> None:
