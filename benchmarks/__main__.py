@@ -18,7 +18,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import events, folder_counts, ingest, matching, pages, polling, recording, report
+from benchmarks import events, fanout, folder_counts, ingest, matching, pages, polling, recording, report, standing
 from benchmarks.measure import Ratio
 from benchmarks.report import Report, compared
 from tests.databases import Databases, databases
@@ -65,6 +65,14 @@ async def _ingest(made: Databases, _: Sequence[int]) -> Report:
     return await ingest.run(made)
 
 
+async def _fanout(made: Databases, _: Sequence[int]) -> Report:
+    return await fanout.run(made)
+
+
+async def _standing(_: Databases, sizes: Sequence[int]) -> Report:
+    return await standing.run(sizes)
+
+
 PARTS: Mapping[str, Part] = {
     "matching": _matching,
     "recording": _recording,
@@ -72,6 +80,8 @@ PARTS: Mapping[str, Part] = {
     "folder_counts": _folder_counts,
     "polling": _polling,
     "ingest": _ingest,
+    "fanout": _fanout,
+    "standing": _standing,
     "events": _events,
 }
 
@@ -125,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(PARTS)}; all where none is named")
     parser.add_argument(
-        "--sizes", nargs="+", type=int, default=events.SIZES, help="how many searches stand for `events`"
+        "--sizes", nargs="+", type=int, default=events.SIZES, help="how many searches stand for `standing` and `events`"
     )
     asked = parser.parse_args()
     if unknown := sorted(set(asked.names) - set(PARTS)):

@@ -6,18 +6,21 @@ processor's own: nothing here waits, and other processes should not count.
 """
 
 import argparse
+import asyncio
 import gc
 import multiprocessing
 import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import report
+from benchmarks.report import Report, Slope
 from identifiers import encode
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
 from search.check import check
@@ -174,12 +177,29 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def line(each: Measured) -> str:
-    every = "" if each.every is None else f"{each.every * 1e6:,.0f}"
-    return (
-        f"| {each.population} | {each.searches:,} | {each.load:.1f} | {each.bytes:,.0f} | {each.looked:,.1f} |"
-        f" {each.matched:.1f} | {each.match * 1e6:,.1f} | {every} |"
+async def run(sizes: Sequence[int] = SIZES, populations: Iterable[str] = POPULATIONS) -> Report:
+    """A process for each, so that none measures the memory another gave back."""
+    told, loop = Report(), asyncio.get_running_loop()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+        for population in populations:
+            measured = [await loop.run_in_executor(pool, measure, population, searches) for searches in sizes]
+            told.slopes += _slopes(population, measured)
+    return told
+
+
+def _slopes(population: str, measured: Sequence[Measured]) -> Iterator[Slope]:
+    figures: Sequence[tuple[str, str, Callable[[Measured], float | None]]] = (
+        ("filed in memory", "s", lambda each: each.load),
+        ("memory of a search", "bytes", lambda each: each.bytes),
+        ("looked at for an email", "searches", lambda each: each.looked),
+        ("matches of an email", "searches", lambda each: each.matched),
+        ("a match", "µs", lambda each: each.match * 1e6),
+        ("every search instead", "µs", lambda each: None if each.every is None else each.every * 1e6),
     )
+    for name, unit, read in figures:
+        values = {each.searches: value for each in measured if (value := read(each)) is not None}
+        yield Slope(f"{population}: {name}", unit, values)
 
 
 def main() -> None:
@@ -187,14 +207,7 @@ def main() -> None:
     parser.add_argument("sizes", nargs="*", type=int, default=SIZES)
     parser.add_argument("--population", choices=POPULATIONS, action="append")
     asked = parser.parse_args()
-    print("| population | searches | filed in, s | bytes each | looked at | matched | a match, µs | every search, µs |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    # A process for each, so that none measures the memory another gave back.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-        for population in asked.population or POPULATIONS:
-            for searches in asked.sizes:
-                print(line(pool.submit(measure, population, searches).result()), flush=True)
+    print(report.text(asyncio.run(run(asked.sizes, asked.population or POPULATIONS))))
 
 
 if __name__ == "__main__":
