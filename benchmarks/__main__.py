@@ -18,7 +18,19 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import events, fanout, folder_counts, ingest, matching, pages, polling, recording, report, standing
+from benchmarks import (
+    events,
+    fanout,
+    folder_counts,
+    ingest,
+    loading,
+    matching,
+    pages,
+    polling,
+    recording,
+    report,
+    standing,
+)
 from benchmarks.measure import Ratio
 from benchmarks.report import Report, compared
 from tests.databases import Databases, databases
@@ -73,6 +85,10 @@ async def _standing(_: Databases, sizes: Sequence[int]) -> Report:
     return await standing.run(sizes)
 
 
+async def _loading(made: Databases, sizes: Sequence[int]) -> Report:
+    return await loading.run(made, sizes)
+
+
 PARTS: Mapping[str, Part] = {
     "matching": _matching,
     "recording": _recording,
@@ -82,6 +98,7 @@ PARTS: Mapping[str, Part] = {
     "ingest": _ingest,
     "fanout": _fanout,
     "standing": _standing,
+    "loading": _loading,
     "events": _events,
 }
 
@@ -135,7 +152,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(PARTS)}; all where none is named")
     parser.add_argument(
-        "--sizes", nargs="+", type=int, default=events.SIZES, help="how many searches stand for `standing` and `events`"
+        "--sizes",
+        nargs="+",
+        type=int,
+        default=events.SIZES,
+        help="how many searches stand for `standing`, `loading` and `events`",
     )
     asked = parser.parse_args()
     if unknown := sorted(set(asked.names) - set(PARTS)):

@@ -1,4 +1,7 @@
-"""`python -m benchmarks.loading [SEARCHES]`: how long the matcher takes to file what stands in an SQLite database."""
+"""`python -m benchmarks.loading [SIZES…]`: how long the matcher takes to file what stands in an SQLite database.
+
+On uvloop, as `command-center serve` runs.
+"""
 
 import argparse
 import asyncio
@@ -6,8 +9,13 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import uvloop
+
+from benchmarks import report
+from benchmarks.report import Report, Slope
 from benchmarks.standing import A_CAMPAIGN, resident, thresholds
 from lists.matcher import Matcher
 from models.database import Connection, transaction
@@ -15,9 +23,10 @@ from models.enums import Role, SavedSearchState
 from search.canonical import to_value
 from search.check import check
 from server.engine import Engine, running
-from tests.databases import databases
+from tests.databases import Databases, databases
 from tests.serving import settings
 
+SIZES = (10_000,)
 AN_OWNER = 500
 PORTION = 10_000
 _NUMBERED = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
@@ -52,14 +61,39 @@ def _search(rng: random.Random, number: int, owners: int) -> tuple[int, int, str
     return number + 1, owner + 1, json.dumps(to_value(check(raw))), number
 
 
-async def run(database_url: str, searches: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Seconds by the clock and of the processor, bytes a search, and the longest that anything else waited."""
+
+    searches: int
+    took: float
+    busy: float
+    bytes: float
+    stall: float
+
+
+async def run(made: Databases, sizes: Sequence[int]) -> Report:
+    told = [await measure(await asyncio.to_thread(made.make, "sqlite"), searches) for searches in sizes]
+    figures: Sequence[tuple[str, str, Callable[[Loaded], float]]] = (
+        ("filed from SQLite", "s", lambda each: each.took),
+        ("of the processor", "s", lambda each: each.busy),
+        ("memory of a search", "bytes", lambda each: each.bytes),
+        ("whatever else the process does waits at most", "ms", lambda each: each.stall * 1e3),
+    )
+    slopes = [
+        Slope(f"loading: {name}", unit, {each.searches: read(each) for each in told}) for name, unit, read in figures
+    ]
+    return Report(slopes=slopes)
+
+
+async def measure(database_url: str, searches: int) -> Loaded:
     async with running(settings(database_url), works=False) as engine:
         async with transaction() as tx:
             await fill(tx, searches)
         return await _load(engine, searches)
 
 
-async def _load(engine: Engine, searches: int) -> str:
+async def _load(engine: Engine, searches: int) -> Loaded:
     matcher = Matcher(engine.desk.writer)
     stalls, watcher = [0.0], asyncio.create_task(_watch(lambda late: stalls.append(late)))
     before, began, worked = resident(), time.perf_counter(), time.process_time()
@@ -67,11 +101,7 @@ async def _load(engine: Engine, searches: int) -> str:
     took, busy = time.perf_counter() - began, time.process_time() - worked
     watcher.cancel()
     assert len(matcher.index) == searches
-    each = (resident() - before) / searches
-    return (
-        f"{searches:,} searches from SQLite in {took:.1f} s ({busy:.1f} s of processor), {each:,.0f} bytes each;"
-        f" nothing else waited longer than {max(stalls) * 1e3:.0f} ms"
-    )
+    return Loaded(searches, took, busy, (resident() - before) / searches, max(stalls))
 
 
 async def _watch(tell: Callable[[float], None]) -> None:
@@ -82,9 +112,14 @@ async def _watch(tell: Callable[[float], None]) -> None:
         tell(time.perf_counter() - began - 0.01)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="benchmarks.loading")
-    parser.add_argument("searches", nargs="?", type=int, default=10_000)
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.loading")
+    parser.add_argument("sizes", nargs="*", type=int, default=SIZES)
+    asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with databases() as made:
-        print(asyncio.run(run(made.make("sqlite"), parser.parse_args().searches)))
+    with databases() as made, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        print(report.text(runner.run(run(made, asked.sizes))))
+
+
+if __name__ == "__main__":
+    main()

@@ -45,16 +45,20 @@ class Standing:
 async def load(connection: Connection, search_ids: Collection[int]) -> list[Standing]:
     """The saved searches with these ids that exist."""
     rows = await connection.rows(_SELECT + connection.within("s.id"), connection.listed(search_ids))
-    return await _resolve(rows)
+    return [
+        Standing(row["id"], row["team_id"], row["owner_id"], SavedSearchState(row["state"]), ranged, filter)
+        for row, ranged, filter in await _resolve(rows)
+    ]
 
 
 async def load_all(connection: Connection, index: Index) -> int:
     """Files every saved search in the index, with a line of progress for every 100,000; how many."""
     after = (0, 0, 0)
     while True:
+        # Not the next page beside the present one: its thread would only compete for the interpreter.
         rows = await connection.rows(_SELECT + _NEXT, *after, PAGE)
-        for place, standing in enumerate(await _resolve(rows)):
-            index.add(standing.id, standing.scope, standing.filter)
+        for place, (row, ranged, filter) in enumerate(await _resolve(rows)):
+            index.add(row["id"], ranged, filter)
             if len(index) % PROGRESS == 0:
                 _logger.info("%s saved searches are filed", f"{len(index):,}")
             if place % SLICE == 0:
@@ -67,7 +71,8 @@ async def load_all(connection: Connection, index: Index) -> int:
         gc.freeze()
 
 
-async def _resolve(rows: list[Row]) -> list[Standing]:
+async def _resolve(rows: list[Row]) -> list[tuple[Row, Scope, Filter]]:
+    """With each row the range and the filter it has by its owner's present rights."""
     viewers = {row["owner_id"]: Viewer(row["owner_id"], row["team_id"], Role(row["role"])) for row in rows}
     filters: list[Filter] = []
     named: dict[int, set[tuple[str, int]]] = {owner: set() for owner in viewers}
@@ -77,18 +82,15 @@ async def _resolve(rows: list[Row]) -> list[Standing]:
         if place % SLICE == 0:
             await asyncio.sleep(0)
     visible = {owner: await visible_keys(viewer, named[owner]) for owner, viewer in viewers.items()}
-    return [
-        _standing(row, viewers[row["owner_id"]], keep_ids(filter, visible[row["owner_id"]]))
-        for row, filter in zip(rows, filters, strict=True)
-    ]
+    owners = {each.user_id: Owner(each.user_id, each.team_id, each.admin) for each in viewers.values()}
+    found: list[tuple[Row, Scope, Filter]] = []
+    for place, (row, filter) in enumerate(zip(rows, filters, strict=True)):
+        kept = keep_ids(filter, visible[row["owner_id"]])
+        found.append((row, scope(kept, owners[row["owner_id"]]), kept))
+        if place % SLICE == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 def _json(value: object) -> dict[str, object]:
     return orjson.loads(value) if isinstance(value, str) else value  # type: ignore[return-value]
-
-
-def _standing(row: Row, viewer: Viewer, filter: Filter) -> Standing:
-    owner = Owner(viewer.user_id, viewer.team_id, viewer.admin)
-    return Standing(
-        row["id"], row["team_id"], row["owner_id"], SavedSearchState(row["state"]), scope(filter, owner), filter
-    )

@@ -52,7 +52,7 @@ _LEAVES: Mapping[str, Callable[[Any, Path, Findings], Leaf | None]] = {
     "failedAt": conditions.dates_of("failedAt"),
 }
 FIELDS = ("all", "any", "not", *_LEAVES, "engagement")
-_KNOWN = frozenset(FIELDS)
+_PLACES = {key: place for place, key in enumerate(FIELDS)}
 _SHORT = 300
 """Bytes of a part that is kept once it was read."""
 
@@ -74,11 +74,13 @@ def load(canonical: Mapping[str, Any]) -> Filter:
 
     Millions are loaded that differ in little, so parts read before are kept: all of a part is the same, its places too.
     """
-    if not _KNOWN.issuperset(canonical):
+    if not _PLACES.keys() >= canonical.keys():
         return check(canonical, limits=_UNLIMITED)
-    texts = ((key, orjson.dumps(canonical[key])) for key in FIELDS if key in canonical)
-    parts = [(_stored if len(text) <= _SHORT else _read)(key, text) for key, text in texts]
-    return Filter(tuple(part for each in parts for part in each))
+    parts: list[Part] = []
+    for key in sorted(canonical, key=_PLACES.__getitem__):
+        text = orjson.dumps(canonical[key])
+        parts += (_stored if len(text) <= _SHORT else _read)(key, text)
+    return Filter(tuple(parts))
 
 
 def _read(key: str, text: bytes) -> tuple[Part, ...]:

@@ -6,6 +6,7 @@ There may be millions: everything here is small, without cycles, and given back 
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from operator import attrgetter
 from typing import TypeVar
 
 from models.enums import EngagementVerdict
@@ -13,18 +14,19 @@ from search.clock import TimeKey, time_keys
 from search.facts import Facts
 from search.normal import is_counter
 from search.predicate import Predicate, compile_predicate
-from search.routing import breadth, routing_keys
+from search.routing import breadth, routing_keys, settles
 from search.scope import Scope
-from search.shelves import Counts
+from search.shelves import Counts, rarity
 from search.tree import Engaged, Filter, Ids, Part, leaves
 
+_NUMBER = attrgetter("number")
 Key = TypeVar("Key", int, TimeKey)
 
 
 class Condition:
     """One condition, with what is asked of it whenever it is filed. Compiled when first judged: most never are."""
 
-    __slots__ = ("_predicate", "breadth", "counter", "keys", "number", "part", "uses")
+    __slots__ = ("_predicate", "breadth", "counter", "keys", "number", "part", "rarity", "settles", "uses")
 
     def __init__(self, part: Part, number: int) -> None:
         self.part = part
@@ -33,6 +35,8 @@ class Condition:
         self.keys = routing_keys(Filter((part,)))
         self.breadth = None if self.keys is None else breadth(self.keys)
         self.counter = part if isinstance(part, Engaged) and is_counter(part) else None
+        self.rarity = None if self.counter is None else rarity(self.counter)
+        self.settles = settles(part)
         self._predicate: Predicate | None = None
 
     def holds(self, facts: Facts, now: int) -> bool:
@@ -60,7 +64,8 @@ class Conditions:
 
     def of(self, parts: Iterable[Part]) -> tuple[Condition, ...]:
         """Their conditions, always in the same order. Whoever keeps them says so with `hold`."""
-        return tuple(sorted((self._one(part) for part in parts), key=lambda condition: condition.number))
+        kept = self._kept
+        return tuple(sorted([kept.get(part) or self._one(part) for part in parts], key=_NUMBER))
 
     def hold(self, conditions: Iterable[Condition]) -> None:
         for condition in conditions:
@@ -75,13 +80,11 @@ class Conditions:
                 _discount(self.time_keys, time_keys(Filter((condition.part,))))
 
     def _one(self, part: Part) -> Condition:
-        kept = self._kept.get(part)
-        if kept is None:
-            self._made += 1
-            kept = self._kept[part] = Condition(part, self._made)
-            self.groups.update(_groups(part))
-            self.time_keys.update(time_keys(Filter((part,))))
-        return kept
+        self._made += 1
+        made = self._kept[part] = Condition(part, self._made)
+        self.groups.update(_groups(part))
+        self.time_keys.update(time_keys(Filter((part,))))
+        return made
 
 
 class Look:

@@ -11,9 +11,9 @@ from search.clock import TimeKey
 from search.facts import Facts
 from search.filing import Condition, Conditions, Filed, Look, counts_of
 from search.normal import Conjunction, conjunctions
-from search.routing import RoutingKey, RoutingKeys, keys_of, settles
+from search.routing import RoutingKey, RoutingKeys, keys_of
 from search.scope import Scope, without_range
-from search.shelves import Counts, Shelf, threshold
+from search.shelves import Counts, Shelf
 from search.tree import Engaged, Filter, Ids
 
 Bucket: TypeAlias = tuple[int, int | None, str, int | str]
@@ -62,8 +62,9 @@ class Index:
 
     def add(self, search_id: int, scope: Scope, filter: Filter) -> None:
         """Puts a search in, in place of what stood under its id."""
-        self.remove(search_id)
-        filed = tuple(self._file(scope, each) for each in conjunctions(_less_its_range(filter, scope)))
+        if search_id in self._standing:
+            self.remove(search_id)
+        filed = tuple([self._file(scope, each) for each in conjunctions(_less_its_range(filter, scope))])
         for each in filed:
             each.add(search_id)
         self._standing[search_id] = filed[0] if len(filed) == 1 else filed
@@ -164,14 +165,17 @@ def _several(standing: Filed | tuple[Filed, ...]) -> tuple[Filed, ...]:
 
 def _less_its_range(filter: Filter, scope: Scope) -> Filter:
     """The filter without the senders it ranges over, where the range says as much."""
+    rest = without_range(filter)
+    if rest is filter:
+        return filter
     named = (part for part in filter.parts if isinstance(part, Ids) and part.field == "sender")
     said = scope.senders is not None and all(scope.senders <= part.keys for part in named)
-    return without_range(filter) if said else filter
+    return rest if said else filter
 
 
 def _rest(conditions: tuple[Condition, ...], narrow: Condition | None) -> tuple[Condition, ...]:
     """What is still to be judged of an email that has the key."""
-    if narrow is None or not settles(narrow.part):
+    if narrow is None or not narrow.settles:
         return conditions
     return tuple([each for each in conditions if each is not narrow])
 
@@ -206,7 +210,12 @@ def _buckets(scope: Scope, narrow: Condition | None) -> list[Bucket]:
 
 
 def _threshold(filed: Filed) -> Engaged | None:
-    return threshold([each.counter for each in filed.conditions if each.counter is not None])
+    """The counter that fewest emails have reached, if there is one."""
+    rarest: Condition | None = None
+    for each in filed.conditions:
+        if each.rarity is not None and (rarest is None or rarest.rarity is None or each.rarity > rarest.rarity):
+            rarest = each
+    return None if rarest is None else rarest.counter
 
 
 def _is_always(buckets: list[Bucket], under: Engaged | None) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
-from search.tree import Filter, Ids, IdsField, Path, leaves, replace_ids
+from search.tree import Filter, Ids, IdsField, Path, id_lists, replace_ids
 
 Noun = Literal["Person", "User", "Group", "Campaign", "Template", "BulkSend"]
 
@@ -32,19 +32,20 @@ def named_ids(filter: Filter) -> list[NamedId]:
     """Every id at any depth, in the order written, repetitions included."""
     return [
         NamedId(NOUNS[leaf.field], key, (*leaf.path, str(place)))
-        for leaf in leaves(filter)
-        if isinstance(leaf, Ids)
+        for leaf in id_lists(filter)
         for place, key in enumerate(leaf.ids)
     ]
 
 
 def named_keys(filter: Filter) -> set[tuple[Noun, int]]:
     """The same without their places, each once."""
-    return {(NOUNS[leaf.field], key) for leaf in leaves(filter) if isinstance(leaf, Ids) for key in leaf.ids}
+    return {(NOUNS[leaf.field], key) for leaf in id_lists(filter) for key in leaf.ids}
 
 
 def keep_ids(filter: Filter, visible: Mapping[str, AbstractSet[int]]) -> Filter:
     """The filter with only the visible ids: a list that is left empty matches nothing. A noun left out has none."""
+    if all(key in visible.get(NOUNS[leaf.field], ()) for leaf in id_lists(filter) for key in leaf.ids):
+        return filter
     return replace_ids(filter, lambda leaf: _kept(leaf, visible.get(NOUNS[leaf.field], frozenset())))
 
 

@@ -4,7 +4,7 @@ Conditions are leaves or negated leaves, spelt so that what means the same is eq
 conjunctions stays one condition of its own. The predicate of the form equals the predicate of the filter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
@@ -41,6 +41,10 @@ Value = TypeVar("Value")
 MOST = 16
 """Conjunctions of one filter. Saved searches seldom have more than three; twelve two-way choices would be 4,096."""
 
+_FEW = 3
+"""Conditions or ids of a part whose form is kept."""
+_COUNTING = (All, AnyOf, Not, Engagement, Engaged)
+
 _ALWAYS: Form = frozenset({frozenset()})
 _NEVER: Form = frozenset()
 
@@ -67,7 +71,18 @@ def is_counter(condition: Part) -> bool:
 
 
 def _filter(filter: Filter, wanted: bool) -> Form:
-    return _both([_part(part, wanted) for part in filter.parts], wanted)
+    forms = [(_kept if _is_short(part) else _part)(part, wanted) for part in filter.parts]
+    if wanted and all(len(form) == 1 for form in forms):
+        # A form by itself is consistent, so only the counters of two parts can disagree.
+        return _together(forms, consistent=sum(isinstance(part, _COUNTING) for part in filter.parts) < 2)
+    return _both(forms, wanted)
+
+
+def _is_short(part: Part) -> bool:
+    """Whether a part is often the same as another search's, and soon compared."""
+    if isinstance(part, Engagement):
+        return len(part.conditions) <= _FEW
+    return isinstance(part, Ids) and len(part.ids) <= _FEW
 
 
 def _part(part: Part, wanted: bool) -> Form:
@@ -89,14 +104,19 @@ def _both(forms: Sequence[Form], every: bool) -> Form:
     if not every:
         return _bounded(_NEVER.union(*forms))
     if all(len(form) == 1 for form in forms):
-        # Nearly always: nothing but conditions that must all hold.
-        alone = _consistent(frozenset[Part]().union(*(conjunction for form in forms for conjunction in form)))
-        return _NEVER if alone is None else frozenset({alone})
+        return _together(forms)
     found = _ALWAYS
     for form in forms:
         merged = (_consistent(one | other) for one, other in product(found, form))
         found = _bounded(frozenset(conjunction for conjunction in merged if conjunction is not None))
     return found
+
+
+def _together(forms: Iterable[Form], consistent: bool = False) -> Form:
+    """Nearly always: nothing but conditions that must all hold. `consistent`: their counters are known to agree."""
+    union = frozenset[Part]().union(*[conjunction for form in forms for conjunction in form])
+    alone = union if consistent else _consistent(union)
+    return _NEVER if alone is None else frozenset({alone})
 
 
 def _bounded(form: Form) -> Form:
@@ -183,6 +203,10 @@ def _engaged(leaf: Engaged, wanted: bool) -> Form:
     if condition.at_most is not None:
         found |= _only(replace(condition, at_least=condition.at_most + 1, at_most=None))
     return found
+
+
+# Searches that stand side by side differ in little.
+_kept = lru_cache(maxsize=1_000)(_part)
 
 
 def _plain_engaged(leaf: Engaged) -> Engaged:

@@ -5,7 +5,7 @@ whatever else is there.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Generic, TypeAlias, TypeVar
 
@@ -17,14 +17,8 @@ Filed = TypeVar("Filed")
 _Side: TypeAlias = tuple[int, bool]
 
 
-def threshold(counters: Sequence[Engaged]) -> Engaged | None:
-    """The counter that fewest emails have reached, if there is one: replies before clicks, more before fewer."""
-    if len(counters) < 2:
-        return counters[0] if counters else None
-    return max(counters, key=_rarity)
-
-
-def _rarity(counter: Engaged) -> tuple[bool, int, int]:
+def rarity(counter: Engaged) -> tuple[bool, int, int]:
+    """The greater, the fewer emails have reached it: replies before clicks, more before fewer."""
     if counter.least > 0:
         return True, counter.kind, counter.least
     return False, -counter.kind, -(counter.at_most or 0)
@@ -54,7 +48,10 @@ class Shelf(Generic[Filed]):
             self._free.append(filed)
         else:
             side, bound = _place(under)
-            self._lines.setdefault(side, _Line()).add(bound, filed)
+            line = self._lines.get(side)
+            if line is None:
+                line = self._lines[side] = _Line()
+            line.add(bound, filed)
 
     def remove(self, filed: Filed, under: Engaged | None) -> None:
         if under is None:

@@ -184,6 +184,20 @@ def leaves(filter: Filter) -> Iterator[Leaf]:
                 yield part
 
 
+def id_lists(filter: Filter) -> list[Ids]:
+    """Every list of ids, in the order written."""
+    found: list[Ids] = []
+    for part in filter.parts:
+        if isinstance(part, Ids):
+            found.append(part)
+        elif isinstance(part, All | AnyOf):
+            for branch in part.filters:
+                found += id_lists(branch)
+        elif isinstance(part, Not):
+            found += id_lists(part.filter)
+    return found
+
+
 def replace_ids(filter: Filter, change: Callable[[Ids], Ids]) -> Filter:
     """The same filter with each list of ids changed, at any depth."""
     return Filter(tuple(_replaced(part, change) for part in filter.parts))

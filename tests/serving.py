@@ -195,11 +195,23 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    database_url: str, clock: Clock | None = None, works: bool = True, looks: bool = True,
-    around: Sequence[Middleware] = (), **more: str,
-) -> AsyncIterator[Server]:  # fmt: skip
-    """The product on a free port. With `looks=False` the test drives the matcher by `settle`. `around` goes around it
-    all."""
+    database_url: str, clock: Clock | None = None, works: bool = True, looks: bool = True, **more: str
+) -> AsyncIterator[Server]:
+    """The product on a free port. With `looks=False` the test drives the matcher by `settle`."""
+    async with surrounded((), database_url, clock, works, looks, **more) as made:
+        yield made
+
+
+@asynccontextmanager
+async def surrounded(
+    around: Sequence[Middleware],
+    database_url: str,
+    clock: Clock | None = None,
+    works: bool = True,
+    looks: bool = True,
+    **more: str,
+) -> AsyncIterator[Server]:
+    """The same with something around the application."""
     listener = bound("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     given = settings(database_url, **({"BASE_URL": url} | more))

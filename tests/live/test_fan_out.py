@@ -17,7 +17,7 @@ from models.enums import ChangeKind, Role
 from server.sockets import TEXT
 from tests.live.test_followers import none_left, socket
 from tests.requests.test_streaming import PARTS, events, streaming
-from tests.serving import Client, Completed, ManualClock, Server, Stream, serving
+from tests.serving import Client, Completed, ManualClock, Server, Stream, surrounded
 from tests.test_lists import FOLLOW, RECORD, email, event, live, save
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -188,7 +188,10 @@ async def test_a_socket_that_breaks_leaves_the_others_served(database_url: str, 
         made.append(Breaking(app))
         return made[-1]
 
-    async with serving(database_url, clock, False, False, [Middleware(breaking)]) as server, AsyncExitStack() as stack:
+    async with (
+        surrounded([Middleware(breaking)], database_url, clock, False, False) as server,
+        AsyncExitStack() as stack,
+    ):
         ann = await server.client("Ann")
         search, mails = await followed(server, ann, 2)
         streams = await many(stack, ann, 9, FOLLOW, id=search)
