@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from graphql import OperationType
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -98,6 +99,13 @@ class Metrics:
         for (route, status), count in sorted(self._traffic.answers.items()):
             answers.add_metric((route, str(status)), count)
         yield answers
+        operations = CounterMetricFamily(
+            f"{PREFIX}operations", "GraphQL operations that were carried out, or begun.", labels=("kind",)
+        )
+        for kind in OperationType:
+            # Of those found to be in order: `Operations` itself keeps no count.
+            operations.add_metric((kind.value,), self._operations._documents.taken[kind])
+        yield operations
         yield _gauge("sockets", "Open WebSockets.", self._traffic.sockets)
 
     def _lists(self, engine: Engine) -> Iterator[Metric]:

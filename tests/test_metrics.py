@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
-from tests.serving import PATIENCE, Client, Server, serving
+from tests.serving import PATIENCE, Client, Failed, Server, serving
 
 SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id}}}"
 FOLLOW = "subscription($id:ID!){savedSearchChanges(savedSearchId:$id){__typename}}"
@@ -63,7 +64,36 @@ async def test_what_happens_is_counted(server: Server) -> None:
         assert (found["followers"], found["sockets"], found["watchers"]) == (1, 1, 0)
         assert found["frames_executed_total"] >= 1
         assert found['answers_total{route="/graphql",status="200"}'] >= 6
+        # Three lists, a person, an email and two records; the client looks who it is when it signs in.
+        assert found['operations_total{kind="mutation"}'] == 7
+        assert found['operations_total{kind="query"}'] == 1
+        assert found['operations_total{kind="subscription"}'] == 1
         assert found["process_resident_memory_bytes"] > 1e6
+
+
+async def test_operations_count_by_kind_over_http_and_on_sockets_and_only_where_they_are_in_order(
+    sqlite_url: str,
+) -> None:
+    async with serving(sqlite_url) as server:
+        ann = await server.client("Ann")
+        before = await metrics(server)
+        await ann("query { a: __typename } ")
+        assert "errors" in await ann.raw("query { nothing }")
+        assert "errors" in await ann.raw("query A { __typename } query B { __typename }")
+        async with ann.follow("query { __typename }") as stream:
+            assert str(await stream.frame()) == "Query"
+        async with ann.follow("subscription { allSavedSearchChanges { __typename } }") as stream:
+            await stream.until("CaughtUp")
+        async with ann.follow("subscription { nothing }") as stream:
+            with pytest.raises(Failed):
+                await stream.frame()
+        after = await metrics(server)
+    named = {kind: f'operations_total{{kind="{kind}"}}' for kind in ("query", "mutation", "subscription")}
+    assert {kind: after[name] - before[name] for kind, name in named.items()} == {
+        "query": 2,
+        "mutation": 0,
+        "subscription": 1,
+    }
 
 
 async def test_paths_that_are_not_ours_are_one_series(sqlite_url: str) -> None:

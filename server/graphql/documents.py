@@ -4,6 +4,7 @@ Nothing here knows who asks or by which transport. Whatever is refused is refuse
 it was, and where a number was exceeded the message says which. What is cheap to find out is found out first.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -82,7 +83,8 @@ class Prepared:
 
 
 class Documents:
-    """Prepares documents for one schema, and keeps those it found valid."""
+    """Prepares documents for one schema, and keeps those it found valid. `taken` counts the operations by their kind
+    that nothing was found against."""
 
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, errors: int = 20) -> None:
         self._schema = schema
@@ -90,6 +92,7 @@ class Documents:
         self._shapes = Shapes(schema)
         self._limits = limits
         self._errors = errors
+        self.taken: Counter[OperationType] = Counter()
         self._kept: Kept[str, Mapping[str | None, Prepared]] = Kept(ENTRIES, BYTES)
 
     def prepare(self, text: str, operation_name: str | None) -> Prepared:
@@ -117,6 +120,7 @@ class Documents:
         if cost > most:
             found = f"{CEILING:,} objects or more" if cost == CEILING else f"{cost:,} objects"
             raise _rejected("COST_EXCEEDED", f"The answer may hold {found}; {most:,} are allowed.")
+        self.taken[prepared.kind] += 1
         return cost
 
     def _valid(self, text: str) -> DocumentNode:
