@@ -19,12 +19,14 @@ from pathlib import Path
 import uvloop
 
 from benchmarks import (
+    clock,
     events,
     fanout,
     folder_counts,
     ingest,
     loading,
     matching,
+    new_lists,
     pages,
     polling,
     recording,
@@ -89,6 +91,14 @@ async def _loading(made: Databases, sizes: Sequence[int]) -> Report:
     return await loading.run(made, sizes)
 
 
+async def _clock(made: Databases, sizes: Sequence[int]) -> Report:
+    return await clock.run(made, sizes)
+
+
+async def _filling(made: Databases, _: Sequence[int]) -> Report:
+    return await new_lists.run(made)
+
+
 PARTS: Mapping[str, Part] = {
     "matching": _matching,
     "recording": _recording,
@@ -99,6 +109,8 @@ PARTS: Mapping[str, Part] = {
     "fanout": _fanout,
     "standing": _standing,
     "loading": _loading,
+    "clock": _clock,
+    "filling": _filling,
     "events": _events,
 }
 

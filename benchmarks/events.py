@@ -80,7 +80,7 @@ async def _population(
         for filled in [await fill(url, population, size) for url, size in zip(urls, sizes, strict=True)]:
             size = filled.searches
             turns[size] = await stack.enter_async_context(targets.product(filled, f"{size:,}"))
-            loads[size] = await _first(turns[size])
+            loads[size] = await first(turns[size])
         for target in turns.values():
             await _round(target, 1.0)
         gc.collect()
@@ -99,47 +99,52 @@ async def _population(
     return told
 
 
-async def _first(target: Target) -> float:
+async def first(target: Target) -> float:
     """Seconds until the first event is through: the searches are filed by then."""
     began = time.monotonic()
-    sent = next(sent for sent in target.requests if sent.frames)
-    await target.wires.ask(sent.request)
-    await _arrived(target, [sent], LOAD_SECONDS)
+    timed = next(each for each in target.requests if each.frames)
+    await target.wires.ask(timed.request)
+    await _arrived(target, [timed], LOAD_SECONDS)
     return time.monotonic() - began
 
 
 async def _round(target: Target, seconds: float) -> Round:
-    """So many seconds of events, one after the other however long they take."""
+    server, client = target.served.cpu(), own_cpu()
+    took = await sent(target, seconds)
+    count = int(RATE * seconds)
+    return Round(
+        p50=took[len(took) // 2],
+        p99=took[len(took) * 99 // 100],
+        server=(target.served.cpu() - server) / count,
+        client=(own_cpu() - client) / count,
+    )
+
+
+async def sent(target: Target, seconds: float) -> list[float]:
+    """So many seconds of events, one after the other however long they take: seconds of each one's way, in order."""
     batch = list(islice(target.requests, int(RATE * seconds)))
     moments: list[float] = []
     answers: list[asyncio.Task[bytes]] = []
-    server, client = target.served.cpu(), own_cpu()
     began = time.monotonic()
-    for place, sent in enumerate(batch):
+    for place, each in enumerate(batch):
         await asyncio.sleep(began + place / RATE - time.monotonic())
         moments.append(time.monotonic())
-        answers.append(asyncio.ensure_future(target.wires.ask(sent.request)))
+        answers.append(asyncio.ensure_future(target.wires.ask(each.request)))
     for answer in await asyncio.gather(*answers):
         if b'"recorded":1' not in answer:
             raise verifying.Wrong(f"an event was not recorded: {answer.decode()}")
     await _arrived(target, batch, FRAME_SECONDS)
-    took = sorted(
-        max(target.arrivals[key] for key in sent.frames) - at
-        for at, sent in zip(moments, batch, strict=True)
-        if sent.frames
-    )
-    return Round(
-        p50=took[len(took) // 2],
-        p99=took[len(took) * 99 // 100],
-        server=(target.served.cpu() - server) / len(batch),
-        client=(own_cpu() - client) / len(batch),
+    return sorted(
+        max(target.arrivals[key] for key in each.frames) - at
+        for at, each in zip(moments, batch, strict=True)
+        if each.frames
     )
 
 
 async def _arrived(target: Target, batch: Iterable[Sent], patience: float) -> None:
     async with asyncio.timeout(patience):
-        for sent in batch:
-            while any(key not in target.arrivals for key in sent.frames):
+        for each in batch:
+            while any(key not in target.arrivals for key in each.frames):
                 await asyncio.sleep(0.01)
 
 

@@ -22,10 +22,13 @@ FOLLOWED = 10
 EMAILS = 5_000
 """In the campaigns of those who are followed; so many again, but at least one a campaign, are spread over all."""
 
-_EMAIL = (
+EMAIL = (
     "id, team_id, sender_id, person_id, campaign_id, cc, bcc, subject, subject_folded, body, send_kind, status,"
     " archived, success, created_at, updated_at, sent_at, views, clicks, replies, attempts"
 )
+
+SEARCH = "id, team_id, owner_id, name, definition, shared, state, member_count, created_at, updated_at"
+"""Their columns."""
 
 Rows = Iterable[Sequence[Any]]
 
@@ -64,31 +67,35 @@ async def fill(url: str, population: str, searches: int, emails: int = EMAILS, s
     filled = Filled(url, searches, followed, [*ids[:emails]], [*ids[emails:]], dict(zip(ids, homes, strict=True)))
     tables = _tables(population, filled)
     if url.startswith("sqlite"):
-        await asyncio.to_thread(_fill_sqlite, sqlite_path(url), tables)
+        await asyncio.to_thread(fill_sqlite, sqlite_path(url), tables)
     else:
         await _fill_postgres(url, tables)
     return filled
 
 
-def _tables(population: str, filled: Filled) -> Iterator[tuple[str, str, Rows]]:
-    """For each table its columns, and the rows as they are made."""
-    now = time.time_ns() // 1000
-    count = sellers(filled.searches)
-    homes = filled.campaign_of.items()
+def crew(searches: int, now: int) -> Iterator[tuple[str, str, Rows]]:
+    """The team, its sellers and their campaigns."""
     yield "teams", "id, name, created_at", [(TEAM, "Team", now)]
     yield "change_logs", "team_id, log_id, position, trimmed_to", [(TEAM, "0123456789abcdef", 0, 0)]
-    users = ((key, f"user{key}@example.com") for key in range(ADMIN, FIRST_SELLER + count))
+    users = ((key, f"user{key}@example.com") for key in range(ADMIN, FIRST_SELLER + sellers(searches)))
     yield (
         "users",
         "id, team_id, name, address, address_folded, role, time_zone, created_at",
         ((k, TEAM, "U", a, a, int(Role.ADMIN if k == ADMIN else Role.MEMBER), "UTC", now) for k, a in users),
     )
-    listed = range(campaigns(filled.searches))
+    listed = range(campaigns(searches))
     yield (
         "campaigns",
         "id, team_id, owner_id, name, created_at",
         ((campaign + 1, TEAM, seller_of(campaign), "Campaign", now) for campaign in listed),
     )
+
+
+def _tables(population: str, filled: Filled) -> Iterator[tuple[str, str, Rows]]:
+    """For each table its columns, and the rows as they are made."""
+    now = time.time_ns() // 1000
+    homes = filled.campaign_of.items()
+    yield from crew(filled.searches, now)
     people = ((key, home, f"person{key}@example.org") for key, home in homes)
     yield (
         "people",
@@ -98,7 +105,7 @@ def _tables(population: str, filled: Filled) -> Iterator[tuple[str, str, Rows]]:
     sent = int(SendKind.CAMPAIGN), int(EmailStatus.SENT), False, False, now, now, now, 0, 0, 0, 0
     yield (
         "emails",
-        _EMAIL,
+        EMAIL,
         (
             (k, TEAM, seller_of(home), k, home + 1, "[]", "[]", "An offer for you", "an offer for you", "", *sent)
             for k, home in homes
@@ -110,11 +117,7 @@ def _tables(population: str, filled: Filled) -> Iterator[tuple[str, str, Rows]]:
         "sender_id, folder, email_count",
         ((seller, int(FolderName.DELIVERED), emails) for seller, emails in folders.items()),
     )
-    yield (
-        "saved_searches",
-        "id, team_id, owner_id, name, definition, shared, state, member_count, created_at, updated_at",
-        _searches(population, filled, now),
-    )
+    yield "saved_searches", SEARCH, _searches(population, filled, now)
 
 
 def _searches(population: str, filled: Filled, now: int) -> Iterator[Sequence[Any]]:
@@ -127,7 +130,8 @@ def _searches(population: str, filled: Filled, now: int) -> Iterator[Sequence[An
         yield key, TEAM, owner, "List", text, False, int(SavedSearchState.LIVE), 0, now, now
 
 
-def _fill_sqlite(path: str, tables: Iterable[tuple[str, str, Rows]]) -> None:
+def fill_sqlite(path: str, tables: Iterable[tuple[str, str, Rows]]) -> None:
+    """Puts rows into a file."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA synchronous=OFF")
         for table, columns, rows in tables:

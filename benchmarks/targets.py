@@ -23,6 +23,7 @@ from tests.serving import SECRET
 RECORD = """mutation Record($events: [EngagementInput!]!) {
   engagementRecord(events: $events) { recorded duplicates ignored userErrors { path message code } } }"""
 FOLLOW = """subscription { allSavedSearchChanges { __typename ... on Change { cursor }
+  ... on SavedSearchReset { savedSearchId }
   ... on MemberJoined { savedSearchId memberId emailId }
   ... on MemberLeft { savedSearchId memberId emailId } } }"""
 TOGETHER = 200

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -28,18 +28,22 @@ async def settled() -> None:
             await asyncio.sleep(0.02)
 
 
-async def lists(filled: Filled, frames: Sequence[dict[str, Any]], whole: bool = False) -> int:
+async def lists(
+    filled: Filled, frames: Sequence[dict[str, Any]], whole: bool = False, more: Collection[int] = ()
+) -> int:
     """Holds lists against their filters, and the frames against the followed lists; how many lists. Raises Wrong.
 
     Unless `whole`, these are the lists of every campaign that an event happened in, and a sample of the others. The
-    others are empty, for all of them: they ask for what has not happened to any of their emails.
+    others are empty, for all of them: they ask for what has not happened to any of their emails. `more` are lists that
+    were made since.
     """
     async with opened(filled.url):
         await settled()
         db = database()
-        keys = range(1, filled.searches + 1) if whole else await _touched(db, filled.searches)
+        keys = {*range(1, filled.searches + 1)} if whole else await _touched(db, filled.searches)
+        keys.update(more)
         for part in _parts(sorted(keys)):
-            await _compare(db, part)
+            await compare(db, part)
         total = await db.row("SELECT COUNT(*) AS count FROM memberships")
         held = await _count(db, keys)
         if total is None or total["count"] != held:
@@ -65,7 +69,8 @@ def _campaign(definition: Any) -> int | None:
     return decode_key("Campaign", str(found[0])) if isinstance(found, list) else None
 
 
-async def _compare(db: Connection, keys: Sequence[int]) -> None:
+async def compare(db: Connection, keys: Sequence[int], now: int = 0) -> None:
+    """Holds what is stored of these lists against a fresh query of that moment. Raises Wrong."""
     members: dict[int, set[int]] = {}
     condition = db.within("search_id")
     for row in await db.rows(f"SELECT search_id, email_id FROM memberships WHERE {condition}", db.listed(keys)):
@@ -75,7 +80,7 @@ async def _compare(db: Connection, keys: Sequence[int]) -> None:
         if row["member_count"] != len(members.get(row["id"], ())):
             raise Wrong(f"list {row['id']} counts {row['member_count']} members")
     for search in await standing.load(db, keys):
-        if await filling.matching(db, search, 0) != members.get(search.id, set()):
+        if await filling.matching(db, search, now) != members.get(search.id, set()):
             raise Wrong(f"list {search.id} is not what its filter finds")
 
 
