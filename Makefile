@@ -95,7 +95,7 @@ format: $(READY) ## format, and mend what a lint can mend by itself
 	@$(VENV)/bin/ruff check --fix --exit-zero --quiet .
 	@$(VENV)/bin/ruff format .
 
-bench: $(READY) ## the measured ratios, in some 25 minutes; SIZES="1000 1000000" for other numbers of standing searches
+bench: $(READY) ## the measured ratios, in some 35 minutes; SIZES="1000 1000000" for other numbers of standing searches
 	@$(PY) -m benchmarks $(if $(SIZES),--sizes $(SIZES)) $(ARGS)
 
 # ---- keeping ---------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ and the frames must replay to it.
 import argparse
 import asyncio
 import gc
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -80,6 +81,8 @@ async def run(made: Databases, emails: int = EMAILS) -> Report:
         gc.freeze()
         searches = []
         for name, filter in LISTS.items():
+            # What was put in so far is not to be written to the disk beside what is measured.
+            await asyncio.to_thread(os.sync)
             quiet = await events.sent(target, QUIET_SECONDS)
             began = time.monotonic()
             searches.append(await owner.save(name, filter))
@@ -116,7 +119,7 @@ async def _verify(filled: Filled, target: Target, owner: Owner, searches: Sequen
     await verifying.lists(filled, target.frames, more=keys)
     async with opened(filled.url):
         for search, key in zip(searches, keys, strict=True):
-            last = _last(owner.frames, search)
+            last = last_said(owner.frames, search)
             rows = await database().rows("SELECT id, email_id FROM memberships WHERE search_id = ?", key)
             held = {row["email_id"]: row["id"] for row in rows}
             for email, member in last.items():
@@ -124,7 +127,7 @@ async def _verify(filled: Filled, target: Target, owner: Owner, searches: Sequen
                     raise Wrong(f"of email {email} the frames end with {member}, and the table has {held.get(email)}")
 
 
-def _last(frames: Sequence[dict[str, Any]], search: str) -> dict[int, int | None]:
+def last_said(frames: Sequence[dict[str, Any]], search: str) -> dict[int, int | None]:
     """By email, the member that it is by the last frame. Raises Wrong where a list is not reset once, or is spoken of
     before."""
     last: dict[int, int | None] = {}

@@ -18,7 +18,9 @@ from models.enums import ChangeCauseKind, ChangeKind, SavedSearchState
 from search.index import Index
 from search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
 
-BATCH = 5000
+BATCH = 1_000
+"""Emails looked at in one go, for which events wait. With five times as many a list is filled half as fast again, and
+an event beside it takes three times as long."""
 _END = 2**62
 
 

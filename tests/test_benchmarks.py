@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import verifying
+from benchmarks import clock, new_lists, verifying
 from benchmarks.filling import FIRST_SELLER, TEAM, fill
 from benchmarks.populations import POPULATIONS, VIEWS, campaigns, every, sellers
 from identifiers import encode
@@ -12,6 +12,7 @@ from search.canonical import to_value
 from search.check import check
 from search.facts import Event, Facts
 from search.predicate import compile_predicate
+from search.spans import as_span
 
 SEARCHES = 2_000
 NOW = 1_800_000_000_000_000
@@ -72,6 +73,29 @@ async def test_a_figure_does_not_count_where_a_list_or_the_frames_are_wrong(sqli
     for whole in (False, True):
         with pytest.raises(verifying.Wrong):
             await verifying.lists(made, [], whole)
+
+
+def test_of_lists_made_since_the_last_frame_of_an_email_decides() -> None:
+    upserted = {"__typename": "SavedSearchUpserted"}
+    reset = {"__typename": "SavedSearchReset", "savedSearchId": "s"}
+    moved = {"savedSearchId": "s", "emailId": encode("Email", 7), "memberId": encode("SavedSearchMember", 9)}
+    joined, left = {"__typename": "MemberJoined", **moved}, {"__typename": "MemberLeft", **moved}
+    assert new_lists.last_said([upserted, reset, joined], "s") == {7: 9}
+    assert new_lists.last_said([reset, joined, left], "s") == {7: None}
+    assert new_lists.last_said([reset, joined, {**reset, "savedSearchId": "t"}], "t") == {}
+    for wrong in ([joined, reset], [reset, reset]):
+        with pytest.raises(verifying.Wrong):
+            new_lists.last_said(wrong, "s")
+
+
+def test_a_small_clock_is_right_and_tells_of_every_size(sqlite_url: str) -> None:
+    ticked = clock.measure(sqlite_url, 1_000)
+    assert set(ticked.ticks) == set(clock.CROSSING)
+
+
+def test_every_span_that_a_filter_may_use_is_looked_for() -> None:
+    assert {str(as_span(span)) for span in clock.SPANS} == set(clock.SPANS)
+    assert len(clock.SPANS) == 59 + 59 + 47 + 730
 
 
 def _seen(campaign: int, views: int) -> Facts:
