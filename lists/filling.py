@@ -19,8 +19,8 @@ from search.index import Index
 from search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
 
 BATCH = 1_000
-"""Emails looked at in one go, for which events wait. With five times as many a list is filled half as fast again, and
-an event beside it takes three times as long."""
+"""Emails looked at in one go, for which events wait. With five times as many a list is hardly filled sooner, and an
+event beside it takes several times as long."""
 _END = 2**62
 
 
