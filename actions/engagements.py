@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import identifiers
 from actions import revisions, summaries
@@ -62,8 +62,7 @@ _EMAIL = ("id", "team_id", "sender_id", "status", "archived", "sent_at", "latest
 _logger = logging.getLogger("command_center.engagements")
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """One event as it was observed; `occurred_at` in microseconds.
 
     `prefetch`: the client says it fetches ahead; `head`: it asked for the head only; `device`: the user whose it is.
@@ -327,13 +326,16 @@ async def _emails(connection: Connection, batch: Iterable[_Request]) -> dict[int
         connection.listed(keys),
     )
     rows = [dict(zip(_EMAIL, values, strict=True)) for values in found]
-    # Only once the emails are locked: joined to them, the newest event of a moment ago might be found.
-    latest = await connection.tuples(
-        ("id", "dedupe_key"),
-        f"SELECT id, dedupe_key FROM engagements WHERE {connection.within('id')}",
-        connection.listed(row["latest_engagement_id"] for row in rows if row["latest_engagement_id"] is not None),
-    )
-    names: dict[int, str] = {row[0]: row[1] for row in latest}
+    newest = [row["latest_engagement_id"] for row in rows if row["latest_engagement_id"] is not None]
+    names: dict[int, str] = {}
+    if newest:
+        # Only once the emails are locked: joined to them, the newest event of a moment ago might be found.
+        latest = await connection.tuples(
+            ("id", "dedupe_key"),
+            f"SELECT id, dedupe_key FROM engagements WHERE {connection.within('id')}",
+            connection.listed(newest),
+        )
+        names.update((key, name) for key, name in latest)
     return {row["id"]: row | {"latest_key": names.get(row["latest_engagement_id"])} for row in rows}
 
 

@@ -12,7 +12,7 @@ The first of these that applies decides:
 The seventh needs the email's other clicks and its delivery, so it is judged apart, and again with every new click.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from actions.machines import agent_of, neighbourhood, network_of
 from models.enums import EngagementKind, EngagementVerdict
@@ -24,8 +24,7 @@ WHOSE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What is known of the request behind an event.
 
     `prefetch`: the client said it only fetches ahead; `head`: it asked for nothing but the head; `own_device`: it
@@ -46,8 +45,7 @@ class Evidence:
         return known or self.prefetch or self.head or self.own_device
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """The verdict, and the reason as a short sentence. `judged`: by evidence, so that more of it may revise it."""
 
     verdict: EngagementVerdict

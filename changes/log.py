@@ -6,11 +6,11 @@ order of commits: who has read up to a position will never see an earlier one ap
 
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from changes.cursors import Cursor
-from changes.entries import COLUMNS, TYPES, Entry, Topic, from_row, values
+from changes.entries import COLUMNS, TYPES, Entry, Topic, from_row
 from models.database import Connection, database
 
 PAGE = 500
@@ -56,15 +56,32 @@ async def append(connection: Connection, entries: Iterable[Entry], at: int) -> l
     ordered = sorted(entries, key=lambda entry: entry.team_id)
     for team_id, group in groupby(ordered, key=lambda entry: entry.team_id):
         batch = list(group)
-        row = await connection.row(
-            "UPDATE change_logs SET position = position + ? WHERE team_id = ? RETURNING position", len(batch), team_id
-        )
-        if row is None:
-            raise LookupError(f"team {team_id} has no change log")
-        first = row["position"] - len(batch) + 1
-        written += [replace(entry, position=first + index, at=at) for index, entry in enumerate(batch)]
-    await connection.insert("changes", TYPES, [values(entry) for entry in written])
+        last = await _write(connection, team_id, batch, at)
+        written += [Entry(*entry[:-2], position, at) for position, entry in enumerate(batch, last - len(batch) + 1)]
     return written
+
+
+async def _write(connection: Connection, team_id: int, batch: list[Entry], at: int) -> int:
+    """Moves the counter on and writes the rows behind where it was; the last position."""
+    move = "UPDATE change_logs SET position = position + ? WHERE team_id = ? RETURNING position"
+    if connection.postgres:
+        # In one go: a way there and back takes longer than either.
+        given = [(*entry[:-2], place - len(batch), at) for place, entry in enumerate(batch, 1)]
+        names = ", ".join(f"given.{name}" for name in TYPES).replace("given.pos", "moved.position + given.pos")
+        moved = await connection.row(
+            f"WITH moved AS ({move}), written AS (INSERT INTO changes ({COLUMNS}) SELECT {names}"
+            f" FROM moved, {connection.given(TYPES)}) SELECT position FROM moved",
+            *(len(batch), team_id, *connection.handed(given)),
+        )
+    else:
+        moved = await connection.row(move, len(batch), team_id)
+    if moved is None:
+        raise LookupError(f"team {team_id} has no change log")
+    last: int = moved["position"]
+    if not connection.postgres:
+        first = last - len(batch) + 1
+        await connection.insert("changes", TYPES, [(*e[:-2], place, at) for place, e in enumerate(batch, first)])
+    return last
 
 
 async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = PAGE) -> list[Entry]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from lists import facts
 from lists.memberships import Cause, Members
@@ -13,9 +14,14 @@ from search.index import Index
 
 MARKS = 2000
 EMAILS = 2000
-_OF_KIND = "SELECT * FROM marks WHERE kind = ? ORDER BY id"
-_OF_EMAILS = (
-    f"SELECT * FROM marks WHERE kind NOT IN ({int(MarkKind.SEARCH)}, {int(MarkKind.USER)}) ORDER BY id LIMIT {MARKS}"
+_KINDS = "SELECT * FROM marks WHERE kind"
+_OLDEST = " UNION ALL ".join(
+    f"SELECT * FROM ({_KINDS} {which} ORDER BY id{most}) AS {name}"
+    for name, which, most in (
+        ("rights", f"= {int(MarkKind.USER)}", ""),
+        ("searches", f"= {int(MarkKind.SEARCH)}", " LIMIT 1"),
+        ("emails", f"NOT IN ({int(MarkKind.SEARCH)}, {int(MarkKind.USER)})", f" LIMIT {MARKS}"),
+    )
 )
 _MEMBER = ("id", "search_id", "email_id")
 
@@ -45,12 +51,14 @@ class Sight:
 
 async def see(index: Index, connection: Connection) -> Sight:
     """One look, bounded."""
-    sight = Sight(await connection.rows(_OF_KIND, int(MarkKind.USER)))
+    # Each kind comes in its order, but of a UNION nobody promises that.
+    oldest = sorted(await connection.rows(_OLDEST), key=itemgetter("id"))
+    sight = Sight([mark for mark in oldest if mark["kind"] == MarkKind.USER])
     if sight.rights:
         sight.more = True
         return sight
-    sight.search = await connection.row(f"{_OF_KIND} LIMIT 1", int(MarkKind.SEARCH))
-    marks = await connection.rows(_OF_EMAILS)
+    sight.search = next((mark for mark in oldest if mark["kind"] == MarkKind.SEARCH), None)
+    marks = [mark for mark in oldest if mark["kind"] != MarkKind.SEARCH]
     for mark in marks:
         if len(sight.causes) >= EMAILS:
             break

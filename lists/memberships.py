@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from changes.deeds import Deed
 from changes.entries import Entry
@@ -29,15 +30,13 @@ class Cause:
     engagement_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Join:
+class Join(NamedTuple):
     search_id: int
     email_id: int
     cause: Cause
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(NamedTuple):
     member_id: int
     search_id: int
     email_id: int

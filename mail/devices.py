@@ -12,12 +12,15 @@ on the host that the API is asked at. Where the cookie is missing, nothing is lo
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from mail.links import Links
 
 NAME = "command_center_device"
 SECONDS = 365 * 24 * 3600
 PATHS = ("/t", "/graphql")
+REMEMBERED = 10_000
+"""Users for whom nothing is signed again: a program that keeps no cookies is given them with every answer."""
 
 
 def owner(links: Links, cookies: Mapping[str, str]) -> int | None:
@@ -26,8 +29,9 @@ def owner(links: Links, cookies: Mapping[str, str]) -> int | None:
     return None if token is None else links.open_device(token)
 
 
-def headers(links: Links, user_id: int) -> list[str]:
+@lru_cache(REMEMBERED)
+def headers(links: Links, user_id: int) -> tuple[str, ...]:
     """The values of the Set-Cookie headers that make a browser the user's."""
     reach = "SameSite=None; Secure" if links.secure else "SameSite=Lax"
     token = links.device(user_id)
-    return [f"{NAME}={token}; Max-Age={SECONDS}; Path={path}; HttpOnly; {reach}" for path in PATHS]
+    return tuple(f"{NAME}={token}; Max-Age={SECONDS}; Path={path}; HttpOnly; {reach}" for path in PATHS)

@@ -70,6 +70,14 @@ class _Bounded(stock.AsyncpgDBClient):
             raise
 
 
+class Plain(asyncpg.Connection):  # type: ignore[misc]
+    """Goes back into the pool as it is: nobody sets, locks or listens for anything for longer than a transaction, and
+    asking the server to forget it all would double the ways there and back of a single statement."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 class PostgresClient(_Bounded):
     """A pool of connections. `patience` is how many seconds a statement may take; None for as long as it likes."""
 
@@ -83,6 +91,9 @@ class PostgresClient(_Bounded):
         # Whether there is a server is known now, and not when it is first asked for something.
         async with self.acquire_connection():
             pass
+
+    async def create_pool(self, **kwargs: Any) -> asyncpg.Pool:
+        return await super().create_pool(**{**kwargs, "connection_class": Plain})
 
     async def _close(self) -> None:
         if self._pool is not None:

@@ -15,6 +15,7 @@ import aiosqlite
 from tortoise.backends.base.client import TransactionContext
 from tortoise.backends.sqlite import client as stock
 
+from models.sqlite_checkpoints import Checkpoints
 from models.sqlite_faults import read_only, worn, writable
 from models.sqlite_straight import Straight, in_time, told
 from models.sqlite_turns import STEP_SECONDS, Bounded, Transaction, Turn
@@ -28,7 +29,8 @@ PRAGMAS = {
     "foreign_keys": "ON",
     "busy_timeout": "5000",
     "journal_size_limit": str(64 * 1024 * 1024),
-    "wal_autocheckpoint": "8000",
+    # Copying is not for a commit to do (see `sqlite_checkpoints`), unless that should fall behind.
+    "wal_autocheckpoint": "64000",
     "cache_size": "-65536",
     "temp_store": "MEMORY",
 }
@@ -93,6 +95,7 @@ class SqliteClient(Bounded):
         self._readers: set[aiosqlite.Connection] = set()
         self._opening = asyncio.Lock()
         self._glancing: sqlite3.Connection | None = None
+        self.checkpoints = Checkpoints(file_path, lambda: self._lock)
 
     async def create_connection(self, with_db: bool) -> None:
         # Whoever comes while the first is opening waits, lest each opens connections that nobody closes.
@@ -109,6 +112,7 @@ class SqliteClient(Bounded):
         return await _open(self.filename, [*((name, PRAGMAS[name]) for name in READING), ("query_only", "ON")])
 
     async def close(self) -> None:
+        await self.checkpoints.stop()
         for reader in self._readers:
             await reader.close()
         self._readers.clear()

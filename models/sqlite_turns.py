@@ -92,7 +92,9 @@ class Turn(stock.SqliteTransactionContext):
             seconds = limit(self.connection.patience)
             left = None if seconds is None else until - time.monotonic() + seconds
             with told():
-                return await in_time(straight, self._in_thread(straight.transact, work, until, STEP_SECONDS), left)
+                result: T = await in_time(straight, self._in_thread(straight.transact, work, until, STEP_SECONDS), left)
+            self.connection._parent.checkpoints.committed()
+            return result
         finally:
             self.connection._parent.worn = straight.worn
             self._trxlock.release()
@@ -135,6 +137,7 @@ class Turn(stock.SqliteTransactionContext):
     async def _commit(self) -> None:
         try:
             await self._carry_out(_commit)
+            self.connection._parent.checkpoints.committed()
         except sqlite3.Error as exc:
             await self._roll_back()
             raise self._failure(exc, committing=True) from exc

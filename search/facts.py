@@ -1,12 +1,12 @@
 """What is known of one email when a filter is judged: its own row, its person, their groups, its events."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One engagement. `url` is folded, and present on clicks only."""
 
     kind: EngagementKind

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from models import sqlite_checkpoints
 from models.database import database, opened, sqlite_path, transaction
 from models.unavailable import Unavailable
 
@@ -64,6 +65,59 @@ async def test_three_readers_read_at_once(sqlite_url: str) -> None:
         assert not all(task.done() for task in long)
         await asyncio.gather(*long)
         assert waited < time.perf_counter() - began
+
+
+def in_the_file_alone(url: str) -> list[str]:
+    """The names of the teams as the file itself has them, without its WAL."""
+    connection = sqlite3.connect(f"file:{sqlite_path(url)}?immutable=1", uri=True)
+    try:
+        return [name for (name,) in connection.execute("SELECT name FROM teams")]
+    finally:
+        connection.close()
+
+
+async def renamed(url: str, name: str) -> None:
+    """Waits until the file has a name that was committed to the WAL."""
+    await asyncio.sleep(0.05)
+    async with transaction() as tx:
+        await tx.run("UPDATE teams SET name = ?", name)
+    async with asyncio.timeout(10):
+        while in_the_file_alone(url) != [name]:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_was_committed_is_copied_into_the_file_beside_the_writers(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_checkpoints, "PAUSE_SECONDS", 0.01)
+    async with opened(sqlite_url):
+        await a_team()
+        for name in ("U", "V", "W"):
+            await renamed(sqlite_url, name)
+
+
+async def test_a_wal_that_is_long_is_begun_anew(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_checkpoints, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite_checkpoints, "LONG", 20)
+    wal = Path(f"{sqlite_path(sqlite_url)}-wal")
+    async with opened(sqlite_url):
+        await a_team()
+        for number in range(60):
+            await renamed(sqlite_url, f"{number}")
+        # Each writes two pages; as nobody reads for long, there were never more than some twenty.
+        assert wal.stat().st_size < 60 * 2 * 4096
+
+
+async def test_a_file_is_closed_while_it_is_being_copied(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_checkpoints, "PAUSE_SECONDS", 0.0)
+    for number in range(20):
+        async with opened(sqlite_url):
+            if not number:
+                await a_team()
+            async with transaction() as tx:
+                await tx.run("UPDATE teams SET name = ?", f"{number}")
+            await asyncio.sleep(number / 10_000)
+        assert in_the_file_alone(sqlite_url) == [f"{number}"]
 
 
 async def test_a_reader_cannot_write(sqlite_url: str) -> None:

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, ClassVar
 
-from graphql import ExecutionResult
-from graphql.execution import MiddlewareManager
+from graphql import ExecutionResult, Undefined
+from graphql.execution import MiddlewareManager, get_variable_values
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from graphql.pyutils import Path
 from strawberry.execution import optimized_is_awaitable
@@ -106,6 +106,10 @@ class Twice(PlannedExecutor):
         again: Any = stock.execute_operation(serially)
         second: ExecutionResult = await again if self.is_awaitable(again) else again
         type(self).compared += 1
+        given = {name: each.value for name, each in self.variable_values.sources.items() if each.value is not Undefined}
+        coerced = get_variable_values(self.schema, self.operation.variable_definitions or (), given)
+        if isinstance(coerced, list) or coerced.coerced != self.variable_values.coerced:
+            self.differences.append(f"{self.variable_values}\n{coerced}")
         if _told(first) != _told(second):
             self.differences.append(f"{self.operation.loc and self.operation.loc.source.body}\n{first}\n{second}")
         return first

@@ -4,10 +4,18 @@ Each method here does what the stock one of its kind does, in the same order and
 errors, their paths and order are the same. Whatever is not understood is handed to the stock methods, which remain.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from graphql import GraphQLObjectType, Undefined
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLSchema,
+    Undefined,
+    default_field_resolver,
+    default_type_resolver,
+)
 from graphql.execution import get_argument_values
 from graphql.execution.executor import invalid_return_type_error
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
@@ -15,7 +23,7 @@ from graphql.pyutils import Path, gather_with_cancel
 
 from server.graphql import ahead
 from server.graphql.listings import Listing
-from server.graphql.plans import Field, Plan, Plans, Selection, Wanted
+from server.graphql.plans import Begun, Field, Plan, Plans, Selection, Wanted
 from server.graphql.shapes import ATOMS, Info, Kind, Shape, blind, other
 from server.graphql.turns import Turns
 
@@ -27,6 +35,49 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         super().__init__(*arguments, **more)
         self.turns = Turns()
         self._plan: Plan = plans.plan(self.operation, self.variable_values.coerced)
+
+    @classmethod
+    def begin(
+        cls,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        context: Any,
+        variables: Mapping[str, Any],
+        operation_name: str | None,
+        is_awaitable: Any,
+        plans: Plans,
+    ) -> "PlannedExecutor | list[GraphQLError]":
+        """An execution of one operation, or what is wrong with what was asked.
+
+        What `build` finds out from the document it finds out once, and variables that are plainly right are made
+        without it.
+        """
+        known = plans.begun.get(operation_name)
+        values = None if known is None else known.values(variables)
+        if known is not None and values is not None:
+            return cls(
+                schema,
+                *known[:2],
+                *(None, context, known.operation, values),
+                *(default_field_resolver, default_type_resolver, default_field_resolver),
+                is_awaitable=is_awaitable,
+                hide_suggestions=True,
+                plans=plans,
+            )
+        built: Any = cls.build(
+            schema,
+            document,
+            context_value=context,
+            raw_variable_values=dict(variables),
+            operation_name=operation_name,
+            is_awaitable=is_awaitable,
+            hide_suggestions=True,
+            plans=plans,
+        )
+        if known is None and isinstance(built, cls):
+            made = plans.shapes.coercions.of(built.operation.variable_definitions or ())
+            plans.begun[operation_name] = Begun(built.fragment_definitions, built.fragments, built.operation, made)
+        return built  # type: ignore[no-any-return]
 
     def execute_collected_root_fields(
         self, root_type: Any, root_value: Any, grouped_field_set: Any, serially: bool, new_defer_usages: Any

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 
@@ -21,6 +22,9 @@ ONE: Final = (Form.JSON, Form.RESPONSE)
 MANY: Final = (Form.EVENTS, Form.PARTS)
 SPEC: Final = "subscriptionspec"
 """The parameter by which a client says that it reads a subscription as parts: https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol"""
+
+REMEMBERED: Final = 128
+"""Accept headers that are not read again: a program sends the same one with every request."""
 
 _PART: Final = re.compile(r'(?:[^,;"]|"(?:[^"\\]|\\.)*")+|[,;]')
 
@@ -44,6 +48,7 @@ class Range:
         return 1 if self.kind == "*/*" else 0
 
 
+@lru_cache(REMEMBERED)
 def for_one(accept: str | None) -> Form | None:
     """The form of the answer to a query or mutation: JSON where any JSON is taken, whatever else is named; None for
     nothing that we have."""
@@ -51,6 +56,7 @@ def for_one(accept: str | None) -> Form | None:
     return _best(ranges, ONE) or _best(ranges, MANY)
 
 
+@lru_cache(REMEMBERED)
 def for_many(accept: str | None) -> Form | None:
     """The form of a subscription's frames; None where the client takes no stream."""
     return _best(list(_ranges(accept)), MANY)

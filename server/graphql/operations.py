@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import orjson
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
 from graphql.execution import Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 from tortoise.models import Model
@@ -57,7 +57,7 @@ class Operations:
         schema: GraphQLSchema,
         documents: DocumentLimits,
         answers: AnswerLimits,
-        executor: type[Executor[Any]] = PlannedExecutor,
+        executor: type[PlannedExecutor] = PlannedExecutor,
     ) -> None:
         self._schema = schema
         self._executor = executor
@@ -97,17 +97,8 @@ class Operations:
 
     async def carry_out(self, operation: Operation, context: Context) -> Answer:
         """The answer of a query or a mutation, however long it takes. Raises Rejected."""
-        running: Any = execute(
-            self._schema,
-            operation.prepared.document,
-            context_value=context,
-            variable_values=dict(operation.asked.variables),
-            operation_name=operation.asked.operation_name,
-            is_awaitable=awaitable,
-            hide_suggestions=True,
-            executor_class=self._executor,
-            plans=operation.prepared.plans,
-        )
+        executor = self._begun(operation, context)
+        running: Any = executor.execute_operation()
         result: ExecutionResult = await running if awaitable(running) else running
         if result.data is None and not any(error.path for error in result.errors or ()):
             raise Rejected(self._told(result.errors or ()))
@@ -115,23 +106,22 @@ class Operations:
 
     async def follow(self, operation: Operation, context: Context) -> AsyncGenerator[bytes, None]:
         """The frames of a subscription, as JSON. Raises Rejected where it is refused before the first."""
-        executor = self._executor.build(
-            self._schema,
-            operation.prepared.document,
-            context_value=context,
-            raw_variable_values=dict(operation.asked.variables),
-            operation_name=operation.asked.operation_name,
-            hide_suggestions=True,
-            is_awaitable=awaitable,
-            plans=operation.prepared.plans,
-        )
-        if isinstance(executor, list):
-            raise Rejected(self._told(executor))
+        executor = self._begun(operation, context)
         started: Any = create_source_event_stream(executor)
         found = await started if awaitable(started) else started
         if isinstance(found, ExecutionResult):
             raise Rejected(self._told(found.errors or ()))
         return self._frames(found, likeness(operation.prepared, operation.asked, context.viewer), executor)
+
+    def _begun(self, operation: Operation, context: Context) -> PlannedExecutor:
+        """Raises Rejected."""
+        prepared, asked = operation.prepared, operation.asked
+        executor = self._executor.begin(
+            self._schema, prepared.document, context, asked.variables, asked.operation_name, awaitable, prepared.plans
+        )
+        if isinstance(executor, list):
+            raise Rejected(self._told(executor))
+        return executor
 
     async def settle(self, seconds: float) -> None:
         """Waits for the mutations and frames under way, for a while."""

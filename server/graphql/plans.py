@@ -7,13 +7,14 @@ that may decide what is skipped, and those are part of what it is found by.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from graphql import FieldNode, GraphQLObjectType, OperationDefinitionNode, Undefined
-from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
+from graphql import FieldNode, FragmentDefinitionNode, GraphQLObjectType, OperationDefinitionNode, Undefined
+from graphql.execution.collect_fields import FieldDetailsList, FragmentDetails, GroupedFieldSet
 from graphql.language import NamedTypeNode, NonNullTypeNode
 
 from server.graphql.shapes import Asked, Call, Known, Pointer, Read, Shape, Shapes, Table
+from server.graphql.variables import Values
 
 Wanted = tuple[tuple[tuple[Read, ...], Pointer], ...]
 """What can be loaded for all that a field's value holds: how it is reached from there, and what it is."""
@@ -79,6 +80,15 @@ class Plan:
         return self.plans.selection(type_, grouped)
 
 
+class Begun(NamedTuple):
+    """What an execution of an operation begins with, whoever asks and whatever the variables."""
+
+    fragment_definitions: dict[str, FragmentDefinitionNode]
+    fragments: dict[str, FragmentDetails]
+    operation: OperationDefinitionNode
+    values: Values
+
+
 @dataclass(slots=True, eq=False)
 class Plans:
     """All of one document, as long as they have no more than `most` fields: a fragment may be merged in many places."""
@@ -87,6 +97,8 @@ class Plans:
     most: int
     _kept: dict[tuple[Any, ...], Plan] = field(default_factory=dict)
     _fields: int = 0
+    begun: dict[str | None, Begun] = field(default_factory=dict)
+    """By the name that was asked for; of operations that were carried out before."""
 
     def plan(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Plan:
         """The one for these variables, begun if need be."""

@@ -32,6 +32,7 @@ from strawberry.types.field import StrawberryField
 
 from resolvers.pointers import NAME as POINTER
 from server.graphql.arguments import Conversions
+from server.graphql.variables import Coercions
 
 Info = GraphQLResolveInfo[Any]
 Read = Callable[[Any], Any]
@@ -109,6 +110,7 @@ class Shapes:
         self._info: Callable[..., Any] | None = described.config.info_class if described is not None and plain else None
         converter = None if described is None else described.schema_converter
         self._conversions = None if converter is None else Conversions(converter.config, converter.scalar_registry)
+        self.coercions = Coercions(schema)
 
     def known(self, parent: GraphQLObjectType, name: str) -> Known | None:
         """The field of that name; None where the type has none."""

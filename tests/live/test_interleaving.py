@@ -8,7 +8,7 @@ there the same reader does lose rows, which shows that the test would notice.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from actions import users
 from actions.desk import Desk, Limits
 from changes import log
 from changes.deeds import Writer
-from changes.entries import COLUMNS, Entry, Family, Topic, values
+from changes.entries import COLUMNS, Entry, Family, Topic
 from changes.hub import Hub
 from models.database import Connection, database, opened, transaction
 from models.enums import ChangeKind, Role
@@ -35,9 +35,9 @@ async def unprotected(connection: Connection, entries: Iterable[Entry], at: int)
     for entry in entries:
         row = await connection.row(f"SELECT nextval('{SEQUENCE}') AS position")
         assert row is not None
-        written.append(replace(entry, position=int(row["position"]), at=at))
-    places = ", ".join("?" * len(values(written[0])))
-    await connection.many(f"INSERT INTO changes ({COLUMNS}) VALUES ({places})", map(values, written))
+        written.append(entry._replace(position=int(row["position"]), at=at))
+    places = ", ".join("?" * len(Entry._fields))
+    await connection.many(f"INSERT INTO changes ({COLUMNS}) VALUES ({places})", written)
     return written
 
 
