@@ -97,6 +97,14 @@ class Loaders:
         near = self._near.get(model)
         return self.row(model, key) if near is None or key not in near else cast("M | None", near[key])
 
+    def all_near(self, model: type[M], keys: Iterable[int | None]) -> list[M | None] | None:
+        """The rows with these keys, if all of them were loaded ahead."""
+        near = self._near.get(model, {})
+        try:
+            return [None if key is None else near[key] for key in keys]
+        except KeyError:
+            return None
+
     async def group_ids(self, person_id: int) -> list[int]:
         """The groups a person is in."""
 

@@ -4,7 +4,7 @@ Each method here does what the stock one of its kind does, in the same order and
 errors, their paths and order are the same. Whatever is not understood is handed to the stock methods, which remain.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from graphql import GraphQLObjectType, Undefined
@@ -14,6 +14,7 @@ from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingO
 from graphql.pyutils import Path, gather_with_cancel
 
 from server.graphql import ahead
+from server.graphql.columns import Columns, columns
 from server.graphql.listings import Listing
 from server.graphql.plans import Field, Plan, Plans, Selection, Wanted
 from server.graphql.shapes import ATOMS, Info, Kind, Shape, blind, other
@@ -117,6 +118,8 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     def _resolved(self, field: Field, source: Any, path: Path) -> Any:
         if field.pointer is not None and field.call is not None:
             return field.pointer.follow(self.context_value, source)
+        if field.read is not None:
+            return field.read(source)
         info = self._info(field, path)
         if field.call is not None:
             return field.call(source, info)
@@ -227,12 +230,12 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return await completed if self.is_awaitable(completed) else completed
 
     def _below(self, type_: GraphQLObjectType, field: Field, path: Path, value: Any) -> Any:
-        selection = self._selected(type_, field)
+        selection = self.selected(type_, field)
         if selection is None:
             return self.collect_and_execute_subfields(type_, field.details, path, value, None)
         return self._fields(selection, value, path)
 
-    def _selected(self, type_: GraphQLObjectType, field: Field) -> Selection | None:
+    def selected(self, type_: GraphQLObjectType, field: Field) -> Selection | None:
         if type_ not in field.below:
             collected = self.collect_subfields(type_, field.details)
             known = not collected.new_defer_usages
@@ -242,7 +245,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     def _wanted(self, field: Field) -> Wanted:
         if field.wanted is None:
             try:
-                field.wanted = ahead.wanted(field, self._selected)
+                field.wanted = ahead.wanted(field, self.selected)
             except Exception:
                 # A directive's argument is wrong, which is an error of whatever stands there.
                 field.wanted = ()
@@ -253,4 +256,34 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     def _list(self, shape: Shape, field: Field, at: Path, path: Path, value: Any) -> Any:
         if shape.item is None or field.streams or type(value) not in (list, tuple):
             return self.complete_list_value(shape.type, field.details, self._info(field, at), path, value, None)
-        return Listing(self, shape.item, field, at, path, iter(value)).complete()
+        return Listing(self, shape.item, field, at, path, value).complete()
+
+    def together(self, shape: Shape, field: Field, values: Sequence[Any]) -> Columns | None:
+        """Items that are objects, as far as they can be completed all at once; the executor goes on with the `rest`."""
+        found, count = columns(self, shape.type, field, values)
+        self.turns.spent += count
+        return found
+
+    def rest(self, columns: Columns, index: int, path: Path) -> Any:
+        """What is left of one of them."""
+        row, source, typename = columns.rows[index], columns.values[index], columns.type.name
+        pending: list[str] = []
+        try:
+            for key, field, inner in columns.left:
+                at = Path(path, key, typename)
+                row[key] = result = self._field(field, source, at) if inner is None else self._inner(inner, index, field, at)
+                if self.is_awaitable(result):
+                    pending.append(key)
+        except Exception:
+            if pending:
+                self.settle_in_background([row[key] for key in pending])
+            raise
+        return self._awaited_fields(row, pending) if pending else row
+
+    def _inner(self, columns: Columns, index: int, field: Field, path: Path) -> Any:
+        try:
+            completed = self.rest(columns, index, path)
+        except Exception as error:
+            self.failed(error, field.shape, field, path)
+            return None
+        return self.later(completed, field.shape, field, path) if self.is_awaitable(completed) else completed
