@@ -203,7 +203,7 @@ def _place(row: Model, order: Order) -> Place:
 def _edges(rows: Sequence[M], order: Order) -> list[Edge[M]]:
     columns = [_values(rows, column) for column in order.whole]
     # A day is written as the text it is.
-    cursors = identifiers.opaque(map(orjson.dumps, zip(repeat(order.name), *columns)))  # noqa: B905
+    cursors = identifiers.opaque(map(orjson.dumps, zip(repeat(order.name), *columns)))
     return list(map(Edge, cursors, rows))
 
 

@@ -94,21 +94,17 @@ def _leaves(read: Read, table: Table, values: Sequence[Any]) -> list[Any] | None
     if other in makers.values():
         _forget(read, found)
         return None
-    if not any(makers.values()):
+    same = {type_ for type_, make in makers.items() if make is None}
+    if len(same) == len(makers):
         return found
     try:
-        if len(makers) == 1:
-            made = list(map(*makers.values(), found))
-        else:
-            made = [make(value) if (make := makers[type(value)]) else value for value in found]
+        made = [make(value) if (make := makers[type(value)]) else value for value in found]
     except Exception:
         return None
-    return made if set(map(type, made)) <= ATOMS | {type_ for type_, make in makers.items() if make is None} else None
+    return made if set(map(type, made)) <= ATOMS | same else None
 
 
-def _objects(
-    reader: Reader, field: Field, values: Sequence[Any]
-) -> tuple[list[Any] | None, Columns | None, int]:
+def _objects(reader: Reader, field: Field, values: Sequence[Any]) -> tuple[list[Any] | None, Columns | None, int]:
     """Completed; or only begun, and with the columns of what they are completed by."""
     if field.read is not None:
         found = _told(field.read, values)

@@ -271,7 +271,8 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         try:
             for key, field, inner in columns.left:
                 at = Path(path, key, typename)
-                row[key] = result = self._field(field, source, at) if inner is None else self._inner(inner, index, field, at)
+                result = self._field(field, source, at) if inner is None else self._inner(inner, index, field, at)
+                row[key] = result
                 if self.is_awaitable(result):
                     pending.append(key)
         except Exception:
