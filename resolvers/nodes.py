@@ -62,8 +62,7 @@ async def many(context: Context, node_ids: Sequence[str]) -> list[Any]:
 
 def identifier(row: Any) -> str:
     """The global id of a row."""
-    kind: type[object] = type(row)
-    noun = _noun(kind)
+    noun = _noun(row.__class__)
     if noun is not None:
         return identifiers.encode(noun, row.id)
     if isinstance(row, searches.SharedSearch):
@@ -72,7 +71,7 @@ def identifier(row: Any) -> str:
 
 
 @cache
-def _noun(type_: type[object]) -> str | None:
+def _noun(type_: Any) -> str | None:
     """What goes with the key of such a row; None where its id is made otherwise."""
     if issubclass(type_, Folder | FolderGroup | searches.SharedSearch):
         return None

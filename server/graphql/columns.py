@@ -68,7 +68,9 @@ def columns(reader: Reader, type_: GraphQLObjectType, field: Field, values: Sequ
 
 def _read(reader: Reader, selection: Selection, values: Sequence[Any]) -> Part:
     count = len(values) * len(selection.fields)
-    cells: list[Sequence[Any]] = []
+    # Copies of one row, filled by columns: no row is put together name by name.
+    blank: dict[str, Any] = dict.fromkeys([key for key, _, _, _ in selection.fields])
+    rows = [blank.copy() for _ in values]
     left: list[tuple[str, Field, Columns | None]] = []
     for key, read, table, field in selection.fields:
         found, inner = None, None
@@ -79,9 +81,9 @@ def _read(reader: Reader, selection: Selection, values: Sequence[Any]) -> Part:
             count += more
         if found is None or inner is not None:
             left.append((key, field, inner))
-        cells.append([None] * len(values) if found is None else found)
-    keys = [key for key, _, _, _ in selection.fields]
-    rows = [dict(zip(keys, row, strict=True)) for row in zip(*cells, strict=True)] if keys else [{} for _ in values]
+        else:
+            for row, value in zip(rows, found, strict=True):
+                row[key] = value
     return Columns(selection.type, values, rows, left), count
 
 

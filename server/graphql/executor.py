@@ -72,21 +72,19 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
                     result = self._field(field, source, Path(path, key, typename))
                 else:
                     try:
-                        result = read(source)
-                        complete = table.get(type(result), other)
-                        if complete is None:
-                            results[key] = result
+                        value = read(source)
+                        make = table.get(type(value), other)
+                        if make is None:
+                            results[key] = value
                             continue
-                        if complete is not other:
-                            result = complete(result)
-                            if type(result) in ATOMS:
-                                results[key] = result
-                                continue
+                        if make is not other and type(made := make(value)) in ATOMS:
+                            results[key] = made
+                            continue
                     except Exception as error:
                         self.failed(error, field.shape, field, Path(path, key, typename))
                         result = None
                     else:
-                        result = self._found(field, Path(path, key, typename), result, complete is not other)
+                        result = self._found(field, Path(path, key, typename), value)
                 results[key] = result
                 if self.is_awaitable(result):
                     pending.append(key)
@@ -139,10 +137,8 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             return field.asked(source, info, arguments)
         return (definition.resolve or self.field_resolver)(source, info, **arguments)
 
-    def _found(self, field: Field, path: Path, value: Any, completed: bool) -> Any:
-        """Of a value that was read, and perhaps completed, but is not one that a table vouches for."""
-        if completed:
-            return self.later(value, field.shape, field, path) if self.is_awaitable(value) else value
+    def _found(self, field: Field, path: Path, value: Any) -> Any:
+        """Of a value that was read, but is not one that a table vouches for."""
         try:
             return self._settled(field, path, value)
         except Exception as error:
