@@ -141,11 +141,16 @@ def _told(read: Read, values: Sequence[Any]) -> list[Any] | None:
 
 
 def _forget(read: Read, found: Sequence[Any]) -> None:
-    """What a method made to be awaited it makes once more when it is asked again; nobody waits for this one."""
+    """What a method made to be awaited it makes once more when it is asked again."""
     if not isinstance(read, attrgetter):
-        for value in found:
-            if isinstance(value, CoroutineType):
-                value.close()
+        _close(found)
+
+
+def _close(found: Sequence[Any]) -> None:
+    """Nobody waits for these."""
+    for value in found:
+        if isinstance(value, CoroutineType):
+            value.close()
 
 
 def _plain(reader: Reader, values: Sequence[Any]) -> bool:
@@ -176,4 +181,15 @@ def _of_type(type_: GraphQLObjectType, values: Sequence[Any]) -> bool:
     fits: Any = type_.is_type_of
     if fits is None:
         return True
-    return blind(fits) and not iscoroutinefunction(fits) and set(map(fits, values, repeat(None))) == {True}
+    if not blind(fits) or iscoroutinefunction(fits):
+        return False
+    found: list[Any] = []
+    try:
+        found.extend(map(fits, values, repeat(None)))
+        if set(found) == {True}:
+            return True
+    except Exception:
+        # It is said again when it is asked again.
+        pass
+    _close(found)
+    return False
