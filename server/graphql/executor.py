@@ -50,12 +50,12 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         async def go_on(awaitable: Awaitable[Any], key: str) -> dict[str, Any]:
             results[key] = await awaitable
             for key, _, _, field in parts:
-                result = self._field(field, source, Path(None, key, selection.type.name))
+                result = self.field(field, source, Path(None, key, selection.type.name))
                 results[key] = await result if self.is_awaitable(result) else result
             return results
 
         for key, _, _, field in parts:
-            result = self._field(field, source, Path(None, key, selection.type.name))
+            result = self.field(field, source, Path(None, key, selection.type.name))
             if self.is_awaitable(result):
                 return go_on(result, key)
             results[key] = result
@@ -69,7 +69,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         try:
             for key, read, table, field in selection.fields:
                 if read is None:
-                    result = self._field(field, source, Path(path, key, typename))
+                    result = self.field(field, source, Path(path, key, typename))
                 else:
                     try:
                         value = read(source)
@@ -92,9 +92,9 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             if pending:
                 self.settle_in_background([results[key] for key in pending])
             raise
-        return self._awaited_fields(results, pending) if pending else results
+        return self.awaited_fields(results, pending) if pending else results
 
-    async def _awaited_fields(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]:
+    async def awaited_fields(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]:
         if len(pending) == 1:
             results[pending[0]] = await results[pending[0]]
         else:
@@ -103,7 +103,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
     # A field: resolved, then completed.
 
-    def _field(self, field: Field, source: Any, path: Path) -> Any:
+    def field(self, field: Field, source: Any, path: Path) -> Any:
         try:
             return self._settled(field, path, self._resolved(field, source, path))
         except Exception as error:
@@ -255,32 +255,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return Listing(self, shape.item, field, at, path, value).complete()
 
     def together(self, shape: Shape, field: Field, values: Sequence[Any]) -> Columns | None:
-        """Items that are objects, as far as they can be completed all at once; the executor goes on with the `rest`."""
+        """Items that are objects, as far as they can be completed all at once."""
         found, count = columns(self, shape.type, field, values)
         self.turns.spent += count
         return found
-
-    def rest(self, columns: Columns, index: int, path: Path) -> Any:
-        """What is left of one of them."""
-        row, source, typename = columns.rows[index], columns.values[index], columns.type.name
-        pending: list[str] = []
-        try:
-            for key, field, inner in columns.left:
-                at = Path(path, key, typename)
-                result = self._field(field, source, at) if inner is None else self._inner(inner, index, field, at)
-                row[key] = result
-                if self.is_awaitable(result):
-                    pending.append(key)
-        except Exception:
-            if pending:
-                self.settle_in_background([row[key] for key in pending])
-            raise
-        return self._awaited_fields(row, pending) if pending else row
-
-    def _inner(self, columns: Columns, index: int, field: Field, path: Path) -> Any:
-        try:
-            completed = self.rest(columns, index, path)
-        except Exception as error:
-            self.failed(error, field.shape, field, path)
-            return None
-        return self.later(completed, field.shape, field, path) if self.is_awaitable(completed) else completed

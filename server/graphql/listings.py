@@ -27,7 +27,8 @@ class Values(Protocol):
     def failed(self, error: Exception, shape: Shape, field: Field, path: Path) -> None: ...
     def settle_in_background(self, awaitables: list[Awaitable[Any]]) -> None: ...
     def together(self, shape: Shape, field: Field, values: Sequence[Any]) -> Columns | None: ...
-    def rest(self, columns: Columns, index: int, path: Path) -> Any: ...
+    def field(self, field: Field, source: Any, path: Path) -> Any: ...
+    async def awaited_fields(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]: ...
 
 
 class Listing:
@@ -126,11 +127,37 @@ class Listing:
             if columns is None:
                 completed = values.complete(item, field, self._at, path, value)
             else:
-                completed = values.rest(columns, self._next - 1 - self._first, path)
+                completed = self._rest(columns, self._next - 1 - self._first, path)
         except Exception as error:
             values.failed(error, item, field, path)
             return None
         return values.later(completed, item, field, path) if values.is_awaitable(completed) else completed
+
+    def _rest(self, columns: Columns, index: int, path: Path) -> Any:
+        """An object of which some columns are left, completed; or an awaitable of it."""
+        values, row, source = self._values, columns.rows[index], columns.values[index]
+        pending: list[str] = []
+        try:
+            for key, field, inner in columns.left:
+                at = Path(path, key, columns.type.name)
+                result = values.field(field, source, at) if inner is None else self._inner(inner, index, field, at)
+                row[key] = result
+                if values.is_awaitable(result):
+                    pending.append(key)
+        except Exception:
+            if pending:
+                values.settle_in_background([row[key] for key in pending])
+            raise
+        return values.awaited_fields(row, pending) if pending else row
+
+    def _inner(self, columns: Columns, index: int, field: Field, path: Path) -> Any:
+        values = self._values
+        try:
+            completed = self._rest(columns, index, path)
+        except Exception as error:
+            values.failed(error, field.shape, field, path)
+            return None
+        return values.later(completed, field.shape, field, path) if values.is_awaitable(completed) else completed
 
     async def _awaited(self) -> list[Any]:
         completed, pending = self._completed, self._pending
