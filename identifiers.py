@@ -2,11 +2,21 @@
 
 import base64
 import binascii
+from collections.abc import Iterable
+
+_OF_ADDRESSES = bytes.maketrans(b"+/", b"-_")
 
 
 def encode(noun: str, key: int | str) -> str:
     """The opaque id of one row, such as `encode("Email", 7)`."""
-    return base64.urlsafe_b64encode(f"{noun}:{key}".encode()).rstrip(b"=").decode()
+    return binascii.b2a_base64(f"{noun}:{key}".encode(), newline=False).translate(_OF_ADDRESSES, b"=").decode()
+
+
+def opaque(plain: Iterable[bytes]) -> list[str]:
+    """What is no row's id but as opaque: many texts at once, as a page has of cursors."""
+    # base64 comes as a line for each.
+    lines = b"".join(map(binascii.b2a_base64, plain)).translate(_OF_ADDRESSES, b"=").decode()
+    return lines.split("\n")[:-1]
 
 
 def decode(text: str) -> tuple[str, str] | None:

@@ -1,7 +1,10 @@
 """Column types of our own. A moment is stored as whole microseconds since 1970 in UTC, the same on every
 database, so that SQL, the predicate and the clock agree to the microsecond and a time zone cannot creep in."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
+from operator import floordiv, sub
 from typing import Any
 
 from tortoise import fields
@@ -18,6 +21,16 @@ def to_micros(moment: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """Microseconds since 1970 as an aware datetime in UTC."""
     return _EPOCH + timedelta(microseconds=micros)
+
+
+def all_to_micros(moments: Sequence[datetime]) -> list[int]:
+    """The same of many at once, in a fraction of the time."""
+    return list(map(floordiv, map(sub, moments, repeat(_EPOCH)), repeat(_MICROSECOND)))
+
+
+def all_from_micros(micros: Sequence[int]) -> list[datetime]:
+    """The same of many at once, in a fraction of the time."""
+    return list(map(_EPOCH.__add__, map(timedelta, repeat(0), repeat(0), micros)))
 
 
 class MomentField(fields.BigIntField):

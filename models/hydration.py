@@ -1,51 +1,56 @@
 """Rows of the database as rows of Tortoise, for whole rows of our own statements: what of a row needs converting is
-worked out once for a model, and the rest of it is taken as it is."""
+worked out once for a model and done column by column, and the rest of it is taken as it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
-from functools import cache
-from typing import Any, TypeVar
+from functools import cache, partial
+from typing import Any, TypeAlias, TypeVar
 
 from tortoise.fields import BooleanField
 from tortoise.models import Model
 
 from models.database import Row
-from models.fields import MomentField, from_micros
+from models.fields import MomentField, all_from_micros
 
 M = TypeVar("M", bound=Model)
+Convert: TypeAlias = Callable[[list[Any]], Iterable[Any]]
+"""Makes the values of a column, none of which is absent, what a row has of them."""
 
 
 def hydrated(model: type[M], rows: list[Row]) -> list[M]:
     """These rows, each with all columns of the model, as Tortoise would have read them. They are its own now."""
     converted, own_key = _converted(model)
+    for name, convert in converted:
+        given = [row for row in rows if row[name] is not None]
+        if given:
+            for row, value in zip(given, convert([row[name] for row in given]), strict=True):
+                row[name] = value
     made: list[M] = []
+    make, be = model.__new__, object.__setattr__
     for row in rows:
-        for name, convert in converted:
-            if (value := row[name]) is not None:
-                row[name] = convert(value)
         row |= {"_partial": False, "_saved_in_db": True, "_custom_generated_pk": own_key, "_await_when_save": {}}
-        instance = model.__new__(model)
+        instance = make(model)
         # Not attribute by attribute: nothing here has to be noticed as a change.
-        object.__setattr__(instance, "__dict__", row)
+        be(instance, "__dict__", row)
         made.append(instance)
     return made
 
 
 @cache
-def _converted(model: type[Model]) -> tuple[list[tuple[str, Callable[[Any], Any]]], bool]:
+def _converted(model: type[Model]) -> tuple[list[tuple[str, Convert]], bool]:
     """The columns that are kept otherwise than read, and whether the key is of our own making."""
     meta = model._meta
-    found: list[tuple[str, Callable[[Any], Any]]] = []
+    found: list[tuple[str, Convert]] = []
     for column, attribute, field in (*meta.db_native_fields, *meta.db_default_fields, *meta.db_complex_fields):
         if column != attribute:
             raise TypeError(f"{model.__name__}.{attribute} has a column of another name")
         enum = getattr(field, "enum_type", None)
         if isinstance(field, BooleanField):
-            found.append((column, bool))
+            found.append((column, partial(map, bool)))
         elif isinstance(field, MomentField):
-            found.append((column, from_micros))
+            found.append((column, all_from_micros))
         elif enum is not None and issubclass(enum, IntEnum):
-            found.append((column, {member.value: member for member in enum}.__getitem__))
+            found.append((column, partial(map, {member.value: member for member in enum}.__getitem__)))
         elif (column, attribute, field) not in meta.db_native_fields:
-            found.append((column, field.to_python_value))
+            found.append((column, partial(map, field.to_python_value)))
     return found, meta.db_pk_column not in meta.generated_db_fields

@@ -37,11 +37,16 @@ _NAMED: dict[str, type[Model]] = {
 
 async def in_order(model: type[M], keys: Sequence[int]) -> list[M]:
     """The rows that are there, in the order of their keys, however many."""
+    found = await by_key(model, keys)
+    return [found[key] for key in keys if key in found]
+
+
+async def by_key(model: type[M], keys: Sequence[int]) -> dict[int, M]:
+    """The rows that are there, however many."""
     db = database()
     read = db.glance if len(keys) <= FEW else db.rows
     rows = await read(f"SELECT * FROM {model._meta.db_table} WHERE {db.within('id')}", db.listed(keys))
-    found = {row.pk: row for row in hydrated(model, rows)}
-    return [found[key] for key in keys if key in found]
+    return dict(zip([row["id"] for row in rows], hydrated(model, rows), strict=True))
 
 
 class Loaders:
@@ -77,7 +82,7 @@ class Loaders:
             return cast("M | None", near[key])
 
         async def load(keys: list[int]) -> Any:
-            rows = {row.pk: row for row in await in_order(model, keys)}
+            rows = await by_key(model, keys)
             return [rows.get(each) for each in keys]
 
         return cast("M | None", await self._load(model, load, key))
@@ -87,8 +92,7 @@ class Loaders:
         near = self._near.setdefault(model, {})
         missing = [key for key in dict.fromkeys(keys) if key is not None and key not in near]
         if len(missing) > 1:
-            rows = {row.pk: row for row in await in_order(model, missing)}
-            near.update((key, rows.get(key)) for key in missing)
+            near |= dict.fromkeys(missing) | await by_key(model, missing)
 
     def near(self, model: type[M], key: int | None) -> M | Awaitable[M | None] | None:
         """The row with this key, or None: at once where it was loaded ahead."""
@@ -96,6 +100,14 @@ class Loaders:
             return None
         near = self._near.get(model)
         return self.row(model, key) if near is None or key not in near else cast("M | None", near[key])
+
+    def all_near(self, model: type[M], keys: Iterable[int | None]) -> list[M | None] | None:
+        """The rows with these keys, if all of them were loaded ahead."""
+        near = self._near.get(model, {})
+        try:
+            return [None if key is None else near[key] for key in keys]
+        except KeyError:
+            return None
 
     async def group_ids(self, person_id: int) -> list[int]:
         """The groups a person is in."""

@@ -1,6 +1,7 @@
 """Any row by its global id. What is absent and what is not the viewer's to see are the same: null."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import Any
 
 import identifiers
@@ -9,6 +10,7 @@ from models.emails import Email
 from models.engagements import Engagement
 from models.enums import UserErrorCode
 from models.people import Group, Person
+from models.searches import Membership
 from models.tasks import Task
 from models.users import User
 from refusals import refused
@@ -60,9 +62,17 @@ async def many(context: Context, node_ids: Sequence[str]) -> list[Any]:
 
 def identifier(row: Any) -> str:
     """The global id of a row."""
-    if isinstance(row, Folder | FolderGroup):
-        return folders.identifier(row)
+    noun = _noun(row.__class__)
+    if noun is not None:
+        return identifiers.encode(noun, row.id)
     if isinstance(row, searches.SharedSearch):
         return identifiers.encode("SharedSearch", row.source.id)
-    name = type(row).__name__
-    return identifiers.encode("SavedSearchMember" if name == "Membership" else name, row.id)
+    return folders.identifier(row)
+
+
+@cache
+def _noun(type_: Any) -> str | None:
+    """What goes with the key of such a row; None where its id is made otherwise."""
+    if issubclass(type_, Folder | FolderGroup | searches.SharedSearch):
+        return None
+    return "SavedSearchMember" if type_ is Membership else type_.__name__

@@ -115,12 +115,13 @@ class Twice(PlannedExecutor):
         return first
 
     def resolve(self, stock: Any, source: Any, info: Info, **arguments: Any) -> Any:
-        """In the place of every resolver: what the first execution was answered there, or a plain read."""
+        """In the place of every resolver: what the first execution was answered there, a plain read, or what was
+        loaded ahead."""
         outcome = self._outcomes.get(tuple(info.path.as_list()))
         if outcome is not None:
             return outcome.again()
         known = self._plan.plans.shapes.known(info.parent_type, info.field_name)
-        if known is None or known.read is None:
+        if known is None or (known.read is None and known.pointer is None):
             raise AssertionError("this was not asked the first time")
         return stock(source, info, **arguments)
 

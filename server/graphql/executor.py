@@ -4,7 +4,7 @@ Each method here does what the stock one of its kind does, in the same order and
 errors, their paths and order are the same. Whatever is not understood is handed to the stock methods, which remain.
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 from graphql import (
@@ -22,6 +22,7 @@ from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingO
 from graphql.pyutils import Path, gather_with_cancel
 
 from server.graphql import ahead
+from server.graphql.columns import Columns, columns
 from server.graphql.listings import Listing
 from server.graphql.plans import Begun, Field, Plan, Plans, Selection, Wanted
 from server.graphql.shapes import ATOMS, Info, Kind, Shape, blind, other
@@ -100,12 +101,12 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         async def go_on(awaitable: Awaitable[Any], key: str) -> dict[str, Any]:
             results[key] = await awaitable
             for key, _, _, field in parts:
-                result = self._field(field, source, Path(None, key, selection.type.name))
+                result = self.field(field, source, Path(None, key, selection.type.name))
                 results[key] = await result if self.is_awaitable(result) else result
             return results
 
         for key, _, _, field in parts:
-            result = self._field(field, source, Path(None, key, selection.type.name))
+            result = self.field(field, source, Path(None, key, selection.type.name))
             if self.is_awaitable(result):
                 return go_on(result, key)
             results[key] = result
@@ -119,24 +120,22 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         try:
             for key, read, table, field in selection.fields:
                 if read is None:
-                    result = self._field(field, source, Path(path, key, typename))
+                    result = self.field(field, source, Path(path, key, typename))
                 else:
                     try:
-                        result = read(source)
-                        complete = table.get(type(result), other)
-                        if complete is None:
-                            results[key] = result
+                        value = read(source)
+                        make = table.get(type(value), other)
+                        if make is None:
+                            results[key] = value
                             continue
-                        if complete is not other:
-                            result = complete(result)
-                            if type(result) in ATOMS:
-                                results[key] = result
-                                continue
+                        if make is not other and type(made := make(value)) in ATOMS:
+                            results[key] = made
+                            continue
                     except Exception as error:
                         self.failed(error, field.shape, field, Path(path, key, typename))
                         result = None
                     else:
-                        result = self._found(field, Path(path, key, typename), result, complete is not other)
+                        result = self._found(field, Path(path, key, typename), value)
                 results[key] = result
                 if self.is_awaitable(result):
                     pending.append(key)
@@ -144,9 +143,9 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             if pending:
                 self.settle_in_background([results[key] for key in pending])
             raise
-        return self._awaited_fields(results, pending) if pending else results
+        return self.awaited_fields(results, pending) if pending else results
 
-    async def _awaited_fields(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]:
+    async def awaited_fields(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]:
         if len(pending) == 1:
             results[pending[0]] = await results[pending[0]]
         else:
@@ -155,7 +154,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
     # A field: resolved, then completed.
 
-    def _field(self, field: Field, source: Any, path: Path) -> Any:
+    def field(self, field: Field, source: Any, path: Path) -> Any:
         try:
             return self._settled(field, path, self._resolved(field, source, path))
         except Exception as error:
@@ -168,6 +167,8 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     def _resolved(self, field: Field, source: Any, path: Path) -> Any:
         if field.pointer is not None and field.call is not None:
             return field.pointer.follow(self.context_value, source)
+        if field.read is not None:
+            return field.read(source)
         info = self._info(field, path)
         if field.call is not None:
             return field.call(source, info)
@@ -187,10 +188,8 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             return field.asked(source, info, arguments)
         return (definition.resolve or self.field_resolver)(source, info, **arguments)
 
-    def _found(self, field: Field, path: Path, value: Any, completed: bool) -> Any:
-        """Of a value that was read, and perhaps completed, but is not one that a table vouches for."""
-        if completed:
-            return self.later(value, field.shape, field, path) if self.is_awaitable(value) else value
+    def _found(self, field: Field, path: Path, value: Any) -> Any:
+        """Of a value that was read, but is not one that a table vouches for."""
         try:
             return self._settled(field, path, value)
         except Exception as error:
@@ -278,12 +277,12 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return await completed if self.is_awaitable(completed) else completed
 
     def _below(self, type_: GraphQLObjectType, field: Field, path: Path, value: Any) -> Any:
-        selection = self._selected(type_, field)
+        selection = self.selected(type_, field)
         if selection is None:
             return self.collect_and_execute_subfields(type_, field.details, path, value, None)
         return self._fields(selection, value, path)
 
-    def _selected(self, type_: GraphQLObjectType, field: Field) -> Selection | None:
+    def selected(self, type_: GraphQLObjectType, field: Field) -> Selection | None:
         if type_ not in field.below:
             collected = self.collect_subfields(type_, field.details)
             known = not collected.new_defer_usages
@@ -293,7 +292,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     def _wanted(self, field: Field) -> Wanted:
         if field.wanted is None:
             try:
-                field.wanted = ahead.wanted(field, self._selected)
+                field.wanted = ahead.wanted(field, self.selected)
             except Exception:
                 # A directive's argument is wrong, which is an error of whatever stands there.
                 field.wanted = ()
@@ -304,4 +303,10 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     def _list(self, shape: Shape, field: Field, at: Path, path: Path, value: Any) -> Any:
         if shape.item is None or field.streams or type(value) not in (list, tuple):
             return self.complete_list_value(shape.type, field.details, self._info(field, at), path, value, None)
-        return Listing(self, shape.item, field, at, path, iter(value)).complete()
+        return Listing(self, shape.item, field, at, path, value).complete()
+
+    def together(self, shape: Shape, field: Field, values: Sequence[Any]) -> Columns | None:
+        """Items that are objects, as far as they can be completed all at once."""
+        found, count = columns(self, shape.type, field, values)
+        self.turns.spent += count
+        return found

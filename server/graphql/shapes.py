@@ -20,13 +20,11 @@ from graphql import (
     GraphQLResolveInfo,
     GraphQLSchema,
     GraphQLString,
-    Undefined,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
 )
-from graphql.execution import Executor
 from strawberry.schema.schema_converter import CustomGraphQLEnumType, GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
@@ -39,8 +37,8 @@ Read = Callable[[Any], Any]
 Call = Callable[[Any, Any], Any]
 Asked = Callable[[Any, Any, Mapping[str, Any]], Any]
 Table = Mapping[type, Callable[[Any], Any] | None]
-"""For values of exactly these types: what makes them a value of the answer, or None where they are one already. A value
-of any other type may be anything: absent, an error, awaitable, wrong."""
+"""For values of exactly these types: what makes them a value of the answer, or None where they are one already. What it
+makes counts only where it is an atom. A value of any other type may be anything: absent, an error, awaitable, wrong."""
 
 
 def other(_: Any) -> Any:
@@ -61,6 +59,7 @@ class Pointer(Protocol):
     """Of a field that answers at once what was loaded for many rows before it was asked."""
 
     def follow(self, context: Any, row: Any, /) -> Any: ...
+    def together(self, context: Any, rows: Sequence[Any], /) -> list[Any] | None: ...
     async def load(self, context: Any, rows: Sequence[Any], /) -> None: ...
 
 
@@ -240,11 +239,4 @@ def _table(type_: Any, non_null: bool) -> Table:
         names = {member: type_.coerce_output_value(member) for member in type_.wrapped_cls}
         return table | {type_.wrapped_cls: names.__getitem__}
 
-    serialize = type_.coerce_output_value
-
-    def completed(value: Any) -> Any:
-        result = serialize(value)
-        # What is none is told by the stock method, from the beginning.
-        return Executor.complete_leaf_value(type_, value) if result is None or result is Undefined else result
-
-    return table | dict.fromkeys(_HARMLESS, completed)
+    return table | dict.fromkeys(_HARMLESS, type_.coerce_output_value)
