@@ -1,5 +1,5 @@
-"""Rows of the database as rows of Tortoise, for whole rows of our own statements: what of a row needs converting is
-worked out once for a model and done column by column, and the rest of it is taken as it is."""
+"""Rows of the database as rows of Tortoise, many at once: what of a row needs converting is worked out once for a model
+and done column by column, and the rest of it is taken as it is."""
 
 from collections.abc import Callable, Iterable
 from enum import IntEnum
@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from tortoise.fields import BooleanField
 from tortoise.models import Model
+from tortoise.queryset import QuerySet
 
 from models.database import Row
 from models.fields import MomentField, all_from_micros
@@ -34,6 +35,13 @@ def hydrated(model: type[M], rows: list[Row]) -> list[M]:
         be(instance, "__dict__", row)
         made.append(instance)
     return made
+
+
+async def selected(query: QuerySet[M]) -> list[M]:
+    """What a query for whole rows finds. Tortoise makes the statement, and would make the rows one by one."""
+    query._choose_db_if_not_chosen()
+    query._make_query()
+    return hydrated(query.model, await query._db.execute_query_dict(*query.query.get_parameterized_sql()))
 
 
 @cache

@@ -24,7 +24,7 @@ from changes.cursors import Cursor
 from models.database import database
 from models.enums import UserErrorCode
 from models.fields import all_to_micros, from_micros, to_micros
-from models.hydration import hydrated
+from models.hydration import hydrated, selected
 from refusals import refused
 from search.dialects import FALSE, TRUE, Clause, every
 from search.moments import EARLIEST, LATEST, parse_day
@@ -262,7 +262,7 @@ class Rows(Generic[M]):
         for bound in bounds:
             query = query.filter(self._within(order, bound))
         names = [("-" if column.descending != reverse else "") + column.attribute for column in order.whole]
-        return list(await query.order_by(*names).limit(limit))
+        return await selected(query.order_by(*names).limit(limit))
 
     @staticmethod
     def _within(order: Order, bound: Bound) -> Q:
