@@ -1,6 +1,5 @@
 """Rows of the change log as values, and which streams each belongs to."""
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -24,8 +23,7 @@ class Family(Enum):
 _FAMILY_OF = {kind: family for family in Family for kind in family.value}
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(NamedTuple):
     """What a follower follows: one family of one user's changes, or of a single list of theirs."""
 
     owner_id: int

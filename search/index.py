@@ -16,8 +16,9 @@ from search.scope import Scope, without_range
 from search.shelves import Counts, Shelf
 from search.tree import Engaged, Filter, Ids
 
-Bucket: TypeAlias = tuple[int, int | None, str, int | str]
-"""A team, a sender of it or None for all, and a routing key."""
+Range: TypeAlias = tuple[int, int | None]
+"""A team, and a sender of it or None for all."""
+Bucket: TypeAlias = tuple[Range, RoutingKey]
 
 # The key of conjunctions that no equality narrows within their range.
 _UNNARROWED: RoutingKey = ("", 0)
@@ -33,7 +34,7 @@ class Index:
         self._filed: dict[Scope, dict[tuple[Condition, ...], Filed]] = {}
         self._conditions = Conditions()
         # Where a key has one conjunction only, it needs no shelf.
-        self._buckets: dict[Bucket, Filed | Shelf[Filed]] = {}
+        self._ranges: dict[Range, dict[RoutingKey, Filed | Shelf[Filed]]] = {}
         self._always = 0
 
     def __len__(self) -> int:
@@ -107,11 +108,16 @@ class Index:
     def _reached(self, facts: Facts, counts: Counts) -> Iterator[Filed]:
         keys = [_UNNARROWED, *keys_of(facts)]
         for sender in (facts.sender_id, None):
-            for field, value in keys:
-                found = self._buckets.get((facts.team_id, sender, field, value))
+            buckets = self._ranges.get((facts.team_id, sender))
+            if buckets is None:
+                continue
+            for key in keys:
+                found = buckets.get(key)
+                if found is None:
+                    continue
                 if isinstance(found, Shelf):
                     yield from found.reached(counts)
-                elif found is not None:
+                else:
                     yield found
 
     def _file(self, scope: Scope, conjunction: Conjunction) -> Filed:
@@ -136,26 +142,30 @@ class Index:
 
     def _put(self, filed: Filed, narrow: Condition | None) -> None:
         under, buckets = _threshold(filed), _buckets(filed.scope, narrow)
-        for bucket in buckets:
-            there = self._buckets.setdefault(bucket, filed)
+        for range_, key in buckets:
+            in_range = self._ranges.setdefault(range_, {})
+            there = in_range.setdefault(key, filed)
             if isinstance(there, Shelf):
                 there.add(filed, under)
             elif there is not filed:
-                shelf = self._buckets[bucket] = Shelf[Filed]()
+                shelf = in_range[key] = Shelf[Filed]()
                 shelf.add(there, _threshold(there))
                 shelf.add(filed, under)
         self._always += _is_always(buckets, under)
 
     def _take(self, filed: Filed) -> None:
         under, buckets = _threshold(filed), _buckets(filed.scope, _narrowest(filed.scope, filed.conditions))
-        for bucket in buckets:
-            there = self._buckets[bucket]
+        for range_, key in buckets:
+            in_range = self._ranges[range_]
+            there = in_range[key]
             if isinstance(there, Shelf):
                 there.remove(filed, under)
                 if (last := there.only()) is not None:
-                    self._buckets[bucket] = last
+                    in_range[key] = last
             else:
-                del self._buckets[bucket]
+                del in_range[key]
+                if not in_range:
+                    del self._ranges[range_]
         self._always -= _is_always(buckets, under)
 
 
@@ -206,7 +216,7 @@ def _buckets(scope: Scope, narrow: Condition | None) -> list[Bucket]:
     keys = None if narrow is None else narrow.keys
     senders = (None,) if scope.senders is None else scope.senders
     fields = (_UNNARROWED,) if keys is None else keys
-    return [(scope.team_id, sender, field, value) for sender in senders for field, value in fields]
+    return [((scope.team_id, sender), key) for sender in senders for key in fields]
 
 
 def _threshold(filed: Filed) -> Engaged | None:
@@ -219,4 +229,4 @@ def _threshold(filed: Filed) -> Engaged | None:
 
 
 def _is_always(buckets: list[Bucket], under: Engaged | None) -> bool:
-    return under is None and any(bucket[2:] == _UNNARROWED for bucket in buckets)
+    return under is None and any(key == _UNNARROWED for _, key in buckets)

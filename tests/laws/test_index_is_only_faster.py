@@ -143,8 +143,9 @@ def contents(index: Index) -> tuple[Any, ...]:
         {id: {spelt(each) for each in _several(filed)} for id, filed in index._standing.items()},
         {scope: Counter(spelt(each) for each in filed.values()) for scope, filed in index._filed.items()},
         {
-            key: Counter(map(spelt, [there] if isinstance(there, Filed) else there))
-            for key, there in index._buckets.items()
+            (range_, key): Counter(map(spelt, [there] if isinstance(there, Filed) else there))
+            for range_, buckets in index._ranges.items()
+            for key, there in buckets.items()
         },
         {condition.part: condition.uses for condition in index._conditions},
         (index._conditions.groups, index._conditions.time_keys, index.always_looked_at, index.conjunctions),
