@@ -56,31 +56,35 @@ async def append(connection: Connection, entries: Iterable[Entry], at: int) -> l
     ordered = sorted(entries, key=lambda entry: entry.team_id)
     for team_id, group in groupby(ordered, key=lambda entry: entry.team_id):
         batch = list(group)
-        last = await _write(connection, team_id, batch, at)
-        written += [Entry(*entry[:-2], position, at) for position, entry in enumerate(batch, last - len(batch) + 1)]
+        # As seen from the last of them, whose position only the counter tells.
+        behind = [Entry(*entry[:-2], place - len(batch), at) for place, entry in enumerate(batch, 1)]
+        last = await _write(connection, team_id, behind)
+        written += [_moved(entry, last) for entry in behind]
     return written
 
 
-async def _write(connection: Connection, team_id: int, batch: list[Entry], at: int) -> int:
-    """Moves the counter on and writes the rows behind where it was; the last position."""
+def _moved(entry: Entry, by: int) -> Entry:
+    return Entry(*entry[:-2], entry.position + by, entry.at)
+
+
+async def _write(connection: Connection, team_id: int, behind: list[Entry]) -> int:
+    """Moves the counter on and writes the rows up to where it is then; the last position."""
     move = "UPDATE change_logs SET position = position + ? WHERE team_id = ? RETURNING position"
     if connection.postgres:
         # In one go: a way there and back takes longer than either.
-        given = [(*entry[:-2], place - len(batch), at) for place, entry in enumerate(batch, 1)]
         names = ", ".join(f"given.{name}" for name in TYPES).replace("given.pos", "moved.position + given.pos")
         moved = await connection.row(
             f"WITH moved AS ({move}), written AS (INSERT INTO changes ({COLUMNS}) SELECT {names}"
             f" FROM moved, {connection.given(TYPES)}) SELECT position FROM moved",
-            *(len(batch), team_id, *connection.handed(given)),
+            *(len(behind), team_id, *connection.handed(behind)),
         )
     else:
-        moved = await connection.row(move, len(batch), team_id)
+        moved = await connection.row(move, len(behind), team_id)
     if moved is None:
         raise LookupError(f"team {team_id} has no change log")
     last: int = moved["position"]
     if not connection.postgres:
-        first = last - len(batch) + 1
-        await connection.insert("changes", TYPES, [(*e[:-2], place, at) for place, e in enumerate(batch, first)])
+        await connection.insert("changes", TYPES, [tuple(_moved(entry, last)) for entry in behind])
     return last
 
 

@@ -133,8 +133,8 @@ MUTANTS = (
     Mutant(
         name="the log gives out its positions backwards",
         path="changes/log.py",
-        old="replace(entry, position=first + index, at=at)",
-        new="replace(entry, position=first + len(batch) - 1 - index, at=at)",
+        old="Entry(*entry[:-2], place - len(batch), at)",
+        new="Entry(*entry[:-2], 1 - place, at)",
         law=_ORDER,
     ),
     Mutant(
