@@ -55,6 +55,21 @@ class Stock(ExecutorThrowingOnIncremental):
         super().__init__(*arguments, **more)
         self.is_awaitable = optimized_is_awaitable  # type: ignore[assignment]
 
+    @classmethod
+    def begin(
+        cls, schema: Any, document: Any, context: Any, variables: Any, name: str | None, _: Any, plans: object
+    ) -> Any:
+        """As the product's executor is begun, but everything is found out anew."""
+        return cls.build(
+            schema,
+            document,
+            context_value=context,
+            raw_variable_values=dict(variables),
+            operation_name=name,
+            hide_suggestions=True,
+            plans=plans,
+        )
+
 
 async def run(database_url: str) -> list[Ratio]:
     async with running(settings(database_url), works=False) as engine:
