@@ -34,7 +34,7 @@ SECONDS, PAIR_SECONDS = 60.0, 5.0
 PAIRS = 5
 TOGETHER = 200
 """Events of one mutation."""
-MUTATING, READING = 8, 16
+MUTATING, READING = 16, 16
 """Connections at once."""
 PIXELS = TOGETHER / 9
 """For each mutation, so that they are a tenth of all."""

@@ -12,8 +12,8 @@ from models.enums import ChangeCauseKind, MarkKind
 from search.facts import Facts
 from search.index import Index
 
-MARKS = 2000
-EMAILS = 2000
+MARKS = 5000
+EMAILS = 5000
 _KINDS = "SELECT * FROM marks WHERE kind"
 _OLDEST = " UNION ALL ".join(
     f"SELECT * FROM ({_KINDS} {which} ORDER BY id{most}) AS {name}"
