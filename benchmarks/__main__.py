@@ -168,7 +168,7 @@ def main() -> None:
         nargs="+",
         type=int,
         default=events.SIZES,
-        help="how many searches stand for `standing`, `loading` and `events`",
+        help="how many searches stand for `standing`, `loading`, `clock` and `events`",
     )
     asked = parser.parse_args()
     if unknown := sorted(set(asked.names) - set(PARTS)):

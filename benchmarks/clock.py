@@ -1,11 +1,10 @@
-"""`python -m benchmarks.clock [SIZES…]`: what a tick of the clock costs, by what stands and by what crosses.
+"""`python -m benchmarks clock [--sizes …]`: what a tick of the clock costs, by what stands and by what crosses.
 
 Every standing search asks how long ago an email was sent, within or beyond one to five hours. The clock is moved by a
 second at a time, and so many emails become an hour old in it: each leaves one list and joins one. Beside them stand
 emails that cross nothing. Afterwards the lists must hold what a fresh query finds. A process for each size.
 """
 
-import argparse
 import asyncio
 import multiprocessing
 import random
@@ -19,7 +18,7 @@ from statistics import median
 import orjson
 import uvloop
 
-from benchmarks import filling, report, verifying
+from benchmarks import filling, verifying
 from benchmarks.filling import FIRST_SELLER, TEAM, Rows
 from benchmarks.populations import A_CAMPAIGN, campaigns
 from benchmarks.report import Compared, Report, Slope
@@ -30,10 +29,9 @@ from models.enums import ChangeCauseKind, EmailStatus, MarkKind, SavedSearchStat
 from search.check import check
 from search.scope import Scope
 from server.engine import Engine, running
-from tests.databases import Databases, databases
+from tests.databases import Databases
 from tests.serving import ManualClock, settings
 
-SIZES = (1_000, 100_000)
 CROSSING = (0, 10, 100, 1_000)
 """Emails that cross a boundary in one tick."""
 ROUNDS = 5
@@ -56,7 +54,7 @@ class Ticked:
     every_span: float
 
 
-async def run(made: Databases, sizes: Sequence[int] = SIZES) -> Report:
+async def run(made: Databases, sizes: Sequence[int]) -> Report:
     loop = asyncio.get_running_loop()
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
@@ -196,15 +194,3 @@ def _told(told: Sequence[Ticked]) -> Report:
     values = {each.searches: each.every_span * 1e3 for each in told}
     found.slopes.append(Slope(f"the clock: one that looks for {len(SPANS) * len(DATES):,} boundaries", "ms", values))
     return found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.clock")
-    parser.add_argument("sizes", nargs="*", type=int, default=SIZES)
-    asked = parser.parse_args()
-    with databases() as made:
-        print(report.text(asyncio.run(run(made, asked.sizes))))
-
-
-if __name__ == "__main__":
-    main()

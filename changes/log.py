@@ -58,17 +58,12 @@ async def append(connection: Connection, entries: Iterable[Entry], at: int) -> l
         batch = list(group)
         # As seen from the last of them, whose position only the counter tells.
         behind = [Entry(*entry[:-2], place - len(batch), at) for place, entry in enumerate(batch, 1)]
-        last = await _write(connection, team_id, behind)
-        written += [_moved(entry, last) for entry in behind]
+        written += await _write(connection, team_id, behind)
     return written
 
 
-def _moved(entry: Entry, by: int) -> Entry:
-    return Entry(*entry[:-2], entry.position + by, entry.at)
-
-
-async def _write(connection: Connection, team_id: int, behind: list[Entry]) -> int:
-    """Moves the counter on and writes the rows up to where it is then; the last position."""
+async def _write(connection: Connection, team_id: int, behind: list[Entry]) -> list[Entry]:
+    """Moves the counter on and writes the rows up to where it is then; the rows as they are written."""
     move = "UPDATE change_logs SET position = position + ? WHERE team_id = ? RETURNING position"
     if connection.postgres:
         # In one go: a way there and back takes longer than either.
@@ -83,9 +78,10 @@ async def _write(connection: Connection, team_id: int, behind: list[Entry]) -> i
     if moved is None:
         raise LookupError(f"team {team_id} has no change log")
     last: int = moved["position"]
+    written = [Entry(*entry[:-2], last + entry.position, entry.at) for entry in behind]
     if not connection.postgres:
-        await connection.insert("changes", TYPES, [tuple(_moved(entry, last)) for entry in behind])
-    return last
+        await connection.insert("changes", TYPES, [tuple(entry) for entry in written])
+    return written
 
 
 async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = PAGE) -> list[Entry]:

@@ -95,7 +95,7 @@ class SqliteClient(Bounded):
         self._readers: set[aiosqlite.Connection] = set()
         self._opening = asyncio.Lock()
         self._glancing: sqlite3.Connection | None = None
-        self.checkpoints = Checkpoints(file_path, lambda: self._lock)
+        self.checkpoints = Checkpoints(file_path, self._lock)
 
     async def create_connection(self, with_db: bool) -> None:
         # Whoever comes while the first is opening waits, lest each opens connections that nobody closes.

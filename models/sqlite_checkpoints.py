@@ -5,7 +5,6 @@ What is copied was committed before, and stays in the WAL until the file has it:
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
 from contextlib import suppress
 
 PAUSE_SECONDS = 1.0
@@ -17,7 +16,7 @@ LONG = 8_000
 class Checkpoints:
     """Of one file. `turn` is the lock that whoever writes here holds."""
 
-    def __init__(self, path: str, turn: Callable[[], asyncio.Lock]) -> None:
+    def __init__(self, path: str, turn: asyncio.Lock) -> None:
         self._path = path
         self._turn = turn
         self._timer: asyncio.TimerHandle | None = None
@@ -47,7 +46,7 @@ class Checkpoints:
                 if await asyncio.to_thread(_checkpoint, self._path) < LONG:
                     return
                 # Nearly all of it is copied by now, so this is short.
-                async with self._turn():
+                async with self._turn:
                     await asyncio.to_thread(_checkpoint, self._path)
         finally:
             self._copying = None

@@ -137,10 +137,10 @@ class Turn(stock.SqliteTransactionContext):
     async def _commit(self) -> None:
         try:
             await self._carry_out(_commit)
-            self.connection._parent.checkpoints.committed()
         except sqlite3.Error as exc:
             await self._roll_back()
             raise self._failure(exc, committing=True) from exc
+        self.connection._parent.checkpoints.committed()
 
     async def _roll_back(self) -> None:
         try:

@@ -17,7 +17,7 @@ from search.predicate import Predicate, compile_predicate
 from search.routing import breadth, routing_keys, settles
 from search.scope import Scope
 from search.shelves import Counts, rarity
-from search.tree import Engaged, Filter, Ids, Part, leaves
+from search.tree import Engaged, Filter, Part, id_lists
 
 _NUMBER = attrgetter("number")
 Key = TypeVar("Key", int, TimeKey)
@@ -157,7 +157,7 @@ class Filed:
 
 
 def _groups(part: Part) -> frozenset[int]:
-    lists = (leaf.keys for leaf in leaves(Filter((part,))) if isinstance(leaf, Ids) and leaf.field == "personGroup")
+    lists = (leaf.keys for leaf in id_lists(Filter((part,))) if leaf.field == "personGroup")
     return frozenset[int]().union(*lists)
 
 

@@ -103,8 +103,7 @@ class Metrics:
             f"{PREFIX}operations", "GraphQL operations that were carried out, or begun.", labels=("kind",)
         )
         for kind in OperationType:
-            # Of those found to be in order: `Operations` itself keeps no count.
-            operations.add_metric((kind.value,), self._operations._documents.taken[kind])
+            operations.add_metric((kind.value,), self._operations.taken[kind])
         yield operations
         yield _gauge("sockets", "Open WebSockets.", self._traffic.sockets)
 

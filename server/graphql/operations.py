@@ -67,6 +67,11 @@ class Operations:
         self._mutations: set[asyncio.Task[Answer]] = set()
         self.audiences = Audiences(self._encoded, self._excuse)
 
+    @property
+    def taken(self) -> Mapping[OperationType, int]:
+        """Operations by their kind that nothing was found against, since the start."""
+        return self._documents.taken
+
     def read(self, asked: Any) -> Parameters:
         """The parameters in a JSON value. Raises Malformed."""
         return parameters(asked, self._limits.variable_values)
