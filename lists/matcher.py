@@ -83,7 +83,7 @@ class Matcher:
         """One bounded piece of work. Whether there may be more."""
         if tick:
             await self._tick()
-        sight = await read_at_once(partial(looking.see, self.index))
+        sight = await read_at_once(partial(looking.see, self.index), by_key=True)
         # Before anything else: what is matched from now on is matched by the rights of now.
         for mark in sight.rights:
             await self._spread(mark)

@@ -35,7 +35,7 @@ async def store(connection: Connection, now: int) -> None:
 async def tick(writer: Writer, keys: Iterable[TimeKey], previous: int, stored: int, now: int) -> bool:
     """Marks every email that crossed a boundary after `previous` and up to `now`. Whether the moment was stored."""
     listed = list(keys)
-    crossed = await read_at_once(partial(_crossed, listed, previous, now)) if listed else []
+    crossed = await read_at_once(partial(_crossed, listed, previous, now), by_key=True) if listed else []
     if not crossed and now - stored < STORED_EVERY:
         return False
 

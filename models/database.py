@@ -96,7 +96,8 @@ def sqlite_path(url: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _numbered(sql: str) -> str:
+def numbered(sql: str) -> str:
+    """A statement with its parameters as PostgreSQL spells them."""
     count = 0
 
     def number(_: re.Match[str]) -> str:
@@ -115,7 +116,7 @@ class Connection:
         self.postgres = client.capabilities.dialect == "postgres"
 
     def _spell(self, sql: str) -> str:
-        return _numbered(sql) if self.postgres else sql
+        return numbered(sql) if self.postgres else sql
 
     async def rows(self, sql: str, *values: Any) -> list[Row]:
         """All rows of a SELECT, or of a statement with RETURNING."""
@@ -175,8 +176,7 @@ class Connection:
             await self.run(insert, *self.handed(rows))
             return []
         if self.postgres:
-            made = await self.rows(f"{insert} RETURNING {', '.join(returning)}", *self.handed(rows))
-            return [tuple(row.values()) for row in made]
+            return await self.tuples(returning, f"{insert} RETURNING {', '.join(returning)}", *self.handed(rows))
         # Nobody else writes meanwhile, and each row that RETURNING returns would be a step (see `tuples`).
         last = await self.row(f"SELECT max(id) AS id FROM {table}")
         await self.run(insert, *self.handed(rows))
@@ -244,21 +244,18 @@ Work: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
 
 
 async def at_once(work: Work[T]) -> T:
-    """One transaction, like `transaction`, in one go: on SQLite all of it runs in the writer's thread.
+    """One transaction, like `transaction`, in one go: on SQLite all of it runs in the writer's thread, on PostgreSQL it
+    has its connection to itself.
 
-    So it costs one change of threads and not one a statement, and its statements do not wait for the event loop.
+    So it costs one change of threads and not one a statement, or nothing of Tortoise's. Its statements find their rows
+    by keys: PostgreSQL plans each of them once.
     """
     client: Any = require_context().db()
-    if client.capabilities.dialect == "sqlite":
-        with _undone():
-            return await client.at_once(work)  # type: ignore[no-any-return]
-    async with transaction() as connection:
-        return await work(connection)
+    with _undone():
+        return await client.at_once(work)  # type: ignore[no-any-return]
 
 
-async def read_at_once(work: Work[T]) -> T:
-    """Several SELECTs in one go. On SQLite they are of one moment."""
+async def read_at_once(work: Work[T], by_key: bool = False) -> T:
+    """Several SELECTs of one moment in one go. `by_key`: all of them find their rows by keys, as in `at_once`."""
     client: Any = require_context().db()
-    if client.capabilities.dialect == "sqlite":
-        return await client.read_at_once(work)  # type: ignore[no-any-return]
-    return await work(database())
+    return await client.read_at_once(work, by_key)  # type: ignore[no-any-return]

@@ -2,9 +2,9 @@
 away, and a database that fails is told from a statement that does (see `models.unavailable`)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import asyncpg
 from tortoise.backends.asyncpg import client as stock
@@ -16,43 +16,18 @@ from tortoise.backends.base.client import (
     TransactionContextPooled,
 )
 from tortoise.connection import get_connections
-from tortoise.exceptions import BaseORMException
 
-from models.unavailable import OutcomeUnknown, Unavailable, limit
+from models.database import Connection
+from models.postgres_faults import sentence, told, unavailable
+from models.postgres_straight import Straight
+from models.unavailable import Unavailable, limit
 
 CONNECTION_SECONDS = 4.0
 """How long one waits for a connection, a new one included."""
 TIDY_SECONDS = 0.5
 """How long a connection may take to give up what it was doing; then it is closed."""
 CLOSE_SECONDS = 2.0
-_STATES = ("08", "53", "57", "58", "25006", "40001", "40P01", "55P03")
-"""Beginnings of SQLSTATE: connection, resources, operator and system; a read-only server, deadlocks and locks."""
-_OVER = ("closed", "closing", "released back to the pool")
-"""What asyncpg says of a connection that was lost before anything was sent."""
-_LOST = ("08", "57P")
-"""Those that end the connection: a COMMIT they answer may stand nevertheless."""
-
-
-def _fault(exc: BaseException) -> BaseException | None:
-    """The database's own failure behind an exception; None where the statement is to blame."""
-    cause = exc.__cause__ if isinstance(exc, BaseORMException) and exc.__cause__ is not None else exc
-    if isinstance(cause, asyncpg.PostgresError):
-        return cause if str(cause.sqlstate).startswith(_STATES) else None
-    if type(cause) is asyncpg.InterfaceError:
-        return cause if any(word in str(cause) for word in _OVER) else None
-    # The last is what asyncpg says where a connection was lost while it was being tidied up.
-    return cause if isinstance(cause, OSError | asyncpg.InternalClientError) else None
-
-
-def _uncommitted(cause: BaseException) -> bool:
-    """Whether a COMMIT that failed so was never sent, or was refused by the server."""
-    if isinstance(cause, asyncpg.PostgresError):
-        return not str(cause.sqlstate).startswith(_LOST)
-    return isinstance(cause, asyncpg.InterfaceError)
-
-
-def _sentence(cause: BaseException) -> str:
-    return "no answer in time" if isinstance(cause, TimeoutError) else f"{type(cause).__name__}: {cause}"
+T = TypeVar("T")
 
 
 class _Bounded(stock.AsyncpgDBClient):
@@ -65,9 +40,14 @@ class _Bounded(stock.AsyncpgDBClient):
             async with asyncio.timeout(limit(self.patience)):
                 return await super()._translate_exceptions(func, *args, **kwargs)
         except Exception as exc:
-            if (cause := _fault(exc)) is not None:
-                raise Unavailable(_sentence(cause)) from exc
+            if (instead := unavailable(exc)) is not None:
+                raise instead from exc
             raise
+
+    async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+        with told():
+            async with self.acquire_connection() as connection:
+                return await Straight(connection, limit(self.patience)).rows(query, *(values or ()))
 
 
 class Plain(asyncpg.Connection):  # type: ignore[misc]
@@ -106,6 +86,24 @@ class PostgresClient(_Bounded):
     def acquire_connection(self) -> "Borrowed":
         return Borrowed(self, self._pool_init_lock)
 
+    async def at_once(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """A whole transaction on one connection (see `models.database.at_once`)."""
+        return await self._at_once(lambda straight: straight.transact(work))
+
+    async def read_at_once(self, work: Callable[[Connection], Coroutine[Any, Any, T]], by_key: bool) -> T:
+        """Several SELECTs of one moment."""
+        return await self._at_once(lambda straight: straight.read(work, by_key))
+
+    async def _at_once(self, act: Callable[[Straight], Coroutine[Any, Any, T]]) -> T:
+        """However it ends, no transaction is left open."""
+        with told():
+            async with self.acquire_connection() as connection:
+                try:
+                    return await act(Straight(connection, limit(self.patience)))
+                except BaseException:
+                    await _tidied(connection, lambda: connection.execute("ROLLBACK"))
+                    raise
+
     def _in_transaction(self) -> TransactionContext:
         return Turn(Transaction(self), self._pool_init_lock)
 
@@ -118,7 +116,7 @@ class Borrowed(PoolConnectionWrapper[Any]):
             async with asyncio.timeout(CONNECTION_SECONDS):
                 return await super().__aenter__()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-            raise Unavailable(f"no connection: {_sentence(exc)}") from exc
+            raise Unavailable(f"no connection: {sentence(exc)}") from exc
 
     async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         if self.connection is not None and self.client._pool is not None:
@@ -126,11 +124,21 @@ class Borrowed(PoolConnectionWrapper[Any]):
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self.client._pool.release(self.connection, timeout=TIDY_SECONDS)
 
-    def terminate(self) -> None:
-        """Closes it without a word to the server. Its place in the pool is free at once."""
-        # One that was lost has been taken away from us already.
-        with suppress(asyncpg.InterfaceError):
-            cast(asyncpg.Connection, self.connection).terminate()
+
+async def _tidied(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[Any]]) -> None:
+    """Where it does not work the connection is closed, and with it the transaction."""
+    try:
+        async with asyncio.timeout(TIDY_SECONDS):
+            await roll_back()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        _terminate(connection)
+
+
+def _terminate(connection: asyncpg.Connection) -> None:
+    """Closes it without a word to the server. Its place in the pool is free at once."""
+    # One that was lost has been taken away from us already.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 class Turn(TransactionContextPooled):
@@ -170,21 +178,17 @@ class Turn(TransactionContextPooled):
             async with asyncio.timeout(limit(client.patience)):
                 await client.commit()
         except Exception as exc:
-            if (cause := _fault(exc)) is None:
-                raise
-            raise (Unavailable if _uncommitted(cause) else OutcomeUnknown)(_sentence(cause)) from exc
+            if (instead := unavailable(exc, committing=True)) is not None:
+                raise instead from exc
+            raise
 
     async def _roll_back(self) -> None:
-        """Where it does not work the connection is closed, and with it the transaction."""
-        try:
-            async with asyncio.timeout(TIDY_SECONDS):
-                await cast(Transaction, self.client).rollback()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            self._borrowed.terminate()
+        client = cast(Transaction, self.client)
+        await _tidied(client._connection, client.rollback)
 
     async def _give_back(self, broken: bool) -> None:
         if broken:
-            self._borrowed.terminate()
+            _terminate(cast(Transaction, self.client)._connection)
         await self._borrowed.__aexit__(None, None, None)
 
 

@@ -212,7 +212,7 @@ class SqliteClient(Bounded):
         """A whole transaction in the writer's thread (see `models.database.at_once`)."""
         return await Turn(Transaction(self), self._lock).at_once(work)
 
-    async def read_at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def read_at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]], by_key: bool) -> T:
         """Several SELECTs of one moment in a reader's thread."""
         with told():
             async with self.reader() as connection:

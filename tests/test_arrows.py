@@ -32,7 +32,7 @@ OUTSIDE = {
     "uvicorn": {"server"},
     "httptools": {"server.connections"},
     "websockets": {"server"},
-    "asyncpg": {"server.lease", "models.postgres"},
+    "asyncpg": {"server.lease", "models.postgres", "models.postgres_faults", "models.postgres_straight"},
 }
 """Libraries that only some rooms or modules may know."""
 

@@ -3,11 +3,13 @@ that got no answer nobody claims to know how it ended."""
 
 import asyncio
 import contextvars
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import pytest
 
-from models.database import database, opened, transaction
+from models.database import Connection, at_once, database, opened, read_at_once, transaction
 from models.unavailable import OutcomeUnknown, Unavailable, unhurried
 
 SLOW_COMMIT = """
@@ -19,9 +21,93 @@ MANY = 12
 """More than the pool holds."""
 
 
-async def _team(key: int = 1) -> None:
+Work = Callable[[Connection], Awaitable[None]]
+Way = Callable[[Work], Awaitable[None]]
+
+
+async def _by_steps(work: Work) -> None:
     async with transaction() as tx:
+        await work(tx)
+
+
+async def _in_one_go(work: Work) -> None:
+    async def carry_out(tx: Connection) -> None:
+        await work(tx)
+
+    await at_once(carry_out)
+
+
+@pytest.fixture(params=[_by_steps, _in_one_go], ids=["by steps", "in one go"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """How a transaction is carried out."""
+    chosen: Way = request.param
+    return chosen
+
+
+async def _team(way: Way, key: int = 1) -> None:
+    async def insert(tx: Connection) -> None:
         await tx.run("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 0)", key, f"T{key}")
+
+    await way(insert)
+
+
+@asynccontextmanager
+async def _operator(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def test_a_statement_that_takes_too_long_fails_and_nothing_of_its_transaction_remains(
+    postgres_url: str, way: Way
+) -> None:
+    async def slowly(tx: Connection) -> None:
+        await tx.run("INSERT INTO teams (id, name, created_at) VALUES (7, 'X', 0)")
+        await tx.rows("SELECT pg_sleep(30)")
+
+    async def look(connection: Connection) -> None:
+        await connection.rows("SELECT pg_sleep(30)")
+
+    async with opened(postgres_url, patience=0.3):
+        for _ in range(MANY):
+            with pytest.raises(Unavailable, match="no answer in time") as failed:
+                await way(slowly)
+            assert failed.value.undone
+            with pytest.raises(Unavailable, match="no answer in time"):
+                await read_at_once(look)
+        assert await database().rows("SELECT id FROM teams") == []
+        await _team(way)
+
+
+async def test_work_that_nobody_waits_for_may_take_its_time(postgres_url: str) -> None:
+    async def look(connection: Connection) -> None:
+        await connection.rows("SELECT pg_sleep(0.5)")
+
+    async with opened(postgres_url, patience=0.2):
+        with unhurried():
+            await database().rows("SELECT pg_sleep(0.5)")
+            await read_at_once(look)
+
+
+async def test_who_waits_for_a_lock_waits_no_longer_than_for_anything(postgres_url: str, way: Way) -> None:
+    async def rename(tx: Connection) -> None:
+        await tx.run("UPDATE teams SET name = 'U'")
+
+    async with opened(postgres_url, patience=0.5):
+        await _team(way)
+        async with transaction() as tx:
+            await tx.rows("SELECT id FROM teams FOR UPDATE")
+            # In a context of its own: a task that began inside the transaction would be part of it.
+            other = asyncio.get_running_loop().create_task(_carry_out(way, rename), context=contextvars.Context())
+            with pytest.raises(Unavailable):
+                await asyncio.wait_for(other, 5)
+        await way(rename)
+
+
+async def _carry_out(way: Way, work: Work) -> None:
+    await way(work)
 
 
 async def _end_sessions(connection: asyncpg.Connection) -> None:
@@ -31,43 +117,9 @@ async def _end_sessions(connection: asyncpg.Connection) -> None:
     )
 
 
-async def test_a_statement_that_takes_too_long_fails_and_nothing_of_its_transaction_remains(postgres_url: str) -> None:
-    async with opened(postgres_url, patience=0.3):
-        for key in range(MANY):
-            with pytest.raises(Unavailable, match="no answer in time") as failed:
-                await _slowly(key + 1)
-            assert failed.value.undone
-        assert await database().rows("SELECT id FROM teams") == []
-        await _team()
-
-
-async def test_work_that_nobody_waits_for_may_take_its_time(postgres_url: str) -> None:
-    async with opened(postgres_url, patience=0.2):
-        with unhurried():
-            await database().rows("SELECT pg_sleep(0.5)")
-
-
-async def test_who_waits_for_a_lock_waits_no_longer_than_for_anything(postgres_url: str) -> None:
-    async with opened(postgres_url, patience=0.5):
-        await _team()
-        async with transaction() as tx:
-            await tx.rows("SELECT id FROM teams FOR UPDATE")
-            # In a context of its own: a task that began inside the transaction would be part of it.
-            other = asyncio.get_running_loop().create_task(_rename(), context=contextvars.Context())
-            with pytest.raises(Unavailable):
-                await asyncio.wait_for(other, 5)
-        await _rename()
-
-
-async def _slowly(key: int) -> None:
-    async with transaction() as tx:
-        await tx.run("INSERT INTO teams (id, name, created_at) VALUES (?, 'X', 0)", key)
-        await tx.rows("SELECT pg_sleep(30)")
-
-
-async def _interrupted(operator: asyncpg.Connection, late: bool) -> None:
-    """Its session is ended before its last statement, or before its commit."""
-    async with transaction() as tx:
+async def test_connections_that_were_ended_are_replaced_however_often(postgres_url: str, way: Way) -> None:
+    async def interrupted(tx: Connection, late: bool) -> None:
+        """Its session is ended before its last statement, or before its commit."""
         await tx.run("INSERT INTO teams (id, name, created_at) VALUES (1000, 'X', 0)")
         await _end_sessions(operator)
         # A moment, so that the end of the session has come through.
@@ -75,51 +127,104 @@ async def _interrupted(operator: asyncpg.Connection, late: bool) -> None:
         if not late:
             await tx.rows("SELECT 1 AS one")
 
-
-async def _rename() -> None:
-    async with transaction() as tx:
-        await tx.run("UPDATE teams SET name = 'U'")
-
-
-async def test_connections_that_were_ended_are_replaced_however_often(postgres_url: str) -> None:
-    operator = await asyncpg.connect(postgres_url)
-    async with opened(postgres_url, patience=5):
+    async with _operator(postgres_url) as operator, opened(postgres_url, patience=5):
         for key in range(MANY):
             for late in (False, True):
                 with pytest.raises(Unavailable) as failed:
-                    await _interrupted(operator, late)
+                    await way(lambda tx, late=late: interrupted(tx, late))  # type: ignore[misc]
                 assert failed.value.undone
-            await _team(key + 1)
+            await _team(way, key + 1)
         assert len(await database().rows("SELECT id FROM teams")) == MANY
-    await operator.close()
 
 
-async def test_of_a_commit_that_got_no_answer_nobody_claims_to_know_how_it_ended(postgres_url: str) -> None:
-    operator = await asyncpg.connect(postgres_url)
-    await operator.execute(SLOW_COMMIT)
+async def test_who_is_cancelled_leaves_the_connection_to_the_next(postgres_url: str, way: Way) -> None:
+    async def slowly(tx: Connection) -> None:
+        await tx.run("INSERT INTO teams (id, name, created_at) VALUES (7, 'X', 0)")
+        await tx.rows("SELECT pg_sleep(30)")
+
     async with opened(postgres_url, patience=5):
-        committing = asyncio.create_task(_team())
-        while not await operator.fetchval("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COMMIT%'"):
-            await asyncio.sleep(0.02)
+        for turns in range(30):
+            task = asyncio.create_task(_carry_out(way, slowly))
+            for _ in range(turns % 10):
+                await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        async with asyncio.timeout(5):
+            await _team(way)
+        assert [row["id"] for row in await database().rows("SELECT id FROM teams")] == [1]
+
+
+async def _committing(way: Way, operator: asyncpg.Connection) -> "asyncio.Task[None]":
+    """A commit that the server is at."""
+    task = asyncio.create_task(_team(way))
+    while not await operator.fetchval("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COMMIT%'"):
+        await asyncio.sleep(0.02)
+    return task
+
+
+async def test_of_a_commit_that_got_no_answer_nobody_claims_to_know_how_it_ended(postgres_url: str, way: Way) -> None:
+    async with _operator(postgres_url) as operator, opened(postgres_url, patience=5):
+        await operator.execute(SLOW_COMMIT)
+        committing = await _committing(way, operator)
         await _end_sessions(operator)
         with pytest.raises(OutcomeUnknown) as failed:
             await committing
         assert not failed.value.undone
         await operator.execute("DROP TRIGGER slow ON teams")
-        await _team()
-    await operator.close()
+        await _team(way)
 
 
-async def test_a_commit_that_the_server_refuses_was_not_done(postgres_url: str) -> None:
-    operator = await asyncpg.connect(postgres_url)
-    await operator.execute(SLOW_COMMIT)
-    async with opened(postgres_url, patience=5):
-        committing = asyncio.create_task(_team())
-        while not await operator.fetchval("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COMMIT%'"):
-            await asyncio.sleep(0.02)
+async def test_a_commit_that_the_server_refuses_was_not_done(postgres_url: str, way: Way) -> None:
+    async with _operator(postgres_url) as operator, opened(postgres_url, patience=5):
+        await operator.execute(SLOW_COMMIT)
+        committing = await _committing(way, operator)
         await operator.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COMMIT%'")
         with pytest.raises(Unavailable) as failed:
             await committing
         assert failed.value.undone
         assert await database().rows("SELECT id FROM teams") == []
-    await operator.close()
+
+
+async def test_a_failure_that_nobody_minded_is_not_taken_for_done(postgres_url: str) -> None:
+    async def heedless(tx: Connection) -> None:
+        await tx.run("INSERT INTO teams (id, name, created_at) VALUES (7, 'X', 0)")
+        with suppress(asyncpg.PostgresError):
+            await tx.run("SELECT nothing")
+
+    async with opened(postgres_url):
+        with pytest.raises(Unavailable, match="took the transaction back") as failed:
+            await _in_one_go(heedless)
+        assert failed.value.undone
+        assert await database().rows("SELECT id FROM teams") == []
+
+
+async def test_reads_at_once_are_of_one_moment_however_they_are_planned(postgres_url: str) -> None:
+    async with opened(postgres_url), _operator(postgres_url) as operator:
+        await _team(_in_one_go)
+
+        async def look(connection: Connection) -> list[str]:
+            seen = []
+            for _ in range(2):
+                seen += [row["name"] for row in await connection.rows("SELECT name FROM teams")]
+                await operator.execute("UPDATE teams SET name = name || 'U'")
+            return seen
+
+        assert await read_at_once(look) == ["T1", "T1"]
+        assert await read_at_once(look, by_key=True) == ["T1UU", "T1UU"]
+
+
+async def test_what_finds_rows_by_keys_goes_by_an_index_though_the_table_was_empty_when_it_was_planned(
+    postgres_url: str,
+) -> None:
+    async def scans(tx: Connection) -> int:
+        await tx.rows(f"SELECT name FROM teams WHERE {tx.within('id')}", tx.listed([1]))
+        row = await tx.row("SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'teams'")
+        return int(row["seq_tup_read"]) if row else 0
+
+    async with opened(postgres_url):
+        assert await at_once(scans) == 0
+        await database().run(
+            "INSERT INTO teams (id, name, created_at) SELECT n, 'T' || n, 0 FROM generate_series(1, 10000) AS n"
+        )
+        assert [await at_once(scans) for _ in range(MANY)] == [0] * MANY

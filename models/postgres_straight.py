@@ -1,0 +1,70 @@
+"""Several statements in one go on one connection to PostgreSQL, without Tortoise between: its part of a statement that
+finds a row by its key takes more of the processor than the way there and back."""
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+import asyncpg
+
+from models.database import Connection, Row, numbered
+from models.postgres_faults import unavailable
+from models.unavailable import Unavailable
+
+T = TypeVar("T")
+_BEGIN = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off"
+"""What is done at once finds its rows by keys, so that one plan fits all values: making it anew each time would take
+longer than carrying it out. And as it is kept, it must not be one for a table that was still empty when it was made."""
+_BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_LOOKING = f"{_BEGIN_READING}{_BEGIN.removeprefix('BEGIN')}"
+
+
+class Straight(Connection):
+    """A connection whose answers may take so many seconds each; None for as long as they like."""
+
+    postgres = True
+
+    def __init__(self, raw: asyncpg.Connection, seconds: float | None) -> None:
+        self._raw = raw
+        self._seconds = seconds
+
+    async def rows(self, sql: str, *values: Any) -> list[Row]:
+        return [dict(record) for record in await self._fetch(sql, values)]
+
+    async def glance(self, sql: str, *values: Any) -> list[Row]:
+        return await self.rows(sql, *values)
+
+    async def tuples(self, columns: Sequence[str], sql: str, *values: Any) -> list[Sequence[Any]]:
+        return [tuple(record) for record in await self._fetch(sql, values)]
+
+    async def run(self, sql: str, *values: Any) -> int:
+        status: str = await self._raw.execute(numbered(sql), *values, timeout=self._seconds)
+        return int(status.rpartition(" ")[2])
+
+    async def many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        if listed := list(values):
+            await self._raw.executemany(numbered(sql), listed, timeout=self._seconds)
+
+    async def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """One transaction. Where it fails it is left open. Raises asyncpg's errors, and OutcomeUnknown."""
+        await self._raw.execute(_BEGIN, timeout=self._seconds)
+        result = await work(self)
+        try:
+            ended = await self._raw.execute("COMMIT", timeout=self._seconds)
+        except Exception as exc:
+            if (instead := unavailable(exc, committing=True)) is not None:
+                raise instead from exc
+            raise
+        if ended != "COMMIT":
+            # A statement failed and nobody minded: then PostgreSQL takes everything back.
+            raise Unavailable("PostgreSQL took the transaction back")
+        return result
+
+    async def read(self, work: Callable[[Connection], Coroutine[Any, Any, T]], by_key: bool) -> T:
+        """Reads as of one moment; the transaction is left open where that fails."""
+        await self._raw.execute(_BEGIN_LOOKING if by_key else _BEGIN_READING, timeout=self._seconds)
+        result = await work(self)
+        await self._raw.execute("COMMIT", timeout=self._seconds)
+        return result
+
+    async def _fetch(self, sql: str, values: Sequence[Any]) -> list[asyncpg.Record]:
+        return await self._raw.fetch(numbered(sql), *values, timeout=self._seconds)  # type: ignore[no-any-return]
