@@ -22,7 +22,7 @@ from actions.keeping import Kept
 from actions.verdicts import Evidence, Judgement, judge
 from changes.claims import Claim
 from changes.deeds import Deed
-from models.database import Connection, Row
+from models.database import Connection, Row, Statement
 from models.enums import (
     ChangeCauseKind,
     EmailStatus,
@@ -97,7 +97,8 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Request:
-    events: Sequence[tuple[int, NewEvent]]
+    events: Sequence[tuple[int, int, NewEvent]]
+    """Each with its place, and with the key of its email: 0 where what it names is none."""
     viewer: Viewer | None
     outcome: Outcome
     done: asyncio.Future[None]
@@ -151,7 +152,9 @@ class Recorder:
         few_enough(len(events), self._desk.limits.events_per_request, ("events",))
         outcome = Outcome()
         findings = Findings()
-        sound = [(place, event) for place, event in enumerate(events) if _sound(event, place, findings)]
+        sound = [
+            (place, _email_of(event), event) for place, event in enumerate(events) if _sound(event, place, findings)
+        ]
         outcome.problems.extend(findings.problems)
         if sound:
             request = _Request(sound, viewer, outcome, asyncio.get_running_loop().create_future(), claim)
@@ -167,7 +170,7 @@ class Recorder:
             _logger.warning("an event of a tracking link is refused: %s", findings.problems[0].message)
             return
         done = asyncio.get_running_loop().create_future()
-        request = _Request([(0, event)], None, Outcome(), done, lasting=True)
+        request = _Request([(0, _email_of(event), event)], None, Outcome(), done, lasting=True)
         if self.kept:
             self.kept.add([request])
             return
@@ -218,7 +221,7 @@ class Recorder:
         return batch
 
     async def _commit(self, batch: list[_Request]) -> None:
-        found = await self._desk.writer.at_once(partial(_write, batch))
+        found = await self._desk.writer.at_once(partial(_write, batch), partial(_locking, batch))
         for request, outcome in zip(batch, found, strict=True):
             request.outcome.recorded = outcome.recorded
             request.outcome.duplicates = outcome.duplicates
@@ -271,14 +274,18 @@ def _sound(event: NewEvent, place: int, findings: Findings) -> bool:
     return len(findings.problems) == before
 
 
+def _email_of(event: NewEvent) -> int:
+    return identifiers.decode_key("Email", event.email_id) or 0
+
+
 async def _write(batch: Sequence[_Request], deed: Deed) -> list[Outcome]:
     deed.claims.extend(request.claim for request in batch if request.claim)
-    emails = await _emails(deed.connection, batch)
+    emails = {row["id"]: row for row in (dict(zip(_EMAIL, values, strict=True)) for values in deed.found)}
     outcomes = [Outcome() for _ in batch]
     fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]] = {}
     for request, outcome in zip(batch, outcomes, strict=True):
-        for place, event in request.events:
-            email = emails.get(identifiers.decode_key("Email", event.email_id) or 0)
+        for place, number, event in request.events:
+            email = emails.get(number)
             problem = _problem(request, event, place, email, deed.now)
             if problem is not None or email is None:
                 outcome.problems.extend([problem] if problem else [])
@@ -288,6 +295,7 @@ async def _write(batch: Sequence[_Request], deed: Deed) -> list[Outcome]:
                 outcome.duplicates += 1
             else:
                 fresh[email["team_id"], event.dedupe_key.strip()] = (outcome, event, email)
+    await _know_rivals(deed, fresh.values())
     recorded = await _insert(deed, fresh)
     for key, (outcome, _, _) in fresh.items():
         if key in recorded:
@@ -316,27 +324,30 @@ def _problem(request: _Request, event: NewEvent, place: int, email: Row | None, 
     return None
 
 
-async def _emails(connection: Connection, batch: Iterable[_Request]) -> dict[int, Row]:
-    named = (identifiers.decode_key("Email", event.email_id) for request in batch for _, event in request.events)
-    keys = sorted({key for key in named if key is not None})
-    found = await connection.tuples(
-        _EMAIL,
-        f"SELECT {', '.join(_EMAIL)} FROM emails"
-        f" WHERE {connection.within('id')} ORDER BY id" + connection.locked("NO KEY UPDATE"),
-        connection.listed(keys),
+def _locking(batch: Iterable[_Request], connection: Connection) -> tuple[Sequence[str], Statement]:
+    """Locks the emails that a batch names."""
+    lock = f"SELECT {', '.join(_EMAIL)} FROM emails WHERE {connection.within('id')} ORDER BY id" + connection.locked(
+        "NO KEY UPDATE"
     )
-    rows = [dict(zip(_EMAIL, values, strict=True)) for values in found]
-    newest = [row["latest_engagement_id"] for row in rows if row["latest_engagement_id"] is not None]
-    names: dict[int, str] = {}
-    if newest:
-        # Only once the emails are locked: joined to them, the newest event of a moment ago might be found.
-        latest = await connection.tuples(
+    return _EMAIL, (lock, [connection.listed(sorted({key for request in batch for _, key, _ in request.events}))])
+
+
+async def _know_rivals(deed: Deed, fresh: Iterable[tuple[Outcome, NewEvent, Row]]) -> None:
+    """Reads the dedupe keys of the emails' newest events that have their moment in common with a new one: the greater
+    key is the newer event."""
+    rivals = {
+        email["latest_engagement_id"]: email
+        for _, event, email in fresh
+        if email["latest_activity_at"] == min(event.occurred_at, deed.now)
+    }
+    if rivals:
+        # Only once the emails are locked: joined to them, the newest event of a moment ago might not be found.
+        for key, name in await deed.connection.tuples(
             ("id", "dedupe_key"),
-            f"SELECT id, dedupe_key FROM engagements WHERE {connection.within('id')}",
-            connection.listed(newest),
-        )
-        names.update((key, name) for key, name in latest)
-    return {row["id"]: row | {"latest_key": names.get(row["latest_engagement_id"])} for row in rows}
+            f"SELECT id, dedupe_key FROM engagements WHERE {deed.connection.within('id')}",
+            deed.connection.listed(rivals),
+        ):
+            rivals[key]["latest_key"] = name
 
 
 async def _insert(
@@ -401,7 +412,8 @@ async def _follow(deed: Deed, recorded: Sequence[_Recorded], revised: dict[int, 
             summaries.count(email, key, event.kind, min(event.occurred_at, deed.now), event.dedupe_key.strip())
         if verdict is not EngagementVerdict.SELF:
             revisions.announce(deed, email["team_id"], email["sender_id"], email["id"], key)
-    await summaries.add(deed.connection, counted)
+    if counted:
+        deed.close_with(*summaries.adding(deed.connection, counted))
     await summaries.recount(deed.connection, recounted)
     for email_id, (key, email) in newest.items():
         deed.mark(MarkKind.EMAIL, email["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, key)

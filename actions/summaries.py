@@ -6,7 +6,7 @@ whatever order events come in: of two at the same moment the one with the greate
 
 from collections.abc import Collection, Iterable, Mapping
 
-from models.database import Connection, Row
+from models.database import Connection, Row, Statement
 from models.enums import EngagementKind, EngagementVerdict
 
 _COUNTED = {"id": "bigint", "views": "int", "clicks": "int", "replies": "int", "latest": "bigint", "at": "bigint"}
@@ -25,16 +25,14 @@ def count(email: Row, key: int, kind: EngagementKind, occurred_at: int, dedupe_k
     """Counts a new human event in, in the email's row alone; `latest_key` there is the newest one's dedupe key."""
     email[kind.name] = email.get(kind.name, 0) + 1
     first = email["latest_engagement_id"] is None
-    if first or (occurred_at, dedupe_key) > (email["latest_activity_at"], email["latest_key"]):
+    if first or (occurred_at, dedupe_key) > (email["latest_activity_at"], email.get("latest_key", "")):
         email["latest_engagement_id"] = key
         email["latest_activity_at"] = occurred_at
         email["latest_key"] = dedupe_key
 
 
-async def add(connection: Connection, emails: Mapping[int, Row]) -> None:
+def adding(connection: Connection, emails: Mapping[int, Row]) -> Statement:
     """Writes down what was counted in emails that are locked, by their keys."""
-    if not emails:
-        return
     counted = [
         (
             key,
@@ -44,12 +42,12 @@ async def add(connection: Connection, emails: Mapping[int, Row]) -> None:
         )
         for key, email in emails.items()
     ]
-    await connection.run(
+    add = (
         "UPDATE emails SET views = emails.views + given.views, clicks = emails.clicks + given.clicks,"
         " replies = emails.replies + given.replies, latest_engagement_id = given.latest,"
-        f" latest_activity_at = given.at FROM {connection.given(_COUNTED)} WHERE emails.id = given.id",
-        *connection.handed(counted),
+        f" latest_activity_at = given.at FROM {connection.given(_COUNTED)} WHERE emails.id = given.id"
     )
+    return add, connection.handed(counted)
 
 
 async def recount(connection: Connection, email_ids: Collection[int]) -> None:

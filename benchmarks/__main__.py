@@ -25,7 +25,6 @@ from benchmarks import (
     folder_counts,
     ingest,
     loading,
-    matching,
     new_lists,
     pages,
     polling,
@@ -48,59 +47,55 @@ PACKAGES = (
     "uvicorn",
     "uvloop",
 )
-Part = Callable[[Databases, Sequence[int]], Awaitable[Report]]
+Part = Callable[[Databases, Sequence[int] | None], Awaitable[Report]]
+"""Takes how many searches are to stand; None for as many as it has its targets for."""
 
 
-async def _matching(_: Databases, __: Sequence[int]) -> Report:
-    return _of([await matching.run()])
-
-
-async def _recording(made: Databases, _: Sequence[int]) -> Report:
+async def _recording(made: Databases, _: Sequence[int] | None) -> Report:
     return _of([await recording.run(await _file(made))])
 
 
-async def _pages(made: Databases, _: Sequence[int]) -> Report:
+async def _pages(made: Databases, _: Sequence[int] | None) -> Report:
     return _of(await pages.run(await _file(made)))
 
 
-async def _folder_counts(made: Databases, _: Sequence[int]) -> Report:
+async def _folder_counts(made: Databases, _: Sequence[int] | None) -> Report:
     return _of([await folder_counts.run(await _file(made))])
 
 
-async def _events(made: Databases, sizes: Sequence[int]) -> Report:
+async def _events(made: Databases, sizes: Sequence[int] | None) -> Report:
     return await events.run(made, sizes)
 
 
-async def _polling(made: Databases, _: Sequence[int]) -> Report:
+async def _polling(made: Databases, _: Sequence[int] | None) -> Report:
     return await polling.run(made)
 
 
-async def _ingest(made: Databases, _: Sequence[int]) -> Report:
+async def _ingest(made: Databases, _: Sequence[int] | None) -> Report:
     return await ingest.run(made)
 
 
-async def _fanout(made: Databases, _: Sequence[int]) -> Report:
+async def _fanout(made: Databases, _: Sequence[int] | None) -> Report:
     return await fanout.run(made)
 
 
-async def _standing(_: Databases, sizes: Sequence[int]) -> Report:
-    return await standing.run(sizes)
+async def _standing(_: Databases, sizes: Sequence[int] | None) -> Report:
+    return await standing.run(sizes or standing.SIZES)
 
 
-async def _loading(made: Databases, sizes: Sequence[int]) -> Report:
-    return await loading.run(made, sizes)
+async def _loading(made: Databases, sizes: Sequence[int] | None) -> Report:
+    return await loading.run(made, sizes or loading.SIZES)
 
 
-async def _clock(made: Databases, sizes: Sequence[int]) -> Report:
-    return await clock.run(made, sizes)
+async def _clock(made: Databases, sizes: Sequence[int] | None) -> Report:
+    return await clock.run(made, sizes or clock.SIZES)
 
 
-async def _filling(made: Databases, _: Sequence[int]) -> Report:
+async def _filling(made: Databases, _: Sequence[int] | None) -> Report:
     return await new_lists.run(made)
 
 
 PARTS: Mapping[str, Part] = {
-    "matching": _matching,
     "recording": _recording,
     "pages": _pages,
     "folder_counts": _folder_counts,
@@ -123,7 +118,7 @@ async def _file(made: Databases) -> str:
     return await asyncio.to_thread(made.make, "sqlite")
 
 
-def _run(names: Sequence[str], sizes: Sequence[int]) -> tuple[Report, list[str]]:
+def _run(names: Sequence[str], sizes: Sequence[int] | None) -> tuple[Report, list[str]]:
     """What was measured, and which parts failed. Each has databases and a loop of its own, and pays for no other."""
     told, failed = Report(), []
     for name in names:
@@ -167,8 +162,7 @@ def main() -> None:
         "--sizes",
         nargs="+",
         type=int,
-        default=events.SIZES,
-        help="how many searches stand for `standing`, `loading`, `clock` and `events`",
+        help="how many searches stand for `standing`, `loading`, `clock` and `events`; a million for the targets",
     )
     asked = parser.parse_args()
     if unknown := sorted(set(asked.names) - set(PARTS)):

@@ -32,6 +32,7 @@ from server.engine import Engine, running
 from tests.databases import Databases
 from tests.serving import ManualClock, settings
 
+SIZES = (1_000, 100_000)
 CROSSING = (0, 10, 100, 1_000)
 """Emails that cross a boundary in one tick."""
 ROUNDS = 5

@@ -30,7 +30,9 @@ from tests.databases import Databases, databases
 RATE = 200
 SECONDS = 5.0
 PAIRS = 5
-SIZES = (1_000, 100_000)
+SIZES: Mapping[str, Sequence[int]] = {
+    each: (1_000, 1_000_000 if each == "uniform" else 100_000) for each in POPULATIONS
+}
 LOAD_SECONDS = 1_800.0
 """How long a server may take to file its searches."""
 FRAME_SECONDS = 300.0
@@ -58,12 +60,12 @@ FIGURES: Mapping[str, Callable[[Round], float]] = {
 
 
 async def run(
-    made: Databases, sizes: Sequence[int] = SIZES, populations: Iterable[str] = POPULATIONS, pairs: int = PAIRS,
+    made: Databases, sizes: Sequence[int] | None = None, populations: Iterable[str] = POPULATIONS, pairs: int = PAIRS,
     seconds: float = SECONDS, whole: bool = False,
 ) -> Report:  # fmt: skip
     told = Report()
     for population in populations:
-        told.add(await _population(made, population, sizes, pairs, seconds, whole))
+        told.add(await _population(made, population, sizes or SIZES[population], pairs, seconds, whole))
     return told
 
 
@@ -183,7 +185,7 @@ def _against(name: str, pairs: Sequence[tuple[float, float]], target: str) -> Co
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.events")
-    parser.add_argument("sizes", nargs="*", type=int, default=SIZES)
+    parser.add_argument("sizes", nargs="*", type=int)
     parser.add_argument("--population", choices=POPULATIONS, action="append")
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each turn")

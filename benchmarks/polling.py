@@ -1,7 +1,8 @@
 """`python -m benchmarks.polling [SIZES…]`: from a write to whoever follows, both on PostgreSQL: ours against polling.
 
 The poll is multiplexed, as live queries often are: one prepared statement for all searches, whose parameters it holds;
-its rows are held against the last ones. It runs again at once, without any pause, on a database that does nothing else.
+its rows are held against the last ones. It runs again at once, without any pause, on a database that does nothing else,
+and is written to at any moment of a run; ours is written to whenever the last write has come through.
 What it is spared: rights, a log to go on from, filters of more than one shape, lists that have members to begin with.
 A second poll is spared even sending the parameters, which it keeps in a table. Times begin where the write is sent.
 """
@@ -29,7 +30,7 @@ from tests.databases import Databases, Postgres, databases
 
 SIZES = (10_000, 100_000)
 PAIRS = 5
-WRITES, POLLED = 10, 5
+WRITES, POLLED = 50, 11
 """Of a round: ours, and for each poll, which takes so much longer."""
 LOAD_SECONDS = 1_800.0
 SEEN_SECONDS = 120.0
@@ -57,6 +58,8 @@ class Poller:
     parameters: tuple[list[int], ...]
     may: asyncio.Event = field(default_factory=asyncio.Event)
     seen: dict[tuple[int, int], float] = field(default_factory=dict)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with each statement."""
     took: list[float] = field(default_factory=list)
     """Seconds of each statement, and of holding its rows against the last."""
 
@@ -74,6 +77,7 @@ class Poller:
                 del self.seen[member]
             members = rows
             self.took.append(time.monotonic() - began)
+            self.looked.set()
 
 
 async def run(made: Databases, sizes: Sequence[int] = SIZES, pairs: int = PAIRS) -> Report:
@@ -153,12 +157,12 @@ def _parameters(size: int) -> tuple[list[int], ...]:
 async def _write_ours(target: Target, patience: float = SEEN_SECONDS) -> float:
     """Seconds from the request to the last of its frames."""
     sent = next(sent for sent in target.requests if sent.frames)
-    await asyncio.sleep(random.uniform(0.0, 0.05))
     began = time.monotonic()
     answer = asyncio.ensure_future(target.wires.ask(sent.request))
     async with asyncio.timeout(patience):
         while any(key not in target.arrivals for key in sent.frames):
-            await asyncio.sleep(0.001)
+            target.arrived.clear()
+            await target.arrived.wait()
         await answer
     return max(target.arrivals[key] for key in sent.frames) - began
 
@@ -176,7 +180,8 @@ async def _write_theirs(connection: asyncpg.Connection, poller: Poller, filled: 
         await connection.execute("UPDATE emails SET views = views + 1 WHERE id = $1", email)
     async with asyncio.timeout(SEEN_SECONDS):
         while any(member not in poller.seen for member in expected):
-            await asyncio.sleep(0.001)
+            poller.looked.clear()
+            await poller.looked.wait()
     return max(poller.seen[member] for member in expected) - began
 
 

@@ -1,8 +1,8 @@
 """`python -m benchmarks.standing [SIZES…]`: what standing searches cost, by how many there are and of what kind.
 
-For each population and size, in a process of its own: seconds to file them all, bytes a search, microseconds to match
-one email's facts in memory, and, where that ends within reason, to hold them against every search. Times are the
-processor's own: nothing here waits, and other processes should not count.
+For each population, in a process of its own, all sizes one after the other: seconds to file them, bytes a search; then
+in turns microseconds to match one email's facts in memory, and, where that ends within reason, to hold them against
+every search. Times are the processor's own: nothing here waits, and other processes should not count.
 """
 
 import argparse
@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from benchmarks.report import Report, Slope
+from benchmarks.report import Compared, Report, Slope
 from identifiers import encode
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
 from search.check import check
@@ -28,8 +29,12 @@ from search.facts import Event, Facts
 from search.index import Index
 from search.scope import Owner, scope
 
-SIZES = (1_000, 10_000)
+SIZES = (1_000, 100_000, 1_000_000)
 EMAILS = 2_000
+TURN_SECONDS = 1.0
+"""Of one turn, at most: where a match takes long, fewer emails are matched."""
+FEWEST = 5
+PAIRS = 5
 EVERY_UPTO = 100_000
 NOW = 1_800_000_000_000_000
 A_CAMPAIGN, AN_OWNER = 10, 100
@@ -38,15 +43,26 @@ Raw = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Filed:
+    """So many searches of a population: seconds to file them, bytes of each."""
+
+    searches: int
+    index: Index
+    load: float
+    bytes: float
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
-    population: str
+    """For one email: `matches` and `every` in seconds, a figure for each turn; `looked` and `matched` in searches."""
+
     searches: int
     load: float
     bytes: float
-    match: float
     looked: float
     matched: float
-    every: float | None
+    matches: Sequence[float]
+    every: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +158,31 @@ def match(index: Index, email: Facts) -> int:
     return len(index.matching(email, NOW))
 
 
-def measure(population: str, searches: int) -> Measured:
+def measure(population: str, sizes: Sequence[int]) -> list[Measured]:
+    standing = [_file(population, searches) for searches in sorted(sizes)]
+    turns = [(filed.index, _emails(population, filed)) for filed in standing]
+    matches: list[list[float]] = [[] for _ in standing]
+    every: list[list[float]] = [[] for _ in standing]
+    for number in range(PAIRS):
+        for place, (index, listed) in enumerate(turns):
+            matches[place].append(_seconds(partial(_match, index, listed)) / len(listed))
+            if len(index) <= EVERY_UPTO:
+                email = listed[number % len(listed)]
+                every[place].append(_seconds(partial(_hold_against_all, index, email)))
+    return [
+        Measured(
+            filed.searches,
+            filed.load,
+            filed.bytes,
+            sum(len(index.candidates(email)) for email in listed) / len(listed),
+            _match(index, listed) / len(listed),
+            *figures,
+        )
+        for filed, (index, listed), *figures in zip(standing, turns, matches, every, strict=True)
+    ]
+
+
+def _file(population: str, searches: int) -> Filed:
     gc.collect()
     before, began = resident(), time.process_time()
     index = filed(population, searches)
@@ -150,21 +190,26 @@ def measure(population: str, searches: int) -> Measured:
     gc.collect()
     taken = (resident() - before) / searches
     gc.freeze()
-    listed = list(emails(population, searches))
-    matched = sum(match(index, email) for email in listed) / len(listed)
-    looked = sum(len(index.candidates(email)) for email in listed) / len(listed)
-    each = statistics.median(_seconds(lambda: [match(index, email) for email in listed]) for _ in range(5))
-    every = None
-    if searches <= EVERY_UPTO:
-        _hold_against_all(index, listed[:1])
-        every = _seconds(lambda: _hold_against_all(index, listed[1:3])) / 2
-    return Measured(population, searches, load, taken, each / len(listed), looked, matched, every)
+    return Filed(searches, index, load, taken)
 
 
-def _hold_against_all(index: Index, listed: list[Facts]) -> None:
-    for email in listed:
-        for search in index:
-            index.matches(search, email, NOW)
+def _emails(population: str, filed: Filed) -> list[Facts]:
+    """As many as a turn has time for. They have been matched once, so that nothing is new to the index."""
+    listed = list(emails(population, filed.searches))
+    _match(filed.index, listed[:FEWEST])
+    each = _seconds(lambda: _match(filed.index, listed[:FEWEST])) / FEWEST
+    listed = listed[: max(FEWEST, int(TURN_SECONDS / max(each, 1e-9)))]
+    _match(filed.index, listed)
+    return listed
+
+
+def _match(index: Index, listed: Sequence[Facts]) -> int:
+    return sum(match(index, email) for email in listed)
+
+
+def _hold_against_all(index: Index, email: Facts) -> None:
+    for search in index:
+        index.matches(search, email, NOW)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -178,28 +223,59 @@ def resident() -> int:
 
 
 async def run(sizes: Sequence[int] = SIZES, populations: Iterable[str] = POPULATIONS) -> Report:
-    """A process for each, so that none measures the memory another gave back."""
     told, loop = Report(), asyncio.get_running_loop()
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
         for population in populations:
-            measured = [await loop.run_in_executor(pool, measure, population, searches) for searches in sizes]
+            measured = await loop.run_in_executor(pool, measure, population, sizes)
+            told.compared += _compared(population, measured)
             told.slopes += _slopes(population, measured)
     return told
 
 
+def _compared(population: str, measured: Sequence[Measured]) -> Iterator[Compared]:
+    uniform = population == "uniform"
+    small, large = measured[0], measured[-1]
+    if small is not large:
+        yield _in_turns(
+            f"a match in memory, {population}: at {large.searches:,} / at {small.searches:,}",
+            (large.matches, small.matches),
+            "times it",
+            "≤ 8" if uniform else "",
+            lambda mine, theirs: mine / theirs,
+        )
+    if against := [each for each in measured if each.every]:
+        yield _in_turns(
+            f"a match in memory, {population}, {against[-1].searches:,} searches: index / every search",
+            (against[-1].matches, against[-1].every),
+            "times faster",
+            "≥ 1,000 at 100,000" if uniform else "",
+            lambda mine, theirs: theirs / mine,
+        )
+
+
+def _in_turns(
+    name: str,
+    figures: tuple[Sequence[float], Sequence[float]],
+    how: str,
+    target: str,
+    ratio: Callable[[float, float], float],
+) -> Compared:
+    mine, theirs = (f"{statistics.median(each) * 1e6:,.1f} µs" for each in figures)
+    return Compared.of(name, (mine, theirs), how, list(map(ratio, *figures)), target)
+
+
 def _slopes(population: str, measured: Sequence[Measured]) -> Iterator[Slope]:
-    figures: Sequence[tuple[str, str, Callable[[Measured], float | None]]] = (
+    figures: Sequence[tuple[str, str, Callable[[Measured], float]]] = (
         ("filed in memory", "s", lambda each: each.load),
-        ("memory of a search", "bytes", lambda each: each.bytes),
+        ("memory of a search (≤ 2,000)", "bytes", lambda each: each.bytes),
         ("looked at for an email", "searches", lambda each: each.looked),
         ("matches of an email", "searches", lambda each: each.matched),
-        ("a match", "µs", lambda each: each.match * 1e6),
-        ("every search instead", "µs", lambda each: None if each.every is None else each.every * 1e6),
+        ("a match", "µs", lambda each: statistics.median(each.matches) * 1e6),
+        ("a match, for each search looked at", "µs", lambda each: statistics.median(each.matches) * 1e6 / each.looked),
     )
     for name, unit, read in figures:
-        values = {each.searches: value for each in measured if (value := read(each)) is not None}
-        yield Slope(f"{population}: {name}", unit, values)
+        yield Slope(f"{population}: {name}", unit, {each.searches: read(each) for each in measured})
 
 
 def main() -> None:

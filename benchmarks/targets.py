@@ -1,5 +1,6 @@
 """Who is sent events and watched for frames: the product over so many standing searches, and the floor program."""
 
+import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator, Iterator
@@ -51,6 +52,8 @@ class Target:
     filled: Filled | None = None
     arrivals: dict[Key, float] = field(default_factory=dict)
     frames: list[dict[str, Any]] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with each frame."""
 
     def heard(self, at: float, message: Any) -> None:
         """A frame of the product."""
@@ -60,6 +63,7 @@ class Target:
         if frame["__typename"] != "CaughtUp":
             self.frames.append(frame)
             self.arrivals[frame["savedSearchId"], frame["emailId"]] = at
+            self.arrived.set()
 
     def heard_raw(self, at: float, message: Any) -> None:
         """A frame of the floor program."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from changes import claims, log
 from changes.claims import Claim
@@ -19,7 +19,7 @@ from changes.counts import Board
 from changes.entries import Entry
 from changes.hub import Hub
 from models.clocks import Clock
-from models.database import Connection, at_once, transaction
+from models.database import Connection, Statement, at_once, transaction
 from models.enums import ChangeCauseKind, FolderName, MarkKind
 
 T = TypeVar("T")
@@ -38,6 +38,10 @@ _MARK = {
 }
 
 
+Opening: TypeAlias = Callable[[Connection], tuple[Sequence[str], Statement]]
+"""A SELECT and its columns (see `Clock.beside`)."""
+
+
 @dataclass(slots=True)
 class Deed:
     """What one transaction has done so far. `now` is its moment, in microseconds."""
@@ -50,6 +54,9 @@ class Deed:
     sends: bool = False
     claims: list[Claim] = field(default_factory=list)
     """Of the requests with an Idempotency-Key that this is done for."""
+    found: Sequence[Sequence[Any]] = ()
+    """What the opening that `Writer.at_once` was given found."""
+    closing: list[Statement] = field(default_factory=list)
 
     def mark(
         self,
@@ -68,6 +75,11 @@ class Deed:
         """Adds a row to the team's change log."""
         self.entries.append(entry)
 
+    def close_with(self, sql: str, values: Sequence[Any]) -> None:
+        """Leaves a statement for the end, where it is carried out beside what is written down, in no order: it changes
+        rows that are locked, or nobody else's, and no other one changes the same."""
+        self.closing.append((sql, values))
+
     def moved(self, sender_id: int, origin: FolderName | None, target: FolderName | None) -> None:
         """An email went from one folder to another; None for one that comes into being or ceases to be."""
         if origin is not None:
@@ -84,9 +96,9 @@ class Deed:
         # Sorted, so that two transactions never wait for each other in a circle.
         moves = sorted((sender, int(folder), by) for (sender, folder), by in self.counts.items() if by)
         await self.connection.many(_COUNT, moves)
-        await self.connection.insert("marks", _MARK, self.marks)
-        if self.entries:
-            self.entries = await log.append(self.connection, self.entries, self.now)
+        if self.marks:
+            self.closing.append(self.connection.inserting("marks", _MARK, self.marks))
+        self.entries = await log.append(self.connection, self.entries, self.now, self.closing)
 
 
 class Writer:
@@ -115,11 +127,16 @@ class Writer:
             await deed.write_down()
         self.wake(deed)
 
-    async def at_once(self, work: Callable[[Deed], Coroutine[Any, Any, T]]) -> T:
-        """The same in one go (see `models.database.at_once`): the work awaits its connection and nothing else."""
+    async def at_once(
+        self, work: Callable[[Deed], Coroutine[Any, Any, T]], opening: Opening | None = None, now: int | None = None
+    ) -> T:
+        """The same in one go (see `models.database.at_once`): the work awaits its connection and nothing else.
+
+        `opening` is read to begin with, for the work to have; `now` is given where the clock was asked just before.
+        """
 
         async def carry_out(connection: Connection) -> tuple[Deed, T]:
-            deed = await self._begun(connection)
+            deed = await self._begun(connection, opening, now)
             result = await work(deed)
             await deed.write_down()
             return deed, result
@@ -128,8 +145,14 @@ class Writer:
         self.wake(deed)
         return result
 
-    async def _begun(self, connection: Connection) -> Deed:
-        deed = Deed(connection, await self.clock.now(connection))
+    async def _begun(self, connection: Connection, opening: Opening | None = None, now: int | None = None) -> Deed:
+        found: Sequence[Sequence[Any]] = ()
+        if opening is not None:
+            columns, (sql, values) = opening(connection)
+            now, found = await self.clock.beside(connection, columns, sql, *values)
+        elif now is None:
+            now = await self.clock.now(connection)
+        deed = Deed(connection, now, found=found)
         deed.claims.extend([self.claim] if self.claim else [])
         return deed
 

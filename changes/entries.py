@@ -9,6 +9,9 @@ from models.enums import ChangeCauseKind, ChangeKind
 class Family(Enum):
     """The kinds of change that one stream carries."""
 
+    # There is one of each. Their names, by which enums are told apart, would be asked for each row that is handed out.
+    __hash__ = object.__hash__
+
     SEARCHES = (
         ChangeKind.MEMBER_JOINED,
         ChangeKind.MEMBER_LEFT,

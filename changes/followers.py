@@ -53,7 +53,8 @@ class Feed:
         self.team_id = team_id
         self.log_id = log_id
         self.position = position
-        self.followers: dict[Topic, dict[Bell | None, set[Follower]]] = {}
+        self.followers: dict[int, dict[Topic, dict[Bell | None, set[Follower]]]] = {}
+        """By the user whose changes they follow: most rows are of users whom nobody follows at the moment."""
         self.reading: asyncio.Task[None] | None = None
         self.more = False
 
@@ -63,8 +64,11 @@ class Feed:
             if entry.position != self.position + 1:
                 continue
             self.position = entry.position
+            followed = self.followers.get(entry.owner_id)
+            if followed is None:
+                continue
             for topic in entry.topics():
-                for bell, followers in self.followers.get(topic, _NOBODY).items():
+                for bell, followers in followed.get(topic, _NOBODY).items():
                     for follower in followers:
                         follower.push(entry)
                     if bell is None:
@@ -76,9 +80,34 @@ class Feed:
         for bell, (new, waiting) in rung.items():
             bell.ring(self.log_id, [*new.values()], waiting)
 
+    def join(self, follower: "Follower") -> None:
+        topic = follower.topic
+        topics = self.followers.setdefault(topic.owner_id, {})
+        topics.setdefault(topic, {}).setdefault(follower.bell, set()).add(follower)
+
+    def leave(self, follower: "Follower") -> None:
+        """Leaves no trace of it, if it is there."""
+        topic = follower.topic
+        topics = self.followers.get(topic.owner_id, {})
+        bells = topics.get(topic, {})
+        followers = bells.get(follower.bell, set())
+        followers.discard(follower)
+        if not followers:
+            bells.pop(follower.bell, None)
+        if not bells:
+            topics.pop(topic, None)
+        if not topics:
+            self.followers.pop(topic.owner_id, None)
+
     def each(self) -> "list[Follower]":
         """All followers, whatever they follow."""
-        return [each for bells in self.followers.values() for followers in bells.values() for each in followers]
+        return [
+            each
+            for topics in self.followers.values()
+            for bells in topics.values()
+            for followers in bells.values()
+            for each in followers
+        ]
 
 
 def _wake(followers: "Iterable[Follower]") -> None:

@@ -55,14 +55,15 @@ class Hub:
         return sum(len(feed.each()) for feed in self._feeds.values())
 
     def offer(self, entries: Sequence[Entry]) -> None:
-        """Rows that have just been committed."""
-        for team_id in {entry.team_id for entry in entries}:
+        """Rows that have just been committed, each team's in the order of the log."""
+        teams = {entry.team_id for entry in entries}
+        for team_id in teams:
             feed = self._feeds.get(team_id)
             if feed is None:
                 continue
-            own = [entry for entry in entries if entry.team_id == team_id]
+            own = entries if len(teams) == 1 else [entry for entry in entries if entry.team_id == team_id]
             feed.hand_out(own)
-            if any(entry.position > feed.position for entry in own):
+            if own[-1].position > feed.position:
                 self._read_soon(feed)
 
     async def follow(
@@ -74,7 +75,7 @@ class Hub:
             state = await log.state(team_id)
             feed = self._feeds.setdefault(team_id, Feed(team_id, state.log_id, state.position))
         follower = Follower(self, feed, topic, bell, sink)
-        feed.followers.setdefault(topic, {}).setdefault(bell, set()).add(follower)
+        feed.join(follower)
         try:
             state = await log.state(team_id)
             if after is not None and not state.reaches(after):
@@ -87,13 +88,7 @@ class Hub:
 
     def leave(self, follower: "Follower") -> None:
         feed = follower.feed
-        bells = feed.followers.get(follower.topic, {})
-        followers = bells.get(follower.bell, set())
-        followers.discard(follower)
-        if not followers:
-            bells.pop(follower.bell, None)
-        if not bells:
-            feed.followers.pop(follower.topic, None)
+        feed.leave(follower)
         if not feed.followers and self._feeds.get(feed.team_id) is feed and feed.reading is None:
             del self._feeds[feed.team_id]
 

@@ -5,13 +5,14 @@ order of commits: who has read up to a position will never see an earlier one ap
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from changes.cursors import Cursor
 from changes.entries import COLUMNS, TYPES, Entry, Topic, from_row
-from models.database import Connection, database
+from models.database import Connection, Statement, database, woven
 
 PAGE = 500
 TRIM = 2000
@@ -50,38 +51,48 @@ async def state(team_id: int) -> LogState:
     return LogState(row["log_id"], row["position"], row["trimmed_to"])
 
 
-async def append(connection: Connection, entries: Iterable[Entry], at: int) -> list[Entry]:
-    """Writes entries in the order given; call it last in a transaction. The entries with their positions."""
+async def append(
+    connection: Connection, entries: Iterable[Entry], at: int, beside: Sequence[Statement] = ()
+) -> list[Entry]:
+    """Writes entries in the order given; call it last in a transaction. The entries with their positions.
+
+    `beside` is carried out as well (see `Connection.together`).
+    """
     written: list[Entry] = []
     ordered = sorted(entries, key=lambda entry: entry.team_id)
     for team_id, group in groupby(ordered, key=lambda entry: entry.team_id):
         batch = list(group)
         # As seen from the last of them, whose position only the counter tells.
-        behind = [Entry(*entry[:-2], place - len(batch), at) for place, entry in enumerate(batch, 1)]
-        written += await _write(connection, team_id, behind)
+        behind = [(*entry[:-2], place - len(batch), at) for place, entry in enumerate(batch, 1)]
+        written += await _write(connection, team_id, behind, beside)
+        beside = ()
+    await connection.together(beside)
     return written
 
 
-async def _write(connection: Connection, team_id: int, behind: list[Entry]) -> list[Entry]:
+async def _write(
+    connection: Connection, team_id: int, behind: list[tuple[Any, ...]], beside: Sequence[Statement]
+) -> list[Entry]:
     """Moves the counter on and writes the rows up to where it is then; the rows as they are written."""
     move = "UPDATE change_logs SET position = position + ? WHERE team_id = ? RETURNING position"
     if connection.postgres:
-        # In one go: a way there and back takes longer than either.
+        # In one go: a way there and back takes longer than any of it.
         names = ", ".join(f"given.{name}" for name in TYPES).replace("given.pos", "moved.position + given.pos")
+        insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM moved, {connection.given(TYPES)}"
+        parts, values = woven([(insert, connection.handed(behind)), *beside])
         moved = await connection.row(
-            f"WITH moved AS ({move}), written AS (INSERT INTO changes ({COLUMNS}) SELECT {names}"
-            f" FROM moved, {connection.given(TYPES)}) SELECT position FROM moved",
-            *(len(behind), team_id, *connection.handed(behind)),
+            f"WITH moved AS ({move}), {parts} SELECT position FROM moved", len(behind), team_id, *values
         )
     else:
+        await connection.together(beside)
         moved = await connection.row(move, len(behind), team_id)
     if moved is None:
         raise LookupError(f"team {team_id} has no change log")
     last: int = moved["position"]
-    written = [Entry(*entry[:-2], last + entry.position, entry.at) for entry in behind]
+    written = [(*entry[:-2], last + entry[-2], entry[-1]) for entry in behind]
     if not connection.postgres:
-        await connection.insert("changes", TYPES, [tuple(entry) for entry in written])
-    return written
+        await connection.insert("changes", TYPES, written)
+    return list(map(Entry._make, written))
 
 
 async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = PAGE) -> list[Entry]:

@@ -100,10 +100,10 @@ async def _carry_out(search: Standing, mark: Row, now: int, span: _Range, verdic
     silent = mark["cause"] == ChangeCauseKind.SEARCH_CHANGED
     # The list before its mark, as whoever refines it does, so that neither waits for the other in a circle.
     await tx.row("SELECT id FROM saved_searches WHERE id = ?" + tx.locked(), search.id)
-    await claim(tx, [mark["id"]] if span.last else [], [] if span.last else [(span.upto, mark["id"])])
+    await claim(tx, [mark["id"]] if span.last else [], () if span.last else [(span.upto, mark["id"])])
     if verdicts:
         await write(deed, verdicts, announce=not silent)
-    await ticking.store(tx, now)
+    deed.close_with(*ticking.storing(now))
     if silent and span.last:
         for entry in await _finished(tx, search, deed.now):
             deed.say(entry)

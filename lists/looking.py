@@ -1,12 +1,17 @@
 """What the matcher sees in one look: the oldest marks, the emails they concern, and these emails' facts and stays."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import Any
+
+import orjson
 
 from lists import facts
-from lists.memberships import Cause, Members
+from lists.facts import Stays
+from lists.memberships import Cause
+from models.clocks import Clock
 from models.database import Connection, Row
 from models.enums import ChangeCauseKind, MarkKind
 from search.facts import Facts
@@ -14,7 +19,8 @@ from search.index import Index
 
 MARKS = 5000
 EMAILS = 5000
-_KINDS = "SELECT * FROM marks WHERE kind"
+_MARK = ("id", "team_id", "kind", "subject_id", "cause", "engagement_id", "people", "progress")
+_KINDS = f"SELECT {', '.join(_MARK)} FROM marks WHERE kind"
 _OLDEST = " UNION ALL ".join(
     f"SELECT * FROM ({_KINDS} {which} ORDER BY id{most}) AS {name}"
     for name, which, most in (
@@ -23,23 +29,33 @@ _OLDEST = " UNION ALL ".join(
         ("emails", f"NOT IN ({int(MarkKind.SEARCH)}, {int(MarkKind.USER)})", f" LIMIT {MARKS}"),
     )
 )
-_MEMBER = ("id", "search_id", "email_id")
+
+
+_WITH_FACTS = (
+    f"WITH oldest AS MATERIALIZED ({_OLDEST}),"
+    f" named AS (SELECT DISTINCT subject_id FROM oldest WHERE kind = {int(MarkKind.EMAIL)})"
+    f" SELECT (SELECT coalesce(json_agg(json_build_array({', '.join(_MARK)})), '[]') FROM oldest) AS marks,"
+    f" (SELECT coalesce(json_agg(known.facts), '[]') FROM named, LATERAL ({facts.beside('named.subject_id')}) AS known)"
+    " AS facts"
+)
 
 
 @dataclass(slots=True)
 class Sight:
     """Where anybody's rights changed, nothing else is seen.
 
-    `done` are the marks that these emails work off, `progress` how far (a key of an email) those that they do not.
+    `now` is its moment; `done` are the marks that these emails work off, `progress` how far (a key of an email) those
+    that they do not.
     """
 
+    now: int
     rights: list[Row] = field(default_factory=list)
     search: Row | None = None
     causes: dict[int, Cause] = field(default_factory=dict)
     done: list[int] = field(default_factory=list)
     progress: list[tuple[int, int]] = field(default_factory=list)
     facts: dict[int, Facts] = field(default_factory=dict)
-    members: Members = field(default_factory=dict)
+    members: Stays = field(default_factory=dict)
     more: bool = False
     """There may be something left to be seen at once."""
 
@@ -49,11 +65,10 @@ class Sight:
         return bool(self.done or self.progress)
 
 
-async def see(index: Index, connection: Connection) -> Sight:
+async def see(index: Index, clock: Clock, connection: Connection) -> Sight:
     """One look, bounded."""
-    # Each kind comes in its order, but of a UNION nobody promises that.
-    oldest = sorted(await connection.rows(_OLDEST), key=itemgetter("id"))
-    sight = Sight([mark for mark in oldest if mark["kind"] == MarkKind.USER])
+    now, oldest, known = await _oldest(clock, connection)
+    sight = Sight(now, [mark for mark in oldest if mark["kind"] == MarkKind.USER])
     if sight.rights:
         sight.more = True
         return sight
@@ -73,9 +88,26 @@ async def see(index: Index, connection: Connection) -> Sight:
             sight.progress.append((ids[-1], mark["id"]))
     sight.more = sight.search is not None or len(sight.done) < len(marks) or len(marks) == MARKS
     if sight.causes:
-        sight.facts = await facts.load(connection, sight.causes)
-        sight.members = await _members(connection, sight.causes)
+        sight.facts, sight.members = known
+        if unknown := [key for key in sight.causes if key not in sight.facts]:
+            more, stays = await facts.load_with_stays(connection, unknown)
+            sight.facts.update(more)
+            sight.members.update(stays)
     return sight
+
+
+async def _oldest(clock: Clock, connection: Connection) -> tuple[int, list[Row], tuple[dict[int, Facts], Stays]]:
+    """The moment, the oldest marks in their order, and on PostgreSQL what is known of the emails that they name: there
+    a second way there and back takes longer than what it asks for."""
+    known: tuple[dict[int, Facts], Stays] = ({}, {})
+    found: Sequence[Sequence[Any]]
+    if connection.postgres:
+        now, ((marks, rows),) = await clock.beside(connection, ("marks", "facts"), _WITH_FACTS)
+        found, known = orjson.loads(marks), facts.read(orjson.loads(rows))
+    else:
+        now, found = await clock.beside(connection, _MARK, _OLDEST)
+    # Each kind comes in its order, but of a UNION nobody promises that.
+    return now, sorted((dict(zip(_MARK, values, strict=True)) for values in found), key=itemgetter("id")), known
 
 
 async def _expand(connection: Connection, index: Index, mark: Row) -> tuple[list[int], bool]:
@@ -105,16 +137,3 @@ def _note(causes: dict[int, Cause], email_ids: Iterable[int], mark: Row) -> None
             causes[email_id] = known
         else:
             causes[email_id] = cause
-
-
-async def _members(connection: Connection, email_ids: Iterable[int]) -> Members:
-    """The present stays of emails: by email, the member id of each list it is in."""
-    stays = await connection.tuples(
-        _MEMBER,
-        f"SELECT {', '.join(_MEMBER)} FROM memberships WHERE {connection.within('email_id')}",
-        connection.listed(email_ids),
-    )
-    members: dict[int, dict[int, int]] = {}
-    for member_id, search_id, email_id in stays:
-        members.setdefault(email_id, {})[search_id] = member_id
-    return members

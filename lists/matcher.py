@@ -16,7 +16,7 @@ from lists import filling, looking, standing, ticking
 from lists.looking import Sight
 from lists.marks import Superseded, claim
 from lists.memberships import Verdicts, decide, write
-from models.database import Row, database, read_at_once
+from models.database import Row, database, read_by_key
 from models.enums import ChangeCauseKind, MarkKind
 from models.unavailable import Outage, Unavailable
 from search.index import Index
@@ -83,7 +83,7 @@ class Matcher:
         """One bounded piece of work. Whether there may be more."""
         if tick:
             await self._tick()
-        sight = await read_at_once(partial(looking.see, self.index), by_key=True)
+        sight = await read_by_key(partial(looking.see, self.index, self._writer.clock))
         # Before anything else: what is matched from now on is matched by the rights of now.
         for mark in sight.rights:
             await self._spread(mark)
@@ -114,7 +114,7 @@ class Matcher:
 
     async def _match(self, sight: Sight) -> None:
         verdicts = await self._decide(sight)
-        await self._writer.at_once(partial(_write, sight, verdicts, self._ticked))
+        await self._writer.at_once(partial(_write, sight, verdicts, self._ticked), now=sight.now)
         self.looked += len(sight.causes)
         self.joined += len(verdicts.joins)
         self.left += len(verdicts.leaves)
@@ -132,9 +132,11 @@ class Matcher:
 
 
 async def _write(sight: Sight, verdicts: Verdicts, ticked: int, deed: Deed) -> None:
-    # First of all, and only if they are all still there: a matcher that lost its lease finds that another has worked
-    # them off, and what it decided meanwhile is worth nothing.
-    await claim(deed.connection, sight.done, sight.progress)
+    # All marks must still be there: a matcher that lost its lease finds that another has worked them off, and what it
+    # decided meanwhile is worth nothing.
+    done: list[int] = sight.done
     if verdicts:
-        await write(deed, verdicts)
-    await ticking.store(deed.connection, ticked)
+        await write(deed, verdicts, done=done)
+        done = []
+    await claim(deed.connection, done, sight.progress)
+    deed.close_with(*ticking.storing(ticked))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from changes.deeds import Deed, Writer
-from models.database import Connection, read_at_once
+from models.database import Connection, Statement, read_by_key
 from models.enums import ChangeCauseKind, MarkKind
 from search.clock import TimeKey, crossed_range
 
@@ -23,26 +23,26 @@ async def last(connection: Connection, now: int) -> int:
     return now if row is None else int(row["ticked_at"])
 
 
-async def store(connection: Connection, now: int) -> None:
+def storing(now: int) -> Statement:
     """Remembers the moment of a look, in the transaction of what it found: that is what the audit goes by."""
-    await connection.run(
+    store = (
         "INSERT INTO ticks (id, ticked_at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET ticked_at = excluded.ticked_at"
-        " WHERE ticks.ticked_at < excluded.ticked_at",
-        now,
+        " WHERE ticks.ticked_at < excluded.ticked_at"
     )
+    return store, (now,)
 
 
 async def tick(writer: Writer, keys: Iterable[TimeKey], previous: int, stored: int, now: int) -> bool:
     """Marks every email that crossed a boundary after `previous` and up to `now`. Whether the moment was stored."""
     listed = list(keys)
-    crossed = await read_at_once(partial(_crossed, listed, previous, now), by_key=True) if listed else []
+    crossed = await read_by_key(partial(_crossed, listed, previous, now)) if listed else []
     if not crossed and now - stored < STORED_EVERY:
         return False
 
     async def mark(deed: Deed) -> None:
         for team_id, email_id in crossed:
             deed.mark(MarkKind.EMAIL, team_id, email_id, ChangeCauseKind.CLOCK)
-        await store(deed.connection, now)
+        deed.close_with(*storing(now))
 
     await writer.at_once(mark)
     return True

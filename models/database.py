@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
-from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
 from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.context import TortoiseContext, require_context
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
@@ -22,6 +22,8 @@ from tortoise.transactions import in_transaction
 from models.unavailable import OutcomeUnknown, Unavailable
 
 Row = dict[str, Any]
+Statement: TypeAlias = tuple[str, Sequence[Any]]
+"""Its text and its values."""
 Columns: TypeAlias = Mapping[str, str]
 """Columns of rows that are handed over as a whole: the type that PostgreSQL knows each by."""
 T = TypeVar("T")
@@ -108,6 +110,12 @@ def numbered(sql: str) -> str:
     return re.sub(r"\?", number, sql)
 
 
+def woven(statements: Sequence[Statement]) -> tuple[str, list[Any]]:
+    """Statements as parts of a WITH on PostgreSQL, and their values."""
+    parts = (f"beside{place} AS ({sql})" for place, (sql, _) in enumerate(statements))
+    return ", ".join(parts), [value for _, values in statements for value in values]
+
+
 class Connection:
     """The database, or the transaction one is in."""
 
@@ -129,10 +137,11 @@ class Connection:
 
     async def glance(self, sql: str, *values: Any) -> list[Row]:
         """The rows of a SELECT that finds few, by a key. On SQLite it is answered on the spot: a change of threads
-        takes many times as long as looking."""
-        look = getattr(self._client, "glance", None)
-        found = None if look is None else look(sql, values)
-        return await self.rows(sql, *values) if found is None else found
+        takes many times as long as looking. On PostgreSQL it is planned once (see `at_once`)."""
+        client: Any = self._client
+        if isinstance(client, TransactionalDBClient):
+            return await self.rows(sql, *values)
+        return await client.glance(sql, values)  # type: ignore[no-any-return]
 
     async def run(self, sql: str, *values: Any) -> int:
         """Runs a statement; how many rows it touched."""
@@ -155,9 +164,28 @@ class Connection:
         fields = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
         return f"(SELECT {fields} FROM json_each(?)) AS given"
 
-    def handed(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
-        """The parameters for `given`."""
-        return [list(column) for column in zip(*rows, strict=True)] if self.postgres else [orjson.dumps(rows).decode()]
+    def handed(self, rows: Sequence[Sequence[Any]], width: int = 0) -> list[Any]:
+        """The parameters for `given`. `width`: how many columns there are, where there may be no rows."""
+        if not self.postgres:
+            return [orjson.dumps(rows).decode()]
+        return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+    def inserting(self, table: str, columns: Columns, rows: Sequence[Sequence[Any]], conflict: str = "") -> Statement:
+        """The statement that inserts rows."""
+        names = ", ".join(columns)
+        insert = f"INSERT INTO {table} ({names}) SELECT {names} FROM {self.given(columns)} WHERE true {conflict}"
+        return insert, self.handed(rows)
+
+    async def together(self, statements: Sequence[Statement]) -> None:
+        """Carries out statements that change different rows and read nothing that another changes: on PostgreSQL in
+        one way there and back, in no order."""
+        if self.postgres and statements:
+            first, values = woven(statements[:-1])
+            last = statements[-1]
+            await self.run((f"WITH {first} " if first else "") + last[0], *values, *last[1])
+            return
+        for sql, each in statements:
+            await self.run(sql, *each)
 
     async def insert(
         self,
@@ -170,16 +198,15 @@ class Connection:
         """Inserts rows in one statement. What came of them that was not there before, as values of `returning`."""
         if not rows:
             return []
-        names = ", ".join(columns)
-        insert = f"INSERT INTO {table} ({names}) SELECT {names} FROM {self.given(columns)} WHERE true {conflict}"
+        insert, values = self.inserting(table, columns, rows, conflict)
         if not returning:
-            await self.run(insert, *self.handed(rows))
+            await self.run(insert, *values)
             return []
         if self.postgres:
-            return await self.tuples(returning, f"{insert} RETURNING {', '.join(returning)}", *self.handed(rows))
+            return await self.tuples(returning, f"{insert} RETURNING {', '.join(returning)}", *values)
         # Nobody else writes meanwhile, and each row that RETURNING returns would be a step (see `tuples`).
         last = await self.row(f"SELECT max(id) AS id FROM {table}")
-        await self.run(insert, *self.handed(rows))
+        await self.run(insert, *values)
         new = f"SELECT {', '.join(returning)} FROM {table} WHERE id > ?"
         return await self.tuples(returning, new, (last["id"] if last else None) or 0)
 
@@ -245,7 +272,7 @@ Work: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
 
 async def at_once(work: Work[T]) -> T:
     """One transaction, like `transaction`, in one go: on SQLite all of it runs in the writer's thread, on PostgreSQL it
-    has its connection to itself.
+    has a connection to itself.
 
     So it costs one change of threads and not one a statement, or nothing of Tortoise's. Its statements find their rows
     by keys: PostgreSQL plans each of them once.
@@ -255,7 +282,14 @@ async def at_once(work: Work[T]) -> T:
         return await client.at_once(work)  # type: ignore[no-any-return]
 
 
-async def read_at_once(work: Work[T], by_key: bool = False) -> T:
-    """Several SELECTs of one moment in one go. `by_key`: all of them find their rows by keys, as in `at_once`."""
+async def read_at_once(work: Work[T]) -> T:
+    """Several SELECTs of one moment in one go."""
     client: Any = require_context().db()
-    return await client.read_at_once(work, by_key)  # type: ignore[no-any-return]
+    return await client.read_at_once(work)  # type: ignore[no-any-return]
+
+
+async def read_by_key(work: Work[T]) -> T:
+    """Several SELECTs in one go that find their rows by keys (see `at_once`). On PostgreSQL each sees what is committed
+    when it is asked."""
+    client: Any = require_context().db()
+    return await client.read_by_key(work)  # type: ignore[no-any-return]

@@ -2,7 +2,7 @@
 away, and a database that fails is told from a statement that does (see `models.unavailable`)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
@@ -17,15 +17,12 @@ from tortoise.backends.base.client import (
 )
 from tortoise.connection import get_connections
 
-from models.database import Connection
+from models.database import Work
 from models.postgres_faults import sentence, told, unavailable
+from models.postgres_keyed import CONNECTION_SECONDS, MOST, SETTINGS, TIDY_SECONDS, Keyed, terminate, tidied
 from models.postgres_straight import Straight
 from models.unavailable import Unavailable, limit
 
-CONNECTION_SECONDS = 4.0
-"""How long one waits for a connection, a new one included."""
-TIDY_SECONDS = 0.5
-"""How long a connection may take to give up what it was doing; then it is closed."""
 CLOSE_SECONDS = 2.0
 T = TypeVar("T")
 
@@ -59,7 +56,10 @@ class Plain(asyncpg.Connection):  # type: ignore[misc]
 
 
 class PostgresClient(_Bounded):
-    """A pool of connections. `patience` is how many seconds a statement may take; None for as long as it likes."""
+    """A pool of connections, and one for what finds rows by keys.
+
+    `patience` is how many seconds a statement may take; None for as long as it likes.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         # A pool that keeps some connections open tries to by itself while there is no server, and logs each attempt.
@@ -68,6 +68,8 @@ class PostgresClient(_Bounded):
     async def create_connection(self, with_db: bool) -> None:
         self.extra.setdefault("timeout", CONNECTION_SECONDS)
         await super().create_connection(with_db)
+        settings = {"max_size": MOST, "server_settings": self.server_settings | SETTINGS}
+        self._keyed = Keyed(await self.create_pool(password=self.password, **self._template | settings))
         # Whether there is a server is known now, and not when it is first asked for something.
         async with self.acquire_connection():
             pass
@@ -77,32 +79,46 @@ class PostgresClient(_Bounded):
 
     async def _close(self) -> None:
         if self._pool is not None:
-            with suppress(TimeoutError):
-                # When its time is up, the pool closes its connections without a word to the server.
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await self._pool.close()
+            for close in (self._keyed.close, self._pool.close):
+                with suppress(TimeoutError):
+                    # When its time is up, a pool closes its connections without a word to the server.
+                    async with asyncio.timeout(CLOSE_SECONDS / 2):
+                        await close()
             self._pool = None
 
     def acquire_connection(self) -> "Borrowed":
         return Borrowed(self, self._pool_init_lock)
 
-    async def at_once(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    async def at_once(self, work: Work[T]) -> T:
         """A whole transaction on one connection (see `models.database.at_once`)."""
-        return await self._at_once(lambda straight: straight.transact(work))
+        return await self._by_key(lambda straight: straight.transact(work))
 
-    async def read_at_once(self, work: Callable[[Connection], Coroutine[Any, Any, T]], by_key: bool) -> T:
+    async def read_at_once(self, work: Work[T]) -> T:
         """Several SELECTs of one moment."""
-        return await self._at_once(lambda straight: straight.read(work, by_key))
-
-    async def _at_once(self, act: Callable[[Straight], Coroutine[Any, Any, T]]) -> T:
-        """However it ends, no transaction is left open."""
         with told():
             async with self.acquire_connection() as connection:
                 try:
-                    return await act(Straight(connection, limit(self.patience)))
+                    return await self._straight(connection).read(work)
                 except BaseException:
-                    await _tidied(connection, lambda: connection.execute("ROLLBACK"))
+                    await tidied(connection, lambda: connection.execute("ROLLBACK"))
                     raise
+
+    async def read_by_key(self, work: Work[T]) -> T:
+        """Several SELECTs on one connection."""
+        return await self._by_key(work)
+
+    async def glance(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """The rows of a SELECT that finds few, by a key."""
+        return await self._by_key(lambda straight: straight.rows(query, *values))
+
+    async def _by_key(self, work: Callable[[Straight], Coroutine[Any, Any, T]]) -> T:
+        if self._pool is None:
+            await self.create_connection(with_db=True)
+        with told():
+            return await self._keyed.use(lambda connection: work(self._straight(connection)))
+
+    def _straight(self, connection: asyncpg.Connection) -> Straight:
+        return Straight(connection, limit(self.patience))
 
     def _in_transaction(self) -> TransactionContext:
         return Turn(Transaction(self), self._pool_init_lock)
@@ -123,22 +139,6 @@ class Borrowed(PoolConnectionWrapper[Any]):
             # A connection that does not come to rest in time is closed, and its place in the pool is free again.
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self.client._pool.release(self.connection, timeout=TIDY_SECONDS)
-
-
-async def _tidied(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[Any]]) -> None:
-    """Where it does not work the connection is closed, and with it the transaction."""
-    try:
-        async with asyncio.timeout(TIDY_SECONDS):
-            await roll_back()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        _terminate(connection)
-
-
-def _terminate(connection: asyncpg.Connection) -> None:
-    """Closes it without a word to the server. Its place in the pool is free at once."""
-    # One that was lost has been taken away from us already.
-    with suppress(asyncpg.InterfaceError):
-        connection.terminate()
 
 
 class Turn(TransactionContextPooled):
@@ -184,11 +184,11 @@ class Turn(TransactionContextPooled):
 
     async def _roll_back(self) -> None:
         client = cast(Transaction, self.client)
-        await _tidied(client._connection, client.rollback)
+        await tidied(client._connection, client.rollback)
 
     async def _give_back(self, broken: bool) -> None:
         if broken:
-            _terminate(cast(Transaction, self.client)._connection)
+            terminate(cast(Transaction, self.client)._connection)
         await self._borrowed.__aexit__(None, None, None)
 
 

@@ -1,21 +1,16 @@
 """Several statements in one go on one connection to PostgreSQL, without Tortoise between: its part of a statement that
 finds a row by its key takes more of the processor than the way there and back."""
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 
-from models.database import Connection, Row, numbered
+from models.database import Connection, Row, Work, numbered
 from models.postgres_faults import unavailable
 from models.unavailable import Unavailable
 
 T = TypeVar("T")
-_BEGIN = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off"
-"""What is done at once finds its rows by keys, so that one plan fits all values: making it anew each time would take
-longer than carrying it out. And as it is kept, it must not be one for a table that was still empty when it was made."""
-_BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_BEGIN_LOOKING = f"{_BEGIN_READING}{_BEGIN.removeprefix('BEGIN')}"
 
 
 class Straight(Connection):
@@ -44,9 +39,9 @@ class Straight(Connection):
         if listed := list(values):
             await self._raw.executemany(numbered(sql), listed, timeout=self._seconds)
 
-    async def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    async def transact(self, work: Work[T]) -> T:
         """One transaction. Where it fails it is left open. Raises asyncpg's errors, and OutcomeUnknown."""
-        await self._raw.execute(_BEGIN, timeout=self._seconds)
+        await self._raw.execute("BEGIN", timeout=self._seconds)
         result = await work(self)
         try:
             ended = await self._raw.execute("COMMIT", timeout=self._seconds)
@@ -59,9 +54,9 @@ class Straight(Connection):
             raise Unavailable("PostgreSQL took the transaction back")
         return result
 
-    async def read(self, work: Callable[[Connection], Coroutine[Any, Any, T]], by_key: bool) -> T:
+    async def read(self, work: Work[T]) -> T:
         """Reads as of one moment; the transaction is left open where that fails."""
-        await self._raw.execute(_BEGIN_LOOKING if by_key else _BEGIN_READING, timeout=self._seconds)
+        await self._raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", timeout=self._seconds)
         result = await work(self)
         await self._raw.execute("COMMIT", timeout=self._seconds)
         return result

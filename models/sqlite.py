@@ -62,7 +62,6 @@ async def _open(path: str, pragmas: Iterable[tuple[str, str]]) -> aiosqlite.Conn
 def _open_here(path: str) -> sqlite3.Connection:
     """A reading connection that waits for nobody."""
     connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-    connection.row_factory = sqlite3.Row
     for pragma in (f"cache_size={PRAGMAS['cache_size']}", "query_only=ON"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
@@ -73,7 +72,8 @@ def _reads_only(query: str) -> bool:
 
 
 def _read(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-    """All rows, in the connection's thread, so that the way there is gone once. sqlite3.Row looks each name up anew."""
+    """All rows at once: where that is in another thread, the way there is gone once. sqlite3.Row looks each name up
+    anew."""
     cursor = connection.cursor()
     cursor.row_factory = None
     rows = cursor.execute(query, values).fetchall()
@@ -151,16 +151,16 @@ class SqliteClient(Bounded):
                 await connection.close()
         await self.create_connection(with_db=True)
 
-    def glance(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]] | None:
-        """The rows of a SELECT that finds few, read in the event loop's own thread. None where that cannot be done at
-        once: then it takes the way of the others, which waits and tells what is wrong."""
+    async def glance(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """The rows of a SELECT that finds few, read in the event loop's own thread. Where that cannot be done at once,
+        it takes the way of the others, which waits and tells what is wrong."""
         try:
             if self._glancing is None:
                 self._glancing = _open_here(self.filename)
-            return [dict(row) for row in self._glancing.execute(query, values)]
+            return _read(self._glancing, query, values)
         except sqlite3.Error:
             self._glance_no_more()
-            return None
+            return await self.execute_query_dict(query, list(values))
 
     def _glance_no_more(self) -> None:
         if self._glancing is not None:
@@ -212,13 +212,15 @@ class SqliteClient(Bounded):
         """A whole transaction in the writer's thread (see `models.database.at_once`)."""
         return await Turn(Transaction(self), self._lock).at_once(work)
 
-    async def read_at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]], by_key: bool) -> T:
+    async def read_at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Several SELECTs of one moment in a reader's thread."""
         with told():
             async with self.reader() as connection:
                 straight = Straight(connection)
                 reading = connection._execute(straight.read, work)  # type: ignore[no-untyped-call]
                 return cast(T, await in_time(straight, reading, limit(self.patience)))
+
+    read_by_key = read_at_once
 
     def _in_transaction(self) -> TransactionContext:
         return Turn(Transaction(self), self._lock)

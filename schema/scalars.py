@@ -27,7 +27,7 @@ def _text(value: Any, what: str) -> str:
 def _moment(value: Any) -> datetime:
     text = _text(value, "A DateTime")
     try:
-        return moments.to_datetime(moments.parse(text))
+        return moments.read(text)
     except ValueError as exc:
         raise GraphQLError("A DateTime is ISO 8601 with an offset, such as 2026-01-31T09:30:00Z.") from exc
 

@@ -44,6 +44,14 @@ class Condition:
             self._predicate = compile_predicate(Filter((self.part,)))
         return self._predicate(facts, now)
 
+    def holds_of(self, look: "Look") -> bool:
+        """The same, of what is counted already where that is all that is asked."""
+        counter = self.counter
+        if counter is None:
+            return self.holds(look.facts, look.now)
+        count = look.counts.get(counter.kind, 0)
+        return counter.least <= count and (counter.at_most is None or count <= counter.at_most)
+
 
 class Conditions:
     """Every condition in use, once; and the groups and moving boundaries that any of them mentions."""
@@ -103,7 +111,7 @@ class Look:
         for condition in conditions:
             holds = known.get(condition)
             if holds is None:
-                holds = known[condition] = condition.holds(self.facts, self.now)
+                holds = known[condition] = condition.holds_of(self)
             if not holds:
                 return False
         return True
@@ -112,9 +120,10 @@ class Look:
 def counts_of(facts: Facts) -> Counts:
     """The human events of an email, by kind."""
     counts: dict[int, int] = {}
-    for event in facts.events:
-        if event.verdict is EngagementVerdict.HUMAN:
-            counts[event.kind] = counts.get(event.kind, 0) + 1
+    human = EngagementVerdict.HUMAN
+    for kind, verdict, _, _ in facts.events:
+        if verdict is human:
+            counts[kind] = counts.get(kind, 0) + 1
     return counts
 
 

@@ -14,13 +14,20 @@ _SHAPE = re.compile(
 
 
 def parse(text: str) -> int:
-    """Reads ISO 8601 text with an offset; a ValueError for anything else. Digits past the microsecond are cut off."""
+    """The moment of ISO 8601 text (see `read`)."""
+    return from_datetime(read(text))
+
+
+def read(text: str) -> datetime:
+    """Reads ISO 8601 text with an offset, as a datetime in UTC; a ValueError for anything else. Digits past the
+    microsecond are cut off."""
     shape = _SHAPE.fullmatch(text)
     if shape is None or (shape[3] and shape[2].count(":") != 2):
         raise ValueError("this is no ISO 8601 moment with an offset, such as 2026-01-02T03:04:05Z")
     fraction = (shape[3] or ".0")[1:7].ljust(6, "0")
     seconds = shape[2] if shape[2].count(":") == 2 else f"{shape[2]}:00"
-    return from_datetime(datetime.fromisoformat(f"{shape[1]}T{seconds}.{fraction}{shape[4].upper()}"))
+    found = datetime.fromisoformat(f"{shape[1]}T{seconds}.{fraction}{shape[4].upper()}")
+    return found if found.tzinfo is UTC else to_datetime(from_datetime(found))
 
 
 def parse_day(text: str) -> date:
@@ -39,6 +46,8 @@ def render(moment: int) -> str:
 
 def from_datetime(value: datetime) -> int:
     """A ValueError for a naive datetime, and for one that UTC cannot express within years 1 to 9999."""
+    if value.tzinfo is UTC:
+        return (value - _EPOCH) // _MICROSECOND
     if value.utcoffset() is None:
         raise ValueError("a moment needs an offset")
     moment = (value - _EPOCH) // _MICROSECOND

@@ -80,15 +80,16 @@ def keys_of(facts: Facts) -> list[RoutingKey]:
         ("sendKind", facts.send_kind),
         ("success", int(facts.success)),
     ]
-    optional = {
-        "campaign": facts.campaign_id,
-        "template": facts.template_id,
-        "bulkSend": facts.bulk_send_id,
-        "company": facts.company,
-    }
-    keys.extend((field, value) for field, value in optional.items() if value is not None)
-    keys.extend(("personGroup", group) for group in facts.groups)
-    keys.extend(("engaged", kind) for kind in {event.kind for event in facts.events})
+    if facts.campaign_id is not None:
+        keys.append(("campaign", facts.campaign_id))
+    if facts.template_id is not None:
+        keys.append(("template", facts.template_id))
+    if facts.bulk_send_id is not None:
+        keys.append(("bulkSend", facts.bulk_send_id))
+    if facts.company is not None:
+        keys.append(("company", facts.company))
+    keys += [("personGroup", group) for group in facts.groups]
+    keys += [("engaged", kind) for kind in {event.kind for event in facts.events}]
     return keys
 
 

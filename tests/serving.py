@@ -33,7 +33,7 @@ observers: list[Observer] = []
 """Called with every document, its variables, and the answer or one frame of it."""
 
 
-class ManualClock:
+class ManualClock(Clock):
     """A clock that the test moves, in microseconds; it starts at a moment long gone by."""
 
     def __init__(self, moment: int = 1_700_000_000_000_000) -> None:

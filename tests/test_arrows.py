@@ -32,7 +32,13 @@ OUTSIDE = {
     "uvicorn": {"server"},
     "httptools": {"server.connections"},
     "websockets": {"server"},
-    "asyncpg": {"server.lease", "models.postgres", "models.postgres_faults", "models.postgres_straight"},
+    "asyncpg": {
+        "server.lease",
+        "models.postgres",
+        "models.postgres_faults",
+        "models.postgres_keyed",
+        "models.postgres_straight",
+    },
 }
 """Libraries that only some rooms or modules may know."""
 

@@ -199,7 +199,7 @@ async def test_a_failure_that_nobody_minded_is_not_taken_for_done(postgres_url: 
         assert await database().rows("SELECT id FROM teams") == []
 
 
-async def test_reads_at_once_are_of_one_moment_however_they_are_planned(postgres_url: str) -> None:
+async def test_reads_at_once_are_of_one_moment(postgres_url: str) -> None:
     async with opened(postgres_url), _operator(postgres_url) as operator:
         await _team(_in_one_go)
 
@@ -211,7 +211,6 @@ async def test_reads_at_once_are_of_one_moment_however_they_are_planned(postgres
             return seen
 
         assert await read_at_once(look) == ["T1", "T1"]
-        assert await read_at_once(look, by_key=True) == ["T1UU", "T1UU"]
 
 
 async def test_what_finds_rows_by_keys_goes_by_an_index_though_the_table_was_empty_when_it_was_planned(

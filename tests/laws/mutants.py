@@ -133,8 +133,8 @@ MUTANTS = (
     Mutant(
         name="the log gives out its positions backwards",
         path="changes/log.py",
-        old="Entry(*entry[:-2], place - len(batch), at)",
-        new="Entry(*entry[:-2], 1 - place, at)",
+        old="(*entry[:-2], place - len(batch), at)",
+        new="(*entry[:-2], 1 - place, at)",
         law=_ORDER,
     ),
     Mutant(

@@ -1,0 +1,106 @@
+"""Connections to PostgreSQL for statements that find their rows by keys, each kept as it is for whoever needs it next.
+
+One plan fits all values of such a statement. Making it anew each time takes longer than carrying it out, so it is kept;
+and as it is, it must not be one for a table that was still empty when it was made.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import asyncpg
+
+from models.postgres_faults import sentence
+from models.unavailable import Unavailable
+
+T = TypeVar("T")
+MOST = 5
+SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+CONNECTION_SECONDS = 4.0
+"""How long one waits for a connection, a new one included."""
+TIDY_SECONDS = 0.5
+"""How long a connection may take to give up what it was doing; then it is closed."""
+
+
+class Keyed:
+    """Keeps what a pool of such connections gives out: giving it back and having it again takes of the processor what
+    a statement does."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._idle: list[asyncpg.Connection] = []
+        self._room = asyncio.Semaphore(MOST)
+
+    async def use(self, act: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """Does something with a connection. However it ends, no transaction is left open. Raises Unavailable where no
+        connection is to be had."""
+        await self._enter()
+        try:
+            connection = await self._ready()
+            try:
+                return await act(connection)
+            except BaseException:
+                await tidied(connection, lambda: connection.execute("ROLLBACK"))
+                raise
+            finally:
+                if not _closed(connection):
+                    self._idle.append(connection)
+        finally:
+            self._room.release()
+
+    async def close(self) -> None:
+        """Closes what nobody uses; once that takes too long, without a word to the server."""
+        for connection in self._idle:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._pool.release(connection, timeout=TIDY_SECONDS)
+        await self._pool.close()
+
+    async def _enter(self) -> None:
+        if not self._room.locked():
+            await self._room.acquire()
+            return
+        try:
+            async with asyncio.timeout(CONNECTION_SECONDS):
+                await self._room.acquire()
+        except TimeoutError as exc:
+            raise Unavailable(f"no connection: {sentence(exc)}") from exc
+
+    async def _ready(self) -> asyncpg.Connection:
+        while self._idle:
+            if not _closed(connection := self._idle.pop()):
+                return connection
+        return await acquired(self._pool)
+
+
+async def acquired(pool: asyncpg.Pool) -> asyncpg.Connection:
+    """A connection of a pool. Raises Unavailable where none is to be had."""
+    try:
+        async with asyncio.timeout(CONNECTION_SECONDS):
+            return await pool.acquire()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+        raise Unavailable(f"no connection: {sentence(exc)}") from exc
+
+
+async def tidied(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[Any]]) -> None:
+    """Rolls back. Where that does not work the connection is closed, and with it the transaction."""
+    try:
+        async with asyncio.timeout(TIDY_SECONDS):
+            await roll_back()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        terminate(connection)
+
+
+def terminate(connection: asyncpg.Connection) -> None:
+    """Closes it without a word to the server. Its place in the pool is free at once."""
+    # One that was lost has been taken away from us already.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
+def _closed(connection: asyncpg.Connection) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        # It was lost, and the pool has taken it away.
+        return True
