@@ -18,10 +18,20 @@ from tortoise.backends.base.client import (
 from tortoise.connection import get_connections
 
 from models.database import Work
-from models.postgres_faults import sentence, told, unavailable
-from models.postgres_keyed import CONNECTION_SECONDS, MOST, SETTINGS, TIDY_SECONDS, Keyed, terminate, tidied
+from models.postgres_faults import told, unavailable
+from models.postgres_keyed import (
+    CONNECTION_SECONDS,
+    MOST,
+    SETTINGS,
+    TIDY_SECONDS,
+    Keyed,
+    acquired,
+    terminate,
+    tidied,
+    undone_if_failed,
+)
 from models.postgres_straight import Straight
-from models.unavailable import Unavailable, limit
+from models.unavailable import limit
 
 CLOSE_SECONDS = 2.0
 T = TypeVar("T")
@@ -44,7 +54,10 @@ class _Bounded(stock.AsyncpgDBClient):
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
         with told():
             async with self.acquire_connection() as connection:
-                return await Straight(connection, limit(self.patience)).rows(query, *(values or ()))
+                return await self._straight(connection).rows(query, *(values or ()))
+
+    def _straight(self, connection: asyncpg.Connection) -> Straight:
+        return Straight(connection, limit(self.patience))
 
 
 class Plain(asyncpg.Connection):  # type: ignore[misc]
@@ -97,11 +110,7 @@ class PostgresClient(_Bounded):
         """Several SELECTs of one moment."""
         with told():
             async with self.acquire_connection() as connection:
-                try:
-                    return await self._straight(connection).read(work)
-                except BaseException:
-                    await tidied(connection, lambda: connection.execute("ROLLBACK"))
-                    raise
+                return await undone_if_failed(connection, lambda raw: self._straight(raw).read(work))
 
     async def read_by_key(self, work: Work[T]) -> T:
         """Several SELECTs on one connection."""
@@ -117,9 +126,6 @@ class PostgresClient(_Bounded):
         with told():
             return await self._keyed.use(lambda connection: work(self._straight(connection)))
 
-    def _straight(self, connection: asyncpg.Connection) -> Straight:
-        return Straight(connection, limit(self.patience))
-
     def _in_transaction(self) -> TransactionContext:
         return Turn(Transaction(self), self._pool_init_lock)
 
@@ -128,11 +134,7 @@ class Borrowed(PoolConnectionWrapper[Any]):
     """A connection for one statement or transaction. Raises Unavailable where none is to be had."""
 
     async def __aenter__(self) -> Any:
-        try:
-            async with asyncio.timeout(CONNECTION_SECONDS):
-                return await super().__aenter__()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-            raise Unavailable(f"no connection: {sentence(exc)}") from exc
+        return await acquired(super().__aenter__)
 
     async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         if self.connection is not None and self.client._pool is not None:

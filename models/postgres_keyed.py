@@ -39,10 +39,7 @@ class Keyed:
         try:
             connection = await self._ready()
             try:
-                return await act(connection)
-            except BaseException:
-                await tidied(connection, lambda: connection.execute("ROLLBACK"))
-                raise
+                return await undone_if_failed(connection, act)
             finally:
                 if not _closed(connection):
                     self._idle.append(connection)
@@ -57,38 +54,46 @@ class Keyed:
         await self._pool.close()
 
     async def _enter(self) -> None:
-        if not self._room.locked():
+        if self._room.locked():
+            await acquired(self._room.acquire)
+        else:
             await self._room.acquire()
-            return
-        try:
-            async with asyncio.timeout(CONNECTION_SECONDS):
-                await self._room.acquire()
-        except TimeoutError as exc:
-            raise Unavailable(f"no connection: {sentence(exc)}") from exc
 
     async def _ready(self) -> asyncpg.Connection:
         while self._idle:
             if not _closed(connection := self._idle.pop()):
                 return connection
-        return await acquired(self._pool)
+        return await acquired(self._pool.acquire)
 
 
-async def acquired(pool: asyncpg.Pool) -> asyncpg.Connection:
-    """A connection of a pool. Raises Unavailable where none is to be had."""
+async def acquired(acquire: Callable[[], Awaitable[T]]) -> T:
+    """A connection, or room for one. Raises Unavailable where none is to be had in time."""
     try:
         async with asyncio.timeout(CONNECTION_SECONDS):
-            return await pool.acquire()
+            return await acquire()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise Unavailable(f"no connection: {sentence(exc)}") from exc
 
 
+async def undone_if_failed(connection: asyncpg.Connection, act: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    """Does something with a connection that closes what it opens. Where it fails, its transaction is rolled back."""
+    try:
+        return await act(connection)
+    except BaseException:
+        await tidied(connection, lambda: connection.execute("ROLLBACK"))
+        raise
+
+
 async def tidied(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[Any]]) -> None:
-    """Rolls back. Where that does not work the connection is closed, and with it the transaction."""
+    """Rolls back. Where that does not come to its end the connection is closed, and with it the transaction."""
     try:
         async with asyncio.timeout(TIDY_SECONDS):
             await roll_back()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except BaseException as exc:
+        # Cancelled once more as well: whoever has the connection next must not go on with what was begun here.
         terminate(connection)
+        if not isinstance(exc, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
+            raise
 
 
 def terminate(connection: asyncpg.Connection) -> None:

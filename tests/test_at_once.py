@@ -8,6 +8,7 @@ from tortoise.exceptions import IntegrityError, OperationalError
 
 from models.database import Connection, at_once, database, opened, read_at_once, sqlite_path, transaction
 from models.unavailable import Unavailable
+from tests.cancelling import cancelled_again_and_again
 
 TYPES = {"id": "bigint", "name": "text", "created_at": "bigint"}
 SLOW = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT COUNT(*) FROM c"
@@ -106,13 +107,7 @@ async def test_who_is_cancelled_leaves_the_turn_to_the_next(sqlite_url: str) -> 
         await tx.rows(SLOW)
 
     async with opened(sqlite_url):
-        for turns in range(30):
-            task = asyncio.create_task(at_once(long))
-            for _ in range(turns % 10):
-                await asyncio.sleep(0.001)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+        await cancelled_again_and_again(lambda: at_once(long))
         async with asyncio.timeout(5):
             assert await at_once(a_team) == 1
 

@@ -11,6 +11,7 @@ import pytest
 
 from models.database import Connection, at_once, database, opened, read_at_once, transaction
 from models.unavailable import OutcomeUnknown, Unavailable, unhurried
+from tests.cancelling import cancelled_again_and_again
 
 SLOW_COMMIT = """
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NULL; END';
@@ -143,16 +144,30 @@ async def test_who_is_cancelled_leaves_the_connection_to_the_next(postgres_url: 
         await tx.rows("SELECT pg_sleep(30)")
 
     async with opened(postgres_url, patience=5):
-        for turns in range(30):
-            task = asyncio.create_task(_carry_out(way, slowly))
-            for _ in range(turns % 10):
-                await asyncio.sleep(0.001)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+        await cancelled_again_and_again(lambda: _carry_out(way, slowly))
         async with asyncio.timeout(5):
             await _team(way)
         assert [row["id"] for row in await database().rows("SELECT id FROM teams")] == [1]
+
+
+async def test_who_is_cancelled_while_rolling_back_leaves_nothing_to_the_next(postgres_url: str, way: Way) -> None:
+    async def slowly(tx: Connection) -> None:
+        await tx.run("INSERT INTO teams (id, name, created_at) VALUES (7, 'X', 0)")
+        await tx.rows("SELECT pg_sleep(30)")
+
+    async with opened(postgres_url, patience=5):
+        for turns in range(MANY):
+            task = asyncio.create_task(_carry_out(way, slowly))
+            await asyncio.sleep(0.05)
+            for _ in range(2):
+                task.cancel()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await _team(way, 100 + turns)
+        assert len(await database().rows("SELECT id FROM teams WHERE id >= 100")) == MANY
+        assert await database().rows("SELECT id FROM teams WHERE id = 7") == []
 
 
 async def _committing(way: Way, operator: asyncpg.Connection) -> "asyncio.Task[None]":
