@@ -42,12 +42,13 @@ def adding(connection: Connection, emails: Mapping[int, Row]) -> Statement:
         )
         for key, email in emails.items()
     ]
+    given, values = connection.given(_COUNTED, counted)
     add = (
         "UPDATE emails SET views = emails.views + given.views, clicks = emails.clicks + given.clicks,"
         " replies = emails.replies + given.replies, latest_engagement_id = given.latest,"
-        f" latest_activity_at = given.at FROM {connection.given(_COUNTED)} WHERE emails.id = given.id"
+        f" latest_activity_at = given.at FROM {given} WHERE emails.id = given.id"
     )
-    return add, connection.handed(counted)
+    return add, values
 
 
 async def recount(connection: Connection, email_ids: Collection[int]) -> None:

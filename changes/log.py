@@ -78,8 +78,9 @@ async def _write(
     if connection.postgres:
         # In one go: a way there and back takes longer than any of it.
         names = ", ".join(f"given.{name}" for name in TYPES).replace("given.pos", "moved.position + given.pos")
-        insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM moved, {connection.given(TYPES)}"
-        parts, values = woven([(insert, connection.handed(behind)), *beside])
+        given, handed = connection.given(TYPES, behind)
+        insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM moved, {given}"
+        parts, values = woven([(insert, handed), *beside])
         moved = await connection.row(
             f"WITH moved AS ({move}), {parts} SELECT position FROM moved", len(behind), team_id, *values
         )

@@ -114,7 +114,9 @@ class Matcher:
 
     async def _match(self, sight: Sight) -> None:
         verdicts = await self._decide(sight)
-        await self._writer.at_once(partial(_write, sight, verdicts, self._ticked), now=sight.now)
+        # The audit goes by the moment of a look, so it is stored with what the look found, unless it is there already.
+        ticked = self._ticked if self._ticked != self._stored else None
+        await self._writer.at_once(partial(_write, sight, verdicts, ticked), now=sight.now)
         self.looked += len(sight.causes)
         self.joined += len(verdicts.joins)
         self.left += len(verdicts.leaves)
@@ -131,7 +133,7 @@ class Matcher:
         return found
 
 
-async def _write(sight: Sight, verdicts: Verdicts, ticked: int, deed: Deed) -> None:
+async def _write(sight: Sight, verdicts: Verdicts, ticked: int | None, deed: Deed) -> None:
     # All marks must still be there: a matcher that lost its lease finds that another has worked them off, and what it
     # decided meanwhile is worth nothing.
     done: list[int] = sight.done
@@ -139,4 +141,5 @@ async def _write(sight: Sight, verdicts: Verdicts, ticked: int, deed: Deed) -> N
         await write(deed, verdicts, done=done)
         done = []
     await claim(deed.connection, done, sight.progress)
-    deed.close_with(*ticking.storing(ticked))
+    if ticked is not None:
+        deed.close_with(*ticking.storing(ticked))

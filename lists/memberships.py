@@ -137,10 +137,11 @@ async def write(deed: Deed, verdicts: Verdicts, announce: bool = True, done: Seq
             )
         )
     if counts := [(key, by) for key, by in change.items() if by]:
+        given, values = tx.given(_COUNTS, counts)
         deed.close_with(
-            f"UPDATE saved_searches SET member_count = member_count + given.by FROM {tx.given(_COUNTS)}"
+            f"UPDATE saved_searches SET member_count = member_count + given.by FROM {given}"
             " WHERE saved_searches.id = given.id",
-            tx.handed(counts),
+            values,
         )
 
 
@@ -179,6 +180,8 @@ async def _by_steps(deed: Deed, verdicts: Verdicts, done: Sequence[int]) -> list
 async def _in_one_go(deed: Deed, verdicts: Verdicts, done: Sequence[int]) -> list[_Moved]:
     """The same in one statement of PostgreSQL's: a way there and back takes longer than any part of it."""
     tx = deed.connection
+    stays = [(*_stay(join, deed.now), place) for place, join in enumerate(verdicts.joins)]
+    given, values = tx.given(_STAY | _PLACE, stays)
     rows = await tx.tuples(
         ("claimed", *_Moved._fields),
         f"WITH claimed AS (DELETE FROM marks WHERE {tx.within('id')} RETURNING id),"
@@ -187,7 +190,7 @@ async def _in_one_go(deed: Deed, verdicts: Verdicts, done: Sequence[int]) -> lis
         f" gone AS (DELETE FROM memberships m USING searches s WHERE {tx.within('m.id')} AND s.id = m.search_id"
         " RETURNING m.id, m.search_id, m.email_id),"
         f" made AS (INSERT INTO memberships ({', '.join(_STAY)}) SELECT {', '.join('given.' + each for each in _STAY)}"
-        f" FROM {tx.given(_STAY | _PLACE)} JOIN searches s ON s.id = given.search_id ORDER BY given.place {_AGAIN}"
+        f" FROM {given} JOIN searches s ON s.id = given.search_id ORDER BY given.place {_AGAIN}"
         " RETURNING id, search_id, email_id),"
         " moved AS (SELECT FALSE AS joined, gone.* FROM gone UNION ALL SELECT TRUE, made.* FROM made)"
         f" SELECT all_claimed.claimed, moved.joined, moved.id, moved.search_id, moved.email_id, {_OF_LIST}"
@@ -196,7 +199,7 @@ async def _in_one_go(deed: Deed, verdicts: Verdicts, done: Sequence[int]) -> lis
         tx.listed(done),
         tx.listed(verdicts.searches()),
         tx.listed(leave.member_id for leave in verdicts.leaves),
-        *tx.handed([(*_stay(join, deed.now), place) for place, join in enumerate(verdicts.joins)], len(_STAY | _PLACE)),
+        *values,
     )
     all_or_none(rows[0][0], done)
     moved = [_Moved(*row[1:]) for row in rows if row[1] is not None]

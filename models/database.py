@@ -25,10 +25,12 @@ Row = dict[str, Any]
 Statement: TypeAlias = tuple[str, Sequence[Any]]
 """Its text and its values."""
 Columns: TypeAlias = Mapping[str, str]
-"""Columns of rows that are handed over as a whole: the type that PostgreSQL knows each by."""
+"""Columns of rows that are handed over together: the type that PostgreSQL knows each by."""
 T = TypeVar("T")
 PART = 10_000
 """Keys in one statement of Tortoise's, which makes a parameter of each: PostgreSQL takes 32,767."""
+FEW = 4
+"""Rows that SQLite is handed value by value: more of them come as JSON, which takes it longer to begin with."""
 MODELS = "models.tables"
 MIGRATIONS = "models.migrations"
 
@@ -110,6 +112,21 @@ def numbered(sql: str) -> str:
     return re.sub(r"\?", number, sql)
 
 
+@functools.lru_cache(maxsize=256)
+def _one_by_one(names: tuple[str, ...], count: int) -> str:
+    """`Connection.given` for SQLite, with a parameter for each value of so many rows."""
+    first = ", ".join(f"? AS {name}" for name in names)
+    others = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
+    return f"(SELECT {first}{others}) AS given"
+
+
+@functools.lru_cache(maxsize=256)
+def _packed(names: tuple[str, ...]) -> str:
+    """The same with one parameter for all, their JSON."""
+    fields = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names))
+    return f"(SELECT {fields} FROM json_each(?)) AS given"
+
+
 def woven(statements: Sequence[Statement]) -> tuple[str, list[Any]]:
     """Statements as parts of a WITH on PostgreSQL, and their values."""
     parts = (f"beside{place} AS ({sql})" for place, (sql, _) in enumerate(statements))
@@ -153,28 +170,25 @@ class Connection:
         if listed:
             await self._client.execute_many(self._spell(sql), listed)
 
-    def given(self, columns: Columns) -> str:
-        """A table named `given`, to select from: rows of these columns, handed over as the parameters of `handed`.
+    def given(self, columns: Columns, rows: Sequence[Sequence[Any]]) -> Statement:
+        """A table named `given`, to select from, that holds rows of these columns; with the values of its parameters.
 
         However many there are, that is one statement and one step of it.
         """
+        names = tuple(columns)
         if self.postgres:
             arrays = ", ".join(f"?::{kind}[]" for kind in columns.values())
-            return f"unnest({arrays}) AS given ({', '.join(columns)})"
-        fields = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
-        return f"(SELECT {fields} FROM json_each(?)) AS given"
-
-    def handed(self, rows: Sequence[Sequence[Any]], width: int = 0) -> list[Any]:
-        """The parameters for `given`. `width`: how many columns there are, where there may be no rows."""
-        if not self.postgres:
-            return [orjson.dumps(rows).decode()]
-        return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+            values: list[Any] = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
+            return f"unnest({arrays}) AS given ({', '.join(names)})", values
+        if 0 < len(rows) <= FEW:
+            return _one_by_one(names, len(rows)), [value for row in rows for value in row]
+        return _packed(names), [orjson.dumps(rows).decode()]
 
     def inserting(self, table: str, columns: Columns, rows: Sequence[Sequence[Any]], conflict: str = "") -> Statement:
         """The statement that inserts rows."""
         names = ", ".join(columns)
-        insert = f"INSERT INTO {table} ({names}) SELECT {names} FROM {self.given(columns)} WHERE true {conflict}"
-        return insert, self.handed(rows)
+        given, values = self.given(columns, rows)
+        return f"INSERT INTO {table} ({names}) SELECT {names} FROM {given} WHERE true {conflict}", values
 
     async def together(self, statements: Sequence[Statement]) -> None:
         """Carries out statements that change different rows and read nothing that another changes: on PostgreSQL in
@@ -202,8 +216,9 @@ class Connection:
         if not returning:
             await self.run(insert, *values)
             return []
-        if self.postgres:
-            return await self.tuples(returning, f"{insert} RETURNING {', '.join(returning)}", *values)
+        if self.postgres or len(rows) <= FEW:
+            returned = await self.rows(f"{insert} RETURNING {', '.join(returning)}", *values)
+            return [tuple(row.values()) for row in returned]
         # Nobody else writes meanwhile, and each row that RETURNING returns would be a step (see `tuples`).
         last = await self.row(f"SELECT max(id) AS id FROM {table}")
         await self.run(insert, *values)

@@ -17,8 +17,9 @@ from tortoise.backends.sqlite import client as stock
 
 from models.sqlite_checkpoints import Checkpoints
 from models.sqlite_faults import read_only, worn, writable
-from models.sqlite_straight import Straight, in_time, told
-from models.sqlite_turns import STEP_SECONDS, Bounded, Transaction, Turn
+from models.sqlite_glance import Glances, NotAtOnce
+from models.sqlite_straight import STEP_SECONDS, Straight, in_time, told
+from models.sqlite_turns import Bounded, Lock, Transaction, Turn
 from models.unavailable import limit
 
 T = TypeVar("T")
@@ -27,14 +28,14 @@ PRAGMAS = {
     "journal_mode": "WAL",
     "synchronous": "FULL",
     "foreign_keys": "ON",
-    "busy_timeout": "5000",
+    "busy_timeout": str(int(1000 * STEP_SECONDS)),
     "journal_size_limit": str(64 * 1024 * 1024),
     # Copying is not for a commit to do (see `sqlite_checkpoints`), unless that should fall behind.
     "wal_autocheckpoint": "64000",
     "cache_size": "-65536",
     "temp_store": "MEMORY",
 }
-READING = ("busy_timeout", "cache_size", "temp_store")
+READING = {name: PRAGMAS[name] for name in ("cache_size", "temp_store")} | {"busy_timeout": "5000", "query_only": "ON"}
 
 
 def _try(path: str) -> None:
@@ -56,14 +57,6 @@ async def _open(path: str, pragmas: Iterable[tuple[str, str]]) -> aiosqlite.Conn
     except BaseException:
         await connection.close()
         raise
-    return connection
-
-
-def _open_here(path: str) -> sqlite3.Connection:
-    """A reading connection that waits for nobody."""
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-    for pragma in (f"cache_size={PRAGMAS['cache_size']}", "query_only=ON"):
-        connection.execute(f"PRAGMA {pragma}")
     return connection
 
 
@@ -94,7 +87,8 @@ class SqliteClient(Bounded):
         self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._readers: set[aiosqlite.Connection] = set()
         self._opening = asyncio.Lock()
-        self._glancing: sqlite3.Connection | None = None
+        self._glances = Glances(file_path, {name: READING[name] for name in ("cache_size", "query_only")})
+        self._lock = Lock()
         self.checkpoints = Checkpoints(file_path, self._lock)
 
     async def create_connection(self, with_db: bool) -> None:
@@ -109,7 +103,7 @@ class SqliteClient(Bounded):
                 self._idle.put_nowait(reader)
 
     async def _open_reader(self) -> aiosqlite.Connection:
-        return await _open(self.filename, [*((name, PRAGMAS[name]) for name in READING), ("query_only", "ON")])
+        return await _open(self.filename, READING.items())
 
     async def close(self) -> None:
         await self.checkpoints.stop()
@@ -117,7 +111,7 @@ class SqliteClient(Bounded):
             await reader.close()
         self._readers.clear()
         self._idle = asyncio.LifoQueue()
-        self._glance_no_more()
+        self._glances.close()
         await super().close()
 
     async def renew(self) -> None:
@@ -144,7 +138,7 @@ class SqliteClient(Bounded):
                 self._idle.put_nowait(reader)
             return
         self._readers.clear()
-        self._glance_no_more()
+        self._glances.close()
         worn_out, self._connection, self.worn = self._connection, None, None
         for connection in (*readers, worn_out):
             if connection is not None:
@@ -152,20 +146,12 @@ class SqliteClient(Bounded):
         await self.create_connection(with_db=True)
 
     async def glance(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-        """The rows of a SELECT that finds few, read in the event loop's own thread. Where that cannot be done at once,
-        it takes the way of the others, which waits and tells what is wrong."""
+        """The rows of a SELECT that finds few, on the spot. Where that cannot be, it takes the way of the others, which
+        waits and tells what is wrong."""
         try:
-            if self._glancing is None:
-                self._glancing = _open_here(self.filename)
-            return _read(self._glancing, query, values)
-        except sqlite3.Error:
-            self._glance_no_more()
+            return self._glances.rows(query, values)
+        except NotAtOnce:
             return await self.execute_query_dict(query, list(values))
-
-    def _glance_no_more(self) -> None:
-        if self._glancing is not None:
-            self._glancing.close()
-            self._glancing = None
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -216,11 +202,15 @@ class SqliteClient(Bounded):
         """Several SELECTs of one moment in a reader's thread."""
         with told():
             async with self.reader() as connection:
-                straight = Straight(connection)
-                reading = connection._execute(straight.read, work)  # type: ignore[no-untyped-call]
-                return cast(T, await in_time(straight, reading, limit(self.patience)))
+                straight = Straight(connection._conn)
+                return await in_time(straight, connection, straight.read, work, seconds=limit(self.patience))
 
-    read_by_key = read_at_once
+    async def read_by_key(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+        """The same on the spot, where it is done in a moment."""
+        try:
+            return self._glances.read(work)
+        except NotAtOnce:
+            return await self.read_at_once(work)
 
     def _in_transaction(self) -> TransactionContext:
         return Turn(Transaction(self), self._lock)

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import aiosqlite
@@ -19,6 +20,9 @@ from models.sqlite_faults import busy, unavailable, worn
 from models.unavailable import Unavailable
 
 T = TypeVar("T")
+STEP_SECONDS = 1.0
+"""How long SQLite itself waits for another process at a time; while it does, it cannot be called off. A connection that
+writes is opened so."""
 
 
 class Straight(Connection):
@@ -26,9 +30,9 @@ class Straight(Connection):
 
     postgres = False
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, raw: sqlite3.Connection) -> None:
         self.worn: sqlite3.Error | None = None
-        self._raw = connection._conn
+        self._raw = raw
         self._stopped = False
 
     async def rows(self, sql: str, *values: Any) -> list[Row]:
@@ -49,10 +53,10 @@ class Straight(Connection):
         self._stopped = True
         self._raw.interrupt()
 
-    def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]], until: float, step: float) -> T:
-        """One transaction. Waits `step` seconds at a time, until the moment `until` of the monotonic clock, for
-        another process that writes. Raises sqlite3.Error and Unavailable."""
-        self._begin(until, step)
+    def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]], until: float) -> T:
+        """One transaction. Waits until the moment `until` of the monotonic clock for another process that writes.
+        Raises sqlite3.Error and Unavailable."""
+        self._begin(until)
         try:
             result = _driven(work(self))
             self._commit()
@@ -77,16 +81,15 @@ class Straight(Connection):
         if self._stopped:
             raise Unavailable("no answer in time")
 
-    def _begin(self, until: float, step: float) -> None:
+    def _begin(self, until: float) -> None:
         while True:
+            self._go_on()
             left = until - time.monotonic()
             try:
-                self._execute(f"PRAGMA busy_timeout={int(1000 * max(0.0, min(left, step)))}", ())
-                # A deferred BEGIN would fail half-way as soon as two processes write.
-                self._execute("BEGIN IMMEDIATE", ())
+                begin(self._raw, left)
                 return
             except sqlite3.Error as exc:
-                if not busy(exc) or left <= step:
+                if not busy(exc) or left <= STEP_SECONDS:
                     raise
 
     def _roll_back(self, cause: BaseException) -> None:
@@ -111,6 +114,18 @@ class Straight(Connection):
             raise
 
 
+def begin(connection: sqlite3.Connection, seconds: float) -> None:
+    """Begins to write, after a step's wait at most, or less where so little is left."""
+    if short := seconds < STEP_SECONDS:
+        connection.execute(f"PRAGMA busy_timeout={int(1000 * max(0.0, seconds))}")
+    try:
+        # A deferred BEGIN would fail half-way as soon as two processes write.
+        connection.execute("BEGIN IMMEDIATE")
+    finally:
+        if short:
+            connection.execute(f"PRAGMA busy_timeout={int(1000 * STEP_SECONDS)}")
+
+
 def _driven(work: Coroutine[Any, Any, T]) -> T:
     try:
         work.send(None)
@@ -120,28 +135,41 @@ def _driven(work: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("what is done at once awaits its connection and nothing else")
 
 
-async def in_time(straight: Straight, work: Coroutine[Any, Any, T], seconds: float | None) -> T:
-    """Waits for the end of the work, come what may; when its time is up or nobody waits any more, it is stopped.
+def in_thread(connection: aiosqlite.Connection, act: Callable[..., T], *values: Any) -> "asyncio.Future[T]":
+    """What the act comes to, which is carried out in the connection's thread whether or not anybody waits. Raises
+    ValueError where the connection is closed.
+
+    That is what aiosqlite's own way does, without a coroutine around it.
+    """
+    if not connection._running:
+        raise ValueError("the connection is closed")
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    connection._tx.put_nowait((future, partial(act, *values)))
+    return future
+
+
+async def in_time(
+    straight: Straight, connection: aiosqlite.Connection, act: Callable[..., T], *values: Any, seconds: float | None
+) -> T:
+    """Waits for the end of what `straight` is about in its thread, come what may; when its time is up or nobody waits
+    any more, it is stopped.
 
     Raises CancelledError after its end, if one came meanwhile.
     """
-    task = asyncio.ensure_future(work)
-    try:
-        async with asyncio.timeout(seconds):
-            return await asyncio.shield(task)
-    except (asyncio.CancelledError, TimeoutError) as exc:
-        straight.stop()
-        cancelled = exc if isinstance(exc, asyncio.CancelledError) else None
-    while not task.done():
+    future = in_thread(connection, act, *values)
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
         try:
-            await asyncio.wait({task})
+            await asyncio.wait((future,), timeout=seconds)
         except asyncio.CancelledError as exc:
             cancelled = exc
+        if not future.done():
+            straight.stop()
+            seconds = None
     if cancelled is not None:
-        if not task.cancelled():
-            task.exception()
+        future.exception()
         raise cancelled
-    return task.result()
+    return future.result()
 
 
 @contextmanager

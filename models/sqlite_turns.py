@@ -7,7 +7,8 @@ somebody who was cancelled meanwhile, so that the turn is never given up with a 
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import aiosqlite
@@ -17,15 +18,13 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
 from models.sqlite_faults import busy, telling, unavailable, worn
-from models.sqlite_straight import Straight, in_time, told
+from models.sqlite_straight import STEP_SECONDS, Straight, begin, in_thread, in_time, told
 from models.unavailable import Unavailable, limit
 
 if TYPE_CHECKING:
     from models.sqlite import SqliteClient
 
 T = TypeVar("T")
-STEP_SECONDS = 1.0
-"""How long SQLite itself waits for another process at a time; while it does, it cannot be called off."""
 LONGEST_SECONDS = 60.0
 """How long a command waits for its turn to write, which has no other limit."""
 
@@ -54,6 +53,14 @@ class Bounded(stock.SqliteClient):
 
     async def execute_script(self, query: str) -> None:
         await self._within(super().execute_script(query))
+
+
+class Lock(asyncio.Lock):
+    """Whose turn it is."""
+
+    def free(self) -> bool:
+        """Whether it can be had without waiting."""
+        return not self.locked() and not self._waiters
 
 
 class Turn(stock.SqliteTransactionContext):
@@ -87,12 +94,15 @@ class Turn(stock.SqliteTransactionContext):
     async def at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """A whole transaction in the writer's thread."""
         until = await self._take()
-        straight = Straight(self.connection._connection)
+        connection: aiosqlite.Connection = self.connection._connection
+        straight = Straight(connection._conn)
         try:
             seconds = limit(self.connection.patience)
             left = None if seconds is None else until - time.monotonic() + seconds
             with told():
-                result: T = await in_time(straight, self._in_thread(straight.transact, work, until, STEP_SECONDS), left)
+                result: T = await in_time(
+                    straight, connection, straight.transact, work, until, seconds=left
+                )
             self.connection._parent.checkpoints.committed()
             return result
         finally:
@@ -102,33 +112,35 @@ class Turn(stock.SqliteTransactionContext):
     async def _take(self) -> float:
         """Waits for the turn; until when, by the monotonic clock, one may wait for another process that writes."""
         until = time.monotonic() + (limit(self.connection.patience) or LONGEST_SECONDS)
+        lock = cast(Lock, self._trxlock)
         try:
-            async with asyncio.timeout(until - time.monotonic()):
-                await self._trxlock.acquire()
+            async with nullcontext() if lock.free() else asyncio.timeout(until - time.monotonic()):
+                await lock.acquire()
         except TimeoutError:
             raise Unavailable("the turn to write did not come in time") from None
+        parent: SqliteClient = self.connection._parent
         try:
-            with telling():
-                await self._renew()
+            if parent.worn is not None or parent._connection is None:
+                with telling():
+                    await self._renew(parent)
         except BaseException:
-            self._trxlock.release()
+            lock.release()
             raise
+        # Whoever had the turn before may have opened it anew.
+        self.connection._connection = parent._connection
         return until
 
-    async def _renew(self) -> None:
-        parent: SqliteClient = self.connection._parent
+    async def _renew(self, parent: "SqliteClient") -> None:
         if parent.worn is not None:
             await _finished(parent.renew())
         if parent._connection is None:
             await parent.create_connection(with_db=True)
-        # Whoever had the turn before may have opened it anew.
-        self.connection._connection = parent._connection
 
     async def _begin(self, until: float) -> None:
         while True:
             left = until - time.monotonic()
             try:
-                return await self._carry_out(_begin, int(1000 * max(0.0, min(left, STEP_SECONDS))))
+                return await self._carry_out(begin, left)
             except sqlite3.Error as exc:
                 if busy(exc) and left > STEP_SECONDS:
                     continue
@@ -150,22 +162,13 @@ class Turn(stock.SqliteTransactionContext):
             self.connection._parent.worn = exc
 
     async def _carry_out(self, act: Any, *values: Any) -> None:
-        await _finished(self._in_thread(act, self.connection._connection._conn, *values))
-
-    def _in_thread(self, act: Callable[..., T], *values: Any) -> Coroutine[Any, Any, T]:
         connection: aiosqlite.Connection = self.connection._connection
-        return cast(Coroutine[Any, Any, T], connection._execute(act, *values))  # type: ignore[no-untyped-call]
+        await _finished(in_thread(connection, act, connection._conn, *values))
 
     def _failure(self, exc: sqlite3.Error, committing: bool = False) -> Exception:
         if worn(exc):
             self.connection._parent.worn = exc
         return unavailable(exc, committing) or OperationalError(exc)
-
-
-def _begin(connection: sqlite3.Connection, wait: int) -> None:
-    """A deferred BEGIN would fail half-way as soon as two processes write."""
-    connection.execute(f"PRAGMA busy_timeout={wait}")
-    connection.execute("BEGIN IMMEDIATE")
 
 
 def _commit(connection: sqlite3.Connection) -> None:
@@ -175,7 +178,7 @@ def _commit(connection: sqlite3.Connection) -> None:
     connection.commit()
 
 
-async def _finished(work: Coroutine[Any, Any, None]) -> None:
+async def _finished(work: Awaitable[None]) -> None:
     """Waits for the end of the work, come what may. Raises CancelledError after it, if one came meanwhile."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
