@@ -5,7 +5,6 @@ Statements are written with `?`; on PostgreSQL they become `$1`, `$2`, … Rows 
 """
 
 import functools
-import json
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -244,7 +243,7 @@ class Connection:
     def listed(self, numbers: Iterable[int]) -> Any:
         """The parameter for `within`."""
         plain = [int(n) for n in numbers]
-        return plain if self.postgres else json.dumps(plain)
+        return plain if self.postgres else orjson.dumps(plain).decode()
 
     def typed(self, kind: str) -> str:
         """A parameter in a place where PostgreSQL would have to guess its type."""

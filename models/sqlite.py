@@ -18,7 +18,7 @@ from tortoise.backends.sqlite import client as stock
 from models.sqlite_checkpoints import Checkpoints
 from models.sqlite_faults import read_only, worn, writable
 from models.sqlite_glance import Glances, NotAtOnce
-from models.sqlite_straight import STEP_SECONDS, Straight, in_time, told
+from models.sqlite_straight import STEP_SECONDS, Straight, in_thread, told
 from models.sqlite_turns import Bounded, Lock, Transaction, Turn
 from models.unavailable import limit
 
@@ -203,7 +203,8 @@ class SqliteClient(Bounded):
         with told():
             async with self.reader() as connection:
                 straight = Straight(connection._conn)
-                return await in_time(straight, connection, straight.read, work, seconds=limit(self.patience))
+                seconds = limit(self.patience)
+                return await in_thread(connection, straight.read, work, stop=straight.stop, seconds=seconds)
 
     async def read_by_key(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """The same on the spot, where it is done in a moment."""

@@ -135,41 +135,46 @@ def _driven(work: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("what is done at once awaits its connection and nothing else")
 
 
-def in_thread(connection: aiosqlite.Connection, act: Callable[..., T], *values: Any) -> "asyncio.Future[T]":
-    """What the act comes to, which is carried out in the connection's thread whether or not anybody waits. Raises
-    ValueError where the connection is closed.
+class _Going(asyncio.Future[T]):
+    """What goes on in a thread, and cannot be given up: whoever is cancelled meanwhile has it `stopped`, and
+    hears of it after its end, as the task remembers what its future refuses."""
 
-    That is what aiosqlite's own way does, without a coroutine around it.
+    def __init__(self, stopped: Callable[[], None] | None) -> None:
+        super().__init__()
+        self._stopped = stopped
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if self._stopped is not None:
+            self._stopped()
+        return False
+
+
+async def in_thread(
+    connection: aiosqlite.Connection,
+    act: Callable[..., T],
+    *values: Any,
+    stop: Callable[[], None] | None = None,
+    seconds: float | None = None,
+) -> T:
+    """What the act comes to in the connection's thread; waits for its end, come what may. `stop` is called when its
+    time is up or nobody waits any more.
+
+    Raises CancelledError after its end, if one came meanwhile; ValueError where the connection is closed.
     """
     if not connection._running:
         raise ValueError("the connection is closed")
-    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    connection._tx.put_nowait((future, partial(act, *values)))
-    return future
-
-
-async def in_time(
-    straight: Straight, connection: aiosqlite.Connection, act: Callable[..., T], *values: Any, seconds: float | None
-) -> T:
-    """Waits for the end of what `straight` is about in its thread, come what may; when its time is up or nobody waits
-    any more, it is stopped.
-
-    Raises CancelledError after its end, if one came meanwhile.
-    """
-    future = in_thread(connection, act, *values)
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.wait((future,), timeout=seconds)
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-        if not future.done():
-            straight.stop()
-            seconds = None
-    if cancelled is not None:
-        future.exception()
-        raise cancelled
-    return future.result()
+    going: _Going[T] = _Going(stop)
+    timer = asyncio.get_running_loop().call_later(seconds, stop) if stop and seconds is not None else None
+    # As aiosqlite does it, whose own way ends with whoever waits.
+    connection._tx.put_nowait((going, partial(act, *values)))
+    try:
+        return await going
+    except asyncio.CancelledError:
+        going.exception()
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 @contextmanager

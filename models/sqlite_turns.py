@@ -7,7 +7,7 @@ somebody who was cancelled meanwhile, so that the turn is never given up with a 
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -18,7 +18,7 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
 from models.sqlite_faults import busy, telling, unavailable, worn
-from models.sqlite_straight import STEP_SECONDS, Straight, begin, in_thread, in_time, told
+from models.sqlite_straight import STEP_SECONDS, Straight, begin, in_thread, told
 from models.unavailable import Unavailable, limit
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ class Turn(stock.SqliteTransactionContext):
             seconds = limit(self.connection.patience)
             left = None if seconds is None else until - time.monotonic() + seconds
             with told():
-                result: T = await in_time(
-                    straight, connection, straight.transact, work, until, seconds=left
+                result: T = await in_thread(
+                    connection, straight.transact, work, until, stop=straight.stop, seconds=left
                 )
             self.connection._parent.checkpoints.committed()
             return result
@@ -163,7 +163,7 @@ class Turn(stock.SqliteTransactionContext):
 
     async def _carry_out(self, act: Any, *values: Any) -> None:
         connection: aiosqlite.Connection = self.connection._connection
-        await _finished(in_thread(connection, act, connection._conn, *values))
+        await in_thread(connection, act, connection._conn, *values)
 
     def _failure(self, exc: sqlite3.Error, committing: bool = False) -> Exception:
         if worn(exc):
@@ -178,7 +178,7 @@ def _commit(connection: sqlite3.Connection) -> None:
     connection.commit()
 
 
-async def _finished(work: Awaitable[None]) -> None:
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
     """Waits for the end of the work, come what may. Raises CancelledError after it, if one came meanwhile."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

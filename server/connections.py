@@ -142,6 +142,7 @@ class HttpConnection(HttpToolsProtocol):
         self._in_head = False
         self._head_came()
         self._fed = 0
+        self._line.hold()
         super().on_headers_complete()
         self._line.unread = True
 

@@ -26,6 +26,8 @@ class Line(asyncio.Transport):
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = 0
         self._gone = False
+        self._holds = False
+        self._held = b""
         self.unread = False
         self.parting = False
 
@@ -41,9 +43,15 @@ class Line(asyncio.Transport):
             self._timer.cancel()
             self._timer = None
 
+    def hold(self) -> None:
+        """The next that is written waits for what is written right after it, and goes with it: an answer's head and
+        its body would be a way into the system each."""
+        self._holds = True
+
     def lost(self) -> None:
         """The connection is no more."""
         self._gone = True
+        self._held = b""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -51,6 +59,7 @@ class Line(asyncio.Transport):
     def close(self) -> None:
         if self.parting or self._transport.is_closing():
             return
+        self._let_go()
         if not self.unread:
             self._transport.close()
             self.watch()
@@ -64,8 +73,21 @@ class Line(asyncio.Transport):
         self._timer = self._loop.call_later(PARTING_SECONDS, self._transport.abort)
 
     def write(self, data: Any) -> None:
-        if not self.parting:
-            self._transport.write(data)
+        if self.parting:
+            return
+        if self._held:
+            data, self._held = self._held + data, b""
+        elif self._holds:
+            self._holds, self._held = False, data
+            self._loop.call_soon(self._let_go)
+            return
+        self._transport.write(data)
+
+    def _let_go(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            if not self.is_closing():
+                self._transport.write(held)
 
     def is_closing(self) -> bool:
         return self.parting or self._transport.is_closing()

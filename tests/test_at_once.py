@@ -134,7 +134,7 @@ async def test_rows_are_handed_over_as_a_whole(database_url: str) -> None:
         await tx.insert("teams", TYPES, rows)
         again = [(key, f"{odd}{key}", 0) for key in range(2999, 3003)]
         made = await tx.insert("teams", TYPES, again, "ON CONFLICT (id) DO NOTHING", ("id", "name"))
-        for changed in ([(1, odd, 7), (3002, odd + odd, 8)], [(key, odd, 7) for key in range(10, 20)]):
+        for changed in ([(1, odd, 7), (3002, odd + odd, 8)], [(key, f"{odd}!{key}", 7) for key in range(10, 20)]):
             given, values = tx.given(TYPES, changed)
             await tx.run(
                 f"UPDATE teams SET name = given.name, created_at = given.created_at FROM {given}"
@@ -149,7 +149,7 @@ async def test_rows_are_handed_over_as_a_whole(database_url: str) -> None:
         found = {key: (name, at) for key, name, at in rows}
         assert len(found) == 3002
         assert (found[1], found[2], found[3002]) == ((odd, 7), (f"{odd}2", 2**60 + 2), (odd + odd, 8))
-        assert (found[9], found[10], found[19]) == ((f"{odd}9", 2**60 + 9), (odd, 7), (odd, 7))
+        assert (found[9], found[10], found[19]) == ((f"{odd}9", 2**60 + 9), (f"{odd}!10", 7), (f"{odd}!19", 7))
         assert await database().tuples(("id",), "SELECT id FROM teams WHERE id < 0") == []
 
 

@@ -130,7 +130,8 @@ class Audience:
                 # What was said under other rights is not said again.
                 self._viewer = context.viewer
                 self._forget(list(self._kept))
-            said = await gather_with_cancel(*(self._said(each, context) for each in frames.values()))
+            telling = [self._said(each, context) for each in frames.values()]
+            said = [await telling[0]] if len(telling) == 1 else await gather_with_cancel(*telling)
         except Exception as exc:
             # What cannot be attributed to a field: the stream itself broke.
             return dict.fromkeys(frames, Said(self._home.excuse(exc), last=True))

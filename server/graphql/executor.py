@@ -17,7 +17,7 @@ from graphql import (
     default_type_resolver,
 )
 from graphql.execution import get_argument_values
-from graphql.execution.executor import invalid_return_type_error
+from graphql.execution.executor import CollectedErrors, invalid_return_type_error
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from graphql.pyutils import Path, gather_with_cancel
 
@@ -79,6 +79,14 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             made = plans.shapes.coercions.of(built.operation.variable_definitions or ())
             plans.begun[operation_name] = Begun(built.fragment_definitions, built.fragments, built.operation, made)
         return built  # type: ignore[no-any-return]
+
+    def build_per_event_executor(self, payload: Any) -> "PlannedExecutor":
+        executor = object.__new__(type(self))
+        # What `copy` comes to, but for the question how an object of the class is taken apart.
+        executor.__dict__.update(self.__dict__)
+        executor.root_value = payload
+        executor.collected_errors = CollectedErrors()
+        return executor
 
     def execute_collected_root_fields(
         self, root_type: Any, root_value: Any, grouped_field_set: Any, serially: bool, new_defer_usages: Any
