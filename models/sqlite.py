@@ -49,7 +49,7 @@ def _try(path: str) -> None:
 
 async def _open(path: str, pragmas: Iterable[tuple[str, str]]) -> aiosqlite.Connection:
     await asyncio.to_thread(_try, path)
-    connection = await aiosqlite.connect(path, isolation_level=None)
+    connection = await aiosqlite.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection._conn.row_factory = sqlite3.Row
         for pragma, value in pragmas:
@@ -88,8 +88,9 @@ class SqliteClient(Bounded):
         self._readers: set[aiosqlite.Connection] = set()
         self._opening = asyncio.Lock()
         self._glances = Glances(file_path, {name: READING[name] for name in ("cache_size", "query_only")})
-        self._lock = Lock()
-        self.checkpoints = Checkpoints(file_path, self._lock)
+        # Tortoise, too, takes this for whatever goes to the one connection.
+        self._lock = self._turn = Lock()
+        self.checkpoints = Checkpoints(file_path, self._turn)
 
     async def create_connection(self, with_db: bool) -> None:
         # Whoever comes while the first is opening waits, lest each opens connections that nobody closes.
@@ -112,7 +113,8 @@ class SqliteClient(Bounded):
         self._readers.clear()
         self._idle = asyncio.LifoQueue()
         self._glances.close()
-        await super().close()
+        async with self._turn:
+            await super().close()
 
     async def renew(self) -> None:
         """Opens anew what is worn, if the file lets us. Only whoever has the turn to write may."""
@@ -149,9 +151,15 @@ class SqliteClient(Bounded):
         """The rows of a SELECT that finds few, on the spot. Where that cannot be, it takes the way of the others, which
         waits and tells what is wrong."""
         try:
-            return self._glances.rows(query, values)
+            return self._glances.rows(self._spare(), query, values)
         except NotAtOnce:
             return await self.execute_query_dict(query, list(values))
+
+    def _spare(self) -> sqlite3.Connection | None:
+        """The connection that writes, while its thread has nothing to do: who gives it something has the turn."""
+        if self._connection is None or self.worn is not None or not self._turn.free():
+            return None
+        return self._connection._conn
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -196,7 +204,7 @@ class SqliteClient(Bounded):
 
     async def at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """A whole transaction in the writer's thread (see `models.database.at_once`)."""
-        return await Turn(Transaction(self), self._lock).at_once(work)
+        return await Turn(Transaction(self), self._turn).at_once(work)
 
     async def read_at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Several SELECTs of one moment in a reader's thread."""
@@ -209,12 +217,12 @@ class SqliteClient(Bounded):
     async def read_by_key(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """The same on the spot, where it is done in a moment."""
         try:
-            return self._glances.read(work)
+            return self._glances.read(self._spare(), work)
         except NotAtOnce:
             return await self.read_at_once(work)
 
     def _in_transaction(self) -> TransactionContext:
-        return Turn(Transaction(self), self._lock)
+        return Turn(Transaction(self), self._turn)
 
 
 client_class = SqliteClient
