@@ -7,6 +7,7 @@ a bad state is opened anew; turns at writing are in `models.sqlite_turns`.
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
@@ -19,7 +20,7 @@ from models.sqlite_checkpoints import Checkpoints
 from models.sqlite_faults import read_only, worn, writable
 from models.sqlite_glance import Glances, NotAtOnce
 from models.sqlite_straight import STEP_SECONDS, Straight, in_thread, told
-from models.sqlite_turns import Bounded, Lock, Transaction, Turn
+from models.sqlite_turns import Bounded, Lock, Transaction, Turn, take
 from models.unavailable import limit
 
 T = TypeVar("T")
@@ -89,8 +90,8 @@ class SqliteClient(Bounded):
         self._opening = asyncio.Lock()
         self._glances = Glances(file_path, {name: READING[name] for name in ("cache_size", "query_only")})
         # Tortoise, too, takes this for whatever goes to the one connection.
-        self._lock = self._turn = Lock()
-        self.checkpoints = Checkpoints(file_path, self._turn)
+        self._lock = self.turn = Lock()
+        self.checkpoints = Checkpoints(file_path, self.turn)
 
     async def create_connection(self, with_db: bool) -> None:
         # Whoever comes while the first is opening waits, lest each opens connections that nobody closes.
@@ -113,7 +114,7 @@ class SqliteClient(Bounded):
         self._readers.clear()
         self._idle = asyncio.LifoQueue()
         self._glances.close()
-        async with self._turn:
+        async with self.turn:
             await super().close()
 
     async def renew(self) -> None:
@@ -157,7 +158,7 @@ class SqliteClient(Bounded):
 
     def _spare(self) -> sqlite3.Connection | None:
         """The connection that writes, while its thread has nothing to do: who gives it something has the turn."""
-        if self._connection is None or self.worn is not None or not self._turn.free():
+        if self._connection is None or self.worn is not None or not self.turn.free():
             return None
         return self._connection._conn
 
@@ -204,7 +205,21 @@ class SqliteClient(Bounded):
 
     async def at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """A whole transaction in the writer's thread (see `models.database.at_once`)."""
-        return await Turn(Transaction(self), self._turn).at_once(work)
+        until = await take(self)
+        connection = cast(aiosqlite.Connection, self._connection)
+        straight = Straight(connection._conn)
+        seconds = limit(self.patience)
+        left = None if seconds is None else until - time.monotonic() + seconds
+        try:
+            with told():
+                result: T = await in_thread(
+                    connection, straight.transact, work, until, stop=straight.stop, seconds=left
+                )
+        finally:
+            self.worn = straight.worn
+            self.turn.release()
+        self.checkpoints.committed()
+        return result
 
     async def read_at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Several SELECTs of one moment in a reader's thread."""
@@ -222,7 +237,7 @@ class SqliteClient(Bounded):
             return await self.read_at_once(work)
 
     def _in_transaction(self) -> TransactionContext:
-        return Turn(Transaction(self), self._turn)
+        return Turn(Transaction(self), self.turn)
 
 
 client_class = SqliteClient

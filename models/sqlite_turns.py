@@ -7,7 +7,7 @@ somebody who was cancelled meanwhile, so that the turn is never given up with a 
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -18,7 +18,7 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
 from models.sqlite_faults import busy, telling, unavailable, worn
-from models.sqlite_straight import STEP_SECONDS, Straight, begin, in_thread, told
+from models.sqlite_straight import STEP_SECONDS, begin, in_thread
 from models.unavailable import Unavailable, limit
 
 if TYPE_CHECKING:
@@ -63,6 +63,29 @@ class Lock(asyncio.Lock):
         return not self.locked() and not self._waiters
 
 
+async def take(client: "SqliteClient") -> float:
+    """Waits for the turn; until when, by the monotonic clock, one may wait for another process that writes. Raises
+    Unavailable."""
+    until = time.monotonic() + (limit(client.patience) or LONGEST_SECONDS)
+    try:
+        async with nullcontext() if client.turn.free() else asyncio.timeout(until - time.monotonic()):
+            await client.turn.acquire()
+    except TimeoutError:
+        raise Unavailable("the turn to write did not come in time") from None
+    if client.worn is None and client._connection is not None:
+        return until
+    try:
+        with telling():
+            if client.worn is not None:
+                await _finished(client.renew())
+            if client._connection is None:
+                await client.create_connection(with_db=True)
+    except BaseException:
+        client.turn.release()
+        raise
+    return until
+
+
 class Turn(stock.SqliteTransactionContext):
     """One transaction's turn with the one writer. However it ends, cancelled or failed, the next one gets its turn."""
 
@@ -91,50 +114,11 @@ class Turn(stock.SqliteTransactionContext):
             get_connections().reset(self.token)
             self._trxlock.release()
 
-    async def at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-        """A whole transaction in the writer's thread."""
-        until = await self._take()
-        connection: aiosqlite.Connection = self.connection._connection
-        straight = Straight(connection._conn)
-        try:
-            seconds = limit(self.connection.patience)
-            left = None if seconds is None else until - time.monotonic() + seconds
-            with told():
-                result: T = await in_thread(
-                    connection, straight.transact, work, until, stop=straight.stop, seconds=left
-                )
-            self.connection._parent.checkpoints.committed()
-            return result
-        finally:
-            self.connection._parent.worn = straight.worn
-            self._trxlock.release()
-
     async def _take(self) -> float:
-        """Waits for the turn; until when, by the monotonic clock, one may wait for another process that writes."""
-        until = time.monotonic() + (limit(self.connection.patience) or LONGEST_SECONDS)
-        lock = cast(Lock, self._trxlock)
-        try:
-            async with nullcontext() if lock.free() else asyncio.timeout(until - time.monotonic()):
-                await lock.acquire()
-        except TimeoutError:
-            raise Unavailable("the turn to write did not come in time") from None
-        parent: SqliteClient = self.connection._parent
-        try:
-            if parent.worn is not None or parent._connection is None:
-                with telling():
-                    await self._renew(parent)
-        except BaseException:
-            lock.release()
-            raise
+        until = await take(self.connection._parent)
         # Whoever had the turn before may have opened it anew.
-        self.connection._connection = parent._connection
+        self.connection._connection = self.connection._parent._connection
         return until
-
-    async def _renew(self, parent: "SqliteClient") -> None:
-        if parent.worn is not None:
-            await _finished(parent.renew())
-        if parent._connection is None:
-            await parent.create_connection(with_db=True)
 
     async def _begin(self, until: float) -> None:
         while True:

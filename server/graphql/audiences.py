@@ -11,6 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from inspect import iscoroutine
 from typing import Any, Final, NamedTuple
 
 from graphql import ExecutionResult
@@ -130,17 +131,30 @@ class Audience:
                 # What was said under other rights is not said again.
                 self._viewer = context.viewer
                 self._forget(list(self._kept))
-            telling = [self._said(each, context) for each in frames.values()]
-            said = [await telling[0]] if len(telling) == 1 else await gather_with_cancel(*telling)
+            said = await self._all_said([*frames.values()], context)
         except Exception as exc:
             # What cannot be attributed to a field: the stream itself broke.
             return dict.fromkeys(frames, Said(self._home.excuse(exc), last=True))
         return dict(zip(frames, said, strict=True))
 
-    async def _said(self, event: Frame, context: Context) -> Said:
-        executor = self._template.build_per_event_executor(event)
-        executor.context_value = context
-        return Said(self._home.encode(await _executed(executor)))
+    async def _all_said(self, events: Sequence[Frame], context: Context) -> list[Said]:
+        """What has to wait for rows waits for them together; most frames need none."""
+        found: list[Any] = []
+        try:
+            for event in events:
+                executor = self._template.build_per_event_executor(event)
+                executor.context_value = context
+                found.append(executor.execute_operation(False))
+        except BaseException:
+            for each in filter(iscoroutine, found):
+                each.close()
+            raise
+        waiting = [place for place, each in enumerate(found) if self._template.is_awaitable(each)]
+        if waiting:
+            results = await gather_with_cancel(*(found[place] for place in waiting))
+            for place, result in zip(waiting, results, strict=True):
+                found[place] = result
+        return [Said(self._home.encode(result)) for result in found]
 
     def _forget(self, places: Iterable[Place]) -> None:
         for place in places:
