@@ -4,6 +4,8 @@ import base64
 import binascii
 from dataclasses import dataclass
 
+from identifiers import opaque
+
 
 class MalformedCursor(ValueError):
     """The text is no cursor of ours."""
@@ -17,7 +19,7 @@ class Cursor:
     position: int
 
     def __str__(self) -> str:
-        return base64.urlsafe_b64encode(f"{self.log_id}.{self.position}".encode()).rstrip(b"=").decode()
+        return opaque([f"{self.log_id}.{self.position}".encode()])[0]
 
 
 def parse(text: str) -> Cursor:

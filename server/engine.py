@@ -46,10 +46,7 @@ class Engine:
     outbox: Outbox
     links: Links
     repeats: Repeats
-
-    @property
-    def services(self) -> Services:
-        return Services(self.desk, self.hub, self.board, self.recorder)
+    services: Services
 
 
 @asynccontextmanager
@@ -104,16 +101,18 @@ async def build(settings: Settings, clock: Clock | None = None) -> Engine:
     hub, board = Hub(), Board()
     desk = Desk(Writer(clock, hub, board), settings.limits())
     links = Links(settings.signing_secret(), settings.base_url)
+    recorder = Recorder(desk)
     return Engine(
         settings,
         desk,
         hub,
         board,
-        Recorder(desk),
+        recorder,
         Matcher(desk.writer),
         Outbox(desk, links, SmtpChannel(settings.smtp_url)),
         links,
         Repeats(settings.request_time),
+        Services(desk, hub, board, recorder),
     )
 
 

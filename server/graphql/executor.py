@@ -12,6 +12,7 @@ from graphql import (
     GraphQLError,
     GraphQLObjectType,
     GraphQLSchema,
+    OperationType,
     Undefined,
     default_field_resolver,
     default_type_resolver,
@@ -36,6 +37,8 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         super().__init__(*arguments, **more)
         self.turns = Turns()
         self._plan: Plan = plans.plan(self.operation, self.variable_values.coerced)
+        self._arguments: dict[Field, dict[str, Any]] = {}
+        """They are the same for every object that a field is asked of, and every event of a stream."""
 
     @classmethod
     def begin(
@@ -87,6 +90,31 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         executor.root_value = payload
         executor.collected_errors = CollectedErrors()
         return executor
+
+    def execute_operation(self, serially: bool | None = None) -> Any:
+        """By the plan of an operation that was carried out before."""
+        root = self._plan.root
+        if root is None or self.middleware_manager or self.abort_signal:
+            return super().execute_operation(serially)
+        if serially is None:
+            serially = self.operation.operation is OperationType.MUTATION
+        try:
+            data = self._serially(root, self.root_value) if serially else self._fields(root, self.root_value, None)
+        except GraphQLError as error:
+            self.collected_errors.add(error, None)
+            return self.finish(self.build_response(None))
+        return self._answered(data) if self.is_awaitable(data) else self.finish(self.build_response(data))
+
+    async def _answered(self, data: Awaitable[Any]) -> Any:
+        try:
+            return self.build_response(await data)
+        except GraphQLError as error:
+            self.collected_errors.add(error, None)
+            return self.build_response(None)
+        except Exception:
+            await self.cancel_incremental_work()
+            self.run_async_work_finished_hook()
+            raise
 
     def execute_collected_root_fields(
         self, root_type: Any, root_value: Any, grouped_field_set: Any, serially: bool, new_defer_usages: Any
@@ -180,21 +208,20 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         info = self._info(field, path)
         if field.call is not None:
             return field.call(source, info)
-        first, definition = field.details[0], field.definition
-        arguments = (
-            get_argument_values(
-                definition,
-                first.node,
-                self.variable_values,
-                first.fragment_variable_values,
-                self.hide_suggestions,
-            )
-            if definition.args or first.node.arguments
-            else {}
-        )
+        arguments = self._arguments.get(field)
+        if arguments is None:
+            arguments = self._arguments[field] = self._given(field)
         if field.asked is not None:
             return field.asked(source, info, arguments)
-        return (definition.resolve or self.field_resolver)(source, info, **arguments)
+        return (field.definition.resolve or self.field_resolver)(source, info, **arguments)
+
+    def _given(self, field: Field) -> dict[str, Any]:
+        first, definition = field.details[0], field.definition
+        if not definition.args and not first.node.arguments:
+            return {}
+        return get_argument_values(
+            definition, first.node, self.variable_values, first.fragment_variable_values, self.hide_suggestions
+        )
 
     def _found(self, field: Field, path: Path, value: Any) -> Any:
         """Of a value that was read, but is not one that a table vouches for."""

@@ -179,8 +179,9 @@ def _away(cause: Unavailable) -> Refusal:
 
 
 def _wants_page(request: Request) -> bool:
-    accept = request.headers.get("accept", "")
-    return request.method in ("GET", "HEAD") and "query" not in request.query_params and "text/html" in accept
+    if request.method not in ("GET", "HEAD") or "query" in request.query_params:
+        return False
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _status_of(malformed: Malformed) -> int:

@@ -95,8 +95,8 @@ class Operations:
         task = asyncio.create_task(self.carry_out(operation, context))
         self._mutations.add(task)
         task.add_done_callback(self._mutations.discard)
-        done, _ = await asyncio.wait({task}, timeout=self._answers.time.total_seconds())
-        if not done:
+        await _ended(task, self._answers.time.total_seconds())
+        if not task.done():
             raise self._too_long("It goes on, and may still be done.")
         return task.result()
 
@@ -183,6 +183,22 @@ class Operations:
     def _too_long(self, then: str) -> Rejected:
         seconds = self._answers.time.total_seconds()
         return Rejected([named(f"This took longer than the {seconds:g} s that a request has. {then}", "TIMEOUT")])
+
+
+async def _ended(task: asyncio.Task[Any], seconds: float) -> None:
+    """Waits for its end, or so long: what `asyncio.wait` does for one task, with less about it."""
+    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def go_on(_: object = None) -> None:
+        if not waiting.done():
+            waiting.set_result(None)
+
+    timer = asyncio.get_running_loop().call_later(seconds, go_on)
+    task.add_done_callback(go_on)
+    try:
+        await waiting
+    finally:
+        timer.cancel()
 
 
 def encoded(answer: Answer | str) -> bytes:
