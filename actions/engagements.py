@@ -22,6 +22,7 @@ from actions.keeping import Kept
 from actions.verdicts import Evidence, Judgement, judge
 from changes.claims import Claim
 from changes.deeds import Deed
+from changes.waking import woken
 from models.database import Connection, Row, Statement
 from models.enums import (
     ChangeCauseKind,
@@ -180,9 +181,7 @@ class Recorder:
 
     async def _run(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.kept.pause()):
-                    await self._wake.wait()
+            await woken(self._wake, self.kept.pause())
             self._wake.clear()
             self._waiting[:0] = self.kept.due()
             while self._waiting:

@@ -14,6 +14,8 @@ UNSET: Any = object()
 NAME = 200
 SUBJECT = 998
 BODY = 500_000
+_HALF = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 # What a mail server will take in an envelope; the rest of the grammar is for the server to judge.
 _ADDRESS = re.compile(
     r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,64}@(?=.{1,253}$)([^\W_]([\w-]{0,61}[^\W_])?\.)*[^\W_]([\w-]{0,61}[^\W_])?"
@@ -37,7 +39,7 @@ def few_enough(number: int, most: int, path: Path) -> None:
 
 def broken(text: str) -> bool:
     """Whether there is a lone surrogate in it: JSON can say one, and no database can keep it."""
-    return any("\ud800" <= char <= "\udfff" for char in text)
+    return _HALF.search(text) is not None
 
 
 class Findings:
@@ -61,7 +63,7 @@ class Findings:
             self.add(UserErrorCode.BLANK, path, f"{what} must not be blank.")
         elif len(text) > longest:
             self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(text)}.")
-        elif any(ord(char) < 32 or ord(char) == 127 for char in text):
+        elif _CONTROL.search(text):
             self.add(UserErrorCode.INVALID, path, f"{what} must be one line without control characters.")
         elif broken(text):
             self.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")

@@ -17,6 +17,7 @@ from models.enums import ChangeCauseKind, MarkKind
 from search.facts import Facts
 from search.index import Index
 
+_CAUSES = {int(cause): cause for cause in ChangeCauseKind}
 MARKS = 5000
 EMAILS = 5000
 _MARK = ("id", "team_id", "kind", "subject_id", "cause", "engagement_id", "people", "progress")
@@ -130,7 +131,7 @@ async def _expand(connection: Connection, index: Index, mark: Row) -> tuple[list
 
 def _note(causes: dict[int, Cause], email_ids: Iterable[int], mark: Row) -> None:
     """Remembers the newest cause of each email. The clock gives way to anything else."""
-    cause = Cause(ChangeCauseKind(mark["cause"]), mark["engagement_id"])
+    cause = Cause(_CAUSES[mark["cause"]], mark["engagement_id"])
     for email_id in email_ids:
         known = causes.pop(email_id, None)
         if cause.kind is ChangeCauseKind.CLOCK and known is not None:

@@ -8,10 +8,10 @@ index finds for it and those it is in (its memberships).
 import asyncio
 import logging
 import time
-from contextlib import suppress
 from functools import partial
 
 from changes.deeds import Deed, Writer
+from changes.waking import woken
 from lists import filling, looking, standing, ticking
 from lists.looking import Sight
 from lists.marks import Superseded, claim
@@ -69,10 +69,7 @@ class Matcher:
             except Exception:
                 _logger.exception("a look failed and will be repeated")
                 await asyncio.sleep(TICK_SECONDS)
-            if not self._writer.marked.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK_SECONDS):
-                        await self._writer.marked.wait()
+            await woken(self._writer.marked, TICK_SECONDS)
 
     async def settle(self) -> None:
         """Looks until nothing is left to look at."""

@@ -7,7 +7,7 @@ Statements are written with `?`; on PostgreSQL they become `$1`, `$2`, … Rows 
 import functools
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -265,17 +265,11 @@ async def transaction() -> AsyncIterator[Connection]:
 
     Raises Unavailable where the database fails, or OutcomeUnknown where it did while committing.
     """
-    with _undone():
+    try:
         async with in_transaction() as client:
             yield Connection(client)
-
-
-@contextmanager
-def _undone() -> Iterator[None]:
-    """Notes on Unavailable that nothing remains of the transaction."""
-    try:
-        yield
     except Unavailable as exc:
+        # Nothing remains of it.
         exc.undone = not isinstance(exc, OutcomeUnknown)
         raise
 
@@ -292,8 +286,11 @@ async def at_once(work: Work[T]) -> T:
     by keys: PostgreSQL plans each of them once.
     """
     client: Any = require_context().db()
-    with _undone():
+    try:
         return await client.at_once(work)  # type: ignore[no-any-return]
+    except Unavailable as exc:
+        exc.undone = not isinstance(exc, OutcomeUnknown)
+        raise
 
 
 async def read_at_once(work: Work[T]) -> T:

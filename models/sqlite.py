@@ -211,10 +211,9 @@ class SqliteClient(Bounded):
         seconds = limit(self.patience)
         left = None if seconds is None else until - time.monotonic() + seconds
         try:
-            with told():
-                result: T = await in_thread(
-                    connection, straight.transact, work, until, stop=straight.stop, seconds=left
-                )
+            result: T = await in_thread(connection, straight.transact, work, until, stop=straight.stop, seconds=left)
+        except sqlite3.Error as exc:
+            raise told(exc) from exc
         finally:
             self.worn = straight.worn
             self.turn.release()
@@ -223,11 +222,13 @@ class SqliteClient(Bounded):
 
     async def read_at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Several SELECTs of one moment in a reader's thread."""
-        with told():
+        try:
             async with self.reader() as connection:
                 straight = Straight(connection._conn)
                 seconds = limit(self.patience)
                 return await in_thread(connection, straight.read, work, stop=straight.stop, seconds=seconds)
+        except sqlite3.Error as exc:
+            raise told(exc) from exc
 
     async def read_by_key(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """The same on the spot, where it is done in a moment."""

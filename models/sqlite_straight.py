@@ -7,8 +7,7 @@ each answer is there at once, and the coroutine comes to its end without ever wa
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -177,16 +176,10 @@ async def in_thread(
             timer.cancel()
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """Raises what Tortoise's own statements would: Unavailable for what the file is to blame for, or its errors."""
-    try:
-        yield
-    except sqlite3.Error as exc:
-        if (instead := unavailable(exc)) is not None:
-            raise instead from exc
-        if isinstance(exc, sqlite3.IntegrityError):
-            raise IntegrityError(exc) from exc
-        if isinstance(exc, sqlite3.OperationalError):
-            raise OperationalError(exc) from exc
-        raise
+def told(exc: sqlite3.Error) -> Exception:
+    """What Tortoise's own statements would raise: Unavailable for what the file is to blame for, or its errors."""
+    if (instead := unavailable(exc)) is not None:
+        return instead
+    if isinstance(exc, sqlite3.IntegrityError):
+        return IntegrityError(exc)
+    return OperationalError(exc) if isinstance(exc, sqlite3.OperationalError) else exc

@@ -8,7 +8,6 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Coroutine, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import aiosqlite
@@ -67,11 +66,14 @@ async def take(client: "SqliteClient") -> float:
     """Waits for the turn; until when, by the monotonic clock, one may wait for another process that writes. Raises
     Unavailable."""
     until = time.monotonic() + (limit(client.patience) or LONGEST_SECONDS)
-    try:
-        async with nullcontext() if client.turn.free() else asyncio.timeout(until - time.monotonic()):
-            await client.turn.acquire()
-    except TimeoutError:
-        raise Unavailable("the turn to write did not come in time") from None
+    if client.turn.free():
+        await client.turn.acquire()
+    else:
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                await client.turn.acquire()
+        except TimeoutError:
+            raise Unavailable("the turn to write did not come in time") from None
     if client.worn is None and client._connection is not None:
         return until
     try:

@@ -81,7 +81,7 @@ class Endpoint:
 
     async def _response(self, request: Request) -> ASGIApp:
         claims, viewer = await self._who(request)
-        if request.method not in ("GET", "POST"):
+        if request.scope["method"] not in ("GET", "POST"):
             raise Turned(
                 Refusal(405, "METHOD_NOT_ALLOWED", "GraphQL is asked for with GET or POST.", {"Allow": ALLOWED})
             )
@@ -98,7 +98,7 @@ class Endpoint:
             operation = self._operations.ready(parameters)
             if operation.kind is OperationType.SUBSCRIPTION:
                 return await self._subscribed(operation, claims, viewer, accept)
-            if operation.kind is OperationType.MUTATION and request.method == "GET":
+            if operation.kind is OperationType.MUTATION and request.scope["method"] == "GET":
                 raise Turned(
                     Refusal(405, "METHOD_NOT_ALLOWED", "A mutation is asked for with POST.", {"Allow": "POST"})
                 )
@@ -179,7 +179,7 @@ def _away(cause: Unavailable) -> Refusal:
 
 
 def _wants_page(request: Request) -> bool:
-    if request.method not in ("GET", "HEAD") or "query" in request.query_params:
+    if request.scope["method"] not in ("GET", "HEAD") or "query" in request.query_params:
         return False
     return "text/html" in request.headers.get("accept", "")
 
@@ -191,7 +191,7 @@ def _status_of(malformed: Malformed) -> int:
 
 async def _asked(request: Request) -> Any:
     """The parameters of a request as a JSON value. Raises Malformed and Turned."""
-    if request.method == "GET":
+    if request.scope["method"] == "GET":
         return _of_address(request)
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != "application/json" or not _utf8(parameters):

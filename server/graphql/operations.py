@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from types import CoroutineType
 from typing import Any, TypeGuard
 
 import orjson
@@ -33,7 +34,10 @@ _PLAIN = ATOMS | {type(None)}
 def awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
     """Whether a resolver's value is still to come. Not so a row: Tortoise lets each be awaited, which comes to the row
     itself and would cost a task for every row of a list."""
-    return type(value) not in _PLAIN and optimized_is_awaitable(value) and not isinstance(value, Model)
+    kind = type(value)
+    if kind in _PLAIN:
+        return False
+    return kind is CoroutineType or (optimized_is_awaitable(value) and not isinstance(value, Model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,7 @@ class Operation:
     prepared: Prepared
     asked: Parameters
     cost: int
-
-    @property
-    def kind(self) -> OperationType:
-        return self.prepared.kind
+    kind: OperationType
 
 
 class Operations:
@@ -79,7 +80,7 @@ class Operations:
     def ready(self, asked: Parameters) -> Operation:
         """The operation that is asked for. Raises Rejected."""
         prepared = self._documents.prepare(asked.query, asked.operation_name)
-        return Operation(prepared, asked, self._documents.afford(prepared, asked.variables))
+        return Operation(prepared, asked, self._documents.afford(prepared, asked.variables), prepared.kind)
 
     async def answer(self, operation: Operation, context: Context) -> Answer:
         """The answer of a query or a mutation, within the time that a request has. Raises Rejected.

@@ -83,18 +83,19 @@ def _measure(variables: Any, most: int) -> None:
     level, count, objects = [variables], 0, 0
     for _ in range(DEEPEST + 1):
         count += len(level)
-        objects += sum(isinstance(value, dict) for value in level)
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                objects += 1
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
         if objects > 1 + most // OBJECTS:
             message = f"The variables hold more than the {most // OBJECTS} objects that are allowed."
             raise Malformed(message, "TOO_MANY_VALUES")
         if count > most:
             raise Malformed(f"The variables hold more than the {most} values that are allowed.", "TOO_MANY_VALUES")
-        level = [
-            part
-            for value in level
-            if isinstance(value, dict | list)
-            for part in (value.values() if isinstance(value, dict) else value)
-        ]
-        if not level:
+        if not below:
             return
+        level = below
     raise Malformed(f"The variables nest deeper than the {DEEPEST} levels that are allowed.", "TOO_DEEP")

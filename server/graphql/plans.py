@@ -96,13 +96,17 @@ class Plans:
     shapes: Shapes
     most: int
     _kept: dict[tuple[Any, ...], Plan] = field(default_factory=dict)
+    _deciding: dict[int, list[str]] = field(default_factory=dict)
     _fields: int = 0
     begun: dict[str | None, Begun] = field(default_factory=dict)
     """By the name that was asked for; of operations that were carried out before."""
 
     def plan(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Plan:
         """The one for these variables, begun if need be."""
-        key = (id(operation), *(variables.get(name, Undefined) for name in _deciding(operation)))
+        deciding = self._deciding.get(id(operation))
+        if deciding is None:
+            deciding = self._deciding[id(operation)] = _deciding(operation)
+        key = (id(operation), *[variables.get(name, Undefined) for name in deciding])
         plan = self._kept.get(key)
         if plan is None:
             plan = self._kept[key] = Plan(self)

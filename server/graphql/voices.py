@@ -23,13 +23,13 @@ class Voice:
     async def say(self, message: dict[str, Any]) -> None:
         await self._text(encoded(message))
 
-    async def tell(self, name: str, frame: bytes) -> None:
-        """One frame of an operation."""
-        await self._text(_head(name) + frame + b"}")
+    async def tell(self, head: bytes, frame: bytes) -> None:
+        """One frame of an operation (see `head`)."""
+        await self._text(head + frame + b"}")
 
-    def sink(self, name: str) -> Sink | None:
+    def sink(self, head: bytes) -> Sink | None:
         """Where frames of an operation can go at once."""
-        offer, head = self._offer, _head(name)
+        offer = self._offer
         if offer is None:
             return None
 
@@ -56,5 +56,6 @@ class Voice:
         await self._websocket.send({"type": "websocket.send", "text": text.decode()})
 
 
-def _head(name: str) -> bytes:
+def head(name: str) -> bytes:
+    """What every frame of the operation of that name begins with."""
     return b'{"id":' + encoded(name) + b',"type":"next","payload":'

@@ -23,7 +23,7 @@ from server.graphql.documents import Rejected
 from server.graphql.limits import SocketLimits
 from server.graphql.operations import Operations
 from server.graphql.parameters import Malformed, Parameters, parsed
-from server.graphql.voices import Voice
+from server.graphql.voices import Voice, head
 from server.rates import Rates
 from server.refusing import too_often
 
@@ -179,11 +179,12 @@ class Socket:
                 operation = self._home.operations.ready(asked)
                 context = Context(self._home.services(), await auth.viewer(claims))
             if operation.kind is OperationType.SUBSCRIPTION:
-                context.sink = self._voice.sink(name)
+                begin = head(name)
+                context.sink = self._voice.sink(begin)
                 async with aclosing(await self._home.operations.follow(operation, context)) as frames:
                     del context
                     async for frame in frames:
-                        await self._voice.tell(name, frame)
+                        await self._voice.tell(begin, frame)
             else:
                 async with self._turns:
                     answer = await self._home.operations.answer(operation, context)
