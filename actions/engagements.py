@@ -154,7 +154,9 @@ class Recorder:
         outcome = Outcome()
         findings = Findings()
         sound = [
-            (place, _email_of(event), event) for place, event in enumerate(events) if _sound(event, place, findings)
+            (place, _email_of(event), _trimmed(event))
+            for place, event in enumerate(events)
+            if _sound(event, place, findings)
         ]
         outcome.problems.extend(findings.problems)
         if sound:
@@ -171,7 +173,7 @@ class Recorder:
             _logger.warning("an event of a tracking link is refused: %s", findings.problems[0].message)
             return
         done = asyncio.get_running_loop().create_future()
-        request = _Request([(0, _email_of(event), event)], None, Outcome(), done, lasting=True)
+        request = _Request([(0, _email_of(event), _trimmed(event))], None, Outcome(), done, lasting=True)
         if self.kept:
             self.kept.add([request])
             return
@@ -273,6 +275,12 @@ def _sound(event: NewEvent, place: int, findings: Findings) -> bool:
     return len(findings.problems) == before
 
 
+def _trimmed(event: NewEvent) -> NewEvent:
+    """White space around a dedupe key does not count."""
+    key = event.dedupe_key.strip()
+    return event if key == event.dedupe_key else event._replace(dedupe_key=key)
+
+
 def _email_of(event: NewEvent) -> int:
     return identifiers.decode_key("Email", event.email_id) or 0
 
@@ -290,10 +298,10 @@ async def _write(batch: Sequence[_Request], deed: Deed) -> list[Outcome]:
                 outcome.problems.extend([problem] if problem else [])
             elif _switched_off(email, event):
                 outcome.ignored += 1
-            elif (email["team_id"], event.dedupe_key.strip()) in fresh:
+            elif (email["team_id"], event.dedupe_key) in fresh:
                 outcome.duplicates += 1
             else:
-                fresh[email["team_id"], event.dedupe_key.strip()] = (outcome, event, email)
+                fresh[email["team_id"], event.dedupe_key] = (outcome, event, email)
     await _know_rivals(deed, fresh.values())
     recorded = await _insert(deed, fresh)
     for key, (outcome, _, _) in fresh.items():
@@ -371,7 +379,7 @@ def _row(event: NewEvent, email: Row, verdict: Judgement, now: int) -> tuple[Any
         *(email["team_id"], email["id"], email["sender_id"]),
         *(int(event.kind), int(verdict.verdict), verdict.reason, verdict.judged),
         *(url, None if url is None else fold(url), event.user_agent, event.ip_address),
-        *(min(event.occurred_at, now), now, event.dedupe_key.strip()),
+        *(min(event.occurred_at, now), now, event.dedupe_key),
     )
 
 
@@ -408,7 +416,7 @@ async def _follow(deed: Deed, recorded: Sequence[_Recorded], revised: dict[int, 
         newest[email["id"]] = (key, email)
         if verdict is EngagementVerdict.HUMAN and email["id"] not in recounted:
             counted[email["id"]] = email
-            summaries.count(email, key, event.kind, min(event.occurred_at, deed.now), event.dedupe_key.strip())
+            summaries.count(email, key, event.kind, min(event.occurred_at, deed.now), event.dedupe_key)
         if verdict is not EngagementVerdict.SELF:
             revisions.announce(deed, email["team_id"], email["sender_id"], email["id"], key)
     if counted:

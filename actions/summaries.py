@@ -10,6 +10,8 @@ from models.database import Connection, Row, Statement
 from models.enums import EngagementKind, EngagementVerdict
 
 _COUNTED = {"id": "bigint", "views": "int", "clicks": "int", "replies": "int", "latest": "bigint", "at": "bigint"}
+_COUNTERS = {kind: kind.name for kind in EngagementKind}
+"""What is new of each kind, in a row that is being counted."""
 _HUMAN = f"FROM engagements g WHERE g.email_id = emails.id AND g.verdict = {int(EngagementVerdict.HUMAN)}"
 
 
@@ -23,7 +25,8 @@ async def lock(connection: Connection, email_ids: Iterable[int]) -> None:
 
 def count(email: Row, key: int, kind: EngagementKind, occurred_at: int, dedupe_key: str) -> None:
     """Counts a new human event in, in the email's row alone; `latest_key` there is the newest one's dedupe key."""
-    email[kind.name] = email.get(kind.name, 0) + 1
+    name = _COUNTERS[kind]
+    email[name] = email.get(name, 0) + 1
     first = email["latest_engagement_id"] is None
     if first or (occurred_at, dedupe_key) > (email["latest_activity_at"], email.get("latest_key", "")):
         email["latest_engagement_id"] = key
@@ -36,7 +39,7 @@ def adding(connection: Connection, emails: Mapping[int, Row]) -> Statement:
     counted = [
         (
             key,
-            *(email.get(kind.name, 0) for kind in EngagementKind),
+            *[email.get(name, 0) for name in _COUNTERS.values()],
             email["latest_engagement_id"],
             email["latest_activity_at"],
         )

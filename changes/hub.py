@@ -55,13 +55,14 @@ class Hub:
         return sum(len(feed.each()) for feed in self._feeds.values())
 
     def offer(self, entries: Sequence[Entry]) -> None:
-        """Rows that have just been committed, each team's in the order of the log."""
-        teams = {entry.team_id for entry in entries}
+        """Rows that have just been committed, one team's after the other's, each in the order of the log."""
+        alone = bool(entries) and entries[0].team_id == entries[-1].team_id
+        teams = {entries[0].team_id} if alone else {entry.team_id for entry in entries}
         for team_id in teams:
             feed = self._feeds.get(team_id)
             if feed is None:
                 continue
-            own = entries if len(teams) == 1 else [entry for entry in entries if entry.team_id == team_id]
+            own = entries if alone else [entry for entry in entries if entry.team_id == team_id]
             feed.hand_out(own)
             if own[-1].position > feed.position:
                 self._read_soon(feed)

@@ -136,8 +136,12 @@ async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[Entry]:
 
 
 async def stale_teams(before: int) -> list[int]:
-    """The teams whose logs hold entries older than a moment."""
-    rows = await database().rows("SELECT DISTINCT team_id FROM changes WHERE at < ? ORDER BY team_id", before)
+    """The teams whose logs hold entries older than a moment: the oldest is the first."""
+    rows = await database().rows(
+        "SELECT team_id FROM change_logs l WHERE"
+        " (SELECT c.at FROM changes c WHERE c.team_id = l.team_id ORDER BY c.position LIMIT 1) < ? ORDER BY team_id",
+        before,
+    )
     return [row["team_id"] for row in rows]
 
 
@@ -145,11 +149,9 @@ async def trim(connection: Connection, team_id: int, before: int, limit: int = T
     """Drops a team's oldest entries, those older than a moment and at most so many; how many. Cursors that fall behind
     expire."""
     row = await connection.row(
-        "SELECT MAX(position) AS position FROM (SELECT position FROM changes WHERE team_id = ? AND at < ?"
-        " ORDER BY position LIMIT ?) AS oldest",
-        team_id,
-        before,
-        limit,
+        "SELECT MAX(position) AS position FROM (SELECT position, at FROM changes WHERE team_id = ?"
+        " ORDER BY position LIMIT ?) AS oldest WHERE at < ?",
+        *(team_id, limit, before),
     )
     if row is None or row["position"] is None:
         return 0

@@ -44,7 +44,7 @@ class Change(Model):
     class Meta:
         table = "changes"
         unique_together = (("team_id", "position"),)
-        indexes = (("owner_id", "position"), ("search_id", "position"), ("at",))
+        indexes = (("owner_id", "position"), ("search_id", "position"))
 
 
 class Mark(Model):

@@ -20,7 +20,7 @@ Convert: TypeAlias = Callable[[list[Any]], Iterable[Any]]
 
 def hydrated(model: type[M], rows: list[Row]) -> list[M]:
     """These rows, each with all columns of the model, as Tortoise would have read them. They are its own now."""
-    converted, own_key = _converted(model)
+    converted, own_key = _converted(model, model._meta.default_connection)
     for name, convert in converted:
         given = [row for row in rows if row[name] is not None]
         if given:
@@ -45,8 +45,9 @@ async def selected(query: QuerySet[M]) -> list[M]:
 
 
 @cache
-def _converted(model: type[Model]) -> tuple[list[tuple[str, Convert]], bool]:
-    """The columns that are kept otherwise than read, and whether the key is of our own making."""
+def _converted(model: type[Model], _database: str | None) -> tuple[list[tuple[str, Convert]], bool]:
+    """The columns that are kept otherwise than read, and whether the key is of our own making. A process may have
+    opened one kind of database after the other, and each of them knows other types."""
     meta = model._meta
     found: list[tuple[str, Convert]] = []
     for column, attribute, field in (*meta.db_native_fields, *meta.db_default_fields, *meta.db_complex_fields):

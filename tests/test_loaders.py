@@ -3,6 +3,9 @@
 import asyncio
 
 from resolvers.loaders import Loaders
+from tests.mailing import person
+from tests.serving import serving
+from tests.tasking import create
 
 
 async def test_a_field_that_is_given_up_does_not_end_what_others_wait_for() -> None:
@@ -20,3 +23,12 @@ async def test_a_field_that_is_given_up_does_not_end_what_others_wait_for() -> N
     ready.set()
     assert await other == "made"
     assert one.cancelled()
+
+
+async def test_rows_are_read_as_their_own_database_gives_them(postgres_url: str, sqlite_url: str) -> None:
+    # One after the other in one process: PostgreSQL gives a day as such, SQLite its text.
+    for url in (postgres_url, sqlite_url):
+        async with serving(url, works=False) as running:
+            ann = await running.client("Ann")
+            dora = await person(ann, "dora@example.org")
+            assert (await create(ann, dora, dueOn="2026-05-05"))["dueOn"] == "2026-05-05"
