@@ -11,7 +11,6 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from inspect import iscoroutine
 from typing import Any, Final, NamedTuple
 
 from graphql import ExecutionResult
@@ -62,6 +61,8 @@ class Audience:
         self._running: dict[Place, _Work] = {}
         self._kept: dict[Place, Said] = {}
         self._bytes = 0
+        self._waits = False
+        """Whether any frame had to wait so far."""
 
     def known(self, burst: Burst) -> Sequence[Said] | None:
         """What `hear` comes to, where that is known already."""
@@ -138,23 +139,23 @@ class Audience:
         return dict(zip(frames, said, strict=True))
 
     async def _all_said(self, events: Sequence[Frame], context: Context) -> list[Said]:
-        """What has to wait for rows waits for them together; most frames need none."""
-        found: list[Any] = []
-        try:
-            for event in events:
-                executor = self._template.build_per_event_executor(event)
-                executor.context_value = context
-                found.append(executor.execute_operation(False))
-        except BaseException:
-            for each in filter(iscoroutine, found):
-                each.close()
-            raise
-        waiting = [place for place, each in enumerate(found) if self._template.is_awaitable(each)]
-        if waiting:
-            results = await gather_with_cancel(*(found[place] for place in waiting))
-            for place, result in zip(waiting, results, strict=True):
-                found[place] = result
-        return [Said(self._home.encode(result)) for result in found]
+        """What is said of each. Where frames have to wait for rows, they wait together; most never do, and take no task
+        each."""
+        said: list[Said] = []
+        for place, event in enumerate(events):
+            if self._waits and place + 1 < len(events):
+                return said + await gather_with_cancel(*(self._said(each, context) for each in events[place:]))
+            said.append(await self._said(event, context))
+        return said
+
+    async def _said(self, event: Frame, context: Context) -> Said:
+        executor = self._template.build_per_event_executor(event)
+        executor.context_value = context
+        result: Any = executor.execute_operation(False)
+        if executor.is_awaitable(result):
+            self._waits = True
+            result = await result
+        return Said(self._home.encode(result))
 
     def _forget(self, places: Iterable[Place]) -> None:
         for place in places:
