@@ -269,9 +269,13 @@ async def transaction() -> AsyncIterator[Connection]:
         async with in_transaction() as client:
             yield Connection(client)
     except Unavailable as exc:
-        # Nothing remains of it.
-        exc.undone = not isinstance(exc, OutcomeUnknown)
+        _note_undone(exc)
         raise
+
+
+def _note_undone(exc: Unavailable) -> None:
+    """Notes that nothing remains of the transaction, unless that is what nobody knows."""
+    exc.undone = not isinstance(exc, OutcomeUnknown)
 
 
 Work: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
@@ -289,7 +293,7 @@ async def at_once(work: Work[T]) -> T:
     try:
         return await client.at_once(work)  # type: ignore[no-any-return]
     except Unavailable as exc:
-        exc.undone = not isinstance(exc, OutcomeUnknown)
+        _note_undone(exc)
         raise
 
 

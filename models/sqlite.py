@@ -19,7 +19,7 @@ from tortoise.backends.sqlite import client as stock
 from models.sqlite_checkpoints import Checkpoints
 from models.sqlite_faults import read_only, worn, writable
 from models.sqlite_glance import Glances, NotAtOnce
-from models.sqlite_straight import STEP_SECONDS, Straight, in_thread, told
+from models.sqlite_straight import STEP_SECONDS, Straight, in_thread, rows_of, told
 from models.sqlite_turns import Bounded, Lock, Transaction, Turn, take
 from models.unavailable import limit
 
@@ -63,16 +63,6 @@ async def _open(path: str, pragmas: Iterable[tuple[str, str]]) -> aiosqlite.Conn
 
 def _reads_only(query: str) -> bool:
     return query.lstrip()[:6].upper() == "SELECT"
-
-
-def _read(connection: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-    """All rows at once: where that is in another thread, the way there is gone once. sqlite3.Row looks each name up
-    anew."""
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    rows = cursor.execute(query, values).fetchall()
-    names = [column for column, *_ in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 class SqliteClient(Bounded):
@@ -201,7 +191,7 @@ class SqliteClient(Bounded):
     async def _fetch(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
         async with self.reader() as connection:
             run: Any = connection._execute
-            return cast(list[dict[str, Any]], await run(_read, connection._conn, query, values or ()))
+            return cast(list[dict[str, Any]], await run(rows_of, connection._conn, query, values or ()))
 
     async def at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """A whole transaction in the writer's thread (see `models.database.at_once`)."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from models.database import Connection
-from models.sqlite_straight import Straight
+from models.sqlite_straight import Straight, rows_of
 
 T = TypeVar("T")
 MOMENT = 0.002
@@ -41,7 +41,7 @@ class Glances:
 
     def rows(self, spare: sqlite3.Connection | None, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
         """The rows of a SELECT. Raises NotAtOnce."""
-        return self._bounded(spare, lambda connection: list(map(dict, connection.execute(sql, values))))
+        return self._bounded(spare, lambda connection: rows_of(connection, sql, values))
 
     def read(self, spare: sqlite3.Connection | None, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """Several SELECTs of one moment. Raises NotAtOnce: the work is then to be begun again elsewhere."""
@@ -77,7 +77,6 @@ class Glances:
     def _opened(self) -> sqlite3.Connection:
         if self._own is None:
             self._own = sqlite3.connect(self._path, timeout=0, isolation_level=None)
-            self._own.row_factory = sqlite3.Row
             for pragma, value in self._pragmas.items():
                 self._own.execute(f"PRAGMA {pragma}={value}")
         return self._own

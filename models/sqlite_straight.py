@@ -35,7 +35,8 @@ class Straight(Connection):
         self._stopped = False
 
     async def rows(self, sql: str, *values: Any) -> list[Row]:
-        return [dict(row) for row in self._execute(sql, values)]
+        self._go_on()
+        return rows_of(self._raw, sql, values)
 
     async def glance(self, sql: str, *values: Any) -> list[Row]:
         return await self.rows(sql, *values)
@@ -52,10 +53,22 @@ class Straight(Connection):
         self._stopped = True
         self._raw.interrupt()
 
+    def begin(self, until: float) -> None:
+        """Begins to write. Waits until the moment `until` of the monotonic clock for another process that does. Raises
+        sqlite3.Error and Unavailable."""
+        while True:
+            self._go_on()
+            left = until - time.monotonic()
+            try:
+                _begin(self._raw, left)
+                return
+            except sqlite3.Error as exc:
+                if not busy(exc) or left <= STEP_SECONDS:
+                    raise
+
     def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]], until: float) -> T:
-        """One transaction. Waits until the moment `until` of the monotonic clock for another process that writes.
-        Raises sqlite3.Error and Unavailable."""
-        self._begin(until)
+        """One transaction (see `begin`). Raises sqlite3.Error and Unavailable."""
+        self.begin(until)
         try:
             result = _driven(work(self))
             self._commit()
@@ -80,17 +93,6 @@ class Straight(Connection):
         if self._stopped:
             raise Unavailable("no answer in time")
 
-    def _begin(self, until: float) -> None:
-        while True:
-            self._go_on()
-            left = until - time.monotonic()
-            try:
-                begin(self._raw, left)
-                return
-            except sqlite3.Error as exc:
-                if not busy(exc) or left <= STEP_SECONDS:
-                    raise
-
     def _roll_back(self, cause: BaseException) -> None:
         origin = cause.__cause__ or cause
         if isinstance(origin, sqlite3.Error) and worn(origin):
@@ -113,7 +115,17 @@ class Straight(Connection):
             raise
 
 
-def begin(connection: sqlite3.Connection, seconds: float) -> None:
+def rows_of(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[Row]:
+    """All rows at once: where that is in another thread, the way there is gone once. sqlite3.Row looks each name up
+    anew."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    rows = cursor.execute(sql, values).fetchall()
+    names = [column for column, *_ in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _begin(connection: sqlite3.Connection, seconds: float) -> None:
     """Begins to write, after a step's wait at most, or less where so little is left."""
     if short := seconds < STEP_SECONDS:
         connection.execute(f"PRAGMA busy_timeout={int(1000 * max(0.0, seconds))}")

@@ -16,8 +16,8 @@ from tortoise.backends.sqlite import client as stock
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
-from models.sqlite_faults import busy, telling, unavailable, worn
-from models.sqlite_straight import STEP_SECONDS, begin, in_thread
+from models.sqlite_faults import telling, unavailable, worn
+from models.sqlite_straight import Straight, in_thread
 from models.unavailable import Unavailable, limit
 
 if TYPE_CHECKING:
@@ -123,14 +123,12 @@ class Turn(stock.SqliteTransactionContext):
         return until
 
     async def _begin(self, until: float) -> None:
-        while True:
-            left = until - time.monotonic()
-            try:
-                return await self._carry_out(begin, left)
-            except sqlite3.Error as exc:
-                if busy(exc) and left > STEP_SECONDS:
-                    continue
-                raise self._failure(exc) from exc
+        connection: aiosqlite.Connection = self.connection._connection
+        straight = Straight(connection._conn)
+        try:
+            await in_thread(connection, straight.begin, until, stop=straight.stop)
+        except sqlite3.Error as exc:
+            raise self._failure(exc) from exc
 
     async def _commit(self) -> None:
         try:

@@ -24,12 +24,13 @@ def read(text: str) -> datetime:
     shape = _SHAPE.fullmatch(text)
     if shape is None or (shape[3] and shape[2].count(":") != 2):
         raise ValueError("this is no ISO 8601 moment with an offset, such as 2026-01-02T03:04:05Z")
-    if len(shape[2]) == 8 and len(shape[3] or ".000000") == 7:
-        found = datetime.fromisoformat(text.upper())
-        return found if found.tzinfo is UTC else to_datetime(from_datetime(found))
-    fraction = (shape[3] or ".0")[1:7].ljust(6, "0")
-    seconds = shape[2] if shape[2].count(":") == 2 else f"{shape[2]}:00"
-    found = datetime.fromisoformat(f"{shape[1]}T{seconds}.{fraction}{shape[4].upper()}")
+    plain = text
+    if shape[2].count(":") != 2 or len(shape[3] or ".000000") != 7:
+        # Python reads no other number of digits than six, or none.
+        fraction = (shape[3] or ".0")[1:7].ljust(6, "0")
+        seconds = shape[2] if shape[2].count(":") == 2 else f"{shape[2]}:00"
+        plain = f"{shape[1]}T{seconds}.{fraction}{shape[4]}"
+    found = datetime.fromisoformat(plain.upper())
     return found if found.tzinfo is UTC else to_datetime(from_datetime(found))
 
 

@@ -1,12 +1,23 @@
 """Several statements in one go, on both databases: all of them or none, in time, and for nothing but the connection."""
 
 import asyncio
+import contextvars
 import sqlite3
+import threading
 
 import pytest
 from tortoise.exceptions import IntegrityError, OperationalError
 
-from models.database import Connection, at_once, database, opened, read_at_once, sqlite_path, transaction
+from models.database import (
+    Connection,
+    at_once,
+    database,
+    opened,
+    read_at_once,
+    read_by_key,
+    sqlite_path,
+    transaction,
+)
 from models.unavailable import Unavailable
 from tests.cancelling import cancelled_again_and_again
 
@@ -184,3 +195,36 @@ async def test_a_glance_that_cannot_be_had_at_once_is_read_as_others_are(sqlite_
     other.close()
     async with opened(sqlite_url):
         assert await database().glance("SELECT name FROM teams") == [{"name": "U"}]
+
+
+async def test_what_is_read_by_key_is_read_here_in_a_moment_or_else_elsewhere(sqlite_url: str) -> None:
+    here, threads = threading.get_ident(), list[int]()
+    much = SLOW.replace("FROM c)", "FROM c WHERE x < 1000000)")
+
+    async def few(connection: Connection) -> list[str]:
+        threads.append(threading.get_ident())
+        return [row["name"] for row in await connection.rows("SELECT name FROM teams")]
+
+    async def many(connection: Connection) -> list[str]:
+        await connection.rows(much)
+        return await few(connection)
+
+    async def write(tx: Connection) -> None:
+        # Whatever was lent for a moment may take its time again.
+        await tx.rows(much)
+        await tx.run("UPDATE teams SET name = 'U'")
+
+    async with opened(sqlite_url):
+        await at_once(a_team)
+        assert await read_by_key(few) == ["T"]
+        async with transaction() as tx:
+            await tx.run("UPDATE teams SET name = 'V'")
+            outside = contextvars.Context()
+            # The connection that writes is not to be had, and would tell what nobody has committed.
+            assert await asyncio.get_running_loop().create_task(read_by_key(few), context=outside) == ["T"]
+        assert await read_by_key(few) == ["V"]
+        assert threads == [here, here, here]
+        assert await read_by_key(many) == ["V"]
+        assert threads[3:] != [here]
+        await at_once(write)
+        assert await names() == ["U"]

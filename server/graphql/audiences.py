@@ -8,7 +8,7 @@ in it and may leave. Where each of them is in the log is the followers' own affa
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -236,12 +236,8 @@ def likeness(prepared: Prepared, asked: Parameters, viewer: Viewer) -> Likeness:
     return Likeness(prepared, hashlib.sha256(text).digest() if len(text) > 32 else text, viewer)
 
 
-async def _executed(executor: Executor[Any]) -> ExecutionResult:
-    running: Any = executor.execute_operation(False)
+async def executed(executor: Executor[Any], event: Any) -> ExecutionResult:
+    """The answer to one event of a stream that is followed alone, in its own context."""
+    running: Any = executor.build_per_event_executor(event).execute_operation(False)
     result: ExecutionResult = await running if executor.is_awaitable(running) else running
     return result
-
-
-def executed(executor: Executor[Any], event: Any) -> Awaitable[ExecutionResult]:
-    """The answer to one event of a stream that is followed alone, in its own context."""
-    return _executed(executor.build_per_event_executor(event))

@@ -82,9 +82,7 @@ class Endpoint:
     async def _response(self, request: Request) -> ASGIApp:
         claims, viewer = await self._who(request)
         if request.scope["method"] not in ("GET", "POST"):
-            raise Turned(
-                Refusal(405, "METHOD_NOT_ALLOWED", "GraphQL is asked for with GET or POST.", {"Allow": ALLOWED})
-            )
+            raise _wrong_method("GraphQL is asked for with GET or POST.", ALLOWED)
         accept = request.headers.get("accept")
         form = negotiation.for_one(accept)
         if form is None:
@@ -99,9 +97,7 @@ class Endpoint:
             if operation.kind is OperationType.SUBSCRIPTION:
                 return await self._subscribed(operation, claims, viewer, accept)
             if operation.kind is OperationType.MUTATION and request.scope["method"] == "GET":
-                raise Turned(
-                    Refusal(405, "METHOD_NOT_ALLOWED", "A mutation is asked for with POST.", {"Allow": "POST"})
-                )
+                raise _wrong_method("A mutation is asked for with POST.", "POST")
             answer = await self._answer(operation, Context(self._services(), viewer), request)
         except Rejected as exc:
             return self._refused(exc.errors, form)

@@ -17,6 +17,7 @@ from graphql.execution import Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 from tortoise.models import Model
 
+from changes.waking import woken
 from resolvers.context import Context
 from resolvers.frames import Burst
 from server.errors import coded, named
@@ -47,7 +48,10 @@ class Operation:
     prepared: Prepared
     asked: Parameters
     cost: int
-    kind: OperationType
+
+    @property
+    def kind(self) -> OperationType:
+        return self.prepared.kind
 
 
 class Operations:
@@ -80,7 +84,7 @@ class Operations:
     def ready(self, asked: Parameters) -> Operation:
         """The operation that is asked for. Raises Rejected."""
         prepared = self._documents.prepare(asked.query, asked.operation_name)
-        return Operation(prepared, asked, self._documents.afford(prepared, asked.variables), prepared.kind)
+        return Operation(prepared, asked, self._documents.afford(prepared, asked.variables))
 
     async def answer(self, operation: Operation, context: Context) -> Answer:
         """The answer of a query or a mutation, within the time that a request has. Raises Rejected.
@@ -96,7 +100,9 @@ class Operations:
         task = asyncio.create_task(self.carry_out(operation, context))
         self._mutations.add(task)
         task.add_done_callback(self._mutations.discard)
-        await _ended(task, self._answers.time.total_seconds())
+        ended = asyncio.Event()
+        task.add_done_callback(lambda _: ended.set())
+        await woken(ended, self._answers.time.total_seconds())
         if not task.done():
             raise self._too_long("It goes on, and may still be done.")
         return task.result()
@@ -184,22 +190,6 @@ class Operations:
     def _too_long(self, then: str) -> Rejected:
         seconds = self._answers.time.total_seconds()
         return Rejected([named(f"This took longer than the {seconds:g} s that a request has. {then}", "TIMEOUT")])
-
-
-async def _ended(task: asyncio.Task[Any], seconds: float) -> None:
-    """Waits for its end, or so long: what `asyncio.wait` does for one task, with less about it."""
-    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def go_on(_: object = None) -> None:
-        if not waiting.done():
-            waiting.set_result(None)
-
-    timer = asyncio.get_running_loop().call_later(seconds, go_on)
-    task.add_done_callback(go_on)
-    try:
-        await waiting
-    finally:
-        timer.cancel()
 
 
 def encoded(answer: Answer | str) -> bytes:
