@@ -15,13 +15,14 @@ from changes.waking import woken
 from lists import filling, looking, standing, ticking
 from lists.looking import Sight
 from lists.marks import Superseded, claim
-from lists.memberships import Verdicts, decide, write
+from lists.memberships import Join, Leave, Verdicts, decide, write
 from models.database import Row, database, read_by_key
 from models.enums import ChangeCauseKind, MarkKind
 from models.unavailable import Outage, Unavailable
 from search.index import Index
 
-SLICE = 50
+STRETCH_SECONDS = 0.005
+"""How long emails are held against the lists at a time."""
 TICK_SECONDS = 0.2
 AGAIN_SECONDS = 1.0
 """Until the next look where the database failed."""
@@ -120,14 +121,19 @@ class Matcher:
         self._stored = self._ticked
 
     async def _decide(self, sight: Sight) -> Verdicts:
-        """In slices, so that requests are answered in between."""
-        found = Verdicts()
-        listed = list(sight.causes.items())
-        for start in range(0, len(listed), SLICE):
-            found += decide(self.index, dict(listed[start : start + SLICE]), sight.facts, sight.members, self._ticked)
-            if len(listed) > SLICE:
+        """Requests are answered in between."""
+        joins: list[Join] = []
+        leaves: list[Leave] = []
+        until = time.monotonic() + STRETCH_SECONDS
+        for email_id, cause in sight.causes.items():
+            known, current = sight.facts.get(email_id), sight.members.get(email_id, {})
+            verdicts = decide(self.index, email_id, cause, known, current, self._ticked)
+            joins += verdicts.joins
+            leaves += verdicts.leaves
+            if time.monotonic() >= until:
                 await asyncio.sleep(0)
-        return found
+                until = time.monotonic() + STRETCH_SECONDS
+        return Verdicts(tuple(joins), tuple(leaves))
 
 
 async def _write(sight: Sight, verdicts: Verdicts, ticked: int | None, deed: Deed) -> None:

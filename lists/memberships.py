@@ -75,36 +75,24 @@ class Verdicts:
         """Whose members change."""
         return {join.search_id for join in self.joins} | {leave.search_id for leave in self.leaves}
 
-    def __add__(self, more: "Verdicts") -> "Verdicts":
-        return Verdicts(self.joins + more.joins, self.leaves + more.leaves)
-
-
-Members = Mapping[int, Mapping[int, int]]
-"""By email: the member id of each list it is in."""
-
 
 def decide(
-    index: Index, causes: Mapping[int, Cause], facts: Mapping[int, Facts], members: Members, now: int
+    index: Index, email_id: int, cause: Cause, known: Facts | None, current: Mapping[int, int], now: int
 ) -> Verdicts:
-    """Which lists each email joins and leaves. An email that is gone leaves all.
+    """Which lists an email joins and leaves. `known` is None where it is gone: then it leaves all.
 
-    The memberships are what held at the last look: what holds now is joined unless it is among them, and of them only
-    what the index did not find is judged again.
+    `current` are its memberships, by list, which are what held at the last look: what holds now is joined unless it is
+    among them, and of them only what the index did not find is judged again.
     """
-    joins: list[Join] = []
+    found = set() if known is None else index.matching(known, now)
+    joins = [Join(search_id, email_id, cause) for search_id in sorted(found.difference(current))]
     leaves: list[Leave] = []
-    for email_id, cause in causes.items():
-        known = facts.get(email_id)
-        current = members.get(email_id, {})
-        found = set() if known is None else index.matching(known, now)
-        if new := found.difference(current):
-            joins += [Join(search_id, email_id, cause) for search_id in sorted(new)]
-        for search_id, member_id in current.items():
-            # A list that is not filed is being deleted: its members go with it, unannounced.
-            if search_id in found or search_id not in index:
-                continue
-            if known is None or not index.matches(search_id, known, now):
-                leaves.append(Leave(member_id, search_id, email_id, cause))
+    for search_id, member_id in current.items():
+        # A list that is not filed is being deleted: its members go with it, unannounced.
+        if search_id in found or search_id not in index:
+            continue
+        if known is None or not index.matches(search_id, known, now):
+            leaves.append(Leave(member_id, search_id, email_id, cause))
     return Verdicts(tuple(joins), tuple(leaves))
 
 

@@ -1,10 +1,21 @@
-"""Filing what stands in the database: every search of every owner, page by page."""
+"""Searches by the thousand: each one in the database is filed, and a look at all of them leaves others their turns."""
 
+import asyncio
+from dataclasses import replace
+
+from changes.deeds import Writer
+from changes.hub import Hub
+from lists.looking import Sight
 from lists.matcher import Matcher
+from lists.memberships import Cause
 from lists.standing import PAGE
+from models.clocks import DatabaseClock
 from models.database import transaction
-from models.enums import Role, SavedSearchState
+from models.enums import ChangeCauseKind, Role, SavedSearchState
+from search.check import check
+from search.scope import Scope
 from server.engine import running
+from tests.search.test_index import FACTS
 from tests.serving import settings
 
 _USER = (
@@ -29,3 +40,21 @@ async def test_every_search_is_filed_though_pages_end_within_an_owners_and_a_mom
     assert set(matcher.index) == set(numbers)
     # What an owner asks is asked over their own mail: seven ranges, one conjunction in each.
     assert matcher.index.conjunctions == 7
+
+
+async def test_a_long_look_leaves_others_their_turns() -> None:
+    """What is asked of every email in its range is the dearest there is: here of each a few milliseconds."""
+    matcher = Matcher(Writer(DatabaseClock(), Hub()))
+    for number in range(1, 20_001):
+        matcher.index.add(number, Scope(FACTS.team_id, None), check({"subject": {"contains": f"word {number}"}}))
+    emails = range(1, 41)
+    cause = Cause(ChangeCauseKind.ENGAGEMENT)
+    facts = {email: replace(FACTS, id=email, subject=f"word {email * 500}") for email in emails}
+    look = asyncio.create_task(matcher._decide(Sight(0, causes=dict.fromkeys(emails, cause), facts=facts)))
+    turns = 0
+    while not look.done():
+        await asyncio.sleep(0)
+        turns += 1
+    joined = {(join.search_id, join.email_id) for join in look.result().joins}
+    assert {(email * 500, email) for email in emails} <= joined
+    assert turns >= 10

@@ -11,6 +11,7 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLObjectType,
+    GraphQLResolveInfoHelpers,
     GraphQLSchema,
     OperationType,
     Undefined,
@@ -39,6 +40,16 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         self._plan: Plan = plans.plan(self.operation, self.variable_values.coerced)
         self._arguments: dict[Field, dict[str, Any]] = {}
         """They are the same for every object that a field is asked of, and every event of a stream."""
+
+    @property
+    def async_helpers(self) -> GraphQLResolveInfoHelpers:
+        """Made for each resolver that is told of them. One that was kept would lead back here: then every execution and
+        its context waits for the collector of cycles, which stops everything to take them apart by the thousand."""
+        return GraphQLResolveInfoHelpers(gather=self.gather_async_work, track=self.track_async_work)
+
+    @async_helpers.setter
+    def async_helpers(self, _: GraphQLResolveInfoHelpers) -> None:
+        """The stock class keeps one."""
 
     @classmethod
     def begin(

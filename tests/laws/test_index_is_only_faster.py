@@ -125,8 +125,8 @@ def brute_force(standing: Searches, email: Facts, now: int) -> set[int]:
 
 def through_index(index: Index, email: Facts, members_of: set[int], now: int) -> set[int]:
     """The lists an email is in once the matcher has looked at it."""
-    members = {email.id: {search: 1_000 + search for search in members_of}}
-    verdicts = decide(index, {email.id: Cause(ChangeCauseKind.ENGAGEMENT)}, {email.id: email}, members, now)
+    current = {search: 1_000 + search for search in members_of}
+    verdicts = decide(index, email.id, Cause(ChangeCauseKind.ENGAGEMENT), email, current, now)
     joined, left = {each.search_id for each in verdicts.joins}, {each.search_id for each in verdicts.leaves}
     assert not joined & members_of
     assert left <= members_of

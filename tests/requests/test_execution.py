@@ -208,6 +208,18 @@ async def test_who_is_cancelled_in_a_large_answer_leaves_nothing_behind() -> Non
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_what_was_executed_is_given_back_at_once() -> None:
+    """Not by the collector of cycles, which would stop everything to take thousands apart."""
+    gc.collect()
+    gc.disable()
+    try:
+        for text in ("{parts{id name}}", "{parts{name parts{id colour}}}", "{words(count:3)}"):
+            await carried_out(text, parts(3))
+        assert not [each for each in gc.get_objects() if isinstance(each, PlannedExecutor)]
+    finally:
+        gc.enable()
+
+
 async def test_each_frame_of_a_subscription_is_that_of_the_stock_executor() -> None:
     text, context = "subscription{parts{id name slow(n:1) parts{name colour}}}", parts(3)
 
