@@ -19,7 +19,7 @@ from changes.counts import Board
 from changes.entries import Entry
 from changes.hub import Hub
 from models.clocks import Clock
-from models.database import Connection, Statement, at_once, transaction
+from models.database import Connection, Statement, at_once, in_a_statement, transaction
 from models.enums import ChangeCauseKind, FolderName, MarkKind
 
 T = TypeVar("T")
@@ -57,6 +57,8 @@ class Deed:
     found: Sequence[Sequence[Any]] = ()
     """What the opening that `Writer.at_once` was given found."""
     closing: list[Statement] = field(default_factory=list)
+    written: list[Entry] = field(default_factory=list)
+    """Rows that are in the log already, with their positions."""
 
     def mark(
         self,
@@ -98,7 +100,7 @@ class Deed:
         await self.connection.many(_COUNT, moves)
         if self.marks:
             self.closing.append(self.connection.inserting("marks", _MARK, self.marks))
-        self.entries = await log.append(self.connection, self.entries, self.now, self.closing)
+        self.entries = self.written + await log.append(self.connection, self.entries, self.now, self.closing)
 
 
 class Writer:
@@ -128,11 +130,16 @@ class Writer:
         self.wake(deed)
 
     async def at_once(
-        self, work: Callable[[Deed], Coroutine[Any, Any, T]], opening: Opening | None = None, now: int | None = None
+        self,
+        work: Callable[[Deed], Coroutine[Any, Any, T]],
+        opening: Opening | None = None,
+        now: int | None = None,
+        alone: bool = False,
     ) -> T:
         """The same in one go (see `models.database.at_once`): the work awaits its connection and nothing else.
 
         `opening` is read to begin with, for the work to have; `now` is given where the clock was asked just before.
+        `alone`: on PostgreSQL all of it is one statement, so `now` must be given.
         """
 
         async def carry_out(connection: Connection) -> tuple[Deed, T]:
@@ -141,7 +148,7 @@ class Writer:
             await deed.write_down()
             return deed, result
 
-        deed, result = await at_once(carry_out)
+        deed, result = await (in_a_statement if alone else at_once)(carry_out)
         self.wake(deed)
         return result
 

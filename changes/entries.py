@@ -1,5 +1,6 @@
 """Rows of the change log as values, and which streams each belongs to."""
 
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -74,19 +75,13 @@ TYPES = {
 COLUMNS = ", ".join(TYPES)
 
 
-def from_row(row: dict[str, Any]) -> Entry:
+def from_row(row: Mapping[str, Any]) -> Entry:
     """The entry of a row of COLUMNS."""
-    cause = row["cause_kind"]
-    return Entry(
-        team_id=row["team_id"],
-        kind=ChangeKind(row["kind"]),
-        owner_id=row["owner_id"],
-        search_id=row["search_id"],
-        member_id=row["member_id"],
-        email_id=row["email_id"],
-        task_id=row["task_id"],
-        engagement_id=row["engagement_id"],
-        cause_kind=None if cause is None else ChangeCauseKind(cause),
-        position=row["position"],
-        at=row["at"],
-    )
+    return from_values([row[name] for name in TYPES])
+
+
+def from_values(values: Sequence[Any]) -> Entry:
+    """The entry that has these values, in the order of TYPES."""
+    team_id, kind, *others, cause, position, at = values
+    named = None if cause is None else ChangeCauseKind(cause)
+    return Entry._make((team_id, ChangeKind(kind), *others, named, position, at))

@@ -96,6 +96,26 @@ async def _write(
     return list(map(Entry._make, written))
 
 
+def appending(source: str) -> str:
+    """The parts of a WITH of PostgreSQL's that write down the rows of another one of its parts: columns named as in
+    TYPES, `position` counted from 1 in each team. The last part, `written`, has them as they are written.
+
+    As with `append`, nothing else may be locked after it.
+    """
+    names = ", ".join(f"s.{name}" for name in TYPES).replace("s.position", "moved_on.before + s.position")
+    return (
+        # An array of keys is looked up in the index, whatever PostgreSQL thinks of the table.
+        f"heads AS MATERIALIZED (SELECT l.team_id, s.count FROM change_logs l JOIN (SELECT team_id, count(*) AS count"
+        f" FROM {source} GROUP BY team_id) AS s ON s.team_id = l.team_id WHERE l.team_id = ANY (ARRAY"
+        f" (SELECT team_id FROM {source})) ORDER BY l.team_id FOR NO KEY UPDATE OF l),"
+        " moved_on AS (UPDATE change_logs l SET position = l.position + heads.count FROM heads"
+        " WHERE l.team_id = heads.team_id AND l.team_id = ANY (ARRAY (SELECT team_id FROM heads))"
+        " RETURNING l.team_id, l.position - heads.count AS before),"
+        f" written AS (INSERT INTO changes ({COLUMNS}) SELECT {names} FROM {source} s JOIN moved_on"
+        f" ON moved_on.team_id = s.team_id RETURNING {COLUMNS})"
+    )
+
+
 async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = PAGE) -> list[Entry]:
     """Entries of a topic with after < position <= upto, oldest first."""
     column, key = ("owner_id", topic.owner_id) if topic.search_id is None else ("search_id", topic.search_id)

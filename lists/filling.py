@@ -11,7 +11,8 @@ from changes.deeds import Deed, Writer
 from changes.entries import Entry
 from lists import standing, ticking
 from lists.marks import claim
-from lists.memberships import Cause, Join, Leave, Verdicts, write
+from lists.memberships import Cause, Join, Leave, Verdicts
+from lists.moves import write
 from lists.standing import Standing
 from models.database import Connection, Row, database, read_at_once
 from models.enums import ChangeCauseKind, ChangeKind, SavedSearchState

@@ -15,7 +15,8 @@ from changes.waking import woken
 from lists import filling, looking, standing, ticking
 from lists.looking import Sight
 from lists.marks import Superseded, claim
-from lists.memberships import Join, Leave, Verdicts, decide, write
+from lists.memberships import Join, Leave, Verdicts, decide
+from lists.moves import write
 from models.database import Row, database, read_by_key
 from models.enums import ChangeCauseKind, MarkKind
 from models.unavailable import Outage, Unavailable
@@ -114,7 +115,8 @@ class Matcher:
         verdicts = await self._decide(sight)
         # The audit goes by the moment of a look, so it is stored with what the look found, unless it is there already.
         ticked = self._ticked if self._ticked != self._stored else None
-        await self._writer.at_once(partial(_write, sight, verdicts, ticked), now=sight.now)
+        alone = ticked is None and not sight.progress
+        await self._writer.at_once(partial(_write, sight, verdicts, ticked), now=sight.now, alone=alone)
         self.looked += len(sight.causes)
         self.joined += len(verdicts.joins)
         self.left += len(verdicts.leaves)
@@ -139,10 +141,7 @@ class Matcher:
 async def _write(sight: Sight, verdicts: Verdicts, ticked: int | None, deed: Deed) -> None:
     # All marks must still be there: a matcher that lost its lease finds that another has worked them off, and what it
     # decided meanwhile is worth nothing.
-    done: list[int] = sight.done
-    if verdicts:
-        await write(deed, verdicts, done=done)
-        done = []
-    await claim(deed.connection, done, sight.progress)
+    await write(deed, verdicts, done=sight.done)
+    await claim(deed.connection, (), sight.progress)
     if ticked is not None:
         deed.close_with(*ticking.storing(ticked))

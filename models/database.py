@@ -297,6 +297,16 @@ async def at_once(work: Work[T]) -> T:
         raise
 
 
+async def in_a_statement(work: Work[T]) -> T:
+    """The same of what is a single statement on PostgreSQL: it needs nothing around it to be all or nothing."""
+    client: Any = require_context().db()
+    try:
+        return await client.in_a_statement(work)  # type: ignore[no-any-return]
+    except Unavailable as exc:
+        _note_undone(exc)
+        raise
+
+
 async def read_at_once(work: Work[T]) -> T:
     """Several SELECTs of one moment in one go."""
     client: Any = require_context().db()

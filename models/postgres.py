@@ -106,6 +106,10 @@ class PostgresClient(_Bounded):
         """A whole transaction on one connection (see `models.database.at_once`)."""
         return await self._by_key(lambda straight: straight.transact(work))
 
+    async def in_a_statement(self, work: Work[T]) -> T:
+        """A statement that is a transaction by itself."""
+        return await self._by_key(lambda straight: straight.alone(work))
+
     async def read_at_once(self, work: Work[T]) -> T:
         """Several SELECTs of one moment."""
         with told():

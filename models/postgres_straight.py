@@ -1,7 +1,8 @@
 """Several statements in one go on one connection to PostgreSQL, without Tortoise between: its part of a statement that
 finds a row by its key takes more of the processor than the way there and back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import asyncpg
@@ -21,6 +22,7 @@ class Straight(Connection):
     def __init__(self, raw: asyncpg.Connection, seconds: float | None) -> None:
         self._raw = raw
         self._seconds = seconds
+        self._most: int | None = None
 
     async def rows(self, sql: str, *values: Any) -> list[Row]:
         return [dict(record) for record in await self._fetch(sql, values)]
@@ -32,27 +34,31 @@ class Straight(Connection):
         return [tuple(record) for record in await self._fetch(sql, values)]
 
     async def run(self, sql: str, *values: Any) -> int:
+        self._count()
         status: str = await self._raw.execute(numbered(sql), *values, timeout=self._seconds)
         return int(status.rpartition(" ")[2])
 
     async def many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
         if listed := list(values):
+            self._count()
             await self._raw.executemany(numbered(sql), listed, timeout=self._seconds)
 
     async def transact(self, work: Work[T]) -> T:
         """One transaction. Where it fails it is left open. Raises asyncpg's errors, and OutcomeUnknown."""
         await self._raw.execute("BEGIN", timeout=self._seconds)
         result = await work(self)
-        try:
+        with _ending():
             ended = await self._raw.execute("COMMIT", timeout=self._seconds)
-        except Exception as exc:
-            if (instead := unavailable(exc, committing=True)) is not None:
-                raise instead from exc
-            raise
         if ended != "COMMIT":
             # A statement failed and nobody minded: then PostgreSQL takes everything back.
             raise Unavailable("PostgreSQL took the transaction back")
         return result
+
+    async def alone(self, work: Work[T]) -> T:
+        """One statement, or none, and no other: each would be a transaction by itself. Raises as `transact`."""
+        self._most = 1
+        with _ending():
+            return await work(self)
 
     async def read(self, work: Work[T]) -> T:
         """Reads as of one moment; the transaction is left open where that fails."""
@@ -62,4 +68,22 @@ class Straight(Connection):
         return result
 
     async def _fetch(self, sql: str, values: Sequence[Any]) -> list[asyncpg.Record]:
+        self._count()
         return await self._raw.fetch(numbered(sql), *values, timeout=self._seconds)  # type: ignore[no-any-return]
+
+    def _count(self) -> None:
+        if self._most is not None:
+            if not self._most:
+                raise RuntimeError("this was to be one statement")
+            self._most -= 1
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Around whatever ends a transaction: where the database fails just then, nobody knows whether it did."""
+    try:
+        yield
+    except Exception as exc:
+        if (instead := unavailable(exc, committing=True)) is not None:
+            raise instead from exc
+        raise

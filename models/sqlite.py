@@ -210,6 +210,8 @@ class SqliteClient(Bounded):
         self.checkpoints.committed()
         return result
 
+    in_a_statement = at_once
+
     async def read_at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Several SELECTs of one moment in a reader's thread."""
         try:
