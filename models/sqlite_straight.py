@@ -119,9 +119,14 @@ def rows_of(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> 
     """All rows at once: where that is in another thread, the way there is gone once. sqlite3.Row looks each name up
     anew."""
     cursor = connection.cursor()
-    cursor.row_factory = None
-    rows = cursor.execute(sql, values).fetchall()
-    names = [column for column, *_ in cursor.description]
+    try:
+        cursor.row_factory = None
+        rows = cursor.execute(sql, values).fetchall()
+        names = [column for column, *_ in cursor.description]
+    finally:
+        # An error that is kept would keep the cursor, and that the connection from being closed: a file that may be
+        # written again would go on as one that may not.
+        cursor.close()
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
