@@ -19,7 +19,7 @@ from changes.counts import Board
 from changes.entries import Entry
 from changes.hub import Hub
 from models.clocks import Clock
-from models.database import Connection, Statement, at_once, in_a_statement, transaction
+from models.database import Connection, Statement, at_once, transaction
 from models.enums import ChangeCauseKind, FolderName, MarkKind
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class Writer:
             await deed.write_down()
             return deed, result
 
-        deed, result = await (in_a_statement if alone else at_once)(carry_out)
+        deed, result = await at_once(carry_out, alone)
         self.wake(deed)
         return result
 

@@ -282,26 +282,17 @@ Work: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
 """What is done with a connection. It awaits nothing else."""
 
 
-async def at_once(work: Work[T]) -> T:
+async def at_once(work: Work[T], alone: bool = False) -> T:
     """One transaction, like `transaction`, in one go: on SQLite all of it runs in the writer's thread, on PostgreSQL it
     has a connection to itself.
 
     So it costs one change of threads and not one a statement, or nothing of Tortoise's. Its statements find their rows
-    by keys: PostgreSQL plans each of them once.
+    by keys: PostgreSQL plans each of them once. `alone`: there it is a single one, which needs nothing around it to be
+    all or nothing.
     """
     client: Any = require_context().db()
     try:
-        return await client.at_once(work)  # type: ignore[no-any-return]
-    except Unavailable as exc:
-        _note_undone(exc)
-        raise
-
-
-async def in_a_statement(work: Work[T]) -> T:
-    """The same of what is a single statement on PostgreSQL: it needs nothing around it to be all or nothing."""
-    client: Any = require_context().db()
-    try:
-        return await client.in_a_statement(work)  # type: ignore[no-any-return]
+        return await (client.in_a_statement if alone else client.at_once)(work)  # type: ignore[no-any-return]
     except Unavailable as exc:
         _note_undone(exc)
         raise

@@ -12,7 +12,7 @@ from lists.marks import Superseded
 from lists.memberships import Cause, Join, Leave, Verdicts
 from lists.moves import write
 from models.clocks import DatabaseClock
-from models.database import Connection, database, in_a_statement, opened, transaction
+from models.database import Connection, at_once, database, opened, transaction
 from models.enums import ChangeCauseKind, ChangeKind, MarkKind, Role, SavedSearchState
 
 VIEWED, CLOCK = Cause(ChangeCauseKind.ENGAGEMENT, 7), Cause(ChangeCauseKind.CLOCK)
@@ -139,7 +139,7 @@ async def test_a_second_statement_is_refused_where_it_would_be_a_second_transact
             await connection.run("UPDATE teams SET name = 'V'")
 
     async with opened(postgres_url):
-        await in_a_statement(partial(one, more=False))
+        await at_once(partial(one, more=False), alone=True)
         with pytest.raises(RuntimeError, match="one statement"):
-            await in_a_statement(partial(one, more=True))
+            await at_once(partial(one, more=True), alone=True)
         assert [row["name"] for row in await database().rows("SELECT name FROM teams ORDER BY id")] == ["T", "U"]
