@@ -14,12 +14,17 @@ from refusals import refused
 from search.text import fold
 
 
-async def add(desk: Desk, team: str, name: str, address: str, role: Role, time_zone: str) -> User:
-    """Makes a user, and the team where there is none; for a known address, updates the user."""
+async def add(
+    desk: Desk, team: str, name: str, address: str, role: Role | None = None, time_zone: str | None = None
+) -> User:
+    """Creates a user, and the team if there is none of that name; for a known address, revises the user.
+
+    An absent role or time zone stays as it is; a new user is a MEMBER in UTC. Raises Refused.
+    """
     findings = Findings()
     team, name = findings.line(team, ("team",), "A team"), findings.line(name, ("name",), "A name")
     address = findings.address(address, ("address",))
-    if time_zone not in available_timezones():
+    if time_zone is not None and time_zone not in available_timezones():
         findings.add(UserErrorCode.INVALID, ("time-zone",), "A time zone is named as in Europe/Berlin or UTC.")
     findings.raise_any()
     async with desk.writer.deed() as deed:
@@ -27,13 +32,15 @@ async def add(desk: Desk, team: str, name: str, address: str, role: Role, time_z
         known = await tx.row("SELECT * FROM users WHERE address_folded = ?" + tx.locked(), fold(address))
         team_id = await _team(deed, team)
         if known is None:
+            role, time_zone = role or Role.MEMBER, time_zone or "UTC"
             row = await tx.row(
                 "INSERT INTO users (team_id, name, address, address_folded, role, time_zone, created_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
                 *(team_id, name, address, fold(address), int(role), time_zone, deed.now),
             )
         else:
-            row = await _update(deed, known, team_id, name, address, role, time_zone)
+            role = Role(known["role"]) if role is None else role
+            row = await _update(deed, known, team_id, name, address, role, time_zone or known["time_zone"])
     return await User.get(id=row["id"] if row else 0)
 
 
@@ -77,3 +84,11 @@ def seconds(period: str) -> int:
     if total <= 0:
         raise ValueError("a period looks like P1D or PT12H")
     return total
+
+
+def period(total: int) -> str:
+    """Returns a whole number of seconds as an ISO 8601 period: the inverse of `seconds`."""
+    days, rest = divmod(total, 86400)
+    units = zip("HMS", (rest // 3600, rest % 3600 // 60, rest % 60), strict=True)
+    time = "".join(f"{number}{unit}" for unit, number in units if number)
+    return f"P{f'{days}D' if days else ''}{f'T{time}' if time else ''}"

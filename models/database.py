@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import orjson
 from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
-from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.context import TortoiseContext, require_context
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 from tortoise.transactions import in_transaction
 
+from models import postgres_url
 from models.unavailable import OutcomeUnknown, Unavailable
 
 Row = dict[str, Any]
@@ -46,9 +46,9 @@ def configuration(url: str) -> dict[str, Any]:
     if scheme == "sqlite":
         name = "sqlite"
         connection = {"engine": "models.sqlite", "credentials": {"file_path": sqlite_path(url)}}
-    elif scheme in ("postgres", "postgresql", "asyncpg"):
+    elif scheme in postgres_url.SCHEMES:
         name = "postgresql"
-        connection = expand_db_url("asyncpg" + url[len(scheme) :]) | {"engine": "models.postgres"}
+        connection = {"engine": "models.postgres", "credentials": {"address": postgres_url.parse(url)}}
     else:
         raise UnknownDatabase("must begin with sqlite:/// or postgresql://")
     app = {"models": [MODELS], "default_connection": name, "migrations": MIGRATIONS}
@@ -70,12 +70,28 @@ async def opened(url: str, patience: float | None = None) -> AsyncIterator[Torto
         yield context
 
 
+class NewerDatabase(Exception):
+    """A newer version of the program has migrated the database; this one would damage it."""
+
+    def __init__(self, migrations: Sequence[str]) -> None:
+        super().__init__(
+            f"a newer version of command-center has migrated it ({', '.join(migrations)}); install that version"
+        )
+
+
 _LATEST = [MigrationTarget(app_label="models", name="__latest__")]
 
 
 async def pending(url: str) -> list[str]:
-    """The names of the migrations that the database lacks. The database must be open."""
-    plan = await MigrationExecutor(require_context().db(), configuration(url)["apps"]).plan(_LATEST)
+    """Returns the names of the migrations that the database lacks. The database must be open.
+
+    Raises NewerDatabase if it has migrations that this version does not know.
+    """
+    executor = MigrationExecutor(require_context().db(), configuration(url)["apps"])
+    plan = await executor.plan(_LATEST)
+    applied = await executor.recorder.applied_migrations()
+    if unknown := sorted(key.name for key in applied if key not in executor.loader.graph.nodes):
+        raise NewerDatabase(unknown)
     return [step.migration.name for step in plan]
 
 

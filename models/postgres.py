@@ -20,7 +20,6 @@ from tortoise.connection import get_connections
 from models.database import Work
 from models.postgres_faults import told, unavailable
 from models.postgres_keyed import (
-    CONNECTION_SECONDS,
     MOST,
     SETTINGS,
     TIDY_SECONDS,
@@ -31,9 +30,11 @@ from models.postgres_keyed import (
     undone_if_failed,
 )
 from models.postgres_straight import Straight
+from models.postgres_url import PostgresAddress
 from models.unavailable import limit
 
 CLOSE_SECONDS = 2.0
+_IN_THE_ADDRESS = frozenset({"host", "port", "user", "password", "database", "dsn"})
 T = TypeVar("T")
 
 
@@ -74,12 +75,12 @@ class PostgresClient(_Bounded):
     `patience` is how many seconds a statement may take; None for as long as it likes.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, address: PostgresAddress, **kwargs: Any) -> None:
         # A pool that keeps some connections open tries to by itself while there is no server, and logs each attempt.
         super().__init__(**{"minsize": 0, **kwargs})
+        self._address = address
 
     async def create_connection(self, with_db: bool) -> None:
-        self.extra.setdefault("timeout", CONNECTION_SECONDS)
         await super().create_connection(with_db)
         settings = {"max_size": MOST, "server_settings": self.server_settings | SETTINGS}
         self._keyed = Keyed(await self.create_pool(password=self.password, **self._template | settings))
@@ -88,7 +89,9 @@ class PostgresClient(_Bounded):
             pass
 
     async def create_pool(self, **kwargs: Any) -> asyncpg.Pool:
-        return await super().create_pool(**{**kwargs, "connection_class": Plain})
+        # The address says it all; Tortoise's own arguments would take precedence over what stands there.
+        others = {name: value for name, value in kwargs.items() if name not in _IN_THE_ADDRESS}
+        return await asyncpg.create_pool(**{**others, **self._address.arguments(), "connection_class": Plain})
 
     async def _close(self) -> None:
         if self._pool is not None:

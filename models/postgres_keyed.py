@@ -12,13 +12,12 @@ from typing import Any, TypeVar
 import asyncpg
 
 from models.postgres_faults import sentence
+from models.postgres_url import TIMEOUT_SECONDS
 from models.unavailable import Unavailable
 
 T = TypeVar("T")
 MOST = 5
 SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
-CONNECTION_SECONDS = 4.0
-"""How long one waits for a connection, a new one included."""
 TIDY_SECONDS = 0.5
 """How long a connection may take to give up what it was doing; then it is closed."""
 
@@ -69,7 +68,7 @@ class Keyed:
 async def acquired(acquire: Callable[[], Awaitable[T]]) -> T:
     """A connection, or room for one. Raises Unavailable where none is to be had in time."""
     try:
-        async with asyncio.timeout(CONNECTION_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             return await acquire()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise Unavailable(f"no connection: {sentence(exc)}") from exc

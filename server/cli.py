@@ -16,7 +16,7 @@ from actions import users
 from actions.users import seconds
 from models.enums import Role
 from refusals import Refused
-from server.settings import PREFIX, Misconfigured, Settings, read, table, unknown
+from server.settings import PREFIX, Misconfigured, Settings, as_environment_file, read, unknown
 
 GARBAGE = 50_000
 """Objects that are made before the youngest are looked through for cycles; some 10 MB."""
@@ -95,8 +95,14 @@ def _add_making(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add = _command(deeds, "add", _user_add, "make a user, and the team where there is none; or update the user")
     for name in ("--team", "--name", "--address"):
         add.add_argument(name, required=True)
-    add.add_argument("--admin", action="store_true")
-    add.add_argument("--time-zone", default="UTC")
+    role = add.add_mutually_exclusive_group()
+    role.add_argument(
+        "--admin", dest="role", action="store_const", const=Role.ADMIN, help="may view every sender's mail"
+    )
+    role.add_argument(
+        "--member", dest="role", action="store_const", const=Role.MEMBER, help="is no admin (a new user is none)"
+    )
+    add.add_argument("--time-zone", help="such as Europe/Berlin (a new user has UTC)")
     people = _command(commands, "import", _import, "take over people from a file, as other programs export them")
     people.add_argument("file", type=Path, help="comma-separated values, or with semicolons, tabs or bars between")
     people.add_argument("--team", required=True, help="whose people they will be")
@@ -115,12 +121,15 @@ def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _command(commands, "migrate", _migrate, "bring the tables up to date")
     _command(commands, "audit", _audit, "hold every list against a fresh run of its filter, and repair it")
     _command(commands, "sdl", _sdl, "print the schema")
-    _command(commands, "config", _config, "print the settings in force")
+    _command(commands, "config", _config, "print the settings in force, as a file of environment variables")
+    health = _command(commands, "healthcheck", _healthcheck, "ask each serve and worker of this user here if it works")
+    health.add_argument("--port", type=int, action="append", default=[], help="ask this port of 127.0.0.1 instead")
 
 
 async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     from server.app import create
     from server.engine import connected
+    from server.health import answering, local_address
     from server.serving import bound, server
 
     settings.signing_secret()
@@ -130,16 +139,18 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
         pass
     host, port = listener.getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql", flush=True)
-    await server(create(settings), settings).serve(sockets=[listener])
+    async with answering(local_address(host, port)):
+        await server(create(settings), settings).serve(sockets=[listener])
     return 0
 
 
 async def _worker(settings: Settings, _: argparse.Namespace) -> int:
     from server.engine import running
+    from server.health import answering
 
     if settings.database_url.startswith("sqlite"):
         raise Misconfigured("on SQLite `serve` does the work itself; a worker of its own needs PostgreSQL")
-    async with running(settings):
+    async with running(settings), answering():
         await _until_told()
     return 0
 
@@ -180,7 +191,7 @@ async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:
             arguments.team,
             arguments.name,
             arguments.address,
-            Role.ADMIN if arguments.admin else Role.MEMBER,
+            arguments.role,
             arguments.time_zone,
         )
         print(user.address)
@@ -248,6 +259,13 @@ async def _sdl(_: Settings, __: argparse.Namespace) -> int:
 
 
 async def _config(settings: Settings, _: argparse.Namespace) -> int:
-    for name, value, meaning in table(settings):
-        print(f"{name}={value}  # {meaning}")
+    print("\n".join(as_environment_file(settings)))
     return 0
+
+
+async def _healthcheck(_: Settings, arguments: argparse.Namespace) -> int:
+    from server.health import check
+
+    problems = await asyncio.to_thread(check, arguments.port)
+    print("\n".join(problems) or "ok")
+    return 1 if problems else 0

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import asyncpg
 
+from models import postgres_url
 from models.database import sqlite_path
 from models.unavailable import Outage
 
@@ -84,7 +85,7 @@ async def _try(url: str, patient: bool) -> Any:
     """A connection that holds the lease; None where somebody else does, or nothing answers."""
     connection = None
     try:
-        connection = await asyncpg.connect(url, timeout=ANSWER_SECONDS)
+        connection = await asyncpg.connect(**postgres_url.parse(url).arguments())
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", KEY, timeout=ANSWER_SECONDS):
             return connection
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:

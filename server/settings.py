@@ -1,6 +1,7 @@
 """Settings: environment variables named COMMAND_CENTER_…, each read once, a wrong one stopping the start by name."""
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -9,7 +10,8 @@ from urllib.parse import urlsplit
 
 from actions.desk import Limits
 from actions.suppression import comparable
-from actions.users import seconds
+from actions.users import period, seconds
+from models import postgres_url
 from search.check import FilterLimits
 from server.graphql.limits import AnswerLimits, DocumentLimits, SocketLimits
 
@@ -37,8 +39,10 @@ class Setting:
 
 def _database(text: str) -> str:
     scheme = urlsplit(text).scheme
-    if scheme not in ("sqlite", "postgres", "postgresql"):
+    if scheme not in ("sqlite", *postgres_url.SCHEMES):
         raise ValueError("must begin with sqlite:/// or postgresql://")
+    if scheme != "sqlite":
+        postgres_url.parse(text)
     return text
 
 
@@ -96,7 +100,7 @@ TABLE = (
     Setting("DATABASE_URL", _database, "sqlite:///command-center.db", "where everything is kept"),
     Setting("SECRET", _secret, None, f"signs tokens and tracking links; at least {SECRET_LENGTH} characters", True),
     Setting("BASE_URL", _base, "http://127.0.0.1:8000", "how recipients reach the tracking links"),
-    Setting("SMTP_URL", _smtp, "smtp://127.0.0.1:25", "the mail server that emails are handed to", True),
+    Setting("SMTP_URL", _smtp, "smtp://127.0.0.1:25", "the mail server that emails are handed to"),
     Setting("LOG_RETENTION", _span, "P30D", "how long the change log reaches back"),
     Setting("EMAILS_PER_DAY", _number, "1000", "emails that leave a user's hands in a day of theirs"),
     Setting("SELECT_AND_SEND_PEOPLE", _number, "200", "people one Select and Send goes to"),
@@ -236,22 +240,39 @@ def unknown(environment: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in names)
 
 
-def table(settings: Settings) -> list[tuple[str, str, str]]:
-    """Each setting with its value as it is in force, secrets hidden, and what it is."""
-    return [(PREFIX + each.name, _value(each, getattr(settings, each.name.lower())), each.meaning) for each in TABLE]
+def as_environment_file(settings: Settings) -> list[str]:
+    """Returns the settings in force as lines that a shell or a service manager reads as they are.
+
+    A value with a secret in it is left out: its line is a comment.
+    """
+    lines: list[str] = []
+    for each in TABLE:
+        name, value = PREFIX + each.name, _text(getattr(settings, each.name.lower()))
+        lines.append(f"# {each.meaning}")
+        if value is None:
+            lines.append(f"# {name} is not set")
+        elif each.secret or value != _without_password(value):
+            shown = "" if each.secret else f": {_without_password(value)}"
+            lines.append(f"# {name} is set and secret{shown}")
+        else:
+            lines.append(f"{name}={shlex.quote(value) if value else ''}")
+    return lines
 
 
-def _value(setting: Setting, value: Any) -> str:
-    if value is None:
-        return "(not set)"
-    if setting.secret:
-        return "(set)"
-    return ",".join(sorted(value)) if isinstance(value, frozenset) else _without_password(str(value))
+def _text(value: Any) -> str | None:
+    """A setting's value in the form in which it is given."""
+    if isinstance(value, timedelta):
+        return period(value // timedelta(seconds=1))
+    if isinstance(value, frozenset):
+        return ",".join(sorted(value))
+    return None if value is None else str(value)
 
 
 def _without_password(text: str) -> str:
-    """An address as it may be shown."""
-    return re.sub(r"(?<=//)([^/@]*):[^/@]*@", r"\1:***@", text)
+    """Hides the passwords of an address, which may hold an @ or a slash."""
+    head, question, query = text.partition("?")
+    head = re.sub(r"^(.*?//)?([^/@:]*):.*@", r"\1\2:***@", head)
+    return head + question + re.sub(r"(?i)(password=)[^&]*", r"\1***", query)
 
 
 def _shown(setting: Setting, text: str | None) -> str:

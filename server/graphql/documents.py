@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -20,6 +21,7 @@ from graphql import (
     Node,
     OperationDefinitionNode,
     OverlappingFieldsCanBeMergedRule,
+    ValuesOfCorrectTypeRule,
     VariableNode,
     Visitor,
     parse,
@@ -33,6 +35,7 @@ from server.graphql.cost import Meter
 from server.graphql.introspection import CEILING
 from server.graphql.kept import Kept
 from server.graphql.limits import DocumentLimits
+from server.graphql.literals import LiteralValuesRule
 from server.graphql.overlap import Overlap
 from server.graphql.plans import Plans
 from server.graphql.rules import excesses
@@ -51,7 +54,8 @@ TOKEN_BYTES = 1_300
 LONGEST = 500
 """Characters of an error's message."""
 
-_RULES = tuple(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
+_INSTEAD: dict[type[ASTValidationRule], type[ASTValidationRule]] = {ValuesOfCorrectTypeRule: LiteralValuesRule}
+_RULES = tuple(_INSTEAD.get(rule, rule) for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
 
 
 class Rejected(Exception):

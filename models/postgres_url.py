@@ -1,0 +1,120 @@
+"""Reads the address of a PostgreSQL database as libpq does, and says how asyncpg is to connect.
+
+Source of the parameters: PostgreSQL 18, section 34.1.2, "Parameter Key Words".
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+SCHEMES = ("postgres", "postgresql")
+TIMEOUT_SECONDS = 4.0
+"""How long connecting may take; `connect_timeout` may shorten it."""
+_LEAST_TIMEOUT_SECONDS = 2
+_PASSED_ON = {
+    "host",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "passfile",
+    "service",
+    "sslmode",
+    "sslcert",
+    "sslkey",
+    "sslrootcert",
+    "sslcrl",
+    "sslpassword",
+    "sslnegotiation",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "target_session_attrs",
+    "krbsrvname",
+    "gsslib",
+    "application_name",
+    "options",
+}
+"""Parameters that asyncpg understands, the last two as settings of the session."""
+_ONLY = {
+    "client_encoding": ("utf8", "utf-8", "auto"),
+    "channel_binding": ("prefer", "disable"),
+    "gssencmode": ("prefer", "disable", "allow"),
+    "gssdelegation": ("0",),
+    "sslcompression": ("0",),
+    "sslsni": ("1",),
+    "sslcertmode": ("allow",),
+    "replication": ("false", "off", "no", "0"),
+    "load_balance_hosts": ("disable",),
+}
+"""Parameters that have no effect here: the values that ask for what happens anyway."""
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAddress:
+    """Where a database is. `dsn` is for asyncpg; `timeout_seconds` is for connecting."""
+
+    dsn: str
+    timeout_seconds: float
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `asyncpg.connect`."""
+        return {"dsn": self.dsn, "timeout": self.timeout_seconds}
+
+
+def parse(url: str) -> PostgresAddress:
+    """Reads `postgresql://user:password@host:port/name?parameter=value`.
+
+    Raises ValueError for a parameter that libpq does not have or that has no effect here, and says which.
+    """
+    parts = urlsplit(_quoted_user(url))
+    if parts.scheme not in SCHEMES:
+        raise ValueError("must begin with postgresql://")
+    try:
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError as exc:
+        raise ValueError("must have parameters such as ?sslmode=require&connect_timeout=5") from exc
+    parameters = dict(pairs)
+    timeout = _timeout(parameters.pop("connect_timeout", ""))
+    name = parameters.pop("fallback_application_name", None)
+    if name is not None:
+        parameters.setdefault("application_name", name)
+    for key in parameters.keys() & _ONLY.keys():
+        _check(key, parameters.pop(key), _ONLY[key])
+    if "sslmode" in parameters:
+        _check("sslmode", parameters["sslmode"], _SSL_MODES)
+    if unsupported := sorted(parameters.keys() - _PASSED_ON):
+        raise ValueError(
+            f"must not have the parameter {unsupported[0]}: it is not supported; settings of the session are given as"
+            " ?options=-c%20name%3Dvalue"
+        )
+    # asyncpg reads the pairs with `parse_qs`, which turns a plus sign into a space.
+    query = urlencode(parameters, quote_via=quote)
+    address = f"postgresql://{parts.netloc}{parts.path}"
+    return PostgresAddress(f"{address}?{query}" if query else address, timeout)
+
+
+def _timeout(text: str) -> float:
+    """Reads `connect_timeout`, which can only shorten the wait; as in libpq 1 counts as 2, and 0 as no value."""
+    if not text:
+        return TIMEOUT_SECONDS
+    try:
+        seconds = int(text)
+    except ValueError as exc:
+        raise ValueError("must have a whole number of seconds as connect_timeout") from exc
+    return min(max(seconds, _LEAST_TIMEOUT_SECONDS), TIMEOUT_SECONDS) if seconds > 0 else TIMEOUT_SECONDS
+
+
+def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value.lower() not in allowed:
+        raise ValueError(f"must have one of these as {name}: {', '.join(allowed)}")
+
+
+def _quoted_user(url: str) -> str:
+    """Quotes user and password: a password is often pasted as it is. They end at the last @ before the parameters."""
+    scheme, separator, rest = url.partition("://")
+    head, question, query = rest.partition("?")
+    user, at, host = head.rpartition("@")
+    if not separator or not at:
+        return url
+    return f"{scheme}://{quote(user, safe=':%!$&()*+,;=~')}@{host}{question}{query}"

@@ -1,0 +1,107 @@
+"""Lets `command-center healthcheck` ask each process on this machine whether it still works.
+
+A process listens on a socket of Linux's abstract namespace: it needs no file, ends with the process even by kill -9,
+and answers only while the event loop runs. Other systems have none; there `healthcheck --port` asks over HTTP.
+"""
+
+import asyncio
+import os
+import re
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+SUPPORTED = sys.platform == "linux"
+TIMEOUT_SECONDS = 2.0
+_PREFIX = "command-center/"
+_LISTED = re.compile(rf" @({_PREFIX}\d+)$", re.MULTILINE)
+_LIMIT_BYTES = 300
+
+
+@asynccontextmanager
+async def answering(address: str = "") -> AsyncIterator[None]:
+    """Answers health checks until the block ends. `address` is where this process serves HTTP: `host:port`."""
+    if not SUPPORTED:
+        yield
+        return
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            writer.write(address.encode())
+            await writer.drain()
+        writer.close()
+
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(f"\0{_PREFIX}{os.getpid()}")
+    server = await asyncio.start_unix_server(answer, sock=listener)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+def local_address(host: str, port: int) -> str:
+    """Returns where this machine reaches a listening socket; a socket on all addresses is reached on the loopback."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{reached}]:{port}" if ":" in reached else f"{reached}:{port}"
+
+
+def check(ports: Iterable[int] = ()) -> list[str]:
+    """Returns what is wrong: a sentence for each process of this user that does not work, and for each silent port.
+
+    Without `ports`, at least one process has to run.
+    """
+    if addresses := [f"127.0.0.1:{port}" for port in ports]:
+        return [problem for address in addresses if (problem := _ask_http(address))]
+    found = [name for name in _processes() if _is_ours(name)]
+    if not found:
+        return ["no `serve` or `worker` of this user runs here"]
+    return [problem for name in found if (problem := _ask(name))]
+
+
+def _processes() -> list[str]:
+    with suppress(OSError):
+        return sorted(set(_LISTED.findall(Path("/proc/net/unix").read_text())))
+    return []
+
+
+def _is_ours(name: str) -> bool:
+    """Whether the process belongs to the user who asks: the list is of the whole machine."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
+            asked.settimeout(TIMEOUT_SECONDS)
+            asked.connect(f"\0{name}")
+            peer = asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    except OSError:
+        return False
+    return bool(struct.unpack("3i", peer)[1] == os.getuid())
+
+
+def _ask(name: str) -> str | None:
+    process = f"process {name.removeprefix(_PREFIX)}"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
+            asked.settimeout(TIMEOUT_SECONDS)
+            asked.connect(f"\0{name}")
+            answer = b"".join(iter(lambda: asked.recv(_LIMIT_BYTES), b""))
+    except TimeoutError:
+        return f"{process} did not answer within {TIMEOUT_SECONDS:g} s"
+    except OSError as exc:
+        return f"{process} did not answer: {exc.strerror or exc}"
+    return _ask_http(answer.decode()) if answer else None
+
+
+def _ask_http(address: str) -> str | None:
+    connection = HTTPConnection(address, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as exc:
+        return f"http://{address}/healthz did not answer: {str(exc) or type(exc).__name__}"
+    finally:
+        connection.close()
+    return None if status == 200 else f"http://{address}/healthz answered {status}"
