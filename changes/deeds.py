@@ -156,7 +156,10 @@ class Writer:
         found: Sequence[Sequence[Any]] = ()
         if opening is not None:
             columns, (sql, values) = opening(connection)
-            now, found = await self.clock.beside(connection, columns, sql, *values)
+            if now is None:
+                now, found = await self.clock.beside(connection, columns, sql, *values)
+            else:
+                found = await connection.tuples(columns, sql, *values)
         elif now is None:
             now = await self.clock.now(connection)
         deed = Deed(connection, now, found=found)

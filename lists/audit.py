@@ -42,7 +42,11 @@ async def repair(writer: Writer, found: list[Difference]) -> None:
     """Asks the matcher to fill each list anew; followers are told by its Reset."""
     async with writer.deed() as deed:
         for difference in found:
-            row = await deed.connection.row("SELECT team_id FROM saved_searches WHERE id = ?", difference.search_id)
+            row = await deed.connection.row(
+                # Locked first, so that the count below sees what a pass under way writes.
+                "SELECT team_id FROM saved_searches WHERE id = ?" + deed.connection.locked("NO KEY UPDATE"),
+                difference.search_id,
+            )
             if row is not None:
                 deed.mark(MarkKind.SEARCH, row["team_id"], difference.search_id, ChangeCauseKind.SEARCH_CHANGED)
                 await deed.connection.run(

@@ -7,9 +7,10 @@ of a fill is one Reset in the log. A change of rights is filled too, but each me
 from dataclasses import dataclass
 from functools import partial
 
-from changes.deeds import Deed, Writer
+from changes.deeds import Deed
 from changes.entries import Entry
 from lists import standing, ticking
+from lists.fencing import FencedWriter
 from lists.marks import claim
 from lists.memberships import Cause, Join, Leave, Verdicts
 from lists.moves import write
@@ -37,7 +38,7 @@ class _Range:
         return self.upto == _END
 
 
-async def work_off(writer: Writer, index: Index, mark: Row, now: int) -> None:
+async def work_off(writer: FencedWriter, index: Index, mark: Row, now: int) -> None:
     """One batch of the mark of one saved search."""
     found = await standing.load(database(), [mark["subject_id"]])
     if not found:
@@ -73,9 +74,9 @@ async def _range(connection: Connection, search: Standing, after: int) -> _Range
     return _Range(after, row["upto"] if row and row["count"] == BATCH else _END)
 
 
-async def _fill(writer: Writer, search: Standing, mark: Row, now: int) -> None:
+async def _fill(writer: FencedWriter, search: Standing, mark: Row, now: int) -> None:
     span, verdicts = await read_at_once(partial(_differences, search, mark, now))
-    await writer.at_once(partial(_carry_out, search, mark, now, span, verdicts))
+    await writer.at_once(partial(_carry_out, search, mark, now, span, verdicts, writer.epoch))
 
 
 async def _differences(search: Standing, mark: Row, now: int, connection: Connection) -> tuple[_Range, Verdicts]:
@@ -96,14 +97,16 @@ async def _differences(search: Standing, mark: Row, now: int, connection: Connec
     return span, Verdicts(tuple(joins), tuple(leaves))
 
 
-async def _carry_out(search: Standing, mark: Row, now: int, span: _Range, verdicts: Verdicts, deed: Deed) -> None:
+async def _carry_out(
+    search: Standing, mark: Row, now: int, span: _Range, verdicts: Verdicts, epoch: int, deed: Deed
+) -> None:
     tx = deed.connection
     silent = mark["cause"] == ChangeCauseKind.SEARCH_CHANGED
     # The list before its mark, as whoever refines it does, so that neither waits for the other in a circle.
     await tx.row("SELECT id FROM saved_searches WHERE id = ?" + tx.locked(), search.id)
     await claim(tx, [mark["id"]] if span.last else [], () if span.last else [(span.upto, mark["id"])])
     if verdicts:
-        await write(deed, verdicts, announce=not silent)
+        await write(deed, epoch, verdicts, announce=not silent)
     deed.close_with(*ticking.storing(now))
     if silent and span.last:
         for entry in await _finished(tx, search, deed.now):
@@ -126,9 +129,10 @@ async def _finished(connection: Connection, search: Standing, now: int) -> list[
     return [Entry(search.team_id, kind, search.owner_id, search.id) for kind in kinds]
 
 
-async def _empty(writer: Writer, mark: Row) -> None:
+async def _empty(writer: FencedWriter, mark: Row) -> None:
     """Drops the members of a deleted list. Its deletion is in the log already."""
-    async with writer.deed() as deed:
+
+    async def drop(deed: Deed) -> None:
         dropped = await deed.connection.run(
             "DELETE FROM memberships WHERE id IN (SELECT id FROM memberships WHERE search_id = ? LIMIT ?)",
             mark["subject_id"],
@@ -136,3 +140,5 @@ async def _empty(writer: Writer, mark: Row) -> None:
         )
         if dropped < BATCH:
             await deed.connection.run("DELETE FROM marks WHERE id = ?", mark["id"])
+
+    await writer.at_once(drop)

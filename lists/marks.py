@@ -6,7 +6,7 @@ from models.database import Connection
 
 
 class Superseded(Exception):
-    """Another matcher has worked these marks off: what was decided here may be stale, and nothing of it is written."""
+    """Marks were removed meanwhile: what was decided from them may be stale, and nothing of it is written."""
 
 
 async def claim(tx: Connection, done: Sequence[int], progress: Sequence[tuple[int, int]] = ()) -> None:

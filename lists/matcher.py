@@ -13,6 +13,7 @@ from functools import partial
 from changes.deeds import Deed, Writer
 from changes.waking import woken
 from lists import filling, looking, standing, ticking
+from lists.fencing import NO_EPOCH, FencedWriter, LeaseTaken, take_lease
 from lists.looking import Sight
 from lists.marks import Superseded, claim
 from lists.memberships import Join, Leave, Verdicts, decide
@@ -31,11 +32,12 @@ _logger = logging.getLogger("command_center.matcher")
 
 
 class Matcher:
-    """Keeps every list equal to its filter. One of these may run against a database at a time."""
+    """Keeps every list equal to its filter. Of several on one database, the one that started last may write."""
 
     def __init__(self, writer: Writer) -> None:
         self.index = Index()
         self._writer = writer
+        self._fenced = FencedWriter(writer, NO_EPOCH)
         self.looked = 0
         """At emails, since the start; and what came of it."""
         self.joined = 0
@@ -44,14 +46,22 @@ class Matcher:
         self._stored = 0
 
     async def start(self) -> None:
-        """Files all saved searches, and takes up the clock where the last look left it."""
-        db = database()
+        """Takes the lease's next epoch, files all saved searches, and takes up the clock where the last look left it.
+
+        Everything is read after the epoch was taken, so that it contains all that the previous matcher wrote.
+        """
         self.index = Index()
-        await standing.load_all(db, self.index)
-        self._ticked = self._stored = await ticking.last(db, await self._writer.clock.now(db))
+        self._fenced = FencedWriter(self._writer, NO_EPOCH)
+        epoch, self._ticked = await self._writer.at_once(_begin)
+        self._stored = self._ticked
+        await standing.load_all(database(), self.index)
+        self._fenced = FencedWriter(self._writer, epoch)
 
     async def run(self) -> None:
-        """Looks whenever woken, and anyway several times a second, until cancelled."""
+        """Looks whenever woken, and anyway several times a second, until cancelled.
+
+        Raises: LeaseTaken if another matcher has started since.
+        """
         ticked = 0.0
         outage = Outage(_logger, "a look waits for the database")
         while True:
@@ -62,8 +72,10 @@ class Matcher:
                     ticked = time.monotonic()
                 if await self.look(tick=due):
                     continue
+            except LeaseTaken:
+                raise
             except Superseded:
-                _logger.warning("another matcher was faster: this one looks again")
+                _logger.warning("marks were removed during a look, which is repeated")
                 await asyncio.sleep(TICK_SECONDS)
             except Unavailable as exc:
                 outage.tell(exc)
@@ -74,12 +86,20 @@ class Matcher:
             await woken(self._writer.marked, TICK_SECONDS)
 
     async def settle(self) -> None:
-        """Looks until nothing is left to look at."""
-        while await self.look():
-            pass
+        """Looks until nothing is left to look at. If another matcher has started since, this one starts over."""
+        while True:
+            try:
+                while await self.look():
+                    pass
+                return
+            except LeaseTaken:
+                await self.start()
 
     async def look(self, tick: bool = True) -> bool:
-        """One bounded piece of work. Whether there may be more."""
+        """One bounded piece of work. Whether there may be more.
+
+        Raises: LeaseTaken if another matcher has started since; nothing is written then.
+        """
         if tick:
             await self._tick()
         sight = await read_by_key(partial(looking.see, self.index, self._writer.clock))
@@ -89,14 +109,14 @@ class Matcher:
         if sight.emails:
             await self._match(sight)
         if sight.search is not None:
-            await filling.work_off(self._writer, self.index, sight.search, self._ticked)
+            await filling.work_off(self._fenced, self.index, sight.search, self._ticked)
         return sight.more
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
         if now <= self._ticked:
             return
-        if await ticking.tick(self._writer, self.index.time_keys(), self._ticked, self._stored, now):
+        if await ticking.tick(self._fenced, self.index.time_keys(), self._ticked, self._stored, now):
             self._stored = now
         self._ticked = now
 
@@ -106,17 +126,22 @@ class Matcher:
         rows = await db.rows("SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", mark["subject_id"])
         for search in await standing.load(db, [row["id"] for row in rows]):
             self.index.add(search.id, search.scope, search.filter)
-        async with self._writer.deed() as deed:
+
+        async def spread(deed: Deed) -> None:
             await claim(deed.connection, [mark["id"]])
             for row in rows:
                 deed.mark(MarkKind.SEARCH, mark["team_id"], row["id"], ChangeCauseKind(mark["cause"]))
+
+        await self._fenced.at_once(spread)
 
     async def _match(self, sight: Sight) -> None:
         verdicts = await self._decide(sight)
         # The audit goes by the moment of a look, so it is stored with what the look found, unless it is there already.
         ticked = self._ticked if self._ticked != self._stored else None
         alone = ticked is None and not sight.progress
-        await self._writer.at_once(partial(_write, sight, verdicts, ticked), now=sight.now, alone=alone)
+        await self._writer.at_once(
+            partial(_write, self._fenced.epoch, sight, verdicts, ticked), now=sight.now, alone=alone
+        )
         self.looked += len(sight.causes)
         self.joined += len(verdicts.joins)
         self.left += len(verdicts.leaves)
@@ -138,10 +163,13 @@ class Matcher:
         return Verdicts(tuple(joins), tuple(leaves))
 
 
-async def _write(sight: Sight, verdicts: Verdicts, ticked: int | None, deed: Deed) -> None:
-    # All marks must still be there: a matcher that lost its lease finds that another has worked them off, and what it
-    # decided meanwhile is worth nothing.
-    await write(deed, verdicts, done=sight.done)
+async def _begin(deed: Deed) -> tuple[int, int]:
+    """The epoch of a matcher that starts, and the moment up to which the clock was followed."""
+    return await take_lease(deed.connection), await ticking.last(deed.connection, deed.now)
+
+
+async def _write(epoch: int, sight: Sight, verdicts: Verdicts, ticked: int | None, deed: Deed) -> None:
+    await write(deed, epoch, verdicts, done=sight.done)
     await claim(deed.connection, (), sight.progress)
     if ticked is not None:
         deed.close_with(*ticking.storing(ticked))

@@ -7,6 +7,7 @@ from typing import Any
 from changes import log
 from changes.deeds import Deed
 from changes.entries import TYPES, Entry, from_values
+from lists.fencing import LeaseTaken, check_epoch, fence_cte
 from lists.marks import all_or_none, claim
 from lists.memberships import Join, Leave, Verdicts
 from models.enums import ChangeKind, SavedSearchState
@@ -26,16 +27,19 @@ _MEMBER = ("id", "search_id", "email_id")
 _AGAIN = "ON CONFLICT (search_id, email_id) DO NOTHING"
 
 
-async def write(deed: Deed, verdicts: Verdicts, announce: bool = True, done: Sequence[int] = ()) -> None:
+async def write(deed: Deed, epoch: int, verdicts: Verdicts, announce: bool = True, done: Sequence[int] = ()) -> None:
     """Carries out verdicts, and says each one that really changed something: who left, then who joined, each in the
-    order of the verdicts. Takes away the marks that are `done` with it; raises Superseded where one of them is gone.
+    order of the verdicts. Takes away the marks that are `done` with it.
 
     The saved searches are locked first: one deleted meanwhile keeps its word that nothing follows its deletion. A list
     that is still filling is changed in silence, its Reset says it all. On PostgreSQL it is one statement.
+
+    Raises: LeaseTaken if this is not the lease's epoch; Superseded if one of the marks is gone.
     """
     if deed.connection.postgres:
-        await _in_one_go(deed, verdicts, announce, done)
+        await _in_one_go(deed, epoch, verdicts, announce, done)
         return
+    await check_epoch(deed.connection, epoch)
     await claim(deed.connection, done)
     if verdicts:
         await _by_steps(deed, verdicts, announce)
@@ -98,10 +102,11 @@ def _stay(join: Join, now: int) -> tuple[Any, ...]:
     return join.search_id, join.email_id, now, int(join.cause.kind), join.cause.engagement_id
 
 
-async def _in_one_go(deed: Deed, verdicts: Verdicts, announce: bool, done: Sequence[int]) -> None:
+async def _in_one_go(deed: Deed, epoch: int, verdicts: Verdicts, announce: bool, done: Sequence[int]) -> None:
     """In one statement of PostgreSQL's: a way there and back takes longer than any part of it.
 
-    Where a mark is gone nothing is found to be changed. Keys of members are given out in the order of the verdicts.
+    If the epoch is another one or a mark is gone, nothing is found to be changed: each part depends on `all_there`.
+    Keys of members are given out in the order of the verdicts.
     """
     tx = deed.connection
     joining, joins = tx.given(
@@ -119,9 +124,10 @@ async def _in_one_go(deed: Deed, verdicts: Verdicts, announce: bool, done: Seque
     members = tx.listed(leave.member_id for leave in verdicts.leaves)
     joined, left = (f"{int(kind)}::smallint" for kind in (ChangeKind.MEMBER_JOINED, ChangeKind.MEMBER_LEFT))
     rows = await tx.tuples(
-        ("claimed", *TYPES),
-        f"WITH there AS MATERIALIZED (SELECT id FROM marks WHERE {tx.within('id')} ORDER BY id FOR UPDATE),"
-        " all_there AS MATERIALIZED (SELECT 1 FROM there HAVING count(*) = ?::bigint),"
+        ("held", "claimed", *TYPES),
+        f"WITH {fence_cte()}, there AS MATERIALIZED (SELECT id FROM marks WHERE {tx.within('id')}"
+        " AND EXISTS (SELECT 1 FROM fence) ORDER BY id FOR UPDATE),"
+        " all_there AS MATERIALIZED (SELECT 1 FROM there HAVING count(*) = ?::bigint AND EXISTS (SELECT 1 FROM fence)),"
         f" claimed AS (DELETE FROM marks USING all_there WHERE {tx.within('id')}),"
         f" searches AS MATERIALIZED (SELECT id, {', '.join(_LIST)} FROM saved_searches WHERE {tx.within('id')}"
         f" AND EXISTS (SELECT 1 FROM all_there) ORDER BY id{tx.locked('NO KEY UPDATE')}),"
@@ -144,10 +150,14 @@ async def _in_one_go(deed: Deed, verdicts: Verdicts, announce: bool, done: Seque
         " FROM moved m JOIN searches s ON s.id = m.search_id"
         f" WHERE ?::bool AND s.state = {int(SavedSearchState.LIVE)}),"
         f" {log.appending('said')}"
-        f" SELECT (SELECT count(*) FROM there) AS claimed, {', '.join('written.' + each for each in TYPES)}"
+        " SELECT EXISTS (SELECT 1 FROM fence) AS held, (SELECT count(*) FROM there) AS claimed,"
+        f" {', '.join('written.' + each for each in TYPES)}"
         " FROM (VALUES (1)) AS always LEFT JOIN written ON TRUE ORDER BY written.team_id, written.position",
-        *(marks, len(set(done)), marks, searches),
+        *(epoch, marks, len(set(done)), marks, searches),
         *(members, *joins, *leaves, searches, deed.now, announce),
     )
-    all_or_none(rows[0][0], done)
-    deed.written += [from_values(row[1:]) for row in rows if row[1] is not None]
+    held, claimed = rows[0][:2]
+    if not held:
+        raise LeaseTaken
+    all_or_none(claimed, done)
+    deed.written += [from_values(row[2:]) for row in rows if row[2] is not None]

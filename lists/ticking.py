@@ -7,7 +7,8 @@ crosses, not what stands. The marks and the new moment are one transaction, so a
 from collections.abc import Iterable
 from functools import partial
 
-from changes.deeds import Deed, Writer
+from changes.deeds import Deed
+from lists.fencing import FencedWriter
 from models.database import Connection, Statement, read_by_key
 from models.enums import ChangeCauseKind, MarkKind
 from search.clock import TimeKey, crossed_range
@@ -32,7 +33,7 @@ def storing(now: int) -> Statement:
     return store, (now,)
 
 
-async def tick(writer: Writer, keys: Iterable[TimeKey], previous: int, stored: int, now: int) -> bool:
+async def tick(writer: FencedWriter, keys: Iterable[TimeKey], previous: int, stored: int, now: int) -> bool:
     """Marks every email that crossed a boundary after `previous` and up to `now`. Whether the moment was stored."""
     listed = list(keys)
     crossed = await read_by_key(partial(_crossed, listed, previous, now)) if listed else []

@@ -1,4 +1,5 @@
-"""The change log of each team, the marks that ask the matcher to look again, and where the clock last stood."""
+"""The change log of each team, the marks that ask the matcher to look again, its lease, and where the clock last
+stood."""
 
 from typing import Any
 
@@ -64,6 +65,16 @@ class Mark(Model):
 
     class Meta:
         table = "marks"
+
+
+class Lease(Model):
+    """The right of one process to do a job. Taking it increments `epoch`, and writes under an older one are refused."""
+
+    id = fields.IntField(primary_key=True)
+    epoch = fields.BigIntField()
+
+    class Meta:
+        table = "leases"
 
 
 class Tick(Model):

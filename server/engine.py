@@ -16,6 +16,7 @@ from changes import log
 from changes.counts import Board
 from changes.deeds import Writer
 from changes.hub import Hub
+from lists.fencing import LeaseTaken
 from lists.matcher import Matcher
 from mail.links import Links
 from mail.outbox import Outbox
@@ -151,7 +152,10 @@ async def _hold(engine: Engine, looks: bool) -> None:
 async def _match(engine: Engine) -> None:
     with unhurried():
         await _patiently(engine.matcher.start)
-        await engine.matcher.run()
+        try:
+            await engine.matcher.run()
+        except LeaseTaken as exc:
+            raise LeaseLost from exc
 
 
 async def _send(engine: Engine) -> None:

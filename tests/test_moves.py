@@ -8,6 +8,7 @@ import pytest
 from changes.deeds import Deed, Writer
 from changes.entries import Entry
 from changes.hub import Hub
+from lists.fencing import take_lease
 from lists.marks import Superseded
 from lists.memberships import Cause, Join, Leave, Verdicts
 from lists.moves import write
@@ -47,8 +48,10 @@ async def writer(database_url: str) -> AsyncIterator[Writer]:
 async def carried_out(
     writer: Writer, verdicts: Verdicts, alone: bool, announce: bool = True, done: Sequence[int] = ()
 ) -> list[Entry]:
+    epoch = await at_once(take_lease)
+
     async def work(deed: Deed) -> Deed:
-        await write(deed, verdicts, announce, done)
+        await write(deed, epoch, verdicts, announce, done)
         return deed
 
     # The clock would be asked in a statement of its own.
