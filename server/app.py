@@ -32,6 +32,7 @@ from server.guards import GRAPHQL
 from server.metrics import Counted, Metrics, Traffic
 from server.rates import Rates
 from server.settings import Settings
+from server.shutdown import Shutdown
 
 SETTLE_SECONDS = 3.0
 READY_SECONDS = 2.0
@@ -44,7 +45,8 @@ def create(
     looks: bool = True,
     executor: type[PlannedExecutor] = PlannedExecutor,
 ) -> Starlette:
-    """The application. Its operations are at `app.state.operations`, its engine while it runs at `app.state.engine`."""
+    """The application. Its operations are at `app.state.operations`, its engine while it runs at `app.state.engine`.
+    `app.state.shutdown` is for the server to start when it stops."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -67,8 +69,8 @@ def create(
     operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), executor)
     secret = settings.signing_secret()
     tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), Rates(settings.user_requests)
-    traffic = Traffic()
-    endpoint = Endpoint(operations, services, repeats, tokens, rates, links, graphiql.page)
+    traffic, shutdown = Traffic(), Shutdown()
+    endpoint = Endpoint(operations, services, repeats, tokens, rates, links, graphiql.page, shutdown)
     app = Starlette(
         routes=[
             Route(GRAPHQL, endpoint),
@@ -77,10 +79,15 @@ def create(
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
         ],
-        middleware=[Middleware(Counted, traffic), Middleware(Borders, settings), Middleware(_Straight, endpoint)],
+        middleware=[
+            Middleware(Counted, traffic),
+            Middleware(Borders, settings, shutdown=shutdown),
+            Middleware(_Straight, endpoint),
+        ],
         lifespan=lifespan,
     )
     app.state.operations = operations
+    app.state.shutdown = shutdown
     app.router.routes.append(Route("/metrics", Metrics(traffic, operations, app).page, methods=["GET"]))
     return app
 

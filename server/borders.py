@@ -3,6 +3,7 @@
 Whatever is refused here is refused before any route sees it. Deadlines of headers and sockets are the connections'.
 """
 
+import asyncio
 import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from server.guards import GRAPHQL, TRACKING, Guards
 from server.rates import Rates
 from server.refusing import Refusal, too_often
 from server.settings import Settings
+from server.shutdown import Shutdown
 
 UNCOUNTED = frozenset({"/healthz", "/readyz", "/metrics"})
 _HUNG_UP = (ClientDisconnect, ClientDisconnected, WebSocketDisconnect)
@@ -33,9 +35,12 @@ _FOREIGN = Refusal(
 class Borders:
     """ASGI middleware; `rates` are those of network addresses."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, rates: Rates | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, rates: Rates | None = None, shutdown: Shutdown | None = None
+    ) -> None:
         self._app = app
         self._rates = rates or Rates(settings.address_requests)
+        self._shutdown = shutdown or Shutdown()
         self._bodies = Bodies(settings.body_bytes, settings.body_time)
         self._guards = Guards(settings.secure)
         self._shared = settings.allowed_origins
@@ -52,6 +57,11 @@ class Borders:
             if self._shared and scope["type"] == "http" and scope["path"] == GRAPHQL:
                 inner = self._readable(inner)
             await inner(scope, receive, answering.send)
+        except asyncio.CancelledError:
+            # The server cancels what is unfinished at the end of its grace period, after it aborted the connection.
+            # Nothing is wrong with the request, so there is nothing to log.
+            if not self._shutdown.started:
+                raise
         except _HUNG_UP:
             # Nobody is there to be answered.
             return

@@ -15,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from server.guards import Headers
 from server.lines import Line
 
+STREAM_END_SECONDS: Final = 0.6
+"""How long the end of a stream may take to be written when the server stops."""
 # What stands in a request line beside the method and the address, and the empty line after the headers.
 _FRAME: Final = len("  HTTP/1.1\r\n\r\n")
 
@@ -64,6 +66,16 @@ class HttpConnection(HttpToolsProtocol):
         self._head_came()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._answering() and self.cycle.chunked_encoding:
+            # The stream ends by itself, unless the client does not read.
+            self.loop.call_later(STREAM_END_SECONDS, self._abort_stream)
+
+    def _abort_stream(self) -> None:
+        if self._answering():
+            self._line.abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -1,7 +1,11 @@
 """Serving: one process, one socket that is bound before anything else is started."""
 
+import asyncio
 import logging
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.applications import Starlette
@@ -10,6 +14,7 @@ from server import connections
 from server.connections import ConnectionLimits
 from server.guards import Guards
 from server.settings import Misconfigured, Settings
+from server.shutdown import Shutdown
 from server.sockets import SocketConnection
 
 KEEP_ALIVE_SECONDS = 75
@@ -31,8 +36,37 @@ def bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server(app: Starlette, settings: Settings) -> uvicorn.Server:
-    """A uvicorn server for the application, for one bound socket."""
+class GracefulServer(uvicorn.Server):
+    """uvicorn's server, which ends open streams first when it stops. SIGTERM is a normal end: it does not raise it."""
+
+    def __init__(self, config: uvicorn.Config, shutdown: Shutdown) -> None:
+        super().__init__(config)
+        self._shutdown = shutdown
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._shutdown.start()
+        grace = self.config.timeout_graceful_shutdown or 0
+        # Before uvicorn cancels the requests: what they still write must not look like a complete response.
+        timer = asyncio.get_running_loop().call_later(grace, self._abort_connections)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
+
+    def _abort_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            yield
+            # uvicorn raises what it captured once more, by which the process would end with the signal's code.
+            self._captured_signals = [each for each in self._captured_signals if each != signal.SIGTERM]
+
+
+def server(app: Starlette, settings: Settings) -> GracefulServer:
+    """Return a server for one bound socket. `app` is made by `server.app.create`."""
     guards = Guards(settings.secure).elsewhere
     config = uvicorn.Config(
         app,
@@ -48,4 +82,4 @@ def server(app: Starlette, settings: Settings) -> uvicorn.Server:
         server_header=False,
     )
     logging.getLogger("uvicorn.error").setLevel(settings.log_level.upper())
-    return uvicorn.Server(config)
+    return GracefulServer(config, app.state.shutdown)

@@ -19,6 +19,8 @@ TEXT: Final = "command_center.text"
 """The extension of ASGI by which an application finds `send_text` and `offer_texts`."""
 _TEXT: Final = 0x81
 _SHORT, _LONG, _LONGER = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
+CLOSE_SECONDS: Final = 0.6
+"""How long the close frame may take to be written when the server stops."""
 FRAGMENTS: Final = 1000
 """Pieces of one message. The limit of its bytes does not hold for empty ones, which cost memory all the same."""
 
@@ -34,6 +36,11 @@ class SocketConnection(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._line.lost()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        # A client that does not read takes no close frame either.
+        self.loop.call_later(CLOSE_SECONDS, self._line.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()

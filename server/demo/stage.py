@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import uvicorn
-
 from actions import users
 from models.enums import Role
 from server import serving
@@ -57,7 +55,7 @@ def throw_away_folder() -> Iterator[Folder]:
             shutil.rmtree(folder.path, ignore_errors=True)
 
 
-class Server(uvicorn.Server):
+class Server(serving.GracefulServer):
     """Leaves the signals to the demo, which has more to end than a server."""
 
     @contextmanager
@@ -96,7 +94,7 @@ async def standing(listener: socket.socket, folder: Folder) -> AsyncIterator[Sta
         app = create(settings)
         config = serving.server(app, settings).config
         config.timeout_graceful_shutdown = GRACE_SECONDS
-        server = Server(config)
+        server = Server(config, app.state.shutdown)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="server")
         try:
             while not server.started:

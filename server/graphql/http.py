@@ -30,6 +30,7 @@ from server.graphql.repeats import Answer, RepeatRefused, Repeats, fingerprint, 
 from server.guards import GRAPHQL
 from server.rates import Rates
 from server.refusing import Refusal, too_often
+from server.shutdown import Shutdown
 
 ALLOWED: Final = "GET, POST"
 _STATUS: Final = {"UNAVAILABLE": 503, "TIMEOUT": 503, "INTERNAL": 500}
@@ -56,6 +57,7 @@ class Endpoint:
         rates: Rates,
         links: Links,
         page: Callable[[Request], Awaitable[Response]],
+        shutdown: Shutdown,
     ) -> None:
         self._operations = operations
         self._services = services
@@ -64,6 +66,7 @@ class Endpoint:
         self._rates = rates
         self._links = links
         self._page = page
+        self._shutdown = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -102,7 +105,7 @@ class Endpoint:
         except Rejected as exc:
             return self._refused(exc.errors, form)
         if form in negotiation.MANY:
-            return streaming.Frames(form, streaming.once(answer.body), claims.until)
+            return streaming.Frames(form, streaming.once(answer.body), claims.until, self._shutdown)
         headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
         response = Response(answer.body, headers=headers, media_type=f"{form.value}; charset=utf-8")
         self._mark_device(request, response, viewer)
@@ -147,12 +150,12 @@ class Endpoint:
             frames = await self._operations.follow(operation, Context(self._services(), viewer))
         except Rejected as exc:
             frames = streaming.once(encoded(self._operations.refusal(exc.errors)))
-        return streaming.Frames(form, frames, claims.until)
+        return streaming.Frames(form, frames, claims.until, self._shutdown)
 
     def _refused(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
         answer = self._operations.refusal(errors)
         if form in negotiation.MANY:
-            return streaming.Frames(form, streaming.once(encoded(answer)), math.inf)
+            return streaming.Frames(form, streaming.once(encoded(answer)), math.inf, self._shutdown)
         code = answer["errors"][0]["extensions"]["code"]
         status = _STATUS.get(code, 400 if form is Form.RESPONSE else 200)
         return Response(encoded(answer), status, media_type=f"{form.value}; charset=utf-8")

@@ -1,39 +1,102 @@
-"""Subscriptions over HTTP: the frames as server-sent events (graphql-sse, distinct connections mode) or as the parts of
-a multipart answer (Apollo's protocol), sent one at a time, until the frames, the client or the token ends.
+"""Subscriptions over HTTP: change messages as server-sent events (graphql-sse, distinct connections mode) or as the
+parts of a multipart body (Apollo's protocol), sent one at a time, until the messages, the client or the token ends.
 
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
+https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from server.errors import named
 from server.graphql.negotiation import Form
 from server.graphql.operations import encoded
+from server.shutdown import Shutdown
 
 BEAT_SECONDS: Final = 12.0
 """Something is said this often, for intermediaries end what is silent, and writing tells who is still there."""
 
 
+class StreamFormat(ABC):
+    """How the messages of one stream are written. Each message is complete on the wire as soon as it is written."""
+
+    content_type: str
+    opening: bytes = b""
+    heartbeat: bytes
+    ending: bytes
+    """After the last message: the operation is complete."""
+    interruption: bytes
+    """Instead of the ending, when the server stops: the operation is not complete, and the client may resume it."""
+
+    @abstractmethod
+    def message(self, payload: bytes) -> bytes:
+        """Return the bytes of one message."""
+
+
+class EventStreamFormat(StreamFormat):
+    """Server-sent events. Without a `complete` event official clients connect again, so an interruption has none."""
+
+    content_type = "text/event-stream; charset=utf-8"
+    heartbeat = b":\n\n"
+    ending = b"event: complete\ndata:\n\n"
+    interruption = b""
+
+    def message(self, payload: bytes) -> bytes:
+        return b"event: next\ndata: " + payload + b"\n\n"
+
+
+class MultipartFormat(StreamFormat):
+    """Parts of a multipart body. The boundary follows each part at once, because a client reads a part up to its end.
+
+    Content-Length serves clients that read a part by its length. Clients ignore `{}`, the protocol's heartbeat.
+    """
+
+    content_type = 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"'
+    opening = b"\r\n--graphql\r\n"
+
+    def __init__(self) -> None:
+        stopping = named("The server is stopping. Subscribe again to resume.", "UNAVAILABLE")
+        self.heartbeat = _part(b"{}")
+        self.ending = _part(b"{}", last=True)
+        self.interruption = _part(encoded({"payload": None, "errors": [stopping.formatted]}), last=True)
+
+    def message(self, payload: bytes) -> bytes:
+        return _part(b'{"payload":' + payload + b"}")
+
+
+def _part(body: bytes, last: bool = False) -> bytes:
+    boundary = b"--graphql--" if last else b"--graphql"
+    return b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s\r\n%s\r\n" % (len(body), body, boundary)
+
+
+FORMATS: Final[dict[Form, StreamFormat]] = {Form.EVENTS: EventStreamFormat(), Form.PARTS: MultipartFormat()}
+
+
 class Frames:
     """An HTTP answer of many frames. `until` is when the reader's token ends, in seconds since 1970."""
 
-    def __init__(self, form: Form, frames: AsyncGenerator[bytes, None], until: float) -> None:
+    def __init__(self, form: Form, frames: AsyncGenerator[bytes, None], until: float, shutdown: Shutdown) -> None:
         self._frames = frames
         self._until = until
-        self._kind, self._write = _FORMS[form]
+        self._format = FORMATS[form]
+        self._shutdown = shutdown
+        self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = asyncio.create_task(self._send(send))
         gone = asyncio.create_task(_gone(receive))
+        stopping = self._shutdown.watch()
         try:
-            await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((sending, gone, stopping), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            interrupted = not (sending.done() or gone.done())
+            stopping.cancel()
             for task in (sending, gone):
                 task.cancel()
             results = await asyncio.gather(sending, gone, return_exceptions=True)
@@ -42,15 +105,28 @@ class Frames:
             # A client that is gone is no failure of ours, whatever writing to it raises.
             if isinstance(result, Exception) and not isinstance(result, OSError):
                 raise result
+        if interrupted:
+            await self._start(send)
+            await _write(send, self._format.interruption, more=False)
 
     async def _send(self, send: Send) -> None:
-        headers = {"content-type": self._kind, "cache-control": "no-cache", "x-accel-buffering": "no"}
+        await self._start(send)
+        async with aclosing(self._lasting()) as frames:
+            async for frame in frames:
+                text = self._format.heartbeat if frame is None else self._format.message(frame)
+                await _write(send, text)
+        await _write(send, self._format.ending)
+        await _write(send, b"", more=False)
+
+    async def _start(self, send: Send) -> None:
+        if self._started:
+            return
+        headers = {"content-type": self._format.content_type, "cache-control": "no-cache", "x-accel-buffering": "no"}
         start = [(name.encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": start})
-        async with aclosing(self._write(self._lasting())) as pieces:
-            async for piece in pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        self._started = True
+        if self._format.opening:
+            await _write(send, self._format.opening)
 
     async def _lasting(self) -> AsyncGenerator[bytes | None, None]:
         """The frames; None for a beat without one."""
@@ -84,27 +160,11 @@ async def once(frame: bytes) -> AsyncGenerator[bytes, None]:
     yield frame
 
 
-async def _events(frames: AsyncIterator[bytes | None]) -> AsyncGenerator[bytes, None]:
-    async for frame in frames:
-        yield b":\n\n" if frame is None else b"event: next\ndata: " + frame + b"\n\n"
-    yield b"event: complete\ndata:\n\n"
-
-
-async def _parts(frames: AsyncIterator[bytes | None]) -> AsyncGenerator[bytes, None]:
-    async for frame in frames:
-        body = b"{}" if frame is None else b'{"payload":' + frame + b"}"
-        yield b"\r\n--graphql\r\ncontent-type: application/json\r\n\r\n" + body
-    yield b"\r\n--graphql--\r\n"
+async def _write(send: Send, body: bytes, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
 async def _gone(receive: Receive) -> None:
     """Returns when the client is gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-_Writer = Callable[[AsyncIterator[Any]], AsyncGenerator[bytes, None]]
-_FORMS: Final[dict[Form, tuple[str, _Writer]]] = {
-    Form.EVENTS: ("text/event-stream; charset=utf-8", _events),
-    Form.PARTS: ('multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"', _parts),
-}

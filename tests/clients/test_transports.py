@@ -8,7 +8,7 @@ from server.graphiql import npm
 from tests.clients.test_applications import FOLDER, serving
 
 AUDITS = 61
-CLIENTS = 19
+CLIENTS = 24
 
 
 async def test_the_audit_and_every_client_find_nothing_amiss(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import { Client as Urql, fetchExchange } from "@urql/core";
 import { serverAudits } from "graphql-http";
 import * as sse from "graphql-sse";
 import * as ws from "graphql-ws";
-import { pipe, take, toPromise } from "wonka";
+import { meros } from "meros/browser";
+import { pipe, subscribe, take, toPromise } from "wonka";
 import WebSocket from "ws";
 
 import { feed } from "./relay/feed.js";
@@ -25,6 +26,9 @@ const WHO = "{ viewer { name } }";
 const MAKE = "mutation Make($name: String!) { groupCreate(name: $name) { group { name } } }";
 const FOLLOW = "subscription Follow { allSavedSearchChanges { __typename } }";
 const WRONG = "{ nothing }";
+const SAVE = 'mutation { savedSearchCreate(input: { name: "Live", filter: {} }) { savedSearch { id } } }';
+// Well below the heartbeat of 12 s, behind which a message that waits for the next one would arrive.
+const LIVE_MS = 3_000;
 
 function report(name: string, holds: boolean, came?: unknown) {
   console.log(JSON.stringify({ name, holds, came: came === undefined ? null : String(came) }));
@@ -64,6 +68,36 @@ function first<T>(start: (sink: { next(value: T): void; error(reason: unknown): 
   });
 }
 
+/** Whether a live message arrives without another one after it: `start` subscribes and tells of each message's type. */
+async function receivesLive(name: string, start: (received: (type: string) => void) => () => void) {
+  const types: string[] = [];
+  let wake = () => {};
+  const stop = start((type) => (types.push(type), wake()));
+  const until = (type: string, ms: number) =>
+    new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no ${type} within ${ms} ms, only ${types}`)), ms);
+      wake = () => types.includes(type) && (clearTimeout(timer), resolve());
+      wake();
+    });
+  await tries(
+    `${name} receives a live message`,
+    async () => {
+      await until("CaughtUp", 4 * LIVE_MS);
+      await fetch(url, {
+        method: "POST",
+        headers: { authorization, "content-type": "application/json" },
+        body: JSON.stringify({ query: SAVE }),
+      });
+      await until("SavedSearchUpserted", LIVE_MS);
+      return types;
+    },
+    ["CaughtUp", "SavedSearchUpserted"],
+  );
+  stop();
+}
+
+const typeOf = (result: any) => result.data.allSavedSearchChanges.__typename;
+
 const viewer = { viewer: { name: "Ann" } };
 const made = (name: string) => ({ groupCreate: { group: { name } } });
 const caughtUp = { allSavedSearchChanges: { __typename: "CaughtUp" } };
@@ -87,6 +121,9 @@ async function graphqlWs() {
     async () => [await ask(WRONG).catch((errors) => errors[0].extensions.code), (await ask(WHO)).data],
     ["GRAPHQL_VALIDATION_FAILED", viewer],
   );
+  await receivesLive("graphql-ws", (received) =>
+    client.subscribe({ query: FOLLOW }, { next: (result) => received(typeOf(result)), error() {}, complete() {} }),
+  );
   await client.dispose();
   const stranger = ws.createClient({ url: address, webSocketImpl: WebSocket, retryAttempts: 0 });
   await tries(
@@ -107,6 +144,9 @@ async function graphqlSse() {
     "graphql-sse mistake",
     async () => (await ask(WRONG)).errors[0].extensions.code,
     "GRAPHQL_VALIDATION_FAILED",
+  );
+  await receivesLive("graphql-sse", (received) =>
+    client.subscribe({ query: FOLLOW }, { next: (result) => received(typeOf(result)), error() {}, complete() {} }),
   );
   client.dispose();
 }
@@ -140,6 +180,13 @@ async function urql() {
     async () => (await client.query(WRONG, {}).toPromise()).error?.graphQLErrors[0]?.extensions.code,
     "GRAPHQL_VALIDATION_FAILED",
   );
+  await receivesLive("urql", (received) => {
+    const running = pipe(
+      client.subscription(FOLLOW, {}),
+      subscribe((result) => received(typeOf(result))),
+    );
+    return () => running.unsubscribe();
+  });
 }
 
 async function apollo() {
@@ -170,6 +217,36 @@ async function apollo() {
     async () => client.query({ query: gql(WRONG) }).catch((reason) => reason.errors[0].extensions.code),
     "GRAPHQL_VALIDATION_FAILED",
   );
+  await receivesLive("Apollo Client", (received) => {
+    const running = client
+      .subscribe({ query: gql(FOLLOW), fetchPolicy: "no-cache" })
+      .subscribe((result) => received(typeOf(result)));
+    return () => running.unsubscribe();
+  });
+}
+
+/** As Yoga's, GraphiQL's and many hand-written fetchers read a multipart body. */
+async function merosReader() {
+  const enough = new AbortController();
+  await receivesLive("meros", (received) => {
+    const read = async () => {
+      const response = await fetch(url, {
+        method: "POST",
+        headers: {
+          authorization,
+          "content-type": "application/json",
+          accept: "multipart/mixed;subscriptionSpec=1.0, application/json",
+        },
+        body: JSON.stringify({ query: FOLLOW }),
+        signal: enough.signal,
+      });
+      const parts = await meros<any>(response);
+      if (parts instanceof Response) throw new Error(`not multipart: ${parts.headers.get("content-type")}`);
+      for await (const part of parts) if (part.json && part.body.payload) received(typeOf(part.body.payload));
+    };
+    read().catch(() => {});
+    return () => enough.abort();
+  });
 }
 
 async function relayRuntime() {
@@ -189,5 +266,6 @@ await graphqlWs();
 await graphqlSse();
 await urql();
 await apollo();
+await merosReader();
 await relayRuntime();
 process.exit(0);

@@ -74,8 +74,9 @@ class Box:
         plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         return plain | {PREFIX + name: value for name, value in given.items()}
 
-    async def start(self) -> None:
-        self.process = await self._run("serve", "--port", str(self.port))
+    async def start(self, errors: int | None = None) -> None:
+        """`errors` is where the server's standard error goes."""
+        self.process = await self._run("serve", "--port", str(self.port), errors=errors)
         assert self.process.stdout is not None
         async with asyncio.timeout(30):
             line = await self.process.stdout.readline()
@@ -99,9 +100,13 @@ class Box:
         out, _ = await process.communicate()
         return process.returncode or 0, out.decode().strip()
 
-    async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def _run(self, *arguments: str, errors: int | None = None) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-c", COMMAND, *arguments, cwd=ROOT, env=self.environment, stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-c", COMMAND, *arguments),
+            cwd=ROOT,
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
         )
 
     def run(self, sql: str) -> None:

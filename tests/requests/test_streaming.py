@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,13 +12,17 @@ import httpx
 import pytest
 
 from server.auth import Tokens
+from server.graphql.streaming import BEAT_SECONDS
+from tests.mailing import person
 from tests.requests.wire import codes, post, server
 from tests.serving import PATIENCE, SECRET, Client, Server
+from tests.tasking import create
 
 __all__ = ["server"]
 
 LISTS = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
 SAVE = 'mutation{savedSearchCreate(input:{name:"All" filter:{}}){savedSearch{id}}}'
+UNKNOWN_LIST = 'subscription{savedSearchChanges(savedSearchId:"nothing"){__typename}}'
 PARTS = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/json'
 
 
@@ -71,10 +76,53 @@ async def test_parts_follow_a_list_as_apollo_reads_them(server: Server) -> None:
     assert [each["data"]["allSavedSearchChanges"]["__typename"] for each in payloads][-1] == "SavedSearchUpserted"
 
 
+class Body:
+    """What a stream sent so far. A message may come in several chunks, but never waits for the next message."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.text = ""
+        self._chunks = response.aiter_text()
+
+    async def until(self, ending: str) -> str:
+        """Read until the text ends so, within a time well below that of the heartbeat."""
+        async with asyncio.timeout(BEAT_SECONDS / 3):
+            while not self.text.endswith(ending):
+                self.text += await anext(self._chunks)
+        return self.text
+
+
+@pytest.mark.parametrize("accept, ending", [(PARTS, "\r\n--graphql\r\n"), ("text/event-stream", "\n\n")])
+async def test_each_message_is_complete_without_the_next_one(server: Server, accept: str, ending: str) -> None:
+    ann = await server.client("Ann")
+    someone = await person(ann, "bob@people.example")
+    async with streaming(ann, accept, "subscription{taskChanges{__typename}}") as response:
+        body = Body(response)
+        assert "CaughtUp" in await body.until(f"}}{ending}")
+        for number in range(3):
+            body.text = ""
+            await create(ann, someone)
+            assert "TaskUpserted" in await body.until(f"}}{ending}"), number
+
+
+async def test_parts_have_headers_that_end_and_the_body_ends_with_the_last_boundary(server: Server) -> None:
+    ann = await server.client("Ann")
+    async with streaming(ann, PARTS, UNKNOWN_LIST) as response:
+        text = (await response.aread()).decode()
+    before, *parts, after = re.split("\r\n--graphql(?:--)?\r\n", text)
+    assert (before, after) == ("", "")
+    assert text.endswith("\r\n--graphql--\r\n")
+    bodies = []
+    for part in parts:
+        headers, _, body = part.partition("\r\n\r\n")
+        assert headers == f"content-type: application/json\r\ncontent-length: {len(body)}"
+        bodies.append(json.loads(body))
+    assert [list(body) for body in bodies] == [["payload"], []]
+
+
 @pytest.mark.parametrize(
     "query, code",
     [
-        ('subscription{savedSearchChanges(savedSearchId:"nothing"){__typename}}', "NOT_FOUND"),
+        (UNKNOWN_LIST, "NOT_FOUND"),
         ("subscription{nothing}", "GRAPHQL_VALIDATION_FAILED"),
         ("subscription{", "GRAPHQL_PARSE_FAILED"),
     ],
