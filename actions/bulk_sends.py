@@ -16,6 +16,7 @@ from actions.people import named_people
 from actions.requests import Made
 from actions.suppression import Suppressed
 from changes.deeds import Deed
+from email_addresses import without_number
 from models.campaigns import BulkSend
 from models.enums import ChangeCauseKind, EmailStatus, MarkKind, SendKind, UserErrorCode
 from models.folders import folder_of
@@ -122,7 +123,7 @@ async def _checked(
     if new.at is not None and new.at <= deed.now:
         findings.add(UserErrorCode.INVALID, ("input", "at"), "The moment to send at must be to come.")
     findings.raise_any()
-    return _Order(kind, texts, template, campaign, new.at)
+    return _Order(kind, await _once_per_address(deed, texts), template, campaign, new.at)
 
 
 async def _selected(desk: Desk, viewer: Viewer, new: SelectAndSend, text: Text, findings: Findings) -> dict[int, Text]:
@@ -172,6 +173,22 @@ async def _members(desk: Desk, deed: Deed, viewer: Viewer, group_id: str, findin
         message = f"One Group Email goes to at most {most} people, not {len(rows)}."
         findings.add(UserErrorCode.LIMIT_REACHED, path, message)
     return [row["person_id"] for row in rows]
+
+
+async def _once_per_address(deed: Deed, texts: Mapping[int, Text]) -> Mapping[int, Text]:
+    """Leave out people who have the address of somebody before them: duplicates from before addresses had keys."""
+    tx = deed.connection
+    rows = await tx.rows(
+        f"SELECT id, address_folded FROM people WHERE {tx.within('id')} AND address_folded LIKE '% %'", tx.listed(texts)
+    )
+    if not rows:
+        return texts
+    rows = await tx.rows(f"SELECT id, address_folded FROM people WHERE {tx.within('id')}", tx.listed(texts))
+    keys = {row["id"]: without_number(row["address_folded"]) for row in rows}
+    first: dict[str, int] = {}
+    for person in texts:
+        first.setdefault(keys[person], person)
+    return {person: texts[person] for person in first.values()}
 
 
 async def _accept(desk: Desk, deed: Deed, viewer: Viewer, order: _Order) -> int:

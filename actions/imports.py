@@ -11,6 +11,7 @@ from actions.desk import Desk
 from actions.inputs import Findings, broken
 from actions.people import NewPerson, checked, put_into
 from changes.deeds import Deed
+from email_addresses import comparison_key, lookup_key
 from models.database import Row as Stored
 from models.enums import ChangeCauseKind, MarkKind, UserErrorCode
 from models.teams import Team
@@ -19,7 +20,10 @@ from models.viewers import Viewer
 from refusals import refused
 from search.text import fold
 
-_COLUMNS = ("name", "name_folded", "address", "address_folded", "title", "company", "company_folded", "phone")
+_COLUMNS = (
+    *("name", "name_folded", "address", "address_folded", "address_search"),
+    *("title", "company", "company_folded", "phone"),
+)
 _KNOWN = "SELECT id, owner_id, shared, address_folded, name, title, company, phone FROM people WHERE team_id = ?"
 _GROUP = "SELECT id FROM person_groups WHERE owner_id = ? AND team_id = ? AND name = ? ORDER BY id LIMIT 1"
 _UPDATE = "UPDATE people SET name=?, name_folded=?, title=?, company=?, company_folded=?, phone=? WHERE id=?"
@@ -52,7 +56,7 @@ async def owner(team: str, address: str) -> Viewer:
     found = None if broken(team) else await Team.get_or_none(name=team.strip())
     if found is None:
         raise refused(UserErrorCode.NOT_FOUND, ("team",), f"There is no team named {team.strip()!r}.")
-    user = None if broken(address) else await User.get_or_none(address_folded=fold(address.strip()), team_id=found.id)
+    user = None if broken(address) else await User.get_or_none(address_folded=lookup_key(address), team_id=found.id)
     if user is None:
         raise refused(UserErrorCode.NOT_FOUND, ("owner",), f"The team has no user with the address {address!r}.")
     return Viewer(user.id, found.id, user.role)
@@ -80,7 +84,7 @@ class Import:
         return tally
 
     def _sound(self, rows: Iterable[Row], tally: Tally) -> dict[str, NewPerson]:
-        """The people that may be kept, by folded address; what is wrong with the others goes into the tally."""
+        """The people that may be kept, by comparison key; what is wrong with the others goes into the tally."""
         people: dict[str, NewPerson] = {}
         for row in rows:
             findings = Findings()
@@ -88,7 +92,7 @@ class Import:
             if findings.problems:
                 tally.refused.append((row.line, " ".join(problem.message for problem in findings.problems)))
                 continue
-            folded = fold(new.address)
+            folded = comparison_key(new.address)
             first = self._lines.setdefault(folded, row.line)
             if first == row.line:
                 people[folded] = new
@@ -111,7 +115,7 @@ class Import:
 
 
 async def _add(deed: Deed, viewer: Viewer, people: Mapping[str, NewPerson]) -> dict[str, int]:
-    """Adds whom the team does not have; their keys by folded address.
+    """Adds whom the team does not have; their ids by comparison key.
 
     In the order of addresses, so that two imports never wait for each other in a circle.
     """
@@ -133,7 +137,8 @@ async def _add(deed: Deed, viewer: Viewer, people: Mapping[str, NewPerson]) -> d
 def _texts(new: NewPerson) -> tuple[str | None, ...]:
     """The values of _COLUMNS."""
     company = None if new.company is None else fold(new.company)
-    return (new.name, fold(new.name), new.address, fold(new.address), new.title, new.company, company, new.phone)
+    address = (new.address, comparison_key(new.address), fold(new.address))
+    return (new.name, fold(new.name), *address, new.title, new.company, company, new.phone)
 
 
 async def _known(deed: Deed, viewer: Viewer, folded: Sequence[str]) -> list[Stored]:
@@ -141,9 +146,10 @@ async def _known(deed: Deed, viewer: Viewer, folded: Sequence[str]) -> list[Stor
     if not folded:
         return []
     tx = deed.connection
-    within = "address_folded = ANY(?::text[])" if tx.postgres else "address_folded IN (SELECT value FROM json_each(?))"
-    listed = list(folded) if tx.postgres else json.dumps(folded)
-    return await tx.rows(f"{_KNOWN} AND {within} ORDER BY id" + tx.locked("NO KEY UPDATE"), viewer.team_id, listed)
+    return await tx.rows(
+        f"{_KNOWN} AND {tx.in_texts('address_folded')} ORDER BY id" + tx.locked("NO KEY UPDATE"),
+        *(viewer.team_id, tx.text_array(folded)),
+    )
 
 
 async def _bring_up_to_date(deed: Deed, viewer: Viewer, own: Iterable[Stored], people: Mapping[str, NewPerson]) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from email_addresses import MAX_ADDRESS_CHARACTERS, InvalidAddress, normalize_address
 from models.enums import UserErrorCode
 from refusals import Problem, Refused, refused
 
@@ -16,10 +17,6 @@ SUBJECT = 998
 BODY = 500_000
 _HALF = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-# What a mail server will take in an envelope; the rest of the grammar is for the server to judge.
-_ADDRESS = re.compile(
-    r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,64}@(?=.{1,253}$)([^\W_]([\w-]{0,61}[^\W_])?\.)*[^\W_]([\w-]{0,61}[^\W_])?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +81,20 @@ class Findings:
         return value
 
     def address(self, value: str, path: Path) -> str:
-        """One address of mail, as `name@domain`."""
+        """Return one email address as it is stored, see `email_addresses`."""
         text = value.strip()
         if not text:
             self.add(UserErrorCode.BLANK, path, "An address must not be blank.")
-        elif len(text) > 320:
-            self.add(UserErrorCode.TOO_LONG, path, "An address may have at most 320 characters.")
-        elif broken(text) or not _ADDRESS.fullmatch(text):
+        elif len(text) > MAX_ADDRESS_CHARACTERS:
+            message = f"An address may have at most {MAX_ADDRESS_CHARACTERS} characters."
+            self.add(UserErrorCode.TOO_LONG, path, message)
+        elif broken(text):
             self.add(UserErrorCode.INVALID, path, "An address looks like name@example.com.")
+        else:
+            try:
+                return normalize_address(text)
+            except InvalidAddress as exc:
+                self.add(UserErrorCode.INVALID, path, str(exc))
         return text
 
     def addresses(self, values: Iterable[str], path: Path) -> list[str]:

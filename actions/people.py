@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import identifiers
-from actions import transitions
+from actions import duplicates, suppression, transitions
 from actions.access import complete, seen
 from actions.desk import Desk
 from actions.inputs import Findings, Path
 from changes.deeds import Deed
+from email_addresses import comparison_key
 from models.enums import ChangeCauseKind, EmailStatus, FailureCode, MarkKind, UserErrorCode
 from models.people import Group, Person
 from models.viewers import Viewer
@@ -49,11 +50,12 @@ async def create(desk: Desk, viewer: Viewer, new: NewPerson) -> Person:
     findings.raise_any()
     async with desk.writer.deed() as deed:
         row = await deed.connection.row(
-            "INSERT INTO people (team_id, owner_id, name, name_folded, address, address_folded, title, company,"
-            " company_folded, phone, shared, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO people (team_id, owner_id, name, name_folded, address, address_folded, address_search, title,"
+            " company, company_folded, phone, shared, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (team_id, address_folded) DO NOTHING RETURNING id",
-            *(viewer.team_id, viewer.user_id, new.name, fold(new.name), new.address, fold(new.address), new.title),
-            *(new.company, None if new.company is None else fold(new.company), new.phone, new.shared, deed.now),
+            *(viewer.team_id, viewer.user_id, new.name, fold(new.name), new.address),
+            *(comparison_key(new.address), fold(new.address), new.title, new.company),
+            *(None if new.company is None else fold(new.company), new.phone, new.shared, deed.now),
         )
         if row is None:
             raise refused(UserErrorCode.TAKEN, (*path, "address"), "The team has a person with this address already.")
@@ -84,10 +86,22 @@ async def unsubscribe(desk: Desk, viewer: Viewer, person_id: str) -> Person:
 async def leave(desk: Desk, key: int) -> None:
     """Unsubscribes the person of a key that was vouched for: by what a viewer sees, or by a signed link."""
     async with desk.writer.deed() as deed:
-        await deed.connection.run(
-            "UPDATE people SET unsubscribed_at = ? WHERE id = ? AND unsubscribed_at IS NULL", deed.now, key
-        )
-        await fail_scheduled(deed, "person_id", key, FailureCode.UNSUBSCRIBED, "The person has unsubscribed.")
+        await unsubscribe_all(deed, [key])
+
+
+async def unsubscribe_all(deed: Deed, keys: Iterable[int]) -> None:
+    """Unsubscribe these people and their duplicates, and fail what is scheduled to them."""
+    tx = deed.connection
+    people = await tx.rows(
+        f"SELECT id, address, unsubscribed_at FROM people WHERE {tx.within('id')} ORDER BY id"
+        + tx.locked("NO KEY UPDATE"),
+        tx.listed(await duplicates.with_duplicates(tx, keys)),
+    )
+    subscribed = tx.listed(row["id"] for row in people if row["unsubscribed_at"] is None)
+    await tx.run(f"UPDATE people SET unsubscribed_at = ? WHERE {tx.within('id')}", deed.now, subscribed)
+    for row in people:
+        message = suppression.unsubscribed_message(row["address"])
+        await fail_scheduled(deed, "person_id", row["id"], FailureCode.UNSUBSCRIBED, message)
 
 
 async def fail_scheduled(deed: Deed, column: str, key: Any, code: FailureCode, message: str) -> None:

@@ -3,12 +3,13 @@
 A blocked domain stands for its subdomains too, and for its spellings: `bücher.example` is `xn--bcher-kva.example`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from actions import transitions
 from actions.desk import Limits
 from changes.deeds import Deed
+from email_addresses import domain_of, lower_numbered_keys
 from models.database import Connection, Row
 from models.emails import addresses
 from models.enums import FailureCode
@@ -33,17 +34,21 @@ async def reasons(
     Locked, nobody is unsubscribed before the transaction ends.
     """
     asked = set(pairs)
-    if not asked:
-        return {}
-    rows = await connection.rows(
-        f"SELECT id, address, unsubscribed_at FROM people WHERE {connection.within('id')} ORDER BY id"
-        + (connection.locked("SHARE") if locked else ""),
-        connection.listed({person for person, _ in asked}),
-    )
-    people = {row["id"]: row for row in rows}
+    people = await _people(connection, {person for person, _ in asked}, locked)
     ended = await _ended(connection, {campaign for _, campaign in asked if campaign is not None})
     found = {pair: _reason(people.get(pair[0]), pair[1] in ended, limits) for pair in asked}
     return {pair: no for pair, no in found.items() if no is not None}
+
+
+async def _people(connection: Connection, ids: Collection[int], locked: bool = False) -> dict[int, Row]:
+    if not ids:
+        return {}
+    rows = await connection.rows(
+        "SELECT id, address, address_folded, unsubscribed_at FROM people"
+        f" WHERE {connection.within('id')} ORDER BY id" + (connection.locked("SHARE") if locked else ""),
+        connection.listed(ids),
+    )
+    return {row["id"]: row for row in rows}
 
 
 async def stand_still(connection: Connection, email_id: int) -> None:
@@ -57,21 +62,50 @@ async def stand_still(connection: Connection, email_id: int) -> None:
 
 async def hold_back(deed: Deed, limits: Limits, rows: Sequence[Row]) -> list[Row]:
     """Fails those of the emails, which must be locked, that may not leave; returns the others, in their order."""
-    found = await reasons(deed.connection, limits, ((row["person_id"], row["campaign_id"]) for row in rows))
+    tx = deed.connection
+    people = await _people(tx, {row["person_id"] for row in rows})
+    ended = await _ended(tx, {row["campaign_id"] for row in rows if row["campaign_id"] is not None})
     held: dict[Suppressed, list[Row]] = {}
     free: list[Row] = []
     for row in rows:
-        no = found.get((row["person_id"], row["campaign_id"])) or _copied(row, limits)
+        person = people.get(row["person_id"])
+        no = _reason(person, row["campaign_id"] in ended, limits) or _copied(row, limits)
+        if no is None and person is not None:
+            no = await _sent_to_duplicate(deed, row, person)
         (free if no is None else held.setdefault(no, [])).append(row)
     for no, failed in held.items():
         await transitions.change(deed, failed, transitions.failure(no.code, no.message, deed.now))
     return free
 
 
+def unsubscribed_message(address: str) -> str:
+    return f"{address} has unsubscribed."
+
+
+async def _sent_to_duplicate(deed: Deed, row: Row, person: Row) -> Suppressed | None:
+    """Why an email to a duplicate does not leave: its bulk send goes to another person with the same address.
+
+    New bulk sends leave duplicates out; one that was scheduled before they became duplicates may contain them.
+    """
+    lower = lower_numbered_keys(person["address_folded"])
+    if not lower:
+        return None
+    tx = deed.connection
+    other = await tx.row(
+        "SELECT s.id FROM emails e JOIN emails s ON s.bulk_send_id = e.bulk_send_id JOIN people p ON p.id = s.person_id"
+        f" WHERE e.id = ? AND p.team_id = e.team_id AND {tx.in_texts('p.address_folded')} LIMIT 1",
+        *(row["id"], tx.text_array(lower)),
+    )
+    if other is None:
+        return None
+    message = f"This bulk send goes to another person with the address {person['address']}."
+    return Suppressed(FailureCode.CHANNEL_REFUSED, message)
+
+
 def _copied(row: Row, limits: Limits) -> Suppressed | None:
     """A copy is a message too."""
     for address in (*addresses(row["cc"]), *addresses(row["bcc"])):
-        domain = comparable(address.rpartition("@")[2])
+        domain = domain_of(address)
         if _blocked(domain, limits.blocked_domains):
             return Suppressed(FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}, not even a copy.")
     return None
@@ -89,20 +123,11 @@ async def _ended(connection: Connection, campaigns: set[int]) -> set[int]:
 
 def _reason(person: Row | None, ended: bool, limits: Limits) -> Suppressed | None:
     if person is None or person["unsubscribed_at"] is not None:
-        return Suppressed(FailureCode.UNSUBSCRIBED, "The person has unsubscribed.")
-    domain = comparable(person["address"].rpartition("@")[2])
+        return Suppressed(FailureCode.UNSUBSCRIBED, unsubscribed_message(person["address"] if person else "The person"))
+    domain = domain_of(person["address"])
     if _blocked(domain, limits.blocked_domains):
         return Suppressed(FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}.")
     return Suppressed(FailureCode.CAMPAIGN_ENDED, "The campaign has ended.") if ended else None
-
-
-def comparable(domain: str) -> str:
-    """A domain in the one form it is compared in: ASCII as mail servers spell it, small letters, no dot at the end."""
-    text = domain.strip().rstrip(".").casefold()
-    try:
-        return text if text.isascii() else text.encode("idna").decode()
-    except UnicodeError:
-        return text
 
 
 def _blocked(domain: str, blocked: frozenset[str]) -> bool:

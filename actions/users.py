@@ -7,11 +7,11 @@ from actions.desk import Desk
 from actions.inputs import Findings
 from changes import log
 from changes.deeds import Deed
+from email_addresses import comparison_key, lookup_key
 from models.database import Row
 from models.enums import ChangeCauseKind, MarkKind, Role, UserErrorCode
 from models.users import User
 from refusals import refused
-from search.text import fold
 
 
 async def add(
@@ -29,14 +29,14 @@ async def add(
     findings.raise_any()
     async with desk.writer.deed() as deed:
         tx = deed.connection
-        known = await tx.row("SELECT * FROM users WHERE address_folded = ?" + tx.locked(), fold(address))
+        known = await tx.row("SELECT * FROM users WHERE address_folded = ?" + tx.locked(), comparison_key(address))
         team_id = await _team(deed, team)
         if known is None:
             role, time_zone = role or Role.MEMBER, time_zone or "UTC"
             row = await tx.row(
                 "INSERT INTO users (team_id, name, address, address_folded, role, time_zone, created_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                *(team_id, name, address, fold(address), int(role), time_zone, deed.now),
+                *(team_id, name, address, comparison_key(address), int(role), time_zone, deed.now),
             )
         else:
             role = Role(known["role"]) if role is None else role
@@ -69,8 +69,8 @@ async def _update(deed: Deed, known: Row, team_id: int, name: str, address: str,
 
 
 async def by_address(address: str) -> User | None:
-    """The user with an address, regardless of case."""
-    return await User.get_or_none(address_folded=fold(address))
+    """The user with an address, in any of its spellings."""
+    return await User.get_or_none(address_folded=lookup_key(address))
 
 
 _PERIOD = re.compile(r"P(?:(\d{1,5})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?)?")

@@ -130,8 +130,8 @@ def _tables(searches: int, sent: Sequence[int], homes: Sequence[int], now: int) 
     keys = range(1, len(sent) + STANDING_EMAILS + 1)
     yield (
         "people",
-        "id, team_id, owner_id, name, name_folded, address, address_folded, shared, created_at",
-        ((key, TEAM, FIRST_SELLER, "Pat", "pat", f"p{key}@x.test", f"p{key}@x.test", True, now) for key in keys),
+        "id, team_id, owner_id, name, name_folded, address, address_folded, address_search, shared, created_at",
+        ((key, TEAM, FIRST_SELLER, "Pat", "pat", *[f"p{key}@x.test"] * 3, True, now) for key in keys),
     )
     crossing = ((key, home, at) for key, home, at in zip(keys, homes, sent, strict=False))
     standing = ((key, None, now - 400 * 24 * HOUR - key) for key in keys[len(sent) :])

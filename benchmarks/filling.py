@@ -99,8 +99,8 @@ def _tables(population: str, filled: Filled) -> Iterator[tuple[str, str, Rows]]:
     people = ((key, home, f"person{key}@example.org") for key, home in homes)
     yield (
         "people",
-        "id, team_id, owner_id, name, name_folded, address, address_folded, shared, created_at",
-        ((key, TEAM, seller_of(home), "Pat", "pat", a, a, True, now) for key, home, a in people),
+        "id, team_id, owner_id, name, name_folded, address, address_folded, address_search, shared, created_at",
+        ((key, TEAM, seller_of(home), "Pat", "pat", a, a, a, True, now) for key, home, a in people),
     )
     sent = int(SendKind.CAMPAIGN), int(EmailStatus.SENT), False, False, now, now, now, 0, 0, 0, 0
     yield (

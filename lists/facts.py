@@ -14,7 +14,7 @@ _FLAT = {
     for table, names in (
         ("e", "id team_id sender_id person_id campaign_id template_id bulk_send_id send_kind status archived success"),
         ("e", "subject_folded"),
-        ("p", "address_folded company_folded"),
+        ("p", "address_search company_folded"),
         ("e", "created_at sent_at scheduled_at failed_at"),
     )
     for name in names.split()

@@ -14,6 +14,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 
+from email_addresses import InvalidAddress, comparison_key, delivery_form
 from mail import bodies
 from mail.channel import Envelope
 from mail.links import Links, trackable
@@ -22,7 +23,6 @@ _PLAIN = policy.SMTP.clone(cte_type="7bit")
 _UTF8 = policy.SMTPUTF8.clone(cte_type="7bit")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
 _OUT = "Unsubscribe"
-_LOCAL = re.compile(r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]+")
 
 
 class Unsendable(ValueError):
@@ -77,7 +77,7 @@ def envelope(letter: Letter, links: Links) -> Envelope:
     _headers(message, letter, sender, recipient, cc)
     _offer(message, way_out)
     _content(message, letter, links, way_out)
-    others = tuple(_once([*cc, *bcc], {recipient.casefold()}))
+    others = tuple(_once([*cc, *bcc], {comparison_key(recipient)}))
     return Envelope(sender, recipient, others, message.as_bytes(), utf8)
 
 
@@ -138,19 +138,16 @@ def _named(name: str, address: str) -> Address:
 
 
 def _address(text: str) -> str:
-    """An address with its domain in ASCII; letters outside ASCII before the @ need a server that knows SMTPUTF8."""
-    local, _, domain = text.strip().rpartition("@")
+    """The delivery form of an address; letters outside ASCII before the @ need a server that knows SMTPUTF8."""
     try:
-        ascii_domain = domain.encode("ascii" if domain.isascii() else "idna").decode()
-    except UnicodeError:
-        ascii_domain = ""
-    if not _LOCAL.fullmatch(local) or not re.fullmatch(r"[A-Za-z0-9_.-]+", ascii_domain):
-        raise Unsendable(f"{text!r} is no address that mail can be sent to.")
-    return f"{local}@{ascii_domain}"
+        return delivery_form(text)
+    except InvalidAddress as exc:
+        raise Unsendable(f"{text!r} is no address that mail can be sent to. {exc}") from exc
 
 
 def _once(addresses: Iterable[str], seen: set[str]) -> Iterable[str]:
     for each in addresses:
-        if each.casefold() not in seen:
-            seen.add(each.casefold())
+        key = comparison_key(each)
+        if key not in seen:
+            seen.add(key)
             yield each

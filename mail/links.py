@@ -10,6 +10,8 @@ import hmac
 from hashlib import sha256
 from urllib.parse import quote, urlsplit
 
+from email_addresses import link_host
+
 VERSION = b"\x01"
 MAC = 16
 """Bytes of the signature: 128 bits."""
@@ -104,7 +106,7 @@ def trackable(target: str) -> str | None:
         host, _ = parts.hostname, parts.port
         if parts.scheme not in ("http", "https") or not host or any(ord(char) < 32 for char in text):
             return None
-        netloc = parts.netloc if host.isascii() else parts.netloc.lower().replace(host, host.encode("idna").decode())
+        netloc = parts.netloc if host.isascii() else parts.netloc.lower().replace(host, link_host(host))
     except (ValueError, UnicodeError):
         return None
     rest = text.partition("://")[2][len(parts.netloc) :]

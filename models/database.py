@@ -261,6 +261,14 @@ class Connection:
         plain = [int(n) for n in numbers]
         return plain if self.postgres else orjson.dumps(plain).decode()
 
+    def in_texts(self, column: str) -> str:
+        """A condition that takes any number of texts in one parameter (see `text_array`)."""
+        return f"{column} = ANY(?::text[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
+
+    def text_array(self, texts: Iterable[str]) -> Any:
+        """The parameter for `in_texts`."""
+        return list(texts) if self.postgres else orjson.dumps(list(texts)).decode()
+
     def typed(self, kind: str) -> str:
         """A parameter in a place where PostgreSQL would have to guess its type."""
         return f"?::{kind}" if self.postgres else "?"

@@ -9,7 +9,11 @@ from models.viewers import Viewer
 
 
 class Person(Model):
-    """Somebody emails go to. A folded text may be longer than the text: one letter can fold to three."""
+    """Somebody emails go to. A folded text may be longer than the text: one letter can fold to three.
+
+    `address_folded` is the address's comparison key (see `email_addresses`), with a number in duplicates from before
+    that rule; `address_search` is its folded text, which searches and filters read.
+    """
 
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
@@ -20,6 +24,7 @@ class Person(Model):
     name_folded = fields.CharField(max_length=800)
     address = fields.CharField(max_length=320)
     address_folded = fields.CharField(max_length=1280)
+    address_search = fields.CharField(max_length=1280, db_default="")
     title = fields.CharField(max_length=200, null=True)
     company = fields.CharField(max_length=200, null=True)
     company_folded = fields.CharField(max_length=800, null=True)

@@ -13,6 +13,8 @@ _ROLES = {int(role): role for role in Role}
 
 
 class User(Model):
+    """`address_folded` is the address's comparison key, with a number in duplicates from before that rule."""
+
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=True)
     team_id: int

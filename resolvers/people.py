@@ -65,7 +65,7 @@ async def people(context: Context, search: str | None, arguments: Arguments) -> 
 
 
 def _holds(word: str) -> Q:
-    columns = ("name_folded", "address_folded", "company_folded")
+    columns = ("name_folded", "address_search", "company_folded")
     return Q(*(Q(**{f"{column}__contains": word}) for column in columns), join_type=Q.OR)
 
 

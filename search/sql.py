@@ -46,7 +46,7 @@ _KEYS: dict[IdsField, str] = {
 _NULLABLE = frozenset({"campaign", "template", "bulkSend", "company", "sentAt", "scheduledAt", "failedAt"})
 _TEXTS: dict[TextField, str] = {
     "subject": "e.subject_folded",
-    "address": "p.address_folded",
+    "address": "p.address_search",
     "company": "p.company_folded",
 }
 _DATES: dict[DateField, str] = {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvloop
 
+import identifiers
 from actions import users
 from actions.users import seconds
 from models.enums import Role
@@ -111,6 +112,9 @@ def _add_making(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     people.add_argument("--private", action="store_true", help="do not share those who are new with the team")
     people.add_argument("--encoding", help="where it is neither UTF-8, UTF-16 nor Windows-1252")
     people.add_argument("--refused", type=Path, metavar="FILE", help="for refused rows (default FILE.refused.csv)")
+    people = commands.add_parser("people", help="people of all teams")
+    steps = people.add_subparsers(metavar="step", required=True)
+    _command(steps, "duplicates", _people_duplicates, "list people and users who share an address with another one")
     token = _command(commands, "token", _token, "make a token for a user")
     token.add_argument("address")
     token.add_argument("--scope", action="append", default=[])
@@ -211,6 +215,21 @@ async def _import(settings: Settings, arguments: argparse.Namespace) -> int:
         refused=arguments.refused,
     )
     return await run(settings, order)
+
+
+async def _people_duplicates(settings: Settings, _: argparse.Namespace) -> int:
+    from actions.duplicates import all_duplicates
+    from models.database import database
+    from server.engine import connected
+
+    async with connected(settings):
+        groups = await all_duplicates(database())
+    for group in groups:
+        for row in group:
+            print(f"{row.team}: {identifiers.encode(row.noun, row.id)} {row.noun.lower()} {row.name} <{row.address}>")
+        print()
+    print(f"{len(groups)} addresses with more than one person or user" if groups else "no duplicates")
+    return 0
 
 
 async def _token(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from actions.desk import Limits
-from actions.suppression import comparable
 from actions.users import period, seconds
+from email_addresses import domain_key
 from models import postgres_url
 from search.check import FilterLimits
 from server.graphql.limits import AnswerLimits, DocumentLimits, SocketLimits
@@ -77,7 +77,7 @@ def _span(text: str) -> timedelta:
 
 
 def _domains(text: str) -> frozenset[str]:
-    found = frozenset(comparable(part) for part in text.split(",") if part.strip())
+    found = frozenset(domain_key(part) for part in text.split(",") if part.strip())
     if not all(_DOMAIN.fullmatch(each) for each in found):
         raise ValueError("must be domains such as example.com, with commas between")
     return found

@@ -43,7 +43,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     | {"name": "'User'", "address": "'u' || i", "address_folded": "'u' || i", "role": "1", "time_zone": "'UTC'"},
     "people": _OURS
     | {"owner_id": _OWNER, "shared": _SHARED, "name": "'Person'", "name_folded": "'person'"}
-    | {"address": "'p' || i", "address_folded": "'p' || i"},
+    | {"address": "'p' || i", "address_folded": "'p' || i", "address_search": "'p' || i"},
     "person_groups": _OURS | {"owner_id": _OWNER, "shared": _SHARED, "name": "'Group'"},
     "campaigns": _OURS | {"owner_id": "{user}", "name": "'Campaign'"},
     "templates": _OURS | {"name": "'Template'", "subject": "'S'", "body": "''"},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SMALL = {"identifiers", "refusals"}
+SMALL = {"email_addresses", "identifiers", "refusals"}
 ROOMS = {
     "models": set(),
     "search": {"models.enums", "models.folders", "models.buckets"},
@@ -21,6 +21,7 @@ ROOMS = {
     "server": {"models", "search", "changes", "lists", "actions", "mail", "resolvers", "schema"},
     "refusals": {"models.enums"},
     "identifiers": set(),
+    "email_addresses": {"search.text"},
 }
 """For each room, the rooms or single modules it may import beside itself and the small modules at the root."""
 
@@ -28,6 +29,7 @@ OUTSIDE = {
     "strawberry": {"schema", "resolvers", "server"},
     "tortoise": {"models", "actions", "lists", "changes", "resolvers", "server"},
     "aiosmtplib": {"mail.smtp"},
+    "idna": {"email_addresses"},
     "starlette": {"server", "mail.routes", "mail.unsubscribing"},
     "uvicorn": {"server"},
     "httptools": {"server.connections"},
@@ -48,6 +50,7 @@ PURE = {
     "models.enums",
     "models.folders",
     "models.zones",
+    "email_addresses",
     "identifiers",
     "refusals",
 }

@@ -387,7 +387,7 @@ def test_refused_rows_are_told_by_line_and_can_be_mended(small_team: Team) -> No
     reasons = {
         5: "An address looks like name@example.com.",
         6: "A name may have at most 200 characters, not 201.",
-        7: "An address looks like name@example.com.",
+        7: "The address contains the character U+0000, which must be removed.",
         8: "A company must be one line without control characters.",
         9: f"The row has more than {LONGEST:,} characters, or a quotation mark in it is not closed.",
         10: "A company may have at most 200 characters, not 3000.",

@@ -169,13 +169,15 @@ async def _base(connection: Connection) -> None:
 
 async def _insert(connection: Connection, world: World) -> None:
     await connection.many(
-        "INSERT INTO people (id, team_id, owner_id, name, name_folded, address, address_folded, company,"
-        " company_folded, shared, created_at) VALUES (?, ?, 1, 'P', 'p', ?, ?, ?, ?, ?, 0)",
+        "INSERT INTO people (id, team_id, owner_id, name, name_folded, address, address_folded, address_search,"
+        " company, company_folded, shared, created_at) VALUES (?, ?, 1, 'P', 'p', ?, ?, ?, ?, ?, ?, 0)",
         [
             (
                 person.id,
                 TEAM,
                 person.address,
+                # Two people of the generated worlds may have the same address.
+                f"{fold(person.address)} {person.id}",
                 fold(person.address),
                 person.company,
                 None if person.company is None else fold(person.company),

@@ -26,7 +26,7 @@ CREATE TABLE emails (id INTEGER PRIMARY KEY, team_id INT, sender_id INT, person_
     template_id INT, bulk_send_id INT, send_kind SMALLINT, status SMALLINT, archived BOOL, success BOOL,
     subject_folded TEXT, created_at BIGINT, sent_at BIGINT, scheduled_at BIGINT, failed_at BIGINT,
     views INT, clicks INT, replies INT);
-CREATE TABLE people (id INTEGER PRIMARY KEY, address_folded TEXT, company_folded TEXT);
+CREATE TABLE people (id INTEGER PRIMARY KEY, address_search TEXT, company_folded TEXT);
 CREATE TABLE group_people (group_id INT, person_id INT);
 CREATE TABLE engagements (email_id INT, kind SMALLINT, verdict SMALLINT, occurred_at BIGINT, url_folded TEXT);
 """
