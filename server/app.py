@@ -19,6 +19,7 @@ from models.database import database
 from resolvers.context import Services
 from schema.build import build
 from server import engine as engines
+from server import redirects
 from server.auth import Tokens
 from server.borders import Borders
 from server.engine import Engine
@@ -86,6 +87,7 @@ def create(
         ],
         lifespan=lifespan,
     )
+    redirects.install(app)
     app.state.operations = operations
     app.state.shutdown = shutdown
     app.router.routes.append(Route("/metrics", Metrics(traffic, operations, app).page, methods=["GET"]))

@@ -24,6 +24,8 @@ from server.settings import Settings
 from server.shutdown import Shutdown
 
 UNCOUNTED = frozenset({"/healthz", "/readyz", "/metrics"})
+NEEDED_HEADERS = frozenset({"accept", "authorization", "content-type"})
+"""Request headers without which no page could use the API, whatever the settings allow."""
 _HUNG_UP = (ClientDisconnect, ClientDisconnected, WebSocketDisconnect)
 _FOREIGN = Refusal(
     403,
@@ -44,6 +46,7 @@ class Borders:
         self._bodies = Bodies(settings.body_bytes, settings.body_time)
         self._guards = Guards(settings.secure)
         self._shared = settings.allowed_origins
+        self._headers = sorted(each.title() for each in NEEDED_HEADERS | settings.allowed_headers)
         self._host = _host(urlsplit(settings.base_url).netloc)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +56,7 @@ class Borders:
         answering = _Answering(scope, send, self._guards)
         try:
             refusal = self._refusal(scope)
-            inner: ASGIApp = self._within if refusal is None else refusal.answer(scope["path"])
+            inner: ASGIApp = self._within if refusal is None else refusal.answer(scope)
             if self._shared and scope["type"] == "http" and scope["path"] == GRAPHQL:
                 inner = self._readable(inner)
             await inner(scope, receive, answering.send)
@@ -82,7 +85,7 @@ class Borders:
             if body is None:
                 return
             if isinstance(body, Refusal):
-                await body.answer(scope["path"])(scope, receive, send)
+                await body.answer(scope)(scope, receive, send)
                 return
             receive = body
         await self._app(scope, receive, send)
@@ -98,7 +101,7 @@ class Borders:
             app,
             allow_origins=self._shared,
             allow_methods=("GET", "POST", "OPTIONS"),
-            allow_headers=("Authorization", "Content-Type", "Accept", "Idempotency-Key"),
+            allow_headers=self._headers,
             allow_credentials=True,
             expose_headers=("Retry-After", "Idempotency-Replayed"),
             max_age=600,
@@ -137,7 +140,7 @@ class _Answering:
         reference = errors.logged(cause)
         if not self._begun:
             refusal = Refusal(500, "INTERNAL", errors.masked(reference))
-            await refusal.answer(self._scope["path"])(self._scope, receive, self.send)
+            await refusal.answer(self._scope)(self._scope, receive, self.send)
         elif self._begun in ("websocket.accept", "websocket.send"):
             await self._send({"type": "websocket.close", "code": 1011, "reason": errors.masked(reference)})
 

@@ -5,6 +5,7 @@ Bodies and rates are the borders', which know which request they belong to.
 """
 
 import asyncio
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, cast
@@ -19,6 +20,10 @@ STREAM_END_SECONDS: Final = 0.6
 """How long the end of a stream may take to be written when the server stops."""
 # What stands in a request line beside the method and the address, and the empty line after the headers.
 _FRAME: Final = len("  HTTP/1.1\r\n\r\n")
+
+
+_HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?")
+_NO_HOST: Final = (400, "A request must have one Host header, which names a host and optionally a port.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,8 @@ class HttpConnection(HttpToolsProtocol):
 
         The parser believes that such a request has no body, so it is given once more without the offer.
         """
-        lines = [b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url)]
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
         lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -147,6 +153,7 @@ class HttpConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         method = self.parser.get_method()
         self._grow(len(method) + _FRAME)
+        self._check_host()
         if self.parser.should_upgrade() and not self._should_upgrade():
             if method == b"CONNECT":
                 raise _Refused
@@ -157,6 +164,17 @@ class HttpConnection(HttpToolsProtocol):
         self._line.hold()
         super().on_headers_complete()
         self._line.unread = True
+
+    def _check_host(self) -> None:
+        """Refuses a request that does not name one host (RFC 9112, 3.2). HTTP/1.0 may leave it out."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) == 1:
+            if _HOST.fullmatch(hosts[0]):
+                return
+        elif not hosts and self.parser.get_http_version() == "1.0":
+            return
+        self._refusal = _NO_HOST
+        raise _Refused
 
     def on_chunk_header(self) -> None:
         self._fed = 0

@@ -1,11 +1,18 @@
-"""How a request is told that it goes no further: GraphQL's errors on /graphql, a line of text elsewhere."""
+"""How a request is told that it goes no further: GraphQL's errors on /graphql, a line of text elsewhere.
+
+The errors have the media type that the request accepts.
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Scope
 
+from server.graphql import negotiation
+from server.graphql.negotiation import Form
 from server.guards import GRAPHQL
 
 
@@ -20,12 +27,15 @@ class Refusal:
     more: Mapping[str, object] = field(default_factory=dict)
     """What programs are told beside the code."""
 
-    def answer(self, path: str) -> Response:
+    def answer(self, scope: Scope) -> Response:
         """Answers a request as well as the handshake of a WebSocket."""
-        if path != GRAPHQL:
+        if scope["path"] != GRAPHQL:
             return PlainTextResponse(f"{self.message}\n", self.status, self.headers)
         error = {"message": self.message, "extensions": {"code": self.code, **self.more}}
-        return JSONResponse({"errors": [error]}, self.status, self.headers)
+        # A client that accepts streams only, or nothing that exists here, gets plain JSON.
+        accepts = negotiation.for_one(Headers(scope=scope).get("accept")) is Form.RESPONSE
+        media_type = Form.RESPONSE.value if accepts else Form.JSON.value
+        return JSONResponse({"errors": [error]}, self.status, self.headers, f"{media_type}; charset=utf-8")
 
 
 def too_often(who: str, per_minute: int, wait: float) -> Refusal:

@@ -21,6 +21,15 @@ _DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 
+_HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+ALLOWED_HEADERS = (
+    "apollo-require-preflight,apollographql-client-name,apollographql-client-version,b3,baggage,cache-control,"
+    "graphql-client-name,graphql-client-version,idempotency-key,last-event-id,newrelic,sentry-trace,traceparent,"
+    "tracestate,x-apollo-operation-name,x-b3-parentspanid,x-b3-sampled,x-b3-spanid,x-b3-traceid,x-correlation-id,"
+    "x-datadog-origin,x-datadog-parent-id,x-datadog-sampling-priority,x-datadog-trace-id,x-request-id,x-requested-with"
+)
+"""What tracing, client awareness and idempotency send from a browser; without leave the browser sends nothing."""
+
 
 class Misconfigured(Exception):
     """A setting is missing or wrong; the message names it and says what is allowed."""
@@ -90,6 +99,13 @@ def _origins(text: str) -> frozenset[str]:
     return found
 
 
+def _headers(text: str) -> frozenset[str]:
+    found = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
+    if not all(_HEADER.fullmatch(each) for each in found):
+        raise ValueError("must be names of headers such as x-request-id, with commas between")
+    return found
+
+
 def _level(text: str) -> str:
     if text.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("must be debug, info, warning or error")
@@ -138,6 +154,12 @@ TABLE = (
         "",
         "origins of applications in browsers beside our own, such as https://app.example.com, with commas between",
     ),
+    Setting(
+        "ALLOWED_HEADERS",
+        _headers,
+        ALLOWED_HEADERS,
+        "headers that requests of those applications may carry beside Accept, Authorization and Content-Type",
+    ),
     Setting("LOG_LEVEL", _level, "info", "how much is logged: debug, info, warning or error"),
 )
 
@@ -176,6 +198,7 @@ class Settings:
     user_requests: int
     address_requests: int
     allowed_origins: frozenset[str]
+    allowed_headers: frozenset[str]
     log_level: str
 
     @property

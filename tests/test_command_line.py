@@ -192,6 +192,7 @@ WRONG = {
     "HEADER_TIME": ("10", "PT0S"),
     "SOCKET_INIT_TIME": ("10", "PT0S"),
     "ALLOWED_ORIGINS": ("app.example.com", "https://app.example.com/", "*", "https://a.example b.example"),
+    "ALLOWED_HEADERS": ("x request", "x-request-id;", "*, é"),
     "LOG_LEVEL": ("loud", ""),
 }
 

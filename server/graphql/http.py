@@ -1,4 +1,5 @@
-"""GraphQL over HTTP, to the letter of https://graphql.github.io/graphql-over-http/draft/: POST of JSON, GET of queries.
+"""GraphQL over HTTP, to the letter of https://graphql.github.io/graphql-over-http/draft/: POST of JSON, GET and HEAD of
+queries.
 
 Nothing but GraphiQL answers without a token. What is no request at all is refused with a status and a coded error; what
 is a request gets 200 as application/json, and as application/graphql-response+json 400 where nothing was executed.
@@ -27,12 +28,13 @@ from server.graphql.negotiation import Form
 from server.graphql.operations import Operation, Operations, encoded
 from server.graphql.parameters import Malformed, parsed
 from server.graphql.repeats import Answer, RepeatRefused, Repeats, fingerprint, key_in
-from server.guards import GRAPHQL
 from server.rates import Rates
 from server.refusing import Refusal, too_often
 from server.shutdown import Shutdown
 
-ALLOWED: Final = "GET, POST"
+ALLOWED: Final = "GET, HEAD, POST"
+_BY_ADDRESS: Final = ("GET", "HEAD")
+"""Methods of a request that has everything in its address. HEAD is answered as GET is, without the body."""
 _STATUS: Final = {"UNAVAILABLE": 503, "TIMEOUT": 503, "INTERNAL": 500}
 """The status of an answer that holds no data, by the code of its first error; 400 for all others."""
 
@@ -77,15 +79,15 @@ class Endpoint:
             try:
                 response = await self._response(request)
             except Turned as exc:
-                response = exc.refusal.answer(GRAPHQL)
+                response = exc.refusal.answer(scope)
             except Unavailable as exc:
-                response = _away(exc).answer(GRAPHQL)
+                response = _away(exc).answer(scope)
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> ASGIApp:
         claims, viewer = await self._who(request)
-        if request.scope["method"] not in ("GET", "POST"):
-            raise _wrong_method("GraphQL is asked for with GET or POST.", ALLOWED)
+        if request.scope["method"] not in (*_BY_ADDRESS, "POST"):
+            raise _wrong_method("GraphQL is asked for with GET, HEAD or POST.", ALLOWED)
         accept = request.headers.get("accept")
         form = negotiation.for_one(accept)
         if form is None:
@@ -99,7 +101,7 @@ class Endpoint:
             operation = self._operations.ready(parameters)
             if operation.kind is OperationType.SUBSCRIPTION:
                 return await self._subscribed(operation, claims, viewer, accept)
-            if operation.kind is OperationType.MUTATION and request.scope["method"] == "GET":
+            if operation.kind is OperationType.MUTATION and request.scope["method"] in _BY_ADDRESS:
                 raise _wrong_method("A mutation is asked for with POST.", "POST")
             answer = await self._answer(operation, Context(self._services(), viewer), request)
         except Rejected as exc:
@@ -178,7 +180,7 @@ def _away(cause: Unavailable) -> Refusal:
 
 
 def _wants_page(request: Request) -> bool:
-    if request.scope["method"] not in ("GET", "HEAD") or "query" in request.query_params:
+    if request.scope["method"] not in _BY_ADDRESS or "query" in request.query_params:
         return False
     return "text/html" in request.headers.get("accept", "")
 
@@ -190,7 +192,7 @@ def _status_of(malformed: Malformed) -> int:
 
 async def _asked(request: Request) -> Any:
     """The parameters of a request as a JSON value. Raises Malformed and Turned."""
-    if request.scope["method"] == "GET":
+    if request.scope["method"] in _BY_ADDRESS:
         return _of_address(request)
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != "application/json" or not _utf8(parameters):

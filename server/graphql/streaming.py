@@ -89,6 +89,11 @@ class Frames:
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("method") == "HEAD":
+            await self._frames.aclose()
+            await self._start(send)
+            await _write(send, b"", more=False)
+            return
         sending = asyncio.create_task(self._send(send))
         gone = asyncio.create_task(_gone(receive))
         stopping = self._shutdown.watch()

@@ -133,7 +133,9 @@ class Socket:
         if self._asked_in:
             raise Ended(4429, "Too many initialisation requests")
         self._asked_in = True
-        header = next((value for key, value in payload.items() if key.lower() == "authorization"), None)
+        header = next((value for key, value in payload.items() if key.lower() == "authorization" and value), None)
+        # Clients outside of browsers may send it with the handshake, as with every other request.
+        header = header or self._websocket.headers.get("authorization")
         try:
             claims = self._home.tokens.read(auth.bearer(header))
             await auth.viewer(claims)

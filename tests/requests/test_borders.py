@@ -293,6 +293,30 @@ async def test_pages_of_allowed_origins_read_answers_and_refusals_and_others_rea
             assert allows(await http.get("/healthz", headers={"Origin": APP})) is None
 
 
+def _preflight(*headers: str) -> dict[str, str]:
+    return {"Origin": APP, **PREFLIGHT, "Access-Control-Request-Headers": ",".join(headers)}
+
+
+async def test_pages_may_send_the_headers_that_the_settings_allow(sqlite_url: str) -> None:
+    needed = ("authorization", "content-type", "accept")
+    usual = (
+        *("traceparent", "tracestate", "baggage", "sentry-trace", "X-Request-ID", "Idempotency-Key", "last-event-id"),
+        *("apollographql-client-name", "apollographql-client-version", "graphql-client-name", "graphql-client-version"),
+        "Apollo-Require-Preflight",
+    )
+    for given, allowed, others in (
+        ({}, (*needed, *usual), ("x-other",)),
+        ({"ALLOWED_HEADERS": "X-Other"}, (*needed, "x-other"), usual),
+    ):
+        async with (
+            serving(sqlite_url, None, False, False, ALLOWED_ORIGINS=APP, **given) as server,
+            httpx.AsyncClient(base_url=server.url) as http,
+        ):
+            assert (await http.options("/graphql", headers=_preflight(*allowed))).status_code == 200
+            for other in others:
+                assert (await http.options("/graphql", headers=_preflight(*needed, other))).status_code == 400, other
+
+
 async def test_no_origin_is_allowed_unless_the_settings_name_it(server: Server) -> None:
     async with httpx.AsyncClient(base_url=server.url) as http:
         for answer in (

@@ -151,6 +151,48 @@ async def test_a_head_that_trickles_is_cut_in_time(url: str, start: str) -> None
         await dribbling
 
 
+@pytest.mark.parametrize(
+    "version, hosts, allowed",
+    [
+        ("1.1", ["x"], True),
+        ("1.1", ["app.example.com:8000"], True),
+        ("1.1", ["[::1]:8000"], True),
+        ("1.1", [""], True),
+        ("1.0", ["x"], True),
+        ("1.0", [], True),
+        ("1.1", [], False),
+        ("1.1", ["x", "x"], False),
+        ("1.1", ["x", "y"], False),
+        ("1.0", ["x", "y"], False),
+        ("1.1", ["x, y"], False),
+        ("1.1", ["x/graphql"], False),
+        ("1.1", ["user@x"], False),
+        ("1.1", ["x:port"], False),
+    ],
+)
+async def test_a_request_names_one_host(url: str, version: str, hosts: list[str], allowed: bool) -> None:
+    lines = "".join(f"Host: {each}\r\n" for each in hosts)
+    for start, served in ((f"GET / HTTP/{version}\r\n", 200), (f"GET /graphql HTTP/{version}\r\n{UPGRADE}", 101)):
+        if version == "1.0" and served == 101:
+            continue
+        async with connected(url) as raw:
+            await raw.send(f"{start}{lines}\r\n")
+            answer = await raw.answer()
+            assert answer.status == (served if allowed else 400)
+            if not allowed:
+                assert b"one Host header" in answer.body
+                assert answer.headers["x-content-type-options"] == "nosniff"
+                assert await raw.rest() == b""
+
+
+async def test_a_second_request_of_a_connection_needs_its_host_too(url: str) -> None:
+    async with connected(url) as raw:
+        await raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await raw.answer()).status == 200
+        await raw.send("GET / HTTP/1.1\r\n\r\n")
+        assert (await raw.answer()).status == 400
+
+
 async def test_a_connection_that_says_nothing_is_closed_without_a_word(url: str) -> None:
     async with connected(url) as raw:
         assert await raw.rest() == b""

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import secrets
 import sqlite3
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from tests.requests.wire import RESPONSE, codes, get, post, server
-from tests.serving import PATIENCE, Server, serving
+from tests.serving import PATIENCE, Client, Server, serving
 
 __all__ = ["server"]
 
@@ -34,6 +36,65 @@ async def test_a_query_may_be_posted_or_asked_for_by_its_address(server: Server)
         assert answer.headers["content-type"] == "application/json; charset=utf-8"
 
 
+REFUSED = {
+    (401, "UNAUTHENTICATED"),
+    (405, "METHOD_NOT_ALLOWED"),
+    (413, "PAYLOAD_TOO_LARGE"),
+    (415, "UNSUPPORTED_MEDIA_TYPE"),
+    (422, "TAKEN"),
+    (400, "BAD_REQUEST"),
+}
+
+
+async def _refused(ann: Client, accept: str) -> list[httpx.Response]:
+    """Responses of each kind of REFUSED, whoever of the server's parts makes them."""
+    key = secrets.token_hex(8)
+    await post(ann, {"query": MAKE}, idempotency_key=key)
+    found = [
+        await post(ann, {"query": WHO}, accept=accept, authorization=""),
+        await ann.http.put(f"{ann.url}/graphql", headers={"accept": accept, "authorization": f"Bearer {ann.token}"}),
+        await post(ann, b"x" * 1_000_001, accept=accept),
+        await post(ann, b"{}", accept=accept, content_encoding="gzip"),
+        await post(ann, {"query": MAKE.replace("Friends", "Foes")}, accept=accept, idempotency_key=key),
+        await post(ann, b"{", accept=accept),
+    ]
+    assert {(each.status_code, codes(each)[0]) for each in found} == REFUSED
+    return found
+
+
+async def test_head_is_answered_as_get_is_without_a_body(server: Server) -> None:
+    ann = await server.client("Ann")
+    for parameters, accept in (
+        ({"query": WHO}, "application/json"),
+        ({"query": WHO}, RESPONSE),
+        ({"query": WHO}, "text/event-stream"),
+        ({"query": "{nothing}"}, RESPONSE),
+        ({"query": MAKE}, "application/json"),
+        ({}, "application/json"),
+    ):
+        got, head = [
+            await ann.http.request(
+                method,
+                f"{ann.url}/graphql",
+                params=parameters,
+                headers={"accept": accept, "authorization": f"Bearer {ann.token}", "cookie": ""},
+            )
+            for method in ("GET", "HEAD")
+        ]
+        ann.http.cookies.clear()
+        assert (got.status_code, head.content) == (head.status_code, b"")
+        for each in (got, head):
+            for name in ("date", "set-cookie", "transfer-encoding"):
+                each.headers.pop(name, None)
+        assert got.headers == head.headers
+    async with asyncio.timeout(PATIENCE):
+        follow = {"query": "subscription{allSavedSearchChanges{__typename}}"}
+        headers = {"accept": "text/event-stream", "authorization": f"Bearer {ann.token}"}
+        head = await ann.http.head(f"{ann.url}/graphql", params=follow, headers=headers)
+    assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert server.engine.hub.follower_count == 0
+
+
 async def test_the_answer_comes_in_the_form_that_was_asked_for(server: Server) -> None:
     ann = await server.client("Ann")
     for accept, kind in (
@@ -45,7 +106,16 @@ async def test_the_answer_comes_in_the_form_that_was_asked_for(server: Server) -
     ):
         answer = await post(ann, {"query": WHO}, accept=accept)
         assert (answer.status_code, answer.headers["content-type"]) == (200, f"{kind}; charset=utf-8")
+    assert len({codes(each)[0] for each in await _refused(ann, RESPONSE)}) == len(REFUSED)
+    for accept, kind in (
+        (RESPONSE, RESPONSE),
+        (f"{RESPONSE}, application/json;q=0.9", RESPONSE),
+        ("*/*", "application/json"),
+    ):
+        for each in await _refused(ann, accept):
+            assert each.headers["content-type"] == f"{kind}; charset=utf-8", (each, accept)
     refused = await post(ann, {"query": WHO}, accept="text/csv")
+    assert refused.headers["content-type"] == "application/json; charset=utf-8"
     assert (refused.status_code, codes(refused)) == (406, ["NOT_ACCEPTABLE"])
     assert RESPONSE in refused.json()["errors"][0]["message"]
 
@@ -174,7 +244,7 @@ async def test_other_methods_are_told_which_there_are(server: Server) -> None:
     ann = await server.client("Ann")
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
         answer = await ann.http.request(method, f"{ann.url}/graphql", headers={"Authorization": f"Bearer {ann.token}"})
-        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST"), method
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST"), method
 
 
 async def test_an_address_with_nonsense_in_it_is_refused(server: Server) -> None:

@@ -206,6 +206,30 @@ async def test_a_message_may_be_as_long_as_allowed(server: Server, ann: Client) 
         assert (await talk.end())[0] == 1009
 
 
+async def test_a_token_of_the_handshake_is_used_where_init_has_none(server: Server, ann: Client) -> None:
+    good, bad = f"Bearer {ann.token}", "Bearer x.y.z"
+    for header, payload, accepted in (
+        (good, None, True),
+        (good, {}, True),
+        (good, {"authorization": None}, True),
+        (good, {"Authorization": ""}, True),
+        (good.replace("Bearer", "bearer"), {"other": 1}, True),
+        (bad, {"authorization": good}, True),
+        (good, {"authorization": bad}, False),
+        (bad, None, False),
+        ("Basic YTpi", None, False),
+    ):
+        async with talking(server, authorization=header) as talk:
+            await talk.say({"type": "connection_init"} | ({} if payload is None else {"payload": payload}))
+            if accepted:
+                assert await talk.hear() == {"type": "connection_ack"}
+                await talk.ask("a", WHO)
+                assert (await talk.hear())["type"] == "next"
+            else:
+                code, reason = await talk.end()
+                assert (code, reason.startswith("Forbidden")) == (4403, True)
+
+
 async def test_a_token_that_ends_ends_the_socket_and_the_next_one_goes_on_where_it_was(server: Server) -> None:
     ann = await server.client("Ann")
     user = await server.user("Ann")

@@ -1,0 +1,47 @@
+"""Redirects to what a client most likely meant: another slash at the end of a path, and `/` to the page.
+
+`Location` is a path: the Host header is the client's to choose, and behind a proxy it names the wrong host.
+"""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from server.guards import GRAPHQL
+
+
+def install(app: Starlette) -> None:
+    """Add the route of `/`, and replace Starlette's own slash redirects."""
+    app.router.routes.append(Route("/", _to_page, methods=["GET"]))
+    app.router.redirect_slashes = False
+    not_found = app.router.default
+
+    async def redirect_or_not_found(scope: Scope, receive: Receive, send: Send) -> None:
+        location = _other_path(app, scope) if scope["type"] == "http" else None
+        if location is None:
+            await not_found(scope, receive, send)
+        else:
+            await RedirectResponse(location)(scope, receive, send)
+
+    app.router.default = redirect_or_not_found
+
+
+async def _to_page(_: Request) -> Response:
+    return RedirectResponse(GRAPHQL)
+
+
+def _other_path(app: Starlette, scope: Scope) -> str | None:
+    """Return the path with a slash more or less, with the query, if a route matches it."""
+    path: str = scope["path"]
+    raw: str = scope["raw_path"].decode("ascii")
+    if path.endswith("/") != raw.endswith("/"):
+        return None
+    path, raw = (each.rstrip("/") if path.endswith("/") else f"{each}/" for each in (path, raw))
+    other = {**scope, "path": path}
+    # A second slash in front would make a host of what follows it.
+    if raw.startswith("//") or all(route.matches(other)[0] is Match.NONE for route in app.router.routes):
+        return None
+    query: bytes = scope["query_string"]
+    return f"{raw}?{query.decode('latin-1')}" if query else raw
