@@ -56,7 +56,7 @@ sdl: $(READY) ## print the schema into schema/schema.graphql
 
 # ---- checking --------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-browser test-full test-fuzz test-clients check format bench
+.PHONY: test test-browser test-full test-fuzz test-clients test-mail check format bench
 test: setup ## all tests but those in a browser or under Node; the laws with few cases
 	@$(PY) -m pytest tests --ignore=tests/browser --ignore=tests/clients -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
@@ -81,6 +81,9 @@ $(SCHEMATHESIS)/.ready: tests/fuzz/constraints.txt $(READY)
 test-clients: $(CLIENTS) ## linters and compilers of clients, and applications with Apollo Client, urql and Relay
 	@$(PY) -m server.graphiql.npm --prefix tests/clients run --silent lint
 	@$(PY) -m pytest tests/clients $(ARGS)
+
+test-mail: $(CLIENTS) ## headers of 10,000 generated messages, read by parsers that are not Python's
+	@MAIL_TEXTS=10000 $(PY) -m pytest tests/clients/test_mail.py --timeout=7200 $(ARGS)
 
 $(CLIENTS): tests/clients/package.json tests/clients/.npmrc $(READY)
 	@$(PY) -m server.graphiql.npm --prefix tests/clients install --no-package-lock --no-audit --no-fund --loglevel=error

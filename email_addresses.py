@@ -129,6 +129,9 @@ def _split(text: str) -> tuple[str, str]:
     local = normalize("NFC", local)
     if not at or not domain or not _LOCAL_PART.fullmatch(local):
         raise InvalidAddress(_SHAPE)
+    if "=?" in local:
+        # RFC 2047 allows no encoded word in an address, and many programs that read mail decode one all the same.
+        raise InvalidAddress("The part of an address before the @ must not contain =?.")
     if len(local.encode()) > MAX_LOCAL_PART_BYTES:
         raise InvalidAddress(f"The part of an address before the @ may have at most {MAX_LOCAL_PART_BYTES} bytes.")
     return local, domain

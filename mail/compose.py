@@ -5,23 +5,16 @@ is the one of the person in To.
 """
 
 import html
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from email import policy
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.utils import format_datetime
 
 from email_addresses import InvalidAddress, comparison_key, delivery_form
-from mail import bodies
+from mail import bodies, headers, mime
 from mail.channel import Envelope
+from mail.headers import Mailbox
 from mail.links import Links, trackable
 
-_PLAIN = policy.SMTP.clone(cte_type="7bit")
-_UTF8 = policy.SMTPUTF8.clone(cte_type="7bit")
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
 _OUT = "Unsubscribe"
 
 
@@ -47,21 +40,6 @@ class Letter:
     bcc: tuple[str, ...] = field(default=())
 
 
-class _Whole(str):
-    """A header's value on one line: the standard folding would encode a long address beyond recognition."""
-
-    __slots__ = ("name",)
-    name: str
-
-    def __new__(cls, name: str, value: str) -> "_Whole":
-        made = super().__new__(cls, value)
-        made.name = name
-        return made
-
-    def fold(self, *, policy: policy.EmailPolicy) -> str:
-        return f"{self.name}: {self}{policy.linesep}"
-
-
 def message_id(email_id: int, domain: str, random: str) -> str:
     """The key that replies bring back: the email's own number can be read from it."""
     return f"<{email_id}.{random}@{domain}>"
@@ -72,35 +50,38 @@ def envelope(letter: Letter, links: Links) -> Envelope:
     sender, recipient = _address(letter.from_address), _address(letter.to_address)
     cc, bcc = [_address(each) for each in letter.cc], [_address(each) for each in letter.bcc]
     utf8 = not all(each.isascii() for each in (sender, recipient, *cc, *bcc))
-    message = EmailMessage(policy=_UTF8 if utf8 else _PLAIN)
     way_out = links.unsubscribe(letter.email_id, letter.person_id)
-    _headers(message, letter, sender, recipient, cc)
-    _offer(message, way_out)
-    _content(message, letter, links, way_out)
+    fields = [*_headers(letter, sender, recipient, cc), *_offer(way_out)]
+    content = mime.alternative_message(fields, letter.message_id, *_content(letter, links, way_out))
     others = tuple(_once([*cc, *bcc], {comparison_key(recipient)}))
-    return Envelope(sender, recipient, others, message.as_bytes(), utf8)
+    return Envelope(sender, recipient, others, content, utf8)
 
 
-def _headers(message: EmailMessage, letter: Letter, sender: str, recipient: str, cc: Iterable[str]) -> None:
-    message["From"] = _named(letter.from_name, sender)
-    message["To"] = _named(letter.to_name, recipient)
-    if cc:
-        message["Cc"] = [_named("", each) for each in cc]
-    message["Subject"] = _line(letter.subject)
-    message["Date"] = format_datetime(letter.moment)
-    message["Message-ID"] = letter.message_id
+def _headers(letter: Letter, sender: str, recipient: str, cc: Iterable[str]) -> list[str]:
+    copies = [Mailbox(each) for each in cc]
+    return [
+        headers.address_field("From", [Mailbox(sender, letter.from_name)]),
+        headers.address_field("To", [Mailbox(recipient, letter.to_name)]),
+        *([headers.address_field("Cc", copies)] if copies else []),
+        headers.text_field("Subject", letter.subject),
+        headers.date_field("Date", letter.moment),
+        headers.fixed_field("Message-ID", letter.message_id),
+    ]
 
 
-def _offer(message: EmailMessage, way_out: str) -> None:
+def _offer(way_out: str) -> list[str]:
     """Programs that read mail make a button of it (RFC 2369, and RFC 8058 for the one click)."""
-    message["List-Unsubscribe"] = _Whole("List-Unsubscribe", f"<{way_out}>")
-    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    return [
+        headers.fixed_field("List-Unsubscribe", f"<{way_out}>"),
+        headers.fixed_field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+    ]
 
 
-def _content(message: EmailMessage, letter: Letter, links: Links, way_out: str) -> None:
+def _content(letter: Letter, links: Links, way_out: str) -> tuple[str, str]:
+    """The plain text and the HTML alternative."""
     cleaned = bodies.safe(letter.body)
-    message.set_content(f"{bodies.as_text(cleaned)}\n{_OUT}: {way_out}\n")
-    message.add_alternative(_page(tracked(cleaned, letter.email_id, links, _footer(way_out))), subtype="html")
+    page = _page(tracked(cleaned, letter.email_id, links, _footer(way_out)))
+    return f"{bodies.as_text(cleaned)}\n{_OUT}: {way_out}\n", page
 
 
 def _footer(way_out: str) -> str:
@@ -125,16 +106,6 @@ def tracked(cleaned: str, email_id: int, links: Links, footer: str = "") -> str:
 def _page(inner: str) -> str:
     head = '<head><meta http-equiv="Content-Type" content="text/html; charset=utf-8"></head>'
     return f"<!DOCTYPE html>\n<html>{head}<body>\n{inner}\n</body></html>\n"
-
-
-def _line(text: str) -> str:
-    """One line without control characters, so that no header can begin inside another."""
-    return _UNSEEN.sub(" ", text).strip()
-
-
-def _named(name: str, address: str) -> Address:
-    local, _, domain = address.rpartition("@")
-    return Address(display_name=_line(name), username=local, domain=domain)
 
 
 def _address(text: str) -> str:

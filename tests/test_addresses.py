@@ -49,6 +49,7 @@ DELIVERY = {
     "u@localhost": "u@localhost",
 }
 INVALID = [
+    "=?utf-8?q?x=0D=0AReply-To=3Ay?=@ex.example",
     *("", "x", "@", "x@", "@x.example", "a@b@c.example", "a b@x.example", "x@a b.example", "pat\uff20example.com"),
     *("x@a..b", "x@.a", "x@a.", "x@-a.example", "x@a-.example", "x@\u2100.example", "x@a\u0000.example"),
     *("x@i\u2764.ws", "x@\U0001f4a9.la", "x@אa.example", "x@ex\u200dample.org", "x@exa\u200cmple.org"),

@@ -160,7 +160,17 @@ def test_a_mailbox_outside_ascii_asks_for_smtputf8() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "pat", "@x.example", "pat@", "a b@x.example", "pat@x.example>\r\nDATA", "<p@x.y>"]
+    "wrong",
+    [
+        "",
+        "pat",
+        "@x.example",
+        "pat@",
+        "a b@x.example",
+        "pat@x.example>\r\nDATA",
+        "<p@x.y>",
+        "=?utf-8?q?x=0D=0AReply-To=3Ay?=@x.y",
+    ],
 )
 def test_what_is_no_address_is_refused_in_words(wrong: str) -> None:
     with pytest.raises(Unsendable, match="no address"):

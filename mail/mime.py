@@ -1,0 +1,71 @@
+"""Serialises a message with a plain text and an HTML alternative: RFC 2045 and RFC 2046. Pure.
+
+Header fields are made in `mail/headers.py`. Python's `email` is not used, so the bytes do not depend on its version.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+
+LINE = 76
+"""The longest line of encoded content (RFC 2045, 6.7 and 6.8)."""
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LITERAL = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x3D), *range(0x3E, 0x7F)])
+# White space at the end of a line may be lost on the way, so it is encoded too.
+_ENCODED = re.compile(rb"[^\t\r\n -<>-~]|[ \t](?=\r\n|\Z)")
+# SMTP doubles a dot at the beginning of a line, and mail stores escape "From ": one character of either is encoded.
+_UNSAFE_START = re.compile(rb"\.|From ")
+
+
+def alternative_message(fields: Iterable[str], seed: str, text: str, html: str) -> bytes:
+    """A whole message: `fields` are complete header fields, `seed` is a text that no other message has."""
+    # Neither encoding can contain "=_", so no line of content can end its part (RFC 2045, 6.7).
+    boundary = "=_" + sha256(seed.encode()).hexdigest()[:32]
+    lines = [
+        *(field.encode() for field in fields),
+        b"MIME-Version: 1.0",
+        f'Content-Type: multipart/alternative; boundary="{boundary}"'.encode(),
+        b"",
+    ]
+    for subtype, content in (("plain", text), ("html", html)):
+        lines += [f"--{boundary}".encode(), *_part(subtype, content)]
+    return b"\r\n".join([*lines, f"--{boundary}--".encode(), b""])
+
+
+def _part(subtype: str, content: str) -> list[bytes]:
+    """The lines of one alternative. The text keeps every character; its line ends become CRLF."""
+    whole = _SURROGATE.sub("\ufffd", _LINE_ENDS.sub("\r\n", content))
+    encoding, encoded = transfer_encoded(whole.encode())
+    fields = (f"Content-Type: text/{subtype}; charset=utf-8", f"Content-Transfer-Encoding: {encoding}")
+    return [*(field.encode() for field in fields), b"", encoded]
+
+
+def transfer_encoded(data: bytes) -> tuple[str, bytes]:
+    """Encodes text with CRLF line ends; returns the encoding's name too, quoted-printable unless base64 is shorter."""
+    encoded_bytes = len(data.translate(None, _LITERAL))
+    if encoded_bytes * 2 > len(data) // 3:
+        # `encodebytes` ends its lines with a line feed alone.
+        return "base64", base64.encodebytes(data).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
+    encoded = _ENCODED.sub(lambda match: b"=%02X" % match[0][0], data)
+    return "quoted-printable", b"\r\n".join(piece for line in encoded.split(b"\r\n") for piece in _pieces(line))
+
+
+def _pieces(line: bytes) -> Iterator[bytes]:
+    """An encoded line in pieces that fit, each but the last with a soft line break; none cuts an `=XX`."""
+    start, first = _safe_start(line, 0)
+    while len(first) + len(line) - start > LINE:
+        end = start + LINE - 1 - len(first)
+        if b"=" in line[end - 2 : end]:
+            end = line.rindex(b"=", end - 2, end)
+        yield first + line[start:end] + b"="
+        start, first = _safe_start(line, end)
+    yield first + line[start:]
+
+
+def _safe_start(line: bytes, start: int) -> tuple[int, bytes]:
+    """Where a piece goes on, after the character that has to be encoded for its sake, if any."""
+    if not _UNSAFE_START.match(line, start):
+        return start, b""
+    return start + 1, b"=%02X" % line[start]
