@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 
 from identifiers import opaque
@@ -13,22 +14,31 @@ class MalformedCursor(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The log's name and the position after which to go on."""
+    """Identifies a log, a position in it, and the entry at that position by its check value.
+
+    `check_value` is None in a cursor that was issued before entries had check values.
+    """
 
     log_id: str
     position: int
+    check_value: int | None
 
     def __str__(self) -> str:
-        return opaque([f"{self.log_id}.{self.position}".encode()])[0]
+        check = "" if self.check_value is None else f".{self.check_value:x}"
+        return opaque([f"{self.log_id}.{self.position}{check}".encode()])[0]
+
+
+_PLAIN = re.compile(r"([^.]+)\.([0-9]{1,18})(?:\.([0-9a-f]{1,16}))?")
 
 
 def parse(text: str) -> Cursor:
-    """The cursor a text stands for. Raises MalformedCursor."""
+    """Parses the text form of a cursor. Raises MalformedCursor."""
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError) as exc:
         raise MalformedCursor("A change cursor is handed back as it was received.") from exc
-    log_id, dot, digits = plain.rpartition(".")
-    if not (dot and log_id and digits.isdigit() and len(digits) <= 18):
+    found = _PLAIN.fullmatch(plain)
+    if found is None:
         raise MalformedCursor("A change cursor is handed back as it was received.")
-    return Cursor(log_id, int(digits))
+    log_id, position, check = found.groups()
+    return Cursor(log_id, int(position), None if check is None else int(check, 16))

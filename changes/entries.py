@@ -38,6 +38,9 @@ class Topic(NamedTuple):
 class Entry(NamedTuple):
     """One row of a team's log. `position` is 0 until it is written; `at` is in microseconds.
 
+    `check_value` is random and the same for all entries of a transaction. It tells the entry from another one that a
+    restored log may have at the same position.
+
     A tuple, in the order of COLUMNS: each event makes several, and a frozen object takes three times as long to make.
     """
 
@@ -52,6 +55,7 @@ class Entry(NamedTuple):
     cause_kind: ChangeCauseKind | None = None
     position: int = 0
     at: int = 0
+    check_value: int = 0
 
     def topics(self) -> tuple[Topic, ...]:
         family = _FAMILY_OF[self.kind]
@@ -71,6 +75,7 @@ TYPES = {
     "cause_kind": "smallint",
     "position": "bigint",
     "at": "bigint",
+    "check_value": "bigint",
 }
 COLUMNS = ", ".join(TYPES)
 
@@ -82,6 +87,6 @@ def from_row(row: Mapping[str, Any]) -> Entry:
 
 def from_values(values: Sequence[Any]) -> Entry:
     """The entry that has these values, in the order of TYPES."""
-    team_id, kind, *others, cause, position, at = values
+    team_id, kind, *others, cause, position, at, check_value = values
     named = None if cause is None else ChangeCauseKind(cause)
-    return Entry._make((team_id, ChangeKind(kind), *others, named, position, at))
+    return Entry._make((team_id, ChangeKind(kind), *others, named, position, at, check_value))

@@ -47,12 +47,16 @@ class Home(Protocol):
 
 
 class Feed:
-    """One team's rows on their way to this process: everything up to `position` was handed out."""
+    """One team's rows on their way to this process: everything up to `position` was handed out.
 
-    def __init__(self, team_id: int, log_id: str, position: int) -> None:
+    `check_value` is that of the entry there.
+    """
+
+    def __init__(self, team_id: int, state: log.LogState) -> None:
         self.team_id = team_id
-        self.log_id = log_id
-        self.position = position
+        self.log_id = state.log_id
+        self.position = state.position
+        self.check_value = state.check_value
         self.followers: dict[int, dict[Topic, dict[Bell | None, set[Follower]]]] = {}
         """By the user whose changes they follow: most rows are of users whom nobody follows at the moment."""
         self.reading: asyncio.Task[None] | None = None
@@ -63,7 +67,7 @@ class Feed:
         for entry in entries:
             if entry.position != self.position + 1:
                 continue
-            self.position = entry.position
+            self.position, self.check_value = entry.position, entry.check_value
             followed = self.followers.get(entry.owner_id)
             if followed is None:
                 continue
@@ -79,6 +83,10 @@ class Feed:
                         waiting |= followers
         for bell, (new, waiting) in rung.items():
             bell.ring(self.log_id, [*new.values()], waiting)
+
+    def cursor(self) -> Cursor:
+        """The place up to which everything was handed out."""
+        return Cursor(self.log_id, self.position, self.check_value)
 
     def join(self, follower: "Follower") -> None:
         topic = follower.topic
@@ -134,17 +142,23 @@ class Follower:
         self._lost = False
         self.position = 0
         """How far the reader has come."""
-        self._upto = 0
+        self._check_value: int | None = 0
+        """That of the entry there."""
+        self._upto = Cursor("", 0, 0)
         """How far the log is read before the queue is looked at."""
         self._page: Sequence[Entry] = ()
         self._whole = True
         """Whether nothing is left in the log beyond the page."""
         self.start = log.LogState("", 0, 0)
 
-    def begin(self, state: log.LogState, position: int) -> None:
+    def begin(self, state: log.LogState, after: Cursor | None) -> None:
+        """Starts after a cursor that the log reaches, or with what comes after the state."""
         self.start = state
-        self.position = position
-        self._upto = state.position
+        self._upto = state.cursor()
+        self._reach(after or self._upto)
+
+    def _reach(self, place: Cursor | Entry) -> None:
+        self.position, self._check_value = place.position, place.check_value
 
     def push(self, entry: Entry) -> None:
         """One more to read; whoever calls sees to it that the reader is woken."""
@@ -176,7 +190,7 @@ class Follower:
             or not self.sink(bodies)
         ):
             return False
-        self.position = queue[-1].position
+        self._reach(queue[-1])
         queue.clear()
         return True
 
@@ -196,9 +210,9 @@ class Follower:
     def close(self) -> None:
         self._home.leave(self)
 
-    def cursor(self, position: int) -> Cursor:
-        """A place in the log that is followed."""
-        return self.start.cursor(position)
+    def cursor(self) -> Cursor:
+        """How far the reader has come."""
+        return Cursor(self.start.log_id, self.position, self._check_value)
 
     async def past(self) -> AsyncIterator[Sequence[Entry]]:
         """What was written between the cursor and the moment of joining. Raises Expired."""
@@ -218,18 +232,18 @@ class Follower:
                 raise LogLost("the change log cannot be read")
             if self._ended:
                 return ()
-            if self.position < self._upto and (entries := await self._replayed()):
+            if self.position < self._upto.position and (entries := await self._replayed()):
                 return entries
             if self._overflowed:
                 self._overflowed = False
                 self._queue.clear()
-                self._upto = self.feed.position
+                self._upto = self.feed.cursor()
             elif self._queue:
                 new = [self._queue.popleft() for _ in range(min(BURST, len(self._queue)))]
                 if new[0].position <= self.position:
                     new = [entry for entry in new if entry.position > self.position]
                 if new:
-                    self.position = new[-1].position
+                    self._reach(new[-1])
                     return new
             else:
                 self._waiting = asyncio.get_running_loop().create_future()
@@ -238,15 +252,16 @@ class Follower:
     async def _replayed(self) -> Sequence[Entry]:
         """The next entries out of the log; none once it was read as far as was wanted."""
         team_id = self.feed.team_id
-        if not self._page and self.position < self._upto:
-            self._page = await log.read(self.topic, team_id, self.position, self._upto)
-            state = await log.state(team_id)
-            if not state.reaches(self.start.cursor(self.position)):
+        if not self._page and self.position < self._upto.position:
+            self._page = await log.read(self.topic, team_id, self.position, self._upto.position)
+            # Afterwards, because entries of the page may have been trimmed while it was read.
+            _, reach = await log.locate(team_id, self.cursor())
+            if reach is not log.Reach.REACHED:
                 raise Expired
             self._whole = len(self._page) < log.PAGE
         part, self._page = self._page[:BURST], self._page[BURST:]
         if part:
-            self.position = part[-1].position
-        if not self._page and self._whole:
-            self.position = max(self.position, self._upto)
+            self._reach(part[-1])
+        if not self._page and self._whole and self.position < self._upto.position:
+            self._reach(self._upto)
         return part

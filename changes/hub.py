@@ -13,6 +13,7 @@ from changes import log
 from changes.cursors import Cursor
 from changes.entries import Entry, Topic
 from changes.followers import Bell, Expired, Feed, Follower, Sink
+from changes.log import Diverged, LogState, Reach
 from models.database import database
 from models.unavailable import Outage
 
@@ -71,21 +72,29 @@ class Hub:
         self, team_id: int, topic: Topic, after: Cursor | None, bell: Bell | None = None, sink: Sink | None = None
     ) -> "Follower":
         """Joins before reading the log, so that nothing can fall between the two. Raises Expired."""
-        feed = self._feeds.get(team_id)
-        if feed is None:
-            state = await log.state(team_id)
-            feed = self._feeds.setdefault(team_id, Feed(team_id, state.log_id, state.position))
-        follower = Follower(self, feed, topic, bell, sink)
-        feed.join(follower)
-        try:
-            state = await log.state(team_id)
-            if after is not None and not state.reaches(after):
-                raise Expired
-        except BaseException:
+        while True:
+            feed = self._feeds.get(team_id)
+            if feed is None:
+                state = await log.state(team_id)
+                feed = self._feeds.setdefault(team_id, Feed(team_id, state))
+            follower = Follower(self, feed, topic, bell, sink)
+            feed.join(follower)
+            try:
+                known = feed.cursor()
+                if after is None:
+                    state, reach = await log.state(team_id), Reach.REACHED
+                else:
+                    state, reach = await log.locate(team_id, after)
+                if reach is not Reach.REACHED:
+                    raise Expired
+            except BaseException:
+                self.leave(follower)
+                raise
+            if not _diverged(known, state):
+                follower.begin(state, after)
+                return follower
             self.leave(follower)
-            raise
-        follower.begin(state, state.position if after is None else after.position)
-        return follower
+            self._drop(feed)
 
     def leave(self, follower: "Follower") -> None:
         feed = follower.feed
@@ -102,12 +111,15 @@ class Hub:
         try:
             while feed.more:
                 feed.more = False
-                while entries := await log.read_all(feed.team_id, feed.position):
+                while entries := await log.read_on(feed.team_id, feed.cursor()):
                     feed.hand_out(entries)
                     if feed.position < entries[-1].position:
                         # Trimmed away under us: jump, and let each follower find out from the log itself.
-                        feed.position = entries[-1].position
+                        feed.position, feed.check_value = entries[-1].position, entries[-1].check_value
                         self._overflow(feed)
+        except Diverged as exc:
+            self._outage.tell(exc)
+            self._drop(feed)
         except Exception as exc:
             self._outage.tell(exc)
             self._lose(feed)
@@ -126,17 +138,24 @@ class Hub:
         for follower in feed.each():
             follower.lose()
 
+    def _drop(self, feed: Feed) -> None:
+        """Ends the streams of a feed whose log was replaced; those that come next begin with the log as it is."""
+        self._lose(feed)
+        if self._feeds.get(feed.team_id) is feed:
+            del self._feeds[feed.team_id]
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self.poll)
             if not self._feeds:
                 continue
             # What is handed out while the answer is on its way is newer than the answer.
-            reached = {team_id: feed.position for team_id, feed in self._feeds.items()}
+            reached = {team_id: feed.cursor() for team_id, feed in self._feeds.items()}
             try:
                 db = database()
                 rows = await db.rows(
-                    f"SELECT team_id, log_id, position FROM change_logs WHERE {db.within('team_id')}",
+                    f"SELECT team_id, log_id, position, trimmed_to, check_value, trimmed_check FROM change_logs"
+                    f" WHERE {db.within('team_id')}",
                     db.listed(reached),
                 )
             except Exception as exc:
@@ -145,10 +164,19 @@ class Hub:
                     self._lose(feed)
                 continue
             for row in rows:
-                known = self._feeds.get(row["team_id"])
+                team_id = row.pop("team_id")
+                known, state = self._feeds.get(team_id), log.LogState(**row)
                 if known is None:
                     continue
-                if row["log_id"] != known.log_id or row["position"] < reached[row["team_id"]]:
-                    self._lose(known)
-                elif row["position"] > known.position:
+                if _diverged(reached[team_id], state):
+                    _logger.warning("the change log of team %d was replaced: its streams end", team_id)
+                    self._drop(known)
+                elif state.position > known.position:
                     self._read_soon(known)
+
+
+def _diverged(known: Cursor, state: LogState) -> bool:
+    """Whether a log as read later does not have an entry that was known before. False if only reading it can tell."""
+    if known.log_id != state.log_id or state.position < known.position:
+        return True
+    return state.position == known.position and state.check_value != known.check_value

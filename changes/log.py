@@ -7,6 +7,7 @@ order of commits: who has read up to a position will never see an earlier one ap
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import groupby
 from typing import Any
 
@@ -16,22 +17,37 @@ from models.database import Connection, Statement, database, woven
 
 PAGE = 500
 TRIM = 2000
+_STATE = "l.log_id, l.position, l.trimmed_to, l.check_value, l.trimmed_check"
 
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """A log as it stands: its name, the last position, and up to where it was trimmed."""
+    """The state of a log: its id, its last entry, and the last entry that was trimmed.
+
+    The check values of these two entries are stored with the log, because asking for a place needs no entry then.
+    """
 
     log_id: str
     position: int
     trimmed_to: int
+    check_value: int = 0
+    trimmed_check: int = 0
 
-    def cursor(self, position: int | None = None) -> Cursor:
-        return Cursor(self.log_id, self.position if position is None else position)
+    def cursor(self) -> Cursor:
+        """The cursor of the last entry."""
+        return Cursor(self.log_id, self.position, self.check_value)
 
-    def reaches(self, cursor: Cursor) -> bool:
-        """Whether everything after the cursor is still there to be read."""
-        return cursor.log_id == self.log_id and self.trimmed_to <= cursor.position <= self.position
+
+class Diverged(Exception):
+    """The log does not have an entry that it had before: the database was replaced by another one, as by a restore."""
+
+
+class Reach(Enum):
+    """What a log knows of a cursor."""
+
+    REACHED = "everything after the cursor can be read"
+    TRIMMED = "entries after the cursor were trimmed"
+    DIVERGED = "the log does not have the entry at the cursor: another log, or another history of this one"
 
 
 async def create(connection: Connection, team_id: int) -> None:
@@ -45,10 +61,38 @@ async def create(connection: Connection, team_id: int) -> None:
 
 async def state(team_id: int) -> LogState:
     """The log as committed."""
-    row = await database().row("SELECT log_id, position, trimmed_to FROM change_logs WHERE team_id = ?", team_id)
+    row = await database().row(f"SELECT {_STATE} FROM change_logs l WHERE l.team_id = ?", team_id)
     if row is None:
         raise LookupError(f"team {team_id} has no change log")
-    return LogState(row["log_id"], row["position"], row["trimmed_to"])
+    return LogState(**row)
+
+
+async def locate(team_id: int, cursor: Cursor) -> tuple[LogState, Reach]:
+    """The log as committed, and what it knows of a cursor. One lookup by keys."""
+    row = await database().row(
+        f"SELECT {_STATE}, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
+        " AS found FROM change_logs l WHERE l.team_id = ?",
+        *(cursor.position, team_id),
+    )
+    if row is None:
+        raise LookupError(f"team {team_id} has no change log")
+    found = row.pop("found")
+    state = LogState(**row)
+    if cursor.position == state.position:
+        found = state.check_value
+    elif cursor.position == state.trimmed_to:
+        found = state.trimmed_check
+    if cursor.log_id != state.log_id:
+        return state, Reach.DIVERGED
+    if cursor.position < state.trimmed_to:
+        return state, Reach.TRIMMED
+    same = found is not None and found == cursor.check_value
+    return state, Reach.REACHED if same else Reach.DIVERGED
+
+
+def new_check_value() -> int:
+    """A check value for the entries of one transaction: 63 random bits."""
+    return secrets.randbits(63)
 
 
 async def append(
@@ -60,10 +104,11 @@ async def append(
     """
     written: list[Entry] = []
     ordered = sorted(entries, key=lambda entry: entry.team_id)
+    check = new_check_value() if ordered else 0
     for team_id, group in groupby(ordered, key=lambda entry: entry.team_id):
         batch = list(group)
         # As seen from the last of them, whose position only the counter tells.
-        behind = [(*entry[:-2], place - len(batch), at) for place, entry in enumerate(batch, 1)]
+        behind = [(*entry[:-3], place - len(batch), at, check) for place, entry in enumerate(batch, 1)]
         written += await _write(connection, team_id, behind, beside)
         beside = ()
     await connection.together(beside)
@@ -74,7 +119,8 @@ async def _write(
     connection: Connection, team_id: int, behind: list[tuple[Any, ...]], beside: Sequence[Statement]
 ) -> list[Entry]:
     """Moves the counter on and writes the rows up to where it is then; the rows as they are written."""
-    move = "UPDATE change_logs SET position = position + ? WHERE team_id = ? RETURNING position"
+    move = "UPDATE change_logs SET position = position + ?, check_value = ? WHERE team_id = ? RETURNING position"
+    check = behind[-1][-1]
     if connection.postgres:
         # In one go: a way there and back takes longer than any of it.
         names = ", ".join(f"given.{name}" for name in TYPES).replace("given.pos", "moved.position + given.pos")
@@ -82,15 +128,15 @@ async def _write(
         insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM moved, {given}"
         parts, values = woven([(insert, handed), *beside])
         moved = await connection.row(
-            f"WITH moved AS ({move}), {parts} SELECT position FROM moved", len(behind), team_id, *values
+            f"WITH moved AS ({move}), {parts} SELECT position FROM moved", len(behind), check, team_id, *values
         )
     else:
         await connection.together(beside)
-        moved = await connection.row(move, len(behind), team_id)
+        moved = await connection.row(move, len(behind), check, team_id)
     if moved is None:
         raise LookupError(f"team {team_id} has no change log")
     last: int = moved["position"]
-    written = [(*entry[:-2], last + entry[-2], entry[-1]) for entry in behind]
+    written = [(*entry[:-3], last + entry[-3], *entry[-2:]) for entry in behind]
     if not connection.postgres:
         await connection.insert("changes", TYPES, written)
     return list(map(Entry._make, written))
@@ -98,18 +144,20 @@ async def _write(
 
 def appending(source: str) -> str:
     """The parts of a WITH of PostgreSQL's that write down the rows of another one of its parts: columns named as in
-    TYPES, `position` counted from 1 in each team. The last part, `written`, has them as they are written.
+    TYPES, `position` counted from 1 in each team, one `check_value` for all. The last part, `written`, has them as they
+    are written.
 
     As with `append`, nothing else may be locked after it.
     """
     names = ", ".join(f"s.{name}" for name in TYPES).replace("s.position", "moved_on.before + s.position")
     return (
         # An array of keys is looked up in the index, whatever PostgreSQL thinks of the table.
-        f"heads AS MATERIALIZED (SELECT l.team_id, s.count FROM change_logs l JOIN (SELECT team_id, count(*) AS count"
-        f" FROM {source} GROUP BY team_id) AS s ON s.team_id = l.team_id WHERE l.team_id = ANY (ARRAY"
-        f" (SELECT team_id FROM {source})) ORDER BY l.team_id FOR NO KEY UPDATE OF l),"
-        " moved_on AS (UPDATE change_logs l SET position = l.position + heads.count FROM heads"
-        " WHERE l.team_id = heads.team_id AND l.team_id = ANY (ARRAY (SELECT team_id FROM heads))"
+        f"heads AS MATERIALIZED (SELECT l.team_id, s.count, s.check_value FROM change_logs l JOIN (SELECT team_id,"
+        f" count(*) AS count, min(check_value) AS check_value FROM {source} GROUP BY team_id) AS s"
+        f" ON s.team_id = l.team_id WHERE l.team_id = ANY (ARRAY (SELECT team_id FROM {source}))"
+        " ORDER BY l.team_id FOR NO KEY UPDATE OF l),"
+        " moved_on AS (UPDATE change_logs l SET position = l.position + heads.count, check_value = heads.check_value"
+        " FROM heads WHERE l.team_id = heads.team_id AND l.team_id = ANY (ARRAY (SELECT team_id FROM heads))"
         " RETURNING l.team_id, l.position - heads.count AS before),"
         f" written AS (INSERT INTO changes ({COLUMNS}) SELECT {names} FROM {source} s JOIN moved_on"
         f" ON moved_on.team_id = s.team_id RETURNING {COLUMNS})"
@@ -155,6 +203,19 @@ async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[Entry]:
     return [from_row(row) for row in rows]
 
 
+async def read_on(team_id: int, known: Cursor) -> list[Entry]:
+    """Entries of a whole team after a known one, oldest first. Raises Diverged."""
+    entries = await read_all(team_id, known.position - 1, PAGE + 1)
+    if entries and entries[0].position == known.position:
+        if entries[0].check_value != known.check_value:
+            raise Diverged("the change log was replaced")
+        return entries[1:]
+    # The known entry was trimmed, or was none because the log was empty.
+    if (await locate(team_id, known))[1] is Reach.DIVERGED:
+        raise Diverged("the change log was replaced")
+    return entries
+
+
 async def stale_teams(before: int) -> list[int]:
     """The teams whose logs hold entries older than a moment: the oldest is the first."""
     rows = await database().rows(
@@ -176,9 +237,8 @@ async def trim(connection: Connection, team_id: int, before: int, limit: int = T
     if row is None or row["position"] is None:
         return 0
     await connection.run(
-        "UPDATE change_logs SET trimmed_to = ? WHERE team_id = ? AND trimmed_to < ?",
-        row["position"],
-        team_id,
-        row["position"],
+        "UPDATE change_logs SET trimmed_to = ?, trimmed_check ="
+        " (SELECT check_value FROM changes WHERE team_id = ? AND position = ?) WHERE team_id = ? AND trimmed_to < ?",
+        *(row["position"], team_id, row["position"], team_id, row["position"]),
     )
     return await connection.run("DELETE FROM changes WHERE team_id = ? AND position <= ?", team_id, row["position"])

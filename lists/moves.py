@@ -146,7 +146,8 @@ async def _in_one_go(deed: Deed, epoch: int, verdicts: Verdicts, announce: bool,
         f" WHERE {tx.within('s.id')} AND s.id = counts.search_id AND counts.by <> 0),"
         " said AS MATERIALIZED (SELECT s.team_id, m.kind, s.owner_id, m.search_id, m.id AS member_id, m.email_id,"
         " NULL::bigint AS task_id, m.cause_engagement_id AS engagement_id, m.cause_kind, row_number() OVER"
-        f" (PARTITION BY s.team_id ORDER BY m.kind = {joined}, m.place) AS position, ?::bigint AS at"
+        f" (PARTITION BY s.team_id ORDER BY m.kind = {joined}, m.place) AS position, ?::bigint AS at,"
+        " ?::bigint AS check_value"
         " FROM moved m JOIN searches s ON s.id = m.search_id"
         f" WHERE ?::bool AND s.state = {int(SavedSearchState.LIVE)}),"
         f" {log.appending('said')}"
@@ -154,7 +155,7 @@ async def _in_one_go(deed: Deed, epoch: int, verdicts: Verdicts, announce: bool,
         f" {', '.join('written.' + each for each in TYPES)}"
         " FROM (VALUES (1)) AS always LEFT JOIN written ON TRUE ORDER BY written.team_id, written.position",
         *(epoch, marks, len(set(done)), marks, searches),
-        *(members, *joins, *leaves, searches, deed.now, announce),
+        *(members, *joins, *leaves, searches, deed.now, log.new_check_value(), announce),
     )
     held, claimed = rows[0][:2]
     if not held:

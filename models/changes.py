@@ -13,7 +13,8 @@ from models.fields import MomentField
 class ChangeLog(Model):
     """One log for each team. `position` is the last one given out, and rows up to `trimmed_to` are gone.
 
-    The row is locked last before a commit, so the order of positions is the order of commits.
+    The row is locked last before a commit, so the order of positions is the order of commits. `check_value` is that of
+    the last entry, and `trimmed_check` that of the last trimmed one.
     """
 
     team: fields.OneToOneRelation["Model"] = fields.OneToOneField("models.Team", primary_key=True)
@@ -21,6 +22,8 @@ class ChangeLog(Model):
     log_id = fields.CharField(max_length=32)
     position = fields.BigIntField(default=0)
     trimmed_to = fields.BigIntField(default=0)
+    check_value = fields.BigIntField(db_default=0)
+    trimmed_check = fields.BigIntField(db_default=0)
 
     class Meta:
         table = "change_logs"
@@ -41,6 +44,7 @@ class Change(Model):
     engagement_id = fields.BigIntField(null=True)
     cause_kind = fields.IntEnumField(ChangeCauseKind, null=True)
     at = MomentField()
+    check_value = fields.BigIntField(db_default=0)
 
     class Meta:
         table = "changes"

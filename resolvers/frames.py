@@ -157,7 +157,7 @@ def _frame(entry: Entry, cursor: Cursor) -> Frame:
             raise LookupError(f"no frame says {other.name}")
 
 
-Place = tuple[str, int, type[Frame] | None]
+Place = tuple[str, int, int | None, type[Frame] | None]
 
 
 class Burst(NamedTuple):
@@ -171,13 +171,14 @@ class Burst(NamedTuple):
     def places(self) -> list[Place]:
         """What tells the frames apart, whoever follows: a row has one frame in whatever streams it belongs to."""
         if self.frame is not None:
-            return [(self.log_id, self.frame.cursor.position, type(self.frame))]
-        return [(self.log_id, entry.position, None) for entry in self.entries]
+            cursor = self.frame.cursor
+            return [(self.log_id, cursor.position, cursor.check_value, type(self.frame))]
+        return [(self.log_id, entry.position, entry.check_value, None) for entry in self.entries]
 
     def frames(self) -> dict[Place, Frame]:
         if self.frame is not None:
             return dict(zip(self.places(), (self.frame,), strict=True))
-        made = [_frame(entry, Cursor(self.log_id, entry.position)) for entry in self.entries]
+        made = [_frame(entry, Cursor(self.log_id, entry.position, entry.check_value)) for entry in self.entries]
         return dict(zip(self.places(), made, strict=True))
 
 

@@ -51,8 +51,8 @@ def _parsed(after: str | None) -> Cursor | None:
 async def _may_follow(context: Context, key: int, after: Cursor) -> bool:
     """Whether a list that is not there was the viewer's, by the log. Of a cursor that the log does not reach back to it
     knows nothing any more: that is answered the same whatever the list."""
-    state = await log.state(context.viewer.team_id)
-    if not state.reaches(after):
+    state, reach = await log.locate(context.viewer.team_id, after)
+    if reach is not log.Reach.REACHED:
         return True
     topic = Topic(context.viewer.user_id, Family.SEARCHES, key)
     return bool(await log.read(topic, context.viewer.team_id, state.trimmed_to, state.position, 1))
@@ -89,13 +89,13 @@ async def _frames(
             yield Burst(follower.start.log_id, said)
             if said[-1].kind is last:
                 return
-        yield alone(CaughtUp(follower.cursor(follower.start.position)))
+        yield alone(CaughtUp(follower.start.cursor()))
         while not over and (entries := await follower.next()):
             said = _upto(entries, last)
             yield Burst(follower.start.log_id, said)
             over = said[-1].kind is last
     except Expired:
-        yield alone(CursorExpired(follower.cursor(follower.position)))
+        yield alone(CursorExpired(follower.cursor()))
     finally:
         follower.close()
 

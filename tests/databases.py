@@ -4,13 +4,15 @@ import asyncio
 import os
 import shutil
 import signal
+import sqlite3
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from models.database import migrate, opened
+from models.database import migrate, opened, sqlite_path
 
 KINDS = ("sqlite", "postgresql")
 
@@ -31,6 +33,24 @@ class Databases:
     def make(self, kind: str) -> str:
         """The address of a fresh database."""
         return self._make_sqlite() if kind == "sqlite" else self._server().make()
+
+    def back_up(self, url: str) -> str:
+        """Copies a database that no process has open; returns the address of the copy."""
+        if url.startswith("sqlite"):
+            path = self._folder / f"{uuid.uuid4().hex}.db"
+            with closing(sqlite3.connect(sqlite_path(url))) as source, closing(sqlite3.connect(path)) as target:
+                source.backup(target)
+            return f"sqlite:///{path}"
+        return self._server().copy(url)
+
+    def restore(self, backup: str, url: str) -> None:
+        """Replaces a database that no process has open by a backup, as an operator does; leaves what is beside it."""
+        if url.startswith("sqlite"):
+            for suffix in ("-wal", "-shm"):
+                Path(sqlite_path(url) + suffix).unlink(missing_ok=True)
+            shutil.copy(sqlite_path(backup), sqlite_path(url))
+            return
+        self._server().replace(url, backup)
 
     @contextmanager
     def apart(self) -> Iterator["Postgres"]:
@@ -86,6 +106,16 @@ class Postgres:
         self._psql(f"CREATE DATABASE {name} TEMPLATE {self.TEMPLATE} STRATEGY FILE_COPY")
         return str(self._server.get_uri(name))
 
+    def copy(self, url: str) -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        self._psql(f"CREATE DATABASE {name} TEMPLATE {_name(url)}")
+        return str(self._server.get_uri(name))
+
+    def replace(self, url: str, source: str) -> None:
+        """The database gets another oid, as after `dropdb`, `createdb` and `pg_restore`."""
+        self._psql(f"DROP DATABASE {_name(url)} WITH (FORCE)")
+        self._psql(f"CREATE DATABASE {_name(url)} TEMPLATE {_name(source)}")
+
     def close(self) -> None:
         self._server.cleanup()
 
@@ -120,6 +150,10 @@ class Postgres:
 
     def _psql(self, statement: str) -> None:
         self._server.psql(statement + ";")
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
 
 
 @contextmanager

@@ -1,0 +1,175 @@
+"""A restored backup: cursors issued after it expire, those from before it resume, however far the new log has grown."""
+
+import base64
+from typing import Any
+
+import pytest
+from tortoise.context import require_context
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+
+from changes import log
+from changes.cursors import parse
+from changes.entries import Entry, Family, Topic
+from changes.followers import LogLost
+from models.database import configuration, database, migrate, opened, transaction
+from models.enums import ChangeKind
+from tests.databases import Databases
+from tests.serving import Client, Completed, ManualClock, Server, serving
+from tests.test_lists import RECORD, SAVE, email, event
+
+AS_OF = "{savedSearches{asOf nodes{id}}}"
+ALL = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
+
+
+async def changes(server: Server, client: Client, count: int) -> list[str]:
+    """Makes changes of one entry each; returns the cursor after each of them."""
+    cursors = []
+    for number in range(count):
+        saved = await client.one(SAVE, i={"name": f"List {number}", "filter": {"campaign": []}})
+        assert saved["userErrors"] == []
+        cursors.append((await client.one(AS_OF))["asOf"])
+    return cursors
+
+
+async def resumed(client: Client, after: str) -> list[dict[str, Any]]:
+    """The frames from a cursor up to CaughtUp, or up to the end of the stream."""
+    frames: list[dict[str, Any]] = []
+    async with client.follow(ALL, after=after) as stream:
+        try:
+            while not frames or frames[-1]["__typename"] != "CaughtUp":
+                frames.append(await stream.frame())
+        except Completed:
+            pass
+    return frames
+
+
+def kinds(frames: list[dict[str, Any]]) -> list[str]:
+    return [frame["__typename"] for frame in frames]
+
+
+async def test_a_cursor_issued_after_the_backup_expires_however_far_the_new_log_has_grown(
+    database_url: str, all_databases: Databases
+) -> None:
+    async with serving(database_url, works=False) as server:
+        ann = await server.client("Ann")
+        before = await changes(server, ann, 3)
+        at_backup = parse(before[-1]).position
+    backup = all_databases.back_up(database_url)
+    async with serving(database_url, works=False) as server:
+        ann = await server.client("Ann")
+        lost = await changes(server, ann, 4)
+        assert kinds(await resumed(ann, lost[1])) == ["SavedSearchUpserted"] * 2 + ["CaughtUp"]
+        caught_up = (await resumed(ann, lost[-1]))[0]["cursor"]
+    all_databases.restore(backup, database_url)
+    async with serving(database_url, works=False) as server:
+        ann = await server.client("Ann")
+        assert parse((await ann.one(AS_OF))["asOf"]).position == at_backup
+        # Before the new log reaches their positions, and after.
+        for cursor in (*lost, caught_up):
+            assert kinds(await resumed(ann, cursor)) == ["CursorExpired"]
+        new = await changes(server, ann, 7)
+        for cursor in (*lost, caught_up):
+            assert kinds(frames := await resumed(ann, cursor)) == ["CursorExpired"]
+            assert frames[0]["cursor"] == cursor
+        # What both histories have in common is still a place in the log.
+        for place, cursor in enumerate(before):
+            expected = ["SavedSearchUpserted"] * (len(before) - 1 - place + len(new)) + ["CaughtUp"]
+            assert kinds(await resumed(ann, cursor)) == expected
+        for place, cursor in enumerate(new):
+            assert len(await resumed(ann, cursor)) == len(new) - place
+
+
+async def test_a_cursor_without_a_check_value_expires_once(quiet_server: Server) -> None:
+    ann = await quiet_server.client("Ann")
+    *_, newest = await changes(quiet_server, ann, 2)
+    log_id, position, _ = base64.urlsafe_b64decode(newest + "==").decode().split(".")[:3]
+    old = base64.urlsafe_b64encode(f"{log_id}.{position}".encode()).decode()
+    frames = await resumed(ann, old)
+    assert [(frame["__typename"], frame["cursor"]) for frame in frames] == [("CursorExpired", old)]
+    assert kinds(await resumed(ann, newest)) == ["CaughtUp"]
+
+
+async def test_the_place_before_the_first_entry_and_the_last_trimmed_one_resume(
+    quiet_server: Server, clock: ManualClock
+) -> None:
+    ann = await quiet_server.client("Ann")
+    start = (await ann.one(AS_OF))["asOf"]
+    assert parse(start).position == 0
+    cursors = await changes(quiet_server, ann, 3)
+    assert len(await resumed(ann, start)) == 4
+    team_id = (await database().rows("SELECT id FROM teams"))[0]["id"]
+    async with transaction() as tx:
+        await tx.run("UPDATE changes SET at = 1 WHERE position <= ?", parse(cursors[1]).position)
+        assert await log.trim(tx, team_id, 2) == 2
+    assert kinds(await resumed(ann, start)) == ["CursorExpired"]
+    assert kinds(await resumed(ann, cursors[0])) == ["CursorExpired"]
+    assert kinds(await resumed(ann, cursors[1])) == ["SavedSearchUpserted", "CaughtUp"]
+    async with transaction() as tx:
+        await tx.run("UPDATE changes SET at = 1")
+        await log.trim(tx, team_id, 2)
+    assert kinds(await resumed(ann, cursors[2])) == ["CaughtUp"]
+    # Another history that was trimmed up to the same position.
+    await database().run("UPDATE change_logs SET check_value = check_value + 1, trimmed_check = trimmed_check + 1")
+    assert kinds(await resumed(ann, cursors[2])) == ["CursorExpired"]
+    await changes(quiet_server, ann, 1)
+    assert kinds(await resumed(ann, cursors[2])) == ["CursorExpired"]
+
+
+@pytest.mark.parametrize("grown", [0, 1, 2])
+async def test_open_streams_end_when_the_log_is_replaced(quiet_server: Server, grown: int) -> None:
+    """Replaced by a log that is shorter, of the same length, and longer than what this process knows."""
+    ann = await quiet_server.client("Ann")
+    await changes(quiet_server, ann, 2)
+    hub = quiet_server.engine.hub
+    user = (await database().rows("SELECT id, team_id FROM users"))[0]
+    topic = Topic(user["id"], Family.SEARCHES)
+    follower = await hub.follow(user["team_id"], topic, None)
+    # Another process restores: the last entry is gone, and others come in its place.
+    last = follower.start.position
+    async with transaction() as tx:
+        await tx.run("DELETE FROM changes WHERE position = ?", last)
+        await tx.run(
+            "UPDATE change_logs SET position = ?, check_value = (SELECT check_value FROM changes WHERE position = ?)",
+            *(last - 1, last - 1),
+        )
+        await log.append(tx, [Entry(user["team_id"], ChangeKind.SEARCH_UPSERTED, user["id"], 1)] * grown, 7)
+    with pytest.raises(LogLost):
+        await follower.next()
+    follower.close()
+    # Whoever comes next starts with the log as it is.
+    again = await hub.follow(user["team_id"], topic, None)
+    assert again.start.position == last - 1 + grown
+    again.close()
+
+
+async def test_the_migration_gives_check_values_to_the_entries_that_are_there(
+    database_url: str, all_databases: Databases
+) -> None:
+    async with serving(database_url, works=False) as server:
+        await changes(server, await server.client("Ann"), 2)
+    config = configuration(database_url)["apps"]
+    async with opened(database_url):
+        step = MigrationTarget(app_label="models", name="0007_address_keys")
+        await MigrationExecutor(require_context().db(), config).migrate([step])
+        await migrate(database_url)
+        rows = await database().rows("SELECT check_value FROM changes ORDER BY position")
+        assert len({row["check_value"] for row in rows} - {0}) == len(rows) == 2
+        head = await database().row("SELECT check_value FROM change_logs")
+        assert head == rows[-1]
+    async with serving(database_url, works=False) as server:
+        ann = await server.client("Ann")
+        as_of = (await ann.one(AS_OF))["asOf"]
+        await changes(server, ann, 1)
+        assert kinds(await resumed(ann, as_of)) == ["SavedSearchUpserted", "CaughtUp"]
+
+
+async def test_members_that_join_carry_the_check_values_of_their_entries(server: Server) -> None:
+    ann = await server.client("Ann")
+    mails = [await email(ann, number) for number in range(3)]
+    await ann.one(SAVE, i={"name": "Viewed", "filter": {"engagement": [{"kind": "VIEW"}]}})
+    async with ann.follow(ALL) as stream:
+        await stream.until("CaughtUp")
+        await ann.one(RECORD, e=[event(mail, "VIEW", mail) for mail in mails])
+        cursors = [(await stream.until("MemberJoined"))[-1]["cursor"] for _ in mails]
+    for place, cursor in enumerate(cursors):
+        assert kinds(await resumed(ann, cursor)) == ["MemberJoined"] * (2 - place) + ["CaughtUp"]
