@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from email_addresses import InvalidAddress, comparison_key, delivery_form
+from identifiers import encode
 from mail import bodies, headers, mime
 from mail.channel import Envelope
 from mail.headers import Mailbox
@@ -41,8 +42,8 @@ class Letter:
 
 
 def message_id(email_id: int, domain: str, random: str) -> str:
-    """The key that replies bring back: the email's own number can be read from it."""
-    return f"<{email_id}.{random}@{domain}>"
+    """Returns the key that replies bring back: the email's id in the API, a dot, and something random."""
+    return f"<{encode('Email', email_id)}.{random}@{domain}>"
 
 
 def envelope(letter: Letter, links: Links) -> Envelope:

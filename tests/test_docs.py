@@ -1,7 +1,6 @@
 """Every example in the README and on the pages of docs/ runs, in their order, and answers what is written there."""
 
 import asyncio
-import os
 import re
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from tests.documents import ROOT, Page, Wrong, differences, filled
 from tests.reading import Reader, product
-from tests.serving import PATIENCE, SECRET
+from tests.serving import SECRET
 from tests.test_command_line import surroundings
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -97,30 +96,6 @@ async def _shell(script: str, environment: dict[str, str], folder: Path) -> str:
     out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, out.decode()
     return out.decode()
-
-
-async def test_the_follower_in_full_prints_what_is_pushed(database_url: str) -> None:
-    (program,) = Page.read("docs/following.md").blocks("python")
-    async with product(database_url) as server:
-        sam = await server.client("Sam")
-        environment = os.environ | {
-            "COMMAND_CENTER_WS": server.url.replace("http", "ws", 1) + "/graphql",
-            "COMMAND_CENTER_TOKEN": sam.token,
-        }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", program, env=environment, stdout=asyncio.subprocess.PIPE
-        )
-        assert process.stdout is not None
-        try:
-            assert await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"CaughtUp \n"
-            await Reader(server).read(PAGES[0])
-            lines: list[str] = []
-            while not lines or not lines[-1].startswith("MemberJoined "):
-                lines.append((await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode())
-            assert "SavedSearchReset \n" in lines
-        finally:
-            process.kill()
-            await process.wait()
 
 
 # ---- the harness itself: what is wrong on a page is found ------------------------------------------------------------

@@ -1,4 +1,4 @@
-// What the applications ask, for Apollo Client and for urql; the types of answers and variables are generated.
+// The documents of the applications with Apollo Client and urql; the types of results and variables are generated.
 import { graphql } from "./__generated__/gql/index.js";
 
 export const LIST = graphql(`
@@ -10,15 +10,15 @@ export const LIST = graphql(`
       members(first: 50) {
         asOf
         nodes {
-          ...Stay
+          ...Member
         }
       }
     }
   }
 `);
 
-export const STAY = graphql(`
-  fragment Stay on SavedSearchMember {
+export const MEMBER = graphql(`
+  fragment Member on SavedSearchMember {
     id
     joinedAt
     cause {
@@ -41,7 +41,7 @@ export const CHANGES = graphql(`
       ... on MemberJoined {
         memberId
         member {
-          ...Stay
+          ...Member
         }
       }
       ... on MemberLeft {
@@ -98,6 +98,91 @@ export const TASK_CHANGES = graphql(`
       }
       ... on TaskDeleted {
         taskId
+      }
+    }
+  }
+`);
+
+export const LISTS = graphql(`
+  query Lists($after: String) {
+    savedSearches(first: 50, after: $after) {
+      asOf
+      nodes {
+        id
+        name
+        state
+        members(first: 50) {
+          nodes {
+            ...Member
+          }
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+`);
+
+export const ALL_CHANGES = graphql(`
+  subscription AllChanges($after: ChangeCursor) {
+    allSavedSearchChanges(after: $after) {
+      __typename
+      ... on Change {
+        cursor
+      }
+      ... on MemberJoined {
+        savedSearchId
+        memberId
+        member {
+          ...Member
+        }
+      }
+      ... on MemberLeft {
+        savedSearchId
+        memberId
+      }
+      ... on SavedSearchUpserted {
+        savedSearchId
+        savedSearch {
+          id
+          name
+          state
+        }
+      }
+      ... on SavedSearchDeleted {
+        savedSearchId
+      }
+    }
+  }
+`);
+
+export const FOLDERS = graphql(`
+  query Folders {
+    folders {
+      id
+      name
+      emailCount
+      folders {
+        id
+        name
+        emailCount
+      }
+    }
+  }
+`);
+
+export const FOLDER_COUNTS = graphql(`
+  subscription FolderCounts {
+    folderCounts {
+      groups {
+        id
+        emailCount
+      }
+      folders {
+        id
+        emailCount
       }
     }
   }

@@ -1,11 +1,14 @@
-// Runs one of the applications for the tests: follows something, and says what its cache holds each time a line comes in.
-// URL, TOKEN and LIST are in the environment; the word after the program is the application's name.
+// Runs one of the applications for the tests: keeps something up to date, and prints its cache for each line of input.
+// URL, TOKEN_FILE and LIST are in the environment; the argument is the application's name.
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import WebSocket from "ws";
 
+import { folders } from "./apollo/folders.js";
 import * as apollo from "./apollo/list.js";
+import { lists } from "./apollo/lists.js";
 import { tasks } from "./apollo/tasks.js";
-import { follow, type List } from "./following.js";
+import { follow, type Source } from "./following.js";
 import { feed } from "./relay/feed.js";
 import * as relay from "./relay/list.js";
 import * as urql from "./urql/list.js";
@@ -13,11 +16,14 @@ import * as urql from "./urql/list.js";
 // Browsers, and later versions of Node, have one of their own.
 Object.assign(globalThis, { WebSocket });
 
-const { URL: url = "", TOKEN: token = "", LIST: id = "" } = process.env;
-const applications: Record<string, () => List<any> & { shown(): any }> = {
+const { URL: url = "", TOKEN_FILE: tokenFile = "", LIST: id = "" } = process.env;
+const token = async () => (await readFile(tokenFile, "utf8")).trim();
+const applications: Record<string, () => Source<any> & { shown(): any }> = {
   apollo: () => apollo.list(apollo.connect(url, token), id),
   urql: () => urql.list(urql.connect(url, token), id),
   relay: () => relay.list(relay.connect(url, token), id),
+  lists: () => lists(apollo.connect(url, token)),
+  folders: () => folders(apollo.connect(url, token)),
   tasks: () => tasks(apollo.connect(url, token)),
   feed: () => feed(relay.connect(url, token)),
 };
@@ -25,34 +31,41 @@ const applications: Record<string, () => List<any> & { shown(): any }> = {
 const made = applications[process.argv[2] ?? ""]!();
 const enough = new AbortController();
 const events: string[] = [];
-const about = (frame: any) => frame.memberId ?? frame.taskId ?? frame.engagementId ?? "";
-const note = (frame: any) => events.push(`${frame.__typename} ${about(frame)}`.trim());
-const watched: List<any> = {
+const about = (change: any) => change.memberId ?? change.taskId ?? change.engagementId ?? "";
+const note = (change: any) => events.push(`${change.__typename} ${about(change)}`.trim());
+const watched: Source<any> = {
   read: () => (events.push("read"), made.read()),
   subscribe(after, sink) {
     events.push("subscribe");
-    return made.subscribe(after, { ...sink, next: (frame) => (note(frame), sink.next(frame)) });
+    return made.subscribe(after, { ...sink, next: (change) => (note(change), sink.next(change)) });
   },
-  apply: (frame) => made.apply(frame),
+  apply: (change) => made.apply(change),
+  isLast: (change) => made.isLast?.(change) ?? false,
 };
 
 const nodes = (found: any) => found.nodes ?? found.edges.map((edge: any) => edge.node);
-const list = (saved: any) => {
-  const shown = ({ id, email, cause }: any) => ({ id, subject: email.subject, cause: cause.kind });
-  return { name: saved?.name ?? null, stays: saved ? nodes(saved.members).map(shown) : null };
-};
+const member = ({ id, email, cause }: any) => ({ id, subject: email.subject, cause: cause.kind });
+const list = (saved: any) => ({
+  name: saved?.name ?? null,
+  stays: saved ? nodes(saved.members).map(member) : null,
+});
 const rows = (found: any) => ({
   rows: nodes(found).map(({ id, name, verdict }: any) => ({ id, told: name ?? verdict })),
 });
+const counts = (groups: any[]) => ({
+  counts: groups.flatMap((group) => [group, ...group.folders]).map(({ name, emailCount }) => [name, emailCount]),
+});
+
+function view(shown: any) {
+  if (shown?.savedSearches) return { lists: nodes(shown.savedSearches).map(list) };
+  if (shown?.folders) return counts(shown.folders);
+  const found = shown?.tasks ?? shown?.engagements;
+  return found ? rows(found) : list(shown?.savedSearch);
+}
 
 const lines = createInterface({ input: process.stdin });
 lines.on("close", () => process.exit(0));
-lines.on("line", () => {
-  const shown = made.shown();
-  const found = shown?.tasks ?? shown?.engagements;
-  const view = found ? rows(found) : list(shown?.savedSearch);
-  console.log(JSON.stringify({ ...view, events: events.splice(0) }));
-});
+lines.on("line", () => console.log(JSON.stringify({ ...view(made.shown()), events: events.splice(0) })));
 
 follow(watched, enough.signal).then(
   () => events.push("over"),

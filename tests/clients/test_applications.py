@@ -1,8 +1,8 @@
-"""Apollo Client, urql and Relay keep lists, tasks and the feed in their caches while the server dies, a list is filled
-anew, or the log is lost.
+"""Apollo Client, urql and Relay keep lists, counts, tasks and the feed in their caches through everything that happens:
+the server restarts, a token or a cursor expires, a list is refined or deleted.
 
-The applications are the ones that docs/from-an-app.md shows. Each runs under Node against the product in a process of
-its own; `npm run compile` has been there before.
+The applications are those that docs/from-an-app.md shows. Each runs under Node in a process of its own against the
+product in another; `npm run compile` has compiled them.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ from tests.test_reclassify import done
 
 FOLDER = Path(__file__).parent
 APPLICATIONS = ("apollo", "urql", "relay")
+LISTS = "{savedSearches{nodes{name members(first:50){nodes{id email{subject} cause{kind}}}}}}"
+COUNTS = "{folders{name emailCount folders{name emailCount}}}"
 WAITING: dict[str, Any] = {"engagement": [{"kind": "VIEW"}, {"kind": "REPLY", "atMost": 0}]}
 STILL_WAITING: dict[str, Any] = {"subject": {"contains": "mail"}, **WAITING}
 FRESH = "query($id:ID!){savedSearch(id:$id){name members(first:50){nodes{id email{subject} cause{kind}}}}}"
@@ -62,8 +64,8 @@ class Application:
 
 
 @asynccontextmanager
-async def running(name: str, server: Box, token: str, search: str) -> AsyncIterator[Application]:
-    environment = server.environment | {"URL": f"{server.url}/graphql", "TOKEN": token, "LIST": search}
+async def running(name: str, server: Box, token_file: Path, search: str = "") -> AsyncIterator[Application]:
+    environment = server.environment | {"URL": f"{server.url}/graphql", "TOKEN_FILE": str(token_file), "LIST": search}
     process = await asyncio.create_subprocess_exec(
         *(*npm.command(), "--prefix", str(FOLDER), "run", "--silent", "follow", "--", name),
         env=environment,
@@ -76,6 +78,13 @@ async def running(name: str, server: Box, token: str, search: str) -> AsyncItera
     finally:
         process.stdin.close()
         await asyncio.wait_for(process.wait(), PATIENCE)
+
+
+async def issue(server: Box, token_file: Path, expires: str) -> None:
+    """Gives the applications another token, as a session that is renewed would."""
+    code, token = await server.command("token", "a@x.example", "--expires", expires)
+    assert code == 0
+    token_file.write_text(token)
 
 
 @asynccontextmanager
@@ -117,10 +126,7 @@ class Seller:
                 if {node["email"]["subject"] for node in nodes} == wanted:
                     break
                 await asyncio.sleep(0.05)
-        stays = [
-            {"id": node["id"], "subject": node["email"]["subject"], "cause": node["cause"]["kind"]} for node in nodes
-        ]
-        return {"name": found["name"], "stays": stays}
+        return shown(found)
 
 
 async def seller(client: Client) -> Seller:
@@ -131,21 +137,44 @@ async def seller(client: Client) -> Seller:
     return Seller(client, search, mails)
 
 
-async def test_their_caches_are_what_a_fresh_query_says(tmp_path: Path) -> None:
+def shown(search: dict[str, Any]) -> dict[str, Any]:
+    """A list as the applications print it."""
+    nodes = search["members"]["nodes"]
+    members = [
+        {"id": node["id"], "subject": node["email"]["subject"], "cause": node["cause"]["kind"]} for node in nodes
+    ]
+    return {"name": search["name"], "stays": members}
+
+
+async def test_caches_equal_fresh_queries_after_every_interruption(tmp_path: Path) -> None:
+    token_file = tmp_path / "token"
     async with serving(tmp_path / "x.db") as (server, client), AsyncExitStack() as stack:
+        await issue(server, token_file, "P1D")
         ann = await seller(client)
+        other = await save(client, {"subject": {"contains": "mail 9"}})
+        await live(client, other)
         await ann.record("VIEW", 0)
-        applications = [
-            await stack.enter_async_context(running(name, server, client.token, ann.search)) for name in APPLICATIONS
+        singles = [
+            await stack.enter_async_context(running(name, server, token_file, ann.search)) for name in APPLICATIONS
+        ]
+        sidebar, folders = [
+            await stack.enter_async_context(running(name, server, token_file)) for name in ("lists", "folders")
         ]
 
         async def all_show(wanted: dict[str, Any]) -> None:
-            await asyncio.gather(*(application.shows(wanted) for application in applications))
+            fresh = await client.one(LISTS)
+            groups = await client.one(COUNTS)
+            counts = [[row["name"], row["emailCount"]] for group in groups for row in (group, *group["folders"])]
+            await asyncio.gather(
+                *(single.shows(wanted) for single in singles),
+                sidebar.shows({"lists": [shown(each) for each in fresh["nodes"]]}),
+                folders.shows({"counts": counts}),
+            )
 
         def each_was_told(**times: int) -> None:
-            for application in applications:
-                found = {what: application.told.count(what) for what in times}
-                assert found == times, application
+            for single in singles:
+                found = {what: single.told.count(what) for what in times}
+                assert found == times, single
 
         await all_show(await ann.fresh(0))
 
@@ -157,53 +186,70 @@ async def test_their_caches_are_what_a_fresh_query_says(tmp_path: Path) -> None:
         await all_show(await ann.fresh(1, 2, 3))
         each_was_told(read=1, subscribe=1)
 
-        # The server dies, and more happens before the applications are back.
+        # The server dies, and more happens before the applications have connected again.
         await server.kill()
         await server.start()
         await ann.record("VIEW", 4, 5)
         await ann.record("REPLY", 1, 4)
+        await draft(client, (await client.one("{people{nodes{id}}}"))["nodes"][0]["id"], "one more draft")
         await all_show(await ann.fresh(2, 3, 5))
         each_was_told(read=1, CursorExpired=0)
-        assert all(application.told.count("subscribe") > 1 for application in applications)
+        assert all(single.told.count("subscribe") > 1 for single in singles)
 
-        # Another name, and then another filter: the list is read anew, and followed on.
+        # The token expires while they are connected, and its successor is a little late.
+        await issue(server, token_file, "PT2S")
+        await server.kill()
+        await server.start()
+        subscribed = [single.told.count("subscribe") for single in singles]
+        await asyncio.sleep(3)
+        await issue(server, token_file, "P1D")
+        await ann.record("VIEW", 9)
+        await all_show(await ann.fresh(2, 3, 5, 9))
+        assert all(single.told.count("subscribe") > before for single, before in zip(singles, subscribed, strict=True))
+        each_was_told(read=1, CursorExpired=0)
+
+        # Another name, and then another filter: the list is read again, and followed on.
         await client.one(RENAME, id=ann.search, n="Renamed")
-        await all_show(await ann.fresh(2, 3, 5))
+        await all_show(await ann.fresh(2, 3, 5, 9))
         await client.one(REFINE, id=ann.search, f=STILL_WAITING)
         await ann.record("VIEW", 6)
-        await all_show(await ann.fresh(2, 3, 5, 6))
+        await all_show(await ann.fresh(2, 3, 5, 6, 9))
         each_was_told(read=2, SavedSearchReset=1)
 
-        # A log that does not know their cursors, as after a backup was restored.
+        # Another log, which does not know their cursors.
         await server.kill()
         server.run("UPDATE change_logs SET log_id = 'another'")
         await server.start()
         await ann.record("VIEW", 7)
         await ann.record("REPLY", 2)
-        await all_show(await ann.fresh(3, 5, 6, 7))
+        await all_show(await ann.fresh(3, 5, 6, 7, 9))
         each_was_told(read=3, CursorExpired=1)
         await ann.record("VIEW", 8)
-        await all_show(await ann.fresh(3, 5, 6, 7, 8))
+        await all_show(await ann.fresh(3, 5, 6, 7, 8, 9))
 
-        # No frame came twice over all that, though every connection but the first began at a cursor.
-        for application in applications:
-            stays = [told for told in application.told if told.startswith("Member")]
-            assert len(stays) == len(set(stays)), application
+        # No change came twice over all that, though every connection but the first began at a cursor.
+        for single in singles:
+            members = [told for told in single.told if told.startswith("Member")]
+            assert len(members) == len(set(members)), single
 
+        # One list is deleted: its own followers end, and the sidebar goes on with the others and with new ones.
         await client.one(DELETE, id=ann.search)
         await all_show({"name": None, "stays": None})
         each_was_told(SavedSearchDeleted=1, over=1)
+        new = await save(client, {"subject": {"contains": "mail"}})
+        await live(client, new)
+        await all_show({"name": None, "stays": None})
 
 
 async def test_tasks_and_the_feed_are_kept_as_well(tmp_path: Path) -> None:
+    token_file = tmp_path / "token"
     async with serving(tmp_path / "x.db") as (server, client), AsyncExitStack() as stack:
+        await issue(server, token_file, "P1D")
         ann = await seller(client)
         pat = (await client.one("{people{nodes{id}}}"))["nodes"][0]["id"]
         first = await create(client, pat, "first", dueOn="2030-01-02")
         await ann.record("VIEW", 0)
-        tasks, feed = [
-            await stack.enter_async_context(running(name, server, client.token, "")) for name in ("tasks", "feed")
-        ]
+        tasks, feed = [await stack.enter_async_context(running(name, server, token_file)) for name in ("tasks", "feed")]
 
         async def both_show(to_do: list[str], happened: list[str]) -> list[str]:
             rows = [(await client.one(document))["nodes"] for document in (TO_DO, HAPPENED)]
@@ -243,9 +289,16 @@ async def test_tasks_and_the_feed_are_kept_as_well(tmp_path: Path) -> None:
             assert (application.told.count("read"), application.told.count("CursorExpired")) == (2, 1)
 
 
-async def test_they_give_up_where_the_server_refuses(tmp_path: Path) -> None:
+async def test_they_give_up_if_the_server_refuses(tmp_path: Path) -> None:
+    """A refused token is tried five times, with growing delays of less than 10 seconds in all."""
+    token_file = tmp_path / "token"
     async with serving(tmp_path / "x.db") as (server, client):
         search = await save(client, WAITING)
-        for name in APPLICATIONS:
-            async with running(name, server, "no token", search) as application:
-                assert await asyncio.wait_for(application.process.wait(), PATIENCE) == 1, name
+        token_file.write_text("no token")
+        async with AsyncExitStack() as stack:
+            started = [
+                await stack.enter_async_context(running(name, server, token_file, search))
+                for name in (*APPLICATIONS, "lists", "folders")
+            ]
+            codes = await asyncio.gather(*(asyncio.wait_for(each.process.wait(), 2 * PATIENCE) for each in started))
+        assert set(codes) == {1}

@@ -250,7 +250,7 @@ async function merosReader() {
 }
 
 async function relayRuntime() {
-  const events = feed(relay.connect(url, token));
+  const events = feed(relay.connect(url, async () => token));
   await tries(
     "Relay query and subscription",
     async () => {

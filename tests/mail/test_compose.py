@@ -97,7 +97,7 @@ def test_headers_say_who_what_when() -> None:
     assert message["Bcc"] is None
     assert message["Subject"] == "Hello there"
     assert message["Date"].datetime == datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-    assert message["Message-ID"] == "<7.abc@mail.example.com>"
+    assert message["Message-ID"] == "<RW1haWw6Nw.abc@mail.example.com>"
 
 
 def test_a_blind_copy_is_in_the_envelope_and_nowhere_in_the_message() -> None:

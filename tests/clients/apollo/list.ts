@@ -1,4 +1,4 @@
-// A list that follows, in the cache of Apollo Client.
+// A list kept up to date in the cache of Apollo Client.
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache } from "@apollo/client";
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { OperationTypeNode } from "graphql";
@@ -6,18 +6,17 @@ import { createClient } from "graphql-ws";
 
 import type { ChangesSubscription, ListQuery } from "../__generated__/gql/graphql.js";
 import { CHANGES, LIST } from "../documents.js";
-import type { List, Sink } from "../following.js";
+import { authorized, type GetToken, type Sink, type Source } from "../following.js";
 
 type Change = ChangesSubscription["savedSearchChanges"];
-type Stay = NonNullable<ListQuery["savedSearch"]>["members"]["nodes"][number];
+type Member = NonNullable<ListQuery["savedSearch"]>["members"]["nodes"][number];
 
 /** Queries go by HTTP, subscriptions by a WebSocket whose token is in its first message. */
-export function connect(url: string, token: string): ApolloClient {
-  const authorization = `Bearer ${token}`;
+export function connect(url: string, token: GetToken): ApolloClient {
   const socket = createClient({
     url: url.replace(/^http/, "ws"),
-    connectionParams: { authorization },
-    // A lost connection is taken up again from the last cursor: see following.ts.
+    connectionParams: async () => ({ authorization: `Bearer ${await token()}` }),
+    // following.ts connects again, from the last cursor.
     retryAttempts: 0,
   });
   return new ApolloClient({
@@ -25,19 +24,19 @@ export function connect(url: string, token: string): ApolloClient {
     link: ApolloLink.split(
       ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
       new GraphQLWsLink(socket),
-      new HttpLink({ uri: url, headers: { authorization } }),
+      new HttpLink({ uri: url, fetch: authorized(token) }),
     ),
   });
 }
 
-export function list(client: ApolloClient, id: string): List<Change> & { shown(): ListQuery | null } {
+export function list(client: ApolloClient, id: string): Source<Change> & { shown(): ListQuery | null } {
   const variables = { id };
 
-  function change(stays: (known: Stay[]) => Stay[]) {
+  function update(change: (known: Member[]) => Member[]) {
     client.cache.updateQuery({ query: LIST, variables }, (data) => {
       if (!data?.savedSearch) return data ?? undefined;
       const { members } = data.savedSearch;
-      return { savedSearch: { ...data.savedSearch, members: { ...members, nodes: stays(members.nodes) } } };
+      return { savedSearch: { ...data.savedSearch, members: { ...members, nodes: change(members.nodes) } } };
     });
   }
 
@@ -51,7 +50,7 @@ export function list(client: ApolloClient, id: string): List<Change> & { shown()
       const changes = client.subscribe({
         query: CHANGES,
         variables: { id, after },
-        fetchPolicy: "no-cache", // the cache is written below, frame by frame
+        fetchPolicy: "no-cache", // `apply` writes to the cache
       });
       const running = changes.subscribe({
         next: ({ data, error }) => (error ? sink.error(error) : data && sink.next(data.savedSearchChanges)),
@@ -61,25 +60,27 @@ export function list(client: ApolloClient, id: string): List<Change> & { shown()
       return () => running.unsubscribe();
     },
 
-    apply(frame: Change) {
-      switch (frame.__typename) {
+    apply(change: Change) {
+      switch (change.__typename) {
         case "MemberJoined": {
-          const { member } = frame;
-          if (member) change((known) => (known.some((each) => each.id === member.id) ? known : [member, ...known]));
+          const { member } = change;
+          if (member) update((known) => (known.some((each) => each.id === member.id) ? known : [member, ...known]));
           break;
         }
         case "MemberLeft":
-          change((known) => known.filter((each) => each.id !== frame.memberId));
+          update((known) => known.filter((each) => each.id !== change.memberId));
           break;
         case "SavedSearchUpserted":
           client.cache.updateQuery({ query: LIST, variables }, (data) =>
-            data?.savedSearch ? { savedSearch: { ...data.savedSearch, ...frame.savedSearch } } : undefined,
+            data?.savedSearch ? { savedSearch: { ...data.savedSearch, ...change.savedSearch } } : undefined,
           );
           break;
         case "SavedSearchDeleted":
           client.cache.writeQuery({ query: LIST, variables, data: { savedSearch: null } });
       }
     },
+
+    isLast: (change) => change.__typename === "SavedSearchDeleted",
 
     shown: () => client.cache.readQuery({ query: LIST, variables }),
   };

@@ -1,19 +1,19 @@
-// The tasks that are still to be done, in the cache of Apollo Client.
+// The viewer's open tasks, kept up to date in the cache of Apollo Client.
 import type { ApolloClient } from "@apollo/client";
 
 import type { TaskChangesSubscription, TasksQuery } from "../__generated__/gql/graphql.js";
 import { TASK_CHANGES, TASKS } from "../documents.js";
-import type { List, Sink } from "../following.js";
+import type { Sink, Source } from "../following.js";
 
 type Change = TaskChangesSubscription["taskChanges"];
 type Todo = TasksQuery["tasks"]["nodes"][number];
 
-/** The soonest due first, and of one day the urgent ones before the others. */
+/** By due day; on the same day those of high priority first. */
 const sooner = (one: Todo, other: Todo) =>
   one.dueOn.localeCompare(other.dueOn) || one.priority.localeCompare(other.priority);
 
-export function tasks(client: ApolloClient): List<Change> & { shown(): TasksQuery | null } {
-  function change(todos: (others: Todo[]) => Todo[], id: string) {
+export function tasks(client: ApolloClient): Source<Change> & { shown(): TasksQuery | null } {
+  function update(todos: (others: Todo[]) => Todo[], id: string) {
     client.cache.updateQuery({ query: TASKS }, (data) => {
       const others = data?.tasks.nodes.filter((each) => each.id !== id) ?? [];
       return data ? { tasks: { ...data.tasks, nodes: todos(others) } } : undefined;
@@ -36,11 +36,11 @@ export function tasks(client: ApolloClient): List<Change> & { shown(): TasksQuer
       return () => running.unsubscribe();
     },
 
-    apply(frame: Change) {
-      if (frame.__typename !== "TaskUpserted" && frame.__typename !== "TaskDeleted") return;
-      const task = frame.__typename === "TaskUpserted" ? frame.task : null;
-      // One that is done, or given to somebody else and out of sight, is no longer to be done.
-      change((others) => (task?.status === "OPEN" ? [...others, task].sort(sooner) : others), frame.taskId);
+    apply(change: Change) {
+      if (change.__typename !== "TaskUpserted" && change.__typename !== "TaskDeleted") return;
+      const task = change.__typename === "TaskUpserted" ? change.task : null;
+      // A task that is complete or no longer visible is removed.
+      update((others) => (task?.status === "OPEN" ? [...others, task].sort(sooner) : others), change.taskId);
     },
 
     shown: () => client.cache.readQuery({ query: TASKS }),

@@ -12,7 +12,7 @@ import {
 
 import type { feedQuery } from "../__generated__/relay/feedQuery.graphql.js";
 import type { feedRecordedSubscription } from "../__generated__/relay/feedRecordedSubscription.graphql.js";
-import type { List, Sink } from "../following.js";
+import type { Sink, Source } from "../following.js";
 
 type Change = Extract<feedRecordedSubscription["response"]["engagementFeed"], { cursor: string }>;
 
@@ -58,19 +58,19 @@ const RECORDED = graphql`
   }
 `;
 
-/** Puts a frame into the store. An event that comes again, with another verdict, is in its place already. */
+/** Puts a change into the store. Relay has updated an event that is already listed, such as one with a new verdict. */
 function update(store: RecordSourceSelectorProxy) {
-  const frame = store.getRootField("engagementFeed");
+  const change = store.getRootField("engagementFeed");
   const events = ConnectionHandler.getConnection(store.getRoot(), "feed_engagements");
-  if (frame?.getType() !== "EngagementRecorded" || !events) return;
-  const event = frame.getLinkedRecord("engagement");
-  if (!event) return ConnectionHandler.deleteNode(events, String(frame.getValue("engagementId")));
+  if (change?.getType() !== "EngagementRecorded" || !events) return;
+  const event = change.getLinkedRecord("engagement");
+  if (!event) return ConnectionHandler.deleteNode(events, String(change.getValue("engagementId")));
   const known = events.getLinkedRecords("edges") ?? [];
   if (known.some((edge) => edge?.getLinkedRecord("node")?.getDataID() === event.getDataID())) return;
   ConnectionHandler.insertEdgeBefore(events, ConnectionHandler.createEdge(store, events, event, "EngagementEdge"));
 }
 
-export function feed(environment: Environment): List<Change> & { shown(): feedQuery["response"] } {
+export function feed(environment: Environment): Source<Change> & { shown(): feedQuery["response"] } {
   const operation = createOperationDescriptor(getRequest(FEED), {});
   environment.retain(operation);
 
@@ -92,7 +92,7 @@ export function feed(environment: Environment): List<Change> & { shown(): feedQu
       return () => running.dispose();
     },
 
-    apply() {}, // done by the updater, above
+    apply() {}, // the updater above has done it
 
     shown: () => environment.lookup(operation.fragment).data as feedQuery["response"],
   };

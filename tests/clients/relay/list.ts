@@ -1,4 +1,4 @@
-// A list that follows, in the store of Relay: a connection, and an updater that keeps it.
+// A list kept up to date in the store of Relay: a connection, and an updater for its changes.
 import { createClient } from "graphql-ws";
 import {
   ConnectionHandler,
@@ -18,7 +18,7 @@ import {
 
 import type { listChangesSubscription } from "../__generated__/relay/listChangesSubscription.graphql.js";
 import type { listQuery } from "../__generated__/relay/listQuery.graphql.js";
-import type { List, Sink } from "../following.js";
+import { authorized, type GetToken, type Sink, type Source } from "../following.js";
 
 type Change = Extract<listChangesSubscription["response"]["savedSearchChanges"], { cursor: string }>;
 
@@ -32,7 +32,7 @@ const LIST = graphql`
         asOf
         edges {
           node {
-            ...list_stay @relay(mask: false)
+            ...list_member @relay(mask: false)
           }
         }
       }
@@ -41,7 +41,7 @@ const LIST = graphql`
 `;
 
 graphql`
-  fragment list_stay on SavedSearchMember {
+  fragment list_member on SavedSearchMember {
     id
     joinedAt
     cause {
@@ -64,7 +64,7 @@ const CHANGES = graphql`
       ... on MemberJoined {
         memberId
         member {
-          ...list_stay @relay(mask: false)
+          ...list_member @relay(mask: false)
         }
       }
       ... on MemberLeft {
@@ -81,19 +81,19 @@ const CHANGES = graphql`
 `;
 
 /** Queries go by HTTP, subscriptions by a WebSocket whose token is in its first message. */
-export function connect(url: string, token: string): Environment {
-  const authorization = `Bearer ${token}`;
+export function connect(url: string, token: GetToken): Environment {
   const socket = createClient({
     url: url.replace(/^http/, "ws"),
-    connectionParams: { authorization },
-    // A lost connection is taken up again from the last cursor: see following.ts.
+    connectionParams: async () => ({ authorization: `Bearer ${await token()}` }),
+    // following.ts connects again, from the last cursor.
     retryAttempts: 0,
   });
   const network = Network.create(
     async ({ text: query }, variables) => {
-      const headers = { authorization, "content-type": "application/json" };
-      const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify({ query, variables }) });
-      return (await answer.json()) as GraphQLResponse;
+      const headers = { "content-type": "application/json", accept: "application/graphql-response+json" };
+      const body = JSON.stringify({ query, variables });
+      const response = await authorized(token)(url, { method: "POST", headers, body });
+      return (await response.json()) as GraphQLResponse;
     },
     ({ text, name: operationName }, variables) =>
       Observable.create<GraphQLResponse>((sink) =>
@@ -106,15 +106,15 @@ export function connect(url: string, token: string): Environment {
   return new Environment({ network, store: new Store(new RecordSource()) });
 }
 
-/** Puts a frame into the store; its own fields, such as a list's new name, are there already. */
+/** Puts a change into the store; Relay has written its own fields, such as a list's new name. */
 function update(store: RecordSourceSelectorProxy, id: string) {
-  const frame = store.getRootField("savedSearchChanges");
+  const change = store.getRootField("savedSearchChanges");
   const saved = store.get(id);
   const members = saved && ConnectionHandler.getConnection(saved, "list_members");
-  if (!frame || !members) return;
-  switch (frame.getType()) {
+  if (!change || !members) return;
+  switch (change.getType()) {
     case "MemberJoined": {
-      const member = frame.getLinkedRecord("member");
+      const member = change.getLinkedRecord("member");
       const known = members.getLinkedRecords("edges") ?? [];
       if (!member || known.some((edge) => edge?.getLinkedRecord("node")?.getDataID() === member.getDataID())) return;
       const edge = ConnectionHandler.createEdge(store, members, member, "SavedSearchMemberEdge");
@@ -122,16 +122,16 @@ function update(store: RecordSourceSelectorProxy, id: string) {
       break;
     }
     case "MemberLeft":
-      ConnectionHandler.deleteNode(members, String(frame.getValue("memberId")));
+      ConnectionHandler.deleteNode(members, String(change.getValue("memberId")));
       break;
     case "SavedSearchDeleted":
       store.delete(id);
   }
 }
 
-export function list(environment: Environment, id: string): List<Change> & { shown(): listQuery["response"] } {
+export function list(environment: Environment, id: string): Source<Change> & { shown(): listQuery["response"] } {
   const operation = createOperationDescriptor(getRequest(LIST), { id });
-  environment.retain(operation); // as long as the screen shows it, nothing of it is collected
+  environment.retain(operation); // the store keeps it while the screen shows it
 
   return {
     async read() {
@@ -151,7 +151,9 @@ export function list(environment: Environment, id: string): List<Change> & { sho
       return () => running.dispose();
     },
 
-    apply() {}, // done by the updater, above
+    apply() {}, // the updater above has done it
+
+    isLast: ({ __typename }: { __typename?: string }) => __typename === "SavedSearchDeleted",
 
     shown: () => environment.lookup(operation.fragment).data as listQuery["response"],
   };

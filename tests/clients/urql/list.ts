@@ -1,4 +1,4 @@
-// A list that follows, in the normalised cache of urql. In a React application the same comes from "urql".
+// A list kept up to date in the normalised cache of urql. A React application imports the same from "urql".
 import { Client, fetchExchange, subscriptionExchange } from "@urql/core";
 import { cacheExchange, type Cache, type CacheExchangeOpts } from "@urql/exchange-graphcache";
 import { createClient } from "graphql-ws";
@@ -7,29 +7,28 @@ import { onEnd, pipe, subscribe } from "wonka";
 import type { ChangesSubscription, ListQuery } from "../__generated__/gql/graphql.js";
 import schema from "../__generated__/schema.json" with { type: "json" };
 import { CHANGES, LIST } from "../documents.js";
-import type { List, Sink } from "../following.js";
+import { authorized, type GetToken, type Sink, type Source } from "../following.js";
 
 type Change = ChangesSubscription["savedSearchChanges"];
-type Stay = NonNullable<ListQuery["savedSearch"]>["members"]["nodes"][number];
+type Member = NonNullable<ListQuery["savedSearch"]>["members"]["nodes"][number];
 
 /** Queries go by HTTP, subscriptions by a WebSocket whose token is in its first message. */
-export function connect(url: string, token: string): Client {
-  const authorization = `Bearer ${token}`;
+export function connect(url: string, token: GetToken): Client {
   const socket = createClient({
     url: url.replace(/^http/, "ws"),
-    connectionParams: { authorization },
-    // A lost connection is taken up again from the last cursor: see following.ts.
+    connectionParams: async () => ({ authorization: `Bearer ${await token()}` }),
+    // following.ts connects again, from the last cursor.
     retryAttempts: 0,
   });
   return new Client({
     url,
     preferGetMethod: false,
-    fetchOptions: { headers: { authorization } },
+    fetch: authorized(token),
     exchanges: [
       cacheExchange({
-        schema: schema as CacheExchangeOpts["schema"], // it says which types are a Change
-        // What has no id of its own is kept where it stands.
-        keys: { SavedSearchMemberConnection: () => null, ChangeCause: () => null, ...frames },
+        schema: schema as CacheExchangeOpts["schema"], // tells which types are a Change
+        // Objects without an id are stored inside their parents.
+        keys: { SavedSearchMemberConnection: () => null, ChangeCause: () => null, ...messages },
         updates: {
           Subscription: {
             savedSearchChanges: (data, { savedSearchId }, cache) =>
@@ -47,36 +46,36 @@ export function connect(url: string, token: string): Client {
   });
 }
 
-const frames = Object.fromEntries(
+const messages = Object.fromEntries(
   ["MemberJoined", "MemberLeft", "SavedSearchUpserted", "SavedSearchReset", "SavedSearchDeleted"]
     .concat("CaughtUp", "CursorExpired")
     .map((name) => [name, () => null]),
 );
 
-/** Puts a frame into the cache; its own fields, such as a list's new name, are there already. */
-function apply(cache: Cache, id: string, frame: Change) {
-  function change(stays: (known: Stay[]) => Stay[]) {
+/** Puts a change into the cache; graphcache has written its own fields, such as a list's new name. */
+function apply(cache: Cache, id: string, change: Change) {
+  function update(replace: (known: Member[]) => Member[]) {
     cache.updateQuery({ query: LIST, variables: { id } }, (data) => {
       if (!data?.savedSearch) return data;
       const { members } = data.savedSearch;
-      return { ...data, savedSearch: { ...data.savedSearch, members: { ...members, nodes: stays(members.nodes) } } };
+      return { ...data, savedSearch: { ...data.savedSearch, members: { ...members, nodes: replace(members.nodes) } } };
     });
   }
-  switch (frame.__typename) {
+  switch (change.__typename) {
     case "MemberJoined": {
-      const { member } = frame;
-      if (member) change((known) => (known.some((each) => each.id === member.id) ? known : [member, ...known]));
+      const { member } = change;
+      if (member) update((known) => (known.some((each) => each.id === member.id) ? known : [member, ...known]));
       break;
     }
     case "MemberLeft":
-      change((known) => known.filter((each) => each.id !== frame.memberId));
+      update((known) => known.filter((each) => each.id !== change.memberId));
       break;
     case "SavedSearchDeleted":
       cache.invalidate({ __typename: "SavedSearch", id });
   }
 }
 
-export function list(client: Client, id: string): List<Change> & { shown(): ListQuery | null } {
+export function list(client: Client, id: string): Source<Change> & { shown(): ListQuery | null } {
   const variables = { id };
   return {
     async read() {
@@ -97,7 +96,9 @@ export function list(client: Client, id: string): List<Change> & { shown(): List
       return () => running.unsubscribe();
     },
 
-    apply() {}, // done by the cache, above
+    apply() {}, // the cache's `updates` above have done it
+
+    isLast: (change) => change.__typename === "SavedSearchDeleted",
 
     shown: () => client.readQuery(LIST, variables)?.data ?? null,
   };
