@@ -26,10 +26,14 @@ Statement: TypeAlias = tuple[str, Sequence[Any]]
 Columns: TypeAlias = Mapping[str, str]
 """Columns of rows that are handed over together: the type that PostgreSQL knows each by."""
 T = TypeVar("T")
+REMEMBERED_CHARACTERS = 8_000
+"""The longest statement that is kept in PostgreSQL's spelling."""
 PART = 10_000
 """Keys in one statement of Tortoise's, which makes a parameter of each: PostgreSQL takes 32,767."""
 FEW = 4
 """Rows that SQLite is handed value by value: more of them come as JSON, which takes it longer to begin with."""
+CACHE_BYTES = 128_000_000
+"""What the page caches of SQLite's connections may take together, unless a setting says otherwise."""
 MODELS = "models.tables"
 MIGRATIONS = "models.migrations"
 
@@ -38,14 +42,17 @@ class UnknownDatabase(ValueError):
     """The address names no database we can use."""
 
 
-def configuration(url: str) -> dict[str, Any]:
-    """Tortoise's configuration for `sqlite:///file` or `postgresql://…`."""
+def configuration(url: str, cache_bytes: int = CACHE_BYTES) -> dict[str, Any]:
+    """Tortoise's configuration for `sqlite:///file` or `postgresql://…`. `cache_bytes` is for SQLite."""
     scheme = urlsplit(url).scheme
     connection: Any
     # Tortoise remembers statements under the connection's name, so each database needs a name of its own.
     if scheme == "sqlite":
         name = "sqlite"
-        connection = {"engine": "models.sqlite", "credentials": {"file_path": sqlite_path(url)}}
+        connection = {
+            "engine": "models.sqlite",
+            "credentials": {"file_path": sqlite_path(url), "cache_bytes": cache_bytes},
+        }
     elif scheme in postgres_url.SCHEMES:
         name = "postgresql"
         connection = {"engine": "models.postgres", "credentials": {"address": postgres_url.parse(url)}}
@@ -56,14 +63,17 @@ def configuration(url: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened(url: str, patience: float | None = None) -> AsyncIterator[TortoiseContext]:
+async def opened(
+    url: str, patience: float | None = None, cache_bytes: int = CACHE_BYTES
+) -> AsyncIterator[TortoiseContext]:
     """The database, open for everything that runs inside, tasks started there included.
 
-    `patience` is how many seconds each answer may take; None for as long as it likes.
+    `patience` is how many seconds each answer may take; None for as long as it likes. `cache_bytes` is what SQLite's
+    page caches may take together.
     """
     async with TortoiseContext() as context:
         # Requests run in contexts of their own, so the process needs a fallback that all of them see.
-        await context.init(config=configuration(url), _enable_global_fallback=True)
+        await context.init(config=configuration(url, cache_bytes), _enable_global_fallback=True)
         client: Any = context.db()
         client.patience = patience
         await client.create_connection(with_db=True)
@@ -114,9 +124,13 @@ def sqlite_path(url: str) -> str:
     return url.removeprefix("sqlite://").removeprefix("/")
 
 
-@functools.lru_cache(maxsize=4096)
 def numbered(sql: str) -> str:
     """A statement with its parameters as PostgreSQL spells them."""
+    # A filter makes a statement of its own, of up to 100 kB: those are not worth their memory.
+    return _remembered(sql) if len(sql) <= REMEMBERED_CHARACTERS else _numbered(sql)
+
+
+def _numbered(sql: str) -> str:
     count = 0
 
     def number(_: re.Match[str]) -> str:
@@ -125,6 +139,9 @@ def numbered(sql: str) -> str:
         return f"${count}"
 
     return re.sub(r"\?", number, sql)
+
+
+_remembered = functools.lru_cache(maxsize=2048)(_numbered)
 
 
 @functools.lru_cache(maxsize=256)

@@ -16,6 +16,7 @@ import aiosqlite
 from tortoise.backends.base.client import TransactionContext
 from tortoise.backends.sqlite import client as stock
 
+from models.database import CACHE_BYTES
 from models.sqlite_checkpoints import Checkpoints
 from models.sqlite_faults import read_only, worn, writable
 from models.sqlite_glance import Glances, NotAtOnce
@@ -33,10 +34,18 @@ PRAGMAS = {
     "journal_size_limit": str(64 * 1024 * 1024),
     # Copying is not for a commit to do (see `sqlite_checkpoints`), unless that should fall behind.
     "wal_autocheckpoint": "64000",
-    "cache_size": "-65536",
     "temp_store": "MEMORY",
 }
-READING = {name: PRAGMAS[name] for name in ("cache_size", "temp_store")} | {"busy_timeout": "5000", "query_only": "ON"}
+READING = {"temp_store": PRAGMAS["temp_store"], "busy_timeout": "5000", "query_only": "ON"}
+
+
+def cache_sizes(total: int) -> tuple[str, str]:
+    """Divide the bytes of all page caches: return `cache_size` for the writer, and for each connection that reads.
+
+    The writer has half: it also serves most readings of single rows. The other half is for the readers and `Glances`.
+    """
+    kibibytes = total // 1024
+    return f"-{kibibytes // 2}", f"-{kibibytes // 2 // (READERS + 1)}"
 
 
 def _try(path: str) -> None:
@@ -71,14 +80,16 @@ class SqliteClient(Bounded):
     `worn` is why the writer has to be opened anew before it is used again.
     """
 
-    def __init__(self, file_path: str, **kwargs: Any) -> None:
+    def __init__(self, file_path: str, cache_bytes: int = CACHE_BYTES, **kwargs: Any) -> None:
         super().__init__(file_path, **kwargs)
-        self.pragmas = dict(PRAGMAS)
+        writing, reading = cache_sizes(cache_bytes)
+        self.pragmas = PRAGMAS | {"cache_size": writing}
+        self._reading = READING | {"cache_size": reading}
         self.worn: sqlite3.Error | None = None
         self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._readers: set[aiosqlite.Connection] = set()
         self._opening = asyncio.Lock()
-        self._glances = Glances(file_path, {name: READING[name] for name in ("cache_size", "query_only")})
+        self._glances = Glances(file_path, {name: self._reading[name] for name in ("cache_size", "query_only")})
         # Tortoise, too, takes this for whatever goes to the one connection.
         self._lock = self.turn = Lock()
         self.checkpoints = Checkpoints(file_path, self.turn)
@@ -95,7 +106,7 @@ class SqliteClient(Bounded):
                 self._idle.put_nowait(reader)
 
     async def _open_reader(self) -> aiosqlite.Connection:
-        return await _open(self.filename, READING.items())
+        return await _open(self.filename, self._reading.items())
 
     async def close(self) -> None:
         await self.checkpoints.stop()

@@ -27,6 +27,7 @@ from server.graphiql import page as graphiql
 from server.graphql.executor import PlannedExecutor
 from server.graphql.http import Endpoint
 from server.graphql.operations import Operations
+from server.graphql.quotas import UserQuotas
 from server.graphql.repeats import Repeats
 from server.graphql.websocket import Sockets
 from server.guards import GRAPHQL
@@ -70,12 +71,12 @@ def create(
     operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), executor)
     secret = settings.signing_secret()
     tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), Rates(settings.user_requests)
-    traffic, shutdown = Traffic(), Shutdown()
-    endpoint = Endpoint(operations, services, repeats, tokens, rates, links, graphiql.page, shutdown)
+    traffic, shutdown, quotas = Traffic(), Shutdown(), UserQuotas(settings.user_limits())
+    endpoint = Endpoint(operations, services, repeats, tokens, rates, links, graphiql.page, shutdown, quotas)
     app = Starlette(
         routes=[
             Route(GRAPHQL, endpoint),
-            WebSocketRoute(GRAPHQL, Sockets(operations, services, tokens, rates, settings.socket_limits())),
+            WebSocketRoute(GRAPHQL, Sockets(operations, services, tokens, rates, settings.socket_limits(), quotas)),
             *graphiql.routes(),
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),

@@ -56,7 +56,7 @@ async def connected(settings: Settings, patience: float | None = None) -> AsyncI
     url = settings.database_url
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(opened(url, patience))
+            await stack.enter_async_context(opened(url, patience, settings.sqlite_cache_bytes))
             if url.startswith("sqlite"):
                 await migrate(url)
             elif steps := await pending(url):

@@ -12,11 +12,13 @@ from actions.desk import Limits
 from actions.users import period, seconds
 from email_addresses import domain_key
 from models import postgres_url
+from models.database import CACHE_BYTES
 from search.check import FilterLimits
-from server.graphql.limits import AnswerLimits, DocumentLimits, SocketLimits
+from server.graphql.limits import AnswerLimits, DocumentLimits, SocketLimits, UserLimits
 
 PREFIX = "COMMAND_CENTER_"
 SECRET_LENGTH = 32
+LEAST_CACHE_BYTES = 1_000_000
 _DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
@@ -81,6 +83,13 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _cache(text: str) -> int:
+    number = _number(text)
+    if number < LEAST_CACHE_BYTES:
+        raise ValueError(f"must be at least {LEAST_CACHE_BYTES}")
+    return number
+
+
 def _span(text: str) -> timedelta:
     return timedelta(seconds=seconds(text))
 
@@ -114,6 +123,12 @@ def _level(text: str) -> str:
 
 TABLE = (
     Setting("DATABASE_URL", _database, "sqlite:///command-center.db", "where everything is kept"),
+    Setting(
+        "SQLITE_CACHE_BYTES",
+        _cache,
+        str(CACHE_BYTES),
+        "memory that the page caches of SQLite's connections may take together",
+    ),
     Setting("SECRET", _secret, None, f"signs tokens and tracking links; at least {SECRET_LENGTH} characters", True),
     Setting("BASE_URL", _base, "http://127.0.0.1:8000", "how recipients reach the tracking links"),
     Setting("SMTP_URL", _smtp, "smtp://127.0.0.1:25", "the mail server that emails are handed to"),
@@ -145,6 +160,14 @@ TABLE = (
     Setting("HEADER_TIME", _span, "PT10S", "how long a request's headers may take to arrive"),
     Setting("FRAME_BYTES", _number, "256000", "bytes of one WebSocket message from a client"),
     Setting("SOCKET_OPERATIONS", _number, "100", "operations under way at once on one WebSocket"),
+    Setting("USER_SOCKETS", _number, "2000", "WebSockets that one user may have open at once"),
+    Setting("USER_SUBSCRIPTIONS", _number, "2000", "subscriptions that one user may have open at once"),
+    Setting(
+        "USER_OPERATION_BYTES",
+        _number,
+        "64000000",
+        "memory that a user's open operations may take, with their variables",
+    ),
     Setting("SOCKET_INIT_TIME", _span, "PT5S", "how long a WebSocket may stay without `connection_init`"),
     Setting("USER_REQUESTS", _number, "30000", "operations of one user in a minute"),
     Setting("ADDRESS_REQUESTS", _number, "60000", "requests from one network address in a minute, tracking apart"),
@@ -167,6 +190,7 @@ TABLE = (
 @dataclass(frozen=True, slots=True)
 class Settings:
     database_url: str
+    sqlite_cache_bytes: int
     secret: str | None
     base_url: str
     smtp_url: str
@@ -194,6 +218,9 @@ class Settings:
     header_time: timedelta
     frame_bytes: int
     socket_operations: int
+    user_sockets: int
+    user_subscriptions: int
+    user_operation_bytes: int
     socket_init_time: timedelta
     user_requests: int
     address_requests: int
@@ -233,6 +260,9 @@ class Settings:
 
     def socket_limits(self) -> SocketLimits:
         return SocketLimits(self.socket_operations, self.socket_init_time)
+
+    def user_limits(self) -> UserLimits:
+        return UserLimits(self.user_sockets, self.user_subscriptions, self.user_operation_bytes)
 
     def signing_secret(self) -> str:
         """The secret, for whoever cannot do without. Raises Misconfigured."""

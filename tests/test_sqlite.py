@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from models import sqlite_checkpoints
-from models.database import database, opened, sqlite_path, transaction
+from models.database import Row, database, opened, sqlite_path, transaction
+from models.sqlite import READERS
 from models.unavailable import Unavailable
 
 WRITER = """
@@ -179,3 +180,24 @@ async def test_a_write_that_cannot_begin_fails_alone(sqlite_url: str) -> None:
         async with asyncio.timeout(5):
             await a_team()
         assert await _names() == ["T"]
+
+
+async def _glance(sql: str) -> list[Row]:
+    return await database().glance(sql)
+
+
+@pytest.mark.parametrize("total", [1_000_000, 128_000_000])
+async def test_all_page_caches_together_take_what_is_allowed(sqlite_url: str, total: int) -> None:
+    size = "SELECT cache_size AS size FROM pragma_cache_size"
+    async with opened(sqlite_url, cache_bytes=total):
+        outside = contextvars.copy_context()
+        async with transaction() as tx:
+            sizes = [(await tx.rows(size))[0]["size"]]
+            # While somebody writes, a single row is read from a connection for that.
+            glance = asyncio.create_task(_glance(size), context=outside)
+            sizes += [row["size"] for row in await glance]
+        # Each reader is busy until all of them are.
+        reading = await asyncio.gather(*(database().rows(size) for _ in range(READERS)))
+        sizes += [rows[0]["size"] for rows in reading]
+    assert all(each < 0 for each in sizes)
+    assert 0.99 * total < -1024 * sum(sizes) <= total

@@ -32,6 +32,9 @@ from server.graphql.sizes import Measure, Size, Sizes
 KEPT = 64
 """Costs of one operation that are kept, by what its variables say."""
 
+LONGEST_NAME = 200
+"""Characters of a text among them. Longer ones name no type, and would fill the memory."""
+
 Reading = Callable[[Any], int | str | None]
 
 
@@ -63,7 +66,9 @@ class Meter:
             cost = count.operation()
             # The same each time: whatever is selected is looked at.
             self._readings = tuple(count.readings)
-            self._known.add(self._key(variables), cost)
+            key = self._key(variables)
+            if not any(isinstance(part, str) and len(part) > LONGEST_NAME for part in key):
+                self._known.add(key, cost)
         return cost
 
     def value(self, name: str, variables: Mapping[str, Any]) -> Any:

@@ -74,6 +74,8 @@ class Prepared:
     operation: OperationDefinitionNode
     meter: Meter
     plans: Plans
+    bytes: int = 0
+    """About what the document takes in memory while anything refers to it."""
     shaping: frozenset[str] = frozenset()
     """Of a subscription: the variables that shape what is said of a frame, and not only what is followed."""
 
@@ -105,9 +107,10 @@ class Documents:
         if operations is None:
             document = self._valid(text)
             tokens = _tokens(document)
-            operations = self._operations(document, Plans(self._shapes, tokens))
             # A letter takes up to 4 bytes, in the text and once more in the values of the tree.
-            self._kept.add(text, operations, TOKEN_BYTES * tokens + 8 * len(text))
+            size = TOKEN_BYTES * tokens + 8 * len(text)
+            operations = self._operations(document, Plans(self._shapes, tokens), size)
+            self._kept.add(text, operations, size)
         prepared = operations.get(operation_name)
         if prepared is None:
             message = (
@@ -118,14 +121,16 @@ class Documents:
             raise _rejected("OPERATION_NOT_FOUND", message)
         return prepared
 
-    def afford(self, prepared: Prepared, variables: Mapping[str, Any]) -> int:
-        """What the operation costs with these variables. Raises Rejected where that is too much."""
+    def afford(self, prepared: Prepared, variables: Mapping[str, Any], beside: int = 0) -> int:
+        """What the operation costs with these variables, which cost `beside` themselves. Raises Rejected where that is
+        too much."""
         cost, most = prepared.cost(variables), self._limits.cost
-        if cost > most:
+        if cost + beside > most:
             found = f"{CEILING:,} objects or more" if cost == CEILING else f"{cost:,} objects"
-            raise _rejected("COST_EXCEEDED", f"The answer may hold {found}; {most:,} are allowed.")
+            also = f", and its variables count as {beside:,} more" if beside else ""
+            raise _rejected("COST_EXCEEDED", f"The answer may hold {found}{also}; {most:,} are allowed.")
         self.taken[prepared.kind] += 1
-        return cost
+        return cost + beside
 
     def _valid(self, text: str) -> DocumentNode:
         document = self._parsed(text)
@@ -159,7 +164,7 @@ class Documents:
         if told:
             raise Rejected(told)
 
-    def _operations(self, document: DocumentNode, plans: Plans) -> Mapping[str | None, Prepared]:
+    def _operations(self, document: DocumentNode, plans: Plans, size: int) -> Mapping[str | None, Prepared]:
         """By name; where there is but one, also by none."""
         fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
         found: dict[str | None, Prepared] = {}
@@ -167,7 +172,7 @@ class Documents:
             if isinstance(each, OperationDefinitionNode):
                 meter = Meter(self._schema, self._sizes, fragments, each, self._limits.cost)
                 shaping = _shaping(each, fragments.values())
-                found[each.name.value if each.name else None] = Prepared(document, each, meter, plans, shaping)
+                found[each.name.value if each.name else None] = Prepared(document, each, meter, plans, size, shaping)
         if len(found) == 1:
             found[None] = next(iter(found.values()))
         return found

@@ -27,6 +27,7 @@ from server.graphql.documents import Rejected
 from server.graphql.negotiation import Form
 from server.graphql.operations import Operation, Operations, encoded
 from server.graphql.parameters import Malformed, parsed
+from server.graphql.quotas import CODE, Hold, QuotaExceeded, UserQuotas
 from server.graphql.repeats import Answer, RepeatRefused, Repeats, fingerprint, key_in
 from server.rates import Rates
 from server.refusing import Refusal, too_often
@@ -60,6 +61,7 @@ class Endpoint:
         links: Links,
         page: Callable[[Request], Awaitable[Response]],
         shutdown: Shutdown,
+        quotas: UserQuotas,
     ) -> None:
         self._operations = operations
         self._services = services
@@ -69,6 +71,7 @@ class Endpoint:
         self._links = links
         self._page = page
         self._shutdown = shutdown
+        self._quotas = quotas
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -148,11 +151,27 @@ class Endpoint:
         if form is None:
             ways = "over a WebSocket, as text/event-stream, or as multipart/mixed with subscriptionSpec"
             raise Turned(Refusal(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}."))
+        hold = self._hold(operation, viewer)
         try:
             frames = await self._operations.follow(operation, Context(self._services(), viewer))
         except Rejected as exc:
             frames = streaming.once(encoded(self._operations.refusal(exc.errors)))
-        return streaming.Frames(form, frames, claims.until, self._shutdown)
+        except BaseException:
+            hold.release()
+            raise
+        return streaming.Frames(form, frames, claims.until, self._shutdown, hold.release)
+
+    def _hold(self, operation: Operation, viewer: Viewer) -> Hold:
+        """Raises Turned."""
+        hold: Hold | None = None
+        try:
+            hold = self._quotas.hold(viewer.user_id, operation.asked)
+            hold.subscribe(operation.prepared)
+        except QuotaExceeded as exc:
+            if hold is not None:
+                hold.release()
+            raise Turned(Refusal(429, CODE, str(exc))) from exc
+        return hold
 
     def _refused(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
         answer = self._operations.refusal(errors)

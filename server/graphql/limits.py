@@ -31,3 +31,12 @@ class SocketLimits:
 
     operations: int = 100
     init: timedelta = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class UserLimits:
+    """What one user may hold open in one process, over all connections together."""
+
+    sockets: int = 2_000
+    streams: int = 2_000
+    bytes: int = 64_000_000

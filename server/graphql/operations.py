@@ -84,7 +84,7 @@ class Operations:
     def ready(self, asked: Parameters) -> Operation:
         """The operation that is asked for. Raises Rejected."""
         prepared = self._documents.prepare(asked.query, asked.operation_name)
-        return Operation(prepared, asked, self._documents.afford(prepared, asked.variables))
+        return Operation(prepared, asked, self._documents.afford(prepared, asked.variables, asked.cost))
 
     async def answer(self, operation: Operation, context: Context) -> Answer:
         """The answer of a query or a mutation, within the time that a request has. Raises Rejected.

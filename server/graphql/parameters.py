@@ -6,6 +6,7 @@ Nothing here knows GraphQL: only the shape is looked at, and how much there is o
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Any, Final
 
 import orjson
@@ -18,6 +19,14 @@ OBJECTS: Final = 30
 """For so many values one object is allowed: making one of ours of it, member by member, takes longest of all."""
 
 
+VALUES_OF_ONE: Final = 10
+CHARACTERS_OF_ONE: Final = 1_000
+"""So many values, and so many characters of texts, in the variables cost as much as one object of the answer."""
+
+VALUE_BYTES: Final = 64
+"""About what a value takes that is no text, with its place in a list or an object."""
+
+
 class Malformed(Exception):
     """A request that is none; `code` is for programs, the message may be shown."""
 
@@ -28,11 +37,20 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """One operation as it was asked for."""
+    """One operation as it was asked for. `values` and `characters` are how much the variables hold; `bytes` is about
+    what the text of the document and the variables take in memory."""
 
     query: str
     variables: Mapping[str, Any]
     operation_name: str | None
+    values: int = 0
+    characters: int = 0
+    bytes: int = 0
+
+    @property
+    def cost(self) -> int:
+        """What the variables add to the cost of the operation. A few short values add nothing."""
+        return self.values // VALUES_OF_ONE + self.characters // CHARACTERS_OF_ONE
 
 
 def parsed(text: bytes | str) -> Any:
@@ -73,14 +91,19 @@ def parameters(asked: Any, most_values: int) -> Parameters:
         raise Malformed("`variables` is an object or null.")
     if name is not None and not isinstance(name, str):
         raise Malformed("`operationName` is a text or null.")
-    _measure(variables, most_values)
+    values, characters, size = _measure(variables, most_values)
     # Some clients send the empty name for none.
-    return Parameters(query, variables or {}, name or None)
+    return Parameters(query, variables or {}, name or None, values, characters, size + getsizeof(query))
 
 
-def _measure(variables: Any, most: int) -> None:
-    """Level by level, for the stack of a recursion is what a deep value is after."""
-    level, count, objects = [variables], 0, 0
+def _measure(variables: Any, most: int) -> tuple[int, int, int]:
+    """Return how many values there are, the characters of the texts, and about the bytes of it all.
+
+    Level by level, for the stack of a recursion is what a deep value is after. Raises Malformed.
+    """
+    if not variables:
+        return 0, 0, 0
+    level, count, objects, characters, size = [variables], 0, 0, 0, 0
     for _ in range(DEEPEST + 1):
         count += len(level)
         below: list[Any] = []
@@ -90,12 +113,16 @@ def _measure(variables: Any, most: int) -> None:
                 below += value.values()
             elif isinstance(value, list):
                 below += value
+            elif isinstance(value, str):
+                characters += len(value)
+                size += getsizeof(value)
         if objects > 1 + most // OBJECTS:
             message = f"The variables hold more than the {most // OBJECTS} objects that are allowed."
             raise Malformed(message, "TOO_MANY_VALUES")
         if count > most:
             raise Malformed(f"The variables hold more than the {most} values that are allowed.", "TOO_MANY_VALUES")
         if not below:
-            return
+            # The object that holds the variables is none of them.
+            return count - 1, characters, size + VALUE_BYTES * count
         level = below
     raise Malformed(f"The variables nest deeper than the {DEEPEST} levels that are allowed.", "TOO_DEEP")

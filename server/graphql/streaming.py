@@ -8,7 +8,7 @@ https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/mult
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -79,16 +79,33 @@ FORMATS: Final[dict[Form, StreamFormat]] = {Form.EVENTS: EventStreamFormat(), Fo
 
 
 class Frames:
-    """An HTTP answer of many frames. `until` is when the reader's token ends, in seconds since 1970."""
+    """An HTTP answer of many frames. `until` is when the reader's token ends, in seconds since 1970.
 
-    def __init__(self, form: Form, frames: AsyncGenerator[bytes, None], until: float, shutdown: Shutdown) -> None:
+    `release` is called when it is over.
+    """
+
+    def __init__(
+        self,
+        form: Form,
+        frames: AsyncGenerator[bytes, None],
+        until: float,
+        shutdown: Shutdown,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
         self._frames = frames
         self._until = until
         self._format = FORMATS[form]
         self._shutdown = shutdown
+        self._release = release
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._run(scope, receive, send)
+        finally:
+            self._release()
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") == "HEAD":
             await self._frames.aclose()
             await self._start(send)

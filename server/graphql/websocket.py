@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from graphql import GraphQLError, OperationType
 from starlette.types import Receive, Scope, Send
@@ -23,12 +23,15 @@ from server.graphql.documents import Rejected
 from server.graphql.limits import SocketLimits
 from server.graphql.operations import Operations
 from server.graphql.parameters import Malformed, Parameters, parsed
+from server.graphql.quotas import CODE, Hold, QuotaExceeded, UserQuotas
 from server.graphql.voices import Voice, head
 from server.rates import Rates
 from server.refusing import too_often
 
 PROTOCOL: Final = "graphql-transport-ws"
 REASON_BYTES: Final = 123
+ID_CHARACTERS: Final = 256
+"""The longest id of an operation. It is kept as long as the operation, and repeated in each of its messages."""
 TURNS: Final = 10
 """Operations of one socket that are worked on at the same time; the others wait, so that other clients do not."""
 
@@ -41,6 +44,13 @@ class Ended(Exception):
         self.code = code
 
 
+class _Running(NamedTuple):
+    """An operation under way."""
+
+    task: asyncio.Task[None]
+    hold: Hold
+
+
 class Sockets:
     """`/graphql` over WebSockets, as an ASGI application."""
 
@@ -51,12 +61,14 @@ class Sockets:
         tokens: Tokens,
         rates: Rates,
         limits: SocketLimits,
+        quotas: UserQuotas,
     ) -> None:
         self.operations = operations
         self.services = services
         self.tokens = tokens
         self.rates = rates
         self.limits = limits
+        self.quotas = quotas
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await Socket(self, WebSocket(scope, receive, send)).run()
@@ -71,7 +83,7 @@ class Socket:
         self._voice = Voice(websocket)
         self._claims: Claims | None = None
         self._asked_in = False
-        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._operations: dict[str, _Running] = {}
         self._turns = asyncio.Semaphore(TURNS)
         self._closing: set[asyncio.Task[None]] = set()
         self._timers: list[asyncio.TimerHandle] = []
@@ -144,6 +156,12 @@ class Socket:
         except Exception as exc:
             # The client may come again: nothing is wrong with what it said.
             raise Ended(1013, coded(GraphQLError(str(exc), original_error=exc)).message) from exc
+        if not self._voice.open:
+            return
+        try:
+            self._home.quotas.open_socket(claims.user_id)
+        except QuotaExceeded as exc:
+            raise Ended(1013, str(exc)) from exc
         for timer in self._timers:
             timer.cancel()
         self._end_in(claims.until - time.time(), 4403, "Forbidden: The token has expired.")
@@ -173,14 +191,23 @@ class Socket:
             refusal = too_often("user", self._home.rates.per_minute, wait)
             await self._refuse(name, [named(refusal.message, refusal.code, **refusal.more)])
         else:
-            self._operations[name] = asyncio.create_task(self._operate(name, asked, claims))
+            try:
+                hold = self._home.quotas.hold(claims.user_id, asked)
+            except QuotaExceeded as exc:
+                await self._refuse(name, [named(str(exc), CODE)])
+                return
+            task = asyncio.create_task(self._operate(name, asked, claims, hold))
+            # A task that is cancelled before it begins would not release it.
+            task.add_done_callback(lambda _: hold.release())
+            self._operations[name] = _Running(task, hold)
 
-    async def _operate(self, name: str, asked: Parameters, claims: Claims) -> None:
+    async def _operate(self, name: str, asked: Parameters, claims: Claims, hold: Hold) -> None:
         try:
             async with self._turns:
                 operation = self._home.operations.ready(asked)
                 context = Context(self._home.services(), await auth.viewer(claims))
             if operation.kind is OperationType.SUBSCRIPTION:
+                hold.subscribe(operation.prepared)
                 begin = head(name)
                 context.sink = self._voice.sink(begin)
                 async with aclosing(await self._home.operations.follow(operation, context)) as frames:
@@ -188,15 +215,19 @@ class Socket:
                     async for frame in frames:
                         await self._voice.tell(begin, frame)
             else:
+                # The turn lasts until the client has taken the answer: of one that reads nothing, few wait.
                 async with self._turns:
                     answer = await self._home.operations.answer(operation, context)
-                await self._voice.say({"id": name, "type": "next", "payload": answer})
+                    await self._voice.say({"id": name, "type": "next", "payload": answer})
             # From here on the client may give the name to another operation.
             self._operations.pop(name, None)
             await self._voice.say({"id": name, "type": "complete"})
         except Rejected as exc:
             self._operations.pop(name, None)
             await self._refuse(name, exc.errors)
+        except QuotaExceeded as exc:
+            self._operations.pop(name, None)
+            await self._refuse(name, [named(str(exc), CODE)])
         except Unauthenticated as exc:
             await self._close(4403, f"Forbidden: {exc}")
         except Exception as exc:
@@ -208,9 +239,11 @@ class Socket:
         await self._voice.say({"id": name, "type": "error", "payload": told})
 
     def _cancel(self, name: str) -> None:
-        task = self._operations.pop(name, None)
-        if task is not None:
-            task.cancel()
+        running = self._operations.pop(name, None)
+        if running is not None:
+            running.task.cancel()
+            # The client may use what it has given up with its next message.
+            running.hold.release()
 
     def _end_in(self, seconds: float, code: int, reason: str) -> None:
         def end() -> None:
@@ -226,7 +259,7 @@ class Socket:
             return
         self._voice.open = False
         for name in list(self._operations):
-            if self._operations[name] is not asyncio.current_task():
+            if self._operations[name].task is not asyncio.current_task():
                 self._cancel(name)
         with suppress(WebSocketDisconnect, RuntimeError, OSError):
             await self._websocket.close(code, reason.encode(errors="replace")[:REASON_BYTES].decode(errors="ignore"))
@@ -235,11 +268,13 @@ class Socket:
         self._voice.open = False
         for timer in self._timers:
             timer.cancel()
-        tasks = [*self._operations.values(), *self._closing]
+        tasks = [*(running.task for running in self._operations.values()), *self._closing]
         self._operations.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._claims is not None:
+            self._home.quotas.close_socket(self._claims.user_id)
 
 
 def _payload(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -253,4 +288,6 @@ def _id(message: Mapping[str, Any]) -> str:
     name = message.get("id")
     if not isinstance(name, str) or not name:
         raise Ended(4400, "An operation's id is a text that is not empty")
+    if len(name) > ID_CHARACTERS:
+        raise Ended(4400, f"An operation's id has at most {ID_CHARACTERS} characters")
     return name
