@@ -21,8 +21,18 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedCopy:
+    """A cc or bcc that the server would not have, and why. It concerns nobody else."""
+
+    address: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
-    """The server took the message over."""
+    """The server took the message over, for the person in To and all copies but these."""
+
+    refused_copies: tuple[RefusedCopy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +52,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """The server asked to come back later; it has nothing of the message."""
+    """The server has nothing of the message, and a later attempt may succeed. `code`: of the failure if none does."""
 
     message: str
+    code: FailureCode = FailureCode.CHANNEL_REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +68,15 @@ class Unknown:
 Outcome = Delivered | Bounced | Failed | Deferred | Unknown
 
 
+class NotHandedOver(Exception):
+    """A hand-over was cancelled before anything of the message could have left."""
+
+
 class Channel(Protocol):
-    """Carries mail. Answers within `PATIENCE` seconds and raises nothing it could have foreseen."""
+    """Carries mail. Answers within `PATIENCE` seconds and raises nothing it could have foreseen.
+
+    A hand-over that is cancelled may raise NotHandedOver; otherwise the message may have left.
+    """
 
     async def hand_over(self, envelope: Envelope) -> Outcome: ...
 

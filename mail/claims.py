@@ -5,6 +5,7 @@ daily limit waits for the next day; the rest is claimed, and says from then on w
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,8 +85,8 @@ async def next_due(connection: Connection) -> int | None:
     return None if row is None else int(row["due_at"])
 
 
-async def claim(desk: Desk, domain: str) -> tuple[list[Claim], bool]:
-    """Takes a batch of what is due; and whether there was anything due at all."""
+async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = None) -> tuple[list[Claim], bool]:
+    """Takes a batch of what is due; and whether there was anything due at all. Counts those that fail here."""
     async with desk.writer.deed() as deed:
         tx, now = deed.connection, deed.now
         rows = await tx.rows(_DUE + tx.locked("UPDATE OF e SKIP LOCKED"), now, BATCH)
@@ -109,6 +110,8 @@ async def claim(desk: Desk, domain: str) -> tuple[list[Claim], bool]:
         await tx.many(
             _ATTEMPT, [(row["attempts"], row["first_attempt_at"], row["message_id"], row["id"]) for row in taken]
         )
+    if failed is not None:
+        failed.update(FailureCode(row["failure_code"]) for row in rows if row["status"] == EmailStatus.FAILED)
     return [_claimed(row) for row in taken], bool(rows)
 
 

@@ -12,11 +12,12 @@ from contextlib import suppress
 
 from actions.desk import Desk
 from mail import claims
-from mail.channel import PATIENCE, Channel, Failed, Outcome, Unknown
+from mail.channel import PATIENCE, Channel, Deferred, Delivered, Failed, NotHandedOver, Outcome, Unknown
 from mail.claims import Claim
 from mail.compose import Unsendable, envelope
 from mail.links import Links
 from mail.results import Result, write_down
+from mail.tally import Tally
 from models.database import database
 from models.enums import FailureCode
 from models.unavailable import Outage, Unavailable
@@ -26,11 +27,12 @@ SHORTEST_SECONDS = 0.05
 RECOVER_SECONDS = 60.0
 GRACE_SECONDS = 3.0
 """How long a loop that is told to stop waits for what is being handed over."""
+TRIES = 5
+_NOT_RECORDED = Unknown("The outcome of the sending could not be written down.")
 START_SECONDS = 240.0
 """An email claimed longer ago is given back, not begun."""
 LOST = int((START_SECONDS + PATIENCE + 180) * 1_000_000)
 """Where others share the database, a claim older than this (10 minutes) belongs to nobody that lives."""
-TRIES = 5
 PERSISTENCE_SECONDS = 300.0
 """How long an outcome waits for a database that fails: others take the claim for lost later than that."""
 _logger = logging.getLogger("command_center.outbox")
@@ -51,6 +53,7 @@ class Outbox:
         self._at_once = at_once
         self._look = look
         self._recovered = float("-inf")
+        self.tally = Tally()
         self._outage = Outage(_logger, "the outbox waits for the database")
 
     async def run(self) -> None:
@@ -80,6 +83,7 @@ class Outbox:
         lost = 0
         while found := await claims.abandon(self._desk, before):
             lost += found
+        self.tally.failed[FailureCode.OUTCOME_UNKNOWN] += lost
         if lost:
             _logger.warning("%d emails were being handed over when their sender stopped: OUTCOME_UNKNOWN", lost)
         return lost
@@ -90,7 +94,7 @@ class Outbox:
         if due is None or due > await self._now():
             return False
         began = time.monotonic()
-        taken, more = await claims.claim(self._desk, self._links.domain)
+        taken, more = await claims.claim(self._desk, self._links.domain, self.tally.failed)
         if taken:
             await self._see_through(_Batch(taken, self._at_once, began))
         return more
@@ -130,31 +134,27 @@ class Outbox:
         while tasks and not batch.stop.is_set():
             await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
             done = [task for task in tasks if task.done()]
-            await self._write_down(batch, [task.result() for task in done])
-            for task in done:
-                del tasks[task]
+            await self._write_down(batch, [_result(task, tasks.pop(task), batch) for task in done])
         stop.cancel()
         await self._wind_up(batch, tasks)
 
-    async def _wind_up(self, batch: "_Batch", tasks: dict[asyncio.Task[Result], Claim]) -> None:
+    async def _wind_up(self, batch: "_Batch", tasks: dict[asyncio.Task[Outcome | None], Claim]) -> None:
         """What is being handed over may finish, what was not begun is given back, what hangs will be unknown."""
         if not tasks:
             return
-        done, hanging = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+        _, hanging = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
         for task in hanging:
             task.cancel()
-        await asyncio.gather(*hanging, return_exceptions=True)
-        untouched = [(tasks[task], None) for task in hanging if tasks[task].email_id not in batch.begun]
-        await self._write_down(batch, [*(task.result() for task in done), *untouched])
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._write_down(batch, [_result(task, claim, batch) for task, claim in tasks.items()])
 
-    async def _one(self, batch: "_Batch", claim: Claim) -> Result:
+    async def _one(self, batch: "_Batch", claim: Claim) -> Outcome | None:
         async with batch.gate:
             if batch.stop.is_set() or time.monotonic() - batch.began > START_SECONDS:
-                return claim, None
-            batch.begun.add(claim.email_id)
-            return claim, await self._hand_over(claim)
+                return None
+            return await self._hand_over(batch, claim)
 
-    async def _hand_over(self, claim: Claim) -> Outcome:
+    async def _hand_over(self, batch: "_Batch", claim: Claim) -> Outcome:
         try:
             ready = envelope(claim.letter, self._links)
         except Unsendable as exc:
@@ -162,34 +162,73 @@ class Outbox:
         except Exception:
             _logger.exception("email %d could not be composed", claim.email_id)
             return Failed(FailureCode.CHANNEL_REFUSED, "The message could not be put together.")
+        batch.begun.add(claim.email_id)
         try:
             return await self._channel.hand_over(ready)
+        except NotHandedOver:
+            batch.begun.discard(claim.email_id)
+            raise
         except Exception:
             _logger.exception("handing over email %d went wrong in an unforeseen way", claim.email_id)
             return Unknown("The sending went wrong in an unforeseen way.")
 
     async def _write_down(self, batch: "_Batch", results: Sequence[Result]) -> None:
-        """Tries for a while: an outcome that is never written down becomes OUTCOME_UNKNOWN.
+        """Records outcomes together; if the database will not have one of them, each by itself.
 
-        A database that fails is waited for longer, unless the loop is told to stop.
+        An outcome that is never written down becomes OUTCOME_UNKNOWN.
         """
+        groups = [list(results)]
+        for attempt in range(TRIES):
+            refused: list[list[Result]] = []
+            for group in groups:
+                try:
+                    await self._persist(batch, group)
+                except Exception:
+                    _logger.exception("the outcome of %d emails could not be written down yet", len(group))
+                    refused.extend([each] for each in group)
+            if not refused:
+                return
+            groups = refused
+            await asyncio.sleep(0.1 * 2**attempt)
+        for group in groups:
+            with suppress(Exception):
+                await self._persist(batch, [(claim, _NOT_RECORDED) for claim, _ in group])
+
+    async def _persist(self, batch: "_Batch", results: Sequence[Result]) -> None:
+        """Writes outcomes down in one transaction. A database that fails is waited for, unless the loop is to stop."""
         until = time.monotonic() + PERSISTENCE_SECONDS
-        attempt = 0
-        while attempt < TRIES:
+        while True:
             try:
-                await write_down(self._desk, results)
-                break
+                recorded = await write_down(self._desk, results)
             except Unavailable as exc:
                 self._outage.tell(exc)
                 if batch.stop.is_set() or time.monotonic() > until:
-                    break
+                    return
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await batch.stop.wait()
-            except Exception:
-                _logger.exception("the outcome of %d emails could not be written down yet", len(results))
-                await asyncio.sleep(0.2 * 2**attempt)
-                attempt += 1
+            else:
+                self.tally.count(recorded)
+                for each in recorded:
+                    _report_refused_copies(each.claim, each.outcome)
+                return
+
+
+def _report_refused_copies(claim: Claim, outcome: Outcome | None) -> None:
+    if isinstance(outcome, Delivered) and outcome.refused_copies:
+        reasons = "; ".join(sorted({" ".join(each.message.split()) for each in outcome.refused_copies}))
+        number = len(outcome.refused_copies)
+        _logger.info("email %d left, but the mail server refused %d of its copies: %s", claim.email_id, number, reasons)
+
+
+def _result(task: "asyncio.Task[Outcome | None]", claim: Claim, batch: "_Batch") -> Result:
+    """What became of a hand-over, however its task ended. Nothing that ended before it began has left."""
+    if not task.cancelled() and task.exception() is None:
+        return claim, task.result()
+    if claim.email_id in batch.begun:
+        return claim, Unknown("The sending was interrupted, so nobody knows whether the message left.")
+    # Given back to be sent at once if the loop stops; otherwise what went wrong may go wrong again.
+    return claim, None if batch.stop.is_set() else Deferred("The sending was interrupted.")
 
 
 class _Batch:

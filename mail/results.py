@@ -1,13 +1,14 @@
 """What an outcome makes of an email, and the one transaction in which outcomes are written down."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from actions import deliveries, revisions, transitions
 from actions.desk import Desk
 from mail import claims, retries
 from mail.channel import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
 from mail.claims import Claim
+from mail.smtp_replies import readable
 from models.enums import EmailStatus, FailureCode
 
 Result = tuple[Claim, Outcome | None]
@@ -15,10 +16,19 @@ Result = tuple[Claim, Outcome | None]
 _ROWS = "SELECT id, team_id, sender_id, status, archived, claimed_at FROM emails WHERE "
 
 
-async def write_down(desk: Desk, results: Sequence[Result]) -> None:
-    """Records outcomes, unless somebody gave the email up meanwhile: then it stays OUTCOME_UNKNOWN."""
+class Recorded(NamedTuple):
+    """An outcome that was written down, and the code if the email failed by it."""
+
+    claim: Claim
+    outcome: Outcome | None
+    failure: FailureCode | None
+
+
+async def write_down(desk: Desk, results: Sequence[Result]) -> list[Recorded]:
+    """Records outcomes and returns them, except those of emails given up meanwhile: these stay OUTCOME_UNKNOWN."""
+    recorded: list[Recorded] = []
     if not results:
-        return
+        return recorded
     async with desk.writer.deed() as deed:
         tx = deed.connection
         keys = tx.listed(claim.email_id for claim, _ in results)
@@ -33,11 +43,16 @@ async def write_down(desk: Desk, results: Sequence[Result]) -> None:
         await revisions.by_delivery(deed, {row["id"]: deed.now for row in delivered})
         await deliveries.apply_early(deed, {row["id"]: row for row in delivered})
         for claim, outcome in held:
+            failure = None
             if outcome is None:
                 back = given_back(claim, deed.now)
                 await transitions.change(deed, [rows[claim.email_id]], back, edited=False, marked=False)
             elif not isinstance(outcome, Delivered):
-                await transitions.change(deed, [rows[claim.email_id]], undelivered(claim, outcome, deed.now))
+                values = undelivered(claim, outcome, deed.now)
+                failure = values.get("failure_code")
+                await transitions.change(deed, [rows[claim.email_id]], values)
+            recorded.append(Recorded(claim, outcome, failure))
+    return recorded
 
 
 def sent(now: int) -> Mapping[str, Any]:
@@ -46,17 +61,18 @@ def sent(now: int) -> Mapping[str, Any]:
 
 def undelivered(claim: Claim, outcome: Bounced | Failed | Deferred | Unknown, now: int) -> Mapping[str, Any]:
     """The columns of an email that did not get through, now or for good."""
+    message = readable(outcome.message)
     match outcome:
-        case Bounced(message):
+        case Bounced():
             return transitions.failure(FailureCode.BOUNCED, message, now, EmailStatus.BOUNCED)
-        case Failed(code, message):
+        case Failed(code, _):
             return transitions.failure(code, message, now)
-        case Deferred(message):
+        case Deferred(_, code):
             again = retries.next_attempt(claim.attempts, claim.first_attempt_at, now)
             if again is None:
-                return transitions.failure(FailureCode.CHANNEL_REFUSED, f"Put off for a day: {message}", now)
+                return transitions.failure(code, f"Put off for a day: {message}", now)
             return claims.put_off(again)
-        case Unknown(message):
+        case Unknown():
             return transitions.failure(FailureCode.OUTCOME_UNKNOWN, message, now)
 
 

@@ -1,212 +1,241 @@
-"""The only module that speaks SMTP. Hands over one message at a time on connections that are kept for a short while.
+"""Hands messages over to one mail server by SMTP, on connections that are kept for a short while.
 
-What matters is the line between before and after the data: before it nothing has left, after it one cannot know until
-the server has answered. So the commands are given one by one here, not through the client's `sendmail`.
+What matters is the moment the end of the data is sent: before it nothing has left, after it only the server's reply
+tells. Each reply is interpreted for the command it answers, and a connection whose replies are out of step is closed.
 """
 
 import asyncio
-import re
-import socket
-import ssl
+import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from dataclasses import dataclass, field
 
-import aiosmtplib
-from aiosmtplib import SMTP, SMTPResponse
-
-from mail.channel import PATIENCE, Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
+from mail.channel import (
+    PATIENCE,
+    Bounced,
+    Deferred,
+    Delivered,
+    Envelope,
+    Failed,
+    NotHandedOver,
+    Outcome,
+    RefusedCopy,
+    Unknown,
+)
+from mail.smtp_dialogue import GOODBYE, ConnectionLost
+from mail.smtp_health import ServerHealth
+from mail.smtp_replies import ProtocolError, Reply, readable
+from mail.smtp_session import BadAddress, ServerTrouble, Session, mail_server, open_session
 from models.enums import FailureCode
 
-KEPT_SECONDS = 10.0
-ANSWER_SECONDS = 60.0
-_ENDS = re.compile(rb"\r\n|\r|\n")
-_DOT = re.compile(rb"(?m)^\.")
+__all__ = ["BadAddress", "SmtpChannel"]
+
+IDLE_SECONDS = 10.0
+LOGIN_REFUSED = frozenset({530, 534, 535, 538})
+"""Replies to MAIL that refuse the login, not the sender's address (RFC 4954, section 6)."""
+MAX_MESSAGES_PER_SESSION = 50
+"""Servers refuse what is too much for one connection."""
+REPLY_SECONDS = 60.0
+_logger = logging.getLogger("command_center.mail")
 
 
-class BadAddress(ValueError):
-    """The address of the mail server cannot be understood."""
+@dataclass(slots=True)
+class _Progress:
+    """How far the hand-over of one message has come."""
+
+    may_have_left: bool = False
+    outcome: Outcome | None = None
+    refused_copies: list[RefusedCopy] = field(default_factory=list)
 
 
 class SmtpChannel:
     """Mail by way of one server: `smtp://user:password@host:port`, or `smtps://` for TLS from the first byte.
 
-    With smtp:// the connection is encrypted where the server offers it; its certificate must be good where a password
-    is sent, or with smtps://.
+    With smtp:// the connection is encrypted if the server offers it. A password is sent only encrypted, to a server
+    whose certificate is good; or to this machine.
     """
 
-    def __init__(self, url: str, answer_seconds: float = ANSWER_SECONDS, patience: float = PATIENCE) -> None:
-        self._settings = _settings(url, answer_seconds)
+    def __init__(self, url: str, reply_seconds: float = REPLY_SECONDS, patience: float = PATIENCE) -> None:
+        self._server = mail_server(url)
+        self._reply_seconds = reply_seconds
         self._patience = patience
-        self._idle: list[tuple[SMTP, float]] = []
+        self._idle: list[tuple[Session, float]] = []
+        self._in_use = 0
+        self._health = ServerHealth(self.name, self._probe)
+
+    @property
+    def name(self) -> str:
+        """The server's host and port."""
+        return f"{self._server.host}:{self._server.port}"
 
     async def hand_over(self, envelope: Envelope) -> Outcome:
-        """Hands one message over, within the patience given."""
+        """Hands one message over. Returns an outcome, whatever goes wrong; cancelled early, raises NotHandedOver."""
         progress = _Progress()
         try:
             async with asyncio.timeout(self._patience):
                 return await self._attempt(envelope, progress)
-        except (aiosmtplib.SMTPException, ssl.SSLError, OSError, ValueError) as exc:
+        except asyncio.CancelledError:
+            if progress.may_have_left:
+                raise
+            raise NotHandedOver from None
+        except Exception as exc:
             return _broken(exc, progress)
 
-    async def close(self) -> None:
-        """Takes leave of the server on every connection kept."""
-        idle, self._idle = self._idle, []
-        for client, _ in idle:
-            await _quit(client)
-
-    async def _attempt(self, envelope: Envelope, progress: "_Progress") -> Outcome:
-        kept = self._kept()
-        if kept is not None:
-            try:
-                outcome = await self._converse(kept, envelope, progress)
-                if kept.is_connected or progress.data_begun or not isinstance(outcome, Deferred):
-                    return outcome
-            except (aiosmtplib.SMTPException, OSError):
-                if progress.data_begun:
-                    raise
-            # A server may hang up on an idle connection at any time: nothing has left, so a new one may do.
-        client = SMTP(**self._settings)
-        await client.connect()
-        return await self._converse(client, envelope, progress)
-
-    async def _converse(self, client: SMTP, envelope: Envelope, progress: "_Progress") -> Outcome:
-        async with self._lent(client):
-            return await _transact(client, envelope, progress)
-
-    def _kept(self) -> SMTP | None:
-        while self._idle:
-            client, since = self._idle.pop()
-            if client.is_connected and time.monotonic() - since < KEPT_SECONDS:
-                return client
-            client.close()
+    async def check(self) -> str | None:
+        """Signs in and leaves again. Returns what is wrong with the server, or None."""
+        try:
+            session = await open_session(self._server, self._reply_seconds)
+        except ServerTrouble as exc:
+            return exc.message
+        await session.quit()
         return None
 
-    @asynccontextmanager
-    async def _lent(self, client: SMTP) -> AsyncIterator[None]:
-        """Keeps the connection for the next message, unless something went wrong on it."""
+    async def close(self) -> None:
+        """Takes leave of the server on every idle connection."""
+        await self._health.close()
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(session.quit() for session, _ in idle))
+
+    async def _attempt(self, envelope: Envelope, progress: _Progress) -> Outcome:
+        session = await self._resumed()
+        if session is not None:
+            reused = session.messages > 0
+            try:
+                return await self._converse(session, envelope, progress)
+            except ConnectionLost:
+                # A server may end a connection that has served for long. Nothing has left, so a new one will do.
+                if progress.may_have_left or not reused:
+                    raise
+        return await self._converse(await self._opened(), envelope, progress)
+
+    async def _converse(self, session: Session, envelope: Envelope, progress: _Progress) -> Outcome:
+        """Hands one message over on a session, which is kept unless something went wrong on it."""
+        self._in_use += 1
+        session.messages += 1
+        progress.refused_copies.clear()
         try:
-            yield
+            outcome = await _transact(session, envelope, progress)
         except BaseException:
-            client.close()
+            session.dialogue.close()
             raise
-        if client.is_connected:
-            self._idle.append((client, time.monotonic()))
-            asyncio.get_running_loop().call_later(KEPT_SECONDS, self._drop_old)
+        finally:
+            self._in_use -= 1
+        self._keep(session)
+        return outcome
+
+    async def _opened(self) -> Session:
+        await self._health.check()
+        try:
+            return await open_session(self._server, self._reply_seconds)
+        except ServerTrouble as exc:
+            # While another connection works, it is this one alone that the server would not have.
+            if not self._in_use:
+                self._health.failed(exc)
+            raise
+
+    async def _probe(self) -> None:
+        self._keep(await open_session(self._server, self._reply_seconds))
+
+    async def _resumed(self) -> Session | None:
+        """An idle session on which replies are in step."""
+        while self._idle:
+            session, since = self._idle.pop()
+            fresh = time.monotonic() - since < IDLE_SECONDS and session.messages < MAX_MESSAGES_PER_SESSION
+            try:
+                if fresh and await session.resume():
+                    return session
+            except (ConnectionLost, ProtocolError):
+                pass
+            except BaseException:
+                session.dialogue.close()
+                raise
+            session.dialogue.close()
+        return None
+
+    def _keep(self, session: Session) -> None:
+        if not session.dialogue.in_step:
+            session.dialogue.close()
+            return
+        self._idle.append((session, time.monotonic()))
+        asyncio.get_running_loop().call_later(IDLE_SECONDS, self._drop_old)
 
     def _drop_old(self) -> None:
-        limit = time.monotonic() - KEPT_SECONDS
-        for client, _ in (each for each in self._idle if each[1] <= limit):
-            client.close()
+        limit = time.monotonic() - IDLE_SECONDS
+        for session, _ in (each for each in self._idle if each[1] <= limit):
+            session.dialogue.close()
         self._idle = [each for each in self._idle if each[1] > limit]
 
 
-class _Progress:
-    """How far a conversation came."""
-
-    def __init__(self) -> None:
-        self.data_begun = False
-
-
-async def _transact(client: SMTP, envelope: Envelope, progress: _Progress) -> Outcome:
-    if client.is_ehlo_or_helo_needed:
-        await client.ehlo()
-    options: list[str] = []
+async def _transact(session: Session, envelope: Envelope, progress: _Progress) -> Outcome:
+    """The commands of one message, each sent after the reply to the one before."""
+    options = ""
     if envelope.utf8:
-        if not client.supports_extension("smtputf8"):
+        if "SMTPUTF8" not in session.extensions:
             return Failed(
                 FailureCode.CHANNEL_REFUSED, "The mail server takes no addresses with letters outside ASCII (SMTPUTF8)."
             )
-        options = ["SMTPUTF8", "BODY=8BITMIME"]
-    answer = await _command(client, f"MAIL FROM:<{envelope.sender}>", *options)
-    if answer.code >= 400:
-        return await _reset(client, _refused(answer, Failed(FailureCode.CHANNEL_REFUSED, _said(answer))))
-    for recipient in (envelope.recipient, *envelope.others):
-        answer = await _command(client, f"RCPT TO:<{recipient}>")
-        # A copy that is refused for good does not keep the message from the person it is for.
-        if 400 <= answer.code < 500 or (answer.code >= 500 and recipient == envelope.recipient):
-            return await _reset(client, _refused(answer, Bounced(_said(answer))))
-    answer = await _data(client, envelope.content, progress)
-    return Delivered() if answer.code < 400 else _refused(answer, Bounced(_said(answer)))
+        options = " SMTPUTF8 BODY=8BITMIME"
+    dialogue = session.dialogue
+    reply = await dialogue.command(f"MAIL FROM:<{envelope.sender}>{options}")
+    if reply.kind != 2:
+        sender = Failed(FailureCode.CHANNEL_REFUSED, reply.text)
+        return await _refused(session, reply, Deferred(reply.text) if reply.code in LOGIN_REFUSED else sender, progress)
+    reply = await dialogue.command(f"RCPT TO:<{envelope.recipient}>")
+    if reply.kind != 2:
+        return await _refused(session, reply, Bounced(reply.text), progress)
+    for copy in envelope.others:
+        reply = await dialogue.command(f"RCPT TO:<{copy}>")
+        if reply.kind in (4, 5) and reply.code != GOODBYE:
+            progress.refused_copies.append(RefusedCopy(copy, reply.text))
+        elif reply.kind != 2:
+            return await _refused(session, reply, Bounced(reply.text), progress)
+    reply = await dialogue.command("DATA")
+    if reply.kind != 3:
+        return await _refused(session, reply, Bounced(reply.text), progress)
+    await dialogue.send(envelope.content)
+    progress.may_have_left = True
+    reply = await dialogue.finish()
+    if reply.kind == 2:
+        return Delivered(tuple(progress.refused_copies))
+    return await _refused(session, reply, Bounced(reply.text), progress)
 
 
-async def _command(client: SMTP, *words: str) -> SMTPResponse:
-    return await client.execute_command(*(word.encode() for word in words))
+async def _refused(session: Session, reply: Reply, permanent: Outcome, progress: _Progress) -> Outcome:
+    """The outcome of a message whose command was not completed: `permanent`, unless the reply says otherwise."""
+    if reply.kind not in (4, 5):
+        raise ProtocolError(f"the server replied out of turn: {reply.text}")
+    if not progress.may_have_left and reply.code == GOODBYE:
+        raise _Goodbye(reply.text)
+    if not progress.may_have_left and reply.kind == 4:
+        return Deferred(reply.text)
+    progress.outcome = permanent if reply.kind == 5 else Deferred(reply.text)
+    confirmed = await session.confirms(reply)
+    if reply.code == GOODBYE or not confirmed:
+        session.dialogue.close()
+    if confirmed:
+        return progress.outcome
+    contradicted = f"The mail server contradicted its reply: {reply.text}"
+    return Unknown(contradicted) if progress.may_have_left else Deferred(contradicted)
 
 
-async def _data(client: SMTP, content: bytes, progress: _Progress) -> SMTPResponse:
-    answer = await client.execute_command(b"DATA")
-    if answer.code != 354 or client.protocol is None:
-        return answer
-    progress.data_begun = True
-    client.protocol.write(_DOT.sub(b"..", _ENDS.sub(b"\r\n", content)) + b".\r\n")
-    return await client.protocol.read_response(timeout=client.timeout)
-
-
-async def _reset(client: SMTP, outcome: Outcome) -> Outcome:
-    """Takes the begun message back, so that the connection may be used again. The outcome stands either way."""
-    try:
-        if client.is_connected:
-            await client.rset()
-    except (aiosmtplib.SMTPException, OSError):
-        client.close()
-    return outcome
-
-
-def _refused(answer: SMTPResponse, for_good: Outcome) -> Outcome:
-    return Deferred(_said(answer)) if answer.code < 500 else for_good
-
-
-def _said(answer: Any) -> str:
-    return f"{answer.code} {answer.message}".strip()
+class _Goodbye(ConnectionLost):
+    """The server closes the connection with a 421."""
 
 
 def _broken(exc: Exception, progress: _Progress) -> Outcome:
-    """What an exception means: nothing is known once the data was on its way, nothing has left before."""
-    if progress.data_begun:
-        return Unknown(f"The connection broke before the server had answered: {_reason(exc)}")
-    if isinstance(exc, aiosmtplib.SMTPResponseException) and 400 <= exc.code < 500:
-        return Deferred(_said(exc))
-    if isinstance(exc, aiosmtplib.SMTPResponseException):
-        return Failed(FailureCode.CHANNEL_REFUSED, _said(exc))
-    if isinstance(exc, OSError):
-        return Failed(FailureCode.CHANNEL_UNREACHABLE, _reason(exc))
-    return Failed(FailureCode.CHANNEL_REFUSED, _reason(exc))
-
-
-def _reason(exc: Exception) -> str:
-    return str(exc) or ("no answer in time" if isinstance(exc, TimeoutError) else type(exc).__name__)
-
-
-async def _quit(client: SMTP) -> None:
-    try:
-        async with asyncio.timeout(1):
-            await client.quit()
-    except (aiosmtplib.SMTPException, OSError):
-        client.close()
-
-
-def _settings(url: str, answer_seconds: float) -> dict[str, Any]:
-    """The client's settings from the server's address. Raises BadAddress."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as exc:
-        raise BadAddress(f"the mail server's address is not right: {exc}") from exc
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-        raise BadAddress("the mail server's address must begin with smtp:// or smtps:// and name a host")
-    implicit = parts.scheme == "smtps"
-    return {
-        "hostname": parts.hostname,
-        "port": port or (465 if implicit else 587 if parts.username else 25),
-        "username": unquote(parts.username) if parts.username else None,
-        "password": unquote(parts.password) if parts.password else None,
-        "use_tls": implicit,
-        "start_tls": False if implicit else None,
-        "validate_certs": implicit or bool(parts.username),
-        # Asking the name service for it, as the client would, takes seconds where there is none.
-        "local_hostname": re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost",
-        "timeout": answer_seconds,
-    }
+    """What an exception means: nothing is known once the message was complete, and before that nothing has left."""
+    reason = readable(str(exc) or ("no reply in time" if isinstance(exc, TimeoutError) else type(exc).__name__))
+    if progress.outcome is not None:
+        return progress.outcome
+    if progress.may_have_left:
+        return Unknown(f"The server did not say whether it took the message: {reason}")
+    match exc:
+        case ServerTrouble():
+            return Deferred(exc.message, exc.code)
+        case _Goodbye() | ProtocolError():
+            return Deferred(reason, FailureCode.CHANNEL_REFUSED)
+        case ConnectionLost() | OSError():
+            return Deferred(reason, FailureCode.CHANNEL_UNREACHABLE)
+        case ValueError():
+            return Failed(FailureCode.CHANNEL_REFUSED, f"The message cannot be sent: {reason}")
+    _logger.error("a hand-over failed in an unforeseen way", exc_info=exc)
+    return Deferred(reason, FailureCode.CHANNEL_UNREACHABLE)

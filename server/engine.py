@@ -48,6 +48,7 @@ class Engine:
     links: Links
     repeats: Repeats
     services: Services
+    channel: SmtpChannel
 
 
 @asynccontextmanager
@@ -81,6 +82,7 @@ async def running(
         await engine.recorder.start()
         if works:
             tasks.append(_spawn(_work(engine, looks), "worker"))
+            tasks.append(_spawn(_report_mail_server(engine.channel), "mail server check"))
         try:
             yield engine
         finally:
@@ -103,6 +105,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> Engine:
     desk = Desk(Writer(clock, hub, board), settings.limits())
     links = Links(settings.signing_secret(), settings.base_url)
     recorder = Recorder(desk)
+    channel = SmtpChannel(settings.smtp_url)
     return Engine(
         settings,
         desk,
@@ -110,10 +113,11 @@ async def build(settings: Settings, clock: Clock | None = None) -> Engine:
         board,
         recorder,
         Matcher(desk.writer),
-        Outbox(desk, links, SmtpChannel(settings.smtp_url)),
+        Outbox(desk, links, channel),
         links,
         Repeats(settings.request_time),
         Services(desk, hub, board, recorder),
+        channel,
     )
 
 
@@ -126,6 +130,17 @@ def _spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
         _logger.critical("%s ended", task.get_name(), exc_info=task.exception())
+
+
+async def _report_mail_server(channel: SmtpChannel) -> None:
+    """Says once whether emails can be sent. Nothing waits for it."""
+    wrong = await channel.check()
+    if wrong is None:
+        _logger.info("the mail server %s can be used", channel.name)
+    else:
+        _logger.warning(
+            "the mail server %s cannot be used, so emails will wait: %s", channel.name, " ".join(wrong.split())
+        )
 
 
 async def _work(engine: Engine, looks: bool) -> None:

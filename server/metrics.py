@@ -1,6 +1,6 @@
 """`/metrics`: what the parts count for themselves, in Prometheus' text format. Nothing is counted here but traffic.
 
-The numbers are of this process alone, apart from the marks, which are the database's.
+The numbers are of this process alone, apart from the marks and the emails that wait, which are the database's.
 """
 
 import math
@@ -16,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mail.tally import waiting
 from models.database import database
+from models.enums import FailureCode
 from models.unavailable import Unavailable
 from server.engine import Engine
 from server.graphql.operations import Operations
@@ -73,16 +75,20 @@ class Metrics:
         self._operations = operations
         self._app = app
         self._marks = math.nan
+        self._waiting = (math.nan, math.nan)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
     async def page(self, _: Request) -> Response:
+        engine: Engine = self._app.state.engine
         try:
             row = await database().row("SELECT count(*) AS count FROM marks")
             self._marks = int(row["count"]) if row else 0
+            self._waiting = await waiting(database(), await engine.desk.writer.clock.now(database()))
         except Unavailable:
             self._marks = math.nan
+            self._waiting = (math.nan, math.nan)
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     def describe(self) -> list[Metric]:
@@ -94,6 +100,7 @@ class Metrics:
         engine: Engine = self._app.state.engine
         yield from self._lists(engine)
         yield from self._events(engine)
+        yield from self._emails(engine)
         yield from self._streams(engine)
         answers = CounterMetricFamily(f"{PREFIX}answers", "HTTP answers.", labels=("route", "status"))
         for (route, status), count in sorted(self._traffic.answers.items()):
@@ -132,6 +139,19 @@ class Metrics:
             events.add_metric((outcome,), count)
         yield events
         yield _gauge("events_kept", "Views and clicks that wait for the database.", len(engine.recorder.kept))
+
+    def _emails(self, engine: Engine) -> Iterator[Metric]:
+        tally, (number, oldest) = engine.outbox.tally, self._waiting
+        yield _counter("emails_sent", "Emails that the mail server took over.", tally.sent)
+        yield _counter("emails_put_off", "Attempts to send that are to be repeated.", tally.put_off)
+        failed = CounterMetricFamily(
+            f"{PREFIX}emails_failed", "Emails that failed or bounced while they were sent.", labels=("code",)
+        )
+        for code in FailureCode:
+            failed.add_metric((code.name,), tally.failed[code])
+        yield failed
+        yield _gauge("emails_waiting", "Emails that are due and have not left.", number)
+        yield _gauge("oldest_waiting_email_seconds", "How long the oldest of them has been due.", oldest)
 
     def _streams(self, engine: Engine) -> Iterator[Metric]:
         hub, board = engine.desk.writer.hub, engine.desk.writer.board

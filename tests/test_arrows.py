@@ -28,7 +28,6 @@ ROOMS = {
 OUTSIDE = {
     "strawberry": {"schema", "resolvers", "server"},
     "tortoise": {"models", "actions", "lists", "changes", "resolvers", "server"},
-    "aiosmtplib": {"mail.smtp"},
     "idna": {"email_addresses"},
     "starlette": {"server", "mail.routes", "mail.unsubscribing"},
     "uvicorn": {"server"},

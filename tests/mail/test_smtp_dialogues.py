@@ -1,0 +1,141 @@
+"""Mail servers that reply anything at any point: each email gets the right outcome, and no other email is affected.
+
+SMTP_DIALOGUES is how many dialogues are tried; SMTP_SEED repeats a run.
+"""
+
+import asyncio
+import os
+from random import Random
+
+from mail.channel import Bounced, Deferred, Delivered, Envelope, Failed, Outcome
+from mail.smtp import SmtpChannel
+from tests.mail.smtp_scripts import (
+    DELIVERED,
+    Case,
+    ScriptedServer,
+    closing,
+    junk,
+    letter,
+    nothing,
+    scripted_server,
+    single,
+    some_case,
+    some_greeting,
+    verdict,
+)
+
+DIALOGUES = int(os.environ.get("SMTP_DIALOGUES", "120"))
+SEED = os.environ.get("SMTP_SEED", "1")
+REPLY_SECONDS = 1.5
+AT_ONCE = 24
+EMAILS_PER_CHANNEL = 8
+
+
+def dice(what: str, number: int) -> Random:
+    return Random(f"{SEED}/{what}/{number}")
+
+
+def sent_as_it_was(server: ScriptedServer, envelope: Envelope, outcome: Outcome) -> bool:
+    """Whether what the server took agrees with the outcome: once or never, whole, and for those it accepted."""
+    taken = server.taken[envelope.sender]
+    if isinstance(outcome, Delivered):
+        refused = {each.address for each in outcome.refused_copies}
+        recipients = tuple(each for each in (envelope.recipient, *envelope.others) if each not in refused)
+        return taken == [(recipients, envelope.content.replace(b"\r\n.", b"\r\n..") + b"\r\n")]
+    return len(taken) <= 1
+
+
+def nothing_left(server: ScriptedServer, envelope: Envelope, outcome: Outcome, case: Case) -> bool:
+    """Before the end of its data an email has not left, so what is sent again or reported as refused is not taken."""
+    before = case.fault is not None and case.fault.step != "END"
+    return not (before and isinstance(outcome, Deferred | Bounced | Failed)) or not server.taken[envelope.sender]
+
+
+async def converse(server: ScriptedServer, number: int, size: int) -> list[str]:
+    """Some emails with faults and some without on one channel, several at a time; returns what went wrong."""
+    chance = dice("channel", number)
+    cases = [some_case(chance) for _ in range(size)]
+    innocent = [Case(None, frozenset({DELIVERED}), chance.choice((0, 1))) for _ in range(size)]
+    mixed = [*cases, *innocent]
+    chance.shuffle(mixed)
+    gate = asyncio.Semaphore(chance.choice((1, 1, 2, 3)))
+    channel = SmtpChannel(server.url, REPLY_SECONDS, patience=60)
+
+    async def one(place: int, case: Case) -> str | None:
+        name = f"e{number}.{place}"
+        if case.fault is not None:
+            server.faults[f"{name}@sellers.example"] = case.fault
+        envelope = letter(name, case.copies)
+        async with gate:
+            outcome = await channel.hand_over(envelope)
+        right = (
+            verdict(outcome) in case.right
+            and sent_as_it_was(server, envelope, outcome)
+            and nothing_left(server, envelope, outcome, case)
+        )
+        taken = len(server.taken[envelope.sender])
+        return None if right else f"{name}: {str(case)[:600]} led to {str(outcome)[:300]}; the server took {taken}"
+
+    try:
+        return [each for each in await asyncio.gather(*(one(*each) for each in enumerate(mixed))) if each]
+    finally:
+        await channel.close()
+
+
+async def test_whatever_the_server_replies_to_one_email_the_others_arrive() -> None:
+    channels = range(max(DIALOGUES // EMAILS_PER_CHANNEL, 1))
+    gate = asyncio.Semaphore(AT_ONCE)
+    async with scripted_server() as server:
+
+        async def run(number: int) -> list[str]:
+            async with gate:
+                return await converse(server, number, EMAILS_PER_CHANNEL)
+
+        wrong = [each for found in await asyncio.gather(*map(run, channels)) for each in found]
+    assert not wrong, "\n".join(wrong[:20])
+
+
+async def test_a_connection_that_begins_badly_puts_off_its_email_alone() -> None:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def run(number: int) -> list[str]:
+        case = some_greeting(dice("greeting", number))
+        async with gate, scripted_server() as server:
+            channel = SmtpChannel(server.url, REPLY_SECONDS, patience=60)
+            server.greetings = [case.fault]
+            try:
+                first, second = letter("first", 0), letter("second", 1)
+                outcome = await channel.hand_over(first)
+                after = await channel.hand_over(second)
+            finally:
+                await channel.close()
+            right = (
+                verdict(outcome) in case.right
+                and after == Delivered()
+                and sent_as_it_was(server, first, outcome)
+                and sent_as_it_was(server, second, after)
+            )
+            return [] if right else [f"{number}: {case} led to {outcome}, then {after}"]
+
+    wrong = [each for found in await asyncio.gather(*map(run, range(max(DIALOGUES // 10, 10)))) for each in found]
+    assert not wrong, "\n".join(wrong[:20])
+
+
+async def test_a_used_connection_that_is_out_of_step_is_replaced() -> None:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def run(number: int) -> list[str]:
+        chance = dice("resume", number)
+        fault, _ = chance.choice((single, closing, junk, nothing))(chance, "EHLO")
+        async with gate, scripted_server() as server:
+            channel = SmtpChannel(server.url, REPLY_SECONDS, patience=60)
+            server.resumes = [fault]
+            try:
+                outcomes = [await channel.hand_over(letter(name, 1)) for name in ("first", "second", "third")]
+            finally:
+                await channel.close()
+            right = outcomes == [Delivered()] * 3 and server.connections == 2
+            return [] if right else [f"{number}: {fault} led to {outcomes} on {server.connections} connections"]
+
+    wrong = [each for found in await asyncio.gather(*map(run, range(max(DIALOGUES // 10, 10)))) for each in found]
+    assert not wrong, "\n".join(wrong[:20])
