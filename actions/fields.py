@@ -6,7 +6,7 @@ them; tags between the braces may not. Who wants braces in HTML that are no fiel
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import dropwhile
 
 NAMES = ("first_name", "last_name", "title", "company", "my_name")
@@ -85,17 +85,26 @@ def resolve(text: str, known: Mapping[str, str], escaped: bool) -> str:
     return _BRACES.sub(fill, text)
 
 
+def mask(text: str, replace: Callable[[str], str]) -> str:
+    """The text with whatever is meant as a field replaced, right or wrong."""
+    return _BRACES.sub(lambda match: replace(match[0]), text)
+
+
+def shown(field: str) -> str:
+    """A field as it is shown in a sentence."""
+    text = _line(field)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
 def _wrong(match: re.Match[str]) -> str | None:
-    shown = _line(match[0])
-    if len(shown) > _SHOWN:
-        shown = shown[:_SHOWN] + "…"
+    written = shown(match[0])
     if not match[2]:
-        return f"{shown} has no closing braces."
+        return f"{written} has no closing braces."
     field = _FIELD.fullmatch(match[1])
     if field is None:
-        return f'{shown} is not how a field is written: {{{{company}}}}, or {{{{company | default: "your team"}}}}.'
+        return f'{written} is not how a field is written: {{{{company}}}}, or {{{{company | default: "your team"}}}}.'
     if field[1] not in NAMES:
-        return f"{shown} is no field: there are {_ALL}."
+        return f"{written} is no field: there are {_ALL}."
     return None
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from actions.markup.prepared import PreparedBody, prepare
 from email_addresses import InvalidAddress, comparison_key, delivery_form
 from identifiers import encode
-from mail import bodies, headers, mime
+from mail import headers, mime
 from mail.channel import Envelope
 from mail.headers import Mailbox
 from mail.links import Links, trackable
@@ -80,9 +81,9 @@ def _offer(way_out: str) -> list[str]:
 
 def _content(letter: Letter, links: Links, way_out: str) -> tuple[str, str]:
     """The plain text and the HTML alternative."""
-    cleaned = bodies.safe(letter.body)
-    page = _page(tracked(cleaned, letter.email_id, links, _footer(way_out)))
-    return f"{bodies.as_text(cleaned)}\n{_OUT}: {way_out}\n", page
+    prepared = prepare(letter.body)
+    page = _page(tracked(prepared, letter.email_id, links, _footer(way_out)), prepared.sheet)
+    return f"{prepared.text}\n{_OUT}: {way_out}\n", page
 
 
 def _footer(way_out: str) -> str:
@@ -90,8 +91,8 @@ def _footer(way_out: str) -> str:
     return f'<div style="margin-top:24px;font-size:12px;color:#767676">{link}</div>\n'
 
 
-def tracked(cleaned: str, email_id: int, links: Links, footer: str = "") -> str:
-    """Clean HTML with its links leading through us, then the footer as it is, and the pixel behind all.
+def tracked(prepared: PreparedBody, email_id: int, links: Links, footer: str = "") -> str:
+    """Safe HTML with its links leading through us, then the footer as it is, and the pixel behind all.
 
     mailto:, tel:, cid: and #… stay.
     """
@@ -101,11 +102,12 @@ def tracked(cleaned: str, email_id: int, links: Links, footer: str = "") -> str:
         return target if sound is None else links.click(email_id, sound)
 
     pixel = f'<img src="{links.pixel(email_id)}" width="1" height="1" alt="" style="border:0">'
-    return bodies.with_links(cleaned, rewrite) + footer + pixel
+    return prepared.html(rewrite) + footer + pixel
 
 
-def _page(inner: str) -> str:
-    head = '<head><meta http-equiv="Content-Type" content="text/html; charset=utf-8"></head>'
+def _page(inner: str, sheet: str) -> str:
+    style = f"<style>\n{sheet}\n</style>" if sheet else ""
+    head = f'<head><meta http-equiv="Content-Type" content="text/html; charset=utf-8">{style}</head>'
     return f"<!DOCTYPE html>\n<html>{head}<body>\n{inner}\n</body></html>\n"
 
 

@@ -3,7 +3,7 @@
 from actions import fields
 from actions.fields import Unresolved
 from actions.inputs import BODY, SUBJECT
-from mail import bodies
+from actions.markup import filling
 from models.database import Row
 
 
@@ -22,16 +22,8 @@ def filled(row: Row) -> tuple[str, str] | None:
     subject = fields.resolve(subject, known, escaped=False).strip()
     if not subject:
         raise Unresolved("Nothing is left of the subject once its fields are filled in.")
-    body = _body(body, known)
+    body = filling.template(body).fill(known)
     for what, text, most in (("subject", subject, SUBJECT), ("body", body, BODY)):
         if len(text) > most:
             raise Unresolved(f"The {what} has {len(text)} characters once its fields are filled in; at most {most}.")
     return subject, body
-
-
-def _body(body: str, known: dict[str, str]) -> str:
-    if not bodies.is_plain(body):
-        return fields.resolve(body, known, escaped=True)
-    text = fields.resolve(body, known, escaped=False)
-    # A company called <b> does not make plain text HTML.
-    return text if bodies.is_plain(text) else bodies.from_plain(text)

@@ -125,8 +125,9 @@ def test_values_are_escaped_in_html_alone() -> None:
     assert (subject, body) == ("A & <b>", "<p>A &amp; &lt;b&gt;</p>")
     assert filled(email("S", "{{company}}\nwrites", company="A & B")) == ("S", "A & B\nwrites")
     # Plain text that would become HTML by a value is told as HTML in which it is text.
-    _, body = filled(email("S", "{{company}}\nwrites", company="<b>")) or ("", "")
-    assert body == "<div>&lt;b&gt;<br>\nwrites</div>"
+    assert filled(email("S", "{{company}}\nwrites", company="<b>")) == ("S", "<b>\nwrites")
+    _, body = filled(email("S", "{{company}}\nwrites", company="<b>x</b>")) or ("", "")
+    assert body == "<div>&lt;b&gt;x&lt;/b&gt;<br>\nwrites</div>"
 
 
 @pytest.mark.parametrize(

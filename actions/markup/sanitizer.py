@@ -1,0 +1,282 @@
+"""Makes the HTML of an author safe to send to anybody, in one pass, and tells what was removed. Pure.
+
+The result is well-formed, and nested and counted within the limits, so that reading it takes time linear in its
+length. The HTML parser of nh3 then checks it against the same vocabulary: two readers have to agree on it.
+"""
+
+import html
+from dataclasses import dataclass, field
+
+from actions.markup import styles, urls, vocabulary
+from actions.markup.detection import is_mention
+from actions.markup.notices import Removal, Removals
+from actions.markup.slots import Slots
+from actions.markup.tokens import Token, TokenKind, attribute_text, attributes, last_end_tags, tokenize
+
+MAX_NESTING = 100
+LINK_PREFIX = "https://"
+"""What stands before the slot of a target or source, and goes with it."""
+MAX_TAGS = 20_000
+# Formatting that goes on behind a closed paragraph is repeated; at most so many characters of it.
+_MAX_REOPENED = 100_000
+_KINDS = {
+    **dict.fromkeys(("script",), Removal.SCRIPTS),
+    **dict.fromkeys(
+        ("form", "input", "button", "textarea", "select", "option", "label", "fieldset", "legend"), Removal.FORMS
+    ),
+    **dict.fromkeys(
+        ("iframe", "object", "applet", "embed", "frame", "frameset", "noembed", "noframes"), Removal.FRAMES
+    ),
+    **dict.fromkeys(("svg", "math"), Removal.GRAPHICS),
+    **dict.fromkeys(("title", "link", "base", "meta"), Removal.HEAD),
+}
+_DIRECTIONS = frozenset(("ltr", "rtl", "auto"))
+
+
+@dataclass(slots=True)
+class Sanitized:
+    """Safe HTML, with its texts and the targets of its links in slots."""
+
+    markup: str
+    sheet: str
+    tags: int
+    nesting: int
+
+
+@dataclass(slots=True)
+class _Open:
+    """An element that is open. `written` is its start tag with slots, `length` that of the tag in full."""
+
+    name: str
+    written: str
+    length: int
+
+
+@dataclass(slots=True)
+class Sanitizer:
+    """Sanitizes one body. `texts` and `links` take up what is no markup."""
+
+    source: str
+    removals: Removals = field(default_factory=Removals)
+    texts: Slots = field(default_factory=Slots)
+    links: Slots = field(default_factory=Slots)
+    _out: list[str] = field(default_factory=list)
+    _open: list[_Open] = field(default_factory=list)
+    # Formatting elements that were closed by another element's end and go on with the next text.
+    _pending: list[_Open] = field(default_factory=list)
+    _sheets: list[str] = field(default_factory=list)
+    _wrapper: dict[str, str] = field(default_factory=dict)
+    _ends: dict[str, int] = field(default_factory=dict)
+    # Unknown elements that were opened, whose end tags are dropped with them.
+    _unknown: set[str] = field(default_factory=set)
+    _reopened: int = 0
+    _tags: int = 0
+    _nesting: int = 0
+
+    def sanitize(self) -> Sanitized:
+        self._ends = last_end_tags(self.source)
+        skipped, depth = "", 0
+        for token in tokenize(self.source):
+            if token.kind in (TokenKind.START, TokenKind.END, TokenKind.RAW):
+                self._tags += 1 + (token.kind is TokenKind.RAW)
+            if skipped:
+                if token.name == skipped and not token.attributes.endswith("/"):
+                    depth += (token.kind is TokenKind.START) - (token.kind is TokenKind.END)
+                skipped = skipped if depth else ""
+            elif self._tags > MAX_TAGS and token.kind is not TokenKind.TEXT:
+                continue
+            elif token.kind is TokenKind.START and self._is_skipped(token):
+                self._remove(token)
+                skipped, depth = token.name, 1
+            else:
+                self._read(token)
+        self._close_to(0, keep=False)
+        return self._result()
+
+    def _result(self) -> Sanitized:
+        markup = "".join(self._out)
+        if self._wrapper:
+            markup = f"<div{self._pairs(self._wrapper)}>{markup}</div>"
+        sheet = "\n".join(each for each in self._sheets if each)
+        return Sanitized(markup, sheet, self._tags, self._nesting)
+
+    def _is_skipped(self, token: Token) -> bool:
+        """Whether an element is removed together with what is in it."""
+        closed = self._ends.get(token.name, -1) > token.start and not token.attributes.endswith("/")
+        return token.name in vocabulary.REMOVED and closed
+
+    def _read(self, token: Token) -> None:
+        match token.kind:
+            case TokenKind.TEXT:
+                self._text(token)
+            case TokenKind.COMMENT:
+                if self.source.startswith("<!--[if", token.start) and "!mso" not in self._written(token)[:40]:
+                    self.removals.add(Removal.OUTLOOK)
+            case TokenKind.RAW:
+                self._raw(token)
+            case TokenKind.START:
+                self._start(token)
+            case TokenKind.END:
+                self._end(token)
+
+    def _written(self, token: Token) -> str:
+        return self.source[token.start : token.end]
+
+    def _text(self, token: Token) -> None:
+        text = self._written(token)
+        if self._pending and not text.isspace():
+            self._reopen()
+        # Between the cells of a table the parser ignores white space, and has to see it.
+        self._out.append(text if text.isspace() and text.isascii() else self.texts.add(text.replace("<", "&lt;")))
+
+    def _raw(self, token: Token) -> None:
+        if token.name != "style":
+            self._remove(token)
+            return
+        self._attributes(token, frozenset(("type", "media")))
+        content = self.source[token.inner[0] : token.inner[1]]
+        self._sheets.append(styles.sheet(content, lambda name: self.removals.add(Removal.STYLES, name)))
+
+    def _remove(self, token: Token) -> None:
+        kind = _KINDS.get(token.name, Removal.ELEMENTS)
+        self.removals.add(kind, f"<{token.name}>" if kind is not Removal.SCRIPTS else "")
+
+    def _start(self, token: Token) -> None:
+        name = token.name
+        if is_mention(token, self.source, self._ends):
+            self._text(token)
+        elif name in ("html", "body"):
+            self._document(token)
+        elif name in vocabulary.ELEMENTS:
+            self._element(token)
+        elif name == "meta" and "http-equiv" not in (given := attributes(token.attributes)) and "itemprop" not in given:
+            # The character set, the viewport and the like are the page's, and say nothing to the reader.
+            return
+        elif name != "head":
+            self._remove(token)
+            self._unknown.add(name)
+            self._attributes(token, frozenset(attributes(token.attributes)))
+
+    def _element(self, token: Token) -> None:
+        name = token.name
+        allowed = vocabulary.EVERYWHERE | vocabulary.ATTRIBUTES.get(name, frozenset())
+        written = f"<{name}{self._pairs(self._attributes(token, allowed))}>"
+        targets, barriers = vocabulary.IMPLIED_ENDS.get(name, (frozenset(), vocabulary.SCOPES))
+        if targets:
+            self._end_implied(targets, barriers)
+        if name in vocabulary.TABLE_STRUCTURE:
+            self._pending.clear()
+        elif self._pending and name not in vocabulary.BLOCKS:
+            self._reopen()
+        if name in vocabulary.VOID:
+            self._out.append(written)
+            return
+        self._nesting = max(self._nesting, len(self._open) + 1)
+        if len(self._open) < MAX_NESTING:
+            self._open.append(_Open(name, written, token.end - token.start))
+            self._out.append(written)
+
+    def _end(self, token: Token) -> None:
+        name = token.name
+        if name not in vocabulary.KNOWN:
+            if name not in self._unknown:
+                self._text(token)
+            return
+        barriers = frozenset(("table",)) if name in vocabulary.TABLE_STRUCTURE else vocabulary.SCOPES
+        for place in range(len(self._open) - 1, -1, -1):
+            if self._open[place].name == name:
+                self._close_to(place, keep=name not in vocabulary.TABLE_STRUCTURE)
+                return
+            if self._open[place].name in barriers:
+                return
+        self._pending = [each for each in self._pending if each.name != name]
+
+    def _end_implied(self, targets: frozenset[str], barriers: frozenset[str]) -> None:
+        for place in range(len(self._open) - 1, -1, -1):
+            if self._open[place].name in targets:
+                self._close_to(place, keep="td" not in targets)
+                return
+            if self._open[place].name in barriers:
+                return
+
+    def _close_to(self, place: int, keep: bool) -> None:
+        """Closes the open elements from a place on. Formatting in the outermost of them goes on if `keep`."""
+        inner = self._open[place + 1 :]
+        for each in reversed(self._open[place:]):
+            self._out.append(f"</{each.name}>")
+        del self._open[place:]
+        if keep:
+            self._pending += [each for each in inner if each.name in vocabulary.FORMATTING]
+        else:
+            self._pending.clear()
+
+    def _reopen(self) -> None:
+        pending, self._pending = self._pending, []
+        for each in pending:
+            self._reopened += each.length
+            if len(self._open) < MAX_NESTING and self._reopened <= _MAX_REOPENED:
+                self._open.append(each)
+                self._out.append(each.written)
+
+    def _document(self, token: Token) -> None:
+        """The direction, language and style of the whole are those of an element around it."""
+        allowed = frozenset(("dir", "lang", "style", "class", "bgcolor"))
+        given = self._attributes(token, allowed | {"xmlns", "xmlns:v", "xmlns:o", "xmlns:w", "link", "vlink", "alink"})
+        color = given.get("bgcolor")
+        if color and all(letter.isalnum() or letter == "#" for letter in color):
+            given["style"] = ";".join(filter(None, (f"background-color:{color}", given.get("style"))))
+        self._wrapper |= {name: value for name, value in given.items() if name in allowed - {"bgcolor"}}
+
+    def _attributes(self, token: Token, allowed: frozenset[str]) -> dict[str, str]:
+        """The attributes that stay, decoded; the others are reported."""
+        kept: dict[str, str] = {}
+        for name, value in attributes(token.attributes).items():
+            if name.startswith("on"):
+                self.removals.add(Removal.HANDLERS, name)
+            elif name not in allowed:
+                self.removals.add(Removal.ATTRIBUTES, name)
+            elif (accepted := self._value(token.name, name, attribute_text(value or ""))) is not None:
+                kept[name] = accepted
+        return kept
+
+    def _value(self, tag: str, name: str, value: str) -> str | None:
+        if name == "style":
+            return styles.declarations(value, lambda each: self.removals.add(Removal.STYLES, each)) or None
+        if name == "href":
+            return self._link(value)
+        if name == "src":
+            return self._picture(value)
+        if name == "dir":
+            return value.lower() if value.lower() in _DIRECTIONS else None
+        return value
+
+    def _link(self, value: str) -> str | None:
+        found = urls.target(value)
+        if found.scheme and found.scheme not in urls.LINK_SCHEMES:
+            self.removals.add(Removal.URLS, found.url)
+            return None
+        if not found.scheme and found.url and not found.url.startswith("#"):
+            self.removals.add(Removal.RELATIVE, found.url)
+        elif found.scheme in ("http", "https") and not urls.is_trackable(found.url):
+            self.removals.add(Removal.UNTRACKED, found.url)
+        return found.url
+
+    def _picture(self, value: str) -> str | None:
+        found = urls.target(value)
+        if found.scheme and found.scheme not in urls.PICTURE_SCHEMES:
+            self.removals.add(Removal.URLS, found.url)
+            return None
+        if not found.scheme:
+            self.removals.add(Removal.RELATIVE, found.url)
+        return found.url
+
+    def _pairs(self, given: dict[str, str]) -> str:
+        """Attributes as written. Targets and sources stand in slots behind a scheme, as the parser checks it."""
+        written = []
+        for name, value in given.items():
+            if name in ("href", "src"):
+                slots = self.links if name == "href" else self.texts
+                written.append(f'{name}="{LINK_PREFIX}{slots.add(value if name == "href" else html.escape(value))}"')
+            else:
+                written.append(f'{name}="{self.texts.add(html.escape(value))}"')
+        return "".join(f" {each}" for each in written)
