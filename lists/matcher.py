@@ -114,7 +114,7 @@ class Matcher:
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
-        if now <= self._ticked:
+        if now <= self._ticked or self._writer.clock.pause() is not None:
             return
         if await ticking.tick(self._fenced, self.index.time_keys(), self._ticked, self._stored, now):
             self._stored = now

@@ -91,7 +91,7 @@ class Outbox:
     async def step(self) -> bool:
         """Claims one batch of what is due and sees it through. Whether there may be more."""
         due = await claims.next_due(database())
-        if due is None or due > await self._now():
+        if due is None or due > await self._now() or self._desk.writer.clock.pause() is not None:
             return False
         began = time.monotonic()
         taken, more = await claims.claim(self._desk, self._links.domain, self.tally.failed)

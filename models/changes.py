@@ -81,6 +81,25 @@ class Lease(Model):
         table = "leases"
 
 
+class ClockState(Model):
+    """The decision on jumps of the clock, for all processes.
+
+    `decision` counts them. `kind`, `jumped_to` and `good_at` describe a pause. `accepted_at` is the last reading that a
+    decision made good.
+    """
+
+    id = fields.IntField(primary_key=True)
+    decision = fields.BigIntField()
+    paused = fields.BooleanField()
+    kind = fields.CharField(max_length=8, null=True)
+    jumped_to = fields.BigIntField(null=True)
+    good_at = fields.BigIntField(null=True)
+    accepted_at = fields.BigIntField(null=True)
+
+    class Meta:
+        table = "clock_state"
+
+
 class Tick(Model):
     """The moment of the last look at the clock. One row, and it never goes back."""
 

@@ -112,11 +112,13 @@ async def _alive(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def _ready(_: Request) -> Response:
-    """The process can do its work: the database answers."""
+async def _ready(request: Request) -> Response:
+    """The process can do its work: the database answers. What is paused is a warning, because requests are served."""
     try:
         async with asyncio.timeout(READY_SECONDS):
             await database().row("SELECT id FROM ticks LIMIT 1")
     except Exception:
         return JSONResponse({"status": "the database does not answer"}, status_code=503)
-    return JSONResponse({"status": "ok"})
+    engine: Engine = request.app.state.engine
+    warning = engine.desk.writer.clock.pause()
+    return JSONResponse({"status": "ok"} | ({"warnings": [warning]} if warning else {}))

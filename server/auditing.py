@@ -21,6 +21,8 @@ async def audit(settings: Settings) -> int:
     """0 where all lists were equal, 1 where some were repaired, 3 where some still differ."""
     async with connected(settings):
         engine = await build(settings)
+        if reason := engine.desk.writer.clock.pause():
+            print(f"{reason}; the lists are compared as of the last tick")
         found = await _differences(engine)
         count = await database().row("SELECT COUNT(*) AS count FROM saved_searches")
         print(f"{count['count'] if count else 0} lists looked at, {len(found)} differ")

@@ -124,6 +124,10 @@ def _add_making(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     _command(commands, "migrate", _migrate, "bring the tables up to date")
     _command(commands, "audit", _audit, "hold every list against a fresh run of its filter, and repair it")
+    clock = _command(commands, "clock", _clock, "show whether the database's clock is believed; decide on its jumps")
+    decision = clock.add_mutually_exclusive_group()
+    decision.add_argument("--accept", action="store_true", help="the clock is right although it is ahead")
+    decision.add_argument("--reset", action="store_true", help="the clock is right: correct stored times after it")
     _command(commands, "sdl", _sdl, "print the schema")
     _command(commands, "config", _config, "print the settings in force, as a file of environment variables")
     health = _command(commands, "healthcheck", _healthcheck, "ask each serve and worker of this user here if it works")
@@ -189,7 +193,9 @@ async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:
     from server.engine import connected
 
     async with connected(settings):
-        desk = Desk(Writer(DatabaseClock(), Hub()), settings.limits())
+        clock = DatabaseClock()
+        await clock.start()
+        desk = Desk(Writer(clock, Hub()), settings.limits())
         user = await users.add(
             desk,
             arguments.team,
@@ -268,6 +274,14 @@ async def _audit(settings: Settings, _: argparse.Namespace) -> int:
     from server.auditing import audit
 
     return await audit(settings)
+
+
+async def _clock(settings: Settings, arguments: argparse.Namespace) -> int:
+    from server import clock_command
+
+    if arguments.accept:
+        return await clock_command.accept(settings)
+    return await (clock_command.return_to_present if arguments.reset else clock_command.show)(settings)
 
 
 async def _sdl(_: Settings, __: argparse.Namespace) -> int:

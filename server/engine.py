@@ -76,7 +76,7 @@ async def running(
     """Everything, until the block ends. `works`: match and send here; `looks` off: whoever calls drives the matcher."""
     async with connected(settings, PATIENCE):
         engine = await build(settings, clock)
-        tasks: list[asyncio.Task[None]] = []
+        tasks = [_spawn(engine.desk.writer.clock.watch(), "clock")]
         await engine.hub.start()
         await engine.board.start()
         await engine.recorder.start()
@@ -98,9 +98,8 @@ async def running(
 
 async def build(settings: Settings, clock: Clock | None = None) -> Engine:
     """The parts, not yet started."""
-    if clock is None:
-        clock = DatabaseClock()
-        await clock.start()
+    clock = clock or DatabaseClock()
+    await clock.start()
     hub, board = Hub(), Board()
     desk = Desk(Writer(clock, hub, board), settings.limits())
     links = Links(settings.signing_secret(), settings.base_url)
@@ -195,6 +194,9 @@ async def _patiently(start: Callable[[], Awaitable[object]]) -> None:
 async def _trim(desk: Desk, retention: timedelta) -> None:
     while True:
         pause = TRIM_SECONDS
+        if desk.writer.clock.pause() is not None:
+            await asyncio.sleep(AGAIN_SECONDS)
+            continue
         for trim in (partial(_trim_log, desk, retention), partial(_trim_requests, desk)):
             try:
                 await trim()

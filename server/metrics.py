@@ -124,6 +124,8 @@ class Metrics:
             "Conjunctions that neither a key nor a threshold narrows.",
             matcher.index.always_looked_at,
         )
+        paused = engine.desk.writer.clock.pause() is not None
+        yield _gauge("clock_paused", "1 while the clock is not believed and nothing timed happens.", paused)
         yield _gauge("marks", "Changes that the matcher has yet to look at.", self._marks)
         yield _counter("emails_matched", "Looks at an email.", matcher.looked)
         moves = CounterMetricFamily(f"{PREFIX}memberships_changed", "Emails that came and went.", labels=("change",))

@@ -42,7 +42,9 @@ async def run(settings: Settings, order: Order) -> int:
     if refused.exists() and refused.samefile(order.file):
         raise Misconfigured("--refused names the file that is imported")
     async with connected(settings):
-        desk = Desk(Writer(DatabaseClock(), Hub()), settings.limits())
+        clock = DatabaseClock()
+        await clock.start()
+        desk = Desk(Writer(clock, Hub()), settings.limits())
         work = Import(desk, await imports.owner(order.team, order.owner), order.group)
         with progress(found.size) as (say, advance), found.open() as file:
             total = Tally()

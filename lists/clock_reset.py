@@ -1,0 +1,44 @@
+"""Leads back from a clock that was wrong: stored times that lie in the future become the present time.
+
+Times that a user chose, or that are meant to lie in the future, stay. Every list is evaluated again, because membership
+was decided by the wrong time.
+"""
+
+from collections.abc import Iterator
+
+from tortoise.models import Model
+
+from lists.fencing import take_lease
+from models import clock_state, tables
+from models.database import Connection
+from models.enums import ChangeCauseKind, MarkKind
+from models.fields import MomentField
+
+MEANT = frozenset({"scheduled_at", "due_at"})
+"""Columns whose times may lie in the future."""
+_AGAIN = (
+    "INSERT INTO marks (team_id, kind, subject_id, cause, progress) SELECT team_id,"
+    f" {int(MarkKind.SEARCH)}, id, {int(ChangeCauseKind.CLOCK)}, 0 FROM saved_searches"
+)
+
+
+async def reset(tx: Connection, now: int, decision: int) -> dict[str, int]:
+    """Corrects what is stored, in one transaction; returns the number of rows by column."""
+    corrected: dict[str, int] = {}
+    # A matcher that still runs would store its wrong time again.
+    await take_lease(tx)
+    for table, column in _columns():
+        count = await tx.run(f"UPDATE {table} SET {column} = ? WHERE {column} > ?", now, now)
+        if count:
+            corrected[f"{table}.{column}"] = count
+    await tx.run(_AGAIN)
+    await clock_state.accept(tx, now, decision)
+    return corrected
+
+
+def _columns() -> Iterator[tuple[str, str]]:
+    for name in sorted(tables.__all__):
+        model: type[Model] = getattr(tables, name)
+        for column, field in sorted(model._meta.fields_map.items()):
+            if isinstance(field, MomentField) and column not in MEANT:
+                yield model._meta.db_table, column

@@ -1,0 +1,79 @@
+"""The stored decision on jumps of the clock: one row, which all processes of a database follow."""
+
+from dataclasses import dataclass
+
+from models.clock_guard import Jump, JumpKind
+from models.database import Connection
+from models.fields import from_micros
+
+STORE_EVERY = 10_000_000
+"""Microseconds between two good times that are stored during a pause."""
+_LOAD = (
+    "SELECT (SELECT ticked_at FROM ticks WHERE id = 1) AS ticked_at, s.decision, s.paused, s.kind, s.jumped_to,"
+    " s.good_at, s.accepted_at FROM (SELECT 1 AS one) AS always LEFT JOIN clock_state s ON s.id = 1"
+)
+_PAUSE = (
+    "INSERT INTO clock_state (id, decision, paused, kind, jumped_to, good_at) VALUES (1, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET paused = excluded.paused, kind = excluded.kind, jumped_to = excluded.jumped_to,"
+    " good_at = excluded.good_at WHERE clock_state.decision = excluded.decision"
+)
+_DECIDE = (
+    "INSERT INTO clock_state (id, decision, paused, accepted_at) VALUES (1, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+    " decision = excluded.decision, paused = excluded.paused, kind = NULL, jumped_to = NULL, good_at = NULL,"
+    " accepted_at = COALESCE(excluded.accepted_at, clock_state.accepted_at)"
+    " WHERE clock_state.decision < excluded.decision"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    """What is stored. Times are in microseconds; `good_at` is the last good time that was stored during a pause."""
+
+    ticked_at: int | None
+    decision: int = 0
+    paused: bool = False
+    kind: JumpKind | None = None
+    jumped_to: int | None = None
+    good_at: int | None = None
+    accepted_at: int | None = None
+
+    @property
+    def reference(self) -> int:
+        """The last time that was good for certain; 0 in a new database."""
+        return max(self.ticked_at or 0, self.accepted_at or 0)
+
+
+async def load(connection: Connection) -> ClockState:
+    """The stored state, which a new database does not have yet."""
+    row = await connection.row(_LOAD)
+    if row is None or row["decision"] is None:
+        return ClockState(None if row is None else row["ticked_at"])
+    kind = None if row["kind"] is None else JumpKind(row["kind"])
+    return ClockState(**{**row, "kind": kind, "paused": bool(row["paused"])})
+
+
+async def pause(connection: Connection, known: ClockState, jump: Jump, good: int) -> None:
+    """Stores a pause, and the last good time now and then. Does nothing if a decision was made meanwhile."""
+    if known.paused and known.kind is jump.kind and good - (known.good_at or 0) < STORE_EVERY:
+        return
+    await connection.run(_PAUSE, known.decision, True, jump.kind.value, jump.reading, good)
+
+
+async def accept(connection: Connection, reading: int, decision: int) -> int:
+    """Stores that a reading is believed; the number of the decision."""
+    await connection.run(_DECIDE, decision + 1, False, reading)
+    return decision + 1
+
+
+async def resume(connection: Connection, decision: int) -> int:
+    """Stores that the clock is as expected again; the number of the decision."""
+    await connection.run(_DECIDE, decision + 1, False, None)
+    return decision + 1
+
+
+def describe(jump: Jump) -> str:
+    """Describes a jump in a clause without a full stop."""
+    moment = from_micros(jump.reading).isoformat(timespec="seconds")
+    if jump.kind is JumpKind.AHEAD:
+        return f"the clock is paused: it jumped ahead to {moment}"
+    return f"the clock is paused: it says {moment}, which is before times that are stored"
