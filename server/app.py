@@ -90,6 +90,7 @@ def create(
     )
     redirects.install(app)
     app.state.operations = operations
+    app.state.traffic = traffic
     app.state.shutdown = shutdown
     app.router.routes.append(Route("/metrics", Metrics(traffic, operations, app).page, methods=["GET"]))
     return app

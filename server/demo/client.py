@@ -22,6 +22,8 @@ class Client:
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token
+        self.mutations = 0
+        """How many this client has requested."""
         # Settings of the surroundings, such as a proxy, are not for a server on this machine.
         self._http = httpx.AsyncClient(timeout=PATIENCE, trust_env=False)
 
@@ -30,6 +32,7 @@ class Client:
 
     async def ask(self, document: str, **variables: Any) -> dict[str, Any]:
         """The data of an answer. Raises Unanswered."""
+        self.mutations += document.lstrip().startswith("mutation")
         answer = await self._http.post(
             f"{self._url}/graphql",
             json={"query": document, "variables": variables},
@@ -48,12 +51,17 @@ class Client:
         return field
 
     async def pages(self, document: str, *path: str, **variables: Any) -> AsyncIterator[dict[str, Any]]:
-        """All nodes of a connection; the document takes $first and $after, and `path` leads to the connection."""
+        """All nodes of a connection; the document takes $first and $after, and `path` leads to the connection.
+
+        None, if something on the path is null: somebody else may have deleted it.
+        """
         after: str | None = None
         while True:
             found: Any = await self.ask(document, first=PAGE, after=after, **variables)
             for name in path:
                 found = found[name]
+                if found is None:
+                    return
             for node in found["nodes"]:
                 yield node
             if not found["pageInfo"]["hasNextPage"]:

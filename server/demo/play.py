@@ -43,6 +43,7 @@ class Play:
         self._seller = seller
         self._plan = plan
         self._watch = Watch(seller, screen.move)
+        self._servers = servers
         self._recipients = Recipients({}, servers, self._watch)
         self._background: set[asyncio.Task[None]] = set()
         self._began: float | None = None
@@ -64,7 +65,9 @@ class Play:
         self._screen.board.lists = {each.id: each.name for each in lists}
         await self._campaign(letters)
         self._screen.board.status = "Comparing the lists with fresh queries"
-        return await judge(self._seller, self._stage.engine.desk, made, self._recipients, self._watch)
+        own = self._seller.mutations + self._servers.mutations + self._recipients.fetches
+        visits = self._stage.changes() - own
+        return await judge(self._seller, self._stage.engine.desk, made, self._recipients, self._watch, visits)
 
     async def end(self) -> None:
         """Stops what still watches."""

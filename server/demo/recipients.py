@@ -41,6 +41,8 @@ class Recipients:
     watch: Watch
     arrived: Counter[str] = field(default_factory=Counter)
     """Messages by address."""
+    fetches: int = 0
+    """Requests for pixels and links so far."""
     done: Counter[Deed] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
     http: httpx.AsyncClient = field(
@@ -74,7 +76,7 @@ class Recipients:
 
     async def _view(self, mail: Mail, letter: Letter) -> None:
         deed = self.watch.begin(letter.email_id, "VIEW")
-        answer = await self.http.get(mail.pixel)
+        answer = await self._fetch(mail.pixel)
         deed.answered = time.time()
         if answer.status_code != 200 or answer.headers.get("content-type") != "image/gif":
             raise Unexpected(f"the pixel was answered with {answer.status_code}")
@@ -82,11 +84,15 @@ class Recipients:
     async def _click(self, mail: Mail, letter: Letter, place: int) -> None:
         """Goes as far as the redirect: where it leads is checked, not visited."""
         deed = self.watch.begin(letter.email_id, "CLICK")
-        answer = await self.http.get(mail.links[place])
+        answer = await self._fetch(mail.links[place])
         deed.answered = time.time()
         target = letter.actor.targets[place]
         if answer.status_code != 302 or answer.headers.get("location") != target:
             raise Unexpected(f"{answer.status_code} to {answer.headers.get('location')} instead of {target}")
+
+    async def _fetch(self, url: str) -> httpx.Response:
+        self.fetches += 1
+        return await self.http.get(url)
 
     async def _reply(self, mail: Mail, letter: Letter) -> None:
         deed = self.watch.begin(letter.email_id, "REPLY")

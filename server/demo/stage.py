@@ -9,7 +9,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+
+from graphql import OperationType
+from starlette.applications import Starlette
 
 from actions import users
 from models.enums import Role
@@ -18,6 +22,8 @@ from server.app import create
 from server.auth import SCOPES, Tokens
 from server.demo.mailbox import MailServer
 from server.engine import Engine
+from server.graphql.operations import Operations
+from server.metrics import Traffic
 from server.settings import PREFIX, Settings, read
 
 GRACE_SECONDS = 2
@@ -73,6 +79,8 @@ class Stage:
     """The files of the mail that came in."""
     serving: "asyncio.Task[None]"
     """Done when the server has ended, which it does not by itself."""
+    changes: Callable[[], int]
+    """Counts the mutations and the requests for tracked pixels and links so far, whoever made them."""
     _tokens: Tokens
 
     async def seller(self) -> tuple[str, str]:
@@ -102,10 +110,19 @@ async def standing(listener: socket.socket, folder: Folder) -> AsyncIterator[Sta
                     await task
                     raise RuntimeError(f"the demo's server did not start: see {folder.log}")
                 await asyncio.sleep(0.01)
-            yield Stage(url, app.state.engine, arrivals, task, Tokens(settings.signing_secret()))
+            yield Stage(
+                url, app.state.engine, arrivals, task, partial(_changes, app), Tokens(settings.signing_secret())
+            )
         finally:
             server.should_exit = True
             await asyncio.wait({task})
+
+
+def _changes(app: Starlette) -> int:
+    traffic: Traffic = app.state.traffic
+    operations: Operations = app.state.operations
+    tracked = sum(number for (route, _), number in traffic.answers.items() if route == "/t")
+    return operations.taken[OperationType.MUTATION] + tracked
 
 
 def _settings(folder: Folder, url: str, smtp_url: str) -> Settings:

@@ -8,9 +8,12 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from server.demo.cast import PEOPLE, cast
+from tests.mailing import draft, person, send
+from tests.serving import Client
 
 COMMAND = (sys.executable, "-c", "from server.cli import main; main()", "demo")
 PATIENCE = 120.0
@@ -59,6 +62,37 @@ async def test_a_short_run_hands_over_a_hundred_emails_and_every_list_is_right(t
     assert re.search(r"^audit +no difference$", said, re.MULTILINE)
     assert "\x1b" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+LISTS = "{savedSearches(first:10){nodes{id name}} emails(first:100,filter:{folder:[DELIVERED]}){nodes{id person{id}}}}"
+ARCHIVE = "mutation($ids:[ID!]!){emailArchive(ids:$ids){emails{id} userErrors{message}}}"
+DELETE = "mutation($id:ID!){savedSearchDelete(id:$id){deletedIds userErrors{message}}}"
+REFINE = "mutation($id:ID!,$f:EmailFilter!){savedSearchRefine(id:$id,filter:$f){userErrors{message}}}"
+VIEW = "mutation($e:[EngagementInput!]!){engagementRecord(events:$e){recorded userErrors{message}}}"
+
+
+async def test_a_visitor_in_graphiql_makes_nothing_wrong(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--once", "--port", "0", "--seconds", "12", "--patience", "3") as process:
+        url, _, token = (await line(process, r"/graphiql#token=")).strip().partition("/graphiql#token=")
+        visitor = Client(url, token)
+        await line(process, r"arrived within")
+        found = await visitor("query" + LISTS)
+        emails = [node["id"] for node in found["emails"]["nodes"]]
+        first, second, *_ = [node["id"] for node in found["savedSearches"]["nodes"]]
+        assert len(emails) > 10
+        assert not (await visitor.one(ARCHIVE, ids=emails[:10]))["userErrors"]
+        now = datetime.now(UTC).isoformat()
+        events = [{"emailId": emails[10], "kind": "VIEW", "occurredAt": now, "dedupeKey": f"{n}"} for n in range(5)]
+        assert (await visitor.one(VIEW, e=events))["recorded"] == 5
+        assert not (await visitor.one(DELETE, id=first))["userErrors"]
+        assert not (await visitor.one(REFINE, id=second, f={"folder": ["ARCHIVED"]}))["userErrors"]
+        await send(visitor, await draft(visitor, await person(visitor, "new@visitor.example")))
+        await visitor.http.aclose()
+        code, said = await ended(process)
+    assert code == 0, said
+    assert "WRONG" not in said
+    assert re.search(r"^not comparable .*; \d+ changes came from elsewhere$", said, re.MULTILINE)
+    assert len(re.findall(r" (\d+) stored, \1 fresh, \1 by frames: equal$", said, re.MULTILINE)) == 2
 
 
 async def test_a_signal_ends_it_in_a_few_seconds_and_leaves_nothing_behind(tmp_path: Path) -> None:
