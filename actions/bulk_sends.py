@@ -10,8 +10,10 @@ from typing import Any
 
 from actions import campaigns, requests, suppression
 from actions.access import seen
+from actions.bodies import add_body
 from actions.desk import Desk
 from actions.inputs import SUBJECT, Findings
+from actions.markup.inspection import BodyReport
 from actions.people import named_people
 from actions.requests import Made
 from actions.suppression import Suppressed
@@ -29,6 +31,10 @@ _EMAIL = (
     " success, created_at, updated_at, views, clicks, replies, attempts)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, '[]', '[]', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0)"
 )
+
+
+Reports = Mapping[str, BodyReport]
+"""What was found in each body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +100,16 @@ async def send(desk: Desk, viewer: Viewer, new: SelectAndSend | GroupSend) -> Bu
     findings = Findings()
     request = requests.name(new.request_id, findings)
     mutation = "emailSelectAndSend" if isinstance(new, SelectAndSend) else "emailGroupSend"
+    # Before the transaction, which others wait for.
+    edited = (edit.body for edit in new.edits if edit.body is not None) if isinstance(new, SelectAndSend) else ()
+    reports = await desk.inspector.reports([new.body, *edited])
     arguments = {name: value for name, value in asdict(new).items() if name != "request_id"}
     async with desk.writer.deed() as deed:
         key = None
         if request is not None and not findings.problems:
             key = await requests.first(deed, viewer, request, mutation, arguments, Made.BULK_SEND)
         if key is None:
-            order = await _checked(desk, deed, viewer, new, findings)
+            order = await _checked(desk, deed, viewer, new, reports, findings)
             key = await _accept(desk, deed, viewer, order)
             if request is not None:
                 await requests.remember(deed, viewer, request, Made.BULK_SEND, key)
@@ -108,13 +117,13 @@ async def send(desk: Desk, viewer: Viewer, new: SelectAndSend | GroupSend) -> Bu
 
 
 async def _checked(
-    desk: Desk, deed: Deed, viewer: Viewer, new: SelectAndSend | GroupSend, findings: Findings
+    desk: Desk, deed: Deed, viewer: Viewer, new: SelectAndSend | GroupSend, reports: Reports, findings: Findings
 ) -> _Order:
     """Raises Refused with everything that is wrong."""
     subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
-    text = Text(subject, findings.text(new.body, ("input", "body"), "A body"))
+    text = Text(subject, add_body(findings, new.body, ("input", "body"), reports))
     if isinstance(new, SelectAndSend):
-        kind, texts = SendKind.SELECT_AND_SEND, await _selected(desk, viewer, new, text, findings)
+        kind, texts = SendKind.SELECT_AND_SEND, await _selected(desk, viewer, new, text, reports, findings)
     else:
         kind, texts = SendKind.GROUP, dict.fromkeys(await _members(desk, deed, viewer, new.group_id, findings), text)
     template = await seen(viewer, "Template", new.template_id, ("input", "templateId"), findings)
@@ -126,10 +135,12 @@ async def _checked(
     return _Order(kind, await _once_per_address(deed, texts), template, campaign, new.at)
 
 
-async def _selected(desk: Desk, viewer: Viewer, new: SelectAndSend, text: Text, findings: Findings) -> dict[int, Text]:
+async def _selected(
+    desk: Desk, viewer: Viewer, new: SelectAndSend, text: Text, reports: Reports, findings: Findings
+) -> dict[int, Text]:
     path = ("input", "personIds")
     number, most = len(set(new.person_ids)), desk.limits.select_and_send_people
-    edits = _edited(new, text, findings)
+    edits = _edited(new, text, reports, findings)
     if number > most:
         message = f"One Select and Send goes to at most {most} people, not {number}."
         findings.add(UserErrorCode.LIMIT_REACHED, path, message)
@@ -140,7 +151,7 @@ async def _selected(desk: Desk, viewer: Viewer, new: SelectAndSend, text: Text, 
     return {key: edits.get(text_id, text) for text_id, key in people.items()}
 
 
-def _edited(new: SelectAndSend, text: Text, findings: Findings) -> dict[str, Text]:
+def _edited(new: SelectAndSend, text: Text, reports: Reports, findings: Findings) -> dict[str, Text]:
     """What is said to those people to whom something of their own is said."""
     chosen = set(new.person_ids)
     edited: dict[str, Text] = {}
@@ -154,7 +165,7 @@ def _edited(new: SelectAndSend, text: Text, findings: Findings) -> dict[str, Tex
         if edit.subject is not None:
             subject = findings.line(edit.subject, (*path, "subject"), "A subject", SUBJECT)
         if edit.body is not None:
-            body = findings.text(edit.body, (*path, "body"), "A body")
+            body = add_body(findings, edit.body, (*path, "body"), reports)
         edited[edit.person_id] = Text(subject, body)
     return edited
 

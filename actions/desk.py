@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from actions.bodies import BodyInspector
+from actions.text_process import TextProcess
 from changes.deeds import Writer
 from search.check import FilterLimits
 
@@ -23,3 +25,6 @@ class Limits:
 class Desk:
     writer: Writer
     limits: Limits = field(default_factory=Limits)
+    inspector: BodyInspector = field(default_factory=BodyInspector)
+    composing: TextProcess = field(default_factory=TextProcess)
+    """Composes emails with long bodies."""

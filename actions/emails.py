@@ -11,6 +11,7 @@ from typing import Any
 import identifiers
 from actions import campaigns, requests, suppression, tasks, transitions
 from actions.access import own_emails, placed, seen
+from actions.bodies import add_body
 from actions.deliveries import forget_early
 from actions.desk import Desk
 from actions.inputs import SUBJECT, UNSET, Done, Findings
@@ -53,7 +54,7 @@ async def draft(desk: Desk, viewer: Viewer, new: NewEmail) -> Email:
     findings = Findings()
     person = await seen(viewer, "Person", new.person_id, ("input", "personId"), findings)
     subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
-    body = findings.text(new.body, ("input", "body"), "A body")
+    body = add_body(findings, new.body, ("input", "body"), await desk.inspector.reports([new.body]))
     cc = findings.addresses(new.cc, ("input", "cc"))
     bcc = findings.addresses(new.bcc, ("input", "bcc"))
     template = await seen(viewer, "Template", new.template_id, ("input", "templateId"), findings)
@@ -78,7 +79,7 @@ async def draft(desk: Desk, viewer: Viewer, new: NewEmail) -> Email:
 async def revise(desk: Desk, viewer: Viewer, email_id: str, revision: Revision) -> Email:
     """Changes a draft or a scheduled email."""
     findings = Findings()
-    values = await _revised(viewer, revision, findings)
+    values = await _revised(desk, viewer, revision, findings)
     async with desk.writer.deed() as deed:
         row = await _own(deed, viewer, email_id, EmailAction.EDIT)
         if revision.at is not UNSET:
@@ -103,7 +104,7 @@ def _keeps_its_person(row: Row, values: Mapping[str, Any], findings: Findings) -
         findings.add(UserErrorCode.INVALID, ("input", "personId"), message)
 
 
-async def _revised(viewer: Viewer, revision: Revision, findings: Findings) -> dict[str, Any]:
+async def _revised(desk: Desk, viewer: Viewer, revision: Revision, findings: Findings) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if revision.person_id is not UNSET:
         path = ("input", "personId")
@@ -114,7 +115,8 @@ async def _revised(viewer: Viewer, revision: Revision, findings: Findings) -> di
         subject = findings.line(revision.subject or "", ("input", "subject"), "A subject", SUBJECT)
         values |= {"subject": subject, "subject_folded": fold(subject)}
     if revision.body is not UNSET:
-        values["body"] = findings.text(revision.body or "", ("input", "body"), "A body")
+        body = revision.body or ""
+        values["body"] = add_body(findings, body, ("input", "body"), await desk.inspector.reports([body]))
     if values.keys() & {"subject", "body"}:
         # What was put off has its fields filled in already, and keeps its message's id for it: this is another text.
         values["message_id"] = None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from actions import fields
+from actions.bodies import add_body
 from actions.desk import Desk
 from actions.inputs import SUBJECT, Findings
 from models.campaigns import Template
@@ -22,7 +23,7 @@ async def create(desk: Desk, viewer: Viewer, new: NewTemplate) -> Template:
     findings = Findings()
     name = findings.line(new.name, ("input", "name"), "A name")
     subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
-    body = findings.text(new.body, ("input", "body"), "A body")
+    body = add_body(findings, new.body, ("input", "body"), await desk.inspector.reports([new.body]))
     for what, text in (("subject", subject), ("body", body)):
         for problem in fields.problems(text):
             findings.add(UserErrorCode.INVALID, ("input", what), problem)

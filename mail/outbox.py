@@ -156,7 +156,8 @@ class Outbox:
 
     async def _hand_over(self, batch: "_Batch", claim: Claim) -> Outcome:
         try:
-            ready = envelope(claim.letter, self._links)
+            letter = claim.letter
+            ready = await self._desk.composing.run(len(letter.body), envelope, letter, self._links)
         except Unsendable as exc:
             return Failed(FailureCode.CHANNEL_REFUSED, str(exc))
         except Exception:

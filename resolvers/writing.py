@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import identifiers
 from actions import (
@@ -17,6 +17,7 @@ from actions import (
     tasks,
     templates,
 )
+from actions.bodies import Notice
 from actions.bulk_sends import Edit, GroupSend, SelectAndSend
 from actions.deliveries import NewReport
 from actions.emails import NewEmail, Revision
@@ -54,6 +55,8 @@ __all__ = [
 ]
 
 ENGAGEMENT_WRITE = "engagement:write"
+_BODY, _EDITS = ("input", "body"), ("input", "edits")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +67,30 @@ class Bulk:
     problems: tuple[Problem, ...]
 
 
-async def email_draft(context: Context, new: NewEmail) -> Email:
-    return await emails.draft(context.desk, context.viewer, new)
+Noticed = tuple[T, list[Notice]]
+"""A row that was saved, and what its author should know."""
 
 
-async def email_revise(context: Context, email_id: str, revision: Revision) -> Email:
-    return await emails.revise(context.desk, context.viewer, email_id, revision)
+async def email_draft(context: Context, new: NewEmail) -> Noticed[Email]:
+    email = await emails.draft(context.desk, context.viewer, new)
+    return email, await context.desk.inspector.notices([(_BODY, new.body)])
+
+
+async def email_revise(context: Context, email_id: str, revision: Revision) -> Noticed[Email]:
+    email = await emails.revise(context.desk, context.viewer, email_id, revision)
+    body = "" if revision.body is UNSET else revision.body or ""
+    return email, await context.desk.inspector.notices([(_BODY, body)])
 
 
 async def email_send(context: Context, email_id: str, at: int | None, request_id: str | None) -> Email:
     return await emails.send(context.desk, context.viewer, email_id, at, request_id)
 
 
-async def email_send_to_many(context: Context, new: SelectAndSend | GroupSend) -> BulkSend:
-    return await bulk_sends.send(context.desk, context.viewer, new)
+async def email_send_to_many(context: Context, new: SelectAndSend | GroupSend) -> Noticed[BulkSend]:
+    bulk_send = await bulk_sends.send(context.desk, context.viewer, new)
+    edits = new.edits if isinstance(new, SelectAndSend) else ()
+    bodies = [((*_EDITS, str(place), "body"), edit.body) for place, edit in enumerate(edits) if edit.body is not None]
+    return bulk_send, await context.desk.inspector.notices([(_BODY, new.body), *bodies])
 
 
 async def email_archive(context: Context, ids: Sequence[str]) -> Bulk:
@@ -192,8 +205,9 @@ async def campaign_end(context: Context, campaign_id: str) -> Campaign:
     return await campaigns.end(context.desk, context.viewer, campaign_id)
 
 
-async def template_create(context: Context, new: NewTemplate) -> Template:
-    return await templates.create(context.desk, context.viewer, new)
+async def template_create(context: Context, new: NewTemplate) -> Noticed[Template]:
+    template = await templates.create(context.desk, context.viewer, new)
+    return template, await context.desk.inspector.notices([(_BODY, new.body)])
 
 
 async def engagement_record(context: Context, events: Sequence[NewEvent]) -> Outcome:

@@ -10,7 +10,7 @@ from refusals import Refused
 from resolvers import writing
 from schema.answers import UNSET, Asked, Id, Ids, answer, given, said
 from schema.enums import EngagementVerdict
-from schema.errors import attempt
+from schema.errors import attempt, attempt_with_notices
 from schema.filters import EmailFilter, raw
 from schema.inputs import (
     DeliveryInput,
@@ -90,7 +90,7 @@ async def _group(deed: Awaitable[writing.Bulk]) -> GroupPayload:
 class Mutation:
     @strawberry.mutation(description="Writes a draft to one person.")
     async def email_draft(self, info: Asked, input: Draft) -> EmailPayload:
-        return await attempt(EmailPayload, "email", writing.email_draft(info.context, input.value()))
+        return await attempt_with_notices(EmailPayload, "email", writing.email_draft(info.context, input.value()))
 
     @strawberry.mutation(description="Changes a draft or a scheduled email.")
     async def email_revise(
@@ -99,7 +99,7 @@ class Mutation:
         id: Id,
         input: Revision,
     ) -> EmailPayload:
-        return await attempt(EmailPayload, "email", writing.email_revise(info.context, id, input.value()))
+        return await attempt_with_notices(EmailPayload, "email", writing.email_revise(info.context, id, input.value()))
 
     @strawberry.mutation(
         description="Sends a draft now, or at a moment to come. A repeated `requestId` is answered with the first"
@@ -121,7 +121,8 @@ class Mutation:
         " result and sends nothing again."
     )
     async def email_select_and_send(self, info: Asked, input: Selection) -> BulkSendPayload:
-        return await attempt(BulkSendPayload, "bulk_send", writing.email_send_to_many(info.context, input.value()))
+        sent = writing.email_send_to_many(info.context, input.value())
+        return await attempt_with_notices(BulkSendPayload, "bulk_send", sent)
 
     @strawberry.mutation(
         description="Sends a message of their own to everyone in a group, now or at a moment to come. All are accepted"
@@ -129,7 +130,8 @@ class Mutation:
         " and sends nothing again."
     )
     async def email_group_send(self, info: Asked, input: ToGroup) -> BulkSendPayload:
-        return await attempt(BulkSendPayload, "bulk_send", writing.email_send_to_many(info.context, input.value()))
+        sent = writing.email_send_to_many(info.context, input.value())
+        return await attempt_with_notices(BulkSendPayload, "bulk_send", sent)
 
     @strawberry.mutation(description="Archives delivered emails, which switches their tracking off.")
     async def email_archive(self, info: Asked, ids: Ids) -> EmailsPayload:
@@ -260,7 +262,8 @@ class Mutation:
 
     @strawberry.mutation(description="Adds a template for the team.")
     async def template_create(self, info: Asked, input: NewTemplate) -> TemplatePayload:
-        return await attempt(TemplatePayload, "template", writing.template_create(info.context, input.value()))
+        created = writing.template_create(info.context, input.value())
+        return await attempt_with_notices(TemplatePayload, "template", created)
 
     @strawberry.mutation(
         description="Records events that an integration observed, at most 1,000. Needs a token with the scope"

@@ -5,11 +5,12 @@ import strawberry
 from schema.campaigns import BulkSend, Campaign, Template
 from schema.emails import Email
 from schema.engagements import Engagement
-from schema.errors import UserError
+from schema.errors import Notice, UserError
 from schema.people import Group, Person
 from schema.searches import SavedSearch
 from schema.tasks import Task
 
+_NOTICES = "What was saved and will not leave as it was written: one notice for each kind of thing."
 _ERRORS = "Every mistake in the input, all at once; empty when all was done."
 
 
@@ -17,6 +18,7 @@ _ERRORS = "Every mistake in the input, all at once; empty when all was done."
 class EmailPayload:
     email: Email | None = strawberry.field(description="As it is now; null when it was refused.")
     user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    notices: list[Notice] = strawberry.field(default_factory=list, description=_NOTICES)
 
 
 @strawberry.type(description="The emails of a bulk that could be done, and what was wrong with the others.")
@@ -29,6 +31,7 @@ class EmailsPayload:
 class BulkSendPayload:
     bulk_send: BulkSend | None = strawberry.field(description="With all its emails; null when it was refused.")
     user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    notices: list[Notice] = strawberry.field(default_factory=list, description=_NOTICES)
 
 
 @strawberry.type(description="A task, or what was wrong.")
@@ -73,6 +76,7 @@ class CampaignPayload:
 class TemplatePayload:
     template: Template | None = strawberry.field(description="As it is now; null when it was refused.")
     user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    notices: list[Notice] = strawberry.field(default_factory=list, description=_NOTICES)
 
 
 @strawberry.type(description="What was deleted, and what was not.")

@@ -94,6 +94,8 @@ async def running(
             await engine.recorder.stop()
             await engine.board.stop()
             await engine.hub.stop()
+            await engine.desk.inspector.close()
+            await engine.desk.composing.close()
 
 
 async def build(settings: Settings, clock: Clock | None = None) -> Engine:
