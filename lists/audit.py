@@ -1,13 +1,19 @@
-"""The audit: stored membership against a fresh run of every filter, as of the last look."""
+"""The audit: stored membership against a fresh run of every filter, as of the last tick.
 
-from collections.abc import AsyncIterator
+Emails that crossed a boundary between the last tick and the last decision are left out, as the next tick looks at them.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from changes.deeds import Writer
 from lists import filling, standing, ticking
 from lists.standing import Standing
+from lists.ticking import StoredTimes
 from models.database import Connection, transaction
 from models.enums import ChangeCauseKind, MarkKind
+from search.clock import time_keys
 
 PAGE = 200
 
@@ -34,8 +40,10 @@ async def differences(writer: Writer) -> list[Difference]:
             await connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         if await connection.row("SELECT id FROM marks LIMIT 1"):
             raise Outstanding
-        now = await ticking.last(connection, await writer.clock.now(connection))
-        return [each async for each in _differences(connection, now)]
+        now = await writer.clock.now(connection)
+        times = await ticking.stored_times(connection, now)
+        decided = times._replace(decided_until=max(times.ticked_at, min(times.decided_until, now)))
+        return [each async for each in _differences(connection, decided)]
 
 
 async def repair(writer: Writer, found: list[Difference]) -> None:
@@ -57,12 +65,14 @@ async def repair(writer: Writer, found: list[Difference]) -> None:
                 )
 
 
-async def _differences(connection: Connection, now: int) -> AsyncIterator[Difference]:
+async def _differences(connection: Connection, times: StoredTimes) -> AsyncIterator[Difference]:
     after = 0
     while True:
         rows = await connection.rows("SELECT id FROM saved_searches WHERE id > ? ORDER BY id LIMIT ?", after, PAGE)
-        for search in await standing.load(connection, [row["id"] for row in rows]):
-            difference = await _difference(connection, search, now)
+        searches = await standing.load(connection, [row["id"] for row in rows])
+        undecided = await _undecided(connection, searches, times)
+        for search in searches:
+            difference = await _difference(connection, search, times.ticked_at, undecided)
             if difference is not None:
                 yield difference
         if len(rows) < PAGE:
@@ -70,12 +80,24 @@ async def _differences(connection: Connection, now: int) -> AsyncIterator[Differ
         after = rows[-1]["id"]
 
 
-async def _difference(connection: Connection, search: Standing, now: int) -> Difference | None:
+async def _undecided(connection: Connection, searches: Iterable[Standing], times: StoredTimes) -> set[int]:
+    """The emails that the next tick looks at though they may have been decided for a later moment than the last."""
+    if times.decided_until == times.ticked_at:
+        return set()
+    keys = sorted(set().union(*(time_keys(search.filter) for search in searches)), key=str)
+    crossed = await ticking.crossed_emails(keys, times.ticked_at, times.decided_until, connection)
+    return {email_id for _, email_id in crossed}
+
+
+async def _difference(
+    connection: Connection, search: Standing, now: int, undecided: AbstractSet[int]
+) -> Difference | None:
     fresh = await filling.matching(connection, search, now)
     rows = await connection.rows("SELECT email_id FROM memberships WHERE search_id = ?", search.id)
     held = {row["email_id"] for row in rows}
     row = await connection.row("SELECT member_count FROM saved_searches WHERE id = ?", search.id)
     counted = row["member_count"] if row else 0
-    if fresh == held and counted == len(held):
+    missing, surplus = fresh - held - undecided, held - fresh - undecided
+    if not missing and not surplus and counted == len(held):
         return None
-    return Difference(search.id, tuple(sorted(fresh - held)), tuple(sorted(held - fresh)), counted, len(held))
+    return Difference(search.id, tuple(sorted(missing)), tuple(sorted(surplus)), counted, len(held))

@@ -15,6 +15,8 @@ from lists.marks import claim
 from lists.memberships import Cause, Join, Leave, Verdicts
 from lists.moves import write
 from lists.standing import Standing
+from lists.ticking import StoredTimes
+from models.clocks import Clock
 from models.database import Connection, Row, database, read_at_once
 from models.enums import ChangeCauseKind, ChangeKind, SavedSearchState
 from search.index import Index
@@ -38,17 +40,20 @@ class _Range:
         return self.upto == _END
 
 
-async def work_off(writer: FencedWriter, index: Index, mark: Row, now: int) -> None:
-    """One batch of the mark of one saved search."""
+async def work_off(writer: FencedWriter, clock: Clock, index: Index, mark: Row, stored: StoredTimes) -> StoredTimes:
+    """One batch of the mark of one saved search. Returns the times that are stored then."""
     found = await standing.load(database(), [mark["subject_id"]])
     if not found:
         index.remove(mark["subject_id"])
         await _empty(writer, mark)
-        return
+        return stored
     search = found[0]
     # Filed before it is filled: an event that comes meanwhile finds the list, and the fill finds the event.
     index.add(search.id, search.scope, search.filter)
-    await _fill(writer, search, mark, now)
+    now, span, verdicts = await read_at_once(partial(_differences, clock, search, mark))
+    times = stored.later(stored.ticked_at, now)
+    await writer.at_once(partial(_carry_out, search, mark, span, verdicts, times, writer.epoch), now)
+    return times
 
 
 async def matching(connection: Connection, search: Standing, now: int, after: int = 0, upto: int = _END) -> set[int]:
@@ -74,14 +79,13 @@ async def _range(connection: Connection, search: Standing, after: int) -> _Range
     return _Range(after, row["upto"] if row and row["count"] == BATCH else _END)
 
 
-async def _fill(writer: FencedWriter, search: Standing, mark: Row, now: int) -> None:
-    span, verdicts = await read_at_once(partial(_differences, search, mark, now))
-    await writer.at_once(partial(_carry_out, search, mark, now, span, verdicts, writer.epoch))
-
-
-async def _differences(search: Standing, mark: Row, now: int, connection: Connection) -> tuple[_Range, Verdicts]:
-    """The next range, and what of the list's members in it is not as the filter wants."""
+async def _differences(
+    clock: Clock, search: Standing, mark: Row, connection: Connection
+) -> tuple[int, _Range, Verdicts]:
+    """The moment, the next range, and what of the list's members in it is not as the filter wants at that moment."""
     span = await _range(connection, search, mark["progress"])
+    # Not before the first SELECT, by which it is settled what is seen: so everything seen had happened by then.
+    now = await clock.now(connection)
     wanted = await matching(connection, search, now, span.after, span.upto)
     present = {
         email_id: key
@@ -94,11 +98,11 @@ async def _differences(search: Standing, mark: Row, now: int, connection: Connec
     cause = Cause(ChangeCauseKind(mark["cause"]))
     joins = (Join(search.id, email_id, cause) for email_id in sorted(wanted.difference(present)))
     leaves = (Leave(key, search.id, email_id, cause) for email_id, key in present.items() if email_id not in wanted)
-    return span, Verdicts(tuple(joins), tuple(leaves))
+    return now, span, Verdicts(tuple(joins), tuple(leaves))
 
 
 async def _carry_out(
-    search: Standing, mark: Row, now: int, span: _Range, verdicts: Verdicts, epoch: int, deed: Deed
+    search: Standing, mark: Row, span: _Range, verdicts: Verdicts, times: StoredTimes, epoch: int, deed: Deed
 ) -> None:
     tx = deed.connection
     silent = mark["cause"] == ChangeCauseKind.SEARCH_CHANGED
@@ -107,7 +111,7 @@ async def _carry_out(
     await claim(tx, [mark["id"]] if span.last else [], () if span.last else [(span.upto, mark["id"])])
     if verdicts:
         await write(deed, epoch, verdicts, announce=not silent)
-    deed.close_with(*ticking.storing(now))
+    deed.close_with(*ticking.storing(times))
     if silent and span.last:
         for entry in await _finished(tx, search, deed.now):
             deed.say(entry)

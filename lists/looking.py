@@ -45,8 +45,8 @@ _WITH_FACTS = (
 class Sight:
     """Where anybody's rights changed, nothing else is seen.
 
-    `now` is its moment; `done` are the marks that these emails work off, `progress` how far (a key of an email) those
-    that they do not.
+    `now` is its moment, not earlier than anything it contains; `done` are the marks that these emails work off,
+    `progress` how far (a key of an email) those that they do not.
     """
 
     now: int
@@ -94,6 +94,8 @@ async def see(index: Index, clock: Clock, connection: Connection) -> Sight:
             more, stays = await facts.load_with_stays(connection, unknown)
             sight.facts.update(more)
             sight.members.update(stays)
+            # What was read just now may have happened since.
+            sight.now = await clock.now(connection)
     return sight
 
 

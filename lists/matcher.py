@@ -18,6 +18,7 @@ from lists.looking import Sight
 from lists.marks import Superseded, claim
 from lists.memberships import Join, Leave, Verdicts, decide
 from lists.moves import write
+from lists.ticking import StoredTimes
 from models.database import Row, database, read_by_key
 from models.enums import ChangeCauseKind, MarkKind
 from models.unavailable import Outage, Unavailable
@@ -26,6 +27,8 @@ from search.index import Index
 STRETCH_SECONDS = 0.005
 """How long emails are held against the lists at a time."""
 TICK_SECONDS = 0.2
+DECIDED_AHEAD = 200_000
+"""Microseconds by which the stored moment that nothing was decided after is ahead, so that few looks store another."""
 AGAIN_SECONDS = 1.0
 """Until the next look where the database failed."""
 _logger = logging.getLogger("command_center.matcher")
@@ -43,7 +46,7 @@ class Matcher:
         self.joined = 0
         self.left = 0
         self._ticked = 0
-        self._stored = 0
+        self._stored = StoredTimes(0, 0)
 
     async def start(self) -> None:
         """Takes the lease's next epoch, files all saved searches, and takes up the clock where the last look left it.
@@ -52,8 +55,8 @@ class Matcher:
         """
         self.index = Index()
         self._fenced = FencedWriter(self._writer, NO_EPOCH)
-        epoch, self._ticked = await self._writer.at_once(_begin)
-        self._stored = self._ticked
+        epoch, self._stored = await self._writer.at_once(_begin)
+        self._ticked = self._stored.ticked_at
         await standing.load_all(database(), self.index)
         self._fenced = FencedWriter(self._writer, epoch)
 
@@ -109,15 +112,16 @@ class Matcher:
         if sight.emails:
             await self._match(sight)
         if sight.search is not None:
-            await filling.work_off(self._fenced, self.index, sight.search, self._ticked)
+            self._stored = await filling.work_off(
+                self._fenced, self._writer.clock, self.index, sight.search, self._stored.later(self._ticked, 0)
+            )
         return sight.more
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
         if now <= self._ticked or self._writer.clock.pause() is not None:
             return
-        if await ticking.tick(self._fenced, self.index.time_keys(), self._ticked, self._stored, now):
-            self._stored = now
+        self._stored = await ticking.tick(self._fenced, self.index.time_keys(), self._ticked, self._stored, now)
         self._ticked = now
 
     async def _spread(self, mark: Row) -> None:
@@ -136,25 +140,29 @@ class Matcher:
 
     async def _match(self, sight: Sight) -> None:
         verdicts = await self._decide(sight)
-        # The audit goes by the moment of a look, so it is stored with what the look found, unless it is there already.
-        ticked = self._ticked if self._ticked != self._stored else None
-        alone = ticked is None and not sight.progress
+        # The audit goes by these moments, so they are stored with what the look found, unless those stored still hold.
+        times = None
+        if sight.now > self._stored.decided_until:
+            times = self._stored.later(self._ticked, sight.now + DECIDED_AHEAD)
         await self._writer.at_once(
-            partial(_write, self._fenced.epoch, sight, verdicts, ticked), now=sight.now, alone=alone
+            partial(_write, self._fenced.epoch, sight, verdicts, times), now=sight.now, alone=not sight.progress
         )
         self.looked += len(sight.causes)
         self.joined += len(verdicts.joins)
         self.left += len(verdicts.leaves)
-        self._stored = self._ticked
+        self._stored = times or self._stored
 
     async def _decide(self, sight: Sight) -> Verdicts:
-        """Requests are answered in between."""
+        """Decides for the moment of the look, which is recorded with it. Requests are answered in between.
+
+        The last tick may be older. What crosses a boundary in between is looked at again by the next one.
+        """
         joins: list[Join] = []
         leaves: list[Leave] = []
         until = time.monotonic() + STRETCH_SECONDS
         for email_id, cause in sight.causes.items():
             known, current = sight.facts.get(email_id), sight.members.get(email_id, {})
-            verdicts = decide(self.index, email_id, cause, known, current, self._ticked)
+            verdicts = decide(self.index, email_id, cause, known, current, sight.now)
             joins += verdicts.joins
             leaves += verdicts.leaves
             if time.monotonic() >= until:
@@ -163,13 +171,14 @@ class Matcher:
         return Verdicts(tuple(joins), tuple(leaves))
 
 
-async def _begin(deed: Deed) -> tuple[int, int]:
-    """The epoch of a matcher that starts, and the moment up to which the clock was followed."""
-    return await take_lease(deed.connection), await ticking.last(deed.connection, deed.now)
+async def _begin(deed: Deed) -> tuple[int, StoredTimes]:
+    """The epoch of a matcher that starts, and how far the clock was followed."""
+    epoch = await take_lease(deed.connection)
+    times = await ticking.stored_times(deed.connection, deed.now)
+    deed.close_with(*ticking.storing(times))
+    return epoch, times
 
 
-async def _write(epoch: int, sight: Sight, verdicts: Verdicts, ticked: int | None, deed: Deed) -> None:
-    await write(deed, epoch, verdicts, done=sight.done)
+async def _write(epoch: int, sight: Sight, verdicts: Verdicts, times: StoredTimes | None, deed: Deed) -> None:
+    await write(deed, epoch, verdicts, done=sight.done, times=times)
     await claim(deed.connection, (), sight.progress)
-    if ticked is not None:
-        deed.close_with(*ticking.storing(ticked))

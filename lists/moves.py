@@ -10,6 +10,7 @@ from changes.entries import TYPES, Entry, from_values
 from lists.fencing import LeaseTaken, check_epoch, fence_cte
 from lists.marks import all_or_none, claim
 from lists.memberships import Join, Leave, Verdicts
+from lists.ticking import StoredTimes, storing
 from models.enums import ChangeKind, SavedSearchState
 
 _STAY = {
@@ -27,9 +28,16 @@ _MEMBER = ("id", "search_id", "email_id")
 _AGAIN = "ON CONFLICT (search_id, email_id) DO NOTHING"
 
 
-async def write(deed: Deed, epoch: int, verdicts: Verdicts, announce: bool = True, done: Sequence[int] = ()) -> None:
+async def write(
+    deed: Deed,
+    epoch: int,
+    verdicts: Verdicts,
+    announce: bool = True,
+    done: Sequence[int] = (),
+    times: StoredTimes | None = None,
+) -> None:
     """Carries out verdicts, and says each one that really changed something: who left, then who joined, each in the
-    order of the verdicts. Takes away the marks that are `done` with it.
+    order of the verdicts. Takes away the marks that are `done` with it, and stores the `times`.
 
     The saved searches are locked first: one deleted meanwhile keeps its word that nothing follows its deletion. A list
     that is still filling is changed in silence, its Reset says it all. On PostgreSQL it is one statement.
@@ -37,12 +45,14 @@ async def write(deed: Deed, epoch: int, verdicts: Verdicts, announce: bool = Tru
     Raises: LeaseTaken if this is not the lease's epoch; Superseded if one of the marks is gone.
     """
     if deed.connection.postgres:
-        await _in_one_go(deed, epoch, verdicts, announce, done)
+        await _in_one_go(deed, epoch, verdicts, announce, done, times)
         return
     await check_epoch(deed.connection, epoch)
     await claim(deed.connection, done)
     if verdicts:
         await _by_steps(deed, verdicts, announce)
+    if times is not None:
+        deed.close_with(*storing(times))
 
 
 async def _by_steps(deed: Deed, verdicts: Verdicts, announce: bool) -> None:
@@ -102,7 +112,9 @@ def _stay(join: Join, now: int) -> tuple[Any, ...]:
     return join.search_id, join.email_id, now, int(join.cause.kind), join.cause.engagement_id
 
 
-async def _in_one_go(deed: Deed, epoch: int, verdicts: Verdicts, announce: bool, done: Sequence[int]) -> None:
+async def _in_one_go(
+    deed: Deed, epoch: int, verdicts: Verdicts, announce: bool, done: Sequence[int], times: StoredTimes | None
+) -> None:
     """In one statement of PostgreSQL's: a way there and back takes longer than any part of it.
 
     If the epoch is another one or a mark is gone, nothing is found to be changed: each part depends on `all_there`.
@@ -123,12 +135,17 @@ async def _in_one_go(deed: Deed, epoch: int, verdicts: Verdicts, announce: bool,
     marks, searches = tx.listed(done), tx.listed(verdicts.searches())
     members = tx.listed(leave.member_id for leave in verdicts.leaves)
     joined, left = (f"{int(kind)}::smallint" for kind in (ChangeKind.MEMBER_JOINED, ChangeKind.MEMBER_LEFT))
+    # The row is there since the matcher started.
+    followed = (
+        " followed AS (UPDATE ticks SET ticked_at = ?::bigint, decided_until = ?::bigint"
+        " WHERE id = 1 AND EXISTS (SELECT 1 FROM all_there)),"
+    )
     rows = await tx.tuples(
         ("held", "claimed", *TYPES),
         f"WITH {fence_cte()}, there AS MATERIALIZED (SELECT id FROM marks WHERE {tx.within('id')}"
         " AND EXISTS (SELECT 1 FROM fence) ORDER BY id FOR UPDATE),"
         " all_there AS MATERIALIZED (SELECT 1 FROM there HAVING count(*) = ?::bigint AND EXISTS (SELECT 1 FROM fence)),"
-        f" claimed AS (DELETE FROM marks USING all_there WHERE {tx.within('id')}),"
+        f"{followed if times else ''} claimed AS (DELETE FROM marks USING all_there WHERE {tx.within('id')}),"
         f" searches AS MATERIALIZED (SELECT id, {', '.join(_LIST)} FROM saved_searches WHERE {tx.within('id')}"
         f" AND EXISTS (SELECT 1 FROM all_there) ORDER BY id{tx.locked('NO KEY UPDATE')}),"
         # What is written like this is one look into a table of hashes for each row; as a join PostgreSQL, which expects
@@ -154,7 +171,7 @@ async def _in_one_go(deed: Deed, epoch: int, verdicts: Verdicts, announce: bool,
         " SELECT EXISTS (SELECT 1 FROM fence) AS held, (SELECT count(*) FROM there) AS claimed,"
         f" {', '.join('written.' + each for each in TYPES)}"
         " FROM (VALUES (1)) AS always LEFT JOIN written ON TRUE ORDER BY written.team_id, written.position",
-        *(epoch, marks, len(set(done)), marks, searches),
+        *(epoch, marks, len(set(done)), *(times or ()), marks, searches),
         *(members, *joins, *leaves, searches, deed.now, log.new_check_value(), announce),
     )
     held, claimed = rows[0][:2]

@@ -4,8 +4,9 @@ For each date and span in use one indexed range finds what has just crossed the 
 crosses, not what stands. The marks and the new moment are one transaction, so a crash repeats and forgets nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from changes.deeds import Deed
 from lists.fencing import FencedWriter
@@ -18,38 +19,60 @@ STORED_EVERY = 10_000_000
 """Microseconds between two moments that are stored though nothing crossed."""
 
 
-async def last(connection: Connection, now: int) -> int:
-    """The moment of the last look; now where there never was one."""
-    row = await connection.row("SELECT ticked_at FROM ticks WHERE id = 1")
-    return now if row is None else int(row["ticked_at"])
+class StoredTimes(NamedTuple):
+    """How far the clock was followed: the boundaries that emails crossed up to `ticked_at` are known, and no membership
+    was decided for a moment later than `decided_until`.
+
+    Emails that cross a boundary in between are looked at again by the next tick, so the audit leaves them out.
+    """
+
+    ticked_at: int
+    decided_until: int
+
+    def later(self, ticked_at: int, decided_until: int) -> "StoredTimes":
+        return StoredTimes(max(self.ticked_at, ticked_at), max(self.decided_until, decided_until))
 
 
-def storing(now: int) -> Statement:
-    """Remembers the moment of a look, in the transaction of what it found: that is what the audit goes by."""
+async def stored_times(connection: Connection, now: int) -> StoredTimes:
+    """What is stored; now if nothing is."""
+    row = await connection.row("SELECT ticked_at, decided_until FROM ticks WHERE id = 1")
+    if row is None:
+        return StoredTimes(now, now)
+    return StoredTimes(row["ticked_at"], max(row["ticked_at"], row["decided_until"] or 0))
+
+
+def storing(times: StoredTimes) -> Statement:
+    """Stores the times, in the transaction of what was decided. They are not earlier than those that are stored."""
     store = (
-        "INSERT INTO ticks (id, ticked_at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET ticked_at = excluded.ticked_at"
-        " WHERE ticks.ticked_at < excluded.ticked_at"
+        "INSERT INTO ticks (id, ticked_at, decided_until) VALUES (1, ?, ?) ON CONFLICT (id)"
+        " DO UPDATE SET ticked_at = excluded.ticked_at, decided_until = excluded.decided_until"
     )
-    return store, (now,)
+    return store, times
 
 
-async def tick(writer: FencedWriter, keys: Iterable[TimeKey], previous: int, stored: int, now: int) -> bool:
-    """Marks every email that crossed a boundary after `previous` and up to `now`. Whether the moment was stored."""
+async def tick(
+    writer: FencedWriter, keys: Iterable[TimeKey], previous: int, stored: StoredTimes, now: int
+) -> StoredTimes:
+    """Marks every email that crossed a boundary after `previous` and up to `now`. Returns what is stored then."""
     listed = list(keys)
-    crossed = await read_by_key(partial(_crossed, listed, previous, now)) if listed else []
-    if not crossed and now - stored < STORED_EVERY:
-        return False
+    crossed = await read_by_key(partial(crossed_emails, listed, previous, now)) if listed else []
+    if not crossed and now - stored.ticked_at < STORED_EVERY:
+        return stored
+    times = stored.later(now, now)
 
     async def mark(deed: Deed) -> None:
         for team_id, email_id in crossed:
             deed.mark(MarkKind.EMAIL, team_id, email_id, ChangeCauseKind.CLOCK)
-        deed.close_with(*storing(now))
+        deed.close_with(*storing(times))
 
     await writer.at_once(mark)
-    return True
+    return times
 
 
-async def _crossed(keys: list[TimeKey], previous: int, now: int, connection: Connection) -> list[tuple[int, int]]:
+async def crossed_emails(
+    keys: Sequence[TimeKey], previous: int, now: int, connection: Connection
+) -> list[tuple[int, int]]:
+    """The emails that crossed a boundary after `previous` and up to `now`, each as its team and itself."""
     found: set[tuple[int, int]] = set()
     for start in range(0, len(keys), KEYS):
         parts: list[str] = []

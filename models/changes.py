@@ -101,10 +101,14 @@ class ClockState(Model):
 
 
 class Tick(Model):
-    """The moment of the last look at the clock. One row, and it never goes back."""
+    """The moment of the last look at the clock. One row, and it never goes back.
+
+    No membership was decided for a moment later than `decided_until`.
+    """
 
     id = fields.IntField(primary_key=True)
     ticked_at = MomentField()
+    decided_until = MomentField(null=True)
 
     class Meta:
         table = "ticks"

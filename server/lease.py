@@ -107,5 +107,6 @@ async def _watch(connection: Any) -> None:
         await asyncio.sleep(RETRY_SECONDS)
         try:
             await connection.fetchval("SELECT 1", timeout=ANSWER_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+        except Exception as exc:
+            # Whatever failed, asyncpg's internal errors included: nothing shows that the session has the lock.
             raise LeaseLost from exc

@@ -1,0 +1,16 @@
+from tortoise import migrations
+from tortoise.migrations import operations as ops
+from models.fields import MomentField
+
+class Migration(migrations.Migration):
+    dependencies = [('models', '0008_check_values')]
+
+    initial = False
+
+    operations = [
+        ops.AddField(
+            model_name='Tick',
+            name='decided_until',
+            field=MomentField(null=True),
+        ),
+    ]
