@@ -4,6 +4,7 @@ Each batch looks at a range of email ids, by SQL, and changes what differs; stay
 of a fill is one Reset in the log. A change of rights is filled too, but each member that comes or goes is announced.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,11 +15,12 @@ from lists.fencing import FencedWriter
 from lists.marks import claim
 from lists.memberships import Cause, Join, Leave, Verdicts
 from lists.moves import write
+from lists.rights import ChangedRights
 from lists.standing import Standing
 from lists.ticking import StoredTimes
 from models.clocks import Clock
 from models.database import Connection, Row, database, read_at_once
-from models.enums import ChangeCauseKind, ChangeKind, SavedSearchState
+from models.enums import ChangeCauseKind, ChangeKind, MarkKind, SavedSearchState
 from search.index import Index
 from search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
 
@@ -40,19 +42,26 @@ class _Range:
         return self.upto == _END
 
 
-async def work_off(writer: FencedWriter, clock: Clock, index: Index, mark: Row, stored: StoredTimes) -> StoredTimes:
+async def work_off(
+    writer: FencedWriter, clock: Clock, index: Index, rights: ChangedRights, mark: Row, stored: StoredTimes
+) -> StoredTimes:
     """One batch of the mark of one saved search. Returns the times that are stored then."""
     found = await standing.load(database(), [mark["subject_id"]])
     if not found:
         index.remove(mark["subject_id"])
+        rights.discard(mark["subject_id"])
         await _empty(writer, mark)
         return stored
     search = found[0]
     # Filed before it is filled: an event that comes meanwhile finds the list, and the fill finds the event.
     index.add(search.id, search.scope, search.filter)
-    now, span, verdicts = await read_at_once(partial(_differences, clock, search, mark))
+    access_changed = mark["cause"] == ChangeCauseKind.ACCESS_CHANGED
+    before = rights.before(search.id) if access_changed else None
+    now, span, verdicts = await read_at_once(partial(_differences, clock, search, before, mark))
     times = stored.later(stored.ticked_at, now)
     await writer.at_once(partial(_carry_out, search, mark, span, verdicts, times, writer.epoch), now)
+    if access_changed and span.last:
+        rights.discard(search.id)
     return times
 
 
@@ -80,7 +89,7 @@ async def _range(connection: Connection, search: Standing, after: int) -> _Range
 
 
 async def _differences(
-    clock: Clock, search: Standing, mark: Row, connection: Connection
+    clock: Clock, search: Standing, before: Standing | None, mark: Row, connection: Connection
 ) -> tuple[int, _Range, Verdicts]:
     """The moment, the next range, and what of the list's members in it is not as the filter wants at that moment."""
     span = await _range(connection, search, mark["progress"])
@@ -98,7 +107,46 @@ async def _differences(
     cause = Cause(ChangeCauseKind(mark["cause"]))
     joins = (Join(search.id, email_id, cause) for email_id in sorted(wanted.difference(present)))
     leaves = (Leave(key, search.id, email_id, cause) for email_id, key in present.items() if email_id not in wanted)
-    return now, span, Verdicts(tuple(joins), tuple(leaves))
+    verdicts = Verdicts(tuple(joins), tuple(leaves))
+    if before is not None and verdicts:
+        matched_before = await matching(connection, before, now, span.after, span.upto)
+        verdicts = await _attribute_others(connection, search, verdicts, matched_before)
+    return now, span, verdicts
+
+
+async def _attribute_others(
+    connection: Connection, search: Standing, verdicts: Verdicts, matched_before: AbstractSet[int]
+) -> Verdicts:
+    """The verdicts on a list whose owner's rights changed, with another cause for those that are not due to that.
+
+    Their emails have marks of their own, which the next look would have reached; or else time passed.
+    """
+    others = [join.email_id for join in verdicts.joins if join.email_id in matched_before]
+    others += await _visible(connection, search, {leave.email_id for leave in verdicts.leaves} - matched_before)
+    if not others:
+        return verdicts
+    causes = dict.fromkeys(others, Cause(ChangeCauseKind.CLOCK))
+    for row in await connection.rows(
+        f"SELECT subject_id, cause, engagement_id FROM marks WHERE kind = ? AND {connection.within('subject_id')}"
+        " ORDER BY id",
+        int(MarkKind.EMAIL),
+        connection.listed(others),
+    ):
+        causes[row["subject_id"]] = Cause(ChangeCauseKind(row["cause"]), row["engagement_id"])
+    return Verdicts(
+        tuple(join._replace(cause=causes.get(join.email_id, join.cause)) for join in verdicts.joins),
+        tuple(leave._replace(cause=causes.get(leave.email_id, leave.cause)) for leave in verdicts.leaves),
+    )
+
+
+async def _visible(connection: Connection, search: Standing, email_ids: AbstractSet[int]) -> list[int]:
+    """Those of the emails that the owner of the list may see."""
+    ranged = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
+    rows = await connection.rows(
+        f"SELECT e.id FROM emails e WHERE {ranged.text} AND {connection.within('e.id')}",
+        *(*ranged.parameters, connection.listed(email_ids)),
+    )
+    return [row["id"] for row in rows]
 
 
 async def _carry_out(

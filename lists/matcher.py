@@ -18,6 +18,7 @@ from lists.looking import Sight
 from lists.marks import Superseded, claim
 from lists.memberships import Join, Leave, Verdicts, decide
 from lists.moves import write
+from lists.rights import ChangedRights
 from lists.ticking import StoredTimes
 from models.database import Row, database, read_by_key
 from models.enums import ChangeCauseKind, MarkKind
@@ -41,6 +42,7 @@ class Matcher:
         self.index = Index()
         self._writer = writer
         self._fenced = FencedWriter(writer, NO_EPOCH)
+        self._rights = ChangedRights()
         self.looked = 0
         """At emails, since the start; and what came of it."""
         self.joined = 0
@@ -58,6 +60,7 @@ class Matcher:
         epoch, self._stored = await self._writer.at_once(_begin)
         self._ticked = self._stored.ticked_at
         await standing.load_all(database(), self.index)
+        await self._rights.load(database())
         self._fenced = FencedWriter(self._writer, epoch)
 
     async def run(self) -> None:
@@ -112,9 +115,12 @@ class Matcher:
         if sight.emails:
             await self._match(sight)
         if sight.search is not None:
+            stored = self._stored.later(self._ticked, 0)
             self._stored = await filling.work_off(
-                self._fenced, self._writer.clock, self.index, sight.search, self._stored.later(self._ticked, 0)
+                self._fenced, self._writer.clock, self.index, self._rights, sight.search, stored
             )
+        elif not sight.rights:
+            self._rights.clear()
         return sight.more
 
     async def _tick(self) -> None:
@@ -128,11 +134,18 @@ class Matcher:
         """A user's rights changed: each of their lists is filed anew at once, and its members are looked at again."""
         db = database()
         rows = await db.rows("SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", mark["subject_id"])
-        for search in await standing.load(db, [row["id"] for row in rows]):
+        searches = await standing.load(db, [row["id"] for row in rows])
+        for search in searches:
             self.index.add(search.id, search.scope, search.filter)
+        await self._rights.add(db, searches)
 
         async def spread(deed: Deed) -> None:
             await claim(deed.connection, [mark["id"]])
+            # A list that is still filled after an earlier change is filled from its beginning instead.
+            await deed.connection.run(
+                f"DELETE FROM marks WHERE kind = ? AND cause = ? AND {deed.connection.within('subject_id')}",
+                *(int(MarkKind.SEARCH), mark["cause"], deed.connection.listed(row["id"] for row in rows)),
+            )
             for row in rows:
                 deed.mark(MarkKind.SEARCH, mark["team_id"], row["id"], ChangeCauseKind(mark["cause"]))
 
@@ -163,6 +176,8 @@ class Matcher:
         for email_id, cause in sight.causes.items():
             known, current = sight.facts.get(email_id), sight.members.get(email_id, {})
             verdicts = decide(self.index, email_id, cause, known, current, sight.now)
+            if known is not None:
+                verdicts = self._rights.attribute(verdicts, known, sight.now)
             joins += verdicts.joins
             leaves += verdicts.leaves
             if time.monotonic() >= until:

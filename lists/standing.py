@@ -42,9 +42,14 @@ class Standing:
     filter: Filter
 
 
-async def load(connection: Connection, search_ids: Collection[int]) -> list[Standing]:
-    """The saved searches with these ids that exist."""
+async def load(connection: Connection, search_ids: Collection[int], before: bool = False) -> list[Standing]:
+    """The saved searches with these ids that exist. `before`: by the rights that their owners had before these."""
+    if not search_ids:
+        return []
     rows = await connection.rows(_SELECT + connection.within("s.id"), connection.listed(search_ids))
+    if before:
+        # There are two roles, and a change of rights is a change of the role.
+        rows = [row | {"role": Role.MEMBER if row["role"] == Role.ADMIN else Role.ADMIN} for row in rows]
     return [
         Standing(row["id"], row["team_id"], row["owner_id"], SavedSearchState(row["state"]), ranged, filter)
         for row, ranged, filter in await _resolve(rows)

@@ -1,0 +1,81 @@
+"""Tells which memberships begin or end because the rights of a list's owner changed.
+
+From the change until the list is filled again, an event or the clock may reach an email first. Its membership is still
+due to the change of rights if it would be another one under the rights of before.
+"""
+
+from collections.abc import Iterable
+
+from lists import standing
+from lists.memberships import Cause, Join, Leave, Verdicts
+from lists.standing import Standing
+from models.database import Connection
+from models.enums import ChangeCauseKind, MarkKind
+from search.facts import Facts
+from search.index import Index
+
+_ACCESS_CHANGED = Cause(ChangeCauseKind.ACCESS_CHANGED)
+
+
+class ChangedRights:
+    """The lists that are being filled after a change of rights, as they are now and as they were before."""
+
+    def __init__(self) -> None:
+        self._now: dict[int, Standing] = {}
+        self._before: dict[int, Standing] = {}
+        self._index = Index()
+
+    async def load(self, connection: Connection) -> None:
+        """Reads which lists are waiting to be filled."""
+        self.clear()
+        rows = await connection.rows(
+            "SELECT DISTINCT subject_id FROM marks WHERE kind = ? AND cause = ?",
+            int(MarkKind.SEARCH),
+            int(ChangeCauseKind.ACCESS_CHANGED),
+        )
+        await self.add(connection, await standing.load(connection, [row["subject_id"] for row in rows]))
+
+    async def add(self, connection: Connection, searches: Iterable[Standing]) -> None:
+        """Adds lists as they are under the present rights of their owners."""
+        now = {search.id: search for search in searches}
+        for before in await standing.load(connection, now, before=True):
+            self._now[before.id], self._before[before.id] = now[before.id], before
+            self._index.add(before.id, before.scope, before.filter)
+
+    def discard(self, search_id: int) -> None:
+        """Forgets a list that was filled."""
+        self._index.remove(search_id)
+        self._now.pop(search_id, None)
+        self._before.pop(search_id, None)
+
+    def clear(self) -> None:
+        """Forgets all lists, because none is left to be filled."""
+        if self._now:
+            self._now, self._before, self._index = {}, {}, Index()
+
+    def before(self, search_id: int) -> Standing | None:
+        """The list under the rights of before; None if they have not changed."""
+        return self._before.get(search_id)
+
+    def attribute(self, verdicts: Verdicts, facts: Facts, now: int) -> Verdicts:
+        """The verdicts on one email, with ACCESS_CHANGED as the cause of those that are due to it."""
+        if not self._now:
+            return verdicts
+        return Verdicts(
+            tuple(self._join(join, facts, now) for join in verdicts.joins),
+            tuple(self._leave(leave, facts, now) for leave in verdicts.leaves),
+        )
+
+    def _join(self, join: Join, facts: Facts, now: int) -> Join:
+        if join.search_id not in self._now or self._index.matches(join.search_id, facts, now):
+            return join
+        return join._replace(cause=_ACCESS_CHANGED)
+
+    def _leave(self, leave: Leave, facts: Facts, now: int) -> Leave:
+        search = self._now.get(leave.search_id)
+        if search is None:
+            return leave
+        # An email that the owner may not see any more leaves for that reason, whatever else happened to it.
+        invisible = not search.scope.covers(facts.team_id, facts.sender_id)
+        due = invisible or self._index.matches(leave.search_id, facts, now)
+        return leave._replace(cause=_ACCESS_CHANGED) if due else leave
