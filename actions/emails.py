@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import identifiers
-from actions import campaigns, requests, suppression, tasks, transitions
+from actions import campaigns, requests, revisions, suppression, tasks, transitions
 from actions.access import own_emails, placed, seen
 from actions.bodies import add_body
 from actions.deliveries import forget_early
@@ -219,6 +219,7 @@ async def delete(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
         rows = await _allowed(deed, viewer, ids, EmailAction.DELETE, findings)
         tx = deed.connection
         await tasks.part_from_emails(deed, [row["id"] for row in rows])
+        await revisions.announce_removal(deed, [row["id"] for row in rows])
         await tx.run(f"DELETE FROM emails WHERE {tx.within('id')}", tx.listed(row["id"] for row in rows))
         for row in rows:
             deed.moved(row["sender_id"], transitions.folder(row), None)

@@ -62,12 +62,13 @@ async def _look_again(deed: Deed, sent: Mapping[int, int | None], since: int, un
 
 
 def tell(deed: Deed, revised: Iterable[Row]) -> None:
-    """Lists look again, and the feed says once more what has another verdict, unless that is the sender's own."""
+    """Lists look again, and the feed has an entry for each event, also for one that is the sender's own from now on:
+    followers remove it.
+    """
     marks: dict[int, Row] = {}
     for row in revised:
         marks[row["email_id"]] = row
-        if row["verdict"] != EngagementVerdict.SELF:
-            announce(deed, row["team_id"], row["sender_id"], row["email_id"], row["id"])
+        announce(deed, row["team_id"], row["sender_id"], row["email_id"], row["id"])
     for email_id, row in marks.items():
         deed.mark(MarkKind.EMAIL, row["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, row["id"])
 
@@ -83,6 +84,18 @@ def announce(deed: Deed, team_id: int, sender_id: int, email_id: int, key: int) 
             engagement_id=key,
         )
     )
+
+
+async def announce_removal(deed: Deed, email_ids: Iterable[int]) -> None:
+    """Adds an entry to the feed for each event of emails that are about to be deleted: followers remove it."""
+    tx = deed.connection
+    rows = await tx.rows(
+        f"SELECT id, team_id, email_id, sender_id FROM engagements WHERE {tx.within('email_id')} AND verdict <> ?"
+        " ORDER BY id",
+        *(tx.listed(email_ids), int(EngagementVerdict.SELF)),
+    )
+    for row in rows:
+        announce(deed, row["team_id"], row["sender_id"], row["email_id"], row["id"])
 
 
 async def reclassify(desk: Desk, viewer: Viewer, ids: Sequence[str], verdict: EngagementVerdict) -> Done:

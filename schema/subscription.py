@@ -107,7 +107,9 @@ class TaskDeleted(Change):
         return isinstance(row, frames.TaskDeleted)
 
 
-@strawberry.type(description="A view, a click or a reply was recorded.")
+@strawberry.type(
+    description="A view, a click or a reply was recorded or got another verdict, or its email was deleted."
+)
 class EngagementRecorded(Change):
     engagement_id: strawberry.ID = strawberry.field(description="The event's id, whether or not it is still there.")
 
@@ -116,7 +118,7 @@ class EngagementRecorded(Change):
         return isinstance(row, frames.EngagementRecorded)
 
     @strawberry.field(
-        description="The event as it is now; null where its email is gone, or it turned out to be the sender's own."
+        description="The event as it is now. Null if it counts as the sender's own or its email was deleted: remove it."
     )
     async def engagement(self: Any, info: Asked) -> Engagement | None:
         return answer(await self.engagement(info.context))

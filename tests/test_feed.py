@@ -1,12 +1,16 @@
 """The live feed and its past: what is recorded of one's own emails, once each, in order, without one's own doings."""
 
 import asyncio
+import random
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from changes import log
 from changes.cursors import parse
+from identifiers import decode_key, encode
 from models.database import database
 from models.enums import EngagementVerdict, Role
 from tests.mailing import ARCHIVE, RECORD, delivered, moment
@@ -16,6 +20,8 @@ FEED = """subscription($after:ChangeCursor){engagementFeed(after:$after){__typen
     ... on EngagementRecorded{engagementId engagement{id kind verdict url occurredAt email{id} person{name}}}}}"""
 PAST = """query($n:Int,$after:String){engagements(first:$n,after:$after){asOf pageInfo{hasNextPage endCursor}
     nodes{id kind verdict url occurredAt email{id} person{name}}}}"""
+RECLASSIFY = """mutation($ids:[ID!]!,$v:EngagementVerdict!){engagementReclassify(ids:$ids,verdict:$v){
+    userErrors{code}}}"""
 DELETE = "mutation($ids:[ID!]!){emailDelete(ids:$ids){deletedIds}}"
 SAVE = 'mutation{savedSearchCreate(input:{name:"L",filter:{engagement:[{kind:VIEW}]}}){savedSearch{id}}}'
 
@@ -123,8 +129,9 @@ async def test_what_is_gone_is_null_and_its_id_remains(quiet_server: Server, clo
     await database().run("UPDATE engagements SET verdict = ? WHERE id = ?", int(EngagementVerdict.SELF), own["id"])
     async with ann.follow(FEED, after=began) as stream:
         frames = (await stream.until("CaughtUp"))[:-1]
-    assert frames[0]["engagementId"] == ids[gone]
-    assert [frame["engagement"] is None for frame in frames] == [True, False, True]
+    # Recorded, and then removed with its email.
+    assert [frames[0]["engagementId"], frames[3]["engagementId"]] == [ids[gone], ids[gone]]
+    assert [frame["engagement"] is None for frame in frames] == [True, False, True, True]
     assert [node["id"] for node in (await past(ann))[0]] == [frames[1]["engagementId"]]
 
 
@@ -173,6 +180,80 @@ async def test_the_past_and_what_follows_it_miss_nothing_while_events_come_in(
     assert len(everything) == total + 1
     for before, stream in zip(seen, streams, strict=True):
         assert before | await stream == everything
+
+
+async def test_folding_the_feed_equals_its_past_whatever_happens(quiet_server: Server, clock: ManualClock) -> None:
+    rng = random.Random(3)
+    ann = await quiet_server.client("Ann")
+    mails = [await delivered(quiet_server, ann, f"{number}@example.org") for number in range(3)]
+    last = await delivered(quiet_server, ann)
+    _, began = await past(ann)
+    kept: set[str] = set()
+
+    async def step(number: int) -> None:
+        clock.advance(timedelta(seconds=1))
+        mail, kind = (
+            rng.choice(mails),
+            rng.choice(("record", "record", "hurry", "revise", "revise", "archive", "delete")),
+        )
+        if kind == "record":
+            kinds, verdicts = ("VIEW", "CLICK", "REPLY"), ("HUMAN", "MACHINE", "SELF")
+            fresh = event(clock, mail, f"{number}", rng.choice(kinds), verdict=rng.choice(verdicts))
+            await ann.one(RECORD, e=[fresh])
+        elif kind == "hurry":
+            # The second link followed at once makes a machine's of the first, which was a person's.
+            for place in range(2):
+                await ann.one(RECORD, e=[event(clock, mail, f"{number} {place}", "CLICK", ipAddress="192.0.2.7")])
+        elif kind == "revise":
+            rows = await database().rows("SELECT id FROM engagements")
+            ids = [encode("Engagement", row["id"]) for row in rng.sample(rows, min(2, len(rows)))]
+            await ann.one(RECLASSIFY, ids=ids, v=rng.choice(("HUMAN", "MACHINE", "SELF")))
+        elif kind == "archive":
+            await ann.one(ARCHIVE, ids=[mail])
+        elif number > 40 and len(mails) > 1:
+            mails.remove(mail)
+            await ann.one(ARCHIVE, ids=[mail])
+            assert (await ann.one(DELETE, ids=[mail]))["deletedIds"] == [mail]
+
+    async with ann.follow(FEED, after=began) as stream:
+        await stream.until("CaughtUp")
+        live: dict[str, dict[str, Any]] = {}
+        for number in range(60):
+            await step(number)
+            if number % 10 == 9:
+                # Read in time, so that frames show what is there then, and others must correct it.
+                await record(ann, event(clock, last, f"mark {number}", "REPLY"))
+                await fold(stream, live, number)
+                assert ordered(live.values()) == (await past(ann))[0]
+                kept |= set(live)
+    assert kept - set(live)
+    async with ann.follow(FEED, after=began) as stream:
+        again: dict[str, dict[str, Any]] = {}
+        for frame in (await stream.until("CaughtUp"))[:-1]:
+            apply(frame, again)
+    assert again == live
+
+
+async def fold(stream: Stream, events: dict[str, dict[str, Any]], number: int) -> None:
+    """Reads until the reply that marks a number of steps."""
+    row = await database().row("SELECT id FROM engagements WHERE dedupe_key = ?", f"mark {number}")
+    assert row is not None
+    while True:
+        frame = await stream.frame()
+        apply(frame, events)
+        if frame["engagementId"] == encode("Engagement", row["id"]):
+            return
+
+
+def apply(frame: dict[str, Any], events: dict[str, dict[str, Any]]) -> None:
+    if frame["engagement"] is None:
+        events.pop(frame["engagementId"], None)
+    else:
+        events[frame["engagementId"]] = frame["engagement"]
+
+
+def ordered(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(events, key=lambda each: (each["occurredAt"], decode_key("Engagement", each["id"])), reverse=True)
 
 
 async def followed(client: Client, after: str) -> set[str]:
