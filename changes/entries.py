@@ -24,6 +24,7 @@ class Family(Enum):
     ENGAGEMENTS = (ChangeKind.ENGAGEMENT_RECORDED,)
 
 
+_KINDS = {int(kind): kind for kind in ChangeKind}
 _FAMILY_OF = {kind: family for family in Family for kind in family.value}
 
 
@@ -41,11 +42,14 @@ class Entry(NamedTuple):
     `check_value` is random and the same for all entries of a transaction. It tells the entry from another one that a
     restored log may have at the same position.
 
+    `kind` is None if a later version wrote an entry of a kind that this one does not know. Such an entry has its
+    position and belongs to no stream.
+
     A tuple, in the order of COLUMNS: each event makes several, and a frozen object takes three times as long to make.
     """
 
     team_id: int
-    kind: ChangeKind
+    kind: ChangeKind | None
     owner_id: int
     search_id: int | None = None
     member_id: int | None = None
@@ -58,6 +62,8 @@ class Entry(NamedTuple):
     check_value: int = 0
 
     def topics(self) -> tuple[Topic, ...]:
+        if self.kind is None:
+            return ()
         family = _FAMILY_OF[self.kind]
         whole = Topic(self.owner_id, family)
         return (whole,) if self.search_id is None else (whole, Topic(self.owner_id, family, self.search_id))
@@ -89,4 +95,4 @@ def from_values(values: Sequence[Any]) -> Entry:
     """The entry that has these values, in the order of TYPES."""
     team_id, kind, *others, cause, position, at, check_value = values
     named = None if cause is None else ChangeCauseKind(cause)
-    return Entry._make((team_id, ChangeKind(kind), *others, named, position, at, check_value))
+    return Entry._make((team_id, _KINDS.get(kind), *others, named, position, at, check_value))

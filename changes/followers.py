@@ -62,12 +62,15 @@ class Feed:
         self.reading: asyncio.Task[None] | None = None
         self.more = False
 
-    def hand_out(self, entries: Sequence[Entry]) -> None:
+    def hand_out(self, entries: Sequence[Entry]) -> int:
+        """Passes on the entries that are the next ones. Returns how many of them are of an unknown kind."""
+        unknown = 0
         rung: dict[Bell, tuple[dict[int, Entry], set[Follower]]] = {}
         for entry in entries:
             if entry.position != self.position + 1:
                 continue
             self.position, self.check_value = entry.position, entry.check_value
+            unknown += entry.kind is None
             followed = self.followers.get(entry.owner_id)
             if followed is None:
                 continue
@@ -83,6 +86,7 @@ class Feed:
                         waiting |= followers
         for bell, (new, waiting) in rung.items():
             bell.ring(self.log_id, [*new.values()], waiting)
+        return unknown
 
     def cursor(self) -> Cursor:
         """The place up to which everything was handed out."""

@@ -24,12 +24,14 @@ _logger = logging.getLogger("command_center.hub")
 
 class Hub:
     """All followers of this process. `queue` is how many rows may wait for one of them; `overflows` counts how often
-    more came, and the log was read instead. `poll` is the pause between two looks at the logs, in seconds."""
+    more came, and the log was read instead; `unknown_entries` counts those skipped for their unknown kind. `poll` is
+    the pause between two looks at the logs, in seconds."""
 
     def __init__(self, queue: int = QUEUE, poll: float = POLL_SECONDS) -> None:
         self.queue = queue
         self.poll = poll
         self.overflows = 0
+        self.unknown_entries = 0
         self._feeds: dict[int, Feed] = {}
         self._poll: asyncio.Task[None] | None = None
         self._outage = Outage(_logger, "the change log cannot be read")
@@ -64,7 +66,7 @@ class Hub:
             if feed is None:
                 continue
             own = entries if alone else [entry for entry in entries if entry.team_id == team_id]
-            feed.hand_out(own)
+            self.unknown_entries += feed.hand_out(own)
             if own[-1].position > feed.position:
                 self._read_soon(feed)
 
@@ -112,7 +114,7 @@ class Hub:
             while feed.more:
                 feed.more = False
                 while entries := await log.read_on(feed.team_id, feed.cursor()):
-                    feed.hand_out(entries)
+                    self.unknown_entries += feed.hand_out(entries)
                     if feed.position < entries[-1].position:
                         # Trimmed away under us: jump, and let each follower find out from the log itself.
                         feed.position, feed.check_value = entries[-1].position, entries[-1].check_value

@@ -184,10 +184,11 @@ async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = P
 
 async def latest(topic: Topic, team_id: int, upto: int) -> Entry | None:
     """The newest entry of a single list's topic that is not after a position."""
-    row = await database().row(
+    db = database()
+    row = await db.row(
         f"SELECT {COLUMNS} FROM changes WHERE search_id = ? AND position <= ? AND team_id = ? AND owner_id = ?"
-        " ORDER BY position DESC LIMIT 1",
-        *(topic.search_id, upto, team_id, topic.owner_id),
+        f" AND {db.within('kind', 'smallint')} ORDER BY position DESC LIMIT 1",
+        *(topic.search_id, upto, team_id, topic.owner_id, db.listed(topic.family.value)),
     )
     return None if row is None else from_row(row)
 

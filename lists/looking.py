@@ -27,7 +27,7 @@ _OLDEST = " UNION ALL ".join(
     for name, which, most in (
         ("rights", f"= {int(MarkKind.USER)}", ""),
         ("searches", f"= {int(MarkKind.SEARCH)}", " LIMIT 1"),
-        ("emails", f"NOT IN ({int(MarkKind.SEARCH)}, {int(MarkKind.USER)})", f" LIMIT {MARKS}"),
+        ("emails", f"IN ({int(MarkKind.EMAIL)}, {int(MarkKind.PERSON)}, {int(MarkKind.GROUP)})", f" LIMIT {MARKS}"),
     )
 )
 
@@ -133,7 +133,7 @@ async def _expand(connection: Connection, index: Index, mark: Row) -> tuple[list
 
 def _note(causes: dict[int, Cause], email_ids: Iterable[int], mark: Row) -> None:
     """Remembers the newest cause of each email. The clock gives way to anything else."""
-    cause = Cause(_CAUSES[mark["cause"]], mark["engagement_id"])
+    cause = Cause(_CAUSES.get(mark["cause"], ChangeCauseKind.EMAIL_CHANGED), mark["engagement_id"])
     for email_id in email_ids:
         known = causes.pop(email_id, None)
         if cause.kind is ChangeCauseKind.CLOCK and known is not None:

@@ -123,6 +123,11 @@ class ChangeCauseKind(IntEnum):
     SEARCH_CHANGED = 5
     ACCESS_CHANGED = 6
 
+    @classmethod
+    def _missing_(cls, value: object) -> "ChangeCauseKind | None":
+        """A cause that only a later version knows is read as EMAIL_CHANGED, which says least."""
+        return cls.EMAIL_CHANGED if isinstance(value, int) else None
+
 
 class MarkKind(IntEnum):
     """What a mark asks the matcher to look at again."""

@@ -18,6 +18,17 @@ Convert: TypeAlias = Callable[[list[Any]], Iterable[Any]]
 """Makes the values of a column, none of which is absent, what a row has of them."""
 
 
+class _Members(dict[int, IntEnum]):
+    """The members of an enumeration by number. A number without one is looked up as `enum(number)` does."""
+
+    def __init__(self, enum: type[IntEnum]) -> None:
+        super().__init__({member.value: member for member in enum})
+        self._enum = enum
+
+    def __missing__(self, number: int) -> IntEnum:
+        return self._enum(number)
+
+
 def hydrated(model: type[M], rows: list[Row]) -> list[M]:
     """These rows, each with all columns of the model, as Tortoise would have read them. They are its own now."""
     converted, own_key = _converted(model, model._meta.default_connection)
@@ -59,7 +70,7 @@ def _converted(model: type[Model], _database: str | None) -> tuple[list[tuple[st
         elif isinstance(field, MomentField):
             found.append((column, all_from_micros))
         elif enum is not None and issubclass(enum, IntEnum):
-            found.append((column, partial(map, {member.value: member for member in enum}.__getitem__)))
+            found.append((column, partial(map, _Members(enum).__getitem__)))
         elif (column, attribute, field) not in meta.db_native_fields:
             found.append((column, partial(map, field.to_python_value)))
     return found, meta.db_pk_column not in meta.generated_db_fields

@@ -153,8 +153,8 @@ def _frame(entry: Entry, cursor: Cursor) -> Frame:
             return TaskDeleted(cursor, entry.task_id or 0)
         case ChangeKind.ENGAGEMENT_RECORDED:
             return EngagementRecorded(cursor, entry.engagement_id or 0)
-        case other:
-            raise LookupError(f"no frame says {other.name}")
+        case None:
+            raise LookupError("an entry of an unknown kind belongs to no stream")
 
 
 Place = tuple[str, int, int | None, type[Frame] | None]

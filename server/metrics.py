@@ -160,6 +160,8 @@ class Metrics:
         yield _gauge("followers", "Open streams of changes.", hub.follower_count)
         yield _gauge("watchers", "Open streams of folder counts.", board.watcher_count)
         yield _counter("follower_overflows", "Times a reader was slow and the log was read instead.", hub.overflows)
+        unknown = "Entries of the change log that were skipped, because only a later version knows their kind."
+        yield _counter("unknown_changes", unknown, hub.unknown_entries)
         yield _counter("frames_executed", "Frames made, however many read each.", self._operations.audiences.executions)
 
 

@@ -121,6 +121,7 @@ class Office:
     def _check(self, entry: Entry) -> None:
         assert entry.search_id is not None
         assert entry.email_id is not None
+        assert entry.kind is not None
         key, joined = (entry.search_id, entry.email_id), MOVES[entry.kind]
         access = entry.cause_kind is ChangeCauseKind.ACCESS_CHANGED
         appeared = self.settled_role is Role.MEMBER and key not in self.moved

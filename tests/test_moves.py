@@ -75,7 +75,7 @@ async def member_ids() -> dict[tuple[int, int], int]:
     return {(row["search_id"], row["email_id"]): row["id"] for row in rows}
 
 
-def told(entries: Sequence[Entry]) -> list[tuple[int, int, ChangeKind, int | None, int | None]]:
+def told(entries: Sequence[Entry]) -> list[tuple[int, int, ChangeKind | None, int | None, int | None]]:
     return [(each.team_id, each.position, each.kind, each.search_id, each.email_id) for each in entries]
 
 

@@ -44,7 +44,7 @@ KINDS = {
 PATIENCE = 60.0
 FEW_BYTES = 4096
 
-Row = tuple[int, ChangeKind, int | None, int | None, int | None]
+Row = tuple[int, ChangeKind | None, int | None, int | None, int | None]
 """What a frame and a row of the log have in common: position, kind, and the keys of list, stay and email."""
 
 

@@ -89,7 +89,7 @@ def tally(world: World) -> dict[str, int]:
             counted["frames"] += len(follower.rows)
     for entries in world.logs.values():
         for entry in entries:
-            counted[{1: "joined", 2: "left"}.get(int(entry.kind), "other rows")] += 1
+            counted[{1: "joined", 2: "left"}.get(int(entry.kind or 0), "other rows")] += 1
     return counted
 
 

@@ -3,7 +3,7 @@ from tortoise.migrations import operations as ops
 from models.fields import MomentField
 
 class Migration(migrations.Migration):
-    dependencies = [('models', '0008_check_values')]
+    dependencies = [('models', '0009_clock_state')]
 
     initial = False
 
