@@ -1,7 +1,7 @@
 """Keyset pages, both ways: a statement of LIMIT n + 1, opaque cursors, stable while rows come and go.
 
-A cursor holds the order's name, the values of its columns and the row's key. Whether there is something on the far side
-of where the page began is asked only when the client asks.
+A cursor holds the kind of row, the order's name, the values of its columns and the row's key. Whether there is
+something on the far side of where the page began is asked only when the client asks.
 """
 
 import base64
@@ -30,7 +30,7 @@ from search.dialects import FALSE, TRUE, Clause, every
 from search.moments import EARLIEST, LATEST, parse_day
 
 DEFAULT, MOST = 50, 200
-_MALFORMED = "A cursor is handed back as it was received, in the same order."
+_MALFORMED = "A cursor is handed back as it was received, to the same kind of connection and in the same order."
 M = TypeVar("M", bound=Model)
 N = TypeVar("N")
 
@@ -117,7 +117,10 @@ class Bound:
 
 
 class Source(Protocol[M]):
-    """Where the rows of a page come from."""
+    """Where the rows of a page come from. `kind` names what they are: their cursors say it."""
+
+    @property
+    def kind(self) -> str: ...
 
     async def rows(self, order: Order, bounds: Sequence[Bound], reverse: bool, limit: int) -> list[M]:
         """Rows within all the bounds, in the order or reversed."""
@@ -160,15 +163,16 @@ class Page(Generic[N]):
 async def page(source: Source[M], order: Order, arguments: Arguments, as_of: Cursor | None = None) -> Page[M]:
     """One page. Raises Refused for arguments or cursors that make no sense."""
     asked = arguments.checked()
-    after = None if asked.after is None else _parse(asked.after, order, "after")
-    before = None if asked.before is None else _parse(asked.before, order, "before")
+    name = f"{source.kind} {order.name}"
+    after = None if asked.after is None else _parse(asked.after, name, order, "after")
+    before = None if asked.before is None else _parse(asked.before, name, order, "before")
     bounds = [Bound(place, side) for place, side in ((after, True), (before, False)) if place is not None]
     rows = await source.rows(order, bounds, asked.backwards, asked.count + 1)
     more = len(rows) > asked.count
     rows = rows[: asked.count]
     if asked.backwards:
         rows.reverse()
-    edges = _edges(rows, order)
+    edges = _edges(rows, name, order)
 
     async def beyond(edge: M | None, asked_from: Place, later: bool) -> bool:
         """Whether a row lies past the page's edge; past or at where it was asked from, where the page is empty."""
@@ -200,10 +204,10 @@ def _place(row: Model, order: Order) -> Place:
     return tuple(_value(row, column) for column in order.whole)
 
 
-def _edges(rows: Sequence[M], order: Order) -> list[Edge[M]]:
+def _edges(rows: Sequence[M], name: str, order: Order) -> list[Edge[M]]:
     columns = [_values(rows, column) for column in order.whole]
     # A day is written as the text it is.
-    cursors = identifiers.opaque(map(orjson.dumps, zip(repeat(order.name), *columns)))
+    cursors = identifiers.opaque(map(orjson.dumps, zip(repeat(name), *columns)))
     return list(map(Edge, cursors, rows))
 
 
@@ -218,13 +222,13 @@ def _values(rows: Sequence[Model], column: Column) -> Sequence[Any]:
     return [_value(row, column) for row in rows]
 
 
-def _parse(text: str, order: Order, argument: str) -> Place:
+def _parse(text: str, name: str, order: Order, argument: str) -> Place:
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
         found = json.loads(plain)
     except (binascii.Error, ValueError, RecursionError):
         found = None
-    if not (isinstance(found, list) and len(found) == 1 + len(order.whole) and found[0] == order.name):
+    if not (isinstance(found, list) and len(found) == 1 + len(order.whole) and found[0] == name):
         raise refused(UserErrorCode.INVALID, (argument,), _MALFORMED)
     read = list(zip(found[1:], order.whole, strict=True))
     if not all(_sound(value, column) for value, column in read):
@@ -256,6 +260,10 @@ class Rows(Generic[M]):
 
     def __init__(self, query: QuerySet[M]) -> None:
         self._query = query
+
+    @property
+    def kind(self) -> str:
+        return self._query.model.__name__
 
     async def rows(self, order: Order, bounds: Sequence[Bound], reverse: bool, limit: int) -> list[M]:
         query = self._query
@@ -291,6 +299,10 @@ class Selection(Generic[M]):
         self._model = model
         self._tables = tables
         self._where = where
+
+    @property
+    def kind(self) -> str:
+        return self._model.__name__
 
     async def rows(self, order: Order, bounds: Sequence[Bound], reverse: bool, limit: int) -> list[M]:
         runs = _runs(order, bounds)

@@ -31,6 +31,7 @@ from search.sentence import sentence
 from search.tree import Filter
 
 NEWEST = Order("created", (Column("created_at"),))
+NEWEST_PUBLISHED = Order("published", (Column("created_at"),))
 NEWEST_STAY = Order("stay", ())
 
 
@@ -93,7 +94,7 @@ async def page_of(context: Context, arguments: Arguments) -> Page[SavedSearch]:
 
 
 async def shared(context: Context, arguments: Arguments) -> Page[SharedSearch]:
-    found = await page(Rows(SavedSearch.filter(SavedSearch.published(context.viewer))), NEWEST, arguments)
+    found = await page(Rows(SavedSearch.filter(SavedSearch.published(context.viewer))), NEWEST_PUBLISHED, arguments)
     edges = [Edge(edge.cursor, SharedSearch(edge.node)) for edge in found.edges]
     return Page(edges, found.page_info, None)
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
-from server import errors
+from server import compression, errors
 from server.bodies import Bodies
 from server.guards import GRAPHQL, TRACKING, Guards
 from server.rates import Rates
@@ -127,17 +127,39 @@ class _Answering:
         self._send = send
         self._guards = guards
         self._begun = ""
+        # The start of a response that is compressed once its body is known.
+        self._start: Message | None = None
 
     async def send(self, message: Message) -> None:
         kind: str = message["type"]
         if kind.endswith("http.response.start"):
-            message = {**message, "headers": self._guards.beside(message.get("headers", ()), self._scope["path"])}
+            headers = self._guards.beside(message.get("headers", ()), self._scope["path"])
+            if kind == "http.response.start" and compression.is_compressible(headers):
+                headers = compression.with_vary(headers)
+                if compression.accepts_gzip(self._scope["headers"]):
+                    self._start = {**message, "headers": headers}
+                    return
+            message = {**message, "headers": headers}
+        elif self._start is not None:
+            message = await self._compressed(self._start, message)
         self._begun = kind
         await self._send(message)
+
+    async def _compressed(self, start: Message, message: Message) -> Message:
+        """Sends the start, and returns the body that belongs to it. A body in several pieces stays as it is."""
+        if not message.get("more_body", False):
+            body = await compression.compress(message.get("body", b""))
+            start = {**start, "headers": compression.gzipped_headers(start["headers"], len(body))}
+            message = {**message, "body": body}
+        self._start = None
+        self._begun = start["type"]
+        await self._send(start)
+        return message
 
     async def fail(self, cause: Exception, receive: Receive) -> None:
         """Says that something went wrong, and under which reference it is logged, as far as it can still be said."""
         reference = errors.logged(cause)
+        self._start = None
         if not self._begun:
             refusal = Refusal(500, "INTERNAL", errors.masked(reference))
             await refusal.answer(self._scope)(self._scope, receive, self.send)

@@ -32,10 +32,12 @@ def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-async def get(path: str) -> httpx.Response:
+async def get(path: str, **headers: str) -> httpx.Response:
+    """A response; header names with underscores for dashes. Its body is what was sent, decoded."""
     app = Starlette(routes=page.routes())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page.example") as client:
-        return await client.get(path)
+        client.headers.pop("accept-encoding")
+        return await client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def test_every_operation_in_the_tabs_is_valid_against_the_schema() -> None:
@@ -63,6 +65,35 @@ async def test_files_come_with_their_type_and_may_be_kept_for_ever(vendor: Path)
         assert answer.status_code == httpx.codes.OK
         assert answer.headers["content-type"] == page.TYPES["." + address.rsplit(".", 1)[1]]
         assert "immutable" in answer.headers["cache-control"]
+
+
+async def test_files_are_compressed_for_browsers_that_take_it(vendor: Path) -> None:
+    (vendor / "graphiql.js").write_text("let x = 1;\n" * 10_000)
+    address = f"/graphiql/x/{'graphiql.js'}"
+    for accept, coded in (("gzip, deflate, br, zstd", True), ("br, *;q=0.1", True), ("gzip;q=0", False), ("br", False)):
+        answer = await get(address, accept_encoding=accept)
+        assert (answer.headers.get("content-encoding") == "gzip") is coded, accept
+        assert (int(answer.headers["content-length"]) < 1_000) is coded
+        assert answer.text == "let x = 1;\n" * 10_000
+        assert answer.headers["vary"] == "Accept-Encoding"
+    assert "content-encoding" not in (await get(address)).headers
+    part = await get(address, accept_encoding="gzip", range="bytes=0-3")
+    assert (part.status_code, part.text) == (httpx.codes.PARTIAL_CONTENT, "let ")
+
+
+async def test_a_file_that_the_browser_has_is_not_sent_again(vendor: Path) -> None:
+    address = next(each for each in re.findall(r'"(/[^"]+)"', (await get("/graphiql")).text) if "react.js" in each)
+    sent = await get(address)
+    tag = sent.headers["etag"]
+    for given in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
+        for accept in ("identity", "gzip"):
+            answer = await get(address, if_none_match=given, accept_encoding=accept)
+            assert (answer.status_code, answer.content) == (httpx.codes.NOT_MODIFIED, b"")
+            for name in ("etag", "cache-control", "vary"):
+                assert answer.headers[name] == sent.headers[name]
+    assert (await get(address, if_none_match='"other"')).status_code == httpx.codes.OK
+    (vendor / "react.js").write_text("changed")
+    assert (await get(address, if_none_match=tag)).text == "changed"
 
 
 async def test_an_old_address_gets_the_present_file_without_being_kept(vendor: Path) -> None:

@@ -210,6 +210,23 @@ async def test_cursors_that_are_malformed_or_of_another_order_are_refused(
                 assert failed.value.codes == ["BAD_USER_INPUT"]
 
 
+async def test_a_cursor_of_one_kind_of_connection_is_refused_by_others(
+    quiet_server: Server, clock: ManualClock
+) -> None:
+    ann = await quiet_server.client("Ann")
+    made = documents(await world(quiet_server, ann, clock, 2))
+    kinds = {name: name.rpartition(".")[2] for name in made} | {"SavedSearch.members": "members"}
+    cursors = {name: (await page(ann, document, first=1))["endCursor"] for name, document in made.items()}
+    for name, document in made.items():
+        for other, cursor in cursors.items():
+            if kinds[name] == kinds[other]:
+                await page(ann, document, after=cursor)
+                continue
+            with pytest.raises(Failed) as failed:
+                await page(ann, document, after=cursor)
+            assert failed.value.codes == ["BAD_USER_INPUT"], (name, other)
+
+
 async def test_nothing_is_seen_twice_or_missed_while_rows_come_and_go(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     to = await person(ann, "p@example.org")

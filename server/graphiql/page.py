@@ -1,12 +1,13 @@
-"""The GraphiQL page and its files, as plain Starlette pieces that know nothing of the rest of the server.
+"""The GraphiQL page and its files, as plain Starlette pieces that know next to nothing of the rest of the server.
 
 Nothing comes from another origin, and the policy sent with the page lets nothing else run: no inline script, no
 inline style, no eval. Where the assets were not fetched, the page says how to get them.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from server import compression
 from server.graphiql.assets import ASSETS, VENDOR
 
 HERE = Path(__file__).parent
@@ -96,15 +98,40 @@ async def page(request: Request) -> Response:
 
 
 async def file(request: Request) -> Response:
-    """One file, by the hash of its content; names not on the list do not exist, so no path can lead elsewhere."""
+    """One file, by the hash of its content; names not on the list do not exist, so no path can lead elsewhere.
+
+    304 if the browser has it already.
+    """
     name = request.path_params["name"]
     address = _address(name) if name in SCRIPTS or name in STYLES else None
     if address is None:
         return PlainTextResponse("Not found", status_code=404)
     path = _path(name)
     # After an upgrade an old page may still ask by the old hash: it gets what there is, to be kept by nobody.
-    headers = {"Cache-Control": FOR_EVER if address == request.url.path else "no-store"}
+    headers = {
+        "Cache-Control": FOR_EVER if address == request.url.path else "no-store",
+        # Weak, because it is the same whatever the file is coded as.
+        "ETag": f'W/"{address.split("/")[2]}"',
+        "Vary": "Accept-Encoding",
+    }
+    if _has_current(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    if "range" not in request.headers and compression.accepts_gzip(request.headers.raw):
+        body = await asyncio.to_thread(_gzipped, path, path.stat().st_mtime_ns)
+        return Response(body, media_type=TYPES[path.suffix], headers={**headers, "Content-Encoding": "gzip"})
     return FileResponse(path, media_type=TYPES[path.suffix], headers=headers)
+
+
+def _has_current(request: Request, etag: str) -> bool:
+    """Whether If-None-Match holds the tag, by the weak comparison (RFC 9110, 13.1.2)."""
+    given = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
+    return "*" in given or etag.removeprefix("W/") in given
+
+
+@lru_cache(maxsize=16)
+def _gzipped(path: Path, changed: int) -> bytes:
+    """Compress a file as it was when it last changed, as far as it goes: that is done once."""
+    return compression.gzip(path.read_bytes(), 9)
 
 
 def _path(name: str) -> Path:
