@@ -123,6 +123,16 @@
     ReactDOM.createRoot(document.getElementById("graphiql")).render(React.createElement(GraphiQL, settings));
   }
 
+  // A long line goes on below itself, instead of beyond the edge. GraphiQL has no setting for it, and makes its editors
+  // when they are first shown.
+  function wrapLines() {
+    for (const { CodeMirror: editor } of document.querySelectorAll("#graphiql .CodeMirror")) {
+      if (editor && !editor.getOption("lineWrapping")) editor.setOption("lineWrapping", true);
+    }
+  }
+
+  new MutationObserver(wrapLines).observe(document.getElementById("graphiql"), { childList: true, subtree: true });
+
   takeTokenFromAddress();
   // A link with another token, opened where the page stands already, changes the fragment only.
   addEventListener("hashchange", () => {

@@ -3,7 +3,8 @@
 "use strict";
 
 const OPERATIONS = [
-  `# Who am I, and how full are my folders? Ctrl-Enter runs it.
+  `# Who am I, and how full are my folders?
+# Ctrl-Enter runs it.
 query Folders {
   viewer {
     name
@@ -20,7 +21,8 @@ query Folders {
   }
 }
 `,
-  `# Emails that were viewed and clicked but never answered, the liveliest first.
+  `# Emails that were viewed and clicked
+# but never answered, the liveliest first.
 query Unanswered {
   emails(
     filter: {
@@ -51,7 +53,8 @@ query Unanswered {
   }
 }
 `,
-  `# My lists, each with its filter as a sentence.
+  `# My lists, each with its filter
+# as a sentence.
 query Lists {
   savedSearches {
     nodes {
@@ -65,7 +68,8 @@ query Lists {
   }
 }
 `,
-  `# Every change to every list of mine, as it happens. Leave it running and watch.
+  `# Every change to every list of mine,
+# as it happens. Leave it running and watch.
 subscription FollowLists {
   allSavedSearchChanges {
     __typename
@@ -135,7 +139,9 @@ subscription FollowLists {
   }
 }
 `,
-  `# A new list: viewed and clicked, but not answered. With "Follow" running in its tab, watch it fill.
+  `# A new list: viewed and clicked, but not
+# answered. With "FollowLists" running in its
+# tab, watch it fill.
 mutation CreateList {
   savedSearchCreate(
     input: {

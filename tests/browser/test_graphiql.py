@@ -57,6 +57,44 @@ async def record_view_and_click(product: Product, name: str) -> None:
     assert recorded["engagementRecord"] == {"recorded": 2, "userErrors": []}
 
 
+INSIDE = """
+(() => {
+  const box = document.querySelector(%r).getBoundingClientRect();
+  return box.width > 150 && box.height > 100 && box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight;
+})()
+"""
+FITS = f"""
+(() => {{
+  const info = {EDITOR}.CodeMirror.getScrollInfo();
+  return document.documentElement.scrollWidth <= innerWidth && info.width <= info.clientWidth;
+}})()
+"""
+
+
+@pytest.mark.parametrize("width, height", [(390, 844), (1440, 900)])
+async def test_the_page_fits_a_phone_and_no_comment_is_cut_off(product: Product, width: int, height: int) -> None:
+    async with open_page() as page:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        await page.call("Emulation.setDeviceMetricsOverride", **size)
+        await page.open(product.link)
+        await page.until(WHO, "the name of who is signed in")
+        tabs = await page.until("document.querySelectorAll('.graphiql-tab').length", "the tabs")
+        for number in range(tabs):
+            await page.evaluate(f"document.querySelectorAll('.graphiql-tab-button')[{number}].click()")
+            await page.until(f"{EDITOR}?.CodeMirror.getOption('lineWrapping') && {FITS}", f"tab {number} without a cut")
+        await page.evaluate("document.querySelectorAll('.graphiql-tab-button')[0].click()")
+        for pane in (".graphiql-query-editor", ".graphiql-response"):
+            await page.until(INSIDE % pane, f"{pane} on screen")
+        await page.click(".graphiql-execute-button")
+        await page.until(f"{ANSWER}?.includes('Ada Seller')", "the answer")
+        await page.click(".graphiql-sidebar button")
+        await page.until(INSIDE % ".graphiql-plugin", "the panel on screen")
+        await page.until("document.documentElement.scrollWidth <= innerWidth", "no scrolling sideways")
+        await page.click(".graphiql-sidebar button")
+        await page.until(INSIDE % ".graphiql-query-editor", "the editor again")
+        assert_kept_to_itself(page, product)
+
+
 async def test_the_link_signs_in_a_query_runs_and_a_push_arrives(product: Product) -> None:
     async with open_page() as page:
         await page.open(product.link)
