@@ -49,9 +49,9 @@ async def test_a_large_response_is_compressed_for_clients_that_accept_it(server:
             assert len(answer.body) < len(plain.body) / 3
             assert json.loads(gzip.decompress(answer.body))["data"] == json.loads(plain.body)["data"]
             assert answer.headers["vary"] == "Accept-Encoding"
-    head = await ask(ann, LARGE, "HEAD", Accept_Encoding="gzip")
+    got, head = [await ask(ann, LARGE, method, Accept_Encoding="gzip") for method in ("GET", "HEAD")]
     for name in ("content-encoding", "content-length", "vary", "content-type"):
-        assert head.headers[name] == answer.headers[name]
+        assert head.headers[name] == got.headers[name]
     for accept in (
         "",
         "gzip;q=0",
