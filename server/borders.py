@@ -146,9 +146,12 @@ class _Answering:
         await self._send(message)
 
     async def _compressed(self, start: Message, message: Message) -> Message:
-        """Sends the start, and returns the body that belongs to it. A body in several pieces stays as it is."""
-        if not message.get("more_body", False):
-            body = await compression.compress(message.get("body", b""))
+        """Sends the start, and returns the body that belongs to it.
+
+        A body in several pieces stays as it is, and so does one that is left out, as FileResponse does for HEAD.
+        """
+        if message.get("body") and not message.get("more_body", False):
+            body = await compression.compress(message["body"])
             start = {**start, "headers": compression.gzipped_headers(start["headers"], len(body))}
             message = {**message, "body": body}
         self._start = None

@@ -31,7 +31,8 @@ def hostile(ids: list[str]) -> Iterator[tuple[str, Body, str | None]]:
     yield "a list of 1,900", _query(f"{{nodes(ids:[{' '.join(['1'] * 1900)}]){{id}}}}"), "BAD_USER_INPUT"
     nodes = "query($ids:[ID!]!){nodes(ids:$ids){__typename id}}"
     yield "200 ids", {"query": nodes, "variables": {"ids": many[:200]}}, None
-    yield "19,990 ids", {"query": nodes, "variables": {"ids": many[:19_990]}}, "BAD_USER_INPUT"
+    yield "17,000 ids", {"query": nodes, "variables": {"ids": many[:17_000]}}, "BAD_USER_INPUT"
+    yield "19,990 ids", {"query": nodes, "variables": {"ids": many[:19_990]}}, "COST_EXCEEDED"
     yield "a filter of 20,000 ids", _filter({"person": many[:19_980]}), "BAD_USER_INPUT"
     yield "a filter of 20,000 objects", _filter({"any": [{"all": [{}] * 100}] * 190}), "TOO_MANY_VALUES"
     yield "a filter of 1,960 objects", _filter({"any": [{"all": [{}] * 48}] * 40}), "BAD_USER_INPUT"

@@ -283,7 +283,8 @@ async def test_a_message_of_any_length_arrives_whole(server: Server) -> None:
     ann = await server.client("Ann")
     for length in (1, 60, 70_000):
         connection = await socket(ann)
-        name = "n" * length
-        await connection.send(json.dumps({"id": name, "type": "subscribe", "payload": {"query": "{__typename}"}}))
-        assert json.loads(await connection.recv())["id"] == name
+        alias = "n" * length
+        query = f"{{{alias}:__typename}}"
+        await connection.send(json.dumps({"id": "a", "type": "subscribe", "payload": {"query": query}}))
+        assert json.loads(await connection.recv())["payload"]["data"] == {alias: "Query"}
         await connection.close()
