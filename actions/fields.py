@@ -7,7 +7,8 @@ them; tags between the braces may not. Who wants braces in HTML that are no fiel
 import html
 import re
 from collections.abc import Callable, Mapping
-from itertools import dropwhile
+
+from actions.person_names import split_name
 
 NAMES = ("first_name", "last_name", "title", "company", "my_name")
 _ABSENT = {"company": "your company"}
@@ -18,10 +19,8 @@ _DOUBLE = '(?:["“”„‟«»]|&(?:quot|ldquo|rdquo|bdquo|laquo|raquo|#34|#x2
 _SINGLE = "(?:['‘’‚‛‹›]|&(?:apos|lsquo|rsquo|sbquo|lsaquo|rsaquo|#0?39|#x27);)"
 _QUOTED = "|".join(f"{quote}((?:(?!{quote}).)*){quote}" for quote in (_DOUBLE, _SINGLE))
 _FIELD = re.compile(rf"{_GAP}([\w.-]+)(?:{_GAP}\|{_GAP}default{_GAP}:{_GAP}(?:{_QUOTED}))?{_GAP}", re.DOTALL)
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _ALL = f"{', '.join(NAMES[:-1])} and {NAMES[-1]}"
-# What stands before or after a name and is no part of it, without its full stops.
-_HONORIFICS = frozenset({"dr", "prof", "mr", "mrs", "ms", "mx", "miss", "herr", "frau"})
-_DEGREES = frozenset({"jr", "sr", "ii", "iii", "iv", "phd", "md", "mba", "esq"})
 
 
 class Unresolved(ValueError):
@@ -33,31 +32,20 @@ def any_in(text: str) -> bool:
     return "{{" in text
 
 
-def values(name: str, title: str | None, company: str | None, my_name: str) -> dict[str, str]:
-    """What the fields say for one person and one sender; what is absent is empty."""
-    first, last = names(name)
-    given = (first, last, title or "", company or "", my_name)
-    return {field: _line(value).strip() for field, value in zip(NAMES, given, strict=True)}
+def values(
+    name: str, title: str | None, company: str | None, my_name: str, first_name: str | None = None
+) -> dict[str, str]:
+    """Returns the values of the fields for one person and one sender; what is unknown is empty.
 
-
-def names(name: str) -> tuple[str, str]:
-    """A person's first and last name, either of which may be empty.
-
-    The first word is the first name and the rest the last: Anna, Maria von Trapp. What stands before a comma is a last
-    name, the word after it the first: `Trapp, Anna Maria`. Dr, Ms and the like in front, and PhD, Jr and the like after
-    a comma, are left out; after one of the former a single word is a last name: `Dr. Trapp`.
+    `first_name` is the one that was entered or imported. Without it, the name itself has to say it for certain.
     """
-    parts = [part.split() for part in name.split(",")]
-    while len(parts) > 1 and all(_bare(word) in _DEGREES for word in parts[-1]):
-        parts.pop()
-    parts = [part for part in parts if part] or [[]]
-    plain = [_untitled(part) for part in parts]
-    if len(parts) > 1:
-        return " ".join(plain[1][:1]), " ".join(plain[0] or parts[0])
-    words = plain[0] or parts[0]
-    if len(words) == 1 < len(parts[0]):
-        return "", words[0]
-    return " ".join(words[:1]), " ".join(words[1:])
+    first, last = split_name(name)
+    if first_name:
+        # Only who entered it knows that Anna Maria is one first name.
+        first, rest = first_name, name.removeprefix(f"{first_name} ")
+        last = last if rest == name else rest.partition(",")[0]
+    known = (first, last, title or "", company or "", my_name)
+    return {field: _BREAKS.sub(" ", value).strip() for field, value in zip(NAMES, known, strict=True)}
 
 
 def problems(text: str) -> list[str]:
@@ -112,14 +100,6 @@ def _parts(match: re.Match[str]) -> tuple[str, str | None, str | None]:
     field = _FIELD.fullmatch(match[1])
     assert field is not None
     return field[1], field[2], field[3]
-
-
-def _untitled(words: list[str]) -> list[str]:
-    return [*dropwhile(lambda word: _bare(word) in _HONORIFICS, words)]
-
-
-def _bare(word: str) -> str:
-    return word.replace(".", "").casefold()
 
 
 def _line(text: str) -> str:

@@ -22,11 +22,15 @@ from search.text import fold
 
 _COLUMNS = (
     *("name", "name_folded", "address", "address_folded", "address_search"),
-    *("title", "company", "company_folded", "phone"),
+    *("title", "company", "company_folded", "phone", "first_name"),
 )
-_KNOWN = "SELECT id, owner_id, shared, address_folded, name, title, company, phone FROM people WHERE team_id = ?"
+_KNOWN = (
+    "SELECT id, owner_id, shared, address_folded, name, title, company, phone, first_name FROM people WHERE team_id = ?"
+)
 _GROUP = "SELECT id FROM person_groups WHERE owner_id = ? AND team_id = ? AND name = ? ORDER BY id LIMIT 1"
-_UPDATE = "UPDATE people SET name=?, name_folded=?, title=?, company=?, company_folded=?, phone=? WHERE id=?"
+_UPDATE = (
+    "UPDATE people SET name=?, name_folded=?, title=?, company=?, company_folded=?, phone=?, first_name=? WHERE id=?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ def _texts(new: NewPerson) -> tuple[str | None, ...]:
     """The values of _COLUMNS."""
     company = None if new.company is None else fold(new.company)
     address = (new.address, comparison_key(new.address), fold(new.address))
-    return (new.name, fold(new.name), *address, new.title, new.company, company, new.phone)
+    return (new.name, fold(new.name), *address, new.title, new.company, company, new.phone, new.first_name)
 
 
 async def _known(deed: Deed, viewer: Viewer, folded: Sequence[str]) -> list[Stored]:
@@ -157,12 +161,15 @@ async def _bring_up_to_date(deed: Deed, viewer: Viewer, own: Iterable[Stored], p
     updates = []
     for row in own:
         new = people[row["address_folded"]]
-        before = (row["name"], row["title"], row["company"], row["phone"])
-        after = (new.name, new.title or row["title"], new.company or row["company"], new.phone or row["phone"])
+        before = (row["name"], row["title"], row["company"], row["phone"], row["first_name"])
+        after = (
+            *(new.name, new.title or row["title"], new.company or row["company"], new.phone or row["phone"]),
+            new.first_name or row["first_name"],
+        )
         if after != before:
-            name, title, company, phone = after
+            name, title, company, phone, first_name = after
             folded = None if company is None else fold(company)
-            updates.append((name, fold(name), title, company, folded, phone, row["id"]))
+            updates.append((name, fold(name), title, company, folded, phone, first_name, row["id"]))
             deed.mark(MarkKind.PERSON, viewer.team_id, row["id"], ChangeCauseKind.PERSON_CHANGED)
     await deed.connection.many(_UPDATE, updates)
     return len(updates)

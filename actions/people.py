@@ -40,6 +40,7 @@ class NewPerson:
     company: str | None = None
     phone: str | None = None
     shared: bool = True
+    first_name: str | None = None
 
 
 async def create(desk: Desk, viewer: Viewer, new: NewPerson) -> Person:
@@ -50,10 +51,11 @@ async def create(desk: Desk, viewer: Viewer, new: NewPerson) -> Person:
     findings.raise_any()
     async with desk.writer.deed() as deed:
         row = await deed.connection.row(
-            "INSERT INTO people (team_id, owner_id, name, name_folded, address, address_folded, address_search, title,"
-            " company, company_folded, phone, shared, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO people (team_id, owner_id, name, name_folded, first_name, address, address_folded,"
+            " address_search, title, company, company_folded, phone, shared, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (team_id, address_folded) DO NOTHING RETURNING id",
-            *(viewer.team_id, viewer.user_id, new.name, fold(new.name), new.address),
+            *(viewer.team_id, viewer.user_id, new.name, fold(new.name), new.first_name, new.address),
             *(comparison_key(new.address), fold(new.address), new.title, new.company),
             *(None if new.company is None else fold(new.company), new.phone, new.shared, deed.now),
         )
@@ -71,6 +73,7 @@ def checked(new: NewPerson, findings: Findings, path: Path = ()) -> NewPerson:
         company=findings.optional_line(new.company, (*path, "company"), "A company"),
         phone=findings.optional_line(new.phone, (*path, "phone"), "A phone number", _PHONE),
         shared=new.shared,
+        first_name=findings.optional_line(new.first_name, (*path, "firstName"), "A first name"),
     )
 
 

@@ -27,7 +27,7 @@ _WAITING = f"e.status IN ({int(EmailStatus.SCHEDULED)}, {int(EmailStatus.IN_PROG
 _DUE = (
     "SELECT e.id, e.team_id, e.sender_id, e.person_id, e.campaign_id, e.status, e.archived, e.cc, e.bcc, e.subject,"
     " e.body, e.message_id, e.attempts, e.first_attempt_at, e.due_at, u.name AS from_name, u.address AS from_address,"
-    " u.time_zone, p.name AS to_name, p.address AS to_address, p.title, p.company"
+    " u.time_zone, p.name AS to_name, p.first_name, p.address AS to_address, p.title, p.company"
     " FROM emails e JOIN users u ON u.id = e.sender_id JOIN people p ON p.id = e.person_id"
     f" WHERE {_WAITING} AND e.due_at > {IN_HAND} AND e.due_at <= ? AND e.claimed_at IS NULL"
     " ORDER BY e.due_at, e.id LIMIT ?"

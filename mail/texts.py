@@ -18,7 +18,7 @@ def filled(row: Row) -> tuple[str, str] | None:
     wrong = dict.fromkeys([*fields.problems(subject), *fields.problems(body)])
     if wrong:
         raise Unresolved(" ".join(wrong))
-    known = fields.values(row["to_name"], row["title"], row["company"], row["from_name"])
+    known = fields.values(row["to_name"], row["title"], row["company"], row["from_name"], row["first_name"])
     subject = fields.resolve(subject, known, escaped=False).strip()
     if not subject:
         raise Unresolved("Nothing is left of the subject once its fields are filled in.")

@@ -22,6 +22,8 @@ class Person(Model):
     owner_id: int
     name = fields.CharField(max_length=200)
     name_folded = fields.CharField(max_length=800)
+    first_name = fields.CharField(max_length=200, null=True)
+    """As imported or entered. None if unknown; dynamic fields then use what the name says for certain."""
     address = fields.CharField(max_length=320)
     address_folded = fields.CharField(max_length=1280)
     address_search = fields.CharField(max_length=1280, db_default="")

@@ -194,6 +194,7 @@ class SavedSearchCreateInput:
 @strawberry.input(description="A new person.")
 class PersonInput:
     name: str = strawberry.field(description="First and last name.")
+    first_name: str | None = _optional("The first name, if it is known.")
     address: str = strawberry.field(description="Where mail to them goes.")
     title: str | None = _optional("What they are at work.")
     company: str | None = _optional("Where they work.")
@@ -202,7 +203,13 @@ class PersonInput:
 
     def value(self) -> NewPerson:
         return NewPerson(
-            self.name, self.address, given(self.title), given(self.company), given(self.phone), self.shared
+            self.name,
+            self.address,
+            given(self.title),
+            given(self.company),
+            given(self.phone),
+            self.shared,
+            given(self.first_name),
         )
 
 

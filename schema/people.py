@@ -25,6 +25,9 @@ class User(Node):
 @strawberry.type(description="Someone emails go to. An address is unique in the team, regardless of case.")
 class Person(Node):
     name: str = strawberry.field(description="First and last name.")
+    first_name: str | None = strawberry.field(
+        description="As imported or entered. If it is null, dynamic fields use what `name` says for certain."
+    )
     address: str = strawberry.field(description="Where mail to them goes.")
     title: str | None = strawberry.field(description="What they are at work.")
     company: str | None = strawberry.field(description="Where they work.")

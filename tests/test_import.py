@@ -197,6 +197,16 @@ def test_what_programs_export_is_understood(small_team: Team, program: str) -> N
     assert [path.name for path in small_team.folder.iterdir()] == ["people.csv"]
 
 
+def test_a_column_of_first_names_is_kept(team: Team) -> None:
+    names = "SELECT name, first_name FROM people ORDER BY address_folded"
+    team.imports("First Name,Last Name,Email\nAnna Maria,Schmidt,anna@x.example\n,Ender,emil@x.example\n")
+    assert kept(team.url, names) == [("Anna Maria Schmidt", "Anna Maria"), ("Ender", None)]
+    # Blank clears nothing, and what was unknown is taken over.
+    said = team.imports("Name,First Name,Email\nAnna Maria Schmidt,,anna@x.example\nEnder,Emil,emil@x.example\n")
+    assert said.out == "2 rows: 0 added, 1 changed, 1 unchanged, 0 refused\n"
+    assert kept(team.url, names) == [("Anna Maria Schmidt", "Anna Maria"), ("Emil Ender", "Emil")]
+
+
 def test_every_encoding_delimiter_and_line_end_says_the_same(small_team: Team) -> None:
     notes = 'He said: "Grüße;\tviel | Glück"\r\nund "ade",\n\n'
     expected: list[Person] = []

@@ -6,9 +6,8 @@ from tests.mailing import PERSON, draft, moment, person, send
 from tests.serving import Client, ManualClock, Server
 
 PEOPLE = "query($s:String){people(search:$s,first:200){nodes{id}}}"
-SHOW = (
-    "query($id:ID!){person(id:$id){name address title company phone owner{name} shared unsubscribed groups{id name}}}"
-)
+SHOW = """query($id:ID!){person(id:$id){
+    name firstName address title company phone owner{name} shared unsubscribed groups{id name}}}"""
 UNSUBSCRIBE = "mutation($id:ID!){personUnsubscribe(id:$id){person{unsubscribed} userErrors{code path}}}"
 GROUP = """mutation($n:String!,$s:Boolean){groupCreate(name:$n,shared:$s){
     group{id name shared owner{name} personCount people{nodes{id}}} userErrors{code path}}}"""
@@ -40,15 +39,23 @@ async def test_an_address_is_unique_in_the_team_regardless_of_case(quiet_server:
 
 async def test_a_person_has_what_was_given_or_all_mistakes_are_told(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    wrong = {"name": " ", "address": "nowhere", "title": "x" * 201, "company": "a\nb", "phone": "1" * 65}
+    wrong = {
+        "name": " ",
+        "address": "nowhere",
+        "title": "x" * 201,
+        "company": "a\nb",
+        "phone": "1" * 65,
+        "firstName": "a\nb",
+    }
     assert await refusals(ann, PERSON, i=wrong) == [
         ("BLANK", ["input", "name"]),
         ("INVALID", ["input", "address"]),
         ("TOO_LONG", ["input", "title"]),
         ("INVALID", ["input", "company"]),
         ("TOO_LONG", ["input", "phone"]),
+        ("INVALID", ["input", "firstName"]),
     ]
-    given = {"title": "CTO", "company": "ACME", "phone": "+49 30 1", "shared": False}
+    given = {"firstName": "Dora", "title": "CTO", "company": "ACME", "phone": "+49 30 1", "shared": False}
     assert await ann.one(SHOW, id=await person(ann, "dora@example.org", **given)) == {
         "name": "Dora",
         "address": "dora@example.org",
@@ -58,7 +65,8 @@ async def test_a_person_has_what_was_given_or_all_mistakes_are_told(quiet_server
         **given,
     }
     bare = await ann.one(SHOW, id=await person(ann, "emil@example.org", title=" ", company=None))
-    assert (bare["title"], bare["company"], bare["phone"], bare["shared"]) == (None, None, None, True)
+    assert (bare["title"], bare["company"], bare["phone"], bare["firstName"]) == (None, None, None, None)
+    assert bare["shared"] is True
 
 
 async def test_people_are_found_by_words_of_name_address_and_company(quiet_server: Server) -> None:

@@ -58,6 +58,7 @@ class Columns:
     def person(self, fields: Sequence[str], shared: bool) -> NewPerson:
         """The person a row tells of, unchecked."""
         return NewPerson(
+            first_name=self._first("given", fields),
             name=_name(*(self._first(kind, fields) for kind in ("given", "family", "full"))),
             address=self._first("address", fields),
             title=self._first("title", fields),
