@@ -2,9 +2,10 @@
 
 Data, with a source and the day it was looked at for each row. A row is here only where its source leaves no doubt: to
 call a person's ordinary phone or webmail a machine is worse than to miss one. So there are none for programs that also
-fetch for people (Office's link probe, okhttp, a missing user agent), and none for networks people browse from.
+fetch for people (Office's link probe, okhttp, Dart, a missing user agent), and none for networks people browse from.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -16,8 +17,10 @@ from types import MappingProxyType
 from models.enums import EngagementKind, EngagementVerdict
 
 _LOOKED_AT = date(2026, 11, 24)
+_WORDS_LOOKED_AT = date(2026, 12, 1)
 _BOTS = "https://github.com/matomo-org/device-detector/blob/master/regexes/bots.yml"
 _CRAWLERS = "https://github.com/monperrus/crawler-user-agents"
+_WORDS = "https://github.com/omrilotan/isbot"
 _EVERY = frozenset((EngagementKind.VIEW, EngagementKind.CLICK))
 _VIEWS = frozenset((EngagementKind.VIEW,))
 
@@ -28,6 +31,8 @@ class Match(Enum):
     WHOLE = "is exactly"
     START = "begins with"
     PART = "contains"
+    FORM = "has a part of the form"
+    """The pattern is a regular expression, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Agent:
 
     def matches(self, user_agent: str) -> bool:
         """Whether a user agent, in lower case, is this program's."""
+        if self.match is Match.FORM:
+            return re.search(self.pattern, user_agent) is not None
         pattern = self.pattern.lower()
         if self.match is Match.WHOLE:
             return user_agent == pattern
@@ -62,7 +69,22 @@ class Network:
     looked_at: date = _LOOKED_AT
 
 
-AGENTS = (
+def _library(pattern: str, match: Match = Match.START) -> Agent:
+    what = "a library or a tool for HTTP, not a browser"
+    return Agent(pattern.strip(" /("), what, pattern, _WORDS, match, looked_at=_WORDS_LOOKED_AT)
+
+
+AGENTS: tuple[Agent, ...] = (
+    # The browser of that version does not end so. Views by people come through the proxy of the next row.
+    Agent(
+        "Gmail's fetch on arrival",
+        "fetches what is in mail as it arrives",
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/42.0.2311.135"
+        " Safari/537.36 Edge/12.246 Mozilla/5.0",
+        "https://www.gmass.co/blog/false-opens-in-gmail/",
+        Match.WHOLE,
+        looked_at=_WORDS_LOOKED_AT,
+    ),
     Agent(
         "Gmail",
         "opened in Gmail, whose proxy fetches the images of what is read",
@@ -90,6 +112,7 @@ AGENTS = (
         _VIEWS,
     ),
     Agent("Barracuda", "scans mail for phishing", "Barracuda Sentinel", _BOTS),
+    Agent("Barracuda Central", "scans mail for phishing", "BarracudaCentral", _CRAWLERS),
     Agent(
         "Google Safety",
         "looks for abuse behind links",
@@ -158,6 +181,49 @@ AGENTS = (
         "Java/",
         "https://docs.oracle.com/javase/8/docs/technotes/guides/net/properties.html",
         Match.START,
+    ),
+    # okhttp and Dart are not among them: mail programs on phones use these.
+    *map(
+        _library,
+        (
+            *("axios/", "node-fetch", "undici", "got (", "superagent", "node-superagent/", "Deno/", "Bun/"),
+            *("libwww-perl", "lwp-", "LWP::", "HTTP-Tiny/", "WWW-Mechanize/", "Mechanize/", "http.rb/", "Faraday v"),
+            *("rest-client/", "Typhoeus", "python-httpx/", "aiohttp/", "Python/", "Scrapy/", "GuzzleHttp/", "PHP/"),
+            *("Symfony HttpClient", "Apache-HttpClient/", "Apache-HttpAsyncClient/", "Jakarta Commons-HttpClient/"),
+            *("Java-http-client/", "ReactorNetty/", "AHC/", "Jersey/", "RestSharp/", "Go http package", "go-resty/"),
+            *(
+                "fasthttp",
+                "reqwest/",
+                "ureq/",
+                "hyper/",
+                "HTTPie/",
+                "PostmanRuntime/",
+                "insomnia/",
+                "aria2/",
+                "check_http/",
+            ),
+        ),
+    ),
+    _library("node", Match.WHOLE),
+    _library("Ruby", Match.WHOLE),
+    Agent(
+        "by its own name",
+        "calls itself a bot, a crawler or a scanner",
+        # Cubot makes phones, and Talbots is a shop with an application.
+        r"(?<!cu)(?<!tal)bots?(?![a-z])"
+        r"|(?:crawl(?:er|ing)?|spider|scanner|scraper|archiver|slurp|validator|fetcher|link ?check(?:er)?)s?(?![a-z])"
+        r"|headless|phantomjs|puppeteer|playwright|lighthouse",
+        _WORDS,
+        Match.FORM,
+        looked_at=_WORDS_LOOKED_AT,
+    ),
+    Agent(
+        "by its own address",
+        "names a page about itself, as crawlers do",
+        r"\+https?://",
+        _WORDS,
+        Match.FORM,
+        looked_at=_WORDS_LOOKED_AT,
     ),
 )
 """The first that matches counts."""

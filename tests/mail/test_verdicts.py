@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from actions.machines import AGENTS, NETWORKS
+from actions.machines import AGENTS, NETWORKS, Agent, Network
 from identifiers import decode_key
 from mail.channel import Envelope, Outcome
 from tests.mailing import RECORD, Post, deliver, delivered, draft, moment, person, send
@@ -173,7 +173,8 @@ async def test_without_evidence_an_event_is_a_persons_however_fast(quiet_server:
 
 
 def test_every_row_of_the_data_has_a_source_and_a_day_and_no_range_is_one_that_people_read_mail_from() -> None:
-    for row in (*AGENTS, *NETWORKS):
+    rows: tuple[Agent | Network, ...] = (*AGENTS, *NETWORKS)
+    for row in rows:
         assert urlsplit(row.source).scheme == "https", row.name
         assert row.looked_at.year >= 2026
         assert row.name
