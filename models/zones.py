@@ -1,19 +1,66 @@
-"""Time zones by name, and the day that a moment lies in there. Pure."""
+"""Time zones by name, and the day that a moment lies in there. Pure.
 
+Rules come from the newer of the system's data and the `tzdata` package, which is pinned with the product: governments
+change them at short notice, and either may be years behind. `ZoneInfo(name)` would always prefer the system's.
+"""
+
+import re
+import zoneinfo
+from collections.abc import Sequence
 from datetime import UTC, date, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from models.fields import from_micros
+
+MAX_NAME_CHARACTERS = 100
+_NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+_VERSION = re.compile(r"(?:# version )?(\d{4})([a-z]+)")
+_VERSION_FILES = ("tzdata.zi", "+VERSION")
+_PACKAGE = "tzdata.zoneinfo"
 
 
 @lru_cache(maxsize=1024)
 def zone(name: str) -> tzinfo:
-    """A zone this machine has not heard of counts as UTC: work must go on all the same."""
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        return UTC
+    """Returns the zone, or UTC if there are no rules for the name, so that work goes on."""
+    return load_zone(name, zoneinfo.TZPATH) or UTC
+
+
+def load_zone(name: str, system: Sequence[str]) -> tzinfo | None:
+    """Returns the zone by the newer rules, or by the only ones. `system` are folders, searched in their order."""
+    if len(name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(name):
+        return None
+    package: Traversable = resources.files(_PACKAGE)
+    sources = [package]
+    folder = next((each for each in map(Path, system) if (each / name).is_file()), None)
+    if folder is not None:
+        sources.insert(0 if data_version(folder) > data_version(package) else 1, folder)
+    for source in sources:
+        try:
+            with source.joinpath(*name.split("/")).open("rb") as file:
+                return zoneinfo.ZoneInfo.from_file(file, key=name)
+        except (OSError, ValueError):
+            # Not in this one, or not readable.
+            continue
+    return None
+
+
+def data_version(folder: Traversable) -> tuple[int, int, str]:
+    """Returns the version of the rules in a folder, such as 2026f, in a form that can be compared.
+
+    A version that is not known counts as the oldest, so that the pinned package applies.
+    """
+    for name in _VERSION_FILES:
+        try:
+            with folder.joinpath(name).open("rb") as file:
+                match = _VERSION.match(file.readline(100).decode("ascii", "replace"))
+        except OSError:
+            continue
+        if match is not None:
+            return int(match[1]), len(match[2]), match[2]
+    return 0, 0, ""
 
 
 def day(moment: int, name: str) -> date:
