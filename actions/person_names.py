@@ -21,7 +21,7 @@ TITLES = _words(
     "mr mrs ms mx miss misses sir madam dame lord lady dr doctor prof professor rev reverend hon honourable honorable"
     " capt captain cmdr col colonel lt lieutenant maj sgt sergeant rabbi imam sheikh cllr atty"
     " herr herrn frau fräulein hr fr dres doktor professorin univ-prof dipl dipl-ing dipl-kfm dipl-kffr ing mag mmag"
-    " dkfm priv-doz pd ra rain stb oberarzt familie family"
+    " dkfm priv-doz pd ra rain stb oberarzt familie family eheleute"
     " monsieur madame mademoiselle mme mlle mm docteur maître me"
     " señor señora señorita sr sra srta doña dra lic arq senhor senhora"
     " signor signora signorina sig sigra dott dottssa dottore dottoressa avv avvocato"
@@ -76,6 +76,7 @@ def split_name(name: str) -> tuple[str, str]:
     """
     whole = " ".join(name.split())
     text = _REMARK.sub("", _BRACKETS.sub(" ", normalize("NFC", whole)))
+    text = text.replace("&", " & ")
     text = re.sub(r"^de heer\b", "heer", text, flags=re.IGNORECASE)
     if "@" in text:
         return "", ""
@@ -102,6 +103,9 @@ def _spoken(part: str) -> list[str]:
 def _in_order(words: Sequence[str], whole: str) -> tuple[str, str]:
     """Splits a name whose first name comes first."""
     titled, core = _without_titles(words)
+    if len(core) > 3 and "." in core[-1] and _bare(core[-2] + core[-1]) in CREDENTIALS:
+        # M. Sc. without a comma before it.
+        core = core[:-2]
     while len(core) > 1 and (_is_credential(core[-1], core[0]) or _is_third_degree(core)):
         core = core[:-1]
     if any(each in _CONJUNCTIONS for each in words[1:]):
@@ -168,13 +172,16 @@ def _without_titles(words: Sequence[str]) -> tuple[bool, list[str]]:
 
 
 def _is_title(word: str) -> bool:
-    """A known title, or an abbreviation that is no initial, such as Dipl.-Kfm. or Univ.-Prof."""
-    return _bare(word) in TITLES or ("." in word and not _INITIALS.fullmatch(word))
+    """A known title, a degree in capitals, or an abbreviation that is no initial, such as Dipl.-Kfm. or Univ.-Prof."""
+    if _INITIALS.fullmatch(word):
+        return False
+    degree = _bare(word) in CREDENTIALS and len(word) > 2 and sum(map(str.isupper, word)) > 1
+    return degree or "." in word or _bare(word) in TITLES
 
 
 def _are_credentials(words: Sequence[str], name: Sequence[str]) -> bool:
     """Whether what follows a comma says what somebody has or is, and not what they are called."""
-    if _bare(words[0]) in _DEGREE_PHRASE:
+    if _bare(words[0]) in _DEGREE_PHRASE or (len(name) > 1 and _bare("".join(words)) in CREDENTIALS):
         return True
     return all(
         _bare(word) in CREDENTIALS

