@@ -2,8 +2,11 @@
 
 import base64
 import binascii
+import hashlib
+import hmac
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from identifiers import opaque
 
@@ -12,26 +15,64 @@ class MalformedCursor(ValueError):
     """The text is no cursor of ours."""
 
 
+class LogIdentity(NamedTuple):
+    """A log as its cursors name it: its id, the number of restores recognised so far, and the key that signs them."""
+
+    log_id: str
+    restores: int = 0
+    key: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Identifies a log, a position in it, and the entry at that position by its check value.
 
-    `check_value` is None in a cursor that was issued before entries had check values.
+    Its text is signed, because a cursor of a history that the database does not have pauses all sending.
     """
 
-    log_id: str
+    log: LogIdentity
     position: int
-    check_value: int | None
+    check_value: int
+
+    @property
+    def log_id(self) -> str:
+        return self.log.log_id
 
     def __str__(self) -> str:
-        check = "" if self.check_value is None else f".{self.check_value:x}"
-        return opaque([f"{self.log_id}.{self.position}{check}".encode()])[0]
+        plain = f"{self.log.log_id}.{self.position}.{self.check_value:x}.{self.log.restores}".encode()
+        return opaque([b"%b.%b" % (plain, _signature(self.log.key, plain))])[0]
 
 
-_PLAIN = re.compile(r"([^.]+)\.([0-9]{1,18})(?:\.([0-9a-f]{1,16}))?")
+@dataclass(frozen=True, slots=True)
+class ReceivedCursor:
+    """A cursor that a client presents. `check_value` is None if it was issued before entries had check values."""
+
+    text: str
+    log_id: str
+    position: int
+    check_value: int | None = None
+    restores: int = 0
+    signature: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def is_signed_by(self, key: str) -> bool:
+        """Whether a server with this key issued it."""
+        if self.check_value is None or not key:
+            return False
+        plain = f"{self.log_id}.{self.position}.{self.check_value:x}.{self.restores}".encode()
+        return hmac.compare_digest(_signature(key, plain), self.signature.encode())
 
 
-def parse(text: str) -> Cursor:
+_PLAIN = re.compile(r"([^.]+)\.([0-9]{1,18})(?:\.([0-9a-f]{1,16})\.([0-9]{1,9})\.([0-9a-f]{16}))?")
+
+
+def _signature(key: str, plain: bytes) -> bytes:
+    return hashlib.blake2b(plain, key=key.encode(), digest_size=8).hexdigest().encode()
+
+
+def parse(text: str) -> ReceivedCursor:
     """Parses the text form of a cursor. Raises MalformedCursor."""
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode("ascii")
@@ -40,5 +81,7 @@ def parse(text: str) -> Cursor:
     found = _PLAIN.fullmatch(plain)
     if found is None:
         raise MalformedCursor("A change cursor is handed back as it was received.")
-    log_id, position, check = found.groups()
-    return Cursor(log_id, int(position), None if check is None else int(check, 16))
+    log_id, position, check, restores, signature = found.groups()
+    if check is None:
+        return ReceivedCursor(text, log_id, int(position))
+    return ReceivedCursor(text, log_id, int(position), int(check, 16), int(restores), signature)

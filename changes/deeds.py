@@ -18,6 +18,7 @@ from changes.claims import Claim
 from changes.counts import Board
 from changes.entries import Entry
 from changes.hub import Hub
+from changes.restores import RestoreGuard
 from models.clocks import Clock
 from models.database import Connection, Statement, at_once, transaction
 from models.enums import ChangeCauseKind, FolderName, MarkKind
@@ -106,13 +107,16 @@ class Deed:
 class Writer:
     """Carries out deeds, and wakes the matcher, the sender loop and all who follow after each."""
 
-    def __init__(self, clock: Clock, hub: Hub, board: Board | None = None) -> None:
+    def __init__(
+        self, clock: Clock, hub: Hub, board: Board | None = None, restores: RestoreGuard | None = None
+    ) -> None:
         self.clock = clock
         self.hub = hub
         self.board = board or Board()
         self.marked = asyncio.Event()
         self.sends_due = asyncio.Event()
         self.claim: Claim | None = None
+        self.restores = restores or RestoreGuard()
 
     def under(self, claim: Claim) -> "Writer":
         """The same writer for a request with an Idempotency-Key: each deed is marked as done under its claim."""
@@ -168,6 +172,7 @@ class Writer:
 
     def wake(self, deed: Deed) -> None:
         """Hints only: who misses one finds everything in the tables."""
+        self.restores.committed(deed.entries)
         self.hub.offer(tuple(deed.entries))
         self.board.moved(deed.moved_senders())
         if deed.marks:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 from typing import Protocol
 
 from changes import log
-from changes.cursors import Cursor
+from changes.cursors import Cursor, LogIdentity, ReceivedCursor
 from changes.entries import Entry, Topic
 from models.unavailable import Unavailable
 
@@ -33,7 +33,7 @@ Sink = Callable[[Sequence[bytes]], bool]
 class Bell(Protocol):
     """Wakes followers that have much in common, once what they will ask for first is there."""
 
-    def ring(self, log_id: str, entries: Sequence[Entry], followers: "Collection[Follower]") -> None:
+    def ring(self, identity: LogIdentity, entries: Sequence[Entry], followers: "Collection[Follower]") -> None:
         """The entries, of one log, were put into the queues of the followers: each is to be woken, and soon."""
 
 
@@ -54,7 +54,7 @@ class Feed:
 
     def __init__(self, team_id: int, state: log.LogState) -> None:
         self.team_id = team_id
-        self.log_id = state.log_id
+        self.log = state.identity
         self.position = state.position
         self.check_value = state.check_value
         self.followers: dict[int, dict[Topic, dict[Bell | None, set[Follower]]]] = {}
@@ -85,12 +85,12 @@ class Feed:
                         new[entry.position] = entry
                         waiting |= followers
         for bell, (new, waiting) in rung.items():
-            bell.ring(self.log_id, [*new.values()], waiting)
+            bell.ring(self.log, [*new.values()], waiting)
         return unknown
 
     def cursor(self) -> Cursor:
         """The place up to which everything was handed out."""
-        return Cursor(self.log_id, self.position, self.check_value)
+        return Cursor(self.log, self.position, self.check_value)
 
     def join(self, follower: "Follower") -> None:
         topic = follower.topic
@@ -146,23 +146,23 @@ class Follower:
         self._lost = False
         self.position = 0
         """How far the reader has come."""
-        self._check_value: int | None = 0
+        self._check_value = 0
         """That of the entry there."""
-        self._upto = Cursor("", 0, 0)
+        self._upto = Cursor(LogIdentity(""), 0, 0)
         """How far the log is read before the queue is looked at."""
         self._page: Sequence[Entry] = ()
         self._whole = True
         """Whether nothing is left in the log beyond the page."""
         self.start = log.LogState("", 0, 0)
 
-    def begin(self, state: log.LogState, after: Cursor | None) -> None:
+    def begin(self, state: log.LogState, after: ReceivedCursor | None) -> None:
         """Starts after a cursor that the log reaches, or with what comes after the state."""
         self.start = state
         self._upto = state.cursor()
         self._reach(after or self._upto)
 
-    def _reach(self, place: Cursor | Entry) -> None:
-        self.position, self._check_value = place.position, place.check_value
+    def _reach(self, place: Cursor | ReceivedCursor | Entry) -> None:
+        self.position, self._check_value = place.position, place.check_value or 0
 
     def push(self, entry: Entry) -> None:
         """One more to read; whoever calls sees to it that the reader is woken."""
@@ -216,7 +216,7 @@ class Follower:
 
     def cursor(self) -> Cursor:
         """How far the reader has come."""
-        return Cursor(self.start.log_id, self.position, self._check_value)
+        return Cursor(self.start.identity, self.position, self._check_value)
 
     async def past(self) -> AsyncIterator[Sequence[Entry]]:
         """What was written between the cursor and the moment of joining. Raises Expired."""

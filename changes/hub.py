@@ -9,8 +9,8 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
-from changes import log
-from changes.cursors import Cursor
+from changes import log, restores
+from changes.cursors import Cursor, ReceivedCursor
 from changes.entries import Entry, Topic
 from changes.followers import Bell, Expired, Feed, Follower, Sink
 from changes.log import Diverged, LogState, Reach
@@ -71,7 +71,12 @@ class Hub:
                 self._read_soon(feed)
 
     async def follow(
-        self, team_id: int, topic: Topic, after: Cursor | None, bell: Bell | None = None, sink: Sink | None = None
+        self,
+        team_id: int,
+        topic: Topic,
+        after: ReceivedCursor | None,
+        bell: Bell | None = None,
+        sink: Sink | None = None,
     ) -> "Follower":
         """Joins before reading the log, so that nothing can fall between the two. Raises Expired."""
         while True:
@@ -87,6 +92,8 @@ class Hub:
                     state, reach = await log.state(team_id), Reach.REACHED
                 else:
                     state, reach = await log.locate(team_id, after)
+                if after is not None and reach is Reach.DIVERGED:
+                    await restores.pause_for(after, state.identity)
                 if reach is not Reach.REACHED:
                     raise Expired
             except BaseException:
@@ -156,8 +163,7 @@ class Hub:
             try:
                 db = database()
                 rows = await db.rows(
-                    f"SELECT team_id, log_id, position, trimmed_to, check_value, trimmed_check FROM change_logs"
-                    f" WHERE {db.within('team_id')}",
+                    f"SELECT l.team_id, {log.STATE} FROM {log.STATES} WHERE {db.within('l.team_id')}",
                     db.listed(reached),
                 )
             except Exception as exc:
@@ -179,6 +185,6 @@ class Hub:
 
 def _diverged(known: Cursor, state: LogState) -> bool:
     """Whether a log as read later does not have an entry that was known before. False if only reading it can tell."""
-    if known.log_id != state.log_id or state.position < known.position:
+    if known.log != state.identity or state.position < known.position:
         return True
     return state.position == known.position and state.check_value != known.check_value

@@ -11,13 +11,14 @@ from enum import Enum
 from itertools import groupby
 from typing import Any
 
-from changes.cursors import Cursor
+from changes.cursors import Cursor, LogIdentity, ReceivedCursor
 from changes.entries import COLUMNS, TYPES, Entry, Topic, from_row
 from models.database import Connection, Statement, database, woven
 
 PAGE = 500
 TRIM = 2000
-_STATE = "l.log_id, l.position, l.trimmed_to, l.check_value, l.trimmed_check"
+STATE = "l.log_id, l.position, l.trimmed_to, l.check_value, l.trimmed_check, r.restores, r.cursor_key"
+STATES = "change_logs l LEFT JOIN restore_state r ON r.id = 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,17 @@ class LogState:
     trimmed_to: int
     check_value: int = 0
     trimmed_check: int = 0
+    restores: int | None = 0
+    cursor_key: str | None = ""
+
+    @property
+    def identity(self) -> LogIdentity:
+        """The log as its cursors name it. A database that was never served has no key yet."""
+        return LogIdentity(self.log_id, self.restores or 0, self.cursor_key or "")
 
     def cursor(self) -> Cursor:
         """The cursor of the last entry."""
-        return Cursor(self.log_id, self.position, self.check_value)
+        return Cursor(self.identity, self.position, self.check_value)
 
 
 class Diverged(Exception):
@@ -61,17 +69,17 @@ async def create(connection: Connection, team_id: int) -> None:
 
 async def state(team_id: int) -> LogState:
     """The log as committed."""
-    row = await database().row(f"SELECT {_STATE} FROM change_logs l WHERE l.team_id = ?", team_id)
+    row = await database().row(f"SELECT {STATE} FROM {STATES} WHERE l.team_id = ?", team_id)
     if row is None:
         raise LookupError(f"team {team_id} has no change log")
     return LogState(**row)
 
 
-async def locate(team_id: int, cursor: Cursor) -> tuple[LogState, Reach]:
+async def locate(team_id: int, cursor: Cursor | ReceivedCursor) -> tuple[LogState, Reach]:
     """The log as committed, and what it knows of a cursor. One lookup by keys."""
     row = await database().row(
-        f"SELECT {_STATE}, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
-        " AS found FROM change_logs l WHERE l.team_id = ?",
+        f"SELECT {STATE}, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
+        f" AS found FROM {STATES} WHERE l.team_id = ?",
         *(cursor.position, team_id),
     )
     if row is None:
@@ -215,6 +223,16 @@ async def read_on(team_id: int, known: Cursor) -> list[Entry]:
     if (await locate(team_id, known))[1] is Reach.DIVERGED:
         raise Diverged("the change log was replaced")
     return entries
+
+
+async def has_entry(connection: Connection, team_id: int, position: int, check_value: int) -> bool:
+    """Whether a team's log has an entry, or had one at its position that was trimmed."""
+    row = await connection.row(
+        "SELECT l.trimmed_to, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
+        " AS found FROM change_logs l WHERE l.team_id = ?",
+        *(position, team_id),
+    )
+    return row is not None and (position <= row["trimmed_to"] or row["found"] == check_value)
 
 
 async def stale_teams(before: int) -> list[int]:

@@ -89,6 +89,9 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
     """Takes a batch of what is due; and whether there was anything due at all. Counts those that fail here."""
     async with desk.writer.deed() as deed:
         tx, now = deed.connection, deed.now
+        claims = await desk.writer.restores.count_claim(tx)
+        if claims is None:
+            return [], False
         rows = await tx.rows(_DUE + tx.locked("UPDATE OF e SKIP LOCKED"), now, BATCH)
         quotas = await _quotas(tx, desk.limits.emails_per_day, rows, now)
         filled = _filled_in(await suppression.hold_back(deed, desk.limits, rows))
@@ -110,6 +113,8 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
         await tx.many(
             _ATTEMPT, [(row["attempts"], row["first_attempt_at"], row["message_id"], row["id"]) for row in taken]
         )
+    # Before anything is handed over: by it a restored database is told from the one that sent this.
+    desk.writer.restores.claimed(claims)
     if failed is not None:
         failed.update(FailureCode(row["failure_code"]) for row in rows if row["status"] == EmailStatus.FAILED)
     return [_claimed(row) for row in taken], bool(rows)

@@ -53,6 +53,7 @@ class Outbox:
         self._at_once = at_once
         self._look = look
         self._recovered = float("-inf")
+        self._paused = False
         self.tally = Tally()
         self._outage = Outage(_logger, "the outbox waits for the database")
 
@@ -91,13 +92,20 @@ class Outbox:
     async def step(self) -> bool:
         """Claims one batch of what is due and sees it through. Whether there may be more."""
         due = await claims.next_due(database())
-        if due is None or due > await self._now() or self._desk.writer.clock.pause() is not None:
+        if due is None or due > await self._now():
+            return False
+        self._paused = not await self._may_send()
+        if self._paused:
             return False
         began = time.monotonic()
         taken, more = await claims.claim(self._desk, self._links.domain, self.tally.failed)
         if taken:
             await self._see_through(_Batch(taken, self._at_once, began))
         return more
+
+    async def _may_send(self) -> bool:
+        writer = self._desk.writer
+        return writer.clock.pause() is None and await writer.restores.may_send()
 
     async def _recover_sometimes(self) -> None:
         if time.monotonic() - self._recovered >= RECOVER_SECONDS:
@@ -106,7 +114,7 @@ class Outbox:
 
     async def _rest(self) -> None:
         due = await claims.next_due(database())
-        wait = self._look if due is None else (due - await self._now()) / 1_000_000
+        wait = self._look if due is None or self._paused else (due - await self._now()) / 1_000_000
         with suppress(TimeoutError):
             async with asyncio.timeout(min(max(wait, SHORTEST_SECONDS), self._look)):
                 await self._desk.writer.sends_due.wait()

@@ -81,6 +81,26 @@ class Lease(Model):
         table = "leases"
 
 
+class RestoreState(Model):
+    """What tells a database that was restored from a backup, and whether sending is paused since. One row.
+
+    `cursor_key` signs cursors, `restores` counts what was recognised, `identity` is PostgreSQL's, `stamped` says that a
+    stamp was written beside the database, and `claims` counts batches of mail.
+    """
+
+    id = fields.IntField(primary_key=True)
+    cursor_key = fields.CharField(max_length=32)
+    restores = fields.BigIntField()
+    identity = fields.CharField(max_length=100, null=True)
+    stamped = fields.BooleanField()
+    claims = fields.BigIntField()
+    paused = fields.BooleanField()
+    reason = fields.CharField(max_length=200, null=True)
+
+    class Meta:
+        table = "restore_state"
+
+
 class ClockState(Model):
     """The decision on jumps of the clock, for all processes.
 

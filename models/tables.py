@@ -1,7 +1,7 @@
 """All tables in one module, which is what Tortoise is pointed at."""
 
 from models.campaigns import BulkSend, Campaign, Template
-from models.changes import Change, ChangeLog, ClockState, Lease, Mark, Tick
+from models.changes import Change, ChangeLog, ClockState, Lease, Mark, RestoreState, Tick
 from models.emails import Email, FolderCount, SendRequest
 from models.engagements import DeliveryReport, Engagement
 from models.people import Group, GroupPerson, Person
@@ -28,6 +28,7 @@ __all__ = [
     "Mark",
     "Membership",
     "Person",
+    "RestoreState",
     "SavedSearch",
     "SendRequest",
     "Task",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import identifiers
-from changes.cursors import Cursor
+from changes.cursors import Cursor, LogIdentity, ReceivedCursor
 from changes.entries import Entry
 from models.engagements import Engagement
 from models.enums import ChangeCauseKind, ChangeKind, EngagementVerdict
@@ -20,7 +20,7 @@ from resolvers.searches import Cause
 class Frame:
     """One thing that a stream says."""
 
-    cursor: Cursor
+    cursor: Cursor | ReceivedCursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Burst(NamedTuple):
     """What can be said at once, in order: rows of a log, or a frame that is none. Whoever shows it has the frames made,
     unless it knows by their places what they come to."""
 
-    log_id: str
+    log: LogIdentity
     entries: Sequence[Entry] = ()
     frame: Frame | None = None
 
@@ -172,15 +172,15 @@ class Burst(NamedTuple):
         """What tells the frames apart, whoever follows: a row has one frame in whatever streams it belongs to."""
         if self.frame is not None:
             cursor = self.frame.cursor
-            return [(self.log_id, cursor.position, cursor.check_value, type(self.frame))]
-        return [(self.log_id, entry.position, entry.check_value, None) for entry in self.entries]
+            return [(self.log.log_id, cursor.position, cursor.check_value, type(self.frame))]
+        return [(self.log.log_id, entry.position, entry.check_value, None) for entry in self.entries]
 
     def frames(self) -> dict[Place, Frame]:
         if self.frame is not None:
             return dict(zip(self.places(), (self.frame,), strict=True))
-        made = [_frame(entry, Cursor(self.log_id, entry.position, entry.check_value)) for entry in self.entries]
+        made = [_frame(entry, Cursor(self.log, entry.position, entry.check_value)) for entry in self.entries]
         return dict(zip(self.places(), made, strict=True))
 
 
 def alone(frame: Frame) -> Burst:
-    return Burst(frame.cursor.log_id, frame=frame)
+    return Burst(LogIdentity(frame.cursor.log_id), frame=frame)

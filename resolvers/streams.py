@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import identifiers
 from changes import log
-from changes.cursors import Cursor, MalformedCursor, parse
+from changes.cursors import MalformedCursor, ReceivedCursor, parse
 from changes.entries import Entry, Family, Topic
 from changes.followers import Expired, Follower
 from models.enums import ChangeKind, UserErrorCode
@@ -41,14 +41,14 @@ async def engagement_feed(context: Context, after: str | None) -> AsyncGenerator
     return _follow(context, Topic(context.viewer.user_id, Family.ENGAGEMENTS), _parsed(after), last=None)
 
 
-def _parsed(after: str | None) -> Cursor | None:
+def _parsed(after: str | None) -> ReceivedCursor | None:
     try:
         return None if after is None else parse(after)
     except MalformedCursor as exc:
         raise refused(UserErrorCode.INVALID, ("after",), str(exc)) from exc
 
 
-async def _may_follow(context: Context, key: int, after: Cursor) -> bool:
+async def _may_follow(context: Context, key: int, after: ReceivedCursor) -> bool:
     """Whether a list that is not there was the viewer's, by the log. Of a cursor that the log does not reach back to it
     knows nothing any more: that is answered the same whatever the list."""
     state, reach = await log.locate(context.viewer.team_id, after)
@@ -59,7 +59,7 @@ async def _may_follow(context: Context, key: int, after: Cursor) -> bool:
 
 
 def _follow(
-    context: Context, topic: Topic, after: Cursor | None, last: ChangeKind | None, over: bool = False
+    context: Context, topic: Topic, after: ReceivedCursor | None, last: ChangeKind | None, over: bool = False
 ) -> AsyncGenerator[Burst, None]:
     # Whoever shows the frames sets the bell before asking for the first.
     def start() -> Awaitable[Follower]:
@@ -69,7 +69,7 @@ def _follow(
 
 
 async def _frames(
-    start: Callable[[], Awaitable[Follower]], after: Cursor | None, last: ChangeKind | None, over: bool
+    start: Callable[[], Awaitable[Follower]], after: ReceivedCursor | None, last: ChangeKind | None, over: bool
 ) -> AsyncGenerator[Burst, None]:
     """`last` is the kind of entry after which nothing follows; `over`: it has been written already. Whoever shows a
     frame looks at the rights of that moment."""
@@ -86,13 +86,13 @@ async def _frames(
             over = newest is not None and newest.kind is last
         async for entries in follower.past():
             said = _upto(entries, last)
-            yield Burst(follower.start.log_id, said)
+            yield Burst(follower.start.identity, said)
             if said[-1].kind is last:
                 return
         yield alone(CaughtUp(follower.start.cursor()))
         while not over and (entries := await follower.next()):
             said = _upto(entries, last)
-            yield Burst(follower.start.log_id, said)
+            yield Burst(follower.start.identity, said)
             over = said[-1].kind is last
     except Expired:
         yield alone(CursorExpired(follower.cursor()))

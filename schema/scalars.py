@@ -8,7 +8,7 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
-from changes.cursors import Cursor
+from changes.cursors import Cursor, ReceivedCursor
 from search import moments
 from search.spans import Duration as DurationValue
 from search.spans import parse_duration
@@ -91,7 +91,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         name="ChangeCursor",
         description="A place in the change log. Opaque: hand it back as it was received.",
         specified_by_url="https://relay.dev/graphql/connections.htm#sec-Cursor",
-        serialize=lambda value: str(value) if isinstance(value, Cursor) else value,
+        serialize=lambda value: str(value) if isinstance(value, (Cursor, ReceivedCursor)) else value,
         parse_value=_cursor,
     ),
 }

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from changes import restores
 from mail import routes as tracking
 from mail import unsubscribing
 from mail.links import Links
@@ -117,9 +118,11 @@ async def _ready(request: Request) -> Response:
     """The process can do its work: the database answers. What is paused is a warning, because requests are served."""
     try:
         async with asyncio.timeout(READY_SECONDS):
-            await database().row("SELECT id FROM ticks LIMIT 1")
+            state = await restores.load(database())
     except Exception:
         return JSONResponse({"status": "the database does not answer"}, status_code=503)
     engine: Engine = request.app.state.engine
-    warning = engine.desk.writer.clock.pause()
-    return JSONResponse({"status": "ok"} | ({"warnings": [warning]} if warning else {}))
+    warnings = [warning] if (warning := engine.desk.writer.clock.pause()) else []
+    if state is not None and state.paused:
+        warnings.append(f"sending is paused, because the database was restored: {state.reason}")
+    return JSONResponse({"status": "ok"} | ({"warnings": warnings} if warnings else {}))

@@ -128,6 +128,8 @@ def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     decision = clock.add_mutually_exclusive_group()
     decision.add_argument("--accept", action="store_true", help="the clock is right although it is ahead")
     decision.add_argument("--reset", action="store_true", help="the clock is right: correct stored times after it")
+    resume = _command(commands, "resume-sending", _resume_sending, "list what is due, and send it after a restore")
+    resume.add_argument("--list", action="store_true", help="only list what is due")
     _command(commands, "sdl", _sdl, "print the schema")
     _command(commands, "config", _config, "print the settings in force, as a file of environment variables")
     health = _command(commands, "healthcheck", _healthcheck, "ask each serve and worker of this user here if it works")
@@ -282,6 +284,12 @@ async def _clock(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.accept:
         return await clock_command.accept(settings)
     return await (clock_command.return_to_present if arguments.reset else clock_command.show)(settings)
+
+
+async def _resume_sending(settings: Settings, arguments: argparse.Namespace) -> int:
+    from server.resume_command import resume_sending
+
+    return await resume_sending(settings, arguments.list)
 
 
 async def _sdl(_: Settings, __: argparse.Namespace) -> int:

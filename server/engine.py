@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from actions import requests
@@ -16,13 +17,14 @@ from changes import log
 from changes.counts import Board
 from changes.deeds import Writer
 from changes.hub import Hub
+from changes.restores import RestoreGuard
 from lists.fencing import LeaseTaken
 from lists.matcher import Matcher
 from mail.links import Links
 from mail.outbox import Outbox
 from mail.smtp import SmtpChannel
 from models.clocks import Clock, DatabaseClock
-from models.database import database, migrate, opened, pending
+from models.database import database, migrate, opened, pending, sqlite_path
 from models.unavailable import PATIENCE, Outage, Unavailable, unhurried
 from resolvers.context import Services
 from server.graphql.repeats import Repeats
@@ -76,6 +78,7 @@ async def running(
     """Everything, until the block ends. `works`: match and send here; `looks` off: whoever calls drives the matcher."""
     async with connected(settings, PATIENCE):
         engine = await build(settings, clock)
+        await _recognise_restore(engine)
         tasks = [_spawn(engine.desk.writer.clock.watch(), "clock")]
         await engine.hub.start()
         await engine.board.start()
@@ -96,6 +99,7 @@ async def running(
             await engine.hub.stop()
             await engine.desk.inspector.close()
             await engine.desk.composing.close()
+            engine.desk.writer.restores.stop()
 
 
 async def build(settings: Settings, clock: Clock | None = None) -> Engine:
@@ -103,7 +107,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> Engine:
     clock = clock or DatabaseClock()
     await clock.start()
     hub, board = Hub(), Board()
-    desk = Desk(Writer(clock, hub, board), settings.limits())
+    desk = Desk(Writer(clock, hub, board, RestoreGuard(_stamp_path(settings))), settings.limits())
     links = Links(settings.signing_secret(), settings.base_url)
     recorder = Recorder(desk)
     channel = SmtpChannel(settings.smtp_url)
@@ -120,6 +124,19 @@ async def build(settings: Settings, clock: Clock | None = None) -> Engine:
         Services(desk, hub, board, recorder),
         channel,
     )
+
+
+def _stamp_path(settings: Settings) -> Path | None:
+    url = settings.database_url
+    return Path(sqlite_path(url) + ".stamp") if url.startswith("sqlite") else None
+
+
+async def _recognise_restore(engine: Engine) -> None:
+    """Before anything is written. If the database fails, nothing is sent before it was done."""
+    try:
+        await engine.desk.writer.restores.start()
+    except Unavailable as exc:
+        _logger.warning("whether the database was restored is asked again later: %s", exc)
 
 
 def _spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from changes import restores
 from mail.tally import waiting
 from models.database import database
 from models.enums import FailureCode
@@ -75,6 +76,7 @@ class Metrics:
         self._operations = operations
         self._app = app
         self._marks = math.nan
+        self._sending_paused = math.nan
         self._waiting = (math.nan, math.nan)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -86,8 +88,10 @@ class Metrics:
             row = await database().row("SELECT count(*) AS count FROM marks")
             self._marks = int(row["count"]) if row else 0
             self._waiting = await waiting(database(), await engine.desk.writer.clock.now(database()))
+            state = await restores.load(database())
+            self._sending_paused = float(state is not None and state.paused)
         except Unavailable:
-            self._marks = math.nan
+            self._marks = self._sending_paused = math.nan
             self._waiting = (math.nan, math.nan)
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -126,6 +130,7 @@ class Metrics:
         )
         paused = engine.desk.writer.clock.pause() is not None
         yield _gauge("clock_paused", "1 while the clock is not believed and nothing timed happens.", paused)
+        yield _gauge("sending_paused", "1 while nothing is sent because of a restore.", self._sending_paused)
         yield _gauge("marks", "Changes that the matcher has yet to look at.", self._marks)
         yield _counter("emails_matched", "Looks at an email.", matcher.looked)
         moves = CounterMetricFamily(f"{PREFIX}memberships_changed", "Emails that came and went.", labels=("change",))

@@ -17,6 +17,7 @@ from graphql import ExecutionResult
 from graphql.execution import Executor
 from graphql.pyutils import gather_with_cancel
 
+from changes.cursors import LogIdentity
 from changes.entries import Entry
 from changes.followers import BURST, Follower
 from models.enums import ChangeKind
@@ -79,9 +80,9 @@ class Audience:
         found = [(place, self._kept.get(place) or self._running[place]) for place in places]
         return [each if isinstance(each, Said) else (await each.said())[place] for place, each in found]
 
-    def ring(self, log_id: str, entries: Sequence[Entry], followers: Collection[Follower]) -> None:
+    def ring(self, identity: LogIdentity, entries: Sequence[Entry], followers: Collection[Follower]) -> None:
         """Executes what they will ask for first; then those who are up to date have it, and the others are woken."""
-        burst = Burst(log_id, entries[:BURST])
+        burst = Burst(identity, entries[:BURST])
         begun = self._begin(burst) if self.members > 1 else None
         if begun is None:
             self._serve(burst, followers)

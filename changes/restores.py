@@ -1,0 +1,211 @@
+"""Restores: recognises a database that was restored from a backup, and pauses sending until an operator resumes it.
+
+Mail that is due in a backup may have left after the backup was made. A new database and a failover to a standby that
+lost nothing are no restore.
+"""
+
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from changes import stamps
+from changes.cursors import LogIdentity, ReceivedCursor
+from changes.entries import Entry
+from changes.log import has_entry
+from changes.stamps import Stamp, StampFile
+from models.database import Connection, database
+
+REPORT_SECONDS = 60.0
+_logger = logging.getLogger("command_center.restores")
+_IDENTITY = (
+    "SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::text || '/'"
+    " || 'restore_state'::regclass::oid::text AS identity"
+)
+_SYSTEM = "SELECT system_identifier::text AS system FROM pg_control_system()"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreState:
+    """What is stored. `restores` is the number of restores that were recognised; `reason` is that of a pause."""
+
+    cursor_key: str
+    restores: int
+    identity: str | None
+    stamped: bool
+    claims: int
+    paused: bool
+    reason: str | None
+
+    @property
+    def name(self) -> str:
+        """Names the database in its stamp without revealing the key."""
+        return hashlib.blake2b(self.cursor_key.encode(), digest_size=8).hexdigest()
+
+
+async def load(connection: Connection) -> RestoreState | None:
+    """The stored state; None before the first `serve` or `worker` of a database."""
+    row = await connection.row(
+        "SELECT cursor_key, restores, identity, stamped, claims, paused, reason FROM restore_state WHERE id = 1"
+    )
+    if row is None:
+        return None
+    return RestoreState(**{**row, "stamped": bool(row["stamped"]), "paused": bool(row["paused"])})
+
+
+async def pause(connection: Connection, reason: str, known: int) -> bool:
+    """Pauses sending because of a restore that was recognised when `known` had been recognised before.
+
+    Returns whether it was recognised first here. Cursors that are issued from now on have a higher number, so that a
+    client that comes later with a cursor of the same lost history pauses nothing.
+    """
+    paused = await connection.run(
+        "UPDATE restore_state SET paused = ?, reason = ?, restores = ? WHERE id = 1 AND restores <= ?",
+        *(True, reason, known + 1, known),
+    )
+    if paused:
+        _logger.error(
+            "the database was restored from a backup: %s. Nothing is sent until `command-center resume-sending`", reason
+        )
+    return bool(paused)
+
+
+async def pause_for(cursor: ReceivedCursor, log: LogIdentity) -> None:
+    """Pauses sending if a cursor proves that the database lost changes.
+
+    Only a cursor that this product signed for this log does, and only if it was issued after the last restore that was
+    recognised.
+    """
+    if cursor.log_id == log.log_id and cursor.restores >= log.restores and cursor.is_signed_by(log.key):
+        await pause(database(), "a client knows changes that the database does not have", cursor.restores)
+
+
+async def resume(connection: Connection) -> None:
+    """Ends the pause."""
+    await connection.run("UPDATE restore_state SET paused = ?, reason = NULL WHERE id = 1", False)
+
+
+class RestoreGuard:
+    """Recognises restores for one process, and remembers what it has done outside the database."""
+
+    def __init__(self, stamp_path: Path | None = None) -> None:
+        self._path = stamp_path
+        self._file = StampFile(None, Stamp(""))
+        self._reported = float("-inf")
+        self._started = False
+
+    async def start(self) -> None:
+        """Compares the database with what is known of it outside. Call it before anything is written or sent."""
+        db = database()
+        await db.run(
+            "INSERT INTO restore_state (id, cursor_key, restores, stamped, claims, paused)"
+            " VALUES (1, ?, 0, ?, 0, ?) ON CONFLICT (id) DO NOTHING",
+            *(secrets.token_hex(16), False, False),
+        )
+        state = await load(db)
+        if state is None:
+            raise LookupError("the database has no restore state")
+        identity = await _identity(db) if db.postgres else None
+        reason = await self._recognise(db, state, identity)
+        if reason is not None:
+            await pause(db, reason, state.restores)
+        self._file = StampFile(self._path, await _present(db, state))
+        try:
+            self._file.create()
+            stamped = True
+        except OSError as exc:
+            _logger.warning("the stamp beside the database cannot be written: %s", exc)
+            stamped = state.stamped
+        # The file before the note that there is one: a crash in between must not look like a file that is missing.
+        await db.run("UPDATE restore_state SET stamped = ?, identity = ? WHERE id = 1", stamped, identity)
+        self._started = True
+
+    async def _recognise(self, db: Connection, state: RestoreState, identity: str | None) -> str | None:
+        if state.identity is not None and state.identity != identity:
+            return "it is on another PostgreSQL server, or was created anew, since the product last used it"
+        if self._path is None:
+            return None
+        stamp = stamps.read(self._path)
+        if stamp is None:
+            return f"{self._path.name} is missing beside it" if state.stamped else None
+        if stamp.database != state.name:
+            # A file left by a database that was here before is no sign, unless there is mail already.
+            known = state.stamped or await db.row("SELECT id FROM emails LIMIT 1") is not None
+            return f"{self._path.name} beside it belongs to another database" if known else None
+        if stamp.claims > state.claims or not await _has(db, stamp):
+            return f"{self._path.name} beside it is ahead of it"
+        return None
+
+    def committed(self, entries: Sequence[Entry]) -> None:
+        """Remembers the last of the entries of a transaction that was committed."""
+        if entries:
+            self._file.committed(entries[-1])
+
+    async def count_claim(self, tx: Connection) -> int | None:
+        """Counts a batch of mail that is claimed in a transaction; None if sending is paused.
+
+        Sending is not paused before the transaction ends.
+        """
+        if tx.postgres:
+            # The number is not needed, and several processes may claim at once.
+            row = await tx.row("SELECT paused, claims FROM restore_state WHERE id = 1 FOR SHARE")
+        else:
+            row = await tx.row("UPDATE restore_state SET claims = claims + 1 WHERE id = 1 RETURNING paused, claims")
+        if row is None:
+            return 0
+        return None if row["paused"] else int(row["claims"])
+
+    def claimed(self, claims: int) -> None:
+        """Remembers a batch of mail that was claimed and not handed over yet."""
+        self._file.claimed(claims)
+
+    async def may_send(self) -> bool:
+        """Whether mail that is due may be sent. Recognises a database that was replaced under this process, too."""
+        db = database()
+        if not self._started:
+            await self.start()
+        state = await load(db)
+        if state is None:
+            return False
+        if not state.paused and not await _has(db, self._file.stamp):
+            await pause(db, "it lacks changes that this process made", state.restores)
+            self._file.stamp = await _present(db, state)
+            return False
+        if state.paused and time.monotonic() - self._reported >= REPORT_SECONDS:
+            self._reported = time.monotonic()
+            _logger.warning("mail is due, and sending is paused: see `command-center resume-sending --list`")
+        return not state.paused
+
+    def stop(self) -> None:
+        """Releases the stamp's file."""
+        self._file.close()
+
+
+async def _has(db: Connection, stamp: Stamp) -> bool:
+    """Whether the database has the entry of a stamp."""
+    if stamp.position == 0:
+        return True
+    return await has_entry(db, stamp.team_id, stamp.position, stamp.check_value)
+
+
+async def _present(db: Connection, state: RestoreState) -> Stamp:
+    """A stamp for the database as it is."""
+    row = await db.row("SELECT team_id, position, check_value FROM change_logs ORDER BY position DESC LIMIT 1")
+    stamp = Stamp(state.name, claims=state.claims)
+    if row is None:
+        return stamp
+    return replace(stamp, team_id=row["team_id"], position=row["position"], check_value=row["check_value"])
+
+
+async def _identity(db: Connection) -> str:
+    row = await db.row(_IDENTITY)
+    system = "unknown"
+    try:
+        found = await db.row(_SYSTEM)
+        system = found["system"] if found else system
+    except Exception as exc:
+        _logger.info("PostgreSQL does not show its system identifier: %s", exc)
+    return f"{system}/{row['identity'] if row else ''}"
