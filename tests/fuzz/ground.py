@@ -132,7 +132,8 @@ engagements{asOf edges{cursor node{id}}} m:savedSearches(first:5){nodes{members(
 
 async def furnished(database_url: str) -> list[str]:
     """Tokens of Ann, who may do all, of Bob and of Eve."""
-    clock = ManualClock()
+    # An hour ago: the server that is attacked would not believe a clock that is years ahead of what is stored.
+    clock = ManualClock(time.time_ns() // 1000 - 3_600_000_000)
     async with serving(database_url, clock, works=False, looks=False) as server:
         await _furnish(server, clock)
         users = [await server.user("Ann", role=Role.ADMIN), await server.user("Bob"), await server.user("Eve", "Other")]
