@@ -6,6 +6,7 @@ TAKEOVERS says how often the session that holds the lease is ended; without it t
 import asyncio
 import os
 import random
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,7 @@ class Worker(Process):
 
 def _filter(rng: random.Random, recorded: int) -> dict[str, Any]:
     """A filter that the next events of each email decide: a list that misses them stays wrong."""
-    counted = {"kind": "VIEW", "atLeast": recorded // EMAILS + rng.randint(1, 4)}
+    counted = {"kind": "VIEW", "atLeast": recorded // EMAILS + rng.randint(1, 2)}
     return rng.choice(
         (
             {"engagement": [counted]},
@@ -58,12 +59,14 @@ class Seller:
     viewing: Client
     emails: list[str] = field(default_factory=list)
     recorded: int = 0
+    created: int = 0
     enough: bool = False
 
     async def create_lists(self, count: int) -> None:
         rng = random.Random(f"{SEED} {self.name} lists")
         for number in range(count):
             await save(self.client, _filter(rng, self.recorded), f"{self.name} {number}")
+            self.created += 1
             await asyncio.sleep(rng.uniform(0.05, 0.15))
 
     async def record_views(self) -> None:
@@ -75,12 +78,15 @@ class Seller:
             await asyncio.sleep(rng.uniform(0.02, 0.1))
 
 
-async def _end_lease_sessions(url: str, rng: random.Random) -> int:
+async def _end_lease_sessions(url: str, rng: random.Random, sellers: Sequence[Seller]) -> int:
+    """Spreads the takeovers over the creation of the lists, however fast the machine is."""
     connection = await asyncpg.connect(url)
     ended = 0
     try:
-        for _ in range(TAKEOVERS):
+        for number in range(TAKEOVERS):
             await asyncio.sleep(rng.uniform(1.3, 2.3))
+            while sum(seller.created for seller in sellers) < number * LISTS_PER_TAKEOVER:
+                await asyncio.sleep(0.05)
             ended += await connection.fetchval(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted"
                 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -125,7 +131,7 @@ async def test_no_list_is_wrong_after_the_lease_was_lost_under_load(postgres_url
         recording = [asyncio.create_task(seller.record_views()) for seller in sellers]
         lists = LISTS_PER_TAKEOVER * TAKEOVERS // len(sellers)
         creating = [asyncio.create_task(seller.create_lists(lists)) for seller in sellers]
-        ended = await _end_lease_sessions(postgres_url, rng)
+        ended = await _end_lease_sessions(postgres_url, rng, sellers)
         await asyncio.gather(*creating)
         for seller in sellers:
             seller.enough = True
