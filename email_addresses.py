@@ -6,6 +6,7 @@ same; mail is never sent to it. Pure.
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import dropwhile
 from unicodedata import category, name, normalize
@@ -62,6 +63,18 @@ def lookup_key(text: str) -> str:
         return comparison_key(text)
     except InvalidAddress:
         return fold(text.strip())
+
+
+def distinct(texts: Iterable[str], seen: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the addresses in their order, each once in whatever spelling, without those in `seen`."""
+    keys = set(map(lookup_key, seen))
+    first: list[str] = []
+    for text in texts:
+        key = lookup_key(text)
+        if key not in keys:
+            keys.add(key)
+            first.append(text)
+    return tuple(first)
 
 
 def numbered_key(key: str, number: int) -> str:

@@ -13,6 +13,7 @@ class Limits:
     """Numbers an operator may set. Days are the sender's own."""
 
     emails_per_day: int = 1000
+    copies: int = 50
     select_and_send_people: int = 200
     group_send_people: int = 1000
     searches_per_user: int = 500

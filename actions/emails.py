@@ -13,12 +13,13 @@ from actions import campaigns, requests, revisions, suppression, tasks, transiti
 from actions.access import own_emails, placed, seen
 from actions.bodies import add_body
 from actions.deliveries import forget_early
-from actions.desk import Desk
+from actions.desk import Desk, Limits
 from actions.inputs import SUBJECT, UNSET, Done, Findings
 from actions.requests import Made
 from changes.deeds import Deed
+from email_addresses import distinct
 from models.database import Row
-from models.emails import Email
+from models.emails import Email, addresses
 from models.enums import ChangeCauseKind, EmailAction, EmailStatus, FolderName, MarkKind, SendKind, UserErrorCode
 from models.folders import ACTIONS
 from models.viewers import Viewer
@@ -57,6 +58,7 @@ async def draft(desk: Desk, viewer: Viewer, new: NewEmail) -> Email:
     body = add_body(findings, new.body, ("input", "body"), await desk.inspector.reports([new.body]))
     cc = findings.addresses(new.cc, ("input", "cc"))
     bcc = findings.addresses(new.bcc, ("input", "bcc"))
+    _limit_copies(desk.limits, cc, bcc, findings)
     template = await seen(viewer, "Template", new.template_id, ("input", "templateId"), findings)
     campaign = await seen(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), findings)
     findings.raise_any()
@@ -90,10 +92,23 @@ async def revise(desk: Desk, viewer: Viewer, email_id: str, revision: Revision) 
             # Another moment is another try: what was refused for a while before does not count against it.
             values |= {"scheduled_at": revision.at, "due_at": revision.at, "attempts": 0, "first_attempt_at": None}
         _keeps_its_person(row, values, findings)
+        if values.keys() & {"cc", "bcc"}:
+            after = row | values
+            _limit_copies(desk.limits, addresses(after["cc"]), addresses(after["bcc"]), findings)
         findings.raise_any()
         await transitions.change(deed, [row], values)
         deed.sends = True
     return await Email.get(id=row["id"])
+
+
+def _limit_copies(limits: Limits, cc: Sequence[str], bcc: Sequence[str], findings: Findings) -> None:
+    """Add what is wrong with the number of recipients: copies are limited, and each counts against the daily limit."""
+    path = ("input", "cc" if len(cc) > limits.copies or not bcc else "bcc")
+    copies, recipients = len(cc) + len(bcc), 1 + len(distinct((*cc, *bcc)))
+    if copies > limits.copies:
+        findings.add(UserErrorCode.LIMIT_REACHED, path, suppression.too_many_copies(copies, limits))
+    elif recipients > limits.emails_per_day:
+        findings.add(UserErrorCode.LIMIT_REACHED, path, suppression.too_many_recipients(recipients, limits))
 
 
 def _keeps_its_person(row: Row, values: Mapping[str, Any], findings: Findings) -> None:

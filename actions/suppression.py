@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from actions import transitions
 from actions.desk import Limits
 from changes.deeds import Deed
-from email_addresses import domain_of, lower_numbered_keys
+from email_addresses import distinct, domain_of, lookup_key, lower_numbered_keys
 from models.database import Connection, Row
 from models.emails import addresses
 from models.enums import FailureCode
@@ -65,11 +65,12 @@ async def hold_back(deed: Deed, limits: Limits, rows: Sequence[Row]) -> list[Row
     tx = deed.connection
     people = await _people(tx, {row["person_id"] for row in rows})
     ended = await _ended(tx, {row["campaign_id"] for row in rows if row["campaign_id"] is not None})
+    unsubscribed = await _unsubscribed_copies(tx, rows)
     held: dict[Suppressed, list[Row]] = {}
     free: list[Row] = []
     for row in rows:
         person = people.get(row["person_id"])
-        no = _reason(person, row["campaign_id"] in ended, limits) or _copied(row, limits)
+        no = _reason(person, row["campaign_id"] in ended, limits) or _copied(row, unsubscribed, limits)
         if no is None and person is not None:
             no = await _sent_to_duplicate(deed, row, person)
         (free if no is None else held.setdefault(no, [])).append(row)
@@ -102,13 +103,48 @@ async def _sent_to_duplicate(deed: Deed, row: Row, person: Row) -> Suppressed | 
     return Suppressed(FailureCode.CHANNEL_REFUSED, message)
 
 
-def _copied(row: Row, limits: Limits) -> Suppressed | None:
-    """A copy is a message too."""
-    for address in (*addresses(row["cc"]), *addresses(row["bcc"])):
+async def _unsubscribed_copies(connection: Connection, rows: Sequence[Row]) -> set[tuple[int, str]]:
+    """Return team and comparison key of each unsubscribed person who has an address among the copies of the emails."""
+    keys = {(row["team_id"], lookup_key(address)) for row in rows for address in copies_of(row)}
+    if not keys:
+        return set()
+    found = await connection.rows(
+        f"SELECT team_id, address_folded FROM people WHERE {connection.within('team_id')}"
+        f" AND {connection.in_texts('address_folded')} AND unsubscribed_at IS NOT NULL",
+        connection.listed({team for team, _ in keys}),
+        connection.text_array({key for _, key in keys}),
+    )
+    return {(row["team_id"], row["address_folded"]) for row in found} & keys
+
+
+def _copied(row: Row, unsubscribed: Collection[tuple[int, str]], limits: Limits) -> Suppressed | None:
+    """Why an email does not leave because of its copies: each of them is a message too."""
+    copies = copies_of(row)
+    for address in copies:
         domain = domain_of(address)
         if _blocked(domain, limits.blocked_domains):
-            return Suppressed(FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}, not even a copy.")
+            return Suppressed(FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}, not even a copy to {address}.")
+        if (row["team_id"], lookup_key(address)) in unsubscribed:
+            return Suppressed(FailureCode.UNSUBSCRIBED, f"A copy would go to {address}, who has unsubscribed.")
+    # Emails from before these limits, or from before they were lowered.
+    if len(copies) > limits.copies:
+        return Suppressed(FailureCode.CHANNEL_REFUSED, too_many_copies(len(copies), limits))
+    if 1 + len(copies) > limits.emails_per_day:
+        return Suppressed(FailureCode.CHANNEL_REFUSED, too_many_recipients(1 + len(copies), limits))
     return None
+
+
+def copies_of(row: Row) -> tuple[str, ...]:
+    """Return the cc and bcc of an email, each address once in whatever spelling."""
+    return distinct((*addresses(row["cc"]), *addresses(row["bcc"])))
+
+
+def too_many_copies(number: int, limits: Limits) -> str:
+    return f"An email may have at most {limits.copies} cc and bcc together, not {number}."
+
+
+def too_many_recipients(number: int, limits: Limits) -> str:
+    return f"Each cc and bcc counts, and at most {limits.emails_per_day} emails leave in a day: {number} are too many."
 
 
 async def _ended(connection: Connection, campaigns: set[int]) -> set[int]:
@@ -126,7 +162,8 @@ def _reason(person: Row | None, ended: bool, limits: Limits) -> Suppressed | Non
         return Suppressed(FailureCode.UNSUBSCRIBED, unsubscribed_message(person["address"] if person else "The person"))
     domain = domain_of(person["address"])
     if _blocked(domain, limits.blocked_domains):
-        return Suppressed(FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}.")
+        message = f"Nothing is sent to {domain}, so not to {person['address']}."
+        return Suppressed(FailureCode.BLOCKED_DOMAIN, message)
     return Suppressed(FailureCode.CAMPAIGN_ENDED, "The campaign has ended.") if ended else None
 
 

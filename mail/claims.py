@@ -13,6 +13,7 @@ from typing import Any
 from actions import suppression, transitions
 from actions.desk import Desk
 from actions.fields import Unresolved
+from email_addresses import distinct
 from mail import days, texts
 from mail.compose import Letter, message_id
 from models.database import Connection, Row
@@ -38,10 +39,10 @@ _NEXT = (
 )
 # One statement sees one moment: in two, what is written down in between would be neither in hand nor gone.
 _USED = (
-    "SELECT (SELECT count(*) FROM emails WHERE sender_id = ? AND sent_at >= ?)"
-    f" + (SELECT count(*) FROM emails WHERE sender_id = ? AND due_at = {IN_HAND}) AS number"
+    "SELECT (SELECT coalesce(sum(recipient_count), 0) FROM emails WHERE sender_id = ? AND sent_at >= ?)"
+    f" + (SELECT coalesce(sum(recipient_count), 0) FROM emails WHERE sender_id = ? AND due_at = {IN_HAND}) AS number"
 )
-_ATTEMPT = "UPDATE emails SET attempts = ?, first_attempt_at = ?, message_id = ? WHERE id = ?"
+_ATTEMPT = "UPDATE emails SET attempts = ?, first_attempt_at = ?, message_id = ?, recipient_count = ? WHERE id = ?"
 _LOST = (
     "SELECT id, team_id, sender_id, status, archived FROM emails"
     f" WHERE due_at = {IN_HAND} AND claimed_at <= ? AND status = {int(EmailStatus.IN_PROGRESS)} ORDER BY id LIMIT ?"
@@ -64,7 +65,7 @@ class Claim:
 
 @dataclass(slots=True)
 class _Quota:
-    """What a sender may still send today, and where tomorrow begins."""
+    """How many recipients a sender may still reach today, and where tomorrow begins."""
 
     left: int
     tomorrow: int
@@ -111,7 +112,11 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
         await transitions.change(deed, untold, held, edited=False, marked=False)
         await transitions.reword(deed, [(row, *filled.texts[row["id"]]) for row in taken if row["id"] in filled.texts])
         await tx.many(
-            _ATTEMPT, [(row["attempts"], row["first_attempt_at"], row["message_id"], row["id"]) for row in taken]
+            _ATTEMPT,
+            [
+                (row["attempts"], row["first_attempt_at"], row["message_id"], _recipient_count(row), row["id"])
+                for row in taken
+            ],
         )
     # Before anything is handed over: by it a restored database is told from the one that sent this.
     desk.writer.restores.claimed(claims)
@@ -139,10 +144,19 @@ def _within(rows: Iterable[Row], quotas: Mapping[int, _Quota]) -> tuple[list[Row
     taken: list[Row] = []
     late: dict[int, list[Row]] = {}
     for row in rows:
-        quota = quotas[row["sender_id"]]
-        quota.left -= 1
-        (taken if quota.left >= 0 else late.setdefault(quota.tomorrow, [])).append(row)
+        quota, number = quotas[row["sender_id"]], _recipient_count(row)
+        if number <= quota.left:
+            quota.left -= number
+            taken.append(row)
+        else:
+            late.setdefault(quota.tomorrow, []).append(row)
     return taken, late
+
+
+def _recipient_count(row: Row) -> int:
+    """Return how many people an email goes to: the copies count, each address once."""
+    copies = (*addresses(row["cc"]), *addresses(row["bcc"]))
+    return 1 + len(distinct(copies, seen=[row["to_address"]])) if copies else 1
 
 
 def _prepare(row: Row, domain: str, now: int) -> None:

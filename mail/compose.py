@@ -1,16 +1,16 @@
 """From a letter to the message that leaves: headers, plain text, HTML with tracked links and the pixel. Pure.
 
-Dynamic fields are filled in before (`mail/texts.py`). Everyone it goes to gets the same message: the way out in a copy
-is the one of the person in To.
+Dynamic fields are filled in before (`mail/texts.py`). A copy (cc, bcc) is a message of its own with the same
+Message-ID, without the unsubscribe link of the person in To.
 """
 
 import html
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from actions.markup.prepared import PreparedBody, prepare
-from email_addresses import InvalidAddress, comparison_key, delivery_form
+from email_addresses import InvalidAddress, delivery_form, distinct
 from identifiers import encode
 from mail import headers, mime
 from mail.channel import Envelope
@@ -48,15 +48,31 @@ def message_id(email_id: int, domain: str, random: str) -> str:
 
 
 def envelope(letter: Letter, links: Links) -> Envelope:
-    """The finished message with everyone it goes to, each once. bcc is in no header. Raises Unsendable."""
-    sender, recipient = _address(letter.from_address), _address(letter.to_address)
-    cc, bcc = [_address(each) for each in letter.cc], [_address(each) for each in letter.bcc]
-    utf8 = not all(each.isascii() for each in (sender, recipient, *cc, *bcc))
-    way_out = links.unsubscribe(letter.email_id, letter.person_id)
-    fields = [*_headers(letter, sender, recipient, cc), *_offer(way_out)]
+    """The finished message for the person in To. Raises Unsendable, for the address of a copy too."""
+    for each in letter.bcc:
+        _address(each)
+    return _envelope(letter, links, links.unsubscribe(letter.email_id, letter.person_id))
+
+
+def copies(letter: Letter, links: Links) -> list[Envelope]:
+    """Return a message for each cc and bcc, each address once. bcc is in no header. Raises Unsendable.
+
+    They have no unsubscribe link, because it would be that of the person in To.
+    """
+    addresses = [_address(each) for each in distinct((*letter.cc, *letter.bcc), seen=[letter.to_address])]
+    if not addresses:
+        return []
+    message = _envelope(letter, links, None)
+    return [replace(message, recipient=each, utf8=message.utf8 or not each.isascii()) for each in addresses]
+
+
+def _envelope(letter: Letter, links: Links, way_out: str | None) -> Envelope:
+    sender, to = _address(letter.from_address), _address(letter.to_address)
+    cc = [_address(each) for each in distinct(letter.cc, seen=[letter.to_address])]
+    utf8 = not all(each.isascii() for each in (sender, to, *cc))
+    fields = [*_headers(letter, sender, to, cc), *(() if way_out is None else _offer(way_out))]
     content = mime.alternative_message(fields, letter.message_id, *_content(letter, links, way_out))
-    others = tuple(_once([*cc, *bcc], {comparison_key(recipient)}))
-    return Envelope(sender, recipient, others, content, utf8)
+    return Envelope(sender, to, (), content, utf8)
 
 
 def _headers(letter: Letter, sender: str, recipient: str, cc: Iterable[str]) -> list[str]:
@@ -79,11 +95,12 @@ def _offer(way_out: str) -> list[str]:
     ]
 
 
-def _content(letter: Letter, links: Links, way_out: str) -> tuple[str, str]:
+def _content(letter: Letter, links: Links, way_out: str | None) -> tuple[str, str]:
     """The plain text and the HTML alternative."""
     prepared = prepare(letter.body)
-    page = _page(tracked(prepared, letter.email_id, links, _footer(way_out)), prepared.sheet)
-    return f"{prepared.text}\n{_OUT}: {way_out}\n", page
+    last = "" if way_out is None else f"{_OUT}: {way_out}\n"
+    footer = "" if way_out is None else _footer(way_out)
+    return f"{prepared.text}\n{last}", _page(tracked(prepared, letter.email_id, links, footer), prepared.sheet)
 
 
 def _footer(way_out: str) -> str:
@@ -117,11 +134,3 @@ def _address(text: str) -> str:
         return delivery_form(text)
     except InvalidAddress as exc:
         raise Unsendable(f"{text!r} is no address that mail can be sent to. {exc}") from exc
-
-
-def _once(addresses: Iterable[str], seen: set[str]) -> Iterable[str]:
-    for each in addresses:
-        key = comparison_key(each)
-        if key not in seen:
-            seen.add(key)
-            yield each

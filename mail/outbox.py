@@ -12,9 +12,20 @@ from contextlib import suppress
 
 from actions.desk import Desk
 from mail import claims
-from mail.channel import PATIENCE, Channel, Deferred, Delivered, Failed, NotHandedOver, Outcome, Unknown
+from mail.channel import (
+    PATIENCE,
+    Channel,
+    Deferred,
+    Delivered,
+    Envelope,
+    Failed,
+    NotHandedOver,
+    Outcome,
+    RefusedCopy,
+    Unknown,
+)
 from mail.claims import Claim
-from mail.compose import Unsendable, envelope
+from mail.compose import Unsendable, copies, envelope
 from mail.links import Links
 from mail.results import Result, write_down
 from mail.tally import Tally
@@ -31,7 +42,9 @@ TRIES = 5
 _NOT_RECORDED = Unknown("The outcome of the sending could not be written down.")
 START_SECONDS = 240.0
 """An email claimed longer ago is given back, not begun."""
-LOST = int((START_SECONDS + PATIENCE + 180) * 1_000_000)
+COPIES_SECONDS = 120.0
+"""The longest that handing over the copies of one email may take."""
+LOST = int((START_SECONDS + PATIENCE + COPIES_SECONDS + 60) * 1_000_000)
 """Where others share the database, a claim older than this (10 minutes) belongs to nobody that lives."""
 PERSISTENCE_SECONDS = 300.0
 """How long an outcome waits for a database that fails: others take the claim for lost later than that."""
@@ -173,13 +186,39 @@ class Outbox:
             return Failed(FailureCode.CHANNEL_REFUSED, "The message could not be put together.")
         batch.begun.add(claim.email_id)
         try:
-            return await self._channel.hand_over(ready)
+            outcome = await self._channel.hand_over(ready)
         except NotHandedOver:
             batch.begun.discard(claim.email_id)
             raise
         except Exception:
             _logger.exception("handing over email %d went wrong in an unforeseen way", claim.email_id)
             return Unknown("The sending went wrong in an unforeseen way.")
+        if isinstance(outcome, Delivered) and (claim.letter.cc or claim.letter.bcc):
+            return Delivered(tuple(await self._send_copies(claim)))
+        return outcome
+
+    async def _send_copies(self, claim: Claim) -> list[RefusedCopy]:
+        """Hands over each cc and bcc by itself: what the server replies about one concerns nobody else.
+
+        Returns those that did not leave. None is tried again, also if the loop stops meanwhile, as the email has left.
+        """
+        refused: list[RefusedCopy] = []
+        remaining: list[Envelope] = []
+        reason = "no time was left"
+        try:
+            remaining = copies(claim.letter, self._links)
+            async with asyncio.timeout(COPIES_SECONDS):
+                while remaining:
+                    outcome = await self._channel.hand_over(remaining[0])
+                    copy = remaining.pop(0)
+                    if not isinstance(outcome, Delivered):
+                        refused.append(RefusedCopy(copy.recipient, outcome.message))
+        except (TimeoutError, NotHandedOver, asyncio.CancelledError):
+            pass
+        except Exception:
+            _logger.exception("handing over a copy of email %d went wrong in an unforeseen way", claim.email_id)
+            reason = "an unforeseen error"
+        return refused + [RefusedCopy(copy.recipient, reason) for copy in remaining]
 
     async def _write_down(self, batch: "_Batch", results: Sequence[Result]) -> None:
         """Records outcomes together; if the database will not have one of them, each by itself.
@@ -227,7 +266,9 @@ def _report_refused_copies(claim: Claim, outcome: Outcome | None) -> None:
     if isinstance(outcome, Delivered) and outcome.refused_copies:
         reasons = "; ".join(sorted({" ".join(each.message.split()) for each in outcome.refused_copies}))
         number = len(outcome.refused_copies)
-        _logger.info("email %d left, but the mail server refused %d of its copies: %s", claim.email_id, number, reasons)
+        _logger.warning(
+            "email %d left, but the mail server refused %d of its copies: %s", claim.email_id, number, reasons
+        )
 
 
 def _result(task: "asyncio.Task[Outcome | None]", claim: Claim, batch: "_Batch") -> Result:

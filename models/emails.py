@@ -16,6 +16,7 @@ from models.viewers import Viewer
 class Email(Model):
     """`views`, `clicks` and `replies` count human events, `latest_…` tells of the newest one.
 
+    `recipient_count` is how many people it goes to, copies included, once a sender loop has claimed it.
     `claimed_at` is set while a sender loop has the email in its hands, `due_at` tells when the loop may next take it.
     """
 
@@ -28,6 +29,7 @@ class Email(Model):
     person_id: int
     cc: list[str] = fields.JSONField[Any](default=list)
     bcc: list[str] = fields.JSONField[Any](default=list)
+    recipient_count = fields.IntField(default=1, db_default=1)
     subject = fields.CharField(max_length=998)
     subject_folded = fields.CharField(max_length=3992)
     body = fields.TextField(default="")

@@ -133,7 +133,13 @@ TABLE = (
     Setting("BASE_URL", _base, "http://127.0.0.1:8000", "how recipients reach the tracking links"),
     Setting("SMTP_URL", _smtp, "smtp://127.0.0.1:25", "the mail server that emails are handed to"),
     Setting("LOG_RETENTION", _span, "P30D", "how long the change log reaches back"),
-    Setting("EMAILS_PER_DAY", _number, "1000", "emails that leave a user's hands in a day of theirs"),
+    Setting(
+        "EMAILS_PER_DAY",
+        _number,
+        "1000",
+        "emails that leave a user's hands in a day of theirs, each cc and bcc one more",
+    ),
+    Setting("COPIES", _number, "50", "cc and bcc of one email together"),
     Setting("SELECT_AND_SEND_PEOPLE", _number, "200", "people one Select and Send goes to"),
     Setting("GROUP_SEND_PEOPLE", _number, "1000", "people one Group Email goes to"),
     Setting("SEARCHES_PER_USER", _number, "500", "saved searches of one user"),
@@ -196,6 +202,7 @@ class Settings:
     smtp_url: str
     log_retention: timedelta
     emails_per_day: int
+    copies: int
     select_and_send_people: int
     group_send_people: int
     searches_per_user: int
@@ -236,6 +243,7 @@ class Settings:
     def limits(self) -> Limits:
         return Limits(
             emails_per_day=self.emails_per_day,
+            copies=self.copies,
             select_and_send_people=self.select_and_send_people,
             group_send_people=self.group_send_people,
             searches_per_user=self.searches_per_user,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mail.channel import Envelope
-from mail.compose import Letter, Unsendable, envelope, message_id
+from mail.compose import Letter, Unsendable, copies, envelope, message_id
 from mail.links import Links
 
 CALM = settings(deadline=None)
@@ -30,7 +30,7 @@ FOOTERS = {
 }
 
 
-def composed(body: str = "Hello", **changes: Any) -> Envelope:
+def written(body: str = "Hello", **changes: Any) -> Letter:
     values: dict[str, Any] = {
         "email_id": 7,
         "person_id": 9,
@@ -43,7 +43,15 @@ def composed(body: str = "Hello", **changes: Any) -> Envelope:
         "body": body,
         "moment": datetime(2026, 11, 24, 12, 0, tzinfo=UTC),
     }
-    return envelope(Letter(**{**values, **changes}), LINKS)
+    return Letter(**{**values, **changes})
+
+
+def composed(body: str = "Hello", **changes: Any) -> Envelope:
+    return envelope(written(body, **changes), LINKS)
+
+
+def copies_of(**changes: Any) -> list[Envelope]:
+    return copies(written(**changes), LINKS)
 
 
 def read(made: Envelope) -> EmailMessage:
@@ -100,15 +108,41 @@ def test_headers_say_who_what_when() -> None:
     assert message["Message-ID"] == "<RW1haWw6Nw.abc@mail.example.com>"
 
 
-def test_a_blind_copy_is_in_the_envelope_and_nowhere_in_the_message() -> None:
-    made = composed(cc=("carl@people.example",), bcc=("bea@people.example",))
-    assert (made.recipient, made.others) == ("pat@people.example", ("carl@people.example", "bea@people.example"))
-    assert b"bea@" not in made.content
+def test_a_copy_is_a_message_of_its_own_without_the_way_out() -> None:
+    letter: dict[str, Any] = {"cc": ("carl@people.example",), "bcc": ("bea@people.example",)}
+    made, copied = composed(**letter), copies_of(**letter)
+    assert (made.recipient, made.others) == ("pat@people.example", ())
+    assert [each.recipient for each in copied] == ["carl@people.example", "bea@people.example"]
+    (content,) = {each.content for each in copied}
+    assert b"bea@" not in made.content + content
+    original, copy = read(made), email.message_from_bytes(content, policy=policy.default)
+    assert set(original.keys()) - set(copy.keys()) == {"List-Unsubscribe", "List-Unsubscribe-Post"}
+    for name in set(copy.keys()) - {"Content-Type"}:
+        assert copy[name] == original[name]
+    for kind in ("plain", "html"):
+        body = copy.get_body((kind,))
+        assert body is not None
+        assert "/t/u/" not in body.get_content()
+        assert "Unsubscribe" not in body.get_content()
+    # Opens and clicks of a copy count for the person in To.
+    assert b"/t/o/" in content
 
 
 def test_everyone_gets_the_message_once() -> None:
-    made = composed(cc=("PAT@people.example", "carl@people.example"), bcc=("Carl@people.example",))
-    assert made.others == ("carl@people.example",)
+    letter: dict[str, Any] = {
+        "cc": ("PAT@people.example", "carl@people.example", "info@bücher.example"),
+        "bcc": ("Carl@people.example", "info@xn--bcher-kva.example", "carl@\uff50eople.example"),
+    }
+    assert [each.recipient for each in copies_of(**letter)] == ["carl@people.example", "info@xn--bcher-kva.example"]
+    assert read(composed(**letter))["Cc"] == "carl@people.example, info@xn--bcher-kva.example"
+    assert copies_of() == []
+
+
+def test_a_blind_copy_outside_ascii_asks_nothing_more_of_the_others() -> None:
+    letter: dict[str, Any] = {"cc": ("carl@people.example",), "bcc": ("zoë@people.example",)}
+    assert not composed(**letter).utf8
+    assert [each.utf8 for each in copies_of(**letter)] == [False, True]
+    assert [each.utf8 for each in copies_of(cc=("zoë@people.example", "carl@people.example"))] == [True, True]
 
 
 def test_letters_outside_ascii_in_names_and_subjects() -> None:
