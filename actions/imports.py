@@ -4,14 +4,14 @@ The checks are those of a person made by hand. Whoever reads files hands over th
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actions.desk import Desk
 from actions.inputs import Findings, broken
-from actions.people import NewPerson, checked, put_into
+from actions.people import NewPerson, checked, put_into, unsubscribe_all
 from changes.deeds import Deed
-from email_addresses import comparison_key, lookup_key
+from email_addresses import InvalidAddress, comparison_key, lookup_key
 from models.database import Row as Stored
 from models.enums import ChangeCauseKind, MarkKind, UserErrorCode
 from models.teams import Team
@@ -28,6 +28,7 @@ _KNOWN = (
     "SELECT id, owner_id, shared, address_folded, name, title, company, phone, first_name FROM people WHERE team_id = ?"
 )
 _GROUP = "SELECT id FROM person_groups WHERE owner_id = ? AND team_id = ? AND name = ? ORDER BY id LIMIT 1"
+_SUBSCRIBED = "SELECT id FROM people WHERE team_id = ? AND unsubscribed_at IS NULL AND "
 _UPDATE = (
     "UPDATE people SET name=?, name_folded=?, title=?, company=?, company_folded=?, phone=?, first_name=? WHERE id=?"
 )
@@ -35,22 +36,28 @@ _UPDATE = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a file, and the line it begins at."""
+    """One row of a file, and the line it begins at.
+
+    A row with a fault is refused; the opt-out of a known person holds all the same.
+    """
 
     line: int
     new: NewPerson
+    opted_out: bool = False
+    fault: str | None = None
 
 
 @dataclass(slots=True)
 class Tally:
     """What became of rows. `colleagues` are those of the unchanged whose person is somebody else's, `hidden` those of
-    them that are private to somebody else."""
+    them that are private to somebody else, `unsubscribed` those who were not before."""
 
     added: int = 0
     changed: int = 0
     unchanged: int = 0
     colleagues: int = 0
     hidden: int = 0
+    unsubscribed: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)
     """Lines, each with the reason in words."""
 
@@ -79,12 +86,19 @@ class Import:
         self._lines: dict[str, int] = {}
 
     async def take(self, rows: Iterable[Row]) -> Tally:
-        """One batch, in one transaction: new people are added, the viewer's own brought up to date."""
+        """One batch, in one transaction: new people are added, the viewer's own brought up to date.
+
+        Everybody who has opted out is unsubscribed, whoever's they are, and nobody is subscribed again.
+        """
         tally = Tally()
-        people = self._sound(rows, tally)
-        if people:
+        listed = list(rows)
+        people = self._sound(listed, tally)
+        opted_out = {key for row in listed if row.opted_out and (key := _key(row.new.address)) is not None}
+        if people or opted_out:
             async with self._desk.writer.deed() as deed:
-                await self._write(deed, people, tally)
+                if people:
+                    await self._write(deed, people, tally)
+                tally.unsubscribed = await _unsubscribe(deed, self._viewer, opted_out)
         return tally
 
     def _sound(self, rows: Iterable[Row], tally: Tally) -> dict[str, NewPerson]:
@@ -93,6 +107,9 @@ class Import:
         for row in rows:
             findings = Findings()
             new = checked(row.new, findings)
+            if row.fault is not None:
+                tally.refused.append((row.line, row.fault))
+                continue
             if findings.problems:
                 tally.refused.append((row.line, " ".join(problem.message for problem in findings.problems)))
                 continue
@@ -116,6 +133,24 @@ class Import:
         if self._group is not None:
             inside = {*added.values(), *(row["id"] for row in known)} - hidden
             await put_into(deed, self._viewer, await _own_group(deed, self._viewer, self._group), inside)
+
+
+def _key(address: str) -> str | None:
+    try:
+        return comparison_key(address)
+    except InvalidAddress:
+        return None
+
+
+async def _unsubscribe(deed: Deed, viewer: Viewer, keys: Collection[str]) -> int:
+    """Unsubscribe the team's people with these comparison keys; return how many were subscribed."""
+    if not keys:
+        return 0
+    tx = deed.connection
+    rows = await tx.rows(_SUBSCRIBED + tx.in_texts("address_folded"), viewer.team_id, tx.text_array(keys))
+    if rows:
+        await unsubscribe_all(deed, [row["id"] for row in rows])
+    return len(rows)
 
 
 async def _add(deed: Deed, viewer: Viewer, people: Mapping[str, NewPerson]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from actions import imports
 from actions.desk import Desk
-from actions.imports import Import, Row, Tally
+from actions.imports import Import, Tally
 from changes.deeds import Writer
 from changes.hub import Hub
 from models.clocks import DatabaseClock
@@ -85,12 +85,13 @@ async def _take(
     """One batch: its rows are taken or refused, and told of in the order of the file."""
     reasons = {record.line: fault for record in batch if (fault := _fault(record, table)) is not None}
     sound = [record for record in batch if record.line not in reasons]
-    tally = await work.take(Row(each.line, table.columns.person(each.fields, shared)) for each in sound)
+    tally = await work.take(table.columns.row(each.line, each.fields, shared) for each in sound)
     total.added += tally.added
     total.changed += tally.changed
     total.unchanged += tally.unchanged
     total.colleagues += tally.colleagues
     total.hidden += tally.hidden
+    total.unsubscribed += tally.unsubscribed
     reasons.update(tally.refused)
     for record in batch:
         if record.line in reasons:
@@ -111,6 +112,8 @@ def _summary(total: Tally, refusals: Refusals) -> int:
     if total.colleagues:
         hidden = f", {total.hidden} of them private" if total.hidden else ""
         print(f"{total.colleagues} of the unchanged are people of colleagues{hidden}")
+    if total.unsubscribed:
+        print(f"{total.unsubscribed} people are unsubscribed now, as the file says")
     print(
         f"{_rows(total, refusals)} rows: {total.added} added, {total.changed} changed, {total.unchanged} unchanged,"
         f" {refusals.count} refused"

@@ -1,7 +1,8 @@
 """A file of people as a table: its encoding, its delimiter and its header found out, and its rows one by one."""
 
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from server.importing.columns import HEADER_WITHIN, Columns, columns
 from server.importing.records import DELIMITERS, Record, records
 from server.importing.texts import encoding_of
 
-SHOWN = 8
+_SEPARATOR = re.compile(r'\ufeff?"?sep=([^\s"]|\t)"?[,;\t|]*\s*', re.IGNORECASE)
 
 
 class Unreadable(ValueError):
@@ -41,19 +42,34 @@ def table(path: Path, encoding: str | None) -> Table:
     if not stat.S_ISREG(found.st_mode):
         raise Unreadable("only a file can be read twice, as an import has to")
     encoding = encoding_of(path, encoding)
+    declared = _declared_delimiter(path, encoding)
+    best = _best(path, found.st_size, encoding, (declared,)) if declared is not None else None
+    best = best or _best(path, found.st_size, encoding, DELIMITERS)
+    if best is None:
+        raise Unreadable(
+            f"no column is named as one of addresses, such as Email; the file begins with {_begin(path, encoding)}"
+        )
+    return best
+
+
+def _declared_delimiter(path: Path, encoding: str) -> str | None:
+    """The delimiter that the first line tells Excel: `sep=;`."""
+    with _open(path, encoding) as file:
+        match = _SEPARATOR.fullmatch(file.readline(200))
+    return match[1] if match else None
+
+
+def _best(path: Path, size: int, encoding: str, delimiters: Iterable[str]) -> Table | None:
+    """The table by that delimiter which makes the most columns known; None if there is no header."""
     best: Table | None = None
-    for delimiter in DELIMITERS:
+    for delimiter in delimiters:
         with _open(path, encoding) as file:
             for record in islice(_filled(file, delimiter), HEADER_WITHIN):
                 meaning = None if record.fault else columns(record.fields)
                 if meaning is not None:
                     if best is None or meaning.known > best.columns.known:
-                        best = Table(path, found.st_size, encoding, delimiter, record, meaning)
+                        best = Table(path, size, encoding, delimiter, record, meaning)
                     break
-    if best is None:
-        raise Unreadable(
-            f"no column is named as one of addresses, such as Email; the file begins with {_begin(path, encoding)}"
-        )
     return best
 
 
