@@ -27,9 +27,9 @@ from search.text import fold
 
 _EMAIL = (
     "INSERT INTO emails (team_id, sender_id, person_id, bulk_send_id, send_kind, campaign_id, template_id, cc, bcc,"
-    " subject, subject_folded, body, status, scheduled_at, due_at, failed_at, failure_code, failure_message, archived,"
-    " success, created_at, updated_at, views, clicks, replies, attempts)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, '[]', '[]', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0)"
+    " subject, subject_folded, body, shared_body, status, scheduled_at, due_at, failed_at, failure_code,"
+    " failure_message, archived, success, created_at, updated_at, views, clicks, replies, attempts)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, '[]', '[]', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0)"
 )
 
 
@@ -86,6 +86,7 @@ class _Order:
     """A bulk send without a mistake: what to say to whom, by the people's keys."""
 
     kind: SendKind
+    text: Text
     texts: Mapping[int, Text]
     template: int | None
     campaign: int | None
@@ -132,7 +133,7 @@ async def _checked(
     if new.at is not None and new.at <= deed.now:
         findings.add(UserErrorCode.INVALID, ("input", "at"), "The moment to send at must be to come.")
     findings.raise_any()
-    return _Order(kind, await _once_per_address(deed, texts), template, campaign, new.at)
+    return _Order(kind, text, await _once_per_address(deed, texts), template, campaign, new.at)
 
 
 async def _selected(
@@ -206,9 +207,10 @@ async def _accept(desk: Desk, deed: Deed, viewer: Viewer, order: _Order) -> int:
     """The bulk send with all its emails, and its key."""
     tx = deed.connection
     made = await tx.row(
-        "INSERT INTO bulk_sends (team_id, sender_id, send_kind, email_count, created_at) VALUES (?, ?, ?, ?, ?)"
-        " RETURNING id",
-        *(viewer.team_id, viewer.user_id, int(order.kind), len(order.texts), deed.now),
+        "INSERT INTO bulk_sends (team_id, sender_id, send_kind, subject, body, email_count, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        *(viewer.team_id, viewer.user_id, int(order.kind), order.text.subject, order.text.body),
+        *(len(order.texts), deed.now),
     )
     key = int(made["id"]) if made else 0
     pairs = ((person, order.campaign) for person in order.texts)
@@ -219,7 +221,9 @@ async def _accept(desk: Desk, deed: Deed, viewer: Viewer, order: _Order) -> int:
         (
             (
                 *(viewer.team_id, viewer.user_id, person, key, int(order.kind), order.campaign, order.template),
-                *(text.subject, folded[text.subject], text.body),
+                # The body that all of them have is stored with the bulk send alone.
+                *(text.subject, folded[text.subject], "" if text.body == order.text.body else text.body),
+                text.body == order.text.body,
                 *_state(deed, order, no.get((person, order.campaign))),
                 *(False, False, deed.now, deed.now),
             )

@@ -130,8 +130,9 @@ async def _revised(desk: Desk, viewer: Viewer, revision: Revision, findings: Fin
         subject = findings.line(revision.subject or "", ("input", "subject"), "A subject", SUBJECT)
         values |= {"subject": subject, "subject_folded": fold(subject)}
     if revision.body is not UNSET:
-        body = revision.body or ""
-        values["body"] = add_body(findings, body, ("input", "body"), await desk.inspector.reports([body]))
+        text = revision.body or ""
+        body = add_body(findings, text, ("input", "body"), await desk.inspector.reports([text]))
+        values |= {"body": body, "shared_body": False, "field_values": None}
     if values.keys() & {"subject", "body"}:
         # What was put off has its fields filled in already, and keeps its message's id for it: this is another text.
         values["message_id"] = None

@@ -20,6 +20,7 @@ from models.database import Connection, Row
 from models.emails import addresses
 from models.enums import EmailStatus, FailureCode
 from models.fields import from_micros
+from models.shared_texts import filled_text
 
 BATCH = 50
 IN_HAND = 0
@@ -27,7 +28,8 @@ IN_HAND = 0
 _WAITING = f"e.status IN ({int(EmailStatus.SCHEDULED)}, {int(EmailStatus.IN_PROGRESS)})"
 _DUE = (
     "SELECT e.id, e.team_id, e.sender_id, e.person_id, e.campaign_id, e.status, e.archived, e.cc, e.bcc, e.subject,"
-    " e.body, e.message_id, e.attempts, e.first_attempt_at, e.due_at, u.name AS from_name, u.address AS from_address,"
+    " e.body, e.shared_body, e.field_values, e.bulk_send_id, e.message_id,"
+    " e.attempts, e.first_attempt_at, e.due_at, u.name AS from_name, u.address AS from_address,"
     " u.time_zone, p.name AS to_name, p.first_name, p.address AS to_address, p.title, p.company"
     " FROM emails e JOIN users u ON u.id = e.sender_id JOIN people p ON p.id = e.person_id"
     f" WHERE {_WAITING} AND e.due_at > {IN_HAND} AND e.due_at <= ? AND e.claimed_at IS NULL"
@@ -94,6 +96,7 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
         if claims is None:
             return [], False
         rows = await tx.rows(_DUE + tx.locked("UPDATE OF e SKIP LOCKED"), now, BATCH)
+        await _add_shared_bodies(tx, rows)
         quotas = await _quotas(tx, desk.limits.emails_per_day, rows, now)
         filled = _filled_in(await suppression.hold_back(deed, desk.limits, rows))
         for message, wrong in filled.unresolved.items():
@@ -123,6 +126,21 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
     if failed is not None:
         failed.update(FailureCode(row["failure_code"]) for row in rows if row["status"] == EmailStatus.FAILED)
     return [_claimed(row) for row in taken], bool(rows)
+
+
+async def _add_shared_bodies(connection: Connection, rows: Iterable[Row]) -> None:
+    """Give each row its body, and as `shared_text` what it shares with the others of its bulk send, if anything."""
+    shared = {row["bulk_send_id"] for row in rows if row["shared_body"]}
+    texts: dict[int, str] = {}
+    if shared:
+        found = await connection.rows(
+            f"SELECT id, body FROM bulk_sends WHERE {connection.within('id')}", connection.listed(shared)
+        )
+        texts = {row["id"]: row["body"] for row in found}
+    for row in rows:
+        row["shared_text"] = texts[row["bulk_send_id"]] if row["shared_body"] else None
+        if row["shared_text"] is not None:
+            row["body"] = filled_text(row["shared_text"], row["field_values"])
 
 
 def _filled_in(rows: Iterable[Row]) -> _Filled:

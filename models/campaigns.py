@@ -49,7 +49,7 @@ class Template(Model):
 
 
 class BulkSend(Model):
-    """One Select and Send or Group Email, which its emails roll up to."""
+    """One Select and Send or Group Email, which its emails roll up to. `body` is what they share, see `Email`."""
 
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
@@ -57,6 +57,8 @@ class BulkSend(Model):
     sender: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=True)
     sender_id: int
     send_kind = fields.IntEnumField(SendKind)
+    subject = fields.CharField(max_length=998, db_default="")
+    body = fields.TextField(db_default="")
     email_count = fields.IntField(default=0)
     created_at = MomentField()
 

@@ -16,8 +16,10 @@ from models.viewers import Viewer
 class Email(Model):
     """`views`, `clicks` and `replies` count human events, `latest_…` tells of the newest one.
 
-    `recipient_count` is how many people it goes to, copies included, once a sender loop has claimed it.
-    `claimed_at` is set while a sender loop has the email in its hands, `due_at` tells when the loop may next take it.
+    `recipient_count` is how many people it goes to, copies included, once a sender loop has claimed it. With
+    `shared_body` the body is that of its bulk send and `body` is empty; `field_values` is what it has in the places of
+    the fields (see `models.shared_texts`), once a sender loop has filled them in. `claimed_at` is set while a sender
+    loop has the email in its hands, `due_at` tells when the loop may next take it.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -33,6 +35,8 @@ class Email(Model):
     subject = fields.CharField(max_length=998)
     subject_folded = fields.CharField(max_length=3992)
     body = fields.TextField(default="")
+    shared_body = fields.BooleanField(default=False, db_default=False)
+    field_values: str | None = fields.TextField(null=True)
     campaign: fields.ForeignKeyNullableRelation["Model"] = fields.ForeignKeyField(
         "models.Campaign", null=True, db_index=False
     )

@@ -1,9 +1,10 @@
 """Emails: one, a page of them by filter and order, and what hangs on one."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from inspect import isawaitable
 from typing import Any
 
 import identifiers
@@ -24,6 +25,7 @@ from models.enums import (
 )
 from models.folders import states_of
 from models.people import Person
+from models.shared_texts import filled_text
 from models.users import User
 from models.visibility import visible_keys
 from refusals import refused
@@ -150,6 +152,18 @@ def failure(email: Email) -> Failure | None:
         return None
     moment = email.failed_at
     return Failure(email.failure_code, email.failure_message or "", moment) if isinstance(moment, datetime) else None
+
+
+def body(context: Context, email: Email) -> str | Awaitable[str]:
+    """Return the email's body; an awaitable of it if its bulk send, which has the text, is not loaded yet."""
+    if not email.shared_body:
+        return email.body
+    loaded = BULK_SEND.follow(context, email)
+    return _shared_body(loaded, email) if isawaitable(loaded) else filled_text(loaded.body, email.field_values)
+
+
+async def _shared_body(loading: Awaitable[BulkSend], email: Email) -> str:
+    return filled_text((await loading).body, email.field_values)
 
 
 def summary(email: Email) -> Summary:

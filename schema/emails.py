@@ -46,7 +46,6 @@ class Email(Node):
     cc: list[str] = strawberry.field(description="Further recipients, shown to all.")
     bcc: list[str] = strawberry.field(description="Further recipients, shown to nobody.")
     subject: str = strawberry.field(description="One line.")
-    body: str = strawberry.field(description="HTML, or plain text.")
     send_kind: SendKind = strawberry.field(description="The kind of sending it was part of.")
     created_at: datetime = strawberry.field(description="When it was written.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
@@ -62,6 +61,10 @@ class Email(Node):
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return emails.is_email(row)
+
+    @strawberry.field(description="HTML, or plain text.")
+    def body(self: Any, info: Asked) -> str:
+        return answer(emails.body(info.context, self))
 
     @strawberry.field(description="Present exactly when the status is FAILED, BOUNCED or SPAM.")
     def failure(self: Any) -> DeliveryFailure | None:

@@ -166,6 +166,7 @@ WRONG = {
     "SMTP_URL": ("mail.example.com:25", "http://x.example", "smtp://"),
     "LOG_RETENTION": ("30 days", "P0D", "-P1D", ""),
     "EMAILS_PER_DAY": ("0", "-1", "1.5", "many", "", "٣"),
+    "COPIES": ("0", "-1", "many", ""),
     "SELECT_AND_SEND_PEOPLE": ("0", "x"),
     "GROUP_SEND_PEOPLE": ("0", "x"),
     "SEARCHES_PER_USER": ("0", "x"),

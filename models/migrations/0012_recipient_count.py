@@ -16,7 +16,7 @@ async def count_copies(_: object, schema_editor: BaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [('models', '0009_clock_state')]
+    dependencies = [('models', '0011_restore_state')]
 
     initial = False
 
