@@ -3,7 +3,7 @@ from tortoise.migrations import operations as ops
 from tortoise import fields
 
 class Migration(migrations.Migration):
-    dependencies = [('models', '0010_decided_until')]
+    dependencies = [('models', '0010_decided_until'), ('models', '0010_first_names')]
 
     initial = False
 
