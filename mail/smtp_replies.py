@@ -7,7 +7,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-MAX_REPLY_BYTES = 4 * 2**20
+MAX_REPLY_BYTES = 2**20
 """A reply that is longer never ends."""
 KEPT_BYTES = 8192
 """Of a longer reply only the beginning is kept, for people to read."""

@@ -43,7 +43,7 @@ class Fault:
 
 @dataclass
 class ScriptedServer:
-    """An honest server, but for `faults` (by sender) and `greetings` (one for each new connection)."""
+    """An honest server, but for `faults` (by sender or person in To), and those of new and of used connections."""
 
     port: int = 0
     faults: dict[str, Fault] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class _Conversation:
         self.reader = reader
         self.writer = writer
         self.greeting = greeting
-        self.sender = ""
+        self.sender = self.person = ""
         self.recipients: list[str] = []
         self.greeted = 0
 
@@ -92,10 +92,11 @@ class _Conversation:
                 self.greeted += 1
                 await self.answer("EHLO")
             elif verb == b"MAIL":
-                self.sender, self.recipients = address, []
+                self.sender, self.person, self.recipients = address, "", []
                 await self.answer("MAIL")
             elif verb == b"RCPT":
                 step = "CC" if address.startswith("cc") else "TO"
+                self.person = address if step == "TO" else self.person
                 reply = await self.answer(step)
                 if reply.startswith(b"2"):
                     self.recipients.append(address)
@@ -128,12 +129,13 @@ class _Conversation:
             await self.reader.read()
             raise _Closed
         while fault.after is After.ENDLESS:
-            await self.send(b"250-and so on\r\n" * 4000)
+            await self.send(b"250-and so on\r\n" * 1000)
+            await asyncio.sleep(0)
         return fault.pieces[0] if fault.pieces else b""
 
     def _fault(self, step: str) -> Fault | None:
         if step in STEPS:
-            fault = self.server.faults.get(self.sender)
+            fault = self.server.faults.get(self.sender) or self.server.faults.get(self.person)
             return fault if fault is not None and fault.step == step else None
         if step == "EHLO" and self.greeted > 1:
             return self.server.resumes.pop(0) if self.server.resumes else None
@@ -351,7 +353,7 @@ def some_case(dice: Random) -> Case:
         fault, right = junk(dice, step)
     elif chance < 0.77:
         fault, right = nothing(dice, step)
-    elif chance < 0.78:
+    elif chance < 0.775:
         fault, right = endless(dice, step)
     else:
         fault, right = double(dice, step, copies)
