@@ -208,7 +208,8 @@ async def _refused(session: Session, reply: Reply, permanent: Outcome, progress:
     if not progress.may_have_left and reply.kind == 4:
         return Deferred(reply.text)
     progress.outcome = permanent if reply.kind == 5 else Deferred(reply.text)
-    confirmed = await session.confirms(reply)
+    # Where copies were refused, one of two refusals may be that of a copy.
+    confirmed = await session.confirms(reply, alike=not progress.refused_copies)
     if reply.code == GOODBYE or not confirmed:
         session.dialogue.close()
     if confirmed:

@@ -25,7 +25,7 @@ from tests.mail.smtp_scripts import (
     verdict,
 )
 
-DIALOGUES = int(os.environ.get("SMTP_DIALOGUES", "120"))
+DIALOGUES = int(os.environ.get("SMTP_DIALOGUES", "240"))
 SEED = os.environ.get("SMTP_SEED", "1")
 REPLY_SECONDS = 1.5
 AT_ONCE = 24

@@ -16,7 +16,7 @@ from mail.smtp import SmtpChannel
 from mail.smtp_session import mail_server
 from models.enums import FailureCode
 from tests.mail.servers import Mailbox, accounts, scripted, serving
-from tests.mail.smtp_scripts import letter
+from tests.mail.smtp_scripts import Fault, letter, scripted_server
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
 """For localhost and 127.0.0.1, signed by itself, and of no use but here."""
@@ -225,3 +225,15 @@ async def test_a_name_that_nobody_knows_is_tried_again() -> None:
 async def test_replies_in_numbers(replies: tuple[str, ...], expected: type[Outcome]) -> None:
     async with scripted("220 hi", HELLO, *replies, HELLO, None) as (url, _):
         assert type(await outcome(url)) is expected
+
+
+async def test_a_refusal_that_may_be_that_of_a_copy_does_not_bounce_the_message() -> None:
+    """Each copy is refused twice, so the second refusal of the first reads like one of the data."""
+    async with scripted_server() as server:
+        server.faults["e@sellers.example"] = Fault("CC", (b"550 no\r\n", b"551 no\r\n"), pause=0.02)
+        channel = SmtpChannel(server.url, 2, patience=10)
+        answer = await channel.hand_over(letter("e", 2))
+        assert await channel.hand_over(letter("other", 1)) == Delivered()
+        await channel.close()
+    assert isinstance(answer, Deferred)
+    assert server.taken["e@sellers.example"] == []
