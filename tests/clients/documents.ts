@@ -105,13 +105,13 @@ export const TASK_CHANGES = graphql(`
 
 export const LISTS = graphql(`
   query Lists($after: String) {
-    savedSearches(first: 50, after: $after) {
+    savedSearches(first: 20, after: $after) {
       asOf
       nodes {
         id
         name
         state
-        members(first: 50) {
+        members(first: 20) {
           nodes {
             ...Member
           }
