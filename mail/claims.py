@@ -89,7 +89,10 @@ async def next_due(connection: Connection) -> int | None:
 
 
 async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = None) -> tuple[list[Claim], bool]:
-    """Takes a batch of what is due; and whether there was anything due at all. Counts those that fail here."""
+    """Takes a batch of what is due; and whether there was anything due at all. Counts those that fail here.
+
+    Raises TemplatesMissing, with nothing claimed.
+    """
     async with desk.writer.deed() as deed:
         tx, now = deed.connection, deed.now
         claims = await desk.writer.restores.count_claim(tx)
@@ -97,6 +100,7 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
             return [], False
         rows = await tx.rows(_DUE + tx.locked("UPDATE OF e SKIP LOCKED"), now, BATCH)
         await _add_shared_bodies(tx, rows)
+        texts.require_templates(rows)
         quotas = await _quotas(tx, desk.limits.emails_per_day, rows, now)
         filled = _filled_in(await suppression.hold_back(deed, desk.limits, rows))
         for message, wrong in filled.unresolved.items():

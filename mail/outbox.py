@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from actions.desk import Desk
+from actions.markup import filling
+from actions.text_process import TextProcessLost
 from mail import claims
 from mail.channel import (
     PATIENCE,
@@ -29,6 +31,7 @@ from mail.compose import Unsendable, copies, envelope
 from mail.links import Links
 from mail.results import Result, write_down
 from mail.tally import Tally
+from mail.texts import TemplatesMissing
 from models.database import database
 from models.enums import FailureCode
 from models.unavailable import Outage, Unavailable
@@ -111,7 +114,11 @@ class Outbox:
         if self._paused:
             return False
         began = time.monotonic()
-        taken, more = await claims.claim(self._desk, self._links.domain, self.tally.failed)
+        try:
+            taken, more = await claims.claim(self._desk, self._links.domain, self.tally.failed)
+        except TemplatesMissing as exc:
+            await self._read_templates(exc.bodies)
+            return True
         if taken:
             await self._see_through(_Batch(taken, self._at_once, began))
         return more
@@ -119,6 +126,15 @@ class Outbox:
     async def _may_send(self) -> bool:
         writer = self._desk.writer
         return writer.clock.pause() is None and await writer.restores.may_send()
+
+    async def _read_templates(self, bodies: Sequence[str]) -> None:
+        """Finds the fields of long bodies, away from the event loop; the next claim fills them in."""
+        for body in bodies:
+            try:
+                found = await self._desk.composing.run(len(body), filling.read_template, body)
+            except TextProcessLost:
+                found = filling.read_template(body)
+            filling.keep_template(body, found)
 
     async def _recover_sometimes(self) -> None:
         if time.monotonic() - self._recovered >= RECOVER_SECONDS:
@@ -206,7 +222,7 @@ class Outbox:
         remaining: list[Envelope] = []
         reason = "no time was left"
         try:
-            remaining = copies(claim.letter, self._links)
+            remaining = await self._desk.composing.run(len(claim.letter.body), copies, claim.letter, self._links)
             async with asyncio.timeout(COPIES_SECONDS):
                 while remaining:
                     outcome = await self._channel.hand_over(remaining[0])

@@ -1,10 +1,34 @@
 """What an email says to its person: its subject and body with the dynamic fields filled in. Pure."""
 
+from collections.abc import Iterable
+
 from actions import fields
 from actions.fields import Unresolved
 from actions.inputs import BODY, SUBJECT
 from actions.markup import filling
+from actions.text_process import INLINE_CHARACTERS
 from models.database import Row
+
+
+class TemplatesMissing(Exception):
+    """Long bodies with fields have to be read before they can be filled in, which is not for the event loop."""
+
+    def __init__(self, bodies: list[str]) -> None:
+        self.bodies = bodies
+        super().__init__(f"{len(bodies)} bodies")
+
+
+def require_templates(rows: Iterable[Row]) -> None:
+    """Raises TemplatesMissing if long bodies are to be filled in that were not read before."""
+    fresh = dict.fromkeys(
+        row["body"]
+        for row in rows
+        if row["message_id"] is None and len(row["body"]) > INLINE_CHARACTERS and fields.any_in(row["body"])
+    )
+    # Each is looked up, so that those that are kept stay so until they are used.
+    missing = [body for body in fresh if not filling.is_template_kept(body)]
+    if missing:
+        raise TemplatesMissing(missing)
 
 
 def filled(row: Row) -> tuple[str, str] | None:

@@ -83,6 +83,15 @@ async def test_revising_something_else_tells_nothing(ann: Client) -> None:
     assert (await ann.one(REVISE, id=email, i={"subject": "Hi"}))["notices"] == []
 
 
+async def test_long_bodies_are_filled_in_for_many(quiet_server: Server, ann: Client) -> None:
+    people = [await person(ann, f"{name}@example.org") for name in ("dora", "emil")]
+    given = {"personIds": people, "subject": "Hello", "body": "Hello {{first_name}}, " + "x" * 5000 + " {{my_name}}"}
+    await ann.one(SELECT, i=given)
+    await deliver(quiet_server)
+    bodies = {each["body"] for each in (await ann.one("{emails(first:9){nodes{body}}}"))["nodes"]}
+    assert bodies == {f"Hello {name}, {'x' * 5000} Ann" for name in ("Dora", "Emil")}
+
+
 async def test_a_long_email_is_composed_and_sent(quiet_server: Server, ann: Client) -> None:
     email = await draft(ann, await person(ann, "dora@example.org"), body="<p>Hello {{first_name}}</p>" * 1000)
     await send(ann, email)

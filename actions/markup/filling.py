@@ -5,10 +5,11 @@ percent-encoded as one component of the URL. In a style, a script or the name of
 """
 
 import html
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
+from hashlib import sha256
 from urllib.parse import quote
 
 from actions import fields
@@ -18,6 +19,8 @@ from actions.markup.detection import is_html
 from actions.markup.slots import Slots
 from actions.markup.tokens import Token, TokenKind, attribute_values, tokenize
 
+MAX_KEPT_TEMPLATES = 64
+"""More than the sender loop claims at once."""
 _URLS = frozenset(("href", "src", "background", "action", "cite", "longdesc"))
 
 
@@ -63,9 +66,39 @@ class BodyTemplate:
         return filled
 
 
-@lru_cache(maxsize=16)
+_templates: OrderedDict[bytes, BodyTemplate] = OrderedDict()
+
+
 def template(body: str) -> BodyTemplate:
-    """The fields of a body and where they stand. Kept for the other recipients of the same body."""
+    """The fields of a body and where they stand, kept for the other recipients of the same body."""
+    found = _templates.get(_key(body))
+    if found is None:
+        found = read_template(body)
+        keep_template(body, found)
+    return found
+
+
+def is_template_kept(body: str) -> bool:
+    """Whether `template` answers at once."""
+    key = _key(body)
+    if key in _templates:
+        _templates.move_to_end(key)
+    return key in _templates
+
+
+def keep_template(body: str, found: BodyTemplate) -> None:
+    """Keeps what `read_template` returned for a body, possibly in another process."""
+    _templates[_key(body)] = found
+    if len(_templates) > MAX_KEPT_TEMPLATES:
+        _templates.popitem(last=False)
+
+
+def _key(body: str) -> bytes:
+    return sha256(body.encode("utf-8", "surrogatepass")).digest()
+
+
+def read_template(body: str) -> BodyTemplate:
+    """The fields of a body and where they stand."""
     slots = Slots()
     masked = fields.mask(body, slots.add)
     markup = is_html(masked)
@@ -74,12 +107,12 @@ def template(body: str) -> BodyTemplate:
     if not markup:
         pieces = slots.split(masked)
         return BodyTemplate(False, tuple(pieces), (_Context.PLAIN,) * len(slots.texts))
-    contexts = {
-        number: context
-        for token in tokenize(masked)
-        for context, text in _parts(token, masked)
-        for number in slots.numbers(text)
-    }
+    contexts: dict[int, _Context] = {}
+    for token in tokenize(masked):
+        for context, text in _parts(token, masked):
+            contexts |= dict.fromkeys(slots.numbers(text), context)
+        if len(contexts) == len(slots.texts):
+            break
     return BodyTemplate(True, tuple(slots.split(masked)), tuple(contexts[number] for number in range(len(slots.texts))))
 
 
