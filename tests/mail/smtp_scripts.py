@@ -60,10 +60,13 @@ class ScriptedServer:
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         greeting = self.greetings.pop(0) if self.greetings else None
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
-            await _Conversation(self, reader, writer, greeting).run()
-        with suppress(ConnectionError, OSError):
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+                await _Conversation(self, reader, writer, greeting).run()
+        finally:
+            # Also if the test is over while the script still runs.
             writer.close()
+        with suppress(ConnectionError, OSError):
             await writer.wait_closed()
 
 

@@ -6,7 +6,7 @@ import hmac
 import re
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -67,24 +67,29 @@ async def test_without_a_password_any_certificate_will_do_and_with_one_it_must_b
 
 @asynccontextmanager
 async def encrypted(replies: tuple[str, ...]) -> AsyncIterator[str]:
-    """A server that speaks TLS from the first byte."""
+    """A server that speaks TLS from the first byte. Nothing of a connection is left when it ends."""
+    tasks: set[asyncio.Task[None]] = set()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with suppress(asyncio.IncompleteReadError, OSError):
+            await writer.start_tls(server_context())
             for reply in replies:
                 writer.write(reply.encode() + b"\r\n")
                 await writer.drain()
                 await reader.readuntil(b"\r\n.\r\n" if reply.startswith("354") else b"\r\n")
-        except (asyncio.IncompleteReadError, OSError):
-            pass
-        finally:
-            writer.close()
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
 
-    server = await asyncio.start_server(converse, "127.0.0.1", 0, ssl=server_context())
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.create_task(converse(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
     try:
         yield f"localhost:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
         await asyncio.sleep(0.01)
 
