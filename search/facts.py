@@ -1,18 +1,11 @@
 """What is known of one email when a filter is judged: its own row, its person, their groups, its events."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
-from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
+from models.enums import EmailStatus, SendKind
+from search.event_counts import Event, EventTimes, UrlMatches
 
-
-class Event(NamedTuple):
-    """One engagement. `url` is folded, and present on clicks only."""
-
-    kind: EngagementKind
-    verdict: EngagementVerdict
-    occurred_at: int
-    url: str | None = None
+__all__ = ["Event", "Facts"]
 
 
 @dataclass(slots=True)
@@ -39,3 +32,15 @@ class Facts:
     failed_at: int | None
     groups: frozenset[int]
     events: tuple[Event, ...]
+    _times: EventTimes | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def times(self) -> EventTimes:
+        """The events by series, sorted when they are first counted."""
+        return self.count_with(None)
+
+    def count_with(self, matches: UrlMatches | None) -> EventTimes:
+        """Like `times`. `matches` are those of an earlier pass, if they were kept."""
+        if self._times is None:
+            self._times = EventTimes(self.events, matches)
+        return self._times

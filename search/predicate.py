@@ -8,7 +8,8 @@ from operator import attrgetter
 from typing import TypeAlias, assert_never
 
 from models.folders import folder_of
-from search.facts import Event, Facts
+from search.event_counts import EventSeries, series_of
+from search.facts import Facts
 from search.text import fold
 from search.tree import (
     All,
@@ -35,7 +36,6 @@ from search.tree import (
 )
 
 Predicate: TypeAlias = Callable[[Facts, int], bool]
-EventTest: TypeAlias = Callable[[Event, Facts, int], bool]
 
 _KEYS: dict[IdsField, Callable[[Facts], int | None]] = {
     "sender": attrgetter("sender_id"),
@@ -199,23 +199,22 @@ def _engaged(condition: Engaged) -> Predicate:
 
 def event_count(condition: Engaged) -> Callable[[Facts, int], int]:
     """How many events a condition counts, whatever its bounds."""
-    counts = _event_test(condition)
-    return lambda facts, now: sum(1 for event in facts.events if counts(event, facts, now))
-
-
-def _event_test(condition: Engaged) -> EventTest:
-    kind, verdicts = condition.kind, frozenset(condition.verdicts)
+    series = event_series(condition)
     within = None if condition.within is None else condition.within.microseconds
     after = None if condition.after_send is None else condition.after_send.microseconds
-    fits = text_fits(condition.url or TextTest())
+    if within is None and after is None:
+        return lambda facts, now: facts.times.count(series)
 
-    def counts(event: Event, facts: Facts, now: int) -> bool:
-        if event.kind != kind or event.verdict not in verdicts:
-            return False
-        if within is not None and event.occurred_at < now - within:
-            return False
-        if after is not None and (facts.sent_at is None or event.occurred_at > facts.sent_at + after):
-            return False
-        return fits(event.url)
+    def count(facts: Facts, now: int) -> int:
+        if after is not None and facts.sent_at is None:
+            return 0
+        since = None if within is None else now - within
+        until = None if after is None or facts.sent_at is None else facts.sent_at + after
+        return facts.times.count(series, since, until)
 
-    return counts
+    return count
+
+
+def event_series(condition: Engaged) -> EventSeries:
+    """The events that a condition may count."""
+    return series_of(condition, text_fits(condition.url or TextTest()))

@@ -44,9 +44,9 @@ _RUNS = {"LAW_RUNS": "6", "LAW_STEPS": "25"}
 MUTANTS = (
     Mutant(
         name="the window of events lacks its edge",
-        path="search/predicate.py",
-        old="if within is not None and event.occurred_at < now - within:",
-        new="if within is not None and event.occurred_at <= now - within:",
+        path="search/event_counts.py",
+        old="bisect_left(times, since)",
+        new="bisect_right(times, since)",
         law=_EDGES,
         counts=_MORE,
     ),
