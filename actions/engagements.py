@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import identifiers
 from actions import revisions, summaries
 from actions.desk import Desk
+from actions.fair_queue import FairQueue, Part
 from actions.inputs import Findings, few_enough
 from actions.keeping import Kept
 from actions.verdicts import Evidence, Judgement, judge
@@ -39,7 +40,8 @@ from search.text import fold
 
 AHEAD = 5 * 60 * 1_000_000
 """How far, in microseconds, an event may lie in the future: clocks differ."""
-BATCH = 5000
+SLICE = 100
+"""Events of a request that are checked in one turn; then other requests have theirs."""
 READER_SECONDS = 1.0
 """How long a reader waits for a view or click to be stored, who would wait for a picture or a page."""
 URL, KEY = 4096, 255
@@ -96,7 +98,7 @@ class Outcome:
     problems: list[Problem] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Request:
     events: Sequence[tuple[int, int, NewEvent]]
     """Each with its place, and with the key of its email: 0 where what it names is none."""
@@ -106,15 +108,29 @@ class _Request:
     claim: Claim | None = None
     lasting: bool = False
     """It is not answered with a failure of the database, but kept until it is stored."""
+    taken: int = 0
+    """Events that were committed, or are about to be."""
+
+    @property
+    def team_id(self) -> int | None:
+        return None if self.viewer is None else self.viewer.team_id
 
     def release(self) -> None:
         """Whoever waits goes on."""
         if not self.done.done():
             self.done.set_result(None)
 
+    def renewed(self) -> "_Request":
+        """Itself, with all of its events still to be taken."""
+        self.taken = 0
+        return self
+
     def sees(self, email: Row) -> bool:
         """Whether the asker may speak of this email. A signed tracking link (no viewer) names its email itself."""
         return self.viewer is None or self.viewer.sees_mail_of(email["team_id"], email["sender_id"])
+
+
+_Part: TypeAlias = Part[_Request]
 
 
 class Recorder:
@@ -122,7 +138,7 @@ class Recorder:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._waiting: list[_Request] = []
+        self._waiting = FairQueue[_Request]()
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._outage = Outage(_logger, "events wait for the database")
@@ -153,15 +169,16 @@ class Recorder:
         few_enough(len(events), self._desk.limits.events_per_request, ("events",))
         outcome = Outcome()
         findings = Findings()
-        sound = [
-            (place, _email_of(event), _trimmed(event))
-            for place, event in enumerate(events)
-            if _sound(event, place, findings)
-        ]
+        sound: list[tuple[int, int, NewEvent]] = []
+        for place, event in enumerate(events):
+            if _sound(event, place, findings):
+                sound.append((place, _email_of(event), _trimmed(event)))
+            if place % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
         outcome.problems.extend(findings.problems)
         if sound:
             request = _Request(sound, viewer, outcome, asyncio.get_running_loop().create_future(), claim)
-            self._waiting.append(request)
+            self._waiting.add(request)
             self._wake.set()
             await request.done
         outcome.problems.sort(key=lambda problem: int(problem.path[1]))
@@ -177,7 +194,7 @@ class Recorder:
         if self.kept:
             self.kept.add([request])
             return
-        self._waiting.append(request)
+        self._waiting.add(request)
         self._wake.set()
         await asyncio.wait({done}, timeout=READER_SECONDS)
 
@@ -185,11 +202,11 @@ class Recorder:
         while True:
             await woken(self._wake, self.kept.pause())
             self._wake.clear()
-            self._waiting[:0] = self.kept.due()
+            self._waiting.add_first([*map(_Request.renewed, self.kept.due())])
             while self._waiting:
-                await self._see_to(self._take())
+                await self._see_to(self._waiting.take())
 
-    async def _see_to(self, batch: list[_Request]) -> None:
+    async def _see_to(self, batch: list[_Part]) -> None:
         try:
             await self._commit(batch)
             self.kept.hurry()
@@ -198,56 +215,51 @@ class Recorder:
         except Exception as exc:
             await self._one_by_one(batch, exc)
 
-    def _put_off(self, batch: list[_Request], cause: Unavailable) -> None:
+    def _put_off(self, batch: Sequence[_Part], cause: Unavailable) -> None:
         """Whoever waits by now has waited as long as one may, so nobody waits for another attempt."""
         self._outage.tell(cause)
-        others, self._waiting = self._waiting, []
-        self.kept.add([request for request in (*batch, *others) if request.lasting])
+        begun = [part.request for part in batch]
+        others = [request for request in self._waiting.clear() if request not in begun]
+        self.kept.add([request for request in (*begun, *others) if request.lasting])
         self.kept.rest()
-        for request in batch:
+        for request in begun:
             _fail(request, copy.copy(cause))
         instead = Unavailable(*cause.args)
         instead.undone = True
         for request in others:
             _fail(request, copy.copy(instead))
 
-    def _take(self) -> list[_Request]:
-        size, count = 0, 0
-        for request in self._waiting:
-            if count and size + len(request.events) > BATCH:
-                break
-            size += len(request.events)
-            count += 1
-        batch, self._waiting = self._waiting[:count], self._waiting[count:]
-        return batch
-
-    async def _commit(self, batch: list[_Request]) -> None:
+    async def _commit(self, batch: Sequence[_Part]) -> None:
         found = await self._desk.writer.at_once(partial(_write, batch), partial(_locking, batch))
-        for request, outcome in zip(batch, found, strict=True):
-            request.outcome.recorded = outcome.recorded
-            request.outcome.duplicates = outcome.duplicates
-            request.outcome.ignored = outcome.ignored
-            request.outcome.problems.extend(outcome.problems)
-            request.release()
+        for part, outcome in zip(batch, found, strict=True):
+            of_request = part.request.outcome
+            of_request.recorded += outcome.recorded
+            of_request.duplicates += outcome.duplicates
+            of_request.ignored += outcome.ignored
+            of_request.problems.extend(outcome.problems)
+            if part.last:
+                part.request.release()
             self.tally["recorded"] += outcome.recorded
             self.tally["duplicate"] += outcome.duplicates
             self.tally["ignored"] += outcome.ignored
             self.tally["refused"] += len(outcome.problems)
 
-    async def _one_by_one(self, batch: list[_Request], cause: Exception) -> None:
+    async def _one_by_one(self, batch: Sequence[_Part], cause: Exception) -> None:
         """A batch that failed is tried again in parts, so that one bad request does not fail its neighbours."""
         if len(batch) == 1:
-            _fail(batch[0], cause)
+            self._waiting.discard(batch[0].request)
+            _fail(batch[0].request, cause)
             return
         _logger.warning("a shared commit failed and is repeated in parts: %s", cause)
-        for place, request in enumerate(batch):
+        for place, part in enumerate(batch):
             try:
-                await self._commit([request])
+                await self._commit([part])
             except Unavailable as exc:
                 self._put_off(batch[place:], exc)
                 return
             except Exception as exc:
-                _fail(request, exc)
+                self._waiting.discard(part.request)
+                _fail(part.request, exc)
 
 
 def _fail(request: _Request, cause: Exception) -> None:
@@ -285,15 +297,15 @@ def _email_of(event: NewEvent) -> int:
     return identifiers.decode_key("Email", event.email_id) or 0
 
 
-async def _write(batch: Sequence[_Request], deed: Deed) -> list[Outcome]:
-    deed.claims.extend(request.claim for request in batch if request.claim)
+async def _write(batch: Sequence[_Part], deed: Deed) -> list[Outcome]:
+    deed.claims.extend(part.request.claim for part in batch if part.last and part.request.claim)
     emails = {row["id"]: row for row in (dict(zip(_EMAIL, values, strict=True)) for values in deed.found)}
     outcomes = [Outcome() for _ in batch]
     fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]] = {}
-    for request, outcome in zip(batch, outcomes, strict=True):
-        for place, number, event in request.events:
+    for part, outcome in zip(batch, outcomes, strict=True):
+        for place, number, event in part.events:
             email = emails.get(number)
-            problem = _problem(request, event, place, email, deed.now)
+            problem = _problem(part.request, event, place, email, deed.now)
             if problem is not None or email is None:
                 outcome.problems.extend([problem] if problem else [])
             elif _switched_off(email, event):
@@ -331,12 +343,12 @@ def _problem(request: _Request, event: NewEvent, place: int, email: Row | None, 
     return None
 
 
-def _locking(batch: Iterable[_Request], connection: Connection) -> tuple[Sequence[str], Statement]:
+def _locking(batch: Iterable[_Part], connection: Connection) -> tuple[Sequence[str], Statement]:
     """Locks the emails that a batch names."""
     lock = f"SELECT {', '.join(_EMAIL)} FROM emails WHERE {connection.within('id')} ORDER BY id" + connection.locked(
         "NO KEY UPDATE"
     )
-    return _EMAIL, (lock, [connection.listed(sorted({key for request in batch for _, key, _ in request.events}))])
+    return _EMAIL, (lock, [connection.listed(sorted({key for part in batch for _, key, _ in part.events}))])
 
 
 async def _know_rivals(deed: Deed, fresh: Iterable[tuple[Outcome, NewEvent, Row]]) -> None:

@@ -25,6 +25,7 @@ from benchmarks import (
     folder_counts,
     ingest,
     loading,
+    neighbours,
     new_lists,
     pages,
     polling,
@@ -95,6 +96,10 @@ async def _filling(made: Databases, _: Sequence[int] | None) -> Report:
     return await new_lists.run(made)
 
 
+async def _neighbours(made: Databases, _: Sequence[int] | None) -> Report:
+    return await neighbours.run(made)
+
+
 PARTS: Mapping[str, Part] = {
     "recording": _recording,
     "pages": _pages,
@@ -106,6 +111,7 @@ PARTS: Mapping[str, Part] = {
     "loading": _loading,
     "clock": _clock,
     "filling": _filling,
+    "neighbours": _neighbours,
     "events": _events,
 }
 

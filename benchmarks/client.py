@@ -41,7 +41,7 @@ class Wire(asyncio.Protocol):
             return
         lower = head.lower()
         length = int(lower[lower.index(_LENGTH) + len(_LENGTH) :].split(b"\r\n", 1)[0])
-        if len(body) >= length and self._answer is not None:
+        if len(body) >= length and self._answer is not None and not self._answer.done():
             self._buffer = b""
             if head[9:12] == b"200":
                 self._answer.set_result(body)

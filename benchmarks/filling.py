@@ -65,12 +65,16 @@ async def fill(url: str, population: str, searches: int, emails: int = EMAILS, s
     homes += [number % campaigns(searches) for number in range(max(spread, campaigns(searches)))]
     ids = range(1, len(homes) + 1)
     filled = Filled(url, searches, followed, [*ids[:emails]], [*ids[emails:]], dict(zip(ids, homes, strict=True)))
-    tables = _tables(population, filled)
+    await insert_tables(url, _tables(population, filled))
+    return filled
+
+
+async def insert_tables(url: str, tables: Iterable[tuple[str, str, Rows]], analyze: bool = True) -> None:
+    """Inserts rows into the tables of either database. `analyze`: with SQLite, its planner is told what is in them."""
     if url.startswith("sqlite"):
-        await asyncio.to_thread(fill_sqlite, sqlite_path(url), tables)
+        await asyncio.to_thread(fill_sqlite, sqlite_path(url), tables, analyze)
     else:
         await _fill_postgres(url, tables)
-    return filled
 
 
 def crew(searches: int, now: int) -> Iterator[tuple[str, str, Rows]]:
@@ -130,14 +134,15 @@ def _searches(population: str, filled: Filled, now: int) -> Iterator[Sequence[An
         yield key, TEAM, owner, "List", text, False, int(SavedSearchState.LIVE), 0, now, now
 
 
-def fill_sqlite(path: str, tables: Iterable[tuple[str, str, Rows]]) -> None:
+def fill_sqlite(path: str, tables: Iterable[tuple[str, str, Rows]], analyze: bool = True) -> None:
     """Puts rows into a file."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA synchronous=OFF")
         for table, columns, rows in tables:
             marks = ", ".join("?" * len(columns.split(",")))
             connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
-        connection.execute("ANALYZE")
+        if analyze:
+            connection.execute("ANALYZE")
 
 
 async def _fill_postgres(url: str, tables: Iterable[tuple[str, str, Rows]]) -> None:

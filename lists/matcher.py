@@ -7,26 +7,36 @@ index finds for it and those it is in (its memberships).
 
 import asyncio
 import logging
+import math
 import time
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from functools import partial
 
 from changes.deeds import Deed, Writer
-from changes.waking import woken
+from changes.waking import TimeSlice, woken
 from lists import filling, looking, standing, ticking
 from lists.fencing import NO_EPOCH, FencedWriter, LeaseTaken, take_lease
 from lists.looking import Sight
 from lists.marks import Superseded, claim
-from lists.memberships import Join, Leave, Verdicts, decide
+from lists.memberships import Join, Leave, Verdicts, decide_in_steps
 from lists.moves import write
 from lists.rights import ChangedRights
+from lists.team_tasks import TeamTasks
 from lists.ticking import StoredTimes
+from lists.url_matches import UrlMatchesCache
 from models.database import Row, database, read_by_key
 from models.enums import ChangeCauseKind, MarkKind
 from models.unavailable import Outage, Unavailable
 from search.index import Index
 
 STRETCH_SECONDS = 0.005
-"""How long emails are held against the lists at a time."""
+"""How long emails are held against the lists at a time. If a single one takes longer, its team is set aside."""
+ASIDE_STRETCH_SECONDS = 0.001
+"""The same for a team that was set aside, which then pauses for as long."""
+ASIDE_SECONDS = 0.3
+"""After which such a team's verdicts are written, however many of its emails are left."""
+SHARED_SECONDS = 1.0
+"""How long after a team's last invalidation the others leave room for it."""
 TICK_SECONDS = 0.2
 DECIDED_AHEAD = 200_000
 """Microseconds by which the stored moment that nothing was decided after is ahead, so that few looks store another."""
@@ -47,14 +57,22 @@ class Matcher:
         """At emails, since the start; and what came of it."""
         self.joined = 0
         self.left = 0
+        self.set_aside = 0
+        """How often a team was, since the start."""
         self._ticked = 0
         self._stored = StoredTimes(0, 0)
+        self._url_matches = UrlMatchesCache()
+        self._aside = TeamTasks(writer.marked.set)
+        # When each team was last seen with something to match, by the monotonic clock.
+        self._seen: dict[int, float] = {}
+        self._few = False
 
     async def start(self) -> None:
         """Takes the lease's next epoch, files all saved searches, and takes up the clock where the last look left it.
 
         Everything is read after the epoch was taken, so that it contains all that the previous matcher wrote.
         """
+        await self._aside.cancel_all()
         self.index = Index()
         self._fenced = FencedWriter(self._writer, NO_EPOCH)
         epoch, self._stored = await self._writer.at_once(_begin)
@@ -68,6 +86,12 @@ class Matcher:
 
         Raises: LeaseTaken if another matcher has started since.
         """
+        try:
+            await self._run()
+        finally:
+            await self._aside.cancel_all()
+
+    async def _run(self) -> None:
         ticked = 0.0
         outage = Outage(_logger, "a look waits for the database")
         while True:
@@ -95,33 +119,59 @@ class Matcher:
         """Looks until nothing is left to look at. If another matcher has started since, this one starts over."""
         while True:
             try:
-                while await self.look():
-                    pass
-                return
+                # Before the look, which does not see what belongs to a team that is set aside.
+                await self.wait_for_set_aside()
+                if not await self.look() and not self._aside.teams:
+                    return
             except LeaseTaken:
                 await self.start()
+
+    async def wait_for_set_aside(self) -> None:
+        """Waits until the work of the teams that are set aside has ended. Raises: what it failed with."""
+        await self._aside.wait()
+        self._aside.raise_failure()
 
     async def look(self, tick: bool = True) -> bool:
         """One bounded piece of work. Whether there may be more.
 
         Raises: LeaseTaken if another matcher has started since; nothing is written then.
         """
+        self._aside.raise_failure()
         if tick:
             await self._tick()
-        sight = await read_by_key(partial(looking.see, self.index, self._writer.clock))
+        self._few = not self._few
+        aside = self._aside.teams
+        see = partial(looking.see, self.index, self._writer.clock, limit=self._limit(), aside=aside, few=self._few)
+        sight = await read_by_key(see)
         # Before anything else: what is matched from now on is matched by the rights of now.
         for mark in sight.rights:
+            await self._aside.cancel(mark["team_id"])
             await self._spread(mark)
         if sight.emails:
+            self._seen.update(dict.fromkeys(sight.team_of.values(), time.monotonic()))
             await self._match(sight)
         if sight.search is not None:
-            stored = self._stored.later(self._ticked, 0)
-            self._stored = await filling.work_off(
-                self._fenced, self._writer.clock, self.index, self._rights, sight.search, stored
-            )
-        elif not sight.rights:
+            if (team := sight.search["team_id"]) not in self._aside.teams:
+                self._set_aside(team, partial(self._fill, sight.search))
+        elif not sight.rights and not aside:
             self._rights.clear()
         return sight.more
+
+    def _set_aside(self, team_id: int, work: Callable[[], Awaitable[None]]) -> None:
+        async def carry_out() -> None:
+            try:
+                await work()
+            except Superseded:
+                _logger.warning("marks were removed during a look, which is repeated")
+
+        self._aside.start(team_id, carry_out())
+
+    def _limit(self) -> int:
+        """Returns how many emails one look may take: few if several teams have changed something lately."""
+        if len(self._seen) > 1:
+            since = time.monotonic() - SHARED_SECONDS
+            self._seen = {team: at for team, at in self._seen.items() if at >= since}
+        return looking.SHARED_MARKS if len(self._seen) > 1 else looking.MARKS
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
@@ -135,8 +185,10 @@ class Matcher:
         db = database()
         rows = await db.rows("SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", mark["subject_id"])
         searches = await standing.load(db, [row["id"] for row in rows])
+        time_slice = TimeSlice()
         for search in searches:
             self.index.add(search.id, search.scope, search.filter)
+            await time_slice.yield_if_due()
         await self._rights.add(db, searches)
 
         async def spread(deed: Deed) -> None:
@@ -151,8 +203,15 @@ class Matcher:
 
         await self._fenced.at_once(spread)
 
-    async def _match(self, sight: Sight) -> None:
-        verdicts = await self._decide(sight)
+    async def _fill(self, mark: Row) -> None:
+        stored = self._stored.later(self._ticked, 0)
+        times = await filling.work_off(self._fenced, self._writer.clock, self.index, self._rights, mark, stored)
+        self._stored = self._stored.later(*times)
+
+    async def _match(self, sight: Sight, aside: bool = False) -> None:
+        verdicts = await (self._decide_aside if aside else self._decide)(sight)
+        if not sight.emails:
+            return
         # The audit goes by these moments, so they are stored with what the look found, unless those stored still hold.
         times = None
         if sight.now > self._stored.decided_until:
@@ -163,27 +222,82 @@ class Matcher:
         self.looked += len(sight.causes)
         self.joined += len(verdicts.joins)
         self.left += len(verdicts.leaves)
-        self._stored = times or self._stored
+        self._stored = self._stored.later(*times) if times else self._stored
 
     async def _decide(self, sight: Sight) -> Verdicts:
         """Decides for the moment of the look, which is recorded with it. Requests are answered in between.
 
-        The last tick may be older. What crosses a boundary in between is looked at again by the next one.
+        The last tick may be older. What crosses a boundary in between is looked at again by the next one. A team with
+        an email that takes long is set aside with all that is its.
         """
-        joins: list[Join] = []
-        leaves: list[Leave] = []
+        decided: dict[int, list[Verdicts]] = {}
         until = time.monotonic() + STRETCH_SECONDS
-        for email_id, cause in sight.causes.items():
-            known, current = sight.facts.get(email_id), sight.members.get(email_id, {})
-            verdicts = decide(self.index, email_id, cause, known, current, sight.now)
-            if known is not None:
-                verdicts = self._rights.attribute(verdicts, known, sight.now)
-            joins += verdicts.joins
-            leaves += verdicts.leaves
+        for email_id in list(sight.causes):
+            if email_id not in sight.causes:
+                continue
+            team = sight.team_of[email_id]
+            steps = self._steps(sight, email_id)
+            spent, since = 0.0, None
+            while not isinstance(found := next(steps), Verdicts):
+                if time.monotonic() < until:
+                    continue
+                # By the thread's own time, as another thread may have had the interpreter meanwhile.
+                spent += 0.0 if since is None else time.thread_time() - since
+                if spent >= STRETCH_SECONDS:
+                    steps.close()
+                    decided.pop(team, None)
+                    self.set_aside += 1
+                    self._set_aside(team, partial(self._match, sight.split(team), aside=True))
+                    break
+                await asyncio.sleep(0)
+                since, until = time.thread_time(), time.monotonic() + STRETCH_SECONDS
+            else:
+                decided.setdefault(team, []).append(found)
             if time.monotonic() >= until:
                 await asyncio.sleep(0)
                 until = time.monotonic() + STRETCH_SECONDS
-        return Verdicts(tuple(joins), tuple(leaves))
+        return _joined(each for of_team in decided.values() for each in of_team)
+
+    async def _decide_aside(self, sight: Sight) -> Verdicts:
+        """Half of the time is left to others. What is not decided after a while is left to a later look."""
+        decided: list[Verdicts] = []
+        end = time.monotonic() + ASIDE_SECONDS if sight.divisible else math.inf
+        until = time.monotonic() + ASIDE_STRETCH_SECONDS
+        emails = list(sight.causes)
+        for place, email_id in enumerate(emails):
+            if place and time.monotonic() >= end:
+                sight.leave(set(emails[place:]))
+                break
+            for found in self._steps(sight, email_id):
+                if found is not None:
+                    decided.append(found)
+                if time.monotonic() >= until:
+                    await asyncio.sleep(ASIDE_STRETCH_SECONDS)
+                    until = time.monotonic() + ASIDE_STRETCH_SECONDS
+        return _joined(decided)
+
+    def _steps(self, sight: Sight, email_id: int) -> Generator[Verdicts | None, None, None]:
+        """Decides one email in steps, of which the last one yields the verdicts."""
+        known, current = sight.facts.get(email_id), sight.members.get(email_id, {})
+        if known is not None:
+            self._url_matches.prepare(known)
+        try:
+            decided = yield from decide_in_steps(
+                self.index, email_id, sight.causes[email_id], known, current, sight.now
+            )
+            yield decided if known is None else self._rights.attribute(decided, known, sight.now)
+        finally:
+            if known is not None:
+                self._url_matches.keep(known)
+
+
+def _joined(decided: Iterable[Verdicts]) -> Verdicts:
+    joins: list[Join] = []
+    leaves: list[Leave] = []
+    for each in decided:
+        joins += each.joins
+        leaves += each.leaves
+    return Verdicts(tuple(joins), tuple(leaves))
 
 
 async def _begin(deed: Deed) -> tuple[int, StoredTimes]:

@@ -1,12 +1,12 @@
 """Joins and leaves: which lists an email is in and which it should be in, decided as values from present facts."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from models.enums import ChangeCauseKind
 from search.facts import Facts
-from search.index import Index
+from search.index import Index, finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,21 @@ def decide(
     `current` are its memberships, by list, which are what held at the last look: what holds now is joined unless it is
     among them, and of them only what the index did not find is judged again.
     """
-    found = set() if known is None else index.matching(known, now)
+    return finish(decide_in_steps(index, email_id, cause, known, current, now))
+
+
+def decide_in_steps(
+    index: Index, email_id: int, cause: Cause, known: Facts | None, current: Mapping[int, int], now: int
+) -> Generator[None, None, Verdicts]:
+    """Like `decide`, in steps that each take a few milliseconds at most. The index must not change in between."""
+    found = set() if known is None else (yield from index.matching_in_steps(known, now))
     joins = [Join(search_id, email_id, cause) for search_id in sorted(found.difference(current))]
     leaves: list[Leave] = []
     for search_id, member_id in current.items():
         # A list that is not filed is being deleted: its members go with it, unannounced.
         if search_id in found or search_id not in index:
             continue
-        if known is None or not index.matches(search_id, known, now):
+        if known is None or not (yield from index.matches_in_steps(search_id, known, now)):
             leaves.append(Leave(member_id, search_id, email_id, cause))
+        yield
     return Verdicts(tuple(joins), tuple(leaves))

@@ -1,6 +1,5 @@
 """The standing searches: each saved search as it is matched, with its owner's present rights, in one index."""
 
-import asyncio
 import gc
 import logging
 from collections.abc import Collection
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from changes.waking import TimeSlice
 from models.database import Connection, Row
 from models.enums import Role, SavedSearchState
 from models.viewers import Viewer
@@ -19,7 +19,6 @@ from search.scope import Owner, Scope, scope
 from search.tree import Filter
 
 PAGE = 500
-SLICE = 50
 PROGRESS = 100_000
 _SELECT = (
     "SELECT s.id, s.team_id, s.owner_id, s.definition, s.state, s.created_at, u.role FROM saved_searches s"
@@ -59,16 +58,15 @@ async def load(connection: Connection, search_ids: Collection[int], before: bool
 async def load_all(connection: Connection, index: Index) -> int:
     """Files every saved search in the index, with a line of progress for every 100,000; how many."""
     after = (0, 0, 0)
+    time_slice = TimeSlice()
     while True:
         # Not the next page beside the present one: its thread would only compete for the interpreter.
         rows = await connection.rows(_SELECT + _NEXT, *after, PAGE)
-        for place, (row, ranged, filter) in enumerate(await _resolve(rows)):
+        for row, ranged, filter in await _resolve(rows):
             index.add(row["id"], ranged, filter)
             if len(index) % PROGRESS == 0:
                 _logger.info("%s saved searches are filed", f"{len(index):,}")
-            if place % SLICE == 0:
-                # Requests are answered meanwhile.
-                await asyncio.sleep(0)
+            await time_slice.yield_if_due()
         if len(rows) < PAGE:
             return len(index)
         after = (rows[-1]["owner_id"], rows[-1]["created_at"], rows[-1]["id"])
@@ -79,21 +77,20 @@ async def load_all(connection: Connection, index: Index) -> int:
 async def _resolve(rows: list[Row]) -> list[tuple[Row, Scope, Filter]]:
     """With each row the range and the filter it has by its owner's present rights."""
     viewers = {row["owner_id"]: Viewer(row["owner_id"], row["team_id"], Role(row["role"])) for row in rows}
+    time_slice = TimeSlice()
     filters: list[Filter] = []
     named: dict[int, set[tuple[str, int]]] = {owner: set() for owner in viewers}
-    for place, row in enumerate(rows):
+    for row in rows:
         filters.append(load_filter(_json(row["definition"])))
         named[row["owner_id"]].update(named_keys(filters[-1]))
-        if place % SLICE == 0:
-            await asyncio.sleep(0)
+        await time_slice.yield_if_due()
     visible = {owner: await visible_keys(viewer, named[owner]) for owner, viewer in viewers.items()}
     owners = {each.user_id: Owner(each.user_id, each.team_id, each.admin) for each in viewers.values()}
     found: list[tuple[Row, Scope, Filter]] = []
-    for place, (row, filter) in enumerate(zip(rows, filters, strict=True)):
+    for row, filter in zip(rows, filters, strict=True):
         kept = keep_ids(filter, visible[row["owner_id"]])
         found.append((row, scope(kept, owners[row["owner_id"]]), kept))
-        if place % SLICE == 0:
-            await asyncio.sleep(0)
+        await time_slice.yield_if_due()
     return found
 
 

@@ -42,10 +42,12 @@ async def stored_times(connection: Connection, now: int) -> StoredTimes:
 
 
 def storing(times: StoredTimes) -> Statement:
-    """Stores the times, in the transaction of what was decided. They are not earlier than those that are stored."""
+    """Stores the times, in the transaction of what was decided. Those that are stored stay if they are later."""
     store = (
         "INSERT INTO ticks (id, ticked_at, decided_until) VALUES (1, ?, ?) ON CONFLICT (id)"
-        " DO UPDATE SET ticked_at = excluded.ticked_at, decided_until = excluded.decided_until"
+        " DO UPDATE SET ticked_at = CASE WHEN ticks.ticked_at > excluded.ticked_at THEN ticks.ticked_at"
+        " ELSE excluded.ticked_at END, decided_until = CASE WHEN ticks.decided_until > excluded.decided_until"
+        " THEN ticks.decided_until ELSE excluded.decided_until END"
     )
     return store, times
 

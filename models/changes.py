@@ -4,6 +4,7 @@ stood."""
 from typing import Any
 
 from tortoise import fields
+from tortoise.indexes import PartialIndex
 from tortoise.models import Model
 
 from models.enums import ChangeCauseKind, ChangeKind, MarkKind
@@ -69,6 +70,12 @@ class Mark(Model):
 
     class Meta:
         table = "marks"
+        # So that the oldest of each team, and the rare kinds, are found however many of another team's wait.
+        indexes = (
+            ("team_id", "id"),
+            PartialIndex(fields=["kind", "id"], condition={"kind": int(MarkKind.SEARCH)}),
+            PartialIndex(fields=["id", "kind"], condition={"kind": int(MarkKind.USER)}),
+        )
 
 
 class Lease(Model):

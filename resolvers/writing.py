@@ -1,6 +1,7 @@
 """Mutations: which action answers each, and the rows it answers with."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -57,6 +58,9 @@ __all__ = [
 ENGAGEMENT_WRITE = "engagement:write"
 _BODY, _EDITS = ("input", "body"), ("input", "edits")
 T = TypeVar("T")
+SLICE = 100
+"""Inputs that are converted in one turn of the event loop."""
+Input = TypeVar("Input")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +214,14 @@ async def template_create(context: Context, new: NewTemplate) -> Noticed[Templat
     return template, await context.desk.inspector.notices([(_BODY, new.body)])
 
 
-async def engagement_record(context: Context, events: Sequence[NewEvent]) -> Outcome:
-    """Records events. Raises Refused without the token's leave."""
+async def engagement_record(context: Context, inputs: Sequence[Input], value: Callable[[Input], NewEvent]) -> Outcome:
+    """Records events, each the value of an input. Raises Refused without the token's leave."""
     _need(context, ENGAGEMENT_WRITE)
+    events: list[NewEvent] = []
+    for place in range(0, len(inputs), SLICE):
+        events += map(value, inputs[place : place + SLICE])
+        if place:
+            await asyncio.sleep(0)
     try:
         return await context.services.recorder.record(events, context.viewer, context.claim)
     except Refused as exc:

@@ -274,7 +274,7 @@ class Mutation:
         info: Asked,
         events: Events,
     ) -> EngagementRecordPayload:
-        done = await writing.engagement_record(info.context, [event.value() for event in events])
+        done = await writing.engagement_record(info.context, events, EngagementInput.value)
         return EngagementRecordPayload(
             recorded=done.recorded,
             duplicates=done.duplicates,

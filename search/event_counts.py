@@ -7,6 +7,7 @@ responsible for: what a condition means, which `predicate` defines.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from models.enums import EngagementKind, EngagementVerdict
@@ -26,6 +27,10 @@ class Event(NamedTuple):
 
 
 UrlTest: TypeAlias = Callable[[str], bool]
+
+
+class Unfinished(Exception):
+    """The allowance of URL tests is spent. What was tested is kept, so that another attempt continues."""
 
 
 class EventSeries:
@@ -69,17 +74,25 @@ def _untested(kind: EngagementKind, verdicts: frozenset[EngagementVerdict]) -> E
 class UrlMatches:
     """Which of an email's URLs fit which series. A later pass with the same matches tests only new URLs."""
 
-    __slots__ = ("_fitting", "_numbers", "urls")
+    __slots__ = ("_fitting", "_numbers", "allowance", "urls")
 
     def __init__(self) -> None:
+        self.allowance: int | None = None
+        """How many tests may be made until `Unfinished` is raised; None for any number."""
         self.urls: list[str] = []
         self._numbers: dict[str, int] = {}
         # How many URLs were tested; beside it those that fit, if there are any.
         self._fitting: dict[EventSeries, int | tuple[int, tuple[int, ...]]] = {}
 
-    def __len__(self) -> int:
-        """Returns the number of results that are kept."""
-        return len(self._fitting)
+    @property
+    def tests(self) -> int:
+        """The number of tests that were made, apart from those of URLs that came twice."""
+        return len(self._fitting) * len(self.urls)
+
+    @property
+    def weight(self) -> int:
+        """Roughly the memory this takes, in hundreds of bytes."""
+        return len(self._fitting) + sum(map(len, self.urls)) // 100 + len(self.urls)
 
     def number(self, url: str) -> int:
         """Returns the place of a URL in `urls`, where it is put if it is new."""
@@ -89,20 +102,20 @@ class UrlMatches:
             self.urls.append(url)
         return number
 
-    def untested(self, series: EventSeries) -> int:
-        """Returns how many URLs `fitting` would have to test."""
-        known = self._fitting.get(series, 0)
-        return len(self.urls) - (known if isinstance(known, int) else known[0])
-
     def fitting(self, series: EventSeries) -> Sequence[int]:
-        """Returns the places of the URLs that fit."""
+        """Returns the places of the URLs that fit. Raises: Unfinished."""
         known = self._fitting.get(series, 0)
         tested, found = (known, _NONE) if isinstance(known, int) else known
-        count = len(self.urls)
+        count = upto = len(self.urls)
         if tested == count:
             return found
-        found += tuple(_fitting(series, self.urls[tested:] if tested else self.urls, tested))
-        self._fitting[series] = (count, found) if found else count
+        if self.allowance is not None:
+            upto = min(count, tested + self.allowance)
+            self.allowance -= upto - tested
+        found += tuple(_fitting(series, islice(self.urls, tested, upto), tested))
+        self._fitting[series] = (upto, found) if found else upto
+        if upto < count:
+            raise Unfinished
         return found
 
 
@@ -126,7 +139,7 @@ class EventTimes:
         self.matches = UrlMatches() if matches is None else matches
 
     def count(self, series: EventSeries, since: int | None = None, until: int | None = None) -> int:
-        """Returns the number of events of a series, both bounds included."""
+        """Returns the number of events of a series, both bounds included. Raises: Unfinished."""
         times = self._by_series.get(series)
         if times is None:
             times = self._by_series[series] = self._times(series)
@@ -135,13 +148,6 @@ class EventTimes:
         first = 0 if since is None else bisect_left(times, since)
         last = len(times) if until is None else bisect_right(times, until)
         return max(0, last - first)
-
-    def untested(self, series: EventSeries) -> int:
-        """Returns how many URLs `count` would have to test."""
-        if not series.tests_urls:
-            return 0
-        self._sorted()
-        return self.matches.untested(series)
 
     def _times(self, series: EventSeries) -> Sequence[int]:
         by_kind = self._sorted()

@@ -4,10 +4,12 @@ A search is a few conjunctions, and equal ones of one range are one. Each is fil
 team), then one necessary equality, then a threshold. Whatever `add` puts in, `remove` takes out.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from typing import TypeAlias, TypeVar
 
 from search.clock import TimeKey
+from search.event_counts import Unfinished
 from search.facts import Facts
 from search.filing import Condition, Conditions, Filed, Look, counts_of
 from search.normal import Conjunction, conjunctions
@@ -19,11 +21,14 @@ from search.tree import Engaged, Filter, Ids
 Range: TypeAlias = tuple[int, int | None]
 """A team, and a sender of it or None for all."""
 Bucket: TypeAlias = tuple[Range, RoutingKey]
+T = TypeVar("T")
 
 # The key of conjunctions that no equality narrows within their range.
 _UNNARROWED: RoutingKey = ("", 0)
 # A search over many senders with many ids each would fill more buckets than it could ever save visits.
 _MOST_BUCKETS = 4_096
+STEP_CONJUNCTIONS = 8
+"""Evaluated in one step of `matching_in_steps`."""
 
 
 class Index:
@@ -83,10 +88,22 @@ class Index:
 
     def matching(self, facts: Facts, now: int) -> set[int]:
         """Every search that matches. A conjunction is judged once, however many searches share it."""
+        return finish(self.matching_in_steps(facts, now))
+
+    def matching_in_steps(self, facts: Facts, now: int) -> Generator[None, None, set[int]]:
+        """Like `matching`, in steps that each take a few milliseconds at most. The index must not change in between."""
         look, found = Look(facts, now), set[int]()
-        for filed in self._reached(facts, look.counts):
-            if look.all_hold(filed.rest):
-                found.update(filed.searches)
+        for place, filed in enumerate(self._reached(facts, look.counts), 1):
+            while True:
+                try:
+                    if look.all_hold(filed.rest):
+                        found.update(filed.searches)
+                    break
+                except Unfinished:
+                    facts.renew_allowance()
+                    yield
+            if not place % STEP_CONJUNCTIONS:
+                yield
         return found
 
     def matches(self, search_id: int, facts: Facts, now: int) -> bool:
@@ -96,6 +113,14 @@ class Index:
             and all(condition.holds(facts, now) for condition in filed.conditions)
             for filed in _several(self._standing.get(search_id, ()))
         )
+
+    def matches_in_steps(self, search_id: int, facts: Facts, now: int) -> Generator[None, None, bool]:
+        """Like `matches`, in steps that each take a few milliseconds at most."""
+        while True:
+            with suppress(Unfinished):
+                return self.matches(search_id, facts, now)
+            facts.renew_allowance()
+            yield
 
     def mentions_group(self, group_id: int) -> bool:
         """Whether any search asks for this group anywhere: if none does, its people may come and go unnoticed."""
@@ -167,6 +192,15 @@ class Index:
                 if not in_range:
                     del self._ranges[range_]
         self._always -= _is_always(buckets, under)
+
+
+def finish(steps: Generator[None, None, T]) -> T:
+    """Takes all steps at once. Returns what they result in."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
 
 
 def _several(standing: Filed | tuple[Filed, ...]) -> tuple[Filed, ...]:

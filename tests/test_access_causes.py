@@ -96,6 +96,7 @@ class Office:
         if any(row["kind"] == MarkKind.USER for row in rows):
             self.pending = self.searches
         more = await self.server.engine.matcher.look(tick)
+        await self.server.engine.matcher.wait_for_set_aside()
         await self.check()
         return more
 

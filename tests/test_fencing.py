@@ -85,10 +85,15 @@ async def test_a_matcher_whose_lease_was_taken_writes_nothing_at_all(quiet_serve
         await change(quiet_server, ann, mail, search)
         before = await _rows()
         with pytest.raises(LeaseTaken):
-            await stale.look()
+            await _look_and_wait(stale)
         assert await _rows() == before, change.__name__
     await quiet_server.settle()
     assert await audit.differences(quiet_server.engine.desk.writer) == []
+
+
+async def _look_and_wait(matcher: Matcher) -> None:
+    await matcher.look()
+    await matcher.wait_for_set_aside()
 
 
 async def _rows() -> dict[str, list[dict[str, Any]]]:

@@ -21,6 +21,7 @@ from graphql import (
 from graphql.execution import get_argument_values
 from graphql.execution.executor import CollectedErrors, invalid_return_type_error
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
+from graphql.execution.values import VariableValues
 from graphql.pyutils import Path, gather_with_cancel
 
 from server.graphql import ahead
@@ -61,14 +62,16 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         operation_name: str | None,
         is_awaitable: Any,
         plans: Plans,
+        values: VariableValues | None = None,
     ) -> "PlannedExecutor | list[GraphQLError]":
         """An execution of one operation, or what is wrong with what was asked.
 
         What `build` finds out from the document it finds out once, and variables that are plainly right are made
-        without it.
+        without it. `values` are the variables' if they were coerced before.
         """
         known = plans.begun.get(operation_name)
-        values = None if known is None else known.values(variables)
+        if known is not None and values is None:
+            values = known.values(variables)
         if known is not None and values is not None:
             return cls(
                 schema,

@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 import orjson
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
 from graphql.execution import Executor, create_source_event_stream
+from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from tortoise.models import Model
 
@@ -70,6 +71,7 @@ class Operations:
         self._limits = documents
         self._answers = answers
         self._mutations: set[asyncio.Task[Answer]] = set()
+        self._coercing = asyncio.Lock()
         self.audiences = Audiences(self._encoded, self._excuse)
 
     @property
@@ -109,7 +111,7 @@ class Operations:
 
     async def carry_out(self, operation: Operation, context: Context) -> Answer:
         """The answer of a query or a mutation, however long it takes. Raises Rejected."""
-        executor = self._begun(operation, context)
+        executor = self._begun(operation, context, await self._long_variables(operation))
         running: Any = executor.execute_operation()
         result: ExecutionResult = await running if awaitable(running) else running
         if result.data is None and not any(error.path for error in result.errors or ()):
@@ -125,11 +127,27 @@ class Operations:
             raise Rejected(self._told(found.errors or ()))
         return self._frames(found, likeness(operation.prepared, operation.asked, context.viewer), executor)
 
-    def _begun(self, operation: Operation, context: Context) -> PlannedExecutor:
+    async def _long_variables(self, operation: Operation) -> VariableValues | None:
+        """The variables, if they take so long to coerce that others need their turns meanwhile."""
+        known = operation.prepared.plans.begun.get(operation.asked.operation_name)
+        if known is None or not known.values.is_long(operation.asked.variables):
+            return None
+        # One after another, or else everybody's turn would come after a slice of each.
+        async with self._coercing:
+            return await known.values.in_slices(operation.asked.variables)
+
+    def _begun(self, operation: Operation, context: Context, values: VariableValues | None = None) -> PlannedExecutor:
         """Raises Rejected."""
         prepared, asked = operation.prepared, operation.asked
         executor = self._executor.begin(
-            self._schema, prepared.document, context, asked.variables, asked.operation_name, awaitable, prepared.plans
+            self._schema,
+            prepared.document,
+            context,
+            asked.variables,
+            asked.operation_name,
+            awaitable,
+            prepared.plans,
+            values,
         )
         if isinstance(executor, list):
             raise Rejected(self._told(executor))

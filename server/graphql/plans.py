@@ -14,7 +14,7 @@ from graphql.execution.collect_fields import FieldDetailsList, FragmentDetails, 
 from graphql.language import NamedTypeNode, NonNullTypeNode
 
 from server.graphql.shapes import Asked, Call, Known, Pointer, Read, Shape, Shapes, Table
-from server.graphql.variables import Values
+from server.graphql.variables import VariableCoercion
 
 Wanted = tuple[tuple[tuple[Read, ...], Pointer], ...]
 """What can be loaded for all that a field's value holds: how it is reached from there, and what it is."""
@@ -86,7 +86,7 @@ class Begun(NamedTuple):
     fragment_definitions: dict[str, FragmentDefinitionNode]
     fragments: dict[str, FragmentDetails]
     operation: OperationDefinitionNode
-    values: Values
+    values: VariableCoercion
 
 
 @dataclass(slots=True, eq=False)

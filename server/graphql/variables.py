@@ -4,8 +4,9 @@ graphql-core asks each value anew which type it is of; a mutation may bring hund
 right is coerced here. Anything else is left to graphql-core, which also knows what to say of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+import asyncio
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from graphql import (
     GraphQLEnumType,
@@ -29,12 +30,71 @@ from graphql.utilities.coerce_input_value import coerce_default_value
 
 Coerce: TypeAlias = Callable[[Any], Any]
 """Makes a value of JSON one of a type. Raises anything where the value is not plainly of the type."""
-Values: TypeAlias = Callable[[Mapping[str, Any]], VariableValues | None]
-"""Makes the variables of an operation of those a client sent; None where graphql-core has to look at them."""
+SLICE = 100
+"""Items of a list that are coerced in one turn of the event loop, if it is a variable of its own."""
 
 
 class NotPlain(Exception):
     """Wrong, or right in a way that is not known here."""
+
+
+class _Variable(NamedTuple):
+    signature: GraphQLVariableSignature
+    coerce: Coerce
+    may_be_absent: bool
+    is_list: bool
+
+
+class VariableCoercion:
+    """Makes the variables of one operation from those that a client sent; None if graphql-core has to look at them."""
+
+    def __init__(self, variables: Sequence[_Variable] | None) -> None:
+        self._variables = variables
+
+    def __call__(self, given: Mapping[str, Any]) -> VariableValues | None:
+        steps = self._steps(given, None)
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return cast(VariableValues | None, stop.value)
+        raise RuntimeError("coercion without slices takes one step")
+
+    def is_long(self, given: Mapping[str, Any]) -> bool:
+        """Whether a list is long enough to be coerced in slices."""
+        return any(type(value) is list and len(value) > SLICE for value in given.values())
+
+    async def in_slices(self, given: Mapping[str, Any]) -> VariableValues | None:
+        """Like a call. In between others have their turns."""
+        steps = self._steps(given, SLICE)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                return cast(VariableValues | None, stop.value)
+            await asyncio.sleep(0)
+
+    def _steps(self, given: Mapping[str, Any], slice_: int | None) -> Generator[None, None, VariableValues | None]:
+        sources: dict[str, VariableValueSource] = {}
+        coerced: dict[str, Any] = {}
+        if self._variables is None:
+            return None
+        try:
+            for signature, coerce, may_be_absent, is_list in self._variables:
+                name = signature.name
+                value = given.get(name, Undefined)
+                sources[name] = VariableValueSource(signature, value)
+                if slice_ is not None and is_list and type(value) is list:
+                    coerced[name] = []
+                    for start in range(0, len(value), slice_):
+                        coerced[name] += coerce(value[start : start + slice_])
+                        yield
+                elif value is not Undefined:
+                    coerced[name] = coerce(value)
+                elif not may_be_absent:
+                    return None
+        except Exception:
+            return None
+        return VariableValues(sources, coerced)
 
 
 class Coercions:
@@ -44,33 +104,17 @@ class Coercions:
         self._schema = schema
         self._objects: dict[GraphQLInputObjectType, Coerce] = {}
 
-    def of(self, definitions: Sequence[VariableDefinitionNode]) -> Values:
+    def of(self, definitions: Sequence[VariableDefinitionNode]) -> "VariableCoercion":
         """What makes the variables of an operation."""
-        known: list[tuple[GraphQLVariableSignature, Coerce, bool]] = []
+        known: list[_Variable] = []
         for each in definitions:
             signature = get_variable_signature(self._schema, each)
             if isinstance(signature, GraphQLError):
-                return _left
+                return VariableCoercion(None)
             absent = signature.default is None and not is_non_null_type(signature.type)
-            known.append((signature, self.coerce(signature.type), absent))
-
-        def values(given: Mapping[str, Any]) -> VariableValues | None:
-            sources: dict[str, VariableValueSource] = {}
-            coerced: dict[str, Any] = {}
-            try:
-                for signature, coerce, absent in known:
-                    name = signature.name
-                    value = given.get(name, Undefined)
-                    sources[name] = VariableValueSource(signature, value)
-                    if value is not Undefined:
-                        coerced[name] = coerce(value)
-                    elif not absent:
-                        return None
-            except Exception:
-                return None
-            return VariableValues(sources, coerced)
-
-        return values
+            plain = signature.type.of_type if is_non_null_type(signature.type) else signature.type
+            known.append(_Variable(signature, self.coerce(signature.type), absent, is_list_type(plain)))
+        return VariableCoercion(known)
 
     def coerce(self, type_: Any) -> Coerce:
         """What coerces values of a type."""
@@ -117,10 +161,6 @@ class Coercions:
             return coerced if out is None else out(coerced)
 
         return convert
-
-
-def _left(_: Mapping[str, Any]) -> None:
-    return None
 
 
 def _instead(field: GraphQLInputField) -> Callable[[], Any] | None:

@@ -7,9 +7,9 @@ import pytest
 
 from models.enums import EngagementKind, EngagementVerdict
 from search.check import check
-from search.event_counts import UrlMatches
+from search.event_counts import Unfinished, UrlMatches
 from search.facts import Event, Facts
-from search.predicate import compile_predicate
+from search.predicate import Predicate, compile_predicate
 from tests.search.test_index import FACTS
 
 NOW = 1_000_000_000
@@ -52,16 +52,16 @@ def test_a_later_pass_tests_only_new_urls() -> None:
     holds = compile_predicate(check(condition(url={"contains": "/10"})))
     kept = UrlMatches()
     email = clicked(*urls)
-    email.count_with(kept)
+    email.count_in_steps(kept)
     assert not holds(email, NOW)
     CountedUrl.tested = 0
     again = clicked(*urls, CountedUrl("https://x.test/10"))
-    again.count_with(kept)
+    again.count_in_steps(kept)
     assert holds(again, NOW)
     assert CountedUrl.tested == 1
     # An event that is gone does not count, though its URL is still known.
     gone = clicked(*urls)
-    gone.count_with(kept)
+    gone.count_in_steps(kept)
     assert not holds(gone, NOW)
 
 
@@ -83,3 +83,25 @@ def test_a_later_pass_tests_only_new_urls() -> None:
 def test_counts_are_those_of_all_events_that_fit(more: dict[str, Any], expected: bool) -> None:
     email = clicked("https://x.test/a", "https://x.test/b", "https://y.test/", times=10)
     assert compile_predicate(check(condition(**more)))(email, NOW) is expected
+
+
+def test_counting_continues_where_the_allowance_was_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.facts.URL_TESTS", 3)
+    CountedUrl.tested = 0
+    email = clicked(*(CountedUrl(f"https://x.test/{number}") for number in range(10)))
+    email.count_in_steps()
+    holds = compile_predicate(check(condition(atLeast=2, atMost=2, url={"startsWith": "https", "contains": "9"})))
+    assert not any(attempt is not None for attempt in (_attempt(holds, email) for _ in range(3)))
+    assert _attempt(holds, email) is False
+    email.renew_allowance()
+    number = compile_predicate(check(condition(atLeast=1, url={"contains": "/9"})))
+    assert [_attempt(number, email) for _ in range(4)] == [None, None, None, True]
+    assert CountedUrl.tested == 10 + 10
+
+
+def _attempt(holds: Predicate, email: Facts) -> bool | None:
+    try:
+        return holds(email, NOW)
+    except Unfinished:
+        email.renew_allowance()
+        return None
