@@ -19,6 +19,14 @@ from tests.serving import SECRET
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0
+UNBOUNDED = {
+    "USER_REQUESTS": "100000000",
+    "ADDRESS_REQUESTS": "100000000",
+    "USER_SOCKETS": "100000",
+    "USER_SUBSCRIPTIONS": "100000",
+    "USER_OPERATION_BYTES": "10000000000",
+}
+"""One user stands for a whole team here, so what one user may do is no limit."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -54,9 +62,9 @@ def port() -> int:
 
 @asynccontextmanager
 async def product(database_url: str, **settings: str) -> AsyncIterator[Served]:
-    """`command-center serve`, bounded by no rates but otherwise as it comes."""
+    """`command-center serve`, without bounds of one user but otherwise as it comes."""
     given = {"DATABASE_URL": database_url, "SECRET": SECRET, "SMTP_URL": "smtp://127.0.0.1:1", "LOG_LEVEL": "warning"}
-    given |= {"USER_REQUESTS": "100000000", "ADDRESS_REQUESTS": "100000000"} | settings
+    given |= UNBOUNDED | settings
     number = port()
     command = str(Path(sys.executable).with_name("command-center")), "serve", "--port", str(number)
     environment = {PREFIX + name: value for name, value in given.items()}
