@@ -5,9 +5,11 @@ Bodies and rates are the borders', which know which request they belong to.
 """
 
 import asyncio
+import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import httptools
@@ -18,12 +20,17 @@ from server.lines import Line
 
 STREAM_END_SECONDS: Final = 0.6
 """How long the end of a stream may take to be written when the server stops."""
+BODY_END_SECONDS: Final = 0.4
+"""How long the rest of a request's body may take to arrive when the server stops."""
+REFUSAL_SECONDS: Final = 0.2
+"""How long a client that goes on sending such a body may take to read that it is refused."""
 # What stands in a request line beside the method and the address, and the empty line after the headers.
 _FRAME: Final = len("  HTTP/1.1\r\n\r\n")
 
 
-_HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?")
+_HOST: Final = re.compile(rb"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?")
 _NO_HOST: Final = (400, "A request must have one Host header, which names a host and optionally a port.")
+_STOPPING: Final = (503, "The server is stopping. Nothing was done; send the request again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +81,26 @@ class HttpConnection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
-        if self._answering() and self.cycle.chunked_encoding:
+        if not self._answering():
+            return
+        if self.cycle.chunked_encoding:
             # The stream ends by itself, unless the client does not read.
             self.loop.call_later(STREAM_END_SECONDS, self._abort_stream)
+        elif self._awaits_body():
+            self.loop.call_later(BODY_END_SECONDS, self._refuse_body)
 
     def _abort_stream(self) -> None:
         if self._answering():
             self._line.abort()
+
+    def _awaits_body(self) -> bool:
+        """Whether the request that is served next has not arrived completely, so that nothing was done for it."""
+        return not (self._in_head or self.pipeline or self.cycle.response_started)
+
+    def _refuse_body(self) -> None:
+        if self._answering() and self._awaits_body():
+            self._refuse(*_STOPPING)
+            self.loop.call_later(REFUSAL_SECONDS, self._line.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -169,7 +189,7 @@ class HttpConnection(HttpToolsProtocol):
         """Refuses a request that does not name one host (RFC 9112, 3.2). HTTP/1.0 may leave it out."""
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) == 1:
-            if _HOST.fullmatch(hosts[0]):
+            if _is_host(hosts[0].strip(b" \t")):
                 return
         elif not hosts and self.parser.get_http_version() == "1.0":
             return
@@ -228,7 +248,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         """Answers, unless an answer to another request is under way, and has done with the connection."""
-        if not self._answering() or not (self._in_head or self.pipeline or self.cycle.response_started):
+        if not self._answering() or self._awaits_body():
             text = f"{message}\n".encode()
             headers = [
                 *self.server_state.default_headers,
@@ -244,6 +264,19 @@ class HttpConnection(HttpToolsProtocol):
             self.cycle.message_event.set()
         self._line.unread = True
         self._line.close()
+
+
+@lru_cache(256)
+def _is_host(value: bytes) -> bool:
+    """Whether it is a host and optionally a port, as a URL writes them (RFC 3986, 3.2.2)."""
+    found = _HOST.fullmatch(value)
+    if found is None or found["v6"] is None:
+        return found is not None
+    try:
+        ipaddress.IPv6Address(found["v6"].decode())
+    except ValueError:
+        return False
+    return True
 
 
 def limited(limits: ConnectionLimits) -> type[HttpConnection]:

@@ -28,8 +28,8 @@ def install(app: Starlette) -> None:
     app.router.default = redirect_or_not_found
 
 
-async def _to_page(_: Request) -> Response:
-    return RedirectResponse(GRAPHQL)
+async def _to_page(request: Request) -> Response:
+    return RedirectResponse(_with_query(GRAPHQL, request.scope))
 
 
 def _other_path(app: Starlette, scope: Scope) -> str | None:
@@ -43,5 +43,9 @@ def _other_path(app: Starlette, scope: Scope) -> str | None:
     # A second slash in front would make a host of what follows it.
     if raw.startswith("//") or all(route.matches(other)[0] is Match.NONE for route in app.router.routes):
         return None
+    return _with_query(raw, scope)
+
+
+def _with_query(path: str, scope: Scope) -> str:
     query: bytes = scope["query_string"]
-    return f"{raw}?{query.decode('latin-1')}" if query else raw
+    return f"{path}?{query.decode('latin-1')}" if query else path

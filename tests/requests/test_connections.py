@@ -158,6 +158,8 @@ async def test_a_head_that_trickles_is_cut_in_time(url: str, start: str) -> None
         ("1.1", ["app.example.com:8000"], True),
         ("1.1", ["[::1]:8000"], True),
         ("1.1", [""], True),
+        ("1.1", [" \tx\t "], True),
+        ("1.1", ["%C3%A4.example"], True),
         ("1.0", ["x"], True),
         ("1.0", [], True),
         ("1.1", [], False),
@@ -168,6 +170,9 @@ async def test_a_head_that_trickles_is_cut_in_time(url: str, start: str) -> None
         ("1.1", ["x/graphql"], False),
         ("1.1", ["user@x"], False),
         ("1.1", ["x:port"], False),
+        ("1.1", ["%zz"], False),
+        ("1.1", ["[:::::]"], False),
+        ("1.1", ["x\\y"], False),
     ],
 )
 async def test_a_request_names_one_host(url: str, version: str, hosts: list[str], allowed: bool) -> None:

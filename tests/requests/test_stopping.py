@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from server.graphql.streaming import Frames
 from server.serving import bound, server
 from server.shutdown import Shutdown
 from tests.requests.raw import connected
-from tests.serving import settings
+from tests.serving import serving, settings
 
 END = 4.0
 """Seconds that stopping may take."""
@@ -68,6 +69,26 @@ async def test_clients_that_do_not_read_and_requests_that_do_not_end_are_given_u
     assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == [
         "Cancel 1 running task(s), timeout graceful shutdown exceeded"
     ]
+
+
+async def test_a_request_whose_body_does_not_come_is_refused_when_the_server_stops(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    bodies = ["Content-Length: 9\r\n\r\nab", "Transfer-Encoding: chunked\r\n\r\n5\r\nab", "Content-Length: 9\r\n\r\n"]
+    async with AsyncExitStack() as stack:
+        async with serving(f"sqlite:///{tmp_path / 'x.db'}") as made:
+            raws = [await stack.enter_async_context(connected(made.url)) for _ in bodies]
+            for raw, body in zip(raws, bodies, strict=True):
+                await raw.send(f"POST /graphql HTTP/1.1\r\nHost: x\r\n{body}")
+            # The server has read them once it answers another client.
+            async with connected(made.url) as other:
+                await other.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert (await other.answer()).status == 200
+        for raw in raws:
+            answer = await raw.answer()
+            assert (answer.status, answer.headers["connection"]) == (503, "close")
+            assert answer.body.startswith(b"The server is stopping.")
+    assert "graceful shutdown exceeded" not in caplog.text
 
 
 async def test_a_stream_that_begins_while_the_server_stops_ends_at_once() -> None:
