@@ -7,10 +7,10 @@ from hashlib import sha256
 
 from actions.inputs import BODY, Findings, Path
 from actions.markup.inspection import BodyReport, inspect
-from actions.text_process import INLINE_CHARACTERS, TextProcess, TextProcessLost
+from actions.text_process import INLINE_CHARACTERS, WAITED_FOR_NICENESS, TextProcess, TextProcessLost
 from models.enums import UserErrorCode
 
-_LONG_CHARACTERS = 50_000
+LONG_CHARACTERS = 50_000
 _MAX_REPORTS = 256
 _NOTHING = BodyReport()
 
@@ -27,7 +27,7 @@ class BodyInspector:
     """Inspects bodies in processes of their own, long ones apart, so that they do not delay shorter ones."""
 
     def __init__(self) -> None:
-        self._short, self._long = TextProcess(), TextProcess()
+        self._short, self._long = TextProcess(WAITED_FOR_NICENESS), TextProcess(WAITED_FOR_NICENESS)
         self._reports: OrderedDict[bytes, BodyReport] = OrderedDict()
 
     async def reports(self, bodies: Iterable[str]) -> dict[str, BodyReport]:
@@ -54,7 +54,7 @@ class BodyInspector:
         key = sha256(body.encode("utf-8", "surrogatepass")).digest()
         found = self._reports.get(key)
         if found is None:
-            process = self._long if len(body) > _LONG_CHARACTERS else self._short
+            process = self._long if len(body) > LONG_CHARACTERS else self._short
             try:
                 found = await process.run(len(body), inspect, body)
             except TextProcessLost:

@@ -4,13 +4,13 @@ Who may not be written to is no mistake: that email fails and the others go. So 
 cannot be filled in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from actions import campaigns, requests, suppression
 from actions.access import seen
-from actions.bodies import add_body
+from actions.bodies import LONG_CHARACTERS, add_body
 from actions.desk import Desk
 from actions.inputs import SUBJECT, Findings
 from actions.markup.inspection import BodyReport
@@ -33,6 +33,8 @@ _EMAIL = (
 )
 
 
+_SPACING_MICROS = 0.5
+"""What an email with a long body waits for each character of the one before it, about twice what sending it takes."""
 Reports = Mapping[str, BodyReport]
 """What was found in each body."""
 
@@ -224,10 +226,10 @@ async def _accept(desk: Desk, deed: Deed, viewer: Viewer, order: _Order) -> int:
                 # The body that all of them have is stored with the bulk send alone.
                 *(text.subject, folded[text.subject], "" if text.body == order.text.body else text.body),
                 text.body == order.text.body,
-                *_state(deed, order, no.get((person, order.campaign))),
+                *_state(deed, order, no.get((person, order.campaign)), wait),
                 *(False, False, deed.now, deed.now),
             )
-            for person, text in order.texts.items()
+            for (person, text), wait in zip(order.texts.items(), _waits(order.texts.values()), strict=True)
         ),
     )
     for row in await tx.rows("SELECT id, status FROM emails WHERE bulk_send_id = ? ORDER BY id", key):
@@ -237,10 +239,19 @@ async def _accept(desk: Desk, deed: Deed, viewer: Viewer, order: _Order) -> int:
     return key
 
 
-def _state(deed: Deed, order: _Order, no: Suppressed | None) -> tuple[Any, ...]:
+def _waits(texts: Iterable[Text]) -> Iterator[int]:
+    """The microseconds after which each is due. Between long emails the mail of others can leave."""
+    wait = 0
+    for text in texts:
+        yield wait
+        if len(text.body) > LONG_CHARACTERS:
+            wait += int(len(text.body) * _SPACING_MICROS)
+
+
+def _state(deed: Deed, order: _Order, no: Suppressed | None, wait: int) -> tuple[Any, ...]:
     """status, scheduled_at, due_at, failed_at, failure_code and failure_message of a new email."""
     if no is not None:
         return int(EmailStatus.FAILED), None, None, deed.now, int(no.code), no.message
     if order.at is not None:
-        return int(EmailStatus.SCHEDULED), order.at, order.at, None, None, None
-    return int(EmailStatus.IN_PROGRESS), None, deed.now, None, None, None
+        return int(EmailStatus.SCHEDULED), order.at, order.at + wait, None, None, None
+    return int(EmailStatus.IN_PROGRESS), None, deed.now + wait, None, None, None

@@ -48,11 +48,6 @@ def values(
     return {field: _BREAKS.sub(" ", value).strip() for field, value in zip(NAMES, known, strict=True)}
 
 
-def places(text: str) -> list[tuple[int, int]]:
-    """Return where the fields of a text begin and end."""
-    return [match.span() for match in _BRACES.finditer(text)]
-
-
 def problems(text: str) -> list[str]:
     """A sentence for each field in a text that cannot be one, in the order of the text, each once."""
     found = (_wrong(match) for match in _BRACES.finditer(text))

@@ -16,7 +16,9 @@ from typing import Any, BinaryIO, TypeVar
 INLINE_CHARACTERS = 2_000
 """Texts up to this length are handled by the caller: that takes less time than sending them to and fro."""
 TIMEOUT_SECONDS = 120.0
-_NICENESS = 10
+BACKGROUND_NICENESS = 10
+WAITED_FOR_NICENESS = 3
+"""Of a process that requests wait for: on a busy machine it must not wait much longer than others."""
 _SIZE_BYTES = 8
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 T = TypeVar("T")
@@ -29,7 +31,8 @@ class TextProcessLost(Exception):
 class TextProcess:
     """One process, which carries out one call at a time, in the order they are made."""
 
-    def __init__(self) -> None:
+    def __init__(self, niceness: int = BACKGROUND_NICENESS) -> None:
+        self._niceness = niceness
         self._process: asyncio.subprocess.Process | None = None
         self._lock = asyncio.Lock()
 
@@ -73,7 +76,7 @@ class TextProcess:
 
     async def _exchange(self, call: bytes) -> bytes:
         if self._process is None:
-            self._process = await _start()
+            self._process = await _start(self._niceness)
         writer, reader = self._process.stdin, self._process.stdout
         assert writer is not None
         assert reader is not None
@@ -90,10 +93,10 @@ class TextProcess:
                 process.kill()
 
 
-async def _start() -> asyncio.subprocess.Process:
+async def _start(niceness: int) -> asyncio.subprocess.Process:
     kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", __name__),
+        *(sys.executable, "-P", "-m", __name__, str(niceness)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=kept | {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
@@ -116,7 +119,7 @@ def main() -> None:
     # The end of the calls ends this process; a signal to the whole group must not come before.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.nice(_NICENESS)
+    os.nice(int(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with suppress(BrokenPipeError):

@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from actions import fields
 from changes.deeds import Deed
 from models.database import Row
 from models.enums import ChangeCauseKind, EmailStatus, FailureCode, FolderName, MarkKind
 from models.folders import folder_of
-from models.shared_texts import values_between
 from search.text import fold
 
 NO_FAILURE: Mapping[str, Any] = {"failed_at": None, "failure_code": None, "failure_message": None}
@@ -51,30 +49,22 @@ async def change(
             deed.mark(MarkKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
 
 
-async def reword(deed: Deed, texts: Iterable[tuple[Row, str, str]]) -> None:
-    """Gives each of the emails, which must be locked, a subject and a body of its own. Rows are brought up to date.
+async def reword(deed: Deed, texts: Iterable[tuple[Row, str, str | None, str | None]]) -> None:
+    """Gives each of the emails, which must be locked, a subject, and a body or values in a shared body.
 
-    An email of a bulk send stores the values of its fields alone, if they are all that differs. Its row has what all
-    of them share as `shared_text`, else None.
+    What is None stays. Rows are brought up to date.
     """
     listed = list(texts)
     await deed.connection.many(
-        "UPDATE emails SET subject = ?, subject_folded = ?, body = ?, shared_body = ?, field_values = ?, updated_at = ?"
-        " WHERE id = ?",
-        [
-            (subject, fold(subject), *_stored_body(row["shared_text"], body), deed.now, row["id"])
-            for row, subject, body in listed
-        ],
+        "UPDATE emails SET subject = ?, subject_folded = ?, body = coalesce(?, body),"
+        " field_values = coalesce(?, field_values), updated_at = ? WHERE id = ?",
+        [(subject, fold(subject), body, values, deed.now, row["id"]) for row, subject, body, values in listed],
     )
-    for row, subject, body in listed:
-        row |= {"subject": subject, "body": body}
+    for row, subject, body, values in listed:
+        row["subject"] = subject
+        row["body"] = row["body"] if body is None else body
+        row["field_values"] = row["field_values"] if values is None else values
         deed.mark(MarkKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
-
-
-def _stored_body(shared: str | None, body: str) -> tuple[str, bool, str | None]:
-    """Return the columns `body`, `shared_body` and `field_values`."""
-    values = None if shared is None else values_between(shared, fields.places(shared), body)
-    return (body, False, None) if values is None else ("", True, values)
 
 
 def failure(code: FailureCode, message: str, at: int, status: EmailStatus = EmailStatus.FAILED) -> dict[str, Any]:

@@ -6,8 +6,9 @@ daily limit waits for the next day; the rest is claimed, and says from then on w
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from actions import suppression, transitions
@@ -16,13 +17,15 @@ from actions.fields import Unresolved
 from email_addresses import distinct
 from mail import days, texts
 from mail.compose import Letter, message_id
+from mail.texts import FilledText
 from models.database import Connection, Row
 from models.emails import addresses
 from models.enums import EmailStatus, FailureCode
 from models.fields import from_micros
-from models.shared_texts import filled_text
 
 BATCH = 50
+MAX_BATCH_CHARACTERS = 2_000_000
+"""The most that the bodies of a batch have together, unless it is one email: long ones are slow, and others wait."""
 IN_HAND = 0
 """The `due_at` of what is claimed: no moment at all, and the index over it finds the few of them among the many due."""
 _WAITING = f"e.status IN ({int(EmailStatus.SCHEDULED)}, {int(EmailStatus.IN_PROGRESS)})"
@@ -78,7 +81,7 @@ class _Filled:
     """Emails whose fields, if any, could be filled in, with the texts of those that have some; the others, by why."""
 
     sound: list[Row] = field(default_factory=list)
-    texts: dict[int, tuple[str, str]] = field(default_factory=dict)
+    texts: dict[int, FilledText] = field(default_factory=dict)
     unresolved: dict[str, list[Row]] = field(default_factory=dict)
 
 
@@ -100,6 +103,7 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
             return [], False
         rows = await tx.rows(_DUE + tx.locked("UPDATE OF e SKIP LOCKED"), now, BATCH)
         await _add_shared_bodies(tx, rows)
+        rows = _short_enough(rows)
         texts.require_templates(rows)
         quotas = await _quotas(tx, desk.limits.emails_per_day, rows, now)
         filled = _filled_in(await suppression.hold_back(deed, desk.limits, rows))
@@ -117,7 +121,8 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
         untold = [row for row in taken if row["status"] != EmailStatus.SCHEDULED or row["id"] in filled.texts]
         await transitions.change(deed, told, held)
         await transitions.change(deed, untold, held, edited=False, marked=False)
-        await transitions.reword(deed, [(row, *filled.texts[row["id"]]) for row in taken if row["id"] in filled.texts])
+        reworded = ((row, filled.texts[row["id"]]) for row in taken if row["id"] in filled.texts)
+        await transitions.reword(deed, [(row, text.subject, text.body, text.values) for row, text in reworded])
         await tx.many(
             _ATTEMPT,
             [
@@ -133,18 +138,24 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
 
 
 async def _add_shared_bodies(connection: Connection, rows: Iterable[Row]) -> None:
-    """Give each row its body, and as `shared_text` what it shares with the others of its bulk send, if anything."""
+    """Give each row that shares its body with the others of its bulk send this body, with the fields in it."""
     shared = {row["bulk_send_id"] for row in rows if row["shared_body"]}
-    texts: dict[int, str] = {}
-    if shared:
-        found = await connection.rows(
-            f"SELECT id, body FROM bulk_sends WHERE {connection.within('id')}", connection.listed(shared)
-        )
-        texts = {row["id"]: row["body"] for row in found}
+    if not shared:
+        return
+    found = await connection.rows(
+        f"SELECT id, body FROM bulk_sends WHERE {connection.within('id')}", connection.listed(shared)
+    )
+    bodies = {row["id"]: row["body"] for row in found}
     for row in rows:
-        row["shared_text"] = texts[row["bulk_send_id"]] if row["shared_body"] else None
-        if row["shared_text"] is not None:
-            row["body"] = filled_text(row["shared_text"], row["field_values"])
+        if row["shared_body"]:
+            row["body"] = bodies[row["bulk_send_id"]]
+
+
+def _short_enough(rows: Sequence[Row]) -> list[Row]:
+    """The first rows, as many as a batch may have."""
+    lengths = accumulate(len(row["body"]) for row in rows)
+    return [row for place, (row, length) in enumerate(zip(rows, lengths, strict=True))
+            if not place or length <= MAX_BATCH_CHARACTERS]  # fmt: skip
 
 
 def _filled_in(rows: Iterable[Row]) -> _Filled:
@@ -233,5 +244,7 @@ def _claimed(row: Row) -> Claim:
         moment=from_micros(row["claimed_at"]),
         cc=addresses(row["cc"]),
         bcc=addresses(row["bcc"]),
+        shares_body=row["shared_body"],
+        values=row["field_values"],
     )
     return Claim(letter, row["claimed_at"], row["attempts"], row["first_attempt_at"])

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from actions.markup.prepared import PreparedBody, prepare
+from actions.markup.shared_bodies import prepare_shared
 from email_addresses import InvalidAddress, delivery_form, distinct
 from identifiers import encode
 from mail import headers, mime
 from mail.channel import Envelope
 from mail.headers import Mailbox
 from mail.links import Links, trackable
+from models.shared_texts import stored_values
 
 _OUT = "Unsubscribe"
 
@@ -26,7 +28,10 @@ class Unsendable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One email as the sender loop found it. `cc` and `bcc` are bare addresses; `body` is HTML or plain text."""
+    """One email as the sender loop found it. `cc` and `bcc` are bare addresses; `body` is HTML or plain text.
+
+    If it shares its body with a bulk send, `values` is what it has in the places of the fields, as it is stored.
+    """
 
     email_id: int
     person_id: int
@@ -40,6 +45,8 @@ class Letter:
     moment: datetime
     cc: tuple[str, ...] = field(default=())
     bcc: tuple[str, ...] = field(default=())
+    shares_body: bool = False
+    values: str | None = None
 
 
 def message_id(email_id: int, domain: str, random: str) -> str:
@@ -97,7 +104,8 @@ def _offer(way_out: str) -> list[str]:
 
 def _content(letter: Letter, links: Links, way_out: str | None) -> tuple[str, str]:
     """The plain text and the HTML alternative."""
-    prepared = prepare(letter.body)
+    shared = letter.shares_body
+    prepared = prepare_shared(letter.body, stored_values(letter.values)) if shared else prepare(letter.body)
     last = "" if way_out is None else f"{_OUT}: {way_out}\n"
     footer = "" if way_out is None else _footer(way_out)
     return f"{prepared.text}\n{last}", _page(tracked(prepared, letter.email_id, links, footer), prepared.sheet)

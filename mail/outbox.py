@@ -166,7 +166,9 @@ class Outbox:
 
     async def _carry_out(self, batch: "_Batch") -> None:
         """Writes down outcomes as they come in, those that come together in one transaction."""
-        tasks = {asyncio.create_task(self._one(batch, claim)): claim for claim in batch.claims}
+        # Short emails do not wait for long ones to be composed.
+        ordered = sorted(batch.claims, key=lambda claim: len(claim.letter.body))
+        tasks = {asyncio.create_task(self._one(batch, claim)): claim for claim in ordered}
         stop = asyncio.create_task(batch.stop.wait())
         while tasks and not batch.stop.is_set():
             await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)

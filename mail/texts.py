@@ -1,6 +1,7 @@
 """What an email says to its person: its subject and body with the dynamic fields filled in. Pure."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from actions import fields
 from actions.fields import Unresolved
@@ -8,6 +9,7 @@ from actions.inputs import BODY, SUBJECT
 from actions.markup import filling
 from actions.text_process import INLINE_CHARACTERS
 from models.database import Row
+from models.shared_texts import as_stored
 
 
 class TemplatesMissing(Exception):
@@ -16,6 +18,15 @@ class TemplatesMissing(Exception):
     def __init__(self, bodies: list[str]) -> None:
         self.bodies = bodies
         super().__init__(f"{len(bodies)} bodies")
+
+
+@dataclass(frozen=True, slots=True)
+class FilledText:
+    """What an email says to its person: a body of its own, or its values in the body it shares."""
+
+    subject: str
+    body: str | None = None
+    values: str | None = None
 
 
 def require_templates(rows: Iterable[Row]) -> None:
@@ -31,23 +42,31 @@ def require_templates(rows: Iterable[Row]) -> None:
         raise TemplatesMissing(missing)
 
 
-def filled(row: Row) -> tuple[str, str] | None:
-    """The subject and body that leave; None where they are as they stand. Raises Unresolved.
+def filled(row: Row) -> FilledText | None:
+    """The text that leaves; None where it is as it stands. Raises Unresolved.
 
     An email with a message id was tried before: what it says was settled then, and another attempt says the same.
     """
     subject, body = row["subject"], row["body"]
     if row["message_id"] is not None or not (fields.any_in(subject) or fields.any_in(body)):
         return None
-    wrong = dict.fromkeys([*fields.problems(subject), *fields.problems(body)])
+    template = filling.template(body)
+    wrong = dict.fromkeys([*fields.problems(subject), *template.field_problems()])
     if wrong:
         raise Unresolved(" ".join(wrong))
     known = fields.values(row["to_name"], row["title"], row["company"], row["from_name"], row["first_name"])
     subject = fields.resolve(subject, known, escaped=False).strip()
     if not subject:
         raise Unresolved("Nothing is left of the subject once its fields are filled in.")
-    body = filling.template(body).fill(known)
-    for what, text, most in (("subject", subject, SUBJECT), ("body", body, BODY)):
-        if len(text) > most:
-            raise Unresolved(f"The {what} has {len(text)} characters once its fields are filled in; at most {most}.")
-    return subject, body
+    text = FilledText(subject)
+    if row["shared_body"]:
+        values = list(zip(template.fields, template.values(known), strict=True))
+        length = len(body) + sum(len(value) - len(field.written) for field, value in values)
+        text = replace(text, values=as_stored((field.start, field.end, value) for field, value in values))
+    else:
+        text = replace(text, body=template.fill(body, known))
+        length = len(text.body or "")
+    for what, number, most in (("subject", len(subject), SUBJECT), ("body", length, BODY)):
+        if number > most:
+            raise Unresolved(f"The {what} has {number} characters once its fields are filled in; at most {most}.")
+    return text

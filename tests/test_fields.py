@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from actions import fields
 from actions.fields import Unresolved, problems, resolve
-from mail.texts import filled
+from mail.texts import FilledText, filled
 from models.database import Row
 from tests.laws.counts import CASES
 
@@ -102,6 +102,7 @@ def email(subject: str, body: str, **more: str | None) -> Row:
         "from_name": "Sam",
         "message_id": None,
         "first_name": None,
+        "shared_body": False,
     }
     return {"subject": subject, "body": body, **known, **more}
 
@@ -109,19 +110,19 @@ def email(subject: str, body: str, **more: str | None) -> Row:
 def test_an_email_without_fields_or_tried_before_stays_as_it_is() -> None:
     assert filled(email("Hi", "<p>{ no } field }}</p>")) is None
     assert filled(email("Hi {{first_name}}", "", message_id="<1@x>")) is None
-    assert filled(email("Hi", "{{first_name}}")) == ("Hi", "Dora")
-    assert filled(email("Hi {{first_name}}", "", first_name="Doro")) == ("Hi Doro", "")
-    assert filled(email(" {{title}} Hi {{title}}", "")) == ("Hi", "")
+    assert filled(email("Hi", "{{first_name}}")) == FilledText("Hi", "Dora")
+    assert filled(email("Hi {{first_name}}", "", first_name="Doro")) == FilledText("Hi Doro", "")
+    assert filled(email(" {{title}} Hi {{title}}", "")) == FilledText("Hi", "")
 
 
 def test_values_are_escaped_in_html_alone() -> None:
-    subject, body = filled(email("{{company}}", "<p>{{company}}</p>", company="A & <b>")) or ("", "")
-    assert (subject, body) == ("A & <b>", "<p>A &amp; &lt;b&gt;</p>")
-    assert filled(email("S", "{{company}}\nwrites", company="A & B")) == ("S", "A & B\nwrites")
+    text = filled(email("{{company}}", "<p>{{company}}</p>", company="A & <b>"))
+    assert text == FilledText("A & <b>", "<p>A &amp; &lt;b&gt;</p>")
+    assert filled(email("S", "{{company}}\nwrites", company="A & B")) == FilledText("S", "A & B\nwrites")
     # Plain text that would become HTML by a value is told as HTML in which it is text.
-    assert filled(email("S", "{{company}}\nwrites", company="<b>")) == ("S", "<b>\nwrites")
-    _, body = filled(email("S", "{{company}}\nwrites", company="<b>x</b>")) or ("", "")
-    assert body == "<div>&lt;b&gt;x&lt;/b&gt;<br>\nwrites</div>"
+    assert filled(email("S", "{{company}}\nwrites", company="<b>")) == FilledText("S", "<b>\nwrites")
+    text = filled(email("S", "{{company}}\nwrites", company="<b>x</b>"))
+    assert text == FilledText("S", "<div>&lt;b&gt;x&lt;/b&gt;<br>\nwrites</div>")
 
 
 @pytest.mark.parametrize(

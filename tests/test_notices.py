@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.mailing import deliver, draft, person, send
-from tests.serving import Client, Server
+from tests.serving import Client, ManualClock, Server
 
 FORM = "<p onclick='a()'>x</p><form><input></form>"
 PAYLOAD = "notices{path message} userErrors{path message code}"
@@ -97,3 +97,13 @@ async def test_a_long_email_is_composed_and_sent(quiet_server: Server, ann: Clie
     await send(ann, email)
     post = await deliver(quiet_server)
     assert [len(each.content) > 30_000 for each in post.taken] == [True]
+
+
+async def test_mail_of_others_leaves_between_long_emails(quiet_server: Server, ann: Client, clock: ManualClock) -> None:
+    people = [await person(ann, f"{name}@example.org") for name in ("dora", "emil", "finn")]
+    await ann.one(SELECT, i={"personIds": people, "subject": "Long", "body": "Hello {{first_name}} " + "x" * 400_000})
+    other = await quiet_server.client("Olaf", team="Others")
+    await send(other, await draft(other, await person(other, "gina@example.org")))
+    assert [each.recipient for each in (await deliver(quiet_server)).taken] == ["gina@example.org", "dora@example.org"]
+    clock.moment += 1_000_000
+    assert len((await deliver(quiet_server)).taken) == 2

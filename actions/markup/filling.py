@@ -6,9 +6,10 @@ percent-encoded as one component of the URL. In a style, a script or the name of
 
 import html
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -24,7 +25,9 @@ MAX_KEPT_TEMPLATES = 64
 _URLS = frozenset(("href", "src", "background", "action", "cite", "longdesc"))
 
 
-class _Context(Enum):
+class FieldContext(Enum):
+    """Where a field stands; it decides how a value is encoded."""
+
     PLAIN = auto()
     TEXT = auto()
     ATTRIBUTE = auto()
@@ -34,36 +37,60 @@ class _Context(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class BodyField:
+    """A field as it is written, from `start` to `end` of the body."""
+
+    start: int
+    end: int
+    written: str
+    context: FieldContext
+
+
+@dataclass(frozen=True, slots=True)
 class BodyTemplate:
-    """A body in pieces: every second is a field as it is written, whose context stands at the same place."""
+    """The fields of a body, in their order."""
 
     is_html: bool
-    pieces: tuple[str, ...]
-    contexts: tuple[_Context, ...]
+    fields: tuple[BodyField, ...]
 
     def problems(self) -> list[str]:
         """A sentence for each field at a place where it cannot be filled in, each once."""
-        forbidden = (
-            field
-            for field, context in zip(self.pieces[1::2], self.contexts, strict=True)
-            if context is _Context.FORBIDDEN
-        )
+        forbidden = (field.written for field in self.fields if field.context is FieldContext.FORBIDDEN)
         return [f"{fields.shown(field)} stands where no value can be filled in: in a style, a script or a tag's name."
                 for field in dict.fromkeys(forbidden)]  # fmt: skip
 
-    def fill(self, known: Mapping[str, str]) -> str:
-        """The body with its fields filled in; `known` is as `fields.values` gives it. Raises Unresolved."""
-        if wrong := [*fields.problems("".join(self.pieces[1::2])), *self.problems()]:
+    def field_problems(self) -> list[str]:
+        """A sentence for each field that cannot be filled in, whatever the reason."""
+        return [*fields.problems("".join(field.written for field in self.fields)), *self.problems()]
+
+    def values(self, known: Mapping[str, str]) -> list[str]:
+        """What goes into the places of the fields, encoded; `known` is as `fields.values` gives it.
+
+        Raises Unresolved.
+        """
+        if wrong := self.field_problems():
             raise Unresolved(" ".join(wrong))
-        pieces = list(self.pieces)
-        for place, context in enumerate(self.contexts):
-            pieces[2 * place + 1] = _encoded(pieces[2 * place + 1], context, known)
-        filled = "".join(pieces)
-        if not self.is_html and is_html(filled):
+        return [_encoded(field.written, field.context, known) for field in self.fields]
+
+    def fill(self, body: str, known: Mapping[str, str]) -> str:
+        """The body with its fields filled in. Raises Unresolved."""
+        values = self.values(known)
+        filled = with_values(body, zip(self.fields, values, strict=True))
+        if not self.is_html and any("<" in value for value in values) and is_html(filled):
             # A company called <b>x</b> does not make plain text HTML.
             links = Slots()
             return links.fill(autolinks.to_html(filled, links), html.escape)
         return filled
+
+
+def with_values(body: str, values: Iterable[tuple[BodyField, str]]) -> str:
+    """The body with each field replaced by its value."""
+    parts: list[str] = []
+    position = 0
+    for field, value in values:
+        parts += (body[position : field.start], value)
+        position = field.end
+    return "".join([*parts, body[position:]])
 
 
 _templates: OrderedDict[bytes, BodyTemplate] = OrderedDict()
@@ -93,6 +120,7 @@ def keep_template(body: str, found: BodyTemplate) -> None:
         _templates.popitem(last=False)
 
 
+@lru_cache(maxsize=4)
 def _key(body: str) -> bytes:
     return sha256(body.encode("utf-8", "surrogatepass")).digest()
 
@@ -102,49 +130,49 @@ def read_template(body: str) -> BodyTemplate:
     slots = Slots()
     masked = fields.mask(body, slots.add)
     markup = is_html(masked)
-    if not slots.texts:
-        return BodyTemplate(markup, (body,), ())
-    if not markup:
-        pieces = slots.split(masked)
-        return BodyTemplate(False, tuple(pieces), (_Context.PLAIN,) * len(slots.texts))
-    contexts: dict[int, _Context] = {}
-    for token in tokenize(masked):
+    contexts: dict[int, FieldContext] = {}
+    for token in tokenize(masked) if markup and slots.texts else ():
         for context, text in _parts(token, masked):
             contexts |= dict.fromkeys(slots.numbers(text), context)
         if len(contexts) == len(slots.texts):
             break
-    return BodyTemplate(True, tuple(slots.split(masked)), tuple(contexts[number] for number in range(len(slots.texts))))
+    pieces, found, position = slots.split(masked), [], 0
+    for number, (literal, written) in enumerate(zip(pieces[::2], pieces[1::2], strict=False)):
+        start = position + len(literal)
+        position = start + len(written)
+        found.append(BodyField(start, position, written, contexts[number] if markup else FieldContext.PLAIN))
+    return BodyTemplate(markup, tuple(found))
 
 
-def _parts(token: Token, source: str) -> Iterator[tuple[_Context, str]]:
+def _parts(token: Token, source: str) -> Iterator[tuple[FieldContext, str]]:
     """The text of a token in parts, each with the context of the fields in it."""
     written = source[token.start : token.end]
     if token.kind in (TokenKind.TEXT, TokenKind.COMMENT):
-        yield _Context.TEXT, written
+        yield FieldContext.TEXT, written
         return
-    yield _Context.FORBIDDEN, written
+    yield FieldContext.FORBIDDEN, written
     if token.kind is TokenKind.RAW and token.name not in ("style", "script"):
-        yield _Context.TEXT, source[token.inner[0] : token.inner[1]]
+        yield FieldContext.TEXT, source[token.inner[0] : token.inner[1]]
     for name, begin, end, quoted in attribute_values(token.attributes):
         yield _context_of(name, quoted), token.attributes[begin:end]
 
 
-def _context_of(attribute: str, quoted: bool) -> _Context:
+def _context_of(attribute: str, quoted: bool) -> FieldContext:
     if attribute == "style" or attribute.startswith("on"):
-        return _Context.FORBIDDEN
+        return FieldContext.FORBIDDEN
     if attribute in _URLS:
-        return _Context.URL
-    return _Context.ATTRIBUTE if quoted else _Context.UNQUOTED
+        return FieldContext.URL
+    return FieldContext.ATTRIBUTE if quoted else FieldContext.UNQUOTED
 
 
-def _encoded(field: str, context: _Context, known: Mapping[str, str]) -> str:
-    if context is _Context.PLAIN:
+def _encoded(field: str, context: FieldContext, known: Mapping[str, str]) -> str:
+    if context is FieldContext.PLAIN:
         return fields.resolve(field, known, escaped=False)
-    if context is _Context.TEXT:
+    if context is FieldContext.TEXT:
         return fields.resolve(field, known, escaped=True)
     value = html.unescape(fields.resolve(field, known, escaped=True))
-    if context is _Context.URL:
+    if context is FieldContext.URL:
         return quote(value, safe="")
-    if context is _Context.ATTRIBUTE:
+    if context is FieldContext.ATTRIBUTE:
         return html.escape(value)
     return "".join(letter if letter.isalnum() else f"&#{ord(letter)};" for letter in value)

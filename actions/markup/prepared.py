@@ -40,9 +40,17 @@ class PreparedBody:
 
 def prepare(body: str) -> PreparedBody:
     """What leaves for a body, which is HTML or plain text."""
-    if not is_html(body):
-        links = Slots()
-        return PreparedBody(tuple(links.split(autolinks.to_html(body, links))), _as_typed(body))
+    return prepare_html(body) if is_html(body) else prepare_plain(body)
+
+
+def prepare_plain(body: str) -> PreparedBody:
+    """What leaves for plain text."""
+    links = Slots()
+    return PreparedBody(tuple(links.split(autolinks.to_html(body, links))), _as_typed(body))
+
+
+def prepare_html(body: str) -> PreparedBody:
+    """What leaves for HTML."""
     sanitizer = Sanitizer(body)
     found, links = sanitizer.sanitize(), sanitizer.links
     safe = sanitizer.texts.fill(_CLEANER.clean(found.markup).replace(f'="{LINK_PREFIX}slot', '="slot'))
