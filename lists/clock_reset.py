@@ -11,11 +11,18 @@ from tortoise.models import Model
 from lists.fencing import take_lease
 from models import clock_state, tables
 from models.database import Connection
-from models.enums import ChangeCauseKind, MarkKind
+from models.enums import ChangeCauseKind, EmailStatus, MarkKind
 from models.fields import MomentField
 
 MEANT = frozenset({"scheduled_at", "due_at"})
 """Columns whose times may lie in the future."""
+_SENDING = (
+    # Due at once: by the wrong clock, that was in what is now the future.
+    f"UPDATE emails SET due_at = ? WHERE due_at > ? AND status = {int(EmailStatus.IN_PROGRESS)}",
+    # To be tried again: the product chose that moment, by the wrong clock.
+    f"UPDATE emails SET due_at = ?, scheduled_at = ? WHERE status = {int(EmailStatus.SCHEDULED)} AND due_at > ?"
+    " AND first_attempt_at > ?",
+)
 _AGAIN = (
     "INSERT INTO marks (team_id, kind, subject_id, cause, progress) SELECT team_id,"
     f" {int(MarkKind.SEARCH)}, id, {int(ChangeCauseKind.CLOCK)}, 0 FROM saved_searches"
@@ -27,6 +34,10 @@ async def reset(tx: Connection, now: int, decision: int) -> dict[str, int]:
     corrected: dict[str, int] = {}
     # A matcher that still runs would store its wrong time again.
     await take_lease(tx)
+    # Before the columns, by which attempts of the wrong clock are recognised.
+    for sql in _SENDING:
+        if count := await tx.run(sql, *[now] * sql.count("?")):
+            corrected["emails.due_at"] = corrected.get("emails.due_at", 0) + count
     for table, column in _columns():
         count = await tx.run(f"UPDATE {table} SET {column} = ? WHERE {column} > ?", now, now)
         if count:

@@ -10,11 +10,12 @@ import httpx
 import pytest
 
 from lists import audit
+from lists.matcher import DECIDED_AHEAD
 from models import clock_state
 from models.clocks import DatabaseClock
 from models.database import database, opened
 from server.lease import lease
-from tests.mailing import draft, person
+from tests.mailing import Post, deliver, draft, person
 from tests.mailing import send as schedule
 from tests.serving import SECRET, Client, Server, serving
 from tests.test_command_line import Here, command, here
@@ -199,6 +200,9 @@ def test_a_reset_leads_back_from_times_that_a_wrong_clock_stored(here: Here, dat
             await time_passes(ann)
             rows = await database().rows("SELECT max(created_at) AS newest FROM emails")
             assert rows[0]["newest"] <= micros()
+            times = await database().row("SELECT ticked_at, decided_until FROM ticks")
+            assert times is not None
+            assert max(times["ticked_at"], times["decided_until"]) <= micros() + DECIDED_AHEAD
             async with asyncio.timeout(10):
                 while True:
                     try:
@@ -220,6 +224,36 @@ def test_a_reset_leads_back_from_times_that_a_wrong_clock_stored(here: Here, dat
     assert "engagements.occurred_at: 1" in done.out
     assert here("clock", DATABASE_URL=database_url).code == 0
     asyncio.run(by_the_right_one())
+
+
+def test_after_a_reset_no_email_waits_for_a_time_that_the_wrong_clock_chose(here: Here, database_url: str) -> None:
+    """One that was sent at once, one to be tried again, and one that its sender scheduled."""
+
+    async def by_a_wrong_clock() -> list[str]:
+        async with serving(database_url, Wrong(400 * DAY).clock(), works=False) as server:
+            ann = await server.client("Ann")
+            deferred, at_once, scheduled = [
+                await draft(ann, await person(ann, f"{name}@example.org")) for name in ("deferred", "sent", "later")
+            ]
+            await schedule(ann, deferred)
+            await deliver(server, Post())
+            assert (await ann.one(STATE, id=deferred))["folder"] == "SCHEDULED"
+            await schedule(ann, at_once)
+            await schedule(ann, scheduled, (datetime.now(UTC) + timedelta(days=500)).isoformat())
+            return [deferred, at_once, scheduled]
+
+    async def by_the_right_one(emails: list[str]) -> None:
+        async with serving(database_url, works=False) as server:
+            ann = await server.client("Ann")
+            await deliver(server, Post({}))
+            folders = [(await ann.one(STATE, id=each))["folder"] for each in emails]
+            assert folders == ["DELIVERED", "DELIVERED", "SCHEDULED"]
+
+    emails = asyncio.run(by_a_wrong_clock())
+    done = here("clock", "--reset", DATABASE_URL=database_url)
+    assert done.code == 0
+    assert "emails.due_at: 2" in done.out
+    asyncio.run(by_the_right_one(emails))
 
 
 async def test_a_reset_is_refused_while_a_server_works(sqlite_url: str) -> None:
