@@ -18,6 +18,7 @@ from changes.entries import Entry
 from changes.log import has_entry
 from changes.stamps import Stamp, StampFile
 from models.database import Connection, database
+from models.unavailable import Unavailable
 
 REPORT_SECONDS = 60.0
 _logger = logging.getLogger("command_center.restores")
@@ -25,6 +26,7 @@ _IDENTITY = (
     "SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::text || '/'"
     " || 'restore_state'::regclass::oid::text AS identity"
 )
+_UNKNOWN = "unknown"
 _SYSTEM = "SELECT system_identifier::text AS system FROM pg_control_system()"
 
 
@@ -112,6 +114,9 @@ class RestoreGuard:
         reason = await self._recognise(db, state, identity)
         if reason is not None:
             await pause(db, reason, state.restores)
+        elif identity is not None and identity.startswith(_UNKNOWN):
+            # What is known of it already is not forgotten because this role may not read it.
+            identity = state.identity or identity
         self._file = StampFile(self._path, await _present(db, state))
         try:
             self._file.create()
@@ -124,7 +129,7 @@ class RestoreGuard:
         self._started = True
 
     async def _recognise(self, db: Connection, state: RestoreState, identity: str | None) -> str | None:
-        if state.identity is not None and state.identity != identity:
+        if state.identity is not None and (identity is None or not _is_same(state.identity, identity)):
             return "it is on another PostgreSQL server, or was created anew, since the product last used it"
         if self._path is None:
             return None
@@ -202,10 +207,18 @@ async def _present(db: Connection, state: RestoreState) -> Stamp:
 
 async def _identity(db: Connection) -> str:
     row = await db.row(_IDENTITY)
-    system = "unknown"
+    system = _UNKNOWN
     try:
         found = await db.row(_SYSTEM)
         system = found["system"] if found else system
+    except Unavailable:
+        raise
     except Exception as exc:
         _logger.info("PostgreSQL does not show its system identifier: %s", exc)
     return f"{system}/{row['identity'] if row else ''}"
+
+
+def _is_same(stored: str, present: str) -> bool:
+    """Whether two identities may be of one database. Rights to read the system identifier may come and go."""
+    (stored_system, stored_oids), (system, oids) = (each.split("/", 1) for each in (stored, present))
+    return stored_oids == oids and (stored_system == system or _UNKNOWN in (stored_system, system))

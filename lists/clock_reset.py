@@ -16,13 +16,13 @@ from models.fields import MomentField
 
 MEANT = frozenset({"scheduled_at", "due_at"})
 """Columns whose times may lie in the future."""
-_SENDING = (
-    # Due at once: by the wrong clock, that was in what is now the future.
-    f"UPDATE emails SET due_at = ? WHERE due_at > ? AND status = {int(EmailStatus.IN_PROGRESS)}",
-    # To be tried again: the product chose that moment, by the wrong clock.
-    f"UPDATE emails SET due_at = ?, scheduled_at = ? WHERE status = {int(EmailStatus.SCHEDULED)} AND due_at > ?"
-    " AND first_attempt_at > ?",
+_AT_ONCE = f"UPDATE emails SET due_at = ? WHERE due_at > ? AND status = {int(EmailStatus.IN_PROGRESS)}"
+"""What was to be sent at once, by the wrong clock."""
+_ATTEMPTED = (
+    "UPDATE emails SET due_at = ?, scheduled_at = ? WHERE due_at > ? AND first_attempt_at > ?"
+    f" AND status = {int(EmailStatus.SCHEDULED)}"
 )
+"""What was to be tried again: the product chose that moment, by the wrong clock."""
 _AGAIN = (
     "INSERT INTO marks (team_id, kind, subject_id, cause, progress) SELECT team_id,"
     f" {int(MarkKind.SEARCH)}, id, {int(ChangeCauseKind.CLOCK)}, 0 FROM saved_searches"
@@ -35,7 +35,7 @@ async def reset(tx: Connection, now: int, decision: int) -> dict[str, int]:
     # A matcher that still runs would store its wrong time again.
     await take_lease(tx)
     # Before the columns, by which attempts of the wrong clock are recognised.
-    for sql in _SENDING:
+    for sql in (_AT_ONCE, _ATTEMPTED):
         if count := await tx.run(sql, *[now] * sql.count("?")):
             corrected["emails.due_at"] = corrected.get("emails.due_at", 0) + count
     for table, column in _columns():

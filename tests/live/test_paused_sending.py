@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import shutil
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,6 +119,42 @@ def test_a_new_database_a_restart_a_crash_and_an_upgrade_do_not_pause(database_u
         stamp(database_url).unlink()
     phase(database_url, mail)
     assert phase(database_url, sent) == 1
+
+
+def test_a_role_that_may_not_read_the_system_identifier_is_no_sign_of_a_restore(postgres_url: str) -> None:
+    role = f"limited_{uuid.uuid4().hex}"
+    limited = postgres_url.replace("//postgres:@", f"//{role}:@")
+    assert limited != postgres_url
+
+    async def restrict(_: Server, __: Client) -> None:
+        for statement in (
+            f"CREATE ROLE {role} LOGIN",
+            f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
+            f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}",
+            "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC",
+        ):
+            await database().run(statement)
+
+    async def identity(_: Server, __: Client) -> str | None:
+        state = await restores.load(database())
+        assert state is not None
+        return state.identity
+
+    phase(postgres_url, restrict)
+    known = phase(postgres_url, identity)
+    assert phase(limited, identity) == known
+    phase(limited, mail)
+    assert phase(postgres_url, sent) == 1
+
+    async def forget(_: Server, __: Client) -> None:
+        await database().run("UPDATE restore_state SET identity = NULL")
+
+    # Started for the first time by the role that may not, and then by the one that may.
+    phase(postgres_url, forget)
+    assert (phase(limited, identity) or "").startswith("unknown/")
+    phase(limited, mail)
+    assert phase(postgres_url, sent) == 1
+    assert phase(postgres_url, identity) == known
 
 
 def test_a_stamp_that_is_missing_or_of_another_database_pauses(sqlite_url: str, all_databases: Databases) -> None:
