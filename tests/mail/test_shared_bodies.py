@@ -72,7 +72,7 @@ def test_shared_bodies_equal_bodies_of_their_own(body: str, first: str, title: s
     assert (shared.html(str), shared.text, shared.sheet) == (own.html(str), own.text, own.sheet)
 
 
-@pytest.mark.parametrize("company", ["Acme", "Bolt & Sons", "<b>x</b>"])
+@pytest.mark.parametrize("company", ["Acme", "Bolt & Sons", "<b> Bo"])
 def test_a_body_is_prepared_once_for_ordinary_values(company: str) -> None:
     body = '<p>Hello {{first_name}} of <a href="https://ex.example/?c={{company}}">{{company}}</a>.</p>'
     prepared_both_ways(body, {**dict.fromkeys(fields.NAMES, ""), "first_name": "Ada", "company": "First One"})
