@@ -47,7 +47,7 @@ def prepare_shared(body: str, values: Iterable[tuple[int, int, str]]) -> Prepare
         for start, end, value in values
     ]
     if not template.is_html:
-        return prepare_plain(filling.with_values(body, given))
+        return prepare_plain(filling.with_values(body, given)) if given else _prepared_plain(body)
     words = _Words(body, given)
     result = _prepared(filling.with_values(body, [(field, words.word(field, value)) for field, value in given]))
     return words.fill(result)
@@ -114,3 +114,6 @@ class _Words:
 def _prepared(body: str) -> _Result:
     prepared = prepare_html(body)
     return _Result(prepared, tuple(place for place, piece in enumerate(prepared.pieces) if _MARK in piece))
+
+
+_prepared_plain = lru_cache(maxsize=_MAX_KEPT)(prepare_plain)

@@ -82,3 +82,13 @@ def test_a_body_is_prepared_once_for_ordinary_values(company: str) -> None:
     if company != "Acme":
         # The link of Acme shows what is in its address, so it has the same word for both.
         assert shared_bodies._prepared.cache_info().misses == before
+
+
+def test_plain_text_is_prepared_with_its_values() -> None:
+    known = {**dict.fromkeys(fields.NAMES, ""), "company": "A & <b>x</b>"}
+    shared, _ = prepared_both_ways("At {{company}}: https://ex.example/", known)
+    assert (shared.html(str), shared.text) == (
+        '<div>At A &amp; &lt;b&gt;x&lt;/b&gt;: <a href="https://ex.example/">https://ex.example/</a></div>',
+        "At A & <b>x</b>: https://ex.example/\n",
+    )
+    assert prepare_shared("a < b", []) == prepare_shared("a < b", []) == prepare("a < b")
