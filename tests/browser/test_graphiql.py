@@ -69,6 +69,13 @@ FITS = f"""
   return document.documentElement.scrollWidth <= innerWidth && info.width <= info.clientWidth;
 }})()
 """
+DIALOG_FITS = """
+(() => {
+  const dialog = document.querySelector('[role=dialog]');
+  const box = dialog?.getBoundingClientRect();
+  return box && box.left >= 0 && box.right <= innerWidth && dialog.scrollWidth <= dialog.clientWidth;
+})()
+"""
 
 
 @pytest.mark.parametrize("width, height", [(390, 844), (1440, 900)])
@@ -92,7 +99,22 @@ async def test_the_page_fits_a_phone_and_no_comment_is_cut_off(product: Product,
         await page.until("document.documentElement.scrollWidth <= innerWidth", "no scrolling sideways")
         await page.click(".graphiql-sidebar button")
         await page.until(INSIDE % ".graphiql-query-editor", "the editor again")
+        for button in ("Open short keys dialog", "Open settings dialog"):
+            await page.click(f"button[aria-label='{button}']")
+            await page.until(DIALOG_FITS, f"{button}, and nothing of it is cut off")
+            await page.press("Escape")
+            await page.until("!document.querySelector('[role=dialog]')", "the dialog is gone")
         assert_kept_to_itself(page, product)
+
+
+async def test_the_scrollbars_are_dark_if_the_page_is(product: Product) -> None:
+    async with open_page() as page:
+        await page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+        await page.open(product.link)
+        await signed_in(page)
+        assert await page.evaluate(f"getComputedStyle({EDITOR}).colorScheme") == "dark"
+        await page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
+        assert await page.evaluate(f"getComputedStyle({EDITOR}).colorScheme") == "normal"
 
 
 async def test_the_link_signs_in_a_query_runs_and_a_push_arrives(product: Product) -> None:
