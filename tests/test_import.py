@@ -609,7 +609,7 @@ PHONES = {
     "(030) 1.0": "(030) 1.0",
 }
 OPTED_OUT = (
-    *("1", "true", "TRUE", "Yes", "y", "x", "wahr", "Ja", "oui", "Opted Out", "opt-out", "Unsubscribed", "1.0"),
+    *("1", "true", "TRUE", "Yes", "y", "x", "wahr", "Ja", "oui", "sì", "Opted Out", "opt-out", "Unsubscribed", "1.0"),
     *("2021-01-01", "2021-01-01 10:00:00", "2021-01-01T10:00:00.123Z", "1/2/2021 3:04 PM", "01.02.2021"),
     *("Jan 5, 2021", "5-Jan-2021", "1612137600000", "Do Not Allow"),
 )
@@ -660,10 +660,19 @@ OPT_OUTS = (
     *("Email Opt Out", "HasOptedOutOfEmail", "Unsubscribed from all email", "Opted out of email: One to One"),
     *("UNSUB_TIME", "Unsubscribed", "Contact: Email Opt Out", "Email_Opt_Out__c", "hs_email_optout", "Do Not Email"),
     *("Opt-Out für E-Mail", "Von allen E-Mails abgemeldet", "Désinscrit de tous les e-mails", "Unsubscribe Date"),
+    *("Kein E-Mail-Empfang", "Keine Werbung", "Nicht kontaktieren", "Refus e-mail", "Ne pas envoyer d'e-mail"),
+    *("Desuscrito", "Fecha de baja", "Baja", "No Email", "Suppressed", "Marketing Suspended"),
 )
+STATES = {
+    "Person - Marketing status": ("Unsubscribed", "Subscribed"),
+    "Email Permission": ("Do Not Allow", "Allow"),
+    "Accepts Email Marketing": ("no", "yes"),
+    "Status": ("cleaned", "Active"),
+    "Lead Status": ("Unsubscribed", "New"),
+}
 SAYING_MORE = (
     *("UNSUB_REASON", "UNSUB_CAMPAIGN_TITLE", "Unsubscribed Reason", "Fax Opt Out", "SMS Opt-Out", "Abmeldegrund"),
-    *("Unsubscribe Link", "Do Not Call", "Unsubscribed By"),
+    *("Unsubscribe Link", "Do Not Call", "Unsubscribed By", "Milano Email", "Bajada"),
 )
 
 
@@ -673,6 +682,14 @@ def test_columns_of_opt_outs_are_known_by_their_names(name: str) -> None:
     assert known is not None
     row = known.row(2, ["pat@ex.example", "2021-01-01 10:00:00"], True)
     assert (row.opted_out, row.fault) == (name in OPT_OUTS, None)
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_columns_of_states_say_who_has_opted_out(name: str) -> None:
+    known = columns(["Email", name])
+    assert known is not None
+    rows = [known.row(2, ["pat@ex.example", state], True) for state in STATES[name]]
+    assert [(row.opted_out, row.fault) for row in rows] == [(True, None), (False, None)]
 
 
 NEITHER = "says neither that the person has opted out nor the opposite: write yes, no or a date."

@@ -43,13 +43,14 @@ _DATE = re.compile(
     r"|1\d{9}|1\d{12}"
 )
 _YES = _words(
-    "true yes y t x 1 on wahr ja j oui vrai o si sí s verdadero sim verdadeiro vero tak prawda da checked ✓ ✔ ☑"
+    "true yes y t x 1 on wahr ja j oui vrai o si sí sì s verdadero sim verdadeiro vero tak prawda da checked ✓ ✔ ☑"
     " unsubscribed unsubscribe optout optedout donotallow donotemail donotcontact abgemeldet désabonné désinscrit"
 )
 _NO = _words(
     "false no n f 0 off falsch nein non faux nee onwaar não nao falso nie fałsz unchecked ☐ - – none null \\n n/a"
     " subscribed optin optedin allow"
 )
+_REFUSALS = _words("false no n 0 0.0 nein falsch non faux nee nie não")
 
 
 def read_text(cell: str) -> str:
@@ -129,7 +130,15 @@ def read_opt_out(cell: str, column: str) -> bool:
 def means_unsubscribed(cell: str) -> bool:
     """Whether the value of a column of subscription states says that somebody has opted out."""
     value = "".join(char for char in fold(read_text(cell)) if char.isalnum())
-    return value.startswith(("unsub", "optedout", "optout", "donotemail", "abgemeldet"))
+    # Mailchimp calls an address "cleaned" after it has bounced for good.
+    return value.startswith(
+        ("unsub", "optedout", "optout", "donot", "abgemeldet", "cleaned", "complain", "suppressed", "désabonné")
+    )
+
+
+def means_not_subscribed(cell: str) -> bool:
+    """Whether the value of a column that says who may be written to says that somebody must not be."""
+    return fold(read_text(cell)).strip() in _REFUSALS or means_unsubscribed(cell)
 
 
 def _primary(value: str) -> str:

@@ -11,6 +11,7 @@ from actions.people import NewPerson
 from search.text import fold
 from server.importing.cells import (
     UnreadableCell,
+    means_not_subscribed,
     means_unsubscribed,
     read_address,
     read_opt_out,
@@ -63,18 +64,28 @@ _OPT_OUT = (
     *("donotcontact", "blacklisted", "blocklisted", "abgemeldet", "abmeld", "abbestell", "keineemail", "emailsperre"),
     *("werbesperre", "désinscri", "desinscri", "désabonn", "desabonn", "dadodebaja", "bajadetodos", "noenviaremail"),
     *("canceladalasuscripción", "suscripcióncancelada", "cancelólasuscripción", "disiscri", "annullatoliscrizione"),
-    *("uitgeschreven", "afgemeld", "descadastrad", "cancelouainscrição", "nãoenviaremail"),
+    *("uitgeschreven", "afgemeld", "descadastrad", "cancelouainscrição", "nãoenviaremail", "suppressed"),
+    *("keinemail", "keinewerbung", "keinnewsletter", "keinenewsletter", "werbeverbot", "widerspruch", "widersprochen"),
+    *("nichtkontaktieren", "nichtanschreiben", "emailgesperrt", "mailsperre", "kontaktsperre", "kontaktverbot"),
+    *("refusemail", "refusdemail", "nepasenvoyer", "nepascontacter", "desuscri", "fechadebaja", "nocontactar"),
+    *("noncontattare", "noninviareemail", "nãocontatar", "nietmailen", "nietcontacteren", "geenemail"),
+    *("donotmarket", "marketingsuspended"),
 )
 _NOT_OPT_OUT = _words(
     "reason grund motif motivo campaign kampagne title id count number anzahl url link source by call calls phone sms"
     " fax whatsapp postal mobile text comment comments note notes ip page token rate"
 )
 """Words in the name of a column that only says more about opt-outs, or is about something else than email."""
-_STATES = _words(
-    "subscriptionstatus subscriberstatus emailsubscriptionstatus emailstatus emailmarketingstatus marketingstatus"
-    " emailmarketingconsent memberstatus status"
+_WHOLE_OPT_OUT = _words("baja noemail noemails nomarketing nonewsletter")
+"""Names of columns of opt-outs that are parts of words for other things."""
+_STATES = _words("memberstatus status leadstatus")
+_STATE_ENDINGS = (
+    *("subscriptionstatus", "subscriberstatus", "emailstatus", "marketingstatus", "marketingconsent"),
+    *("emailpermission", "emailconsent"),
 )
-_SUBSCRIBED = frozenset(("subscribed", "issubscribed", "emailsubscribed"))
+_SUBSCRIBED = _words(
+    "subscribed issubscribed emailsubscribed acceptsmarketing acceptsemailmarketing emailpermission emailallowed"
+)
 _WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
 T = TypeVar("T")
 _FLAGS = ("opted_out", "state", "subscribed")
@@ -118,8 +129,7 @@ class Columns:
             kind: [(place, fields[place]) for place in self.places[kind] if place < len(fields)] for kind in _FLAGS
         }
         found = any(means_unsubscribed(cell) for _, cell in cells["state"])
-        for _, cell in cells["subscribed"]:
-            found |= fold(read_text(cell)) in ("false", "no", "0", "nein", "falsch", "non")
+        found |= any(means_not_subscribed(cell) for _, cell in cells["subscribed"])
         unreadable: UnreadableCell | None = None
         for place, cell in cells["opted_out"]:
             try:
@@ -199,11 +209,11 @@ def _without_empty_end(header: Sequence[str]) -> Sequence[str]:
 def _flag(name: str) -> str | None:
     """Return which of _FLAGS a column is, if any."""
     key = _key(name)
-    if key in _STATES:
-        return "state"
     if key in _SUBSCRIBED:
         return "subscribed"
-    if not (key.startswith("unsub") or any(part in key for part in _OPT_OUT)):
+    if key in _STATES or key.endswith(_STATE_ENDINGS):
+        return "state"
+    if key not in _WHOLE_OPT_OUT and not key.startswith("unsub") and not any(part in key for part in _OPT_OUT):
         return None
     about = key.endswith("grund") or not _NOT_OPT_OUT.isdisjoint(map(fold, _WORD.findall(name)))
     return None if about else "opted_out"
