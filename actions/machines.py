@@ -2,7 +2,7 @@
 
 Data, with a source and the day it was looked at for each row. A row is here only where its source leaves no doubt: to
 call a person's ordinary phone or webmail a machine is worse than to miss one. So there are none for programs that also
-fetch for people (Office's link probe, okhttp, Dart, a missing user agent), and none for networks people browse from.
+fetch for people (Office's link probe, a missing user agent), and none for networks people browse from.
 """
 
 import re
@@ -182,7 +182,7 @@ AGENTS: tuple[Agent, ...] = (
         "https://docs.oracle.com/javase/8/docs/technotes/guides/net/properties.html",
         Match.START,
     ),
-    # okhttp and Dart are not among them: mail programs on phones use these.
+    # A person's click opens a browser, and most mail programs show pictures in one: okhttp and Dart are programs too.
     *map(
         _library,
         (
@@ -202,6 +202,14 @@ AGENTS: tuple[Agent, ...] = (
                 "aria2/",
                 "check_http/",
             ),
+            *("okhttp", "Dart/", "Ruby/", "request/", "requests/", "urllib3/", "Python-", "libcurl", "pycurl", "curl-"),
+            *("Zend_Http_Client", "HTTP_Request", "Guzzle/", "Feign/", "RestTemplate", "Spring", "unirest", "hackney/"),
+            *("Mint/", "Tesla", "WinHttp", "Microsoft URL Control", "MSXML", "XMLHTTP", "HttpClient", "httpunit/"),
+            *("Apache-", "AsyncHttpClient", "Vert.x-WebClient", "Netty", "ktor", "cpp-httplib", "POCO ", "libsoup"),
+            *("Indy Library", "Mozilla/3.0 (compatible; Indy Library)", "WordPress/", "Drupal", "HTTrack"),
+            *("ApacheBench/", "k6/", "siege/", "colly", "Nutch/", "heritrix/", "Embedly/", "Datadog/", "StatusCake"),
+            *("Site24x7", "GoogleOther", "Mediapartners-Google", "Google-Read-Aloud", "facebookcatalog/", "proximic"),
+            *("ELinks/", "Expanse", "masscan/", "Nmap ", "ZmEu", "Xenu ", "YandexImageResizer"),
         ),
     ),
     _library("node", Match.WHOLE),
@@ -211,7 +219,12 @@ AGENTS: tuple[Agent, ...] = (
         "calls itself a bot, a crawler or a scanner",
         # Cubot makes phones, and Talbots is a shop with an application.
         r"(?<!cu)(?<!tal)bots?(?![a-z])"
-        r"|(?:crawl(?:er|ing)?|spider|scanner|scraper|archiver|slurp|validator|fetcher|link ?check(?:er)?)s?(?![a-z])"
+        r"|(?:crawl(?:er|ing)?|spider|scanner|scraper|archiver|slurp|validator|fetcher)s?(?![a-z])"
+        r"|(?:link[ -]?check(?:er)?|checklink)s?(?![a-z])"
+        r"|(?:link|url|site|image|bing|page) ?preview|url ?defense"
+        r"|(?:url|link|web|ssl|security) ?scan(?:ning)?(?![a-z])"
+        r"|nmap scripting|zgrab|censys|urlscan|netcraft|paloaltonetworks|xenu link|heritrix|nutch-|embedly/"
+        r"|vkshare|google-(?:inspectiontool|site-verification|other)|monitoring(?![a-z])|https?[_-]client"
         r"|headless|phantomjs|puppeteer|playwright|lighthouse",
         _WORDS,
         Match.FORM,
