@@ -25,6 +25,11 @@ TITLES = _words(
     " monsieur madame mademoiselle mme mlle mm docteur maître me"
     " señor señora señorita sr sra srta doña dra lic arq senhor senhora"
     " signor signora signorina sig sigra dott dottssa dottore dottoressa avv avvocato"
+    " rechtsanwalt rechtsanwältin steuerberater steuerberaterin notar notarin pfarrer pfarrerin pastor pastorin"
+    " apotheker apothekerin bürgermeister bürgermeisterin oberbürgermeister kommerzialrat hofrat oberst freiherr"
+    " freifrau geschäftsführer geschäftsführerin architekt architektin hausarzt facharzt zahnarzt zahnärztin"
+    " father sister brother coach ambassador senator president governor congressman congresswoman chief chairman"
+    " engr datuk dato datin г-н г-жа д-р проф श्री श्रीमती डॉ"
     " dhr heer meneer mevr mevrouw mw drs ir mgr bc judr mudr phdr rndr smt shri"
 )
 # What may follow a title in small letters: Dr. med., Dr. rer. nat. h. c.
@@ -54,13 +59,16 @@ _NOT_A_PERSON = _words(
     " the family info sales support marketing billing accounts admin service webmaster postmaster hostmaster abuse"
     " noc security news hr reception"
 )
-_CONJUNCTIONS = _words("& + and und et y e en og och i ja u")
+_CONJUNCTIONS = _words("& + and und et y e en og och i ja u u.")
+# Titles that are names when written otherwise.
+_TITLES_AS_WRITTEN = _words("DI DDr DDI KR StD StR OStR OStD RA RAin WP CA CPA")
 _PARTICLES = _words(
     "von van vom zu zur zum de del della der den des di da do dos das du la ten ter af av bin ibn al el"
 )
 # The first word of a first name of two: Abdul Rahman.
 _BOUND = _words("abd abdul abdel abdal abu umm عبد أبو ابو أم")
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}|\"[^\"]*\"|“[^”]*”|„[^“”]*[“”]")
+_QUOTED = re.compile(r"[\"'“”„‘’]([^\"“”„]*[^\"'“”„‘’])[\"'“”„‘’]")
 _ABUTTED = re.compile(r"\b[^\W\d_]+\.(?=[^\W\d_a-z][^\W\d_])")
 _AROUND_WORDS = ";:!\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _REMARK = re.compile(r"\s(?:[|/•·–—~-]+|@)\s.*", re.DOTALL)
@@ -75,15 +83,23 @@ def split_name(name: str) -> tuple[str, str]:
     There is none beside a title alone, as in Dr. Trapp or Mr & Mrs Smith, so that a field's default is used.
     """
     whole = " ".join(name.split())
+    if quoted := _QUOTED.fullmatch(whole):
+        return split_name(quoted[1])
     text = _REMARK.sub("", _BRACKETS.sub(" ", normalize("NFC", whole)))
     text = text.replace("&", " & ")
     text = re.sub(r"^de heer\b", "heer", text, flags=re.IGNORECASE)
     if "@" in text:
         return "", ""
     segments = [words for part in text.split(",") if (words := _spoken(part))]
+    if re.match(r"\S*[^\W\d_]:\s", text) or any(_bare(words[0]) in _NOT_A_PERSON for words in segments[1:]):
+        # Attn: Anna Schmidt; Acme, Inc.
+        return whole, ""
     while len(segments) > 1 and _are_credentials(segments[-1], segments[0]):
         segments.pop()
     if len(segments) > 1 and _are_credentials(segments[1], segments[0]):
+        if len(segments[0]) == 1:
+            # Schmidt, Jr., Anna
+            return whole, ""
         # What follows a degree is no name either.
         del segments[1:]
     if not segments:
@@ -95,7 +111,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 def _spoken(part: str) -> list[str]:
     """The words of a part of a name: those with a letter, and conjunctions. Dr.Anna is two words."""
-    parted = _ABUTTED.sub(lambda match: f"{match[0]} " if _bare(match[0]) in TITLES else match[0], part)
+    parted = _ABUTTED.sub(lambda match: f"{match[0]} " if _bare(match[0]) in TITLES | _AFTER_TITLE else match[0], part)
     words = (word.strip(_AROUND_WORDS) for word in parted.split())
     return [word for word in words if word in _CONJUNCTIONS or any(category(each)[0] == "L" for each in word)]
 
@@ -163,7 +179,9 @@ def _without_titles(words: Sequence[str]) -> tuple[bool, list[str]]:
     """Whether there are titles before a name, and the name without them."""
     count = 0
     while count < len(words) and (
-        _is_title(words[count]) or (count > 0 and words[count].islower() and _bare(words[count]) in _AFTER_TITLE)
+        _is_title(words[count])
+        or (words[count] in _TITLES_AS_WRITTEN and not words[-1].isupper())
+        or (count > 0 and words[count].islower() and _bare(words[count]) in _AFTER_TITLE)
     ):
         count += 1
     if count == len(words) == 1:
@@ -176,7 +194,7 @@ def _is_title(word: str) -> bool:
     if _INITIALS.fullmatch(word):
         return False
     degree = _bare(word) in CREDENTIALS and len(word) > 2 and sum(map(str.isupper, word)) > 1
-    return degree or "." in word or _bare(word) in TITLES
+    return degree or "." in word or _bare(word).rstrip("'’") in TITLES
 
 
 def _are_credentials(words: Sequence[str], name: Sequence[str]) -> bool:

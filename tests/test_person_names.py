@@ -48,6 +48,11 @@ CERTAIN = (
         "Dr. rer. nat. Anna Schmidt",
     ),
     *(
+        "Rechtsanwältin Anna Schmidt",
+        "DI Anna Schmidt",
+        "Dr.med.Anna Schmidt",
+        "'Anna Schmidt'",
+        '"Schmidt, Anna"',
         "Dipl.-Ing. Anna Schmidt",
         "Dipl. Ing. Anna Schmidt",
         "Dipl.-Kfm. (FH) Anna Schmidt",
@@ -146,6 +151,8 @@ NO_FIRST_NAME = {
     "Eheleute Müller": "Müller",
     "Mr&Mrs Smith": "Smith",
     "Prof. Dr. Müller": "Müller",
+    "Senator Smith": "Smith",
+    "г-н Иванов": "Иванов",
     "Lord Byron": "Byron",
     "pat@people.example": "",
     ",": "",
@@ -179,6 +186,10 @@ WHOLE = (
         "3M",
         "R2D2 Robot",
         "Anna/Bernd Schmidt",
+        "Max u. Anna Müller",
+        "Acme, Inc.",
+        "Attn: Anna Schmidt",
+        "Schmidt, Jr., Anna",
     ),
 )
 
