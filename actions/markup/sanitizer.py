@@ -154,6 +154,7 @@ class Sanitizer:
             return
         elif name != "head":
             self._remove(token)
+            self._break_line(name)
             self._unknown.add(name)
             self._attributes(token, frozenset(attributes(token.attributes)))
 
@@ -178,9 +179,15 @@ class Sanitizer:
 
     def _end(self, token: Token) -> None:
         name = token.name
+        if name == "br":
+            # Browsers read `</br>` as a line break.
+            self._out.append("<br>")
+            return
+        if name in self._unknown:
+            self._break_line(name)
+            return
         if name not in vocabulary.KNOWN:
-            if name not in self._unknown:
-                self._text(token)
+            self._text(token)
             return
         barriers = frozenset(("table",)) if name in vocabulary.TABLE_STRUCTURE else vocabulary.SCOPES
         for place in range(len(self._open) - 1, -1, -1):
@@ -190,6 +197,15 @@ class Sanitizer:
             if self._open[place].name in barriers:
                 return
         self._pending = [each for each in self._pending if each.name != name]
+        if name == "p":
+            # Browsers read an end tag alone as an empty paragraph, so what follows begins a new line.
+            self._out.append("<p></p>")
+
+    def _break_line(self, name: str) -> None:
+        """Let what follows begin a new line if the removed element does so in browsers."""
+        if name in vocabulary.LINE_BREAKING:
+            self._end_implied(*vocabulary.IMPLIED_ENDS["div"])
+            self._out.append("<div></div>")
 
     def _end_implied(self, targets: frozenset[str], barriers: frozenset[str]) -> None:
         for place in range(len(self._open) - 1, -1, -1):

@@ -36,6 +36,8 @@ class _TextReader:
         self._link: tuple[str, list[str]] | None = None
         # For each open list the number of its next item; None in a list without numbers.
         self._lists: list[int | None] = []
+        # Whether the line holds nothing but the mark of an item: a block within it begins on the same line.
+        self._at_mark = False
         self._quotes = 0
         self._preformatted = 0
 
@@ -72,12 +74,14 @@ class _TextReader:
         if text.startswith(" ") and not self._preformatted and (not self._line or self._line[-1].endswith(" ")):
             text = text[1:]
         if text:
+            self._at_mark = False
             self._line.append(text)
             if self._link is not None:
                 self._link[1].append(text)
 
     def _break(self) -> None:
         """Ends the line, if anything stands in it or not."""
+        self._at_mark = False
         prefix = _QUOTE * min(self._quotes, _MAX_LEVELS)
         self._lines.append(prefix + "".join(self._line))
         self._line.clear()
@@ -104,7 +108,7 @@ class _TextReader:
             self._fresh_line(False)
             self._append("-" * 20)
             self._break()
-        elif name in vocabulary.BLOCKS:
+        elif name in vocabulary.BLOCKS and not self._at_mark:
             self._fresh_line(name in _PARAGRAPHS and not (name in ("ul", "ol") and self._lists))
         self._quotes += name == "blockquote"
         self._preformatted += name == "pre"
@@ -121,6 +125,7 @@ class _TextReader:
         else:
             self._append(f"{indent}{number}. ".replace(_INDENT, "\xa0\xa0"))
             self._lists[-1] = number + 1
+        self._at_mark = True
 
     def _end(self, name: str) -> None:
         if name == "a" and self._link is not None:
@@ -131,7 +136,7 @@ class _TextReader:
             return
         if name in ("ul", "ol") and self._lists:
             self._lists.pop()
-        if name in vocabulary.BLOCKS and name not in ("td", "th", "li"):
+        if name in vocabulary.BLOCKS and name not in ("td", "th"):
             self._fresh_line(False)
         self._quotes -= name == "blockquote"
         self._preformatted -= name == "pre"

@@ -22,6 +22,8 @@ REMOVED = words("script style title iframe object applet noscript noembed nofram
 _UNWRAPPED = words(
     "html head body meta link base form input button embed frame frameset option label fieldset legend map area"
 )
+LINE_BREAKING = words("form fieldset legend option optgroup details summary dialog menu dir hgroup search noscript")
+"""Elements that are removed while their content stays, on lines of its own."""
 KNOWN = ELEMENTS | REMOVED | _UNWRAPPED
 """Those that are neither in ELEMENTS nor in REMOVED are removed and their content stays."""
 

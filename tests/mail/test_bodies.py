@@ -256,6 +256,12 @@ def test_a_style_sheet_stays_without_what_acts() -> None:
 @pytest.mark.parametrize(
     "body, text",
     [
+        ("<b><p>bold</b> rest</p><i>it", "bold\n\nrest\n\nit\n"),
+        ("<ul><li>item</li>more</ul>", "- item\nmore\n"),
+        ("<ol><li><p>one</p></li><li><div>two</div></li></ol>", "1. one\n\n2. two\n"),
+        ("<p>a</br>b</p>", "a\nb\n"),
+        ("<div>x<fieldset><legend>Title</legend>words</fieldset>after</div>", "x\nTitle\nwords\nafter\n"),
+        ("<p>x</p><details><summary>More</summary>words</details>", "x\n\nMore\nwords\n"),
         ("<p>a</p><blockquote>b<blockquote>c</blockquote></blockquote>d", "a\n\n> b\n>\n> > c\n>\nd\n"),
         ("<ol start=3><li>a<li>b<ul><li>c</ul></ol>", "3. a\n4. b\n  - c\n"),
         ("<div>a</div><div>b</div>", "a\nb\n"),
