@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+import trustme
 
 from mail.channel import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
 from mail.smtp import SmtpChannel
@@ -18,8 +19,7 @@ from models.enums import FailureCode
 from tests.mail.servers import Mailbox, accounts, scripted, serving
 from tests.mail.smtp_scripts import Fault, letter, scripted_server
 
-CERTIFICATE = Path(__file__).parent / "localhost.pem"
-"""For localhost and 127.0.0.1, signed by itself, and of no use but here."""
+AUTHORITY = trustme.CA()
 LETTER = letter("e", 0)
 TAKEN = ("250 ok", "250 ok", "354 go on", "250 queued")
 HELLO = "250-mx\r\n250 SIZE 10"
@@ -35,13 +35,14 @@ async def outcome(url: str, reply_seconds: float = 2.0) -> Outcome:
 
 def server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
+    AUTHORITY.issue_cert("localhost", "127.0.0.1").configure_cert(context)
     return context
 
 
 @pytest.fixture
-def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    AUTHORITY.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
 
 
 async def test_the_connection_is_encrypted_where_the_server_offers_it(trusted: None) -> None:
