@@ -28,6 +28,8 @@ from tests.twice import Twice
 
 SECRET = "a secret that is only for these tests, and long enough"
 PATIENCE = 20.0
+BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+"""The headers of a person's program: the test client's own name is that of an HTTP library, which is a machine's."""
 Observer = Callable[[str, Mapping[str, Any], Any], None]
 observers: list[Observer] = []
 """Called with every document, its variables, and the answer or one frame of it."""
@@ -69,7 +71,7 @@ class Client:
     url: str
     token: str
     user_id: str = ""
-    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=PATIENCE))
+    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=PATIENCE, headers=BROWSER))
 
     async def raw(self, document: str, **variables: Any) -> dict[str, Any]:
         """The whole answer."""

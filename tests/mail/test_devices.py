@@ -10,7 +10,7 @@ from mail.devices import NAME
 from mail.links import Links
 from models.enums import Role
 from tests.mailing import delivered
-from tests.serving import SECRET, Client, ManualClock, Server, serving
+from tests.serving import BROWSER, SECRET, Client, ManualClock, Server, serving
 
 VIEWER = "{viewer{id}}"
 FEED = "{engagements{nodes{id kind}}}"
@@ -60,7 +60,7 @@ async def test_what_the_sender_fetches_in_their_own_browser_is_their_own(
     assert (await ann.one(MAIL, id=mail))["engagementSummary"] == {"views": 0, "clicks": 0}
     assert (await ann.one(FEED))["nodes"] == []
     clock.advance(timedelta(hours=1))
-    async with httpx.AsyncClient() as recipient:
+    async with httpx.AsyncClient(headers=BROWSER) as recipient:
         await fetched(quiet_server, recipient, mail)
     assert [verdict for verdict, _ in await verdicts(ann, mail)] == ["SELF", "SELF", "HUMAN", "HUMAN"]
     assert len((await ann.one(FEED))["nodes"]) == 2
@@ -82,7 +82,7 @@ async def test_a_forged_cookie_or_somebody_elses_is_nothing(quiet_server: Server
         str(key),
         "",
     )
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(headers=BROWSER) as browser:
         for each in bad:
             clock.advance(timedelta(minutes=1))
             await fetched(quiet_server, browser, mail, **{NAME: each})
@@ -96,7 +96,7 @@ async def test_the_cookie_is_given_once_to_each_user_of_a_browser_and_to_nobody_
     quiet_server: Server,
 ) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(headers=BROWSER) as browser:
         first = given(await asked(browser, ann))
         assert given(await asked(browser, ann)) == []
         # Bob signs in with the same browser.
@@ -118,7 +118,7 @@ async def test_the_cookie_is_given_once_to_each_user_of_a_browser_and_to_nobody_
 async def test_over_tls_the_cookie_may_go_along_with_a_picture_on_another_page(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False, BASE_URL="https://mail.example.com") as server:
         ann = await server.client("Ann")
-        async with httpx.AsyncClient() as browser:
+        async with httpx.AsyncClient(headers=BROWSER) as browser:
             cookies = given(await asked(browser, ann))
         assert [(cookie["samesite"], cookie["secure"], cookie["path"]) for cookie in cookies] == [
             ("None", "True", "/t"),

@@ -22,7 +22,7 @@ from models.engagements import Engagement
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, Role
 from models.fields import to_micros
 from models.people import Person
-from tests.serving import ManualClock
+from tests.serving import BROWSER, ManualClock
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LINKS = Links("a secret of some length", "http://mail.test")
@@ -54,7 +54,7 @@ async def recipient(url: str) -> AsyncIterator[Recipient]:
         recorder = Recorder(desk)
         await recorder.start()
         transport = httpx.ASGITransport(Starlette(routes=routes(LINKS, recorder, clock)), client=("192.0.2.7", 4711))
-        async with httpx.AsyncClient(transport=transport) as http:
+        async with httpx.AsyncClient(transport=transport, headers=BROWSER) as http:
             yield Recipient(http, email, recorder)
         await recorder.stop()
 
