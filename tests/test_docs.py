@@ -93,7 +93,7 @@ async def _shell(script: str, environment: dict[str, str], folder: Path) -> str:
     process = await asyncio.create_subprocess_exec(
         "bash", "-c", script, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    out, _ = await asyncio.wait_for(process.communicate(), 180)
     assert process.returncode == 0, out.decode()
     return out.decode()
 
