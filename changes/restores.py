@@ -135,7 +135,7 @@ class RestoreGuard:
             return None
         stamp = stamps.read(self._path)
         if stamp is None:
-            return f"{self._path.name} is missing beside it" if state.stamped else None
+            return f"{self._path.name} beside it is missing or damaged" if state.stamped else None
         if stamp.database != state.name:
             # A file left by a database that was here before is no sign, unless there is mail already.
             known = state.stamped or await db.row("SELECT id FROM emails LIMIT 1") is not None

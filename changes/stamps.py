@@ -15,6 +15,9 @@ from changes.entries import Entry
 WIDTH = 120
 """Bytes of the file. It is rewritten in place, so that a crash leaves either content."""
 
+STORABLE = range(2**63)
+"""The numbers that a database can hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -78,8 +81,9 @@ class StampFile:
 def read(path: Path) -> Stamp | None:
     """The stamp in a file; None if there is none, or one that cannot be read."""
     try:
-        name, *numbers = path.read_text("ascii").split()
-        return Stamp(name, *map(int, numbers))
+        name, *texts = path.read_text("ascii").split()
+        numbers = [int(text) for text in texts]
+        return Stamp(name, *numbers) if all(number in STORABLE for number in numbers) else None
     except (OSError, ValueError, TypeError):
         return None
 

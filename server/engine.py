@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -128,7 +129,8 @@ async def build(settings: Settings, clock: Clock | None = None) -> Engine:
 
 def _stamp_path(settings: Settings) -> Path | None:
     url = settings.database_url
-    return Path(sqlite_path(url) + ".stamp") if url.startswith("sqlite") else None
+    # Beside the file itself, however many links lead to it.
+    return Path(os.path.realpath(sqlite_path(url)) + ".stamp") if url.startswith("sqlite") else None
 
 
 async def _recognise_restore(engine: Engine) -> None:

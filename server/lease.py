@@ -4,6 +4,7 @@ SQLite a lock on a file beside the database; either ends with the process that h
 import asyncio
 import fcntl
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -42,8 +43,7 @@ async def lease(url: str, patient: bool = True) -> AsyncIterator[Held]:
 
 @asynccontextmanager
 async def _on_sqlite(url: str, patient: bool) -> AsyncIterator[Held]:
-    path = Path(sqlite_path(url) + ".lease")
-    file = await asyncio.to_thread(path.open, "a")
+    file = await asyncio.to_thread(_opened, sqlite_path(url))
     try:
         while not _locked(file):
             if not patient:
@@ -53,6 +53,11 @@ async def _on_sqlite(url: str, patient: bool) -> AsyncIterator[Held]:
     finally:
         # Left where it is: whoever removed it could remove the one that another process has locked by now.
         file.close()
+
+
+def _opened(database: str) -> IO[str]:
+    # Beside the file itself: whoever comes by another link is to wait, too.
+    return Path(os.path.realpath(database) + ".lease").open("a")
 
 
 def _locked(file: IO[str]) -> bool:

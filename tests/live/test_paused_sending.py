@@ -9,8 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from changes import restores
 from models.database import database, sqlite_path, transaction
+from server.lease import Taken, lease
 from tests.databases import Databases
 from tests.live.test_restores import changes, kinds, resumed
 from tests.mailing import deliver, draft, moment, person
@@ -119,6 +122,33 @@ def test_a_new_database_a_restart_a_crash_and_an_upgrade_do_not_pause(database_u
         stamp(database_url).unlink()
     phase(database_url, mail)
     assert phase(database_url, sent) == 1
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "garbage\udcff", " 7 8", "{name} 1 99999999999999999999 5 1", "{name} 1 -5 5 1"]
+)
+def test_a_damaged_stamp_pauses(sqlite_url: str, damage: str) -> None:
+    phase(sqlite_url, mail)
+    name = stamp(sqlite_url).read_text().split()[0]
+    stamp(sqlite_url).write_text(damage.format(name=name), errors="surrogateescape")
+    assert phase(sqlite_url, sent) == 0
+
+
+def test_a_database_has_one_stamp_and_one_lease_however_many_links_lead_to_it(sqlite_url: str) -> None:
+    phase(sqlite_url, mail)
+    link = Path(sqlite_path(sqlite_url) + ".link")
+    link.symlink_to(sqlite_path(sqlite_url))
+    assert phase(f"sqlite:///{link}", sent) == 1
+    phase(sqlite_url, mail)
+    assert phase(sqlite_url, sent) == 1
+
+    async def both() -> None:
+        async with lease(sqlite_url):
+            with pytest.raises(Taken):
+                async with lease(f"sqlite:///{link}", patient=False):
+                    pass
+
+    asyncio.run(both())
 
 
 def test_a_role_that_may_not_read_the_system_identifier_is_no_sign_of_a_restore(postgres_url: str) -> None:
