@@ -238,8 +238,13 @@ async def _mail(served: Served, sink: "MailSink") -> None:
     """Sends bodies of 500 kB to 200 people; the next when the last has left."""
     wires = Wires(served.port)
     people = [encode("Person", 100 + number) for number in range(RECIPIENTS)]
-    third = BODY_BYTES // 3
-    bodies = ("https://e.example/" + "(" * third + ")" * 2 * third, "<div>" * (BODY_BYTES // 5))
+    third = BODY_BYTES // 3 - 10
+    link = '<p>Dear {{first_name}}, <b>read</b> <a href="https://e.example/page?x=1">this</a>.</p>'
+    bodies = (
+        "https://e.example/" + "(" * third + ")" * 2 * third,
+        "<div>" * 90 + "x " * (BODY_BYTES // 2 - 500),
+        link + "".join(link.replace("{{first_name}}", "all") for _ in range(2_500)),
+    )
     for body in itertools.cycle(bodies):
         sent = sink.received + RECIPIENTS
         given = {"personIds": people, "subject": "An offer", "body": body, "requestId": f"r{next(_NUMBERS)}"}
