@@ -44,7 +44,7 @@ type Ending = "lost" | "reread" | "over";
 const FIRST_DELAY_MS = 300;
 const LONGEST_DELAY_MS = 10_000;
 /** Tokens in a row that the server may refuse: the first may have expired, and the next be late. */
-const MAX_REFUSED_TOKENS = 5;
+const MAX_REFUSED_TOKENS = 7;
 
 /** Follows until it no longer exists or `signal` aborts. Rejects if the server refuses the request. */
 export async function follow<C extends Change>(source: Source<C>, signal: AbortSignal): Promise<void> {
@@ -131,9 +131,9 @@ function classify(reason: any): "temporary" | "unauthenticated" | "not found" | 
   return status >= 400 && status < 500 && status !== 408 && status !== 429 ? "refused" : "temporary";
 }
 
-/** Exponential backoff with full jitter, so that many clients do not return at the same moment. */
+/** Exponential backoff, half of it random, so that many clients do not return at the same moment. */
 function pause(attempt: number, signal: AbortSignal): Promise<void> {
-  const delay = Math.random() * Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt);
+  const delay = (0.5 + Math.random() / 2) * Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt);
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const done = () => {

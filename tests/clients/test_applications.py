@@ -290,7 +290,7 @@ async def test_tasks_and_the_feed_are_kept_as_well(tmp_path: Path) -> None:
 
 
 async def test_they_give_up_if_the_server_refuses(tmp_path: Path) -> None:
-    """A refused token is tried five times, with growing delays of less than 10 seconds in all."""
+    """A refused token is tried seven times, with growing delays of 9 to 19 seconds in all."""
     token_file = tmp_path / "token"
     async with serving(tmp_path / "x.db") as (server, client):
         search = await save(client, WAITING)
