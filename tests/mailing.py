@@ -97,7 +97,7 @@ async def emails_in_folders(
     """
     wanted = [(folder, place) for folder in FOLDERS for place in range(len(inputs))]
     people = [{"name": folder, "address": f"{folder.lower()}.{prefix}{place}@example.org"} for folder, place in wanted]
-    made = await _many(client, "personCreate", "PersonInput", [{"input": each} for each in people], "person{id}")
+    made = await many(client, "personCreate", "PersonInput", [{"input": each} for each in people], "person{id}")
     drafts = [
         {"input": {"personId": each["person"]["id"], "subject": f"{folder} {place}", **inputs[place]}}
         for each, (folder, place) in zip(made, wanted, strict=True)
@@ -105,7 +105,7 @@ async def emails_in_folders(
     ids = {
         key: each["email"]["id"]
         for key, each in zip(
-            wanted, await _many(client, "emailDraft", "EmailDraftInput", drafts, "email{id}"), strict=True
+            wanted, await many(client, "emailDraft", "EmailDraftInput", drafts, "email{id}"), strict=True
         )
     }
     gone = [ids[key] for key in wanted if key[0] not in ("DRAFT", "SCHEDULED", "IN_PROGRESS")]
@@ -134,7 +134,7 @@ async def _sends(client: Client, ids: Sequence[str], at: str | None) -> None:
     assert [each["userErrors"] for each in done.values()] == [[] for _ in ids]
 
 
-async def _many(
+async def many(
     client: Client, name: str, kind: str, arguments: Sequence[Mapping[str, Any]], wanted: str
 ) -> list[dict[str, Any]]:
     """One request of many mutations of a kind."""
