@@ -115,13 +115,13 @@ class Matcher:
                 await asyncio.sleep(TICK_SECONDS)
             await woken(self._writer.marked, TICK_SECONDS)
 
-    async def settle(self) -> None:
+    async def settle(self, tick: bool = True) -> None:
         """Looks until nothing is left to look at. If another matcher has started since, this one starts over."""
         while True:
             try:
                 # Before the look, which does not see what belongs to a team that is set aside.
                 await self.wait_for_set_aside()
-                if not await self.look() and not self._aside.teams:
+                if not await self.look(tick) and not self._aside.teams:
                     return
             except LeaseTaken:
                 await self.start()

@@ -64,8 +64,7 @@ async def test_at_the_edge_of_a_window_only_what_holds_at_the_moment_recorded_jo
 
 
 async def _match_without_ticking(server: Server) -> None:
-    while await server.engine.matcher.look(tick=False):
-        pass
+    await server.engine.matcher.settle(tick=False)
 
 
 async def _members(client: Client, search: str) -> set[str]:

@@ -89,7 +89,7 @@ async function receivesLive(name: string, start: (received: (type: string) => vo
         body: JSON.stringify({ query: SAVE }),
       });
       await until("SavedSearchUpserted", LIVE_MS);
-      return types;
+      return types.slice(0, 2); // the list may have been evaluated meanwhile, which is a message of its own
     },
     ["CaughtUp", "SavedSearchUpserted"],
   );
