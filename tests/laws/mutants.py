@@ -133,8 +133,8 @@ MUTANTS = (
     Mutant(
         name="the log gives out its positions backwards",
         path="changes/log.py",
-        old="(*entry[:-2], place - len(batch), at)",
-        new="(*entry[:-2], 1 - place, at)",
+        old="(*entry[:-3], place - len(batch), at, check)",
+        new="(*entry[:-3], 1 - place, at, check)",
         law=_ORDER,
     ),
     Mutant(
