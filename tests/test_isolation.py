@@ -519,7 +519,8 @@ async def test_without_a_token_only_health_metrics_graphiql_and_tracking_answer(
         assert asked.status_code == httpx.codes.UNAUTHORIZED
         for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"):
             assert (await nobody.request(method, "/graphql")).status_code == httpx.codes.UNAUTHORIZED
-        for path in ("/", "/docs", "/schema", "/graphql/x", "/metrics/x", "/static", "/admin", "/t/", "/t/x/y"):
+        assert (await nobody.get("/")).headers["location"] == "/graphql"
+        for path in ("/docs", "/schema", "/graphql/x", "/metrics/x", "/static", "/admin", "/t/", "/t/x/y"):
             assert (await nobody.get(path)).status_code in (401, 404), path
 
 

@@ -189,8 +189,8 @@ async def test_a_cursor_the_log_does_not_reach_expires_and_a_malformed_one_is_an
     fresh = (await ann.one("{savedSearches{asOf}}"))["asOf"]
     await ann.one(RENAME, id=search, n="After")
     plain = base64.urlsafe_b64decode(fresh + "=" * (-len(fresh) % 4)).decode()
-    name, _, position = plain.rpartition(".")
-    beyond = base64.urlsafe_b64encode(f"{name}.{int(position) + 2}".encode()).rstrip(b"=").decode()
+    name, position, rest = plain.split(".", 2)
+    beyond = base64.urlsafe_b64encode(f"{name}.{int(position) + 2}.{rest}".encode()).rstrip(b"=").decode()
     for document, variables in ((FOLLOW, {"id": search}), (FOLLOW_ALL, {})):
         for cursor in (old, foreign, beyond):
             async with ann.follow(document, after=cursor, **variables) as stream:
