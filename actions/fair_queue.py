@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 BATCH = 5_000
 """Events of one commit, if only one team records some."""
-SHARED_BATCH = 50
+SHARED_BATCH = 25
 """The same while several teams do, so that none waits long for the others."""
 FEW = 10
 """Events of a team that are committed without those of teams with more, every other time."""

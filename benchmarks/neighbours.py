@@ -20,13 +20,14 @@ from typing import Any, TypeVar, cast
 import orjson
 import uvloop
 
-from benchmarks import client, processes, report, targets, verifying
+from benchmarks import client, mail_sink, processes, report, targets, verifying
 from benchmarks.client import Wires
 from benchmarks.filling import EMAIL, SEARCH, Rows, insert_tables
+from benchmarks.mail_sink import MailSink
 from benchmarks.processes import Served
 from benchmarks.report import Compared, Report
 from identifiers import encode
-from models.database import opened
+from models.database import database, opened
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, Role, SavedSearchState, SendKind
 from models.users import User
 from server.auth import Tokens
@@ -37,6 +38,8 @@ T = TypeVar("T")
 ROUNDS, PROBES = 5, 200
 ROUND_SECONDS = 60.0
 """A round ends after this time, however few probes were made."""
+HARM_SECONDS = 300.0
+"""The longest that what a harmful team caused may last."""
 PAUSE_SECONDS = 0.01
 """Between two probes."""
 LISTS, CONDITIONS, CLICKS = 500, 64, 2_000
@@ -200,7 +203,7 @@ class Prober:
 # ---- the harmful teams ----------------------------------------------------------------------------------------------
 
 
-async def _flood(served: Served, _: "MailSink") -> None:
+async def _flood(served: Served, _: MailSink) -> None:
     """Sends 1,000 events a request with eight writers, without pause."""
     emails = [number % TARGETS + 2 for number in range(EVENTS)]
     payload = {"events": [targets.event(email, f"@@@@@@@@-{place}") for place, email in enumerate(emails)]}
@@ -222,7 +225,7 @@ async def _flood(served: Served, _: "MailSink") -> None:
     await _together(write() for _ in range(WRITERS))
 
 
-async def _click_hot(served: Served, _: "MailSink") -> None:
+async def _click_hot(served: Served, _: MailSink) -> None:
     """Clicks once a second in the email that all the lists look at."""
     wires = Wires(served.port)
     while True:
@@ -231,10 +234,11 @@ async def _click_hot(served: Served, _: "MailSink") -> None:
         answer = await wires.ask(client.post("/graphql", payload, authorized(LISTING)))
         if b'"recorded":1' not in answer:
             raise verifying.Wrong(f"a click was not recorded: {answer[:500].decode()}")
+        COUNTS["clicks"] += 1
         await asyncio.sleep(1)
 
 
-async def _mail(served: Served, sink: "MailSink") -> None:
+async def _mail(served: Served, sink: MailSink) -> None:
     """Sends bodies of 500 kB to 200 people; the next when the last has left."""
     wires = Wires(served.port)
     people = [encode("Person", 100 + number) for number in range(RECIPIENTS)]
@@ -266,28 +270,8 @@ async def _together(works: Iterable[Any]) -> None:
 
 
 _NUMBERS = itertools.count(1)
-COUNTS = {"events": 0, "bodies": 0}
+COUNTS = {"events": 0, "clicks": 0, "bodies": 0}
 """What the harmful teams got done."""
-
-
-class MailSink:
-    """An SMTP server that accepts everything and keeps nothing."""
-
-    def __init__(self) -> None:
-        self.received = 0
-
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            writer.write(b"220 sink\r\n")
-            while line := await reader.readline():
-                command = line[:4].upper()
-                if command == b"DATA":
-                    writer.write(b"354 go on\r\n")
-                    while await reader.readline() != b".\r\n":
-                        pass
-                    self.received += 1
-                writer.write(b"221 bye\r\n" if command == b"QUIT" else b"250 ok\r\n")
-        writer.close()
 
 
 # ---- the rounds -----------------------------------------------------------------------------------------------------
@@ -322,13 +306,15 @@ async def run(
 
 async def _case(url: str, case: Case, rounds: int, probes: int) -> Report:
     await fill(url)
-    sink = MailSink()
-    mail = await asyncio.start_server(sink.accept, "127.0.0.1", 0, limit=2 * BODY_BYTES)
-    address = f"smtp://127.0.0.1:{mail.sockets[0].getsockname()[1]}"
+    with mail_sink.running() as sink:
+        return await _rounds(url, sink, case, rounds, probes)
+
+
+async def _rounds(url: str, sink: MailSink, case: Case, rounds: int, probes: int) -> Report:
     quiet: list[dict[str, list[float]]] = []
     harmed: list[dict[str, list[float]]] = []
     rates: list[float] = []
-    async with processes.product(url, SMTP_URL=address, EMAILS_PER_DAY="100000000") as served:
+    async with processes.product(url, SMTP_URL=sink.url, EMAILS_PER_DAY="100000000") as served:
         prober = Prober(served, Wires(served.port))
         async with (
             client.following(served.port, token(QUIET), FEED, prober.on_feed),
@@ -340,10 +326,17 @@ async def _case(url: str, case: Case, rounds: int, probes: int) -> Report:
                 done, began = sum(COUNTS.values()), time.monotonic()
                 harmed.append(await _beside(case.harm(served, sink), _warm_round(prober, probes)))
                 rates.append((sum(COUNTS.values()) - done) / (time.monotonic() - began))
-                async with opened(url):
-                    await verifying.settled()
-    mail.close()
+                await _wait_for_harm_to_end(url)
     return _report(case, quiet, harmed, median(rates))
+
+
+async def _wait_for_harm_to_end(url: str) -> None:
+    """Waits until nothing of the harmful team's is left to be matched or sent."""
+    async with opened(url), asyncio.timeout(HARM_SECONDS):
+        await verifying.settled()
+        pending = int(EmailStatus.SCHEDULED), int(EmailStatus.IN_PROGRESS)
+        while await database().row("SELECT id FROM emails WHERE status IN (?, ?) LIMIT 1", *pending):
+            await asyncio.sleep(0.1)
 
 
 async def _warm_round(prober: Prober, probes: int) -> dict[str, list[float]]:

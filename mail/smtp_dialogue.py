@@ -6,7 +6,7 @@ A command is sent only when nothing unread has arrived, so a reply is never take
 import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar, cast
 
 from mail.smtp_replies import ProtocolError, Reply, ReplyParser
@@ -19,8 +19,6 @@ DATA_REPLY_FACTOR = 2.5
 GOODBYE = 421
 """The server closes the connection. It may say so at any time, whatever it was asked."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_LINE_END = re.compile(rb"\r\n|\r|\n")
-_DOT = re.compile(rb"(?m)^\.")
 T = TypeVar("T")
 
 
@@ -100,15 +98,13 @@ class Dialogue(asyncio.Protocol):
 
     async def send(self, content: bytes) -> None:
         """Sends a message without the end that makes it one. Raises ConnectionLost and ProtocolError."""
-        normal = _LINE_END.sub(b"\r\n", content)
-        if not normal.endswith(b"\r\n"):
-            normal += b"\r\n"
-        stuffed = _DOT.sub(b"..", normal)
-        for begin in range(0, len(stuffed), CHUNK_BYTES):
+        for chunk in data_chunks(content):
             # A server that replies here, before the end, has not got the message.
             self._require_step()
-            self._write(stuffed[begin : begin + CHUNK_BYTES])
+            self._write(chunk)
             await self._within(self._writable.wait)
+            # A buffer that has room lets this coroutine go on at once, and a long message must not delay other teams.
+            await asyncio.sleep(0)
         self._require_step()
 
     async def finish(self) -> Reply:
@@ -176,6 +172,28 @@ class Dialogue(asyncio.Protocol):
                 self._transport.abort()
         self._changed.set()
         self._writable.set()
+
+
+def data_chunks(content: bytes, size: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """Yields a message as it is sent after DATA: with CRLF line ends, and each leading dot doubled (RFC 5321, 4.5.2).
+
+    `size` is the number of bytes read at a time. The message is converted in parts, because converting a long one
+    at once would block the event loop.
+    """
+    begin, line_start = 0, True
+    while begin < len(content):
+        end = min(begin + size, len(content))
+        # A CR stays together with an LF that follows it.
+        while end < len(content) and content[end - 1] == ord("\r"):
+            end += 1
+        part = content[begin:end].replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+        if line_start and part.startswith(b"."):
+            part = b"." + part
+        line_start = part.endswith(b"\r\n")
+        yield part.replace(b"\r\n.", b"\r\n..")
+        begin = end
+    if not content or not line_start:
+        yield b"\r\n"
 
 
 async def connect(host: str, port: int, context: ssl.SSLContext | None, reply_seconds: float) -> Dialogue:

@@ -1,15 +1,19 @@
 """What the servers' answers mean. Every server here listens on a real socket."""
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mail.channel import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, RefusedCopy, Unknown
 from mail.smtp import BadAddress, SmtpChannel
+from mail.smtp_dialogue import data_chunks
 from models.enums import FailureCode
 from tests.mail.servers import Mailbox, accounts, scripted, serving
 
@@ -211,3 +215,11 @@ async def test_addresses_outside_ascii_need_a_server_that_knows_them() -> None:
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(BadAddress):
         SmtpChannel(url)
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\xe9"])).map(b"".join), st.integers(1, 8))
+@example(b"", 1)
+def test_a_message_sent_in_parts_is_converted_as_a_whole(content: bytes, size: int) -> None:
+    whole = re.sub(rb"\r\n|\r|\n", b"\r\n", content)
+    whole += b"" if whole.endswith(b"\r\n") else b"\r\n"
+    assert b"".join(data_chunks(content, size)) == re.sub(rb"(?m)^\.", b"..", whole)
