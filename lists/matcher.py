@@ -29,10 +29,12 @@ from models.enums import ChangeCauseKind, MarkKind
 from models.unavailable import Outage, Unavailable
 from search.index import Index
 
-STRETCH_SECONDS = 0.005
+STRETCH_SECONDS = 0.002
 """How long emails are held against the lists at a time. If a single one takes longer, its team is set aside."""
-ASIDE_STRETCH_SECONDS = 0.001
-"""The same for a team that was set aside, which then pauses for as long."""
+ASIDE_STRETCH_SECONDS = 0.0005
+"""The same for a team that was set aside."""
+ASIDE_PAUSE_SECONDS = 0.001
+"""The pause that such a team makes after each stretch. Event loops count in milliseconds."""
 ASIDE_SECONDS = 0.3
 """After which such a team's verdicts are written, however many of its emails are left."""
 SHARED_SECONDS = 1.0
@@ -272,7 +274,7 @@ class Matcher:
                 if found is not None:
                     decided.append(found)
                 if time.monotonic() >= until:
-                    await asyncio.sleep(ASIDE_STRETCH_SECONDS)
+                    await asyncio.sleep(ASIDE_PAUSE_SECONDS)
                     until = time.monotonic() + ASIDE_STRETCH_SECONDS
         return _joined(decided)
 

@@ -32,7 +32,7 @@ PART = 10_000
 """Keys in one statement of Tortoise's, which makes a parameter of each: PostgreSQL takes 32,767."""
 FEW = 4
 """Rows that SQLite is handed value by value: more of them come as JSON, which takes it longer to begin with."""
-CACHE_BYTES = 128_000_000
+CACHE_BYTES = 32_000_000
 """What the page caches of SQLite's connections may take together, unless a setting says otherwise."""
 MODELS = "models.tables"
 MIGRATIONS = "models.migrations"

@@ -19,8 +19,8 @@ from models.enums import Role
 from refusals import Refused
 from server.settings import PREFIX, Misconfigured, Settings, as_environment_file, read, unknown
 
-GARBAGE = 50_000
-"""Objects that are made before the youngest are looked through for cycles; some 10 MB."""
+GARBAGE = 10_000
+"""Containers that are created before the youngest are searched for cycles, which takes one or two milliseconds."""
 
 Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
 

@@ -78,6 +78,7 @@ class HttpConnection(HttpToolsProtocol):
         self._head_came()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        self._drop_cycles()
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -154,6 +155,7 @@ class HttpConnection(HttpToolsProtocol):
             self._refuse(*self._malformed)
         else:
             super().handle_websocket_upgrade()
+            self._drop_cycles()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -213,7 +215,11 @@ class HttpConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        if not self._answering() and self.cycle.more_body:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None:
+            # The connection was lost before.
+            return
+        if not self._answering() and cycle.more_body:
             # Answered before its body was there: whether the rest ever comes is nobody's business any more.
             self._line.close()
         super().on_response_complete()
@@ -240,6 +246,11 @@ class HttpConnection(HttpToolsProtocol):
             self._refuse(*self._late)
         else:
             self._line.close()
+
+    def _drop_cycles(self) -> None:
+        """Lets this object be freed as soon as nobody needs it, and not only when the garbage collector comes."""
+        self.parser = cast(httptools.HttpRequestParser, None)
+        self.cycle = cast(RequestResponseCycle, None)
 
     def _answering(self) -> bool:
         # uvicorn says that there is always one.

@@ -1,6 +1,7 @@
 """The running parts behind the API: clock, hub, recorder, matcher and sender loop, started and stopped together."""
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -187,6 +188,8 @@ async def _hold(engine: Engine, looks: bool) -> None:
 async def _match(engine: Engine) -> None:
     with unhurried():
         await _patiently(engine.matcher.start)
+        # The index of a million searches is not to be searched for cycles again and again.
+        gc.freeze()
         try:
             await engine.matcher.run()
         except LeaseTaken as exc:

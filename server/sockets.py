@@ -36,6 +36,11 @@ class SocketConnection(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._line.lost()
         super().connection_lost(exc)
+        # Nothing that remains refers back to this object, so it is freed at once. The garbage collector would come much
+        # later: connections that come and go fill its generations slowly.
+        self.conn.parser.close()
+        if (scope := getattr(self, "scope", None)) is not None:
+            scope["extensions"].pop(TEXT, None)
 
     def shutdown(self) -> None:
         super().shutdown()

@@ -1,13 +1,17 @@
 """graphql-transport-ws to the letter: what ends a socket and with which code, and what only ends an operation."""
 
 import asyncio
+import gc
 import json
 from datetime import timedelta
 
+import httpx
 import pytest
 import websockets
 
 from server.auth import Tokens
+from server.connections import HttpConnection
+from server.sockets import SocketConnection
 from tests.requests.wire import PROTOCOL, Talk, server, talking
 from tests.serving import PATIENCE, SECRET, Client, Server, serving
 
@@ -289,3 +293,30 @@ async def count(talk: Talk, operations: int) -> tuple[int, int]:
         completed += message["type"] == "complete"
         refused += message["type"] == "error"
     return completed, refused
+
+
+def open_connections() -> int:
+    # By the type, as `isinstance` would look through weak references to what is gone.
+    return sum(issubclass(type(each), HttpConnection | SocketConnection) for each in gc.get_objects())
+
+
+async def test_a_closed_connection_is_freed_without_the_garbage_collector(server: Server, ann: Client) -> None:
+    async def come_and_go() -> None:
+        async with talking(server, ann.token) as talk:
+            await talk.ask("a", LISTS)
+            assert (await talk.hear())["payload"]["data"]["allSavedSearchChanges"]["__typename"] == "CaughtUp"
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            assert (await client.get("/healthz")).status_code == 200
+
+    await come_and_go()
+    gc.collect()
+    gc.disable()
+    try:
+        before = open_connections()
+        for _ in range(5):
+            await come_and_go()
+        async with asyncio.timeout(PATIENCE):
+            while open_connections() > before:
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
