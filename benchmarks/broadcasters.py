@@ -13,19 +13,19 @@ from typing import Any
 
 import orjson
 
-from actions import users
-from actions.desk import Desk, Limits
 from benchmarks import client, processes
 from benchmarks.client import Wires
 from benchmarks.processes import Served
 from benchmarks.verifying import Wrong
-from changes.cursors import parse
-from changes.deeds import Writer
-from changes.hub import Hub
-from models.clocks import DatabaseClock
-from models.database import opened
+from command_center.actions import users
+from command_center.actions.context import Desk, Limits
+from command_center.changes.cursors import parse
+from command_center.changes.hub import Hub
+from command_center.changes.unit_of_work import Writer
+from command_center.database.clock import DatabaseClock
+from command_center.database.connections import opened
+from command_center.web.authentication import Tokens
 from models.enums import Role
-from server.auth import Tokens
 from tests.serving import SECRET, Client
 from tests.test_lists import DRAFT, PERSON, RECORD, event, live, save
 

@@ -23,12 +23,12 @@ from benchmarks.filling import FIRST_SELLER, TEAM, Rows
 from benchmarks.populations import A_CAMPAIGN, campaigns
 from benchmarks.report import Compared, Report, Slope
 from benchmarks.verifying import Wrong
-from identifiers import encode
-from models.database import database, sqlite_path
+from command_center.database.connections import database, sqlite_path
+from command_center.ids import encode
+from command_center.search.parser import check
+from command_center.search.scope import Scope
+from command_center.server.runtime import Engine, running
 from models.enums import ChangeCauseKind, EmailStatus, MarkKind, SavedSearchState, SendKind
-from search.check import check
-from search.scope import Scope
-from server.engine import Engine, running
 from tests.databases import Databases
 from tests.serving import ManualClock, settings
 

@@ -20,13 +20,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from server.demo import mailbox
-from server.demo.campaign import DRAFT, PERSON, SAVE, SEND, DemoList
-from server.demo.client import Client
-from server.demo.mailbox import Mail
-from server.demo.recipients import AGENT
-from server.demo.verdict import spread
-from server.demo.watching import Move, Watch
+from command_center.demo import mailbox
+from command_center.demo.behavior import AGENT
+from command_center.demo.campaign import DRAFT, PERSON, SAVE, SEND, DemoList
+from command_center.demo.checks import spread
+from command_center.demo.client import Client
+from command_center.demo.mailbox import Mail
+from command_center.demo.watching import Move, Watch
 
 MOST_SECONDS = 60.0
 """How long the mail, the first fills and a frame may take; a demo that does not answer ends the probe."""

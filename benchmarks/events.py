@@ -24,7 +24,7 @@ from benchmarks.populations import POPULATIONS
 from benchmarks.processes import own_cpu
 from benchmarks.report import Compared, Report, Slope
 from benchmarks.targets import Sent, Target
-from models.database import sqlite_path
+from command_center.database.connections import sqlite_path
 from tests.databases import Databases, databases
 
 RATE = 200

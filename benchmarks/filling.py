@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 
 from benchmarks.populations import A_SELLER, HOT, POPULATIONS, campaigns, every, sellers
-from models.database import sqlite_path
+from command_center.database.connections import sqlite_path
 from models.enums import EmailStatus, FolderName, Role, SavedSearchState, SendKind
 
 TEAM, ADMIN, FIRST_SELLER = 1, 1, 2

@@ -5,16 +5,16 @@ from typing import Any
 
 from strawberry import Schema
 
-from actions import people, users
-from actions.people import NewPerson
 from benchmarks.measure import Ratio, Work, ratio
-from models.database import transaction
+from command_center.actions import people, users
+from command_center.actions.people import NewPerson
+from command_center.database.connections import transaction
+from command_center.server.runtime import Engine, running
 from models.enums import EmailStatus, Role
 from models.folders import folder_of
 from models.viewers import Viewer
 from resolvers.context import Context
 from schema.build import build
-from server.engine import Engine, running
 from tests.serving import settings
 
 FEW, MANY = 10_000, 1_000_000

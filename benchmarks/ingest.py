@@ -23,8 +23,8 @@ from benchmarks.client import Wires
 from benchmarks.filling import ADMIN, TEAM, Filled, fill
 from benchmarks.processes import Served, own_cpu
 from benchmarks.report import Compared, Report
-from mail.links import Links
-from models.database import database, opened, sqlite_path
+from command_center.database.connections import database, opened, sqlite_path
+from command_center.mail.links import Links
 from models.emails import Email
 from tests.databases import Databases, databases
 from tests.serving import SECRET

@@ -20,13 +20,13 @@ import uvloop
 from benchmarks import report
 from benchmarks.report import Report, Slope
 from benchmarks.standing import A_CAMPAIGN, resident, thresholds
-from lists.matcher import Matcher
-from models.database import Connection, database, opened, transaction
+from command_center.database.connections import Connection, database, opened, transaction
+from command_center.lists.matcher import Matcher
+from command_center.search.canonical import to_value
+from command_center.search.parser import check
+from command_center.server.cli import GARBAGE
+from command_center.server.runtime import Engine, running
 from models.enums import Role, SavedSearchState
-from search.canonical import to_value
-from search.check import check
-from server.cli import GARBAGE
-from server.engine import Engine, running
 from tests.databases import Databases, databases
 from tests.serving import settings
 

@@ -26,11 +26,11 @@ from benchmarks.filling import EMAIL, SEARCH, Rows, insert_tables
 from benchmarks.mail_sink import MailSink
 from benchmarks.processes import Served
 from benchmarks.report import Compared, Report
-from identifiers import encode
-from models.database import database, opened
+from command_center.database.connections import database, opened
+from command_center.ids import encode
+from command_center.web.authentication import Tokens
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, Role, SavedSearchState, SendKind
 from models.users import User
-from server.auth import Tokens
 from tests.databases import Databases, databases
 from tests.serving import SECRET
 

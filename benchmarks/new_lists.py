@@ -24,8 +24,8 @@ from benchmarks.filling import ADMIN, Filled, fill
 from benchmarks.report import Compared, Report
 from benchmarks.targets import Target
 from benchmarks.verifying import Wrong
-from identifiers import decode_key
-from models.database import database, opened
+from command_center.database.connections import database, opened
+from command_center.ids import decode_key
 from tests.databases import Databases, databases
 
 EMAILS = 1_000_000

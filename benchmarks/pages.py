@@ -18,25 +18,26 @@ from starlette.responses import Response
 from starlette.routing import Route
 from strawberry.execution import optimized_is_awaitable
 
-import identifiers
-from actions import emails, people, users
-from actions.emails import NewEmail
-from actions.people import NewPerson
 from benchmarks.measure import Ratio, Work, ratio
-from models.database import database
+from command_center import ids
+from command_center.actions import emails, people, users
+from command_center.actions.emails import NewEmail
+from command_center.actions.people import NewPerson
+from command_center.api.operations import Operations, encoded
+from command_center.api.parameters import parsed
+from command_center.database.connections import database
+from command_center.database.fields import from_micros
+from command_center.graphql_engine.executor import PlannedExecutor
+from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
+from command_center.server.cli import GARBAGE
+from command_center.server.runtime import Engine, running
+from command_center.server.schema_hints import HINTS
 from models.enums import EmailStatus, Role, SendKind
-from models.fields import from_micros
 from models.folders import folder_of
 from models.viewers import Viewer
 from resolvers.context import Context
 from resolvers.emails import TABLES
 from schema.build import build
-from server.cli import GARBAGE
-from server.engine import Engine, running
-from server.graphql.executor import PlannedExecutor
-from server.graphql.limits import AnswerLimits, DocumentLimits
-from server.graphql.operations import Operations, encoded
-from server.graphql.parameters import parsed
 from tests.serving import settings
 
 PAGE = 50
@@ -108,12 +109,12 @@ async def _filled(engine: Engine) -> Viewer:
     viewer = Viewer(user.id, user.team_id, Role.MEMBER)
     for number in range(PAGE + 1):
         person = await people.create(engine.desk, viewer, NewPerson(f"Pat {number}", f"pat{number}@pages.example"))
-        await emails.draft(engine.desk, viewer, NewEmail(identifiers.encode("Person", person.id), f"Hello {number}"))
+        await emails.draft(engine.desk, viewer, NewEmail(ids.encode("Person", person.id), f"Hello {number}"))
     return viewer
 
 
 def _graphql(engine: Engine, viewer: Viewer, executor: type[Any]) -> Starlette:
-    operations = Operations(build()._schema, DocumentLimits(), AnswerLimits(), executor)
+    operations = Operations(build()._schema, DocumentLimits(), AnswerLimits(), HINTS, executor)
 
     async def endpoint(request: Request) -> Response:
         operation = operations.ready(operations.read(parsed(await request.body())))
@@ -156,7 +157,7 @@ def _cursor(row: dict[str, Any]) -> str:
 def _node(row: dict[str, Any], persons: dict[int, dict[str, str]]) -> dict[str, Any]:
     status = EmailStatus(row["status"])
     return {
-        "id": identifiers.encode("Email", row["id"]),
+        "id": ids.encode("Email", row["id"]),
         "subject": row["subject"],
         "status": status.name,
         "folder": folder_of(status, bool(row["archived"])).name,

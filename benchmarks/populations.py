@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from identifiers import encode
+from command_center.ids import encode
 
 A_CAMPAIGN = 10
 A_SELLER = 10

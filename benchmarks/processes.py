@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.settings import PREFIX
+from command_center.server.settings import PREFIX
 from tests.serving import SECRET
 
 ROOT = Path(__file__).parent.parent

@@ -3,16 +3,16 @@
 import asyncio
 import itertools
 
-import identifiers
-from actions import emails, people, users
-from actions.emails import NewEmail
-from actions.engagements import NewEvent
-from actions.people import NewPerson
 from benchmarks.measure import Ratio, ratio
+from command_center import ids
+from command_center.actions import emails, people, users
+from command_center.actions.emails import NewEmail
+from command_center.actions.engagements import NewEvent
+from command_center.actions.people import NewPerson
+from command_center.server.runtime import Engine, running
 from models.emails import Email
 from models.enums import EngagementKind, Role
 from models.viewers import Viewer
-from server.engine import Engine, running
 from tests.serving import settings
 
 CALLERS = 400
@@ -28,8 +28,8 @@ async def _run(engine: Engine) -> Ratio:
     user = await users.add(engine.desk, "Team", "Ann", "ann@example.com", Role.MEMBER, "UTC")
     viewer = Viewer(user.id, user.team_id, Role.MEMBER)
     person = await people.create(engine.desk, viewer, NewPerson("Pat", "pat@example.org"))
-    email = await emails.draft(engine.desk, viewer, NewEmail(identifiers.encode("Person", person.id), "Hello"))
-    email_id = identifiers.encode("Email", email.id)
+    email = await emails.draft(engine.desk, viewer, NewEmail(ids.encode("Person", person.id), "Hello"))
+    email_id = ids.encode("Email", email.id)
     numbers = itertools.count()
 
     async def one() -> None:

@@ -22,12 +22,12 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.report import Compared, Report, Slope
-from identifiers import encode
+from command_center.ids import encode
+from command_center.search.facts import Event, Facts
+from command_center.search.index.search_index import Index
+from command_center.search.parser import check
+from command_center.search.scope import Owner, scope
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
-from search.check import check
-from search.facts import Event, Facts
-from search.index import Index
-from search.scope import Owner, scope
 
 SIZES = (1_000, 100_000, 1_000_000)
 EMAILS = 2_000

@@ -16,9 +16,9 @@ from benchmarks.client import Wires
 from benchmarks.filling import ADMIN, TEAM, Filled
 from benchmarks.populations import VIEWS
 from benchmarks.processes import Served
-from identifiers import encode
+from command_center.ids import encode
+from command_center.web.authentication import Tokens
 from models.users import User
-from server.auth import Tokens
 from tests.serving import SECRET
 
 RECORD = """mutation Record($events: [EngagementInput!]!) {

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from benchmarks.filling import Filled
-from identifiers import decode_key
-from lists import filling, standing
-from models.database import Connection, database, opened
+from command_center.database.connections import Connection, database, opened
+from command_center.ids import decode_key
+from command_center.lists import backfill, standing_searches
 
 SETTLE_SECONDS = 900.0
 SAMPLE = 500
@@ -79,8 +79,8 @@ async def compare(db: Connection, keys: Sequence[int], now: int = 0) -> None:
     for row in counted:
         if row["member_count"] != len(members.get(row["id"], ())):
             raise Wrong(f"list {row['id']} counts {row['member_count']} members")
-    for search in await standing.load(db, keys):
-        if await filling.matching(db, search, now) != members.get(search.id, set()):
+    for search in await standing_searches.load(db, keys):
+        if await backfill.matching(db, search, now) != members.get(search.id, set()):
             raise Wrong(f"list {search.id} is not what its filter finds")
 
 

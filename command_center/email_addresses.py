@@ -13,7 +13,7 @@ from unicodedata import category, name, normalize
 
 import idna
 
-from search.text import fold
+from command_center.search.text import fold
 
 MAX_ADDRESS_CHARACTERS = 320
 MAX_LOCAL_PART_BYTES = 64

@@ -4,8 +4,8 @@ from tortoise import fields
 from tortoise.expressions import Q
 from tortoise.models import Model
 
+from command_center.database.fields import MomentField
 from models.enums import SendKind
-from models.fields import MomentField
 from models.viewers import Viewer
 
 

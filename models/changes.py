@@ -7,8 +7,8 @@ from tortoise import fields
 from tortoise.indexes import PartialIndex
 from tortoise.models import Model
 
+from command_center.database.fields import MomentField
 from models.enums import ChangeCauseKind, ChangeKind, MarkKind
-from models.fields import MomentField
 
 
 class ChangeLog(Model):

@@ -7,8 +7,8 @@ from tortoise import fields
 from tortoise.expressions import Q
 from tortoise.models import Model
 
+from command_center.database.fields import MomentField
 from models.enums import EmailStatus, FailureCode, FolderName, SendKind
-from models.fields import MomentField
 from models.folders import folder_of
 from models.viewers import Viewer
 
@@ -18,8 +18,8 @@ class Email(Model):
 
     `recipient_count` is how many people it goes to, copies included, once a sender loop has claimed it. With
     `shared_body` the body is that of its bulk send and `body` is empty; `field_values` is what it has in the places of
-    the fields (see `models.shared_texts`), once a sender loop has filled them in. `claimed_at` is set while a sender
-    loop has the email in its hands, `due_at` tells when the loop may next take it.
+    the fields (see `actions/markup/shared_texts.py`), once a sender loop has filled them in. `claimed_at` is set while
+    a sender loop works on the email; `due_at` is when the loop may next claim it.
     """
 
     id = fields.BigIntField(primary_key=True)

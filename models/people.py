@@ -4,7 +4,7 @@ from tortoise import fields
 from tortoise.expressions import Q
 from tortoise.models import Model
 
-from models.fields import MomentField
+from command_center.database.fields import MomentField
 from models.viewers import Viewer
 
 

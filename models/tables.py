@@ -4,8 +4,8 @@ from models.campaigns import BulkSend, Campaign, Template
 from models.changes import Change, ChangeLog, ClockState, Lease, Mark, RestoreState, Tick
 from models.emails import Email, FolderCount, SendRequest
 from models.engagements import DeliveryReport, Engagement
+from models.idempotent_requests import IdempotentRequest
 from models.people import Group, GroupPerson, Person
-from models.requests import IdempotentRequest
 from models.searches import Membership, SavedSearch
 from models.tasks import Task
 from models.teams import Team

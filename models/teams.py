@@ -3,7 +3,7 @@
 from tortoise import fields
 from tortoise.models import Model
 
-from models.fields import MomentField
+from command_center.database.fields import MomentField
 
 
 class Team(Model):

@@ -4,9 +4,9 @@ from tortoise import fields
 from tortoise.expressions import Q
 from tortoise.models import Model
 
-from models.database import database
+from command_center.database.connections import database
+from command_center.database.fields import MomentField
 from models.enums import Role
-from models.fields import MomentField
 from models.viewers import Viewer
 
 _ROLES = {int(role): role for role in Role}

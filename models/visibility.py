@@ -6,8 +6,8 @@ from typing import Protocol
 from tortoise.expressions import Q
 from tortoise.models import Model
 
+from command_center.database.connections import parts
 from models.campaigns import BulkSend, Campaign, Template
-from models.database import parts
 from models.people import Group, Person
 from models.users import User
 from models.viewers import Viewer

@@ -13,7 +13,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from models.fields import from_micros
+from command_center.database.fields import from_micros
 
 MAX_NAME_CHARACTERS = 100
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from command_center.search.dialects import Clause
 from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
 from resolvers import emails
 from resolvers.context import Context
-from resolvers.pages import Arguments, Column, Order, Page, Rows, page
-from search.dialects import Clause
+from resolvers.pagination import Arguments, Column, Order, Page, Rows, page
 
 NEWEST = Order("created", (Column("created_at"),))
 

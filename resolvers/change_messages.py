@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import identifiers
-from changes.cursors import Cursor, LogIdentity, ReceivedCursor
-from changes.entries import Entry
+from command_center import ids
+from command_center.changes.cursors import Cursor, LogIdentity, ReceivedCursor
+from command_center.changes.entries import Entry
 from models.engagements import Engagement
 from models.enums import ChangeCauseKind, ChangeKind, EngagementVerdict
 from models.searches import Membership, SavedSearch
@@ -41,7 +41,7 @@ class SearchFrame(Frame):
 
     @property
     def saved_search_id(self) -> str:
-        return identifiers.encode("SavedSearch", self.search_key)
+        return ids.encode("SavedSearch", self.search_key)
 
     async def saved_search(self, context: Context) -> SavedSearch | None:
         return await context.loaders.row(SavedSearch, self.search_key)
@@ -69,11 +69,11 @@ class MemberFrame(SearchFrame):
 
     @property
     def member_id(self) -> str:
-        return identifiers.encode("SavedSearchMember", self.member_key)
+        return ids.encode("SavedSearchMember", self.member_key)
 
     @property
     def email_id(self) -> str:
-        return identifiers.encode("Email", self.email_key)
+        return ids.encode("Email", self.email_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class TaskFrame(Frame):
 
     @property
     def task_id(self) -> str:
-        return identifiers.encode("Task", self.task_key)
+        return ids.encode("Task", self.task_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class EngagementRecorded(Frame):
 
     @property
     def engagement_id(self) -> str:
-        return identifiers.encode("Engagement", self.engagement_key)
+        return ids.encode("Engagement", self.engagement_key)
 
     async def engagement(self, context: Context) -> Engagement | None:
         """As it is now; None where its email is gone, or where it turned out to be the sender's own: the feed holds

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from actions.desk import Desk
-from actions.engagements import Recorder
-from changes.claims import Claim
-from changes.counts import Board
-from changes.followers import Bell, Sink
-from changes.hub import Hub
-from models.database import database
+from command_center.actions.context import Desk
+from command_center.actions.engagements import Recorder
+from command_center.changes.folder_counts import Board
+from command_center.changes.hub import Hub
+from command_center.changes.idempotency import Claim
+from command_center.changes.subscribers import Bell, Sink
+from command_center.database.connections import database
 from models.users import User, with_present_rights
 from models.viewers import Viewer
 from models.zones import day
@@ -63,3 +63,8 @@ class Context:
     async def _today(self) -> date:
         user = await self.loaders.row(User, self.viewer.user_id)
         return day(await self.now(), "UTC" if user is None else user.time_zone)
+
+
+async def find_viewer(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:
+    """Returns a user of a team as a viewer, with their present role; None if there is no such user."""
+    return await with_present_rights(user_id, team_id, scopes)

@@ -7,11 +7,18 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any
 
-import identifiers
-from actions import emails, searches
-from changes import log
+from command_center import ids
+from command_center.actions import emails, searches
+from command_center.actions.markup.shared_texts import filled_text
+from command_center.changes import log
+from command_center.database.connections import database
+from command_center.errors import refused
+from command_center.search.dialects import Clause
+from command_center.search.filter_ast import NO_KEY, Filter
+from command_center.search.references import keep_ids, named_ids
+from command_center.search.scope import Owner, Scope, scope
+from command_center.search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
 from models.campaigns import BulkSend, Campaign, Template
-from models.database import database
 from models.emails import Email
 from models.engagements import Engagement
 from models.enums import (
@@ -25,18 +32,11 @@ from models.enums import (
 )
 from models.folders import states_of
 from models.people import Person
-from models.shared_texts import filled_text
 from models.users import User
 from models.visibility import visible_keys
-from refusals import refused
 from resolvers.context import Context
-from resolvers.pages import Arguments, Column, Order, Page, Rows, Selection, page
-from resolvers.pointers import Pointer
-from search.dialects import Clause
-from search.names import keep_ids, named_ids
-from search.scope import Owner, Scope, scope
-from search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
-from search.tree import NO_KEY, Filter
+from resolvers.pagination import Arguments, Column, Order, Page, Rows, Selection, page
+from resolvers.references import Pointer
 
 TABLES = "emails e JOIN people p ON p.id = e.person_id"
 NEWEST = Order("created", (Column("created_at"),))
@@ -76,7 +76,7 @@ def is_email(row: object) -> bool:
 
 
 async def one(context: Context, email_id: str) -> Email | None:
-    key = identifiers.decode_key("Email", email_id)
+    key = ids.decode_key("Email", email_id)
     return None if key is None else await Email.get_or_none(Email.visible(context.viewer), id=key)
 
 

@@ -1,13 +1,13 @@
 """Engagement events, as they hang on emails and as the live feed's past."""
 
-import identifiers
-from changes import log
+from command_center import ids
+from command_center.changes import log
 from models.emails import Email
 from models.engagements import Engagement
 from models.enums import EngagementVerdict
 from models.people import Person
 from resolvers.context import Context
-from resolvers.pages import Arguments, Column, Order, Page, Rows, page
+from resolvers.pagination import Arguments, Column, Order, Page, Rows, page
 
 NEWEST = Order("occurred", (Column("occurred_at"),))
 
@@ -34,4 +34,4 @@ async def person(context: Context, engagement: Engagement) -> Person | None:
 
 
 def identifier(key: int) -> str:
-    return identifiers.encode("Engagement", key)
+    return ids.encode("Engagement", key)

@@ -4,15 +4,16 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import identifiers
-from changes.counts import POLL_SECONDS
+from command_center import ids
+from command_center.changes.folder_counts import POLL_SECONDS
 from models.emails import Email
 from models.enums import EmailAction, FolderGroupName, FolderName
 from models.folders import ACTIONS, GROUPS, group_of
 from models.users import User
-from resolvers import emails, viewing
+from resolvers import emails
+from resolvers import view_as as viewing
 from resolvers.context import Context
-from resolvers.pages import Arguments, Order, Page
+from resolvers.pagination import Arguments, Order, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +121,4 @@ async def by_key(context: Context, noun: str, key: str) -> Folder | FolderGroup 
 
 
 def identifier(row: Folder | FolderGroup) -> str:
-    return identifiers.encode(type(row).__name__, row.key)
+    return ids.encode(type(row).__name__, row.key)

@@ -10,13 +10,13 @@ from typing import Any, TypeVar, cast
 from strawberry.dataloader import DataLoader
 from tortoise.models import Model
 
-from changes import counts
-from changes.counts import Counts
+from command_center.changes import folder_counts as counts
+from command_center.changes.folder_counts import Counts
+from command_center.database.connections import PART, database
+from command_center.database.hydration import hydrated
 from models.campaigns import BulkSend, Campaign, Template
-from models.database import PART, database
 from models.emails import Email
 from models.engagements import Engagement
-from models.hydration import hydrated
 from models.people import Group, Person
 from models.searches import Membership, SavedSearch
 from models.users import User

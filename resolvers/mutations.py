@@ -5,29 +5,30 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import identifiers
-from actions import (
+from command_center import ids as global_ids
+from command_center.actions import (
     bulk_sends,
     campaigns,
     deliveries,
     emails,
     member_tasks,
     people,
-    revisions,
     searches,
     tasks,
     templates,
+    verdict_revisions,
 )
-from actions.bodies import Notice
-from actions.bulk_sends import Edit, GroupSend, SelectAndSend
-from actions.deliveries import NewReport
-from actions.emails import NewEmail, Revision
-from actions.engagements import NewEvent, Outcome
-from actions.inputs import UNSET, Done
-from actions.member_tasks import NewMemberTask
-from actions.people import NewPerson
-from actions.tasks import NewTask, TaskRevision
-from actions.templates import NewTemplate
+from command_center.actions.bodies import Notice
+from command_center.actions.bulk_sends import Edit, GroupSend, SelectAndSend
+from command_center.actions.deliveries import NewReport
+from command_center.actions.emails import NewEmail, Revision
+from command_center.actions.engagements import NewEvent, Outcome
+from command_center.actions.inputs import UNSET, Done
+from command_center.actions.member_tasks import NewMemberTask
+from command_center.actions.people import NewPerson
+from command_center.actions.tasks import NewTask, TaskRevision
+from command_center.actions.templates import NewTemplate
+from command_center.errors import Problem, Refused, refused
 from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
 from models.engagements import Engagement
@@ -35,7 +36,6 @@ from models.enums import EngagementVerdict, UserErrorCode
 from models.people import Group, Person
 from models.searches import SavedSearch
 from models.tasks import Task
-from refusals import Problem, Refused, refused
 from resolvers.context import Context
 from resolvers.loaders import in_order
 
@@ -115,7 +115,7 @@ async def email_retry_send(context: Context, ids: Sequence[str]) -> Bulk:
 
 async def email_delete(context: Context, ids: Sequence[str]) -> Bulk:
     done = await emails.delete(context.desk, context.viewer, ids)
-    return Bulk([identifiers.encode("Email", key) for key in done.keys], done.problems)
+    return Bulk([global_ids.encode("Email", key) for key in done.keys], done.problems)
 
 
 async def _emails(deed: Awaitable[Done]) -> Bulk:
@@ -143,7 +143,7 @@ async def task_reopen(context: Context, ids: Sequence[str]) -> Bulk:
 
 async def task_delete(context: Context, ids: Sequence[str]) -> Bulk:
     done = await tasks.delete(context.desk, context.viewer, ids)
-    return Bulk([identifiers.encode("Task", key) for key in done.keys], done.problems)
+    return Bulk([global_ids.encode("Task", key) for key in done.keys], done.problems)
 
 
 async def task_create_for_members(context: Context, search_id: str, new: NewMemberTask) -> list[Task]:
@@ -172,7 +172,7 @@ async def saved_search_adopt(context: Context, shared_search_id: str, name: str 
 
 async def saved_search_delete(context: Context, search_id: str) -> list[str]:
     key = await searches.delete(context.desk, context.viewer, search_id)
-    return [identifiers.encode("SavedSearch", key)]
+    return [global_ids.encode("SavedSearch", key)]
 
 
 async def person_create(context: Context, new: NewPerson) -> Person:
@@ -232,7 +232,7 @@ async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: E
     """Revises verdicts. Raises Refused without the token's leave."""
     _need(context, ENGAGEMENT_WRITE)
     try:
-        done = await revisions.reclassify(context.desk, context.viewer, ids, verdict)
+        done = await verdict_revisions.reclassify(context.desk, context.viewer, ids, verdict)
     except Refused as exc:
         return Bulk([], exc.problems)
     return Bulk(await in_order(Engagement, done.keys), done.problems)

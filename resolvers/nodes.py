@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any
 
-import identifiers
+from command_center import ids
+from command_center.errors import refused
 from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
 from models.engagements import Engagement
@@ -13,7 +14,6 @@ from models.people import Group, Person
 from models.searches import Membership
 from models.tasks import Task
 from models.users import User
-from refusals import refused
 from resolvers import folders, searches
 from resolvers.context import Context
 from resolvers.folders import Folder, FolderGroup
@@ -38,13 +38,13 @@ _SPECIAL: dict[str, Callable[[Context, int], Awaitable[Any]]] = {
 
 
 async def one(context: Context, node_id: str) -> Any:
-    found = identifiers.decode(node_id)
+    found = ids.decode(node_id)
     if found is None:
         return None
     noun, text = found
     if noun in ("Folder", "FolderGroup"):
         return await folders.by_key(context, noun, text)
-    key = identifiers.decode_key(noun, node_id)
+    key = ids.decode_key(noun, node_id)
     if key is None:
         return None
     if noun in _SPECIAL:
@@ -64,9 +64,9 @@ def identifier(row: Any) -> str:
     """The global id of a row."""
     noun = _noun(row.__class__)
     if noun is not None:
-        return identifiers.encode(noun, row.id)
+        return ids.encode(noun, row.id)
     if isinstance(row, searches.SharedSearch):
-        return identifiers.encode("SharedSearch", row.source.id)
+        return ids.encode("SharedSearch", row.source.id)
     return folders.identifier(row)
 
 

@@ -18,16 +18,16 @@ from tortoise.expressions import Q
 from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
-import identifiers
-from actions.inputs import broken
-from changes.cursors import Cursor
-from models.database import database
+from command_center import ids
+from command_center.actions.inputs import broken
+from command_center.changes.cursors import Cursor
+from command_center.database.connections import database
+from command_center.database.fields import all_to_micros, from_micros, to_micros
+from command_center.database.hydration import hydrated, selected
+from command_center.errors import refused
+from command_center.search.datetimes import EARLIEST, LATEST, parse_day
+from command_center.search.dialects import FALSE, TRUE, Clause, every
 from models.enums import UserErrorCode
-from models.fields import all_to_micros, from_micros, to_micros
-from models.hydration import hydrated, selected
-from refusals import refused
-from search.dialects import FALSE, TRUE, Clause, every
-from search.moments import EARLIEST, LATEST, parse_day
 
 DEFAULT, MOST = 50, 200
 _MALFORMED = "A cursor is handed back as it was received, to the same kind of connection and in the same order."
@@ -207,7 +207,7 @@ def _place(row: Model, order: Order) -> Place:
 def _edges(rows: Sequence[M], name: str, order: Order) -> list[Edge[M]]:
     columns = [_values(rows, column) for column in order.whole]
     # A day is written as the text it is.
-    cursors = identifiers.opaque(map(orjson.dumps, zip(repeat(name), *columns)))
+    cursors = ids.opaque(map(orjson.dumps, zip(repeat(name), *columns)))
     return list(map(Edge, cursors, rows))
 
 

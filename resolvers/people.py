@@ -4,15 +4,15 @@ import asyncio
 
 from tortoise.expressions import Q
 
-import identifiers
-from actions.inputs import broken
+from command_center import ids
+from command_center.actions.inputs import broken
+from command_center.errors import refused
+from command_center.search.text import fold
 from models.enums import UserErrorCode
 from models.people import Group, Person
 from models.users import User
-from refusals import refused
 from resolvers.context import Context
-from resolvers.pages import Arguments, Column, Order, Page, Rows, page
-from search.text import fold
+from resolvers.pagination import Arguments, Column, Order, Page, Rows, page
 
 NEWEST = Order("created", (Column("created_at"),))
 WORDS = 50
@@ -46,7 +46,7 @@ async def users(context: Context, arguments: Arguments) -> Page[User]:
 
 
 async def person(context: Context, person_id: str) -> Person | None:
-    key = identifiers.decode_key("Person", person_id)
+    key = ids.decode_key("Person", person_id)
     return None if key is None else await Person.get_or_none(Person.visible(context.viewer), id=key)
 
 

@@ -6,10 +6,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import identifiers
-from changes import log
-from lists import facts
-from models.database import database
+from command_center import ids
+from command_center.changes import log
+from command_center.database.connections import database
+from command_center.lists import facts
+from command_center.search import explain as explaining
+from command_center.search.canonical import to_value
+from command_center.search.describe import sentence
+from command_center.search.dialects import TRUE, Clause, every
+from command_center.search.facts import Facts
+from command_center.search.filter_ast import Filter
+from command_center.search.parser import load
+from command_center.search.predicate import holds
+from command_center.search.references import keep_ids, named_ids
+from command_center.search.scope import Owner, scope
 from models.emails import Email
 from models.engagements import Engagement
 from models.enums import ChangeCauseKind, Role
@@ -18,17 +28,7 @@ from models.users import User
 from models.viewers import Viewer
 from models.visibility import visible_keys
 from resolvers.context import Context
-from resolvers.pages import Arguments, Column, Edge, Order, Page, Rows, Selection, page
-from search import explain as explaining
-from search.canonical import to_value
-from search.check import load
-from search.dialects import TRUE, Clause, every
-from search.facts import Facts
-from search.names import keep_ids, named_ids
-from search.predicate import holds
-from search.scope import Owner, scope
-from search.sentence import sentence
-from search.tree import Filter
+from resolvers.pagination import Arguments, Column, Edge, Order, Page, Rows, Selection, page
 
 NEWEST = Order("created", (Column("created_at"),))
 NEWEST_PUBLISHED = Order("published", (Column("created_at"),))
@@ -80,7 +80,7 @@ def is_member(row: object) -> bool:
 
 
 async def one(context: Context, search_id: str) -> SavedSearch | None:
-    key = identifiers.decode_key("SavedSearch", search_id)
+    key = ids.decode_key("SavedSearch", search_id)
     return None if key is None else await by_key(context, key)
 
 
@@ -168,7 +168,7 @@ def cause_of(member: Membership) -> Cause:
 
 async def explain(context: Context, search: SavedSearch, email_id: str) -> Explanation | None:
     """Why an email is, or is not, a member by now; None for one that is out of range."""
-    key = identifiers.decode_key("Email", email_id)
+    key = ids.decode_key("Email", email_id)
     found = {} if key is None else await facts.load(database(), [key])
     filter = load(search.definition)
     if key is None or key not in found:

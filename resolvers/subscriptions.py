@@ -2,23 +2,23 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-import identifiers
-from changes import log
-from changes.cursors import MalformedCursor, ReceivedCursor, parse
-from changes.entries import Entry, Family, Topic
-from changes.followers import Expired, Follower
+from command_center import ids
+from command_center.changes import log
+from command_center.changes.cursors import MalformedCursor, ReceivedCursor, parse
+from command_center.changes.entries import Entry, Family, Topic
+from command_center.changes.subscribers import Expired, Follower
+from command_center.errors import not_found, refused
 from models.enums import ChangeKind, UserErrorCode
-from refusals import not_found, refused
 from resolvers import searches
+from resolvers.change_messages import Burst, CaughtUp, CursorExpired, alone
 from resolvers.context import Context
-from resolvers.frames import Burst, CaughtUp, CursorExpired, alone
 
 
 async def one_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[Burst, None]:
     """The changes of one of the viewer's lists; ends after its deletion. Raises Refused before the first frame."""
     cursor = _parsed(after)
     search = await searches.one(context, search_id)
-    key = identifiers.decode_key("SavedSearch", search_id) or 0
+    key = ids.decode_key("SavedSearch", search_id) or 0
     # A list that was deleted while its reader was away is still followed to its end.
     if search is None and (cursor is None or not await _may_follow(context, key, cursor)):
         raise not_found(("savedSearchId",), "saved search")

@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-import identifiers
-from changes import log
-from models.buckets import bucket_of
+from command_center import ids as global_ids
+from command_center.changes import log
+from command_center.database.connections import database
+from command_center.search import task_filters as filters
+from command_center.search.dialects import POSTGRES, SQLITE, Clause, every
+from command_center.search.task_buckets import bucket_of
 from models.campaigns import Campaign
-from models.database import database
 from models.emails import Email
 from models.enums import OrderDirection, TaskBucket, TaskOrderField, TaskPriority, TaskStatus
 from models.people import Person
 from models.tasks import Task
 from models.users import User
 from resolvers.context import Context
-from resolvers.pages import Arguments, Column, Order, Page, Selection, page
-from search import tasks as filters
-from search.dialects import POSTGRES, SQLITE, Clause, every
+from resolvers.pagination import Arguments, Column, Order, Page, Selection, page
 
 _DUE = Column("due_on", descending=False)
 # The urgent has the greater number and comes first.
@@ -29,7 +29,7 @@ def is_task(row: object) -> bool:
 
 
 async def one(context: Context, task_id: str) -> Task | None:
-    key = identifiers.decode_key("Task", task_id)
+    key = global_ids.decode_key("Task", task_id)
     return None if key is None else await Task.get_or_none(Task.visible(context.viewer), id=key)
 
 

@@ -1,9 +1,9 @@
 """View As: whose mail a field is about. For admins; a member may name only themselves."""
 
-import identifiers
+from command_center import ids
+from command_center.errors import not_found, refused
 from models.enums import UserErrorCode
 from models.users import User
-from refusals import not_found, refused
 from resolvers.context import Context
 
 
@@ -12,7 +12,7 @@ async def sender(context: Context, view_as: str | None, path: tuple[str, ...] = 
     viewer = context.viewer
     if view_as is None:
         return viewer.user_id
-    key = identifiers.decode_key("User", view_as)
+    key = ids.decode_key("User", view_as)
     if key is None or not await User.filter(User.visible(viewer), id=key).exists():
         raise not_found(path, "user")
     if key != viewer.user_id and not viewer.admin:

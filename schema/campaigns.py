@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from resolvers import campaigns, people
-from schema.answers import UNSET, After, Asked, Before, First, Last, answer, given, paging
 from schema.enums import SendKind
+from schema.field_helpers import UNSET, After, Asked, Before, First, Last, answer, given, paging
 from schema.filters import Narrowed, raw
 from schema.nodes import Node, PageInfo
 from schema.people import User

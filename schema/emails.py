@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from resolvers import emails, folders, tasks
-from resolvers.pages import Order
-from schema.answers import UNSET, After, Asked, Before, First, Last, answer, given, paging, pointing, said
+from resolvers.pagination import Order
 from schema.campaigns import BulkSend, Campaign, Template
 from schema.engagements import EngagementConnection, EngagementSummary
 from schema.enums import (
@@ -20,6 +19,7 @@ from schema.enums import (
     OrderDirection,
     SendKind,
 )
+from schema.field_helpers import UNSET, After, Asked, Before, First, Last, answer, given, paging, pointing, said
 from schema.filters import Narrowed, raw
 from schema.nodes import Node, PageInfo
 from schema.people import Person, User

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from resolvers import engagements
-from schema.answers import Asked, answer
 from schema.enums import EngagementKind, EngagementVerdict
+from schema.field_helpers import Asked, answer
 from schema.nodes import Node, PageInfo
 from schema.people import Person
 from schema.scalars import ChangeCursor

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import strawberry
 
-from refusals import Problem, Refused
+from command_center.errors import Problem, Refused
 from schema.enums import UserErrorCode
 
 P = TypeVar("P")

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeAlias, TypeVar, cast
 import strawberry
 
 from resolvers.context import Context
-from resolvers.pages import Arguments
-from resolvers.pointers import NAME, Pointer
+from resolvers.pagination import Arguments
+from resolvers.references import NAME, Pointer
 from schema.scalars import ChangeCursor
 
 T = TypeVar("T")

@@ -9,11 +9,11 @@ import strawberry
 from strawberry.types.base import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
-from schema.answers import UNSET, said
+from command_center.search import datetimes
+from command_center.search.durations import Duration as DurationValue
 from schema.enums import EngagementKind, EngagementVerdict, FolderGroupName, FolderName, SendKind
+from schema.field_helpers import UNSET, said
 from schema.scalars import Duration
-from search import moments
-from search.spans import Duration as DurationValue
 
 
 def _absent(description: str, name: str | None = None) -> Any:
@@ -96,7 +96,7 @@ def _plain(value: Any) -> Any:
         case Enum():
             return value.name
         case datetime():
-            return moments.render(moments.from_datetime(value))
+            return datetimes.render(datetimes.from_datetime(value))
         case date():
             return value.isoformat()
         case DurationValue():

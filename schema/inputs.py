@@ -5,8 +5,9 @@ from typing import Any
 
 import strawberry
 
-from resolvers.writing import UNSET as NOT_GIVEN
-from resolvers.writing import (
+from command_center.search.datetimes import from_datetime
+from resolvers.mutations import UNSET as NOT_GIVEN
+from resolvers.mutations import (
     Edit,
     GroupSend,
     NewEmail,
@@ -20,10 +21,9 @@ from resolvers.writing import (
     SelectAndSend,
     TaskRevision,
 )
-from schema.answers import UNSET, given
 from schema.enums import DeliveryKind, EngagementKind, EngagementVerdict, TaskKind, TaskPriority
+from schema.field_helpers import UNSET, given
 from schema.filters import EmailFilter
-from search.moments import from_datetime
 
 
 def micros(moment: datetime | None) -> int | None:

@@ -6,11 +6,11 @@ from typing import Annotated, TypeVar
 
 import strawberry
 
-from refusals import Refused
-from resolvers import writing
-from schema.answers import UNSET, Asked, Id, Ids, answer, given, said
+from command_center.errors import Refused
+from resolvers import mutations
 from schema.enums import EngagementVerdict
 from schema.errors import attempt, attempt_with_notices
+from schema.field_helpers import UNSET, Asked, Id, Ids, answer, given, said
 from schema.filters import EmailFilter, raw
 from schema.inputs import (
     DeliveryInput,
@@ -73,12 +73,12 @@ Revised = Annotated[EngagementVerdict, said("Who acted in truth.")]
 Reports = Annotated[list[DeliveryInput], said("The reports, in any order.")]
 
 
-async def _bulk(payload: Callable[..., P], name: str, deed: Awaitable[writing.Bulk]) -> P:
+async def _bulk(payload: Callable[..., P], name: str, deed: Awaitable[mutations.Bulk]) -> P:
     done = await deed
     return payload(**{name: done.rows}, user_errors=list(done.problems))
 
 
-async def _group(deed: Awaitable[writing.Bulk]) -> GroupPayload:
+async def _group(deed: Awaitable[mutations.Bulk]) -> GroupPayload:
     try:
         done = await deed
     except Refused as exc:
@@ -90,7 +90,7 @@ async def _group(deed: Awaitable[writing.Bulk]) -> GroupPayload:
 class Mutation:
     @strawberry.mutation(description="Writes a draft to one person.")
     async def email_draft(self, info: Asked, input: Draft) -> EmailPayload:
-        return await attempt_with_notices(EmailPayload, "email", writing.email_draft(info.context, input.value()))
+        return await attempt_with_notices(EmailPayload, "email", mutations.email_draft(info.context, input.value()))
 
     @strawberry.mutation(description="Changes a draft or a scheduled email.")
     async def email_revise(
@@ -99,7 +99,9 @@ class Mutation:
         id: Id,
         input: Revision,
     ) -> EmailPayload:
-        return await attempt_with_notices(EmailPayload, "email", writing.email_revise(info.context, id, input.value()))
+        return await attempt_with_notices(
+            EmailPayload, "email", mutations.email_revise(info.context, id, input.value())
+        )
 
     @strawberry.mutation(
         description="Sends a draft now, or at a moment to come. A repeated `requestId` is answered with the first"
@@ -112,7 +114,7 @@ class Mutation:
         at: At = UNSET,
         request_id: RequestId = UNSET,
     ) -> EmailPayload:
-        deed = writing.email_send(info.context, id, micros(at), given(request_id))
+        deed = mutations.email_send(info.context, id, micros(at), given(request_id))
         return await attempt(EmailPayload, "email", deed)
 
     @strawberry.mutation(
@@ -121,7 +123,7 @@ class Mutation:
         " result and sends nothing again."
     )
     async def email_select_and_send(self, info: Asked, input: Selection) -> BulkSendPayload:
-        sent = writing.email_send_to_many(info.context, input.value())
+        sent = mutations.email_send_to_many(info.context, input.value())
         return await attempt_with_notices(BulkSendPayload, "bulk_send", sent)
 
     @strawberry.mutation(
@@ -130,16 +132,16 @@ class Mutation:
         " and sends nothing again."
     )
     async def email_group_send(self, info: Asked, input: ToGroup) -> BulkSendPayload:
-        sent = writing.email_send_to_many(info.context, input.value())
+        sent = mutations.email_send_to_many(info.context, input.value())
         return await attempt_with_notices(BulkSendPayload, "bulk_send", sent)
 
     @strawberry.mutation(description="Archives delivered emails, which switches their tracking off.")
     async def email_archive(self, info: Asked, ids: Ids) -> EmailsPayload:
-        return await _bulk(EmailsPayload, "emails", writing.email_archive(info.context, ids))
+        return await _bulk(EmailsPayload, "emails", mutations.email_archive(info.context, ids))
 
     @strawberry.mutation(description="Takes emails out of the archive, which switches their tracking on.")
     async def email_unarchive(self, info: Asked, ids: Ids) -> EmailsPayload:
-        return await _bulk(EmailsPayload, "emails", writing.email_unarchive(info.context, ids))
+        return await _bulk(EmailsPayload, "emails", mutations.email_unarchive(info.context, ids))
 
     @strawberry.mutation(description="Marks delivered emails as a success, or takes the mark back.")
     async def email_mark_success(
@@ -148,52 +150,52 @@ class Mutation:
         ids: Ids,
         success: IsSuccess = True,
     ) -> EmailsPayload:
-        return await _bulk(EmailsPayload, "emails", writing.email_mark_success(info.context, ids, success))
+        return await _bulk(EmailsPayload, "emails", mutations.email_mark_success(info.context, ids, success))
 
     @strawberry.mutation(description="Sends undelivered emails again, at once.")
     async def email_retry_send(self, info: Asked, ids: Ids) -> EmailsPayload:
-        return await _bulk(EmailsPayload, "emails", writing.email_retry_send(info.context, ids))
+        return await _bulk(EmailsPayload, "emails", mutations.email_retry_send(info.context, ids))
 
     @strawberry.mutation(description="Deletes emails for good; those of a campaign never.")
     async def email_delete(self, info: Asked, ids: Ids) -> DeletePayload:
-        return await _bulk(DeletePayload, "deleted_ids", writing.email_delete(info.context, ids))
+        return await _bulk(DeletePayload, "deleted_ids", mutations.email_delete(info.context, ids))
 
     @strawberry.mutation(description="Makes a task: one's own, or for a teammate about a person shared with the team.")
     async def task_create(self, info: Asked, input: NewTask) -> TaskPayload:
-        return await attempt(TaskPayload, "task", writing.task_create(info.context, input.value()))
+        return await attempt(TaskPayload, "task", mutations.task_create(info.context, input.value()))
 
     @strawberry.mutation(description="Changes a task, or gives it to somebody else.")
     async def task_revise(self, info: Asked, id: Id, input: TaskRevision) -> TaskPayload:
-        return await attempt(TaskPayload, "task", writing.task_revise(info.context, id, input.value()))
+        return await attempt(TaskPayload, "task", mutations.task_revise(info.context, id, input.value()))
 
     @strawberry.mutation(description="Completes tasks; one that is complete already stays as it is.")
     async def task_complete(self, info: Asked, ids: Ids) -> TasksPayload:
-        return await _bulk(TasksPayload, "tasks", writing.task_complete(info.context, ids))
+        return await _bulk(TasksPayload, "tasks", mutations.task_complete(info.context, ids))
 
     @strawberry.mutation(description="Opens tasks again; one that is open already stays as it is.")
     async def task_reopen(self, info: Asked, ids: Ids) -> TasksPayload:
-        return await _bulk(TasksPayload, "tasks", writing.task_reopen(info.context, ids))
+        return await _bulk(TasksPayload, "tasks", mutations.task_reopen(info.context, ids))
 
     @strawberry.mutation(description="Deletes tasks for good, for everyone who saw them.")
     async def task_delete(self, info: Asked, ids: Ids) -> DeletePayload:
-        return await _bulk(DeletePayload, "deleted_ids", writing.task_delete(info.context, ids))
+        return await _bulk(DeletePayload, "deleted_ids", mutations.task_delete(info.context, ids))
 
     @strawberry.mutation(
         description="Makes a task of one's own for each member of a list, unless an open one of that name was made from"
         " the member's email before. Asking again makes only what is missing."
     )
     async def task_create_for_members(self, info: Asked, saved_search_id: WhichList, input: MemberTask) -> TasksPayload:
-        deed = writing.task_create_for_members(info.context, saved_search_id, input.value())
+        deed = mutations.task_create_for_members(info.context, saved_search_id, input.value())
         return await attempt(TasksPayload, "tasks", deed, [])
 
     @strawberry.mutation(description="Saves a search as a dynamic list.")
     async def saved_search_create(self, info: Asked, input: NewSearch) -> SavedSearchPayload:
-        deed = writing.saved_search_create(info.context, input.name, raw(input.filter), input.shared)
+        deed = mutations.saved_search_create(info.context, input.name, raw(input.filter), input.shared)
         return await attempt(SavedSearchPayload, "saved_search", deed)
 
     @strawberry.mutation(description="Gives a list another name.")
     async def saved_search_rename(self, info: Asked, id: Id, name: Name) -> SavedSearchPayload:
-        return await attempt(SavedSearchPayload, "saved_search", writing.saved_search_rename(info.context, id, name))
+        return await attempt(SavedSearchPayload, "saved_search", mutations.saved_search_rename(info.context, id, name))
 
     @strawberry.mutation(description="Gives a list another filter. Its followers get one SavedSearchReset.")
     async def saved_search_refine(
@@ -202,12 +204,12 @@ class Mutation:
         id: Id,
         filter: Refined,
     ) -> SavedSearchPayload:
-        deed = writing.saved_search_refine(info.context, id, raw(filter))
+        deed = mutations.saved_search_refine(info.context, id, raw(filter))
         return await attempt(SavedSearchPayload, "saved_search", deed)
 
     @strawberry.mutation(description="Publishes a list's definition to the team, or withdraws it.")
     async def saved_search_share(self, info: Asked, id: Id, shared: IsPublished) -> SavedSearchPayload:
-        return await attempt(SavedSearchPayload, "saved_search", writing.saved_search_share(info.context, id, shared))
+        return await attempt(SavedSearchPayload, "saved_search", mutations.saved_search_share(info.context, id, shared))
 
     @strawberry.mutation(description="Makes a list of one's own, over one's own mail, from a published definition.")
     async def saved_search_adopt(
@@ -216,20 +218,20 @@ class Mutation:
         shared_search_id: Definition,
         name: AdoptedName = UNSET,
     ) -> SavedSearchPayload:
-        deed = writing.saved_search_adopt(info.context, shared_search_id, given(name))
+        deed = mutations.saved_search_adopt(info.context, shared_search_id, given(name))
         return await attempt(SavedSearchPayload, "saved_search", deed)
 
     @strawberry.mutation(description="Deletes a list; its emails stay.")
     async def saved_search_delete(self, info: Asked, id: Id) -> DeletePayload:
-        return await attempt(DeletePayload, "deleted_ids", writing.saved_search_delete(info.context, id), [])
+        return await attempt(DeletePayload, "deleted_ids", mutations.saved_search_delete(info.context, id), [])
 
     @strawberry.mutation(description="Adds a person.")
     async def person_create(self, info: Asked, input: NewPerson) -> PersonPayload:
-        return await attempt(PersonPayload, "person", writing.person_create(info.context, input.value()))
+        return await attempt(PersonPayload, "person", mutations.person_create(info.context, input.value()))
 
     @strawberry.mutation(description="Nothing is sent to the person any more; scheduled emails to them become FAILED.")
     async def person_unsubscribe(self, info: Asked, id: Id) -> PersonPayload:
-        return await attempt(PersonPayload, "person", writing.person_unsubscribe(info.context, id))
+        return await attempt(PersonPayload, "person", mutations.person_unsubscribe(info.context, id))
 
     @strawberry.mutation(description="Makes an empty group.")
     async def group_create(
@@ -238,31 +240,31 @@ class Mutation:
         name: Name,
         shared: IsShared = False,
     ) -> GroupPayload:
-        return await attempt(GroupPayload, "group", writing.group_create(info.context, name, shared))
+        return await attempt(GroupPayload, "group", mutations.group_create(info.context, name, shared))
 
     @strawberry.mutation(description="Puts people into one's own group.")
     async def group_add_people(self, info: Asked, id: Id, person_ids: Ids) -> GroupPayload:
-        return await _group(writing.group_add_people(info.context, id, person_ids))
+        return await _group(mutations.group_add_people(info.context, id, person_ids))
 
     @strawberry.mutation(description="Takes people out of one's own group.")
     async def group_remove_people(self, info: Asked, id: Id, person_ids: Ids) -> GroupPayload:
-        return await _group(writing.group_remove_people(info.context, id, person_ids))
+        return await _group(mutations.group_remove_people(info.context, id, person_ids))
 
     @strawberry.mutation(description="Puts everyone into one's own group to whom one's own list holds an email.")
     async def group_add_members(self, info: Asked, id: Id, saved_search_id: List) -> GroupPayload:
-        return await attempt(GroupPayload, "group", writing.group_add_members(info.context, id, saved_search_id))
+        return await attempt(GroupPayload, "group", mutations.group_add_members(info.context, id, saved_search_id))
 
     @strawberry.mutation(description="Begins a campaign.")
     async def campaign_create(self, info: Asked, name: Name) -> CampaignPayload:
-        return await attempt(CampaignPayload, "campaign", writing.campaign_create(info.context, name))
+        return await attempt(CampaignPayload, "campaign", mutations.campaign_create(info.context, name))
 
     @strawberry.mutation(description="Ends a campaign; its scheduled emails become FAILED.")
     async def campaign_end(self, info: Asked, id: Id) -> CampaignPayload:
-        return await attempt(CampaignPayload, "campaign", writing.campaign_end(info.context, id))
+        return await attempt(CampaignPayload, "campaign", mutations.campaign_end(info.context, id))
 
     @strawberry.mutation(description="Adds a template for the team.")
     async def template_create(self, info: Asked, input: NewTemplate) -> TemplatePayload:
-        created = writing.template_create(info.context, input.value())
+        created = mutations.template_create(info.context, input.value())
         return await attempt_with_notices(TemplatePayload, "template", created)
 
     @strawberry.mutation(
@@ -274,7 +276,7 @@ class Mutation:
         info: Asked,
         events: Events,
     ) -> EngagementRecordPayload:
-        done = await writing.engagement_record(info.context, events, EngagementInput.value)
+        done = await mutations.engagement_record(info.context, events, EngagementInput.value)
         return EngagementRecordPayload(
             recorded=done.recorded,
             duplicates=done.duplicates,
@@ -287,7 +289,7 @@ class Mutation:
         " it again. Needs a token with the scope `engagement:write`."
     )
     async def engagement_reclassify(self, info: Asked, ids: Ids, verdict: Revised) -> EngagementsPayload:
-        deed = writing.engagement_reclassify(info.context, ids, verdict)
+        deed = mutations.engagement_reclassify(info.context, ids, verdict)
         return await _bulk(EngagementsPayload, "engagements", deed)
 
     @strawberry.mutation(
@@ -299,7 +301,7 @@ class Mutation:
         info: Asked,
         events: Reports,
     ) -> DeliveryRecordPayload:
-        done = await writing.delivery_record(info.context, [event.value() for event in events])
+        done = await mutations.delivery_record(info.context, [event.value() for event in events])
         return DeliveryRecordPayload(
             recorded=done.recorded, duplicates=done.duplicates, user_errors=answer(done.problems)
         )

@@ -5,7 +5,7 @@ from typing import Any
 import strawberry
 
 from resolvers import nodes
-from schema.answers import answer
+from schema.field_helpers import answer
 
 
 @strawberry.interface(description="Anything with an id of its own.")

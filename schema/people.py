@@ -5,8 +5,8 @@ from typing import Any
 import strawberry
 
 from resolvers import people
-from schema.answers import UNSET, After, Asked, Before, First, Last, answer, paging
 from schema.enums import Role
+from schema.field_helpers import UNSET, After, Asked, Before, First, Last, answer, paging
 from schema.nodes import Node, PageInfo
 
 

@@ -7,11 +7,11 @@ import strawberry
 from resolvers import campaigns, engagements, folders, nodes, people, searches
 from resolvers import emails as rows
 from resolvers import tasks as reminders
-from schema.answers import UNSET, After, Asked, Before, First, Id, Last, ViewAs, answer, given, paging, said
 from schema.campaigns import CampaignConnection, TemplateConnection
 from schema.emails import Email, EmailConnection, Folder, FolderGroup, Ordered, ordering
 from schema.engagements import EngagementConnection
 from schema.enums import FolderName
+from schema.field_helpers import UNSET, After, Asked, Before, First, Id, Last, ViewAs, answer, given, paging, said
 from schema.filters import Narrowed, raw
 from schema.nodes import Node
 from schema.people import GroupConnection, Person, PersonConnection, User, UserConnection

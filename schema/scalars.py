@@ -8,10 +8,10 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
-from changes.cursors import Cursor, ReceivedCursor
-from search import moments
-from search.spans import Duration as DurationValue
-from search.spans import parse_duration
+from command_center.changes.cursors import Cursor, ReceivedCursor
+from command_center.search import datetimes
+from command_center.search.durations import Duration as DurationValue
+from command_center.search.durations import parse_duration
 
 Duration = NewType("Duration", DurationValue)
 EmailFilterValue = NewType("EmailFilterValue", dict)  # type: ignore[type-arg]
@@ -27,7 +27,7 @@ def _text(value: Any, what: str) -> str:
 def _moment(value: Any) -> datetime:
     text = _text(value, "A DateTime")
     try:
-        return moments.read(text)
+        return datetimes.read(text)
     except ValueError as exc:
         raise GraphQLError("A DateTime is ISO 8601 with an offset, such as 2026-01-31T09:30:00Z.") from exc
 
@@ -35,7 +35,7 @@ def _moment(value: Any) -> datetime:
 def _day(value: Any) -> date:
     text = _text(value, "A Date")
     try:
-        return moments.parse_day(text)
+        return datetimes.parse_day(text)
     except ValueError as exc:
         raise GraphQLError("A Date is an ISO 8601 calendar date, such as 2026-01-31.") from exc
 
@@ -56,7 +56,7 @@ def _shown(value: datetime) -> str:
     if value.tzinfo is UTC:
         # As all of our rows have it: the same text, in a third of the time.
         return orjson.dumps(value, option=orjson.OPT_UTC_Z)[1:-1].decode()
-    return moments.render(moments.from_datetime(value.astimezone(UTC)))
+    return datetimes.render(datetimes.from_datetime(value.astimezone(UTC)))
 
 
 SCALARS: dict[object, ScalarDefinition] = {

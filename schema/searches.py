@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import strawberry
 
 from resolvers import searches
-from schema.answers import UNSET, After, Asked, Before, First, Last, answer, paging, said
 from schema.emails import Email
 from schema.engagements import Engagement
 from schema.enums import ChangeCauseKind, SavedSearchState
+from schema.field_helpers import UNSET, After, Asked, Before, First, Last, answer, paging, said
 from schema.nodes import Node, PageInfo
 from schema.people import User
 from schema.scalars import ChangeCursor, EmailFilterValue

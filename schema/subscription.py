@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import strawberry
 
-from resolvers import folders, frames, streams
-from schema.answers import UNSET, Asked, FromCursor, ViewAs, answer, given, said
+from resolvers import change_messages, folders, subscriptions
 from schema.emails import Folder, FolderGroup
 from schema.engagements import Engagement
+from schema.field_helpers import UNSET, Asked, FromCursor, ViewAs, answer, given, said
 from schema.scalars import ChangeCursor
 from schema.searches import ChangeCause, SavedSearch, SavedSearchMember
 from schema.tasks import Task
@@ -31,7 +31,7 @@ class MemberJoined(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, frames.MemberJoined)
+        return isinstance(row, change_messages.MemberJoined)
 
     @strawberry.field(description="The stay as it is now; null where it has ended meanwhile.")
     async def member(self: Any, info: Asked) -> SavedSearchMember | None:
@@ -47,7 +47,7 @@ class MemberLeft(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, frames.MemberLeft)
+        return isinstance(row, change_messages.MemberLeft)
 
 
 @strawberry.type(description="A list was created, renamed, shared, or is LIVE now.")
@@ -56,7 +56,7 @@ class SavedSearchUpserted(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, frames.SavedSearchUpserted)
+        return isinstance(row, change_messages.SavedSearchUpserted)
 
     @strawberry.field(description="The list as it is now; null where it is gone.")
     async def saved_search(self: Any, info: Asked) -> SavedSearch | None:
@@ -69,7 +69,7 @@ class SavedSearchReset(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, frames.SavedSearchReset)
+        return isinstance(row, change_messages.SavedSearchReset)
 
     @strawberry.field(description="The list as it is now; null where it is gone.")
     async def saved_search(self: Any, info: Asked) -> SavedSearch | None:
@@ -82,7 +82,7 @@ class SavedSearchDeleted(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, frames.SavedSearchDeleted)
+        return isinstance(row, change_messages.SavedSearchDeleted)
 
 
 @strawberry.type(description="A task was made, changed, completed, reopened, or given to the viewer.")
@@ -91,7 +91,7 @@ class TaskUpserted(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, frames.TaskUpserted)
+        return isinstance(row, change_messages.TaskUpserted)
 
     @strawberry.field(description="The task as it is now; null where it is gone, or no longer the viewer's to see.")
     async def task(self: Any, info: Asked) -> Task | None:
@@ -104,7 +104,7 @@ class TaskDeleted(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, frames.TaskDeleted)
+        return isinstance(row, change_messages.TaskDeleted)
 
 
 @strawberry.type(
@@ -115,7 +115,7 @@ class EngagementRecorded(Change):
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, frames.EngagementRecorded)
+        return isinstance(row, change_messages.EngagementRecorded)
 
     @strawberry.field(
         description="The event as it is now. Null if it counts as the sender's own or its email was deleted: remove it."
@@ -128,7 +128,7 @@ class EngagementRecorded(Change):
 class CaughtUp(Change):
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, frames.CaughtUp)
+        return isinstance(row, change_messages.CaughtUp)
 
 
 @strawberry.type(
@@ -137,7 +137,7 @@ class CaughtUp(Change):
 class CursorExpired(Change):
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, frames.CursorExpired)
+        return isinstance(row, change_messages.CursorExpired)
 
 
 SavedSearchChange = Annotated[
@@ -172,17 +172,17 @@ class Subscription:
         saved_search_id: Annotated[strawberry.ID, said("Which list.")],
         after: FromCursor = UNSET,
     ) -> AsyncGenerator[SavedSearchChange, None]:
-        return answer(await streams.one_list(info.context, saved_search_id, given(after)))
+        return answer(await subscriptions.one_list(info.context, saved_search_id, given(after)))
 
     @strawberry.subscription(description="All of the viewer's lists, those to come included.")
     async def all_saved_search_changes(
         self, info: Asked, after: FromCursor = UNSET
     ) -> AsyncGenerator[SavedSearchChange, None]:
-        return answer(await streams.all_lists(info.context, given(after)))
+        return answer(await subscriptions.all_lists(info.context, given(after)))
 
     @strawberry.subscription(description="All of the viewer's tasks, those to come included.")
     async def task_changes(self, info: Asked, after: FromCursor = UNSET) -> AsyncGenerator[TaskChange, None]:
-        return answer(await streams.tasks(info.context, given(after)))
+        return answer(await subscriptions.tasks(info.context, given(after)))
 
     @strawberry.subscription(
         description="Exact counts of the folders: at once as they stand, then as often as they change. Of changes that"
@@ -198,4 +198,4 @@ class Subscription:
     async def engagement_feed(
         self, info: Asked, after: FromCursor = UNSET
     ) -> AsyncGenerator[EngagementFeedChange, None]:
-        return answer(await streams.engagement_feed(info.context, given(after)))
+        return answer(await subscriptions.engagement_feed(info.context, given(after)))

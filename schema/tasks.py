@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import strawberry
 
 from resolvers import tasks
-from resolvers.pages import Order
-from schema.answers import UNSET, Asked, answer, given, said
+from resolvers.pagination import Order
 from schema.campaigns import Campaign
 from schema.emails import Email
 from schema.enums import OrderDirection, TaskBucket, TaskKind, TaskOrderField, TaskPriority, TaskStatus
+from schema.field_helpers import UNSET, Asked, answer, given, said
 from schema.filters import TextFilter
 from schema.nodes import Node, PageInfo
 from schema.people import Person, User

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from models.database import migrate, opened, sqlite_path
+from command_center.database.connections import migrate, opened, sqlite_path
 
 KINDS = ("sqlite", "postgresql")
 

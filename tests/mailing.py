@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from mail.channel import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
-from mail.outbox import Outbox
+from command_center.mail.outbox import Outbox
+from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
+from command_center.search.datetimes import render
 from models.enums import FailureCode
-from search.moments import render
 from tests.serving import Client, ManualClock, Server
 
 PERSON = "mutation($i:PersonInput!){personCreate(input:$i){person{id} userErrors{message path code}}}"

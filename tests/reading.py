@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from models.database import database
+from command_center.database.connections import database
 from models.enums import EmailStatus, Role
 from tests import serving
 from tests.documents import Example, Page, Wrong, differences, filled

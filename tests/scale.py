@@ -7,8 +7,8 @@ ties are everywhere. A new connection of the API is one more line of CONNECTIONS
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import identifiers
-from models.database import Connection, database, transaction
+from command_center import ids as global_ids
+from command_center.database.connections import Connection, database, transaction
 from models.enums import (
     EmailOrderField,
     EmailStatus,
@@ -189,8 +189,8 @@ class Scale:
             "Campaign": "campaign",
             "BulkSend": "bulk",
         }
-        ids = {noun: identifiers.encode(noun, self.keys[key]) for noun, key in named.items()}
-        return ids | {"Folder": identifiers.encode("Folder", f"{self.keys['user']}.{FolderName.DELIVERED.name}")}
+        ids = {noun: global_ids.encode(noun, self.keys[key]) for noun, key in named.items()}
+        return ids | {"Folder": global_ids.encode("Folder", f"{self.keys['user']}.{FolderName.DELIVERED.name}")}
 
     def standing(self, paged: Paged) -> set[int]:
         """The keys in a table that others hang on."""

@@ -12,18 +12,18 @@ import httpx
 import websockets
 from starlette.middleware import Middleware
 
-from actions import users
-from models.clocks import Clock
-from models.database import Connection
+from command_center.actions import users
+from command_center.api.broadcast import Audiences
+from command_center.api.operations import Operations
+from command_center.database.clock import Clock
+from command_center.database.connections import Connection
+from command_center.server.app import create
+from command_center.server.runtime import Engine
+from command_center.server.serving import bound, server
+from command_center.server.settings import PREFIX, Settings, read
+from command_center.web.authentication import Tokens
 from models.enums import Role
 from models.users import User
-from server.app import create
-from server.auth import Tokens
-from server.engine import Engine
-from server.graphql.audiences import Audiences
-from server.graphql.operations import Operations
-from server.serving import bound, server
-from server.settings import PREFIX, Settings, read
 from tests.twice import Twice
 
 SECRET = "a secret that is only for these tests, and long enough"

@@ -5,13 +5,13 @@ import random
 from datetime import timedelta
 from typing import Any
 
-from changes import log
-from changes.entries import Entry
-from identifiers import decode_key
-from lists import audit
-from models.database import database
+from command_center.changes import log
+from command_center.changes.entries import Entry
+from command_center.database.connections import database
+from command_center.database.fields import from_micros
+from command_center.ids import decode_key
+from command_center.lists import audit
 from models.enums import ChangeCauseKind, ChangeKind, MarkKind, Role
-from models.fields import from_micros
 from tests.serving import Client, ManualClock, Server
 from tests.test_lists import DRAFT, PERSON, RECORD, event, save
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import identifiers
-from actions import users
-from email_addresses import (
+from command_center import ids as global_ids
+from command_center.actions import users
+from command_center.database.connections import Connection, database, opened, transaction
+from command_center.email_addresses import (
     InvalidAddress,
     comparison_key,
     delivery_form,
@@ -21,11 +22,10 @@ from email_addresses import (
     normalize_address,
     strip_invisible,
 )
-from mail.links import trackable
-from models.database import Connection, database, opened, transaction
+from command_center.mail.links import trackable
+from command_center.search.text import fold
+from command_center.server.cli import main
 from models.enums import Role
-from search.text import fold
-from server.cli import main
 from tests.databases import Databases
 from tests.mailing import PERSON, deliver, draft, person, send
 from tests.serving import Client, ManualClock, Server, serving
@@ -226,13 +226,13 @@ async def test_duplicates_are_listed(
         pass
     monkeypatch.setenv("COMMAND_CENTER_DATABASE_URL", url)
     assert await _output(["people", "duplicates"], capsys) == [
-        *(f"T1: {identifiers.encode('Person', 10)} person P <a@xn--bcher-kva.example>",),
-        *(f"T1: {identifiers.encode('Person', 9)} person P <a@bücher.example>", ""),
-        *(f"T1: {identifiers.encode('Person', 2)} person P <u@r.example>",),
-        *(f"T1: {identifiers.encode('Person', 1)} person P <u@\uff52.example>",),
-        *(f"T1: {identifiers.encode('Person', 3)} person P <U@r\u3002example>", ""),
-        *(f"T2: {identifiers.encode('User', 2)} user U <A@xn--bcher-kva.example>",),
-        *(f"T1: {identifiers.encode('User', 1)} user U <a@bücher.example>", ""),
+        *(f"T1: {global_ids.encode('Person', 10)} person P <a@xn--bcher-kva.example>",),
+        *(f"T1: {global_ids.encode('Person', 9)} person P <a@bücher.example>", ""),
+        *(f"T1: {global_ids.encode('Person', 2)} person P <u@r.example>",),
+        *(f"T1: {global_ids.encode('Person', 1)} person P <u@\uff52.example>",),
+        *(f"T1: {global_ids.encode('Person', 3)} person P <U@r\u3002example>", ""),
+        *(f"T2: {global_ids.encode('User', 2)} user U <A@xn--bcher-kva.example>",),
+        *(f"T1: {global_ids.encode('User', 1)} user U <a@bücher.example>", ""),
         "3 addresses with more than one person or user",
     ]
     monkeypatch.setenv("COMMAND_CENTER_DATABASE_URL", all_databases.make("sqlite"))
@@ -250,7 +250,7 @@ async def _output(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> l
 async def duplicates(client: Client) -> list[str]:
     """Two people with one address, and somebody else, by their ids."""
     made = [await person(client, address) for address in ("u@r.example", "other@r.example", "third@r.example")]
-    key = identifiers.decode_key("Person", made[1])
+    key = global_ids.decode_key("Person", made[1])
     await database().run(
         "UPDATE people SET address = ?, address_folded = ? WHERE id = ?", "u@\uff52.example", "u@r.example 2", key
     )
@@ -280,7 +280,7 @@ async def test_a_bulk_send_from_before_goes_to_an_address_once(quiet_server: Ser
     await ann.one(document, i={"personIds": people, "subject": "s", "body": "b"})
     await database().run(
         "UPDATE people SET address = ?, address_folded = ? WHERE id = ?",
-        *("u@\uff52.example", "u@r.example 2", identifiers.decode_key("Person", people[1])),
+        *("u@\uff52.example", "u@r.example 2", global_ids.decode_key("Person", people[1])),
     )
     assert [envelope.recipient for envelope in (await deliver(quiet_server)).taken] == ["u@r.example"]
     emails = await ann.one("{emails(first:5){nodes{id folder failure{code message}}}}")

@@ -8,7 +8,7 @@ import threading
 import pytest
 from tortoise.exceptions import IntegrityError, OperationalError
 
-from models.database import (
+from command_center.database.connections import (
     Connection,
     at_once,
     database,
@@ -18,7 +18,7 @@ from models.database import (
     sqlite_path,
     transaction,
 )
-from models.unavailable import Unavailable
+from command_center.database.errors import Unavailable
 from tests.cancelling import cancelled_again_and_again
 
 TYPES = {"id": "bigint", "name": "text", "created_at": "bigint"}

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from lists import audit
-from models.fields import from_micros
+from command_center.database.fields import from_micros
+from command_center.lists import audit
 from tests.serving import ManualClock, Server
 from tests.test_lists import MEMBERS, RECORD, email, event, save
 

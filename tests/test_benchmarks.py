@@ -5,14 +5,14 @@ import pytest
 from benchmarks import clock, new_lists, verifying
 from benchmarks.filling import FIRST_SELLER, TEAM, fill
 from benchmarks.populations import POPULATIONS, VIEWS, campaigns, every, sellers
-from identifiers import encode
-from models.database import database, opened
+from command_center.database.connections import database, opened
+from command_center.ids import encode
+from command_center.search.canonical import to_value
+from command_center.search.durations import as_span
+from command_center.search.facts import Event, Facts
+from command_center.search.parser import check
+from command_center.search.predicate import compile_predicate
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
-from search.canonical import to_value
-from search.check import check
-from search.facts import Event, Facts
-from search.predicate import compile_predicate
-from search.spans import as_span
 
 SEARCHES = 2_000
 NOW = 1_800_000_000_000_000

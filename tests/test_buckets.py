@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from models.buckets import bucket_of, days_of
-from models.database import database
+from command_center.database.connections import database
+from command_center.database.fields import to_micros
+from command_center.search.task_buckets import bucket_of, days_of
 from models.enums import TaskBucket
-from models.fields import to_micros
 from models.zones import day
 from tests.mailing import person
 from tests.serving import Client, ManualClock, Server, serving

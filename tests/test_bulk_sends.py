@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import identifiers
-from mail import claims
-from models.database import transaction
+from command_center import ids as global_ids
+from command_center.database.connections import transaction
+from command_center.mail import claims
 from models.enums import Role
 from models.people import Person
 from tests.mail.servers import Mailbox
@@ -420,7 +420,7 @@ async def test_what_cannot_be_filled_in_fails_alone_and_may_be_sent_again(quiet_
         "{{nickname}}",
     )
     # Fritz is corrected, as an import would.
-    await Person.filter(id=identifiers.decode_key("Person", fritz)).update(title="CFO")
+    await Person.filter(id=global_ids.decode_key("Person", fritz)).update(title="CFO")
     await ann.one(RETRY, ids=[node["id"] for node in found.values() if node["folder"] == "FAILED"])
     assert [each.recipient for each in (await deliver(quiet_server)).taken] == ["fritz@example.org"]
     assert await folders(ann, made) == {"dora": ("DELIVERED", None), "emil": failed, "fritz": ("DELIVERED", None)}
@@ -529,7 +529,7 @@ async def crowd(client: Client, number: int) -> str:
         await tx.run(
             "INSERT INTO group_people (group_id, person_id) SELECT CAST(? AS BIGINT), p.id FROM people p"
             " WHERE p.team_id = ? AND p.id > ?",
-            *(identifiers.decode_key("Group", made), first.team_id, first.id),
+            *(global_ids.decode_key("Group", made), first.team_id, first.id),
         )
     return made
 

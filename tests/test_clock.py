@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from lists import audit
-from lists.matcher import DECIDED_AHEAD
-from models import clock_state
-from models.clocks import DatabaseClock
-from models.database import database, opened
-from server.lease import lease
+from command_center.database import clock_state
+from command_center.database.clock import DatabaseClock
+from command_center.database.connections import database, opened
+from command_center.lists import audit
+from command_center.lists.matcher import DECIDED_AHEAD
+from command_center.server.leases import lease
 from tests.mailing import Post, deliver, draft, person
 from tests.mailing import send as schedule
 from tests.serving import SECRET, Client, Server, serving

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.clock_guard import ClockGuard, JumpKind
+from command_center.database.clock_guard import ClockGuard, JumpKind
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND

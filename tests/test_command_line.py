@@ -16,11 +16,11 @@ from typing import Any
 import jwt
 import pytest
 
-import identifiers
-from models.database import database, opened
+from command_center import ids
+from command_center.database.connections import database, opened
+from command_center.server.cli import main
+from command_center.server.settings import PREFIX, TABLE
 from models.enums import Role
-from server.cli import main
-from server.settings import PREFIX, TABLE
 from tests.mailing import draft, person
 from tests.serving import SECRET, Client, serving
 
@@ -47,7 +47,7 @@ def surroundings(**settings: str) -> dict[str, str]:
 
 async def command(*words: str, **settings: str) -> Said:
     """A command in a process of its own."""
-    starter = "from server.cli import main; main()"
+    starter = "from command_center.__main__ import main; main()"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", starter, *words),
         cwd=ROOT,
@@ -300,7 +300,7 @@ def test_the_audit_finds_what_was_tampered_with_and_repairs_it(database_url: str
     known = {"DATABASE_URL": database_url, "SECRET": SECRET}
     searches = asyncio.run(three_lists(database_url))
     assert here("audit", **known) == Said(0, "3 lists looked at, 0 differ\n", "")
-    asyncio.run(tamper(database_url, *(identifiers.decode_key("SavedSearch", each) or 0 for each in searches)))
+    asyncio.run(tamper(database_url, *(ids.decode_key("SavedSearch", each) or 0 for each in searches)))
     found = here("audit", **known)
     assert found.code == 1, found
     lines = found.out.splitlines()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mail.channel import Bounced, Deferred, Envelope, Outcome
+from command_center.mail.transport import Bounced, Deferred, Envelope, Outcome
 from models.emails import Email
 from tests.mailing import DRAFT, SEND, Post, deliver, draft, moment, person, send
 from tests.serving import Client, ManualClock, Server, serving

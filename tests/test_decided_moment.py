@@ -4,9 +4,9 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
-from lists import audit
-from models.database import database
-from models.fields import from_micros
+from command_center.database.connections import database
+from command_center.database.fields import from_micros
+from command_center.lists import audit
 from tests.serving import Client, ManualClock, Server
 from tests.test_lists import FOLLOW, MEMBERS, RECORD, email, event, live, save
 

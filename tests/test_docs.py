@@ -79,7 +79,7 @@ def test_the_applications_shown_are_the_ones_that_run() -> None:
 def test_the_commands_for_an_operator_do_what_they_say(tmp_path: Path) -> None:
     commands = "\n".join(Page.read("docs/operating.md").blocks("sh"))
     assert commands.count("command-center ") >= 6
-    ours = f'command-center() {{ {sys.executable} -c "from server.cli import main; main()" "$@"; }}\n'
+    ours = f'command-center() {{ {sys.executable} -c "from command_center.__main__ import main; main()" "$@"; }}\n'
     environment = surroundings(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", SECRET=SECRET)
     said = asyncio.run(_shell("set -e\n" + ours + commands, environment | {"PYTHONPATH": str(ROOT)}, tmp_path))
     lines = said.splitlines()

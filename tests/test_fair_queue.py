@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from actions import fair_queue
-from actions.fair_queue import FairQueue
+from command_center.actions import fair_queue
+from command_center.actions.fair_queue import FairQueue
 
 
 @dataclass(eq=False)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from changes import log
-from changes.cursors import parse
-from identifiers import decode_key, encode
-from models.database import database
+from command_center.changes import log
+from command_center.changes.cursors import parse
+from command_center.database.connections import database
+from command_center.ids import decode_key, encode
 from models.enums import EngagementVerdict, Role
 from tests.mailing import ARCHIVE, RECORD, delivered, moment
 from tests.serving import Client, Completed, Failed, ManualClock, Server, Stream

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lists import audit
-from lists.fencing import LeaseTaken, check_epoch, take_lease
-from lists.matcher import Matcher
-from models.database import Connection, at_once, database, opened, transaction
+from command_center.database.connections import Connection, at_once, database, opened, transaction
+from command_center.lists import audit
+from command_center.lists.fencing import LeaseTaken, check_epoch, take_lease
+from command_center.lists.matcher import Matcher
 from models.enums import Role
 from tests.live.test_interleaving import until
 from tests.live.test_races import waits

@@ -4,22 +4,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actions import fields
-from actions.fields import Unresolved, problems, resolve
-from mail.texts import FilledText, filled
-from models.database import Row
+from command_center.actions import template_fields
+from command_center.actions.template_fields import Unresolved, problems, resolve
+from command_center.database.connections import Row
+from command_center.mail.texts import FilledText, filled
 from tests.laws.counts import CASES
 
-DORA = fields.values("Dora Dean", "CTO", "Dean & Sons", "Sam Seller")
-NOBODY = fields.values("", None, None, "Sam Seller")
+DORA = template_fields.values("Dora Dean", "CTO", "Dean & Sons", "Sam Seller")
+NOBODY = template_fields.values("", None, None, "Sam Seller")
 
 
 def test_a_first_name_that_was_entered_comes_before_what_the_name_says() -> None:
-    known = fields.values("Anna Maria Schmidt, M.Sc.", None, None, "Sam", "Anna Maria")
+    known = template_fields.values("Anna Maria Schmidt, M.Sc.", None, None, "Sam", "Anna Maria")
     assert (known["first_name"], known["last_name"]) == ("Anna Maria", "Schmidt")
-    known = fields.values("J. R. Smith", None, None, "Sam", "Joan")
+    known = template_fields.values("J. R. Smith", None, None, "Sam", "Joan")
     assert (known["first_name"], known["last_name"]) == ("Joan", "Smith")
-    known = fields.values("J. R. Smith", None, None, "Sam")
+    known = template_fields.values("J. R. Smith", None, None, "Sam")
     assert (known["first_name"], known["last_name"]) == ("J. R. Smith", "Smith")
 
 
@@ -88,7 +88,7 @@ def test_every_mistake_is_told_once() -> None:
 
 
 def test_values_are_one_line_and_are_not_looked_at_again() -> None:
-    odd = fields.values("Dora O'Neil", "a\u2028b  c", '<b>"x"</b>', "Sam", "{{my_name}}\n\x1b{{x}}")
+    odd = template_fields.values("Dora O'Neil", "a\u2028b  c", '<b>"x"</b>', "Sam", "{{my_name}}\n\x1b{{x}}")
     assert resolve("{{first_name}} {{last_name}} {{title}}", odd, False) == "{{my_name}} {{x}} O'Neil a b  c"
     assert resolve("{{company}}", odd, True) == "&lt;b&gt;&quot;x&quot;&lt;/b&gt;"
 
@@ -164,7 +164,7 @@ FIELDS = st.sampled_from(
     ("{{first_name}}", "{{ company }}", '{{title | default: "you"}}', "{{company|default:'a \"b\"'}}", "{{my_name\n}}")
 )
 TEXTS = st.lists(st.one_of(st.sampled_from(TOKENS), FIELDS), max_size=14).map("".join)
-KNOWN = st.sampled_from((DORA, NOBODY, fields.values("{{title}}", "}}", "{{", "'")))
+KNOWN = st.sampled_from((DORA, NOBODY, template_fields.values("{{title}}", "}}", "{{", "'")))
 
 
 class Bad(Exception):

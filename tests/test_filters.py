@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import identifiers
+from command_center import ids as global_ids
 from models.enums import Role
 from tests.mailing import draft, person
 from tests.serving import Client, Failed, ManualClock, Server, serving
@@ -312,7 +312,7 @@ async def test_a_filter_may_name_as_many_rows_as_its_limits_allow(quiet_server: 
     ann = await quiet_server.client("Ann")
     to = await person(ann, "p@example.org")
     mail = await draft(ann, to)
-    absent = [[identifiers.encode("Person", 1000 * leaf + row) for row in range(1, 1001)] for leaf in range(1, 34)]
+    absent = [[global_ids.encode("Person", 1000 * leaf + row) for row in range(1, 1001)] for leaf in range(1, 34)]
     absent[-1][-1] = to
     found = await ann.one(EMAILS, f={"any": [{"person": ids} for ids in absent]})
     assert [node["id"] for node in found["nodes"]] == [mail]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from changes.counts import PAUSE_SECONDS
+from command_center.changes.folder_counts import PAUSE_SECONDS
 from models.enums import Role
 from tests.mailing import ARCHIVE, FOLDERS, deliver, draft, person, send
 from tests.serving import Completed, Failed, ManualClock, Server, Stream

@@ -11,13 +11,13 @@ import pytest
 from graphql import build_schema, parse, validate
 from starlette.applications import Starlette
 
-from server.graphiql import assets, npm, page
+from command_center.api.graphiql import assets, npm, page
 
 ROOT = Path(__file__).parents[1]
 
 
 def operations() -> list[str]:
-    script = (ROOT / "server/graphiql/operations.js").read_text()
+    script = (ROOT / "command_center/api/graphiql/operations.js").read_text()
     return re.findall(r"`([^`]*)`", script.split("OPERATIONS", 1)[1])
 
 

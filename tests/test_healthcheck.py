@@ -12,7 +12,7 @@ from tests.documents import ROOT
 from tests.serving import SECRET
 from tests.test_command_line import Said, command, surroundings
 
-START = "from server.cli import main; main()"
+START = "from command_center.__main__ import main; main()"
 
 
 @asynccontextmanager

@@ -21,14 +21,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actions import imports
-from actions.people import NewPerson
-from models.database import database, opened
-from search.text import fold
-from server.importing.cells import UnreadableCell, read_address, read_opt_out, read_phone, read_text
-from server.importing.columns import columns
-from server.importing.records import LONGEST
-from server.importing.tables import table
+from command_center.actions import imports
+from command_center.actions.people import NewPerson
+from command_center.database.connections import database, opened
+from command_center.importing.cells import UnreadableCell, read_address, read_opt_out, read_phone, read_text
+from command_center.importing.columns import columns
+from command_center.importing.records import LONGEST
+from command_center.importing.tables import table
+from command_center.search.text import fold
 from tests.mailing import draft, person, send
 from tests.serving import SECRET, Client, Server, serving
 from tests.test_command_line import MEMBERS, ROOT, SAVE, Here, complains, here, surroundings
@@ -506,7 +506,7 @@ def test_an_encoding_can_be_named(small_team: Team) -> None:
 
 def begun(url: str, path: Path, *words: str, **streams: Any) -> "subprocess.Popen[bytes]":
     """The import of a file in a process of its own."""
-    starter = "from server.cli import main; main()"
+    starter = "from command_center.__main__ import main; main()"
     environment = surroundings(DATABASE_URL=url) | {"TERM": "xterm-256color", "COLUMNS": "80"}
     return subprocess.Popen(
         (sys.executable, "-c", starter, "import", str(path), *TO, *words), cwd=ROOT, env=environment, **streams

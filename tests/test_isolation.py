@@ -15,9 +15,9 @@ import jwt
 import pytest
 import websockets
 
-import identifiers
+from command_center import ids as global_ids
+from command_center.web.authentication import Tokens
 from models.enums import Role
-from server.auth import Tokens
 from tests.mailing import DRAFT, RECORD, REPORT, emails_in_folders, moment, person
 from tests.serving import SECRET, Client, Failed, ManualClock, Server
 
@@ -201,8 +201,8 @@ async def everything(server: Server, client: Client, clock: ManualClock) -> Worl
 
 def never(text: str) -> str:
     """An id of the same noun that never was."""
-    noun, key = identifiers.decode(text) or ("", "")
-    return identifiers.encode(noun, "987654" + key[key.find(".") :] if "." in key else "987654")
+    noun, key = global_ids.decode(text) or ("", "")
+    return global_ids.encode(noun, "987654" + key[key.find(".") :] if "." in key else "987654")
 
 
 MALFORMED = "nonsense"

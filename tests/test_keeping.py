@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from actions.keeping import Kept
-from models.unavailable import Outage
+from command_center.actions.retry_buffer import Kept
+from command_center.database.errors import Outage
 
 
 def test_what_is_beyond_the_room_is_lost_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,10 +5,10 @@ import asyncio
 import asyncpg
 import pytest
 
-from lists.marks import Superseded, claim
-from models.database import database
+from command_center.database.connections import database
+from command_center.lists.invalidations import Superseded, claim
+from command_center.server.leases import LeaseLost, Taken, lease
 from models.enums import ChangeCauseKind, MarkKind
-from server.lease import LeaseLost, Taken, lease
 from tests.serving import Server, serving
 from tests.test_lists import MEMBERS, RECORD, email, event, save
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import identifiers
-from models.database import Connection, database, transaction
+from command_center import ids as global_ids
+from command_center.database.connections import Connection, database, transaction
 from models.enums import ChangeCauseKind, EmailStatus, Role, SendKind
 from tests.mailing import draft, person
 from tests.serving import Client, ManualClock, Server
@@ -87,7 +87,7 @@ async def test_mistakes_are_told_at_once_and_a_list_under_way_is_waited_for(
     assert refusals(await ann.one(FOR_MEMBERS, id=search, i=task(clock))) == [("WRONG_STATE", ["savedSearchId"])]
     await quiet_server.settle()
     wrong = task(clock, " ", details="x" * 10_001)
-    for client, text in ((bob, search), (ann, "x"), (ann, identifiers.encode("SavedSearch", 987654))):
+    for client, text in ((bob, search), (ann, "x"), (ann, global_ids.encode("SavedSearch", 987654))):
         assert refusals(await client.one(FOR_MEMBERS, id=text, i=wrong)) == [
             ("BLANK", ["input", "name"]),
             ("TOO_LONG", ["input", "details"]),
@@ -128,7 +128,7 @@ async def test_many_members_take_as_many_statements_as_few(quiet_server: Server,
     few, many = await save(quiet_server, ann, {"subject": {"contains": "few"}}), await save(quiet_server, ann, DRAFTS)
     mails = [await draft(ann, await person(ann, f"p{number}@example.org")) for number in range(3)]
     for mail in mails:
-        await _join(few, identifiers.decode_key("Email", mail) or 0)
+        await _join(few, global_ids.decode_key("Email", mail) or 0)
     await _fill(many, ann, 2000)
     counts, made = [], []
     for search in (few, many):
@@ -140,7 +140,7 @@ async def test_many_members_take_as_many_statements_as_few(quiet_server: Server,
     assert await make(ann, many, task(clock)) == []
     rows = await database().rows("SELECT task_id FROM changes WHERE task_id IS NOT NULL ORDER BY position")
     assert [row["task_id"] for row in rows] == [
-        identifiers.decode_key("Task", each["id"]) for part in made for each in part
+        global_ids.decode_key("Task", each["id"]) for part in made for each in part
     ]
 
 
@@ -167,14 +167,14 @@ def _statements() -> Iterator[list[str]]:
 async def _join(search: str, email: int, connection: Connection | None = None) -> None:
     await (connection or database()).run(
         "INSERT INTO memberships (search_id, email_id, joined_at, cause_kind) VALUES (?, ?, 1, ?)",
-        *(identifiers.decode_key("SavedSearch", search), email, int(ChangeCauseKind.EMAIL_CHANGED)),
+        *(global_ids.decode_key("SavedSearch", search), email, int(ChangeCauseKind.EMAIL_CHANGED)),
     )
 
 
 async def _fill(search: str, client: Client, count: int) -> None:
     """So many members, each a draft to somebody else."""
     row = await database().row("SELECT team_id FROM users")
-    team, user = row["team_id"] if row else 0, identifiers.decode_key("User", client.user_id) or 0
+    team, user = row["team_id"] if row else 0, global_ids.decode_key("User", client.user_id) or 0
     async with transaction() as tx:
         await tx.many(
             "INSERT INTO people (id, team_id, owner_id, name, name_folded, address, address_folded, shared, created_at)"
@@ -193,7 +193,7 @@ async def _fill(search: str, client: Client, count: int) -> None:
         await tx.many(
             "INSERT INTO memberships (search_id, email_id, joined_at, cause_kind) VALUES (?, ?, 1, ?)",
             [
-                (identifiers.decode_key("SavedSearch", search), n, int(ChangeCauseKind.EMAIL_CHANGED))
+                (global_ids.decode_key("SavedSearch", search), n, int(ChangeCauseKind.EMAIL_CHANGED))
                 for n in range(1000, 1000 + count)
             ],
         )

@@ -5,15 +5,15 @@ from functools import partial
 
 import pytest
 
-from changes.deeds import Deed, Writer
-from changes.entries import Entry
-from changes.hub import Hub
-from lists.fencing import take_lease
-from lists.marks import Superseded
-from lists.memberships import Cause, Join, Leave, Verdicts
-from lists.moves import write
-from models.clocks import DatabaseClock
-from models.database import Connection, at_once, database, opened, transaction
+from command_center.changes.entries import Entry
+from command_center.changes.hub import Hub
+from command_center.changes.unit_of_work import Deed, Writer
+from command_center.database.clock import DatabaseClock
+from command_center.database.connections import Connection, at_once, database, opened, transaction
+from command_center.lists.fencing import take_lease
+from command_center.lists.invalidations import Superseded
+from command_center.lists.membership_diff import Cause, Join, Leave, Verdicts
+from command_center.lists.membership_writer import write
 from models.enums import ChangeCauseKind, ChangeKind, MarkKind, Role, SavedSearchState
 
 VIEWED, CLOCK = Cause(ChangeCauseKind.ENGAGEMENT, 7), Cause(ChangeCauseKind.CLOCK)

@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from changes.deeds import Deed
-from lists import looking
-from models.database import read_by_key
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import read_by_key
+from command_center.lists import batches
 from models.enums import ChangeCauseKind, MarkKind
 from tests.serving import Client, Server, serving
 from tests.test_lists import MEMBERS, RECORD, email, event, save
@@ -35,7 +35,7 @@ async def test_an_email_that_takes_long_is_set_aside_and_matched(
         viewed = await save(bob, {"engagement": [{"kind": "VIEW"}]})
         await server.settle()
         matcher = server.engine.matcher
-        monkeypatch.setattr("lists.matcher.STRETCH_SECONDS", 0.0)
+        monkeypatch.setattr("command_center.lists.matcher.STRETCH_SECONDS", 0.0)
         clicks = [event(slow, "CLICK", str(number)) for number in range(3)]
         assert (await ann.one(RECORD, e=clicks))["recorded"] == 3
         assert (await bob.one(RECORD, e=[event(quick, "VIEW", "1")]))["recorded"] == 1
@@ -59,12 +59,12 @@ async def test_a_look_leaves_room_for_every_team(database_url: str, monkeypatch:
             deed.mark(MarkKind.EMAIL, teams[1], 2_000, ChangeCauseKind.EMAIL_CHANGED)
 
         await server.engine.desk.writer.at_once(mark)
-        see = partial(looking.see, server.engine.matcher.index, server.engine.desk.writer.clock)
+        see = partial(batches.see, server.engine.matcher.index, server.engine.desk.writer.clock)
         sight = await read_by_key(partial(see, limit=4))
         assert sorted(sight.causes) == [1_000, 1_001, 2_000]
         assert sight.more
         assert list((await read_by_key(partial(see, limit=22, few=True))).causes) == [*range(1_000, 1_020), 2_000]
-        monkeypatch.setattr(looking, "FEW_MARKS", 1)
+        monkeypatch.setattr(batches, "FEW_MARKS", 1)
         assert list((await read_by_key(partial(see, limit=4, few=True))).causes) == [2_000]
         others = await read_by_key(partial(see, limit=4, aside=[teams[0]]))
         assert list(others.causes) == [2_000]
@@ -80,7 +80,7 @@ async def test_a_look_leaves_room_for_every_team(database_url: str, monkeypatch:
 async def test_large_requests_of_several_teams_are_recorded_in_parts(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actions.fair_queue.SHARED_BATCH", 7)
+    monkeypatch.setattr("command_center.actions.fair_queue.SHARED_BATCH", 7)
     async with serving(database_url) as server:
         ann, bob = await two_teams(server)
         mails = [await email(ann), await email(bob)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import identifiers
+from command_center import ids as global_ids
 from models.enums import Role
 from tests.mailing import RECORD, deliver, draft, moment, person, send
 from tests.serving import Client, Failed, ManualClock, Server
@@ -270,7 +270,7 @@ def key_of(node: dict[str, Any], field: str) -> str | None:
 
 
 def row_of(node: dict[str, Any]) -> int:
-    return identifiers.decode_key("Email", node["id"]) or 0
+    return global_ids.decode_key("Email", node["id"]) or 0
 
 
 async def test_emails_come_in_every_order_with_absent_dates_last_and_ties_by_id(

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Sequence
 
-import identifiers
+from command_center import ids
 from models.users import User
 from tests.scale import CONNECTIONS, Paged, Scale
 from tests.serving import Client, ManualClock, Server
@@ -44,7 +44,7 @@ class Walk:
             answer, _ = await asyncio.gather(asked, self._come_and_go())
             assert answer, self._paged.name
             page = answer if "nodes" in answer else next(iter(answer.values()))
-            keys = [identifiers.decode_key(self._paged.noun, node["id"]) or 0 for node in page["nodes"]]
+            keys = [ids.decode_key(self._paged.noun, node["id"]) or 0 for node in page["nodes"]]
             self.seen += reversed(keys) if self._backwards else keys
             if not page["pageInfo"][further]:
                 return
@@ -66,7 +66,7 @@ class Walk:
 
 async def test_every_connection_is_walked_while_rows_come_and_go(quiet_server: Server, clock: ManualClock) -> None:
     ann, other = await quiet_server.client("Ann"), await quiet_server.user("Bob")
-    user = await User.get(id=identifiers.decode_key("User", ann.user_id))
+    user = await User.get(id=ids.decode_key("User", ann.user_id))
     began = time.monotonic()
     scale = await Scale.made(user.team_id, user.id, other.id, ROWS)
     for paged in CONNECTIONS:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from actions.person_names import CREDENTIALS, TITLES, split_name
+from command_center.actions.person_names import CREDENTIALS, TITLES, split_name
 from tests.mail.generated_texts import line
 
 CERTAIN = (

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 import pytest
 
-from models.database import Connection, at_once, database, opened, read_at_once, transaction
-from models.unavailable import OutcomeUnknown, Unavailable, unhurried
+from command_center.database.connections import Connection, at_once, database, opened, read_at_once, transaction
+from command_center.database.errors import OutcomeUnknown, Unavailable, unhurried
 from tests.cancelling import cancelled_again_and_again
 
 SLOW_COMMIT = """

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 import trustme
 
-from models.database import database, opened
-from models.postgres_url import parse
+from command_center.database.connections import database, opened
+from command_center.database.postgres.url import parse
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.settings import PREFIX, TABLE
+from command_center.server.settings import PREFIX, TABLE
 from tests.documents import ROOT, Page
 from tests.serving import Client
 from tests.test_command_line import surroundings

@@ -4,8 +4,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from changes import log
-from identifiers import encode
+from command_center.changes import log
+from command_center.ids import encode
 from models.enums import Role
 from tests.serving import Completed, Server
 from tests.test_lists import FOLLOW, MEMBERS, RECORD, email, event, save

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from changes import log
+from command_center.changes import log
 from models.enums import Role
 from tests.mailing import RECORD, draft, moment, person
 from tests.serving import Client, Completed, Failed, ManualClock, Server, Stream

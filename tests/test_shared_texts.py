@@ -5,11 +5,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail.channel import Deferred
+from command_center.actions.markup.shared_texts import as_stored, filled_text, stored_values
+from command_center.mail.transport import Deferred
 from models.campaigns import BulkSend
 from models.emails import Email
 from models.people import Person
-from models.shared_texts import as_stored, filled_text, stored_values
 from tests.mailing import Post, deliver, moment, person
 from tests.serving import Client, ManualClock, Server
 

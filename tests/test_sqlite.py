@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from models import sqlite_checkpoints
-from models.database import Row, database, opened, sqlite_path, transaction
-from models.sqlite import READERS
-from models.unavailable import Unavailable
+from command_center.database.connections import Row, database, opened, sqlite_path, transaction
+from command_center.database.errors import Unavailable
+from command_center.database.sqlite import checkpoints
+from command_center.database.sqlite.client import READERS
 
 WRITER = """
 import asyncio, sys
-from models.database import opened, transaction
+from command_center.database.connections import opened, transaction
 async def main():
     async with opened(sys.argv[1]):
         for _ in range(100):
@@ -90,7 +90,7 @@ async def renamed(url: str, name: str) -> None:
 async def test_what_was_committed_is_copied_into_the_file_beside_the_writers(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_checkpoints, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(checkpoints, "PAUSE_SECONDS", 0.01)
     async with opened(sqlite_url):
         await a_team()
         for name in ("U", "V", "W"):
@@ -98,8 +98,8 @@ async def test_what_was_committed_is_copied_into_the_file_beside_the_writers(
 
 
 async def test_a_wal_that_is_long_is_begun_anew(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_checkpoints, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(sqlite_checkpoints, "LONG", 20)
+    monkeypatch.setattr(checkpoints, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(checkpoints, "LONG", 20)
     wal = Path(f"{sqlite_path(sqlite_url)}-wal")
     async with opened(sqlite_url):
         await a_team()
@@ -110,7 +110,7 @@ async def test_a_wal_that_is_long_is_begun_anew(sqlite_url: str, monkeypatch: py
 
 
 async def test_a_file_is_closed_while_it_is_being_copied(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_checkpoints, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "PAUSE_SECONDS", 0.0)
     for number in range(20):
         async with opened(sqlite_url):
             if not number:
@@ -122,7 +122,7 @@ async def test_a_file_is_closed_while_it_is_being_copied(sqlite_url: str, monkey
 
 
 async def test_a_reader_cannot_write(sqlite_url: str) -> None:
-    from models.sqlite import SqliteClient
+    from command_center.database.sqlite.client import SqliteClient
 
     async with opened(sqlite_url) as context:
         client = context.db()

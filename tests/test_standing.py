@@ -5,18 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from changes.deeds import Writer
-from changes.hub import Hub
-from lists.looking import Sight
-from lists.matcher import Matcher
-from lists.memberships import Cause
-from lists.standing import PAGE
-from models.clocks import DatabaseClock
-from models.database import transaction
+from command_center.changes.hub import Hub
+from command_center.changes.unit_of_work import Writer
+from command_center.database.clock import DatabaseClock
+from command_center.database.connections import transaction
+from command_center.lists.batches import Sight
+from command_center.lists.matcher import Matcher
+from command_center.lists.membership_diff import Cause
+from command_center.lists.standing_searches import PAGE
+from command_center.search.parser import check
+from command_center.search.scope import Scope
+from command_center.server.runtime import running
 from models.enums import ChangeCauseKind, Role, SavedSearchState
-from search.check import check
-from search.scope import Scope
-from server.engine import running
 from tests.search.test_index import FACTS
 from tests.serving import settings
 
@@ -53,7 +53,7 @@ async def test_a_long_look_leaves_others_their_turns(monkeypatch: pytest.MonkeyP
     cause = Cause(ChangeCauseKind.ENGAGEMENT)
     facts = {email: replace(FACTS, id=email, subject=f"word {email * 500}") for email in emails}
     sight = Sight(0, causes=dict.fromkeys(emails, cause), facts=facts, team_of=dict.fromkeys(emails, FACTS.team_id))
-    monkeypatch.setattr("lists.matcher.ASIDE_SECONDS", 60.0)
+    monkeypatch.setattr("command_center.lists.matcher.ASIDE_SECONDS", 60.0)
     look = asyncio.create_task(matcher._decide_aside(sight))
     turns = 0
     while not look.done():

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from changes import log
+from command_center.changes import log
 from tests.mailing import draft, person
 from tests.serving import Client, Failed, ManualClock, Server, Stream
 from tests.tasking import COMPLETE, CREATE, DELETE, FOLLOW, REOPEN, REVISE, TASKS, create

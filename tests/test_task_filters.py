@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-import identifiers
+from command_center import ids as global_ids
 from tests.mailing import draft, person
 from tests.serving import Client, Failed, ManualClock, Server
 from tests.tasking import COMPLETE, TASKS, create, day, found
@@ -55,7 +55,7 @@ async def test_fields_combine_by_and_and_the_elements_of_a_list_by_or(quiet_serv
     for field in ("status", "kind", "priority", "bucket", "assignee", "person", "email", "campaign"):
         assert await those(**{field: []}) == ""
         assert await those(**{"person": [dora], field: []}) == ""
-    nowhere = {noun: identifiers.encode(noun, 987654) for noun in ("User", "Person", "Email", "Campaign")}
+    nowhere = {noun: global_ids.encode(noun, 987654) for noun in ("User", "Person", "Email", "Campaign")}
     for field, noun in (("assignee", "User"), ("person", "Person"), ("email", "Email"), ("campaign", "Campaign")):
         assert await those(**{field: [nowhere[noun], "x", "", ids["a"], "\ud800"]}) == ""
     assert await those(person=[nowhere["Person"], dora]) == "ac"

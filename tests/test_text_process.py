@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from actions.text_process import INLINE_CHARACTERS, TextProcess, TextProcessLost
+from command_center.actions.text_process import INLINE_CHARACTERS, TextProcess, TextProcessLost
 
 LONG = INLINE_CHARACTERS + 1
 
@@ -56,7 +56,7 @@ async def test_a_call_that_is_cancelled_leaves_no_answer_behind(process: TextPro
 
 PARENT = """
 import asyncio, os, time
-from actions.text_process import TextProcess
+from command_center.actions.text_process import TextProcess
 print(asyncio.run(TextProcess().run(5000, os.getpid)), flush=True)
 os.kill(os.getpid(), 9)
 """

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from models.database import database, transaction
+from command_center.database.connections import database, transaction
 from models.enums import ChangeKind
 from tests.serving import ManualClock, Server
 from tests.tasking import FOLLOW as TASKS

@@ -14,9 +14,9 @@ from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingO
 from graphql.pyutils import Path
 from strawberry.execution import optimized_is_awaitable
 
-from server.graphql.executor import PlannedExecutor
-from server.graphql.plans import Field
-from server.graphql.shapes import Info
+from command_center.graphql_engine.executor import PlannedExecutor
+from command_center.graphql_engine.plans import Field
+from command_center.graphql_engine.type_plans import Info
 
 APART = 20
 """Turns of the event loop between two failures, enough for the first to come to where it is a null."""

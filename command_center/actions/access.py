@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-import identifiers
-from actions.inputs import Findings, Path
-from models.database import Connection, Row
+from command_center import ids as global_ids
+from command_center.actions.inputs import Findings, Path
+from command_center.database.connections import Connection, Row
 from models.enums import MarkKind, SavedSearchState, UserErrorCode
 from models.viewers import Viewer
 from models.visibility import visible_keys
@@ -16,7 +16,7 @@ async def seen(viewer: Viewer, noun: str, text: str | None, path: Path, findings
     """The key of a row that the viewer names and can see; None, with a NOT_FOUND, for anything else."""
     if text is None:
         return None
-    key = identifiers.decode_key(noun, text)
+    key = global_ids.decode_key(noun, text)
     if key is not None and key in (await visible_keys(viewer, [(noun, key)])).get(noun, ()):
         return key
     findings.add(UserErrorCode.NOT_FOUND, path, f"There is no such {noun.lower()}.")
@@ -33,7 +33,7 @@ async def complete(connection: Connection, viewer: Viewer, search_id: str, findi
     """The key of the viewer's own list; WRONG_STATE while it is filled, when it holds only some of its emails. Locked,
     so that it is not refined meanwhile."""
     path = ("savedSearchId",)
-    key = identifiers.decode_key("SavedSearch", search_id) or 0
+    key = global_ids.decode_key("SavedSearch", search_id) or 0
     row = await connection.row(_LIST + connection.locked("SHARE OF s"), key, viewer.team_id, viewer.user_id)
     if row is None:
         findings.add(UserErrorCode.NOT_FOUND, path, "There is no such saved search.")
@@ -57,7 +57,7 @@ async def found_in_order(
     findings: Findings,
 ) -> list[Row]:
     """The rows that `rows_of` answers for the ids named, in their order; an id without one is NOT_FOUND by place."""
-    keys = {text: identifiers.decode_key(noun, text) for text in places}
+    keys = {text: global_ids.decode_key(noun, text) for text in places}
     rows = {row["id"]: row for row in await rows_of(sorted({key for key in keys.values() if key is not None}))}
     for text, path in places.items():
         if keys[text] not in rows:
@@ -69,7 +69,7 @@ async def own_emails(
     connection: Connection, viewer: Viewer, places: dict[str, Path], findings: Findings
 ) -> list[tuple[Row, Path]]:
     """The viewer's own emails among those named, locked, each with its place; the others are findings."""
-    keys = {text: identifiers.decode_key("Email", text) for text in places}
+    keys = {text: global_ids.decode_key("Email", text) for text in places}
     rows = await locked_emails(connection, (key for key in keys.values() if key is not None))
     own: list[tuple[Row, Path]] = []
     for text, path in places.items():

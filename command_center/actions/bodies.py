@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from actions.inputs import BODY, Findings, Path
-from actions.markup.inspection import BodyReport, inspect
-from actions.text_process import INLINE_CHARACTERS, WAITED_FOR_NICENESS, TextProcess, TextProcessLost
+from command_center.actions.inputs import BODY, Findings, Path
+from command_center.actions.markup.inspection import BodyReport, inspect
+from command_center.actions.text_process import INLINE_CHARACTERS, WAITED_FOR_NICENESS, TextProcess, TextProcessLost
 from models.enums import UserErrorCode
 
 LONG_CHARACTERS = 50_000

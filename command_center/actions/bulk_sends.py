@@ -8,22 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from actions import campaigns, requests, suppression
-from actions.access import seen
-from actions.bodies import LONG_CHARACTERS, add_body
-from actions.desk import Desk
-from actions.inputs import SUBJECT, Findings
-from actions.markup.inspection import BodyReport
-from actions.people import named_people
-from actions.requests import Made
-from actions.suppression import Suppressed
-from changes.deeds import Deed
-from email_addresses import without_number
+from command_center.actions import campaigns, request_ids, suppression
+from command_center.actions.access import seen
+from command_center.actions.bodies import LONG_CHARACTERS, add_body
+from command_center.actions.context import Desk
+from command_center.actions.inputs import SUBJECT, Findings
+from command_center.actions.markup.inspection import BodyReport
+from command_center.actions.people import named_people
+from command_center.actions.request_ids import Made
+from command_center.actions.suppression import Suppressed
+from command_center.changes.unit_of_work import Deed
+from command_center.email_addresses import without_number
+from command_center.search.text import fold
 from models.campaigns import BulkSend
 from models.enums import ChangeCauseKind, EmailStatus, MarkKind, SendKind, UserErrorCode
 from models.folders import folder_of
 from models.viewers import Viewer
-from search.text import fold
 
 _EMAIL = (
     "INSERT INTO emails (team_id, sender_id, person_id, bulk_send_id, send_kind, campaign_id, template_id, cc, bcc,"
@@ -101,7 +101,7 @@ async def send(desk: Desk, viewer: Viewer, new: SelectAndSend | GroupSend) -> Bu
     A repeated `request_id` sends nothing again.
     """
     findings = Findings()
-    request = requests.name(new.request_id, findings)
+    request = request_ids.name(new.request_id, findings)
     mutation = "emailSelectAndSend" if isinstance(new, SelectAndSend) else "emailGroupSend"
     # Before the transaction, which others wait for.
     edited = (edit.body for edit in new.edits if edit.body is not None) if isinstance(new, SelectAndSend) else ()
@@ -110,12 +110,12 @@ async def send(desk: Desk, viewer: Viewer, new: SelectAndSend | GroupSend) -> Bu
     async with desk.writer.deed() as deed:
         key = None
         if request is not None and not findings.problems:
-            key = await requests.first(deed, viewer, request, mutation, arguments, Made.BULK_SEND)
+            key = await request_ids.first(deed, viewer, request, mutation, arguments, Made.BULK_SEND)
         if key is None:
             order = await _checked(desk, deed, viewer, new, reports, findings)
             key = await _accept(desk, deed, viewer, order)
             if request is not None:
-                await requests.remember(deed, viewer, request, Made.BULK_SEND, key)
+                await request_ids.remember(deed, viewer, request, Made.BULK_SEND, key)
     return await BulkSend.get(id=key)
 
 

@@ -1,10 +1,10 @@
 """Campaigns: begun and ended. They belong to the whole team."""
 
-from actions.access import seen
-from actions.desk import Desk
-from actions.inputs import Findings
-from actions.people import fail_scheduled
-from changes.deeds import Deed
+from command_center.actions.access import seen
+from command_center.actions.context import Desk
+from command_center.actions.inputs import Findings
+from command_center.actions.people import fail_scheduled
+from command_center.changes.unit_of_work import Deed
 from models.campaigns import Campaign
 from models.enums import FailureCode, UserErrorCode
 from models.viewers import Viewer

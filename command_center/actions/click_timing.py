@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from actions.machines import neighbourhood
+from command_center.actions.bot_signatures import neighbourhood
 
 DELIVERY = 2_000_000
 """Microseconds after the delivery in which nobody has read the mail yet."""

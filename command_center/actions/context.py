@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from actions.bodies import BodyInspector
-from actions.text_process import TextProcess
-from changes.deeds import Writer
-from search.check import FilterLimits
+from command_center.actions.bodies import BodyInspector
+from command_center.actions.text_process import TextProcess
+from command_center.changes.unit_of_work import Writer
+from command_center.search.parser import FilterLimits
 
 
 @dataclass(frozen=True, slots=True)

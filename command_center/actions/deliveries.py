@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import identifiers
-from actions import transitions
-from actions.access import locked_emails
-from actions.desk import Desk
-from actions.engagements import AHEAD, KEY
-from actions.inputs import Findings, few_enough
-from changes.deeds import Deed
-from models.database import Row
+from command_center import ids
+from command_center.actions import transitions
+from command_center.actions.access import locked_emails
+from command_center.actions.context import Desk
+from command_center.actions.engagements import AHEAD, KEY
+from command_center.actions.inputs import Findings, few_enough
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Row
+from command_center.errors import Problem
 from models.enums import DeliveryKind, EmailStatus, FailureCode, UserErrorCode
 from models.viewers import Viewer
-from refusals import Problem
 
 _BECOMES = {
     DeliveryKind.BOUNCED: (EmailStatus.BOUNCED, FailureCode.BOUNCED, "The recipient's server returned the message."),
@@ -49,10 +49,10 @@ async def record(desk: Desk, viewer: Viewer, reports: Sequence[NewReport]) -> Ou
     findings = Findings()
     outcome = Outcome()
     async with desk.writer.deed() as deed:
-        keys = (identifiers.decode_key("Email", report.email_id) for report in reports)
+        keys = (ids.decode_key("Email", report.email_id) for report in reports)
         emails = await locked_emails(deed.connection, (key for key in keys if key is not None))
         for place, report in enumerate(reports):
-            email = emails.get(identifiers.decode_key("Email", report.email_id) or 0)
+            email = emails.get(ids.decode_key("Email", report.email_id) or 0)
             await _one(deed, viewer, report, email, ("events", str(place)), findings, outcome)
     outcome.problems = findings.problems
     return outcome

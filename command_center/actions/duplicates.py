@@ -7,8 +7,8 @@ cannot become duplicates.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from email_addresses import numbered_key, without_number
-from models.database import Connection
+from command_center.database.connections import Connection
+from command_center.email_addresses import numbered_key, without_number
 
 _STEP = 8
 """Numbers that one statement looks for."""

@@ -8,23 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import identifiers
-from actions import campaigns, requests, revisions, suppression, tasks, transitions
-from actions.access import own_emails, placed, seen
-from actions.bodies import add_body
-from actions.deliveries import forget_early
-from actions.desk import Desk, Limits
-from actions.inputs import SUBJECT, UNSET, Done, Findings
-from actions.requests import Made
-from changes.deeds import Deed
-from email_addresses import distinct
-from models.database import Row
+from command_center import ids as global_ids
+from command_center.actions import campaigns, request_ids, suppression, tasks, transitions, verdict_revisions
+from command_center.actions.access import own_emails, placed, seen
+from command_center.actions.bodies import add_body
+from command_center.actions.context import Desk, Limits
+from command_center.actions.deliveries import forget_early
+from command_center.actions.inputs import SUBJECT, UNSET, Done, Findings
+from command_center.actions.request_ids import Made
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Row
+from command_center.email_addresses import distinct
+from command_center.errors import not_found, refused
+from command_center.search.text import fold
 from models.emails import Email, addresses
 from models.enums import ChangeCauseKind, EmailAction, EmailStatus, FolderName, MarkKind, SendKind, UserErrorCode
 from models.folders import ACTIONS
 from models.viewers import Viewer
-from refusals import not_found, refused
-from search.text import fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +149,12 @@ async def _revised(desk: Desk, viewer: Viewer, revision: Revision, findings: Fin
 async def send(desk: Desk, viewer: Viewer, email_id: str, at: int | None, request_id: str | None) -> Email:
     """Sends a draft, now or at a moment to come (microseconds). A repeated `request_id` sends nothing again."""
     findings = Findings()
-    request = requests.name(request_id, findings)
+    request = request_ids.name(request_id, findings)
     findings.raise_any()
     async with desk.writer.deed() as deed:
         if request is not None:
             arguments = {"id": email_id, "at": at}
-            first = await requests.first(deed, viewer, request, "emailSend", arguments, Made.EMAIL)
+            first = await request_ids.first(deed, viewer, request, "emailSend", arguments, Made.EMAIL)
             if first is not None:
                 return await _still_there(first)
         if at is not None:
@@ -167,7 +167,7 @@ async def send(desk: Desk, viewer: Viewer, email_id: str, at: int | None, reques
             raise refused(UserErrorCode.INVALID, ("at",), "The moment to send at must be to come.")
         await _release(desk, deed, [row], at)
         if request is not None:
-            await requests.remember(deed, viewer, request, Made.EMAIL, row["id"])
+            await request_ids.remember(deed, viewer, request, Made.EMAIL, row["id"])
     return await Email.get(id=row["id"])
 
 
@@ -235,7 +235,7 @@ async def delete(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
         rows = await _allowed(deed, viewer, ids, EmailAction.DELETE, findings)
         tx = deed.connection
         await tasks.part_from_emails(deed, [row["id"] for row in rows])
-        await revisions.announce_removal(deed, [row["id"] for row in rows])
+        await verdict_revisions.announce_removal(deed, [row["id"] for row in rows])
         await tx.run(f"DELETE FROM emails WHERE {tx.within('id')}", tx.listed(row["id"] for row in rows))
         for row in rows:
             deed.moved(row["sender_id"], transitions.folder(row), None)
@@ -290,4 +290,4 @@ def allowed_actions(email: Email, viewer: Viewer) -> list[EmailAction]:
 
 def key_of(email_id: str) -> int | None:
     """The key in an email's id."""
-    return identifiers.decode_key("Email", email_id)
+    return global_ids.decode_key("Email", email_id)

@@ -14,29 +14,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
-import identifiers
-from actions import revisions, summaries
-from actions.desk import Desk
-from actions.fair_queue import FairQueue, Part
-from actions.inputs import Findings, few_enough
-from actions.keeping import Kept
-from actions.verdicts import Evidence, Judgement, judge
-from changes.claims import Claim
-from changes.deeds import Deed
-from changes.waking import woken
-from models.database import Connection, Row, Statement
-from models.enums import (
-    ChangeCauseKind,
-    EmailStatus,
-    EngagementKind,
-    EngagementVerdict,
-    MarkKind,
-    UserErrorCode,
-)
-from models.unavailable import Outage, Unavailable
+from command_center import ids
+from command_center.actions import summaries, verdict_revisions
+from command_center.actions.context import Desk
+from command_center.actions.fair_queue import FairQueue, Part
+from command_center.actions.inputs import Findings, few_enough
+from command_center.actions.retry_buffer import Kept
+from command_center.actions.verdicts import Evidence, Judgement, judge
+from command_center.changes.idempotency import Claim
+from command_center.changes.unit_of_work import Deed
+from command_center.changes.wakeups import woken
+from command_center.database.connections import Connection, Row, Statement
+from command_center.database.errors import Outage, Unavailable
+from command_center.errors import Problem
+from command_center.search.text import fold
+from models.enums import ChangeCauseKind, EmailStatus, EngagementKind, EngagementVerdict, MarkKind, UserErrorCode
 from models.viewers import Viewer
-from refusals import Problem
-from search.text import fold
 
 AHEAD = 5 * 60 * 1_000_000
 """How far, in microseconds, an event may lie in the future: clocks differ."""
@@ -294,7 +287,7 @@ def _trimmed(event: NewEvent) -> NewEvent:
 
 
 def _email_of(event: NewEvent) -> int:
-    return identifiers.decode_key("Email", event.email_id) or 0
+    return ids.decode_key("Email", event.email_id) or 0
 
 
 async def _write(batch: Sequence[_Part], deed: Deed) -> list[Outcome]:
@@ -411,7 +404,7 @@ async def _revise(deed: Deed, recorded: Sequence[_Recorded]) -> dict[int, Row]:
         return {}
     moments = [occurred_at for occurred_at, _ in clicks]
     sent = {email["id"]: email["sent_at"] for _, email in clicks}
-    revised = await revisions.by_clicks(deed, sent, min(moments), max(moments))
+    revised = await verdict_revisions.by_clicks(deed, sent, min(moments), max(moments))
     return {row["id"]: row for row in revised}
 
 
@@ -419,7 +412,7 @@ async def _follow(deed: Deed, recorded: Sequence[_Recorded], revised: dict[int, 
     """Summaries, feed rows and marks of what was recorded, and of what that revised."""
     new = {key for (key, _), _, _ in recorded}
     earlier = [row for key, row in revised.items() if key not in new]
-    revisions.tell(deed, earlier)
+    verdict_revisions.tell(deed, earlier)
     recounted = {row["email_id"] for row in earlier}
     counted: dict[int, Row] = {}
     newest: dict[int, tuple[int, Row]] = {}
@@ -430,7 +423,7 @@ async def _follow(deed: Deed, recorded: Sequence[_Recorded], revised: dict[int, 
             counted[email["id"]] = email
             summaries.count(email, key, event.kind, min(event.occurred_at, deed.now), event.dedupe_key)
         if verdict is not EngagementVerdict.SELF:
-            revisions.announce(deed, email["team_id"], email["sender_id"], email["id"], key)
+            verdict_revisions.announce(deed, email["team_id"], email["sender_id"], email["id"], key)
     if counted:
         deed.close_with(*summaries.adding(deed.connection, counted))
     await summaries.recount(deed.connection, recounted)

@@ -7,18 +7,18 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from actions.desk import Desk
-from actions.inputs import Findings, broken
-from actions.people import NewPerson, checked, put_into, unsubscribe_all
-from changes.deeds import Deed
-from email_addresses import InvalidAddress, comparison_key, lookup_key
-from models.database import Row as Stored
+from command_center.actions.context import Desk
+from command_center.actions.inputs import Findings, broken
+from command_center.actions.people import NewPerson, checked, put_into, unsubscribe_all
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Row as Stored
+from command_center.email_addresses import InvalidAddress, comparison_key, lookup_key
+from command_center.errors import refused
+from command_center.search.text import fold
 from models.enums import ChangeCauseKind, MarkKind, UserErrorCode
 from models.teams import Team
 from models.users import User
 from models.viewers import Viewer
-from refusals import refused
-from search.text import fold
 
 _COLUMNS = (
     *("name", "name_folded", "address", "address_folded", "address_search"),

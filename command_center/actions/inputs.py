@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from email_addresses import MAX_ADDRESS_CHARACTERS, InvalidAddress, normalize_address
+from command_center.email_addresses import MAX_ADDRESS_CHARACTERS, InvalidAddress, normalize_address
+from command_center.errors import Problem, Refused, refused
 from models.enums import UserErrorCode
-from refusals import Problem, Refused, refused
 
 Path = tuple[str, ...]
 UNSET: Any = object()

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from actions import tasks
-from actions.access import complete
-from actions.desk import Desk
-from actions.inputs import Findings
-from changes.deeds import Deed
-from models.database import Connection, Row
+from command_center.actions import tasks
+from command_center.actions.access import complete
+from command_center.actions.context import Desk
+from command_center.actions.inputs import Findings
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Connection, Row
+from command_center.search.text import fold
 from models.enums import TaskKind, TaskPriority, TaskStatus
 from models.viewers import Viewer
-from search.text import fold
 
 
 @dataclass(frozen=True, slots=True)

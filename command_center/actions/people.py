@@ -4,19 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import identifiers
-from actions import duplicates, suppression, transitions
-from actions.access import complete, seen
-from actions.desk import Desk
-from actions.inputs import Findings, Path
-from changes.deeds import Deed
-from email_addresses import comparison_key
+from command_center import ids
+from command_center.actions import duplicates, suppression, transitions
+from command_center.actions.access import complete, seen
+from command_center.actions.context import Desk
+from command_center.actions.inputs import Findings, Path
+from command_center.changes.unit_of_work import Deed
+from command_center.email_addresses import comparison_key
+from command_center.errors import refused
+from command_center.search.text import fold
 from models.enums import ChangeCauseKind, EmailStatus, FailureCode, MarkKind, UserErrorCode
 from models.people import Group, Person
 from models.viewers import Viewer
 from models.visibility import visible_keys
-from refusals import refused
-from search.text import fold
 
 _PHONE = 64
 _NOT_ITS_OWNER = "Only its owner may change who is in a group."
@@ -195,7 +195,7 @@ async def _own_group(viewer: Viewer, text: str) -> int:
 
 async def named_people(viewer: Viewer, texts: Iterable[str], path: Path, findings: Findings) -> dict[str, int]:
     """The keys of people by their ids, each once and in the order named; who cannot be seen is told by place."""
-    keys = [(text, identifiers.decode_key("Person", text)) for text in texts]
+    keys = [(text, ids.decode_key("Person", text)) for text in texts]
     visible = await visible_keys(viewer, (("Person", key) for _, key in keys if key is not None))
     known = visible.get("Person", set())
     for place, (_, key) in enumerate(keys):

@@ -2,22 +2,20 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-from actions.inputs import Findings
-from changes.deeds import Deed
-from models.database import Connection
+from command_center.actions.inputs import Findings
+from command_center.changes.idempotency import RETENTION_MICROS
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Connection
+from command_center.errors import refused
 from models.enums import UserErrorCode
 from models.viewers import Viewer
-from refusals import refused
 
 PATH = ("requestId",)
 """Where what is wrong with a requestId is told, wherever in the arguments it stands."""
-KEPT = timedelta(hours=24) // timedelta(microseconds=1)
-"""How long, in microseconds, a request is remembered: whatever is older counts as absent, dropped or not."""
 TRIM = 1000
 """Rows that are dropped at once."""
 
@@ -48,7 +46,7 @@ async def first(
         "INSERT INTO send_requests (user_id, request_id, fingerprint, created_at) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (user_id, request_id) DO UPDATE SET fingerprint = excluded.fingerprint, email_id = NULL,"
         " bulk_send_id = NULL, created_at = excluded.created_at WHERE send_requests.created_at <= ? RETURNING id",
-        *(viewer.user_id, request_id, print_, deed.now, deed.now - KEPT),
+        *(viewer.user_id, request_id, print_, deed.now, deed.now - RETENTION_MICROS),
     ):
         return None
     row = await tx.row(
@@ -72,5 +70,5 @@ async def trim(connection: Connection, table: str, now: int) -> int:
     """Drops a part of a table's rows that are remembered no more; how many."""
     return await connection.run(
         f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
-        *(now - KEPT, TRIM),
+        *(now - RETENTION_MICROS, TRIM),
     )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from models.unavailable import Outage, Unavailable
+from command_center.database.errors import Outage, Unavailable
 
 KEPT = 10_000
 """How many views and clicks wait. What comes beyond that is lost, counted and logged."""

@@ -4,22 +4,22 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import identifiers
-from actions.desk import Desk
-from actions.inputs import Findings, Path
-from changes.deeds import Deed
-from changes.entries import Entry
-from models.database import Row
+from command_center import ids
+from command_center.actions.context import Desk
+from command_center.actions.inputs import Findings, Path
+from command_center.changes.entries import Entry
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Row
+from command_center.errors import Problem, Refused, not_found, refused
+from command_center.search.canonical import to_value
+from command_center.search.filter_ast import Filter
+from command_center.search.parser import check, load
+from command_center.search.references import named_ids
+from command_center.search.scope import Owner, view_as_problems, without_range
 from models.enums import ChangeCauseKind, ChangeKind, MarkKind, SavedSearchState, UserErrorCode
 from models.searches import SavedSearch
 from models.viewers import Viewer
 from models.visibility import visible_keys
-from refusals import Problem, Refused, not_found, refused
-from search.canonical import to_value
-from search.check import check, load
-from search.names import named_ids
-from search.scope import Owner, view_as_problems, without_range
-from search.tree import Filter
 
 
 async def create(desk: Desk, viewer: Viewer, name: str, raw: Mapping[str, Any], shared: bool) -> SavedSearch:
@@ -34,7 +34,7 @@ async def create(desk: Desk, viewer: Viewer, name: str, raw: Mapping[str, Any], 
 async def adopt(desk: Desk, viewer: Viewer, shared_search_id: str, name: str | None) -> SavedSearch:
     """A list of one's own, over one's own mail, from what somebody of the team published."""
     path = ("sharedSearchId",)
-    key = identifiers.decode_key("SharedSearch", shared_search_id)
+    key = ids.decode_key("SharedSearch", shared_search_id)
     source = await SavedSearch.get_or_none(SavedSearch.published(viewer), id=key or 0)
     if source is None:
         raise not_found(path, "shared search")
@@ -162,7 +162,7 @@ async def _update(desk: Desk, viewer: Viewer, search_id: str, values: Mapping[st
 
 
 async def _own(deed: Deed, viewer: Viewer, text: str) -> Row:
-    key = identifiers.decode_key("SavedSearch", text)
+    key = ids.decode_key("SavedSearch", text)
     row = await deed.connection.row(
         "SELECT id FROM saved_searches WHERE id = ? AND team_id = ? AND owner_id = ?" + deed.connection.locked(),
         *(key or 0, viewer.team_id, viewer.user_id),

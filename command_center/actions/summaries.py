@@ -6,7 +6,7 @@ whatever order events come in: of two at the same moment the one with the greate
 
 from collections.abc import Collection, Iterable, Mapping
 
-from models.database import Connection, Row, Statement
+from command_center.database.connections import Connection, Row, Statement
 from models.enums import EngagementKind, EngagementVerdict
 
 _COUNTED = {"id": "bigint", "views": "int", "clicks": "int", "replies": "int", "latest": "bigint", "at": "bigint"}

@@ -6,11 +6,11 @@ A blocked domain stands for its subdomains too, and for its spellings: `bücher.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from actions import transitions
-from actions.desk import Limits
-from changes.deeds import Deed
-from email_addresses import distinct, domain_of, lookup_key, lower_numbered_keys
-from models.database import Connection, Row
+from command_center.actions import transitions
+from command_center.actions.context import Limits
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Connection, Row
+from command_center.email_addresses import distinct, domain_of, lookup_key, lower_numbered_keys
 from models.emails import addresses
 from models.enums import FailureCode
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import identifiers
-from actions.access import found_in_order, placed, seen
-from actions.desk import Desk
-from actions.inputs import UNSET, Done, Findings, Path
-from changes.deeds import Deed
-from changes.entries import Entry
-from models.database import Connection, Row
+from command_center import ids as global_ids
+from command_center.actions.access import found_in_order, placed, seen
+from command_center.actions.context import Desk
+from command_center.actions.inputs import UNSET, Done, Findings, Path
+from command_center.changes.entries import Entry
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Connection, Row
+from command_center.search.text import fold
 from models.enums import ChangeKind, TaskKind, TaskPriority, TaskStatus, UserErrorCode
 from models.people import Person
 from models.tasks import Task
 from models.viewers import Viewer
-from search.text import fold
 
 DETAILS = 10_000
 _NOT_SHARED = "Only a person shared with the team can be a teammate's task."
@@ -90,7 +90,7 @@ async def _origin(
     path = ("input", "emailId")
     row = await tx.row(
         "SELECT id, team_id, sender_id, person_id FROM emails WHERE id = ?" + tx.locked("KEY SHARE"),
-        identifiers.decode_key("Email", text) or 0,
+        global_ids.decode_key("Email", text) or 0,
     )
     if row is None or not viewer.sees_mail_of(row["team_id"], row["sender_id"]):
         findings.add(UserErrorCode.NOT_FOUND, path, "There is no such email.")

@@ -8,7 +8,7 @@ import html
 import re
 from collections.abc import Callable, Mapping
 
-from actions.person_names import split_name
+from command_center.actions.person_names import split_name
 
 NAMES = ("first_name", "last_name", "title", "company", "my_name")
 _ABSENT = {"company": "your company"}

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from actions import fields
-from actions.bodies import add_body
-from actions.desk import Desk
-from actions.inputs import SUBJECT, Findings
+from command_center.actions import template_fields
+from command_center.actions.bodies import add_body
+from command_center.actions.context import Desk
+from command_center.actions.inputs import SUBJECT, Findings
 from models.campaigns import Template
 from models.enums import UserErrorCode
 from models.viewers import Viewer
@@ -25,7 +25,7 @@ async def create(desk: Desk, viewer: Viewer, new: NewTemplate) -> Template:
     subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
     body = add_body(findings, new.body, ("input", "body"), await desk.inspector.reports([new.body]))
     for what, text in (("subject", subject), ("body", body)):
-        for problem in fields.problems(text):
+        for problem in template_fields.problems(text):
             findings.add(UserErrorCode.INVALID, ("input", what), problem)
     findings.raise_any()
     async with desk.writer.deed() as deed:

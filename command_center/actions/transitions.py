@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from changes.deeds import Deed
-from models.database import Row
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Row
+from command_center.search.text import fold
 from models.enums import ChangeCauseKind, EmailStatus, FailureCode, FolderName, MarkKind
 from models.folders import folder_of
-from search.text import fold
 
 NO_FAILURE: Mapping[str, Any] = {"failed_at": None, "failure_code": None, "failure_message": None}
 IDLE: Mapping[str, Any] = {"due_at": None, "claimed_at": None}

@@ -3,15 +3,15 @@
 import re
 from zoneinfo import available_timezones
 
-from actions.desk import Desk
-from actions.inputs import Findings
-from changes import log
-from changes.deeds import Deed
-from email_addresses import comparison_key, lookup_key
-from models.database import Row
+from command_center.actions.context import Desk
+from command_center.actions.inputs import Findings
+from command_center.changes import log
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Row
+from command_center.email_addresses import comparison_key, lookup_key
+from command_center.errors import refused
 from models.enums import ChangeCauseKind, MarkKind, Role, UserErrorCode
 from models.users import User
-from refusals import refused
 
 
 async def add(

@@ -7,15 +7,15 @@ said stays. The emails are locked before their events are looked at.
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from actions import summaries
-from actions.access import found_in_order, placed
-from actions.clicks import DELIVERY, HAND_OVER, NEAR, Click, by_machine
-from actions.desk import Desk
-from actions.inputs import Done, Findings, few_enough
-from actions.verdicts import WHOSE
-from changes.deeds import Deed
-from changes.entries import Entry
-from models.database import Row
+from command_center.actions import summaries
+from command_center.actions.access import found_in_order, placed
+from command_center.actions.click_timing import DELIVERY, HAND_OVER, NEAR, Click, by_machine
+from command_center.actions.context import Desk
+from command_center.actions.inputs import Done, Findings, few_enough
+from command_center.actions.verdicts import WHOSE
+from command_center.changes.entries import Entry
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Row
 from models.enums import ChangeCauseKind, ChangeKind, EngagementKind, EngagementVerdict, MarkKind
 from models.viewers import Viewer
 

@@ -5,16 +5,16 @@ The first of these that applies decides:
 2. a message in answer is a person's;
 3. the sender's own signed cookie came with the request: SELF;
 4. only the link's head was asked for, or the client says that it fetches ahead: MACHINE;
-5. a known program by its user agent (`actions/machines.py`), which says what it is;
+5. a known program by its user agent (`command_center/actions/bot_signatures.py`), which says what it is;
 6. an address in a network of mail filters: MACHINE;
-7. how soon and how fast links were followed (`actions/clicks.py`): MACHINE;
+7. how soon and how fast links were followed (`command_center/actions/click_timing.py`): MACHINE;
 8. otherwise HUMAN.
 The seventh needs the email's other clicks and its delivery, so it is judged apart, and again with every new click.
 """
 
 from typing import NamedTuple
 
-from actions.machines import agent_of, neighbourhood, network_of
+from command_center.actions.bot_signatures import agent_of, neighbourhood, network_of
 from models.enums import EngagementKind, EngagementVerdict
 
 WHOSE = {

@@ -17,15 +17,15 @@ from graphql import ExecutionResult
 from graphql.execution import Executor
 from graphql.pyutils import gather_with_cancel
 
-from changes.cursors import LogIdentity
-from changes.entries import Entry
-from changes.followers import BURST, Follower
+from command_center.api.parameters import Parameters
+from command_center.changes.cursors import LogIdentity
+from command_center.changes.entries import Entry
+from command_center.changes.subscribers import BURST, Follower
+from command_center.graphql_engine.documents import Prepared
 from models.enums import ChangeKind
 from models.viewers import Viewer
+from resolvers.change_messages import Burst, Frame, Place
 from resolvers.context import Context, Services
-from resolvers.frames import Burst, Frame, Place
-from server.graphql.documents import Prepared
-from server.graphql.parameters import Parameters
 
 KEPT_SECONDS: Final = 1.0
 """How long what was said is said again to those who come to it later: rights that end meanwhile are noticed by then."""

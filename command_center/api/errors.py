@@ -2,14 +2,14 @@
 and a database that fails is told from both."""
 
 import logging
-import secrets
 from collections.abc import Iterable
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
+from command_center.database.errors import Outage, OutcomeUnknown, Unavailable
+from command_center.errors import Problem, Refused
+from command_center.web.internal_errors import internal_error_message, log_internal_error
 from models.enums import UserErrorCode
-from models.unavailable import Outage, OutcomeUnknown, Unavailable
-from refusals import Problem, Refused
 
 RETRY_SECONDS = 5
 """When to come again, as an answer says that could not be given."""
@@ -41,20 +41,8 @@ def coded(error: GraphQLError) -> GraphQLError:
         return _shown(error, error.message, "BAD_USER_INPUT" if error.path else "GRAPHQL_VALIDATION_FAILED")
     if isinstance(original, Unavailable):
         return _away(error, original)
-    reference = logged(original)
-    return _shown(error, masked(reference), "INTERNAL", reference=reference)
-
-
-def logged(cause: BaseException) -> str:
-    """Logs a mistake of ours once; the reference under which it is found."""
-    reference = secrets.token_hex(6)
-    _logger.error("reference %s", reference, exc_info=cause)
-    return reference
-
-
-def masked(reference: str) -> str:
-    """What a client is told of a mistake of ours."""
-    return f"Something went wrong on our side (reference {reference})."
+    reference = log_internal_error(original)
+    return _shown(error, internal_error_message(reference), "INTERNAL", reference=reference)
 
 
 def away(errors: Iterable[GraphQLError]) -> bool:

@@ -6,7 +6,7 @@ is a request gets 200 as application/json, and as application/graphql-response+j
 """
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from graphql import GraphQLError, OperationType
@@ -14,24 +14,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mail import devices
-from mail.links import Links
-from models.unavailable import Unavailable
+from command_center.api import streaming
+from command_center.api.errors import RETRY_SECONDS, coded
+from command_center.api.idempotency import Answer, RepeatRefused, Repeats, fingerprint, key_in
+from command_center.api.operations import Operation, Operations, encoded
+from command_center.api.parameters import Malformed, parsed
+from command_center.api.quotas import CODE, Hold, QuotaExceeded, UserQuotas
+from command_center.api.viewers import viewer_of
+from command_center.database.errors import Unavailable
+from command_center.graphql_engine.documents import Rejected
+from command_center.web import authentication, negotiation
+from command_center.web.authentication import Claims, Tokens, Unauthenticated
+from command_center.web.error_responses import Refusal, too_often
+from command_center.web.negotiation import Form
+from command_center.web.rate_limits import Rates
+from command_center.web.shutdown import Shutdown
 from models.viewers import Viewer
 from resolvers.context import Context, Services
-from server import auth
-from server.auth import Claims, Tokens, Unauthenticated
-from server.errors import RETRY_SECONDS, coded
-from server.graphql import negotiation, streaming
-from server.graphql.documents import Rejected
-from server.graphql.negotiation import Form
-from server.graphql.operations import Operation, Operations, encoded
-from server.graphql.parameters import Malformed, parsed
-from server.graphql.quotas import CODE, Hold, QuotaExceeded, UserQuotas
-from server.graphql.repeats import Answer, RepeatRefused, Repeats, fingerprint, key_in
-from server.rates import Rates
-from server.refusing import Refusal, too_often
-from server.shutdown import Shutdown
 
 ALLOWED: Final = "GET, HEAD, POST"
 _BY_ADDRESS: Final = ("GET", "HEAD")
@@ -48,6 +47,10 @@ class Turned(Exception):
         self.refusal = refusal
 
 
+DeviceCookies = Callable[[Mapping[str, str], int], Iterable[str]]
+"""Given a request's cookies and a user's id, the values of Set-Cookie that make the browser known as the user's."""
+
+
 class Endpoint:
     """`/graphql` over HTTP, as an ASGI application."""
 
@@ -58,7 +61,7 @@ class Endpoint:
         repeats: Callable[[], Repeats],
         tokens: Tokens,
         rates: Rates,
-        links: Links,
+        device_cookies: DeviceCookies,
         page: Callable[[Request], Awaitable[Response]],
         shutdown: Shutdown,
         quotas: UserQuotas,
@@ -68,7 +71,7 @@ class Endpoint:
         self._repeats = repeats
         self._tokens = tokens
         self._rates = rates
-        self._links = links
+        self._device_cookies = device_cookies
         self._page = page
         self._shutdown = shutdown
         self._quotas = quotas
@@ -135,10 +138,10 @@ class Endpoint:
 
     async def _who(self, request: Request) -> tuple[Claims, Viewer]:
         try:
-            claims = self._tokens.read(auth.bearer(request.headers.get("authorization")))
+            claims = self._tokens.read(authentication.bearer(request.headers.get("authorization")))
             if wait := self._rates.take(claims.user_id):
                 raise Turned(too_often("user", self._rates.per_minute, wait))
-            return claims, await auth.viewer(claims)
+            return claims, await viewer_of(claims)
         except Unauthenticated as exc:
             raise Turned(Refusal(401, "UNAUTHENTICATED", str(exc), {"WWW-Authenticate": "Bearer"})) from exc
         except Unavailable as exc:
@@ -183,9 +186,8 @@ class Endpoint:
 
     def _mark_device(self, request: Request, response: Response, viewer: Viewer) -> None:
         """From now on the browser is known as the viewer's own, unless it is already."""
-        if devices.owner(self._links, request.cookies) != viewer.user_id:
-            for value in devices.headers(self._links, viewer.user_id):
-                response.headers.append("set-cookie", value)
+        for value in self._device_cookies(request.cookies, viewer.user_id):
+            response.headers.append("set-cookie", value)
 
 
 def _wrong_method(message: str, allowed: str) -> Turned:

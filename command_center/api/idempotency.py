@@ -15,9 +15,8 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
-from actions import idempotency
-from actions.idempotency import Asked, Kept, KeyTaken
-from changes.claims import Claim
+from command_center.changes import idempotency
+from command_center.changes.idempotency import Asked, Claim, Kept, KeyTaken
 from resolvers.context import Context
 
 LENGTH = 200

@@ -18,16 +18,17 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from tortoise.models import Model
 
-from changes.waking import woken
+from command_center.api.broadcast import Audiences, Likeness, executed, likeness
+from command_center.api.errors import coded, named
+from command_center.api.parameters import Parameters, parameters
+from command_center.changes.wakeups import woken
+from command_center.graphql_engine.documents import Documents, Prepared, Rejected
+from command_center.graphql_engine.executor import PlannedExecutor
+from command_center.graphql_engine.hints import SchemaHints
+from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
+from command_center.graphql_engine.type_plans import ATOMS
+from resolvers.change_messages import Burst
 from resolvers.context import Context
-from resolvers.frames import Burst
-from server.errors import coded, named
-from server.graphql.audiences import Audiences, Likeness, executed, likeness
-from server.graphql.documents import Documents, Prepared, Rejected
-from server.graphql.executor import PlannedExecutor
-from server.graphql.limits import AnswerLimits, DocumentLimits
-from server.graphql.parameters import Parameters, parameters
-from server.graphql.shapes import ATOMS
 
 Answer = dict[str, Any]
 _PLAIN = ATOMS | {type(None)}
@@ -63,11 +64,12 @@ class Operations:
         schema: GraphQLSchema,
         documents: DocumentLimits,
         answers: AnswerLimits,
+        hints: SchemaHints,
         executor: type[PlannedExecutor] = PlannedExecutor,
     ) -> None:
         self._schema = schema
         self._executor = executor
-        self._documents = Documents(schema, documents, answers.errors)
+        self._documents = Documents(schema, documents, hints, answers.errors)
         self._limits = documents
         self._answers = answers
         self._mutations: set[asyncio.Task[Answer]] = set()

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from server.graphql.documents import Prepared
-from server.graphql.limits import UserLimits
-from server.graphql.parameters import Parameters
+from command_center.api.parameters import Parameters
+from command_center.graphql_engine.documents import Prepared
+from command_center.graphql_engine.limits import UserLimits
 
 CODE: Final = "TOO_MANY_OPERATIONS"
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from changes.followers import Sink
-from server.graphql.operations import encoded
-from server.sockets import TEXT
+from command_center.api.operations import encoded
+from command_center.changes.subscribers import Sink
+from command_center.web.websocket_protocol import TEXT
 
 
 class Voice:

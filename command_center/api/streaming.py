@@ -14,10 +14,10 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from server.errors import named
-from server.graphql.negotiation import Form
-from server.graphql.operations import encoded
-from server.shutdown import Shutdown
+from command_center.api.errors import named
+from command_center.api.operations import encoded
+from command_center.web.negotiation import Form
+from command_center.web.shutdown import Shutdown
 
 BEAT_SECONDS: Final = 12.0
 """Something is said this often, for intermediaries end what is silent, and writing tells who is still there."""

@@ -15,18 +15,19 @@ from graphql import GraphQLError, OperationType
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from command_center.api.errors import coded, named
+from command_center.api.operations import Operations
+from command_center.api.parameters import Malformed, Parameters, parsed
+from command_center.api.quotas import CODE, Hold, QuotaExceeded, UserQuotas
+from command_center.api.socket_writer import Voice, head
+from command_center.api.viewers import viewer_of
+from command_center.graphql_engine.documents import Rejected
+from command_center.graphql_engine.limits import SocketLimits
+from command_center.web import authentication
+from command_center.web.authentication import Claims, Tokens, Unauthenticated
+from command_center.web.error_responses import too_often
+from command_center.web.rate_limits import Rates
 from resolvers.context import Context, Services
-from server import auth
-from server.auth import Claims, Tokens, Unauthenticated
-from server.errors import coded, named
-from server.graphql.documents import Rejected
-from server.graphql.limits import SocketLimits
-from server.graphql.operations import Operations
-from server.graphql.parameters import Malformed, Parameters, parsed
-from server.graphql.quotas import CODE, Hold, QuotaExceeded, UserQuotas
-from server.graphql.voices import Voice, head
-from server.rates import Rates
-from server.refusing import too_often
 
 PROTOCOL: Final = "graphql-transport-ws"
 REASON_BYTES: Final = 123
@@ -149,8 +150,8 @@ class Socket:
         # Clients outside of browsers may send it with the handshake, as with every other request.
         header = header or self._websocket.headers.get("authorization")
         try:
-            claims = self._home.tokens.read(auth.bearer(header))
-            await auth.viewer(claims)
+            claims = self._home.tokens.read(authentication.bearer(header))
+            await viewer_of(claims)
         except Unauthenticated as exc:
             raise Ended(4403, f"Forbidden: {exc}") from exc
         except Exception as exc:
@@ -205,7 +206,7 @@ class Socket:
         try:
             async with self._turns:
                 operation = self._home.operations.ready(asked)
-                context = Context(self._home.services(), await auth.viewer(claims))
+                context = Context(self._home.services(), await viewer_of(claims))
             if operation.kind is OperationType.SUBSCRIPTION:
                 hold.subscribe(operation.prepared)
                 begin = head(name)

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from identifiers import opaque
+from command_center.ids import opaque
 
 
 class MalformedCursor(ValueError):

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from models.database import database
+from command_center.database.connections import database
+from command_center.database.errors import Outage, Unavailable
 from models.enums import FolderName
-from models.unavailable import Outage, Unavailable
 
 POLL_SECONDS = 1.0
 PAUSE_SECONDS = 0.05

@@ -9,13 +9,13 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
-from changes import log, restores
-from changes.cursors import Cursor, ReceivedCursor
-from changes.entries import Entry, Topic
-from changes.followers import Bell, Expired, Feed, Follower, Sink
-from changes.log import Diverged, LogState, Reach
-from models.database import database
-from models.unavailable import Outage
+from command_center.changes import log, restores
+from command_center.changes.cursors import Cursor, ReceivedCursor
+from command_center.changes.entries import Entry, Topic
+from command_center.changes.log import Diverged, LogState, Reach
+from command_center.changes.subscribers import Bell, Expired, Feed, Follower, Sink
+from command_center.database.connections import database
+from command_center.database.errors import Outage
 
 QUEUE = 256
 POLL_SECONDS = 1.0

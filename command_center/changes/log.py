@@ -11,9 +11,9 @@ from enum import Enum
 from itertools import groupby
 from typing import Any
 
-from changes.cursors import Cursor, LogIdentity, ReceivedCursor
-from changes.entries import COLUMNS, TYPES, Entry, Topic, from_row
-from models.database import Connection, Statement, database, woven
+from command_center.changes.cursors import Cursor, LogIdentity, ReceivedCursor
+from command_center.changes.entries import COLUMNS, TYPES, Entry, Topic, from_row
+from command_center.database.connections import Connection, Statement, database, woven
 
 PAGE = 500
 TRIM = 2000

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from changes import stamps
-from changes.cursors import LogIdentity, ReceivedCursor
-from changes.entries import Entry
-from changes.log import has_entry
-from changes.stamps import Stamp, StampFile
-from models.database import Connection, database
-from models.unavailable import Unavailable
+from command_center.changes import stamps
+from command_center.changes.cursors import LogIdentity, ReceivedCursor
+from command_center.changes.entries import Entry
+from command_center.changes.log import has_entry
+from command_center.changes.stamps import Stamp, StampFile
+from command_center.database.connections import Connection, database
+from command_center.database.errors import Unavailable
 
 REPORT_SECONDS = 60.0
 _logger = logging.getLogger("command_center.restores")

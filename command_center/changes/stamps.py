@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from changes.entries import Entry
+from command_center.changes.entries import Entry
 
 WIDTH = 120
 """Bytes of the file. It is rewritten in place, so that a crash leaves either content."""

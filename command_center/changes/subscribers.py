@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
-from changes import log
-from changes.cursors import Cursor, LogIdentity, ReceivedCursor
-from changes.entries import Entry, Topic
-from models.unavailable import Unavailable
+from command_center.changes import log
+from command_center.changes.cursors import Cursor, LogIdentity, ReceivedCursor
+from command_center.changes.entries import Entry, Topic
+from command_center.database.errors import Unavailable
 
 BURST = 32
 """Entries that are handed to a reader at once: what they say is looked up together, and travels together."""

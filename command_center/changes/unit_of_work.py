@@ -13,14 +13,14 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-from changes import claims, log
-from changes.claims import Claim
-from changes.counts import Board
-from changes.entries import Entry
-from changes.hub import Hub
-from changes.restores import RestoreGuard
-from models.clocks import Clock
-from models.database import Connection, Statement, at_once, transaction
+from command_center.changes import idempotency, log
+from command_center.changes.entries import Entry
+from command_center.changes.folder_counts import Board
+from command_center.changes.hub import Hub
+from command_center.changes.idempotency import Claim
+from command_center.changes.restores import RestoreGuard
+from command_center.database.clock import Clock
+from command_center.database.connections import Connection, Statement, at_once, transaction
 from models.enums import ChangeCauseKind, FolderName, MarkKind
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class Deed:
         return {sender for (sender, _), by in self.counts.items() if by}
 
     async def write_down(self) -> None:
-        await claims.mark(self.connection, self.claims)
+        await idempotency.mark(self.connection, self.claims)
         # Sorted, so that two transactions never wait for each other in a circle.
         moves = sorted((sender, int(folder), by) for (sender, folder), by in self.counts.items() if by)
         await self.connection.many(_COUNT, moves)
@@ -140,7 +140,7 @@ class Writer:
         now: int | None = None,
         alone: bool = False,
     ) -> T:
-        """The same in one go (see `models.database.at_once`): the work awaits its connection and nothing else.
+        """Runs one transaction whose work awaits its connection and nothing else (see `connections.at_once`).
 
         `opening` is read to begin with, for the work to have; `now` is given where the clock was asked just before.
         `alone`: on PostgreSQL all of it is one statement, so `now` must be given.

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from models import clock_state
-from models.clock_guard import ClockGuard, Jump, JumpKind, elapsed_micros
-from models.database import Connection, database
-from models.fields import from_micros
-from models.unavailable import Outage
+from command_center.database import clock_state
+from command_center.database.clock_guard import ClockGuard, Jump, JumpKind, elapsed_micros
+from command_center.database.connections import Connection, database
+from command_center.database.errors import Outage
+from command_center.database.fields import from_micros
 
 CHECK_SECONDS = 5.0
 """Between two readings of a process that reads the clock for nothing else."""

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from models.clock_guard import Jump, JumpKind
-from models.database import Connection
-from models.fields import from_micros
+from command_center.database.clock_guard import Jump, JumpKind
+from command_center.database.connections import Connection
+from command_center.database.fields import from_micros
 
 STORE_EVERY = 10_000_000
 """Microseconds between two good times that are stored during a pause."""

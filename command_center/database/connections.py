@@ -17,8 +17,8 @@ from tortoise.context import TortoiseContext, require_context
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 from tortoise.transactions import in_transaction
 
-from models import postgres_url
-from models.unavailable import OutcomeUnknown, Unavailable
+from command_center.database.errors import OutcomeUnknown, Unavailable
+from command_center.database.postgres import url as postgres_url
 
 Row = dict[str, Any]
 Statement: TypeAlias = tuple[str, Sequence[Any]]
@@ -50,12 +50,15 @@ def configuration(url: str, cache_bytes: int = CACHE_BYTES) -> dict[str, Any]:
     if scheme == "sqlite":
         name = "sqlite"
         connection = {
-            "engine": "models.sqlite",
+            "engine": "command_center.database.sqlite.client",
             "credentials": {"file_path": sqlite_path(url), "cache_bytes": cache_bytes},
         }
     elif scheme in postgres_url.SCHEMES:
         name = "postgresql"
-        connection = {"engine": "models.postgres", "credentials": {"address": postgres_url.parse(url)}}
+        connection = {
+            "engine": "command_center.database.postgres.client",
+            "credentials": {"address": postgres_url.parse(url)},
+        }
     else:
         raise UnknownDatabase("must begin with sqlite:/// or postgresql://")
     app = {"models": [MODELS], "default_connection": name, "migrations": MIGRATIONS}

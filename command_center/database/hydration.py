@@ -10,8 +10,8 @@ from tortoise.fields import BooleanField
 from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
-from models.database import Row
-from models.fields import MomentField, all_from_micros
+from command_center.database.connections import Row
+from command_center.database.fields import MomentField, all_from_micros
 
 M = TypeVar("M", bound=Model)
 Convert: TypeAlias = Callable[[list[Any]], Iterable[Any]]

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 import httpx
 
-from server.demo.campaign import Letter
-from server.demo.cast import Act, Deed
-from server.demo.client import Client, Unanswered
-from server.demo.mailbox import Mail
-from server.demo.watching import Watch
+from command_center.demo.campaign import Letter
+from command_center.demo.client import Client, Unanswered
+from command_center.demo.mailbox import Mail
+from command_center.demo.recipients import Act, Deed
+from command_center.demo.watching import Watch
 
 TWICE = 3
 """Every third reply is reported a second time: providers repeat themselves."""

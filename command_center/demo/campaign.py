@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from server.demo.cast import Actor
-from server.demo.client import Client
+from command_center.demo.client import Client
+from command_center.demo.recipients import Actor
 
 AT_ONCE = 8
 CAMPAIGN = "mutation($name:String!){campaignCreate(name:$name){campaign{id} userErrors{message path code}}}"

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Any
 
-from actions.desk import Desk
-from lists import audit
-from lists.audit import Outstanding
-from server.demo.campaign import DemoList
-from server.demo.cast import PEOPLE, Deed
-from server.demo.client import Client
-from server.demo.recipients import Recipients
-from server.demo.watching import Watch
+from command_center.actions.context import Desk
+from command_center.demo.behavior import Recipients
+from command_center.demo.campaign import DemoList
+from command_center.demo.client import Client
+from command_center.demo.recipients import PEOPLE, Deed
+from command_center.demo.watching import Watch
+from command_center.lists import audit
+from command_center.lists.audit import Outstanding
 
 QUIET_SECONDS = 5.0
 PAUSE_SECONDS = 0.1

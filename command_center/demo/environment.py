@@ -15,16 +15,16 @@ from pathlib import Path
 from graphql import OperationType
 from starlette.applications import Starlette
 
-from actions import users
+from command_center.actions import users
+from command_center.api.operations import Operations
+from command_center.demo.mailbox import MailServer
+from command_center.server import serving
+from command_center.server.app import create
+from command_center.server.metrics import Traffic
+from command_center.server.runtime import Engine
+from command_center.server.settings import PREFIX, Settings, read
+from command_center.web.authentication import SCOPES, Tokens
 from models.enums import Role
-from server import serving
-from server.app import create
-from server.auth import SCOPES, Tokens
-from server.demo.mailbox import MailServer
-from server.engine import Engine
-from server.graphql.operations import Operations
-from server.metrics import Traffic
-from server.settings import PREFIX, Settings, read
 
 GRACE_SECONDS = 2
 LIFETIME = timedelta(days=1)

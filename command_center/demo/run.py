@@ -6,12 +6,12 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from server.demo.client import Client
-from server.demo.play import Plan, Play
-from server.demo.screen import Board, Screen
-from server.demo.stage import Folder, Stage, standing, throw_away_folder
-from server.demo.verdict import Verdict
-from server.serving import bound
+from command_center.demo.checks import Verdict
+from command_center.demo.client import Client
+from command_center.demo.environment import Folder, Stage, standing, throw_away_folder
+from command_center.demo.scenario import Plan, Play
+from command_center.demo.terminal import Board, Screen
+from command_center.server.serving import bound
 
 HOST = "127.0.0.1"
 DRAWN_SECONDS = 0.25

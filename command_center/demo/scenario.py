@@ -7,15 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from server.demo import campaign, mailbox
-from server.demo.campaign import Letter
-from server.demo.cast import PEOPLE, Deed, cast
-from server.demo.client import Client
-from server.demo.recipients import Recipients
-from server.demo.screen import Screen
-from server.demo.stage import Stage
-from server.demo.verdict import Verdict, judge
-from server.demo.watching import Watch
+from command_center.demo import campaign, mailbox
+from command_center.demo.behavior import Recipients
+from command_center.demo.campaign import Letter
+from command_center.demo.checks import Verdict, judge
+from command_center.demo.client import Client
+from command_center.demo.environment import Stage
+from command_center.demo.recipients import PEOPLE, Deed, cast
+from command_center.demo.terminal import Screen
+from command_center.demo.watching import Watch
 
 CONNECT_SECONDS = 10.0
 ARRIVAL_SECONDS = 60.0

@@ -13,7 +13,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from server.demo.watching import Move
+from command_center.demo.watching import Move
 
 KEPT = 200
 LEAST_FEED = 3

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.demo.campaign import DemoList, moment
-from server.demo.client import Client
+from command_center.demo.campaign import DemoList, moment
+from command_center.demo.client import Client
 
 FOLLOW = """subscription{allSavedSearchChanges{__typename
     ... on MemberJoined{savedSearchId emailId member{joinedAt email{sentAt} cause{kind engagement{kind occurredAt}}}}

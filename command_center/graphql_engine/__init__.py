@@ -1,1 +1,1 @@
-"""The road of a GraphQL request, from the socket to the executor and back; decisions/0008."""
+"""Validation, planning and execution of GraphQL documents."""

@@ -17,8 +17,8 @@ from graphql import GraphQLObjectType
 from graphql.pyutils import UndefinedType
 from tortoise.models import Model
 
-from server.graphql.plans import Field, Selection
-from server.graphql.shapes import ATOMS, Kind, Read, Table, blind, other
+from command_center.graphql_engine.plans import Field, Selection
+from command_center.graphql_engine.type_plans import ATOMS, Kind, Read, Table, blind, other
 
 
 class Reader(Protocol):

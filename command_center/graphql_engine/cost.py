@@ -6,6 +6,7 @@ twice, @skip and @include change nothing, and of fragments on several types each
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from graphql import (
@@ -23,11 +24,11 @@ from graphql import (
     VariableNode,
 )
 
-from resolvers.pages import MOST
-from server.graphql.introspection import CEILING, Introspection
-from server.graphql.kept import Kept
-from server.graphql.rules import INTROSPECTION
-from server.graphql.sizes import Measure, Size, Sizes
+from command_center.graphql_engine.hints import Measure
+from command_center.graphql_engine.introspection import CEILING, Introspection
+from command_center.graphql_engine.list_sizes import Size, Sizes
+from command_center.graphql_engine.lru_cache import Kept
+from command_center.graphql_engine.rules import INTROSPECTION
 
 KEPT = 64
 """Costs of one operation that are kept, by what its variables say."""
@@ -48,6 +49,7 @@ class Meter:
         fragments: Mapping[str, FragmentDefinitionNode],
         operation: OperationDefinitionNode,
         most: int,
+        max_page: int,
     ) -> None:
         self.schema = schema
         self.sizes = sizes
@@ -55,6 +57,7 @@ class Meter:
         self.operation = operation
         self.defaults = {each.variable.name.value: each.default_value for each in operation.variable_definitions or ()}
         self.most = most
+        self.rows: Reading = partial(rows, max_page)
         self._readings: tuple[tuple[str, Reading], ...] | None = None
         self._known: Kept[tuple[int | str | None, ...], int] = Kept(KEPT)
 
@@ -138,14 +141,14 @@ class Count:
     def _number(self, size: Size, arguments: Mapping[str, ValueNode], batch: int | None) -> int:
         found: list[int | None] = []
         if size.measure is Measure.PAGE:
-            found = [self._whole(arguments.get(each), rows) for each in ("first", "last")]
+            found = [self._whole(arguments.get(each), self._meter.rows) for each in ("first", "last")]
         elif size.measure is Measure.IDS:
             found = [self._batch(size, arguments)]
         elif size.measure is Measure.BATCH:
             found = [batch]
         return max((each for each in found if each is not None), default=size.number)
 
-    def _whole(self, node: ValueNode | None, read: Callable[[Any], int | None]) -> int | None:
+    def _whole(self, node: ValueNode | None, read: Reading) -> int | None:
         value = self._read(node, read)
         return value if isinstance(value, int) else None
 
@@ -167,12 +170,12 @@ def literal(node: ValueNode) -> Any:
     return node.value if isinstance(node, StringValueNode) else None
 
 
-def rows(value: Any) -> int | None:
+def rows(max_page: int, value: Any) -> int | None:
     """What `first` or `last` asks for; None where it does not say."""
     if value is None:
         return None
-    sensible = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST
-    return int(value) if sensible else MOST
+    sensible = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= max_page
+    return int(value) if sensible else max_page
 
 
 def length(value: Any) -> int | None:

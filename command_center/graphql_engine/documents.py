@@ -31,16 +31,17 @@ from graphql import (
 )
 from graphql.language import OperationType
 
-from server.graphql.cost import Meter
-from server.graphql.introspection import CEILING
-from server.graphql.kept import Kept
-from server.graphql.limits import DocumentLimits
-from server.graphql.literals import LiteralValuesRule
-from server.graphql.overlap import Overlap
-from server.graphql.plans import Plans
-from server.graphql.rules import excesses
-from server.graphql.shapes import Shapes
-from server.graphql.sizes import sizes
+from command_center.graphql_engine.cost import Meter
+from command_center.graphql_engine.hints import SchemaHints
+from command_center.graphql_engine.introspection import CEILING
+from command_center.graphql_engine.limits import DocumentLimits
+from command_center.graphql_engine.list_sizes import sizes
+from command_center.graphql_engine.literals import LiteralValuesRule
+from command_center.graphql_engine.lru_cache import Kept
+from command_center.graphql_engine.overlap import Overlap
+from command_center.graphql_engine.plans import Plans
+from command_center.graphql_engine.rules import excesses
+from command_center.graphql_engine.type_plans import Shapes
 
 CHARACTERS = 50
 """For each token that is allowed: comments, spaces and long values are read letter by letter."""
@@ -92,11 +93,12 @@ class Documents:
     """Prepares documents for one schema, and keeps those it found valid. `taken` counts the operations by their kind
     that nothing was found against."""
 
-    def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, errors: int = 20) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, hints: SchemaHints, errors: int = 20) -> None:
         self._schema = schema
-        self._sizes = sizes(schema)
-        self._shapes = Shapes(schema)
+        self._sizes = sizes(schema, hints)
+        self._shapes = Shapes(schema, hints.reference_key)
         self._limits = limits
+        self._max_page = hints.max_page
         self._errors = errors
         self.taken: Counter[OperationType] = Counter()
         self._kept: Kept[str, Mapping[str | None, Prepared]] = Kept(ENTRIES, BYTES)
@@ -170,7 +172,7 @@ class Documents:
         found: dict[str | None, Prepared] = {}
         for each in document.definitions:
             if isinstance(each, OperationDefinitionNode):
-                meter = Meter(self._schema, self._sizes, fragments, each, self._limits.cost)
+                meter = Meter(self._schema, self._sizes, fragments, each, self._limits.cost, self._max_page)
                 shaping = _shaping(each, fragments.values())
                 found[each.name.value if each.name else None] = Prepared(document, each, meter, plans, size, shaping)
         if len(found) == 1:

@@ -24,12 +24,12 @@ from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingO
 from graphql.execution.values import VariableValues
 from graphql.pyutils import Path, gather_with_cancel
 
-from server.graphql import ahead
-from server.graphql.columns import Columns, columns
-from server.graphql.listings import Listing
-from server.graphql.plans import Begun, Field, Plan, Plans, Selection, Wanted
-from server.graphql.shapes import ATOMS, Info, Kind, Shape, blind, other
-from server.graphql.turns import Turns
+from command_center.graphql_engine import prefetch
+from command_center.graphql_engine.columns import Columns, columns
+from command_center.graphql_engine.list_completion import Listing
+from command_center.graphql_engine.plans import Begun, Field, Plan, Plans, Selection, Wanted
+from command_center.graphql_engine.type_plans import ATOMS, Info, Kind, Shape, blind, other
+from command_center.graphql_engine.yield_budget import Turns
 
 
 class PlannedExecutor(ExecutorThrowingOnIncremental):
@@ -256,7 +256,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         try:
             value = await awaitable
             if shape is field.shape and (wanted := self._wanted(field)):
-                await ahead.load(wanted, self.context_value, value)
+                await prefetch.load(wanted, self.context_value, value)
             completed = self.complete(shape, field, at, path, value)
             return await completed if self.is_awaitable(completed) else completed
         except Exception as error:
@@ -341,7 +341,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     def _wanted(self, field: Field) -> Wanted:
         if field.wanted is None:
             try:
-                field.wanted = ahead.wanted(field, self.selected)
+                field.wanted = prefetch.wanted(field, self.selected)
             except Exception:
                 # A directive's argument is wrong, which is an error of whatever stands there.
                 field.wanted = ()

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 from graphql.pyutils import Path, gather_with_cancel
 
-from server.graphql.columns import Columns
-from server.graphql.plans import Field
-from server.graphql.shapes import Kind, Shape, other
-from server.graphql.turns import MOST, Turns
+from command_center.graphql_engine.columns import Columns
+from command_center.graphql_engine.plans import Field
+from command_center.graphql_engine.type_plans import Kind, Shape, other
+from command_center.graphql_engine.yield_budget import MOST, Turns
 
 TOGETHER = 100
 """Items that are looked at at once."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from graphql import (
     GraphQLField,
@@ -16,42 +15,10 @@ from graphql import (
     is_list_type,
 )
 
-from models.enums import FolderName
-from models.folders import GROUPS
-from resolvers.pages import DEFAULT
-
-
-class Measure(Enum):
-    """What says how many there are."""
-
-    FIXED = "the field itself"
-    PAGE = "`first` or `last`"
-    IDS = "the list among its own arguments"
-    BATCH = "the list among the arguments of the mutation whose answer it is part of"
-
-
-LISTS: Mapping[str, tuple[Measure, int]] = {
-    # One for each kind of thing that was removed.
-    "BulkSendPayload.notices": (Measure.FIXED, 10),
-    "EmailPayload.notices": (Measure.FIXED, 10),
-    "TemplatePayload.notices": (Measure.FIXED, 10),
-    "EmailsPayload.emails": (Measure.BATCH, DEFAULT),
-    "EngagementsPayload.engagements": (Measure.BATCH, DEFAULT),
-    "FilterExplanation.leaves": (Measure.FIXED, 64),
-    "FolderCounts.folders": (Measure.FIXED, len(FolderName)),
-    "FolderCounts.groups": (Measure.FIXED, len(GROUPS)),
-    "FolderGroup.folders": (Measure.FIXED, max(map(len, GROUPS.values()))),
-    # Nothing bounds them, yet a person is in a few.
-    "Person.groups": (Measure.FIXED, 10),
-    "Query.folders": (Measure.FIXED, len(GROUPS)),
-    "Query.nodes": (Measure.IDS, DEFAULT),
-    # For each member of a list there may be one: then it is counted as a page.
-    "TasksPayload.tasks": (Measure.BATCH, DEFAULT),
-}
-"""Lists of objects that are not part of a page: the measure, and the number where that is absent or fixed."""
+from command_center.graphql_engine.hints import Measure, SchemaHints
 
 ERRORS = (Measure.BATCH, 10)
-"""The same of `userErrors`, whosever they are."""
+"""The measure and number of `userErrors`, in every payload."""
 
 BATCHES = ("ids", "personIds", "events")
 """Arguments that are the list of what something is done to."""
@@ -71,11 +38,11 @@ class Size:
 Sizes = Mapping[str, Mapping[str, Size]]
 
 
-def sizes(schema: GraphQLSchema) -> Sizes:
+def sizes(schema: GraphQLSchema, hints: SchemaHints) -> Sizes:
     """Of all fields that answer with objects, by type and name."""
     return {
         name: {
-            field: _size(name, field, definition)
+            field: _size(name, field, definition, hints)
             for field, definition in type_.fields.items()
             if is_composite_type(get_named_type(definition.type))
         }
@@ -88,16 +55,16 @@ def is_connection(name: str) -> bool:
     return name.endswith("Connection")
 
 
-def _size(parent: str, name: str, definition: GraphQLField) -> Size:
+def _size(parent: str, name: str, definition: GraphQLField, hints: SchemaHints) -> Size:
     leads_to = get_named_type(definition.type)
     counts, (measure, number) = 1, (Measure.FIXED, 1)
     if is_connection(leads_to.name):
-        counts, (measure, number) = 0, (Measure.PAGE, DEFAULT)
+        counts, (measure, number) = 0, (Measure.PAGE, hints.default_page)
     elif leads_to.name == "PageInfo" or (is_connection(parent) and name == "edges"):
         counts = 0
     elif leads_to.name == "UserError":
         measure, number = ERRORS
     elif is_list_type(get_nullable_type(definition.type)) and not is_connection(parent):
-        measure, number = LISTS.get(f"{parent}.{name}", (Measure.FIXED, DEFAULT))
+        measure, number = hints.lists.get(f"{parent}.{name}", (Measure.FIXED, hints.default_page))
     batch = next((each for each in BATCHES if each in definition.args), None)
     return Size(leads_to, counts, measure, number, batch)

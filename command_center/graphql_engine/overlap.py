@@ -19,7 +19,7 @@ from graphql import (
     GraphQLSchema,
 )
 
-from server.graphql.sets import Field, Sets
+from command_center.graphql_engine.field_sets import Field, Sets
 
 STEPS = 100_000
 """Fields looked at in all, until a document is refused. An honest one needs a few for each token, yet fragments can be

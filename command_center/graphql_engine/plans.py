@@ -13,8 +13,8 @@ from graphql import FieldNode, FragmentDefinitionNode, GraphQLObjectType, Operat
 from graphql.execution.collect_fields import FieldDetailsList, FragmentDetails, GroupedFieldSet
 from graphql.language import NamedTypeNode, NonNullTypeNode
 
-from server.graphql.shapes import Asked, Call, Known, Pointer, Read, Shape, Shapes, Table
-from server.graphql.variables import VariableCoercion
+from command_center.graphql_engine.type_plans import Asked, Call, Known, Pointer, Read, Shape, Shapes, Table
+from command_center.graphql_engine.variables import VariableCoercion
 
 Wanted = tuple[tuple[tuple[Read, ...], Pointer], ...]
 """What can be loaded for all that a field's value holds: how it is reached from there, and what it is."""

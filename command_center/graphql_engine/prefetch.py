@@ -12,8 +12,8 @@ from typing import Any
 
 from graphql import GraphQLObjectType
 
-from server.graphql.plans import Field, Selection, Wanted
-from server.graphql.shapes import Kind, Pointer, Read
+from command_center.graphql_engine.plans import Field, Selection, Wanted
+from command_center.graphql_engine.type_plans import Kind, Pointer, Read
 
 Select = Callable[[GraphQLObjectType, Field], Selection | None]
 Way = tuple[Read, ...]

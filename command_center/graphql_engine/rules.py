@@ -19,7 +19,7 @@ from graphql import (
     SelectionSetNode,
 )
 
-from server.graphql.limits import DocumentLimits
+from command_center.graphql_engine.limits import DocumentLimits
 
 INTROSPECTION = frozenset({"__schema", "__type"})
 """Fields that lead into the schema itself. They nest by nature, and are bounded by what they answer with."""

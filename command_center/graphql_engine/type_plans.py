@@ -28,9 +28,8 @@ from graphql import (
 from strawberry.schema.schema_converter import CustomGraphQLEnumType, GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
-from resolvers.pointers import NAME as POINTER
-from server.graphql.arguments import Conversions
-from server.graphql.variables import Coercions
+from command_center.graphql_engine.arguments import Conversions
+from command_center.graphql_engine.variables import Coercions
 
 Info = GraphQLResolveInfo[Any]
 Read = Callable[[Any], Any]
@@ -99,8 +98,9 @@ class Known:
 class Shapes:
     """Of one schema. As many as the schema has fields."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def __init__(self, schema: GraphQLSchema, reference_key: str) -> None:
         self._schema = schema
+        self._reference_key = reference_key
         self._known: dict[tuple[GraphQLObjectType, str], Known | None] = {}
         self._shapes: dict[int, Shape] = {}
         described = getattr(schema, "_strawberry_schema", None)
@@ -131,7 +131,8 @@ class Shapes:
         described = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
         metadata = described.metadata if isinstance(described, StrawberryField) else {}
         return Known(
-            *(name, definition, shape, None, self._call(definition), self._asked(definition)), metadata.get(POINTER)
+            *(name, definition, shape, None, self._call(definition), self._asked(definition)),
+            metadata.get(self._reference_key),
         )
 
     def _shape(self, type_: Any) -> Shape:

@@ -3,8 +3,8 @@
 import re
 from urllib.parse import unquote
 
-from email_addresses import strip_invisible
-from search.text import fold
+from command_center.email_addresses import strip_invisible
+from command_center.search.text import fold
 
 
 class UnreadableCell(ValueError):

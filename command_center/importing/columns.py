@@ -6,10 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from actions.imports import Row
-from actions.people import NewPerson
-from search.text import fold
-from server.importing.cells import (
+from command_center.actions.imports import Row
+from command_center.actions.people import NewPerson
+from command_center.importing.cells import (
     UnreadableCell,
     means_not_subscribed,
     means_unsubscribed,
@@ -18,6 +17,7 @@ from server.importing.cells import (
     read_phone,
     read_text,
 )
+from command_center.search.text import fold
 
 
 def _words(text: str) -> frozenset[str]:

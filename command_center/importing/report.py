@@ -13,8 +13,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from server.importing.records import Record
-from server.importing.tables import Table
+from command_center.importing.records import Record
+from command_center.importing.tables import Table
 
 ALOUD = 20
 EVERY = 10_000

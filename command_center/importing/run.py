@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from actions import imports
-from actions.desk import Desk
-from actions.imports import Import, Tally
-from changes.deeds import Writer
-from changes.hub import Hub
-from models.clocks import DatabaseClock
-from server.engine import connected
-from server.importing.records import Record
-from server.importing.report import Refusals, progress
-from server.importing.tables import Table, Unreadable, table
-from server.importing.texts import Undecodable
-from server.settings import Misconfigured, Settings
+from command_center.actions import imports
+from command_center.actions.context import Desk
+from command_center.actions.imports import Import, Tally
+from command_center.changes.hub import Hub
+from command_center.changes.unit_of_work import Writer
+from command_center.database.clock import DatabaseClock
+from command_center.importing.records import Record
+from command_center.importing.report import Refusals, progress
+from command_center.importing.tables import Table, Unreadable, table
+from command_center.importing.texts import Undecodable
+from command_center.server.runtime import connected
+from command_center.server.settings import Misconfigured, Settings
 
 BATCH = 1000
 ALL_TAKEN, SOME_REFUSED = 0, 1

@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from server.importing.columns import HEADER_WITHIN, Columns, columns
-from server.importing.records import DELIMITERS, Record, records
-from server.importing.texts import encoding_of
+from command_center.importing.columns import HEADER_WITHIN, Columns, columns
+from command_center.importing.records import DELIMITERS, Record, records
+from command_center.importing.texts import encoding_of
 
 _SEPARATOR = re.compile(r'\ufeff?"?sep=([^\s"]|\t)"?[,;\t|]*\s*', re.IGNORECASE)
 

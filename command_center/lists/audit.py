@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from changes.deeds import Writer
-from lists import filling, standing, ticking
-from lists.standing import Standing
-from lists.ticking import StoredTimes
-from models.database import Connection, transaction
+from command_center.changes.unit_of_work import Writer
+from command_center.database.connections import Connection, transaction
+from command_center.lists import backfill, standing_searches, time_transitions
+from command_center.lists.standing_searches import Standing
+from command_center.lists.time_transitions import StoredTimes
+from command_center.search.index.time_boundaries import time_keys
 from models.enums import ChangeCauseKind, MarkKind
-from search.clock import time_keys
 
 PAGE = 200
 
@@ -41,7 +41,7 @@ async def differences(writer: Writer) -> list[Difference]:
         if await connection.row("SELECT id FROM marks LIMIT 1"):
             raise Outstanding
         now = await writer.clock.now(connection)
-        times = await ticking.stored_times(connection, now)
+        times = await time_transitions.stored_times(connection, now)
         decided = times._replace(decided_until=max(times.ticked_at, min(times.decided_until, now)))
         return [each async for each in _differences(connection, decided)]
 
@@ -69,7 +69,7 @@ async def _differences(connection: Connection, times: StoredTimes) -> AsyncItera
     after = 0
     while True:
         rows = await connection.rows("SELECT id FROM saved_searches WHERE id > ? ORDER BY id LIMIT ?", after, PAGE)
-        searches = await standing.load(connection, [row["id"] for row in rows])
+        searches = await standing_searches.load(connection, [row["id"] for row in rows])
         undecided = await _undecided(connection, searches, times)
         for search in searches:
             difference = await _difference(connection, search, times.ticked_at, undecided)
@@ -85,14 +85,14 @@ async def _undecided(connection: Connection, searches: Iterable[Standing], times
     if times.decided_until == times.ticked_at:
         return set()
     keys = sorted(set().union(*(time_keys(search.filter) for search in searches)), key=str)
-    crossed = await ticking.crossed_emails(keys, times.ticked_at, times.decided_until, connection)
+    crossed = await time_transitions.crossed_emails(keys, times.ticked_at, times.decided_until, connection)
     return {email_id for _, email_id in crossed}
 
 
 async def _difference(
     connection: Connection, search: Standing, now: int, undecided: AbstractSet[int]
 ) -> Difference | None:
-    fresh = await filling.matching(connection, search, now)
+    fresh = await backfill.matching(connection, search, now)
     rows = await connection.rows("SELECT email_id FROM memberships WHERE search_id = ?", search.id)
     held = {row["email_id"] for row in rows}
     row = await connection.row("SELECT member_count FROM saved_searches WHERE id = ?", search.id)

@@ -8,21 +8,21 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 
-from changes.deeds import Deed
-from changes.entries import Entry
-from lists import standing, ticking
-from lists.fencing import FencedWriter
-from lists.marks import claim
-from lists.memberships import Cause, Join, Leave, Verdicts
-from lists.moves import write
-from lists.rights import ChangedRights
-from lists.standing import Standing
-from lists.ticking import StoredTimes
-from models.clocks import Clock
-from models.database import Connection, Row, database, read_at_once
+from command_center.changes.entries import Entry
+from command_center.changes.unit_of_work import Deed
+from command_center.database.clock import Clock
+from command_center.database.connections import Connection, Row, database, read_at_once
+from command_center.lists import standing_searches, time_transitions
+from command_center.lists.fencing import FencedWriter
+from command_center.lists.invalidations import claim
+from command_center.lists.membership_diff import Cause, Join, Leave, Verdicts
+from command_center.lists.membership_writer import write
+from command_center.lists.rights import ChangedRights
+from command_center.lists.standing_searches import Standing
+from command_center.lists.time_transitions import StoredTimes
+from command_center.search.index.search_index import Index
+from command_center.search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
 from models.enums import ChangeCauseKind, ChangeKind, MarkKind, SavedSearchState
-from search.index import Index
-from search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
 
 BATCH = 1_000
 """Emails looked at in one go, for which events wait. With five times as many a list is hardly filled sooner, and an
@@ -46,7 +46,7 @@ async def work_off(
     writer: FencedWriter, clock: Clock, index: Index, rights: ChangedRights, mark: Row, stored: StoredTimes
 ) -> StoredTimes:
     """One batch of the mark of one saved search. Returns the times that are stored then."""
-    found = await standing.load(database(), [mark["subject_id"]])
+    found = await standing_searches.load(database(), [mark["subject_id"]])
     if not found:
         index.remove(mark["subject_id"])
         rights.discard(mark["subject_id"])
@@ -159,7 +159,7 @@ async def _carry_out(
     await claim(tx, [mark["id"]] if span.last else [], () if span.last else [(span.upto, mark["id"])])
     if verdicts:
         await write(deed, epoch, verdicts, announce=not silent)
-    deed.close_with(*ticking.storing(times))
+    deed.close_with(*time_transitions.storing(times))
     if silent and span.last:
         for entry in await _finished(tx, search, deed.now):
             deed.say(entry)

@@ -8,14 +8,14 @@ from typing import Any
 
 import orjson
 
-from lists import facts
-from lists.facts import Stays
-from lists.memberships import Cause
-from models.clocks import Clock
-from models.database import Connection, Row
+from command_center.database.clock import Clock
+from command_center.database.connections import Connection, Row
+from command_center.lists import facts
+from command_center.lists.facts import Stays
+from command_center.lists.membership_diff import Cause
+from command_center.search.facts import Facts
+from command_center.search.index.search_index import Index
 from models.enums import ChangeCauseKind, MarkKind
-from search.facts import Facts
-from search.index import Index
 
 _CAUSES = {int(cause): cause for cause in ChangeCauseKind}
 MARKS = 5_000

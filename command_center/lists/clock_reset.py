@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 from tortoise.models import Model
 
-from lists.fencing import take_lease
-from models import clock_state, tables
-from models.database import Connection
+from command_center.database import clock_state
+from command_center.database.connections import Connection
+from command_center.database.fields import MomentField
+from command_center.lists.fencing import take_lease
+from models import tables
 from models.enums import ChangeCauseKind, EmailStatus, MarkKind
-from models.fields import MomentField
 
 MEANT = frozenset({"scheduled_at", "due_at"})
 """Columns whose times may lie in the future."""

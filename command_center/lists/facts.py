@@ -5,9 +5,9 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from models.database import Connection
+from command_center.database.connections import Connection
+from command_center.search.facts import Event, Facts
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
-from search.facts import Event, Facts
 
 _FLAT = {
     name: f"{table}.{name}"

@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from changes.deeds import Deed, Writer
-from models.database import Connection, Statement
+from command_center.changes.unit_of_work import Deed, Writer
+from command_center.database.connections import Connection, Statement
 
 T = TypeVar("T")
 MATCHING = 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.database import Connection
+from command_center.database.connections import Connection
 
 
 class Superseded(Exception):

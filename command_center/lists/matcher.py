@@ -12,22 +12,22 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from functools import partial
 
-from changes.deeds import Deed, Writer
-from changes.waking import TimeSlice, woken
-from lists import filling, looking, standing, ticking
-from lists.fencing import NO_EPOCH, FencedWriter, LeaseTaken, take_lease
-from lists.looking import Sight
-from lists.marks import Superseded, claim
-from lists.memberships import Join, Leave, Verdicts, decide_in_steps
-from lists.moves import write
-from lists.rights import ChangedRights
-from lists.team_tasks import TeamTasks
-from lists.ticking import StoredTimes
-from lists.url_matches import UrlMatchesCache
-from models.database import Row, database, read_by_key
+from command_center.changes.unit_of_work import Deed, Writer
+from command_center.changes.wakeups import TimeSlice, woken
+from command_center.database.connections import Row, database, read_by_key
+from command_center.database.errors import Outage, Unavailable
+from command_center.lists import backfill, batches, standing_searches, time_transitions
+from command_center.lists.batches import Sight
+from command_center.lists.fencing import NO_EPOCH, FencedWriter, LeaseTaken, take_lease
+from command_center.lists.invalidations import Superseded, claim
+from command_center.lists.membership_diff import Join, Leave, Verdicts, decide_in_steps
+from command_center.lists.membership_writer import write
+from command_center.lists.rights import ChangedRights
+from command_center.lists.team_tasks import TeamTasks
+from command_center.lists.time_transitions import StoredTimes
+from command_center.lists.url_matches import UrlMatchesCache
+from command_center.search.index.search_index import Index
 from models.enums import ChangeCauseKind, MarkKind
-from models.unavailable import Outage, Unavailable
-from search.index import Index
 
 STRETCH_SECONDS = 0.002
 """How long emails are held against the lists at a time. If a single one takes longer, its team is set aside."""
@@ -79,7 +79,7 @@ class Matcher:
         self._fenced = FencedWriter(self._writer, NO_EPOCH)
         epoch, self._stored = await self._writer.at_once(_begin)
         self._ticked = self._stored.ticked_at
-        await standing.load_all(database(), self.index)
+        await standing_searches.load_all(database(), self.index)
         await self._rights.load(database())
         self._fenced = FencedWriter(self._writer, epoch)
 
@@ -143,7 +143,7 @@ class Matcher:
             await self._tick()
         self._few = not self._few
         aside = self._aside.teams
-        see = partial(looking.see, self.index, self._writer.clock, limit=self._limit(), aside=aside, few=self._few)
+        see = partial(batches.see, self.index, self._writer.clock, limit=self._limit(), aside=aside, few=self._few)
         sight = await read_by_key(see)
         # Before anything else: what is matched from now on is matched by the rights of now.
         for mark in sight.rights:
@@ -173,20 +173,22 @@ class Matcher:
         if len(self._seen) > 1:
             since = time.monotonic() - SHARED_SECONDS
             self._seen = {team: at for team, at in self._seen.items() if at >= since}
-        return looking.SHARED_MARKS if len(self._seen) > 1 else looking.MARKS
+        return batches.SHARED_MARKS if len(self._seen) > 1 else batches.MARKS
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
         if now <= self._ticked or self._writer.clock.pause() is not None:
             return
-        self._stored = await ticking.tick(self._fenced, self.index.time_keys(), self._ticked, self._stored, now)
+        self._stored = await time_transitions.tick(
+            self._fenced, self.index.time_keys(), self._ticked, self._stored, now
+        )
         self._ticked = now
 
     async def _spread(self, mark: Row) -> None:
         """A user's rights changed: each of their lists is filed anew at once, and its members are looked at again."""
         db = database()
         rows = await db.rows("SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", mark["subject_id"])
-        searches = await standing.load(db, [row["id"] for row in rows])
+        searches = await standing_searches.load(db, [row["id"] for row in rows])
         time_slice = TimeSlice()
         for search in searches:
             self.index.add(search.id, search.scope, search.filter)
@@ -207,7 +209,7 @@ class Matcher:
 
     async def _fill(self, mark: Row) -> None:
         stored = self._stored.later(self._ticked, 0)
-        times = await filling.work_off(self._fenced, self._writer.clock, self.index, self._rights, mark, stored)
+        times = await backfill.work_off(self._fenced, self._writer.clock, self.index, self._rights, mark, stored)
         self._stored = self._stored.later(*times)
 
     async def _match(self, sight: Sight, aside: bool = False) -> None:
@@ -305,8 +307,8 @@ def _joined(decided: Iterable[Verdicts]) -> Verdicts:
 async def _begin(deed: Deed) -> tuple[int, StoredTimes]:
     """The epoch of a matcher that starts, and how far the clock was followed."""
     epoch = await take_lease(deed.connection)
-    times = await ticking.stored_times(deed.connection, deed.now)
-    deed.close_with(*ticking.storing(times))
+    times = await time_transitions.stored_times(deed.connection, deed.now)
+    deed.close_with(*time_transitions.storing(times))
     return epoch, times
 
 

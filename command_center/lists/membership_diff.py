@@ -4,9 +4,9 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from command_center.search.facts import Facts
+from command_center.search.index.search_index import Index, finish
 from models.enums import ChangeCauseKind
-from search.facts import Facts
-from search.index import Index, finish
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from changes import log
-from changes.deeds import Deed
-from changes.entries import TYPES, Entry, from_values
-from lists.fencing import LeaseTaken, check_epoch, fence_cte
-from lists.marks import all_or_none, claim
-from lists.memberships import Join, Leave, Verdicts
-from lists.ticking import StoredTimes, storing
+from command_center.changes import log
+from command_center.changes.entries import TYPES, Entry, from_values
+from command_center.changes.unit_of_work import Deed
+from command_center.lists.fencing import LeaseTaken, check_epoch, fence_cte
+from command_center.lists.invalidations import all_or_none, claim
+from command_center.lists.membership_diff import Join, Leave, Verdicts
+from command_center.lists.time_transitions import StoredTimes, storing
 from models.enums import ChangeKind, SavedSearchState
 
 _STAY = {

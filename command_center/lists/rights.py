@@ -6,13 +6,13 @@ due to the change of rights if it would be another one under the rights of befor
 
 from collections.abc import Iterable
 
-from lists import standing
-from lists.memberships import Cause, Join, Leave, Verdicts
-from lists.standing import Standing
-from models.database import Connection
+from command_center.database.connections import Connection
+from command_center.lists import standing_searches
+from command_center.lists.membership_diff import Cause, Join, Leave, Verdicts
+from command_center.lists.standing_searches import Standing
+from command_center.search.facts import Facts
+from command_center.search.index.search_index import Index
 from models.enums import ChangeCauseKind, MarkKind
-from search.facts import Facts
-from search.index import Index
 
 _ACCESS_CHANGED = Cause(ChangeCauseKind.ACCESS_CHANGED)
 
@@ -33,12 +33,12 @@ class ChangedRights:
             int(MarkKind.SEARCH),
             int(ChangeCauseKind.ACCESS_CHANGED),
         )
-        await self.add(connection, await standing.load(connection, [row["subject_id"] for row in rows]))
+        await self.add(connection, await standing_searches.load(connection, [row["subject_id"] for row in rows]))
 
     async def add(self, connection: Connection, searches: Iterable[Standing]) -> None:
         """Adds lists as they are under the present rights of their owners."""
         now = {search.id: search for search in searches}
-        for before in await standing.load(connection, now, before=True):
+        for before in await standing_searches.load(connection, now, before=True):
             self._now[before.id], self._before[before.id] = now[before.id], before
             self._index.add(before.id, before.scope, before.filter)
 

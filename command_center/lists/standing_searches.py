@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import orjson
 
-from changes.waking import TimeSlice
-from models.database import Connection, Row
+from command_center.changes.wakeups import TimeSlice
+from command_center.database.connections import Connection, Row
+from command_center.search.filter_ast import Filter
+from command_center.search.index.search_index import Index
+from command_center.search.parser import load as load_filter
+from command_center.search.references import keep_ids, named_keys
+from command_center.search.scope import Owner, Scope, scope
 from models.enums import Role, SavedSearchState
 from models.viewers import Viewer
 from models.visibility import visible_keys
-from search.check import load as load_filter
-from search.index import Index
-from search.names import keep_ids, named_keys
-from search.scope import Owner, Scope, scope
-from search.tree import Filter
 
 PAGE = 500
 PROGRESS = 100_000

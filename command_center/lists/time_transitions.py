@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from changes.deeds import Deed
-from lists.fencing import FencedWriter
-from models.database import Connection, Statement, read_by_key
+from command_center.changes.unit_of_work import Deed
+from command_center.database.connections import Connection, Statement, read_by_key
+from command_center.lists.fencing import FencedWriter
+from command_center.search.index.time_boundaries import TimeKey, crossed_range
 from models.enums import ChangeCauseKind, MarkKind
-from search.clock import TimeKey, crossed_range
 
 KEYS = 100
 STORED_EVERY = 10_000_000

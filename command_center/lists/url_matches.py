@@ -1,7 +1,7 @@
 """Keeps the URL tests of emails with many events from one pass to the next."""
 
-from search.event_counts import UrlMatches
-from search.facts import Facts
+from command_center.search.event_counts import UrlMatches
+from command_center.search.facts import Facts
 
 FEW_EVENTS = 16
 """Emails with at most so many are evaluated without steps, and nothing of them is kept."""

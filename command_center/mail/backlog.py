@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.database import Connection
+from command_center.database.connections import Connection
 from models.enums import EmailStatus
 
 _DUE = (

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from actions import suppression, transitions
-from actions.desk import Desk
-from actions.fields import Unresolved
-from email_addresses import distinct
-from mail import days, texts
-from mail.compose import Letter, message_id
-from mail.texts import FilledText
-from models.database import Connection, Row
+from command_center.actions import suppression, transitions
+from command_center.actions.context import Desk
+from command_center.actions.template_fields import Unresolved
+from command_center.database.connections import Connection, Row
+from command_center.database.fields import from_micros
+from command_center.email_addresses import distinct
+from command_center.mail import sending_days, texts
+from command_center.mail.compose import Letter, message_id
+from command_center.mail.texts import FilledText
 from models.emails import addresses
 from models.enums import EmailStatus, FailureCode
-from models.fields import from_micros
 
 BATCH = 50
 MAX_BATCH_CHARACTERS = 2_000_000
@@ -224,7 +224,7 @@ async def _quotas(tx: Connection, most: int, rows: Iterable[Row], now: int) -> d
     )
     quotas: dict[int, _Quota] = {}
     for sender, zone in zones.items():
-        today, tomorrow = days.around(now, zone)
+        today, tomorrow = sending_days.around(now, zone)
         used = await tx.row(_USED, sender, today, sender)
         quotas[sender] = _Quota(most - int(used["number"] if used else 0), tomorrow)
     return quotas

@@ -1,7 +1,7 @@
 """From a letter to the message that leaves: headers, plain text, HTML with tracked links and the pixel. Pure.
 
-Dynamic fields are filled in before (`mail/texts.py`). A copy (cc, bcc) is a message of its own with the same
-Message-ID, without the unsubscribe link of the person in To.
+Dynamic fields are filled in before (`command_center/mail/texts.py`). A copy (cc, bcc) is a message of its own with the
+same Message-ID, without the unsubscribe link of the person in To.
 """
 
 import html
@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from actions.markup.prepared import PreparedBody, prepare
-from actions.markup.shared_bodies import prepare_shared
-from email_addresses import InvalidAddress, delivery_form, distinct
-from identifiers import encode
-from mail import headers, mime
-from mail.channel import Envelope
-from mail.headers import Mailbox
-from mail.links import Links, trackable
-from models.shared_texts import stored_values
+from command_center.actions.markup.prepared import PreparedBody, prepare
+from command_center.actions.markup.shared_bodies import prepare_shared
+from command_center.actions.markup.shared_texts import stored_values
+from command_center.email_addresses import InvalidAddress, delivery_form, distinct
+from command_center.ids import encode
+from command_center.mail import headers, mime
+from command_center.mail.headers import Mailbox
+from command_center.mail.links import Links, trackable
+from command_center.mail.transport import Envelope
 
 _OUT = "Unsubscribe"
 

@@ -14,7 +14,7 @@ on the host that the API is asked at. Where the cookie is missing, nothing is lo
 from collections.abc import Mapping
 from functools import lru_cache
 
-from mail.links import Links
+from command_center.mail.links import Links
 
 NAME = "command_center_device"
 SECONDS = 365 * 24 * 3600
@@ -27,6 +27,11 @@ def owner(links: Links, cookies: Mapping[str, str]) -> int | None:
     """The user whose device sent these cookies; None where nothing of ours is among them."""
     token = cookies.get(NAME)
     return None if token is None else links.open_device(token)
+
+
+def missing_headers(links: Links, cookies: Mapping[str, str], user_id: int) -> tuple[str, ...]:
+    """Returns the values of the Set-Cookie headers for the browser that sent these cookies; none if it has them."""
+    return () if owner(links, cookies) == user_id else headers(links, user_id)
 
 
 @lru_cache(REMEMBERED)

@@ -10,7 +10,7 @@ import hmac
 from hashlib import sha256
 from urllib.parse import quote, urlsplit
 
-from email_addresses import link_host
+from command_center.email_addresses import link_host
 
 VERSION = b"\x01"
 MAC = 16

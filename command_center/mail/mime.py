@@ -1,6 +1,7 @@
 """Serialises a message with a plain text and an HTML alternative: RFC 2045 and RFC 2046. Pure.
 
-Header fields are made in `mail/headers.py`. Python's `email` is not used, so the bytes do not depend on its version.
+Header fields are made in `command_center/mail/headers.py`. Python's `email` is not used, so that the bytes do not
+depend on its version.
 """
 
 import base64

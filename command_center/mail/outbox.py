@@ -10,11 +10,19 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from actions.desk import Desk
-from actions.markup import filling
-from actions.text_process import TextProcessLost
-from mail import claims
-from mail.channel import (
+from command_center.actions.context import Desk
+from command_center.actions.markup import filling
+from command_center.actions.text_process import TextProcessLost
+from command_center.database.connections import database
+from command_center.database.errors import Outage, Unavailable
+from command_center.mail import claims
+from command_center.mail.claims import Claim
+from command_center.mail.compose import Unsendable, copies, envelope
+from command_center.mail.links import Links
+from command_center.mail.outcomes import Result, write_down
+from command_center.mail.statistics import Tally
+from command_center.mail.texts import TemplatesMissing
+from command_center.mail.transport import (
     PATIENCE,
     Channel,
     Deferred,
@@ -26,15 +34,7 @@ from mail.channel import (
     RefusedCopy,
     Unknown,
 )
-from mail.claims import Claim
-from mail.compose import Unsendable, copies, envelope
-from mail.links import Links
-from mail.results import Result, write_down
-from mail.tally import Tally
-from mail.texts import TemplatesMissing
-from models.database import database
 from models.enums import FailureCode
-from models.unavailable import Outage, Unavailable
 
 LOOK_SECONDS = 1.0
 SHORTEST_SECONDS = 0.05

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from actions import deliveries, revisions, transitions
-from actions.desk import Desk
-from mail import claims, retries
-from mail.channel import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
-from mail.claims import Claim
-from mail.smtp_replies import readable
+from command_center.actions import deliveries, transitions, verdict_revisions
+from command_center.actions.context import Desk
+from command_center.mail import claims, retries
+from command_center.mail.claims import Claim
+from command_center.mail.smtp_replies import readable
+from command_center.mail.transport import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
 from models.enums import EmailStatus, FailureCode
 
 Result = tuple[Claim, Outcome | None]
@@ -40,7 +40,7 @@ async def write_down(desk: Desk, results: Sequence[Result]) -> list[Recorded]:
         # Nearly all of a batch is delivered, and delivered mail is all alike.
         delivered = [rows[claim.email_id] for claim, outcome in held if isinstance(outcome, Delivered)]
         await transitions.change(deed, delivered, sent(deed.now))
-        await revisions.by_delivery(deed, {row["id"]: deed.now for row in delivered})
+        await verdict_revisions.by_delivery(deed, {row["id"]: deed.now for row in delivered})
         await deliveries.apply_early(deed, {row["id"]: row for row in delivered})
         for claim, outcome in held:
             failure = None

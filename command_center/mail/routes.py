@@ -16,14 +16,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-import identifiers
-from actions.engagements import NewEvent, Recorder
-from mail import devices
-from mail.links import Links
-from models.clocks import Clock
-from models.database import database
+from command_center import ids
+from command_center.actions.engagements import NewEvent, Recorder
+from command_center.database.clock import Clock
+from command_center.database.connections import database
+from command_center.database.errors import Unavailable
+from command_center.mail import devices
+from command_center.mail.links import Links
 from models.enums import EngagementKind
-from models.unavailable import Unavailable
 
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
 AGENT = 1000
@@ -79,7 +79,7 @@ class _Tracking:
             return
         try:
             event = NewEvent(
-                email_id=identifiers.encode("Email", email_id),
+                email_id=ids.encode("Email", email_id),
                 kind=kind,
                 occurred_at=await self._now(),
                 dedupe_key=f"t:{secrets.token_hex(16)}",

@@ -2,8 +2,8 @@
 
 from datetime import date, datetime, time, timedelta, tzinfo
 
+from command_center.database.fields import to_micros
 from models import zones
-from models.fields import to_micros
 
 
 def around(moment: int, zone: str) -> tuple[int, int]:

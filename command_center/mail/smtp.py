@@ -9,7 +9,11 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from mail.channel import (
+from command_center.mail.smtp_dialogue import GOODBYE, ConnectionLost
+from command_center.mail.smtp_health import ServerHealth
+from command_center.mail.smtp_replies import ProtocolError, Reply, readable
+from command_center.mail.smtp_session import BadAddress, ServerTrouble, Session, mail_server, open_session
+from command_center.mail.transport import (
     PATIENCE,
     Bounced,
     Deferred,
@@ -21,10 +25,6 @@ from mail.channel import (
     RefusedCopy,
     Unknown,
 )
-from mail.smtp_dialogue import GOODBYE, ConnectionLost
-from mail.smtp_health import ServerHealth
-from mail.smtp_replies import ProtocolError, Reply, readable
-from mail.smtp_session import BadAddress, ServerTrouble, Session, mail_server, open_session
 from models.enums import FailureCode
 
 __all__ = ["BadAddress", "SmtpChannel"]

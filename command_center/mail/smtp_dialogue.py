@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar, cast
 
-from mail.smtp_replies import ProtocolError, Reply, ReplyParser
+from command_center.mail.smtp_replies import ProtocolError, Reply, ReplyParser
 
 MAX_UNREAD_REPLIES = 16
 CHUNK_BYTES = 64 * 1024

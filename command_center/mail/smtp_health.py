@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from mail.smtp_session import ServerTrouble
+from command_center.mail.smtp_session import ServerTrouble
 
 FIRST_PROBES = 3
 """An outage is believed without a new probe only after this number of failures."""

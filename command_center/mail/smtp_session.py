@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from mail.smtp_dialogue import GOODBYE, ConnectionLost, Dialogue, connect
-from mail.smtp_replies import ProtocolError, Reply, readable
+from command_center.mail.smtp_dialogue import GOODBYE, ConnectionLost, Dialogue, connect
+from command_center.mail.smtp_replies import ProtocolError, Reply, readable
 from models.enums import FailureCode
 
 CONFIRM_SECONDS = 5.0

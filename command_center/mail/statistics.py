@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mail.channel import Delivered
-from mail.results import Recorded
-from mail.retries import MINUTE, WAITS
-from models.database import Connection
+from command_center.database.connections import Connection
+from command_center.mail.outcomes import Recorded
+from command_center.mail.retries import MINUTE, WAITS
+from command_center.mail.transport import Delivered
 from models.enums import EmailStatus, FailureCode
 
 # An attempt is repeated within the longest wait, so the index by `due_at` finds all that wait for one.

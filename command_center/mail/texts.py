@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from actions import fields
-from actions.fields import Unresolved
-from actions.inputs import BODY, SUBJECT
-from actions.markup import filling
-from actions.text_process import INLINE_CHARACTERS
-from models.database import Row
-from models.shared_texts import as_stored
+from command_center.actions import template_fields
+from command_center.actions.inputs import BODY, SUBJECT
+from command_center.actions.markup import filling
+from command_center.actions.markup.shared_texts import as_stored
+from command_center.actions.template_fields import Unresolved
+from command_center.actions.text_process import INLINE_CHARACTERS
+from command_center.database.connections import Row
 
 
 class TemplatesMissing(Exception):
@@ -34,7 +34,7 @@ def require_templates(rows: Iterable[Row]) -> None:
     fresh = dict.fromkeys(
         row["body"]
         for row in rows
-        if row["message_id"] is None and len(row["body"]) > INLINE_CHARACTERS and fields.any_in(row["body"])
+        if row["message_id"] is None and len(row["body"]) > INLINE_CHARACTERS and template_fields.any_in(row["body"])
     )
     # Each is looked up, so that those that are kept stay so until they are used.
     missing = [body for body in fresh if not filling.is_template_kept(body)]
@@ -48,14 +48,14 @@ def filled(row: Row) -> FilledText | None:
     An email with a message id was tried before: what it says was settled then, and another attempt says the same.
     """
     subject, body = row["subject"], row["body"]
-    if row["message_id"] is not None or not (fields.any_in(subject) or fields.any_in(body)):
+    if row["message_id"] is not None or not (template_fields.any_in(subject) or template_fields.any_in(body)):
         return None
     template = filling.template(body)
-    wrong = dict.fromkeys([*fields.problems(subject), *template.field_problems()])
+    wrong = dict.fromkeys([*template_fields.problems(subject), *template.field_problems()])
     if wrong:
         raise Unresolved(" ".join(wrong))
-    known = fields.values(row["to_name"], row["title"], row["company"], row["from_name"], row["first_name"])
-    subject = fields.resolve(subject, known, escaped=False).strip()
+    known = template_fields.values(row["to_name"], row["title"], row["company"], row["from_name"], row["first_name"])
+    subject = template_fields.resolve(subject, known, escaped=False).strip()
     if not subject:
         raise Unresolved("Nothing is left of the subject once its fields are filled in.")
     text = FilledText(subject)

@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from actions import people
-from actions.desk import Desk
-from mail.links import Links
-from models.database import database
-from models.unavailable import Outage, OutcomeUnknown, Unavailable
+from command_center.actions import people
+from command_center.actions.context import Desk
+from command_center.database.connections import database
+from command_center.database.errors import Outage, OutcomeUnknown, Unavailable
+from command_center.mail.links import Links
 
 _STYLE: Final = (
     "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto 0;padding:0 1.25rem;color:#1f2328;"

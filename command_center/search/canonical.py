@@ -5,8 +5,8 @@
 
 from typing import Any, assert_never
 
-from search import moments
-from search.tree import (
+from command_center.search import datetimes
+from command_center.search.filter_ast import (
     All,
     AnyOf,
     Bounds,
@@ -79,8 +79,8 @@ def _test(test: TextTest) -> dict[str, Any]:
 
 def _bounds(bounds: Bounds) -> dict[str, Any]:
     return _present(
-        **{"from": None if bounds.since is None else moments.render(bounds.since)},
-        until=None if bounds.until is None else moments.render(bounds.until),
+        **{"from": None if bounds.since is None else datetimes.render(bounds.since)},
+        until=None if bounds.until is None else datetimes.render(bounds.until),
         within=bounds.within and str(bounds.within),
         olderThan=bounds.older_than and str(bounds.older_than),
     )

@@ -3,11 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias, assert_never
 
-from models.enums import EngagementKind, EngagementVerdict
-from search import moments
-from search.names import NOUNS
-from search.scope import without_range
-from search.tree import (
+from command_center.search import datetimes
+from command_center.search.filter_ast import (
     All,
     AnyOf,
     Dates,
@@ -27,6 +24,9 @@ from search.tree import (
     Text,
     TextTest,
 )
+from command_center.search.references import NOUNS
+from command_center.search.scope import without_range
+from models.enums import EngagementKind, EngagementVerdict
 
 Names: TypeAlias = Mapping[tuple[str, int], str]
 
@@ -147,8 +147,8 @@ def _test(test: TextTest) -> str:
 def _dates(leaf: Dates) -> str:
     verb, bounds = leaf.field.removesuffix("At"), leaf.bounds
     said = {
-        "at or after {}": None if bounds.since is None else moments.render(bounds.since),
-        "before {}": None if bounds.until is None else moments.render(bounds.until),
+        "at or after {}": None if bounds.since is None else datetimes.render(bounds.since),
+        "before {}": None if bounds.until is None else datetimes.render(bounds.until),
         ("within the next {}" if verb == "scheduled" else "within the last {}"): bounds.within and bounds.within.words,
         "more than {} ago": bounds.older_than and bounds.older_than.words,
     }

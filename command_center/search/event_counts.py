@@ -10,9 +10,9 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
+from command_center.search.filter_ast import Engaged, TextTest
+from command_center.search.text import fold
 from models.enums import EngagementKind, EngagementVerdict
-from search.text import fold
-from search.tree import Engaged, TextTest
 
 _NONE: tuple[int, ...] = ()
 

@@ -4,13 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from models.folders import folder_of
-from search import moments
-from search.facts import Facts
-from search.names import NOUNS
-from search.predicate import compile_leaf, date_of, event_count, key_of, text_of
-from search.sentence import UNSEEN, Names, title, want
-from search.tree import (
+from command_center.search import datetimes
+from command_center.search.describe import UNSEEN, Names, title, want
+from command_center.search.facts import Facts
+from command_center.search.filter_ast import (
     Dates,
     Engaged,
     EverySender,
@@ -25,6 +22,9 @@ from search.tree import (
     Text,
     leaves,
 )
+from command_center.search.predicate import compile_leaf, date_of, event_count, key_of, text_of
+from command_center.search.references import NOUNS
+from models.folders import folder_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def _actual(leaf: Leaf, facts: Facts, now: int, names: Names) -> str:
             return text_of(field, facts) or "none"
         case Dates(field):
             date = date_of(field, facts)
-            return "never" if date is None else moments.render(date)
+            return "never" if date is None else datetimes.render(date)
         case Engaged():
             return _count(leaf, facts, now)
         case _:

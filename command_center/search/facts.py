@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from command_center.search.event_counts import Event, EventTimes, UrlMatches
 from models.enums import EmailStatus, SendKind
-from search.event_counts import Event, EventTimes, UrlMatches
 
 __all__ = ["Event", "Facts"]
 

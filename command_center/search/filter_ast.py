@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from command_center.search.durations import Span
 from models.enums import EngagementKind, EngagementVerdict, FolderGroupName, FolderName, SendKind
 from models.folders import GROUPS
-from search.spans import Span
 
 Path: TypeAlias = tuple[str, ...]
 IdsField = Literal["sender", "person", "personGroup", "campaign", "template", "bulkSend"]

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from identifiers import decode_key
-from models.enums import EngagementKind, EngagementVerdict, FolderGroupName, FolderName, SendKind, UserErrorCode
-from refusals import Problem
-from search import moments
-from search.names import NOUNS
-from search.spans import Span, as_span
-from search.tree import (
+from command_center.errors import Problem
+from command_center.ids import decode_key
+from command_center.search import datetimes
+from command_center.search.durations import Span, as_span
+from command_center.search.filter_ast import (
     NO_KEY,
     Bounds,
     DateField,
@@ -33,6 +31,8 @@ from search.tree import (
     TextField,
     TextTest,
 )
+from command_center.search.references import NOUNS
+from models.enums import EngagementKind, EngagementVerdict, FolderGroupName, FolderName, SendKind, UserErrorCode
 
 LONGEST_TEXT = 1_000
 _LARGEST_COUNT = 2**31 - 1
@@ -133,7 +133,7 @@ def _parsed(parse: Callable[[str], Value]) -> Callable[[Any, Path, Findings], Va
     return read
 
 
-_moment = _parsed(moments.parse)
+_moment = _parsed(datetimes.parse)
 _span: Callable[[Any, Path, Findings], Span | None] = _parsed(as_span)
 
 

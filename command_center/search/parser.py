@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
+from command_center.errors import Refused
+from command_center.search import leaf_parsers
+from command_center.search.filter_ast import All, AnyOf, Engagement, Filter, Leaf, Not, Part, Path
+from command_center.search.leaf_parsers import Findings, elements, given
 from models.enums import UserErrorCode
-from refusals import Refused
-from search import conditions
-from search.conditions import Findings, elements, given
-from search.tree import All, AnyOf, Engagement, Filter, Leaf, Not, Part, Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +32,24 @@ _UNLIMITED = FilterLimits(sys.maxsize, sys.maxsize, sys.maxsize)
 
 # In the contract's order, which is the order of the canonical form.
 _LEAVES: Mapping[str, Callable[[Any, Path, Findings], Leaf | None]] = {
-    "folder": conditions.folders,
-    "folderGroup": conditions.folder_groups,
-    "sender": conditions.ids_of("sender"),
-    "everySender": conditions.every_sender,
-    "person": conditions.ids_of("person"),
-    "personGroup": conditions.ids_of("personGroup"),
-    "campaign": conditions.ids_of("campaign"),
-    "template": conditions.ids_of("template"),
-    "sendKind": conditions.send_kinds,
-    "bulkSend": conditions.ids_of("bulkSend"),
-    "success": conditions.success,
-    "subject": conditions.text_of("subject"),
-    "address": conditions.text_of("address"),
-    "company": conditions.text_of("company"),
-    "createdAt": conditions.dates_of("createdAt"),
-    "sentAt": conditions.dates_of("sentAt"),
-    "scheduledAt": conditions.dates_of("scheduledAt"),
-    "failedAt": conditions.dates_of("failedAt"),
+    "folder": leaf_parsers.folders,
+    "folderGroup": leaf_parsers.folder_groups,
+    "sender": leaf_parsers.ids_of("sender"),
+    "everySender": leaf_parsers.every_sender,
+    "person": leaf_parsers.ids_of("person"),
+    "personGroup": leaf_parsers.ids_of("personGroup"),
+    "campaign": leaf_parsers.ids_of("campaign"),
+    "template": leaf_parsers.ids_of("template"),
+    "sendKind": leaf_parsers.send_kinds,
+    "bulkSend": leaf_parsers.ids_of("bulkSend"),
+    "success": leaf_parsers.success,
+    "subject": leaf_parsers.text_of("subject"),
+    "address": leaf_parsers.text_of("address"),
+    "company": leaf_parsers.text_of("company"),
+    "createdAt": leaf_parsers.dates_of("createdAt"),
+    "sentAt": leaf_parsers.dates_of("sentAt"),
+    "scheduledAt": leaf_parsers.dates_of("scheduledAt"),
+    "failedAt": leaf_parsers.dates_of("failedAt"),
 }
 FIELDS = ("all", "any", "not", *_LEAVES, "engagement")
 _PLACES = {key: place for place, key in enumerate(FIELDS)}
@@ -129,6 +129,6 @@ def _part(key: str, raw: Any, path: Path, branch: Callable[[Any, Path], Filter],
 
 
 def _engagement(raw: Any, path: Path, findings: Findings) -> Engagement:
-    read = [conditions.engaged(element, place, findings) for element, place in elements(raw, path, findings)]
+    read = [leaf_parsers.engaged(element, place, findings) for element, place in elements(raw, path, findings)]
     findings.leaves += len(read)
     return Engagement(tuple(condition for condition in read if condition is not None))

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TypeAlias, assert_never
 
-from models.folders import folder_of
-from search.event_counts import EventSeries, series_of
-from search.facts import Facts
-from search.text import fold
-from search.tree import (
+from command_center.search.event_counts import EventSeries, series_of
+from command_center.search.facts import Facts
+from command_center.search.filter_ast import (
     All,
     AnyOf,
     Bounds,
@@ -34,6 +32,8 @@ from search.tree import (
     TextField,
     TextTest,
 )
+from command_center.search.text import fold
+from models.folders import folder_of
 
 Predicate: TypeAlias = Callable[[Facts, int], bool]
 

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
-from search.tree import Filter, Ids, IdsField, Path, id_lists, replace_ids
+from command_center.search.filter_ast import Filter, Ids, IdsField, Path, id_lists, replace_ids
 
 Noun = Literal["Person", "User", "Group", "Campaign", "Template", "BulkSend"]
 

@@ -4,9 +4,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 
+from command_center.errors import Problem
+from command_center.search.filter_ast import NO_KEY, EverySender, Filter, Ids, Path
 from models.enums import UserErrorCode
-from refusals import Problem
-from search.tree import NO_KEY, EverySender, Filter, Ids, Path
 
 
 @dataclass(frozen=True, slots=True)

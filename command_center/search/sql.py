@@ -6,12 +6,8 @@ No leaf is ever NULL, so that NOT means not: what may be absent is tested for pr
 from collections.abc import Iterator
 from typing import Any, assert_never
 
-from models.enums import EngagementKind, EngagementVerdict, FolderName
-from models.folders import states_of
-from search.dialects import FALSE, POSTGRES, SQLITE, TRUE, Clause, Dialect, every, negated, some
-from search.scope import Scope
-from search.text import fold
-from search.tree import (
+from command_center.search.dialects import FALSE, POSTGRES, SQLITE, TRUE, Clause, Dialect, every, negated, some
+from command_center.search.filter_ast import (
     All,
     AnyOf,
     DateField,
@@ -33,6 +29,10 @@ from search.tree import (
     TextField,
     TextTest,
 )
+from command_center.search.scope import Scope
+from command_center.search.text import fold
+from models.enums import EngagementKind, EngagementVerdict, FolderName
+from models.folders import states_of
 
 __all__ = ["POSTGRES", "SQLITE", "Dialect", "among", "filter_clause", "scope_clause", "text_clauses"]
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from identifiers import decode_key
-from models.buckets import days_of
+from command_center.errors import Refused
+from command_center.ids import decode_key
+from command_center.search.datetimes import parse_day
+from command_center.search.dialects import FALSE, Clause, Dialect, every, some
+from command_center.search.filter_ast import Path, TextTest
+from command_center.search.leaf_parsers import Choice, Findings, choice, each, given, id_texts, text_test
+from command_center.search.sql import among, text_clauses
+from command_center.search.task_buckets import days_of
 from models.enums import TaskBucket, TaskKind, TaskPriority, TaskStatus
-from refusals import Refused
-from search.conditions import Choice, Findings, choice, each, given, id_texts, text_test
-from search.dialects import FALSE, Clause, Dialect, every, some
-from search.moments import parse_day
-from search.sql import among, text_clauses
-from search.tree import Path, TextTest
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -11,31 +12,32 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from changes import restores
-from mail import routes as tracking
-from mail import unsubscribing
-from mail.links import Links
-from models.clocks import Clock
-from models.database import database
+from command_center.api.graphiql import page as graphiql
+from command_center.api.http import Endpoint
+from command_center.api.idempotency import Repeats
+from command_center.api.operations import Operations
+from command_center.api.quotas import UserQuotas
+from command_center.api.websocket import Sockets
+from command_center.changes import restores
+from command_center.database.clock import Clock
+from command_center.database.connections import database
+from command_center.graphql_engine.executor import PlannedExecutor
+from command_center.mail import devices, unsubscribe
+from command_center.mail import routes as tracking
+from command_center.mail.links import Links
+from command_center.server import runtime as engines
+from command_center.server.metrics import Counted, Metrics, Traffic
+from command_center.server.runtime import Engine
+from command_center.server.schema_hints import HINTS
+from command_center.server.settings import Settings
+from command_center.web import redirects
+from command_center.web.authentication import Tokens
+from command_center.web.middleware import Borders
+from command_center.web.rate_limits import Rates
+from command_center.web.security_headers import GRAPHQL
+from command_center.web.shutdown import Shutdown
 from resolvers.context import Services
 from schema.build import build
-from server import engine as engines
-from server import redirects
-from server.auth import Tokens
-from server.borders import Borders
-from server.engine import Engine
-from server.graphiql import page as graphiql
-from server.graphql.executor import PlannedExecutor
-from server.graphql.http import Endpoint
-from server.graphql.operations import Operations
-from server.graphql.quotas import UserQuotas
-from server.graphql.repeats import Repeats
-from server.graphql.websocket import Sockets
-from server.guards import GRAPHQL
-from server.metrics import Counted, Metrics, Traffic
-from server.rates import Rates
-from server.settings import Settings
-from server.shutdown import Shutdown
 
 SETTLE_SECONDS = 3.0
 READY_SECONDS = 2.0
@@ -56,7 +58,7 @@ def create(
         async with engines.running(settings, clock, works, looks) as engine:
             app.state.engine = engine
             app.router.routes.extend(tracking.routes(engine.links, engine.recorder, engine.desk.writer.clock))
-            app.router.routes.extend(unsubscribing.routes(engine.links, engine.desk))
+            app.router.routes.extend(unsubscribe.routes(engine.links, engine.desk))
             yield
             await operations.settle(SETTLE_SECONDS)
 
@@ -69,11 +71,21 @@ def create(
         return engine.repeats
 
     # Strawberry describes the schema; what is carried out is its graphql-core form.
-    operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), executor)
+    operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), HINTS, executor)
     secret = settings.signing_secret()
     tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), Rates(settings.user_requests)
     traffic, shutdown, quotas = Traffic(), Shutdown(), UserQuotas(settings.user_limits())
-    endpoint = Endpoint(operations, services, repeats, tokens, rates, links, graphiql.page, shutdown, quotas)
+    endpoint = Endpoint(
+        operations,
+        services,
+        repeats,
+        tokens,
+        rates,
+        partial(devices.missing_headers, links),
+        graphiql.page,
+        shutdown,
+        quotas,
+    )
     app = Starlette(
         routes=[
             Route(GRAPHQL, endpoint),
@@ -84,7 +96,7 @@ def create(
         ],
         middleware=[
             Middleware(Counted, traffic),
-            Middleware(Borders, settings, shutdown=shutdown),
+            Middleware(Borders, settings.edge_limits(), shutdown=shutdown),
             Middleware(_Straight, endpoint),
         ],
         lifespan=lifespan,

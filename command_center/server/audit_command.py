@@ -5,12 +5,12 @@ Beside a running server the server's matcher does the repair; where none runs, t
 
 import asyncio
 
-from lists import audit as auditor
-from lists.audit import Difference, Outstanding
-from models.database import database
-from server.engine import Engine, build, connected
-from server.lease import Taken, lease
-from server.settings import Misconfigured, Settings
+from command_center.database.connections import database
+from command_center.lists import audit as auditor
+from command_center.lists.audit import Difference, Outstanding
+from command_center.server.leases import Taken, lease
+from command_center.server.runtime import Engine, build, connected
+from command_center.server.settings import Misconfigured, Settings
 
 ATTEMPTS = 20
 PAUSE_SECONDS = 0.25

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import uvloop
 
-import identifiers
-from actions import users
-from actions.users import seconds
+from command_center import ids
+from command_center.actions import users
+from command_center.actions.users import seconds
+from command_center.errors import Refused
+from command_center.server.settings import PREFIX, Misconfigured, Settings, as_environment_file, read, unknown
 from models.enums import Role
-from refusals import Refused
-from server.settings import PREFIX, Misconfigured, Settings, as_environment_file, read, unknown
 
 GARBAGE = 10_000
 """Containers that are created before the youngest are searched for cycles, which takes one or two milliseconds."""
@@ -137,10 +137,10 @@ def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
-    from server.app import create
-    from server.engine import connected
-    from server.health import answering, local_address
-    from server.serving import bound, server
+    from command_center.server.app import create
+    from command_center.server.healthcheck import answering, local_address
+    from command_center.server.runtime import connected
+    from command_center.server.serving import bound, server
 
     settings.signing_secret()
     listener = bound(arguments.host, arguments.port)
@@ -155,8 +155,8 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _worker(settings: Settings, _: argparse.Namespace) -> int:
-    from server.engine import running
-    from server.health import answering
+    from command_center.server.healthcheck import answering
+    from command_center.server.runtime import running
 
     if settings.database_url.startswith("sqlite"):
         raise Misconfigured("on SQLite `serve` does the work itself; a worker of its own needs PostgreSQL")
@@ -176,7 +176,7 @@ async def _until_told() -> None:
 
 async def _demo(_: Settings, arguments: argparse.Namespace) -> int:
     try:
-        from server.demo.run import run
+        from command_center.demo.run import run
     except ModuleNotFoundError as exc:
         raise Misconfigured(f"the demo lacks {exc.name}: install command-center[demo]") from exc
 
@@ -188,11 +188,11 @@ async def _demo(_: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:
-    from actions.desk import Desk
-    from changes.deeds import Writer
-    from changes.hub import Hub
-    from models.clocks import DatabaseClock
-    from server.engine import connected
+    from command_center.actions.context import Desk
+    from command_center.changes.hub import Hub
+    from command_center.changes.unit_of_work import Writer
+    from command_center.database.clock import DatabaseClock
+    from command_center.server.runtime import connected
 
     async with connected(settings):
         clock = DatabaseClock()
@@ -211,7 +211,7 @@ async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _import(settings: Settings, arguments: argparse.Namespace) -> int:
-    from server.importing.run import Order, run
+    from command_center.importing.run import Order, run
 
     order = Order(
         file=arguments.file,
@@ -226,23 +226,23 @@ async def _import(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _people_duplicates(settings: Settings, _: argparse.Namespace) -> int:
-    from actions.duplicates import all_duplicates
-    from models.database import database
-    from server.engine import connected
+    from command_center.actions.duplicates import all_duplicates
+    from command_center.database.connections import database
+    from command_center.server.runtime import connected
 
     async with connected(settings):
         groups = await all_duplicates(database())
     for group in groups:
         for row in group:
-            print(f"{row.team}: {identifiers.encode(row.noun, row.id)} {row.noun.lower()} {row.name} <{row.address}>")
+            print(f"{row.team}: {ids.encode(row.noun, row.id)} {row.noun.lower()} {row.name} <{row.address}>")
         print()
     print(f"{len(groups)} addresses with more than one person or user" if groups else "no duplicates")
     return 0
 
 
 async def _token(settings: Settings, arguments: argparse.Namespace) -> int:
-    from server.auth import SCOPES, Tokens
-    from server.engine import connected
+    from command_center.server.runtime import connected
+    from command_center.web.authentication import SCOPES, Tokens
 
     unheard = [scope for scope in arguments.scope if scope not in SCOPES]
     if unheard:
@@ -261,7 +261,7 @@ async def _token(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _migrate(settings: Settings, _: argparse.Namespace) -> int:
-    from models.database import migrate, opened
+    from command_center.database.connections import migrate, opened
 
     try:
         async with opened(settings.database_url):
@@ -273,13 +273,13 @@ async def _migrate(settings: Settings, _: argparse.Namespace) -> int:
 
 
 async def _audit(settings: Settings, _: argparse.Namespace) -> int:
-    from server.auditing import audit
+    from command_center.server.audit_command import audit
 
     return await audit(settings)
 
 
 async def _clock(settings: Settings, arguments: argparse.Namespace) -> int:
-    from server import clock_command
+    from command_center.server import clock_command
 
     if arguments.accept:
         return await clock_command.accept(settings)
@@ -287,7 +287,7 @@ async def _clock(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _resume_sending(settings: Settings, arguments: argparse.Namespace) -> int:
-    from server.resume_command import resume_sending
+    from command_center.server.resume_command import resume_sending
 
     return await resume_sending(settings, arguments.list)
 
@@ -305,7 +305,7 @@ async def _config(settings: Settings, _: argparse.Namespace) -> int:
 
 
 async def _healthcheck(_: Settings, arguments: argparse.Namespace) -> int:
-    from server.health import check
+    from command_center.server.healthcheck import check
 
     problems = await asyncio.to_thread(check, arguments.port)
     print("\n".join(problems) or "ok")

@@ -1,15 +1,15 @@
 """`command-center clock`: shows what the product makes of the database's clock, and decides on its jumps."""
 
-from lists.clock_reset import reset
-from models import clock_state
-from models.clock_guard import DOWNTIME, JumpKind
-from models.clock_state import ClockState
-from models.clocks import DatabaseClock
-from models.database import database, transaction
-from models.fields import from_micros
-from server.engine import connected
-from server.lease import Taken, lease
-from server.settings import Misconfigured, Settings
+from command_center.database import clock_state
+from command_center.database.clock import DatabaseClock
+from command_center.database.clock_guard import DOWNTIME, JumpKind
+from command_center.database.clock_state import ClockState
+from command_center.database.connections import database, transaction
+from command_center.database.fields import from_micros
+from command_center.lists.clock_reset import reset
+from command_center.server.leases import Taken, lease
+from command_center.server.runtime import connected
+from command_center.server.settings import Misconfigured, Settings
 
 RUNNING, PAUSED = 0, 1
 

@@ -12,9 +12,9 @@ from typing import IO, Any
 
 import asyncpg
 
-from models import postgres_url
-from models.database import sqlite_path
-from models.unavailable import Outage
+from command_center.database.connections import sqlite_path
+from command_center.database.errors import Outage
+from command_center.database.postgres import url as postgres_url
 
 KEY = 0x436F6D6D616E64
 RETRY_SECONDS = 1.0

@@ -16,13 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from changes import restores
-from mail.tally import waiting
-from models.database import database
+from command_center.api.operations import Operations
+from command_center.changes import restores
+from command_center.database.connections import database
+from command_center.database.errors import Unavailable
+from command_center.mail.statistics import waiting
+from command_center.server.runtime import Engine
 from models.enums import FailureCode
-from models.unavailable import Unavailable
-from server.engine import Engine
-from server.graphql.operations import Operations
 
 PREFIX = "command_center_"
 _ROUTES = ("/graphql", "/healthz", "/readyz", "/metrics")

@@ -1,12 +1,12 @@
 """`command-center resume-sending`: lists what is due and ends the pause after a restore."""
 
-from changes import restores
-from mail.waiting import DueMail, due_mail
-from models.clocks import DatabaseClock
-from models.database import database
-from models.fields import from_micros
-from server.engine import connected
-from server.settings import Settings
+from command_center.changes import restores
+from command_center.database.clock import DatabaseClock
+from command_center.database.connections import database
+from command_center.database.fields import from_micros
+from command_center.mail.backlog import DueMail, due_mail
+from command_center.server.runtime import connected
+from command_center.server.settings import Settings
 
 
 async def resume_sending(settings: Settings, only_list: bool) -> int:

@@ -12,26 +12,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actions import requests
-from actions.desk import Desk
-from actions.engagements import Recorder
-from changes import log
-from changes.counts import Board
-from changes.deeds import Writer
-from changes.hub import Hub
-from changes.restores import RestoreGuard
-from lists.fencing import LeaseTaken
-from lists.matcher import Matcher
-from mail.links import Links
-from mail.outbox import Outbox
-from mail.smtp import SmtpChannel
-from models.clocks import Clock, DatabaseClock
-from models.database import database, migrate, opened, pending, sqlite_path
-from models.unavailable import PATIENCE, Outage, Unavailable, unhurried
+from command_center.actions import request_ids
+from command_center.actions.context import Desk
+from command_center.actions.engagements import Recorder
+from command_center.api.idempotency import Repeats
+from command_center.changes import log
+from command_center.changes.folder_counts import Board
+from command_center.changes.hub import Hub
+from command_center.changes.restores import RestoreGuard
+from command_center.changes.unit_of_work import Writer
+from command_center.database.clock import Clock, DatabaseClock
+from command_center.database.connections import database, migrate, opened, pending, sqlite_path
+from command_center.database.errors import PATIENCE, Outage, Unavailable, unhurried
+from command_center.lists.fencing import LeaseTaken
+from command_center.lists.matcher import Matcher
+from command_center.mail.links import Links
+from command_center.mail.outbox import Outbox
+from command_center.mail.smtp import SmtpChannel
+from command_center.server.leases import LeaseLost, lease
+from command_center.server.settings import Misconfigured, Settings
 from resolvers.context import Services
-from server.graphql.repeats import Repeats
-from server.lease import LeaseLost, lease
-from server.settings import Misconfigured, Settings
 
 TRIM_SECONDS = 3600.0
 AGAIN_SECONDS = 60.0
@@ -245,5 +245,5 @@ async def _trim_log(desk: Desk, retention: timedelta) -> None:
 async def _trim_requests(desk: Desk) -> None:
     now = await desk.writer.clock.now(database())
     for table in ("send_requests", "idempotent_requests"):
-        while await requests.trim(database(), table, now) == requests.TRIM:
+        while await request_ids.trim(database(), table, now) == request_ids.TRIM:
             pass

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from server import connections
-from server.connections import ConnectionLimits
-from server.guards import Guards
-from server.settings import Misconfigured, Settings
-from server.shutdown import Shutdown
-from server.sockets import SocketConnection
+from command_center.server.settings import Misconfigured, Settings
+from command_center.web import http_protocol
+from command_center.web.http_protocol import ConnectionLimits
+from command_center.web.security_headers import Guards
+from command_center.web.shutdown import Shutdown
+from command_center.web.websocket_protocol import SocketConnection
 
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 4
@@ -66,14 +66,14 @@ class GracefulServer(uvicorn.Server):
 
 
 def server(app: Starlette, settings: Settings) -> GracefulServer:
-    """Return a server for one bound socket. `app` is made by `server.app.create`."""
+    """Return a server for one bound socket. `app` is made by `command_center.server.app.create`."""
     guards = Guards(settings.secure).elsewhere
     config = uvicorn.Config(
         app,
         log_level=settings.log_level,
         access_log=False,
         lifespan="on",
-        http=connections.limited(ConnectionLimits(settings.header_bytes, settings.header_time, guards)),
+        http=http_protocol.limited(ConnectionLimits(settings.header_bytes, settings.header_time, guards)),
         ws=SocketConnection,
         ws_max_size=settings.frame_bytes,
         ws_per_message_deflate=False,

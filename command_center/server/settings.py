@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from actions.desk import Limits
-from actions.users import period, seconds
-from email_addresses import domain_key
-from models import postgres_url
-from models.database import CACHE_BYTES
-from search.check import FilterLimits
-from server.graphql.limits import AnswerLimits, DocumentLimits, SocketLimits, UserLimits
+from command_center.actions.context import Limits
+from command_center.actions.users import period, seconds
+from command_center.database.connections import CACHE_BYTES
+from command_center.database.postgres import url as postgres_url
+from command_center.email_addresses import domain_key
+from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits, SocketLimits, UserLimits
+from command_center.search.parser import FilterLimits
+from command_center.web.middleware import EdgeLimits
 
 PREFIX = "COMMAND_CENTER_"
 SECRET_LENGTH = 32
@@ -261,6 +262,17 @@ class Settings:
             directives=self.document_directives,
             cost=self.query_cost,
             variable_values=self.variable_values,
+        )
+
+    def edge_limits(self) -> EdgeLimits:
+        return EdgeLimits(
+            address_requests=self.address_requests,
+            body_bytes=self.body_bytes,
+            body_time=self.body_time,
+            secure=self.secure,
+            base_url=self.base_url,
+            allowed_origins=self.allowed_origins,
+            allowed_headers=self.allowed_headers,
         )
 
     def answer_limits(self) -> AnswerLimits:

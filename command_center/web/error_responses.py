@@ -11,9 +11,9 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Scope
 
-from server.graphql import negotiation
-from server.graphql.negotiation import Form
-from server.guards import GRAPHQL
+from command_center.web import negotiation
+from command_center.web.negotiation import Form
+from command_center.web.security_headers import GRAPHQL
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from typing import Any, Final, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from server.guards import Headers
-from server.lines import Line
+from command_center.web.bounded_transport import Line
+from command_center.web.security_headers import Headers
 
 STREAM_END_SECONDS: Final = 0.6
 """How long the end of a stream may take to be written when the server stops."""

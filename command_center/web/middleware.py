@@ -5,6 +5,8 @@ Whatever is refused here is refused before any route sees it. Deadlines of heade
 
 import asyncio
 import ipaddress
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,13 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
-from server import compression, errors
-from server.bodies import Bodies
-from server.guards import GRAPHQL, TRACKING, Guards
-from server.rates import Rates
-from server.refusing import Refusal, too_often
-from server.settings import Settings
-from server.shutdown import Shutdown
+from command_center.web import compression
+from command_center.web.error_responses import Refusal, too_often
+from command_center.web.internal_errors import internal_error_message, log_internal_error
+from command_center.web.rate_limits import Rates
+from command_center.web.request_bodies import Bodies
+from command_center.web.security_headers import GRAPHQL, TRACKING, Guards
+from command_center.web.shutdown import Shutdown
 
 UNCOUNTED = frozenset({"/healthz", "/readyz", "/metrics"})
 NEEDED_HEADERS = frozenset({"accept", "authorization", "content-type"})
@@ -34,20 +36,35 @@ _FOREIGN = Refusal(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class EdgeLimits:
+    """What the middleware enforces. `secure`: the base URL is https."""
+
+    address_requests: int
+    """Requests per minute of one network address."""
+    body_bytes: int
+    body_time: timedelta
+    secure: bool
+    base_url: str
+    allowed_origins: frozenset[str]
+    allowed_headers: frozenset[str]
+    """Request headers that pages of other origins may send, in lower case."""
+
+
 class Borders:
     """ASGI middleware; `rates` are those of network addresses."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, rates: Rates | None = None, shutdown: Shutdown | None = None
+        self, app: ASGIApp, limits: EdgeLimits, rates: Rates | None = None, shutdown: Shutdown | None = None
     ) -> None:
         self._app = app
-        self._rates = rates or Rates(settings.address_requests)
+        self._rates = rates or Rates(limits.address_requests)
         self._shutdown = shutdown or Shutdown()
-        self._bodies = Bodies(settings.body_bytes, settings.body_time)
-        self._guards = Guards(settings.secure)
-        self._shared = settings.allowed_origins
-        self._headers = sorted(each.title() for each in NEEDED_HEADERS | settings.allowed_headers)
-        self._host = _host(urlsplit(settings.base_url).netloc)
+        self._bodies = Bodies(limits.body_bytes, limits.body_time)
+        self._guards = Guards(limits.secure)
+        self._shared = limits.allowed_origins
+        self._headers = sorted(each.title() for each in NEEDED_HEADERS | limits.allowed_headers)
+        self._host = _host(urlsplit(limits.base_url).netloc)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -161,13 +178,13 @@ class _Answering:
 
     async def fail(self, cause: Exception, receive: Receive) -> None:
         """Says that something went wrong, and under which reference it is logged, as far as it can still be said."""
-        reference = errors.logged(cause)
+        reference = log_internal_error(cause)
         self._start = None
         if not self._begun:
-            refusal = Refusal(500, "INTERNAL", errors.masked(reference))
+            refusal = Refusal(500, "INTERNAL", internal_error_message(reference))
             await refusal.answer(self._scope)(self._scope, receive, self.send)
         elif self._begun in ("websocket.accept", "websocket.send"):
-            await self._send({"type": "websocket.close", "code": 1011, "reason": errors.masked(reference)})
+            await self._send({"type": "websocket.close", "code": 1011, "reason": internal_error_message(reference)})
 
 
 def _network(client: Any) -> str | None:

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from server.guards import GRAPHQL
+from command_center.web.security_headers import GRAPHQL
 
 
 def install(app: Starlette) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from starlette.types import Message, Receive, Scope
 
-from server.refusing import Refusal
+from command_center.web.error_responses import Refusal
 
 # The rest of such a body is not read, so there can be no next request behind it.
 _LAST = {"Connection": "close"}

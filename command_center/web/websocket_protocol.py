@@ -13,7 +13,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from server.lines import Line
+from command_center.web.bounded_transport import Line
 
 TEXT: Final = "command_center.text"
 """The extension of ASGI by which an application finds `send_text` and `offer_texts`."""

@@ -1,7 +1,7 @@
 from tortoise import migrations
 from tortoise.migrations import operations as ops
 from models.enums import ChangeCauseKind, ChangeKind, DeliveryKind, EmailStatus, EngagementKind, EngagementVerdict, FailureCode, FolderName, MarkKind, Role, SavedSearchState, SendKind, TaskKind, TaskPriority, TaskStatus
-from models.fields import MomentField
+from command_center.database.fields import MomentField
 from orjson import loads
 from tortoise.fields.base import OnDelete
 from tortoise.fields.data import JSON_DUMPS

@@ -3,7 +3,7 @@ from tortoise.migrations import operations as ops
 from tortoise import fields
 from tortoise.fields.base import OnDelete
 from tortoise.indexes import Index
-from models.fields import MomentField
+from command_center.database.fields import MomentField
 
 class Migration(migrations.Migration):
     dependencies = [('models', '0003_pages')]

@@ -7,9 +7,9 @@ from tortoise import fields, migrations
 from tortoise.migrations import operations as ops
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 
-from email_addresses import lookup_key, numbered_key, without_number
-from models.database import Connection
-from search.text import fold
+from command_center.email_addresses import lookup_key, numbered_key, without_number
+from command_center.database.connections import Connection
+from command_center.search.text import fold
 
 BATCH = 5000
 

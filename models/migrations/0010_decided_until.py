@@ -1,6 +1,6 @@
 from tortoise import migrations
 from tortoise.migrations import operations as ops
-from models.fields import MomentField
+from command_center.database.fields import MomentField
 
 class Migration(migrations.Migration):
     dependencies = [('models', '0009_clock_state')]

@@ -4,7 +4,7 @@ from tortoise import fields, migrations
 from tortoise.migrations import operations as ops
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 
-from models.database import Connection
+from command_center.database.connections import Connection
 
 
 async def count_copies(_: object, schema_editor: BaseSchemaEditor) -> None:

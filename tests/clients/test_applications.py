@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from server.graphiql import npm
+from command_center.api.graphiql import npm
 from tests.live.test_crashes import Box, box
 from tests.mailing import draft, person
 from tests.serving import PATIENCE, Client

@@ -12,12 +12,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from mail.channel import Delivered, Envelope
-from mail.compose import Letter, envelope, message_id
-from mail.links import Links
-from mail.mime import alternative_message
-from mail.smtp import SmtpChannel
-from server.graphiql import npm
+from command_center.api.graphiql import npm
+from command_center.mail.compose import Letter, envelope, message_id
+from command_center.mail.links import Links
+from command_center.mail.mime import alternative_message
+from command_center.mail.smtp import SmtpChannel
+from command_center.mail.transport import Delivered, Envelope
 from tests.clients.test_applications import FOLDER
 from tests.mail import servers
 from tests.mail.generated_texts import address, content, line

@@ -4,7 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from server.graphiql import npm
+from command_center.api.graphiql import npm
 from tests.clients.test_applications import FOLDER, serving
 
 AUDITS = 61

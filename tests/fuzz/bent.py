@@ -66,7 +66,7 @@ def real() -> tuple[str, ...]:
 def _written() -> Iterator[str]:
     for path in (ROOT / "docs").glob("*.md"):
         yield from Page.read(str(path.relative_to(ROOT))).blocks("graphql")
-    yield from re.findall(r"`([^`]+)`", (ROOT / "server/graphiql/operations.js").read_text())
+    yield from re.findall(r"`([^`]+)`", (ROOT / "command_center/api/graphiql/operations.js").read_text())
     for path in sorted((ROOT / "tests").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "{" in node.value:

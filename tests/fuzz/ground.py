@@ -20,9 +20,9 @@ from random import Random
 
 import httpx
 
+from command_center.server.settings import PREFIX
+from command_center.web.authentication import SCOPES, Tokens
 from models.enums import Role
-from server.auth import SCOPES, Tokens
-from server.settings import PREFIX
 from tests.mailing import RECORD, emails_in_folders, moment, person
 from tests.serving import SECRET, Client, ManualClock, Server, serving
 from tests.tasking import CREATE
@@ -31,7 +31,7 @@ from tests.test_lists import SAVE
 SEED = os.environ.get("FUZZ_SEED", "1")
 ROOT = Path(__file__).parents[2]
 WHO = "{viewer{name}}"
-COMMAND = "from server.cli import main; main()"
+COMMAND = "from command_center.__main__ import main; main()"
 _REAL = re.compile(rb'"(?:\w*[iI]ds?|\w*[cC]ursor|asOf)":"([\w-]{6,300})"')
 # Fields beside one that went wrong are dropped by the executor before they begin. Python warns of each, or fails to
 # where the collector came upon it within a named tuple.

@@ -98,7 +98,7 @@ ACCEPTS = (
         "*" * 9000,
     ),
     # Without what it is made of the page is not there.
-    *(("text/html", "text/html;q=0, */*") if (ROOT / "server/graphiql/vendor").is_dir() else ()),
+    *(("text/html", "text/html;q=0, */*") if (ROOT / "command_center/api/graphiql/vendor").is_dir() else ()),
     *("," * 5000, "a/b;" * 3000, 'a/b;"' * 2000, "application/json;q=1.0000000000000000001;x;y=z, */*"),
 )
 OTHERS: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import identifiers
+from command_center import ids
 from tests.exercised import published
 from tests.fuzz.counterfeits import counterfeit
 from tests.fuzz.ground import Ground, count
@@ -44,6 +44,6 @@ def _asked(place: Place, random: Random, known: list[str]) -> dict[str, Any]:
         value = [value, *(counterfeit(random, known) for _ in range(several))][: max(several, 1)]
     variables = place.variables(value)
     if place.under:
-        nodes = [each for each in known if (identifiers.decode(each) or ("",))[0] == place.under]
+        nodes = [each for each in known if (ids.decode(each) or ("",))[0] == place.under]
         variables["node"] = random.choice(nodes) if nodes and random.random() < 0.95 else counterfeit(random, known)
     return {"query": place.document, "variables": variables}

@@ -10,19 +10,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from identifiers import encode
-from models.enums import (
-    EmailStatus,
-    EngagementKind,
-    EngagementVerdict,
-    FolderGroupName,
-    FolderName,
-    SendKind,
-)
-from search.facts import Event, Facts
-from search.moments import render
-from search.spans import as_span
-from search.text import fold
+from command_center.ids import encode
+from command_center.search.datetimes import render
+from command_center.search.durations import as_span
+from command_center.search.facts import Event, Facts
+from command_center.search.text import fold
+from models.enums import EmailStatus, EngagementKind, EngagementVerdict, FolderGroupName, FolderName, SendKind
 
 NOW = 1_767_323_045_000_001  # 2026-01-02T03:04:05.000001Z
 TEAM = 1

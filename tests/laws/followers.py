@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import websockets
 from websockets.exceptions import ConnectionClosed
 
-from changes.cursors import parse
-from changes.entries import Entry
-from identifiers import decode_key
+from command_center.changes.cursors import parse
+from command_center.changes.entries import Entry
+from command_center.ids import decode_key
 from models.enums import ChangeKind
 from tests.serving import Client, Completed, Failed, Stream
 

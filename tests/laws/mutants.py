@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("actions", "changes", "lists", "mail", "models", "resolvers", "schema", "search", "server", "tests")
-FILES = ("identifiers.py", "refusals.py", "pyproject.toml")
+PACKAGES = ("command_center", "models", "resolvers", "schema", "tests")
+FILES = ("pyproject.toml",)
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "node_modules", "vendor", "__generated__", ".hypothesis")
 PATIENCE = 240
 
@@ -44,7 +44,7 @@ _RUNS = {"LAW_RUNS": "6", "LAW_STEPS": "25"}
 MUTANTS = (
     Mutant(
         name="the window of events lacks its edge",
-        path="search/event_counts.py",
+        path="command_center/search/event_counts.py",
         old="bisect_left(times, since)",
         new="bisect_right(times, since)",
         law=_EDGES,
@@ -52,7 +52,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the window of dates lacks its edge",
-        path="search/predicate.py",
+        path="command_center/search/predicate.py",
         old="return date >= now - bounds.within.microseconds",
         new="return date > now - bounds.within.microseconds",
         law=_EDGES,
@@ -60,7 +60,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the normal form of an alternative is its first branch",
-        path="search/normal.py",
+        path="command_center/search/index/dnf.py",
         old="return _bounded(_NEVER.union(*forms))",
         new="return _bounded(_NEVER.union(*forms[:1]))",
         law=_ALTERNATIVES,
@@ -68,7 +68,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the index files what has too many alternatives under the first alone",
-        path="search/routing.py",
+        path="command_center/search/index/keys.py",
         old="            return _union(routing_keys(branch) for branch in filters)",
         new="            return _union(routing_keys(branch) for branch in filters[:1])",
         law=_BOUND,
@@ -76,7 +76,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a threshold is reached one event too late",
-        path="search/shelves.py",
+        path="command_center/search/index/posting_lists.py",
         old="yield from line.filed[: bisect_right(line.bounds, count)]",
         new="yield from line.filed[: bisect_left(line.bounds, count)]",
         law=_CROWD,
@@ -84,7 +84,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a limit is passed one event too early",
-        path="search/shelves.py",
+        path="command_center/search/index/posting_lists.py",
         old="yield from line.filed[bisect_left(line.bounds, count) :]",
         new="yield from line.filed[bisect_right(line.bounds, count) :]",
         law=_CROWD,
@@ -92,7 +92,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a negated threshold keeps its edge",
-        path="search/normal.py",
+        path="command_center/search/index/dnf.py",
         old="at_least=0, at_most=condition.least - 1",
         new="at_least=0, at_most=condition.least",
         law=_CROWD,
@@ -100,7 +100,7 @@ MUTANTS = (
     ),
     Mutant(
         name="searches of different ranges share a conjunction",
-        path="search/index.py",
+        path="command_center/search/index/search_index.py",
         old="in_range = self._filed.setdefault(scope, {})",
         new="in_range = self._filed.setdefault(Scope(0, None), {})",
         law=_CROWD,
@@ -108,7 +108,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a text that has the key is believed the rest",
-        path="search/routing.py",
+        path="command_center/search/index/keys.py",
         old="return test == TextTest(equals=test.equals)",
         new="return True",
         law=_CANDIDATES,
@@ -116,7 +116,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a refusal is filed under the key of what it refuses",
-        path="search/routing.py",
+        path="command_center/search/index/keys.py",
         old="            # What must not hold names no email that has it.\n            return None",
         new="            return routing_keys(part.filter)",
         law=_CROWD,
@@ -124,7 +124,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the index takes a bound of none for a need",
-        path="search/routing.py",
+        path="command_center/search/index/keys.py",
         old="case Engaged() if leaf.least > 0:",
         new="case Engaged():",
         law=_CANDIDATES,
@@ -132,14 +132,14 @@ MUTANTS = (
     ),
     Mutant(
         name="the log gives out its positions backwards",
-        path="changes/log.py",
+        path="command_center/changes/log.py",
         old="(*entry[:-3], place - len(batch), at, check)",
         new="(*entry[:-3], 1 - place, at, check)",
         law=_ORDER,
     ),
     Mutant(
         name="the log is read in no order",
-        path="changes/log.py",
+        path="command_center/changes/log.py",
         old=""" AND owner_id = ? AND {db.within('kind', 'smallint')} ORDER BY position LIMIT ?",""",
         new=""" AND owner_id = ? AND {db.within('kind', 'smallint')} ORDER BY kind, position DESC LIMIT ?",""",
         law=_REPLAY,
@@ -147,7 +147,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the predicate takes texts as they are written",
-        path="search/predicate.py",
+        path="command_center/search/predicate.py",
         old="tests.append(fold(test.equals).__eq__)",
         new="tests.append(test.equals.__eq__)",
         law=_TEXTS,
@@ -155,8 +155,8 @@ MUTANTS = (
     ),
     Mutant(
         name="the predicate folds by lower case",
-        path="search/predicate.py",
-        old="from search.text import fold\n",
+        path="command_center/search/predicate.py",
+        old="from command_center.search.text import fold\n",
         new="fold = str.lower\n",
         law=_TEXTS,
         counts=_FEW,
@@ -169,8 +169,8 @@ LAWS = {mutant.law: mutant.counts for mutant in MUTANTS} | {_REPLAY: {"LAW_RUNS"
 
 def copied(folder: Path) -> Path:
     """A copy of the product and its tests."""
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, folder / room, ignore=NOT_COPIED)
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=NOT_COPIED)
     for name in FILES:
         shutil.copy(ROOT / name, folder / name)
     return folder

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lists import audit
-from models.fields import from_micros
-from search.moments import render
+from command_center.database.fields import from_micros
+from command_center.lists import audit
+from command_center.search.datetimes import render
 from tests.laws.counts import CASES
 from tests.laws.followers import members_of
 from tests.laws.wishes import KINDS, SPANS, URLS, VERDICTS, Wishes

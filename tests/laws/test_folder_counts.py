@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
-from models.database import database
+from command_center.database.connections import database
 from models.enums import EmailStatus
 from models.folders import folder_of
 from tests.laws.world import Account, World

@@ -9,18 +9,18 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from identifiers import encode
-from lists.memberships import Cause, decide
+from command_center.ids import encode
+from command_center.lists.membership_diff import Cause, decide
+from command_center.search.facts import Event, Facts
+from command_center.search.filter_ast import Filter
+from command_center.search.index.dnf import MOST
+from command_center.search.index.entries import Filed
+from command_center.search.index.search_index import Index, _several
+from command_center.search.index.time_boundaries import crossed_range
+from command_center.search.parser import check
+from command_center.search.predicate import holds
+from command_center.search.scope import Owner, Scope, scope
 from models.enums import ChangeCauseKind, EngagementKind, EngagementVerdict
-from search.check import check
-from search.clock import crossed_range
-from search.facts import Event, Facts
-from search.filing import Filed
-from search.index import Index, _several
-from search.normal import MOST
-from search.predicate import holds
-from search.scope import Owner, Scope, scope
-from search.tree import Filter
 from tests.laws.counts import CASES
 from tests.laws.filters import (
     CAMPAIGNS,

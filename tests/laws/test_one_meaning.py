@@ -17,18 +17,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lists import facts as stored
-from lists import filling
-from lists.standing import Standing
-from models.database import Connection, opened, transaction
+from command_center.database.connections import Connection, opened, transaction
+from command_center.lists import backfill
+from command_center.lists import facts as stored
+from command_center.lists.standing_searches import Standing
+from command_center.search.facts import Facts
+from command_center.search.filter_ast import Filter
+from command_center.search.index.time_boundaries import time_keys
+from command_center.search.parser import check
+from command_center.search.predicate import compile_predicate
+from command_center.search.scope import Owner, scope
+from command_center.search.text import fold
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SavedSearchState, SendKind
-from search.check import check
-from search.clock import time_keys
-from search.facts import Facts
-from search.predicate import compile_predicate
-from search.scope import Owner, scope
-from search.text import fold
-from search.tree import Filter
 from tests.laws.counts import CASES
 from tests.laws.filters import (
     BULK_SENDS,
@@ -103,7 +103,7 @@ class Database:
         self, connection: Connection, filter: Filter, owner: Owner, loaded: dict[int, Facts], now: int
     ) -> None:
         search = Standing(1, owner.team_id, owner.user_id, SavedSearchState.LIVE, scope(filter, owner), filter)
-        by_sql = await filling.matching(connection, search, now)
+        by_sql = await backfill.matching(connection, search, now)
         holds = compile_predicate(filter)
         by_predicate = {
             id

@@ -12,10 +12,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from changes import log
-from identifiers import decode_key
-from lists import audit
-from models.database import database
+from command_center.changes import log
+from command_center.database.connections import database
+from command_center.ids import decode_key
+from command_center.lists import audit
 from models.enums import EngagementKind, EngagementVerdict, Role
 from tests.databases import Databases
 from tests.laws.followers import Follower, members_of, row_of

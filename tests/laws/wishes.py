@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from search.moments import render
+from command_center.search.datetimes import render
 
 SPANS = {
     "PT5S": timedelta(seconds=5),

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from changes import log
-from changes.entries import Entry
-from identifiers import encode
-from lists.marks import Superseded
-from mail.channel import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
-from mail.outbox import Outbox
-from models.database import database
+from command_center.changes import log
+from command_center.changes.entries import Entry
+from command_center.database.connections import database
+from command_center.ids import encode
+from command_center.lists.invalidations import Superseded
+from command_center.mail.outbox import Outbox
+from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
+from command_center.search.datetimes import render
+from command_center.web.authentication import Tokens
 from models.enums import FailureCode, Role
-from search.moments import render
-from server.auth import Tokens
 from tests.laws.followers import Follower
 from tests.laws.wishes import KINDS, SPANS, URLS, VERDICTS, WORDS, Wishes
 from tests.serving import SECRET, Client, ManualClock, Server, serving

@@ -20,9 +20,9 @@ from typing import Any
 import asyncpg
 import httpx
 
-from changes.cursors import parse
-from server.serving import bound
-from server.settings import PREFIX
+from command_center.changes.cursors import parse
+from command_center.server.serving import bound
+from command_center.server.settings import PREFIX
 from tests.laws.followers import ALL
 from tests.live.test_crashes import COMMAND, DRAFT, GONE, PERSON, RECORD, ROOT, SAVE
 from tests.serving import SECRET, Client, Failed

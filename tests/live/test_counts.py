@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 import websockets
 
-from models.database import database
-from server.settings import PREFIX
+from command_center.database.connections import database
+from command_center.server.settings import PREFIX
 from tests.laws.followers import FEW_BYTES
 from tests.live.test_crashes import Box, box
 from tests.live.test_followers import socket as signed_in

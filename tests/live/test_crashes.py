@@ -24,9 +24,9 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from changes.cursors import parse
-from identifiers import decode_key
-from server.settings import PREFIX
+from command_center.changes.cursors import parse
+from command_center.ids import decode_key
+from command_center.server.settings import PREFIX
 from tests.laws.followers import ALL, KINDS, Row, members_of
 from tests.serving import SECRET, Client, Completed
 
@@ -34,7 +34,7 @@ CRASHES = int(os.environ.get("CRASHES", "2"))
 SEED = int(os.environ.get("LAW_SEED", "1"))
 WRITERS = 6
 EMAILS = 20
-COMMAND = "from server.cli import main; main()"
+COMMAND = "from command_center.__main__ import main; main()"
 ROOT = Path(__file__).parents[2]
 GONE = (OSError, httpx.HTTPError, ConnectionClosed, InvalidHandshake, InvalidMessage, Completed, json.JSONDecodeError)
 

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from server.demo.cast import PEOPLE, cast
+from command_center.demo.recipients import PEOPLE, cast
 from tests.mailing import draft, person, send
 from tests.serving import Client
 
-COMMAND = (sys.executable, "-c", "from server.cli import main; main()", "demo")
+COMMAND = (sys.executable, "-c", "from command_center.__main__ import main; main()", "demo")
 PATIENCE = 120.0
 
 

@@ -11,10 +11,10 @@ import pytest
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from changes.entries import Entry
-from models.database import database
+from command_center.changes.entries import Entry
+from command_center.database.connections import database
+from command_center.web.websocket_protocol import TEXT
 from models.enums import ChangeKind, Role
-from server.sockets import TEXT
 from tests.live.test_followers import none_left, socket
 from tests.requests.test_streaming import PARTS, events, streaming
 from tests.serving import Client, Completed, ManualClock, Server, Stream, surrounded

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from mail.links import Links
-from models.database import sqlite_path
+from command_center.database.connections import sqlite_path
+from command_center.mail.links import Links
 from tests.databases import Databases, Postgres
 from tests.live.faults import LONGEST, Account, Process, Team, process, told
 from tests.serving import SECRET, Client

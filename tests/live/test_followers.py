@@ -6,13 +6,13 @@ from typing import Any
 
 import websockets
 
-from actions import users
-from actions.desk import Desk, Limits
-from changes.deeds import Writer
-from changes.entries import Entry, Family, Topic
-from changes.hub import Hub
-from models.clocks import DatabaseClock
-from models.database import database, opened
+from command_center.actions import users
+from command_center.actions.context import Desk, Limits
+from command_center.changes.entries import Entry, Family, Topic
+from command_center.changes.hub import Hub
+from command_center.changes.unit_of_work import Writer
+from command_center.database.clock import DatabaseClock
+from command_center.database.connections import database, opened
 from models.enums import ChangeKind, Role
 from tests.serving import Client, Server
 from tests.test_lists import FOLLOW, RECORD, email, event, live, save

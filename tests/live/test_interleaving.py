@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from actions import users
-from actions.desk import Desk, Limits
-from changes import log
-from changes.deeds import Writer
-from changes.entries import COLUMNS, Entry, Family, Topic
-from changes.hub import Hub
-from models.database import Connection, database, opened, transaction
+from command_center.actions import users
+from command_center.actions.context import Desk, Limits
+from command_center.changes import log
+from command_center.changes.entries import COLUMNS, Entry, Family, Topic
+from command_center.changes.hub import Hub
+from command_center.changes.unit_of_work import Writer
+from command_center.database.connections import Connection, database, opened, transaction
 from models.enums import ChangeKind, Role
 from tests.serving import ManualClock
 

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import pytest
 
-from changes import restores
-from models.database import database, sqlite_path, transaction
-from server.lease import Taken, lease
+from command_center.changes import restores
+from command_center.database.connections import database, sqlite_path, transaction
+from command_center.server.leases import Taken, lease
 from tests.databases import Databases
 from tests.live.test_restores import changes, kinds, resumed
 from tests.mailing import deliver, draft, moment, person

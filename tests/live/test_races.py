@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from models.database import database, transaction
+from command_center.database.connections import database, transaction
 from tests.live.test_interleaving import until, waits_for_a_lock
 from tests.mailing import SEND, draft, person
 from tests.serving import serving

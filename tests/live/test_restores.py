@@ -7,11 +7,11 @@ import pytest
 from tortoise.context import require_context
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
-from changes import log
-from changes.cursors import parse
-from changes.entries import Entry, Family, Topic
-from changes.followers import LogLost
-from models.database import configuration, database, migrate, opened, transaction
+from command_center.changes import log
+from command_center.changes.cursors import parse
+from command_center.changes.entries import Entry, Family, Topic
+from command_center.changes.subscribers import LogLost
+from command_center.database.connections import configuration, database, migrate, opened, transaction
 from models.enums import ChangeKind
 from tests.databases import Databases
 from tests.serving import Client, Completed, ManualClock, Server, serving

@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
-from actions import users
-from actions.desk import Desk
-from changes.deeds import Writer
-from changes.hub import Hub
-from models.clocks import DatabaseClock
+from command_center.actions import users
+from command_center.actions.context import Desk
+from command_center.changes.hub import Hub
+from command_center.changes.unit_of_work import Writer
+from command_center.database.clock import DatabaseClock
+from command_center.server.runtime import connected as connected_database
+from command_center.web.authentication import Tokens
 from models.enums import Role
-from server.auth import Tokens
-from server.engine import connected as connected_database
 from tests.live.test_crashes import Box, box
 from tests.requests.raw import Raw, connected
 from tests.serving import SECRET, Client, settings

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
 
-from mail.channel import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
+from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
 from models.enums import FailureCode
 
 OFFERED = b"250-mail.example at your service\r\n250-8BITMIME\r\n250-SIZE 1000\r\n250 SMTPUTF8\r\n"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actions.markup.detection import is_html
-from actions.markup.inspection import inspect
-from actions.markup.prepared import PreparedBody, prepare
-from mail.links import trackable
+from command_center.actions.markup.detection import is_html
+from command_center.actions.markup.inspection import inspect
+from command_center.actions.markup.prepared import PreparedBody, prepare
+from command_center.mail.links import trackable
 from tests.laws.counts import CASES
 from tests.mail.test_compose import Seen, composed, part
 

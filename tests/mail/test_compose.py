@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mail.channel import Envelope
-from mail.compose import Letter, Unsendable, copies, envelope, message_id
-from mail.links import Links
+from command_center.mail.compose import Letter, Unsendable, copies, envelope, message_id
+from command_center.mail.links import Links
+from command_center.mail.transport import Envelope
 
 CALM = settings(deadline=None)
 

@@ -5,9 +5,9 @@ from http.cookies import SimpleCookie
 
 import httpx
 
-from identifiers import decode_key
-from mail.devices import NAME
-from mail.links import Links
+from command_center.ids import decode_key
+from command_center.mail.devices import NAME
+from command_center.mail.links import Links
 from models.enums import Role
 from tests.mailing import delivered
 from tests.serving import BROWSER, SECRET, Client, ManualClock, Server, serving

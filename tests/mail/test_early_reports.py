@@ -1,7 +1,7 @@
 """A bounce may be reported before we have written down that the email left: it is not lost."""
 
-from mail.channel import Delivered, Envelope, Outcome
-from mail.outbox import Outbox
+from command_center.mail.outbox import Outbox
+from command_center.mail.transport import Delivered, Envelope, Outcome
 from tests.serving import Client, Server
 from tests.test_lists import email
 

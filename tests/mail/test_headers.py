@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from mail.headers import Mailbox, address_field, date_field, fixed_field, text_field
+from command_center.mail.headers import Mailbox, address_field, date_field, fixed_field, text_field
 from tests.laws.counts import CASES
 from tests.mail.generated_texts import ENCODED_WORDS, FRAGMENTS, address, line
 

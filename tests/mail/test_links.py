@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mail.links import LONGEST, Links, trackable
+from command_center.mail.links import LONGEST, Links, trackable
 
 CALM = settings(deadline=None)
 

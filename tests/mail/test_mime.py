@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from mail.mime import alternative_message, transfer_encoded
+from command_center.mail.mime import alternative_message, transfer_encoded
 from tests.laws.counts import CASES
 from tests.mail.generated_texts import content
 

@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from actions import users
-from actions.desk import Desk, Limits
-from changes.deeds import Writer
-from changes.hub import Hub
-from mail import claims, outbox
-from mail.channel import Bounced, Channel, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
-from mail.links import Links
-from mail.outbox import LOOK_SECONDS, Outbox
-from mail.smtp import SmtpChannel
+from command_center.actions import users
+from command_center.actions.context import Desk, Limits
+from command_center.changes.hub import Hub
+from command_center.changes.unit_of_work import Writer
+from command_center.database.connections import opened
+from command_center.database.fields import from_micros, to_micros
+from command_center.mail import claims, outbox
+from command_center.mail.links import Links
+from command_center.mail.outbox import LOOK_SECONDS, Outbox
+from command_center.mail.smtp import SmtpChannel
+from command_center.mail.transport import Bounced, Channel, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
 from models.campaigns import Campaign
 from models.changes import Mark
-from models.database import opened
 from models.emails import Email, FolderCount
 from models.enums import EmailStatus, FailureCode, FolderName, Role
-from models.fields import from_micros, to_micros
 from models.people import Person
 from models.users import User
 from tests.mail.servers import Mailbox, serving

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mail.retries import LONGEST, MINUTE, next_attempt
+from command_center.mail.retries import LONGEST, MINUTE, next_attempt
 
 CALM = settings(deadline=None)
 

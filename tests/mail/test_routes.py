@@ -9,18 +9,18 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from actions import users
-from actions.desk import Desk
-from actions.engagements import Recorder
-from changes.deeds import Writer
-from changes.hub import Hub
-from mail.links import Links
-from mail.routes import PIXEL, routes
-from models.database import opened
+from command_center.actions import users
+from command_center.actions.context import Desk
+from command_center.actions.engagements import Recorder
+from command_center.changes.hub import Hub
+from command_center.changes.unit_of_work import Writer
+from command_center.database.connections import opened
+from command_center.database.fields import to_micros
+from command_center.mail.links import Links
+from command_center.mail.routes import PIXEL, routes
 from models.emails import Email
 from models.engagements import Engagement
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, Role
-from models.fields import to_micros
 from models.people import Person
 from tests.serving import BROWSER, ManualClock
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actions import fields
-from actions.markup import filling, shared_bodies
-from actions.markup.filling import with_values
-from actions.markup.prepared import PreparedBody, prepare
-from actions.markup.shared_bodies import prepare_shared
+from command_center.actions import template_fields
+from command_center.actions.markup import filling, shared_bodies
+from command_center.actions.markup.filling import with_values
+from command_center.actions.markup.prepared import PreparedBody, prepare
+from command_center.actions.markup.shared_bodies import prepare_shared
 
 PIECES = st.sampled_from(
     [
@@ -67,7 +67,7 @@ def prepared_both_ways(body: str, known: dict[str, str]) -> tuple[PreparedBody, 
 @settings(max_examples=200)
 @given(st.lists(PIECES, max_size=12).map("".join), VALUES, VALUES, VALUES)
 def test_shared_bodies_equal_bodies_of_their_own(body: str, first: str, title: str, company: str) -> None:
-    known = dict(zip(fields.NAMES, (first, "", title, company, "Sam"), strict=True))
+    known = dict(zip(template_fields.NAMES, (first, "", title, company, "Sam"), strict=True))
     shared, own = prepared_both_ways("<p>Hi</p>" + body, known)
     assert (shared.html(str), shared.text, shared.sheet) == (own.html(str), own.text, own.sheet)
 
@@ -75,9 +75,11 @@ def test_shared_bodies_equal_bodies_of_their_own(body: str, first: str, title: s
 @pytest.mark.parametrize("company", ["Acme", "Bolt & Sons", "<b> Bo"])
 def test_a_body_is_prepared_once_for_ordinary_values(company: str) -> None:
     body = '<p>Hello {{first_name}} of <a href="https://ex.example/?c={{company}}">{{company}}</a>.</p>'
-    prepared_both_ways(body, {**dict.fromkeys(fields.NAMES, ""), "first_name": "Ada", "company": "First One"})
+    prepared_both_ways(body, {**dict.fromkeys(template_fields.NAMES, ""), "first_name": "Ada", "company": "First One"})
     before = shared_bodies._prepared.cache_info().misses
-    shared, own = prepared_both_ways(body, {**dict.fromkeys(fields.NAMES, ""), "first_name": "Bo", "company": company})
+    shared, own = prepared_both_ways(
+        body, {**dict.fromkeys(template_fields.NAMES, ""), "first_name": "Bo", "company": company}
+    )
     assert shared.html(str) == own.html(str)
     if company != "Acme":
         # The link of Acme shows what is in its address, so it has the same word for both.
@@ -85,7 +87,7 @@ def test_a_body_is_prepared_once_for_ordinary_values(company: str) -> None:
 
 
 def test_plain_text_is_prepared_with_its_values() -> None:
-    known = {**dict.fromkeys(fields.NAMES, ""), "company": "A & <b>x</b>"}
+    known = {**dict.fromkeys(template_fields.NAMES, ""), "company": "A & <b>x</b>"}
     shared, _ = prepared_both_ways("At {{company}}: https://ex.example/", known)
     assert (shared.html(str), shared.text) == (
         '<div>At A &amp; &lt;b&gt;x&lt;/b&gt;: <a href="https://ex.example/">https://ex.example/</a></div>',

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mail.channel import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, RefusedCopy, Unknown
-from mail.smtp import BadAddress, SmtpChannel
-from mail.smtp_dialogue import data_chunks
+from command_center.mail.smtp import BadAddress, SmtpChannel
+from command_center.mail.smtp_dialogue import data_chunks
+from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, RefusedCopy, Unknown
 from models.enums import FailureCode
 from tests.mail.servers import Mailbox, accounts, scripted, serving
 

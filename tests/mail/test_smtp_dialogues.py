@@ -8,8 +8,8 @@ import os
 from collections.abc import Awaitable, Callable
 from random import Random
 
-from mail.channel import Bounced, Deferred, Delivered, Envelope, Failed, Outcome
-from mail.smtp import SmtpChannel
+from command_center.mail.smtp import SmtpChannel
+from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome
 from tests.mail.smtp_scripts import (
     DELIVERED,
     Case,

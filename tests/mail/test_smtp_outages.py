@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from mail import smtp_health
-from mail.channel import Deferred, Delivered, Outcome
-from mail.retries import LONGEST
-from mail.smtp import SmtpChannel
+from command_center.database.fields import to_micros
+from command_center.mail import smtp_health
+from command_center.mail.retries import LONGEST
+from command_center.mail.smtp import SmtpChannel
+from command_center.mail.transport import Deferred, Delivered, Outcome
 from models.emails import Email
 from models.enums import EmailStatus, FailureCode
-from models.fields import to_micros
 from tests.mail.servers import Mailbox
 from tests.mail.servers import serving as mail_serving
 from tests.mail.smtp_scripts import After, Fault, letter, scripted_server

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from mail import outbox as outboxes
-from mail.channel import Bounced, Delivered, Envelope, NotHandedOver, Outcome
-from mail.smtp import SmtpChannel
-from models.database import database
+from command_center.database.connections import database
+from command_center.mail import outbox as outboxes
+from command_center.mail.smtp import SmtpChannel
+from command_center.mail.transport import Bounced, Delivered, Envelope, NotHandedOver, Outcome
 from models.emails import Email
 from models.enums import EmailStatus, FailureCode
 from tests.mail.smtp_scripts import After, Fault, scripted_server

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mail.smtp_replies import MAX_REPLY_BYTES, ProtocolError, Reply, ReplyParser, readable
+from command_center.mail.smtp_replies import MAX_REPLY_BYTES, ProtocolError, Reply, ReplyParser, readable
 
 CALM = settings(deadline=None)
 TEXTS = st.binary(max_size=30).map(lambda raw: raw.replace(b"\n", b" ").replace(b"\r", b" ").strip())

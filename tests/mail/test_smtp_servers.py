@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from mail.channel import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
-from mail.smtp import SmtpChannel
-from mail.smtp_session import mail_server
+from command_center.mail.smtp import SmtpChannel
+from command_center.mail.smtp_session import mail_server
+from command_center.mail.transport import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
 from models.enums import FailureCode
 from tests.mail.servers import Mailbox, accounts, scripted, serving
 from tests.mail.smtp_scripts import Fault, letter, scripted_server
@@ -135,7 +135,7 @@ async def test_a_password_is_not_sent_unencrypted_to_another_machine(monkeypatch
     for host in ("127.0.0.1", "localhost", "[::1]"):
         assert mail_server(f"smtp://sam:pass@{host}").clear_password
     # Every name of this machine leads to the loopback, and this one does not look like it.
-    monkeypatch.setattr("mail.smtp_session._LOOPBACK", re.compile("nothing"))
+    monkeypatch.setattr("command_center.mail.smtp_session._LOOPBACK", re.compile("nothing"))
     async with scripted("220 hi", "250-mx\r\n250 AUTH PLAIN", "…") as (url, heard):
         answer = await outcome(url.replace("//", "//sam:pass@"))
         assert isinstance(answer, Deferred)

@@ -19,12 +19,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mail.links import Links
-from mail.outbox import Outbox
-from mail.smtp import SmtpChannel
-from mail.unsubscribing import masked
-from models.database import database
-from server.demo import mailbox
+from command_center.database.connections import database
+from command_center.demo import mailbox
+from command_center.mail.links import Links
+from command_center.mail.outbox import Outbox
+from command_center.mail.smtp import SmtpChannel
+from command_center.mail.unsubscribe import masked
 from tests.mail.servers import Mailbox
 from tests.mail.servers import serving as receiving
 from tests.mailing import ARCHIVE, deliver, draft, moment, person, send

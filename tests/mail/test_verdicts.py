@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from actions.machines import AGENTS, NETWORKS, Agent, Network
-from identifiers import decode_key
-from mail.channel import Envelope, Outcome
+from command_center.actions.bot_signatures import AGENTS, NETWORKS, Agent, Network
+from command_center.ids import decode_key
+from command_center.mail.transport import Envelope, Outcome
 from tests.mailing import RECORD, Post, deliver, delivered, draft, moment, person, send
 from tests.serving import Client, ManualClock, Server
 

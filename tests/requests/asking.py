@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from models.database import database
+from command_center.database.connections import database
 from tests.serving import Client
 
 REPEATS = int(os.environ.get("REPEATS", "200"))

@@ -17,8 +17,8 @@ from graphql import (
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import convert_arguments
 
+from command_center.graphql_engine.arguments import Conversions
 from schema.build import build
-from server.graphql.arguments import Conversions
 
 
 def value(random: Random, type_: Any, depth: int = 0) -> Any:

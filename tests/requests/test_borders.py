@@ -19,9 +19,9 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from models.database import database
-from server.app import create
-from server.borders import Borders
+from command_center.database.connections import database
+from command_center.server.app import create
+from command_center.web.middleware import Borders
 from tests.requests.raw import UPGRADE, Answer, connected, socket
 from tests.serving import Client, Server, serving, settings
 
@@ -171,7 +171,7 @@ async def test_a_route_hears_that_its_client_hung_up_after_the_body() -> None:
         raise AssertionError
 
     scope = {"type": "http", "path": "/", "client": None, "headers": [(b"content-length", b"3")]}
-    await Borders(route, settings("sqlite://"))(scope, receive, send)
+    await Borders(route, settings("sqlite://").edge_limits())(scope, receive, send)
     assert heard.is_set()
 
 

@@ -5,16 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from actions import campaigns, idempotency
-from actions.idempotency import Asked
-from actions.requests import TRIM
-from changes.claims import Claim, ClaimLost
-from identifiers import decode_key
-from models.database import database
+from command_center.actions import campaigns
+from command_center.actions.request_ids import TRIM
+from command_center.api.idempotency import fingerprint
+from command_center.changes import idempotency
+from command_center.changes.idempotency import Asked, Claim, ClaimLost
+from command_center.database.connections import database
+from command_center.ids import decode_key
 from models.users import User
 from models.viewers import Viewer
 from resolvers.context import Context
-from server.graphql.repeats import fingerprint
 from tests.requests.asking import CAMPAIGN, GROUP_SEND, ask, codes, group, number, replayed
 from tests.serving import Client, ManualClock, Server, serving
 

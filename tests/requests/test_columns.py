@@ -12,9 +12,10 @@ import strawberry
 from graphql import ExecutionResult, Undefined, execute, parse
 from strawberry.execution import optimized_is_awaitable
 
-from server.graphql.executor import PlannedExecutor
-from server.graphql.plans import Plans
-from server.graphql.shapes import Shapes
+from command_center.graphql_engine.executor import PlannedExecutor
+from command_center.graphql_engine.plans import Plans
+from command_center.graphql_engine.type_plans import Shapes
+from resolvers.references import NAME
 from tests.requests.plays import Later, Trouble
 
 ROWS, ODD = 5, 2
@@ -81,7 +82,7 @@ class Query:
 
 SCHEMA = strawberry.Schema(Query)._schema
 PLANS = {
-    text: Plans(Shapes(SCHEMA), 100)
+    text: Plans(Shapes(SCHEMA, NAME), 100)
     for text in (
         "{things{name note madeAt}}",
         "{things{told within{name} note __typename}}",

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.compression import ASIDE_BYTES, LEAST_BYTES, accepts_gzip, is_compressible
+from command_center.web.compression import ASIDE_BYTES, LEAST_BYTES, accepts_gzip, is_compressible
 from tests.requests.raw import Answer, connected
 from tests.requests.test_streaming import PARTS
 from tests.requests.wire import server

@@ -16,10 +16,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from server import connections
-from server.connections import ConnectionLimits
-from server.serving import bound
-from server.sockets import FRAGMENTS, SocketConnection
+from command_center.server.serving import bound
+from command_center.web import http_protocol
+from command_center.web.http_protocol import ConnectionLimits
+from command_center.web.websocket_protocol import FRAGMENTS, SocketConnection
 from tests.requests.raw import UPGRADE, Raw, connected, socket
 from tests.serving import serving
 
@@ -84,7 +84,7 @@ async def standing() -> AsyncIterator[str]:
         Starlette(routes=routes),
         log_level="warning",
         access_log=False,
-        http=connections.limited(LIMITS),
+        http=http_protocol.limited(LIMITS),
         ws=SocketConnection,
         ws_max_size=FRAME,
         ws_per_message_deflate=False,

@@ -16,15 +16,16 @@ from graphql import (
     is_list_type,
 )
 
-from server.graphql.documents import Documents, Rejected
-from server.graphql.limits import DocumentLimits
-from server.graphql.sizes import LISTS, is_connection
+from command_center.graphql_engine.documents import Documents, Rejected
+from command_center.graphql_engine.limits import DocumentLimits
+from command_center.graphql_engine.list_sizes import is_connection
+from command_center.server.schema_hints import HINTS, LISTS
 from tests.requests.schemas import ours
 
 
 @pytest.fixture(scope="module")
 def documents() -> Documents:
-    return Documents(ours(), DocumentLimits())
+    return Documents(ours(), DocumentLimits(), HINTS)
 
 
 def cost(documents: Documents, text: str, variables: Mapping[str, Any] | None = None) -> int:

@@ -8,9 +8,10 @@ import pytest
 from graphql import GraphQLError, get_introspection_query
 from graphql.language import OperationType
 
-from server.graphql.documents import Documents, Rejected
-from server.graphql.kept import Kept
-from server.graphql.limits import DocumentLimits
+from command_center.graphql_engine.documents import Documents, Rejected
+from command_center.graphql_engine.limits import DocumentLimits
+from command_center.graphql_engine.lru_cache import Kept
+from command_center.server.schema_hints import HINTS
 from tests.documents import Page
 from tests.requests.schemas import ours
 
@@ -26,7 +27,7 @@ INTROSPECTION = get_introspection_query(
 
 @pytest.fixture
 def documents() -> Documents:
-    return Documents(ours(), DocumentLimits())
+    return Documents(ours(), DocumentLimits(), HINTS)
 
 
 def refused(documents: Documents, text: str, name: str | None = None) -> list[GraphQLError]:
@@ -107,7 +108,7 @@ def test_what_is_read_letter_by_letter_is_bounded_by_letters(documents: Document
 
 
 def test_the_limits_are_those_given() -> None:
-    documents = Documents(ours(), DocumentLimits(tokens=30, depth=3, aliases=1, root_fields=2, directives=0))
+    documents = Documents(ours(), DocumentLimits(tokens=30, depth=3, aliases=1, root_fields=2, directives=0), HINTS)
     for make, most in ((tokens, 30), (depth, 3), (aliases, 1), (root_fields, 2)):
         documents.prepare(make(most), None)
         refused(documents, make(most + 1))
@@ -145,7 +146,7 @@ def test_root_fields_are_counted_for_each_operation(documents: Documents) -> Non
 
 
 def test_aliases_and_directives_are_counted_wherever_they_are_written(documents: Documents) -> None:
-    few = Documents(ours(), DocumentLimits(aliases=2, directives=3))
+    few = Documents(ours(), DocumentLimits(aliases=2, directives=3), HINTS)
     text = (
         "query($x:Boolean!){a:viewer{...F @skip(if:$x) ...on User@skip(if:$x){id}}}"
         " fragment F on User{b:id name@skip(if:$x) %s}"
@@ -204,7 +205,7 @@ def test_what_does_not_fit_the_schema_is_told_without_suggestions(documents: Doc
 def test_at_most_so_many_errors_are_told() -> None:
     text = "{viewer{" + " ".join(f"f{each}" for each in range(100)) + "}}"
     for most in (1, 20):
-        assert len(refused(Documents(ours(), DocumentLimits(), errors=most), text)) == most
+        assert len(refused(Documents(ours(), DocumentLimits(), HINTS, errors=most), text)) == most
 
 
 @pytest.mark.parametrize("text", ['{emails(first:"%s"){nodes{id}}}', "{viewer{id}} %s"])
@@ -282,7 +283,7 @@ def test_what_is_kept_is_bounded_by_its_weight() -> None:
 
 
 def operations_of_graphiql() -> list[str]:
-    script = (ROOT / "server/graphiql/operations.js").read_text()
+    script = (ROOT / "command_center/api/graphiql/operations.js").read_text()
     return re.findall(r"`([^`]*)`", script.split("OPERATIONS", 1)[1])
 
 
@@ -307,7 +308,7 @@ def test_what_applications_ask_is_far_from_every_limit(texts: list[str]) -> None
     """With a half of what is allowed they pass, and with a tenth of the cost."""
     most = DocumentLimits()
     limits = DocumentLimits(most.tokens // 2, 11, most.aliases // 2, most.root_fields // 2, most.directives // 2)
-    documents = Documents(ours(), limits)
+    documents = Documents(ours(), limits, HINTS)
     asked = [
         (text, name)
         for text in texts

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from models.database import database
+from command_center.database.connections import database
 from tests.exercised import published
 from tests.mailing import emails_in_folders, moment, person
 from tests.requests.asking import RECORD, ask, number, replayed

@@ -25,15 +25,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strawberry.execution import optimized_is_awaitable
 
-from server.graphql.executor import PlannedExecutor
-from server.graphql.plans import Plans
-from server.graphql.shapes import Kind, Shape, Shapes
+from command_center.graphql_engine.executor import PlannedExecutor
+from command_center.graphql_engine.plans import Plans
+from command_center.graphql_engine.type_plans import Kind, Shape, Shapes
+from resolvers.references import NAME
 from tests.laws.counts import CASES
 from tests.requests.plays import Colour, Row, Trouble, schema
 from tests.requests.writing import Writer
 from tests.twice import Twice
 
-SHAPES = Shapes(schema())
+SHAPES = Shapes(schema(), NAME)
 
 
 class Chooser(Writer):
@@ -160,7 +161,9 @@ def parts(count: int) -> list[Part]:
 
 
 async def carried_out(text: str, context: Any, planned: bool = True, plans: Plans | None = None) -> ExecutionResult:
-    more: Any = {"executor_class": PlannedExecutor, "plans": plans or Plans(Shapes(LARGE), 100)} if planned else {}
+    more: Any = (
+        {"executor_class": PlannedExecutor, "plans": plans or Plans(Shapes(LARGE, NAME), 100)} if planned else {}
+    )
     running: Any = execute(LARGE, parse(text), context_value=context, **more)
     result: ExecutionResult = await running if optimized_is_awaitable(running) else running
     return result
@@ -228,12 +231,12 @@ async def test_each_frame_of_a_subscription_is_that_of_the_stock_executor() -> N
         return [frame async for frame in await started]
 
     stock = await frames()
-    assert await frames(executor_class=PlannedExecutor, plans=Plans(Shapes(LARGE), 100)) == stock
+    assert await frames(executor_class=PlannedExecutor, plans=Plans(Shapes(LARGE, NAME), 100)) == stock
     assert [bool(frame.errors) for frame in stock] == [False, True, False]
 
 
 async def test_a_plan_is_kept_for_each_choice_of_what_is_skipped_and_no_larger_than_allowed() -> None:
-    shapes = Shapes(LARGE)
+    shapes = Shapes(LARGE, NAME)
     operation: Any = parse("query($a:Boolean!,$b:String){parts{name}}").definitions[0]
     plans = Plans(shapes, 3)
     first = plans.plan(operation, {"a": True, "b": "one"})
@@ -254,7 +257,11 @@ async def test_a_difference_between_the_two_executions_of_a_test_is_noticed() ->
             return [] if shape.kind is Kind.LIST else super().complete(shape, *more)
 
     running: Any = execute(
-        LARGE, parse("{parts{name}}"), context_value=parts(1), executor_class=Forgetful, plans=Plans(Shapes(LARGE), 9)
+        LARGE,
+        parse("{parts{name}}"),
+        context_value=parts(1),
+        executor_class=Forgetful,
+        plans=Plans(Shapes(LARGE, NAME), 9),
     )
     assert (await running).data == {"parts": []}
     (difference,) = Forgetful.differences

@@ -9,8 +9,8 @@ from typing import Any
 
 import graphql
 
-from server.graphql.overlap import Overlap
-from server.graphql.rules import excesses
+from command_center.graphql_engine.overlap import Overlap
+from command_center.graphql_engine.rules import excesses
 from tests.requests.wire import codes, get, post, server, talking
 from tests.serving import Server
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.graphql.negotiation import Form, for_many, for_one
+from command_center.web.negotiation import Form, for_many, for_one
 
 APOLLO = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/json'
 APOLLO_QUERY = "application/graphql-response+json,application/json;q=0.9"

@@ -15,7 +15,7 @@ from graphql import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.graphql.overlap import Overlap
+from command_center.graphql_engine.overlap import Overlap
 from tests.laws.counts import CASES
 from tests.requests.schemas import crossed, ours
 from tests.requests.writing import Writer

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from server.graphql.documents import Documents
-from server.graphql.limits import DocumentLimits, UserLimits
-from server.graphql.parameters import VALUE_BYTES, parameters
-from server.graphql.quotas import QuotaExceeded, UserQuotas
-from server.graphql.websocket import ID_CHARACTERS
+from command_center.api.parameters import VALUE_BYTES, parameters
+from command_center.api.quotas import QuotaExceeded, UserQuotas
+from command_center.api.websocket import ID_CHARACTERS
+from command_center.graphql_engine.documents import Documents
+from command_center.graphql_engine.limits import DocumentLimits, UserLimits
+from command_center.server.schema_hints import HINTS
 from tests.requests.schemas import ours
 from tests.requests.test_streaming import streaming
 from tests.requests.wire import Talk, codes, post, server, talking
@@ -142,7 +143,7 @@ async def test_the_open_operations_of_a_user_take_as_much_memory_as_allowed(sqli
 
 
 def test_memory_is_counted_to_the_byte_and_a_document_once() -> None:
-    documents = Documents(ours(), DocumentLimits())
+    documents = Documents(ours(), DocumentLimits(), HINTS)
     prepared, other = documents.prepare(LISTS, None), documents.prepare(LISTS.replace("{", " {", 1), None)
     asked = parameters({"query": LISTS}, 1)
     quotas = UserQuotas(UserLimits(bytes=2 * asked.bytes + prepared.bytes))

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.rates import Rates
+from command_center.web.rate_limits import Rates
 
 
 class Hand:

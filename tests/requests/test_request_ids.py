@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from models.database import database
+from command_center.database.connections import database
 from tests.mailing import draft, person
 from tests.requests.asking import CLIENTS, GROUP_SEND, REPEATS, SELECT_AND_SEND, ask, group, number, replayed, together
 from tests.serving import ManualClock, Server, serving

@@ -15,11 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from server.borders import Borders
-from server.graphql.negotiation import Form
-from server.graphql.streaming import Frames
-from server.serving import bound, server
-from server.shutdown import Shutdown
+from command_center.api.streaming import Frames
+from command_center.server.serving import bound, server
+from command_center.web.middleware import Borders
+from command_center.web.negotiation import Form
+from command_center.web.shutdown import Shutdown
 from tests.requests.raw import connected
 from tests.serving import serving, settings
 
@@ -48,7 +48,7 @@ async def test_clients_that_do_not_read_and_requests_that_do_not_end_are_given_u
         Route("/endless", Frames(Form.EVENTS, _endless(), math.inf, stopping)),
         Route("/stuck", _stuck),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(Borders, given, shutdown=stopping)])
+    app = Starlette(routes=routes, middleware=[Middleware(Borders, given.edge_limits(), shutdown=stopping)])
     app.state.shutdown = stopping
     listener = bound("127.0.0.1", 0)
     running = server(app, given)

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from server.auth import Tokens
-from server.graphql.streaming import BEAT_SECONDS
+from command_center.api.streaming import BEAT_SECONDS
+from command_center.web.authentication import Tokens
 from tests.mailing import person
 from tests.requests.wire import codes, post, server
 from tests.serving import PATIENCE, SECRET, Client, Server

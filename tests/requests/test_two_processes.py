@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-from models.database import opened
-from server.settings import PREFIX
+from command_center.database.connections import opened
+from command_center.server.settings import PREFIX
 from tests.live.test_crashes import Box, box
 from tests.requests.asking import CAMPAIGN, ask, number, replayed
 from tests.serving import Client

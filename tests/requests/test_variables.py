@@ -20,8 +20,8 @@ from graphql import (
 from graphql.execution import get_variable_values
 from graphql.execution.values import VariableValues
 
+from command_center.graphql_engine.variables import Coercions
 from schema.build import build
-from server.graphql.variables import Coercions
 
 ODD: tuple[Any, ...] = (
     None,

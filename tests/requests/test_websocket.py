@@ -9,9 +9,9 @@ import httpx
 import pytest
 import websockets
 
-from server.auth import Tokens
-from server.connections import HttpConnection
-from server.sockets import SocketConnection
+from command_center.web.authentication import Tokens
+from command_center.web.http_protocol import HttpConnection
+from command_center.web.websocket_protocol import SocketConnection
 from tests.requests.wire import PROTOCOL, Talk, server, talking
 from tests.serving import PATIENCE, SECRET, Client, Server, serving
 

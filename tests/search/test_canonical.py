@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
-from identifiers import encode
-from search.canonical import to_value
-from search.check import FIELDS, check, load
+from command_center.ids import encode
+from command_center.search.canonical import to_value
+from command_center.search.parser import FIELDS, check, load
 from tests.laws.counts import CASES
 from tests.laws.filters import filters
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from identifiers import encode
+from command_center.errors import Refused
+from command_center.ids import encode
+from command_center.search.filter_ast import NO_KEY, Engaged, Filter, Ids, leaves
+from command_center.search.parser import FilterLimits, check, load
 from models.enums import EngagementKind, EngagementVerdict, UserErrorCode
-from refusals import Refused
-from search.check import FilterLimits, check, load
-from search.tree import NO_KEY, Engaged, Filter, Ids, leaves
 
 
 def problems(raw: Any, **arguments: Any) -> list[tuple[str, str]]:

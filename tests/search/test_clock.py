@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from command_center.search.facts import Event
+from command_center.search.index.time_boundaries import TimeKey, crossed_range, time_keys
+from command_center.search.parser import check
+from command_center.search.predicate import holds
 from models.enums import EngagementKind, EngagementVerdict
-from search.check import check
-from search.clock import TimeKey, crossed_range, time_keys
-from search.facts import Event
-from search.predicate import holds
 from tests.laws.filters import NOW, World
 from tests.search.test_sql import EMPTY, PERSON
 

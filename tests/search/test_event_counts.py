@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from command_center.search.event_counts import Unfinished, UrlMatches
+from command_center.search.facts import Event, Facts
+from command_center.search.parser import check
+from command_center.search.predicate import Predicate, compile_predicate
 from models.enums import EngagementKind, EngagementVerdict
-from search.check import check
-from search.event_counts import Unfinished, UrlMatches
-from search.facts import Event, Facts
-from search.predicate import Predicate, compile_predicate
 from tests.search.test_index import FACTS
 
 NOW = 1_000_000_000
@@ -86,7 +86,7 @@ def test_counts_are_those_of_all_events_that_fit(more: dict[str, Any], expected:
 
 
 def test_counting_continues_where_the_allowance_was_spent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.facts.URL_TESTS", 3)
+    monkeypatch.setattr("command_center.search.facts.URL_TESTS", 3)
     CountedUrl.tested = 0
     email = clicked(*(CountedUrl(f"https://x.test/{number}") for number in range(10)))
     email.count_in_steps()

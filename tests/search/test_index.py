@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from identifiers import encode
+from command_center.ids import encode
+from command_center.search.facts import Event, Facts
+from command_center.search.index.keys import routing_keys
+from command_center.search.index.search_index import Index
+from command_center.search.index.time_boundaries import TimeKey
+from command_center.search.parser import check
+from command_center.search.scope import Owner, Scope, scope
 from models.enums import EngagementKind, EngagementVerdict, FolderName
-from search.check import check
-from search.clock import TimeKey
-from search.facts import Event, Facts
-from search.index import Index
-from search.routing import routing_keys
-from search.scope import Owner, Scope, scope
 from tests.laws.filters import TEAM, World
 from tests.search.test_sql import EMPTY, PERSON
 

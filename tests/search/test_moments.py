@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search import moments
+from command_center.search import datetimes as moments
 
 
 @pytest.mark.parametrize(

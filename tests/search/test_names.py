@@ -1,9 +1,9 @@
 """The rows a filter names, and the filter without those its owner may not see."""
 
-from identifiers import encode
-from search.check import check
-from search.names import NamedId, keep_ids, named_ids
-from search.tree import NO_KEY
+from command_center.ids import encode
+from command_center.search.filter_ast import NO_KEY
+from command_center.search.parser import check
+from command_center.search.references import NamedId, keep_ids, named_ids
 
 RAW = {
     "sender": [encode("User", 1)],

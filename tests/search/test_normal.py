@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identifiers import encode
-from search.check import check
-from search.facts import Facts
-from search.normal import MOST, conjunctions
-from search.predicate import holds
-from search.tree import All, Filter
+from command_center.ids import encode
+from command_center.search.facts import Facts
+from command_center.search.filter_ast import All, Filter
+from command_center.search.index.dnf import MOST, conjunctions
+from command_center.search.parser import check
+from command_center.search.predicate import holds
 from tests.laws.filters import facts, filters, moments
 from tests.laws.test_index_is_only_faster import law
 

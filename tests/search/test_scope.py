@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from identifiers import encode
+from command_center.ids import encode
+from command_center.search.parser import check
+from command_center.search.scope import Owner, Scope, scope, view_as_problems, without_range
 from models.enums import UserErrorCode
-from search.check import check
-from search.scope import Owner, Scope, scope, view_as_problems, without_range
 
 MEMBER = Owner(user_id=1, team_id=9, admin=False)
 ADMIN = Owner(user_id=1, team_id=9, admin=True)

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from identifiers import encode
+from command_center.ids import encode
+from command_center.search.describe import sentence
+from command_center.search.explain import explain
+from command_center.search.facts import Event, Facts
+from command_center.search.filter_ast import leaves
+from command_center.search.parser import check
+from command_center.search.predicate import holds
 from models.enums import EngagementKind, EngagementVerdict
-from search.check import check
-from search.explain import explain
-from search.facts import Event, Facts
-from search.predicate import holds
-from search.sentence import sentence
-from search.tree import leaves
 from tests.laws.counts import CASES
 from tests.laws.filters import NOW, World, facts, filters
 from tests.search.test_sql import EMPTY, PERSON

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.spans import Span, as_span, parse_duration
+from command_center.search.durations import Span, as_span, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from identifiers import encode
+from command_center.ids import encode
+from command_center.search.datetimes import render
+from command_center.search.filter_ast import Filter
+from command_center.search.parser import check
+from command_center.search.predicate import holds
+from command_center.search.scope import Scope
+from command_center.search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
+from command_center.search.text import fold
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
-from search.check import check
-from search.moments import render
-from search.predicate import holds
-from search.scope import Scope
-from search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
-from search.text import fold
-from search.tree import Filter
 from tests.laws.counts import CASES
 from tests.laws.filters import NOW, TEAM, EmailRow, EventRow, PersonRow, World, filters, moments, one_of_each, worlds
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.text import fold
+from command_center.search.text import fold
 
 
 @pytest.mark.parametrize("one, other", [("Straße", "STRASSE"), ("é", "E\u0301"), ("ΣΑΣ", "σας"), ("ﬁ", "FI")])

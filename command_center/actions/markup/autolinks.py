@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import chain, groupby
 
-from actions.markup.slots import Slots
+from command_center.actions.markup.slots import Slots
 
 _START = re.compile(r"https?://(?=[^\W_]|\[|[^\x00-\x7f])", re.IGNORECASE)
 _PAIRS = {")": "(", "]": "[", "}": "{"}

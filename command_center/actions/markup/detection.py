@@ -5,8 +5,8 @@ page`, is plain text: as HTML it would lose words. HTML is what uses an element 
 gives it an attribute, breaks a line with `<br>`, or begins as a document.
 """
 
-from actions.markup import vocabulary
-from actions.markup.tokens import Token, TokenKind, attributes, last_end_tags, tokenize
+from command_center.actions.markup import vocabulary
+from command_center.actions.markup.tokens import Token, TokenKind, attributes, last_end_tags, tokenize
 
 _DOCUMENT = frozenset(("html", "head", "body"))
 _PARAGRAPHS = vocabulary.BLOCKS - {"hr"}

@@ -13,12 +13,12 @@ from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
-from actions import fields
-from actions.fields import Unresolved
-from actions.markup import autolinks
-from actions.markup.detection import is_html
-from actions.markup.slots import Slots
-from actions.markup.tokens import Token, TokenKind, attribute_values, tokenize
+from command_center.actions import template_fields
+from command_center.actions.markup import autolinks
+from command_center.actions.markup.detection import is_html
+from command_center.actions.markup.slots import Slots
+from command_center.actions.markup.tokens import Token, TokenKind, attribute_values, tokenize
+from command_center.actions.template_fields import Unresolved
 
 MAX_KEPT_TEMPLATES = 64
 """More than the sender loop claims at once."""
@@ -56,12 +56,12 @@ class BodyTemplate:
     def problems(self) -> list[str]:
         """A sentence for each field at a place where it cannot be filled in, each once."""
         forbidden = (field.written for field in self.fields if field.context is FieldContext.FORBIDDEN)
-        return [f"{fields.shown(field)} stands where no value can be filled in: in a style, a script or a tag's name."
-                for field in dict.fromkeys(forbidden)]  # fmt: skip
+        reason = "stands where no value can be filled in: in a style, a script or a tag's name."
+        return [f"{template_fields.shown(field)} {reason}" for field in dict.fromkeys(forbidden)]
 
     def field_problems(self) -> list[str]:
         """A sentence for each field that cannot be filled in, whatever the reason."""
-        return [*fields.problems("".join(field.written for field in self.fields)), *self.problems()]
+        return [*template_fields.problems("".join(field.written for field in self.fields)), *self.problems()]
 
     def values(self, known: Mapping[str, str]) -> list[str]:
         """What goes into the places of the fields, encoded; `known` is as `fields.values` gives it.
@@ -128,7 +128,7 @@ def _key(body: str) -> bytes:
 def read_template(body: str) -> BodyTemplate:
     """The fields of a body and where they stand."""
     slots = Slots()
-    masked = fields.mask(body, slots.add)
+    masked = template_fields.mask(body, slots.add)
     markup = is_html(masked)
     contexts: dict[int, FieldContext] = {}
     for token in tokenize(masked) if markup and slots.texts else ():
@@ -167,10 +167,10 @@ def _context_of(attribute: str, quoted: bool) -> FieldContext:
 
 def _encoded(field: str, context: FieldContext, known: Mapping[str, str]) -> str:
     if context is FieldContext.PLAIN:
-        return fields.resolve(field, known, escaped=False)
+        return template_fields.resolve(field, known, escaped=False)
     if context is FieldContext.TEXT:
-        return fields.resolve(field, known, escaped=True)
-    value = html.unescape(fields.resolve(field, known, escaped=True))
+        return template_fields.resolve(field, known, escaped=True)
+    value = html.unescape(template_fields.resolve(field, known, escaped=True))
     if context is FieldContext.URL:
         return quote(value, safe="")
     if context is FieldContext.ATTRIBUTE:

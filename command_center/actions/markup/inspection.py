@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from actions import fields
-from actions.markup import autolinks, filling
-from actions.markup.notices import Removal, Removals
-from actions.markup.prepared import MAX_TRACKED_LINKS
-from actions.markup.sanitizer import MAX_NESTING, MAX_TAGS, Sanitizer
-from actions.markup.slots import Slots
+from command_center.actions import template_fields
+from command_center.actions.markup import autolinks, filling
+from command_center.actions.markup.notices import Removal, Removals
+from command_center.actions.markup.prepared import MAX_TRACKED_LINKS
+from command_center.actions.markup.sanitizer import MAX_NESTING, MAX_TAGS, Sanitizer
+from command_center.actions.markup.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ def inspect(body: str) -> BodyReport:
     """Inspects a body as it was written, with its fields."""
     template = filling.template(body)
     fields_of = Slots()
-    masked = fields.mask(body, fields_of.add)
+    masked = template_fields.mask(body, fields_of.add)
     removals = Removals(fields_of.fill)
     if not template.is_html:
         if sum(1 for _ in autolinks.addresses(masked)) > MAX_TRACKED_LINKS:

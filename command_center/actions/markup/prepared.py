@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import nh3
 
-from actions.markup import autolinks, text_part, urls, vocabulary
-from actions.markup.detection import is_html
-from actions.markup.sanitizer import LINK_PREFIX, Sanitizer
-from actions.markup.slots import Slots
+from command_center.actions.markup import autolinks, text_part, urls, vocabulary
+from command_center.actions.markup.detection import is_html
+from command_center.actions.markup.sanitizer import LINK_PREFIX, Sanitizer
+from command_center.actions.markup.slots import Slots
 
 MAX_TRACKED_LINKS = 2_000
 """Clicks on the links of a body after the first so many are not counted."""

@@ -7,11 +7,11 @@ length. The HTML parser of nh3 then checks it against the same vocabulary: two r
 import html
 from dataclasses import dataclass, field
 
-from actions.markup import styles, urls, vocabulary
-from actions.markup.detection import is_mention
-from actions.markup.notices import Removal, Removals
-from actions.markup.slots import Slots
-from actions.markup.tokens import Token, TokenKind, attribute_text, attributes, last_end_tags, tokenize
+from command_center.actions.markup import styles, urls, vocabulary
+from command_center.actions.markup.detection import is_mention
+from command_center.actions.markup.notices import Removal, Removals
+from command_center.actions.markup.slots import Slots
+from command_center.actions.markup.tokens import Token, TokenKind, attribute_text, attributes, last_end_tags, tokenize
 
 MAX_NESTING = 100
 LINK_PREFIX = "https://"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
-from actions.markup import filling
-from actions.markup.filling import BodyField, FieldContext
-from actions.markup.prepared import PreparedBody, prepare_html, prepare_plain
+from command_center.actions.markup import filling
+from command_center.actions.markup.filling import BodyField, FieldContext
+from command_center.actions.markup.prepared import PreparedBody, prepare_html, prepare_plain
 
 _MAX_KEPT = 12
 _MARK = f"value{secrets.token_hex(12)}n"

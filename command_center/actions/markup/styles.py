@@ -8,7 +8,7 @@ time linear in the length of the text.
 import re
 from collections.abc import Callable, Iterator
 
-from actions.markup.vocabulary import words
+from command_center.actions.markup.vocabulary import words
 
 PROPERTIES = words(
     "background background-attachment background-clip background-color background-image background-origin"

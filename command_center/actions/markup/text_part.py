@@ -7,10 +7,10 @@ import html
 import re
 from collections.abc import Callable
 
-from actions.markup import vocabulary
-from actions.markup.tokens import Token, TokenKind, attribute_text, attributes, tokenize
-from actions.markup.urls import shown
-from actions.markup.vocabulary import words
+from command_center.actions.markup import vocabulary
+from command_center.actions.markup.tokens import Token, TokenKind, attribute_text, attributes, tokenize
+from command_center.actions.markup.urls import shown
+from command_center.actions.markup.vocabulary import words
 
 _PARAGRAPHS = words("p h1 h2 h3 h4 h5 h6 tr blockquote pre table ul ol dl figure")
 """Blocks with an empty line before and after them; other blocks are on lines of their own."""

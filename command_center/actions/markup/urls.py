@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from actions.markup.vocabulary import words
+from command_center.actions.markup.vocabulary import words
 
 LINK_SCHEMES = words("http https mailto tel sms cid geo sip sips xmpp webcal callto facetime whatsapp")
 MAX_TRACKED_LENGTH = 2_000

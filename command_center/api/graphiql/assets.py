@@ -1,7 +1,7 @@
 """Fetches what the GraphiQL page is made of from the npm registry, checks every file's hash, and puts it in `vendor/`.
 
-`python -m server.graphiql.assets`; a second run only looks at the hashes. Third-party bundles are not committed, and
-the page never asks another origin for them. Standard library only: it runs while things are still being set up.
+`python -m command_center.api.graphiql.assets`; a second run only compares the hashes. Third-party bundles are not
+committed, and the page never loads them from another origin. Standard library only: it runs during the set-up.
 """
 
 import base64
@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.graphiql import npm
+from command_center.api.graphiql import npm
 
 # Lines of npm's that explain nothing.
 DETAILS = ("code ", "errno ", "syscall ", "A complete log")

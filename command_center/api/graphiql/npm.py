@@ -1,6 +1,6 @@
 """Runs npm: the machine's own or, where there is none, the one in a wheel, which is installed on first use.
 
-`python -m server.graphiql.npm ARGUMENTS…` is npm. Standard library only: it runs while things are still being set up.
+`python -m command_center.api.graphiql.npm ARGUMENTS…` is npm. Standard library only: it runs during the set-up.
 """
 
 import importlib.util

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from server import compression
-from server.graphiql.assets import ASSETS, VENDOR
+from command_center.api.graphiql.assets import ASSETS, VENDOR
+from command_center.web import compression
 
 HERE = Path(__file__).parent
 
@@ -72,7 +72,7 @@ BARE_PAGE: Final = """\
 <h1>Command Center</h1>
 <p>The API runs. The files that GraphiQL is made of were not fetched yet; with the npm registry in reach,</p>
 <pre>make assets</pre>
-<p>(or <code>python -m server.graphiql.assets</code>) fetches them. Then load this page again.</p>
+<p>(or <code>python -m command_center.api.graphiql.assets</code>) fetches them. Then load this page again.</p>
 </body>
 </html>
 """

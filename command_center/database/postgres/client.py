@@ -1,5 +1,5 @@
 """Tortoise's PostgreSQL client as this product needs it: every wait is bounded, a connection that failed is thrown
-away, and a database that fails is told from a statement that does (see `models.unavailable`)."""
+away, and a database that fails is told from a statement that does (see `command_center.database.errors`)."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,9 +17,11 @@ from tortoise.backends.base.client import (
 )
 from tortoise.connection import get_connections
 
-from models.database import Work
-from models.postgres_faults import told, unavailable
-from models.postgres_keyed import (
+from command_center.database.connections import Work
+from command_center.database.errors import limit
+from command_center.database.postgres.direct import Straight
+from command_center.database.postgres.errors import told, unavailable
+from command_center.database.postgres.lookup_pool import (
     MOST,
     SETTINGS,
     TIDY_SECONDS,
@@ -29,9 +31,7 @@ from models.postgres_keyed import (
     tidied,
     undone_if_failed,
 )
-from models.postgres_straight import Straight
-from models.postgres_url import PostgresAddress
-from models.unavailable import limit
+from command_center.database.postgres.url import PostgresAddress
 
 CLOSE_SECONDS = 2.0
 _IN_THE_ADDRESS = frozenset({"host", "port", "user", "password", "database", "dsn"})
@@ -106,7 +106,7 @@ class PostgresClient(_Bounded):
         return Borrowed(self, self._pool_init_lock)
 
     async def at_once(self, work: Work[T]) -> T:
-        """A whole transaction on one connection (see `models.database.at_once`)."""
+        """A whole transaction on one connection (see `command_center.database.connections.at_once`)."""
         return await self._by_key(lambda straight: straight.transact(work))
 
     async def in_a_statement(self, work: Work[T]) -> T:

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from models.database import Connection, Row, Work, numbered
-from models.postgres_faults import unavailable
-from models.unavailable import Unavailable
+from command_center.database.connections import Connection, Row, Work, numbered
+from command_center.database.errors import Unavailable
+from command_center.database.postgres.errors import unavailable
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import asyncpg
 from tortoise.exceptions import BaseORMException, IntegrityError, OperationalError
 
-from models.unavailable import OutcomeUnknown, Unavailable
+from command_center.database.errors import OutcomeUnknown, Unavailable
 
 _STATES = ("08", "53", "57", "58", "25006", "40001", "40P01", "55P03")
 """Beginnings of SQLSTATE: connection, resources, operator and system; a read-only server, deadlocks and locks."""

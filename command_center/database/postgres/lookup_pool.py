@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from models.postgres_faults import sentence
-from models.postgres_url import TIMEOUT_SECONDS
-from models.unavailable import Unavailable
+from command_center.database.errors import Unavailable
+from command_center.database.postgres.errors import sentence
+from command_center.database.postgres.url import TIMEOUT_SECONDS
 
 T = TypeVar("T")
 MOST = 5

@@ -2,7 +2,7 @@
 and three reading connections beside it that never wait for the writer (WAL gives each statement the last commit).
 
 Durability: synchronous FULL, so a commit that was answered survives a power cut. A connection that opened the file in
-a bad state is opened anew; turns at writing are in `models.sqlite_turns`.
+a bad state is opened anew; turns at writing are in `command_center.database.sqlite.transactions`.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ import aiosqlite
 from tortoise.backends.base.client import TransactionContext
 from tortoise.backends.sqlite import client as stock
 
-from models.database import CACHE_BYTES
-from models.sqlite_checkpoints import Checkpoints
-from models.sqlite_faults import read_only, worn, writable
-from models.sqlite_glance import Glances, NotAtOnce
-from models.sqlite_straight import STEP_SECONDS, Straight, in_thread, rows_of, told
-from models.sqlite_turns import Bounded, Lock, Transaction, Turn, take
-from models.unavailable import limit
+from command_center.database.connections import CACHE_BYTES
+from command_center.database.errors import limit
+from command_center.database.sqlite.checkpoints import Checkpoints
+from command_center.database.sqlite.direct import STEP_SECONDS, Straight, in_thread, rows_of, told
+from command_center.database.sqlite.errors import read_only, worn, writable
+from command_center.database.sqlite.inline_reader import Glances, NotAtOnce
+from command_center.database.sqlite.transactions import Bounded, Lock, Transaction, Turn, take
 
 T = TypeVar("T")
 READERS = 3
@@ -205,7 +205,7 @@ class SqliteClient(Bounded):
             return cast(list[dict[str, Any]], await run(rows_of, connection._conn, query, values or ()))
 
     async def at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-        """A whole transaction in the writer's thread (see `models.database.at_once`)."""
+        """A whole transaction in the writer's thread (see `command_center.database.connections.at_once`)."""
         until = await take(self)
         connection = cast(aiosqlite.Connection, self._connection)
         straight = Straight(connection._conn)

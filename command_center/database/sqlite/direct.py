@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import aiosqlite
 from tortoise.exceptions import IntegrityError, OperationalError
 
-from models.database import Connection, Row
-from models.sqlite_faults import busy, unavailable, worn
-from models.unavailable import Unavailable
+from command_center.database.connections import Connection, Row
+from command_center.database.errors import Unavailable
+from command_center.database.sqlite.errors import busy, unavailable, worn
 
 T = TypeVar("T")
 STEP_SECONDS = 1.0

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tortoise.exceptions import BaseORMException
 
-from models.unavailable import OutcomeUnknown, Unavailable
+from command_center.database.errors import OutcomeUnknown, Unavailable
 
 _AWAY = {
     sqlite3.SQLITE_BUSY,

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from models.database import Connection
-from models.sqlite_straight import Straight, rows_of
+from command_center.database.connections import Connection
+from command_center.database.sqlite.direct import Straight, rows_of
 
 T = TypeVar("T")
 MOMENT = 0.002

@@ -16,12 +16,12 @@ from tortoise.backends.sqlite import client as stock
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
-from models.sqlite_faults import telling, unavailable, worn
-from models.sqlite_straight import Straight, in_thread
-from models.unavailable import Unavailable, limit
+from command_center.database.errors import Unavailable, limit
+from command_center.database.sqlite.direct import Straight, in_thread
+from command_center.database.sqlite.errors import telling, unavailable, worn
 
 if TYPE_CHECKING:
-    from models.sqlite import SqliteClient
+    from command_center.database.sqlite.client import SqliteClient
 
 T = TypeVar("T")
 LONGEST_SECONDS = 60.0

@@ -10,9 +10,7 @@ from functools import lru_cache
 from itertools import product
 from typing import TypeAlias, TypeVar
 
-from models.enums import EngagementVerdict, FolderName, SendKind
-from search.text import fold
-from search.tree import (
+from command_center.search.filter_ast import (
     All,
     AnyOf,
     Bounds,
@@ -33,6 +31,8 @@ from search.tree import (
     TextTest,
     replace_ids,
 )
+from command_center.search.text import fold
+from models.enums import EngagementVerdict, FolderName, SendKind
 
 Conjunction: TypeAlias = frozenset[Part]
 Form: TypeAlias = frozenset[Conjunction]

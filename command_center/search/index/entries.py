@@ -9,15 +9,15 @@ from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
 from typing import TypeVar
 
+from command_center.search.facts import Facts
+from command_center.search.filter_ast import Engaged, Filter, Part, id_lists
+from command_center.search.index.dnf import is_counter
+from command_center.search.index.keys import breadth, routing_keys, settles
+from command_center.search.index.posting_lists import Counts, rarity
+from command_center.search.index.time_boundaries import TimeKey, time_keys
+from command_center.search.predicate import Predicate, compile_predicate
+from command_center.search.scope import Scope
 from models.enums import EngagementVerdict
-from search.clock import TimeKey, time_keys
-from search.facts import Facts
-from search.normal import is_counter
-from search.predicate import Predicate, compile_predicate
-from search.routing import breadth, routing_keys, settles
-from search.scope import Scope
-from search.shelves import Counts, rarity
-from search.tree import Engaged, Filter, Part, id_lists
 
 _NUMBER = attrgetter("number")
 Key = TypeVar("Key", int, TimeKey)

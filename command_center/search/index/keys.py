@@ -6,10 +6,8 @@ The choice decides how many searches one event wakes, and, if it were wrong, whi
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from models.folders import folder_of
-from search.facts import Facts
-from search.text import fold
-from search.tree import (
+from command_center.search.facts import Facts
+from command_center.search.filter_ast import (
     All,
     AnyOf,
     Engaged,
@@ -26,6 +24,8 @@ from search.tree import (
     Text,
     TextTest,
 )
+from command_center.search.text import fold
+from models.folders import folder_of
 
 RoutingKey: TypeAlias = tuple[str, int | str]
 # The keys of which a matching email has at least one; None where nothing can be said, empty where nothing can match.

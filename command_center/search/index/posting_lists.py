@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Generic, TypeAlias, TypeVar
 
-from search.tree import Engaged
+from command_center.search.filter_ast import Engaged
 
 Counts: TypeAlias = Mapping[int, int]
 """Human events of an email by kind; a kind it has none of may be absent."""

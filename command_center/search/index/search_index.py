@@ -8,15 +8,15 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeAlias, TypeVar
 
-from search.clock import TimeKey
-from search.event_counts import Unfinished
-from search.facts import Facts
-from search.filing import Condition, Conditions, Filed, Look, counts_of
-from search.normal import Conjunction, conjunctions
-from search.routing import RoutingKey, RoutingKeys, keys_of
-from search.scope import Scope, without_range
-from search.shelves import Counts, Shelf
-from search.tree import Engaged, Filter, Ids
+from command_center.search.event_counts import Unfinished
+from command_center.search.facts import Facts
+from command_center.search.filter_ast import Engaged, Filter, Ids
+from command_center.search.index.dnf import Conjunction, conjunctions
+from command_center.search.index.entries import Condition, Conditions, Filed, Look, counts_of
+from command_center.search.index.keys import RoutingKey, RoutingKeys, keys_of
+from command_center.search.index.posting_lists import Counts, Shelf
+from command_center.search.index.time_boundaries import TimeKey
+from command_center.search.scope import Scope, without_range
 
 Range: TypeAlias = tuple[int, int | None]
 """A team, and a sender of it or None for all."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from search.tree import DateField, Dates, Engaged, Filter, Leaf, leaves
+from command_center.search.filter_ast import DateField, Dates, Engaged, Filter, Leaf, leaves
 
 Source = Literal["created_at", "sent_at", "scheduled_at", "failed_at", "occurred_at"]
 

@@ -1,0 +1,32 @@
+"""The entry point of the `command-center` command; `python -m command_center` is the same.
+
+The API's three packages `schema`, `resolvers` and `models` stand at the root of the repository. The wheel carries them
+inside this package, so that it installs nothing else at the top level and cannot overwrite the files of another
+distribution. Either way this module puts their folder first on the import path.
+"""
+
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+BUNDLED = PACKAGE / "api_layers"
+
+
+def add_api_layers() -> None:
+    """Makes `schema`, `resolvers` and `models` importable, whatever else is installed under these names."""
+    folder = str(BUNDLED if BUNDLED.is_dir() else PACKAGE.parent)
+    if sys.path[:1] != [folder]:
+        sys.path.insert(0, folder)
+
+
+def main() -> None:
+    """Runs the command line."""
+    add_api_layers()
+    # Not at the top: it imports the API's packages.
+    from command_center.server import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""GraphQL over HTTP, WebSocket, server-sent events and multipart responses."""

@@ -1,0 +1,1 @@
+"""How the product talks to SQLite and PostgreSQL. Knows none of the product's tables."""

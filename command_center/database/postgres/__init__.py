@@ -1,0 +1,1 @@
+"""PostgreSQL: pools of connections, transactions, and errors by their meaning."""

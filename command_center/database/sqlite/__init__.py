@@ -1,0 +1,1 @@
+"""SQLite: one writing connection, several that read, and a thread for each."""

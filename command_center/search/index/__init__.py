@@ -1,0 +1,1 @@
+"""The index of saved searches: which of them an email may match."""

@@ -1,0 +1,31 @@
+"""What the GraphQL engine is told about our schema."""
+
+from collections.abc import Mapping
+
+from command_center.graphql_engine.hints import Measure, SchemaHints
+from models.enums import FolderName
+from models.folders import GROUPS
+from resolvers.pagination import DEFAULT, MOST
+from resolvers.references import NAME
+
+LISTS: Mapping[str, tuple[Measure, int]] = {
+    # One for each kind of thing that was removed.
+    "BulkSendPayload.notices": (Measure.FIXED, 10),
+    "EmailPayload.notices": (Measure.FIXED, 10),
+    "TemplatePayload.notices": (Measure.FIXED, 10),
+    "EmailsPayload.emails": (Measure.BATCH, DEFAULT),
+    "EngagementsPayload.engagements": (Measure.BATCH, DEFAULT),
+    "FilterExplanation.leaves": (Measure.FIXED, 64),
+    "FolderCounts.folders": (Measure.FIXED, len(FolderName)),
+    "FolderCounts.groups": (Measure.FIXED, len(GROUPS)),
+    "FolderGroup.folders": (Measure.FIXED, max(map(len, GROUPS.values()))),
+    # Nothing bounds them, yet a person is in a few.
+    "Person.groups": (Measure.FIXED, 10),
+    "Query.folders": (Measure.FIXED, len(GROUPS)),
+    "Query.nodes": (Measure.IDS, DEFAULT),
+    # For each member of a list there may be one: then it is counted as a page.
+    "TasksPayload.tasks": (Measure.BATCH, DEFAULT),
+}
+"""Lists of objects outside connections: the measure, and the number if that is absent or fixed."""
+
+HINTS = SchemaHints(DEFAULT, MOST, LISTS, NAME)
