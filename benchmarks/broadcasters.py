@@ -18,12 +18,12 @@ from benchmarks.client import Wires
 from benchmarks.processes import Served
 from benchmarks.verifying import Wrong
 from command_center.actions import users
-from command_center.actions.context import Desk, Limits
+from command_center.actions.context import ActionContext, Limits
 from command_center.changes.cursors import parse
 from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
 from command_center.database.clock import DatabaseClock
-from command_center.database.connections import opened
+from command_center.database.connections import open_database
 from command_center.web.authentication import Tokens
 from models.enums import Role
 from tests.serving import SECRET, Client
@@ -60,9 +60,9 @@ class Target:
 @asynccontextmanager
 async def product(url: str) -> AsyncIterator[Target]:
     """With a list that an email joins by its first view, and enough emails."""
-    async with opened(url):
-        desk = Desk(Writer(DatabaseClock(), Hub()), Limits())
-        user = await users.add(desk, "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
+    async with open_database(url):
+        ctx = ActionContext(Writer(DatabaseClock(), Hub()), Limits())
+        user = await users.add(ctx, "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
     token = Tokens(SECRET).issue(user, ("engagement:write",), timedelta(hours=1))
     async with processes.product(url) as served:
         ann = Client(f"http://127.0.0.1:{served.port}", token)

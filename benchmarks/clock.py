@@ -27,8 +27,8 @@ from command_center.database.connections import database, sqlite_path
 from command_center.ids import encode
 from command_center.search.parser import check
 from command_center.search.scope import Scope
-from command_center.server.runtime import Engine, running
-from models.enums import ChangeCauseKind, EmailStatus, MarkKind, SavedSearchState, SendKind
+from command_center.server.runtime import Runtime, running
+from models.enums import ChangeCauseKind, EmailStatus, InvalidationKind, SavedSearchState, SendKind
 from tests.databases import Databases
 from tests.serving import ManualClock, settings
 
@@ -82,9 +82,9 @@ async def _measure(database_url: str, searches: int) -> Ticked:
     filling.fill_sqlite(sqlite_path(database_url), _tables(searches, sent, homes, clock.moment))
     async with running(settings(database_url), clock, works=False) as engine:
         await engine.matcher.start()
-        async with engine.desk.writer.deed() as deed:
+        async with engine.ctx.writer.unit_of_work() as uow:
             for key in range(1, len(sent) + 1):
-                deed.mark(MarkKind.EMAIL, TEAM, key, ChangeCauseKind.EMAIL_CHANGED)
+                uow.invalidate(InvalidationKind.EMAIL, TEAM, key, ChangeCauseKind.EMAIL_CHANGED)
         await engine.matcher.settle()
         took: dict[int, list[float]] = {crossing: [] for crossing in CROSSING}
         for crossing in plan:
@@ -97,7 +97,7 @@ async def _measure(database_url: str, searches: int) -> Ticked:
         )
 
 
-async def _tick(engine: Engine, clock: ManualClock, crossing: int) -> float:
+async def _tick(engine: Runtime, clock: ManualClock, crossing: int) -> float:
     matcher = engine.matcher
     before = matcher.left, matcher.joined
     clock.advance(timedelta(seconds=1))
@@ -109,7 +109,7 @@ async def _tick(engine: Engine, clock: ManualClock, crossing: int) -> float:
     return took
 
 
-async def _every_span(engine: Engine, clock: ManualClock) -> float:
+async def _every_span(engine: Runtime, clock: ManualClock) -> float:
     """A tick that nothing crosses, where every span is asked of every date."""
     for number, (date, span) in enumerate((date, span) for date in DATES for span in SPANS):
         engine.matcher.index.add(

@@ -9,7 +9,7 @@ from benchmarks.measure import Ratio, Work, ratio
 from command_center.actions import people, users
 from command_center.actions.people import NewPerson
 from command_center.database.connections import transaction
-from command_center.server.runtime import Engine, running
+from command_center.server.runtime import Runtime, running
 from models.enums import EmailStatus, Role
 from models.folders import folder_of
 from models.viewers import Viewer
@@ -45,19 +45,19 @@ async def run(database_url: str) -> Ratio:
         )
 
 
-async def _seller(engine: Engine, schema: Schema, count: int) -> Work:
+async def _seller(engine: Runtime, schema: Schema, count: int) -> Work:
     """Somebody with so many emails; the work is to ask for their folders, again and again."""
     name = f"Seller{count}"
-    user = await users.add(engine.desk, name, name, f"{name}@example.com".lower(), Role.MEMBER, "UTC")
+    user = await users.add(engine.ctx, name, name, f"{name}@example.com".lower(), Role.MEMBER, "UTC")
     viewer = Viewer(user.id, user.team_id, Role.MEMBER)
-    person = await people.create(engine.desk, viewer, NewPerson("Pat", f"pat@{name}.example"))
+    person = await people.create(engine.ctx, viewer, NewPerson("Pat", f"pat@{name}.example"))
     async with transaction() as tx:
-        await tx.run(_FILL, count, user.team_id, user.id, person.id)
+        await tx.execute(_FILL, count, user.team_id, user.id, person.id)
         scanned = Counter[Any]()
-        for row in await tx.rows(_SCAN, user.id):
+        for row in await tx.fetch(_SCAN, user.id):
             scanned[folder_of(EmailStatus(row["status"]), bool(row["archived"]))] += row["count"]
         counts = [(user.id, int(folder), number) for folder, number in scanned.items()]
-        await tx.many("INSERT INTO folder_counts (sender_id, folder, email_count) VALUES (?, ?, ?)", counts)
+        await tx.execute_many("INSERT INTO folder_counts (sender_id, folder, email_count) VALUES (?, ?, ?)", counts)
 
     async def ask() -> None:
         for _ in range(ASKED):

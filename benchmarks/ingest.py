@@ -23,7 +23,7 @@ from benchmarks.client import Wires
 from benchmarks.filling import ADMIN, TEAM, Filled, fill
 from benchmarks.processes import Served, own_cpu
 from benchmarks.report import Compared, Report
-from command_center.database.connections import database, opened, sqlite_path
+from command_center.database.connections import database, open_database, sqlite_path
 from command_center.mail.links import Links
 from models.emails import Email
 from tests.databases import Databases, databases
@@ -91,7 +91,7 @@ class Source:
         wires.close()
         # Before anybody asks whether the lists have settled: asking costs too.
         client = own_cpu() - ours
-        async with opened(self.filled.url):
+        async with open_database(self.filled.url):
             await verifying.settled()
         settled = time.monotonic() - began
         return Ingested(self.sent - sent, answered, settled, self.served.cpu() - server, client)
@@ -154,20 +154,20 @@ async def run(
 async def _first(target: targets.Target) -> int:
     sent = next(target.requests)
     await target.wires.ask(sent.request)
-    async with opened(target.filled.url if target.filled else ""):
+    async with open_database(target.filled.url if target.filled else ""):
         await verifying.settled()
     return 1
 
 
 async def _stored(filled: Filled) -> int:
-    async with opened(filled.url):
-        row = await database().row(_COUNT)
+    async with open_database(filled.url):
+        row = await database().fetch_one(_COUNT)
         return int(row["count"]) if row else 0
 
 
 async def _tortoise(url: str, seconds: float = 2.0) -> float:
     """Rows a second, each read and saved for itself, with the product's own pragmas."""
-    async with opened(url):
+    async with open_database(url):
         began, count = time.monotonic(), 0
         while time.monotonic() - began < seconds:
             email = await Email.get(id=count % 1_000 + 1)

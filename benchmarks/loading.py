@@ -20,12 +20,12 @@ import uvloop
 from benchmarks import report
 from benchmarks.report import Report, Slope
 from benchmarks.standing import A_CAMPAIGN, resident, thresholds
-from command_center.database.connections import Connection, database, opened, transaction
+from command_center.database.connections import Connection, database, open_database, transaction
 from command_center.lists.matcher import Matcher
 from command_center.search.canonical import to_value
 from command_center.search.parser import check
 from command_center.server.cli import GARBAGE
-from command_center.server.runtime import Engine, running
+from command_center.server.runtime import Runtime, running
 from models.enums import Role, SavedSearchState
 from tests.databases import Databases, databases
 from tests.serving import settings
@@ -50,12 +50,12 @@ _SEARCHES = (
 async def fill(tx: Connection, searches: int) -> None:
     """Ten searches a campaign and 500 an owner, each owner's scattered over the table."""
     rng, owners = random.Random(1), max(searches // AN_OWNER, 1)
-    await tx.run("INSERT INTO teams (id, name, created_at) VALUES (1, 'Team', 1)")
-    await tx.run(_USERS, owners)
-    await tx.run(_CAMPAIGNS, searches // A_CAMPAIGN + 1)
+    await tx.execute("INSERT INTO teams (id, name, created_at) VALUES (1, 'Team', 1)")
+    await tx.execute(_USERS, owners)
+    await tx.execute(_CAMPAIGNS, searches // A_CAMPAIGN + 1)
     for start in range(0, searches, PORTION):
         numbers = range(start, min(start + PORTION, searches))
-        await tx.many(_SEARCHES, [_search(rng, number, owners) for number in numbers])
+        await tx.execute_many(_SEARCHES, [_search(rng, number, owners) for number in numbers])
 
 
 def _search(rng: random.Random, number: int, owners: int) -> tuple[int, int, str, int]:
@@ -101,7 +101,7 @@ async def run(made: Databases, sizes: Sequence[int] = SIZES) -> Report:
 
 def _filled(database_url: str, searches: int) -> None:
     async def work() -> None:
-        async with opened(database_url), transaction() as tx:
+        async with open_database(database_url), transaction() as tx:
             await fill(tx, searches)
 
     asyncio.run(work())
@@ -121,10 +121,10 @@ def load(database_url: str, searches: int) -> Loaded:
         return runner.run(work())
 
 
-async def _load(engine: Engine, searches: int) -> Loaded:
-    matcher = Matcher(engine.desk.writer)
+async def _load(engine: Runtime, searches: int) -> Loaded:
+    matcher = Matcher(engine.ctx.writer)
     # What SQLite keeps of the file in memory, up to 64 MB, is no part of what the searches take.
-    await database().rows("SELECT max(length(definition)), max(state) FROM saved_searches")
+    await database().fetch("SELECT max(length(definition)), max(state) FROM saved_searches")
     gc.collect()
     stalls, watcher = [0.0], asyncio.create_task(_watch(lambda late: stalls.append(late)))
     before, began, worked = resident(), time.perf_counter(), time.process_time()

@@ -26,7 +26,7 @@ from benchmarks.filling import EMAIL, SEARCH, Rows, insert_tables
 from benchmarks.mail_sink import MailSink
 from benchmarks.processes import Served
 from benchmarks.report import Compared, Report
-from command_center.database.connections import database, opened
+from command_center.database.connections import database, open_database
 from command_center.ids import encode
 from command_center.web.authentication import Tokens
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, Role, SavedSearchState, SendKind
@@ -332,10 +332,10 @@ async def _rounds(url: str, sink: MailSink, case: Case, rounds: int, probes: int
 
 async def _wait_for_harm_to_end(url: str) -> None:
     """Waits until nothing of the harmful team's is left to be matched or sent."""
-    async with opened(url), asyncio.timeout(HARM_SECONDS):
+    async with open_database(url), asyncio.timeout(HARM_SECONDS):
         await verifying.settled()
         pending = int(EmailStatus.SCHEDULED), int(EmailStatus.IN_PROGRESS)
-        while await database().row("SELECT id FROM emails WHERE status IN (?, ?) LIMIT 1", *pending):
+        while await database().fetch_one("SELECT id FROM emails WHERE status IN (?, ?) LIMIT 1", *pending):
             await asyncio.sleep(0.1)
 
 

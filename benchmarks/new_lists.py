@@ -24,7 +24,7 @@ from benchmarks.filling import ADMIN, Filled, fill
 from benchmarks.report import Compared, Report
 from benchmarks.targets import Target
 from benchmarks.verifying import Wrong
-from command_center.database.connections import database, opened
+from command_center.database.connections import database, open_database
 from command_center.ids import decode_key
 from tests.databases import Databases, databases
 
@@ -117,10 +117,10 @@ async def _verify(filled: Filled, target: Target, owner: Owner, searches: Sequen
     """Raises Wrong. Of an email that a frame names after the list's Reset, the last one decides."""
     keys = [decode_key("SavedSearch", search) or 0 for search in searches]
     await verifying.lists(filled, target.frames, more=keys)
-    async with opened(filled.url):
+    async with open_database(filled.url):
         for search, key in zip(searches, keys, strict=True):
             last = last_said(owner.frames, search)
-            rows = await database().rows("SELECT id, email_id FROM memberships WHERE search_id = ?", key)
+            rows = await database().fetch("SELECT id, email_id FROM memberships WHERE search_id = ?", key)
             held = {row["email_id"]: row["id"] for row in rows}
             for email, member in last.items():
                 if held.get(email) != member:

@@ -30,7 +30,7 @@ from command_center.database.fields import from_micros
 from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
 from command_center.server.cli import GARBAGE
-from command_center.server.runtime import Engine, running
+from command_center.server.runtime import Runtime, running
 from command_center.server.schema_hints import HINTS
 from models.enums import EmailStatus, Role, SendKind
 from models.folders import folder_of
@@ -104,16 +104,16 @@ def _collector_as_served() -> Iterator[None]:
         gc.unfreeze()
 
 
-async def _filled(engine: Engine) -> Viewer:
-    user = await users.add(engine.desk, "Pages", "Ann", "ann@pages.example", Role.MEMBER, "UTC")
+async def _filled(engine: Runtime) -> Viewer:
+    user = await users.add(engine.ctx, "Pages", "Ann", "ann@pages.example", Role.MEMBER, "UTC")
     viewer = Viewer(user.id, user.team_id, Role.MEMBER)
     for number in range(PAGE + 1):
-        person = await people.create(engine.desk, viewer, NewPerson(f"Pat {number}", f"pat{number}@pages.example"))
-        await emails.draft(engine.desk, viewer, NewEmail(ids.encode("Person", person.id), f"Hello {number}"))
+        person = await people.create(engine.ctx, viewer, NewPerson(f"Pat {number}", f"pat{number}@pages.example"))
+        await emails.draft(engine.ctx, viewer, NewEmail(ids.encode("Person", person.id), f"Hello {number}"))
     return viewer
 
 
-def _graphql(engine: Engine, viewer: Viewer, executor: type[Any]) -> Starlette:
+def _graphql(engine: Runtime, viewer: Viewer, executor: type[Any]) -> Starlette:
     operations = Operations(build()._schema, DocumentLimits(), AnswerLimits(), HINTS, executor)
 
     async def endpoint(request: Request) -> Response:
@@ -128,13 +128,13 @@ def _bare(viewer: Viewer) -> Starlette:
     async def endpoint(request: Request) -> Response:
         first = orjson.loads(await request.body())["variables"]["first"]
         db = database()
-        rows = await db.rows(
+        rows = await db.fetch(
             f"SELECT e.* FROM {TABLES} WHERE e.team_id = ? AND e.sender_id = ?"
             " ORDER BY e.created_at DESC, e.id DESC LIMIT ?",
             *(viewer.team_id, viewer.user_id, first + 1),
         )
-        keys = db.listed(row["person_id"] for row in rows[:first])
-        found = await db.rows(f"SELECT * FROM people WHERE {db.within('id')}", keys)
+        keys = db.array_param(row["person_id"] for row in rows[:first])
+        found = await db.fetch(f"SELECT * FROM people WHERE {db.in_any('id')}", keys)
         persons = {row["id"]: {"name": row["name"], "address": row["address"]} for row in found}
         edges = [{"cursor": _cursor(row), "node": _node(row, persons)} for row in rows[:first]]
         info = {

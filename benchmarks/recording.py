@@ -9,7 +9,7 @@ from command_center.actions import emails, people, users
 from command_center.actions.emails import NewEmail
 from command_center.actions.engagements import NewEvent
 from command_center.actions.people import NewPerson
-from command_center.server.runtime import Engine, running
+from command_center.server.runtime import Runtime, running
 from models.emails import Email
 from models.enums import EngagementKind, Role
 from models.viewers import Viewer
@@ -24,11 +24,11 @@ async def run(database_url: str) -> Ratio:
         return await _run(engine)
 
 
-async def _run(engine: Engine) -> Ratio:
-    user = await users.add(engine.desk, "Team", "Ann", "ann@example.com", Role.MEMBER, "UTC")
+async def _run(engine: Runtime) -> Ratio:
+    user = await users.add(engine.ctx, "Team", "Ann", "ann@example.com", Role.MEMBER, "UTC")
     viewer = Viewer(user.id, user.team_id, Role.MEMBER)
-    person = await people.create(engine.desk, viewer, NewPerson("Pat", "pat@example.org"))
-    email = await emails.draft(engine.desk, viewer, NewEmail(ids.encode("Person", person.id), "Hello"))
+    person = await people.create(engine.ctx, viewer, NewPerson("Pat", "pat@example.org"))
+    email = await emails.draft(engine.ctx, viewer, NewEmail(ids.encode("Person", person.id), "Hello"))
     email_id = ids.encode("Email", email.id)
     numbers = itertools.count()
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from benchmarks.filling import Filled
-from command_center.database.connections import Connection, database, opened
+from command_center.database.connections import Connection, database, open_database
 from command_center.ids import decode_key
 from command_center.lists import backfill, standing_searches
 
@@ -24,7 +24,7 @@ class Wrong(AssertionError):
 async def settled() -> None:
     """Nothing is left to look at. The database must be open."""
     async with asyncio.timeout(SETTLE_SECONDS):
-        while await database().row("SELECT id FROM marks LIMIT 1"):
+        while await database().fetch_one("SELECT id FROM marks LIMIT 1"):
             await asyncio.sleep(0.02)
 
 
@@ -37,14 +37,14 @@ async def lists(
     others are empty, for all of them: they ask for what has not happened to any of their emails. `more` are lists that
     were made since.
     """
-    async with opened(filled.url):
+    async with open_database(filled.url):
         await settled()
         db = database()
         keys = {*range(1, filled.searches + 1)} if whole else await _touched(db, filled.searches)
         keys.update(more)
         for part in _parts(sorted(keys)):
             await compare(db, part)
-        total = await db.row("SELECT COUNT(*) AS count FROM memberships")
+        total = await db.fetch_one("SELECT COUNT(*) AS count FROM memberships")
         held = await _count(db, keys)
         if total is None or total["count"] != held:
             raise Wrong(f"{held} of {total} members are in lists that anything happened to")
@@ -53,12 +53,12 @@ async def lists(
 
 
 async def _touched(db: Connection, searches: int) -> set[int]:
-    rows = await db.rows(
+    rows = await db.fetch(
         "SELECT DISTINCT sender_id, campaign_id FROM emails WHERE views > 0 OR clicks > 0 OR replies > 0"
     )
     senders, campaigns = ({row[name] for row in rows} for name in ("sender_id", "campaign_id"))
-    named = await db.rows(
-        f"SELECT id, definition FROM saved_searches WHERE {db.within('owner_id')}", db.listed(senders)
+    named = await db.fetch(
+        f"SELECT id, definition FROM saved_searches WHERE {db.in_any('owner_id')}", db.array_param(senders)
     )
     keys = {row["id"] for row in named if _campaign(row["definition"]) in campaigns}
     return keys | set(random.Random(4).sample(range(1, searches + 1), min(SAMPLE, searches)))
@@ -72,10 +72,12 @@ def _campaign(definition: Any) -> int | None:
 async def compare(db: Connection, keys: Sequence[int], now: int = 0) -> None:
     """Holds what is stored of these lists against a fresh query of that moment. Raises Wrong."""
     members: dict[int, set[int]] = {}
-    condition = db.within("search_id")
-    for row in await db.rows(f"SELECT search_id, email_id FROM memberships WHERE {condition}", db.listed(keys)):
+    condition = db.in_any("search_id")
+    for row in await db.fetch(f"SELECT search_id, email_id FROM memberships WHERE {condition}", db.array_param(keys)):
         members.setdefault(row["search_id"], set()).add(row["email_id"])
-    counted = await db.rows(f"SELECT id, member_count FROM saved_searches WHERE {db.within('id')}", db.listed(keys))
+    counted = await db.fetch(
+        f"SELECT id, member_count FROM saved_searches WHERE {db.in_any('id')}", db.array_param(keys)
+    )
     for row in counted:
         if row["member_count"] != len(members.get(row["id"], ())):
             raise Wrong(f"list {row['id']} counts {row['member_count']} members")
@@ -87,8 +89,8 @@ async def compare(db: Connection, keys: Sequence[int], now: int = 0) -> None:
 async def _count(db: Connection, keys: Iterable[int]) -> int:
     total = 0
     for part in _parts(sorted(keys)):
-        found = await db.row(
-            f"SELECT COUNT(*) AS count FROM memberships WHERE {db.within('search_id')}", db.listed(part)
+        found = await db.fetch_one(
+            f"SELECT COUNT(*) AS count FROM memberships WHERE {db.in_any('search_id')}", db.array_param(part)
         )
         total += found["count"] if found else 0
     return total
@@ -103,10 +105,10 @@ async def _replay(db: Connection, owners: Sequence[int], frames: Sequence[dict[s
             del folded[frame["memberId"]]
         else:
             raise Wrong(f"a {frame['__typename']} came")
-    rows = await db.rows(
+    rows = await db.fetch(
         "SELECT m.id, m.search_id, m.email_id FROM memberships m JOIN saved_searches s ON s.id = m.search_id"
-        f" WHERE {db.within('s.owner_id')}",
-        db.listed(owners),
+        f" WHERE {db.in_any('s.owner_id')}",
+        db.array_param(owners),
     )
     held = {row["id"]: (row["search_id"], row["email_id"]) for row in rows}
     seen = {

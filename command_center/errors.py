@@ -7,7 +7,7 @@ from models.enums import UserErrorCode
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class UserError:
     """One mistake: a sentence for people, the place in the input, and a code for programs."""
 
     message: str
@@ -15,19 +15,19 @@ class Problem:
     code: UserErrorCode
 
 
-class Refused(Exception):
+class UserErrors(Exception):
     """An expected refusal: nothing was changed, and these are all the reasons."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[UserError]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{'.'.join(p.path)}: {p.message}" for p in self.problems))
 
 
-def refused(code: UserErrorCode, path: Iterable[str], message: str) -> Refused:
+def user_error(code: UserErrorCode, path: Iterable[str], message: str) -> UserErrors:
     """A refusal with a single reason."""
-    return Refused([Problem(message, tuple(path), code)])
+    return UserErrors([UserError(message, tuple(path), code)])
 
 
-def not_found(path: Iterable[str], noun: str) -> Refused:
+def not_found(path: Iterable[str], noun: str) -> UserErrors:
     """The answer for what is absent and for what is not the viewer's to see: the same one."""
-    return refused(UserErrorCode.NOT_FOUND, path, f"There is no such {noun}.")
+    return user_error(UserErrorCode.NOT_FOUND, path, f"There is no such {noun}.")

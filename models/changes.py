@@ -8,7 +8,7 @@ from tortoise.indexes import PartialIndex
 from tortoise.models import Model
 
 from command_center.database.fields import MomentField
-from models.enums import ChangeCauseKind, ChangeKind, MarkKind
+from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind
 
 
 class ChangeLog(Model):
@@ -53,7 +53,7 @@ class Change(Model):
         indexes = (("owner_id", "position"), ("search_id", "position"))
 
 
-class Mark(Model):
+class Invalidation(Model):
     """Something happened to `subject_id`: look again at all it concerns. Left in the transaction that changed it.
 
     `people` names the people a group gained or lost; `progress` is how far a large mark has been worked off.
@@ -61,7 +61,7 @@ class Mark(Model):
 
     id = fields.BigIntField(primary_key=True)
     team_id = fields.BigIntField()
-    kind = fields.IntEnumField(MarkKind)
+    kind = fields.IntEnumField(InvalidationKind)
     subject_id = fields.BigIntField()
     cause = fields.IntEnumField(ChangeCauseKind)
     engagement_id = fields.BigIntField(null=True)
@@ -73,8 +73,8 @@ class Mark(Model):
         # So that the oldest of each team, and the rare kinds, are found however many of another team's wait.
         indexes = (
             ("team_id", "id"),
-            PartialIndex(fields=["kind", "id"], condition={"kind": int(MarkKind.SEARCH)}),
-            PartialIndex(fields=["id", "kind"], condition={"kind": int(MarkKind.USER)}),
+            PartialIndex(fields=["kind", "id"], condition={"kind": int(InvalidationKind.SEARCH)}),
+            PartialIndex(fields=["id", "kind"], condition={"kind": int(InvalidationKind.USER)}),
         )
 
 

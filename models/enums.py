@@ -129,7 +129,7 @@ class ChangeCauseKind(IntEnum):
         return cls.EMAIL_CHANGED if isinstance(value, int) else None
 
 
-class MarkKind(IntEnum):
+class InvalidationKind(IntEnum):
     """What a mark asks the matcher to look at again."""
 
     EMAIL = 1

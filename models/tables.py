@@ -1,7 +1,7 @@
 """All tables in one module, which is what Tortoise is pointed at."""
 
 from models.campaigns import BulkSend, Campaign, Template
-from models.changes import Change, ChangeLog, ClockState, Lease, Mark, RestoreState, Tick
+from models.changes import Change, ChangeLog, ClockState, Invalidation, Lease, RestoreState, Tick
 from models.emails import Email, FolderCount, SendRequest
 from models.engagements import DeliveryReport, Engagement
 from models.idempotent_requests import IdempotentRequest
@@ -24,8 +24,8 @@ __all__ = [
     "Group",
     "GroupPerson",
     "IdempotentRequest",
+    "Invalidation",
     "Lease",
-    "Mark",
     "Membership",
     "Person",
     "RestoreState",

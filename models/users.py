@@ -37,5 +37,5 @@ class User(Model):
 
 async def with_present_rights(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:
     """A user of a team as a viewer, by the role of this moment; None where there is none."""
-    rows = await database().glance("SELECT role FROM users WHERE id = ? AND team_id = ?", user_id, team_id)
+    rows = await database().fetch_inline("SELECT role FROM users WHERE id = ? AND team_id = ?", user_id, team_id)
     return Viewer(user_id, team_id, _ROLES[rows[0]["role"]], scopes) if rows else None

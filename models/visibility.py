@@ -6,7 +6,7 @@ from typing import Protocol
 from tortoise.expressions import Q
 from tortoise.models import Model
 
-from command_center.database.connections import parts
+from command_center.database.connections import key_chunks
 from models.campaigns import BulkSend, Campaign, Template
 from models.people import Group, Person
 from models.users import User
@@ -38,7 +38,7 @@ async def visible_keys(viewer: Viewer, named: Iterable[tuple[str, int]]) -> dict
         model = NOUNS[noun]
         visible = model.visible(viewer)  # type: ignore[attr-defined]
         seen[noun] = set()
-        for part in parts([key for key in keys if key > 0]):
+        for part in key_chunks([key for key in keys if key > 0]):
             rows = await model.filter(visible, id__in=part).values_list("id", flat=True)
             seen[noun].update(int(str(key)) for key in rows)
     return seen

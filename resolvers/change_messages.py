@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from command_center import ids
 from command_center.changes.cursors import Cursor, LogIdentity, ReceivedCursor
-from command_center.changes.entries import Entry
+from command_center.changes.entries import LogEntry
 from models.engagements import Engagement
 from models.enums import ChangeCauseKind, ChangeKind, EngagementVerdict
 from models.searches import Membership, SavedSearch
@@ -17,24 +17,24 @@ from resolvers.searches import Cause
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ChangeMessage:
     """One thing that a stream says."""
 
     cursor: Cursor | ReceivedCursor
 
 
 @dataclass(frozen=True, slots=True)
-class CaughtUp(Frame):
+class CaughtUp(ChangeMessage):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class CursorExpired(Frame):
+class CursorExpired(ChangeMessage):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class SearchFrame(Frame):
+class SavedSearchMessage(ChangeMessage):
     """Something about one list."""
 
     search_key: int
@@ -48,22 +48,22 @@ class SearchFrame(Frame):
 
 
 @dataclass(frozen=True, slots=True)
-class SavedSearchUpserted(SearchFrame):
+class SavedSearchUpserted(SavedSearchMessage):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class SavedSearchReset(SearchFrame):
+class SavedSearchReset(SavedSearchMessage):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class SavedSearchDeleted(SearchFrame):
+class SavedSearchDeleted(SavedSearchMessage):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class MemberFrame(SearchFrame):
+class MemberMessage(SavedSearchMessage):
     member_key: int
     email_key: int
 
@@ -77,7 +77,7 @@ class MemberFrame(SearchFrame):
 
 
 @dataclass(frozen=True, slots=True)
-class MemberJoined(MemberFrame):
+class MemberJoined(MemberMessage):
     async def member(self, context: Context) -> Membership | None:
         """As it is now; None where the stay has ended."""
         member = await context.loaders.row(Membership, self.member_key)
@@ -87,12 +87,12 @@ class MemberJoined(MemberFrame):
 
 
 @dataclass(frozen=True, slots=True)
-class MemberLeft(MemberFrame):
+class MemberLeft(MemberMessage):
     cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
-class TaskFrame(Frame):
+class TaskMessage(ChangeMessage):
     """Something about one task."""
 
     task_key: int
@@ -103,7 +103,7 @@ class TaskFrame(Frame):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskUpserted(TaskFrame):
+class TaskUpserted(TaskMessage):
     async def task(self, context: Context) -> Task | None:
         """As it is now; None where it is gone, or no longer the viewer's to see."""
         task = await context.loaders.row(Task, self.task_key)
@@ -111,12 +111,12 @@ class TaskUpserted(TaskFrame):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskDeleted(TaskFrame):
+class TaskDeleted(TaskMessage):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class EngagementRecorded(Frame):
+class EngagementRecorded(ChangeMessage):
     engagement_key: int
 
     @property
@@ -132,7 +132,7 @@ class EngagementRecorded(Frame):
         return event
 
 
-def _frame(entry: Entry, cursor: Cursor) -> Frame:
+def _message(entry: LogEntry, cursor: Cursor) -> ChangeMessage:
     """What one row of the log says, on whatever stream."""
     search, member, email = entry.search_id or 0, entry.member_id or 0, entry.email_id or 0
     match entry.kind:
@@ -157,16 +157,16 @@ def _frame(entry: Entry, cursor: Cursor) -> Frame:
             raise LookupError("an entry of an unknown kind belongs to no stream")
 
 
-Place = tuple[str, int, int | None, type[Frame] | None]
+Place = tuple[str, int, int | None, type[ChangeMessage] | None]
 
 
-class Burst(NamedTuple):
+class EntryBatch(NamedTuple):
     """What can be said at once, in order: rows of a log, or a frame that is none. Whoever shows it has the frames made,
     unless it knows by their places what they come to."""
 
     log: LogIdentity
-    entries: Sequence[Entry] = ()
-    frame: Frame | None = None
+    entries: Sequence[LogEntry] = ()
+    frame: ChangeMessage | None = None
 
     def places(self) -> list[Place]:
         """What tells the frames apart, whoever follows: a row has one frame in whatever streams it belongs to."""
@@ -175,12 +175,12 @@ class Burst(NamedTuple):
             return [(self.log.log_id, cursor.position, cursor.check_value, type(self.frame))]
         return [(self.log.log_id, entry.position, entry.check_value, None) for entry in self.entries]
 
-    def frames(self) -> dict[Place, Frame]:
+    def frames(self) -> dict[Place, ChangeMessage]:
         if self.frame is not None:
             return dict(zip(self.places(), (self.frame,), strict=True))
-        made = [_frame(entry, Cursor(self.log, entry.position, entry.check_value)) for entry in self.entries]
+        made = [_message(entry, Cursor(self.log, entry.position, entry.check_value)) for entry in self.entries]
         return dict(zip(self.places(), made, strict=True))
 
 
-def alone(frame: Frame) -> Burst:
-    return Burst(LogIdentity(frame.cursor.log_id), frame=frame)
+def alone(frame: ChangeMessage) -> EntryBatch:
+    return EntryBatch(LogIdentity(frame.cursor.log_id), frame=frame)

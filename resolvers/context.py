@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from command_center.actions.context import Desk
+from command_center.actions.context import ActionContext
 from command_center.actions.engagements import Recorder
-from command_center.changes.folder_counts import Board
+from command_center.changes.folder_counts import FolderCountBroadcaster
 from command_center.changes.hub import Hub
-from command_center.changes.idempotency import Claim
-from command_center.changes.subscribers import Bell, Sink
+from command_center.changes.idempotency import IdempotencyClaim
+from command_center.changes.subscribers import GroupNotifier, Sink
 from command_center.database.connections import database
 from models.users import User, with_present_rights
 from models.viewers import Viewer
@@ -20,9 +20,9 @@ from resolvers.loaders import Loaders
 class Services:
     """The parts of the running server that resolvers use."""
 
-    desk: Desk
+    ctx: ActionContext
     hub: Hub
-    board: Board
+    board: FolderCountBroadcaster
     recorder: Recorder
 
 
@@ -33,9 +33,9 @@ class Context:
     services: Services
     viewer: Viewer
     loaders: Loaders = field(default_factory=Loaders)
-    claim: Claim | None = None
+    claim: IdempotencyClaim | None = None
     """Of a request with an Idempotency-Key."""
-    bell: Bell | None = None
+    bell: GroupNotifier | None = None
     """Of a stream that others follow too: what wakes it, and where it goes."""
     sink: Sink | None = None
 
@@ -48,13 +48,13 @@ class Context:
         return viewer is not None
 
     @property
-    def desk(self) -> Desk:
-        desk = self.services.desk
-        return desk if self.claim is None else replace(desk, writer=desk.writer.under(self.claim))
+    def ctx(self) -> ActionContext:
+        ctx = self.services.ctx
+        return ctx if self.claim is None else replace(ctx, writer=ctx.writer.with_claim(self.claim))
 
     async def now(self) -> int:
         """The moment by the clock that decides membership, in microseconds."""
-        return await self.desk.writer.clock.now(database())
+        return await self.ctx.writer.clock.now(database())
 
     async def today(self) -> date:
         """The viewer's own day, the same all through one answer."""

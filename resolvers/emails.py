@@ -12,7 +12,7 @@ from command_center.actions import emails, searches
 from command_center.actions.markup.shared_texts import filled_text
 from command_center.changes import log
 from command_center.database.connections import database
-from command_center.errors import refused
+from command_center.errors import user_error
 from command_center.search.dialects import Clause
 from command_center.search.filter_ast import NO_KEY, Filter
 from command_center.search.references import keep_ids, named_ids
@@ -98,7 +98,7 @@ async def filtered(
     view_as: int | None = None,
 ) -> Page[Email]:
     """Emails that a filter holds for at this moment, within what the viewer may see."""
-    filter = await searches.checked_query(context.desk, context.viewer, raw or {}, ("filter",))
+    filter = await searches.checked_query(context.ctx, context.viewer, raw or {}, ("filter",))
     wide = scope(filter, Owner(context.viewer.user_id, context.viewer.team_id, context.viewer.admin))
     if view_as is not None:
         wide = Scope(wide.team_id, await _senders(context, filter, wide, view_as))
@@ -116,7 +116,7 @@ async def _senders(context: Context, filter: Filter, wide: Scope, view_as: int) 
     if asked is None or asked == {NO_KEY} or view_as in asked:
         return frozenset({view_as})
     if (await visible_keys(context.viewer, (("User", key) for key in asked))).get("User"):
-        raise refused(UserErrorCode.INVALID, ("filter", "sender"), "This is the folder of another sender.")
+        raise user_error(UserErrorCode.INVALID, ("filter", "sender"), "This is the folder of another sender.")
     return frozenset()
 
 

@@ -96,7 +96,7 @@ async def follow_counts(context: Context, view_as: str | None) -> AsyncGenerator
 async def _frames(context: Context, sender_id: int) -> AsyncGenerator[FolderCounts, None]:
     # One's own mail is one's own; the right to a colleague's may go while nothing moves there.
     patience = None if sender_id == context.viewer.user_id else POLL_SECONDS
-    watcher = await context.services.board.watch(sender_id)
+    watcher = await context.services.board.subscribe(sender_id)
     try:
         while await watcher.wait(patience) and await context.renew():
             if not context.viewer.sees_mail_of(context.viewer.team_id, sender_id):

@@ -12,7 +12,7 @@ from tortoise.models import Model
 
 from command_center.changes import folder_counts as counts
 from command_center.changes.folder_counts import Counts
-from command_center.database.connections import PART, database
+from command_center.database.connections import MAX_KEYS_PER_STATEMENT, database
 from command_center.database.hydration import hydrated
 from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
@@ -44,8 +44,8 @@ async def in_order(model: type[M], keys: Sequence[int]) -> list[M]:
 async def by_key(model: type[M], keys: Sequence[int]) -> dict[int, M]:
     """The rows that are there, however many."""
     db = database()
-    read = db.glance if len(keys) <= FEW else db.rows
-    rows = await read(f"SELECT * FROM {model._meta.db_table} WHERE {db.within('id')}", db.listed(keys))
+    read = db.fetch_inline if len(keys) <= FEW else db.fetch
+    rows = await read(f"SELECT * FROM {model._meta.db_table} WHERE {db.in_any('id')}", db.array_param(keys))
     return dict(zip([row["id"] for row in rows], hydrated(model, rows), strict=True))
 
 
@@ -58,7 +58,7 @@ class Loaders:
 
     def _loader(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
         if name not in self._loaders:
-            self._loaders[name] = DataLoader(load_fn=load, max_batch_size=PART)
+            self._loaders[name] = DataLoader(load_fn=load, max_batch_size=MAX_KEYS_PER_STATEMENT)
         return self._loaders[name]
 
     async def _load(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]], key: Any) -> Any:
@@ -114,9 +114,9 @@ class Loaders:
 
         async def load(keys: list[int]) -> list[list[int]]:
             db = database()
-            rows = await db.rows(
-                f"SELECT person_id, group_id FROM group_people WHERE {db.within('person_id')} ORDER BY id",
-                db.listed(keys),
+            rows = await db.fetch(
+                f"SELECT person_id, group_id FROM group_people WHERE {db.in_any('person_id')} ORDER BY id",
+                db.array_param(keys),
             )
             groups: dict[int, list[int]] = {key: [] for key in keys}
             for row in rows:
@@ -130,9 +130,9 @@ class Loaders:
 
         async def load(keys: list[int]) -> list[int]:
             db = database()
-            rows = await db.rows(
-                f"SELECT group_id, COUNT(*) AS count FROM group_people WHERE {db.within('group_id')} GROUP BY group_id",
-                db.listed(keys),
+            rows = await db.fetch(
+                f"SELECT group_id, COUNT(*) AS count FROM group_people WHERE {db.in_any('group_id')} GROUP BY group_id",
+                db.array_param(keys),
             )
             counts = {row["group_id"]: row["count"] for row in rows}
             return [counts.get(key, 0) for key in keys]
@@ -149,7 +149,7 @@ class Loaders:
 
     def _folder_counts(self) -> DataLoader[Any, Any]:
         async def load(keys: list[int]) -> list[Counts]:
-            found = await counts.read(keys)
+            found = await counts.read_counts(keys)
             return [found[key] for key in keys]
 
         return self._loader("folder_counts", load)

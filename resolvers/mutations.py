@@ -23,12 +23,12 @@ from command_center.actions.bulk_sends import Edit, GroupSend, SelectAndSend
 from command_center.actions.deliveries import NewReport
 from command_center.actions.emails import NewEmail, Revision
 from command_center.actions.engagements import NewEvent, Outcome
-from command_center.actions.inputs import UNSET, Done
+from command_center.actions.inputs import UNSET, BulkResult
 from command_center.actions.member_tasks import NewMemberTask
 from command_center.actions.people import NewPerson
 from command_center.actions.tasks import NewTask, TaskRevision
 from command_center.actions.templates import NewTemplate
-from command_center.errors import Problem, Refused, refused
+from command_center.errors import UserError, UserErrors, user_error
 from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
 from models.engagements import Engagement
@@ -64,11 +64,11 @@ Input = TypeVar("Input")
 
 
 @dataclass(frozen=True, slots=True)
-class Bulk:
-    """The rows of a bulk that were done, and each refusal."""
+class BulkRows:
+    """The rows that a bulk action changed, and each error."""
 
     rows: list[Any]
-    problems: tuple[Problem, ...]
+    problems: tuple[UserError, ...]
 
 
 Noticed = tuple[T, list[Notice]]
@@ -76,142 +76,142 @@ Noticed = tuple[T, list[Notice]]
 
 
 async def email_draft(context: Context, new: NewEmail) -> Noticed[Email]:
-    email = await emails.draft(context.desk, context.viewer, new)
-    return email, await context.desk.inspector.notices([(_BODY, new.body)])
+    email = await emails.draft(context.ctx, context.viewer, new)
+    return email, await context.ctx.inspector.notices([(_BODY, new.body)])
 
 
 async def email_revise(context: Context, email_id: str, revision: Revision) -> Noticed[Email]:
-    email = await emails.revise(context.desk, context.viewer, email_id, revision)
+    email = await emails.revise(context.ctx, context.viewer, email_id, revision)
     body = "" if revision.body is UNSET else revision.body or ""
-    return email, await context.desk.inspector.notices([(_BODY, body)])
+    return email, await context.ctx.inspector.notices([(_BODY, body)])
 
 
 async def email_send(context: Context, email_id: str, at: int | None, request_id: str | None) -> Email:
-    return await emails.send(context.desk, context.viewer, email_id, at, request_id)
+    return await emails.send(context.ctx, context.viewer, email_id, at, request_id)
 
 
 async def email_send_to_many(context: Context, new: SelectAndSend | GroupSend) -> Noticed[BulkSend]:
-    bulk_send = await bulk_sends.send(context.desk, context.viewer, new)
+    bulk_send = await bulk_sends.send(context.ctx, context.viewer, new)
     edits = new.edits if isinstance(new, SelectAndSend) else ()
     bodies = [((*_EDITS, str(place), "body"), edit.body) for place, edit in enumerate(edits) if edit.body is not None]
-    return bulk_send, await context.desk.inspector.notices([(_BODY, new.body), *bodies])
+    return bulk_send, await context.ctx.inspector.notices([(_BODY, new.body), *bodies])
 
 
-async def email_archive(context: Context, ids: Sequence[str]) -> Bulk:
-    return await _emails(emails.archive(context.desk, context.viewer, ids))
+async def email_archive(context: Context, ids: Sequence[str]) -> BulkRows:
+    return await _emails(emails.archive(context.ctx, context.viewer, ids))
 
 
-async def email_unarchive(context: Context, ids: Sequence[str]) -> Bulk:
-    return await _emails(emails.unarchive(context.desk, context.viewer, ids))
+async def email_unarchive(context: Context, ids: Sequence[str]) -> BulkRows:
+    return await _emails(emails.unarchive(context.ctx, context.viewer, ids))
 
 
-async def email_mark_success(context: Context, ids: Sequence[str], success: bool) -> Bulk:
-    return await _emails(emails.mark_success(context.desk, context.viewer, ids, success))
+async def email_mark_success(context: Context, ids: Sequence[str], success: bool) -> BulkRows:
+    return await _emails(emails.mark_success(context.ctx, context.viewer, ids, success))
 
 
-async def email_retry_send(context: Context, ids: Sequence[str]) -> Bulk:
-    return await _emails(emails.retry(context.desk, context.viewer, ids))
+async def email_retry_send(context: Context, ids: Sequence[str]) -> BulkRows:
+    return await _emails(emails.retry(context.ctx, context.viewer, ids))
 
 
-async def email_delete(context: Context, ids: Sequence[str]) -> Bulk:
-    done = await emails.delete(context.desk, context.viewer, ids)
-    return Bulk([global_ids.encode("Email", key) for key in done.keys], done.problems)
+async def email_delete(context: Context, ids: Sequence[str]) -> BulkRows:
+    done = await emails.delete(context.ctx, context.viewer, ids)
+    return BulkRows([global_ids.encode("Email", key) for key in done.keys], done.problems)
 
 
-async def _emails(deed: Awaitable[Done]) -> Bulk:
-    done = await deed
-    return Bulk(await in_order(Email, done.keys), done.problems)
+async def _emails(action: Awaitable[BulkResult]) -> BulkRows:
+    done = await action
+    return BulkRows(await in_order(Email, done.keys), done.problems)
 
 
 async def task_create(context: Context, new: NewTask) -> Task:
-    return await tasks.create(context.desk, context.viewer, new)
+    return await tasks.create(context.ctx, context.viewer, new)
 
 
 async def task_revise(context: Context, task_id: str, revision: TaskRevision) -> Task | None:
-    return await tasks.revise(context.desk, context.viewer, task_id, revision)
+    return await tasks.revise(context.ctx, context.viewer, task_id, revision)
 
 
-async def task_complete(context: Context, ids: Sequence[str]) -> Bulk:
-    done = await tasks.complete(context.desk, context.viewer, ids)
-    return Bulk(await in_order(Task, done.keys), done.problems)
+async def task_complete(context: Context, ids: Sequence[str]) -> BulkRows:
+    done = await tasks.complete(context.ctx, context.viewer, ids)
+    return BulkRows(await in_order(Task, done.keys), done.problems)
 
 
-async def task_reopen(context: Context, ids: Sequence[str]) -> Bulk:
-    done = await tasks.reopen(context.desk, context.viewer, ids)
-    return Bulk(await in_order(Task, done.keys), done.problems)
+async def task_reopen(context: Context, ids: Sequence[str]) -> BulkRows:
+    done = await tasks.reopen(context.ctx, context.viewer, ids)
+    return BulkRows(await in_order(Task, done.keys), done.problems)
 
 
-async def task_delete(context: Context, ids: Sequence[str]) -> Bulk:
-    done = await tasks.delete(context.desk, context.viewer, ids)
-    return Bulk([global_ids.encode("Task", key) for key in done.keys], done.problems)
+async def task_delete(context: Context, ids: Sequence[str]) -> BulkRows:
+    done = await tasks.delete(context.ctx, context.viewer, ids)
+    return BulkRows([global_ids.encode("Task", key) for key in done.keys], done.problems)
 
 
 async def task_create_for_members(context: Context, search_id: str, new: NewMemberTask) -> list[Task]:
-    return await in_order(Task, await member_tasks.create(context.desk, context.viewer, search_id, new))
+    return await in_order(Task, await member_tasks.create(context.ctx, context.viewer, search_id, new))
 
 
 async def saved_search_create(context: Context, name: str, raw: Mapping[str, Any], shared: bool) -> SavedSearch:
-    return await searches.create(context.desk, context.viewer, name, raw, shared)
+    return await searches.create(context.ctx, context.viewer, name, raw, shared)
 
 
 async def saved_search_rename(context: Context, search_id: str, name: str) -> SavedSearch:
-    return await searches.rename(context.desk, context.viewer, search_id, name)
+    return await searches.rename(context.ctx, context.viewer, search_id, name)
 
 
 async def saved_search_refine(context: Context, search_id: str, raw: Mapping[str, Any]) -> SavedSearch:
-    return await searches.refine(context.desk, context.viewer, search_id, raw)
+    return await searches.refine(context.ctx, context.viewer, search_id, raw)
 
 
 async def saved_search_share(context: Context, search_id: str, shared: bool) -> SavedSearch:
-    return await searches.share(context.desk, context.viewer, search_id, shared)
+    return await searches.share(context.ctx, context.viewer, search_id, shared)
 
 
 async def saved_search_adopt(context: Context, shared_search_id: str, name: str | None) -> SavedSearch:
-    return await searches.adopt(context.desk, context.viewer, shared_search_id, name)
+    return await searches.adopt(context.ctx, context.viewer, shared_search_id, name)
 
 
 async def saved_search_delete(context: Context, search_id: str) -> list[str]:
-    key = await searches.delete(context.desk, context.viewer, search_id)
+    key = await searches.delete(context.ctx, context.viewer, search_id)
     return [global_ids.encode("SavedSearch", key)]
 
 
 async def person_create(context: Context, new: NewPerson) -> Person:
-    return await people.create(context.desk, context.viewer, new)
+    return await people.create(context.ctx, context.viewer, new)
 
 
 async def person_unsubscribe(context: Context, person_id: str) -> Person:
-    return await people.unsubscribe(context.desk, context.viewer, person_id)
+    return await people.unsubscribe(context.ctx, context.viewer, person_id)
 
 
 async def group_create(context: Context, name: str, shared: bool) -> Group:
-    return await people.create_group(context.desk, context.viewer, name, shared)
+    return await people.create_group(context.ctx, context.viewer, name, shared)
 
 
-async def group_add_people(context: Context, group_id: str, person_ids: Sequence[str]) -> Bulk:
-    group, findings = await people.add_people(context.desk, context.viewer, group_id, person_ids)
-    return Bulk([group], tuple(findings.problems))
+async def group_add_people(context: Context, group_id: str, person_ids: Sequence[str]) -> BulkRows:
+    group, findings = await people.add_people(context.ctx, context.viewer, group_id, person_ids)
+    return BulkRows([group], tuple(findings.problems))
 
 
-async def group_remove_people(context: Context, group_id: str, person_ids: Sequence[str]) -> Bulk:
-    group, findings = await people.remove_people(context.desk, context.viewer, group_id, person_ids)
-    return Bulk([group], tuple(findings.problems))
+async def group_remove_people(context: Context, group_id: str, person_ids: Sequence[str]) -> BulkRows:
+    group, findings = await people.remove_people(context.ctx, context.viewer, group_id, person_ids)
+    return BulkRows([group], tuple(findings.problems))
 
 
 async def group_add_members(context: Context, group_id: str, search_id: str) -> Group:
-    return await people.add_members(context.desk, context.viewer, group_id, search_id)
+    return await people.add_members(context.ctx, context.viewer, group_id, search_id)
 
 
 async def campaign_create(context: Context, name: str) -> Campaign:
-    return await campaigns.create(context.desk, context.viewer, name)
+    return await campaigns.create(context.ctx, context.viewer, name)
 
 
 async def campaign_end(context: Context, campaign_id: str) -> Campaign:
-    return await campaigns.end(context.desk, context.viewer, campaign_id)
+    return await campaigns.end(context.ctx, context.viewer, campaign_id)
 
 
 async def template_create(context: Context, new: NewTemplate) -> Noticed[Template]:
-    template = await templates.create(context.desk, context.viewer, new)
-    return template, await context.desk.inspector.notices([(_BODY, new.body)])
+    template = await templates.create(context.ctx, context.viewer, new)
+    return template, await context.ctx.inspector.notices([(_BODY, new.body)])
 
 
 async def engagement_record(context: Context, inputs: Sequence[Input], value: Callable[[Input], NewEvent]) -> Outcome:
@@ -224,29 +224,29 @@ async def engagement_record(context: Context, inputs: Sequence[Input], value: Ca
             await asyncio.sleep(0)
     try:
         return await context.services.recorder.record(events, context.viewer, context.claim)
-    except Refused as exc:
+    except UserErrors as exc:
         return Outcome(problems=list(exc.problems))
 
 
-async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: EngagementVerdict) -> Bulk:
+async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: EngagementVerdict) -> BulkRows:
     """Revises verdicts. Raises Refused without the token's leave."""
     _need(context, ENGAGEMENT_WRITE)
     try:
-        done = await verdict_revisions.reclassify(context.desk, context.viewer, ids, verdict)
-    except Refused as exc:
-        return Bulk([], exc.problems)
-    return Bulk(await in_order(Engagement, done.keys), done.problems)
+        done = await verdict_revisions.reclassify(context.ctx, context.viewer, ids, verdict)
+    except UserErrors as exc:
+        return BulkRows([], exc.problems)
+    return BulkRows(await in_order(Engagement, done.keys), done.problems)
 
 
 async def delivery_record(context: Context, reports: Sequence[NewReport]) -> deliveries.Outcome:
     """Records delivery reports. Raises Refused without the token's leave."""
     _need(context, ENGAGEMENT_WRITE)
     try:
-        return await deliveries.record(context.desk, context.viewer, reports)
-    except Refused as exc:
+        return await deliveries.record(context.ctx, context.viewer, reports)
+    except UserErrors as exc:
         return deliveries.Outcome(problems=list(exc.problems))
 
 
 def _need(context: Context, scope: str) -> None:
     if scope not in context.viewer.scopes:
-        raise refused(UserErrorCode.FORBIDDEN, (), f"This needs a token with the scope {scope}.")
+        raise user_error(UserErrorCode.FORBIDDEN, (), f"This needs a token with the scope {scope}.")

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from command_center import ids
-from command_center.errors import refused
+from command_center.errors import user_error
 from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
 from models.engagements import Engagement
@@ -56,7 +56,7 @@ async def one(context: Context, node_id: str) -> Any:
 async def many(context: Context, node_ids: Sequence[str]) -> list[Any]:
     """In the order asked."""
     if len(node_ids) > MOST:
-        raise refused(UserErrorCode.LIMIT_REACHED, ("ids",), f"At most {MOST} ids at once, not {len(node_ids)}.")
+        raise user_error(UserErrorCode.LIMIT_REACHED, ("ids",), f"At most {MOST} ids at once, not {len(node_ids)}.")
     return [await one(context, node_id) for node_id in node_ids]
 
 

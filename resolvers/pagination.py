@@ -24,7 +24,7 @@ from command_center.changes.cursors import Cursor
 from command_center.database.connections import database
 from command_center.database.fields import all_to_micros, from_micros, to_micros
 from command_center.database.hydration import hydrated, selected
-from command_center.errors import refused
+from command_center.errors import user_error
 from command_center.search.datetimes import EARLIEST, LATEST, parse_day
 from command_center.search.dialects import FALSE, TRUE, Clause, every
 from models.enums import UserErrorCode
@@ -47,10 +47,10 @@ class Arguments:
     def checked(self) -> "Arguments":
         """These, once they make sense. Raises Refused."""
         if self.first is not None and self.last is not None:
-            raise refused(UserErrorCode.INVALID, ("last",), "Give either `first` or `last`, not both.")
+            raise user_error(UserErrorCode.INVALID, ("last",), "Give either `first` or `last`, not both.")
         for name, value in (("first", self.first), ("last", self.last)):
             if value is not None and not 0 <= value <= MOST:
-                raise refused(UserErrorCode.INVALID, (name,), f"`{name}` is a number from 0 to {MOST}, not {value}.")
+                raise user_error(UserErrorCode.INVALID, (name,), f"`{name}` is a number from 0 to {MOST}, not {value}.")
         return self
 
     @property
@@ -229,10 +229,10 @@ def _parse(text: str, name: str, order: Order, argument: str) -> Place:
     except (binascii.Error, ValueError, RecursionError):
         found = None
     if not (isinstance(found, list) and len(found) == 1 + len(order.whole) and found[0] == name):
-        raise refused(UserErrorCode.INVALID, (argument,), _MALFORMED)
+        raise user_error(UserErrorCode.INVALID, (argument,), _MALFORMED)
     read = list(zip(found[1:], order.whole, strict=True))
     if not all(_sound(value, column) for value, column in read):
-        raise refused(UserErrorCode.INVALID, (argument,), _MALFORMED)
+        raise user_error(UserErrorCode.INVALID, (argument,), _MALFORMED)
     return tuple(parse_day(value) if column.day and value else value for value, column in read)
 
 
@@ -316,7 +316,7 @@ class Selection(Generic[M]):
         ordering = (
             f"e.{column.attribute} {'DESC' if column.descending != reverse else 'ASC'}" for column in order.whole
         )
-        rows = await database().rows(
+        rows = await database().fetch(
             f"SELECT e.* FROM {self._tables} WHERE {where.text} ORDER BY {', '.join(ordering)} LIMIT ?",
             *where.parameters,
             limit,

@@ -6,7 +6,7 @@ from tortoise.expressions import Q
 
 from command_center import ids
 from command_center.actions.inputs import broken
-from command_center.errors import refused
+from command_center.errors import user_error
 from command_center.search.text import fold
 from models.enums import UserErrorCode
 from models.people import Group, Person
@@ -58,7 +58,7 @@ async def people(context: Context, search: str | None, arguments: Arguments) -> 
         # No text of ours holds such a word.
         return await page(Rows(query.filter(id=0)), NEWEST, arguments)
     if len(words) > WORDS:
-        raise refused(UserErrorCode.INVALID, ("search",), f"`search` may have {WORDS} words.")
+        raise user_error(UserErrorCode.INVALID, ("search",), f"`search` may have {WORDS} words.")
     for word in words:
         query = query.filter(_holds(word))
     return await page(Rows(query), NEWEST, arguments)

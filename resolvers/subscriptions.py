@@ -5,16 +5,16 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from command_center import ids
 from command_center.changes import log
 from command_center.changes.cursors import MalformedCursor, ReceivedCursor, parse
-from command_center.changes.entries import Entry, Family, Topic
-from command_center.changes.subscribers import Expired, Follower
-from command_center.errors import not_found, refused
+from command_center.changes.entries import LogEntry, StreamKind, Topic
+from command_center.changes.subscribers import Expired, Subscriber
+from command_center.errors import not_found, user_error
 from models.enums import ChangeKind, UserErrorCode
 from resolvers import searches
-from resolvers.change_messages import Burst, CaughtUp, CursorExpired, alone
+from resolvers.change_messages import CaughtUp, CursorExpired, EntryBatch, alone
 from resolvers.context import Context
 
 
-async def one_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[Burst, None]:
+async def one_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[EntryBatch, None]:
     """The changes of one of the viewer's lists; ends after its deletion. Raises Refused before the first frame."""
     cursor = _parsed(after)
     search = await searches.one(context, search_id)
@@ -22,30 +22,30 @@ async def one_list(context: Context, search_id: str, after: str | None) -> Async
     # A list that was deleted while its reader was away is still followed to its end.
     if search is None and (cursor is None or not await _may_follow(context, key, cursor)):
         raise not_found(("savedSearchId",), "saved search")
-    topic = Topic(context.viewer.user_id, Family.SEARCHES, key)
+    topic = Topic(context.viewer.user_id, StreamKind.SEARCHES, key)
     return _follow(context, topic, cursor, last=ChangeKind.SEARCH_DELETED, over=search is None)
 
 
-async def all_lists(context: Context, after: str | None) -> AsyncGenerator[Burst, None]:
+async def all_lists(context: Context, after: str | None) -> AsyncGenerator[EntryBatch, None]:
     """The changes of all the viewer's lists, those to come included."""
-    return _follow(context, Topic(context.viewer.user_id, Family.SEARCHES), _parsed(after), last=None)
+    return _follow(context, Topic(context.viewer.user_id, StreamKind.SEARCHES), _parsed(after), last=None)
 
 
-async def tasks(context: Context, after: str | None) -> AsyncGenerator[Burst, None]:
+async def tasks(context: Context, after: str | None) -> AsyncGenerator[EntryBatch, None]:
     """The changes of all the viewer's tasks, those to come included. Never ends by itself."""
-    return _follow(context, Topic(context.viewer.user_id, Family.TASKS), _parsed(after), last=None)
+    return _follow(context, Topic(context.viewer.user_id, StreamKind.TASKS), _parsed(after), last=None)
 
 
-async def engagement_feed(context: Context, after: str | None) -> AsyncGenerator[Burst, None]:
+async def engagement_feed(context: Context, after: str | None) -> AsyncGenerator[EntryBatch, None]:
     """What is recorded of the viewer's own emails, without their own doings."""
-    return _follow(context, Topic(context.viewer.user_id, Family.ENGAGEMENTS), _parsed(after), last=None)
+    return _follow(context, Topic(context.viewer.user_id, StreamKind.ENGAGEMENTS), _parsed(after), last=None)
 
 
 def _parsed(after: str | None) -> ReceivedCursor | None:
     try:
         return None if after is None else parse(after)
     except MalformedCursor as exc:
-        raise refused(UserErrorCode.INVALID, ("after",), str(exc)) from exc
+        raise user_error(UserErrorCode.INVALID, ("after",), str(exc)) from exc
 
 
 async def _may_follow(context: Context, key: int, after: ReceivedCursor) -> bool:
@@ -54,23 +54,23 @@ async def _may_follow(context: Context, key: int, after: ReceivedCursor) -> bool
     state, reach = await log.locate(context.viewer.team_id, after)
     if reach is not log.Reach.REACHED:
         return True
-    topic = Topic(context.viewer.user_id, Family.SEARCHES, key)
+    topic = Topic(context.viewer.user_id, StreamKind.SEARCHES, key)
     return bool(await log.read(topic, context.viewer.team_id, state.trimmed_to, state.position, 1))
 
 
 def _follow(
     context: Context, topic: Topic, after: ReceivedCursor | None, last: ChangeKind | None, over: bool = False
-) -> AsyncGenerator[Burst, None]:
+) -> AsyncGenerator[EntryBatch, None]:
     # Whoever shows the frames sets the bell before asking for the first.
-    def start() -> Awaitable[Follower]:
-        return context.services.hub.follow(context.viewer.team_id, topic, after, context.bell, context.sink)
+    def start() -> Awaitable[Subscriber]:
+        return context.services.hub.subscribe(context.viewer.team_id, topic, after, context.bell, context.sink)
 
     return _frames(start, after, last, over)
 
 
 async def _frames(
-    start: Callable[[], Awaitable[Follower]], after: ReceivedCursor | None, last: ChangeKind | None, over: bool
-) -> AsyncGenerator[Burst, None]:
+    start: Callable[[], Awaitable[Subscriber]], after: ReceivedCursor | None, last: ChangeKind | None, over: bool
+) -> AsyncGenerator[EntryBatch, None]:
     """`last` is the kind of entry after which nothing follows; `over`: it has been written already. Whoever shows a
     frame looks at the rights of that moment."""
     try:
@@ -86,13 +86,13 @@ async def _frames(
             over = newest is not None and newest.kind is last
         async for entries in follower.past():
             said = _upto(entries, last)
-            yield Burst(follower.start.identity, said)
+            yield EntryBatch(follower.start.identity, said)
             if said[-1].kind is last:
                 return
         yield alone(CaughtUp(follower.start.cursor()))
         while not over and (entries := await follower.next()):
             said = _upto(entries, last)
-            yield Burst(follower.start.identity, said)
+            yield EntryBatch(follower.start.identity, said)
             over = said[-1].kind is last
     except Expired:
         yield alone(CursorExpired(follower.cursor()))
@@ -100,7 +100,7 @@ async def _frames(
         follower.close()
 
 
-def _upto(entries: Sequence[Entry], last: ChangeKind | None) -> Sequence[Entry]:
+def _upto(entries: Sequence[LogEntry], last: ChangeKind | None) -> Sequence[LogEntry]:
     """Up to and including the first of a kind."""
     for place, entry in enumerate(entries):
         if entry.kind is last:

@@ -48,7 +48,7 @@ async def filtered(
     context: Context, raw: Mapping[str, Any] | None, order: Order, arguments: Arguments, extra: Clause | None = None
 ) -> Page[Task]:
     """The viewer's tasks that a filter holds for on this day of theirs."""
-    limits = context.desk.limits.filter
+    limits = context.ctx.limits.filter
     filter = filters.check(raw or {}, most_ids=limits.ids, path=("filter",))
     viewer = context.viewer
     dialect = POSTGRES if database().postgres else SQLITE

@@ -1,7 +1,7 @@
 """View As: whose mail a field is about. For admins; a member may name only themselves."""
 
 from command_center import ids
-from command_center.errors import not_found, refused
+from command_center.errors import not_found, user_error
 from models.enums import UserErrorCode
 from models.users import User
 from resolvers.context import Context
@@ -16,5 +16,5 @@ async def sender(context: Context, view_as: str | None, path: tuple[str, ...] = 
     if key is None or not await User.filter(User.visible(viewer), id=key).exists():
         raise not_found(path, "user")
     if key != viewer.user_id and not viewer.admin:
-        raise refused(UserErrorCode.FORBIDDEN, path, "Only an admin may view the mail of others.")
+        raise user_error(UserErrorCode.FORBIDDEN, path, "Only an admin may view the mail of others.")
     return key

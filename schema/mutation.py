@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import strawberry
 
-from command_center.errors import Refused
+from command_center.errors import UserErrors
 from resolvers import mutations
 from schema.enums import EngagementVerdict
 from schema.errors import attempt, attempt_with_notices
@@ -73,15 +73,15 @@ Revised = Annotated[EngagementVerdict, said("Who acted in truth.")]
 Reports = Annotated[list[DeliveryInput], said("The reports, in any order.")]
 
 
-async def _bulk(payload: Callable[..., P], name: str, deed: Awaitable[mutations.Bulk]) -> P:
-    done = await deed
+async def _bulk(payload: Callable[..., P], name: str, action: Awaitable[mutations.BulkRows]) -> P:
+    done = await action
     return payload(**{name: done.rows}, user_errors=list(done.problems))
 
 
-async def _group(deed: Awaitable[mutations.Bulk]) -> GroupPayload:
+async def _group(action: Awaitable[mutations.BulkRows]) -> GroupPayload:
     try:
-        done = await deed
-    except Refused as exc:
+        done = await action
+    except UserErrors as exc:
         return answer(GroupPayload(group=None, user_errors=answer(list(exc.problems))))
     return answer(GroupPayload(group=answer(done.rows[0]), user_errors=answer(list(done.problems))))
 
@@ -114,8 +114,8 @@ class Mutation:
         at: At = UNSET,
         request_id: RequestId = UNSET,
     ) -> EmailPayload:
-        deed = mutations.email_send(info.context, id, micros(at), given(request_id))
-        return await attempt(EmailPayload, "email", deed)
+        action = mutations.email_send(info.context, id, micros(at), given(request_id))
+        return await attempt(EmailPayload, "email", action)
 
     @strawberry.mutation(
         description="Sends a message of their own to each of the people chosen, now or at a moment to come. All are"
@@ -185,13 +185,13 @@ class Mutation:
         " the member's email before. Asking again makes only what is missing."
     )
     async def task_create_for_members(self, info: Asked, saved_search_id: WhichList, input: MemberTask) -> TasksPayload:
-        deed = mutations.task_create_for_members(info.context, saved_search_id, input.value())
-        return await attempt(TasksPayload, "tasks", deed, [])
+        action = mutations.task_create_for_members(info.context, saved_search_id, input.value())
+        return await attempt(TasksPayload, "tasks", action, [])
 
     @strawberry.mutation(description="Saves a search as a dynamic list.")
     async def saved_search_create(self, info: Asked, input: NewSearch) -> SavedSearchPayload:
-        deed = mutations.saved_search_create(info.context, input.name, raw(input.filter), input.shared)
-        return await attempt(SavedSearchPayload, "saved_search", deed)
+        action = mutations.saved_search_create(info.context, input.name, raw(input.filter), input.shared)
+        return await attempt(SavedSearchPayload, "saved_search", action)
 
     @strawberry.mutation(description="Gives a list another name.")
     async def saved_search_rename(self, info: Asked, id: Id, name: Name) -> SavedSearchPayload:
@@ -204,8 +204,8 @@ class Mutation:
         id: Id,
         filter: Refined,
     ) -> SavedSearchPayload:
-        deed = mutations.saved_search_refine(info.context, id, raw(filter))
-        return await attempt(SavedSearchPayload, "saved_search", deed)
+        action = mutations.saved_search_refine(info.context, id, raw(filter))
+        return await attempt(SavedSearchPayload, "saved_search", action)
 
     @strawberry.mutation(description="Publishes a list's definition to the team, or withdraws it.")
     async def saved_search_share(self, info: Asked, id: Id, shared: IsPublished) -> SavedSearchPayload:
@@ -218,8 +218,8 @@ class Mutation:
         shared_search_id: Definition,
         name: AdoptedName = UNSET,
     ) -> SavedSearchPayload:
-        deed = mutations.saved_search_adopt(info.context, shared_search_id, given(name))
-        return await attempt(SavedSearchPayload, "saved_search", deed)
+        action = mutations.saved_search_adopt(info.context, shared_search_id, given(name))
+        return await attempt(SavedSearchPayload, "saved_search", action)
 
     @strawberry.mutation(description="Deletes a list; its emails stay.")
     async def saved_search_delete(self, info: Asked, id: Id) -> DeletePayload:
@@ -289,8 +289,8 @@ class Mutation:
         " it again. Needs a token with the scope `engagement:write`."
     )
     async def engagement_reclassify(self, info: Asked, ids: Ids, verdict: Revised) -> EngagementsPayload:
-        deed = mutations.engagement_reclassify(info.context, ids, verdict)
-        return await _bulk(EngagementsPayload, "engagements", deed)
+        action = mutations.engagement_reclassify(info.context, ids, verdict)
+        return await _bulk(EngagementsPayload, "engagements", action)
 
     @strawberry.mutation(
         description="Records bounces and complaints, at most 1,000: a SENT email becomes BOUNCED or SPAM. Needs a token"

@@ -12,13 +12,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from command_center.database.connections import migrate, opened, sqlite_path
+from command_center.database.connections import migrate, open_database, sqlite_path
 
 KINDS = ("sqlite", "postgresql")
 
 
 async def _migrate(url: str) -> None:
-    async with opened(url):
+    async with open_database(url):
         await migrate(url)
 
 

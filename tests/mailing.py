@@ -37,7 +37,7 @@ class Post:
         self.answers = answers
         self.taken: list[Envelope] = []
 
-    async def hand_over(self, envelope: Envelope) -> Outcome:
+    async def send(self, envelope: Envelope) -> Outcome:
         self.taken.append(envelope)
         name = re.split(r"[^a-z]", envelope.recipient, maxsplit=1)[0]
         return self.answers.get(name, Delivered())
@@ -49,7 +49,7 @@ class Post:
 async def deliver(server: Server, channel: Post | None = None) -> Post:
     """The sender loop sees everything through that is due."""
     post = channel or Post()
-    outbox = Outbox(server.engine.desk, server.engine.links, post)
+    outbox = Outbox(server.engine.ctx, server.engine.links, post)
     while await outbox.step():
         pass
     return post

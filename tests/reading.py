@@ -100,7 +100,7 @@ class Reader:
     async def _settled(self) -> None:
         """Nothing that was asked for is still under way."""
         async with asyncio.timeout(serving.PATIENCE):
-            while await database().row(UNDER_WAY, int(EmailStatus.IN_PROGRESS)):
+            while await database().fetch_one(UNDER_WAY, int(EmailStatus.IN_PROGRESS)):
                 await asyncio.sleep(0.01)
 
 

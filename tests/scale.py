@@ -163,7 +163,7 @@ class Scale:
         """So many rows in every connection of a user, the nodes that they hang on among them."""
         scale = cls({"team": team, "user": user, "other": other})
         async with transaction() as tx:
-            row = await tx.row(
+            row = await tx.fetch_one(
                 "INSERT INTO bulk_sends (team_id, sender_id, send_kind, email_count, created_at)"
                 f" VALUES (?, ?, {int(SendKind.GROUP)}, ?, {BEGAN}) RETURNING id",
                 *(team, user, rows),
@@ -173,8 +173,8 @@ class Scale:
                 made = await scale.put(tx, table, range(1, rows + 1))
                 if table in STANDING:
                     scale.keys[STANDING[table]] = made[rows // 20 * 10 - 1]
-            await tx.run(scale.said(GROUPED + "TRUE"))
-            await tx.run(scale.said(LISTED + "TRUE ORDER BY id"))
+            await tx.execute(scale.said(GROUPED + "TRUE"))
+            await tx.execute(scale.said(LISTED + "TRUE ORDER BY id"))
         return scale
 
     def said(self, sql: str) -> str:
@@ -199,7 +199,7 @@ class Scale:
 
     async def held(self, paged: Paged) -> list[int]:
         """The keys in a connection, the oldest first."""
-        rows = await database().rows(self.said(paged.held))
+        rows = await database().fetch(self.said(paged.held))
         return sorted(row["id"] for row in rows)
 
     async def put(self, tx: Connection, table: str, places: Sequence[int]) -> list[int]:
@@ -212,7 +212,7 @@ class Scale:
             numbers = "VALUES " + ", ".join(["(CAST(? AS BIGINT), CAST(? AS BIGINT))"] * len(places))
             values = [number for pair in enumerate(places, first) for number in pair]
         columns = TABLES[table]
-        rows = await tx.rows(
+        rows = await tx.fetch(
             f"INSERT INTO {table} ({', '.join(columns)}) WITH RECURSIVE n(i, p) AS ({numbers})"
             f" SELECT {self.said(', '.join(columns.values()))} FROM n RETURNING id",
             *values,
@@ -226,6 +226,6 @@ class Scale:
         async with transaction() as tx:
             made = await self.put(tx, paged.table, places)
             if paged.links:
-                await tx.run(self.said(paged.links) + tx.within("id"), tx.listed(made))
+                await tx.execute(self.said(paged.links) + tx.in_any("id"), tx.array_param(made))
             statement, _, column = (paged.drop or f"DELETE FROM {paged.table} WHERE @id").partition("@")
-            await tx.run(self.said(statement) + tx.within(column), tx.listed(doomed))
+            await tx.execute(self.said(statement) + tx.in_any(column), tx.array_param(doomed))

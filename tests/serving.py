@@ -13,12 +13,12 @@ import websockets
 from starlette.middleware import Middleware
 
 from command_center.actions import users
-from command_center.api.broadcast import Audiences
+from command_center.api.broadcast import BroadcastGroups
 from command_center.api.operations import Operations
 from command_center.database.clock import Clock
 from command_center.database.connections import Connection
 from command_center.server.app import create
-from command_center.server.runtime import Engine
+from command_center.server.runtime import Runtime
 from command_center.server.serving import bound, server
 from command_center.server.settings import PREFIX, Settings, read
 from command_center.web.authentication import Tokens
@@ -165,19 +165,19 @@ class Server:
     """A running server, from outside and from inside."""
 
     url: str
-    engine: Engine
+    engine: Runtime
     clients: list[Client] = field(default_factory=list)
     operations: Operations | None = None
 
     @property
-    def audiences(self) -> Audiences:
+    def audiences(self) -> BroadcastGroups:
         assert self.operations is not None
         return self.operations.audiences
 
     async def user(self, name: str, team: str = "Team", role: Role = Role.MEMBER, time_zone: str = "UTC") -> User:
         """Makes or updates a user, as the command line does."""
         address = f"{name.lower()}@{team.lower()}.example"
-        return await users.add(self.engine.desk, team, name, address, role, time_zone)
+        return await users.add(self.engine.ctx, team, name, address, role, time_zone)
 
     async def client(
         self, name: str, team: str = "Team", role: Role = Role.MEMBER, scopes: tuple[str, ...] = ("engagement:write",)

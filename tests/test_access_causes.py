@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from command_center.changes import log
-from command_center.changes.entries import Entry
+from command_center.changes.entries import LogEntry
 from command_center.database.connections import database
 from command_center.database.fields import from_micros
 from command_center.ids import decode_key
 from command_center.lists import audit
-from models.enums import ChangeCauseKind, ChangeKind, MarkKind, Role
+from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind, Role
 from tests.serving import Client, ManualClock, Server
 from tests.test_lists import DRAFT, PERSON, RECORD, event, save
 
@@ -91,11 +91,11 @@ class Office:
         await self._look(self.rng.random() < 0.5)
 
     async def _look(self, tick: bool) -> bool:
-        rows = await database().rows("SELECT kind, subject_id, cause FROM marks")
+        rows = await database().fetch("SELECT kind, subject_id, cause FROM marks")
         self.pending = {row["subject_id"] for row in rows if row["cause"] == ChangeCauseKind.ACCESS_CHANGED}
-        if any(row["kind"] == MarkKind.USER for row in rows):
+        if any(row["kind"] == InvalidationKind.USER for row in rows):
             self.pending = self.searches
-        more = await self.server.engine.matcher.look(tick)
+        more = await self.server.engine.matcher.process_batch(tick)
         await self.server.engine.matcher.wait_for_set_aside()
         await self.check()
         return more
@@ -108,10 +108,10 @@ class Office:
             pass
         self.settled_role = self.role
         self.moved.clear()
-        assert await audit.differences(self.server.engine.desk.writer) == []
+        assert await audit.differences(self.server.engine.ctx.writer) == []
 
     async def check(self) -> None:
-        row = await database().row("SELECT team_id FROM users WHERE name = 'Boss'")
+        row = await database().fetch_one("SELECT team_id FROM users WHERE name = 'Boss'")
         assert row is not None
         for entry in await log.read_all(row["team_id"], self.position):
             self.position = entry.position
@@ -119,7 +119,7 @@ class Office:
                 self._check(entry)
         assert self.position == (await log.state(row["team_id"])).position
 
-    def _check(self, entry: Entry) -> None:
+    def _check(self, entry: LogEntry) -> None:
         assert entry.search_id is not None
         assert entry.email_id is not None
         assert entry.kind is not None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from command_center import ids as global_ids
 from command_center.actions import users
-from command_center.database.connections import Connection, database, opened, transaction
+from command_center.database.connections import Connection, database, open_database, transaction
 from command_center.email_addresses import (
     InvalidAddress,
     comparison_key,
@@ -145,11 +145,11 @@ async def test_people_are_the_same_by_their_comparison_key(quiet_server: Server)
 
 
 async def test_users_are_the_same_by_their_comparison_key(quiet_server: Server) -> None:
-    desk = quiet_server.engine.desk
-    first = await users.add(desk, "T", "A", "sam@bücher.example", Role.MEMBER, "UTC")
-    assert (await users.add(desk, "T", "B", "Sam@XN--bcher-kva.example", Role.MEMBER, "UTC")).id == first.id
-    assert (await users.add(desk, "T", "C", "sam@straße.example", Role.MEMBER, "UTC")).id != (
-        await users.add(desk, "T", "D", "sam@strasse.example", Role.MEMBER, "UTC")
+    ctx = quiet_server.engine.ctx
+    first = await users.add(ctx, "T", "A", "sam@bücher.example", Role.MEMBER, "UTC")
+    assert (await users.add(ctx, "T", "B", "Sam@XN--bcher-kva.example", Role.MEMBER, "UTC")).id == first.id
+    assert (await users.add(ctx, "T", "C", "sam@straße.example", Role.MEMBER, "UTC")).id != (
+        await users.add(ctx, "T", "D", "sam@strasse.example", Role.MEMBER, "UTC")
     ).id
     found = await users.by_address("sam@bu\u0308cher.example")
     assert found is not None
@@ -176,18 +176,18 @@ OLD = {
 @asynccontextmanager
 async def old_rows(url: str) -> AsyncIterator[Connection]:
     """People and users that differ by spelling alone, as earlier versions stored them, after the migration's work."""
-    async with opened(url):
+    async with open_database(url):
         async with transaction() as old:
             for team in (1, 2):
-                await old.run("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 1)", team, f"T{team}")
+                await old.execute("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 1)", team, f"T{team}")
             for user, (team, address) in enumerate([(1, "a@bücher.example"), (2, "A@xn--bcher-kva.example")], 1):
-                await old.run(
+                await old.execute(
                     "INSERT INTO users (id, team_id, name, address, address_folded, role, time_zone, created_at)"
                     " VALUES (?, ?, 'U', ?, ?, 1, 'UTC', 1)",
                     *(user, team, address, fold(address)),
                 )
             for key, (team, address, unsubscribed) in OLD.items():
-                await old.run(
+                await old.execute(
                     f"{ROW[:-1]}, unsubscribed_at) VALUES (?, ?, ?, 'P', 'p', ?, ?, ?, 1, ?)",
                     *(key, team, team, address, fold(address), True, unsubscribed),
                 )
@@ -197,7 +197,7 @@ async def old_rows(url: str) -> AsyncIterator[Connection]:
 
 async def test_the_migration_numbers_duplicates_and_unsubscribes_them_together(database_url: str) -> None:
     async with old_rows(database_url) as connection:
-        rows = await connection.rows("SELECT id, address, address_folded, address_search, unsubscribed_at FROM people")
+        rows = await connection.fetch("SELECT id, address, address_folded, address_search, unsubscribed_at FROM people")
         people = {row["id"]: row for row in rows}
         assert {key: row["address"] for key, row in people.items()} == {key: row[1] for key, row in OLD.items()}
         assert {key: row["address_folded"] for key, row in people.items()} == {
@@ -214,7 +214,7 @@ async def test_the_migration_numbers_duplicates_and_unsubscribes_them_together(d
         }
         assert all(row["address_search"] == fold(row["address"]) for row in rows)
         assert {key for key, row in people.items() if row["unsubscribed_at"] == 77} == {1, 2, 3}
-        users = await connection.rows("SELECT address_folded FROM users ORDER BY id")
+        users = await connection.fetch("SELECT address_folded FROM users ORDER BY id")
         assert [row["address_folded"] for row in users] == ["a@xn--bcher-kva.example 2", "a@xn--bcher-kva.example"]
 
 
@@ -251,7 +251,7 @@ async def duplicates(client: Client) -> list[str]:
     """Two people with one address, and somebody else, by their ids."""
     made = [await person(client, address) for address in ("u@r.example", "other@r.example", "third@r.example")]
     key = global_ids.decode_key("Person", made[1])
-    await database().run(
+    await database().execute(
         "UPDATE people SET address = ?, address_folded = ? WHERE id = ?", "u@\uff52.example", "u@r.example 2", key
     )
     return made
@@ -278,7 +278,7 @@ async def test_a_bulk_send_from_before_goes_to_an_address_once(quiet_server: Ser
     people = [await person(ann, address) for address in ("u@r.example", "other@r.example")]
     document = "mutation($i:SelectAndSendInput!){emailSelectAndSend(input:$i){bulkSend{id} userErrors{code path}}}"
     await ann.one(document, i={"personIds": people, "subject": "s", "body": "b"})
-    await database().run(
+    await database().execute(
         "UPDATE people SET address = ?, address_folded = ? WHERE id = ?",
         *("u@\uff52.example", "u@r.example 2", global_ids.decode_key("Person", people[1])),
     )

@@ -5,7 +5,7 @@ import pytest
 from benchmarks import clock, new_lists, verifying
 from benchmarks.filling import FIRST_SELLER, TEAM, fill
 from benchmarks.populations import POPULATIONS, VIEWS, campaigns, every, sellers
-from command_center.database.connections import database, opened
+from command_center.database.connections import database, open_database
 from command_center.ids import encode
 from command_center.search.canonical import to_value
 from command_center.search.durations import as_span
@@ -50,10 +50,10 @@ async def test_a_view_joins_two_lists_of_a_followed_seller(database_url: str) ->
     made = await fill(database_url, "uniform", SEARCHES, 50)
     assert len(made.followed) == 10
     assert all(len(made.joins[made.campaign_of[email], view]) == 2 for email in made.timed for view in (1, VIEWS))
-    async with opened(database_url):
-        row = await database().row("SELECT COUNT(*) AS count FROM saved_searches WHERE team_id = ?", TEAM)
+    async with open_database(database_url):
+        row = await database().fetch_one("SELECT COUNT(*) AS count FROM saved_searches WHERE team_id = ?", TEAM)
         assert row == {"count": SEARCHES}
-        row = await database().row("SELECT MAX(id) AS last FROM users")
+        row = await database().fetch_one("SELECT MAX(id) AS last FROM users")
         assert row == {"last": FIRST_SELLER + sellers(SEARCHES) - 1}
 
 
@@ -65,8 +65,8 @@ async def test_a_figure_does_not_count_where_a_list_or_the_frames_are_wrong(sqli
     joined = {"__typename": "MemberJoined", "emailId": encode("Email", made.timed[0]), **frame}
     with pytest.raises(verifying.Wrong):
         await verifying.lists(made, [joined])
-    async with opened(sqlite_url):
-        await database().run(
+    async with open_database(sqlite_url):
+        await database().execute(
             "INSERT INTO memberships (search_id, email_id, joined_at, cause_kind) VALUES (?, ?, 0, 1)",
             *(SEARCHES, made.spread[-1]),
         )

@@ -122,7 +122,7 @@ async def _agree(server: Server, ann: Client, clock: ManualClock, zone: str, mom
     await server.user("Ann", time_zone=zone)
     clock.moment = to_micros(moment)
     due = [moment.date() + timedelta(days=away) for away in AWAY]
-    await database().many(
+    await database().execute_many(
         "UPDATE tasks SET due_on = ? WHERE id = ?", [(day, n + 1) for n, day in enumerate([*due, *due])]
     )
     answer = await ann(BUCKETS)

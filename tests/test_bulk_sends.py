@@ -398,8 +398,8 @@ async def test_a_new_subject_is_found_though_the_email_went_at_once(quiet_server
     await quiet_server.settle()
     assert (await ann.one(MEMBERS, id=search))["members"]["nodes"] == []
     # While it is being handed over it says what it says to Dora.
-    taken, _ = await claims.claim(quiet_server.engine.desk, quiet_server.engine.links.domain)
-    assert [each.letter.subject for each in taken] == ["Dora!"]
+    taken, _ = await claims.claim(quiet_server.engine.ctx, quiet_server.engine.links.domain)
+    assert [each.email.subject for each in taken] == ["Dora!"]
     await quiet_server.settle()
     assert (await ann.one(MEMBERS, id=search))["members"]["nodes"] == [{"email": {"subject": "Dora!"}}]
 
@@ -518,7 +518,7 @@ async def crowd(client: Client, number: int) -> str:
     made = await group(client, [await person(client, "p0@crowd.example")])
     (first,) = await Person.filter(address="p0@crowd.example")
     async with transaction() as tx:
-        await tx.many(
+        await tx.execute_many(
             "INSERT INTO people (team_id, owner_id, name, name_folded, address, address_folded, shared, created_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -526,7 +526,7 @@ async def crowd(client: Client, number: int) -> str:
                 for n in range(1, number)
             ],
         )
-        await tx.run(
+        await tx.execute(
             "INSERT INTO group_people (group_id, person_id) SELECT CAST(? AS BIGINT), p.id FROM people p"
             " WHERE p.team_id = ? AND p.id > ?",
             *(global_ids.decode_key("Group", made), first.team_id, first.id),

@@ -11,10 +11,10 @@ import pytest
 
 from command_center.database import clock_state
 from command_center.database.clock import DatabaseClock
-from command_center.database.connections import database, opened
+from command_center.database.connections import database, open_database
 from command_center.lists import audit
 from command_center.lists.matcher import DECIDED_AHEAD
-from command_center.server.leases import lease
+from command_center.server.leases import hold_lease
 from tests.mailing import Post, deliver, draft, person
 from tests.mailing import send as schedule
 from tests.serving import SECRET, Client, Server, serving
@@ -106,13 +106,13 @@ async def test_nothing_timed_happens_by_a_clock_that_is_wrong_for_seconds(
         await asyncio.sleep(0.7)
         assert (await ann.one(MEMBERS, id=search))["memberCount"] == 0
         assert (await ann.one(STATE, id=later))["folder"] == "SCHEDULED"
-        ticks = await database().rows("SELECT ticked_at FROM ticks")
+        ticks = await database().fetch("SELECT ticked_at FROM ticks")
         assert all(row["ticked_at"] <= micros() for row in ticks)
         wrong.error = 0
         await until(lambda: going(server))
         await time_passes(ann)
         assert (await ann.one(MEMBERS, id=search))["memberCount"] == 0
-        row = await database().row("SELECT max(at) AS newest FROM changes")
+        row = await database().fetch_one("SELECT max(at) AS newest FROM changes")
         assert row is not None
         assert row["newest"] <= micros()
     reports = [record.getMessage() for record in caplog.records if record.name == "command_center.clock"]
@@ -149,9 +149,9 @@ async def test_one_decision_holds_for_all_processes(database_url: str) -> None:
 
 @asynccontextmanager
 async def ticked(url: str, before: timedelta) -> AsyncIterator[None]:
-    async with opened(url):
+    async with open_database(url):
         then = micros() - before // timedelta(microseconds=1)
-        await database().run(PAST_TICK, then, then)
+        await database().execute(PAST_TICK, then, then)
         yield
 
 
@@ -198,15 +198,15 @@ def test_a_reset_leads_back_from_times_that_a_wrong_clock_stored(here: Here, dat
             ann = await server.client("Ann")
             assert await going(server)
             await time_passes(ann)
-            rows = await database().rows("SELECT max(created_at) AS newest FROM emails")
+            rows = await database().fetch("SELECT max(created_at) AS newest FROM emails")
             assert rows[0]["newest"] <= micros()
-            times = await database().row("SELECT ticked_at, decided_until FROM ticks")
+            times = await database().fetch_one("SELECT ticked_at, decided_until FROM ticks")
             assert times is not None
             assert max(times["ticked_at"], times["decided_until"]) <= micros() + DECIDED_AHEAD
             async with asyncio.timeout(10):
                 while True:
                     try:
-                        assert await audit.differences(server.engine.desk.writer) == []
+                        assert await audit.differences(server.engine.ctx.writer) == []
                         return
                     except audit.Outstanding:
                         await asyncio.sleep(0.05)
@@ -257,7 +257,7 @@ def test_after_a_reset_no_email_waits_for_a_time_that_the_wrong_clock_chose(here
 
 
 async def test_a_reset_is_refused_while_a_server_works(sqlite_url: str) -> None:
-    async with lease(sqlite_url):
+    async with hold_lease(sqlite_url):
         said = await command("clock", "--reset", DATABASE_URL=sqlite_url, SECRET=SECRET)
     assert said.code == 2
     assert "stop every `serve` and `worker` first" in said.err

@@ -17,7 +17,7 @@ import jwt
 import pytest
 
 from command_center import ids
-from command_center.database.connections import database, opened
+from command_center.database.connections import database, open_database
 from command_center.server.cli import main
 from command_center.server.settings import PREFIX, TABLE
 from models.enums import Role
@@ -120,7 +120,7 @@ def test_a_user_is_made_and_then_updated_and_signs_in_with_a_token(database_url:
                 "timeZone": "Asia/Tokyo",
                 "address": "ANN@apples.example",
             }
-            assert await database().row("SELECT COUNT(*) AS count FROM users") == {"count": 1}
+            assert await database().fetch_one("SELECT COUNT(*) AS count FROM users") == {"count": 1}
 
     asyncio.run(sign_in())
 
@@ -254,8 +254,8 @@ def test_a_user_keeps_what_a_later_command_does_not_mention(sqlite_url: str, her
     add = ("user", "add", "--team", "Apples", "--address", "ann@apples.example", "--name")
 
     async def stored() -> tuple[int, str]:
-        async with opened(sqlite_url):
-            row = await database().row("SELECT role, time_zone FROM users")
+        async with open_database(sqlite_url):
+            row = await database().fetch_one("SELECT role, time_zone FROM users")
         return (row["role"], row["time_zone"]) if row else (0, "")
 
     steps: list[tuple[list[str], Role, str]] = [
@@ -274,8 +274,8 @@ def test_an_older_program_leaves_a_newer_database_alone(database_url: str, here:
     known = {"DATABASE_URL": database_url, "SECRET": SECRET}
 
     async def migrated_by_a_newer_one() -> None:
-        async with opened(database_url):
-            await database().run(
+        async with open_database(database_url):
+            await database().execute(
                 "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('models', '9999_later', ?)",
                 datetime.now(UTC) if database().postgres else "2030-01-01 00:00:00",
             )
@@ -328,10 +328,10 @@ async def three_lists(url: str) -> list[str]:
 
 
 async def tamper(url: str, first: int, second: int, _: int) -> None:
-    async with opened(url):
-        row = await database().row("SELECT MAX(id) AS id FROM memberships WHERE search_id = ?", first)
-        assert await database().run("DELETE FROM memberships WHERE id = ?", row and row["id"]) == 1
-        await database().run("UPDATE saved_searches SET member_count = 7 WHERE id = ?", second)
+    async with open_database(url):
+        row = await database().fetch_one("SELECT MAX(id) AS id FROM memberships WHERE search_id = ?", first)
+        assert await database().execute("DELETE FROM memberships WHERE id = ?", row and row["id"]) == 1
+        await database().execute("UPDATE saved_searches SET member_count = 7 WHERE id = ?", second)
 
 
 async def held(url: str, searches: list[str]) -> list[int]:

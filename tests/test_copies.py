@@ -151,10 +151,10 @@ async def test_copies_leave_once_the_person_in_to_has_the_message(quiet_server: 
 
 async def test_a_channel_that_breaks_over_a_copy_leaves_the_email_delivered(quiet_server: Server) -> None:
     class Breaking(Post):
-        async def hand_over(self, envelope: Envelope) -> Outcome:
+        async def send(self, envelope: Envelope) -> Outcome:
             if envelope.recipient == "carl@example.org":
                 raise RuntimeError("no one thought of this")
-            return await super().hand_over(envelope)
+            return await super().send(envelope)
 
     ann = await quiet_server.client("Ann")
     mail = await draft(ann, await person(ann, "pat@example.org"), cc=["carl@example.org"])

@@ -73,10 +73,10 @@ async def _members(client: Client, search: str) -> set[str]:
 
 async def _check(server: Server) -> None:
     """Every membership held at the moment it is recorded with, and the audit finds nothing."""
-    rows = await database().rows(
+    rows = await database().fetch(
         "SELECT s.name, m.joined_at, max(g.occurred_at) AS newest FROM memberships m JOIN saved_searches s"
         " ON s.id = m.search_id JOIN engagements g ON g.email_id = m.email_id GROUP BY s.name, m.id, m.joined_at"
     )
     for row in rows:
         assert (row["newest"] >= row["joined_at"] - SPAN // MICROSECOND) == (row["name"] != "Without"), row
-    assert await audit.differences(server.engine.desk.writer) == []
+    assert await audit.differences(server.engine.ctx.writer) == []

@@ -124,9 +124,9 @@ async def test_what_is_gone_is_null_and_its_id_remains(quiet_server: Server, clo
     await ann.one(ARCHIVE, ids=[gone])
     assert (await ann.one(DELETE, ids=[gone]))["deletedIds"] == [gone]
     # What turns out to have been the sender's own is not in the feed any more either.
-    own = await database().row("SELECT id FROM engagements WHERE dedupe_key = '3'")
+    own = await database().fetch_one("SELECT id FROM engagements WHERE dedupe_key = '3'")
     assert own is not None
-    await database().run("UPDATE engagements SET verdict = ? WHERE id = ?", int(EngagementVerdict.SELF), own["id"])
+    await database().execute("UPDATE engagements SET verdict = ? WHERE id = ?", int(EngagementVerdict.SELF), own["id"])
     async with ann.follow(FEED, after=began) as stream:
         frames = (await stream.until("CaughtUp"))[:-1]
     # Recorded, and then removed with its email.
@@ -142,9 +142,9 @@ async def test_a_cursor_that_is_too_old_expires_and_one_that_is_none_is_refused(
     mail = await delivered(quiet_server, ann)
     _, began = await past(ann)
     await record(ann, event(clock, mail, "1"))
-    async with quiet_server.engine.desk.writer.deed() as deed:
-        for team_id in await log.stale_teams(deed.now + 1):
-            await log.trim(deed.connection, team_id, deed.now + 1)
+    async with quiet_server.engine.ctx.writer.unit_of_work() as uow:
+        for team_id in await log.stale_teams(uow.now + 1):
+            await log.trim(uow.connection, team_id, uow.now + 1)
     async with ann.follow(FEED, after=began) as stream:
         assert await stream.frame() == {"__typename": "CursorExpired", "cursor": began}
         with pytest.raises(Completed):
@@ -205,7 +205,7 @@ async def test_folding_the_feed_equals_its_past_whatever_happens(quiet_server: S
             for place in range(2):
                 await ann.one(RECORD, e=[event(clock, mail, f"{number} {place}", "CLICK", ipAddress="192.0.2.7")])
         elif kind == "revise":
-            rows = await database().rows("SELECT id FROM engagements")
+            rows = await database().fetch("SELECT id FROM engagements")
             ids = [encode("Engagement", row["id"]) for row in rng.sample(rows, min(2, len(rows)))]
             await ann.one(RECLASSIFY, ids=ids, v=rng.choice(("HUMAN", "MACHINE", "SELF")))
         elif kind == "archive":
@@ -236,7 +236,7 @@ async def test_folding_the_feed_equals_its_past_whatever_happens(quiet_server: S
 
 async def fold(stream: Stream, events: dict[str, dict[str, Any]], number: int) -> None:
     """Reads until the reply that marks a number of steps."""
-    row = await database().row("SELECT id FROM engagements WHERE dedupe_key = ?", f"mark {number}")
+    row = await database().fetch_one("SELECT id FROM engagements WHERE dedupe_key = ?", f"mark {number}")
     assert row is not None
     while True:
         frame = await stream.frame()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from command_center.database.connections import Connection, at_once, database, opened, transaction
+from command_center.database.connections import Connection, database, open_database, run_in_transaction, transaction
 from command_center.lists import audit
 from command_center.lists.fencing import LeaseTaken, check_epoch, take_lease
 from command_center.lists.matcher import Matcher
@@ -26,7 +26,7 @@ WRITTEN = ("memberships", "saved_searches", "changes", "change_logs", "marks", "
 
 async def started(server: Server) -> Matcher:
     """One more matcher, which has taken the lease."""
-    matcher = Matcher(server.engine.desk.writer)
+    matcher = Matcher(server.engine.ctx.writer)
     await matcher.start()
     return matcher
 
@@ -42,11 +42,11 @@ async def test_a_matcher_whose_lease_was_taken_leaves_no_list_without_its_member
     # The first matcher has never read this list, and would remove the only note of the view.
     await ann.one(RECORD, e=[event(mail, "VIEW", "1", LONG_AGO)])
     with pytest.raises(LeaseTaken):
-        await first.look()
+        await first.process_batch()
     await first.settle()
     await second.settle()
     assert (await ann.one(MEMBERS, id=search))["memberCount"] == 1
-    assert await audit.differences(quiet_server.engine.desk.writer) == []
+    assert await audit.differences(quiet_server.engine.ctx.writer) == []
 
 
 async def _event(server: Server, ann: Client, mail: str, search: str) -> None:
@@ -70,7 +70,7 @@ async def _changed_rights(server: Server, ann: Client, mail: str, search: str) -
 
 
 async def _passing_time(server: Server, ann: Client, mail: str, search: str) -> None:
-    clock = server.engine.desk.writer.clock
+    clock = server.engine.ctx.writer.clock
     assert isinstance(clock, ManualClock)
     clock.advance(timedelta(minutes=2))
 
@@ -88,21 +88,21 @@ async def test_a_matcher_whose_lease_was_taken_writes_nothing_at_all(quiet_serve
             await _look_and_wait(stale)
         assert await _rows() == before, change.__name__
     await quiet_server.settle()
-    assert await audit.differences(quiet_server.engine.desk.writer) == []
+    assert await audit.differences(quiet_server.engine.ctx.writer) == []
 
 
 async def _look_and_wait(matcher: Matcher) -> None:
-    await matcher.look()
+    await matcher.process_batch()
     await matcher.wait_for_set_aside()
 
 
 async def _rows() -> dict[str, list[dict[str, Any]]]:
-    return {table: await database().rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in WRITTEN}
+    return {table: await database().fetch(f"SELECT * FROM {table} ORDER BY 1, 2") for table in WRITTEN}
 
 
 async def test_taking_the_lease_waits_for_a_pass_and_a_pass_for_the_lease(postgres_url: str) -> None:
-    async with opened(postgres_url):
-        epoch = await at_once(take_lease)
+    async with open_database(postgres_url):
+        epoch = await run_in_transaction(take_lease)
         outside = copy_context()
         async with transaction() as tx:
             await check_epoch(tx, epoch)
@@ -126,16 +126,16 @@ async def test_a_statement_that_began_before_the_lease_was_taken_is_refused(post
             await until(waits)
         assert isinstance(await looking, LeaseTaken)
         assert (await ann.one(MEMBERS, id=search))["memberCount"] == 0
-        assert len(await database().rows("SELECT id FROM marks")) == 1
+        assert len(await database().fetch("SELECT id FROM marks")) == 1
 
 
 async def _taken() -> int:
-    return await at_once(take_lease)
+    return await run_in_transaction(take_lease)
 
 
 async def _look(matcher: Matcher) -> LeaseTaken | None:
     try:
-        await matcher.look(tick=False)
+        await matcher.process_batch(tick=False)
     except LeaseTaken as exc:
         return exc
     return None
@@ -146,15 +146,15 @@ async def test_a_server_whose_lease_was_taken_takes_it_again_and_goes_on(server:
     mail = await email(ann)
     for number in range(2):
         search = await save(ann, {"engagement": [{"kind": "VIEW", "atLeast": number + 1}]}, f"List {number}")
-        taken = await at_once(take_lease)
+        taken = await run_in_transaction(take_lease)
         await ann.one(RECORD, e=[event(mail, "VIEW", str(number))])
         async with asyncio.timeout(20):
             while (await ann.one(MEMBERS, id=search))["memberCount"] == 0:
                 await asyncio.sleep(0.02)
-        assert await at_once(_epoch) > taken
+        assert await run_in_transaction(_epoch) > taken
 
 
 async def _epoch(connection: Connection) -> int:
-    row = await connection.row("SELECT epoch FROM leases")
+    row = await connection.fetch_one("SELECT epoch FROM leases")
     assert row is not None
     return int(row["epoch"])

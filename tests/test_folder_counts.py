@@ -90,7 +90,7 @@ async def test_several_who_follow_are_told_the_same(quiet_server: Server) -> Non
     ):
         for stream in (own, theirs, hers):
             await until(stream)
-        assert quiet_server.engine.board.watcher_count == 3
+        assert quiet_server.engine.board.subscription_count == 3
         await draft(ann, await person(ann, "dora@example.org"))
         frames = []
         for stream in (own, theirs):
@@ -122,7 +122,7 @@ async def test_counts_of_others_are_for_admins(quiet_server: Server) -> None:
     async with bob.follow(COUNTS, **{"as": bob.user_id}) as stream:
         await until(stream)
     async with asyncio.timeout(5):
-        while quiet_server.engine.board.watcher_count:
+        while quiet_server.engine.board.subscription_count:
             await asyncio.sleep(0.01)
 
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from command_center.actions import imports
 from command_center.actions.people import NewPerson
-from command_center.database.connections import database, opened
+from command_center.database.connections import database, open_database
 from command_center.importing.cells import UnreadableCell, read_address, read_opt_out, read_phone, read_text
 from command_center.importing.columns import columns
 from command_center.importing.records import LONGEST
@@ -57,8 +57,8 @@ def written(
 
 def kept(url: str, sql: str = PEOPLE) -> list[Any]:
     async def read() -> list[Any]:
-        async with opened(url):
-            return [tuple(row.values()) for row in await database().rows(sql)]
+        async with open_database(url):
+            return [tuple(row.values()) for row in await database().fetch(sql)]
 
     return asyncio.run(read())
 
@@ -341,8 +341,8 @@ def test_whoever_unsubscribed_stays_so(small_team: Team) -> None:
     assert small_team.imports(content).code == 0
 
     async def unsubscribe() -> None:
-        async with opened(small_team.url):
-            assert await database().run("UPDATE people SET unsubscribed_at = 1") == 1
+        async with open_database(small_team.url):
+            assert await database().execute("UPDATE people SET unsubscribed_at = 1") == 1
 
     asyncio.run(unsubscribe())
     assert small_team.imports("Name,Email\nDora Diaz,dora@x.example\n").out.startswith("1 rows: 0 added, 1 changed")
@@ -733,7 +733,7 @@ async def test_what_is_scheduled_to_somebody_who_opted_out_fails(server: Server)
     await send(ann, mail, "2099-01-01T00:00:00Z")
     viewer = await imports.owner("Team", "ann@team.example")
     new = NewPerson(name="Pat", address="PAT@ex.example")
-    tally = await imports.Import(server.engine.desk, viewer).take([imports.Row(2, new, opted_out=True)])
+    tally = await imports.Import(server.engine.ctx, viewer).take([imports.Row(2, new, opted_out=True)])
     assert tally.unsubscribed == 1
     found = await ann.one("query($id:ID!){email(id:$id){failure{code message}}}", id=mail)
     assert found == {"failure": {"code": "UNSUBSCRIBED", "message": "pat@ex.example has unsubscribed."}}

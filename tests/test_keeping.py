@@ -4,12 +4,12 @@ import logging
 
 import pytest
 
-from command_center.actions.retry_buffer import Kept
-from command_center.database.errors import Outage
+from command_center.actions.retry_buffer import RetryBuffer
+from command_center.database.errors import FailureLog
 
 
 def test_what_is_beyond_the_room_is_lost_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    kept: Kept[int] = Kept(Outage(logging.getLogger("kept"), "events wait"), room=3)
+    kept: RetryBuffer[int] = RetryBuffer(FailureLog(logging.getLogger("kept"), "events wait"), room=3)
     kept.add([1, 2])
     assert (len(kept), kept.lost) == (2, 0)
     kept.add([3, 4, 5])
@@ -20,7 +20,7 @@ def test_what_is_beyond_the_room_is_lost_counted_and_logged(caplog: pytest.LogCa
 
 
 def test_a_failed_attempt_is_followed_by_a_pause_and_a_database_that_is_back_by_none() -> None:
-    kept: Kept[int] = Kept(Outage(logging.getLogger("kept"), "events wait"))
+    kept: RetryBuffer[int] = RetryBuffer(FailureLog(logging.getLogger("kept"), "events wait"))
     kept.add([1])
     assert kept.pause() == 0
     kept.rest()
@@ -35,8 +35,8 @@ def test_a_failed_attempt_is_followed_by_a_pause_and_a_database_that_is_back_by_
 
 
 def test_an_outage_is_one_line_under_one_reference(caplog: pytest.LogCaptureFixture) -> None:
-    outage = Outage(logging.getLogger("outage"), "something waits")
-    references = {outage.tell(OSError("gone")) for _ in range(1000)}
+    outage = FailureLog(logging.getLogger("outage"), "something waits")
+    references = {outage.warn(OSError("gone")) for _ in range(1000)}
     assert len(references) == 1
     assert len(caplog.records) == 1
     assert caplog.records[0].getMessage() == f"something waits: gone (reference {references.pop()})"

@@ -6,29 +6,29 @@ import asyncpg
 import pytest
 
 from command_center.database.connections import database
-from command_center.lists.invalidations import Superseded, claim
-from command_center.server.leases import LeaseLost, Taken, lease
-from models.enums import ChangeCauseKind, MarkKind
+from command_center.lists.invalidations import StaleBatch, claim_invalidations
+from command_center.server.leases import LeaseLost, Taken, hold_lease
+from models.enums import ChangeCauseKind, InvalidationKind
 from tests.serving import Server, serving
 from tests.test_lists import MEMBERS, RECORD, email, event, save
 
 
 async def test_only_one_has_the_lease_and_the_next_gets_it_after(database_url: str) -> None:
-    async with lease(database_url):
+    async with hold_lease(database_url):
         with pytest.raises(Taken):
-            async with lease(database_url, patient=False):
+            async with hold_lease(database_url, patient=False):
                 pass
-    async with asyncio.timeout(5), lease(database_url, patient=False):
+    async with asyncio.timeout(5), hold_lease(database_url, patient=False):
         pass
 
 
 async def test_a_lease_whose_connection_is_ended_is_lost_and_can_be_had_again(postgres_url: str) -> None:
-    async with lease(postgres_url) as held:
+    async with hold_lease(postgres_url) as held:
         watching = asyncio.create_task(held())
         await _end_sessions(postgres_url)
         with pytest.raises(LeaseLost):
             await asyncio.wait_for(watching, 10)
-    async with asyncio.timeout(10), lease(postgres_url):
+    async with asyncio.timeout(10), hold_lease(postgres_url):
         pass
 
 
@@ -56,17 +56,17 @@ async def test_a_worker_whose_sessions_are_ended_goes_on_afterwards(postgres_url
 async def test_what_was_decided_from_marks_that_others_worked_off_is_not_written(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     await email(ann)
-    marks = [row["id"] for row in await database().rows("SELECT id FROM marks")]
+    marks = [row["id"] for row in await database().fetch("SELECT id FROM marks")]
     await quiet_server.settle()
-    with pytest.raises(Superseded):
+    with pytest.raises(StaleBatch):
         await _decide_late(quiet_server, marks)
-    assert await database().rows("SELECT id FROM marks") == []
+    assert await database().fetch("SELECT id FROM marks") == []
 
 
 async def _decide_late(server: Server, marks: list[int]) -> None:
-    async with server.engine.desk.writer.deed() as deed:
-        deed.mark(MarkKind.EMAIL, 1, 1, ChangeCauseKind.CLOCK)
-        await claim(deed.connection, marks)
+    async with server.engine.ctx.writer.unit_of_work() as uow:
+        uow.invalidate(InvalidationKind.EMAIL, 1, 1, ChangeCauseKind.CLOCK)
+        await claim_invalidations(uow.connection, marks)
 
 
 async def _end_sessions(url: str) -> None:

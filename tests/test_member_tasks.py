@@ -138,7 +138,7 @@ async def test_many_members_take_as_many_statements_as_few(quiet_server: Server,
     assert [len(each) for each in made] == [3, 2000]
     assert counts[0] == counts[1]
     assert await make(ann, many, task(clock)) == []
-    rows = await database().rows("SELECT task_id FROM changes WHERE task_id IS NOT NULL ORDER BY position")
+    rows = await database().fetch("SELECT task_id FROM changes WHERE task_id IS NOT NULL ORDER BY position")
     assert [row["task_id"] for row in rows] == [
         global_ids.decode_key("Task", each["id"]) for part in made for each in part
     ]
@@ -165,7 +165,7 @@ def _statements() -> Iterator[list[str]]:
 
 
 async def _join(search: str, email: int, connection: Connection | None = None) -> None:
-    await (connection or database()).run(
+    await (connection or database()).execute(
         "INSERT INTO memberships (search_id, email_id, joined_at, cause_kind) VALUES (?, ?, 1, ?)",
         *(global_ids.decode_key("SavedSearch", search), email, int(ChangeCauseKind.EMAIL_CHANGED)),
     )
@@ -173,15 +173,15 @@ async def _join(search: str, email: int, connection: Connection | None = None) -
 
 async def _fill(search: str, client: Client, count: int) -> None:
     """So many members, each a draft to somebody else."""
-    row = await database().row("SELECT team_id FROM users")
+    row = await database().fetch_one("SELECT team_id FROM users")
     team, user = row["team_id"] if row else 0, global_ids.decode_key("User", client.user_id) or 0
     async with transaction() as tx:
-        await tx.many(
+        await tx.execute_many(
             "INSERT INTO people (id, team_id, owner_id, name, name_folded, address, address_folded, shared, created_at)"
             " VALUES (?, ?, ?, 'P', 'p', ?, ?, ?, 1)",
             [(n, team, user, f"{n}@x.org", f"{n}@x.org", True) for n in range(1000, 1000 + count)],
         )
-        await tx.many(
+        await tx.execute_many(
             "INSERT INTO emails (id, team_id, sender_id, person_id, cc, bcc, subject, subject_folded, body, send_kind,"
             " status, archived, success, created_at, updated_at, views, clicks, replies, attempts)"
             " VALUES (?, ?, ?, ?, '[]', '[]', 'S', 's', '', ?, ?, ?, ?, 1, 1, 0, 0, 0, 0)",
@@ -190,7 +190,7 @@ async def _fill(search: str, client: Client, count: int) -> None:
                 for n in range(1000, 1000 + count)
             ],
         )
-        await tx.many(
+        await tx.execute_many(
             "INSERT INTO memberships (search_id, email_id, joined_at, cause_kind) VALUES (?, ?, 1, ?)",
             [
                 (global_ids.decode_key("SavedSearch", search), n, int(ChangeCauseKind.EMAIL_CHANGED))

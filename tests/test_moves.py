@@ -5,16 +5,16 @@ from functools import partial
 
 import pytest
 
-from command_center.changes.entries import Entry
+from command_center.changes.entries import LogEntry
 from command_center.changes.hub import Hub
-from command_center.changes.unit_of_work import Deed, Writer
+from command_center.changes.unit_of_work import UnitOfWork, Writer
 from command_center.database.clock import DatabaseClock
-from command_center.database.connections import Connection, at_once, database, opened, transaction
+from command_center.database.connections import Connection, database, open_database, run_in_transaction, transaction
 from command_center.lists.fencing import take_lease
-from command_center.lists.invalidations import Superseded
-from command_center.lists.membership_diff import Cause, Join, Leave, Verdicts
-from command_center.lists.membership_writer import write
-from models.enums import ChangeCauseKind, ChangeKind, MarkKind, Role, SavedSearchState
+from command_center.lists.invalidations import StaleBatch
+from command_center.lists.membership_diff import Cause, Join, Leave, MembershipChanges
+from command_center.lists.membership_writer import write_changes
+from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind, Role, SavedSearchState
 
 VIEWED, CLOCK = Cause(ChangeCauseKind.ENGAGEMENT, 7), Cause(ChangeCauseKind.CLOCK)
 LIVE, BUILDING, OTHERS = 1, 2, 3
@@ -23,21 +23,21 @@ LIVE, BUILDING, OTHERS = 1, 2, 3
 
 @pytest.fixture
 async def writer(database_url: str) -> AsyncIterator[Writer]:
-    async with opened(database_url):
+    async with open_database(database_url):
         async with transaction() as tx:
             for team in (1, 2):
-                await tx.run("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 1)", team, f"Team {team}")
-                await tx.run(
+                await tx.execute("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 1)", team, f"Team {team}")
+                await tx.execute(
                     "INSERT INTO change_logs (team_id, log_id, position, trimmed_to) VALUES (?, 'log', 0, 0)", team
                 )
-                await tx.run(
+                await tx.execute(
                     "INSERT INTO users (id, team_id, name, address, address_folded, role, time_zone, created_at)"
                     f" VALUES (?, ?, 'Ann', ?, ?, {int(Role.MEMBER)}, 'UTC', 1)",
                     *(team, team, f"a{team}@x.test", f"a{team}@x.test"),
                 )
             for search, team in ((LIVE, 1), (BUILDING, 1), (OTHERS, 2)):
                 state = SavedSearchState.BUILDING if search == BUILDING else SavedSearchState.LIVE
-                await tx.run(
+                await tx.execute(
                     "INSERT INTO saved_searches (id, team_id, owner_id, name, definition, shared, state, member_count,"
                     " created_at, updated_at) VALUES (?, ?, ?, 'list', '{}', FALSE, ?, 0, 7, 7)",
                     *(search, team, team, int(state)),
@@ -46,24 +46,24 @@ async def writer(database_url: str) -> AsyncIterator[Writer]:
 
 
 async def carried_out(
-    writer: Writer, verdicts: Verdicts, alone: bool, announce: bool = True, done: Sequence[int] = ()
-) -> list[Entry]:
-    epoch = await at_once(take_lease)
+    writer: Writer, verdicts: MembershipChanges, alone: bool, announce: bool = True, done: Sequence[int] = ()
+) -> list[LogEntry]:
+    epoch = await run_in_transaction(take_lease)
 
-    async def work(deed: Deed) -> Deed:
-        await write(deed, epoch, verdicts, announce, done)
-        return deed
+    async def work(uow: UnitOfWork) -> UnitOfWork:
+        await write_changes(uow, epoch, verdicts, announce, done)
+        return uow
 
     # The clock would be asked in a statement of its own.
     now = await writer.clock.now(database()) if alone else None
-    return (await writer.at_once(work, now=now, alone=alone)).entries
+    return (await writer.run_in_transaction(work, now=now, single_statement=alone)).entries
 
 
 async def members() -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
-    for row in await database().rows("SELECT search_id, email_id FROM memberships ORDER BY email_id"):
+    for row in await database().fetch("SELECT search_id, email_id FROM memberships ORDER BY email_id"):
         found.setdefault(row["search_id"], []).append(row["email_id"])
-    counts = await database().rows("SELECT id, member_count FROM saved_searches")
+    counts = await database().fetch("SELECT id, member_count FROM saved_searches")
     assert {row["id"]: row["member_count"] for row in counts if row["member_count"]} == {
         search: len(emails) for search, emails in found.items()
     }
@@ -71,11 +71,11 @@ async def members() -> dict[int, list[int]]:
 
 
 async def member_ids() -> dict[tuple[int, int], int]:
-    rows = await database().rows("SELECT id, search_id, email_id FROM memberships")
+    rows = await database().fetch("SELECT id, search_id, email_id FROM memberships")
     return {(row["search_id"], row["email_id"]): row["id"] for row in rows}
 
 
-def told(entries: Sequence[Entry]) -> list[tuple[int, int, ChangeKind | None, int | None, int | None]]:
+def told(entries: Sequence[LogEntry]) -> list[tuple[int, int, ChangeKind | None, int | None, int | None]]:
     return [(each.team_id, each.position, each.kind, each.search_id, each.email_id) for each in entries]
 
 
@@ -83,7 +83,7 @@ def told(entries: Sequence[Entry]) -> list[tuple[int, int, ChangeKind | None, in
 async def test_what_changes_is_said_once_in_the_order_of_the_verdicts(writer: Writer, alone: bool) -> None:
     joined, left = ChangeKind.MEMBER_JOINED, ChangeKind.MEMBER_LEFT
     first = (Join(LIVE, 5, VIEWED), Join(OTHERS, 9, CLOCK), Join(BUILDING, 5, VIEWED), Join(LIVE, 4, VIEWED))
-    said = await carried_out(writer, Verdicts(first), alone)
+    said = await carried_out(writer, MembershipChanges(first), alone)
     assert told(said) == [(1, 1, joined, LIVE, 5), (1, 2, joined, LIVE, 4), (2, 1, joined, OTHERS, 9)]
     assert await members() == {LIVE: [4, 5], BUILDING: [5], OTHERS: [9]}
     keys = await member_ids()
@@ -93,7 +93,7 @@ async def test_what_changes_is_said_once_in_the_order_of_the_verdicts(writer: Wr
         (ChangeCauseKind.CLOCK, None, 2),
     ]
     # One joins who is there already, one leaves who is not, a list of each kind is gone: nothing is said of them.
-    again = Verdicts(
+    again = MembershipChanges(
         (Join(LIVE, 5, CLOCK), Join(99, 5, CLOCK), Join(LIVE, 3, CLOCK)),
         (
             Leave(keys[LIVE, 4], LIVE, 4, CLOCK),
@@ -106,43 +106,43 @@ async def test_what_changes_is_said_once_in_the_order_of_the_verdicts(writer: Wr
         (2, 2, left, OTHERS, 9),
     ]
     assert await members() == {LIVE: [3, 5], BUILDING: [5]}
-    silent = Verdicts((Join(LIVE, 8, CLOCK),))
+    silent = MembershipChanges((Join(LIVE, 8, CLOCK),))
     assert await carried_out(writer, silent, alone, announce=False) == []
     assert await members() == {LIVE: [3, 5, 8], BUILDING: [5]}
-    logged = await database().rows("SELECT team_id, position, kind, search_id, email_id, at FROM changes ORDER BY id")
+    logged = await database().fetch("SELECT team_id, position, kind, search_id, email_id, at FROM changes ORDER BY id")
     assert [tuple(row.values())[:5] for row in logged if row["team_id"] == 1] == [
         *[(1, 1, joined, LIVE, 5), (1, 2, joined, LIVE, 4), (1, 3, left, LIVE, 4), (1, 4, joined, LIVE, 3)]
     ]
     assert all(row["at"] for row in logged)
-    heads = await database().rows("SELECT team_id, position FROM change_logs ORDER BY team_id")
+    heads = await database().fetch("SELECT team_id, position FROM change_logs ORDER BY team_id")
     assert [tuple(row.values()) for row in heads] == [(1, 4), (2, 2)]
 
 
 @pytest.mark.parametrize("alone", [False, True])
 async def test_nothing_is_carried_out_where_one_of_its_marks_is_gone(writer: Writer, alone: bool) -> None:
-    async with writer.deed() as deed:
+    async with writer.unit_of_work() as uow:
         for subject in (1, 2):
-            deed.mark(MarkKind.EMAIL, 1, subject, ChangeCauseKind.CLOCK)
-    marks = [row["id"] for row in await database().rows("SELECT id FROM marks ORDER BY id")]
-    verdicts = Verdicts((Join(LIVE, 5, VIEWED),))
-    with pytest.raises(Superseded):
+            uow.invalidate(InvalidationKind.EMAIL, 1, subject, ChangeCauseKind.CLOCK)
+    marks = [row["id"] for row in await database().fetch("SELECT id FROM marks ORDER BY id")]
+    verdicts = MembershipChanges((Join(LIVE, 5, VIEWED),))
+    with pytest.raises(StaleBatch):
         await carried_out(writer, verdicts, alone, done=[*marks, marks[-1] + 1])
     assert await members() == {}
-    assert await database().rows("SELECT id FROM changes") == []
-    assert [row["id"] for row in await database().rows("SELECT id FROM marks ORDER BY id")] == marks
+    assert await database().fetch("SELECT id FROM changes") == []
+    assert [row["id"] for row in await database().fetch("SELECT id FROM marks ORDER BY id")] == marks
     assert len(await carried_out(writer, verdicts, alone, done=marks[:1])) == 1
-    assert await carried_out(writer, Verdicts(), alone, done=marks[1:]) == []
-    assert await database().rows("SELECT id FROM marks") == []
+    assert await carried_out(writer, MembershipChanges(), alone, done=marks[1:]) == []
+    assert await database().fetch("SELECT id FROM marks") == []
 
 
 async def test_a_second_statement_is_refused_where_it_would_be_a_second_transaction(postgres_url: str) -> None:
     async def one(connection: Connection, *, more: bool) -> None:
-        await connection.run("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 0)", 1 + more, "TU"[more])
+        await connection.execute("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 0)", 1 + more, "TU"[more])
         if more:
-            await connection.run("UPDATE teams SET name = 'V'")
+            await connection.execute("UPDATE teams SET name = 'V'")
 
-    async with opened(postgres_url):
-        await at_once(partial(one, more=False), alone=True)
+    async with open_database(postgres_url):
+        await run_in_transaction(partial(one, more=False), single_statement=True)
         with pytest.raises(RuntimeError, match="one statement"):
-            await at_once(partial(one, more=True), alone=True)
-        assert [row["name"] for row in await database().rows("SELECT name FROM teams ORDER BY id")] == ["T", "U"]
+            await run_in_transaction(partial(one, more=True), single_statement=True)
+        assert [row["name"] for row in await database().fetch("SELECT name FROM teams ORDER BY id")] == ["T", "U"]

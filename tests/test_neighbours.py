@@ -5,10 +5,10 @@ from functools import partial
 
 import pytest
 
-from command_center.changes.unit_of_work import Deed
-from command_center.database.connections import read_by_key
+from command_center.changes.unit_of_work import UnitOfWork
+from command_center.database.connections import run_indexed_reads
 from command_center.lists import batches
-from models.enums import ChangeCauseKind, MarkKind
+from models.enums import ChangeCauseKind, InvalidationKind
 from tests.serving import Client, Server, serving
 from tests.test_lists import MEMBERS, RECORD, email, event, save
 
@@ -39,7 +39,7 @@ async def test_an_email_that_takes_long_is_set_aside_and_matched(
         clicks = [event(slow, "CLICK", str(number)) for number in range(3)]
         assert (await ann.one(RECORD, e=clicks))["recorded"] == 3
         assert (await bob.one(RECORD, e=[event(quick, "VIEW", "1")]))["recorded"] == 1
-        await matcher.look()
+        await matcher.process_batch()
         assert await members(bob, viewed) == {quick}
         await server.settle()
         assert matcher.set_aside == 1
@@ -53,26 +53,26 @@ async def test_a_look_leaves_room_for_every_team(database_url: str, monkeypatch:
         teams = [(await server.user(*name)).team_id for name in (("Ann",), ("Bob", "Others"))]
         await server.settle()
 
-        async def mark(deed: Deed) -> None:
+        async def mark(uow: UnitOfWork) -> None:
             for subject in range(20):
-                deed.mark(MarkKind.EMAIL, teams[0], 1_000 + subject, ChangeCauseKind.EMAIL_CHANGED)
-            deed.mark(MarkKind.EMAIL, teams[1], 2_000, ChangeCauseKind.EMAIL_CHANGED)
+                uow.invalidate(InvalidationKind.EMAIL, teams[0], 1_000 + subject, ChangeCauseKind.EMAIL_CHANGED)
+            uow.invalidate(InvalidationKind.EMAIL, teams[1], 2_000, ChangeCauseKind.EMAIL_CHANGED)
 
-        await server.engine.desk.writer.at_once(mark)
-        see = partial(batches.see, server.engine.matcher.index, server.engine.desk.writer.clock)
-        sight = await read_by_key(partial(see, limit=4))
-        assert sorted(sight.causes) == [1_000, 1_001, 2_000]
-        assert sight.more
-        assert list((await read_by_key(partial(see, limit=22, few=True))).causes) == [*range(1_000, 1_020), 2_000]
-        monkeypatch.setattr(batches, "FEW_MARKS", 1)
-        assert list((await read_by_key(partial(see, limit=4, few=True))).causes) == [2_000]
-        others = await read_by_key(partial(see, limit=4, aside=[teams[0]]))
+        await server.engine.ctx.writer.run_in_transaction(mark)
+        see = partial(batches.load_batch, server.engine.matcher.index, server.engine.ctx.writer.clock)
+        batch = await run_indexed_reads(partial(see, limit=4))
+        assert sorted(batch.causes) == [1_000, 1_001, 2_000]
+        assert batch.more
+        assert list((await run_indexed_reads(partial(see, limit=22, few=True))).causes) == [*range(1_000, 1_020), 2_000]
+        monkeypatch.setattr(batches, "SMALL_TEAM_EMAILS", 1)
+        assert list((await run_indexed_reads(partial(see, limit=4, few=True))).causes) == [2_000]
+        others = await run_indexed_reads(partial(see, limit=4, aside=[teams[0]]))
         assert list(others.causes) == [2_000]
-        both = await read_by_key(partial(see, limit=4, aside=teams))
+        both = await run_indexed_reads(partial(see, limit=4, aside=teams))
         assert not both.causes
-        part = sight.split(teams[0])
-        assert (sorted(part.causes), sorted(sight.causes)) == ([1_000, 1_001], [2_000])
-        assert (len(part.done), len(sight.done)) == (2, 1)
+        part = batch.split(teams[0])
+        assert (sorted(part.causes), sorted(batch.causes)) == ([1_000, 1_001], [2_000])
+        assert (len(part.done), len(batch.done)) == (2, 1)
         part.leave({1_001})
         assert (list(part.causes), len(part.done)) == ([1_000], 1)
 

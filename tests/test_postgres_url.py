@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 import trustme
 
-from command_center.database.connections import database, opened
+from command_center.database.connections import database, open_database
 from command_center.database.postgres.url import parse
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
@@ -57,8 +57,8 @@ def authority() -> trustme.CA:
 
 async def connects(url: str) -> str:
     """Opens the database, and returns the application name that the server knows the session by."""
-    async with opened(url):
-        row = await database().row("SELECT current_setting('application_name') AS name")
+    async with open_database(url):
+        row = await database().fetch_one("SELECT current_setting('application_name') AS name")
     return str(row and row["name"])
 
 
@@ -86,8 +86,8 @@ async def test_tls_is_required_and_verified_as_asked(postgres_url: str, authorit
 
 async def test_settings_of_the_session_are_passed_on(postgres_url: str) -> None:
     url = f"{postgres_url}&options=-c%20lock_timeout%3D1234&fallback_application_name=ours"
-    async with opened(url):
-        row = await database().row("SELECT current_setting('lock_timeout') AS wait, current_user AS name")
+    async with open_database(url):
+        row = await database().fetch_one("SELECT current_setting('lock_timeout') AS wait, current_user AS name")
     assert row == {"wait": "1234ms", "name": "postgres"}
     assert await connects(url) == "ours"
 

@@ -94,9 +94,9 @@ async def test_a_cursor_that_expired_is_answered_the_same_whatever_the_list(quie
     gone, foreign, never = await save(ann, {}), await save(max_, {}), encode("SavedSearch", 999_999)
     began = (await ann.one(MEMBERS, id=gone))["members"]["asOf"]
     await ann.one(DELETE, id=gone)
-    async with quiet_server.engine.desk.writer.deed() as deed:
-        for team_id in await log.stale_teams(deed.now + 1):
-            await log.trim(deed.connection, team_id, deed.now + 1)
+    async with quiet_server.engine.ctx.writer.unit_of_work() as uow:
+        for team_id in await log.stale_teams(uow.now + 1):
+            await log.trim(uow.connection, team_id, uow.now + 1)
     for search in (gone, foreign, never):
         async with ann.follow(FOLLOW, id=search, after=began) as stream:
             assert await stream.frame() == {"__typename": "CursorExpired", "cursor": began}

@@ -184,8 +184,8 @@ async def test_a_cursor_the_log_does_not_reach_expires_and_a_malformed_one_is_an
     foreign = (await max_.one("{savedSearches{asOf}}"))["asOf"]
     clock.advance(timedelta(days=31))
     teams = await log.stale_teams(clock.moment)
-    async with quiet_server.engine.desk.writer.deed() as deed:
-        assert [await log.trim(deed.connection, team, clock.moment) for team in teams] == [3, 3]
+    async with quiet_server.engine.ctx.writer.unit_of_work() as uow:
+        assert [await log.trim(uow.connection, team, clock.moment) for team in teams] == [3, 3]
     fresh = (await ann.one("{savedSearches{asOf}}"))["asOf"]
     await ann.one(RENAME, id=search, n="After")
     plain = base64.urlsafe_b64decode(fresh + "=" * (-len(fresh) % 4)).decode()

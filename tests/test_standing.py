@@ -9,7 +9,7 @@ from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
 from command_center.database.clock import DatabaseClock
 from command_center.database.connections import transaction
-from command_center.lists.batches import Sight
+from command_center.lists.batches import WorkBatch
 from command_center.lists.matcher import Matcher
 from command_center.lists.membership_diff import Cause
 from command_center.lists.standing_searches import PAGE
@@ -34,10 +34,10 @@ async def test_every_search_is_filed_though_pages_end_within_an_owners_and_a_mom
     numbers = range(1, 3 * PAGE + 1)
     async with running(settings(database_url), works=False) as engine:
         async with transaction() as tx:
-            await tx.run("INSERT INTO teams (id, name, created_at) VALUES (1, 'Team', 1)")
-            await tx.many(_USER, [(user, f"a{user}@x.test", f"a{user}@x.test") for user in range(1, 8)])
-            await tx.many(_SEARCH, [(number, number % 7 + 1, '{"success": true}') for number in numbers])
-        matcher = Matcher(engine.desk.writer)
+            await tx.execute("INSERT INTO teams (id, name, created_at) VALUES (1, 'Team', 1)")
+            await tx.execute_many(_USER, [(user, f"a{user}@x.test", f"a{user}@x.test") for user in range(1, 8)])
+            await tx.execute_many(_SEARCH, [(number, number % 7 + 1, '{"success": true}') for number in numbers])
+        matcher = Matcher(engine.ctx.writer)
         await matcher.start()
     assert set(matcher.index) == set(numbers)
     # What an owner asks is asked over their own mail: seven ranges, one conjunction in each.
@@ -52,9 +52,9 @@ async def test_a_long_look_leaves_others_their_turns(monkeypatch: pytest.MonkeyP
     emails = range(1, 41)
     cause = Cause(ChangeCauseKind.ENGAGEMENT)
     facts = {email: replace(FACTS, id=email, subject=f"word {email * 500}") for email in emails}
-    sight = Sight(0, causes=dict.fromkeys(emails, cause), facts=facts, team_of=dict.fromkeys(emails, FACTS.team_id))
+    batch = WorkBatch(0, causes=dict.fromkeys(emails, cause), facts=facts, team_of=dict.fromkeys(emails, FACTS.team_id))
     monkeypatch.setattr("command_center.lists.matcher.ASIDE_SECONDS", 60.0)
-    look = asyncio.create_task(matcher._decide_aside(sight))
+    look = asyncio.create_task(matcher._decide_aside(batch))
     turns = 0
     while not look.done():
         await asyncio.sleep(0)

@@ -110,9 +110,9 @@ async def test_a_cursor_is_refused_or_expires(quiet_server: Server) -> None:
     dora = await person(ann, "dora@example.org")
     began = await now(ann)
     await create(ann, dora)
-    async with quiet_server.engine.desk.writer.deed() as deed:
-        for team_id in await log.stale_teams(deed.now + 1):
-            await log.trim(deed.connection, team_id, deed.now + 1)
+    async with quiet_server.engine.ctx.writer.unit_of_work() as uow:
+        for team_id in await log.stale_teams(uow.now + 1):
+            await log.trim(uow.connection, team_id, uow.now + 1)
     for cursor in (began, await now(max_)):
         async with ann.follow(FOLLOW, after=cursor) as stream:
             assert await stream.frame() == {"__typename": "CursorExpired", "cursor": cursor}

@@ -18,12 +18,12 @@ LONG_AGO = "2020-01-01T00:00:00Z"
 async def append(team_id: int, owner_id: int, search_id: int, kind: int = UNKNOWN, cause: int | None = None) -> None:
     """One more entry, as another process writes it."""
     async with transaction() as tx:
-        log = await tx.row(
+        log = await tx.fetch_one(
             "UPDATE change_logs SET position = position + 1, check_value = 7 WHERE team_id = ? RETURNING position",
             team_id,
         )
         assert log is not None
-        await tx.run(
+        await tx.execute(
             "INSERT INTO changes (team_id, position, kind, owner_id, search_id, member_id, email_id, cause_kind, at,"
             " check_value) VALUES (?, ?, ?, ?, ?, 1, 1, ?, 1, 7)",
             *(team_id, log["position"], kind, owner_id, search_id, cause),
@@ -36,7 +36,7 @@ async def test_entries_of_unknown_kinds_are_skipped_and_counted(quiet_server: Se
     mail, search = await email(ann), await save(ann, VIEWED)
     await quiet_server.settle()
     began = (await ann.one(MEMBERS, id=search))["members"]["asOf"]
-    row = await database().row("SELECT id, team_id, owner_id FROM saved_searches")
+    row = await database().fetch_one("SELECT id, team_id, owner_id FROM saved_searches")
     assert row is not None
     where = (row["team_id"], row["owner_id"], row["id"])
     view = {"emailId": mail, "kind": "VIEW", "occurredAt": LONG_AGO}
@@ -69,7 +69,7 @@ async def test_entries_of_unknown_kinds_are_skipped_and_counted(quiet_server: Se
     async with ann.follow(FOLLOW, id=search, after=frames[-1]["cursor"]) as one:
         assert [frame["__typename"] for frame in await one.until("CaughtUp")] == ["CaughtUp"]
     # A membership whose cause is unknown is shown as well.
-    await database().run("UPDATE memberships SET cause_kind = ?", UNKNOWN)
+    await database().execute("UPDATE memberships SET cause_kind = ?", UNKNOWN)
     member = (await ann.one(MEMBERS, id=search))["members"]["nodes"][0]
     assert member["cause"]["kind"] == "EMAIL_CHANGED"
 
@@ -79,8 +79,8 @@ async def test_marks_of_unknown_kinds_wait_for_the_version_that_knows_them(quiet
     mail, search = await email(ann), await save(ann, VIEWED)
     await quiet_server.settle()
     await ann.one(RECORD, e=[{"emailId": mail, "kind": "VIEW", "occurredAt": LONG_AGO, "dedupeKey": "1"}])
-    await database().run("UPDATE marks SET cause = ?, engagement_id = NULL", UNKNOWN)
-    await database().run(
+    await database().execute("UPDATE marks SET cause = ?, engagement_id = NULL", UNKNOWN)
+    await database().execute(
         "INSERT INTO marks (team_id, kind, subject_id, cause, progress)"
         " SELECT team_id, ?, subject_id, cause, 0 FROM marks",
         UNKNOWN,
@@ -88,4 +88,4 @@ async def test_marks_of_unknown_kinds_wait_for_the_version_that_knows_them(quiet
     await quiet_server.settle()
     member = (await ann.one(MEMBERS, id=search))["members"]["nodes"][0]
     assert member["cause"] == {"kind": "EMAIL_CHANGED", "engagement": None}
-    assert [row["kind"] for row in await database().rows("SELECT kind FROM marks")] == [UNKNOWN]
+    assert [row["kind"] for row in await database().fetch("SELECT kind FROM marks")] == [UNKNOWN]

@@ -3,16 +3,16 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from command_center import ids as global_ids
-from command_center.actions.inputs import Findings, Path
+from command_center.actions.inputs import ErrorCollector, Path
 from command_center.database.connections import Connection, Row
-from models.enums import MarkKind, SavedSearchState, UserErrorCode
+from models.enums import InvalidationKind, SavedSearchState, UserErrorCode
 from models.viewers import Viewer
 from models.visibility import visible_keys
 
 EMAIL_COLUMNS = "id, team_id, sender_id, person_id, campaign_id, status, archived, claimed_at, message_id, cc, bcc"
 
 
-async def seen(viewer: Viewer, noun: str, text: str | None, path: Path, findings: Findings) -> int | None:
+async def seen(viewer: Viewer, noun: str, text: str | None, path: Path, findings: ErrorCollector) -> int | None:
     """The key of a row that the viewer names and can see; None, with a NOT_FOUND, for anything else."""
     if text is None:
         return None
@@ -24,17 +24,17 @@ async def seen(viewer: Viewer, noun: str, text: str | None, path: Path, findings
 
 
 _LIST = (
-    f"SELECT s.state, EXISTS (SELECT 1 FROM marks k WHERE k.kind = {int(MarkKind.SEARCH)} AND k.subject_id = s.id)"
+    f"SELECT s.state, EXISTS (SELECT 1 FROM marks k WHERE k.kind = {int(InvalidationKind.SEARCH)} AND k.subject_id = s.id)"
     " AS filling FROM saved_searches s WHERE s.id = ? AND s.team_id = ? AND s.owner_id = ?"
 )
 
 
-async def complete(connection: Connection, viewer: Viewer, search_id: str, findings: Findings) -> int:
+async def complete(connection: Connection, viewer: Viewer, search_id: str, findings: ErrorCollector) -> int:
     """The key of the viewer's own list; WRONG_STATE while it is filled, when it holds only some of its emails. Locked,
     so that it is not refined meanwhile."""
     path = ("savedSearchId",)
     key = global_ids.decode_key("SavedSearch", search_id) or 0
-    row = await connection.row(_LIST + connection.locked("SHARE OF s"), key, viewer.team_id, viewer.user_id)
+    row = await connection.fetch_one(_LIST + connection.for_update("SHARE OF s"), key, viewer.team_id, viewer.user_id)
     if row is None:
         findings.add(UserErrorCode.NOT_FOUND, path, "There is no such saved search.")
     elif row["state"] != SavedSearchState.LIVE or row["filling"]:
@@ -54,7 +54,7 @@ async def found_in_order(
     noun: str,
     places: Mapping[str, Path],
     rows_of: Callable[[Sequence[int]], Awaitable[Iterable[Row]]],
-    findings: Findings,
+    findings: ErrorCollector,
 ) -> list[Row]:
     """The rows that `rows_of` answers for the ids named, in their order; an id without one is NOT_FOUND by place."""
     keys = {text: global_ids.decode_key(noun, text) for text in places}
@@ -66,7 +66,7 @@ async def found_in_order(
 
 
 async def own_emails(
-    connection: Connection, viewer: Viewer, places: dict[str, Path], findings: Findings
+    connection: Connection, viewer: Viewer, places: dict[str, Path], findings: ErrorCollector
 ) -> list[tuple[Row, Path]]:
     """The viewer's own emails among those named, locked, each with its place; the others are findings."""
     keys = {text: global_ids.decode_key("Email", text) for text in places}
@@ -87,9 +87,9 @@ async def own_emails(
 
 async def locked_emails(connection: Connection, keys: Iterable[int]) -> dict[int, Row]:
     """Emails by key, locked in the order of their keys so that two bulks never wait for each other in a circle."""
-    rows = await connection.rows(
-        f"SELECT {EMAIL_COLUMNS} FROM emails WHERE {connection.within('id')} ORDER BY id"
-        + connection.locked("NO KEY UPDATE"),
-        connection.listed(sorted(set(keys))),
+    rows = await connection.fetch(
+        f"SELECT {EMAIL_COLUMNS} FROM emails WHERE {connection.in_any('id')} ORDER BY id"
+        + connection.for_update("NO KEY UPDATE"),
+        connection.array_param(sorted(set(keys))),
     )
     return {row["id"]: row for row in rows}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from command_center.actions.inputs import BODY, Findings, Path
+from command_center.actions.inputs import BODY, ErrorCollector, Path
 from command_center.actions.markup.inspection import BodyReport, inspect
 from command_center.actions.text_process import INLINE_CHARACTERS, WAITED_FOR_NICENESS, TextProcess, TextProcessLost
 from models.enums import UserErrorCode
@@ -67,7 +67,7 @@ class BodyInspector:
         return found
 
 
-def add_body(findings: Findings, value: str, path: Path, reports: Mapping[str, BodyReport]) -> str:
+def add_body(findings: ErrorCollector, value: str, path: Path, reports: Mapping[str, BodyReport]) -> str:
     """A body as it is stored; what is wrong with it is added to the findings."""
     text = findings.text(value, path, "A body")
     for problem in reports.get(text, _NOTHING).problems:

@@ -11,17 +11,17 @@ from typing import Any
 from command_center.actions import campaigns, request_ids, suppression
 from command_center.actions.access import seen
 from command_center.actions.bodies import LONG_CHARACTERS, add_body
-from command_center.actions.context import Desk
-from command_center.actions.inputs import SUBJECT, Findings
+from command_center.actions.context import ActionContext
+from command_center.actions.inputs import SUBJECT, ErrorCollector
 from command_center.actions.markup.inspection import BodyReport
 from command_center.actions.people import named_people
 from command_center.actions.request_ids import Made
 from command_center.actions.suppression import Suppressed
-from command_center.changes.unit_of_work import Deed
+from command_center.changes.unit_of_work import UnitOfWork
 from command_center.email_addresses import without_number
 from command_center.search.text import fold
 from models.campaigns import BulkSend
-from models.enums import ChangeCauseKind, EmailStatus, MarkKind, SendKind, UserErrorCode
+from models.enums import ChangeCauseKind, EmailStatus, InvalidationKind, SendKind, UserErrorCode
 from models.folders import folder_of
 from models.viewers import Viewer
 
@@ -95,54 +95,59 @@ class _Order:
     at: int | None
 
 
-async def send(desk: Desk, viewer: Viewer, new: SelectAndSend | GroupSend) -> BulkSend:
+async def send(ctx: ActionContext, viewer: Viewer, new: SelectAndSend | GroupSend) -> BulkSend:
     """Accepts a message to each of many people, now or at a moment to come; a group's are those who are in it now.
 
     A repeated `request_id` sends nothing again.
     """
-    findings = Findings()
+    findings = ErrorCollector()
     request = request_ids.name(new.request_id, findings)
     mutation = "emailSelectAndSend" if isinstance(new, SelectAndSend) else "emailGroupSend"
     # Before the transaction, which others wait for.
     edited = (edit.body for edit in new.edits if edit.body is not None) if isinstance(new, SelectAndSend) else ()
-    reports = await desk.inspector.reports([new.body, *edited])
+    reports = await ctx.inspector.reports([new.body, *edited])
     arguments = {name: value for name, value in asdict(new).items() if name != "request_id"}
-    async with desk.writer.deed() as deed:
+    async with ctx.writer.unit_of_work() as uow:
         key = None
         if request is not None and not findings.problems:
-            key = await request_ids.first(deed, viewer, request, mutation, arguments, Made.BULK_SEND)
+            key = await request_ids.first(uow, viewer, request, mutation, arguments, Made.BULK_SEND)
         if key is None:
-            order = await _checked(desk, deed, viewer, new, reports, findings)
-            key = await _accept(desk, deed, viewer, order)
+            order = await _checked(ctx, uow, viewer, new, reports, findings)
+            key = await _accept(ctx, uow, viewer, order)
             if request is not None:
-                await request_ids.remember(deed, viewer, request, Made.BULK_SEND, key)
+                await request_ids.remember(uow, viewer, request, Made.BULK_SEND, key)
     return await BulkSend.get(id=key)
 
 
 async def _checked(
-    desk: Desk, deed: Deed, viewer: Viewer, new: SelectAndSend | GroupSend, reports: Reports, findings: Findings
+    ctx: ActionContext,
+    uow: UnitOfWork,
+    viewer: Viewer,
+    new: SelectAndSend | GroupSend,
+    reports: Reports,
+    findings: ErrorCollector,
 ) -> _Order:
     """Raises Refused with everything that is wrong."""
     subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
     text = Text(subject, add_body(findings, new.body, ("input", "body"), reports))
     if isinstance(new, SelectAndSend):
-        kind, texts = SendKind.SELECT_AND_SEND, await _selected(desk, viewer, new, text, reports, findings)
+        kind, texts = SendKind.SELECT_AND_SEND, await _selected(ctx, viewer, new, text, reports, findings)
     else:
-        kind, texts = SendKind.GROUP, dict.fromkeys(await _members(desk, deed, viewer, new.group_id, findings), text)
+        kind, texts = SendKind.GROUP, dict.fromkeys(await _members(ctx, uow, viewer, new.group_id, findings), text)
     template = await seen(viewer, "Template", new.template_id, ("input", "templateId"), findings)
     campaign = await seen(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), findings)
-    await campaigns.going_on(deed, campaign, findings)
-    if new.at is not None and new.at <= deed.now:
+    await campaigns.going_on(uow, campaign, findings)
+    if new.at is not None and new.at <= uow.now:
         findings.add(UserErrorCode.INVALID, ("input", "at"), "The moment to send at must be to come.")
     findings.raise_any()
-    return _Order(kind, text, await _once_per_address(deed, texts), template, campaign, new.at)
+    return _Order(kind, text, await _once_per_address(uow, texts), template, campaign, new.at)
 
 
 async def _selected(
-    desk: Desk, viewer: Viewer, new: SelectAndSend, text: Text, reports: Reports, findings: Findings
+    ctx: ActionContext, viewer: Viewer, new: SelectAndSend, text: Text, reports: Reports, findings: ErrorCollector
 ) -> dict[int, Text]:
     path = ("input", "personIds")
-    number, most = len(set(new.person_ids)), desk.limits.select_and_send_people
+    number, most = len(set(new.person_ids)), ctx.limits.select_and_send_people
     edits = _edited(new, text, reports, findings)
     if number > most:
         message = f"One Select and Send goes to at most {most} people, not {number}."
@@ -154,7 +159,7 @@ async def _selected(
     return {key: edits.get(text_id, text) for text_id, key in people.items()}
 
 
-def _edited(new: SelectAndSend, text: Text, reports: Reports, findings: Findings) -> dict[str, Text]:
+def _edited(new: SelectAndSend, text: Text, reports: Reports, findings: ErrorCollector) -> dict[str, Text]:
     """What is said to those people to whom something of their own is said."""
     chosen = set(new.person_ids)
     edited: dict[str, Text] = {}
@@ -173,14 +178,16 @@ def _edited(new: SelectAndSend, text: Text, reports: Reports, findings: Findings
     return edited
 
 
-async def _members(desk: Desk, deed: Deed, viewer: Viewer, group_id: str, findings: Findings) -> list[int]:
+async def _members(
+    ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, group_id: str, findings: ErrorCollector
+) -> list[int]:
     """Everyone in a group that the viewer can see: a person in it is reachable through it."""
     path = ("input", "groupId")
     group = await seen(viewer, "Group", group_id, path, findings)
     if group is None:
         return []
-    rows = await deed.connection.rows("SELECT person_id FROM group_people WHERE group_id = ? ORDER BY person_id", group)
-    most = desk.limits.group_send_people
+    rows = await uow.connection.fetch("SELECT person_id FROM group_people WHERE group_id = ? ORDER BY person_id", group)
+    most = ctx.limits.group_send_people
     if not rows:
         findings.add(UserErrorCode.INVALID, path, "There is nobody in this group.")
     if len(rows) > most:
@@ -189,15 +196,16 @@ async def _members(desk: Desk, deed: Deed, viewer: Viewer, group_id: str, findin
     return [row["person_id"] for row in rows]
 
 
-async def _once_per_address(deed: Deed, texts: Mapping[int, Text]) -> Mapping[int, Text]:
+async def _once_per_address(uow: UnitOfWork, texts: Mapping[int, Text]) -> Mapping[int, Text]:
     """Leave out people who have the address of somebody before them: duplicates from before addresses had keys."""
-    tx = deed.connection
-    rows = await tx.rows(
-        f"SELECT id, address_folded FROM people WHERE {tx.within('id')} AND address_folded LIKE '% %'", tx.listed(texts)
+    tx = uow.connection
+    rows = await tx.fetch(
+        f"SELECT id, address_folded FROM people WHERE {tx.in_any('id')} AND address_folded LIKE '% %'",
+        tx.array_param(texts),
     )
     if not rows:
         return texts
-    rows = await tx.rows(f"SELECT id, address_folded FROM people WHERE {tx.within('id')}", tx.listed(texts))
+    rows = await tx.fetch(f"SELECT id, address_folded FROM people WHERE {tx.in_any('id')}", tx.array_param(texts))
     keys = {row["id"]: without_number(row["address_folded"]) for row in rows}
     first: dict[str, int] = {}
     for person in texts:
@@ -205,20 +213,20 @@ async def _once_per_address(deed: Deed, texts: Mapping[int, Text]) -> Mapping[in
     return {person: texts[person] for person in first.values()}
 
 
-async def _accept(desk: Desk, deed: Deed, viewer: Viewer, order: _Order) -> int:
+async def _accept(ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, order: _Order) -> int:
     """The bulk send with all its emails, and its key."""
-    tx = deed.connection
-    made = await tx.row(
+    tx = uow.connection
+    made = await tx.fetch_one(
         "INSERT INTO bulk_sends (team_id, sender_id, send_kind, subject, body, email_count, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
         *(viewer.team_id, viewer.user_id, int(order.kind), order.text.subject, order.text.body),
-        *(len(order.texts), deed.now),
+        *(len(order.texts), uow.now),
     )
     key = int(made["id"]) if made else 0
     pairs = ((person, order.campaign) for person in order.texts)
-    no = await suppression.reasons(tx, desk.limits, pairs, locked=True)
+    no = await suppression.reasons(tx, ctx.limits, pairs, locked=True)
     folded = {text.subject: fold(text.subject) for text in order.texts.values()}
-    await tx.many(
+    await tx.execute_many(
         _EMAIL,
         (
             (
@@ -226,16 +234,16 @@ async def _accept(desk: Desk, deed: Deed, viewer: Viewer, order: _Order) -> int:
                 # The body that all of them have is stored with the bulk send alone.
                 *(text.subject, folded[text.subject], "" if text.body == order.text.body else text.body),
                 text.body == order.text.body,
-                *_state(deed, order, no.get((person, order.campaign)), wait),
-                *(False, False, deed.now, deed.now),
+                *_state(uow, order, no.get((person, order.campaign)), wait),
+                *(False, False, uow.now, uow.now),
             )
             for (person, text), wait in zip(order.texts.items(), _waits(order.texts.values()), strict=True)
         ),
     )
-    for row in await tx.rows("SELECT id, status FROM emails WHERE bulk_send_id = ? ORDER BY id", key):
-        deed.moved(viewer.user_id, None, folder_of(EmailStatus(row["status"]), False))
-        deed.mark(MarkKind.EMAIL, viewer.team_id, row["id"], ChangeCauseKind.EMAIL_CHANGED)
-    deed.sends = True
+    for row in await tx.fetch("SELECT id, status FROM emails WHERE bulk_send_id = ? ORDER BY id", key):
+        uow.move_count(viewer.user_id, None, folder_of(EmailStatus(row["status"]), False))
+        uow.invalidate(InvalidationKind.EMAIL, viewer.team_id, row["id"], ChangeCauseKind.EMAIL_CHANGED)
+    uow.sends = True
     return key
 
 
@@ -248,10 +256,10 @@ def _waits(texts: Iterable[Text]) -> Iterator[int]:
             wait += int(len(text.body) * _SPACING_MICROS)
 
 
-def _state(deed: Deed, order: _Order, no: Suppressed | None, wait: int) -> tuple[Any, ...]:
+def _state(uow: UnitOfWork, order: _Order, no: Suppressed | None, wait: int) -> tuple[Any, ...]:
     """status, scheduled_at, due_at, failed_at, failure_code and failure_message of a new email."""
     if no is not None:
-        return int(EmailStatus.FAILED), None, None, deed.now, int(no.code), no.message
+        return int(EmailStatus.FAILED), None, None, uow.now, int(no.code), no.message
     if order.at is not None:
         return int(EmailStatus.SCHEDULED), order.at, order.at + wait, None, None, None
-    return int(EmailStatus.IN_PROGRESS), None, deed.now + wait, None, None, None
+    return int(EmailStatus.IN_PROGRESS), None, uow.now + wait, None, None, None

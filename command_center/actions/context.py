@@ -23,7 +23,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ActionContext:
     writer: Writer
     limits: Limits = field(default_factory=Limits)
     inspector: BodyInspector = field(default_factory=BodyInspector)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from command_center import ids
 from command_center.actions import transitions
 from command_center.actions.access import locked_emails
-from command_center.actions.context import Desk
+from command_center.actions.context import ActionContext
 from command_center.actions.engagements import AHEAD, KEY
-from command_center.actions.inputs import Findings, few_enough
-from command_center.changes.unit_of_work import Deed
+from command_center.actions.inputs import ErrorCollector, few_enough
+from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
-from command_center.errors import Problem
+from command_center.errors import UserError
 from models.enums import DeliveryKind, EmailStatus, FailureCode, UserErrorCode
 from models.viewers import Viewer
 
@@ -40,31 +40,31 @@ class NewReport:
 class Outcome:
     recorded: int = 0
     duplicates: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[UserError] = field(default_factory=list)
 
 
-async def record(desk: Desk, viewer: Viewer, reports: Sequence[NewReport]) -> Outcome:
+async def record(ctx: ActionContext, viewer: Viewer, reports: Sequence[NewReport]) -> Outcome:
     """Records what is new; each refused report is named by its place."""
-    few_enough(len(reports), desk.limits.events_per_request, ("events",))
-    findings = Findings()
+    few_enough(len(reports), ctx.limits.events_per_request, ("events",))
+    findings = ErrorCollector()
     outcome = Outcome()
-    async with desk.writer.deed() as deed:
+    async with ctx.writer.unit_of_work() as uow:
         keys = (ids.decode_key("Email", report.email_id) for report in reports)
-        emails = await locked_emails(deed.connection, (key for key in keys if key is not None))
+        emails = await locked_emails(uow.connection, (key for key in keys if key is not None))
         for place, report in enumerate(reports):
             email = emails.get(ids.decode_key("Email", report.email_id) or 0)
-            await _one(deed, viewer, report, email, ("events", str(place)), findings, outcome)
+            await _one(uow, viewer, report, email, ("events", str(place)), findings, outcome)
     outcome.problems = findings.problems
     return outcome
 
 
 async def _one(
-    deed: Deed,
+    uow: UnitOfWork,
     viewer: Viewer,
     report: NewReport,
     email: Row | None,
     path: tuple[str, ...],
-    findings: Findings,
+    findings: ErrorCollector,
     outcome: Outcome,
 ) -> None:
     before = len(findings.problems)
@@ -72,18 +72,18 @@ async def _one(
     message = findings.text(report.message, (*path, "message"), "A message", 10_000)
     if email is None or not viewer.sees_mail_of(email["team_id"], email["sender_id"]):
         findings.add(UserErrorCode.NOT_FOUND, (*path, "emailId"), "There is no such email.")
-    if report.occurred_at > deed.now + AHEAD:
+    if report.occurred_at > uow.now + AHEAD:
         findings.add(UserErrorCode.INVALID, (*path, "occurredAt"), "An event may lie at most 5 minutes in the future.")
     if email is None or len(findings.problems) > before:
         return
     # What is being handed over may come back before we have written down that it left.
     in_hand = email["status"] == EmailStatus.IN_PROGRESS and email["claimed_at"] is not None
     if in_hand or email["status"] in (EmailStatus.SENT, EmailStatus.BOUNCED, EmailStatus.SPAM):
-        if await _record(deed, email, report, key, message, in_hand):
+        if await _record(uow, email, report, key, message, in_hand):
             outcome.recorded += 1
         else:
             outcome.duplicates += 1
-    elif await deed.connection.row(
+    elif await uow.connection.fetch_one(
         "SELECT id FROM delivery_reports WHERE team_id = ? AND dedupe_key = ?", email["team_id"], key
     ):
         outcome.duplicates += 1
@@ -91,45 +91,45 @@ async def _one(
         findings.add(UserErrorCode.WRONG_STATE, (*path, "emailId"), "Only an email that was sent can come back.")
 
 
-async def _record(deed: Deed, email: Row, report: NewReport, key: str, message: str, in_hand: bool) -> bool:
+async def _record(uow: UnitOfWork, email: Row, report: NewReport, key: str, message: str, in_hand: bool) -> bool:
     """Whether the report was new."""
-    at = min(report.occurred_at, deed.now)
-    new = await deed.connection.row(
+    at = min(report.occurred_at, uow.now)
+    new = await uow.connection.fetch_one(
         "INSERT INTO delivery_reports (team_id, email_id, kind, message, occurred_at, recorded_at, dedupe_key,"
         " applied) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (team_id, dedupe_key) DO NOTHING RETURNING id",
-        *(email["team_id"], email["id"], int(report.kind), message, at, deed.now, key, not in_hand),
+        *(email["team_id"], email["id"], int(report.kind), message, at, uow.now, key, not in_hand),
     )
     if new is None:
         return False
     # A second report about mail that has come back already is kept, and changes nothing.
     if email["status"] == EmailStatus.SENT:
-        await _come_back(deed, email, report.kind, message, at)
+        await _come_back(uow, email, report.kind, message, at)
     return True
 
 
-async def _come_back(deed: Deed, email: Row, kind: DeliveryKind, message: str, at: int) -> None:
+async def _come_back(uow: UnitOfWork, email: Row, kind: DeliveryKind, message: str, at: int) -> None:
     status, code, sentence = _BECOMES[kind]
-    await transitions.change(deed, [email], transitions.failure(code, message or sentence, at, status))
+    await transitions.change(uow, [email], transitions.failure(code, message or sentence, at, status))
 
 
-async def apply_early(deed: Deed, sent: Mapping[int, Row]) -> None:
+async def apply_early(uow: UnitOfWork, sent: Mapping[int, Row]) -> None:
     """Carries out reports that came while their emails, by now SENT, were being handed over."""
-    tx = deed.connection
-    reports = await tx.rows(
-        f"UPDATE delivery_reports SET applied = TRUE WHERE {tx.within('email_id')} AND NOT applied"
+    tx = uow.connection
+    reports = await tx.fetch(
+        f"UPDATE delivery_reports SET applied = TRUE WHERE {tx.in_any('email_id')} AND NOT applied"
         " RETURNING id, email_id, kind, message, occurred_at",
-        tx.listed(sent),
+        tx.array_param(sent),
     )
     for report in sorted(reports, key=lambda report: (report["occurred_at"], report["id"])):
         email = sent[report["email_id"]]
         if email["status"] == EmailStatus.SENT:
-            await _come_back(deed, email, DeliveryKind(report["kind"]), report["message"], report["occurred_at"])
+            await _come_back(uow, email, DeliveryKind(report["kind"]), report["message"], report["occurred_at"])
 
 
-async def forget_early(deed: Deed, email_ids: Iterable[int]) -> None:
+async def forget_early(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
     """What came back of an earlier sending, whose outcome nobody knows, says nothing of the next one."""
-    tx = deed.connection
-    await tx.run(
-        f"UPDATE delivery_reports SET applied = TRUE WHERE {tx.within('email_id')} AND NOT applied",
-        tx.listed(email_ids),
+    tx = uow.connection
+    await tx.execute(
+        f"UPDATE delivery_reports SET applied = TRUE WHERE {tx.in_any('email_id')} AND NOT applied",
+        tx.array_param(email_ids),
     )

@@ -32,8 +32,8 @@ class Duplicate:
 
 async def with_duplicates(connection: Connection, ids: Iterable[int]) -> set[int]:
     """Return these people of one team and all others of the team with their addresses, by id."""
-    people = await connection.rows(
-        f"SELECT id, team_id, address_folded FROM people WHERE {connection.within('id')}", connection.listed(ids)
+    people = await connection.fetch(
+        f"SELECT id, team_id, address_folded FROM people WHERE {connection.in_any('id')}", connection.array_param(ids)
     )
     keys = {without_number(row["address_folded"]) for row in people}
     same = [await _same(connection, "people", team, keys) for team in {row["team_id"] for row in people}]
@@ -45,10 +45,10 @@ async def all_duplicates(connection: Connection) -> list[list[Duplicate]]:
     found: list[list[Duplicate]] = []
     # A person's address is unique within the team, a user's among all teams.
     for noun, table, scope in (("Person", "people", "team_id"), ("User", "users", "0")):
-        numbered = await connection.rows(_NUMBERED.format(scope, table))
+        numbered = await connection.fetch(_NUMBERED.format(scope, table))
         for team, key in sorted({(row["scope"], without_number(row["address_folded"])) for row in numbered}):
-            ids = connection.listed(await _same(connection, table, team or None, {key}))
-            rows = await connection.rows(_ROWS.format(table, connection.within("r.id")), ids)
+            ids = connection.array_param(await _same(connection, table, team or None, {key}))
+            rows = await connection.fetch(_ROWS.format(table, connection.in_any("r.id")), ids)
             found.append([Duplicate(noun, row["id"], row["team"], row["name"], row["address"]) for row in rows])
     return found
 
@@ -60,7 +60,7 @@ async def _same(connection: Connection, table: str, team_id: int | None, keys: s
     start = 1
     while keys:
         names = {numbered_key(key, number): key for key in keys for number in range(start, start + _STEP)}
-        rows = await connection.rows(
+        rows = await connection.fetch(
             f"SELECT id, address_folded FROM {table} WHERE {team}{connection.in_texts('address_folded')}",
             connection.text_array(names),
         )

@@ -16,19 +16,26 @@ from typing import Any, NamedTuple, TypeAlias
 
 from command_center import ids
 from command_center.actions import summaries, verdict_revisions
-from command_center.actions.context import Desk
+from command_center.actions.context import ActionContext
 from command_center.actions.fair_queue import FairQueue, Part
-from command_center.actions.inputs import Findings, few_enough
-from command_center.actions.retry_buffer import Kept
+from command_center.actions.inputs import ErrorCollector, few_enough
+from command_center.actions.retry_buffer import RetryBuffer
 from command_center.actions.verdicts import Evidence, Judgement, judge
-from command_center.changes.idempotency import Claim
-from command_center.changes.unit_of_work import Deed
-from command_center.changes.wakeups import woken
+from command_center.changes.idempotency import IdempotencyClaim
+from command_center.changes.unit_of_work import UnitOfWork
+from command_center.changes.wakeups import wait_for
 from command_center.database.connections import Connection, Row, Statement
-from command_center.database.errors import Outage, Unavailable
-from command_center.errors import Problem
+from command_center.database.errors import FailureLog, Unavailable
+from command_center.errors import UserError
 from command_center.search.text import fold
-from models.enums import ChangeCauseKind, EmailStatus, EngagementKind, EngagementVerdict, MarkKind, UserErrorCode
+from models.enums import (
+    ChangeCauseKind,
+    EmailStatus,
+    EngagementKind,
+    EngagementVerdict,
+    InvalidationKind,
+    UserErrorCode,
+)
 from models.viewers import Viewer
 
 AHEAD = 5 * 60 * 1_000_000
@@ -88,7 +95,7 @@ class Outcome:
     recorded: int = 0
     duplicates: int = 0
     ignored: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[UserError] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +105,7 @@ class _Request:
     viewer: Viewer | None
     outcome: Outcome
     done: asyncio.Future[None]
-    claim: Claim | None = None
+    claim: IdempotencyClaim | None = None
     lasting: bool = False
     """It is not answered with a failure of the database, but kept until it is stored."""
     taken: int = 0
@@ -129,13 +136,13 @@ _Part: TypeAlias = Part[_Request]
 class Recorder:
     """The one road into the `engagements` table. One loop commits for all who wait."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, ctx: ActionContext) -> None:
+        self._desk = ctx
         self._waiting = FairQueue[_Request]()
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
-        self._outage = Outage(_logger, "events wait for the database")
-        self.kept: Kept[_Request] = Kept(self._outage)
+        self._outage = FailureLog(_logger, "events wait for the database")
+        self.kept: RetryBuffer[_Request] = RetryBuffer(self._outage)
         self.tally: Counter[str] = Counter(recorded=0, duplicate=0, ignored=0, refused=0)
         """Events since the start, by what became of them."""
 
@@ -154,14 +161,16 @@ class Recorder:
         if unstored := len(self.kept) + sum(request.lasting for request in self._waiting):
             _logger.error("%d views and clicks are lost: the server stopped before the database was back", unstored)
 
-    async def record(self, events: Sequence[NewEvent], viewer: Viewer | None, claim: Claim | None = None) -> Outcome:
+    async def record(
+        self, events: Sequence[NewEvent], viewer: Viewer | None, claim: IdempotencyClaim | None = None
+    ) -> Outcome:
         """Records what is new among the events. Each refused one is named by its place, the others are recorded.
 
         `claim`: of the request with an Idempotency-Key, marked in the commit that it shares with others.
         """
         few_enough(len(events), self._desk.limits.events_per_request, ("events",))
         outcome = Outcome()
-        findings = Findings()
+        findings = ErrorCollector()
         sound: list[tuple[int, int, NewEvent]] = []
         for place, event in enumerate(events):
             if _sound(event, place, findings):
@@ -179,7 +188,7 @@ class Recorder:
 
     async def note(self, event: NewEvent) -> None:
         """Records what a reader did, who waits a moment at most: what cannot be stored by then is stored later."""
-        if not _sound(event, 0, findings := Findings()):
+        if not _sound(event, 0, findings := ErrorCollector()):
             _logger.warning("an event of a tracking link is refused: %s", findings.problems[0].message)
             return
         done = asyncio.get_running_loop().create_future()
@@ -193,7 +202,7 @@ class Recorder:
 
     async def _run(self) -> None:
         while True:
-            await woken(self._wake, self.kept.pause())
+            await wait_for(self._wake, self.kept.pause())
             self._wake.clear()
             self._waiting.add_first([*map(_Request.renewed, self.kept.due())])
             while self._waiting:
@@ -210,7 +219,7 @@ class Recorder:
 
     def _put_off(self, batch: Sequence[_Part], cause: Unavailable) -> None:
         """Whoever waits by now has waited as long as one may, so nobody waits for another attempt."""
-        self._outage.tell(cause)
+        self._outage.warn(cause)
         begun = [part.request for part in batch]
         others = [request for request in self._waiting.clear() if request not in begun]
         self.kept.add([request for request in (*begun, *others) if request.lasting])
@@ -218,12 +227,12 @@ class Recorder:
         for request in begun:
             _fail(request, copy.copy(cause))
         instead = Unavailable(*cause.args)
-        instead.undone = True
+        instead.rolled_back = True
         for request in others:
             _fail(request, copy.copy(instead))
 
     async def _commit(self, batch: Sequence[_Part]) -> None:
-        found = await self._desk.writer.at_once(partial(_write, batch), partial(_locking, batch))
+        found = await self._desk.writer.run_in_transaction(partial(_write, batch), partial(_locking, batch))
         for part, outcome in zip(batch, found, strict=True):
             of_request = part.request.outcome
             of_request.recorded += outcome.recorded
@@ -265,7 +274,7 @@ def _fail(request: _Request, cause: Exception) -> None:
         request.done.set_exception(cause)
 
 
-def _sound(event: NewEvent, place: int, findings: Findings) -> bool:
+def _sound(event: NewEvent, place: int, findings: ErrorCollector) -> bool:
     path = ("events", str(place))
     before = len(findings.problems)
     findings.line(event.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", KEY)
@@ -290,15 +299,15 @@ def _email_of(event: NewEvent) -> int:
     return ids.decode_key("Email", event.email_id) or 0
 
 
-async def _write(batch: Sequence[_Part], deed: Deed) -> list[Outcome]:
-    deed.claims.extend(part.request.claim for part in batch if part.last and part.request.claim)
-    emails = {row["id"]: row for row in (dict(zip(_EMAIL, values, strict=True)) for values in deed.found)}
+async def _write(batch: Sequence[_Part], uow: UnitOfWork) -> list[Outcome]:
+    uow.claims.extend(part.request.claim for part in batch if part.last and part.request.claim)
+    emails = {row["id"]: row for row in (dict(zip(_EMAIL, values, strict=True)) for values in uow.first_rows)}
     outcomes = [Outcome() for _ in batch]
     fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]] = {}
     for part, outcome in zip(batch, outcomes, strict=True):
         for place, number, event in part.events:
             email = emails.get(number)
-            problem = _problem(part.request, event, place, email, deed.now)
+            problem = _problem(part.request, event, place, email, uow.now)
             if problem is not None or email is None:
                 outcome.problems.extend([problem] if problem else [])
             elif _switched_off(email, event):
@@ -307,15 +316,15 @@ async def _write(batch: Sequence[_Part], deed: Deed) -> list[Outcome]:
                 outcome.duplicates += 1
             else:
                 fresh[email["team_id"], event.dedupe_key] = (outcome, event, email)
-    await _know_rivals(deed, fresh.values())
-    recorded = await _insert(deed, fresh)
+    await _know_rivals(uow, fresh.values())
+    recorded = await _insert(uow, fresh)
     for key, (outcome, _, _) in fresh.items():
         if key in recorded:
             outcome.recorded += 1
         else:
             outcome.duplicates += 1
     made = [(recorded[key], event, email) for key, (_, event, email) in fresh.items() if key in recorded]
-    await _follow(deed, made, await _revise(deed, made))
+    await _follow(uow, made, await _revise(uow, made))
     return outcomes
 
 
@@ -324,13 +333,13 @@ def _switched_off(email: Row, event: NewEvent) -> bool:
     return archived and event.kind is not EngagementKind.REPLY
 
 
-def _problem(request: _Request, event: NewEvent, place: int, email: Row | None, now: int) -> Problem | None:
+def _problem(request: _Request, event: NewEvent, place: int, email: Row | None, now: int) -> UserError | None:
     path = ("events", str(place))
     if email is None or not request.sees(email):
-        return Problem("There is no such email.", (*path, "emailId"), UserErrorCode.NOT_FOUND)
+        return UserError("There is no such email.", (*path, "emailId"), UserErrorCode.NOT_FOUND)
     # What a reader did happened, whatever our own clock said of it.
     if event.occurred_at > now + AHEAD and not request.lasting:
-        return Problem(
+        return UserError(
             "An event may lie at most 5 minutes in the future.", (*path, "occurredAt"), UserErrorCode.INVALID
         )
     return None
@@ -338,39 +347,40 @@ def _problem(request: _Request, event: NewEvent, place: int, email: Row | None, 
 
 def _locking(batch: Iterable[_Part], connection: Connection) -> tuple[Sequence[str], Statement]:
     """Locks the emails that a batch names."""
-    lock = f"SELECT {', '.join(_EMAIL)} FROM emails WHERE {connection.within('id')} ORDER BY id" + connection.locked(
-        "NO KEY UPDATE"
+    lock = (
+        f"SELECT {', '.join(_EMAIL)} FROM emails WHERE {connection.in_any('id')} ORDER BY id"
+        + connection.for_update("NO KEY UPDATE")
     )
-    return _EMAIL, (lock, [connection.listed(sorted({key for part in batch for _, key, _ in part.events}))])
+    return _EMAIL, (lock, [connection.array_param(sorted({key for part in batch for _, key, _ in part.events}))])
 
 
-async def _know_rivals(deed: Deed, fresh: Iterable[tuple[Outcome, NewEvent, Row]]) -> None:
+async def _know_rivals(uow: UnitOfWork, fresh: Iterable[tuple[Outcome, NewEvent, Row]]) -> None:
     """Reads the dedupe keys of the emails' newest events that have their moment in common with a new one: the greater
     key is the newer event."""
     rivals = {
         email["latest_engagement_id"]: email
         for _, event, email in fresh
-        if email["latest_activity_at"] == min(event.occurred_at, deed.now)
+        if email["latest_activity_at"] == min(event.occurred_at, uow.now)
     }
     if rivals:
         # Only once the emails are locked: joined to them, the newest event of a moment ago might not be found.
-        for key, name in await deed.connection.tuples(
+        for key, name in await uow.connection.fetch_tuples(
             ("id", "dedupe_key"),
-            f"SELECT id, dedupe_key FROM engagements WHERE {deed.connection.within('id')}",
-            deed.connection.listed(rivals),
+            f"SELECT id, dedupe_key FROM engagements WHERE {uow.connection.in_any('id')}",
+            uow.connection.array_param(rivals),
         ):
             rivals[key]["latest_key"] = name
 
 
 async def _insert(
-    deed: Deed, fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]]
+    uow: UnitOfWork, fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]]
 ) -> dict[tuple[int, str], tuple[int, EngagementVerdict]]:
     """The new events' keys and verdicts, by team and dedupe key; what is missing was there before."""
     verdicts = {key: judge(event.verdict, _evidence(event, email)) for key, (_, event, email) in fresh.items()}
-    made = await deed.connection.insert(
+    made = await uow.connection.insert(
         "engagements",
         _COLUMNS,
-        [_row(event, email, verdicts[key], deed.now) for key, (_, event, email) in fresh.items()],
+        [_row(event, email, verdicts[key], uow.now) for key, (_, event, email) in fresh.items()],
         "ON CONFLICT (team_id, dedupe_key) DO NOTHING",
         ("id", "team_id", "dedupe_key"),
     )
@@ -393,10 +403,10 @@ def _evidence(event: NewEvent, email: Row) -> Evidence:
     return Evidence(event.kind, event.user_agent, event.ip_address, event.prefetch, event.head, own)
 
 
-async def _revise(deed: Deed, recorded: Sequence[_Recorded]) -> dict[int, Row]:
+async def _revise(uow: UnitOfWork, recorded: Sequence[_Recorded]) -> dict[int, Row]:
     """The clicks, new and earlier ones, that count as a machine's by what the new ones tell, by key."""
     clicks = [
-        (min(event.occurred_at, deed.now), email)
+        (min(event.occurred_at, uow.now), email)
         for _, event, email in recorded
         if event.kind is EngagementKind.CLICK and (event.ip_address or event.user_agent)
     ]
@@ -404,15 +414,15 @@ async def _revise(deed: Deed, recorded: Sequence[_Recorded]) -> dict[int, Row]:
         return {}
     moments = [occurred_at for occurred_at, _ in clicks]
     sent = {email["id"]: email["sent_at"] for _, email in clicks}
-    revised = await verdict_revisions.by_clicks(deed, sent, min(moments), max(moments))
+    revised = await verdict_revisions.by_clicks(uow, sent, min(moments), max(moments))
     return {row["id"]: row for row in revised}
 
 
-async def _follow(deed: Deed, recorded: Sequence[_Recorded], revised: dict[int, Row]) -> None:
+async def _follow(uow: UnitOfWork, recorded: Sequence[_Recorded], revised: dict[int, Row]) -> None:
     """Summaries, feed rows and marks of what was recorded, and of what that revised."""
     new = {key for (key, _), _, _ in recorded}
     earlier = [row for key, row in revised.items() if key not in new]
-    verdict_revisions.tell(deed, earlier)
+    verdict_revisions.tell(uow, earlier)
     recounted = {row["email_id"] for row in earlier}
     counted: dict[int, Row] = {}
     newest: dict[int, tuple[int, Row]] = {}
@@ -421,11 +431,11 @@ async def _follow(deed: Deed, recorded: Sequence[_Recorded], revised: dict[int, 
         newest[email["id"]] = (key, email)
         if verdict is EngagementVerdict.HUMAN and email["id"] not in recounted:
             counted[email["id"]] = email
-            summaries.count(email, key, event.kind, min(event.occurred_at, deed.now), event.dedupe_key)
+            summaries.count(email, key, event.kind, min(event.occurred_at, uow.now), event.dedupe_key)
         if verdict is not EngagementVerdict.SELF:
-            verdict_revisions.announce(deed, email["team_id"], email["sender_id"], email["id"], key)
+            verdict_revisions.announce(uow, email["team_id"], email["sender_id"], email["id"], key)
     if counted:
-        deed.close_with(*summaries.adding(deed.connection, counted))
-    await summaries.recount(deed.connection, recounted)
+        uow.defer(*summaries.adding(uow.connection, counted))
+    await summaries.recount(uow.connection, recounted)
     for email_id, (key, email) in newest.items():
-        deed.mark(MarkKind.EMAIL, email["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, key)
+        uow.invalidate(InvalidationKind.EMAIL, email["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, key)

@@ -7,15 +7,15 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from command_center.actions.context import Desk
-from command_center.actions.inputs import Findings, broken
+from command_center.actions.context import ActionContext
+from command_center.actions.inputs import ErrorCollector, broken
 from command_center.actions.people import NewPerson, checked, put_into, unsubscribe_all
-from command_center.changes.unit_of_work import Deed
+from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row as Stored
 from command_center.email_addresses import InvalidAddress, comparison_key, lookup_key
-from command_center.errors import refused
+from command_center.errors import user_error
 from command_center.search.text import fold
-from models.enums import ChangeCauseKind, MarkKind, UserErrorCode
+from models.enums import ChangeCauseKind, InvalidationKind, UserErrorCode
 from models.teams import Team
 from models.users import User
 from models.viewers import Viewer
@@ -66,22 +66,22 @@ async def owner(team: str, address: str) -> Viewer:
     """Whose the imported people will be. Raises Refused, with the paths `team` and `owner`."""
     found = None if broken(team) else await Team.get_or_none(name=team.strip())
     if found is None:
-        raise refused(UserErrorCode.NOT_FOUND, ("team",), f"There is no team named {team.strip()!r}.")
+        raise user_error(UserErrorCode.NOT_FOUND, ("team",), f"There is no team named {team.strip()!r}.")
     user = None if broken(address) else await User.get_or_none(address_folded=lookup_key(address), team_id=found.id)
     if user is None:
-        raise refused(UserErrorCode.NOT_FOUND, ("owner",), f"The team has no user with the address {address!r}.")
+        raise user_error(UserErrorCode.NOT_FOUND, ("owner",), f"The team has no user with the address {address!r}.")
     return Viewer(user.id, found.id, user.role)
 
 
 class Import:
     """The import of one file. It remembers each address with its line, so that a repeat can be told for one."""
 
-    def __init__(self, desk: Desk, viewer: Viewer, group: str | None = None) -> None:
+    def __init__(self, ctx: ActionContext, viewer: Viewer, group: str | None = None) -> None:
         """Puts everyone into the viewer's own group of that name, if one is given. Raises Refused for a bad name."""
-        findings = Findings()
+        findings = ErrorCollector()
         self._group = None if group is None else findings.line(group, ("group",), "A name")
         findings.raise_any()
-        self._desk = desk
+        self._desk = ctx
         self._viewer = viewer
         self._lines: dict[str, int] = {}
 
@@ -95,17 +95,17 @@ class Import:
         people = self._sound(listed, tally)
         opted_out = {key for row in listed if row.opted_out and (key := _key(row.new.address)) is not None}
         if people or opted_out:
-            async with self._desk.writer.deed() as deed:
+            async with self._desk.writer.unit_of_work() as uow:
                 if people:
-                    await self._write(deed, people, tally)
-                tally.unsubscribed = await _unsubscribe(deed, self._viewer, opted_out)
+                    await self._write(uow, people, tally)
+                tally.unsubscribed = await _unsubscribe(uow, self._viewer, opted_out)
         return tally
 
     def _sound(self, rows: Iterable[Row], tally: Tally) -> dict[str, NewPerson]:
         """The people that may be kept, by comparison key; what is wrong with the others goes into the tally."""
         people: dict[str, NewPerson] = {}
         for row in rows:
-            findings = Findings()
+            findings = ErrorCollector()
             new = checked(row.new, findings)
             if row.fault is not None:
                 tally.refused.append((row.line, row.fault))
@@ -121,18 +121,18 @@ class Import:
                 tally.refused.append((row.line, f"The same address as in line {first}."))
         return people
 
-    async def _write(self, deed: Deed, people: Mapping[str, NewPerson], tally: Tally) -> None:
-        added = await _add(deed, self._viewer, people)
-        known = await _known(deed, self._viewer, [folded for folded in people if folded not in added])
+    async def _write(self, uow: UnitOfWork, people: Mapping[str, NewPerson], tally: Tally) -> None:
+        added = await _add(uow, self._viewer, people)
+        known = await _known(uow, self._viewer, [folded for folded in people if folded not in added])
         own = [row for row in known if row["owner_id"] == self._viewer.user_id]
-        changed = await _bring_up_to_date(deed, self._viewer, own, people)
+        changed = await _bring_up_to_date(uow, self._viewer, own, people)
         tally.added, tally.changed, tally.unchanged = len(added), changed, len(known) - changed
         tally.colleagues = len(known) - len(own)
         hidden = {row["id"] for row in known if row["owner_id"] != self._viewer.user_id and not row["shared"]}
         tally.hidden = len(hidden)
         if self._group is not None:
             inside = {*added.values(), *(row["id"] for row in known)} - hidden
-            await put_into(deed, self._viewer, await _own_group(deed, self._viewer, self._group), inside)
+            await put_into(uow, self._viewer, await _own_group(uow, self._viewer, self._group), inside)
 
 
 def _key(address: str) -> str | None:
@@ -142,33 +142,33 @@ def _key(address: str) -> str | None:
         return None
 
 
-async def _unsubscribe(deed: Deed, viewer: Viewer, keys: Collection[str]) -> int:
+async def _unsubscribe(uow: UnitOfWork, viewer: Viewer, keys: Collection[str]) -> int:
     """Unsubscribe the team's people with these comparison keys; return how many were subscribed."""
     if not keys:
         return 0
-    tx = deed.connection
-    rows = await tx.rows(_SUBSCRIBED + tx.in_texts("address_folded"), viewer.team_id, tx.text_array(keys))
+    tx = uow.connection
+    rows = await tx.fetch(_SUBSCRIBED + tx.in_texts("address_folded"), viewer.team_id, tx.text_array(keys))
     if rows:
-        await unsubscribe_all(deed, [row["id"] for row in rows])
+        await unsubscribe_all(uow, [row["id"] for row in rows])
     return len(rows)
 
 
-async def _add(deed: Deed, viewer: Viewer, people: Mapping[str, NewPerson]) -> dict[str, int]:
+async def _add(uow: UnitOfWork, viewer: Viewer, people: Mapping[str, NewPerson]) -> dict[str, int]:
     """Adds whom the team does not have; their ids by comparison key.
 
     In the order of addresses, so that two imports never wait for each other in a circle.
     """
-    tx = deed.connection
+    tx = uow.connection
     values = [(*_texts(people[folded]), people[folded].shared) for folded in sorted(people)]
     source = "jsonb_array_elements(?::jsonb)" if tx.postgres else "json_each(?)"
     texts = ", ".join(f"value->>{place}" for place in range(len(_COLUMNS)))
     shared = f"(value->>{len(_COLUMNS)})::boolean" if tx.postgres else f"value->>{len(_COLUMNS)}"
-    rows = await tx.rows(
+    rows = await tx.fetch(
         f"INSERT INTO people (team_id, owner_id, created_at, shared, {', '.join(_COLUMNS)})"
         " SELECT CAST(? AS bigint), CAST(? AS bigint), CAST(? AS bigint),"
         f" {shared}, {texts} FROM {source} WHERE true"
         " ON CONFLICT (team_id, address_folded) DO NOTHING RETURNING id, address_folded",
-        *(viewer.team_id, viewer.user_id, deed.now, json.dumps(values)),
+        *(viewer.team_id, viewer.user_id, uow.now, json.dumps(values)),
     )
     return {row["address_folded"]: row["id"] for row in rows}
 
@@ -180,18 +180,20 @@ def _texts(new: NewPerson) -> tuple[str | None, ...]:
     return (new.name, fold(new.name), *address, new.title, new.company, company, new.phone, new.first_name)
 
 
-async def _known(deed: Deed, viewer: Viewer, folded: Sequence[str]) -> list[Stored]:
+async def _known(uow: UnitOfWork, viewer: Viewer, folded: Sequence[str]) -> list[Stored]:
     """The people the team has already of those addresses, locked in the order of their keys."""
     if not folded:
         return []
-    tx = deed.connection
-    return await tx.rows(
-        f"{_KNOWN} AND {tx.in_texts('address_folded')} ORDER BY id" + tx.locked("NO KEY UPDATE"),
+    tx = uow.connection
+    return await tx.fetch(
+        f"{_KNOWN} AND {tx.in_texts('address_folded')} ORDER BY id" + tx.for_update("NO KEY UPDATE"),
         *(viewer.team_id, tx.text_array(folded)),
     )
 
 
-async def _bring_up_to_date(deed: Deed, viewer: Viewer, own: Iterable[Stored], people: Mapping[str, NewPerson]) -> int:
+async def _bring_up_to_date(
+    uow: UnitOfWork, viewer: Viewer, own: Iterable[Stored], people: Mapping[str, NewPerson]
+) -> int:
     """Takes over what the file says and the person does not; how many people that changed. Blank clears nothing."""
     updates = []
     for row in own:
@@ -205,18 +207,18 @@ async def _bring_up_to_date(deed: Deed, viewer: Viewer, own: Iterable[Stored], p
             name, title, company, phone, first_name = after
             folded = None if company is None else fold(company)
             updates.append((name, fold(name), title, company, folded, phone, first_name, row["id"]))
-            deed.mark(MarkKind.PERSON, viewer.team_id, row["id"], ChangeCauseKind.PERSON_CHANGED)
-    await deed.connection.many(_UPDATE, updates)
+            uow.invalidate(InvalidationKind.PERSON, viewer.team_id, row["id"], ChangeCauseKind.PERSON_CHANGED)
+    await uow.connection.execute_many(_UPDATE, updates)
     return len(updates)
 
 
-async def _own_group(deed: Deed, viewer: Viewer, name: str) -> int:
+async def _own_group(uow: UnitOfWork, viewer: Viewer, name: str) -> int:
     """The viewer's own group of a name, which is made where there is none."""
-    tx = deed.connection
+    tx = uow.connection
     # Locked, lest two imports at once make a group each.
-    await tx.rows("SELECT id FROM users WHERE id = ?" + tx.locked("NO KEY UPDATE"), viewer.user_id)
-    row = await tx.row(_GROUP, viewer.user_id, viewer.team_id, name) or await tx.row(
+    await tx.fetch("SELECT id FROM users WHERE id = ?" + tx.for_update("NO KEY UPDATE"), viewer.user_id)
+    row = await tx.fetch_one(_GROUP, viewer.user_id, viewer.team_id, name) or await tx.fetch_one(
         "INSERT INTO person_groups (team_id, owner_id, name, shared, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
-        *(viewer.team_id, viewer.user_id, name, False, deed.now),
+        *(viewer.team_id, viewer.user_id, name, False, uow.now),
     )
     return int(row["id"]) if row else 0

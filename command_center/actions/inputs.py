@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from command_center.email_addresses import MAX_ADDRESS_CHARACTERS, InvalidAddress, normalize_address
-from command_center.errors import Problem, Refused, refused
+from command_center.errors import UserError, UserErrors, user_error
 from models.enums import UserErrorCode
 
 Path = tuple[str, ...]
@@ -20,18 +20,18 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class BulkResult:
     """What a bulk did: the keys of the rows, in the order asked, and each refusal."""
 
     keys: tuple[int, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[UserError, ...]
 
 
 def few_enough(number: int, most: int, path: Path) -> None:
     """Raises Refused where one request names more events than it may."""
     if number > most:
         message = f"One request takes at most {most} events, not {number}."
-        raise refused(UserErrorCode.LIMIT_REACHED, path, message)
+        raise user_error(UserErrorCode.LIMIT_REACHED, path, message)
 
 
 def broken(text: str) -> bool:
@@ -39,19 +39,19 @@ def broken(text: str) -> bool:
     return _HALF.search(text) is not None
 
 
-class Findings:
+class ErrorCollector:
     """What was found wrong so far."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[UserError] = []
 
     def add(self, code: UserErrorCode, path: Iterable[str], message: str) -> None:
-        self.problems.append(Problem(message, tuple(path), code))
+        self.problems.append(UserError(message, tuple(path), code))
 
     def raise_any(self) -> None:
         """Raises Refused where there is anything."""
         if self.problems:
-            raise Refused(self.problems)
+            raise UserErrors(self.problems)
 
     def line(self, value: str, path: Path, what: str, longest: int = NAME) -> str:
         """One line of text that must be there; white space around it does not count."""

@@ -7,13 +7,13 @@ from typing import Any
 from command_center import ids
 from command_center.actions import duplicates, suppression, transitions
 from command_center.actions.access import complete, seen
-from command_center.actions.context import Desk
-from command_center.actions.inputs import Findings, Path
-from command_center.changes.unit_of_work import Deed
+from command_center.actions.context import ActionContext
+from command_center.actions.inputs import ErrorCollector, Path
+from command_center.changes.unit_of_work import UnitOfWork
 from command_center.email_addresses import comparison_key
-from command_center.errors import refused
+from command_center.errors import user_error
 from command_center.search.text import fold
-from models.enums import ChangeCauseKind, EmailStatus, FailureCode, MarkKind, UserErrorCode
+from models.enums import ChangeCauseKind, EmailStatus, FailureCode, InvalidationKind, UserErrorCode
 from models.people import Group, Person
 from models.viewers import Viewer
 from models.visibility import visible_keys
@@ -43,28 +43,30 @@ class NewPerson:
     first_name: str | None = None
 
 
-async def create(desk: Desk, viewer: Viewer, new: NewPerson) -> Person:
+async def create(ctx: ActionContext, viewer: Viewer, new: NewPerson) -> Person:
     """A person of the viewer's. An address that the team has already is TAKEN, whoever's it is."""
-    findings = Findings()
+    findings = ErrorCollector()
     path = ("input",)
     new = checked(new, findings, path)
     findings.raise_any()
-    async with desk.writer.deed() as deed:
-        row = await deed.connection.row(
+    async with ctx.writer.unit_of_work() as uow:
+        row = await uow.connection.fetch_one(
             "INSERT INTO people (team_id, owner_id, name, name_folded, first_name, address, address_folded,"
             " address_search, title, company, company_folded, phone, shared, created_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (team_id, address_folded) DO NOTHING RETURNING id",
             *(viewer.team_id, viewer.user_id, new.name, fold(new.name), new.first_name, new.address),
             *(comparison_key(new.address), fold(new.address), new.title, new.company),
-            *(None if new.company is None else fold(new.company), new.phone, new.shared, deed.now),
+            *(None if new.company is None else fold(new.company), new.phone, new.shared, uow.now),
         )
         if row is None:
-            raise refused(UserErrorCode.TAKEN, (*path, "address"), "The team has a person with this address already.")
+            raise user_error(
+                UserErrorCode.TAKEN, (*path, "address"), "The team has a person with this address already."
+            )
     return await Person.get(id=row["id"])
 
 
-def checked(new: NewPerson, findings: Findings, path: Path = ()) -> NewPerson:
+def checked(new: NewPerson, findings: ErrorCollector, path: Path = ()) -> NewPerson:
     """The person as they are kept: without white space around, blank as absent. Adds what is wrong to the findings."""
     return NewPerson(
         name=findings.line(new.name, (*path, "name"), "A name"),
@@ -77,123 +79,127 @@ def checked(new: NewPerson, findings: Findings, path: Path = ()) -> NewPerson:
     )
 
 
-async def unsubscribe(desk: Desk, viewer: Viewer, person_id: str) -> Person:
+async def unsubscribe(ctx: ActionContext, viewer: Viewer, person_id: str) -> Person:
     """Nothing is sent to the person any more; what is scheduled becomes FAILED. Twice is the same as once."""
-    findings = Findings()
+    findings = ErrorCollector()
     key = await seen(viewer, "Person", person_id, ("id",), findings)
     findings.raise_any()
-    await leave(desk, int(key or 0))
+    await leave(ctx, int(key or 0))
     return await Person.get(id=key)
 
 
-async def leave(desk: Desk, key: int) -> None:
+async def leave(ctx: ActionContext, key: int) -> None:
     """Unsubscribes the person of a key that was vouched for: by what a viewer sees, or by a signed link."""
-    async with desk.writer.deed() as deed:
-        await unsubscribe_all(deed, [key])
+    async with ctx.writer.unit_of_work() as uow:
+        await unsubscribe_all(uow, [key])
 
 
-async def unsubscribe_all(deed: Deed, keys: Iterable[int]) -> None:
+async def unsubscribe_all(uow: UnitOfWork, keys: Iterable[int]) -> None:
     """Unsubscribe these people and their duplicates, and fail what is scheduled to them."""
-    tx = deed.connection
-    people = await tx.rows(
-        f"SELECT id, address, unsubscribed_at FROM people WHERE {tx.within('id')} ORDER BY id"
-        + tx.locked("NO KEY UPDATE"),
-        tx.listed(await duplicates.with_duplicates(tx, keys)),
+    tx = uow.connection
+    people = await tx.fetch(
+        f"SELECT id, address, unsubscribed_at FROM people WHERE {tx.in_any('id')} ORDER BY id"
+        + tx.for_update("NO KEY UPDATE"),
+        tx.array_param(await duplicates.with_duplicates(tx, keys)),
     )
-    subscribed = tx.listed(row["id"] for row in people if row["unsubscribed_at"] is None)
-    await tx.run(f"UPDATE people SET unsubscribed_at = ? WHERE {tx.within('id')}", deed.now, subscribed)
+    subscribed = tx.array_param(row["id"] for row in people if row["unsubscribed_at"] is None)
+    await tx.execute(f"UPDATE people SET unsubscribed_at = ? WHERE {tx.in_any('id')}", uow.now, subscribed)
     for row in people:
         message = suppression.unsubscribed_message(row["address"])
-        await fail_scheduled(deed, "person_id", row["id"], FailureCode.UNSUBSCRIBED, message)
+        await fail_scheduled(uow, "person_id", row["id"], FailureCode.UNSUBSCRIBED, message)
 
 
-async def fail_scheduled(deed: Deed, column: str, key: Any, code: FailureCode, message: str) -> None:
+async def fail_scheduled(uow: UnitOfWork, column: str, key: Any, code: FailureCode, message: str) -> None:
     """Turns the scheduled emails of a person or a campaign into FAILED, whoever sends them."""
-    rows = await deed.connection.rows(
+    rows = await uow.connection.fetch(
         f"SELECT id, team_id, sender_id, status, archived FROM emails WHERE {column} = ? AND status = ? ORDER BY id"
-        + deed.connection.locked("NO KEY UPDATE"),
+        + uow.connection.for_update("NO KEY UPDATE"),
         key,
         int(EmailStatus.SCHEDULED),
     )
-    await transitions.change(deed, rows, transitions.failure(code, message, deed.now))
+    await transitions.change(uow, rows, transitions.failure(code, message, uow.now))
 
 
-async def create_group(desk: Desk, viewer: Viewer, name: str, shared: bool) -> Group:
-    findings = Findings()
+async def create_group(ctx: ActionContext, viewer: Viewer, name: str, shared: bool) -> Group:
+    findings = ErrorCollector()
     name = findings.line(name, ("name",), "A name")
     findings.raise_any()
-    async with desk.writer.deed() as deed:
-        row = await deed.connection.row(
+    async with ctx.writer.unit_of_work() as uow:
+        row = await uow.connection.fetch_one(
             "INSERT INTO person_groups (team_id, owner_id, name, shared, created_at) VALUES (?, ?, ?, ?, ?)"
             " RETURNING id",
-            *(viewer.team_id, viewer.user_id, name, shared, deed.now),
+            *(viewer.team_id, viewer.user_id, name, shared, uow.now),
         )
     return await Group.get(id=row["id"] if row else 0)
 
 
-async def add_people(desk: Desk, viewer: Viewer, group_id: str, person_ids: Sequence[str]) -> tuple[Group, Findings]:
+async def add_people(
+    ctx: ActionContext, viewer: Viewer, group_id: str, person_ids: Sequence[str]
+) -> tuple[Group, ErrorCollector]:
     """Puts people into one's own group. Each that cannot be seen is named by its place; the others are put in."""
-    findings = Findings()
+    findings = ErrorCollector()
     group = await _own_group(viewer, group_id)
     people = await named_people(viewer, person_ids, ("personIds",), findings)
-    async with desk.writer.deed() as deed:
-        await put_into(deed, viewer, group, people.values())
+    async with ctx.writer.unit_of_work() as uow:
+        await put_into(uow, viewer, group, people.values())
     return await Group.get(id=group), findings
 
 
-async def put_into(deed: Deed, viewer: Viewer, group: int, people: Iterable[int]) -> None:
+async def put_into(uow: UnitOfWork, viewer: Viewer, group: int, people: Iterable[int]) -> None:
     """Puts people, by their keys, into a group that the viewer may change."""
-    tx = deed.connection
-    rows = await tx.rows(_ADD_PEOPLE.format(tx.within("id")), group, tx.listed(people))
-    _mark(deed, viewer, group, [row["person_id"] for row in rows])
+    tx = uow.connection
+    rows = await tx.fetch(_ADD_PEOPLE.format(tx.in_any("id")), group, tx.array_param(people))
+    _mark(uow, viewer, group, [row["person_id"] for row in rows])
 
 
-async def remove_people(desk: Desk, viewer: Viewer, group_id: str, person_ids: Sequence[str]) -> tuple[Group, Findings]:
+async def remove_people(
+    ctx: ActionContext, viewer: Viewer, group_id: str, person_ids: Sequence[str]
+) -> tuple[Group, ErrorCollector]:
     """Takes people out of one's own group. Who is not in it stays out."""
-    findings = Findings()
+    findings = ErrorCollector()
     group = await _own_group(viewer, group_id)
     people = sorted((await named_people(viewer, person_ids, ("personIds",), findings)).values())
-    async with desk.writer.deed() as deed:
-        tx = deed.connection
-        rows = await tx.rows(
-            f"DELETE FROM group_people WHERE group_id = ? AND {tx.within('person_id')} RETURNING person_id",
+    async with ctx.writer.unit_of_work() as uow:
+        tx = uow.connection
+        rows = await tx.fetch(
+            f"DELETE FROM group_people WHERE group_id = ? AND {tx.in_any('person_id')} RETURNING person_id",
             group,
-            tx.listed(people),
+            tx.array_param(people),
         )
-        _mark(deed, viewer, group, [row["person_id"] for row in rows])
+        _mark(uow, viewer, group, [row["person_id"] for row in rows])
     return await Group.get(id=group), findings
 
 
-async def add_members(desk: Desk, viewer: Viewer, group_id: str, search_id: str) -> Group:
+async def add_members(ctx: ActionContext, viewer: Viewer, group_id: str, search_id: str) -> Group:
     """Puts everyone into one's own group to whom one's own list holds an email.
 
     While a list is being filled it holds only some of its emails, so nobody is put in from it then.
     """
-    findings = Findings()
+    findings = ErrorCollector()
     group = await seen(viewer, "Group", group_id, ("id",), findings)
     if group is not None and (await Group.get(id=group)).owner_id != viewer.user_id:
         findings.add(UserErrorCode.FORBIDDEN, ("id",), _NOT_ITS_OWNER)
-    async with desk.writer.deed() as deed:
-        tx = deed.connection
+    async with ctx.writer.unit_of_work() as uow:
+        tx = uow.connection
         key = await complete(tx, viewer, search_id, findings)
         findings.raise_any()
         # Nobody is reached through mail that is out of sight since the matcher last looked.
-        rows = await tx.rows(_ADD_MEMBERS, group, key, viewer.team_id, viewer.user_id, viewer.admin)
-        _mark(deed, viewer, group or 0, [row["person_id"] for row in rows])
+        rows = await tx.fetch(_ADD_MEMBERS, group, key, viewer.team_id, viewer.user_id, viewer.admin)
+        _mark(uow, viewer, group or 0, [row["person_id"] for row in rows])
     return await Group.get(id=group)
 
 
 async def _own_group(viewer: Viewer, text: str) -> int:
-    findings = Findings()
+    findings = ErrorCollector()
     key = await seen(viewer, "Group", text, ("id",), findings)
     findings.raise_any()
     group = await Group.get(id=key)
     if group.owner_id != viewer.user_id:
-        raise refused(UserErrorCode.FORBIDDEN, ("id",), _NOT_ITS_OWNER)
+        raise user_error(UserErrorCode.FORBIDDEN, ("id",), _NOT_ITS_OWNER)
     return int(group.id)
 
 
-async def named_people(viewer: Viewer, texts: Iterable[str], path: Path, findings: Findings) -> dict[str, int]:
+async def named_people(viewer: Viewer, texts: Iterable[str], path: Path, findings: ErrorCollector) -> dict[str, int]:
     """The keys of people by their ids, each once and in the order named; who cannot be seen is told by place."""
     keys = [(text, ids.decode_key("Person", text)) for text in texts]
     visible = await visible_keys(viewer, (("Person", key) for _, key in keys if key is not None))
@@ -204,6 +210,6 @@ async def named_people(viewer: Viewer, texts: Iterable[str], path: Path, finding
     return {text: key for text, key in keys if key is not None and key in known}
 
 
-def _mark(deed: Deed, viewer: Viewer, group: int, people: list[int]) -> None:
+def _mark(uow: UnitOfWork, viewer: Viewer, group: int, people: list[int]) -> None:
     if people:
-        deed.mark(MarkKind.GROUP, viewer.team_id, group, ChangeCauseKind.PERSON_CHANGED, people=people)
+        uow.invalidate(InvalidationKind.GROUP, viewer.team_id, group, ChangeCauseKind.PERSON_CHANGED, people=people)

@@ -6,11 +6,11 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-from command_center.actions.inputs import Findings
+from command_center.actions.inputs import ErrorCollector
 from command_center.changes.idempotency import RETENTION_MICROS
-from command_center.changes.unit_of_work import Deed
+from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Connection
-from command_center.errors import refused
+from command_center.errors import user_error
 from models.enums import UserErrorCode
 from models.viewers import Viewer
 
@@ -27,13 +27,13 @@ class Made(Enum):
     BULK_SEND = "bulk_send_id"
 
 
-def name(request_id: str | None, findings: Findings) -> str | None:
+def name(request_id: str | None, findings: ErrorCollector) -> str | None:
     """The name a client gave to its request; None where it gave none."""
     return None if request_id is None else findings.line(request_id, PATH, "A requestId")
 
 
 async def first(
-    deed: Deed, viewer: Viewer, request_id: str, mutation: str, arguments: Mapping[str, Any], made: Made
+    uow: UnitOfWork, viewer: Viewer, request_id: str, mutation: str, arguments: Mapping[str, Any], made: Made
 ) -> int | None:
     """The key of what this request made when it came first; None where this is the first time.
 
@@ -41,26 +41,26 @@ async def first(
     used for something else.
     """
     print_ = sha256(json.dumps([mutation, arguments], sort_keys=True).encode()).hexdigest()
-    tx = deed.connection
-    if await tx.row(
+    tx = uow.connection
+    if await tx.fetch_one(
         "INSERT INTO send_requests (user_id, request_id, fingerprint, created_at) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (user_id, request_id) DO UPDATE SET fingerprint = excluded.fingerprint, email_id = NULL,"
         " bulk_send_id = NULL, created_at = excluded.created_at WHERE send_requests.created_at <= ? RETURNING id",
-        *(viewer.user_id, request_id, print_, deed.now, deed.now - RETENTION_MICROS),
+        *(viewer.user_id, request_id, print_, uow.now, uow.now - RETENTION_MICROS),
     ):
         return None
-    row = await tx.row(
+    row = await tx.fetch_one(
         f"SELECT fingerprint, {made.value} AS made FROM send_requests WHERE user_id = ? AND request_id = ?",
         *(viewer.user_id, request_id),
     )
     if row is None or row["fingerprint"] != print_ or row["made"] is None:
-        raise refused(UserErrorCode.TAKEN, PATH, "This requestId was used for other arguments.")
+        raise user_error(UserErrorCode.TAKEN, PATH, "This requestId was used for other arguments.")
     return int(row["made"])
 
 
-async def remember(deed: Deed, viewer: Viewer, request_id: str, made: Made, key: int) -> None:
+async def remember(uow: UnitOfWork, viewer: Viewer, request_id: str, made: Made, key: int) -> None:
     """Writes down what the request made, in the transaction it was made in."""
-    await deed.connection.run(
+    await uow.connection.execute(
         f"UPDATE send_requests SET {made.value} = ? WHERE user_id = ? AND request_id = ?",
         *(key, viewer.user_id, request_id),
     )
@@ -68,7 +68,7 @@ async def remember(deed: Deed, viewer: Viewer, request_id: str, made: Made, key:
 
 async def trim(connection: Connection, table: str, now: int) -> int:
     """Drops a part of a table's rows that are remembered no more; how many."""
-    return await connection.run(
+    return await connection.execute(
         f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
         *(now - RETENTION_MICROS, TRIM),
     )

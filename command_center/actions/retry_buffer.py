@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from command_center.database.errors import Outage, Unavailable
+from command_center.database.errors import FailureLog, Unavailable
 
 KEPT = 10_000
 """How many views and clicks wait. What comes beyond that is lost, counted and logged."""
@@ -13,10 +13,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 Each = TypeVar("Each")
 
 
-class Kept(Generic[Each]):
+class RetryBuffer(Generic[Each]):
     """The oldest are kept: what they tell decides what the later ones mean."""
 
-    def __init__(self, outage: Outage, room: int = KEPT) -> None:
+    def __init__(self, outage: FailureLog, room: int = KEPT) -> None:
         self.lost = 0
         self._outage = outage
         self._room = room
@@ -32,7 +32,7 @@ class Kept(Generic[Each]):
         self._all += more[:left]
         if len(more) > left:
             self.lost += len(more) - left
-            self._outage.tell(Unavailable(f"{self.lost} views and clicks are lost: more than {self._room} wait"))
+            self._outage.warn(Unavailable(f"{self.lost} views and clicks are lost: more than {self._room} wait"))
 
     def pause(self) -> float | None:
         """Seconds until the next attempt; None where nothing is kept."""

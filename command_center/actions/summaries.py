@@ -17,9 +17,9 @@ _HUMAN = f"FROM engagements g WHERE g.email_id = emails.id AND g.verdict = {int(
 
 async def lock(connection: Connection, email_ids: Iterable[int]) -> None:
     """Locks emails in the order of their keys: nobody adds to a summary while it is counted."""
-    await connection.rows(
-        f"SELECT id FROM emails WHERE {connection.within('id')} ORDER BY id" + connection.locked("NO KEY UPDATE"),
-        connection.listed(sorted(set(email_ids))),
+    await connection.fetch(
+        f"SELECT id FROM emails WHERE {connection.in_any('id')} ORDER BY id" + connection.for_update("NO KEY UPDATE"),
+        connection.array_param(sorted(set(email_ids))),
     )
 
 
@@ -45,7 +45,7 @@ def adding(connection: Connection, emails: Mapping[int, Row]) -> Statement:
         )
         for key, email in emails.items()
     ]
-    given, values = connection.given(_COUNTED, counted)
+    given, values = connection.values_table(_COUNTED, counted)
     add = (
         "UPDATE emails SET views = emails.views + given.views, clicks = emails.clicks + given.clicks,"
         " replies = emails.replies + given.replies, latest_engagement_id = given.latest,"
@@ -61,11 +61,11 @@ async def recount(connection: Connection, email_ids: Collection[int]) -> None:
     # Keys are compared by code points, as Python does.
     key = 'g.dedupe_key COLLATE "C"' if connection.postgres else "g.dedupe_key"
     newest = f"{_HUMAN} ORDER BY g.occurred_at DESC, {key} DESC LIMIT 1"
-    await connection.run(
+    await connection.execute(
         f"UPDATE emails SET views = (SELECT count(*) {_HUMAN} AND g.kind = {int(EngagementKind.VIEW)}),"
         f" clicks = (SELECT count(*) {_HUMAN} AND g.kind = {int(EngagementKind.CLICK)}),"
         f" replies = (SELECT count(*) {_HUMAN} AND g.kind = {int(EngagementKind.REPLY)}),"
         f" latest_engagement_id = (SELECT g.id {newest}), latest_activity_at = (SELECT g.occurred_at {newest})"
-        f" WHERE {connection.within('id')}",
-        connection.listed(sorted(email_ids)),
+        f" WHERE {connection.in_any('id')}",
+        connection.array_param(sorted(email_ids)),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from command_center.actions import transitions
 from command_center.actions.context import Limits
-from command_center.changes.unit_of_work import Deed
+from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Connection, Row
 from command_center.email_addresses import distinct, domain_of, lookup_key, lower_numbered_keys
 from models.emails import addresses
@@ -43,10 +43,10 @@ async def reasons(
 async def _people(connection: Connection, ids: Collection[int], locked: bool = False) -> dict[int, Row]:
     if not ids:
         return {}
-    rows = await connection.rows(
+    rows = await connection.fetch(
         "SELECT id, address, address_folded, unsubscribed_at FROM people"
-        f" WHERE {connection.within('id')} ORDER BY id" + (connection.locked("SHARE") if locked else ""),
-        connection.listed(ids),
+        f" WHERE {connection.in_any('id')} ORDER BY id" + (connection.for_update("SHARE") if locked else ""),
+        connection.array_param(ids),
     )
     return {row["id"]: row for row in rows}
 
@@ -54,15 +54,19 @@ async def _people(connection: Connection, ids: Collection[int], locked: bool = F
 async def stand_still(connection: Connection, email_id: int) -> None:
     """Locks whom an email is to and what it is part of, before the email itself, as whoever unsubscribes the one or
     ends the other does: either they find the email scheduled, or it finds them unsubscribed and ended."""
-    row = await connection.row("SELECT person_id, campaign_id FROM emails WHERE id = ?", email_id)
+    row = await connection.fetch_one("SELECT person_id, campaign_id FROM emails WHERE id = ?", email_id)
     if row is not None:
-        await connection.row("SELECT id FROM campaigns WHERE id = ?" + connection.locked("SHARE"), row["campaign_id"])
-        await connection.row("SELECT id FROM people WHERE id = ?" + connection.locked("SHARE"), row["person_id"])
+        await connection.fetch_one(
+            "SELECT id FROM campaigns WHERE id = ?" + connection.for_update("SHARE"), row["campaign_id"]
+        )
+        await connection.fetch_one(
+            "SELECT id FROM people WHERE id = ?" + connection.for_update("SHARE"), row["person_id"]
+        )
 
 
-async def hold_back(deed: Deed, limits: Limits, rows: Sequence[Row]) -> list[Row]:
+async def hold_back(uow: UnitOfWork, limits: Limits, rows: Sequence[Row]) -> list[Row]:
     """Fails those of the emails, which must be locked, that may not leave; returns the others, in their order."""
-    tx = deed.connection
+    tx = uow.connection
     people = await _people(tx, {row["person_id"] for row in rows})
     ended = await _ended(tx, {row["campaign_id"] for row in rows if row["campaign_id"] is not None})
     unsubscribed = await _unsubscribed_copies(tx, rows)
@@ -72,10 +76,10 @@ async def hold_back(deed: Deed, limits: Limits, rows: Sequence[Row]) -> list[Row
         person = people.get(row["person_id"])
         no = _reason(person, row["campaign_id"] in ended, limits) or _copied(row, unsubscribed, limits)
         if no is None and person is not None:
-            no = await _sent_to_duplicate(deed, row, person)
+            no = await _sent_to_duplicate(uow, row, person)
         (free if no is None else held.setdefault(no, [])).append(row)
     for no, failed in held.items():
-        await transitions.change(deed, failed, transitions.failure(no.code, no.message, deed.now))
+        await transitions.change(uow, failed, transitions.failure(no.code, no.message, uow.now))
     return free
 
 
@@ -83,7 +87,7 @@ def unsubscribed_message(address: str) -> str:
     return f"{address} has unsubscribed."
 
 
-async def _sent_to_duplicate(deed: Deed, row: Row, person: Row) -> Suppressed | None:
+async def _sent_to_duplicate(uow: UnitOfWork, row: Row, person: Row) -> Suppressed | None:
     """Why an email to a duplicate does not leave: its bulk send goes to another person with the same address.
 
     New bulk sends leave duplicates out; one that was scheduled before they became duplicates may contain them.
@@ -91,8 +95,8 @@ async def _sent_to_duplicate(deed: Deed, row: Row, person: Row) -> Suppressed | 
     lower = lower_numbered_keys(person["address_folded"])
     if not lower:
         return None
-    tx = deed.connection
-    other = await tx.row(
+    tx = uow.connection
+    other = await tx.fetch_one(
         "SELECT s.id FROM emails e JOIN emails s ON s.bulk_send_id = e.bulk_send_id JOIN people p ON p.id = s.person_id"
         f" WHERE e.id = ? AND p.team_id = e.team_id AND {tx.in_texts('p.address_folded')} LIMIT 1",
         *(row["id"], tx.text_array(lower)),
@@ -108,10 +112,10 @@ async def _unsubscribed_copies(connection: Connection, rows: Sequence[Row]) -> s
     keys = {(row["team_id"], lookup_key(address)) for row in rows for address in copies_of(row)}
     if not keys:
         return set()
-    found = await connection.rows(
-        f"SELECT team_id, address_folded FROM people WHERE {connection.within('team_id')}"
+    found = await connection.fetch(
+        f"SELECT team_id, address_folded FROM people WHERE {connection.in_any('team_id')}"
         f" AND {connection.in_texts('address_folded')} AND unsubscribed_at IS NOT NULL",
-        connection.listed({team for team, _ in keys}),
+        connection.array_param({team for team, _ in keys}),
         connection.text_array({key for _, key in keys}),
     )
     return {(row["team_id"], row["address_folded"]) for row in found} & keys
@@ -150,9 +154,9 @@ def too_many_recipients(number: int, limits: Limits) -> str:
 async def _ended(connection: Connection, campaigns: set[int]) -> set[int]:
     if not campaigns:
         return set()
-    rows = await connection.rows(
-        f"SELECT id FROM campaigns WHERE {connection.within('id')} AND ended_at IS NOT NULL",
-        connection.listed(campaigns),
+    rows = await connection.fetch(
+        f"SELECT id FROM campaigns WHERE {connection.in_any('id')} AND ended_at IS NOT NULL",
+        connection.array_param(campaigns),
     )
     return {row["id"] for row in rows}
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from command_center import ids as global_ids
 from command_center.actions.access import found_in_order, placed, seen
-from command_center.actions.context import Desk
-from command_center.actions.inputs import UNSET, Done, Findings, Path
-from command_center.changes.entries import Entry
-from command_center.changes.unit_of_work import Deed
+from command_center.actions.context import ActionContext
+from command_center.actions.inputs import UNSET, BulkResult, ErrorCollector, Path
+from command_center.changes.entries import LogEntry
+from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Connection, Row
 from command_center.search.text import fold
 from models.enums import ChangeKind, TaskKind, TaskPriority, TaskStatus, UserErrorCode
@@ -51,9 +51,9 @@ class TaskRevision:
     assignee_id: Any = field(default=UNSET)
 
 
-async def create(desk: Desk, viewer: Viewer, new: NewTask) -> Task:
+async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:
     """A task of the viewer's, or of a teammate's about a person shared with the team."""
-    findings = Findings()
+    findings = ErrorCollector()
     name = findings.line(new.name, ("input", "name"), "A name")
     details = findings.text(new.details, ("input", "details"), "Details", DETAILS)
     person = await seen(viewer, "Person", new.person_id, ("input", "personId"), findings)
@@ -63,17 +63,17 @@ async def create(desk: Desk, viewer: Viewer, new: NewTask) -> Task:
         assignee = await seen(viewer, "User", new.assignee_id, path, findings)
     if person is not None and assignee not in (None, viewer.user_id) and not await _shared(person):
         findings.add(UserErrorCode.INVALID, path, _NOT_SHARED)
-    async with desk.writer.deed() as deed:
-        email = await _origin(deed.connection, viewer, new.email_id, person, findings)
+    async with ctx.writer.unit_of_work() as uow:
+        email = await _origin(uow.connection, viewer, new.email_id, person, findings)
         findings.raise_any()
-        row = await deed.connection.row(
+        row = await uow.connection.fetch_one(
             "INSERT INTO tasks (team_id, creator_id, assignee_id, person_id, email_id, name, name_folded, kind, status,"
             " priority, due_on, details, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " RETURNING id, team_id, creator_id, assignee_id",
             *(viewer.team_id, viewer.user_id, assignee, person, email, name, fold(name), int(new.kind)),
-            *(int(TaskStatus.OPEN), int(new.priority), new.due_on, details, deed.now, deed.now),
+            *(int(TaskStatus.OPEN), int(new.priority), new.due_on, details, uow.now, uow.now),
         )
-        tell(deed, [row] if row else [])
+        tell(uow, [row] if row else [])
     return await Task.get(id=row["id"] if row else 0)
 
 
@@ -82,14 +82,14 @@ async def _shared(person: int) -> bool:
 
 
 async def _origin(
-    tx: Connection, viewer: Viewer, text: str | None, person: int | None, findings: Findings
+    tx: Connection, viewer: Viewer, text: str | None, person: int | None, findings: ErrorCollector
 ) -> int | None:
     """The email a task is made from, locked against its deletion. It must be to the task's person."""
     if text is None:
         return None
     path = ("input", "emailId")
-    row = await tx.row(
-        "SELECT id, team_id, sender_id, person_id FROM emails WHERE id = ?" + tx.locked("KEY SHARE"),
+    row = await tx.fetch_one(
+        "SELECT id, team_id, sender_id, person_id FROM emails WHERE id = ?" + tx.for_update("KEY SHARE"),
         global_ids.decode_key("Email", text) or 0,
     )
     if row is None or not viewer.sees_mail_of(row["team_id"], row["sender_id"]):
@@ -100,19 +100,19 @@ async def _origin(
     return int(row["id"])
 
 
-async def revise(desk: Desk, viewer: Viewer, task_id: str, revision: TaskRevision) -> Task | None:
+async def revise(ctx: ActionContext, viewer: Viewer, task_id: str, revision: TaskRevision) -> Task | None:
     """Changes what is given; None where the task is no longer the viewer's to see, as it is somebody else's now."""
-    findings = Findings()
+    findings = ErrorCollector()
     values = await _revised(viewer, revision, findings)
-    async with desk.writer.deed() as deed:
-        rows = await _seen(deed, viewer, {task_id: ("id",)}, findings)
+    async with ctx.writer.unit_of_work() as uow:
+        rows = await _seen(uow, viewer, {task_id: ("id",)}, findings)
         assignee = values.get("assignee_id")
         for row in rows:
             kept = assignee in (None, viewer.user_id, row["assignee_id"])
             if not kept and not await _shared(row["person_id"]):
                 findings.add(UserErrorCode.INVALID, ("input", "assigneeId"), _NOT_SHARED)
         findings.raise_any()
-        await _change(deed, rows, {name: value for name, value in values.items() if not _same(rows[0][name], value)})
+        await _change(uow, rows, {name: value for name, value in values.items() if not _same(rows[0][name], value)})
     return await Task.get_or_none(Task.visible(viewer), id=rows[0]["id"])
 
 
@@ -121,7 +121,7 @@ def _same(stored: Any, value: Any) -> bool:
     return bool(stored == (value.isoformat() if isinstance(stored, str) and isinstance(value, date) else value))
 
 
-async def _revised(viewer: Viewer, revision: TaskRevision, findings: Findings) -> dict[str, Any]:
+async def _revised(viewer: Viewer, revision: TaskRevision, findings: ErrorCollector) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, what in (("kind", "A kind"), ("due_on", "A day"), ("priority", "A priority")):
         value = getattr(revision, name)
@@ -142,93 +142,94 @@ async def _revised(viewer: Viewer, revision: TaskRevision, findings: Findings) -
     return values
 
 
-async def complete(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
+async def complete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
     """Completes tasks. One that is complete already stays as it is."""
-    return await _set_status(desk, viewer, ids, TaskStatus.COMPLETE)
+    return await _set_status(ctx, viewer, ids, TaskStatus.COMPLETE)
 
 
-async def reopen(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
+async def reopen(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
     """Opens tasks again. One that is open already stays as it is."""
-    return await _set_status(desk, viewer, ids, TaskStatus.OPEN)
+    return await _set_status(ctx, viewer, ids, TaskStatus.OPEN)
 
 
-async def _set_status(desk: Desk, viewer: Viewer, ids: Sequence[str], status: TaskStatus) -> Done:
-    findings = Findings()
-    async with desk.writer.deed() as deed:
-        rows = await _seen(deed, viewer, placed(ids), findings)
-        completed_at = deed.now if status is TaskStatus.COMPLETE else None
+async def _set_status(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], status: TaskStatus) -> BulkResult:
+    findings = ErrorCollector()
+    async with ctx.writer.unit_of_work() as uow:
+        rows = await _seen(uow, viewer, placed(ids), findings)
+        completed_at = uow.now if status is TaskStatus.COMPLETE else None
         others = [row for row in rows if row["status"] != status]
-        await _change(deed, others, {"status": status, "completed_at": completed_at})
-    return Done(tuple(row["id"] for row in rows), tuple(findings.problems))
+        await _change(uow, others, {"status": status, "completed_at": completed_at})
+    return BulkResult(tuple(row["id"] for row in rows), tuple(findings.problems))
 
 
-async def delete(desk: Desk, viewer: Viewer, ids: Sequence[str]) -> Done:
+async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
     """Deletes tasks for good, for everyone who saw them."""
-    findings = Findings()
-    async with desk.writer.deed() as deed:
-        tx = deed.connection
-        rows = await _seen(deed, viewer, placed(ids), findings)
-        await tx.run(f"DELETE FROM tasks WHERE {tx.within('id')}", tx.listed(row["id"] for row in rows))
-        tell(deed, rows, ChangeKind.TASK_DELETED)
-    return Done(tuple(row["id"] for row in rows), tuple(findings.problems))
+    findings = ErrorCollector()
+    async with ctx.writer.unit_of_work() as uow:
+        tx = uow.connection
+        rows = await _seen(uow, viewer, placed(ids), findings)
+        await tx.execute(f"DELETE FROM tasks WHERE {tx.in_any('id')}", tx.array_param(row["id"] for row in rows))
+        tell(uow, rows, ChangeKind.TASK_DELETED)
+    return BulkResult(tuple(row["id"] for row in rows), tuple(findings.problems))
 
 
-async def part_from_emails(deed: Deed, email_keys: Sequence[int]) -> None:
+async def part_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None:
     """The tasks of emails that are about to be deleted go on without them. The emails must be locked."""
-    tx = deed.connection
-    rows = await tx.rows(
-        f"SELECT {_COLUMNS} FROM tasks WHERE {tx.within('email_id')} ORDER BY id" + tx.locked(), tx.listed(email_keys)
+    tx = uow.connection
+    rows = await tx.fetch(
+        f"SELECT {_COLUMNS} FROM tasks WHERE {tx.in_any('email_id')} ORDER BY id" + tx.for_update(),
+        tx.array_param(email_keys),
     )
-    await _change(deed, rows, {"email_id": None})
+    await _change(uow, rows, {"email_id": None})
 
 
-async def _seen(deed: Deed, viewer: Viewer, places: Mapping[str, Path], findings: Findings) -> list[Row]:
+async def _seen(uow: UnitOfWork, viewer: Viewer, places: Mapping[str, Path], findings: ErrorCollector) -> list[Row]:
     """The tasks among those named that the viewer can see, in the order asked; the others are findings.
 
     They are locked in the order of their keys, so that two bulks never wait for each other in a circle.
     """
-    tx = deed.connection
+    tx = uow.connection
 
     async def rows_of(keys: Sequence[int]) -> list[Row]:
-        return await tx.rows(
-            f"SELECT {_COLUMNS} FROM tasks WHERE {tx.within('id')} AND team_id = ?"
-            " AND (assignee_id = ? OR creator_id = ?) ORDER BY id" + tx.locked(),
-            *(tx.listed(keys), viewer.team_id, viewer.user_id, viewer.user_id),
+        return await tx.fetch(
+            f"SELECT {_COLUMNS} FROM tasks WHERE {tx.in_any('id')} AND team_id = ?"
+            " AND (assignee_id = ? OR creator_id = ?) ORDER BY id" + tx.for_update(),
+            *(tx.array_param(keys), viewer.team_id, viewer.user_id, viewer.user_id),
         )
 
     return await found_in_order("Task", places, rows_of, findings)
 
 
-async def _change(deed: Deed, rows: Sequence[Row], values: Mapping[str, Any]) -> None:
+async def _change(uow: UnitOfWork, rows: Sequence[Row], values: Mapping[str, Any]) -> None:
     """Sets the same columns on all the rows, which must be locked, and tells everyone whom it concerns."""
     if not rows or not values:
         return
-    sets = {**values, "updated_at": deed.now}
+    sets = {**values, "updated_at": uow.now}
     if "name" in sets:
         sets["name_folded"] = fold(sets["name"])
-    tx = deed.connection
-    await tx.run(
-        f"UPDATE tasks SET {', '.join(f'{column} = ?' for column in sets)} WHERE {tx.within('id')}",
+    tx = uow.connection
+    await tx.execute(
+        f"UPDATE tasks SET {', '.join(f'{column} = ?' for column in sets)} WHERE {tx.in_any('id')}",
         *sets.values(),
-        tx.listed(row["id"] for row in rows),
+        tx.array_param(row["id"] for row in rows),
     )
     for row in rows:
         after = {**row, **values}
         for user in sorted(_seers(row) - _seers(after)):
-            deed.say(_entry(row, user, ChangeKind.TASK_DELETED))
-        tell(deed, [after])
+            uow.log(_entry(row, user, ChangeKind.TASK_DELETED))
+        tell(uow, [after])
 
 
-def tell(deed: Deed, rows: Iterable[Row], kind: ChangeKind = ChangeKind.TASK_UPSERTED) -> None:
+def tell(uow: UnitOfWork, rows: Iterable[Row], kind: ChangeKind = ChangeKind.TASK_UPSERTED) -> None:
     """Says of each task, once to everyone who sees it, that it is as it is now, or is no more."""
     for row in rows:
         for user in sorted(_seers(row)):
-            deed.say(_entry(row, user, kind))
+            uow.log(_entry(row, user, kind))
 
 
 def _seers(row: Row) -> set[int]:
     return {row["creator_id"], row["assignee_id"]}
 
 
-def _entry(row: Row, user: int, kind: ChangeKind) -> Entry:
-    return Entry(row["team_id"], kind, user, task_id=row["id"])
+def _entry(row: Row, user: int, kind: ChangeKind) -> LogEntry:
+    return LogEntry(row["team_id"], kind, user, task_id=row["id"])

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from command_center.actions import template_fields
 from command_center.actions.bodies import add_body
-from command_center.actions.context import Desk
-from command_center.actions.inputs import SUBJECT, Findings
+from command_center.actions.context import ActionContext
+from command_center.actions.inputs import SUBJECT, ErrorCollector
 from models.campaigns import Template
 from models.enums import UserErrorCode
 from models.viewers import Viewer
@@ -18,19 +18,19 @@ class NewTemplate:
     body: str
 
 
-async def create(desk: Desk, viewer: Viewer, new: NewTemplate) -> Template:
+async def create(ctx: ActionContext, viewer: Viewer, new: NewTemplate) -> Template:
     """A field that could never be filled in is a mistake here already, before anything is sent by it."""
-    findings = Findings()
+    findings = ErrorCollector()
     name = findings.line(new.name, ("input", "name"), "A name")
     subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
-    body = add_body(findings, new.body, ("input", "body"), await desk.inspector.reports([new.body]))
+    body = add_body(findings, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
     for what, text in (("subject", subject), ("body", body)):
         for problem in template_fields.problems(text):
             findings.add(UserErrorCode.INVALID, ("input", what), problem)
     findings.raise_any()
-    async with desk.writer.deed() as deed:
-        row = await deed.connection.row(
+    async with ctx.writer.unit_of_work() as uow:
+        row = await uow.connection.fetch_one(
             "INSERT INTO templates (team_id, name, subject, body, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
-            *(viewer.team_id, name, subject, body, deed.now),
+            *(viewer.team_id, name, subject, body, uow.now),
         )
     return await Template.get(id=row["id"] if row else 0)

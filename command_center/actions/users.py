@@ -3,68 +3,72 @@
 import re
 from zoneinfo import available_timezones
 
-from command_center.actions.context import Desk
-from command_center.actions.inputs import Findings
+from command_center.actions.context import ActionContext
+from command_center.actions.inputs import ErrorCollector
 from command_center.changes import log
-from command_center.changes.unit_of_work import Deed
+from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
 from command_center.email_addresses import comparison_key, lookup_key
-from command_center.errors import refused
-from models.enums import ChangeCauseKind, MarkKind, Role, UserErrorCode
+from command_center.errors import user_error
+from models.enums import ChangeCauseKind, InvalidationKind, Role, UserErrorCode
 from models.users import User
 
 
 async def add(
-    desk: Desk, team: str, name: str, address: str, role: Role | None = None, time_zone: str | None = None
+    ctx: ActionContext, team: str, name: str, address: str, role: Role | None = None, time_zone: str | None = None
 ) -> User:
     """Creates a user, and the team if there is none of that name; for a known address, revises the user.
 
     An absent role or time zone stays as it is; a new user is a MEMBER in UTC. Raises Refused.
     """
-    findings = Findings()
+    findings = ErrorCollector()
     team, name = findings.line(team, ("team",), "A team"), findings.line(name, ("name",), "A name")
     address = findings.address(address, ("address",))
     if time_zone is not None and time_zone not in available_timezones():
         findings.add(UserErrorCode.INVALID, ("time-zone",), "A time zone is named as in Europe/Berlin or UTC.")
     findings.raise_any()
-    async with desk.writer.deed() as deed:
-        tx = deed.connection
-        known = await tx.row("SELECT * FROM users WHERE address_folded = ?" + tx.locked(), comparison_key(address))
-        team_id = await _team(deed, team)
+    async with ctx.writer.unit_of_work() as uow:
+        tx = uow.connection
+        known = await tx.fetch_one(
+            "SELECT * FROM users WHERE address_folded = ?" + tx.for_update(), comparison_key(address)
+        )
+        team_id = await _team(uow, team)
         if known is None:
             role, time_zone = role or Role.MEMBER, time_zone or "UTC"
-            row = await tx.row(
+            row = await tx.fetch_one(
                 "INSERT INTO users (team_id, name, address, address_folded, role, time_zone, created_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                *(team_id, name, address, comparison_key(address), int(role), time_zone, deed.now),
+                *(team_id, name, address, comparison_key(address), int(role), time_zone, uow.now),
             )
         else:
             role = Role(known["role"]) if role is None else role
-            row = await _update(deed, known, team_id, name, address, role, time_zone or known["time_zone"])
+            row = await _update(uow, known, team_id, name, address, role, time_zone or known["time_zone"])
     return await User.get(id=row["id"] if row else 0)
 
 
-async def _team(deed: Deed, name: str) -> int:
-    tx = deed.connection
-    row = await tx.row(
-        "INSERT INTO teams (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING RETURNING id", name, deed.now
+async def _team(uow: UnitOfWork, name: str) -> int:
+    tx = uow.connection
+    row = await tx.fetch_one(
+        "INSERT INTO teams (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING RETURNING id", name, uow.now
     )
     if row is not None:
         await log.create(tx, row["id"])
         return int(row["id"])
-    found = await tx.row("SELECT id FROM teams WHERE name = ?", name)
+    found = await tx.fetch_one("SELECT id FROM teams WHERE name = ?", name)
     return int(found["id"]) if found else 0
 
 
-async def _update(deed: Deed, known: Row, team_id: int, name: str, address: str, role: Role, time_zone: str) -> Row:
+async def _update(
+    uow: UnitOfWork, known: Row, team_id: int, name: str, address: str, role: Role, time_zone: str
+) -> Row:
     if known["team_id"] != team_id:
-        raise refused(UserErrorCode.TAKEN, ("address",), "The address belongs to a user of another team.")
-    await deed.connection.run(
+        raise user_error(UserErrorCode.TAKEN, ("address",), "The address belongs to a user of another team.")
+    await uow.connection.execute(
         "UPDATE users SET name = ?, address = ?, role = ?, time_zone = ? WHERE id = ?",
         *(name, address, int(role), time_zone, known["id"]),
     )
     if known["role"] != role:
-        deed.mark(MarkKind.USER, team_id, known["id"], ChangeCauseKind.ACCESS_CHANGED)
+        uow.invalidate(InvalidationKind.USER, team_id, known["id"], ChangeCauseKind.ACCESS_CHANGED)
     return known
 
 

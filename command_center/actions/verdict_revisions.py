@@ -10,41 +10,41 @@ from functools import partial
 from command_center.actions import summaries
 from command_center.actions.access import found_in_order, placed
 from command_center.actions.click_timing import DELIVERY, HAND_OVER, NEAR, Click, by_machine
-from command_center.actions.context import Desk
-from command_center.actions.inputs import Done, Findings, few_enough
+from command_center.actions.context import ActionContext
+from command_center.actions.inputs import BulkResult, ErrorCollector, few_enough
 from command_center.actions.verdicts import WHOSE
-from command_center.changes.entries import Entry
-from command_center.changes.unit_of_work import Deed
+from command_center.changes.entries import LogEntry
+from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
-from models.enums import ChangeCauseKind, ChangeKind, EngagementKind, EngagementVerdict, MarkKind
+from models.enums import ChangeCauseKind, ChangeKind, EngagementKind, EngagementVerdict, InvalidationKind
 from models.viewers import Viewer
 
 _ROWS = "SELECT id, team_id, email_id, sender_id, verdict, judged, url, ip_address, occurred_at FROM engagements WHERE "
 
 
-async def by_clicks(deed: Deed, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
+async def by_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
     """Looks at emails' clicks again, by what new ones from `since` to `until` tell of them; those that were revised.
 
     `sent` holds the emails with their deliveries. Nothing else is done: summaries, marks and the feed are the caller's.
     """
-    return await _look_again(deed, sent, since - NEAR, until + NEAR)
+    return await _look_again(uow, sent, since - NEAR, until + NEAR)
 
 
-async def by_delivery(deed: Deed, sent: Mapping[int, int]) -> None:
+async def by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
     """Emails were delivered, at moments only now known: what was followed meanwhile was not followed by a person."""
     if not sent:
         return
     moments = sent.values()
-    revised = await _look_again(deed, sent, min(moments) - HAND_OVER, max(moments) + DELIVERY)
-    await summaries.recount(deed.connection, {row["email_id"] for row in revised})
-    tell(deed, revised)
+    revised = await _look_again(uow, sent, min(moments) - HAND_OVER, max(moments) + DELIVERY)
+    await summaries.recount(uow.connection, {row["email_id"] for row in revised})
+    tell(uow, revised)
 
 
-async def _look_again(deed: Deed, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
-    tx = deed.connection
-    rows = await tx.rows(
-        f"{_ROWS}{tx.within('email_id')} AND kind = ? AND occurred_at >= ? AND occurred_at <= ? ORDER BY id",
-        *(tx.listed(sent), int(EngagementKind.CLICK), since, until),
+async def _look_again(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
+    tx = uow.connection
+    rows = await tx.fetch(
+        f"{_ROWS}{tx.in_any('email_id')} AND kind = ? AND occurred_at >= ? AND occurred_at <= ? ORDER BY id",
+        *(tx.array_param(sent), int(EngagementKind.CLICK), since, until),
     )
     emails: dict[int, list[Click]] = {}
     for row in rows:
@@ -54,29 +54,29 @@ async def _look_again(deed: Deed, sent: Mapping[int, int | None], since: int, un
     reasons: dict[int, str] = {}
     for email_id, clicks in emails.items():
         reasons.update(by_machine(clicks, sent[email_id]))
-    await tx.many(
+    await tx.execute_many(
         "UPDATE engagements SET verdict = ?, verdict_reason = ? WHERE id = ?",
         [(int(EngagementVerdict.MACHINE), reason, key) for key, reason in sorted(reasons.items())],
     )
     return [row | {"verdict": EngagementVerdict.MACHINE} for row in rows if row["id"] in reasons]
 
 
-def tell(deed: Deed, revised: Iterable[Row]) -> None:
+def tell(uow: UnitOfWork, revised: Iterable[Row]) -> None:
     """Lists look again, and the feed has an entry for each event, also for one that is the sender's own from now on:
     followers remove it.
     """
     marks: dict[int, Row] = {}
     for row in revised:
         marks[row["email_id"]] = row
-        announce(deed, row["team_id"], row["sender_id"], row["email_id"], row["id"])
+        announce(uow, row["team_id"], row["sender_id"], row["email_id"], row["id"])
     for email_id, row in marks.items():
-        deed.mark(MarkKind.EMAIL, row["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, row["id"])
+        uow.invalidate(InvalidationKind.EMAIL, row["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, row["id"])
 
 
-def announce(deed: Deed, team_id: int, sender_id: int, email_id: int, key: int) -> None:
+def announce(uow: UnitOfWork, team_id: int, sender_id: int, email_id: int, key: int) -> None:
     """One event in the sender's live feed, as it is whenever it is read."""
-    deed.say(
-        Entry(
+    uow.log(
+        LogEntry(
             team_id=team_id,
             kind=ChangeKind.ENGAGEMENT_RECORDED,
             owner_id=sender_id,
@@ -86,58 +86,58 @@ def announce(deed: Deed, team_id: int, sender_id: int, email_id: int, key: int) 
     )
 
 
-async def announce_removal(deed: Deed, email_ids: Iterable[int]) -> None:
+async def announce_removal(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
     """Adds an entry to the feed for each event of emails that are about to be deleted: followers remove it."""
-    tx = deed.connection
-    rows = await tx.rows(
-        f"SELECT id, team_id, email_id, sender_id FROM engagements WHERE {tx.within('email_id')} AND verdict <> ?"
+    tx = uow.connection
+    rows = await tx.fetch(
+        f"SELECT id, team_id, email_id, sender_id FROM engagements WHERE {tx.in_any('email_id')} AND verdict <> ?"
         " ORDER BY id",
-        *(tx.listed(email_ids), int(EngagementVerdict.SELF)),
+        *(tx.array_param(email_ids), int(EngagementVerdict.SELF)),
     )
     for row in rows:
-        announce(deed, row["team_id"], row["sender_id"], row["email_id"], row["id"])
+        announce(uow, row["team_id"], row["sender_id"], row["email_id"], row["id"])
 
 
-async def reclassify(desk: Desk, viewer: Viewer, ids: Sequence[str], verdict: EngagementVerdict) -> Done:
+async def reclassify(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], verdict: EngagementVerdict) -> BulkResult:
     """Sets the verdict on events of mail the viewer can see; no evidence revises it any more.
 
     Each refused id is named by its place, the others are done. One that has the verdict already changes nothing.
     Raises Refused for more ids than a request may name.
     """
-    few_enough(len(ids), desk.limits.events_per_request, ("ids",))
-    findings = Findings()
-    async with desk.writer.deed() as deed:
-        found = await found_in_order("Engagement", placed(ids), partial(_seen, deed, viewer), findings)
-        await _set(deed, viewer, found, verdict)
-    return Done(tuple(row["id"] for row in found), tuple(findings.problems))
+    few_enough(len(ids), ctx.limits.events_per_request, ("ids",))
+    findings = ErrorCollector()
+    async with ctx.writer.unit_of_work() as uow:
+        found = await found_in_order("Engagement", placed(ids), partial(_seen, uow, viewer), findings)
+        await _set(uow, viewer, found, verdict)
+    return BulkResult(tuple(row["id"] for row in found), tuple(findings.problems))
 
 
-async def _seen(deed: Deed, viewer: Viewer, keys: Sequence[int]) -> list[Row]:
+async def _seen(uow: UnitOfWork, viewer: Viewer, keys: Sequence[int]) -> list[Row]:
     """Those of the events that the viewer can see, as they are once their emails are locked."""
-    tx = deed.connection
-    named = await tx.rows(f"{_ROWS}{tx.within('id')} AND team_id = ?", tx.listed(keys), viewer.team_id)
+    tx = uow.connection
+    named = await tx.fetch(f"{_ROWS}{tx.in_any('id')} AND team_id = ?", tx.array_param(keys), viewer.team_id)
     await summaries.lock(tx, (row["email_id"] for row in named))
-    rows = await tx.rows(f"{_ROWS}{tx.within('id')}", tx.listed(row["id"] for row in named))
+    rows = await tx.fetch(f"{_ROWS}{tx.in_any('id')}", tx.array_param(row["id"] for row in named))
     return [row for row in rows if viewer.sees_mail_of(row["team_id"], row["sender_id"])]
 
 
-async def _set(deed: Deed, viewer: Viewer, rows: Sequence[Row], verdict: EngagementVerdict) -> None:
-    tx = deed.connection
+async def _set(uow: UnitOfWork, viewer: Viewer, rows: Sequence[Row], verdict: EngagementVerdict) -> None:
+    tx = uow.connection
     # What is said to be as it was judged is said all the same: nothing revises it from now on.
     confirmed = [row["id"] for row in rows if row["verdict"] == verdict and row["judged"]]
     if confirmed:
-        await tx.run(f"UPDATE engagements SET judged = ? WHERE {tx.within('id')}", False, tx.listed(confirmed))
+        await tx.execute(f"UPDATE engagements SET judged = ? WHERE {tx.in_any('id')}", False, tx.array_param(confirmed))
     changed = [row | {"verdict": verdict} for row in rows if row["verdict"] != verdict]
     if not changed:
         return
-    await tx.run(
-        f"UPDATE engagements SET verdict = ?, verdict_reason = ?, judged = ? WHERE {tx.within('id')}",
-        *(int(verdict), await _reason(deed, viewer, verdict), False, tx.listed(row["id"] for row in changed)),
+    await tx.execute(
+        f"UPDATE engagements SET verdict = ?, verdict_reason = ?, judged = ? WHERE {tx.in_any('id')}",
+        *(int(verdict), await _reason(uow, viewer, verdict), False, tx.array_param(row["id"] for row in changed)),
     )
     await summaries.recount(tx, {row["email_id"] for row in changed})
-    tell(deed, changed)
+    tell(uow, changed)
 
 
-async def _reason(deed: Deed, viewer: Viewer, verdict: EngagementVerdict) -> str:
-    user = await deed.connection.row("SELECT name FROM users WHERE id = ?", viewer.user_id)
+async def _reason(uow: UnitOfWork, viewer: Viewer, verdict: EngagementVerdict) -> str:
+    user = await uow.connection.fetch_one("SELECT name FROM users WHERE id = ?", viewer.user_id)
     return f"revised by {user['name'] if user else 'somebody'}: {WHOSE[verdict]}"

@@ -19,12 +19,12 @@ from graphql.pyutils import gather_with_cancel
 
 from command_center.api.parameters import Parameters
 from command_center.changes.cursors import LogIdentity
-from command_center.changes.entries import Entry
-from command_center.changes.subscribers import BURST, Follower
-from command_center.graphql_engine.documents import Prepared
+from command_center.changes.entries import LogEntry
+from command_center.changes.subscribers import BURST, Subscriber
+from command_center.graphql_engine.documents import PreparedOperation
 from models.enums import ChangeKind
 from models.viewers import Viewer
-from resolvers.change_messages import Burst, Frame, Place
+from resolvers.change_messages import ChangeMessage, EntryBatch, Place
 from resolvers.context import Context, Services
 
 KEPT_SECONDS: Final = 1.0
@@ -34,7 +34,7 @@ KEPT_BYTES: Final = 2 * 2**20
 """What one audience keeps. A reader who falls behind that is told anew."""
 
 
-class Said(NamedTuple):
+class EncodedPayload(NamedTuple):
     """What is said of one frame: nothing where the viewer is gone. `last` ends the stream."""
 
     body: bytes | None
@@ -42,35 +42,35 @@ class Said(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class GroupKey:
     """What those of one audience have in common. The document is the same object while it is kept."""
 
-    prepared: Prepared
+    prepared: PreparedOperation
     variables: bytes
     viewer: Viewer
 
 
-class Audience:
+class BroadcastGroup:
     """`members` are the open streams. `template` is an executor of the operation, without a context."""
 
-    def __init__(self, home: "Audiences", template: Executor[Any], services: Services, viewer: Viewer) -> None:
+    def __init__(self, home: "BroadcastGroups", template: Executor[Any], services: Services, viewer: Viewer) -> None:
         self.members = 0
         self._home = home
         self._template = template
         self._services = services
         self._viewer = viewer
-        self._running: dict[Place, _Work] = {}
-        self._kept: dict[Place, Said] = {}
+        self._running: dict[Place, _Rendering] = {}
+        self._kept: dict[Place, EncodedPayload] = {}
         self._bytes = 0
         self._waits = False
         """Whether any frame had to wait so far."""
 
-    def known(self, burst: Burst) -> Sequence[Said] | None:
+    def known(self, burst: EntryBatch) -> Sequence[EncodedPayload] | None:
         """What `hear` comes to, where that is known already."""
         said = [each for place in burst.places() if (each := self._kept.get(place))]
         return said if len(said) == len(burst.entries or (None,)) else None
 
-    async def hear(self, burst: Burst) -> Sequence[Said]:
+    async def render(self, burst: EntryBatch) -> Sequence[EncodedPayload]:
         """What is said to each of the members."""
         if self.members == 1:
             return [*(await self._execute(burst.frames())).values()]
@@ -78,38 +78,38 @@ class Audience:
         self._begin(burst)
         # Found before anything is waited for: what is kept may be gone by then.
         found = [(place, self._kept.get(place) or self._running[place]) for place in places]
-        return [each if isinstance(each, Said) else (await each.said())[place] for place, each in found]
+        return [each if isinstance(each, EncodedPayload) else (await each.payload())[place] for place, each in found]
 
-    def ring(self, identity: LogIdentity, entries: Sequence[Entry], followers: Collection[Follower]) -> None:
+    def notify(self, identity: LogIdentity, entries: Sequence[LogEntry], followers: Collection[Subscriber]) -> None:
         """Executes what they will ask for first; then those who are up to date have it, and the others are woken."""
-        burst = Burst(identity, entries[:BURST])
+        burst = EntryBatch(identity, entries[:BURST])
         begun = self._begin(burst) if self.members > 1 else None
         if begun is None:
             self._serve(burst, followers)
         else:
             begun.add_done_callback(lambda _: self._serve(burst, followers))
 
-    def _serve(self, burst: Burst, followers: Collection[Follower]) -> None:
+    def _serve(self, burst: EntryBatch, followers: Collection[Subscriber]) -> None:
         # What a stream may end with is left to the stream.
         ends = any(entry.kind is ChangeKind.SEARCH_DELETED for entry in burst.entries)
         said = () if ends else self.known(burst) or ()
         bodies = [each.body for each in said if each.body is not None]
         for follower in followers:
-            if not bodies or not follower.pour(burst.entries, bodies):
+            if not bodies or not follower.try_deliver(burst.entries, bodies):
                 follower.wake()
 
-    def _begin(self, burst: Burst) -> "asyncio.Task[Mapping[Place, Said]] | None":
+    def _begin(self, burst: EntryBatch) -> "asyncio.Task[Mapping[Place, EncodedPayload]] | None":
         """Has executed what is neither there nor on its way."""
         frames = burst.frames().items()
         new = {place: each for place, each in frames if place not in self._kept and place not in self._running}
         if not new:
             return None
-        work = _Work(asyncio.create_task(self._execute(new), name="audience"))
+        work = _Rendering(asyncio.create_task(self._execute(new), name="audience"))
         self._running.update(dict.fromkeys(new, work))
         work.task.add_done_callback(lambda _: self._done(new, work))
         return work.task
 
-    def _done(self, places: Mapping[Place, Frame], work: "_Work") -> None:
+    def _done(self, places: Mapping[Place, ChangeMessage], work: "_Rendering") -> None:
         for place in places:
             del self._running[place]
         said = work.end()
@@ -122,41 +122,41 @@ class Audience:
             self._drop(next(iter(self._kept)))
         asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget, places)
 
-    async def _execute(self, frames: Mapping[Place, Frame]) -> Mapping[Place, Said]:
+    async def _execute(self, frames: Mapping[Place, ChangeMessage]) -> Mapping[Place, EncodedPayload]:
         """The frames of one moment: they see the same rows, which are loaded together."""
         self._home.executions += len(frames)
         context = Context(self._services, self._viewer)
         try:
             if not await context.renew():
-                return dict.fromkeys(frames, Said(None, last=True))
+                return dict.fromkeys(frames, EncodedPayload(None, last=True))
             if context.viewer != self._viewer:
                 # What was said under other rights is not said again.
                 self._viewer = context.viewer
                 self._forget(list(self._kept))
-            said = await self._all_said([*frames.values()], context)
+            said = await self._all_payloads([*frames.values()], context)
         except Exception as exc:
             # What cannot be attributed to a field: the stream itself broke.
-            return dict.fromkeys(frames, Said(self._home.excuse(exc), last=True))
+            return dict.fromkeys(frames, EncodedPayload(self._home.excuse(exc), last=True))
         return dict(zip(frames, said, strict=True))
 
-    async def _all_said(self, events: Sequence[Frame], context: Context) -> list[Said]:
+    async def _all_payloads(self, events: Sequence[ChangeMessage], context: Context) -> list[EncodedPayload]:
         """What is said of each. Where frames have to wait for rows, they wait together; most never do, and take no task
         each."""
-        said: list[Said] = []
+        said: list[EncodedPayload] = []
         for place, event in enumerate(events):
             if self._waits and place + 1 < len(events):
-                return said + await gather_with_cancel(*(self._said(each, context) for each in events[place:]))
-            said.append(await self._said(event, context))
+                return said + await gather_with_cancel(*(self._payload(each, context) for each in events[place:]))
+            said.append(await self._payload(event, context))
         return said
 
-    async def _said(self, event: Frame, context: Context) -> Said:
+    async def _payload(self, event: ChangeMessage, context: Context) -> EncodedPayload:
         executor = self._template.build_per_event_executor(event)
         executor.context_value = context
         result: Any = executor.execute_operation(False)
         if executor.is_awaitable(result):
             self._waits = True
             result = await result
-        return Said(self._home.encode(result))
+        return EncodedPayload(self._home.encode(result))
 
     def _forget(self, places: Iterable[Place]) -> None:
         for place in places:
@@ -171,23 +171,23 @@ class Audience:
         await asyncio.gather(*{work.task for work in self._running.values()}, return_exceptions=True)
 
 
-class _Work:
+class _Rendering:
     """One execution, and who waits for it: a future for each, as the task itself would be cancelled with the first."""
 
     __slots__ = ("_waiting", "task")
 
-    def __init__(self, task: "asyncio.Task[Mapping[Place, Said]]") -> None:
+    def __init__(self, task: "asyncio.Task[Mapping[Place, EncodedPayload]]") -> None:
         self.task = task
         self._waiting: list[asyncio.Future[None]] = []
 
-    async def said(self) -> Mapping[Place, Said]:
+    async def payload(self) -> Mapping[Place, EncodedPayload]:
         if not self.task.done():
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
             await waiting
         return self.task.result()
 
-    def end(self) -> Mapping[Place, Said]:
+    def end(self) -> Mapping[Place, EncodedPayload]:
         """Lets them go on; nothing was said where the task was cancelled."""
         for waiting in self._waiting:
             if not waiting.done():
@@ -195,29 +195,29 @@ class _Work:
         return {} if self.task.cancelled() else self.task.result()
 
 
-class Audiences:
+class BroadcastGroups:
     """All of this process. `executions` counts what was executed for them."""
 
     def __init__(self, encode: Callable[[ExecutionResult], bytes], excuse: Callable[[Exception], bytes]) -> None:
         self.encode = encode
         self.excuse = excuse
         self.executions = 0
-        self._audiences: dict[Likeness, Audience] = {}
+        self._audiences: dict[GroupKey, BroadcastGroup] = {}
 
     def __len__(self) -> int:
         return len(self._audiences)
 
-    def join(self, likeness: Likeness, executor: Executor[Any], services: Services) -> Audience:
+    def join(self, likeness: GroupKey, executor: Executor[Any], services: Services) -> BroadcastGroup:
         """The audience of those who are alike; to be left by `leave`."""
         audience = self._audiences.get(likeness)
         if audience is None:
             template = copy(executor)
             template.context_value = None
-            audience = self._audiences[likeness] = Audience(self, template, services, likeness.viewer)
+            audience = self._audiences[likeness] = BroadcastGroup(self, template, services, likeness.viewer)
         audience.members += 1
         return audience
 
-    def leave(self, likeness: Likeness) -> None:
+    def leave(self, likeness: GroupKey) -> None:
         audience = self._audiences[likeness]
         audience.members -= 1
         if not audience.members:
@@ -229,12 +229,12 @@ class Audiences:
             await audience.settle()
 
 
-def likeness(prepared: Prepared, asked: Parameters, viewer: Viewer) -> Likeness:
+def group_key(prepared: PreparedOperation, asked: Parameters, viewer: Viewer) -> GroupKey:
     """Whom else one hears the same as. Variables that only say what is followed, and from where, decide nothing: the
     frame says it."""
     chosen = {name: value for name, value in asked.variables.items() if name in prepared.shaping}
     text = json.dumps(chosen, sort_keys=True).encode() if chosen else b""
-    return Likeness(prepared, hashlib.sha256(text).digest() if len(text) > 32 else text, viewer)
+    return GroupKey(prepared, hashlib.sha256(text).digest() if len(text) > 32 else text, viewer)
 
 
 async def executed(executor: Executor[Any], event: Any) -> ExecutionResult:

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
-from command_center.database.errors import Outage, OutcomeUnknown, Unavailable
-from command_center.errors import Problem, Refused
+from command_center.database.errors import FailureLog, OutcomeUnknown, Unavailable
+from command_center.errors import UserError, UserErrors
 from command_center.web.internal_errors import internal_error_message, log_internal_error
 from models.enums import UserErrorCode
 
 RETRY_SECONDS = 5
 """When to come again, as an answer says that could not be given."""
 _logger = logging.getLogger("command_center.errors")
-_outage = Outage(_logger, "the database failed a request")
+_outage = FailureLog(_logger, "the database failed a request")
 _ALONE = {
     frozenset({UserErrorCode.FORBIDDEN}): "FORBIDDEN",
     frozenset({UserErrorCode.NOT_FOUND}): "NOT_FOUND",
@@ -33,7 +33,7 @@ def coded(error: GraphQLError) -> GraphQLError:
         original = original.original_error
     if error.extensions and "code" in error.extensions:
         return error
-    if isinstance(original, Refused):
+    if isinstance(original, UserErrors):
         return _shown(error, _sentence(original.problems), _code(original.problems), problems=_plain(original.problems))
     if isinstance(error, GraphQLSyntaxError):
         return _shown(error, error.message, "GRAPHQL_PARSE_FAILED")
@@ -52,11 +52,11 @@ def away(errors: Iterable[GraphQLError]) -> bool:
 
 def _away(error: GraphQLError, cause: Unavailable) -> GraphQLError:
     """Nothing is promised but what is certain: of a mutation that fails after its commit, it was done."""
-    reference = _outage.tell(cause)
+    reference = _outage.warn(cause)
     if isinstance(cause, OutcomeUnknown):
         sentence = "The database was lost while this was written down: it was done as a whole, or not at all."
         return _shown(error, sentence, "OUTCOME_UNKNOWN", reference=reference)
-    if cause.undone:
+    if cause.rolled_back:
         sentence = "The database cannot do this at the moment; nothing was done. Try again later."
         return _shown(error, sentence, "UNAVAILABLE", reference=reference, nothingDone=True)
     return _shown(
@@ -75,15 +75,15 @@ def _shown(error: GraphQLError, message: str, code: str, **more: object) -> Grap
     )
 
 
-def _code(problems: Iterable[Problem]) -> str:
+def _code(problems: Iterable[UserError]) -> str:
     return _ALONE.get(frozenset(problem.code for problem in problems), "BAD_USER_INPUT")
 
 
-def _sentence(problems: tuple[Problem, ...]) -> str:
+def _sentence(problems: tuple[UserError, ...]) -> str:
     return problems[0].message if len(problems) == 1 else f"{len(problems)} mistakes in the input."
 
 
-def _plain(problems: Iterable[Problem]) -> list[dict[str, object]]:
+def _plain(problems: Iterable[UserError]) -> list[dict[str, object]]:
     return [
         {"message": problem.message, "path": list(problem.path), "code": problem.code.value} for problem in problems
     ]

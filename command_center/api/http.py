@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from command_center.api import streaming
 from command_center.api.errors import RETRY_SECONDS, coded
-from command_center.api.idempotency import Answer, RepeatRefused, Repeats, fingerprint, key_in
+from command_center.api.idempotency import Answer, IdempotencyRefused, IdempotentRequests, fingerprint, key_in
 from command_center.api.operations import Operation, Operations, encoded
 from command_center.api.parameters import Malformed, parsed
 from command_center.api.quotas import CODE, Hold, QuotaExceeded, UserQuotas
@@ -25,9 +25,9 @@ from command_center.database.errors import Unavailable
 from command_center.graphql_engine.documents import Rejected
 from command_center.web import authentication, negotiation
 from command_center.web.authentication import Claims, Tokens, Unauthenticated
-from command_center.web.error_responses import Refusal, too_often
+from command_center.web.error_responses import ErrorResponse, too_often
 from command_center.web.negotiation import Form
-from command_center.web.rate_limits import Rates
+from command_center.web.rate_limits import RateLimiter
 from command_center.web.shutdown import Shutdown
 from models.viewers import Viewer
 from resolvers.context import Context, Services
@@ -39,10 +39,10 @@ _STATUS: Final = {"UNAVAILABLE": 503, "TIMEOUT": 503, "INTERNAL": 500}
 """The status of an answer that holds no data, by the code of its first error; 400 for all others."""
 
 
-class Turned(Exception):
+class HttpError(Exception):
     """A request that is turned away."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ErrorResponse) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
 
@@ -58,9 +58,9 @@ class Endpoint:
         self,
         operations: Operations,
         services: Callable[[], Services],
-        repeats: Callable[[], Repeats],
+        repeats: Callable[[], IdempotentRequests],
         tokens: Tokens,
-        rates: Rates,
+        rates: RateLimiter,
         device_cookies: DeviceCookies,
         page: Callable[[Request], Awaitable[Response]],
         shutdown: Shutdown,
@@ -84,7 +84,7 @@ class Endpoint:
         else:
             try:
                 response = await self._response(request)
-            except Turned as exc:
+            except HttpError as exc:
                 response = exc.refusal.answer(scope)
             except Unavailable as exc:
                 response = _away(exc).answer(scope)
@@ -98,11 +98,11 @@ class Endpoint:
         form = negotiation.for_one(accept)
         if form is None:
             forms = ", ".join(each.value for each in (*negotiation.ONE, *negotiation.MANY))
-            raise Turned(Refusal(406, "NOT_ACCEPTABLE", f"An answer comes as one of {forms}."))
+            raise HttpError(ErrorResponse(406, "NOT_ACCEPTABLE", f"An answer comes as one of {forms}."))
         try:
             parameters = self._operations.read(await _asked(request))
         except Malformed as exc:
-            raise Turned(Refusal(_status_of(exc), exc.code, str(exc))) from exc
+            raise HttpError(ErrorResponse(_status_of(exc), exc.code, str(exc))) from exc
         try:
             operation = self._operations.ready(parameters)
             if operation.kind is OperationType.SUBSCRIPTION:
@@ -133,27 +133,27 @@ class Endpoint:
             asked = operation.asked
             print_ = fingerprint(asked.query, asked.operation_name, asked.variables)
             return await self._repeats().answer(context, key, print_, run)
-        except RepeatRefused as exc:
-            raise Turned(Refusal(exc.status, exc.code, str(exc))) from exc
+        except IdempotencyRefused as exc:
+            raise HttpError(ErrorResponse(exc.status, exc.code, str(exc))) from exc
 
     async def _who(self, request: Request) -> tuple[Claims, Viewer]:
         try:
             claims = self._tokens.read(authentication.bearer(request.headers.get("authorization")))
             if wait := self._rates.take(claims.user_id):
-                raise Turned(too_often("user", self._rates.per_minute, wait))
+                raise HttpError(too_often("user", self._rates.per_minute, wait))
             return claims, await viewer_of(claims)
         except Unauthenticated as exc:
-            raise Turned(Refusal(401, "UNAUTHENTICATED", str(exc), {"WWW-Authenticate": "Bearer"})) from exc
+            raise HttpError(ErrorResponse(401, "UNAUTHENTICATED", str(exc), {"WWW-Authenticate": "Bearer"})) from exc
         except Unavailable as exc:
             # Who is asking is looked up before anything is done.
-            exc.undone = True
+            exc.rolled_back = True
             raise
 
     async def _subscribed(self, operation: Operation, claims: Claims, viewer: Viewer, accept: str | None) -> ASGIApp:
         form = negotiation.for_many(accept)
         if form is None:
             ways = "over a WebSocket, as text/event-stream, or as multipart/mixed with subscriptionSpec"
-            raise Turned(Refusal(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}."))
+            raise HttpError(ErrorResponse(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}."))
         hold = self._hold(operation, viewer)
         try:
             frames = await self._operations.follow(operation, Context(self._services(), viewer))
@@ -173,7 +173,7 @@ class Endpoint:
         except QuotaExceeded as exc:
             if hold is not None:
                 hold.release()
-            raise Turned(Refusal(429, CODE, str(exc))) from exc
+            raise HttpError(ErrorResponse(429, CODE, str(exc))) from exc
         return hold
 
     def _refused(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
@@ -190,14 +190,14 @@ class Endpoint:
             response.headers.append("set-cookie", value)
 
 
-def _wrong_method(message: str, allowed: str) -> Turned:
-    return Turned(Refusal(405, "METHOD_NOT_ALLOWED", message, {"Allow": allowed}))
+def _wrong_method(message: str, allowed: str) -> HttpError:
+    return HttpError(ErrorResponse(405, "METHOD_NOT_ALLOWED", message, {"Allow": allowed}))
 
 
-def _away(cause: Unavailable) -> Refusal:
+def _away(cause: Unavailable) -> ErrorResponse:
     error = coded(GraphQLError(str(cause), original_error=cause))
     more = dict(error.extensions or {})
-    return Refusal(503, more.pop("code"), error.message, {"Retry-After": str(RETRY_SECONDS)}, more)
+    return ErrorResponse(503, more.pop("code"), error.message, {"Retry-After": str(RETRY_SECONDS)}, more)
 
 
 def _wants_page(request: Request) -> bool:
@@ -217,7 +217,7 @@ async def _asked(request: Request) -> Any:
         return _of_address(request)
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != "application/json" or not _utf8(parameters):
-        raise Turned(Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "A request's body is application/json, in UTF-8."))
+        raise HttpError(ErrorResponse(415, "UNSUPPORTED_MEDIA_TYPE", "A request's body is application/json, in UTF-8."))
     # The borders have read it: it is there, and whole.
     return parsed((await request.receive()).get("body", b""))
 

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from command_center.changes import idempotency
-from command_center.changes.idempotency import Asked, Claim, Kept, KeyTaken
+from command_center.changes.idempotency import Asked, IdempotencyClaim, Kept, KeyTaken
 from resolvers.context import Context
 
 LENGTH = 200
@@ -28,7 +28,7 @@ _STRING = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _logger = logging.getLogger("command_center.repeats")
 
 
-class RepeatRefused(Exception):
+class IdempotencyRefused(Exception):
     """The request is not carried out, and has no answer to repeat. `code` is for programs, `status` for HTTP."""
 
     def __init__(self, message: str, code: str, status: int) -> None:
@@ -63,7 +63,7 @@ def key_in(headers: Sequence[str]) -> str | None:
     key = _unquoted(headers[0]) if headers[0].startswith('"') else headers[0]
     if len(headers) > 1 or not 1 <= len(key) <= LENGTH or not all("!" <= letter <= "~" for letter in key):
         message = f"An Idempotency-Key is 1 to {LENGTH} visible ASCII characters."
-        raise RepeatRefused(message, "BAD_USER_INPUT", 400)
+        raise IdempotencyRefused(message, "BAD_USER_INPUT", 400)
     return key
 
 
@@ -79,7 +79,7 @@ def fingerprint(document: str, operation: str | None, variables: Mapping[str, An
     return sha256(asked.encode()).hexdigest()
 
 
-class Repeats:
+class IdempotentRequests:
     """The requests with a key that are under way in this process. `patience`: how long a request may take."""
 
     def __init__(self, patience: timedelta) -> None:
@@ -124,10 +124,10 @@ class Repeats:
         gone = (self._patience + MARGIN) // timedelta(microseconds=1)
         while True:
             try:
-                found = await idempotency.claim(context.desk.writer.clock, asked, gone)
+                found = await idempotency.claim(context.ctx.writer.clock, asked, gone)
             except KeyTaken as exc:
                 raise _taken() from exc
-            if isinstance(found, Claim):
+            if isinstance(found, IdempotencyClaim):
                 return await _carried_out(context, found, run)
             if isinstance(found, Kept):
                 return _kept(found)
@@ -136,7 +136,7 @@ class Repeats:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _carried_out(context: Context, claim: Claim, run: Run) -> Answer:
+async def _carried_out(context: Context, claim: IdempotencyClaim, run: Run) -> Answer:
     try:
         answer = Answer(await run(replace(context, claim=claim)))
     except BaseException:
@@ -165,13 +165,13 @@ def _kept(found: Kept) -> Answer:
             "This request was carried out, wholly or in part, and its answer is lost. Nothing is done again: look at"
             " what it did."
         )
-        raise RepeatRefused(message, "ANSWER_LOST", 410)
+        raise IdempotencyRefused(message, "ANSWER_LOST", 410)
     return Answer(found.answer.encode(), replayed=True)
 
 
-def _taken() -> RepeatRefused:
-    return RepeatRefused("This Idempotency-Key was used for another request.", "TAKEN", 422)
+def _taken() -> IdempotencyRefused:
+    return IdempotencyRefused("This Idempotency-Key was used for another request.", "TAKEN", 422)
 
 
-def _in_progress() -> RepeatRefused:
-    return RepeatRefused("The first request with this Idempotency-Key is still under way.", "IN_PROGRESS", 409)
+def _in_progress() -> IdempotencyRefused:
+    return IdempotencyRefused("The first request with this Idempotency-Key is still under way.", "IN_PROGRESS", 409)

@@ -18,16 +18,16 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from tortoise.models import Model
 
-from command_center.api.broadcast import Audiences, Likeness, executed, likeness
+from command_center.api.broadcast import BroadcastGroups, GroupKey, executed, group_key
 from command_center.api.errors import coded, named
 from command_center.api.parameters import Parameters, parameters
-from command_center.changes.wakeups import woken
-from command_center.graphql_engine.documents import Documents, Prepared, Rejected
+from command_center.changes.wakeups import wait_for
+from command_center.graphql_engine.documents import Documents, PreparedOperation, Rejected
 from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.graphql_engine.hints import SchemaHints
 from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
 from command_center.graphql_engine.type_plans import ATOMS
-from resolvers.change_messages import Burst
+from resolvers.change_messages import EntryBatch
 from resolvers.context import Context
 
 Answer = dict[str, Any]
@@ -47,7 +47,7 @@ def awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
 class Operation:
     """One operation that may be carried out."""
 
-    prepared: Prepared
+    prepared: PreparedOperation
     asked: Parameters
     cost: int
 
@@ -74,7 +74,7 @@ class Operations:
         self._answers = answers
         self._mutations: set[asyncio.Task[Answer]] = set()
         self._coercing = asyncio.Lock()
-        self.audiences = Audiences(self._encoded, self._excuse)
+        self.audiences = BroadcastGroups(self._encoded, self._excuse)
 
     @property
     def taken(self) -> Mapping[OperationType, int]:
@@ -106,7 +106,7 @@ class Operations:
         task.add_done_callback(self._mutations.discard)
         ended = asyncio.Event()
         task.add_done_callback(lambda _: ended.set())
-        await woken(ended, self._answers.time.total_seconds())
+        await wait_for(ended, self._answers.time.total_seconds())
         if not task.done():
             raise self._too_long("It goes on, and may still be done.")
         return task.result()
@@ -127,7 +127,7 @@ class Operations:
         found = await started if awaitable(started) else started
         if isinstance(found, ExecutionResult):
             raise Rejected(self._told(found.errors or ()))
-        return self._frames(found, likeness(operation.prepared, operation.asked, context.viewer), executor)
+        return self._frames(found, group_key(operation.prepared, operation.asked, context.viewer), executor)
 
     async def _long_variables(self, operation: Operation) -> VariableValues | None:
         """The variables, if they take so long to coerce that others need their turns meanwhile."""
@@ -168,15 +168,15 @@ class Operations:
         return {"errors": [error.formatted for error in self._told(errors)]}
 
     async def _frames(
-        self, source: AsyncGenerator[Any, None], alike: Likeness, executor: Executor[Any]
+        self, source: AsyncGenerator[Any, None], alike: GroupKey, executor: Executor[Any]
     ) -> AsyncGenerator[bytes, None]:
         context: Context = executor.context_value
         audience = context.bell = self.audiences.join(alike, executor, context.services)
         async with aclosing(source):
             try:
                 async for event in source:
-                    if isinstance(event, Burst):
-                        for body, last in audience.known(event) or await audience.hear(event):
+                    if isinstance(event, EntryBatch):
+                        for body, last in audience.known(event) or await audience.render(event):
                             if body is not None:
                                 yield body
                             if last:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from command_center.api.parameters import Parameters
-from command_center.graphql_engine.documents import Prepared
+from command_center.graphql_engine.documents import PreparedOperation
 from command_center.graphql_engine.limits import UserLimits
 
 CODE: Final = "TOO_MANY_OPERATIONS"
@@ -25,7 +25,7 @@ class _Holdings:
     sockets: int = 0
     streams: int = 0
     bytes: int = 0
-    documents: Counter[Prepared] = field(default_factory=Counter)
+    documents: Counter[PreparedOperation] = field(default_factory=Counter)
 
     def is_empty(self) -> bool:
         return not (self.sockets or self.streams or self.bytes)
@@ -77,7 +77,7 @@ class Hold:
         self._quotas = quotas
         self._user_id = user_id
         self._bytes = 0
-        self._prepared: Prepared | None = None
+        self._prepared: PreparedOperation | None = None
 
     def add(self, size: int) -> None:
         """Count bytes. Raises QuotaExceeded."""
@@ -92,7 +92,7 @@ class Hold:
         held.bytes += size
         self._bytes += size
 
-    def subscribe(self, prepared: Prepared) -> None:
+    def subscribe(self, prepared: PreparedOperation) -> None:
         """Count a subscription, and its document if the user has no other one with it. Raises QuotaExceeded."""
         held, most = self._quotas.of(self._user_id), self._quotas.limits.streams
         if held.streams >= most:

@@ -10,7 +10,7 @@ from command_center.changes.subscribers import Sink
 from command_center.web.websocket_protocol import TEXT
 
 
-class Voice:
+class SocketWriter:
     """`open` is over once either side has ended the connection."""
 
     def __init__(self, websocket: WebSocket) -> None:

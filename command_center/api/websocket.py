@@ -19,14 +19,14 @@ from command_center.api.errors import coded, named
 from command_center.api.operations import Operations
 from command_center.api.parameters import Malformed, Parameters, parsed
 from command_center.api.quotas import CODE, Hold, QuotaExceeded, UserQuotas
-from command_center.api.socket_writer import Voice, head
+from command_center.api.socket_writer import SocketWriter, head
 from command_center.api.viewers import viewer_of
 from command_center.graphql_engine.documents import Rejected
 from command_center.graphql_engine.limits import SocketLimits
 from command_center.web import authentication
 from command_center.web.authentication import Claims, Tokens, Unauthenticated
 from command_center.web.error_responses import too_often
-from command_center.web.rate_limits import Rates
+from command_center.web.rate_limits import RateLimiter
 from resolvers.context import Context, Services
 
 PROTOCOL: Final = "graphql-transport-ws"
@@ -60,7 +60,7 @@ class Sockets:
         operations: Operations,
         services: Callable[[], Services],
         tokens: Tokens,
-        rates: Rates,
+        rates: RateLimiter,
         limits: SocketLimits,
         quotas: UserQuotas,
     ) -> None:
@@ -81,7 +81,7 @@ class Socket:
     def __init__(self, home: Sockets, websocket: WebSocket) -> None:
         self._home = home
         self._websocket = websocket
-        self._voice = Voice(websocket)
+        self._voice = SocketWriter(websocket)
         self._claims: Claims | None = None
         self._asked_in = False
         self._operations: dict[str, _Running] = {}

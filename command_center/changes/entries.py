@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from models.enums import ChangeCauseKind, ChangeKind
 
 
-class Family(Enum):
+class StreamKind(Enum):
     """The kinds of change that one stream carries."""
 
     # There is one of each. Their names, by which enums are told apart, would be asked for each row that is handed out.
@@ -25,18 +25,18 @@ class Family(Enum):
 
 
 _KINDS = {int(kind): kind for kind in ChangeKind}
-_FAMILY_OF = {kind: family for family in Family for kind in family.value}
+_FAMILY_OF = {kind: family for family in StreamKind for kind in family.value}
 
 
 class Topic(NamedTuple):
     """What a follower follows: one family of one user's changes, or of a single list of theirs."""
 
     owner_id: int
-    family: Family
+    stream: StreamKind
     search_id: int | None = None
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """One row of a team's log. `position` is 0 until it is written; `at` is in microseconds.
 
     `check_value` is random and the same for all entries of a transaction. It tells the entry from another one that a
@@ -86,13 +86,13 @@ TYPES = {
 COLUMNS = ", ".join(TYPES)
 
 
-def from_row(row: Mapping[str, Any]) -> Entry:
+def from_row(row: Mapping[str, Any]) -> LogEntry:
     """The entry of a row of COLUMNS."""
     return from_values([row[name] for name in TYPES])
 
 
-def from_values(values: Sequence[Any]) -> Entry:
+def from_values(values: Sequence[Any]) -> LogEntry:
     """The entry that has these values, in the order of TYPES."""
     team_id, kind, *others, cause, position, at, check_value = values
     named = None if cause is None else ChangeCauseKind(cause)
-    return Entry._make((team_id, _KINDS.get(kind), *others, named, position, at, check_value))
+    return LogEntry._make((team_id, _KINDS.get(kind), *others, named, position, at, check_value))

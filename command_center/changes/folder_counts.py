@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from command_center.database.connections import database
-from command_center.database.errors import Outage, Unavailable
+from command_center.database.errors import FailureLog, Unavailable
 from models.enums import FolderName
 
 POLL_SECONDS = 1.0
@@ -27,13 +27,13 @@ class CountsLost(Unavailable):
     """The counts cannot be read: better an end with an error than silence."""
 
 
-async def read(sender_ids: Iterable[int]) -> dict[int, Counts]:
+async def read_counts(sender_ids: Iterable[int]) -> dict[int, Counts]:
     """The exact counts of each sender's folders, all as of one commit."""
     db = database()
     listed = list(sender_ids)
-    rows = await db.rows(
-        f"SELECT sender_id, folder, email_count FROM folder_counts WHERE {db.within('sender_id')} AND email_count <> 0",
-        db.listed(listed),
+    rows = await db.fetch(
+        f"SELECT sender_id, folder, email_count FROM folder_counts WHERE {db.in_any('sender_id')} AND email_count <> 0",
+        db.array_param(listed),
     )
     found: dict[int, dict[FolderName, int]] = {sender_id: {} for sender_id in listed}
     for row in rows:
@@ -41,16 +41,16 @@ async def read(sender_ids: Iterable[int]) -> dict[int, Counts]:
     return dict(found)
 
 
-class Board:
+class FolderCountBroadcaster:
     """All watchers of this process."""
 
     def __init__(self) -> None:
-        self._watchers: dict[int, set[Watcher]] = {}
+        self._watchers: dict[int, set[CountSubscription]] = {}
         self._moved: set[int] = set()
         self._stirred = asyncio.Event()
         self._reading = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
-        self._outage = Outage(_logger, "the folder counts cannot be read")
+        self._outage = FailureLog(_logger, "the folder counts cannot be read")
 
     async def start(self) -> None:
         self._loop = asyncio.create_task(self._run(), name="counts")
@@ -65,20 +65,20 @@ class Board:
                 await self._loop
 
     @property
-    def watcher_count(self) -> int:
+    def subscription_count(self) -> int:
         """How many streams are open."""
         return sum(len(watchers) for watchers in self._watchers.values())
 
-    def moved(self, sender_ids: Iterable[int]) -> None:
+    def notify(self, sender_ids: Iterable[int]) -> None:
         """Counts of these senders have just been committed."""
         watched = self._watchers.keys() & set(sender_ids)
         if watched:
             self._moved |= watched
             self._stirred.set()
 
-    async def watch(self, sender_id: int) -> "Watcher":
+    async def subscribe(self, sender_id: int) -> "CountSubscription":
         """Joins before reading how the counts stand, so that nothing can fall between the two."""
-        watcher = Watcher(self, sender_id)
+        watcher = CountSubscription(self, sender_id)
         self._watchers.setdefault(sender_id, set()).add(watcher)
         try:
             await self._read({sender_id})
@@ -87,13 +87,13 @@ class Board:
             raise
         return watcher
 
-    def leave(self, watcher: "Watcher") -> None:
+    def leave(self, watcher: "CountSubscription") -> None:
         watchers = self._watchers.get(watcher.sender_id, set())
         watchers.discard(watcher)
         if not watchers:
             self._watchers.pop(watcher.sender_id, None)
 
-    def _all(self) -> "list[Watcher]":
+    def _all(self) -> "list[CountSubscription]":
         return [watcher for watchers in self._watchers.values() for watcher in watchers]
 
     async def _run(self) -> None:
@@ -107,29 +107,29 @@ class Board:
             if (now := asyncio.get_running_loop().time()) >= poll:
                 senders, poll = set(self._watchers), now + POLL_SECONDS
             if senders:
-                await self._look(senders)
+                await self._refresh(senders)
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _look(self, sender_ids: set[int]) -> None:
+    async def _refresh(self, sender_ids: set[int]) -> None:
         try:
             await self._read(sender_ids)
         except Exception as exc:
-            self._outage.tell(exc)
+            self._outage.warn(exc)
             for watcher in self._all():
                 watcher.lose()
 
     async def _read(self, sender_ids: set[int]) -> None:
         # One after the other: of two at once the older might be told last.
         async with self._reading:
-            for sender_id, counts in (await read(sender_ids)).items():
+            for sender_id, counts in (await read_counts(sender_ids)).items():
                 for watcher in self._watchers.get(sender_id, ()):
-                    watcher.tell(counts)
+                    watcher.offer(counts)
 
 
-class Watcher:
+class CountSubscription:
     """One open stream of one sender's counts. Leave it with `close`."""
 
-    def __init__(self, board: Board, sender_id: int) -> None:
+    def __init__(self, board: FolderCountBroadcaster, sender_id: int) -> None:
         self.sender_id = sender_id
         self._board = board
         self._latest: Counts | None = None
@@ -138,7 +138,7 @@ class Watcher:
         self._ended = False
         self._lost = False
 
-    def tell(self, counts: Counts) -> None:
+    def offer(self, counts: Counts) -> None:
         self._latest = counts
         if self._latest != self._taken:
             self._wake.set()

@@ -11,11 +11,11 @@ from contextlib import suppress
 
 from command_center.changes import log, restores
 from command_center.changes.cursors import Cursor, ReceivedCursor
-from command_center.changes.entries import Entry, Topic
+from command_center.changes.entries import LogEntry, Topic
 from command_center.changes.log import Diverged, LogState, Reach
-from command_center.changes.subscribers import Bell, Expired, Feed, Follower, Sink
+from command_center.changes.subscribers import Expired, Feed, GroupNotifier, Sink, Subscriber
 from command_center.database.connections import database
-from command_center.database.errors import Outage
+from command_center.database.errors import FailureLog
 
 QUEUE = 256
 POLL_SECONDS = 1.0
@@ -34,7 +34,7 @@ class Hub:
         self.unknown_entries = 0
         self._feeds: dict[int, Feed] = {}
         self._poll: asyncio.Task[None] | None = None
-        self._outage = Outage(_logger, "the change log cannot be read")
+        self._outage = FailureLog(_logger, "the change log cannot be read")
 
     async def start(self) -> None:
         """Begins to look at the logs once a second, for rows that other processes wrote."""
@@ -53,11 +53,11 @@ class Hub:
                     await task
 
     @property
-    def follower_count(self) -> int:
+    def subscriber_count(self) -> int:
         """How many streams are open."""
         return sum(len(feed.each()) for feed in self._feeds.values())
 
-    def offer(self, entries: Sequence[Entry]) -> None:
+    def offer(self, entries: Sequence[LogEntry]) -> None:
         """Rows that have just been committed, one team's after the other's, each in the order of the log."""
         alone = bool(entries) and entries[0].team_id == entries[-1].team_id
         teams = {entries[0].team_id} if alone else {entry.team_id for entry in entries}
@@ -70,21 +70,21 @@ class Hub:
             if own[-1].position > feed.position:
                 self._read_soon(feed)
 
-    async def follow(
+    async def subscribe(
         self,
         team_id: int,
         topic: Topic,
         after: ReceivedCursor | None,
-        bell: Bell | None = None,
+        bell: GroupNotifier | None = None,
         sink: Sink | None = None,
-    ) -> "Follower":
+    ) -> "Subscriber":
         """Joins before reading the log, so that nothing can fall between the two. Raises Expired."""
         while True:
             feed = self._feeds.get(team_id)
             if feed is None:
                 state = await log.state(team_id)
                 feed = self._feeds.setdefault(team_id, Feed(team_id, state))
-            follower = Follower(self, feed, topic, bell, sink)
+            follower = Subscriber(self, feed, topic, bell, sink)
             feed.join(follower)
             try:
                 known = feed.cursor()
@@ -105,7 +105,7 @@ class Hub:
             self.leave(follower)
             self._drop(feed)
 
-    def leave(self, follower: "Follower") -> None:
+    def leave(self, follower: "Subscriber") -> None:
         feed = follower.feed
         feed.leave(follower)
         if not feed.followers and self._feeds.get(feed.team_id) is feed and feed.reading is None:
@@ -127,10 +127,10 @@ class Hub:
                         feed.position, feed.check_value = entries[-1].position, entries[-1].check_value
                         self._overflow(feed)
         except Diverged as exc:
-            self._outage.tell(exc)
+            self._outage.warn(exc)
             self._drop(feed)
         except Exception as exc:
-            self._outage.tell(exc)
+            self._outage.warn(exc)
             self._lose(feed)
         finally:
             feed.reading = None
@@ -162,12 +162,12 @@ class Hub:
             reached = {team_id: feed.cursor() for team_id, feed in self._feeds.items()}
             try:
                 db = database()
-                rows = await db.rows(
-                    f"SELECT l.team_id, {log.STATE} FROM {log.STATES} WHERE {db.within('l.team_id')}",
-                    db.listed(reached),
+                rows = await db.fetch(
+                    f"SELECT l.team_id, {log.STATE} FROM {log.STATES} WHERE {db.in_any('l.team_id')}",
+                    db.array_param(reached),
                 )
             except Exception as exc:
-                self._outage.tell(exc)
+                self._outage.warn(exc)
                 for feed in self._feeds.values():
                     self._lose(feed)
                 continue

@@ -18,7 +18,7 @@ RETENTION_MICROS = timedelta(hours=24) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Claim:
+class IdempotencyClaim:
     """The row that a request claimed. No key is given out twice."""
 
     key: int
@@ -28,11 +28,11 @@ class ClaimLost(Exception):
     """The claim was given up, and somebody else may have the key by now: nothing may be done under it any more."""
 
 
-async def mark(connection: Connection, claims: Iterable[Claim]) -> None:
+async def mark_done(connection: Connection, claims: Iterable[IdempotencyClaim]) -> None:
     """Writes that something was done under each. Raises ClaimLost, so that the transaction comes to nothing."""
     # Sorted, so that two transactions never wait for each other in a circle.
     for claim in sorted(set(claims)):
-        if not await connection.run("UPDATE idempotent_requests SET done = ? WHERE id = ?", True, claim.key):
+        if not await connection.execute("UPDATE idempotent_requests SET done = ? WHERE id = ?", True, claim.key):
             raise ClaimLost
 
 
@@ -57,7 +57,7 @@ class KeyTaken(Exception):
     """The key was used for another request."""
 
 
-async def claim(clock: Clock, asked: Asked, patience: int) -> Claim | Kept | None:
+async def claim(clock: Clock, asked: Asked, patience: int) -> IdempotencyClaim | Kept | None:
     """The key for whoever comes first, else what the first was answered; None while it is under way elsewhere.
 
     One process asks for a key once at a time. `patience`: after how long, in microseconds, a process of which nothing
@@ -66,7 +66,7 @@ async def claim(clock: Clock, asked: Asked, patience: int) -> Claim | Kept | Non
     db = database()
     while True:
         now = await clock.now(db)
-        row = await db.row(
+        row = await db.fetch_one(
             "SELECT id, fingerprint, process, done, answer, created_at FROM idempotent_requests"
             " WHERE user_id = ? AND key = ?",
             *(asked.user_id, asked.key),
@@ -76,9 +76,9 @@ async def claim(clock: Clock, asked: Asked, patience: int) -> Claim | Kept | Non
             if made is not None:
                 return made
         elif row["created_at"] <= now - RETENTION_MICROS:
-            await db.run("DELETE FROM idempotent_requests WHERE id = ?", row["id"])
+            await db.execute("DELETE FROM idempotent_requests WHERE id = ?", row["id"])
         elif row["answer"] is None and not row["done"] and _gone(db, row, asked, now - patience):
-            await release(Claim(row["id"]))
+            await release(IdempotencyClaim(row["id"]))
         elif row["fingerprint"] != asked.fingerprint:
             raise KeyTaken
         elif row["answer"] is None and not _gone(db, row, asked, now - patience):
@@ -87,14 +87,14 @@ async def claim(clock: Clock, asked: Asked, patience: int) -> Claim | Kept | Non
             return Kept(row["answer"])
 
 
-async def _insert(db: Connection, asked: Asked, now: int) -> Claim | None:
+async def _insert(db: Connection, asked: Asked, now: int) -> IdempotencyClaim | None:
     """None where another process was faster."""
-    row = await db.row(
+    row = await db.fetch_one(
         "INSERT INTO idempotent_requests (user_id, key, fingerprint, process, done, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (user_id, key) DO NOTHING RETURNING id",
         *(asked.user_id, asked.key, asked.fingerprint, asked.process, False, now),
     )
-    return None if row is None else Claim(row["id"])
+    return None if row is None else IdempotencyClaim(row["id"])
 
 
 def _gone(db: Connection, row: Row, asked: Asked, before: int) -> bool:
@@ -102,16 +102,16 @@ def _gone(db: Connection, row: Row, asked: Asked, before: int) -> bool:
     return row["process"] == asked.process or not db.postgres or bool(row["created_at"] <= before)
 
 
-async def keep(claim: Claim, answer: str) -> bool:
+async def keep(claim: IdempotencyClaim, answer: str) -> bool:
     """Writes down what the request was answered; False where the claim was lost."""
-    return bool(await database().run("UPDATE idempotent_requests SET answer = ? WHERE id = ?", answer, claim.key))
+    return bool(await database().execute("UPDATE idempotent_requests SET answer = ? WHERE id = ?", answer, claim.key))
 
 
-async def release(claim: Claim) -> bool:
+async def release(claim: IdempotencyClaim) -> bool:
     """Gives the key up, unless something was done under it: whether nothing was."""
     # On PostgreSQL this waits for a deed that is about to commit, and then sees what it marked.
     return bool(
-        await database().run(
+        await database().execute(
             "DELETE FROM idempotent_requests WHERE id = ? AND done = ? AND answer IS NULL", claim.key, False
         )
     )

@@ -12,8 +12,8 @@ from itertools import groupby
 from typing import Any
 
 from command_center.changes.cursors import Cursor, LogIdentity, ReceivedCursor
-from command_center.changes.entries import COLUMNS, TYPES, Entry, Topic, from_row
-from command_center.database.connections import Connection, Statement, database, woven
+from command_center.changes.entries import COLUMNS, TYPES, LogEntry, Topic, from_row
+from command_center.database.connections import Connection, Statement, as_ctes, database
 
 PAGE = 500
 TRIM = 2000
@@ -60,7 +60,7 @@ class Reach(Enum):
 
 async def create(connection: Connection, team_id: int) -> None:
     """Begins a team's log under a new name."""
-    await connection.run(
+    await connection.execute(
         "INSERT INTO change_logs (team_id, log_id, position, trimmed_to) VALUES (?, ?, 0, 0)",
         team_id,
         secrets.token_hex(8),
@@ -69,7 +69,7 @@ async def create(connection: Connection, team_id: int) -> None:
 
 async def state(team_id: int) -> LogState:
     """The log as committed."""
-    row = await database().row(f"SELECT {STATE} FROM {STATES} WHERE l.team_id = ?", team_id)
+    row = await database().fetch_one(f"SELECT {STATE} FROM {STATES} WHERE l.team_id = ?", team_id)
     if row is None:
         raise LookupError(f"team {team_id} has no change log")
     return LogState(**row)
@@ -77,7 +77,7 @@ async def state(team_id: int) -> LogState:
 
 async def locate(team_id: int, cursor: Cursor | ReceivedCursor) -> tuple[LogState, Reach]:
     """The log as committed, and what it knows of a cursor. One lookup by keys."""
-    row = await database().row(
+    row = await database().fetch_one(
         f"SELECT {STATE}, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
         f" AS found FROM {STATES} WHERE l.team_id = ?",
         *(cursor.position, team_id),
@@ -104,13 +104,13 @@ def new_check_value() -> int:
 
 
 async def append(
-    connection: Connection, entries: Iterable[Entry], at: int, beside: Sequence[Statement] = ()
-) -> list[Entry]:
+    connection: Connection, entries: Iterable[LogEntry], at: int, beside: Sequence[Statement] = ()
+) -> list[LogEntry]:
     """Writes entries in the order given; call it last in a transaction. The entries with their positions.
 
     `beside` is carried out as well (see `Connection.together`).
     """
-    written: list[Entry] = []
+    written: list[LogEntry] = []
     ordered = sorted(entries, key=lambda entry: entry.team_id)
     check = new_check_value() if ordered else 0
     for team_id, group in groupby(ordered, key=lambda entry: entry.team_id):
@@ -119,35 +119,35 @@ async def append(
         behind = [(*entry[:-3], place - len(batch), at, check) for place, entry in enumerate(batch, 1)]
         written += await _write(connection, team_id, behind, beside)
         beside = ()
-    await connection.together(beside)
+    await connection.execute_batch(beside)
     return written
 
 
 async def _write(
     connection: Connection, team_id: int, behind: list[tuple[Any, ...]], beside: Sequence[Statement]
-) -> list[Entry]:
+) -> list[LogEntry]:
     """Moves the counter on and writes the rows up to where it is then; the rows as they are written."""
     move = "UPDATE change_logs SET position = position + ?, check_value = ? WHERE team_id = ? RETURNING position"
     check = behind[-1][-1]
     if connection.postgres:
         # In one go: a way there and back takes longer than any of it.
         names = ", ".join(f"given.{name}" for name in TYPES).replace("given.pos", "moved.position + given.pos")
-        given, handed = connection.given(TYPES, behind)
+        given, handed = connection.values_table(TYPES, behind)
         insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM moved, {given}"
-        parts, values = woven([(insert, handed), *beside])
-        moved = await connection.row(
+        parts, values = as_ctes([(insert, handed), *beside])
+        moved = await connection.fetch_one(
             f"WITH moved AS ({move}), {parts} SELECT position FROM moved", len(behind), check, team_id, *values
         )
     else:
-        await connection.together(beside)
-        moved = await connection.row(move, len(behind), check, team_id)
+        await connection.execute_batch(beside)
+        moved = await connection.fetch_one(move, len(behind), check, team_id)
     if moved is None:
         raise LookupError(f"team {team_id} has no change log")
     last: int = moved["position"]
     written = [(*entry[:-3], last + entry[-3], *entry[-2:]) for entry in behind]
     if not connection.postgres:
         await connection.insert("changes", TYPES, written)
-    return list(map(Entry._make, written))
+    return list(map(LogEntry._make, written))
 
 
 def appending(source: str) -> str:
@@ -172,38 +172,38 @@ def appending(source: str) -> str:
     )
 
 
-async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = PAGE) -> list[Entry]:
+async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = PAGE) -> list[LogEntry]:
     """Entries of a topic with after < position <= upto, oldest first."""
     column, key = ("owner_id", topic.owner_id) if topic.search_id is None else ("search_id", topic.search_id)
     db = database()
-    rows = await db.rows(
+    rows = await db.fetch(
         f"SELECT {COLUMNS} FROM changes WHERE {column} = ? AND position > ? AND position <= ? AND team_id = ?"
-        f" AND owner_id = ? AND {db.within('kind', 'smallint')} ORDER BY position LIMIT ?",
+        f" AND owner_id = ? AND {db.in_any('kind', 'smallint')} ORDER BY position LIMIT ?",
         key,
         after,
         upto,
         team_id,
         topic.owner_id,
-        db.listed(topic.family.value),
+        db.array_param(topic.stream.value),
         limit,
     )
     return [from_row(row) for row in rows]
 
 
-async def latest(topic: Topic, team_id: int, upto: int) -> Entry | None:
+async def latest(topic: Topic, team_id: int, upto: int) -> LogEntry | None:
     """The newest entry of a single list's topic that is not after a position."""
     db = database()
-    row = await db.row(
+    row = await db.fetch_one(
         f"SELECT {COLUMNS} FROM changes WHERE search_id = ? AND position <= ? AND team_id = ? AND owner_id = ?"
-        f" AND {db.within('kind', 'smallint')} ORDER BY position DESC LIMIT 1",
-        *(topic.search_id, upto, team_id, topic.owner_id, db.listed(topic.family.value)),
+        f" AND {db.in_any('kind', 'smallint')} ORDER BY position DESC LIMIT 1",
+        *(topic.search_id, upto, team_id, topic.owner_id, db.array_param(topic.stream.value)),
     )
     return None if row is None else from_row(row)
 
 
-async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[Entry]:
+async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[LogEntry]:
     """Entries of a whole team after a position, oldest first."""
-    rows = await database().rows(
+    rows = await database().fetch(
         f"SELECT {COLUMNS} FROM changes WHERE team_id = ? AND position > ? ORDER BY position LIMIT ?",
         team_id,
         after,
@@ -212,7 +212,7 @@ async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[Entry]:
     return [from_row(row) for row in rows]
 
 
-async def read_on(team_id: int, known: Cursor) -> list[Entry]:
+async def read_on(team_id: int, known: Cursor) -> list[LogEntry]:
     """Entries of a whole team after a known one, oldest first. Raises Diverged."""
     entries = await read_all(team_id, known.position - 1, PAGE + 1)
     if entries and entries[0].position == known.position:
@@ -227,7 +227,7 @@ async def read_on(team_id: int, known: Cursor) -> list[Entry]:
 
 async def has_entry(connection: Connection, team_id: int, position: int, check_value: int) -> bool:
     """Whether a team's log has an entry, or had one at its position that was trimmed."""
-    row = await connection.row(
+    row = await connection.fetch_one(
         "SELECT l.trimmed_to, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
         " AS found FROM change_logs l WHERE l.team_id = ?",
         *(position, team_id),
@@ -237,7 +237,7 @@ async def has_entry(connection: Connection, team_id: int, position: int, check_v
 
 async def stale_teams(before: int) -> list[int]:
     """The teams whose logs hold entries older than a moment: the oldest is the first."""
-    rows = await database().rows(
+    rows = await database().fetch(
         "SELECT team_id FROM change_logs l WHERE"
         " (SELECT c.at FROM changes c WHERE c.team_id = l.team_id ORDER BY c.position LIMIT 1) < ? ORDER BY team_id",
         before,
@@ -248,16 +248,16 @@ async def stale_teams(before: int) -> list[int]:
 async def trim(connection: Connection, team_id: int, before: int, limit: int = TRIM) -> int:
     """Drops a team's oldest entries, those older than a moment and at most so many; how many. Cursors that fall behind
     expire."""
-    row = await connection.row(
+    row = await connection.fetch_one(
         "SELECT MAX(position) AS position FROM (SELECT position, at FROM changes WHERE team_id = ?"
         " ORDER BY position LIMIT ?) AS oldest WHERE at < ?",
         *(team_id, limit, before),
     )
     if row is None or row["position"] is None:
         return 0
-    await connection.run(
+    await connection.execute(
         "UPDATE change_logs SET trimmed_to = ?, trimmed_check ="
         " (SELECT check_value FROM changes WHERE team_id = ? AND position = ?) WHERE team_id = ? AND trimmed_to < ?",
         *(row["position"], team_id, row["position"], team_id, row["position"]),
     )
-    return await connection.run("DELETE FROM changes WHERE team_id = ? AND position <= ?", team_id, row["position"])
+    return await connection.execute("DELETE FROM changes WHERE team_id = ? AND position <= ?", team_id, row["position"])

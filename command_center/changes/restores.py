@@ -14,7 +14,7 @@ from pathlib import Path
 
 from command_center.changes import stamps
 from command_center.changes.cursors import LogIdentity, ReceivedCursor
-from command_center.changes.entries import Entry
+from command_center.changes.entries import LogEntry
 from command_center.changes.log import has_entry
 from command_center.changes.stamps import Stamp, StampFile
 from command_center.database.connections import Connection, database
@@ -50,7 +50,7 @@ class RestoreState:
 
 async def load(connection: Connection) -> RestoreState | None:
     """The stored state; None before the first `serve` or `worker` of a database."""
-    row = await connection.row(
+    row = await connection.fetch_one(
         "SELECT cursor_key, restores, identity, stamped, claims, paused, reason FROM restore_state WHERE id = 1"
     )
     if row is None:
@@ -64,7 +64,7 @@ async def pause(connection: Connection, reason: str, known: int) -> bool:
     Returns whether it was recognised first here. Cursors that are issued from now on have a higher number, so that a
     client that comes later with a cursor of the same lost history pauses nothing.
     """
-    paused = await connection.run(
+    paused = await connection.execute(
         "UPDATE restore_state SET paused = ?, reason = ?, restores = ? WHERE id = 1 AND restores <= ?",
         *(True, reason, known + 1, known),
     )
@@ -87,7 +87,7 @@ async def pause_for(cursor: ReceivedCursor, log: LogIdentity) -> None:
 
 async def resume(connection: Connection) -> None:
     """Ends the pause."""
-    await connection.run("UPDATE restore_state SET paused = ?, reason = NULL WHERE id = 1", False)
+    await connection.execute("UPDATE restore_state SET paused = ?, reason = NULL WHERE id = 1", False)
 
 
 class RestoreGuard:
@@ -102,7 +102,7 @@ class RestoreGuard:
     async def start(self) -> None:
         """Compares the database with what is known of it outside. Call it before anything is written or sent."""
         db = database()
-        await db.run(
+        await db.execute(
             "INSERT INTO restore_state (id, cursor_key, restores, stamped, claims, paused)"
             " VALUES (1, ?, 0, ?, 0, ?) ON CONFLICT (id) DO NOTHING",
             *(secrets.token_hex(16), False, False),
@@ -125,7 +125,7 @@ class RestoreGuard:
             _logger.warning("the stamp beside the database cannot be written: %s", exc)
             stamped = state.stamped
         # The file before the note that there is one: a crash in between must not look like a file that is missing.
-        await db.run("UPDATE restore_state SET stamped = ?, identity = ? WHERE id = 1", stamped, identity)
+        await db.execute("UPDATE restore_state SET stamped = ?, identity = ? WHERE id = 1", stamped, identity)
         self._started = True
 
     async def _recognise(self, db: Connection, state: RestoreState, identity: str | None) -> str | None:
@@ -138,13 +138,13 @@ class RestoreGuard:
             return f"{self._path.name} beside it is missing or damaged" if state.stamped else None
         if stamp.database != state.name:
             # A file left by a database that was here before is no sign, unless there is mail already.
-            known = state.stamped or await db.row("SELECT id FROM emails LIMIT 1") is not None
+            known = state.stamped or await db.fetch_one("SELECT id FROM emails LIMIT 1") is not None
             return f"{self._path.name} beside it belongs to another database" if known else None
         if stamp.claims > state.claims or not await _has(db, stamp):
             return f"{self._path.name} beside it is ahead of it"
         return None
 
-    def committed(self, entries: Sequence[Entry]) -> None:
+    def committed(self, entries: Sequence[LogEntry]) -> None:
         """Remembers the last of the entries of a transaction that was committed."""
         if entries:
             self._file.committed(entries[-1])
@@ -156,9 +156,11 @@ class RestoreGuard:
         """
         if tx.postgres:
             # The number is not needed, and several processes may claim at once.
-            row = await tx.row("SELECT paused, claims FROM restore_state WHERE id = 1 FOR SHARE")
+            row = await tx.fetch_one("SELECT paused, claims FROM restore_state WHERE id = 1 FOR SHARE")
         else:
-            row = await tx.row("UPDATE restore_state SET claims = claims + 1 WHERE id = 1 RETURNING paused, claims")
+            row = await tx.fetch_one(
+                "UPDATE restore_state SET claims = claims + 1 WHERE id = 1 RETURNING paused, claims"
+            )
         if row is None:
             return 0
         return None if row["paused"] else int(row["claims"])
@@ -198,7 +200,7 @@ async def _has(db: Connection, stamp: Stamp) -> bool:
 
 async def _present(db: Connection, state: RestoreState) -> Stamp:
     """A stamp for the database as it is."""
-    row = await db.row("SELECT team_id, position, check_value FROM change_logs ORDER BY position DESC LIMIT 1")
+    row = await db.fetch_one("SELECT team_id, position, check_value FROM change_logs ORDER BY position DESC LIMIT 1")
     stamp = Stamp(state.name, claims=state.claims)
     if row is None:
         return stamp
@@ -206,10 +208,10 @@ async def _present(db: Connection, state: RestoreState) -> Stamp:
 
 
 async def _identity(db: Connection) -> str:
-    row = await db.row(_IDENTITY)
+    row = await db.fetch_one(_IDENTITY)
     system = _UNKNOWN
     try:
-        found = await db.row(_SYSTEM)
+        found = await db.fetch_one(_SYSTEM)
         system = found["system"] if found else system
     except Unavailable:
         raise

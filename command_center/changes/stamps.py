@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from command_center.changes.entries import Entry
+from command_center.changes.entries import LogEntry
 
 WIDTH = 120
 """Bytes of the file. It is rewritten in place, so that a crash leaves either content."""
@@ -61,7 +61,7 @@ class StampFile:
             os.close(self._file)
         self._file = None
 
-    def committed(self, entry: Entry) -> None:
+    def committed(self, entry: LogEntry) -> None:
         """Remembers an entry that was committed."""
         self.stamp = replace(self.stamp, team_id=entry.team_id, position=entry.position, check_value=entry.check_value)
         self._write()

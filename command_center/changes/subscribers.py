@@ -11,7 +11,7 @@ from typing import Protocol
 
 from command_center.changes import log
 from command_center.changes.cursors import Cursor, LogIdentity, ReceivedCursor
-from command_center.changes.entries import Entry, Topic
+from command_center.changes.entries import LogEntry, Topic
 from command_center.database.errors import Unavailable
 
 BURST = 32
@@ -30,10 +30,10 @@ Sink = Callable[[Sequence[bytes]], bool]
 """Takes what a reader is to hear, all or nothing and at once; False where it has to wait."""
 
 
-class Bell(Protocol):
+class GroupNotifier(Protocol):
     """Wakes followers that have much in common, once what they will ask for first is there."""
 
-    def ring(self, identity: LogIdentity, entries: Sequence[Entry], followers: "Collection[Follower]") -> None:
+    def notify(self, identity: LogIdentity, entries: Sequence[LogEntry], followers: "Collection[Subscriber]") -> None:
         """The entries, of one log, were put into the queues of the followers: each is to be woken, and soon."""
 
 
@@ -43,7 +43,7 @@ class Home(Protocol):
     queue: int
     overflows: int
 
-    def leave(self, follower: "Follower") -> None: ...
+    def leave(self, follower: "Subscriber") -> None: ...
 
 
 class Feed:
@@ -57,15 +57,15 @@ class Feed:
         self.log = state.identity
         self.position = state.position
         self.check_value = state.check_value
-        self.followers: dict[int, dict[Topic, dict[Bell | None, set[Follower]]]] = {}
+        self.followers: dict[int, dict[Topic, dict[GroupNotifier | None, set[Subscriber]]]] = {}
         """By the user whose changes they follow: most rows are of users whom nobody follows at the moment."""
         self.reading: asyncio.Task[None] | None = None
         self.more = False
 
-    def hand_out(self, entries: Sequence[Entry]) -> int:
+    def hand_out(self, entries: Sequence[LogEntry]) -> int:
         """Passes on the entries that are the next ones. Returns how many of them are of an unknown kind."""
         unknown = 0
-        rung: dict[Bell, tuple[dict[int, Entry], set[Follower]]] = {}
+        rung: dict[GroupNotifier, tuple[dict[int, LogEntry], set[Subscriber]]] = {}
         for entry in entries:
             if entry.position != self.position + 1:
                 continue
@@ -85,19 +85,19 @@ class Feed:
                         new[entry.position] = entry
                         waiting |= followers
         for bell, (new, waiting) in rung.items():
-            bell.ring(self.log, [*new.values()], waiting)
+            bell.notify(self.log, [*new.values()], waiting)
         return unknown
 
     def cursor(self) -> Cursor:
         """The place up to which everything was handed out."""
         return Cursor(self.log, self.position, self.check_value)
 
-    def join(self, follower: "Follower") -> None:
+    def join(self, follower: "Subscriber") -> None:
         topic = follower.topic
         topics = self.followers.setdefault(topic.owner_id, {})
         topics.setdefault(topic, {}).setdefault(follower.bell, set()).add(follower)
 
-    def leave(self, follower: "Follower") -> None:
+    def leave(self, follower: "Subscriber") -> None:
         """Leaves no trace of it, if it is there."""
         topic = follower.topic
         topics = self.followers.get(topic.owner_id, {})
@@ -111,7 +111,7 @@ class Feed:
         if not topics:
             self.followers.pop(topic.owner_id, None)
 
-    def each(self) -> "list[Follower]":
+    def each(self) -> "list[Subscriber]":
         """All followers, whatever they follow."""
         return [
             each
@@ -122,24 +122,24 @@ class Feed:
         ]
 
 
-def _wake(followers: "Iterable[Follower]") -> None:
+def _wake(followers: "Iterable[Subscriber]") -> None:
     for follower in followers:
         follower.wake()
 
 
-_NOBODY: "dict[Bell | None, set[Follower]]" = {}
+_NOBODY: "dict[GroupNotifier | None, set[Subscriber]]" = {}
 
 
-class Follower:
+class Subscriber:
     """One open stream: the log up to now, then what comes. Leave it with `close`. One reader at a time."""
 
-    def __init__(self, home: Home, feed: Feed, topic: Topic, bell: Bell | None, sink: Sink | None) -> None:
+    def __init__(self, home: Home, feed: Feed, topic: Topic, bell: GroupNotifier | None, sink: Sink | None) -> None:
         self.feed = feed
         self.topic = topic
         self.bell = bell
         self.sink = sink
         self._home = home
-        self._queue: deque[Entry] = deque()
+        self._queue: deque[LogEntry] = deque()
         self._waiting: asyncio.Future[None] | None = None
         self._overflowed = False
         self._ended = False
@@ -150,7 +150,7 @@ class Follower:
         """That of the entry there."""
         self._upto = Cursor(LogIdentity(""), 0, 0)
         """How far the log is read before the queue is looked at."""
-        self._page: Sequence[Entry] = ()
+        self._page: Sequence[LogEntry] = ()
         self._whole = True
         """Whether nothing is left in the log beyond the page."""
         self.start = log.LogState("", 0, 0)
@@ -161,10 +161,10 @@ class Follower:
         self._upto = state.cursor()
         self._reach(after or self._upto)
 
-    def _reach(self, place: Cursor | ReceivedCursor | Entry) -> None:
+    def _reach(self, place: Cursor | ReceivedCursor | LogEntry) -> None:
         self.position, self._check_value = place.position, place.check_value or 0
 
-    def push(self, entry: Entry) -> None:
+    def push(self, entry: LogEntry) -> None:
         """One more to read; whoever calls sees to it that the reader is woken."""
         if self._overflowed:
             return
@@ -179,7 +179,7 @@ class Follower:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    def pour(self, entries: Sequence[Entry], bodies: Sequence[bytes]) -> bool:
+    def try_deliver(self, entries: Sequence[LogEntry], bodies: Sequence[bytes]) -> bool:
         """Gives what the entries say to a reader that waits for exactly them, without waking it, which would cost more
         than all the rest. False where nothing was done."""
         queue, waiting = self._queue, self._waiting
@@ -218,17 +218,17 @@ class Follower:
         """How far the reader has come."""
         return Cursor(self.start.identity, self.position, self._check_value)
 
-    async def past(self) -> AsyncIterator[Sequence[Entry]]:
+    async def past(self) -> AsyncIterator[Sequence[LogEntry]]:
         """What was written between the cursor and the moment of joining. Raises Expired."""
         while entries := await self._replayed():
             yield entries
 
-    async def live(self) -> AsyncIterator[Sequence[Entry]]:
+    async def live(self) -> AsyncIterator[Sequence[LogEntry]]:
         """What is written from then on, for as long as anyone listens. Raises Expired and LogLost."""
         while entries := await self.next():
             yield entries
 
-    async def next(self) -> Sequence[Entry]:
+    async def next(self) -> Sequence[LogEntry]:
         """All that has come since it was last asked for, but no more than BURST; none where the stream ends. Raises
         Expired and LogLost."""
         while True:
@@ -253,7 +253,7 @@ class Follower:
                 self._waiting = asyncio.get_running_loop().create_future()
                 await self._waiting
 
-    async def _replayed(self) -> Sequence[Entry]:
+    async def _replayed(self) -> Sequence[LogEntry]:
         """The next entries out of the log; none once it was read as far as was wanted."""
         team_id = self.feed.team_id
         if not self._page and self.position < self._upto.position:

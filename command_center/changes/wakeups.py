@@ -4,7 +4,7 @@ import asyncio
 import time
 
 
-async def woken(event: asyncio.Event, seconds: float | None) -> None:
+async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
     """Until the event is set, or so many seconds, after which it is set as well: whoever waits looks anyway.
 
     One timer and nothing else, as it is passed for every event that comes in.

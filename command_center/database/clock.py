@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from command_center.database import clock_state
 from command_center.database.clock_guard import ClockGuard, Jump, JumpKind, elapsed_micros
 from command_center.database.connections import Connection, database
-from command_center.database.errors import Outage
+from command_center.database.errors import FailureLog
 from command_center.database.fields import from_micros
 
 CHECK_SECONDS = 5.0
@@ -33,7 +33,7 @@ class Clock(Protocol):
         self, connection: Connection, columns: Sequence[str], sql: str, *values: Any
     ) -> tuple[int, list[Sequence[Any]]]:
         """The moment, and what `Connection.tuples` says: whoever asks for both asks for them together."""
-        return await self.now(connection), await connection.tuples(columns, sql, *values)
+        return await self.now(connection), await connection.fetch_tuples(columns, sql, *values)
 
     def pause(self) -> str | None:
         """Why nothing timed may happen now; None while the clock is believed."""
@@ -72,7 +72,7 @@ class DatabaseClock(Clock):
         self._guard = ClockGuard(elapsed)
         self._check, self._paused_check = check, paused_check
         self._reported = float("-inf")
-        self._outage = Outage(_logger, "the clock cannot be read")
+        self._outage = FailureLog(_logger, "the clock cannot be read")
         self.decision = 0
 
     async def now(self, connection: Connection) -> int:
@@ -81,7 +81,7 @@ class DatabaseClock(Clock):
     async def reading(self, connection: Connection) -> int:
         """What the database's clock says, believed or not."""
         if connection.postgres:
-            row = await connection.row(_NOW)
+            row = await connection.fetch_one(_NOW)
             return self._distort(int(row["now"]) if row else 0)
         return self._distort(time.time_ns() // 1000)
 
@@ -92,7 +92,7 @@ class DatabaseClock(Clock):
             return await super().beside(connection, columns, sql, *values)
         # In one way there and back. Of rows that there are the first column is one, so without it there was none.
         both = f"WITH found AS MATERIALIZED ({sql}) SELECT found.*, clock.now FROM ({_NOW}) AS clock"
-        rows = await connection.tuples((*columns, "now"), f"{both} LEFT JOIN found ON true", *values)
+        rows = await connection.fetch_tuples((*columns, "now"), f"{both} LEFT JOIN found ON true", *values)
         return self._guard.read(self._distort(rows[0][-1])), [row[:-1] for row in rows if row[0] is not None]
 
     @property
@@ -116,7 +116,7 @@ class DatabaseClock(Clock):
             try:
                 await self.check()
             except Exception as exc:
-                self._outage.tell(exc)
+                self._outage.warn(exc)
             self._report()
             await asyncio.sleep(self._check if self._guard.jump is None else self._paused_check)
 

@@ -45,7 +45,7 @@ class ClockState:
 
 async def load(connection: Connection) -> ClockState:
     """The stored state, which a new database does not have yet."""
-    row = await connection.row(_LOAD)
+    row = await connection.fetch_one(_LOAD)
     if row is None or row["decision"] is None:
         return ClockState(None if row is None else row["ticked_at"])
     kind = None if row["kind"] is None else JumpKind(row["kind"])
@@ -56,18 +56,18 @@ async def pause(connection: Connection, known: ClockState, jump: Jump, good: int
     """Stores a pause, and the last good time now and then. Does nothing if a decision was made meanwhile."""
     if known.paused and known.kind is jump.kind and good - (known.good_at or 0) < STORE_EVERY:
         return
-    await connection.run(_PAUSE, known.decision, True, jump.kind.value, jump.reading, good)
+    await connection.execute(_PAUSE, known.decision, True, jump.kind.value, jump.reading, good)
 
 
 async def accept(connection: Connection, reading: int, decision: int) -> int:
     """Stores that a reading is believed; the number of the decision."""
-    await connection.run(_DECIDE, decision + 1, False, reading)
+    await connection.execute(_DECIDE, decision + 1, False, reading)
     return decision + 1
 
 
 async def resume(connection: Connection, decision: int) -> int:
     """Stores that the clock is as expected again; the number of the decision."""
-    await connection.run(_DECIDE, decision + 1, False, None)
+    await connection.execute(_DECIDE, decision + 1, False, None)
     return decision + 1
 
 

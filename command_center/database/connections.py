@@ -26,11 +26,11 @@ Statement: TypeAlias = tuple[str, Sequence[Any]]
 Columns: TypeAlias = Mapping[str, str]
 """Columns of rows that are handed over together: the type that PostgreSQL knows each by."""
 T = TypeVar("T")
-REMEMBERED_CHARACTERS = 8_000
+MAX_CACHED_CHARACTERS = 8_000
 """The longest statement that is kept in PostgreSQL's spelling."""
-PART = 10_000
+MAX_KEYS_PER_STATEMENT = 10_000
 """Keys in one statement of Tortoise's, which makes a parameter of each: PostgreSQL takes 32,767."""
-FEW = 4
+MAX_ROWS_BY_VALUE = 4
 """Rows that SQLite is handed value by value: more of them come as JSON, which takes it longer to begin with."""
 CACHE_BYTES = 32_000_000
 """What the page caches of SQLite's connections may take together, unless a setting says otherwise."""
@@ -66,19 +66,19 @@ def configuration(url: str, cache_bytes: int = CACHE_BYTES) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened(
-    url: str, patience: float | None = None, cache_bytes: int = CACHE_BYTES
+async def open_database(
+    url: str, timeout_seconds: float | None = None, cache_bytes: int = CACHE_BYTES
 ) -> AsyncIterator[TortoiseContext]:
     """The database, open for everything that runs inside, tasks started there included.
 
-    `patience` is how many seconds each answer may take; None for as long as it likes. `cache_bytes` is what SQLite's
+    `timeout_seconds` bounds each answer of the database; None is no bound. `cache_bytes` is what SQLite's
     page caches may take together.
     """
     async with TortoiseContext() as context:
         # Requests run in contexts of their own, so the process needs a fallback that all of them see.
         await context.init(config=configuration(url, cache_bytes), _enable_global_fallback=True)
         client: Any = context.db()
-        client.patience = patience
+        client.timeout = timeout_seconds
         await client.create_connection(with_db=True)
         yield context
 
@@ -95,7 +95,7 @@ class NewerDatabase(Exception):
 _LATEST = [MigrationTarget(app_label="models", name="__latest__")]
 
 
-async def pending(url: str) -> list[str]:
+async def pending_migrations(url: str) -> list[str]:
     """Returns the names of the migrations that the database lacks. The database must be open.
 
     Raises NewerDatabase if it has migrations that this version does not know.
@@ -110,16 +110,16 @@ async def pending(url: str) -> list[str]:
 
 async def migrate(url: str) -> list[str]:
     """Brings the tables up to date; the names of the steps that were missing. The database must be open."""
-    steps = await pending(url)
+    steps = await pending_migrations(url)
     if steps:
         await MigrationExecutor(require_context().db(), configuration(url)["apps"]).migrate(_LATEST)
     return steps
 
 
-def parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+def key_chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
     """Keys in portions that one statement can hold as parameters."""
-    for start in range(0, len(keys), PART):
-        yield keys[start : start + PART]
+    for start in range(0, len(keys), MAX_KEYS_PER_STATEMENT):
+        yield keys[start : start + MAX_KEYS_PER_STATEMENT]
 
 
 def sqlite_path(url: str) -> str:
@@ -127,13 +127,13 @@ def sqlite_path(url: str) -> str:
     return url.removeprefix("sqlite://").removeprefix("/")
 
 
-def numbered(sql: str) -> str:
+def numbered_parameters(sql: str) -> str:
     """A statement with its parameters as PostgreSQL spells them."""
     # A filter makes a statement of its own, of up to 100 kB: those are not worth their memory.
-    return _remembered(sql) if len(sql) <= REMEMBERED_CHARACTERS else _numbered(sql)
+    return _cached_numbered(sql) if len(sql) <= MAX_CACHED_CHARACTERS else _number_parameters(sql)
 
 
-def _numbered(sql: str) -> str:
+def _number_parameters(sql: str) -> str:
     count = 0
 
     def number(_: re.Match[str]) -> str:
@@ -144,11 +144,11 @@ def _numbered(sql: str) -> str:
     return re.sub(r"\?", number, sql)
 
 
-_remembered = functools.lru_cache(maxsize=2048)(_numbered)
+_cached_numbered = functools.lru_cache(maxsize=2048)(_number_parameters)
 
 
 @functools.lru_cache(maxsize=256)
-def _one_by_one(names: tuple[str, ...], count: int) -> str:
+def _rows_of_parameters(names: tuple[str, ...], count: int) -> str:
     """`Connection.given` for SQLite, with a parameter for each value of so many rows."""
     first = ", ".join(f"? AS {name}" for name in names)
     others = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
@@ -156,13 +156,13 @@ def _one_by_one(names: tuple[str, ...], count: int) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _packed(names: tuple[str, ...]) -> str:
+def _rows_of_json(names: tuple[str, ...]) -> str:
     """The same with one parameter for all, their JSON."""
     fields = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names))
     return f"(SELECT {fields} FROM json_each(?)) AS given"
 
 
-def woven(statements: Sequence[Statement]) -> tuple[str, list[Any]]:
+def as_ctes(statements: Sequence[Statement]) -> tuple[str, list[Any]]:
     """Statements as parts of a WITH on PostgreSQL, and their values."""
     parts = (f"beside{place} AS ({sql})" for place, (sql, _) in enumerate(statements))
     return ", ".join(parts), [value for _, values in statements for value in values]
@@ -176,36 +176,36 @@ class Connection:
         self.postgres = client.capabilities.dialect == "postgres"
 
     def _spell(self, sql: str) -> str:
-        return numbered(sql) if self.postgres else sql
+        return numbered_parameters(sql) if self.postgres else sql
 
-    async def rows(self, sql: str, *values: Any) -> list[Row]:
+    async def fetch(self, sql: str, *values: Any) -> list[Row]:
         """All rows of a SELECT, or of a statement with RETURNING."""
         return await self._client.execute_query_dict(self._spell(sql), list(values))
 
-    async def row(self, sql: str, *values: Any) -> Row | None:
+    async def fetch_one(self, sql: str, *values: Any) -> Row | None:
         """The first row, or None."""
-        rows = await self.rows(sql, *values)
+        rows = await self.fetch(sql, *values)
         return rows[0] if rows else None
 
-    async def glance(self, sql: str, *values: Any) -> list[Row]:
+    async def fetch_inline(self, sql: str, *values: Any) -> list[Row]:
         """The rows of a SELECT that finds few, by a key. On SQLite it is answered on the spot: a change of threads
         takes many times as long as looking. On PostgreSQL it is planned once (see `at_once`)."""
         client: Any = self._client
         if isinstance(client, TransactionalDBClient):
-            return await self.rows(sql, *values)
-        return await client.glance(sql, values)  # type: ignore[no-any-return]
+            return await self.fetch(sql, *values)
+        return await client.fetch_inline(sql, values)  # type: ignore[no-any-return]
 
-    async def run(self, sql: str, *values: Any) -> int:
+    async def execute(self, sql: str, *values: Any) -> int:
         """Runs a statement; how many rows it touched."""
         return (await self._client.execute_query(self._spell(sql), list(values)))[0]
 
-    async def many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+    async def execute_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
         """Runs a statement once for each set of values."""
         listed = [list(each) for each in values]
         if listed:
             await self._client.execute_many(self._spell(sql), listed)
 
-    def given(self, columns: Columns, rows: Sequence[Sequence[Any]]) -> Statement:
+    def values_table(self, columns: Columns, rows: Sequence[Sequence[Any]]) -> Statement:
         """A table named `given`, to select from, that holds rows of these columns; with the values of its parameters.
 
         However many there are, that is one statement and one step of it.
@@ -215,26 +215,28 @@ class Connection:
             arrays = ", ".join(f"?::{kind}[]" for kind in columns.values())
             values: list[Any] = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
             return f"unnest({arrays}) AS given ({', '.join(names)})", values
-        if 0 < len(rows) <= FEW:
-            return _one_by_one(names, len(rows)), [value for row in rows for value in row]
-        return _packed(names), [orjson.dumps(rows).decode()]
+        if 0 < len(rows) <= MAX_ROWS_BY_VALUE:
+            return _rows_of_parameters(names, len(rows)), [value for row in rows for value in row]
+        return _rows_of_json(names), [orjson.dumps(rows).decode()]
 
-    def inserting(self, table: str, columns: Columns, rows: Sequence[Sequence[Any]], conflict: str = "") -> Statement:
+    def insert_statement(
+        self, table: str, columns: Columns, rows: Sequence[Sequence[Any]], conflict: str = ""
+    ) -> Statement:
         """The statement that inserts rows."""
         names = ", ".join(columns)
-        given, values = self.given(columns, rows)
+        given, values = self.values_table(columns, rows)
         return f"INSERT INTO {table} ({names}) SELECT {names} FROM {given} WHERE true {conflict}", values
 
-    async def together(self, statements: Sequence[Statement]) -> None:
+    async def execute_batch(self, statements: Sequence[Statement]) -> None:
         """Carries out statements that change different rows and read nothing that another changes: on PostgreSQL in
         one way there and back, in no order."""
         if self.postgres and statements:
-            first, values = woven(statements[:-1])
+            first, values = as_ctes(statements[:-1])
             last = statements[-1]
-            await self.run((f"WITH {first} " if first else "") + last[0], *values, *last[1])
+            await self.execute((f"WITH {first} " if first else "") + last[0], *values, *last[1])
             return
         for sql, each in statements:
-            await self.run(sql, *each)
+            await self.execute(sql, *each)
 
     async def insert(
         self,
@@ -247,36 +249,36 @@ class Connection:
         """Inserts rows in one statement. What came of them that was not there before, as values of `returning`."""
         if not rows:
             return []
-        insert, values = self.inserting(table, columns, rows, conflict)
+        insert, values = self.insert_statement(table, columns, rows, conflict)
         if not returning:
-            await self.run(insert, *values)
+            await self.execute(insert, *values)
             return []
-        if self.postgres or len(rows) <= FEW:
-            returned = await self.rows(f"{insert} RETURNING {', '.join(returning)}", *values)
+        if self.postgres or len(rows) <= MAX_ROWS_BY_VALUE:
+            returned = await self.fetch(f"{insert} RETURNING {', '.join(returning)}", *values)
             return [tuple(row.values()) for row in returned]
         # Nobody else writes meanwhile, and each row that RETURNING returns would be a step (see `tuples`).
-        last = await self.row(f"SELECT max(id) AS id FROM {table}")
-        await self.run(insert, *values)
+        last = await self.fetch_one(f"SELECT max(id) AS id FROM {table}")
+        await self.execute(insert, *values)
         new = f"SELECT {', '.join(returning)} FROM {table} WHERE id > ?"
-        return await self.tuples(returning, new, (last["id"] if last else None) or 0)
+        return await self.fetch_tuples(returning, new, (last["id"] if last else None) or 0)
 
-    async def tuples(self, columns: Sequence[str], sql: str, *values: Any) -> list[Sequence[Any]]:
+    async def fetch_tuples(self, columns: Sequence[str], sql: str, *values: Any) -> list[Sequence[Any]]:
         """All rows of a SELECT of these columns, as values in that order, without regard to an ORDER BY.
 
         In SQLite each row is a step, and after each step its thread competes with the event loop for the interpreter:
         on a busy server that is what reading a thousand rows costs. So they come as one row.
         """
         if self.postgres:
-            return [tuple(row.values()) for row in await self.rows(sql, *values)]
+            return [tuple(row.values()) for row in await self.fetch(sql, *values)]
         packed = f"SELECT json_group_array(json_array({', '.join(columns)})) AS packed FROM ({sql})"
-        row = await self.row(packed, *values)
+        row = await self.fetch_one(packed, *values)
         return orjson.loads(row["packed"]) if row else []
 
-    def within(self, column: str, number: str = "bigint") -> str:
+    def in_any(self, column: str, number: str = "bigint") -> str:
         """A condition that takes any number of whole numbers in one parameter (see `listed`)."""
         return f"{column} = ANY(?::{number}[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
 
-    def listed(self, numbers: Iterable[int]) -> Any:
+    def array_param(self, numbers: Iterable[int]) -> Any:
         """The parameter for `within`."""
         plain = [int(n) for n in numbers]
         return plain if self.postgres else orjson.dumps(plain).decode()
@@ -289,11 +291,11 @@ class Connection:
         """The parameter for `in_texts`."""
         return list(texts) if self.postgres else orjson.dumps(list(texts)).decode()
 
-    def typed(self, kind: str) -> str:
+    def cast_param(self, kind: str) -> str:
         """A parameter in a place where PostgreSQL would have to guess its type."""
         return f"?::{kind}" if self.postgres else "?"
 
-    def locked(self, mode: str = "UPDATE") -> str:
+    def for_update(self, mode: str = "UPDATE") -> str:
         """The locking clause of a SELECT: SQLite's one writer needs none."""
         return f" FOR {mode}" if self.postgres else ""
 
@@ -313,20 +315,20 @@ async def transaction() -> AsyncIterator[Connection]:
         async with in_transaction() as client:
             yield Connection(client)
     except Unavailable as exc:
-        _note_undone(exc)
+        _mark_rolled_back(exc)
         raise
 
 
-def _note_undone(exc: Unavailable) -> None:
+def _mark_rolled_back(exc: Unavailable) -> None:
     """Notes that nothing remains of the transaction, unless that is what nobody knows."""
-    exc.undone = not isinstance(exc, OutcomeUnknown)
+    exc.rolled_back = not isinstance(exc, OutcomeUnknown)
 
 
-Work: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
+TransactionBody: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
 """What is done with a connection. It awaits nothing else."""
 
 
-async def at_once(work: Work[T], alone: bool = False) -> T:
+async def run_in_transaction(body: TransactionBody[T], single_statement: bool = False) -> T:
     """One transaction, like `transaction`, in one go: on SQLite all of it runs in the writer's thread, on PostgreSQL it
     has a connection to itself.
 
@@ -336,20 +338,20 @@ async def at_once(work: Work[T], alone: bool = False) -> T:
     """
     client: Any = require_context().db()
     try:
-        return await (client.in_a_statement if alone else client.at_once)(work)  # type: ignore[no-any-return]
+        return await (client.run_statement if single_statement else client.run_in_transaction)(body)  # type: ignore[no-any-return]
     except Unavailable as exc:
-        _note_undone(exc)
+        _mark_rolled_back(exc)
         raise
 
 
-async def read_at_once(work: Work[T]) -> T:
+async def run_snapshot(work: TransactionBody[T]) -> T:
     """Several SELECTs of one moment in one go."""
     client: Any = require_context().db()
-    return await client.read_at_once(work)  # type: ignore[no-any-return]
+    return await client.run_snapshot(work)  # type: ignore[no-any-return]
 
 
-async def read_by_key(work: Work[T]) -> T:
+async def run_indexed_reads(work: TransactionBody[T]) -> T:
     """Several SELECTs in one go that find their rows by keys (see `at_once`). On PostgreSQL each sees what is committed
     when it is asked."""
     client: Any = require_context().db()
-    return await client.read_by_key(work)  # type: ignore[no-any-return]
+    return await client.run_indexed_reads(work)  # type: ignore[no-any-return]

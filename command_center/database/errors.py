@@ -21,7 +21,7 @@ _unhurried: ContextVar[bool] = ContextVar("unhurried", default=False)
 class Unavailable(Exception):
     """The database cannot do it now. `undone`: it was in a transaction, and nothing of that remains."""
 
-    undone = False
+    rolled_back = False
 
 
 class OutcomeUnknown(Unavailable):
@@ -29,7 +29,7 @@ class OutcomeUnknown(Unavailable):
 
 
 @contextmanager
-def unhurried() -> Iterator[None]:
+def long_timeout() -> Iterator[None]:
     """Work in a server that may take its time with one statement."""
     token = _unhurried.set(True)
     try:
@@ -38,12 +38,12 @@ def unhurried() -> Iterator[None]:
         _unhurried.reset(token)
 
 
-def limit(patience: float | None) -> float | None:
+def timeout_limit(patience: float | None) -> float | None:
     """How many seconds one answer may take here, of a database that was opened with such a patience."""
     return LONG if patience is not None and _unhurried.get() else patience
 
 
-class Outage:
+class FailureLog:
     """Tells the log of failures that follow one another: the first at once, then one line a minute with their number.
 
     All of them have one reference. An hour without a database is sixty lines, however many ask.
@@ -56,7 +56,7 @@ class Outage:
         self._last = self._told = float("-inf")
         self._count = 0
 
-    def tell(self, cause: BaseException) -> str:
+    def warn(self, cause: BaseException) -> str:
         """The reference."""
         now = time.monotonic()
         if now - self._last > EVERY_SECONDS:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 import httpx
 
-from command_center.demo.campaign import Letter
+from command_center.demo.campaign import SentEmail
 from command_center.demo.client import Client, Unanswered
 from command_center.demo.mailbox import Mail
-from command_center.demo.recipients import Act, Deed
+from command_center.demo.recipients import Action, PlannedAction
 from command_center.demo.watching import Watch
 
 TWICE = 3
@@ -26,16 +26,16 @@ REPLIED = """mutation($events:[EngagementInput!]!){engagementRecord(events:$even
 CAME_BACK = """mutation($events:[DeliveryInput!]!){deliveryRecord(events:$events){
     recorded duplicates userErrors{message path code}}}"""
 _REPORTS = {
-    Deed.BOUNCE: ("BOUNCED", "550 5.1.1 There is no such mailbox here."),
-    Deed.COMPLAIN: ("SPAM_COMPLAINT", "The recipient chose: report as spam."),
+    Action.BOUNCE: ("BOUNCED", "550 5.1.1 There is no such mailbox here."),
+    Action.COMPLAIN: ("SPAM_COMPLAINT", "The recipient chose: report as spam."),
 }
 
 
 @dataclass(slots=True)
-class Recipients:
+class RecipientSimulator:
     """Everyone who gets mail. `integration` is their servers' way to the API."""
 
-    letters: dict[str, Letter]
+    letters: dict[str, SentEmail]
     """By the recipient's address."""
     integration: Client
     watch: Watch
@@ -43,7 +43,7 @@ class Recipients:
     """Messages by address."""
     fetches: int = 0
     """Requests for pixels and links so far."""
-    done: Counter[Deed] = field(default_factory=Counter)
+    done: Counter[Action] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
     http: httpx.AsyncClient = field(
         default_factory=lambda: httpx.AsyncClient(timeout=30.0, trust_env=False, headers={"User-Agent": AGENT})
@@ -57,35 +57,35 @@ class Recipients:
             await asyncio.sleep(max(0.0, arrived + act.at - time.monotonic()))
             try:
                 await self._do(act, mail, letter)
-                self.done[act.deed] += 1
+                self.done[act.action] += 1
             except (httpx.HTTPError, Unanswered, Unexpected) as exc:
-                self.troubles.append(f"{letter.actor.name}, {act.deed.value}: {exc!r}")
+                self.troubles.append(f"{letter.actor.name}, {act.action.value}: {exc!r}")
 
-    async def _do(self, act: Act, mail: Mail, letter: Letter) -> None:
-        match act.deed:
-            case Deed.VIEW:
+    async def _do(self, act: PlannedAction, mail: Mail, letter: SentEmail) -> None:
+        match act.action:
+            case Action.VIEW:
                 await self._view(mail, letter)
-            case Deed.FIRST_LINK:
+            case Action.FIRST_LINK:
                 await self._click(mail, letter, 0)
-            case Deed.SECOND_LINK:
+            case Action.SECOND_LINK:
                 await self._click(mail, letter, 1)
-            case Deed.REPLY:
+            case Action.REPLY:
                 await self._reply(mail, letter)
-            case Deed.BOUNCE | Deed.COMPLAIN:
-                await self._come_back(act.deed, mail, letter)
+            case Action.BOUNCE | Action.COMPLAIN:
+                await self._come_back(act.action, mail, letter)
 
-    async def _view(self, mail: Mail, letter: Letter) -> None:
-        deed = self.watch.begin(letter.email_id, "VIEW")
+    async def _view(self, mail: Mail, letter: SentEmail) -> None:
+        action = self.watch.begin(letter.email_id, "VIEW")
         answer = await self._fetch(mail.pixel)
-        deed.answered = time.time()
+        action.answered = time.time()
         if answer.status_code != 200 or answer.headers.get("content-type") != "image/gif":
             raise Unexpected(f"the pixel was answered with {answer.status_code}")
 
-    async def _click(self, mail: Mail, letter: Letter, place: int) -> None:
+    async def _click(self, mail: Mail, letter: SentEmail, place: int) -> None:
         """Goes as far as the redirect: where it leads is checked, not visited."""
-        deed = self.watch.begin(letter.email_id, "CLICK")
+        action = self.watch.begin(letter.email_id, "CLICK")
         answer = await self._fetch(mail.links[place])
-        deed.answered = time.time()
+        action.answered = time.time()
         target = letter.actor.targets[place]
         if answer.status_code != 302 or answer.headers.get("location") != target:
             raise Unexpected(f"{answer.status_code} to {answer.headers.get('location')} instead of {target}")
@@ -94,8 +94,8 @@ class Recipients:
         self.fetches += 1
         return await self.http.get(url)
 
-    async def _reply(self, mail: Mail, letter: Letter) -> None:
-        deed = self.watch.begin(letter.email_id, "REPLY")
+    async def _reply(self, mail: Mail, letter: SentEmail) -> None:
+        action = self.watch.begin(letter.email_id, "REPLY")
         event = {
             "emailId": letter.email_id,
             "kind": "REPLY",
@@ -103,13 +103,13 @@ class Recipients:
             "dedupeKey": f"reply to {mail.message_id}",
         }
         found = await self.integration.one(REPLIED, events=[event])
-        deed.answered = time.time()
+        action.answered = time.time()
         _expect(found, recorded=1)
-        if self.done[Deed.REPLY] % TWICE == 0:
+        if self.done[Action.REPLY] % TWICE == 0:
             _expect(await self.integration.one(REPLIED, events=[event]), recorded=0)
 
-    async def _come_back(self, deed: Deed, mail: Mail, letter: Letter) -> None:
-        kind, message = _REPORTS[deed]
+    async def _come_back(self, action: Action, mail: Mail, letter: SentEmail) -> None:
+        kind, message = _REPORTS[action]
         event = {
             "emailId": letter.email_id,
             "kind": kind,

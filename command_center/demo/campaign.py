@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from command_center.demo.client import Client
-from command_center.demo.recipients import Actor
+from command_center.demo.recipients import Recipient
 
 AT_ONCE = 8
 CAMPAIGN = "mutation($name:String!){campaignCreate(name:$name){campaign{id} userErrors{message path code}}}"
@@ -23,11 +23,11 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class SentEmail:
     """One drafted email: its id, and who it is for."""
 
     email_id: str
-    actor: Actor
+    actor: Recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class DemoList:
     patience: float | None = None
 
 
-async def prepare(client: Client, actors: Iterable[Actor]) -> tuple[str, list[Letter]]:
+async def prepare(client: Client, actors: Iterable[Recipient]) -> tuple[str, list[SentEmail]]:
     """A campaign with a draft for each person; its id and the drafts."""
     campaign = str((await client.one(CAMPAIGN, name="A hundred questions"))["campaign"]["id"])
 
-    async def draft(actor: Actor) -> Letter:
+    async def draft(actor: Recipient) -> SentEmail:
         person = {each: getattr(actor, each) for each in ("name", "address", "title", "company")}
         made = await client.one(PERSON, input=person)
         letter = {
@@ -52,7 +52,7 @@ async def prepare(client: Client, actors: Iterable[Actor]) -> tuple[str, list[Le
             "body": actor.body,
             "campaignId": campaign,
         }
-        return Letter(str((await client.one(DRAFT, input=letter))["email"]["id"]), actor)
+        return SentEmail(str((await client.one(DRAFT, input=letter))["email"]["id"]), actor)
 
     return campaign, await _all(draft, actors)
 
@@ -85,22 +85,22 @@ async def _save(
     return DemoList(str(made["savedSearch"]["id"]), name, patience)
 
 
-async def send(client: Client, letters: Iterable[Letter]) -> None:
+async def send(client: Client, letters: Iterable[SentEmail]) -> None:
     """Asks for each email to be sent now; the product's sender loop does it."""
 
-    async def ask(letter: Letter) -> None:
+    async def ask(letter: SentEmail) -> None:
         await client.one(SEND, id=letter.email_id, requestId=f"demo {letter.email_id}")
 
     await _all(ask, letters)
 
 
-async def _all(deed: Callable[[Item], Awaitable[Result]], items: Iterable[Item]) -> list[Result]:
+async def _all(action: Callable[[Item], Awaitable[Result]], items: Iterable[Item]) -> list[Result]:
     """Does it for each, a few at a time; the results in the items' order."""
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(item: Item) -> Result:
         async with places:
-            return await deed(item)
+            return await action(item)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(item)) for item in items]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Any
 
-from command_center.actions.context import Desk
-from command_center.demo.behavior import Recipients
+from command_center.actions.context import ActionContext
+from command_center.demo.behavior import RecipientSimulator
 from command_center.demo.campaign import DemoList
 from command_center.demo.client import Client
-from command_center.demo.recipients import PEOPLE, Deed
+from command_center.demo.recipients import PEOPLE, Action
 from command_center.demo.watching import Watch
 from command_center.lists import audit
 from command_center.lists.audit import Outstanding
@@ -24,7 +24,7 @@ FILTER = "query($id:ID!){savedSearch(id:$id){filter}}"
 
 
 @dataclass(slots=True)
-class Verdict:
+class CheckReport:
     """Lines to read, and what was wrong.
 
     `visits` is how many changes somebody else made during the run: a visitor may archive, delete and send as well, so
@@ -50,11 +50,11 @@ class Verdict:
             self.require(holds, difference)
 
 
-async def judge(
-    client: Client, desk: Desk, campaign: str, recipients: Recipients, watch: Watch, visits: int
-) -> Verdict:
+async def run_checks(
+    client: Client, ctx: ActionContext, campaign: str, recipients: RecipientSimulator, watch: Watch, visits: int
+) -> CheckReport:
     """Asks the API and the product's own audit. Takes a few seconds where the lists do not come to rest."""
-    verdict = Verdict(visits)
+    verdict = CheckReport(visits)
     own = {letter.email_id for letter in recipients.letters.values()}
     found = [node async for node in client.pages(EMAILS, "emails", filter={"campaign": [campaign]})]
     emails = [node for node in found if node["id"] in own]
@@ -66,11 +66,11 @@ async def judge(
         what = f"{len(stored)} stored, {len(fresh)} fresh, {len(folded)} by frames"
         verdict.note(each.name, f"{what}: {'equal' if equal else 'DIFFERENT'}")
         verdict.require(equal, f"{each.name}: {what}; {_apart(stored, fresh, folded)}")
-    await _audit(verdict, desk)
+    await _audit(verdict, ctx)
     return verdict
 
 
-def _handed_over(verdict: Verdict, emails: Sequence[dict[str, Any]], recipients: Recipients) -> None:
+def _handed_over(verdict: CheckReport, emails: Sequence[dict[str, Any]], recipients: RecipientSimulator) -> None:
     """By the mail server's count and by the product's."""
     people, messages = len(recipients.arrived), recipients.arrived.total()
     sent = sum(node["sentAt"] is not None for node in emails)
@@ -80,18 +80,18 @@ def _handed_over(verdict: Verdict, emails: Sequence[dict[str, Any]], recipients:
     verdict.expect(sent == people, f"{people} were handed over, {sent} are known as sent")
 
 
-def _recorded(verdict: Verdict, emails: Sequence[dict[str, Any]], recipients: Recipients) -> None:
+def _recorded(verdict: CheckReport, emails: Sequence[dict[str, Any]], recipients: RecipientSimulator) -> None:
     """What the recipients did and what the product counted must be the same."""
     done = recipients.done
     did = {
-        "views": done[Deed.VIEW],
-        "clicks": done[Deed.FIRST_LINK] + done[Deed.SECOND_LINK],
-        "replies": done[Deed.REPLY],
+        "views": done[Action.VIEW],
+        "clicks": done[Action.FIRST_LINK] + done[Action.SECOND_LINK],
+        "replies": done[Action.REPLY],
     }
     for name, number in did.items():
         counted = sum(node["engagementSummary"][name] for node in emails)
         verdict.expect(counted == number, f"{number} {name} were answered, {counted} are counted")
-    came_back = {"bounces": done[Deed.BOUNCE], "complaints": done[Deed.COMPLAIN]}
+    came_back = {"bounces": done[Action.BOUNCE], "complaints": done[Action.COMPLAIN]}
     verdict.note("events recorded", _listed(did))
     verdict.note("came back", _listed(came_back))
     for trouble in recipients.troubles:
@@ -102,7 +102,7 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items())
 
 
-def _pushed(verdict: Verdict, watch: Watch) -> None:
+def _pushed(verdict: CheckReport, watch: Watch) -> None:
     # Lists that somebody else made meanwhile are not the run's.
     own = [move for move in watch.moves if move.search_id in watch.lists]
     joins, leaves = [move for move in own if move.joined], [move for move in own if not move.joined]
@@ -137,11 +137,11 @@ def _apart(stored: set[str], fresh: set[str], folded: set[str]) -> str:
     return f"not in all three: {', '.join(sorted((stored | fresh | folded) - (stored & fresh & folded)))}"
 
 
-async def _audit(verdict: Verdict, desk: Desk) -> None:
+async def _audit(verdict: CheckReport, ctx: ActionContext) -> None:
     deadline = time.monotonic() + QUIET_SECONDS
     while time.monotonic() < deadline:
         try:
-            found = await audit.differences(desk.writer)
+            found = await audit.differences(ctx.writer)
         except Outstanding:
             await asyncio.sleep(PAUSE_SECONDS)
             continue

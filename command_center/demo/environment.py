@@ -21,7 +21,7 @@ from command_center.demo.mailbox import MailServer
 from command_center.server import serving
 from command_center.server.app import create
 from command_center.server.metrics import Traffic
-from command_center.server.runtime import Engine
+from command_center.server.runtime import Runtime
 from command_center.server.settings import PREFIX, Settings, read
 from command_center.web.authentication import SCOPES, Tokens
 from models.enums import Role
@@ -70,11 +70,11 @@ class Server(serving.GracefulServer):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Environment:
     """The running product, as it is reached from outside; the engine is for making the seller and the audit."""
 
     url: str
-    engine: Engine
+    engine: Runtime
     arrivals: "asyncio.Queue[Path]"
     """The files of the mail that came in."""
     serving: "asyncio.Task[None]"
@@ -86,12 +86,12 @@ class Stage:
     async def seller(self) -> tuple[str, str]:
         """Makes the team's one seller: a token for their application, and one that may record events as well."""
         address = "sam.seller@harbour-tools.example"
-        user = await users.add(self.engine.desk, "Harbour Tools", "Sam Seller", address, Role.MEMBER, "UTC")
+        user = await users.add(self.engine.ctx, "Harbour Tools", "Sam Seller", address, Role.MEMBER, "UTC")
         return self._tokens.issue(user, (), LIFETIME), self._tokens.issue(user, SCOPES, LIFETIME)
 
 
 @asynccontextmanager
-async def standing(listener: socket.socket, folder: Folder) -> AsyncIterator[Stage]:
+async def start_environment(listener: socket.socket, folder: Folder) -> AsyncIterator[Environment]:
     """The product served on the socket, its mail handed to a server beside it. Ends within a few seconds."""
     host, port = listener.getsockname()[:2]
     url = f"http://{host}:{port}"
@@ -110,7 +110,7 @@ async def standing(listener: socket.socket, folder: Folder) -> AsyncIterator[Sta
                     await task
                     raise RuntimeError(f"the demo's server did not start: see {folder.log}")
                 await asyncio.sleep(0.01)
-            yield Stage(
+            yield Environment(
                 url, app.state.engine, arrivals, task, partial(_changes, app), Tokens(settings.signing_secret())
             )
         finally:

@@ -39,7 +39,7 @@ _COMPANIES = (
 _TITLES = ("Head of Sales", "Account Director", "Founder", "Operations Lead", "Sales Manager", "Chief of Staff")
 
 
-class Deed(Enum):
+class Action(Enum):
     """What a recipient may do, or have done to them."""
 
     VIEW = "view"
@@ -51,22 +51,22 @@ class Deed(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class PlannedAction:
     """One deed, so many seconds after the mail arrived."""
 
     at: float
-    deed: Deed
+    action: Action
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class Recipient:
     """A person of the campaign, and their part."""
 
     name: str
     address: str
     title: str
     company: str
-    acts: tuple[Act, ...]
+    acts: tuple[PlannedAction, ...]
 
     @property
     def subject(self) -> str:
@@ -103,7 +103,7 @@ _PARTS = {
 }
 
 
-def cast(seed: int, seconds: float) -> list[Actor]:
+def plan_recipients(seed: int, seconds: float) -> list[Recipient]:
     """The people of one run, who are done within so many seconds after their mail arrived."""
     random = Random(seed)
     names = random.sample(list(product(_FIRST, _LAST)), PEOPLE)
@@ -112,50 +112,50 @@ def cast(seed: int, seconds: float) -> list[Actor]:
     return [_actor(random, first, last, part, seconds) for (first, last), part in zip(names, parts, strict=True)]
 
 
-def _actor(random: Random, first: str, last: str, part: str, seconds: float) -> Actor:
+def _actor(random: Random, first: str, last: str, part: str, seconds: float) -> Recipient:
     company, domain = random.choice(_COMPANIES)
-    return Actor(
+    return Recipient(
         name=f"{first} {last}",
         address=f"{first}.{last}@{domain}".lower(),
         title=random.choice(_TITLES),
         company=company,
-        acts=tuple(_act(share * seconds, deed) for share, deed in _acts(random, part, seconds)),
+        acts=tuple(_act(share * seconds, action) for share, action in _acts(random, part, seconds)),
     )
 
 
-def _act(at: float, deed: Deed) -> Act:
-    return Act(max(at, UNREAD) if deed in (Deed.FIRST_LINK, Deed.SECOND_LINK) else at, deed)
+def _act(at: float, action: Action) -> PlannedAction:
+    return PlannedAction(max(at, UNREAD) if action in (Action.FIRST_LINK, Action.SECOND_LINK) else at, action)
 
 
-def _acts(random: Random, part: str, seconds: float) -> Iterator[tuple[float, Deed]]:
+def _acts(random: Random, part: str, seconds: float) -> Iterator[tuple[float, Action]]:
     """The deeds of a part in order, each at a share of the run."""
     start, gap = random.uniform(0.02, 0.55), random.uniform(0.01, 0.05)
-    link = random.choice((Deed.FIRST_LINK, Deed.SECOND_LINK))
+    link = random.choice((Action.FIRST_LINK, Action.SECOND_LINK))
     match part:
         case "reader":
-            yield start, Deed.VIEW
+            yield start, Action.VIEW
             if random.random() < 0.4:
-                yield start + random.uniform(0.1, 0.4), Deed.VIEW
+                yield start + random.uniform(0.1, 0.4), Action.VIEW
         case "eager":
             # Early in the run, so that one sees them leave by the clock a minute later.
             at = random.uniform(0.02, 0.3)
             for _ in range(random.randint(3, 5)):
-                yield at, Deed.VIEW
+                yield at, Action.VIEW
                 at += min(random.uniform(0.005, 0.03), EAGER_GAP / seconds)
         case "clicker":
-            yield start, Deed.VIEW
+            yield start, Action.VIEW
             yield start + gap, link
         case "clicks before the pictures load":
             yield start, link
-            yield start + gap, Deed.VIEW
+            yield start + gap, Action.VIEW
         case "engaged, then replies":
-            yield start, Deed.VIEW
+            yield start, Action.VIEW
             yield start + gap, link
-            yield start + gap + random.uniform(0.1, 0.35), Deed.REPLY
+            yield start + gap + random.uniform(0.1, 0.35), Action.REPLY
         case "replies at once":
-            yield random.uniform(0.02, 0.1), Deed.REPLY
+            yield random.uniform(0.02, 0.1), Action.REPLY
         case "bounces":
-            yield random.uniform(0.02, 0.6), Deed.BOUNCE
+            yield random.uniform(0.02, 0.6), Action.BOUNCE
         case "complains":
-            yield start, Deed.VIEW
-            yield start + random.uniform(0.1, 0.4), Deed.COMPLAIN
+            yield start, Action.VIEW
+            yield start + random.uniform(0.1, 0.4), Action.COMPLAIN

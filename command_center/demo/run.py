@@ -6,11 +6,11 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from command_center.demo.checks import Verdict
+from command_center.demo.checks import CheckReport
 from command_center.demo.client import Client
-from command_center.demo.environment import Folder, Stage, standing, throw_away_folder
-from command_center.demo.scenario import Plan, Play
-from command_center.demo.terminal import Board, Screen
+from command_center.demo.environment import Environment, Folder, start_environment, throw_away_folder
+from command_center.demo.scenario import Plan, Scenario
+from command_center.demo.terminal import Terminal, TerminalState
 from command_center.server.serving import bound
 
 HOST = "127.0.0.1"
@@ -25,9 +25,9 @@ async def run(port: int, seed: int, seconds: float, once: bool, patience: int) -
     stop = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    screen = Screen(Board())
+    screen = Terminal(TerminalState())
     with throw_away_folder() as folder, _logging(folder, screen):
-        async with standing(listener, folder) as stage:
+        async with start_environment(listener, folder) as stage:
             verdict = await _show(stage, folder, screen, stop, Plan(seed, seconds, once, patience))
         folder.keep = verdict is not None and bool(verdict.problems)
         ending = f"Kept for a look: {folder.path}" if folder.keep else f"Deleted: {folder.path}"
@@ -37,7 +37,9 @@ async def run(port: int, seed: int, seconds: float, once: bool, patience: int) -
     return 1 if verdict.problems else 0
 
 
-async def _show(stage: Stage, folder: Folder, screen: Screen, stop: asyncio.Event, plan: Plan) -> Verdict | None:
+async def _show(
+    stage: Environment, folder: Folder, screen: Terminal, stop: asyncio.Event, plan: Plan
+) -> CheckReport | None:
     """The run on the screen; None where it was stopped before its end."""
     application, integration = await stage.seller()
     heading = [
@@ -51,7 +53,7 @@ async def _show(stage: Stage, folder: Folder, screen: Screen, stop: asyncio.Even
         async with (
             _client(stage.url, application) as seller,
             _client(stage.url, integration) as servers,
-            _playing(Play(stage, screen, seller, servers, plan)) as play,
+            _playing(Scenario(stage, screen, seller, servers, plan)) as play,
         ):
             running = asyncio.create_task(play.run(), name="run")
             stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -65,8 +67,12 @@ async def _show(stage: Stage, folder: Folder, screen: Screen, stop: asyncio.Even
 
 
 async def _until_over(
-    stage: Stage, screen: Screen, plan: Plan, running: "asyncio.Task[Verdict]", stopped: "asyncio.Task[bool]"
-) -> Verdict | None:
+    stage: Environment,
+    screen: Terminal,
+    plan: Plan,
+    running: "asyncio.Task[CheckReport]",
+    stopped: "asyncio.Task[bool]",
+) -> CheckReport | None:
     """Waits for the end of the run; then, without `once`, until stopped."""
     await asyncio.wait({running, stopped, stage.serving}, return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
@@ -83,22 +89,22 @@ async def _until_over(
     return verdict
 
 
-def _verdict(running: "asyncio.Task[Verdict]") -> Verdict:
+def _verdict(running: "asyncio.Task[CheckReport]") -> CheckReport:
     """What the run found; that it broke off is a finding as well."""
     exc = running.exception()
     if exc is None:
         return running.result()
     _logger.error("the run broke off", exc_info=exc)
-    return Verdict(problems=[f"the run broke off: {exc!r}"])
+    return CheckReport(problems=[f"the run broke off: {exc!r}"])
 
 
-def _read_out(verdict: Verdict | None) -> list[str]:
+def _read_out(verdict: CheckReport | None) -> list[str]:
     if verdict is None:
         return ["Stopped before the run was over."]
     return [*verdict.lines, *(f"WRONG: {problem}" for problem in verdict.problems)]
 
 
-async def _draw(screen: Screen) -> None:
+async def _draw(screen: Terminal) -> None:
     while True:
         screen.refresh()
         await asyncio.sleep(DRAWN_SECONDS)
@@ -114,7 +120,7 @@ async def _client(url: str, token: str) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def _playing(play: Play) -> AsyncIterator[Play]:
+async def _playing(play: Scenario) -> AsyncIterator[Scenario]:
     try:
         yield play
     finally:
@@ -122,7 +128,7 @@ async def _playing(play: Play) -> AsyncIterator[Play]:
 
 
 @contextmanager
-def _logging(folder: Folder, screen: Screen) -> Iterator[None]:
+def _logging(folder: Folder, screen: Terminal) -> Iterator[None]:
     """Warnings go to the feed and, whole, to a file: written to the terminal they would tear the layout."""
 
     class Feed(logging.Handler):

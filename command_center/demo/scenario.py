@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from command_center.demo import campaign, mailbox
-from command_center.demo.behavior import Recipients
-from command_center.demo.campaign import Letter
-from command_center.demo.checks import Verdict, judge
+from command_center.demo.behavior import RecipientSimulator
+from command_center.demo.campaign import SentEmail
+from command_center.demo.checks import CheckReport, run_checks
 from command_center.demo.client import Client
-from command_center.demo.environment import Stage
-from command_center.demo.recipients import PEOPLE, Deed, cast
-from command_center.demo.terminal import Screen
+from command_center.demo.environment import Environment
+from command_center.demo.recipients import PEOPLE, Action, plan_recipients
+from command_center.demo.terminal import Terminal
 from command_center.demo.watching import Watch
 
 CONNECT_SECONDS = 10.0
@@ -34,26 +34,26 @@ class Plan:
     patience: int
 
 
-class Play:
+class Scenario:
     """The seller's application, the recipients and their servers, around one stage."""
 
-    def __init__(self, stage: Stage, screen: Screen, seller: Client, servers: Client, plan: Plan) -> None:
+    def __init__(self, stage: Environment, screen: Terminal, seller: Client, servers: Client, plan: Plan) -> None:
         self._stage = stage
         self._screen = screen
         self._seller = seller
         self._plan = plan
         self._watch = Watch(seller, screen.move)
         self._servers = servers
-        self._recipients = Recipients({}, servers, self._watch)
+        self._recipients = RecipientSimulator({}, servers, self._watch)
         self._background: set[asyncio.Task[None]] = set()
         self._began: float | None = None
         self._all_here = asyncio.Event()
 
-    async def run(self) -> Verdict:
+    async def run(self) -> CheckReport:
         """Plays it all once."""
         self._screen.board.status = f"Making {PEOPLE} people and drafts"
         self._spawn(self._poll(), "the query of the folders")
-        made, letters = await campaign.prepare(self._seller, cast(self._plan.seed, self._plan.seconds))
+        made, letters = await campaign.prepare(self._seller, plan_recipients(self._plan.seed, self._plan.seconds))
         self._screen.board.names = {letter.email_id: letter.actor.name for letter in letters}
         self._recipients.letters = {letter.actor.address: letter for letter in letters}
         # Before the lists are there, so that no frame of theirs is missed.
@@ -67,7 +67,7 @@ class Play:
         self._screen.board.status = "Comparing the lists with fresh queries"
         own = self._seller.mutations + self._servers.mutations + self._recipients.fetches
         visits = self._stage.changes() - own
-        return await judge(self._seller, self._stage.engine.desk, made, self._recipients, self._watch, visits)
+        return await run_checks(self._seller, self._stage.engine.ctx, made, self._recipients, self._watch, visits)
 
     async def end(self) -> None:
         """Stops what still watches."""
@@ -77,7 +77,7 @@ class Play:
             await asyncio.wait(self._background)
         await self._recipients.http.aclose()
 
-    async def _campaign(self, letters: Sequence[Letter]) -> None:
+    async def _campaign(self, letters: Sequence[SentEmail]) -> None:
         """Sends, and lets the recipients live, until the last is done and the last moment of the clock is past."""
         began = self._began = time.monotonic()
         async with asyncio.TaskGroup() as group:
@@ -113,10 +113,10 @@ class Play:
             board.members = {node["id"]: node["memberCount"] for node in found["savedSearches"]["nodes"]}
             if self._began is not None:
                 passed = f"{time.monotonic() - self._began:.0f} s of about {self._plan.seconds:.0f}"
-                clicks = done[Deed.FIRST_LINK] + done[Deed.SECOND_LINK]
+                clicks = done[Action.FIRST_LINK] + done[Action.SECOND_LINK]
                 board.status = (
-                    f"{passed}: {done[Deed.VIEW]} views, {clicks} clicks, {done[Deed.REPLY]} replies,"
-                    f" {done[Deed.BOUNCE]} bounces, {done[Deed.COMPLAIN]} complaints"
+                    f"{passed}: {done[Action.VIEW]} views, {clicks} clicks, {done[Action.REPLY]} replies,"
+                    f" {done[Action.BOUNCE]} bounces, {done[Action.COMPLAIN]} complaints"
                 )
             await asyncio.sleep(POLL_SECONDS)
 

@@ -29,7 +29,7 @@ _CAUSES = {
 
 
 @dataclass(slots=True)
-class Board:
+class TerminalState:
     """What is shown, filled in by others as it becomes known."""
 
     status: str = "Making people and drafts"
@@ -44,10 +44,10 @@ class Board:
     left: Counter[str] = field(default_factory=Counter)
 
 
-class Screen:
+class Terminal:
     """The one place that writes to the terminal while the demo runs."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: TerminalState) -> None:
         self.board = board
         self._console = Console(highlight=False)
         self._live: Live | None = None
@@ -57,7 +57,7 @@ class Screen:
         self._shown, self._plain_at = "", 0.0
 
     @contextmanager
-    def running(self, heading: Iterable[str]) -> Iterator["Screen"]:
+    def running(self, heading: Iterable[str]) -> Iterator["Terminal"]:
         """Prints the heading, which stays above, and keeps the rest in place below it."""
         self.print(heading)
         if not self._console.is_terminal or self._console.is_dumb_terminal:
@@ -90,7 +90,7 @@ class Screen:
         """An email joined or left a list."""
         (self.board.joined if move.joined else self.board.left)[move.search_id] += 1
         name = self.board.names.get(move.email_id, "someone")
-        latency = "" if move.deed is None else "0 ms" if move.latency is None else f"{move.latency * 1000:.0f} ms"
+        latency = "" if move.action is None else "0 ms" if move.latency is None else f"{move.latency * 1000:.0f} ms"
         cause = _CAUSES.get(move.cause, move.cause.lower().replace("_", " "))
         sign, style = ("+", "green") if move.joined else ("-", "yellow")
         where = self.board.lists.get(move.search_id, "another list")
@@ -132,9 +132,9 @@ class Screen:
         return Group(*parts, Rule("pushed frames: ms after the answer to what caused them"), *feed, *blank)
 
 
-def _folders(board: Board) -> str:
+def _folders(board: TerminalState) -> str:
     return ", ".join(f"{name} {count}" for counts in board.folders.values() for name, count in counts.items() if count)
 
 
-def _lists(board: Board) -> str:
+def _lists(board: TerminalState) -> str:
     return ", ".join(f"{name}: {board.members.get(key, 0)}" for key, name in board.lists.items())

@@ -22,7 +22,7 @@ MEMBERS = """query($id:ID!,$first:Int,$after:String){savedSearch(id:$id){members
 
 @dataclass(slots=True)
 class Timed:
-    """One deed of a recipient: when it was begun and, once it was, answered. Seconds since 1970."""
+    """One action of a recipient: when it was begun and, once it was, answered. Seconds since 1970."""
 
     begun: float
     answered: float | None = None
@@ -37,13 +37,13 @@ class Move:
     search_id: str
     email_id: str
     cause: str
-    deed: Timed | None = None
-    """The deed behind it, where one of ours is."""
+    action: Timed | None = None
+    """The action behind it, where one of ours is."""
 
     @property
     def latency(self) -> float | None:
-        """Seconds from the deed's answer to the frame; below zero where the frame was faster."""
-        return None if self.deed is None or self.deed.answered is None else self.at - self.deed.answered
+        """Seconds from the action's answer to the frame; below zero where the frame was faster."""
+        return None if self.action is None or self.action.answered is None else self.at - self.action.answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,10 @@ class Watch:
         self.lists.update((each.id, each) for each in lists)
 
     def begin(self, email_id: str, kind: str) -> Timed:
-        """A deed is about to happen; whoever does it sets `answered`."""
-        deed = Timed(time.time())
-        self._deeds[email_id, kind].append(deed)
-        return deed
+        """A action is about to happen; whoever does it sets `answered`."""
+        action = Timed(time.time())
+        self._deeds[email_id, kind].append(action)
+        return action
 
     async def filled(self) -> None:
         """Waits until each list that was added has been filled for the first time."""
@@ -131,14 +131,14 @@ class Watch:
     def _move(self, frame: dict[str, Any], at: float, joined: bool, cause: dict[str, Any] | None) -> Move:
         event = (cause or {}).get("engagement")
         said = event["kind"] if event else cause["kind"] if cause else "?"
-        deed = self._deed(frame["emailId"], event) if event else None
-        move = Move(at, joined, frame["savedSearchId"], frame["emailId"], said, deed)
+        action = self._deed(frame["emailId"], event) if event else None
+        move = Move(at, joined, frame["savedSearchId"], frame["emailId"], said, action)
         self.moves.append(move)
         self.told(move)
         return move
 
     def _deed(self, email_id: str, event: dict[str, Any]) -> Timed | None:
-        """The deed that an event is the record of: the last of its kind that had begun when it occurred."""
+        """The action that an event is the record of: the last of its kind that had begun when it occurred."""
         occurred = moment(event["occurredAt"])
-        deeds = reversed(self._deeds[email_id, event["kind"]])
-        return next((deed for deed in deeds if deed.begun <= occurred), None)
+        units = reversed(self._deeds[email_id, event["kind"]])
+        return next((action for action in units if action.begun <= occurred), None)

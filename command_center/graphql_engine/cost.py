@@ -27,7 +27,7 @@ from graphql import (
 from command_center.graphql_engine.hints import Measure
 from command_center.graphql_engine.introspection import CEILING, Introspection
 from command_center.graphql_engine.list_sizes import Size, Sizes
-from command_center.graphql_engine.lru_cache import Kept
+from command_center.graphql_engine.lru_cache import LruCache
 from command_center.graphql_engine.rules import INTROSPECTION
 
 KEPT = 64
@@ -39,7 +39,7 @@ LONGEST_NAME = 200
 Reading = Callable[[Any], int | str | None]
 
 
-class Meter:
+class CostEstimator:
     """Counts one operation of a document that was found valid."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Meter:
         self.most = most
         self.rows: Reading = partial(rows, max_page)
         self._readings: tuple[tuple[str, Reading], ...] | None = None
-        self._known: Kept[tuple[int | str | None, ...], int] = Kept(KEPT)
+        self._known: LruCache[tuple[int | str | None, ...], int] = LruCache(KEPT)
 
     def cost(self, variables: Mapping[str, Any]) -> int:
         """By the variables as a client sent them. What makes no sense counts as most: it is refused later."""
@@ -88,7 +88,7 @@ class Meter:
 class Count:
     """One count, with one set of variables. `readings`: which of them it depends on, and how they are read."""
 
-    def __init__(self, meter: Meter, variables: Mapping[str, Any]) -> None:
+    def __init__(self, meter: CostEstimator, variables: Mapping[str, Any]) -> None:
         self._meter = meter
         self._variables = variables
         self._introspection = Introspection(meter.schema, meter.fragments, meter.most)

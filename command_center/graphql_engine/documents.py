@@ -31,17 +31,17 @@ from graphql import (
 )
 from graphql.language import OperationType
 
-from command_center.graphql_engine.cost import Meter
+from command_center.graphql_engine.cost import CostEstimator
 from command_center.graphql_engine.hints import SchemaHints
 from command_center.graphql_engine.introspection import CEILING
 from command_center.graphql_engine.limits import DocumentLimits
 from command_center.graphql_engine.list_sizes import sizes
 from command_center.graphql_engine.literals import LiteralValuesRule
-from command_center.graphql_engine.lru_cache import Kept
+from command_center.graphql_engine.lru_cache import LruCache
 from command_center.graphql_engine.overlap import Overlap
 from command_center.graphql_engine.plans import Plans
-from command_center.graphql_engine.rules import excesses
-from command_center.graphql_engine.type_plans import Shapes
+from command_center.graphql_engine.rules import limit_violations
+from command_center.graphql_engine.type_plans import TypePlans
 
 CHARACTERS = 50
 """For each token that is allowed: comments, spaces and long values are read letter by letter."""
@@ -68,12 +68,12 @@ class Rejected(Exception):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class PreparedOperation:
     """One operation of a valid document: the same object for as long as its text is kept."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
-    meter: Meter
+    meter: CostEstimator
     plans: Plans
     bytes: int = 0
     """About what the document takes in memory while anything refers to it."""
@@ -96,14 +96,14 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, hints: SchemaHints, errors: int = 20) -> None:
         self._schema = schema
         self._sizes = sizes(schema, hints)
-        self._shapes = Shapes(schema, hints.reference_key)
+        self._shapes = TypePlans(schema, hints.reference_key)
         self._limits = limits
         self._max_page = hints.max_page
         self._errors = errors
         self.taken: Counter[OperationType] = Counter()
-        self._kept: Kept[str, Mapping[str | None, Prepared]] = Kept(ENTRIES, BYTES)
+        self._kept: LruCache[str, Mapping[str | None, PreparedOperation]] = LruCache(ENTRIES, BYTES)
 
-    def prepare(self, text: str, operation_name: str | None) -> Prepared:
+    def prepare(self, text: str, operation_name: str | None) -> PreparedOperation:
         """The operation to carry out. Raises Rejected."""
         operations = self._kept.get(text)
         if operations is None:
@@ -123,7 +123,7 @@ class Documents:
             raise _rejected("OPERATION_NOT_FOUND", message)
         return prepared
 
-    def afford(self, prepared: Prepared, variables: Mapping[str, Any], beside: int = 0) -> int:
+    def afford(self, prepared: PreparedOperation, variables: Mapping[str, Any], beside: int = 0) -> int:
         """What the operation costs with these variables, which cost `beside` themselves. Raises Rejected where that is
         too much."""
         cost, most = prepared.cost(variables), self._limits.cost
@@ -136,7 +136,7 @@ class Documents:
 
     def _valid(self, text: str) -> DocumentNode:
         document = self._parsed(text)
-        self._refuse(excesses(document, self._limits))
+        self._refuse(limit_violations(document, self._limits))
         # The comparison of fields comes last, as it relies on what the other rules make sure of.
         for errors in (
             validate(self._schema, document, _RULES, self._errors, hide_suggestions=True),
@@ -166,15 +166,17 @@ class Documents:
         if told:
             raise Rejected(told)
 
-    def _operations(self, document: DocumentNode, plans: Plans, size: int) -> Mapping[str | None, Prepared]:
+    def _operations(self, document: DocumentNode, plans: Plans, size: int) -> Mapping[str | None, PreparedOperation]:
         """By name; where there is but one, also by none."""
         fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
-        found: dict[str | None, Prepared] = {}
+        found: dict[str | None, PreparedOperation] = {}
         for each in document.definitions:
             if isinstance(each, OperationDefinitionNode):
-                meter = Meter(self._schema, self._sizes, fragments, each, self._limits.cost, self._max_page)
+                meter = CostEstimator(self._schema, self._sizes, fragments, each, self._limits.cost, self._max_page)
                 shaping = _shaping(each, fragments.values())
-                found[each.name.value if each.name else None] = Prepared(document, each, meter, plans, size, shaping)
+                found[each.name.value if each.name else None] = PreparedOperation(
+                    document, each, meter, plans, size, shaping
+                )
         if len(found) == 1:
             found[None] = next(iter(found.values()))
         return found

@@ -26,10 +26,10 @@ from graphql.pyutils import Path, gather_with_cancel
 
 from command_center.graphql_engine import prefetch
 from command_center.graphql_engine.columns import Columns, columns
-from command_center.graphql_engine.list_completion import Listing
-from command_center.graphql_engine.plans import Begun, Field, Plan, Plans, Selection, Wanted
-from command_center.graphql_engine.type_plans import ATOMS, Info, Kind, Shape, blind, other
-from command_center.graphql_engine.yield_budget import Turns
+from command_center.graphql_engine.list_completion import ListCompleter
+from command_center.graphql_engine.plans import ExecutionTemplate, Field, Plan, Plans, Selection, Wanted
+from command_center.graphql_engine.type_plans import ATOMS, Info, Kind, TypePlan, blind, other
+from command_center.graphql_engine.yield_budget import YieldBudget
 
 
 class PlannedExecutor(ExecutorThrowingOnIncremental):
@@ -37,7 +37,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
     def __init__(self, *arguments: Any, plans: Plans, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.turns = Turns()
+        self.turns = YieldBudget()
         self._plan: Plan = plans.plan(self.operation, self.variable_values.coerced)
         self._arguments: dict[Field, dict[str, Any]] = {}
         """They are the same for every object that a field is asked of, and every event of a stream."""
@@ -94,7 +94,9 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         )
         if known is None and isinstance(built, cls):
             made = plans.shapes.coercions.of(built.operation.variable_definitions or ())
-            plans.begun[operation_name] = Begun(built.fragment_definitions, built.fragments, built.operation, made)
+            plans.begun[operation_name] = ExecutionTemplate(
+                built.fragment_definitions, built.fragments, built.operation, made
+            )
         return built  # type: ignore[no-any-return]
 
     def build_per_event_executor(self, payload: Any) -> "PlannedExecutor":
@@ -251,19 +253,19 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         completed = self.complete(field.shape, field, path, path, value)
         return self.later(completed, field.shape, field, path) if self.is_awaitable(completed) else completed
 
-    async def awaited(self, awaitable: Awaitable[Any], shape: Shape, field: Field, at: Path, path: Path) -> Any:
+    async def awaited(self, awaitable: Awaitable[Any], shape: TypePlan, field: Field, at: Path, path: Path) -> Any:
         """What somebody's awaitable comes to, completed."""
         try:
             value = await awaitable
             if shape is field.shape and (wanted := self._wanted(field)):
-                await prefetch.load(wanted, self.context_value, value)
+                await prefetch.prefetch(wanted, self.context_value, value)
             completed = self.complete(shape, field, at, path, value)
             return await completed if self.is_awaitable(completed) else completed
         except Exception as error:
             self.failed(error, shape, field, path)
             return None
 
-    async def later(self, completed: Awaitable[Any], shape: Shape, field: Field, path: Path) -> Any:
+    async def later(self, completed: Awaitable[Any], shape: TypePlan, field: Field, path: Path) -> Any:
         """What is being completed, once it is."""
         try:
             return await completed
@@ -271,13 +273,13 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             self.failed(error, shape, field, path)
             return None
 
-    def failed(self, error: Exception, shape: Shape, field: Field, path: Path) -> None:
+    def failed(self, error: Exception, shape: TypePlan, field: Field, path: Path) -> None:
         """Notes the error. Raises it where there may be no null."""
         self.handle_field_error(error, shape.full, field.details, path)
 
     # A value, by its type. `at` is the path of its field, `path` its own: they differ in a list.
 
-    def complete(self, shape: Shape, field: Field, at: Path, path: Path, value: Any) -> Any:
+    def complete(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
         if isinstance(value, Exception):
             raise value
         if value is None or value is Undefined:
@@ -293,7 +295,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             return self._list(shape, field, at, path, value)
         return self._abstract(shape, field, at, path, value)
 
-    def _abstract(self, shape: Shape, field: Field, at: Path, path: Path, value: Any) -> Any:
+    def _abstract(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
         info = self._info(field, at)
         found: Any = (shape.type.resolve_type or self.type_resolver)(value, info, shape.type)
 
@@ -349,12 +351,12 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
     # A list.
 
-    def _list(self, shape: Shape, field: Field, at: Path, path: Path, value: Any) -> Any:
+    def _list(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
         if shape.item is None or field.streams or type(value) not in (list, tuple):
             return self.complete_list_value(shape.type, field.details, self._info(field, at), path, value, None)
-        return Listing(self, shape.item, field, at, path, value).complete()
+        return ListCompleter(self, shape.item, field, at, path, value).complete()
 
-    def together(self, shape: Shape, field: Field, values: Sequence[Any]) -> Columns | None:
+    def together(self, shape: TypePlan, field: Field, values: Sequence[Any]) -> Columns | None:
         """Items that are objects, as far as they can be completed all at once."""
         found, count = columns(self, shape.type, field, values)
         self.turns.spent += count

@@ -57,7 +57,7 @@ Blocks = frozenset[Block]
 """Whatever stands in one object."""
 
 
-class Sets:
+class FieldSets:
     """The sets of one document. `steps`: how many blocks were put into one."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:

@@ -8,8 +8,8 @@ from graphql.pyutils import Path, gather_with_cancel
 
 from command_center.graphql_engine.columns import Columns
 from command_center.graphql_engine.plans import Field
-from command_center.graphql_engine.type_plans import Kind, Shape, other
-from command_center.graphql_engine.yield_budget import MOST, Turns
+from command_center.graphql_engine.type_plans import Kind, TypePlan, other
+from command_center.graphql_engine.yield_budget import MOST, YieldBudget
 
 TOGETHER = 100
 """Items that are looked at at once."""
@@ -18,20 +18,20 @@ TOGETHER = 100
 class Values(Protocol):
     """What a list needs of its executor."""
 
-    turns: Turns
+    turns: YieldBudget
 
     def is_awaitable(self, value: Any, /) -> bool: ...
-    def complete(self, shape: Shape, field: Field, at: Path, path: Path, value: Any) -> Any: ...
-    async def awaited(self, awaitable: Awaitable[Any], shape: Shape, field: Field, at: Path, path: Path) -> Any: ...
-    async def later(self, completed: Awaitable[Any], shape: Shape, field: Field, path: Path) -> Any: ...
-    def failed(self, error: Exception, shape: Shape, field: Field, path: Path) -> None: ...
+    def complete(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any: ...
+    async def awaited(self, awaitable: Awaitable[Any], shape: TypePlan, field: Field, at: Path, path: Path) -> Any: ...
+    async def later(self, completed: Awaitable[Any], shape: TypePlan, field: Field, path: Path) -> Any: ...
+    def failed(self, error: Exception, shape: TypePlan, field: Field, path: Path) -> None: ...
     def settle_in_background(self, awaitables: list[Awaitable[Any]]) -> None: ...
-    def together(self, shape: Shape, field: Field, values: Sequence[Any]) -> Columns | None: ...
+    def together(self, shape: TypePlan, field: Field, values: Sequence[Any]) -> Columns | None: ...
     def field(self, field: Field, source: Any, path: Path) -> Any: ...
     async def awaited_fields(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]: ...
 
 
-class Listing:
+class ListCompleter:
     """A list under way."""
 
     __slots__ = (
@@ -39,7 +39,9 @@ class Listing:
         *("_until", "_values"),
     )
 
-    def __init__(self, values: Values, item: Shape, field: Field, at: Path, path: Path, items: Sequence[Any]) -> None:
+    def __init__(
+        self, values: Values, item: TypePlan, field: Field, at: Path, path: Path, items: Sequence[Any]
+    ) -> None:
         self._values = values
         self._item = item
         self._field = field

@@ -7,7 +7,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Kept(Generic[K, V]):
+class LruCache(Generic[K, V]):
     """Bounded by the number of entries and by what they weigh together."""
 
     def __init__(self, entries: int, weight: int = 0) -> None:

@@ -19,7 +19,7 @@ from graphql import (
     GraphQLSchema,
 )
 
-from command_center.graphql_engine.field_sets import Field, Sets
+from command_center.graphql_engine.field_sets import Field, FieldSets
 
 STEPS = 100_000
 """Fields looked at in all, until a document is refused. An honest one needs a few for each token, yet fragments can be
@@ -32,7 +32,7 @@ class Overlap:
     """One document looked at once. `steps`: how many fields it took."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, most: int = STEPS) -> None:
-        self._sets = Sets(schema, document)
+        self._sets = FieldSets(schema, document)
         self._most = most
         self._looked = 0
 

@@ -13,7 +13,7 @@ from graphql import FieldNode, FragmentDefinitionNode, GraphQLObjectType, Operat
 from graphql.execution.collect_fields import FieldDetailsList, FragmentDetails, GroupedFieldSet
 from graphql.language import NamedTypeNode, NonNullTypeNode
 
-from command_center.graphql_engine.type_plans import Asked, Call, Known, Pointer, Read, Shape, Shapes, Table
+from command_center.graphql_engine.type_plans import Asked, Call, FieldPlan, Pointer, Read, Table, TypePlan, TypePlans
 from command_center.graphql_engine.variables import VariableCoercion
 
 Wanted = tuple[tuple[tuple[Read, ...], Pointer], ...]
@@ -40,12 +40,12 @@ class Field:
         "wanted",
     )
 
-    def __init__(self, parent: GraphQLObjectType, key: str, known: Known, details: FieldDetailsList) -> None:
+    def __init__(self, parent: GraphQLObjectType, key: str, known: FieldPlan, details: FieldDetailsList) -> None:
         self.parent = parent
         self.key = key
         self.name = known.name
         self.definition = known.definition
-        self.shape: Shape = known.shape
+        self.shape: TypePlan = known.shape
         self.call: Call | None = known.call
         self.asked: Asked | None = known.asked
         self.read, self.pointer = known.read, known.pointer
@@ -80,7 +80,7 @@ class Plan:
         return self.plans.selection(type_, grouped)
 
 
-class Begun(NamedTuple):
+class ExecutionTemplate(NamedTuple):
     """What an execution of an operation begins with, whoever asks and whatever the variables."""
 
     fragment_definitions: dict[str, FragmentDefinitionNode]
@@ -93,12 +93,12 @@ class Begun(NamedTuple):
 class Plans:
     """All of one document, as long as they have no more than `most` fields: a fragment may be merged in many places."""
 
-    shapes: Shapes
+    shapes: TypePlans
     most: int
     _kept: dict[tuple[Any, ...], Plan] = field(default_factory=dict)
     _deciding: dict[int, list[str]] = field(default_factory=dict)
     _fields: int = 0
-    begun: dict[str | None, Begun] = field(default_factory=dict)
+    begun: dict[str | None, ExecutionTemplate] = field(default_factory=dict)
     """By the name that was asked for; of operations that were carried out before."""
 
     def plan(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Plan:

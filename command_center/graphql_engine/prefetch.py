@@ -34,7 +34,7 @@ def _wanted(field: Field, select: Select, way: Way) -> Iterator[tuple[Way, Point
             yield from _wanted(below, select, (*way, below.read))
 
 
-async def load(wanted: Wanted, context: Any, value: Any) -> None:
+async def prefetch(wanted: Wanted, context: Any, value: Any) -> None:
     """Whatever goes wrong here is left to the fields, which then ask for themselves."""
     with suppress(Exception):
         loads = [pointer.load(context, _reached([value], way)) for way, pointer in wanted]

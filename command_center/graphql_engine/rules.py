@@ -26,7 +26,7 @@ INTROSPECTION = frozenset({"__schema", "__type"})
 
 
 @dataclass(slots=True)
-class Outline:
+class DocumentStats:
     """One operation or fragment: its own fields, and the fragments it spreads with how deep in it they stand."""
 
     depth: int = 0
@@ -37,7 +37,7 @@ class Outline:
     root_spreads: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, definition: OperationDefinitionNode | FragmentDefinitionNode) -> "Outline":
+    def of(cls, definition: OperationDefinitionNode | FragmentDefinitionNode) -> "DocumentStats":
         found = cls(directives=len(definition.directives or ()))
         for variable in definition.variable_definitions or ():
             found.directives += len(variable.directives or ())
@@ -76,16 +76,16 @@ class Outline:
         return max([self.depth, *(at + below.get(name, 0) for name, at in self.spreads.items())])
 
 
-class Outlines:
+class DocumentStatistics:
     """All definitions of a document. Of fragments with one name, which validation refuses, the last counts."""
 
     def __init__(self, document: DocumentNode) -> None:
-        self._operations: list[Outline] = []
-        self._fragments: dict[str, Outline] = {}
+        self._operations: list[DocumentStats] = []
+        self._fragments: dict[str, DocumentStats] = {}
         self.aliases = self.directives = 0
         for definition in document.definitions:
             if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-                outline = Outline.of(definition)
+                outline = DocumentStats.of(definition)
                 self.aliases += outline.aliases
                 self.directives += outline.directives
                 if isinstance(definition, OperationDefinitionNode):
@@ -111,7 +111,7 @@ class Outlines:
         """Of the operation that has most."""
         return max(map(self._root_fields, self._operations), default=0)
 
-    def _root_fields(self, operation: Outline) -> int:
+    def _root_fields(self, operation: DocumentStats) -> int:
         total, seen, todo = operation.root_fields, set[str](), [operation.root_spreads]
         while todo:
             for name in todo.pop() - seen:
@@ -122,9 +122,9 @@ class Outlines:
         return total
 
 
-def excesses(document: DocumentNode, limits: DocumentLimits) -> Iterator[GraphQLError]:
+def limit_violations(document: DocumentNode, limits: DocumentLimits) -> Iterator[GraphQLError]:
     """What there is more of than is allowed."""
-    outlines = Outlines(document)
+    outlines = DocumentStatistics(document)
     for code, sentence, found, allowed in (
         ("TOO_DEEP", "nests {} deep; {} is allowed", outlines.depth(), limits.depth),
         ("TOO_MANY_ALIASES", "has {} aliases; {} are allowed", outlines.aliases, limits.aliases),

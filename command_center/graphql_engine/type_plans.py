@@ -70,39 +70,39 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shape:
+class TypePlan:
     """A type of the schema, taken apart. `full` is the type itself, `type` the same without its non-null."""
 
     full: Any
     type: Any
     non_null: bool
     kind: Kind
-    item: "Shape | None"
+    item: "TypePlan | None"
     table: Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class FieldPlan:
     """One field of a type. `read` gives its value where nothing but the row is needed; `call` where it takes no
     arguments, `asked` where it does; the field's own resolver always. `pointer` is what it can be prepared by."""
 
     name: str
     definition: GraphQLField
-    shape: Shape
+    shape: TypePlan
     read: Read | None
     call: Call | None
     asked: Asked | None = None
     pointer: Pointer | None = None
 
 
-class Shapes:
+class TypePlans:
     """Of one schema. As many as the schema has fields."""
 
     def __init__(self, schema: GraphQLSchema, reference_key: str) -> None:
         self._schema = schema
         self._reference_key = reference_key
-        self._known: dict[tuple[GraphQLObjectType, str], Known | None] = {}
-        self._shapes: dict[int, Shape] = {}
+        self._known: dict[tuple[GraphQLObjectType, str], FieldPlan | None] = {}
+        self._shapes: dict[int, TypePlan] = {}
         described = getattr(schema, "_strawberry_schema", None)
         # Handlers of exceptions wrap every resolver, so none of them may be passed by.
         plain = described is not None and not described.schema_converter.exception_handlers
@@ -111,37 +111,37 @@ class Shapes:
         self._conversions = None if converter is None else Conversions(converter.config, converter.scalar_registry)
         self.coercions = Coercions(schema)
 
-    def known(self, parent: GraphQLObjectType, name: str) -> Known | None:
+    def known(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
         """The field of that name; None where the type has none."""
         key = parent, name
         if key not in self._known:
             self._known[key] = self._look(parent, name)
         return self._known[key]
 
-    def _look(self, parent: GraphQLObjectType, name: str) -> Known | None:
+    def _look(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
         definition = self._schema.get_field(parent, name)
         if definition is None:
             return None
         shape = self._shape(definition.type)
         if name == "__typename":
-            return Known(name, definition, shape, lambda _: parent.name, None)
+            return FieldPlan(name, definition, shape, lambda _: parent.name, None)
         read = self._read(definition)
         if read is not None:
-            return Known(name, definition, shape, read, lambda source, _: read(source))
+            return FieldPlan(name, definition, shape, read, lambda source, _: read(source))
         described = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
         metadata = described.metadata if isinstance(described, StrawberryField) else {}
-        return Known(
+        return FieldPlan(
             *(name, definition, shape, None, self._call(definition), self._asked(definition)),
             metadata.get(self._reference_key),
         )
 
-    def _shape(self, type_: Any) -> Shape:
+    def _shape(self, type_: Any) -> TypePlan:
         # The schema lives as long as this, so no other type gets the same number.
         if id(type_) not in self._shapes:
             non_null = is_non_null_type(type_)
             inner = type_.of_type if non_null else type_
             item = self._shape(inner.of_type) if is_list_type(inner) else None
-            self._shapes[id(type_)] = Shape(type_, inner, non_null, _kind(inner), item, _table(inner, non_null))
+            self._shapes[id(type_)] = TypePlan(type_, inner, non_null, _kind(inner), item, _table(inner, non_null))
         return self._shapes[id(type_)]
 
     def _read(self, definition: GraphQLField) -> Read | None:

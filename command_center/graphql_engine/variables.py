@@ -34,7 +34,7 @@ SLICE = 100
 """Items of a list that are coerced in one turn of the event loop, if it is a variable of its own."""
 
 
-class NotPlain(Exception):
+class NeedsFullCoercion(Exception):
     """Wrong, or right in a way that is not known here."""
 
 
@@ -147,7 +147,7 @@ class Coercions:
 
         def convert(value: Any) -> Any:
             if type(value) is not dict:
-                raise NotPlain
+                raise NeedsFullCoercion
             coerced: dict[str, Any] = {}
             found = 0
             for name, called, coerce, instead in fields:
@@ -157,7 +157,7 @@ class Coercions:
                 elif instead is not None:
                     coerced[called] = instead()
             if found != len(value) or (one and (len(coerced) != 1 or None in coerced.values())):
-                raise NotPlain
+                raise NeedsFullCoercion
             return coerced if out is None else out(coerced)
 
         return convert
@@ -174,13 +174,13 @@ def _instead(field: GraphQLInputField) -> Callable[[], Any] | None:
 
 
 def _refused() -> Any:
-    raise NotPlain
+    raise NeedsFullCoercion
 
 
 def _list(item: Coerce) -> Coerce:
     def convert(value: Any) -> Any:
         if type(value) is not list:
-            raise NotPlain
+            raise NeedsFullCoercion
         return [item(each) for each in value]
 
     return convert
@@ -196,7 +196,7 @@ def _leaf(type_: GraphQLLeafType) -> Coerce:
 
     def convert(value: Any) -> Any:
         if value is None:
-            raise NotPlain
+            raise NeedsFullCoercion
         return coerce(value)
 
     return convert
@@ -204,5 +204,5 @@ def _leaf(type_: GraphQLLeafType) -> Coerce:
 
 def _text(value: Any) -> str:
     if type(value) is not str:
-        raise NotPlain
+        raise NeedsFullCoercion
     return value

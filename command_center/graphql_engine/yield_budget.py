@@ -6,7 +6,7 @@ MOST = 5_000
 """Values completed at a stretch: some 5 ms where they are read off rows, some 50 ms where each has a resolver."""
 
 
-class Turns:
+class YieldBudget:
     """Of one execution."""
 
     __slots__ = ("_called", "spent")

@@ -95,9 +95,9 @@ class Refusals:
             writer = csv.writer(self._file, delimiter=self._table.delimiter)
             self._attempt(lambda: writer.writerow(values))
 
-    def _attempt(self, deed: Callable[[], object]) -> None:
+    def _attempt(self, uow: Callable[[], object]) -> None:
         try:
-            deed()
+            uow()
         except OSError as exc:
             self._failed = True
             self._say(f"refused rows cannot be kept in {self._path} ({exc.strerror or exc}), so each is told here")

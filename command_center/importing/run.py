@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from command_center.actions import imports
-from command_center.actions.context import Desk
+from command_center.actions.context import ActionContext
 from command_center.actions.imports import Import, Tally
 from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
@@ -44,8 +44,8 @@ async def run(settings: Settings, order: Order) -> int:
     async with connected(settings):
         clock = DatabaseClock()
         await clock.start()
-        desk = Desk(Writer(clock, Hub()), settings.limits())
-        work = Import(desk, await imports.owner(order.team, order.owner), order.group)
+        ctx = ActionContext(Writer(clock, Hub()), settings.limits())
+        work = Import(ctx, await imports.owner(order.team, order.owner), order.group)
         with progress(found.size) as (say, advance), found.open() as file:
             total = Tally()
             refusals = Refusals(refused, found, say)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from command_center.changes.unit_of_work import Writer
 from command_center.database.connections import Connection, transaction
 from command_center.lists import backfill, standing_searches, time_transitions
-from command_center.lists.standing_searches import Standing
+from command_center.lists.standing_searches import StandingSearch
 from command_center.lists.time_transitions import StoredTimes
 from command_center.search.index.time_boundaries import time_keys
-from models.enums import ChangeCauseKind, MarkKind
+from models.enums import ChangeCauseKind, InvalidationKind
 
 PAGE = 200
 
@@ -37,8 +37,8 @@ async def differences(writer: Writer) -> list[Difference]:
     """Every list that differs; the database stands still meanwhile. Raises Outstanding."""
     async with transaction() as connection:
         if connection.postgres:
-            await connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        if await connection.row("SELECT id FROM marks LIMIT 1"):
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if await connection.fetch_one("SELECT id FROM marks LIMIT 1"):
             raise Outstanding
         now = await writer.clock.now(connection)
         times = await time_transitions.stored_times(connection, now)
@@ -48,16 +48,18 @@ async def differences(writer: Writer) -> list[Difference]:
 
 async def repair(writer: Writer, found: list[Difference]) -> None:
     """Asks the matcher to fill each list anew; followers are told by its Reset."""
-    async with writer.deed() as deed:
+    async with writer.unit_of_work() as uow:
         for difference in found:
-            row = await deed.connection.row(
+            row = await uow.connection.fetch_one(
                 # Locked first, so that the count below sees what a pass under way writes.
-                "SELECT team_id FROM saved_searches WHERE id = ?" + deed.connection.locked("NO KEY UPDATE"),
+                "SELECT team_id FROM saved_searches WHERE id = ?" + uow.connection.for_update("NO KEY UPDATE"),
                 difference.search_id,
             )
             if row is not None:
-                deed.mark(MarkKind.SEARCH, row["team_id"], difference.search_id, ChangeCauseKind.SEARCH_CHANGED)
-                await deed.connection.run(
+                uow.invalidate(
+                    InvalidationKind.SEARCH, row["team_id"], difference.search_id, ChangeCauseKind.SEARCH_CHANGED
+                )
+                await uow.connection.execute(
                     "UPDATE saved_searches SET member_count = (SELECT COUNT(*) FROM memberships WHERE search_id = ?)"
                     " WHERE id = ?",
                     difference.search_id,
@@ -68,7 +70,7 @@ async def repair(writer: Writer, found: list[Difference]) -> None:
 async def _differences(connection: Connection, times: StoredTimes) -> AsyncIterator[Difference]:
     after = 0
     while True:
-        rows = await connection.rows("SELECT id FROM saved_searches WHERE id > ? ORDER BY id LIMIT ?", after, PAGE)
+        rows = await connection.fetch("SELECT id FROM saved_searches WHERE id > ? ORDER BY id LIMIT ?", after, PAGE)
         searches = await standing_searches.load(connection, [row["id"] for row in rows])
         undecided = await _undecided(connection, searches, times)
         for search in searches:
@@ -80,7 +82,7 @@ async def _differences(connection: Connection, times: StoredTimes) -> AsyncItera
         after = rows[-1]["id"]
 
 
-async def _undecided(connection: Connection, searches: Iterable[Standing], times: StoredTimes) -> set[int]:
+async def _undecided(connection: Connection, searches: Iterable[StandingSearch], times: StoredTimes) -> set[int]:
     """The emails that the next tick looks at though they may have been decided for a later moment than the last."""
     if times.decided_until == times.ticked_at:
         return set()
@@ -90,12 +92,12 @@ async def _undecided(connection: Connection, searches: Iterable[Standing], times
 
 
 async def _difference(
-    connection: Connection, search: Standing, now: int, undecided: AbstractSet[int]
+    connection: Connection, search: StandingSearch, now: int, undecided: AbstractSet[int]
 ) -> Difference | None:
     fresh = await backfill.matching(connection, search, now)
-    rows = await connection.rows("SELECT email_id FROM memberships WHERE search_id = ?", search.id)
+    rows = await connection.fetch("SELECT email_id FROM memberships WHERE search_id = ?", search.id)
     held = {row["email_id"] for row in rows}
-    row = await connection.row("SELECT member_count FROM saved_searches WHERE id = ?", search.id)
+    row = await connection.fetch_one("SELECT member_count FROM saved_searches WHERE id = ?", search.id)
     counted = row["member_count"] if row else 0
     missing, surplus = fresh - held - undecided, held - fresh - undecided
     if not missing and not surplus and counted == len(held):

@@ -13,7 +13,7 @@ from command_center.database.connections import Connection
 from command_center.database.fields import MomentField
 from command_center.lists.fencing import take_lease
 from models import tables
-from models.enums import ChangeCauseKind, EmailStatus, MarkKind
+from models.enums import ChangeCauseKind, EmailStatus, InvalidationKind
 
 MEANT = frozenset({"scheduled_at", "due_at"})
 """Columns whose times may lie in the future."""
@@ -26,7 +26,7 @@ _ATTEMPTED = (
 """What was to be tried again: the product chose that moment, by the wrong clock."""
 _AGAIN = (
     "INSERT INTO marks (team_id, kind, subject_id, cause, progress) SELECT team_id,"
-    f" {int(MarkKind.SEARCH)}, id, {int(ChangeCauseKind.CLOCK)}, 0 FROM saved_searches"
+    f" {int(InvalidationKind.SEARCH)}, id, {int(ChangeCauseKind.CLOCK)}, 0 FROM saved_searches"
 )
 
 
@@ -37,13 +37,13 @@ async def reset(tx: Connection, now: int, decision: int) -> dict[str, int]:
     await take_lease(tx)
     # Before the columns, by which attempts of the wrong clock are recognised.
     for sql in (_AT_ONCE, _ATTEMPTED):
-        if count := await tx.run(sql, *[now] * sql.count("?")):
+        if count := await tx.execute(sql, *[now] * sql.count("?")):
             corrected["emails.due_at"] = corrected.get("emails.due_at", 0) + count
     for table, column in _columns():
-        count = await tx.run(f"UPDATE {table} SET {column} = ? WHERE {column} > ?", now, now)
+        count = await tx.execute(f"UPDATE {table} SET {column} = ? WHERE {column} > ?", now, now)
         if count:
             corrected[f"{table}.{column}"] = count
-    await tx.run(_AGAIN)
+    await tx.execute(_AGAIN)
     await clock_state.accept(tx, now, decision)
     return corrected
 

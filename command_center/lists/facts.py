@@ -47,7 +47,7 @@ _SELECT = {
     for postgres, columns in _COLUMNS.items()
 }
 
-Stays: TypeAlias = dict[int, dict[int, int]]
+Memberships: TypeAlias = dict[int, dict[int, int]]
 """By email: the member id of each list it is in."""
 
 _STATUS = {int(value): value for value in EmailStatus}
@@ -58,18 +58,20 @@ _VERDICT = {int(value): value for value in EngagementVerdict}
 
 async def load(connection: Connection, email_ids: Collection[int]) -> dict[int, Facts]:
     """Facts by email id; an email that is gone has none."""
-    return (await load_with_stays(connection, email_ids))[0] if email_ids else {}
+    return (await load_with_memberships(connection, email_ids))[0] if email_ids else {}
 
 
-async def load_with_stays(connection: Connection, email_ids: Collection[int]) -> tuple[dict[int, Facts], Stays]:
+async def load_with_memberships(
+    connection: Connection, email_ids: Collection[int]
+) -> tuple[dict[int, Facts], Memberships]:
     """Facts by email id, and the present stays of all the emails, of those that are gone as well."""
-    select = _SELECT[connection.postgres] + connection.within("e.id")
-    facts, stays = read(await connection.tuples(_NAMES, select, connection.listed(email_ids)))
+    select = _SELECT[connection.postgres] + connection.in_any("e.id")
+    facts, stays = read(await connection.fetch_tuples(_NAMES, select, connection.array_param(email_ids)))
     if gone := [key for key in email_ids if key not in facts]:
-        for email_id, search_id, member_id in await connection.tuples(
+        for email_id, search_id, member_id in await connection.fetch_tuples(
             ("email_id", "search_id", "id"),
-            f"SELECT email_id, search_id, id FROM memberships WHERE {connection.within('email_id')}",
-            connection.listed(gone),
+            f"SELECT email_id, search_id, id FROM memberships WHERE {connection.in_any('email_id')}",
+            connection.array_param(gone),
         ):
             stays.setdefault(email_id, {})[search_id] = member_id
     return facts, stays
@@ -82,10 +84,10 @@ def beside(email_id: str) -> str:
     return f"SELECT json_build_array({values}) AS facts FROM {_EMAILS}e.id = {email_id} OFFSET 0"
 
 
-def read(rows: Iterable[Sequence[Any]]) -> tuple[dict[int, Facts], Stays]:
+def read(rows: Iterable[Sequence[Any]]) -> tuple[dict[int, Facts], Memberships]:
     """The facts and stays that rows of _NAMES tell of."""
     facts: dict[int, Facts] = {}
-    stays: Stays = {}
+    stays: Memberships = {}
     for row in rows:
         facts[row[0]] = _facts(row)
         stays[row[0]] = dict(_listed(row[20]))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from command_center.changes.unit_of_work import Deed, Writer
+from command_center.changes.unit_of_work import UnitOfWork, Writer
 from command_center.database.connections import Connection, Statement
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class LeaseTaken(Exception):
 
 async def take_lease(connection: Connection) -> int:
     """Increments the epoch and returns it."""
-    row = await connection.row(
+    row = await connection.fetch_one(
         "INSERT INTO leases (id, epoch) VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET epoch = leases.epoch + 1"
         " RETURNING epoch",
         MATCHING,
@@ -38,7 +38,7 @@ async def take_lease(connection: Connection) -> int:
 async def check_epoch(connection: Connection, epoch: int) -> None:
     """Raises: LeaseTaken if this is not the epoch. Otherwise it remains so until the transaction ends."""
     columns, (sql, values) = _held_epoch(connection)
-    _compare(await connection.tuples(columns, sql, *values), epoch)
+    _compare(await connection.fetch_tuples(columns, sql, *values), epoch)
 
 
 def fence_cte() -> str:
@@ -57,17 +57,19 @@ class FencedWriter:
         self.epoch = epoch
         self._writer = writer
 
-    async def at_once(self, work: Callable[[Deed], Coroutine[Any, Any, T]], now: int | None = None) -> T:
+    async def run_in_transaction(
+        self, work: Callable[[UnitOfWork], Coroutine[Any, Any, T]], now: int | None = None
+    ) -> T:
         """A transaction that begins with the fence (see `Writer.at_once`). Raises: LeaseTaken."""
-        return await self._writer.at_once(partial(self._checked, work), _held_epoch, now)
+        return await self._writer.run_in_transaction(partial(self._checked, work), _held_epoch, now)
 
-    async def _checked(self, work: Callable[[Deed], Coroutine[Any, Any, T]], deed: Deed) -> T:
-        _compare(deed.found, self.epoch)
-        return await work(deed)
+    async def _checked(self, work: Callable[[UnitOfWork], Coroutine[Any, Any, T]], uow: UnitOfWork) -> T:
+        _compare(uow.first_rows, self.epoch)
+        return await work(uow)
 
 
 def _held_epoch(connection: Connection) -> tuple[Sequence[str], Statement]:
-    return ("epoch",), ("SELECT epoch FROM leases WHERE id = ?" + connection.locked("SHARE"), (MATCHING,))
+    return ("epoch",), ("SELECT epoch FROM leases WHERE id = ?" + connection.for_update("SHARE"), (MATCHING,))
 
 
 def _compare(found: Sequence[Sequence[Any]], epoch: int) -> None:

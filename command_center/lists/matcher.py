@@ -12,22 +12,22 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from functools import partial
 
-from command_center.changes.unit_of_work import Deed, Writer
-from command_center.changes.wakeups import TimeSlice, woken
-from command_center.database.connections import Row, database, read_by_key
-from command_center.database.errors import Outage, Unavailable
+from command_center.changes.unit_of_work import UnitOfWork, Writer
+from command_center.changes.wakeups import TimeSlice, wait_for
+from command_center.database.connections import Row, database, run_indexed_reads
+from command_center.database.errors import FailureLog, Unavailable
 from command_center.lists import backfill, batches, standing_searches, time_transitions
-from command_center.lists.batches import Sight
+from command_center.lists.batches import WorkBatch
 from command_center.lists.fencing import NO_EPOCH, FencedWriter, LeaseTaken, take_lease
-from command_center.lists.invalidations import Superseded, claim
-from command_center.lists.membership_diff import Join, Leave, Verdicts, decide_in_steps
-from command_center.lists.membership_writer import write
+from command_center.lists.invalidations import StaleBatch, claim_invalidations
+from command_center.lists.membership_diff import Join, Leave, MembershipChanges, diff_memberships_in_steps
+from command_center.lists.membership_writer import write_changes
 from command_center.lists.rights import ChangedRights
 from command_center.lists.team_tasks import TeamTasks
 from command_center.lists.time_transitions import StoredTimes
 from command_center.lists.url_matches import UrlMatchesCache
 from command_center.search.index.search_index import Index
-from models.enums import ChangeCauseKind, MarkKind
+from models.enums import ChangeCauseKind, InvalidationKind
 
 STRETCH_SECONDS = 0.002
 """How long emails are held against the lists at a time. If a single one takes longer, its team is set aside."""
@@ -55,7 +55,7 @@ class Matcher:
         self._writer = writer
         self._fenced = FencedWriter(writer, NO_EPOCH)
         self._rights = ChangedRights()
-        self.looked = 0
+        self.evaluated = 0
         """At emails, since the start; and what came of it."""
         self.joined = 0
         self.left = 0
@@ -64,7 +64,7 @@ class Matcher:
         self._ticked = 0
         self._stored = StoredTimes(0, 0)
         self._url_matches = UrlMatchesCache()
-        self._aside = TeamTasks(writer.marked.set)
+        self._aside = TeamTasks(writer.invalidated.set)
         # When each team was last seen with something to match, by the monotonic clock.
         self._seen: dict[int, float] = {}
         self._few = False
@@ -77,7 +77,7 @@ class Matcher:
         await self._aside.cancel_all()
         self.index = Index()
         self._fenced = FencedWriter(self._writer, NO_EPOCH)
-        epoch, self._stored = await self._writer.at_once(_begin)
+        epoch, self._stored = await self._writer.run_in_transaction(_begin)
         self._ticked = self._stored.ticked_at
         await standing_searches.load_all(database(), self.index)
         await self._rights.load(database())
@@ -95,27 +95,27 @@ class Matcher:
 
     async def _run(self) -> None:
         ticked = 0.0
-        outage = Outage(_logger, "a look waits for the database")
+        outage = FailureLog(_logger, "a look waits for the database")
         while True:
-            self._writer.marked.clear()
+            self._writer.invalidated.clear()
             try:
                 due = time.monotonic() - ticked >= TICK_SECONDS
                 if due:
                     ticked = time.monotonic()
-                if await self.look(tick=due):
+                if await self.process_batch(tick=due):
                     continue
             except LeaseTaken:
                 raise
-            except Superseded:
+            except StaleBatch:
                 _logger.warning("marks were removed during a look, which is repeated")
                 await asyncio.sleep(TICK_SECONDS)
             except Unavailable as exc:
-                outage.tell(exc)
+                outage.warn(exc)
                 await asyncio.sleep(AGAIN_SECONDS)
             except Exception:
                 _logger.exception("a look failed and will be repeated")
                 await asyncio.sleep(TICK_SECONDS)
-            await woken(self._writer.marked, TICK_SECONDS)
+            await wait_for(self._writer.invalidated, TICK_SECONDS)
 
     async def settle(self, tick: bool = True) -> None:
         """Looks until nothing is left to look at. If another matcher has started since, this one starts over."""
@@ -123,7 +123,7 @@ class Matcher:
             try:
                 # Before the look, which does not see what belongs to a team that is set aside.
                 await self.wait_for_set_aside()
-                if not await self.look(tick) and not self._aside.teams:
+                if not await self.process_batch(tick) and not self._aside.teams:
                     return
             except LeaseTaken:
                 await self.start()
@@ -133,7 +133,7 @@ class Matcher:
         await self._aside.wait()
         self._aside.raise_failure()
 
-    async def look(self, tick: bool = True) -> bool:
+    async def process_batch(self, tick: bool = True) -> bool:
         """One bounded piece of work. Whether there may be more.
 
         Raises: LeaseTaken if another matcher has started since; nothing is written then.
@@ -143,27 +143,29 @@ class Matcher:
             await self._tick()
         self._few = not self._few
         aside = self._aside.teams
-        see = partial(batches.see, self.index, self._writer.clock, limit=self._limit(), aside=aside, few=self._few)
-        sight = await read_by_key(see)
+        see = partial(
+            batches.load_batch, self.index, self._writer.clock, limit=self._limit(), aside=aside, few=self._few
+        )
+        batch = await run_indexed_reads(see)
         # Before anything else: what is matched from now on is matched by the rights of now.
-        for mark in sight.rights:
+        for mark in batch.rights:
             await self._aside.cancel(mark["team_id"])
-            await self._spread(mark)
-        if sight.emails:
-            self._seen.update(dict.fromkeys(sight.team_of.values(), time.monotonic()))
-            await self._match(sight)
-        if sight.search is not None:
-            if (team := sight.search["team_id"]) not in self._aside.teams:
-                self._set_aside(team, partial(self._fill, sight.search))
-        elif not sight.rights and not aside:
+            await self._apply_rights(mark)
+        if batch.emails:
+            self._seen.update(dict.fromkeys(batch.team_of.values(), time.monotonic()))
+            await self._match(batch)
+        if batch.search is not None:
+            if (team := batch.search["team_id"]) not in self._aside.teams:
+                self._set_aside(team, partial(self._backfill, batch.search))
+        elif not batch.rights and not aside:
             self._rights.clear()
-        return sight.more
+        return batch.more
 
     def _set_aside(self, team_id: int, work: Callable[[], Awaitable[None]]) -> None:
         async def carry_out() -> None:
             try:
                 await work()
-            except Superseded:
+            except StaleBatch:
                 _logger.warning("marks were removed during a look, which is repeated")
 
         self._aside.start(team_id, carry_out())
@@ -173,7 +175,7 @@ class Matcher:
         if len(self._seen) > 1:
             since = time.monotonic() - SHARED_SECONDS
             self._seen = {team: at for team, at in self._seen.items() if at >= since}
-        return batches.SHARED_MARKS if len(self._seen) > 1 else batches.MARKS
+        return batches.MAX_SHARED_BATCH_EMAILS if len(self._seen) > 1 else batches.MAX_BATCH_EMAILS
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
@@ -184,10 +186,10 @@ class Matcher:
         )
         self._ticked = now
 
-    async def _spread(self, mark: Row) -> None:
+    async def _apply_rights(self, mark: Row) -> None:
         """A user's rights changed: each of their lists is filed anew at once, and its members are looked at again."""
         db = database()
-        rows = await db.rows("SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", mark["subject_id"])
+        rows = await db.fetch("SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", mark["subject_id"])
         searches = await standing_searches.load(db, [row["id"] for row in rows])
         time_slice = TimeSlice()
         for search in searches:
@@ -195,54 +197,56 @@ class Matcher:
             await time_slice.yield_if_due()
         await self._rights.add(db, searches)
 
-        async def spread(deed: Deed) -> None:
-            await claim(deed.connection, [mark["id"]])
+        async def spread(uow: UnitOfWork) -> None:
+            await claim_invalidations(uow.connection, [mark["id"]])
             # A list that is still filled after an earlier change is filled from its beginning instead.
-            await deed.connection.run(
-                f"DELETE FROM marks WHERE kind = ? AND cause = ? AND {deed.connection.within('subject_id')}",
-                *(int(MarkKind.SEARCH), mark["cause"], deed.connection.listed(row["id"] for row in rows)),
+            await uow.connection.execute(
+                f"DELETE FROM marks WHERE kind = ? AND cause = ? AND {uow.connection.in_any('subject_id')}",
+                *(int(InvalidationKind.SEARCH), mark["cause"], uow.connection.array_param(row["id"] for row in rows)),
             )
             for row in rows:
-                deed.mark(MarkKind.SEARCH, mark["team_id"], row["id"], ChangeCauseKind(mark["cause"]))
+                uow.invalidate(InvalidationKind.SEARCH, mark["team_id"], row["id"], ChangeCauseKind(mark["cause"]))
 
-        await self._fenced.at_once(spread)
+        await self._fenced.run_in_transaction(spread)
 
-    async def _fill(self, mark: Row) -> None:
+    async def _backfill(self, mark: Row) -> None:
         stored = self._stored.later(self._ticked, 0)
-        times = await backfill.work_off(self._fenced, self._writer.clock, self.index, self._rights, mark, stored)
+        times = await backfill.run_backfill(self._fenced, self._writer.clock, self.index, self._rights, mark, stored)
         self._stored = self._stored.later(*times)
 
-    async def _match(self, sight: Sight, aside: bool = False) -> None:
-        verdicts = await (self._decide_aside if aside else self._decide)(sight)
-        if not sight.emails:
+    async def _match(self, batch: WorkBatch, aside: bool = False) -> None:
+        verdicts = await (self._decide_aside if aside else self._decide)(batch)
+        if not batch.emails:
             return
         # The audit goes by these moments, so they are stored with what the look found, unless those stored still hold.
         times = None
-        if sight.now > self._stored.decided_until:
-            times = self._stored.later(self._ticked, sight.now + DECIDED_AHEAD)
-        await self._writer.at_once(
-            partial(_write, self._fenced.epoch, sight, verdicts, times), now=sight.now, alone=not sight.progress
+        if batch.now > self._stored.decided_until:
+            times = self._stored.later(self._ticked, batch.now + DECIDED_AHEAD)
+        await self._writer.run_in_transaction(
+            partial(_write, self._fenced.epoch, batch, verdicts, times),
+            now=batch.now,
+            single_statement=not batch.progress,
         )
-        self.looked += len(sight.causes)
+        self.evaluated += len(batch.causes)
         self.joined += len(verdicts.joins)
         self.left += len(verdicts.leaves)
         self._stored = self._stored.later(*times) if times else self._stored
 
-    async def _decide(self, sight: Sight) -> Verdicts:
+    async def _decide(self, batch: WorkBatch) -> MembershipChanges:
         """Decides for the moment of the look, which is recorded with it. Requests are answered in between.
 
         The last tick may be older. What crosses a boundary in between is looked at again by the next one. A team with
         an email that takes long is set aside with all that is its.
         """
-        decided: dict[int, list[Verdicts]] = {}
+        decided: dict[int, list[MembershipChanges]] = {}
         until = time.monotonic() + STRETCH_SECONDS
-        for email_id in list(sight.causes):
-            if email_id not in sight.causes:
+        for email_id in list(batch.causes):
+            if email_id not in batch.causes:
                 continue
-            team = sight.team_of[email_id]
-            steps = self._steps(sight, email_id)
+            team = batch.team_of[email_id]
+            steps = self._steps(batch, email_id)
             spent, since = 0.0, None
-            while not isinstance(found := next(steps), Verdicts):
+            while not isinstance(found := next(steps), MembershipChanges):
                 if time.monotonic() < until:
                     continue
                 # By the thread's own time, as another thread may have had the interpreter meanwhile.
@@ -251,7 +255,7 @@ class Matcher:
                     steps.close()
                     decided.pop(team, None)
                     self.set_aside += 1
-                    self._set_aside(team, partial(self._match, sight.split(team), aside=True))
+                    self._set_aside(team, partial(self._match, batch.split(team), aside=True))
                     break
                 await asyncio.sleep(0)
                 since, until = time.thread_time(), time.monotonic() + STRETCH_SECONDS
@@ -262,17 +266,17 @@ class Matcher:
                 until = time.monotonic() + STRETCH_SECONDS
         return _joined(each for of_team in decided.values() for each in of_team)
 
-    async def _decide_aside(self, sight: Sight) -> Verdicts:
+    async def _decide_aside(self, batch: WorkBatch) -> MembershipChanges:
         """Half of the time is left to others. What is not decided after a while is left to a later look."""
-        decided: list[Verdicts] = []
-        end = time.monotonic() + ASIDE_SECONDS if sight.divisible else math.inf
+        decided: list[MembershipChanges] = []
+        end = time.monotonic() + ASIDE_SECONDS if batch.divisible else math.inf
         until = time.monotonic() + ASIDE_STRETCH_SECONDS
-        emails = list(sight.causes)
+        emails = list(batch.causes)
         for place, email_id in enumerate(emails):
             if place and time.monotonic() >= end:
-                sight.leave(set(emails[place:]))
+                batch.leave(set(emails[place:]))
                 break
-            for found in self._steps(sight, email_id):
+            for found in self._steps(batch, email_id):
                 if found is not None:
                     decided.append(found)
                 if time.monotonic() >= until:
@@ -280,38 +284,40 @@ class Matcher:
                     until = time.monotonic() + ASIDE_STRETCH_SECONDS
         return _joined(decided)
 
-    def _steps(self, sight: Sight, email_id: int) -> Generator[Verdicts | None, None, None]:
+    def _steps(self, batch: WorkBatch, email_id: int) -> Generator[MembershipChanges | None, None, None]:
         """Decides one email in steps, of which the last one yields the verdicts."""
-        known, current = sight.facts.get(email_id), sight.members.get(email_id, {})
+        known, current = batch.facts.get(email_id), batch.members.get(email_id, {})
         if known is not None:
             self._url_matches.prepare(known)
         try:
-            decided = yield from decide_in_steps(
-                self.index, email_id, sight.causes[email_id], known, current, sight.now
+            decided = yield from diff_memberships_in_steps(
+                self.index, email_id, batch.causes[email_id], known, current, batch.now
             )
-            yield decided if known is None else self._rights.attribute(decided, known, sight.now)
+            yield decided if known is None else self._rights.attribute(decided, known, batch.now)
         finally:
             if known is not None:
                 self._url_matches.keep(known)
 
 
-def _joined(decided: Iterable[Verdicts]) -> Verdicts:
+def _joined(decided: Iterable[MembershipChanges]) -> MembershipChanges:
     joins: list[Join] = []
     leaves: list[Leave] = []
     for each in decided:
         joins += each.joins
         leaves += each.leaves
-    return Verdicts(tuple(joins), tuple(leaves))
+    return MembershipChanges(tuple(joins), tuple(leaves))
 
 
-async def _begin(deed: Deed) -> tuple[int, StoredTimes]:
+async def _begin(uow: UnitOfWork) -> tuple[int, StoredTimes]:
     """The epoch of a matcher that starts, and how far the clock was followed."""
-    epoch = await take_lease(deed.connection)
-    times = await time_transitions.stored_times(deed.connection, deed.now)
-    deed.close_with(*time_transitions.storing(times))
+    epoch = await take_lease(uow.connection)
+    times = await time_transitions.stored_times(uow.connection, uow.now)
+    uow.defer(*time_transitions.storing(times))
     return epoch, times
 
 
-async def _write(epoch: int, sight: Sight, verdicts: Verdicts, times: StoredTimes | None, deed: Deed) -> None:
-    await write(deed, epoch, verdicts, done=sight.done, times=times)
-    await claim(deed.connection, (), sight.progress)
+async def _write(
+    epoch: int, batch: WorkBatch, verdicts: MembershipChanges, times: StoredTimes | None, uow: UnitOfWork
+) -> None:
+    await write_changes(uow, epoch, verdicts, done=batch.done, times=times)
+    await claim_invalidations(uow.connection, (), batch.progress)

@@ -31,7 +31,7 @@ class Leave(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class MembershipChanges:
     """What one look decided."""
 
     joins: tuple[Join, ...] = ()
@@ -45,20 +45,20 @@ class Verdicts:
         return {join.search_id for join in self.joins} | {leave.search_id for leave in self.leaves}
 
 
-def decide(
+def diff_memberships(
     index: Index, email_id: int, cause: Cause, known: Facts | None, current: Mapping[int, int], now: int
-) -> Verdicts:
+) -> MembershipChanges:
     """Which lists an email joins and leaves. `known` is None where it is gone: then it leaves all.
 
     `current` are its memberships, by list, which are what held at the last look: what holds now is joined unless it is
     among them, and of them only what the index did not find is judged again.
     """
-    return finish(decide_in_steps(index, email_id, cause, known, current, now))
+    return finish(diff_memberships_in_steps(index, email_id, cause, known, current, now))
 
 
-def decide_in_steps(
+def diff_memberships_in_steps(
     index: Index, email_id: int, cause: Cause, known: Facts | None, current: Mapping[int, int], now: int
-) -> Generator[None, None, Verdicts]:
+) -> Generator[None, None, MembershipChanges]:
     """Like `decide`, in steps that each take a few milliseconds at most. The index must not change in between."""
     found = set() if known is None else (yield from index.matching_in_steps(known, now))
     joins = [Join(search_id, email_id, cause) for search_id in sorted(found.difference(current))]
@@ -70,4 +70,4 @@ def decide_in_steps(
         if known is None or not (yield from index.matches_in_steps(search_id, known, now)):
             leaves.append(Leave(member_id, search_id, email_id, cause))
         yield
-    return Verdicts(tuple(joins), tuple(leaves))
+    return MembershipChanges(tuple(joins), tuple(leaves))

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from command_center.database.connections import Connection
 from command_center.lists import standing_searches
-from command_center.lists.membership_diff import Cause, Join, Leave, Verdicts
-from command_center.lists.standing_searches import Standing
+from command_center.lists.membership_diff import Cause, Join, Leave, MembershipChanges
+from command_center.lists.standing_searches import StandingSearch
 from command_center.search.facts import Facts
 from command_center.search.index.search_index import Index
-from models.enums import ChangeCauseKind, MarkKind
+from models.enums import ChangeCauseKind, InvalidationKind
 
 _ACCESS_CHANGED = Cause(ChangeCauseKind.ACCESS_CHANGED)
 
@@ -21,21 +21,21 @@ class ChangedRights:
     """The lists that are being filled after a change of rights, as they are now and as they were before."""
 
     def __init__(self) -> None:
-        self._now: dict[int, Standing] = {}
-        self._before: dict[int, Standing] = {}
+        self._now: dict[int, StandingSearch] = {}
+        self._before: dict[int, StandingSearch] = {}
         self._index = Index()
 
     async def load(self, connection: Connection) -> None:
         """Reads which lists are waiting to be filled."""
         self.clear()
-        rows = await connection.rows(
+        rows = await connection.fetch(
             "SELECT DISTINCT subject_id FROM marks WHERE kind = ? AND cause = ?",
-            int(MarkKind.SEARCH),
+            int(InvalidationKind.SEARCH),
             int(ChangeCauseKind.ACCESS_CHANGED),
         )
         await self.add(connection, await standing_searches.load(connection, [row["subject_id"] for row in rows]))
 
-    async def add(self, connection: Connection, searches: Iterable[Standing]) -> None:
+    async def add(self, connection: Connection, searches: Iterable[StandingSearch]) -> None:
         """Adds lists as they are under the present rights of their owners."""
         now = {search.id: search for search in searches}
         for before in await standing_searches.load(connection, now, before=True):
@@ -53,15 +53,15 @@ class ChangedRights:
         if self._now:
             self._now, self._before, self._index = {}, {}, Index()
 
-    def before(self, search_id: int) -> Standing | None:
+    def before(self, search_id: int) -> StandingSearch | None:
         """The list under the rights of before; None if they have not changed."""
         return self._before.get(search_id)
 
-    def attribute(self, verdicts: Verdicts, facts: Facts, now: int) -> Verdicts:
+    def attribute(self, verdicts: MembershipChanges, facts: Facts, now: int) -> MembershipChanges:
         """The verdicts on one email, with ACCESS_CHANGED as the cause of those that are due to it."""
         if not self._now:
             return verdicts
-        return Verdicts(
+        return MembershipChanges(
             tuple(self._join(join, facts, now) for join in verdicts.joins),
             tuple(self._leave(leave, facts, now) for leave in verdicts.leaves),
         )

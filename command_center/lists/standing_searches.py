@@ -30,7 +30,7 @@ _logger = logging.getLogger("command_center.matcher")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StandingSearch:
     """One saved search, ready to be matched: only ids its owner can see, and the range their role gives."""
 
     id: int
@@ -41,16 +41,16 @@ class Standing:
     filter: Filter
 
 
-async def load(connection: Connection, search_ids: Collection[int], before: bool = False) -> list[Standing]:
+async def load(connection: Connection, search_ids: Collection[int], before: bool = False) -> list[StandingSearch]:
     """The saved searches with these ids that exist. `before`: by the rights that their owners had before these."""
     if not search_ids:
         return []
-    rows = await connection.rows(_SELECT + connection.within("s.id"), connection.listed(search_ids))
+    rows = await connection.fetch(_SELECT + connection.in_any("s.id"), connection.array_param(search_ids))
     if before:
         # There are two roles, and a change of rights is a change of the role.
         rows = [row | {"role": Role.MEMBER if row["role"] == Role.ADMIN else Role.ADMIN} for row in rows]
     return [
-        Standing(row["id"], row["team_id"], row["owner_id"], SavedSearchState(row["state"]), ranged, filter)
+        StandingSearch(row["id"], row["team_id"], row["owner_id"], SavedSearchState(row["state"]), ranged, filter)
         for row, ranged, filter in await _resolve(rows)
     ]
 
@@ -61,7 +61,7 @@ async def load_all(connection: Connection, index: Index) -> int:
     time_slice = TimeSlice()
     while True:
         # Not the next page beside the present one: its thread would only compete for the interpreter.
-        rows = await connection.rows(_SELECT + _NEXT, *after, PAGE)
+        rows = await connection.fetch(_SELECT + _NEXT, *after, PAGE)
         for row, ranged, filter in await _resolve(rows):
             index.add(row["id"], ranged, filter)
             if len(index) % PROGRESS == 0:

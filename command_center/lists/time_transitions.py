@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from command_center.changes.unit_of_work import Deed
-from command_center.database.connections import Connection, Statement, read_by_key
+from command_center.changes.unit_of_work import UnitOfWork
+from command_center.database.connections import Connection, Statement, run_indexed_reads
 from command_center.lists.fencing import FencedWriter
 from command_center.search.index.time_boundaries import TimeKey, crossed_range
-from models.enums import ChangeCauseKind, MarkKind
+from models.enums import ChangeCauseKind, InvalidationKind
 
 KEYS = 100
 STORED_EVERY = 10_000_000
@@ -35,7 +35,7 @@ class StoredTimes(NamedTuple):
 
 async def stored_times(connection: Connection, now: int) -> StoredTimes:
     """What is stored; now if nothing is."""
-    row = await connection.row("SELECT ticked_at, decided_until FROM ticks WHERE id = 1")
+    row = await connection.fetch_one("SELECT ticked_at, decided_until FROM ticks WHERE id = 1")
     if row is None:
         return StoredTimes(now, now)
     return StoredTimes(row["ticked_at"], max(row["ticked_at"], row["decided_until"] or 0))
@@ -57,17 +57,17 @@ async def tick(
 ) -> StoredTimes:
     """Marks every email that crossed a boundary after `previous` and up to `now`. Returns what is stored then."""
     listed = list(keys)
-    crossed = await read_by_key(partial(crossed_emails, listed, previous, now)) if listed else []
+    crossed = await run_indexed_reads(partial(crossed_emails, listed, previous, now)) if listed else []
     if not crossed and now - stored.ticked_at < STORED_EVERY:
         return stored
     times = stored.later(now, now)
 
-    async def mark(deed: Deed) -> None:
+    async def mark(uow: UnitOfWork) -> None:
         for team_id, email_id in crossed:
-            deed.mark(MarkKind.EMAIL, team_id, email_id, ChangeCauseKind.CLOCK)
-        deed.close_with(*storing(times))
+            uow.invalidate(InvalidationKind.EMAIL, team_id, email_id, ChangeCauseKind.CLOCK)
+        uow.defer(*storing(times))
 
-    await writer.at_once(mark)
+    await writer.run_in_transaction(mark)
     return times
 
 
@@ -82,7 +82,7 @@ async def crossed_emails(
         for key in keys[start : start + KEYS]:
             parts.append(_statement(key))
             values += crossed_range(key, previous, now)
-        rows = await connection.tuples(("team_id", "email_id"), " UNION ".join(parts), *values)
+        rows = await connection.fetch_tuples(("team_id", "email_id"), " UNION ".join(parts), *values)
         found.update((team_id, email_id) for team_id, email_id in rows)
     return sorted(found)
 

@@ -27,4 +27,4 @@ class DueMail:
 
 async def due_mail(connection: Connection, now: int) -> list[DueMail]:
     """What is due, by team and sender."""
-    return [DueMail(**row) for row in await connection.rows(_DUE, now)]
+    return [DueMail(**row) for row in await connection.fetch(_DUE, now)]

@@ -12,13 +12,13 @@ from itertools import accumulate
 from typing import Any
 
 from command_center.actions import suppression, transitions
-from command_center.actions.context import Desk
+from command_center.actions.context import ActionContext
 from command_center.actions.template_fields import Unresolved
 from command_center.database.connections import Connection, Row
 from command_center.database.fields import from_micros
 from command_center.email_addresses import distinct
 from command_center.mail import sending_days, texts
-from command_center.mail.compose import Letter, message_id
+from command_center.mail.compose import OutgoingEmail, message_id
 from command_center.mail.texts import FilledText
 from models.emails import addresses
 from models.enums import EmailStatus, FailureCode
@@ -55,17 +55,17 @@ _LOST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimedEmail:
     """One email in the loop's hands since `claimed_at`, and how often it has been tried, this time included."""
 
-    letter: Letter
+    email: OutgoingEmail
     claimed_at: int
     attempts: int
     first_attempt_at: int
 
     @property
     def email_id(self) -> int:
-        return self.letter.email_id
+        return self.email.email_id
 
 
 @dataclass(slots=True)
@@ -87,31 +87,33 @@ class _Filled:
 
 async def next_due(connection: Connection) -> int | None:
     """The moment the earliest waiting email is due at."""
-    row = await connection.row(_NEXT)
+    row = await connection.fetch_one(_NEXT)
     return None if row is None else int(row["due_at"])
 
 
-async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = None) -> tuple[list[Claim], bool]:
+async def claim(
+    ctx: ActionContext, domain: str, failed: Counter[FailureCode] | None = None
+) -> tuple[list[ClaimedEmail], bool]:
     """Takes a batch of what is due; and whether there was anything due at all. Counts those that fail here.
 
     Raises TemplatesMissing, with nothing claimed.
     """
-    async with desk.writer.deed() as deed:
-        tx, now = deed.connection, deed.now
-        claims = await desk.writer.restores.count_claim(tx)
+    async with ctx.writer.unit_of_work() as uow:
+        tx, now = uow.connection, uow.now
+        claims = await ctx.writer.restores.count_claim(tx)
         if claims is None:
             return [], False
-        rows = await tx.rows(_DUE + tx.locked("UPDATE OF e SKIP LOCKED"), now, BATCH)
+        rows = await tx.fetch(_DUE + tx.for_update("UPDATE OF e SKIP LOCKED"), now, BATCH)
         await _add_shared_bodies(tx, rows)
         rows = _short_enough(rows)
         texts.require_templates(rows)
-        quotas = await _quotas(tx, desk.limits.emails_per_day, rows, now)
-        filled = _filled_in(await suppression.hold_back(deed, desk.limits, rows))
+        quotas = await _quotas(tx, ctx.limits.emails_per_day, rows, now)
+        filled = _filled_in(await suppression.hold_back(uow, ctx.limits, rows))
         for message, wrong in filled.unresolved.items():
-            await transitions.change(deed, wrong, transitions.failure(FailureCode.UNRESOLVED_FIELD, message, now))
+            await transitions.change(uow, wrong, transitions.failure(FailureCode.UNRESOLVED_FIELD, message, now))
         taken, late = _within(filled.sound, quotas)
         for tomorrow, waiting in late.items():
-            await transitions.change(deed, waiting, put_off(tomorrow))
+            await transitions.change(uow, waiting, put_off(tomorrow))
         for row in taken:
             _prepare(row, domain, now)
         # The last step before the hand-over: from here on an email is never sent again by itself.
@@ -119,11 +121,11 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
         # Of what was to go at once nothing changes that anyone could see, and a new text tells of itself.
         told = [row for row in taken if row["status"] == EmailStatus.SCHEDULED and row["id"] not in filled.texts]
         untold = [row for row in taken if row["status"] != EmailStatus.SCHEDULED or row["id"] in filled.texts]
-        await transitions.change(deed, told, held)
-        await transitions.change(deed, untold, held, edited=False, marked=False)
+        await transitions.change(uow, told, held)
+        await transitions.change(uow, untold, held, edited=False, marked=False)
         reworded = ((row, filled.texts[row["id"]]) for row in taken if row["id"] in filled.texts)
-        await transitions.reword(deed, [(row, text.subject, text.body, text.values) for row, text in reworded])
-        await tx.many(
+        await transitions.reword(uow, [(row, text.subject, text.body, text.values) for row, text in reworded])
+        await tx.execute_many(
             _ATTEMPT,
             [
                 (row["attempts"], row["first_attempt_at"], row["message_id"], _recipient_count(row), row["id"])
@@ -131,7 +133,7 @@ async def claim(desk: Desk, domain: str, failed: Counter[FailureCode] | None = N
             ],
         )
     # Before anything is handed over: by it a restored database is told from the one that sent this.
-    desk.writer.restores.claimed(claims)
+    ctx.writer.restores.claimed(claims)
     if failed is not None:
         failed.update(FailureCode(row["failure_code"]) for row in rows if row["status"] == EmailStatus.FAILED)
     return [_claimed(row) for row in taken], bool(rows)
@@ -142,8 +144,8 @@ async def _add_shared_bodies(connection: Connection, rows: Iterable[Row]) -> Non
     shared = {row["bulk_send_id"] for row in rows if row["shared_body"]}
     if not shared:
         return
-    found = await connection.rows(
-        f"SELECT id, body FROM bulk_sends WHERE {connection.within('id')}", connection.listed(shared)
+    found = await connection.fetch(
+        f"SELECT id, body FROM bulk_sends WHERE {connection.in_any('id')}", connection.array_param(shared)
     )
     bodies = {row["id"]: row["body"] for row in found}
     for row in rows:
@@ -199,15 +201,15 @@ def _prepare(row: Row, domain: str, now: int) -> None:
     row["first_attempt_at"] = row["first_attempt_at"] or now
 
 
-async def abandon(desk: Desk, before: int | None, batch: int = 500) -> int:
+async def abandon(ctx: ActionContext, before: int | None, batch: int = 500) -> int:
     """Fails what was claimed before a moment (None: ever) and never written down; how many. Nobody knows if it left."""
-    async with desk.writer.deed() as deed:
-        tx = deed.connection
-        limit = deed.now if before is None else before
-        rows = await tx.rows(_LOST + tx.locked("UPDATE SKIP LOCKED"), limit, batch)
+    async with ctx.writer.unit_of_work() as uow:
+        tx = uow.connection
+        limit = uow.now if before is None else before
+        rows = await tx.fetch(_LOST + tx.for_update("UPDATE SKIP LOCKED"), limit, batch)
         message = "The sending was interrupted, so nobody knows whether the message left. Retry sends it again."
-        failed = transitions.failure(FailureCode.OUTCOME_UNKNOWN, message, deed.now)
-        await transitions.change(deed, rows, failed)
+        failed = transitions.failure(FailureCode.OUTCOME_UNKNOWN, message, uow.now)
+        await transitions.change(uow, rows, failed)
     return len(rows)
 
 
@@ -219,19 +221,20 @@ def put_off(until: int) -> dict[str, Any]:
 async def _quotas(tx: Connection, most: int, rows: Iterable[Row], now: int) -> dict[int, _Quota]:
     zones = {row["sender_id"]: row["time_zone"] for row in rows}
     # Two workers must not both count before either claims. A weak lock: adding emails goes on meanwhile.
-    await tx.rows(
-        f"SELECT id FROM users WHERE {tx.within('id')} ORDER BY id" + tx.locked("NO KEY UPDATE"), tx.listed(zones)
+    await tx.fetch(
+        f"SELECT id FROM users WHERE {tx.in_any('id')} ORDER BY id" + tx.for_update("NO KEY UPDATE"),
+        tx.array_param(zones),
     )
     quotas: dict[int, _Quota] = {}
     for sender, zone in zones.items():
         today, tomorrow = sending_days.around(now, zone)
-        used = await tx.row(_USED, sender, today, sender)
+        used = await tx.fetch_one(_USED, sender, today, sender)
         quotas[sender] = _Quota(most - int(used["number"] if used else 0), tomorrow)
     return quotas
 
 
-def _claimed(row: Row) -> Claim:
-    letter = Letter(
+def _claimed(row: Row) -> ClaimedEmail:
+    letter = OutgoingEmail(
         email_id=row["id"],
         person_id=row["person_id"],
         message_id=row["message_id"],
@@ -247,4 +250,4 @@ def _claimed(row: Row) -> Claim:
         shares_body=row["shared_body"],
         values=row["field_values"],
     )
-    return Claim(letter, row["claimed_at"], row["attempts"], row["first_attempt_at"])
+    return ClaimedEmail(letter, row["claimed_at"], row["attempts"], row["first_attempt_at"])

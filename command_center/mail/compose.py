@@ -27,7 +27,7 @@ class Unsendable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingEmail:
     """One email as the sender loop found it. `cc` and `bcc` are bare addresses; `body` is HTML or plain text.
 
     If it shares its body with a bulk send, `values` is what it has in the places of the fields, as it is stored.
@@ -54,14 +54,14 @@ def message_id(email_id: int, domain: str, random: str) -> str:
     return f"<{encode('Email', email_id)}.{random}@{domain}>"
 
 
-def envelope(letter: Letter, links: Links) -> Envelope:
+def envelope(letter: OutgoingEmail, links: Links) -> Envelope:
     """The finished message for the person in To. Raises Unsendable, for the address of a copy too."""
     for each in letter.bcc:
         _address(each)
     return _envelope(letter, links, links.unsubscribe(letter.email_id, letter.person_id))
 
 
-def copies(letter: Letter, links: Links) -> list[Envelope]:
+def copies(letter: OutgoingEmail, links: Links) -> list[Envelope]:
     """Return a message for each cc and bcc, each address once. bcc is in no header. Raises Unsendable.
 
     They have no unsubscribe link, because it would be that of the person in To.
@@ -73,7 +73,7 @@ def copies(letter: Letter, links: Links) -> list[Envelope]:
     return [replace(message, recipient=each, utf8=message.utf8 or not each.isascii()) for each in addresses]
 
 
-def _envelope(letter: Letter, links: Links, way_out: str | None) -> Envelope:
+def _envelope(letter: OutgoingEmail, links: Links, way_out: str | None) -> Envelope:
     sender, to = _address(letter.from_address), _address(letter.to_address)
     cc = [_address(each) for each in distinct(letter.cc, seen=[letter.to_address])]
     utf8 = not all(each.isascii() for each in (sender, to, *cc))
@@ -82,7 +82,7 @@ def _envelope(letter: Letter, links: Links, way_out: str | None) -> Envelope:
     return Envelope(sender, to, (), content, utf8)
 
 
-def _headers(letter: Letter, sender: str, recipient: str, cc: Iterable[str]) -> list[str]:
+def _headers(letter: OutgoingEmail, sender: str, recipient: str, cc: Iterable[str]) -> list[str]:
     copies = [Mailbox(each) for each in cc]
     return [
         headers.address_field("From", [Mailbox(sender, letter.from_name)]),
@@ -102,7 +102,7 @@ def _offer(way_out: str) -> list[str]:
     ]
 
 
-def _content(letter: Letter, links: Links, way_out: str | None) -> tuple[str, str]:
+def _content(letter: OutgoingEmail, links: Links, way_out: str | None) -> tuple[str, str]:
     """The plain text and the HTML alternative."""
     shared = letter.shares_body
     prepared = prepare_shared(letter.body, stored_values(letter.values)) if shared else prepare(letter.body)

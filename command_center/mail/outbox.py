@@ -10,25 +10,25 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from command_center.actions.context import Desk
+from command_center.actions.context import ActionContext
 from command_center.actions.markup import filling
 from command_center.actions.text_process import TextProcessLost
 from command_center.database.connections import database
-from command_center.database.errors import Outage, Unavailable
+from command_center.database.errors import FailureLog, Unavailable
 from command_center.mail import claims
-from command_center.mail.claims import Claim
+from command_center.mail.claims import ClaimedEmail
 from command_center.mail.compose import Unsendable, copies, envelope
 from command_center.mail.links import Links
 from command_center.mail.outcomes import Result, write_down
-from command_center.mail.statistics import Tally
+from command_center.mail.statistics import MailStatistics
 from command_center.mail.texts import TemplatesMissing
 from command_center.mail.transport import (
     PATIENCE,
-    Channel,
     Deferred,
     Delivered,
     Envelope,
     Failed,
+    MailTransport,
     NotHandedOver,
     Outcome,
     RefusedCopy,
@@ -61,17 +61,17 @@ class Outbox:
     """
 
     def __init__(
-        self, desk: Desk, links: Links, channel: Channel, at_once: int = 8, look: float = LOOK_SECONDS
+        self, ctx: ActionContext, links: Links, channel: MailTransport, at_once: int = 8, look: float = LOOK_SECONDS
     ) -> None:
-        self._desk = desk
+        self._desk = ctx
         self._links = links
         self._channel = channel
         self._at_once = at_once
         self._look = look
         self._recovered = float("-inf")
         self._paused = False
-        self.tally = Tally()
-        self._outage = Outage(_logger, "the outbox waits for the database")
+        self.tally = MailStatistics()
+        self._outage = FailureLog(_logger, "the outbox waits for the database")
 
     async def run(self) -> None:
         """Recovers, then sends whatever is due until cancelled; what is being handed over then is finished first."""
@@ -83,7 +83,7 @@ class Outbox:
                     if not await self.step():
                         await self._rest()
                 except Unavailable as exc:
-                    self._outage.tell(exc)
+                    self._outage.warn(exc)
                     await asyncio.sleep(LOOK_SECONDS)
                 except Exception:
                     _logger.exception("a look at the outbox failed and will be repeated")
@@ -167,7 +167,7 @@ class Outbox:
     async def _carry_out(self, batch: "_Batch") -> None:
         """Writes down outcomes as they come in, those that come together in one transaction."""
         # Short emails do not wait for long ones to be composed.
-        ordered = sorted(batch.claims, key=lambda claim: len(claim.letter.body))
+        ordered = sorted(batch.claims, key=lambda claim: len(claim.email.body))
         tasks = {asyncio.create_task(self._one(batch, claim)): claim for claim in ordered}
         stop = asyncio.create_task(batch.stop.wait())
         while tasks and not batch.stop.is_set():
@@ -177,7 +177,7 @@ class Outbox:
         stop.cancel()
         await self._wind_up(batch, tasks)
 
-    async def _wind_up(self, batch: "_Batch", tasks: dict[asyncio.Task[Outcome | None], Claim]) -> None:
+    async def _wind_up(self, batch: "_Batch", tasks: dict[asyncio.Task[Outcome | None], ClaimedEmail]) -> None:
         """What is being handed over may finish, what was not begun is given back, what hangs will be unknown."""
         if not tasks:
             return
@@ -187,15 +187,15 @@ class Outbox:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._write_down(batch, [_result(task, claim, batch) for task, claim in tasks.items()])
 
-    async def _one(self, batch: "_Batch", claim: Claim) -> Outcome | None:
+    async def _one(self, batch: "_Batch", claim: ClaimedEmail) -> Outcome | None:
         async with batch.gate:
             if batch.stop.is_set() or time.monotonic() - batch.began > START_SECONDS:
                 return None
             return await self._hand_over(batch, claim)
 
-    async def _hand_over(self, batch: "_Batch", claim: Claim) -> Outcome:
+    async def _hand_over(self, batch: "_Batch", claim: ClaimedEmail) -> Outcome:
         try:
-            letter = claim.letter
+            letter = claim.email
             ready = await self._desk.composing.run(len(letter.body), envelope, letter, self._links)
         except Unsendable as exc:
             return Failed(FailureCode.CHANNEL_REFUSED, str(exc))
@@ -204,18 +204,18 @@ class Outbox:
             return Failed(FailureCode.CHANNEL_REFUSED, "The message could not be put together.")
         batch.begun.add(claim.email_id)
         try:
-            outcome = await self._channel.hand_over(ready)
+            outcome = await self._channel.send(ready)
         except NotHandedOver:
             batch.begun.discard(claim.email_id)
             raise
         except Exception:
             _logger.exception("handing over email %d went wrong in an unforeseen way", claim.email_id)
             return Unknown("The sending went wrong in an unforeseen way.")
-        if isinstance(outcome, Delivered) and (claim.letter.cc or claim.letter.bcc):
+        if isinstance(outcome, Delivered) and (claim.email.cc or claim.email.bcc):
             return Delivered(tuple(await self._send_copies(claim)))
         return outcome
 
-    async def _send_copies(self, claim: Claim) -> list[RefusedCopy]:
+    async def _send_copies(self, claim: ClaimedEmail) -> list[RefusedCopy]:
         """Hands over each cc and bcc by itself: what the server replies about one concerns nobody else.
 
         Returns those that did not leave. None is tried again, also if the loop stops meanwhile, as the email has left.
@@ -224,10 +224,10 @@ class Outbox:
         remaining: list[Envelope] = []
         reason = "no time was left"
         try:
-            remaining = await self._desk.composing.run(len(claim.letter.body), copies, claim.letter, self._links)
+            remaining = await self._desk.composing.run(len(claim.email.body), copies, claim.email, self._links)
             async with asyncio.timeout(COPIES_SECONDS):
                 while remaining:
-                    outcome = await self._channel.hand_over(remaining[0])
+                    outcome = await self._channel.send(remaining[0])
                     copy = remaining.pop(0)
                     if not isinstance(outcome, Delivered):
                         refused.append(RefusedCopy(copy.recipient, outcome.message))
@@ -267,7 +267,7 @@ class Outbox:
             try:
                 recorded = await write_down(self._desk, results)
             except Unavailable as exc:
-                self._outage.tell(exc)
+                self._outage.warn(exc)
                 if batch.stop.is_set() or time.monotonic() > until:
                     return
                 with suppress(TimeoutError):
@@ -280,7 +280,7 @@ class Outbox:
                 return
 
 
-def _report_refused_copies(claim: Claim, outcome: Outcome | None) -> None:
+def _report_refused_copies(claim: ClaimedEmail, outcome: Outcome | None) -> None:
     if isinstance(outcome, Delivered) and outcome.refused_copies:
         reasons = "; ".join(sorted({" ".join(each.message.split()) for each in outcome.refused_copies}))
         number = len(outcome.refused_copies)
@@ -289,7 +289,7 @@ def _report_refused_copies(claim: Claim, outcome: Outcome | None) -> None:
         )
 
 
-def _result(task: "asyncio.Task[Outcome | None]", claim: Claim, batch: "_Batch") -> Result:
+def _result(task: "asyncio.Task[Outcome | None]", claim: ClaimedEmail, batch: "_Batch") -> Result:
     """What became of a hand-over, however its task ended. Nothing that ended before it began has left."""
     if not task.cancelled() and task.exception() is None:
         return claim, task.result()
@@ -302,7 +302,7 @@ def _result(task: "asyncio.Task[Outcome | None]", claim: Claim, batch: "_Batch")
 class _Batch:
     """What was claimed together, and how far it has come."""
 
-    def __init__(self, taken: Iterable[Claim], at_once: int, began: float) -> None:
+    def __init__(self, taken: Iterable[ClaimedEmail], at_once: int, began: float) -> None:
         self.claims = list(taken)
         self.began = began
         self.begun: set[int] = set()

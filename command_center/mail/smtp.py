@@ -27,7 +27,7 @@ from command_center.mail.transport import (
 )
 from models.enums import FailureCode
 
-__all__ = ["BadAddress", "SmtpChannel"]
+__all__ = ["BadAddress", "SmtpTransport"]
 
 IDLE_SECONDS = 10.0
 LOGIN_REFUSED = frozenset({530, 534, 535, 538})
@@ -47,7 +47,7 @@ class _Progress:
     refused_copies: list[RefusedCopy] = field(default_factory=list)
 
 
-class SmtpChannel:
+class SmtpTransport:
     """Mail by way of one server: `smtp://user:password@host:port`, or `smtps://` for TLS from the first byte.
 
     With smtp:// the connection is encrypted if the server offers it. A password is sent only encrypted, to a server
@@ -67,7 +67,7 @@ class SmtpChannel:
         """The server's host and port."""
         return f"{self._server.host}:{self._server.port}"
 
-    async def hand_over(self, envelope: Envelope) -> Outcome:
+    async def send(self, envelope: Envelope) -> Outcome:
         """Hands one message over. Returns an outcome, whatever goes wrong; cancelled early, raises NotHandedOver."""
         progress = _Progress()
         try:

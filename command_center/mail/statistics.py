@@ -19,7 +19,7 @@ _WAITING = (
 
 
 @dataclass(slots=True)
-class Tally:
+class MailStatistics:
     """What was recorded since this process began."""
 
     sent: int = 0
@@ -42,7 +42,7 @@ async def waiting(connection: Connection, now: int) -> tuple[int, float]:
 
     Emails that an attempt put off are due since their first attempt.
     """
-    row = await connection.row(_WAITING, now + WAITS[-1] * MINUTE, now)
+    row = await connection.fetch_one(_WAITING, now + WAITS[-1] * MINUTE, now)
     if row is None or not row["number"]:
         return 0, 0.0
     return int(row["number"]), max((now - int(row["oldest"])) / 1_000_000, 0.0)

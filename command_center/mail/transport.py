@@ -72,13 +72,13 @@ class NotHandedOver(Exception):
     """A hand-over was cancelled before anything of the message could have left."""
 
 
-class Channel(Protocol):
+class MailTransport(Protocol):
     """Carries mail. Answers within `PATIENCE` seconds and raises nothing it could have foreseen.
 
     A hand-over that is cancelled may raise NotHandedOver; otherwise the message may have left.
     """
 
-    async def hand_over(self, envelope: Envelope) -> Outcome: ...
+    async def send(self, envelope: Envelope) -> Outcome: ...
 
     async def close(self) -> None: ...
 

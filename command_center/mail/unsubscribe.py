@@ -17,9 +17,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from command_center.actions import people
-from command_center.actions.context import Desk
+from command_center.actions.context import ActionContext
 from command_center.database.connections import database
-from command_center.database.errors import Outage, OutcomeUnknown, Unavailable
+from command_center.database.errors import FailureLog, OutcomeUnknown, Unavailable
 from command_center.mail.links import Links
 
 _STYLE: Final = (
@@ -48,7 +48,7 @@ _FIND = (
     " LEFT JOIN users u ON u.id = e.sender_id WHERE p.id = ?"
 )
 _logger = logging.getLogger("command_center.unsubscribing")
-_outage = Outage(_logger, "ways out wait for the database")
+_outage = FailureLog(_logger, "ways out wait for the database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ class Recipient:
     sender: str | None
 
 
-def routes(links: Links, desk: Desk) -> list[Route]:
-    return [Route("/t/u/{token}", _WayOut(links, desk).answer, methods=["GET", "POST"])]
+def routes(links: Links, ctx: ActionContext) -> list[Route]:
+    return [Route("/t/u/{token}", _WayOut(links, ctx).answer, methods=["GET", "POST"])]
 
 
 class _WayOut:
-    def __init__(self, links: Links, desk: Desk) -> None:
+    def __init__(self, links: Links, ctx: ActionContext) -> None:
         self._links = links
-        self._desk = desk
+        self._desk = ctx
 
     async def answer(self, request: Request) -> Response:
         try:
@@ -81,7 +81,7 @@ class _WayOut:
                 return _done(recipient)
             return _done(recipient) if recipient.unsubscribed else _question(recipient)
         except Unavailable as exc:
-            _outage.tell(exc)
+            _outage.warn(exc)
             before = "" if isinstance(exc, OutcomeUnknown) else "Nothing was changed. "
             return _page("That did not work", f"<p>{before}Please try again in a moment.</p>", 503)
         except Exception:
@@ -93,7 +93,7 @@ class _WayOut:
         if found is None:
             return None
         email_id, person_id = found
-        row = await database().row(_FIND, email_id, person_id)
+        row = await database().fetch_one(_FIND, email_id, person_id)
         if row is None:
             return None
         left = row["unsubscribed_at"] is not None

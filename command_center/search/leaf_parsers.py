@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from command_center.errors import Problem
+from command_center.errors import UserError
 from command_center.ids import decode_key
 from command_center.search import datetimes
 from command_center.search.durations import Span, as_span
@@ -45,19 +45,19 @@ Choice = TypeVar("Choice", bound=IntEnum)
 
 
 @dataclass(slots=True)
-class Findings:
+class FilterErrors:
     """The problems so far, and how many leaves were read. `prefix` is the filter's place in the caller's input."""
 
     prefix: Path
     most_ids: int
     leaves: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[UserError] = field(default_factory=list)
 
     def refuse(self, path: Path, message: str, code: UserErrorCode = UserErrorCode.INVALID) -> None:
-        self.problems.append(Problem(message, self.prefix + path, code))
+        self.problems.append(UserError(message, self.prefix + path, code))
 
 
-def given(raw: Any, keys: tuple[str, ...], path: Path, findings: Findings) -> dict[str, Any]:
+def given(raw: Any, keys: tuple[str, ...], path: Path, findings: FilterErrors) -> dict[str, Any]:
     """What an object says, nulls left out, in the order of `keys`; other keys are problems."""
     if not isinstance(raw, Mapping):
         findings.refuse(path, "This must be an object.")
@@ -68,7 +68,7 @@ def given(raw: Any, keys: tuple[str, ...], path: Path, findings: Findings) -> di
     return {key: raw[key] for key in keys if key in raw and raw[key] is not None}
 
 
-def elements(raw: Any, path: Path, findings: Findings) -> Iterator[tuple[Any, Path]]:
+def elements(raw: Any, path: Path, findings: FilterErrors) -> Iterator[tuple[Any, Path]]:
     """The elements of a list, each with its place."""
     if not isinstance(raw, list | tuple):
         findings.refuse(path, "This must be a list.")
@@ -80,17 +80,19 @@ def elements(raw: Any, path: Path, findings: Findings) -> Iterator[tuple[Any, Pa
         yield element, (*path, str(place))
 
 
-def each(raw: Any, path: Path, findings: Findings, read: Callable[[Any, Path, Findings], Value | None]) -> list[Value]:
+def each(
+    raw: Any, path: Path, findings: FilterErrors, read: Callable[[Any, Path, FilterErrors], Value | None]
+) -> list[Value]:
     """The elements of a list that could be read."""
     read_all = (read(element, place, findings) for element, place in elements(raw, path, findings))
     return [value for value in read_all if value is not None]
 
 
-def choice(choices: type[Choice]) -> Callable[[Any, Path, Findings], Choice | None]:
+def choice(choices: type[Choice]) -> Callable[[Any, Path, FilterErrors], Choice | None]:
     """A reader of the names of an enumeration."""
     named = dict(choices.__members__)
 
-    def read(raw: Any, path: Path, findings: Findings) -> Choice | None:
+    def read(raw: Any, path: Path, findings: FilterErrors) -> Choice | None:
         if isinstance(raw, str) and raw in named:
             return named[raw]
         findings.refuse(path, f"This must be one of {', '.join(named)}.")
@@ -106,14 +108,14 @@ _kind = choice(EngagementKind)
 _verdict = choice(EngagementVerdict)
 
 
-def _boolean(raw: Any, path: Path, findings: Findings) -> bool | None:
+def _boolean(raw: Any, path: Path, findings: FilterErrors) -> bool | None:
     if isinstance(raw, bool):
         return raw
     findings.refuse(path, "This must be true or false.")
     return None
 
 
-def _count(raw: Any, path: Path, findings: Findings) -> int | None:
+def _count(raw: Any, path: Path, findings: FilterErrors) -> int | None:
     # To Python a truth value is a number as well.
     if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw <= _LARGEST_COUNT:
         return raw
@@ -121,8 +123,8 @@ def _count(raw: Any, path: Path, findings: Findings) -> int | None:
     return None
 
 
-def _parsed(parse: Callable[[str], Value]) -> Callable[[Any, Path, Findings], Value | None]:
-    def read(raw: Any, path: Path, findings: Findings) -> Value | None:
+def _parsed(parse: Callable[[str], Value]) -> Callable[[Any, Path, FilterErrors], Value | None]:
+    def read(raw: Any, path: Path, findings: FilterErrors) -> Value | None:
         try:
             return parse(raw if isinstance(raw, str) else "")
         except ValueError as error:
@@ -134,10 +136,10 @@ def _parsed(parse: Callable[[str], Value]) -> Callable[[Any, Path, Findings], Va
 
 
 _moment = _parsed(datetimes.parse)
-_span: Callable[[Any, Path, Findings], Span | None] = _parsed(as_span)
+_span: Callable[[Any, Path, FilterErrors], Span | None] = _parsed(as_span)
 
 
-def _phrase(raw: Any, path: Path, findings: Findings) -> str | None:
+def _phrase(raw: Any, path: Path, findings: FilterErrors) -> str | None:
     if not isinstance(raw, str):
         findings.refuse(path, "This must be text.")
     elif not raw:
@@ -152,42 +154,42 @@ def _phrase(raw: Any, path: Path, findings: Findings) -> str | None:
     return None
 
 
-def text_test(raw: Any, path: Path, findings: Findings) -> TextTest:
+def text_test(raw: Any, path: Path, findings: FilterErrors) -> TextTest:
     """What is asked of a text."""
     said = given(raw, _TEXT_KEYS, path, findings)
     return TextTest(*(_phrase(said[key], (*path, key), findings) if key in said else None for key in _TEXT_KEYS))
 
 
-def _bounds(raw: Any, path: Path, findings: Findings) -> Bounds:
+def _bounds(raw: Any, path: Path, findings: FilterErrors) -> Bounds:
     said = given(raw, _TIME_KEYS, path, findings)
     since, until = (_moment(said[key], (*path, key), findings) if key in said else None for key in _TIME_KEYS[:2])
     within, older = (_span(said[key], (*path, key), findings) if key in said else None for key in _TIME_KEYS[2:])
     return Bounds(since, until, within, older)
 
 
-def folders(raw: Any, path: Path, findings: Findings) -> Leaf | None:
+def folders(raw: Any, path: Path, findings: FilterErrors) -> Leaf | None:
     return Folders(tuple(each(raw, path, findings, _folder)), path)
 
 
-def folder_groups(raw: Any, path: Path, findings: Findings) -> Leaf | None:
+def folder_groups(raw: Any, path: Path, findings: FilterErrors) -> Leaf | None:
     return FolderGroups(tuple(each(raw, path, findings, _folder_group)), path)
 
 
-def send_kinds(raw: Any, path: Path, findings: Findings) -> Leaf | None:
+def send_kinds(raw: Any, path: Path, findings: FilterErrors) -> Leaf | None:
     return SendKinds(tuple(each(raw, path, findings, _send_kind)), path)
 
 
-def success(raw: Any, path: Path, findings: Findings) -> Leaf | None:
+def success(raw: Any, path: Path, findings: FilterErrors) -> Leaf | None:
     value = _boolean(raw, path, findings)
     return None if value is None else Success(value, path)
 
 
-def every_sender(raw: Any, path: Path, findings: Findings) -> Leaf | None:
+def every_sender(raw: Any, path: Path, findings: FilterErrors) -> Leaf | None:
     value = _boolean(raw, path, findings)
     return None if value is None else EverySender(value, path)
 
 
-def id_texts(raw: Any, path: Path, findings: Findings) -> list[str] | None:
+def id_texts(raw: Any, path: Path, findings: FilterErrors) -> list[str] | None:
     """Ids as they were given; None where they are too many."""
     if isinstance(raw, list | tuple) and len(raw) > findings.most_ids:
         findings.refuse(path, f"These are more than {findings.most_ids} ids.")
@@ -195,17 +197,17 @@ def id_texts(raw: Any, path: Path, findings: Findings) -> list[str] | None:
     return each(raw, path, findings, _id_text)
 
 
-def _id_text(raw: Any, path: Path, findings: Findings) -> str | None:
+def _id_text(raw: Any, path: Path, findings: FilterErrors) -> str | None:
     if isinstance(raw, str):
         return raw
     findings.refuse(path, "This must be an id.")
     return None
 
 
-def ids_of(field: IdsField) -> Callable[[Any, Path, Findings], Leaf | None]:
+def ids_of(field: IdsField) -> Callable[[Any, Path, FilterErrors], Leaf | None]:
     """A reader of ids. One that is no id of the noun stays, with a key no row has: who sees what is not known here."""
 
-    def read(raw: Any, path: Path, findings: Findings) -> Leaf | None:
+    def read(raw: Any, path: Path, findings: FilterErrors) -> Leaf | None:
         texts = id_texts(raw, path, findings)
         if texts is None:
             return None
@@ -215,15 +217,15 @@ def ids_of(field: IdsField) -> Callable[[Any, Path, Findings], Leaf | None]:
     return read
 
 
-def text_of(field: TextField) -> Callable[[Any, Path, Findings], Leaf | None]:
+def text_of(field: TextField) -> Callable[[Any, Path, FilterErrors], Leaf | None]:
     return lambda raw, path, findings: Text(field, text_test(raw, path, findings), path)
 
 
-def dates_of(field: DateField) -> Callable[[Any, Path, Findings], Leaf | None]:
+def dates_of(field: DateField) -> Callable[[Any, Path, FilterErrors], Leaf | None]:
     return lambda raw, path, findings: Dates(field, _bounds(raw, path, findings), path)
 
 
-def engaged(raw: Any, path: Path, findings: Findings) -> Engaged | None:
+def engaged(raw: Any, path: Path, findings: FilterErrors) -> Engaged | None:
     """One engagement condition, its defaults filled in."""
     said = given(raw, _ENGAGEMENT_KEYS, path, findings)
     if isinstance(raw, Mapping) and "kind" not in said:
@@ -244,7 +246,7 @@ def engaged(raw: Any, path: Path, findings: Findings) -> Engaged | None:
     )
 
 
-def _contradictions(read: Mapping[str, Any], path: Path, findings: Findings) -> None:
+def _contradictions(read: Mapping[str, Any], path: Path, findings: FilterErrors) -> None:
     least, most = read.get("atLeast"), read.get("atMost")
     if least is not None and most is not None and least > most:
         findings.refuse((*path, "atLeast"), "This is more than atMost.")
@@ -252,14 +254,14 @@ def _contradictions(read: Mapping[str, Any], path: Path, findings: Findings) -> 
         findings.refuse((*path, "url"), "Only clicks have a link.")
 
 
-def _verdicts(raw: Any, path: Path, findings: Findings) -> tuple[EngagementVerdict, ...] | None:
+def _verdicts(raw: Any, path: Path, findings: FilterErrors) -> tuple[EngagementVerdict, ...] | None:
     if isinstance(raw, list | tuple) and not raw:
         findings.refuse(path, "This must not be empty.")
         return None
     return tuple(each(raw, path, findings, _verdict))
 
 
-_ENGAGEMENT_READERS: Mapping[str, Callable[[Any, Path, Findings], Any]] = {
+_ENGAGEMENT_READERS: Mapping[str, Callable[[Any, Path, FilterErrors], Any]] = {
     "kind": _kind,
     "atLeast": _count,
     "atMost": _count,

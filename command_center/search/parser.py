@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
-from command_center.errors import Refused
+from command_center.errors import UserErrors
 from command_center.search import leaf_parsers
 from command_center.search.filter_ast import All, AnyOf, Engagement, Filter, Leaf, Not, Part, Path
-from command_center.search.leaf_parsers import Findings, elements, given
+from command_center.search.leaf_parsers import FilterErrors, elements, given
 from models.enums import UserErrorCode
 
 
@@ -31,7 +31,7 @@ DEFAULT_LIMITS = FilterLimits()
 _UNLIMITED = FilterLimits(sys.maxsize, sys.maxsize, sys.maxsize)
 
 # In the contract's order, which is the order of the canonical form.
-_LEAVES: Mapping[str, Callable[[Any, Path, Findings], Leaf | None]] = {
+_LEAVES: Mapping[str, Callable[[Any, Path, FilterErrors], Leaf | None]] = {
     "folder": leaf_parsers.folders,
     "folderGroup": leaf_parsers.folder_groups,
     "sender": leaf_parsers.ids_of("sender"),
@@ -59,13 +59,13 @@ _SHORT = 300
 
 def check(raw: Mapping[str, Any], *, limits: FilterLimits = DEFAULT_LIMITS, path: Path = ()) -> Filter:
     """The tree of a filter. Raises `Refused` with every problem, each placed under `path`."""
-    findings = Findings(path, limits.ids)
+    findings = FilterErrors(path, limits.ids)
     found = _filter(raw, (), 1, limits, findings)
     if findings.leaves > limits.leaves:
         message = f"A filter may have at most {limits.leaves} conditions; this one has {findings.leaves}."
         findings.refuse((), message, UserErrorCode.LIMIT_REACHED)
     if findings.problems:
-        raise Refused(findings.problems)
+        raise UserErrors(findings.problems)
     return found
 
 
@@ -90,7 +90,7 @@ def _read(key: str, text: bytes) -> tuple[Part, ...]:
 _stored = lru_cache(maxsize=4_096)(_read)
 
 
-def _filter(raw: Any, path: Path, depth: int, limits: FilterLimits, findings: Findings) -> Filter:
+def _filter(raw: Any, path: Path, depth: int, limits: FilterLimits, findings: FilterErrors) -> Filter:
     # What is too deep is not read: the recursion ends here, however deep the input goes.
     if depth > limits.depth:
         message = f"A filter may nest at most {limits.depth} levels deep."
@@ -113,7 +113,7 @@ def _filter(raw: Any, path: Path, depth: int, limits: FilterLimits, findings: Fi
     return found
 
 
-def _part(key: str, raw: Any, path: Path, branch: Callable[[Any, Path], Filter], findings: Findings) -> Part | None:
+def _part(key: str, raw: Any, path: Path, branch: Callable[[Any, Path], Filter], findings: FilterErrors) -> Part | None:
     match key:
         case "all":
             return All(tuple(branch(element, place) for element, place in elements(raw, path, findings)))
@@ -128,7 +128,7 @@ def _part(key: str, raw: Any, path: Path, branch: Callable[[Any, Path], Filter],
             return _LEAVES[key](raw, path, findings)
 
 
-def _engagement(raw: Any, path: Path, findings: Findings) -> Engagement:
+def _engagement(raw: Any, path: Path, findings: FilterErrors) -> Engagement:
     read = [leaf_parsers.engaged(element, place, findings) for element, place in elements(raw, path, findings)]
     findings.leaves += len(read)
     return Engagement(tuple(condition for condition in read if condition is not None))

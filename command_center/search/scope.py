@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 
-from command_center.errors import Problem
+from command_center.errors import UserError
 from command_center.search.filter_ast import NO_KEY, EverySender, Filter, Ids, Path
 from models.enums import UserErrorCode
 
@@ -44,7 +44,7 @@ def scope(filter: Filter, owner: Owner) -> Scope:
 
 def view_as_problems(
     filter: Filter, owner: Owner, path: Path = (), colleagues: AbstractSet[int] | None = None
-) -> list[Problem]:
+) -> list[UserError]:
     """FORBIDDEN for each sender a member names beside themselves, and for asking for everyone.
 
     With `colleagues`, only those are forbidden: other ids are no one's, and NOT_FOUND is for the caller to say.
@@ -86,5 +86,5 @@ def _is_colleague(key: int, owner: Owner, colleagues: AbstractSet[int] | None) -
     return key not in (NO_KEY, owner.user_id) and (colleagues is None or key in colleagues)
 
 
-def _forbidden(path: Path) -> Problem:
-    return Problem("Only an admin may view the mail of others.", path, UserErrorCode.FORBIDDEN)
+def _forbidden(path: Path) -> UserError:
+    return UserError("Only an admin may view the mail of others.", path, UserErrorCode.FORBIDDEN)

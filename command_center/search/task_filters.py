@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from command_center.errors import Refused
+from command_center.errors import UserErrors
 from command_center.ids import decode_key
 from command_center.search.datetimes import parse_day
 from command_center.search.dialects import FALSE, Clause, Dialect, every, some
 from command_center.search.filter_ast import Path, TextTest
-from command_center.search.leaf_parsers import Choice, Findings, choice, each, given, id_texts, text_test
+from command_center.search.leaf_parsers import Choice, FilterErrors, choice, each, given, id_texts, text_test
 from command_center.search.sql import among, text_clauses
 from command_center.search.task_buckets import days_of
 from models.enums import TaskBucket, TaskKind, TaskPriority, TaskStatus
@@ -37,20 +37,20 @@ class TaskFilter:
     name: TextTest | None = None
 
 
-def _choices(choices: type[Choice]) -> Callable[[Any, Path, Findings], tuple[Choice, ...]]:
+def _choices(choices: type[Choice]) -> Callable[[Any, Path, FilterErrors], tuple[Choice, ...]]:
     one = choice(choices)
     return lambda raw, path, findings: tuple(each(raw, path, findings, one))
 
 
-def _keys(noun: str) -> Callable[[Any, Path, Findings], tuple[int, ...]]:
-    def read(raw: Any, path: Path, findings: Findings) -> tuple[int, ...]:
+def _keys(noun: str) -> Callable[[Any, Path, FilterErrors], tuple[int, ...]]:
+    def read(raw: Any, path: Path, findings: FilterErrors) -> tuple[int, ...]:
         keys = (decode_key(noun, text) for text in id_texts(raw, path, findings) or ())
         return tuple(key for key in keys if key is not None)
 
     return read
 
 
-def _day(raw: Any, path: Path, findings: Findings) -> date | None:
+def _day(raw: Any, path: Path, findings: FilterErrors) -> date | None:
     try:
         return parse_day(raw if isinstance(raw, str) else "")
     except ValueError:
@@ -58,7 +58,7 @@ def _day(raw: Any, path: Path, findings: Findings) -> date | None:
         return None
 
 
-_READERS: Mapping[str, Callable[[Any, Path, Findings], Any]] = {
+_READERS: Mapping[str, Callable[[Any, Path, FilterErrors], Any]] = {
     "status": _choices(TaskStatus),
     "kind": _choices(TaskKind),
     "priority": _choices(TaskPriority),
@@ -76,11 +76,11 @@ _ATTRIBUTES = {"dueFrom": "due_from", "dueUntil": "due_until"}
 
 def check(raw: Mapping[str, Any], *, most_ids: int, path: Path = ()) -> TaskFilter:
     """The filter, once it makes sense. Raises `Refused` with every problem, each placed under `path`."""
-    findings = Findings(path, most_ids)
+    findings = FilterErrors(path, most_ids)
     said = given(raw, tuple(_READERS), (), findings)
     read = {_ATTRIBUTES.get(key, key): _READERS[key](value, (key,), findings) for key, value in said.items()}
     if findings.problems:
-        raise Refused(findings.problems)
+        raise UserErrors(findings.problems)
     return TaskFilter(**read)
 
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from command_center.api.graphiql import page as graphiql
 from command_center.api.http import Endpoint
-from command_center.api.idempotency import Repeats
+from command_center.api.idempotency import IdempotentRequests
 from command_center.api.operations import Operations
 from command_center.api.quotas import UserQuotas
 from command_center.api.websocket import Sockets
@@ -27,13 +27,13 @@ from command_center.mail import routes as tracking
 from command_center.mail.links import Links
 from command_center.server import runtime as engines
 from command_center.server.metrics import Counted, Metrics, Traffic
-from command_center.server.runtime import Engine
+from command_center.server.runtime import Runtime
 from command_center.server.schema_hints import HINTS
 from command_center.server.settings import Settings
 from command_center.web import redirects
 from command_center.web.authentication import Tokens
-from command_center.web.middleware import Borders
-from command_center.web.rate_limits import Rates
+from command_center.web.middleware import RequestLimitsMiddleware
+from command_center.web.rate_limits import RateLimiter
 from command_center.web.security_headers import GRAPHQL
 from command_center.web.shutdown import Shutdown
 from resolvers.context import Services
@@ -57,23 +57,23 @@ def create(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with engines.running(settings, clock, works, looks) as engine:
             app.state.engine = engine
-            app.router.routes.extend(tracking.routes(engine.links, engine.recorder, engine.desk.writer.clock))
-            app.router.routes.extend(unsubscribe.routes(engine.links, engine.desk))
+            app.router.routes.extend(tracking.routes(engine.links, engine.recorder, engine.ctx.writer.clock))
+            app.router.routes.extend(unsubscribe.routes(engine.links, engine.ctx))
             yield
             await operations.settle(SETTLE_SECONDS)
 
     def services() -> Services:
-        engine: Engine = app.state.engine
+        engine: Runtime = app.state.engine
         return engine.services
 
-    def repeats() -> Repeats:
-        engine: Engine = app.state.engine
+    def repeats() -> IdempotentRequests:
+        engine: Runtime = app.state.engine
         return engine.repeats
 
     # Strawberry describes the schema; what is carried out is its graphql-core form.
     operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), HINTS, executor)
     secret = settings.signing_secret()
-    tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), Rates(settings.user_requests)
+    tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), RateLimiter(settings.user_requests)
     traffic, shutdown, quotas = Traffic(), Shutdown(), UserQuotas(settings.user_limits())
     endpoint = Endpoint(
         operations,
@@ -96,7 +96,7 @@ def create(
         ],
         middleware=[
             Middleware(Counted, traffic),
-            Middleware(Borders, settings.edge_limits(), shutdown=shutdown),
+            Middleware(RequestLimitsMiddleware, settings.edge_limits(), shutdown=shutdown),
             Middleware(_Straight, endpoint),
         ],
         lifespan=lifespan,
@@ -133,8 +133,8 @@ async def _ready(request: Request) -> Response:
             state = await restores.load(database())
     except Exception:
         return JSONResponse({"status": "the database does not answer"}, status_code=503)
-    engine: Engine = request.app.state.engine
-    warnings = [warning] if (warning := engine.desk.writer.clock.pause()) else []
+    engine: Runtime = request.app.state.engine
+    warnings = [warning] if (warning := engine.ctx.writer.clock.pause()) else []
     if state is not None and state.paused:
         warnings.append(f"sending is paused, because the database was restored: {state.reason}")
     return JSONResponse({"status": "ok"} | ({"warnings": warnings} if warnings else {}))

@@ -15,7 +15,7 @@ import uvloop
 from command_center import ids
 from command_center.actions import users
 from command_center.actions.users import seconds
-from command_center.errors import Refused
+from command_center.errors import UserErrors
 from command_center.server.settings import PREFIX, Misconfigured, Settings, as_environment_file, read, unknown
 from models.enums import Role
 
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
             code = runner.run(parsed.command(settings, parsed))
     except Misconfigured as exc:
         code = _complain(str(exc))
-    except Refused as exc:
+    except UserErrors as exc:
         code = _complain("; ".join(f"{'.'.join(problem.path)}: {problem.message}" for problem in exc.problems))
     except KeyboardInterrupt:
         code = 130
@@ -92,8 +92,8 @@ def _add_serving(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add_making(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     user = commands.add_parser("user", help="users of a team")
-    deeds = user.add_subparsers(metavar="deed", required=True)
-    add = _command(deeds, "add", _user_add, "make a user, and the team where there is none; or update the user")
+    units = user.add_subparsers(metavar="deed", required=True)
+    add = _command(units, "add", _user_add, "make a user, and the team where there is none; or update the user")
     for name in ("--team", "--name", "--address"):
         add.add_argument(name, required=True)
     role = add.add_mutually_exclusive_group()
@@ -188,7 +188,7 @@ async def _demo(_: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:
-    from command_center.actions.context import Desk
+    from command_center.actions.context import ActionContext
     from command_center.changes.hub import Hub
     from command_center.changes.unit_of_work import Writer
     from command_center.database.clock import DatabaseClock
@@ -197,9 +197,9 @@ async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:
     async with connected(settings):
         clock = DatabaseClock()
         await clock.start()
-        desk = Desk(Writer(clock, Hub()), settings.limits())
+        ctx = ActionContext(Writer(clock, Hub()), settings.limits())
         user = await users.add(
-            desk,
+            ctx,
             arguments.team,
             arguments.name,
             arguments.address,
@@ -261,10 +261,10 @@ async def _token(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _migrate(settings: Settings, _: argparse.Namespace) -> int:
-    from command_center.database.connections import migrate, opened
+    from command_center.database.connections import migrate, open_database
 
     try:
-        async with opened(settings.database_url):
+        async with open_database(settings.database_url):
             steps = await migrate(settings.database_url)
     except Exception as exc:
         raise Misconfigured(f"the database of {PREFIX}DATABASE_URL cannot be migrated: {exc}") from exc

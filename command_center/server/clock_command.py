@@ -7,7 +7,7 @@ from command_center.database.clock_state import ClockState
 from command_center.database.connections import database, transaction
 from command_center.database.fields import from_micros
 from command_center.lists.clock_reset import reset
-from command_center.server.leases import Taken, lease
+from command_center.server.leases import Taken, hold_lease
 from command_center.server.runtime import connected
 from command_center.server.settings import Misconfigured, Settings
 
@@ -50,7 +50,7 @@ async def return_to_present(settings: Settings) -> int:
     """Corrects stored times that lie after the present database time. Raises Misconfigured."""
     async with connected(settings):
         try:
-            async with lease(settings.database_url, patient=False):
+            async with hold_lease(settings.database_url, patient=False):
                 return await _reset()
         except Taken:
             raise Misconfigured("stop every `serve` and `worker` first: --reset corrects what they work with") from None

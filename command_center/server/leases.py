@@ -13,14 +13,14 @@ from typing import IO, Any
 import asyncpg
 
 from command_center.database.connections import sqlite_path
-from command_center.database.errors import Outage
+from command_center.database.errors import FailureLog
 from command_center.database.postgres import url as postgres_url
 
 KEY = 0x436F6D6D616E64
 RETRY_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
 _logger = logging.getLogger("command_center.lease")
-_outage = Outage(_logger, "the lease cannot be asked for")
+_outage = FailureLog(_logger, "the lease cannot be asked for")
 Held = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -33,7 +33,7 @@ class Taken(Exception):
 
 
 @asynccontextmanager
-async def lease(url: str, patient: bool = True) -> AsyncIterator[Held]:
+async def hold_lease(url: str, patient: bool = True) -> AsyncIterator[Held]:
     """Waits for the lease, or raises Taken where one is not patient. What it gives is to be awaited beside the work: it
     raises LeaseLost."""
     holds = _on_sqlite(url, patient) if url.startswith("sqlite") else _on_postgres(url, patient)
@@ -94,7 +94,7 @@ async def _try(url: str, patient: bool) -> Any:
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", KEY, timeout=ANSWER_SECONDS):
             return connection
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-        _outage.tell(exc)
+        _outage.warn(exc)
     await _close(connection)
     if not patient:
         raise Taken

@@ -21,7 +21,7 @@ from command_center.changes import restores
 from command_center.database.connections import database
 from command_center.database.errors import Unavailable
 from command_center.mail.statistics import waiting
-from command_center.server.runtime import Engine
+from command_center.server.runtime import Runtime
 from models.enums import FailureCode
 
 PREFIX = "command_center_"
@@ -83,11 +83,11 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     async def page(self, _: Request) -> Response:
-        engine: Engine = self._app.state.engine
+        engine: Runtime = self._app.state.engine
         try:
-            row = await database().row("SELECT count(*) AS count FROM marks")
+            row = await database().fetch_one("SELECT count(*) AS count FROM marks")
             self._marks = int(row["count"]) if row else 0
-            self._waiting = await waiting(database(), await engine.desk.writer.clock.now(database()))
+            self._waiting = await waiting(database(), await engine.ctx.writer.clock.now(database()))
             state = await restores.load(database())
             self._sending_paused = float(state is not None and state.paused)
         except Unavailable:
@@ -101,7 +101,7 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Every number, as it stands."""
-        engine: Engine = self._app.state.engine
+        engine: Runtime = self._app.state.engine
         yield from self._lists(engine)
         yield from self._events(engine)
         yield from self._emails(engine)
@@ -118,7 +118,7 @@ class Metrics:
         yield operations
         yield _gauge("sockets", "Open WebSockets.", self._traffic.sockets)
 
-    def _lists(self, engine: Engine) -> Iterator[Metric]:
+    def _lists(self, engine: Runtime) -> Iterator[Metric]:
         matcher = engine.matcher
         yield _gauge("standing_searches", "Saved searches that are matched here.", len(matcher.index))
         yield _gauge("standing_conjunctions", "Different conjunctions they are made of.", matcher.index.conjunctions)
@@ -126,19 +126,19 @@ class Metrics:
         yield _gauge(
             "standing_conjunctions_always_looked_at",
             "Conjunctions that neither a key nor a threshold narrows.",
-            matcher.index.always_looked_at,
+            matcher.index.unindexed,
         )
-        paused = engine.desk.writer.clock.pause() is not None
+        paused = engine.ctx.writer.clock.pause() is not None
         yield _gauge("clock_paused", "1 while the clock is not believed and nothing timed happens.", paused)
         yield _gauge("sending_paused", "1 while nothing is sent because of a restore.", self._sending_paused)
         yield _gauge("marks", "Changes that the matcher has yet to look at.", self._marks)
-        yield _counter("emails_matched", "Looks at an email.", matcher.looked)
+        yield _counter("emails_matched", "Looks at an email.", matcher.evaluated)
         moves = CounterMetricFamily(f"{PREFIX}memberships_changed", "Emails that came and went.", labels=("change",))
         moves.add_metric(("joined",), matcher.joined)
         moves.add_metric(("left",), matcher.left)
         yield moves
 
-    def _events(self, engine: Engine) -> Iterator[Metric]:
+    def _events(self, engine: Runtime) -> Iterator[Metric]:
         events = CounterMetricFamily(
             f"{PREFIX}events", "Engagement events, by what became of them.", labels=("outcome",)
         )
@@ -147,7 +147,7 @@ class Metrics:
         yield events
         yield _gauge("events_kept", "Views and clicks that wait for the database.", len(engine.recorder.kept))
 
-    def _emails(self, engine: Engine) -> Iterator[Metric]:
+    def _emails(self, engine: Runtime) -> Iterator[Metric]:
         tally, (number, oldest) = engine.outbox.tally, self._waiting
         yield _counter("emails_sent", "Emails that the mail server took over.", tally.sent)
         yield _counter("emails_put_off", "Attempts to send that are to be repeated.", tally.put_off)
@@ -160,10 +160,10 @@ class Metrics:
         yield _gauge("emails_waiting", "Emails that are due and have not left.", number)
         yield _gauge("oldest_waiting_email_seconds", "How long the oldest of them has been due.", oldest)
 
-    def _streams(self, engine: Engine) -> Iterator[Metric]:
-        hub, board = engine.desk.writer.hub, engine.desk.writer.board
-        yield _gauge("followers", "Open streams of changes.", hub.follower_count)
-        yield _gauge("watchers", "Open streams of folder counts.", board.watcher_count)
+    def _streams(self, engine: Runtime) -> Iterator[Metric]:
+        hub, board = engine.ctx.writer.hub, engine.ctx.writer.folder_counts
+        yield _gauge("followers", "Open streams of changes.", hub.subscriber_count)
+        yield _gauge("watchers", "Open streams of folder counts.", board.subscription_count)
         yield _counter("follower_overflows", "Times a reader was slow and the log was read instead.", hub.overflows)
         unknown = "Entries of the change log that were skipped, because only a later version knows their kind."
         yield _counter("unknown_changes", unknown, hub.unknown_entries)

@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from command_center.actions import request_ids
-from command_center.actions.context import Desk
+from command_center.actions.context import ActionContext
 from command_center.actions.engagements import Recorder
-from command_center.api.idempotency import Repeats
+from command_center.api.idempotency import IdempotentRequests
 from command_center.changes import log
-from command_center.changes.folder_counts import Board
+from command_center.changes.folder_counts import FolderCountBroadcaster
 from command_center.changes.hub import Hub
 from command_center.changes.restores import RestoreGuard
 from command_center.changes.unit_of_work import Writer
 from command_center.database.clock import Clock, DatabaseClock
-from command_center.database.connections import database, migrate, opened, pending, sqlite_path
-from command_center.database.errors import PATIENCE, Outage, Unavailable, unhurried
+from command_center.database.connections import database, migrate, open_database, pending_migrations, sqlite_path
+from command_center.database.errors import PATIENCE, FailureLog, Unavailable, long_timeout
 from command_center.lists.fencing import LeaseTaken
 from command_center.lists.matcher import Matcher
 from command_center.mail.links import Links
 from command_center.mail.outbox import Outbox
-from command_center.mail.smtp import SmtpChannel
-from command_center.server.leases import LeaseLost, lease
+from command_center.mail.smtp import SmtpTransport
+from command_center.server.leases import LeaseLost, hold_lease
 from command_center.server.settings import Misconfigured, Settings
 from resolvers.context import Services
 
@@ -39,32 +39,32 @@ _logger = logging.getLogger("command_center.engine")
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class Runtime:
     """One process's parts. The worker's are there whether or not they run here."""
 
     settings: Settings
-    desk: Desk
+    ctx: ActionContext
     hub: Hub
-    board: Board
+    board: FolderCountBroadcaster
     recorder: Recorder
     matcher: Matcher
     outbox: Outbox
     links: Links
-    repeats: Repeats
+    repeats: IdempotentRequests
     services: Services
-    channel: SmtpChannel
+    channel: SmtpTransport
 
 
 @asynccontextmanager
-async def connected(settings: Settings, patience: float | None = None) -> AsyncIterator[None]:
+async def connected(settings: Settings, timeout_seconds: float | None = None) -> AsyncIterator[None]:
     """The database, open (see there) and its tables up to date. Raises Misconfigured."""
     url = settings.database_url
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(opened(url, patience, settings.sqlite_cache_bytes))
+            await stack.enter_async_context(open_database(url, timeout_seconds, settings.sqlite_cache_bytes))
             if url.startswith("sqlite"):
                 await migrate(url)
-            elif steps := await pending(url):
+            elif steps := await pending_migrations(url):
                 raise Misconfigured(f"the database lacks {len(steps)} migration(s): run `command-center migrate` first")
         except Misconfigured:
             raise
@@ -76,12 +76,12 @@ async def connected(settings: Settings, patience: float | None = None) -> AsyncI
 @asynccontextmanager
 async def running(
     settings: Settings, clock: Clock | None = None, works: bool = True, looks: bool = True
-) -> AsyncIterator[Engine]:
+) -> AsyncIterator[Runtime]:
     """Everything, until the block ends. `works`: match and send here; `looks` off: whoever calls drives the matcher."""
     async with connected(settings, PATIENCE):
         engine = await build(settings, clock)
         await _recognise_restore(engine)
-        tasks = [_spawn(engine.desk.writer.clock.watch(), "clock")]
+        tasks = [_spawn(engine.ctx.writer.clock.watch(), "clock")]
         await engine.hub.start()
         await engine.board.start()
         await engine.recorder.start()
@@ -99,31 +99,31 @@ async def running(
             await engine.recorder.stop()
             await engine.board.stop()
             await engine.hub.stop()
-            await engine.desk.inspector.close()
-            await engine.desk.composing.close()
-            engine.desk.writer.restores.stop()
+            await engine.ctx.inspector.close()
+            await engine.ctx.composing.close()
+            engine.ctx.writer.restores.stop()
 
 
-async def build(settings: Settings, clock: Clock | None = None) -> Engine:
+async def build(settings: Settings, clock: Clock | None = None) -> Runtime:
     """The parts, not yet started."""
     clock = clock or DatabaseClock()
     await clock.start()
-    hub, board = Hub(), Board()
-    desk = Desk(Writer(clock, hub, board, RestoreGuard(_stamp_path(settings))), settings.limits())
+    hub, board = Hub(), FolderCountBroadcaster()
+    ctx = ActionContext(Writer(clock, hub, board, RestoreGuard(_stamp_path(settings))), settings.limits())
     links = Links(settings.signing_secret(), settings.base_url)
-    recorder = Recorder(desk)
-    channel = SmtpChannel(settings.smtp_url)
-    return Engine(
+    recorder = Recorder(ctx)
+    channel = SmtpTransport(settings.smtp_url)
+    return Runtime(
         settings,
-        desk,
+        ctx,
         hub,
         board,
         recorder,
-        Matcher(desk.writer),
-        Outbox(desk, links, channel),
+        Matcher(ctx.writer),
+        Outbox(ctx, links, channel),
         links,
-        Repeats(settings.request_time),
-        Services(desk, hub, board, recorder),
+        IdempotentRequests(settings.request_time),
+        Services(ctx, hub, board, recorder),
         channel,
     )
 
@@ -134,10 +134,10 @@ def _stamp_path(settings: Settings) -> Path | None:
     return Path(os.path.realpath(sqlite_path(url)) + ".stamp") if url.startswith("sqlite") else None
 
 
-async def _recognise_restore(engine: Engine) -> None:
+async def _recognise_restore(engine: Runtime) -> None:
     """Before anything is written. If the database fails, nothing is sent before it was done."""
     try:
-        await engine.desk.writer.restores.start()
+        await engine.ctx.writer.restores.start()
     except Unavailable as exc:
         _logger.warning("whether the database was restored is asked again later: %s", exc)
 
@@ -153,7 +153,7 @@ def _report(task: asyncio.Task[None]) -> None:
         _logger.critical("%s ended", task.get_name(), exc_info=task.exception())
 
 
-async def _report_mail_server(channel: SmtpChannel) -> None:
+async def _report_mail_server(channel: SmtpTransport) -> None:
     """Says once whether emails can be sent. Nothing waits for it."""
     wrong = await channel.check()
     if wrong is None:
@@ -164,7 +164,7 @@ async def _report_mail_server(channel: SmtpChannel) -> None:
         )
 
 
-async def _work(engine: Engine, looks: bool) -> None:
+async def _work(engine: Runtime, looks: bool) -> None:
     """Matches and sends whenever this process holds the lease: one matcher for one database."""
     while True:
         try:
@@ -176,17 +176,17 @@ async def _work(engine: Engine, looks: bool) -> None:
             await asyncio.sleep(1)
 
 
-async def _hold(engine: Engine, looks: bool) -> None:
-    async with lease(engine.settings.database_url) as held, asyncio.TaskGroup() as group:
+async def _hold(engine: Runtime, looks: bool) -> None:
+    async with hold_lease(engine.settings.database_url) as held, asyncio.TaskGroup() as group:
         if looks:
             group.create_task(_match(engine), name="matcher")
-            group.create_task(_trim(engine.desk, engine.settings.log_retention), name="trimmer")
+            group.create_task(_trim(engine.ctx, engine.settings.log_retention), name="trimmer")
         group.create_task(_send(engine), name="outbox")
         group.create_task(held(), name="lease")
 
 
-async def _match(engine: Engine) -> None:
-    with unhurried():
+async def _match(engine: Runtime) -> None:
+    with long_timeout():
         await _patiently(engine.matcher.start)
         # The index of a million searches is not to be searched for cycles again and again.
         gc.freeze()
@@ -196,32 +196,32 @@ async def _match(engine: Engine) -> None:
             raise LeaseLost from exc
 
 
-async def _send(engine: Engine) -> None:
+async def _send(engine: Runtime) -> None:
     await _patiently(engine.outbox.recover)
     await engine.outbox.run()
 
 
 async def _patiently(start: Callable[[], Awaitable[object]]) -> None:
-    outage = Outage(_logger, "a start waits for the database")
+    outage = FailureLog(_logger, "a start waits for the database")
     while True:
         try:
             await start()
             return
         except Unavailable as exc:
-            outage.tell(exc)
+            outage.warn(exc)
             await asyncio.sleep(1)
         except Exception:
             _logger.exception("a start failed and will be repeated")
             await asyncio.sleep(1)
 
 
-async def _trim(desk: Desk, retention: timedelta) -> None:
+async def _trim(ctx: ActionContext, retention: timedelta) -> None:
     while True:
         pause = TRIM_SECONDS
-        if desk.writer.clock.pause() is not None:
+        if ctx.writer.clock.pause() is not None:
             await asyncio.sleep(AGAIN_SECONDS)
             continue
-        for trim in (partial(_trim_log, desk, retention), partial(_trim_requests, desk)):
+        for trim in (partial(_trim_log, ctx, retention), partial(_trim_requests, ctx)):
             try:
                 await trim()
             except Unavailable as exc:
@@ -232,18 +232,18 @@ async def _trim(desk: Desk, retention: timedelta) -> None:
         await asyncio.sleep(pause)
 
 
-async def _trim_log(desk: Desk, retention: timedelta) -> None:
-    before = await desk.writer.clock.now(database()) - retention // timedelta(microseconds=1)
+async def _trim_log(ctx: ActionContext, retention: timedelta) -> None:
+    before = await ctx.writer.clock.now(database()) - retention // timedelta(microseconds=1)
     for team_id in await log.stale_teams(before):
         while True:
-            async with desk.writer.deed() as deed:
-                dropped = await log.trim(deed.connection, team_id, before)
+            async with ctx.writer.unit_of_work() as uow:
+                dropped = await log.trim(uow.connection, team_id, before)
             if dropped < log.TRIM:
                 break
 
 
-async def _trim_requests(desk: Desk) -> None:
-    now = await desk.writer.clock.now(database())
+async def _trim_requests(ctx: ActionContext) -> None:
+    now = await ctx.writer.clock.now(database())
     for table in ("send_requests", "idempotent_requests"):
         while await request_ids.trim(database(), table, now) == request_ids.TRIM:
             pass

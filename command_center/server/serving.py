@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from command_center.server.settings import Misconfigured, Settings
 from command_center.web import http_protocol
 from command_center.web.http_protocol import ConnectionLimits
-from command_center.web.security_headers import Guards
+from command_center.web.security_headers import SecurityHeaders
 from command_center.web.shutdown import Shutdown
 from command_center.web.websocket_protocol import SocketConnection
 
@@ -67,7 +67,7 @@ class GracefulServer(uvicorn.Server):
 
 def server(app: Starlette, settings: Settings) -> GracefulServer:
     """Return a server for one bound socket. `app` is made by `command_center.server.app.create`."""
-    guards = Guards(settings.secure).elsewhere
+    guards = SecurityHeaders(settings.secure).elsewhere
     config = uvicorn.Config(
         app,
         log_level=settings.log_level,

@@ -9,7 +9,7 @@ PARTING_SECONDS: Final = 2.0
 """How long a client may go on sending what nobody reads."""
 
 
-class Line(asyncio.Transport):
+class BoundedTransport(asyncio.Transport):
     """A transport that ends by itself.
 
     What the system does not take waits in this process: while something does, or the line is closing, each span of
@@ -43,7 +43,7 @@ class Line(asyncio.Transport):
             self._timer.cancel()
             self._timer = None
 
-    def hold(self) -> None:
+    def coalesce(self) -> None:
         """The next that is written waits for what is written right after it, and goes with it: an answer's head and
         its body would be a way into the system each."""
         self._holds = True

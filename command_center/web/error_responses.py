@@ -17,7 +17,7 @@ from command_center.web.security_headers import GRAPHQL
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """Why; `code` is for programs, the message names what is allowed."""
 
     status: int
@@ -38,8 +38,8 @@ class Refusal:
         return JSONResponse({"errors": [error]}, self.status, self.headers, f"{media_type}; charset=utf-8")
 
 
-def too_often(who: str, per_minute: int, wait: float) -> Refusal:
+def too_often(who: str, per_minute: int, wait: float) -> ErrorResponse:
     """Of a request that came `wait` seconds too early."""
     seconds = max(1, math.ceil(wait))
     message = f"One {who} may send {per_minute:,} requests a minute; try again in {seconds} s."
-    return Refusal(429, "RATE_LIMITED", message, {"Retry-After": str(seconds)}, {"retryAfter": seconds})
+    return ErrorResponse(429, "RATE_LIMITED", message, {"Retry-After": str(seconds)}, {"retryAfter": seconds})

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from command_center.web.bounded_transport import Line
+from command_center.web.bounded_transport import BoundedTransport
 from command_center.web.security_headers import Headers
 
 STREAM_END_SECONDS: Final = 0.6
@@ -69,7 +69,7 @@ class HttpConnection(HttpToolsProtocol):
         self._fed = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._line = Line(cast(asyncio.Transport, transport), self.limits.patience.total_seconds())
+        self._line = BoundedTransport(cast(asyncio.Transport, transport), self.limits.patience.total_seconds())
         super().connection_made(self._line)
         self._expect_head()
 
@@ -183,7 +183,7 @@ class HttpConnection(HttpToolsProtocol):
         self._in_head = False
         self._head_came()
         self._fed = 0
-        self._line.hold()
+        self._line.coalesce()
         super().on_headers_complete()
         self._line.unread = True
 

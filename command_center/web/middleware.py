@@ -18,18 +18,18 @@ from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
 from command_center.web import compression
-from command_center.web.error_responses import Refusal, too_often
+from command_center.web.error_responses import ErrorResponse, too_often
 from command_center.web.internal_errors import internal_error_message, log_internal_error
-from command_center.web.rate_limits import Rates
-from command_center.web.request_bodies import Bodies
-from command_center.web.security_headers import GRAPHQL, TRACKING, Guards
+from command_center.web.rate_limits import RateLimiter
+from command_center.web.request_bodies import BodyReader
+from command_center.web.security_headers import GRAPHQL, TRACKING, SecurityHeaders
 from command_center.web.shutdown import Shutdown
 
 UNCOUNTED = frozenset({"/healthz", "/readyz", "/metrics"})
 NEEDED_HEADERS = frozenset({"accept", "authorization", "content-type"})
 """Request headers without which no page could use the API, whatever the settings allow."""
 _HUNG_UP = (ClientDisconnect, ClientDisconnected, WebSocketDisconnect)
-_FOREIGN = Refusal(
+_FOREIGN = ErrorResponse(
     403,
     "FORBIDDEN_ORIGIN",
     "From a browser this socket is open to pages of this server and of the origins that its settings allow.",
@@ -51,17 +51,17 @@ class EdgeLimits:
     """Request headers that pages of other origins may send, in lower case."""
 
 
-class Borders:
+class RequestLimitsMiddleware:
     """ASGI middleware; `rates` are those of network addresses."""
 
     def __init__(
-        self, app: ASGIApp, limits: EdgeLimits, rates: Rates | None = None, shutdown: Shutdown | None = None
+        self, app: ASGIApp, limits: EdgeLimits, rates: RateLimiter | None = None, shutdown: Shutdown | None = None
     ) -> None:
         self._app = app
-        self._rates = rates or Rates(limits.address_requests)
+        self._rates = rates or RateLimiter(limits.address_requests)
         self._shutdown = shutdown or Shutdown()
-        self._bodies = Bodies(limits.body_bytes, limits.body_time)
-        self._guards = Guards(limits.secure)
+        self._bodies = BodyReader(limits.body_bytes, limits.body_time)
+        self._guards = SecurityHeaders(limits.secure)
         self._shared = limits.allowed_origins
         self._headers = sorted(each.title() for each in NEEDED_HEADERS | limits.allowed_headers)
         self._host = _host(urlsplit(limits.base_url).netloc)
@@ -88,7 +88,7 @@ class Borders:
         except Exception as exc:
             await answering.fail(exc, receive)
 
-    def _refusal(self, scope: Scope) -> Refusal | None:
+    def _refusal(self, scope: Scope) -> ErrorResponse | None:
         path = scope["path"]
         if not path.startswith(TRACKING) and path not in UNCOUNTED:
             wait = self._rates.take(_network(scope["client"]))
@@ -101,7 +101,7 @@ class Borders:
             body = await self._bodies.read(scope, receive)
             if body is None:
                 return
-            if isinstance(body, Refusal):
+            if isinstance(body, ErrorResponse):
                 await body.answer(scope)(scope, receive, send)
                 return
             receive = body
@@ -139,7 +139,7 @@ class Borders:
 class _Answering:
     """One answer on its way: its headers are completed, and it is noted how far it came."""
 
-    def __init__(self, scope: Scope, send: Send, guards: Guards) -> None:
+    def __init__(self, scope: Scope, send: Send, guards: SecurityHeaders) -> None:
         self._scope = scope
         self._send = send
         self._guards = guards
@@ -181,7 +181,7 @@ class _Answering:
         reference = log_internal_error(cause)
         self._start = None
         if not self._begun:
-            refusal = Refusal(500, "INTERNAL", internal_error_message(reference))
+            refusal = ErrorResponse(500, "INTERNAL", internal_error_message(reference))
             await refusal.answer(self._scope)(self._scope, receive, self.send)
         elif self._begun in ("websocket.accept", "websocket.send"):
             await self._send({"type": "websocket.close", "code": 1011, "reason": internal_error_message(reference)})

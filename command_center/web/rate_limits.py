@@ -11,7 +11,7 @@ _SECOND: Final = 1_000_000_000
 """In whole nanoseconds, of which a thousand small shares are exactly a thousand times one."""
 
 
-class Rates:
+class RateLimiter:
     """A bucket for each key: it holds a minute's worth and is refilled steadily.
 
     A bucket is one number, the moment at which it is full again. One that nobody took from for a minute is full, as

@@ -5,27 +5,27 @@ from datetime import timedelta
 
 from starlette.types import Message, Receive, Scope
 
-from command_center.web.error_responses import Refusal
+from command_center.web.error_responses import ErrorResponse
 
 # The rest of such a body is not read, so there can be no next request behind it.
 _LAST = {"Connection": "close"}
 
 
-class Bodies:
+class BodyReader:
     """Reads bodies of at most so many bytes that arrive within a span, however they trickle."""
 
     def __init__(self, most: int, time: timedelta) -> None:
         self._most = most
         self._time = time.total_seconds()
-        self._large = Refusal(413, "PAYLOAD_TOO_LARGE", f"A request's body may have {most:,} bytes.", _LAST)
-        self._late = Refusal(
+        self._large = ErrorResponse(413, "PAYLOAD_TOO_LARGE", f"A request's body may have {most:,} bytes.", _LAST)
+        self._late = ErrorResponse(
             408, "REQUEST_TIMEOUT", f"A request's body must arrive within {self._time:,g} seconds.", _LAST
         )
-        self._packed = Refusal(
+        self._packed = ErrorResponse(
             415, "UNSUPPORTED_MEDIA_TYPE", "A request's body must come as it is, without Content-Encoding.", _LAST
         )
 
-    async def read(self, scope: Scope, receive: Receive) -> Receive | Refusal | None:
+    async def read(self, scope: Scope, receive: Receive) -> Receive | ErrorResponse | None:
         """A `receive` that has the whole body; a refusal; None where the client hung up before the end.
 
         A request without a body keeps its own `receive`.
@@ -52,7 +52,7 @@ class Bodies:
         except TimeoutError:
             return self._late
 
-    async def _whole(self, receive: Receive) -> Receive | Refusal | None:
+    async def _whole(self, receive: Receive) -> Receive | ErrorResponse | None:
         parts: list[bytes] = []
         size = 0
         while True:

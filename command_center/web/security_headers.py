@@ -22,7 +22,7 @@ _UNKEPT: Final[Headers] = ((b"cache-control", b"no-store"),)
 _TLS: Final[Headers] = ((b"strict-transport-security", b"max-age=31536000"),)
 
 
-class Guards:
+class SecurityHeaders:
     """What is added to an answer; what a route set itself stays as it is. `secure`: we are reached by HTTPS alone."""
 
     def __init__(self, secure: bool) -> None:

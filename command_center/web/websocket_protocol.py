@@ -13,7 +13,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from command_center.web.bounded_transport import Line
+from command_center.web.bounded_transport import BoundedTransport
 
 TEXT: Final = "command_center.text"
 """The extension of ASGI by which an application finds `send_text` and `offer_texts`."""
@@ -29,7 +29,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
     """One connection, taken over from an HttpConnection together with its line."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, Line)
+        assert isinstance(transport, BoundedTransport)
         self._line = transport
         super().connection_made(transport)
 

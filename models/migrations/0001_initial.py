@@ -1,6 +1,6 @@
 from tortoise import migrations
 from tortoise.migrations import operations as ops
-from models.enums import ChangeCauseKind, ChangeKind, DeliveryKind, EmailStatus, EngagementKind, EngagementVerdict, FailureCode, FolderName, MarkKind, Role, SavedSearchState, SendKind, TaskKind, TaskPriority, TaskStatus
+from models.enums import ChangeCauseKind, ChangeKind, DeliveryKind, EmailStatus, EngagementKind, EngagementVerdict, FailureCode, FolderName, InvalidationKind, Role, SavedSearchState, SendKind, TaskKind, TaskPriority, TaskStatus
 from command_center.database.fields import MomentField
 from orjson import loads
 from tortoise.fields.base import OnDelete
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', fields.BigIntField(generated=True, primary_key=True, unique=True, db_index=True)),
                 ('team_id', fields.BigIntField()),
-                ('kind', fields.IntEnumField(description='EMAIL: 1\nPERSON: 2\nGROUP: 3\nSEARCH: 4\nUSER: 5', enum_type=MarkKind, generated=False)),
+                ('kind', fields.IntEnumField(description='EMAIL: 1\nPERSON: 2\nGROUP: 3\nSEARCH: 4\nUSER: 5', enum_type=InvalidationKind, generated=False)),
                 ('subject_id', fields.BigIntField()),
                 ('cause', fields.IntEnumField(description='ENGAGEMENT: 1\nEMAIL_CHANGED: 2\nPERSON_CHANGED: 3\nCLOCK: 4\nSEARCH_CHANGED: 5\nACCESS_CHANGED: 6', enum_type=ChangeCauseKind, generated=False)),
                 ('engagement_id', fields.BigIntField(null=True)),

@@ -24,22 +24,22 @@ async def compute_keys(_: object, schema_editor: BaseSchemaEditor) -> None:
 async def _compute(connection: Connection, table: str, scope: str) -> None:
     changed: list[tuple[int, str]] = []
     last = 0
-    while rows := await connection.rows(
+    while rows := await connection.fetch(
         f"SELECT id, address, address_folded FROM {table} WHERE id > ? ORDER BY id LIMIT {BATCH}", last
     ):
         last = rows[-1]["id"]
         if table == "people":
             texts = [(fold(row["address"]), row["id"]) for row in rows]
-            await connection.many("UPDATE people SET address_search = ? WHERE id = ?", texts)
+            await connection.execute_many("UPDATE people SET address_search = ? WHERE id = ?", texts)
         new = ((row["id"], lookup_key(row["address"]), row["address_folded"]) for row in rows)
         changed += [(row_id, key) for row_id, key, old in new if key != old]
     # First a key that no row can have, so that a row never waits for another one to give up its old key.
-    await connection.many(
+    await connection.execute_many(
         f"UPDATE {table} SET address_folded = ? WHERE id = ?", [(f" {row_id}", row_id) for row_id, _ in changed]
     )
     for row_id, key in changed:
         number = 1
-        while not await connection.run(
+        while not await connection.execute(
             f"UPDATE {table} SET address_folded = ? WHERE id = ? AND NOT EXISTS"
             f" (SELECT 1 FROM {table} other WHERE {scope}other.address_folded = ?)",
             *(numbered_key(key, number), row_id, numbered_key(key, number)),
@@ -48,7 +48,7 @@ async def _compute(connection: Connection, table: str, scope: str) -> None:
 
 
 async def _unsubscribe_duplicates(connection: Connection) -> None:
-    numbered = await connection.rows("SELECT team_id, address_folded FROM people WHERE address_folded LIKE '% %'")
+    numbered = await connection.fetch("SELECT team_id, address_folded FROM people WHERE address_folded LIKE '% %'")
     for team_id, key in sorted({(row["team_id"], without_number(row["address_folded"])) for row in numbered}):
         keys = [
             row["address_folded"]
@@ -57,7 +57,7 @@ async def _unsubscribe_duplicates(connection: Connection) -> None:
         ]
         same = f"team_id = ? AND {connection.in_texts('address_folded')}"
         values = (team_id, connection.text_array([key, *keys]))
-        await connection.run(
+        await connection.execute(
             f"UPDATE people SET unsubscribed_at = (SELECT min(unsubscribed_at) FROM people WHERE {same})"
             f" WHERE unsubscribed_at IS NULL AND {same}",
             *(*values, *values),

@@ -10,7 +10,7 @@ from command_center.database.connections import Connection
 async def count_copies(_: object, schema_editor: BaseSchemaEditor) -> None:
     connection = Connection(schema_editor.client)
     length = "jsonb_array_length" if connection.postgres else "json_array_length"
-    await connection.run(
+    await connection.execute(
         f"UPDATE emails SET recipient_count = 1 + {length}(cc) + {length}(bcc) WHERE {length}(cc) + {length}(bcc) > 0"
     )
 

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from command_center.api.graphiql import npm
-from command_center.mail.compose import Letter, envelope, message_id
+from command_center.mail.compose import OutgoingEmail, envelope, message_id
 from command_center.mail.links import Links
 from command_center.mail.mime import alternative_message
-from command_center.mail.smtp import SmtpChannel
+from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import Delivered, Envelope
 from tests.clients.test_applications import FOLDER
 from tests.mail import servers
@@ -33,9 +33,9 @@ PLACES = ("from", "to", "subject", "date", "message-id")
 FIELDS = [*PLACES, "list-unsubscribe", "list-unsubscribe-post", "mime-version", "content-type"]
 
 
-def letter(number: int) -> Letter:
+def letter(number: int) -> OutgoingEmail:
     source = random.Random(number)
-    return Letter(
+    return OutgoingEmail(
         email_id=number,
         person_id=9,
         message_id=message_id(number, LINKS.domain, "abc"),
@@ -108,10 +108,10 @@ def differences(found: dict[str, Any], number: int) -> Iterator[str]:
 async def sent(envelopes: Sequence[Envelope]) -> list[bytes]:
     """The messages as a server received them, in the same order."""
     async with servers.serving(servers.Mailbox()) as box:
-        channel = SmtpChannel(box.url)
+        channel = SmtpTransport(box.url)
         try:
             for each in envelopes:
-                assert await channel.hand_over(each) == Delivered()
+                assert await channel.send(each) == Delivered()
         finally:
             await channel.close()
     return [each.content for each in box.taken if isinstance(each.content, bytes)]

@@ -17,7 +17,7 @@ import websockets
 from websockets.exceptions import ConnectionClosed
 
 from command_center.changes.cursors import parse
-from command_center.changes.entries import Entry
+from command_center.changes.entries import LogEntry
 from command_center.ids import decode_key
 from models.enums import ChangeKind
 from tests.serving import Client, Completed, Failed, Stream
@@ -48,7 +48,7 @@ Row = tuple[int, ChangeKind | None, int | None, int | None, int | None]
 """What a frame and a row of the log have in common: position, kind, and the keys of list, stay and email."""
 
 
-def row_of(entry: Entry) -> Row:
+def row_of(entry: LogEntry) -> Row:
     return (entry.position, entry.kind, entry.search_id, entry.member_id, entry.email_id)
 
 
@@ -226,7 +226,7 @@ class Follower:
                     self.lists[search_id] = {}
                     self.over = self.over or self.search_id is not None
 
-    def concerned(self, entries: list[Entry], owner_id: int) -> Iterator[Entry]:
+    def concerned(self, entries: list[LogEntry], owner_id: int) -> Iterator[LogEntry]:
         """The rows of the log that it must have been told, in order."""
         wanted = None if self.search_id is None else decode_key("SavedSearch", self.search_id)
         for entry in entries:

@@ -193,7 +193,7 @@ def test_haste_is_judged_alike_in_whatever_order_the_clicks_and_the_delivery_bec
 
     async def differences() -> list[audit.Difference]:
         await product.server.settle()
-        return await audit.differences(product.server.engine.desk.writer)
+        return await audit.differences(product.server.engine.ctx.writer)
 
     assert product.runner.run(differences()) == []
 

@@ -94,7 +94,7 @@ class Mailroom(World):
         chosen = self.rng.choices([each for _, each in moves], weights, k=self.rng.randint(1, 4))
         work = [move(self.rng.choice(self.accounts)) for move in chosen]
         if self.rng.random() < 0.3:
-            work.append(self.hand_over(self.accounts[0]))
+            work.append(self.send(self.accounts[0]))
         await asyncio.gather(*work)
 
 
@@ -106,7 +106,7 @@ def plain(folders: Any) -> Counter[str]:
 async def scanned() -> dict[int, Counter[str]]:
     """The counts by sender, email by email."""
     found: dict[int, Counter[str]] = {}
-    for row in await database().rows("SELECT sender_id, status, archived FROM emails"):
+    for row in await database().fetch("SELECT sender_id, status, archived FROM emails"):
         folder = folder_of(EmailStatus(row["status"]), bool(row["archived"]))
         found.setdefault(row["sender_id"], Counter())[folder.name] += 1
     return found

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from command_center.ids import encode
-from command_center.lists.membership_diff import Cause, decide
+from command_center.lists.membership_diff import Cause, diff_memberships
 from command_center.search.facts import Event, Facts
 from command_center.search.filter_ast import Filter
 from command_center.search.index.dnf import MOST
-from command_center.search.index.entries import Filed
+from command_center.search.index.entries import IndexEntry
 from command_center.search.index.search_index import Index, _several
 from command_center.search.index.time_boundaries import crossed_range
 from command_center.search.parser import check
@@ -126,7 +126,7 @@ def brute_force(standing: Searches, email: Facts, now: int) -> set[int]:
 def through_index(index: Index, email: Facts, members_of: set[int], now: int) -> set[int]:
     """The lists an email is in once the matcher has looked at it."""
     current = {search: 1_000 + search for search in members_of}
-    verdicts = decide(index, email.id, Cause(ChangeCauseKind.ENGAGEMENT), email, current, now)
+    verdicts = diff_memberships(index, email.id, Cause(ChangeCauseKind.ENGAGEMENT), email, current, now)
     joined, left = {each.search_id for each in verdicts.joins}, {each.search_id for each in verdicts.leaves}
     assert not joined & members_of
     assert left <= members_of
@@ -136,19 +136,19 @@ def through_index(index: Index, email: Facts, members_of: set[int], now: int) ->
 def contents(index: Index) -> tuple[Any, ...]:
     """Everything an index holds, spelt so that two that stand for the same searches are equal."""
 
-    def spelt(filed: Filed) -> tuple[Any, ...]:
+    def spelt(filed: IndexEntry) -> tuple[Any, ...]:
         return filed.scope, frozenset(each.part for each in filed.conditions), frozenset(filed.searches)
 
     return (
         {id: {spelt(each) for each in _several(filed)} for id, filed in index._standing.items()},
         {scope: Counter(spelt(each) for each in filed.values()) for scope, filed in index._filed.items()},
         {
-            (range_, key): Counter(map(spelt, [there] if isinstance(there, Filed) else there))
+            (range_, key): Counter(map(spelt, [there] if isinstance(there, IndexEntry) else there))
             for range_, buckets in index._ranges.items()
             for key, there in buckets.items()
         },
         {condition.part: condition.uses for condition in index._conditions},
-        (index._conditions.groups, index._conditions.time_keys, index.always_looked_at, index.conjunctions),
+        (index._conditions.groups, index._conditions.time_keys, index.unindexed, index.conjunctions),
     )
 
 

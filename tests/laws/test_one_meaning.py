@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from command_center.database.connections import Connection, opened, transaction
+from command_center.database.connections import Connection, open_database, transaction
 from command_center.lists import backfill
 from command_center.lists import facts as stored
-from command_center.lists.standing_searches import Standing
+from command_center.lists.standing_searches import StandingSearch
 from command_center.search.facts import Facts
 from command_center.search.filter_ast import Filter
 from command_center.search.index.time_boundaries import time_keys
@@ -102,7 +102,7 @@ class Database:
     async def _ask(
         self, connection: Connection, filter: Filter, owner: Owner, loaded: dict[int, Facts], now: int
     ) -> None:
-        search = Standing(1, owner.team_id, owner.user_id, SavedSearchState.LIVE, scope(filter, owner), filter)
+        search = StandingSearch(1, owner.team_id, owner.user_id, SavedSearchState.LIVE, scope(filter, owner), filter)
         by_sql = await backfill.matching(connection, search, now)
         holds = compile_predicate(filter)
         by_predicate = {
@@ -143,32 +143,32 @@ def known(world: World, email: EmailRow, loaded: dict[int, Facts]) -> Facts:
 
 async def _base(connection: Connection) -> None:
     """Whom and what worlds point at: rows that no filter looks into."""
-    await connection.run("INSERT INTO teams (id, name, created_at) VALUES (?, 'Team', 0)", TEAM)
-    await connection.many(
+    await connection.execute("INSERT INTO teams (id, name, created_at) VALUES (?, 'Team', 0)", TEAM)
+    await connection.execute_many(
         "INSERT INTO users (id, team_id, name, address, address_folded, role, time_zone, created_at)"
         " VALUES (?, ?, 'U', ?, ?, 1, 'UTC', 0)",
         [(id, TEAM, f"u{id}@x.test", f"u{id}@x.test") for id in USERS],
     )
-    await connection.many(
+    await connection.execute_many(
         "INSERT INTO person_groups (id, team_id, owner_id, name, shared, created_at) VALUES (?, ?, 1, 'G', ?, 0)",
         [(id, TEAM, True) for id in GROUPS],
     )
-    await connection.many(
+    await connection.execute_many(
         "INSERT INTO campaigns (id, team_id, owner_id, name, created_at) VALUES (?, ?, 1, 'C', 0)",
         [(id, TEAM) for id in CAMPAIGNS],
     )
-    await connection.many(
+    await connection.execute_many(
         "INSERT INTO templates (id, team_id, name, subject, body, created_at) VALUES (?, ?, 'T', 'S', '', 0)",
         [(id, TEAM) for id in TEMPLATES],
     )
-    await connection.many(
+    await connection.execute_many(
         "INSERT INTO bulk_sends (id, team_id, sender_id, send_kind, email_count, created_at) VALUES (?, ?, 1, 2, 0, 0)",
         [(id, TEAM) for id in BULK_SENDS],
     )
 
 
 async def _insert(connection: Connection, world: World) -> None:
-    await connection.many(
+    await connection.execute_many(
         "INSERT INTO people (id, team_id, owner_id, name, name_folded, address, address_folded, address_search,"
         " company, company_folded, shared, created_at) VALUES (?, ?, 1, 'P', 'p', ?, ?, ?, ?, ?, ?, 0)",
         [
@@ -186,11 +186,11 @@ async def _insert(connection: Connection, world: World) -> None:
             for person in world.people.values()
         ],
     )
-    await connection.many(
+    await connection.execute_many(
         "INSERT INTO group_people (group_id, person_id) VALUES (?, ?)",
         [(group, person.id) for person in world.people.values() for group in person.groups],
     )
-    await connection.many(
+    await connection.execute_many(
         "INSERT INTO emails (id, team_id, sender_id, person_id, cc, bcc, subject, subject_folded, body, campaign_id,"
         " template_id, bulk_send_id, send_kind, status, archived, success, created_at, updated_at, sent_at,"
         " scheduled_at, failed_at, views, clicks, replies, attempts)"
@@ -219,7 +219,7 @@ async def _insert(connection: Connection, world: World) -> None:
             for email in world.emails
         ],
     )
-    await connection.many(
+    await connection.execute_many(
         "INSERT INTO engagements (team_id, email_id, sender_id, kind, verdict, verdict_reason, url, url_folded,"
         " occurred_at, recorded_at, dedupe_key) VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?)",
         [
@@ -257,7 +257,7 @@ def asked(database_url: str) -> Iterator[Database]:
 
 
 async def _entered(stack: AsyncExitStack, url: str) -> None:
-    await stack.enter_async_context(opened(url))
+    await stack.enter_async_context(open_database(url))
     await _begin()
 
 

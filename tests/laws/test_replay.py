@@ -112,7 +112,7 @@ async def emptied(url: str) -> None:
 async def check(world: World) -> None:
     """Everything against everything, once the matcher has nothing left to look at."""
     await world.server.settle()
-    assert await audit.differences(world.server.engine.desk.writer) == []
+    assert await audit.differences(world.server.engine.ctx.writer) == []
     await world.read_logs()
     await check_summaries(world)
     for account in world.accounts:
@@ -124,7 +124,7 @@ async def check(world: World) -> None:
 
 async def check_summaries(world: World) -> None:
     """Counts and the newest event on each email, against its events."""
-    events = await database().rows("SELECT id, email_id, kind, verdict, occurred_at, dedupe_key FROM engagements")
+    events = await database().fetch("SELECT id, email_id, kind, verdict, occurred_at, dedupe_key FROM engagements")
     assert len({event["dedupe_key"] for event in events}) == len(events)
     human = [event for event in events if event["verdict"] == EngagementVerdict.HUMAN]
     counts = Counter((event["email_id"], event["kind"]) for event in human)
@@ -132,7 +132,7 @@ async def check_summaries(world: World) -> None:
     for event in human:
         place = (event["occurred_at"], event["dedupe_key"], event["id"])
         newest[event["email_id"]] = max(newest.get(event["email_id"], place), place)
-    rows = await database().rows(
+    rows = await database().fetch(
         "SELECT id, views, clicks, replies, latest_engagement_id, latest_activity_at FROM emails"
     )
     for row in rows:

@@ -13,10 +13,10 @@ from datetime import timedelta
 from typing import Any
 
 from command_center.changes import log
-from command_center.changes.entries import Entry
+from command_center.changes.entries import LogEntry
 from command_center.database.connections import database
 from command_center.ids import encode
-from command_center.lists.invalidations import Superseded
+from command_center.lists.invalidations import StaleBatch
 from command_center.mail.outbox import Outbox
 from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
 from command_center.search.datetimes import render
@@ -66,7 +66,7 @@ class Dice:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
 
-    async def hand_over(self, envelope: Envelope) -> Outcome:
+    async def send(self, envelope: Envelope) -> Outcome:
         moods: list[Outcome] = [
             Delivered(),
             Bounced("no such user"),
@@ -106,7 +106,7 @@ class World:
         self.clock = ManualClock()
         self.accounts: list[Account] = []
         self.campaigns: list[str] = []
-        self.logs: dict[int, list[Entry]] = {}
+        self.logs: dict[int, list[LogEntry]] = {}
         self.events: list[dict[str, Any]] = []
         self.reports: list[dict[str, Any]] = []
         self.trace: list[str] = []
@@ -139,7 +139,7 @@ class World:
             await self.follow(account)
         if self.seed % 4 == 0:
             await self.crowd()
-        await self.hand_over(self.accounts[0])
+        await self.send(self.accounts[0])
         await self.server.settle()
         return self
 
@@ -160,7 +160,7 @@ class World:
         engine = self.server.engine
         # Short queues overflow, and what overflows must come from the log.
         engine.hub.queue = self.rng.choice((1, 4, 256))
-        self.outbox = Outbox(engine.desk, engine.links, Dice(self.rng))
+        self.outbox = Outbox(engine.ctx, engine.links, Dice(self.rng))
         for account in self.accounts:
             account.client.url = self.server.url
 
@@ -186,7 +186,7 @@ class World:
         steps: list[tuple[int, Callable[[Account], Awaitable[None]]]] = [
             (5, self.draft),
             (8, self.send),
-            (7, self.hand_over),
+            (7, self.send_due),
             (24, self.record),
             (4, self.reclassify),
             (4, self.revise),
@@ -224,8 +224,8 @@ class World:
 
     async def _look_meanwhile(self) -> None:
         # A refinement takes the ground from under a fill; the next look begins it anew.
-        with suppress(Superseded):
-            await self.server.engine.matcher.look()
+        with suppress(StaleBatch):
+            await self.server.engine.matcher.process_batch()
 
     def note(self, what: str) -> None:
         self.trace.append(what)
@@ -296,7 +296,7 @@ class World:
             at = None if self.rng.random() < 0.6 else self._moment(self._span())
             await self.ask(account, SEND, id=email, at=at, r=None)
 
-    async def hand_over(self, account: Account) -> None:
+    async def send_due(self, account: Account) -> None:
         while await self.outbox.step():
             pass
 
@@ -456,7 +456,7 @@ class World:
     async def advance(self, account: Account) -> None:
         """On to where something comes of age, or a microsecond to either side of it."""
         now = self.clock.moment
-        dates = await database().rows(
+        dates = await database().fetch(
             "SELECT created_at AS a, sent_at AS b, scheduled_at AS c, failed_at AS d FROM emails"
             " UNION ALL SELECT occurred_at, NULL, NULL, NULL FROM engagements"
         )
@@ -473,7 +473,7 @@ class World:
         if self.rng.random() < 0.3:
             await self.server.settle()
         else:
-            await self.server.engine.matcher.look(tick=self.rng.random() < 0.7)
+            await self.server.engine.matcher.process_batch(tick=self.rng.random() < 0.7)
 
     async def follow(self, account: Account) -> None:
         """One more subscriber; or one that was away comes back with its last cursor."""
@@ -520,8 +520,8 @@ class World:
         await self.read_logs()
         before = self.clock.moment - self.rng.choice((0, 60_000_000))
         for team_id in await log.stale_teams(before):
-            async with self.server.engine.desk.writer.deed() as deed:
-                await log.trim(deed.connection, team_id, before)
+            async with self.server.engine.ctx.writer.unit_of_work() as uow:
+                await log.trim(uow.connection, team_id, before)
 
     async def reopen(self, account: Account) -> None:
         await self.restart()

@@ -31,7 +31,7 @@ FEED = "subscription{engagementFeed{__typename}}"
 async def none_left(server: Server) -> None:
     """Waits until no stream of either kind is left."""
     async with asyncio.timeout(10):
-        while server.engine.board.watcher_count or server.engine.hub.follower_count:
+        while server.engine.board.subscription_count or server.engine.hub.subscriber_count:
             await asyncio.sleep(0.02)
     # A reading that was under way is over soon; the board's own loop stays.
     names = [task.get_name() for task in asyncio.all_tasks()]
@@ -49,11 +49,11 @@ async def test_one_of_two_streams_on_a_socket_can_be_cancelled(server: Server) -
     for name, document in (("a", COUNTS), ("b", COUNTS), ("c", FEED)):
         await subscribe(line, name, document)
         assert json.loads(await line.recv())["id"] == name
-    assert (server.engine.board.watcher_count, server.engine.hub.follower_count) == (2, 1)
+    assert (server.engine.board.subscription_count, server.engine.hub.subscriber_count) == (2, 1)
     for name in ("a", "c"):
         await line.send(json.dumps({"id": name, "type": "complete"}))
     async with asyncio.timeout(10):
-        while server.engine.board.watcher_count + server.engine.hub.follower_count > 1:
+        while server.engine.board.subscription_count + server.engine.hub.subscriber_count > 1:
             await asyncio.sleep(0.01)
     await draft(ann, await person(ann, "dora@example.org"))
     assert json.loads(await line.recv())["id"] == "b"
@@ -107,18 +107,18 @@ async def unread(client: Client) -> AsyncIterator[Stream]:
 async def test_a_reader_that_reads_late_is_told_the_latest_state_and_holds_nobody_up(server: Server) -> None:
     ann = await server.client("Ann")
     to = await person(ann, "dora@example.org")
-    deeds = 0
+    units = 0
     async with unread(ann) as slow, ann.follow(COUNTS) as quick:
         assert drafts(await quick.frame()) == 0
-        for deeds in range(1, 21):
-            await draft(ann, to, str(deeds))
-            while drafts(await quick.frame()) < deeds:
+        for units in range(1, 21):
+            await draft(ann, to, str(units))
+            while drafts(await quick.frame()) < units:
                 pass
         seen: list[int] = []
-        while not seen or seen[-1] < deeds:
+        while not seen or seen[-1] < units:
             seen.append(drafts(await slow.frame()))
         assert seen == sorted(set(seen))
-        assert len(seen) < deeds
+        assert len(seen) < units
         assert await slow.quiet()
     await none_left(server)
 
@@ -161,14 +161,14 @@ async def test_a_stream_whose_database_is_lost_ends_with_an_error(quiet_server: 
     async with ann.follow(COUNTS) as stream:
         await stream.frame()
         # What is left of a database that was restored badly: no reading of the counts is possible.
-        await database().run("ALTER TABLE folder_counts RENAME TO folder_counts_away")
+        await database().execute("ALTER TABLE folder_counts RENAME TO folder_counts_away")
         with pytest.raises(Failed) as failed:
             await stream.frame(10)
         assert failed.value.codes == ["UNAVAILABLE"]
     with pytest.raises(Failed):
         async with ann.follow(COUNTS) as stream:
             await stream.frame(10)
-    await database().run("ALTER TABLE folder_counts_away RENAME TO folder_counts")
+    await database().execute("ALTER TABLE folder_counts_away RENAME TO folder_counts")
     async with ann.follow(COUNTS) as stream:
         assert drafts(await stream.frame()) == 0
         await draft(ann, await person(ann, "dora@example.org"))

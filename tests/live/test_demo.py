@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from command_center.demo.recipients import PEOPLE, cast
+from command_center.demo.recipients import PEOPLE, plan_recipients
 from tests.mailing import draft, person, send
 from tests.serving import Client
 
@@ -116,5 +116,5 @@ async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_seed_gives_the_same_hundred_people_with_addresses_of_their_own() -> None:
-    assert cast(3, 60.0) == cast(3, 60.0) != cast(4, 60.0)
-    assert len({actor.address for actor in cast(3, 60.0)}) == PEOPLE
+    assert plan_recipients(3, 60.0) == plan_recipients(3, 60.0) != plan_recipients(4, 60.0)
+    assert len({actor.address for actor in plan_recipients(3, 60.0)}) == PEOPLE

@@ -11,7 +11,7 @@ import pytest
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from command_center.changes.entries import Entry
+from command_center.changes.entries import LogEntry
 from command_center.database.connections import database
 from command_center.web.websocket_protocol import TEXT
 from models.enums import ChangeKind, Role
@@ -123,7 +123,7 @@ async def test_what_is_shared_is_shown_with_the_rights_of_its_moment(server: Ser
         for stream in streams:
             assert (await stream.frame())["member"]["email"] == {"subject": "Hello 0"}
         await ann.one(RECORD, e=[event(mails[1], "VIEW", "late", LONG_AGO)])
-        await database().run("UPDATE users SET role = ? WHERE name = 'Boss'", int(Role.MEMBER))
+        await database().execute("UPDATE users SET role = ? WHERE name = 'Boss'", int(Role.MEMBER))
         await server.settle()
         for stream in streams:
             frame = await stream.frame()
@@ -136,9 +136,9 @@ async def test_the_streams_of_a_viewer_who_is_gone_end(server: Server) -> None:
         streams = await many(stack, ann, 3, LISTS)
         user = await server.user("Ann")
         other = await server.user("Max", team="Other")
-        await database().run("UPDATE users SET team_id = ? WHERE id = ?", other.team_id, user.id)
-        async with server.engine.desk.writer.deed() as deed:
-            deed.say(Entry(user.team_id, ChangeKind.SEARCH_UPSERTED, user.id, 1))
+        await database().execute("UPDATE users SET team_id = ? WHERE id = ?", other.team_id, user.id)
+        async with server.engine.ctx.writer.unit_of_work() as uow:
+            uow.log(LogEntry(user.team_id, ChangeKind.SEARCH_UPSERTED, user.id, 1))
         for stream in streams:
             with pytest.raises(Completed):
                 await stream.frame()
@@ -217,7 +217,7 @@ async def test_two_streams_on_one_socket_have_their_own_names(server: Server) ->
     assert told[0]["payload"] == told[1]["payload"]
     assert server.audiences.executions - before == 1
     await connection.send(json.dumps({"id": "a", "type": "complete"}))
-    while server.engine.hub.follower_count > 1:
+    while server.engine.hub.subscriber_count > 1:
         await asyncio.sleep(0.01)
     await save(ann, VIEWED)
     assert json.loads(await connection.recv())["id"] == 'b"'

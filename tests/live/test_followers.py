@@ -7,12 +7,12 @@ from typing import Any
 import websockets
 
 from command_center.actions import users
-from command_center.actions.context import Desk, Limits
-from command_center.changes.entries import Entry, Family, Topic
+from command_center.actions.context import ActionContext, Limits
+from command_center.changes.entries import LogEntry, StreamKind, Topic
 from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
 from command_center.database.clock import DatabaseClock
-from command_center.database.connections import database, opened
+from command_center.database.connections import database, open_database
 from models.enums import ChangeKind, Role
 from tests.serving import Client, Server
 from tests.test_lists import FOLLOW, RECORD, email, event, live, save
@@ -25,10 +25,10 @@ async def none_left(server: Server) -> None:
     """Waits until no stream and no task of one is left."""
     for _ in range(200):
         names = [task.get_name() for task in asyncio.all_tasks()]
-        if server.engine.hub.follower_count == 0 and not any(name.startswith("hub-read") for name in names):
+        if server.engine.hub.subscriber_count == 0 and not any(name.startswith("hub-read") for name in names):
             return
         await asyncio.sleep(0.02)
-    raise AssertionError(f"{server.engine.hub.follower_count} followers are left")
+    raise AssertionError(f"{server.engine.hub.subscriber_count} followers are left")
 
 
 async def socket(client: Client, ping: float | None = 20) -> websockets.ClientConnection:
@@ -54,9 +54,9 @@ async def test_one_of_two_streams_on_a_socket_can_be_cancelled(server: Server) -
     for name in ("a", "b"):
         await subscribe(connection, name)
         assert json.loads(await connection.recv())["id"] == name
-    assert server.engine.hub.follower_count == 2
+    assert server.engine.hub.subscriber_count == 2
     await connection.send(json.dumps({"id": "a", "type": "complete"}))
-    while server.engine.hub.follower_count > 1:
+    while server.engine.hub.subscriber_count > 1:
         await asyncio.sleep(0.01)
     await save(ann, VIEWED)
     assert json.loads(await connection.recv())["id"] == "b"
@@ -102,7 +102,7 @@ async def test_a_reader_that_reads_late_misses_nothing_and_holds_nobody_up(serve
         left: set[str] = set()
         # A stay that begins and ends between two looks is not announced, so their number is not known. Once nothing is
         # left to look at, a new name is the last frame of all.
-        while await database().row("SELECT id FROM marks LIMIT 1"):
+        while await database().fetch_one("SELECT id FROM marks LIMIT 1"):
             await asyncio.sleep(0.02)
         await ann.one('mutation($i:ID!){savedSearchRename(id:$i,name:"End"){userErrors{code}}}', i=search)
         while (frame := await slow.frame()) and frame.get("savedSearch") != {"name": "End", "state": "LIVE"}:
@@ -142,17 +142,17 @@ async def test_a_stream_ends_when_the_server_does(database_url: str) -> None:
 
 async def test_a_look_at_the_log_that_is_overtaken_by_commits_ends_no_stream(database_url: str) -> None:
     rows = 150
-    async with opened(database_url):
+    async with open_database(database_url):
         hub = Hub(poll=0.001)
         writer = Writer(DatabaseClock(), hub)
-        user = await users.add(Desk(writer, Limits()), "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
-        follower = await hub.follow(user.team_id, Topic(user.id, Family.SEARCHES), None)
+        user = await users.add(ActionContext(writer, Limits()), "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
+        follower = await hub.subscribe(user.team_id, Topic(user.id, StreamKind.SEARCHES), None)
         await hub.start()
         try:
             entries = follower.live()
             for number in range(rows):
-                async with writer.deed() as deed:
-                    deed.say(Entry(user.team_id, ChangeKind.SEARCH_UPSERTED, user.id, number))
+                async with writer.unit_of_work() as uow:
+                    uow.log(LogEntry(user.team_id, ChangeKind.SEARCH_UPSERTED, user.id, number))
                 assert [entry.search_id for entry in await anext(entries)] == [number]
         finally:
             follower.close()

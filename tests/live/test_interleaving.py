@@ -14,30 +14,30 @@ from typing import Any
 import pytest
 
 from command_center.actions import users
-from command_center.actions.context import Desk, Limits
+from command_center.actions.context import ActionContext, Limits
 from command_center.changes import log
-from command_center.changes.entries import COLUMNS, Entry, Family, Topic
+from command_center.changes.entries import COLUMNS, LogEntry, StreamKind, Topic
 from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
-from command_center.database.connections import Connection, database, opened, transaction
+from command_center.database.connections import Connection, database, open_database, transaction
 from models.enums import ChangeKind, Role
 from tests.serving import ManualClock
 
 PATIENCE = 10.0
 SEQUENCE = "unprotected_positions"
 
-Append = Callable[[Connection, Iterable[Entry], int], Awaitable[list[Entry]]]
+Append = Callable[[Connection, Iterable[LogEntry], int], Awaitable[list[LogEntry]]]
 
 
-async def unprotected(connection: Connection, entries: Iterable[Entry], at: int) -> list[Entry]:
+async def unprotected(connection: Connection, entries: Iterable[LogEntry], at: int) -> list[LogEntry]:
     """`log.append` as one writes it at first: a sequence numbers, and no lock holds the next one back."""
     written = []
     for entry in entries:
-        row = await connection.row(f"SELECT nextval('{SEQUENCE}') AS position")
+        row = await connection.fetch_one(f"SELECT nextval('{SEQUENCE}') AS position")
         assert row is not None
         written.append(entry._replace(position=int(row["position"]), at=at))
-    places = ", ".join("?" * len(Entry._fields))
-    await connection.many(f"INSERT INTO changes ({COLUMNS}) VALUES ({places})", written)
+    places = ", ".join("?" * len(LogEntry._fields))
+    await connection.execute_many(f"INSERT INTO changes ({COLUMNS}) VALUES ({places})", written)
     return written
 
 
@@ -68,17 +68,17 @@ class Scene:
 
     async def write(self, names: Iterable[int], numbered: asyncio.Event, may_commit: asyncio.Event) -> None:
         """One transaction: its rows get their positions at once, and are committed when it is told to."""
-        entries = [Entry(self.team_id, ChangeKind.SEARCH_UPSERTED, self.owner_id, name) for name in names]
+        entries = [LogEntry(self.team_id, ChangeKind.SEARCH_UPSERTED, self.owner_id, name) for name in names]
         async with transaction() as connection:
             written = await self.append(connection, entries, 0)
             numbered.set()
             await may_commit.wait()
         await self._committed(written)
 
-    async def _committed(self, written: list[Entry]) -> None:
+    async def _committed(self, written: list[LogEntry]) -> None:
         if self.append is unprotected:
             # The lock's other half: where positions come from elsewhere the log's row is only told of them.
-            await database().run(
+            await database().execute(
                 "UPDATE change_logs SET position = GREATEST(position, ?) WHERE team_id = ?",
                 written[-1].position,
                 self.team_id,
@@ -86,8 +86,8 @@ class Scene:
         self.hub.offer(tuple(written))
 
     async def follow(self, joined: asyncio.Event) -> None:
-        topic = Topic(self.owner_id, Family.SEARCHES)
-        follower = await self.hub.follow(self.team_id, topic, None)
+        topic = Topic(self.owner_id, StreamKind.SEARCHES)
+        follower = await self.hub.subscribe(self.team_id, topic, None)
         joined.set()
         try:
             async for entries in follower.live():
@@ -97,7 +97,7 @@ class Scene:
 
 
 async def waits_for_a_lock() -> bool:
-    row = await database().row(
+    row = await database().fetch_one(
         "SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     return bool(row and row["count"])
@@ -114,11 +114,11 @@ async def until(done: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> Non
 
 async def interleaved(url: str, append: Append) -> Scene:
     """The first transaction takes its numbers first, the second tries to commit first; readers read in between."""
-    async with opened(url):
+    async with open_database(url):
         hub = Hub()
-        desk = Desk(Writer(ManualClock(), hub), Limits())
-        user = await users.add(desk, "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
-        await database().run(f"CREATE SEQUENCE {SEQUENCE}")
+        ctx = ActionContext(Writer(ManualClock(), hub), Limits())
+        user = await users.add(ctx, "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
+        await database().execute(f"CREATE SEQUENCE {SEQUENCE}")
         await hub.start()
         scene = Scene(append, user.team_id, user.id, hub, Reader(user.team_id))
         joined, go, stay = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -180,17 +180,17 @@ async def test_without_the_lock_a_follower_loses_rows_and_the_test_notices(postg
 
 async def test_deeds_at_the_same_time_leave_a_log_in_order(postgres_url: str) -> None:
     """Many whole deeds at once, as the product makes them; the reader reads as fast as it can."""
-    async with opened(postgres_url):
+    async with open_database(postgres_url):
         writer = Writer(ManualClock(), Hub())
-        user = await users.add(Desk(writer, Limits()), "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
+        user = await users.add(ActionContext(writer, Limits()), "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
         reader = Reader(user.team_id)
 
-        async def deed(name: int) -> None:
-            async with writer.deed() as deed:
-                deed.say(Entry(user.team_id, ChangeKind.SEARCH_UPSERTED, user.id, name))
+        async def uow(name: int) -> None:
+            async with writer.unit_of_work() as uow:
+                uow.log(LogEntry(user.team_id, ChangeKind.SEARCH_UPSERTED, user.id, name))
                 await asyncio.sleep(0.001 * (name % 3))
 
-        work = asyncio.gather(*(deed(name) for name in range(200)))
+        work = asyncio.gather(*(uow(name) for name in range(200)))
         while not work.done():
             await reader.read()
             await asyncio.sleep(0)

@@ -13,7 +13,7 @@ import pytest
 
 from command_center.changes import restores
 from command_center.database.connections import database, sqlite_path, transaction
-from command_center.server.leases import Taken, lease
+from command_center.server.leases import Taken, hold_lease
 from tests.databases import Databases
 from tests.live.test_restores import changes, kinds, resumed
 from tests.mailing import deliver, draft, moment, person
@@ -38,7 +38,7 @@ def phase(url: str, work: Callable[[Server, Client], Awaitable[T]]) -> T:
 
 async def mail(_: Server, client: Client) -> None:
     """Schedules an email that is due when the next process starts."""
-    number = (await database().rows("SELECT count(*) AS count FROM emails"))[0]["count"]
+    number = (await database().fetch("SELECT count(*) AS count FROM emails"))[0]["count"]
     made = await draft(client, await person(client, f"p{number}@example.org"))
     await schedule(client, made, (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat())
     await asyncio.sleep(0.6)
@@ -114,7 +114,7 @@ def test_a_new_database_a_restart_a_crash_and_an_upgrade_do_not_pause(database_u
     assert phase(database_url, sent) == 1
 
     async def forget(_: Server, __: Client) -> None:
-        await database().run("DELETE FROM restore_state")
+        await database().execute("DELETE FROM restore_state")
 
     # From a version without stamps.
     phase(database_url, forget)
@@ -143,9 +143,9 @@ def test_a_database_has_one_stamp_and_one_lease_however_many_links_lead_to_it(sq
     assert phase(sqlite_url, sent) == 1
 
     async def both() -> None:
-        async with lease(sqlite_url):
+        async with hold_lease(sqlite_url):
             with pytest.raises(Taken):
-                async with lease(f"sqlite:///{link}", patient=False):
+                async with hold_lease(f"sqlite:///{link}", patient=False):
                     pass
 
     asyncio.run(both())
@@ -163,7 +163,7 @@ def test_a_role_that_may_not_read_the_system_identifier_is_no_sign_of_a_restore(
             f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}",
             "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC",
         ):
-            await database().run(statement)
+            await database().execute(statement)
 
     async def identity(_: Server, __: Client) -> str | None:
         state = await restores.load(database())
@@ -177,7 +177,7 @@ def test_a_role_that_may_not_read_the_system_identifier_is_no_sign_of_a_restore(
     assert phase(postgres_url, sent) == 1
 
     async def forget(_: Server, __: Client) -> None:
-        await database().run("UPDATE restore_state SET identity = NULL")
+        await database().execute("UPDATE restore_state SET identity = NULL")
 
     # Started for the first time by the role that may not, and then by the one that may.
     phase(postgres_url, forget)
@@ -225,7 +225,7 @@ async def test_a_client_of_a_lost_history_pauses_and_a_forged_cursor_does_not(qu
     # Another restore is recognised, also to a time before the first one.
     (newer,) = await changes(quiet_server, ann, 1)
     await go_back(common)
-    await database().run("UPDATE restore_state SET restores = 0")
+    await database().execute("UPDATE restore_state SET restores = 0")
     assert kinds(await resumed(ann, newer)) == ["CursorExpired"]
     assert ((await state()).paused, (await state()).restores) == (True, 2)
 
@@ -256,6 +256,6 @@ async def go_back(cursor: str) -> None:
     """Makes the log as of a cursor, as after a restore that left no other trace."""
     position = int(base64.urlsafe_b64decode(cursor + "==").decode().split(".")[1])
     async with transaction() as tx:
-        await tx.run("DELETE FROM changes WHERE position > ?", position)
+        await tx.execute("DELETE FROM changes WHERE position > ?", position)
         check = "(SELECT check_value FROM changes WHERE position = ?)"
-        await tx.run(f"UPDATE change_logs SET position = ?, check_value = {check}", position, position)
+        await tx.execute(f"UPDATE change_logs SET position = ?, check_value = {check}", position, position)

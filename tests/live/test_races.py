@@ -16,7 +16,7 @@ UNSUBSCRIBE = "mutation($id:ID!){personUnsubscribe(id:$id){userErrors{code}}}"
 
 async def waits() -> bool:
     """Whether somebody waits for a lock by now; within a transaction it would be told what was so at first."""
-    await database().rows("SELECT pg_stat_clear_snapshot()")
+    await database().fetch("SELECT pg_stat_clear_snapshot()")
     return await waits_for_a_lock()
 
 
@@ -31,7 +31,7 @@ async def test_what_is_scheduled_while_its_person_leaves_or_its_campaign_ends_is
         document, subject = (UNSUBSCRIBE, to) if way == "unsubscribed" else (END, campaign)
         async with transaction() as connection:
             # The send has looked at them both, and cannot commit yet.
-            await connection.rows("SELECT id FROM folder_counts FOR UPDATE")
+            await connection.fetch("SELECT id FROM folder_counts FOR UPDATE")
             sending = asyncio.create_task(ann.one(SEND, id=mail, at="2099-01-01T00:00:00Z"))
             await until(waits)
             leaving = asyncio.create_task(ann.one(document, id=subject))

@@ -9,9 +9,9 @@ from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from command_center.changes import log
 from command_center.changes.cursors import parse
-from command_center.changes.entries import Entry, Family, Topic
+from command_center.changes.entries import LogEntry, StreamKind, Topic
 from command_center.changes.subscribers import LogLost
-from command_center.database.connections import configuration, database, migrate, opened, transaction
+from command_center.database.connections import configuration, database, migrate, open_database, transaction
 from models.enums import ChangeKind
 from tests.databases import Databases
 from tests.serving import Client, Completed, ManualClock, Server, serving
@@ -97,19 +97,19 @@ async def test_the_place_before_the_first_entry_and_the_last_trimmed_one_resume(
     assert parse(start).position == 0
     cursors = await changes(quiet_server, ann, 3)
     assert len(await resumed(ann, start)) == 4
-    team_id = (await database().rows("SELECT id FROM teams"))[0]["id"]
+    team_id = (await database().fetch("SELECT id FROM teams"))[0]["id"]
     async with transaction() as tx:
-        await tx.run("UPDATE changes SET at = 1 WHERE position <= ?", parse(cursors[1]).position)
+        await tx.execute("UPDATE changes SET at = 1 WHERE position <= ?", parse(cursors[1]).position)
         assert await log.trim(tx, team_id, 2) == 2
     assert kinds(await resumed(ann, start)) == ["CursorExpired"]
     assert kinds(await resumed(ann, cursors[0])) == ["CursorExpired"]
     assert kinds(await resumed(ann, cursors[1])) == ["SavedSearchUpserted", "CaughtUp"]
     async with transaction() as tx:
-        await tx.run("UPDATE changes SET at = 1")
+        await tx.execute("UPDATE changes SET at = 1")
         await log.trim(tx, team_id, 2)
     assert kinds(await resumed(ann, cursors[2])) == ["CaughtUp"]
     # Another history that was trimmed up to the same position.
-    await database().run("UPDATE change_logs SET check_value = check_value + 1, trimmed_check = trimmed_check + 1")
+    await database().execute("UPDATE change_logs SET check_value = check_value + 1, trimmed_check = trimmed_check + 1")
     assert kinds(await resumed(ann, cursors[2])) == ["CursorExpired"]
     await changes(quiet_server, ann, 1)
     assert kinds(await resumed(ann, cursors[2])) == ["CursorExpired"]
@@ -121,23 +121,23 @@ async def test_open_streams_end_when_the_log_is_replaced(quiet_server: Server, g
     ann = await quiet_server.client("Ann")
     await changes(quiet_server, ann, 2)
     hub = quiet_server.engine.hub
-    user = (await database().rows("SELECT id, team_id FROM users"))[0]
-    topic = Topic(user["id"], Family.SEARCHES)
-    follower = await hub.follow(user["team_id"], topic, None)
+    user = (await database().fetch("SELECT id, team_id FROM users"))[0]
+    topic = Topic(user["id"], StreamKind.SEARCHES)
+    follower = await hub.subscribe(user["team_id"], topic, None)
     # Another process restores: the last entry is gone, and others come in its place.
     last = follower.start.position
     async with transaction() as tx:
-        await tx.run("DELETE FROM changes WHERE position = ?", last)
-        await tx.run(
+        await tx.execute("DELETE FROM changes WHERE position = ?", last)
+        await tx.execute(
             "UPDATE change_logs SET position = ?, check_value = (SELECT check_value FROM changes WHERE position = ?)",
             *(last - 1, last - 1),
         )
-        await log.append(tx, [Entry(user["team_id"], ChangeKind.SEARCH_UPSERTED, user["id"], 1)] * grown, 7)
+        await log.append(tx, [LogEntry(user["team_id"], ChangeKind.SEARCH_UPSERTED, user["id"], 1)] * grown, 7)
     with pytest.raises(LogLost):
         await follower.next()
     follower.close()
     # Whoever comes next starts with the log as it is.
-    again = await hub.follow(user["team_id"], topic, None)
+    again = await hub.subscribe(user["team_id"], topic, None)
     assert again.start.position == last - 1 + grown
     again.close()
 
@@ -148,13 +148,13 @@ async def test_the_migration_gives_check_values_to_the_entries_that_are_there(
     async with serving(database_url, works=False) as server:
         await changes(server, await server.client("Ann"), 2)
     config = configuration(database_url)["apps"]
-    async with opened(database_url):
+    async with open_database(database_url):
         step = MigrationTarget(app_label="models", name="0007_address_keys")
         await MigrationExecutor(require_context().db(), config).migrate([step])
         await migrate(database_url)
-        rows = await database().rows("SELECT check_value FROM changes ORDER BY position")
+        rows = await database().fetch("SELECT check_value FROM changes ORDER BY position")
         assert len({row["check_value"] for row in rows} - {0}) == len(rows) == 2
-        head = await database().row("SELECT check_value FROM change_logs")
+        head = await database().fetch_one("SELECT check_value FROM change_logs")
         assert head == rows[-1]
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")

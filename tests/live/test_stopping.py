@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from command_center.actions import users
-from command_center.actions.context import Desk
+from command_center.actions.context import ActionContext
 from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
 from command_center.database.clock import DatabaseClock
@@ -32,8 +32,8 @@ async def _client(made: Box) -> Client:
     """Make a user before the server starts, without a process for each command."""
     given = settings(f"sqlite:///{made.path}")
     async with connected_database(given):
-        desk = Desk(Writer(DatabaseClock(), Hub()), given.limits())
-        user = await users.add(desk, "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
+        ctx = ActionContext(Writer(DatabaseClock(), Hub()), given.limits())
+        user = await users.add(ctx, "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
         return Client(made.url, Tokens(SECRET).issue(user, (), timedelta(hours=1)))
 
 

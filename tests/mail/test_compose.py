@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from command_center.mail.compose import Letter, Unsendable, copies, envelope, message_id
+from command_center.mail.compose import OutgoingEmail, Unsendable, copies, envelope, message_id
 from command_center.mail.links import Links
 from command_center.mail.transport import Envelope
 
@@ -30,7 +30,7 @@ FOOTERS = {
 }
 
 
-def written(body: str = "Hello", **changes: Any) -> Letter:
+def written(body: str = "Hello", **changes: Any) -> OutgoingEmail:
     values: dict[str, Any] = {
         "email_id": 7,
         "person_id": 9,
@@ -43,7 +43,7 @@ def written(body: str = "Hello", **changes: Any) -> Letter:
         "body": body,
         "moment": datetime(2026, 11, 24, 12, 0, tzinfo=UTC),
     }
-    return Letter(**{**values, **changes})
+    return OutgoingEmail(**{**values, **changes})
 
 
 def composed(body: str = "Hello", **changes: Any) -> Envelope:

@@ -19,7 +19,7 @@ class Hasty:
         self._email_id = email_id
         self.answers: list[dict[str, object]] = []
 
-    async def hand_over(self, envelope: Envelope) -> Outcome:
+    async def send(self, envelope: Envelope) -> Outcome:
         report = {
             "emailId": self._email_id,
             "kind": "BOUNCED",
@@ -39,7 +39,7 @@ async def test_a_report_that_overtakes_the_sending_takes_effect_after_it(quiet_s
     mail = await email(ann)
     await ann.one(SEND, id=mail)
     channel = Hasty(ann, mail)
-    await Outbox(quiet_server.engine.desk, quiet_server.engine.links, channel).step()
+    await Outbox(quiet_server.engine.ctx, quiet_server.engine.links, channel).step()
     assert channel.answers == [{"recorded": 1, "duplicates": 0, "userErrors": []}]
     found = await ann.one(EMAIL, id=mail)
     assert (found["status"], found["folder"]) == ("BOUNCED", "BOUNCED")

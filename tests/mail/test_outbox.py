@@ -10,18 +10,27 @@ from typing import Any
 import pytest
 
 from command_center.actions import users
-from command_center.actions.context import Desk, Limits
+from command_center.actions.context import ActionContext, Limits
 from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
-from command_center.database.connections import opened
+from command_center.database.connections import open_database
 from command_center.database.fields import from_micros, to_micros
 from command_center.mail import claims, outbox
 from command_center.mail.links import Links
 from command_center.mail.outbox import LOOK_SECONDS, Outbox
-from command_center.mail.smtp import SmtpChannel
-from command_center.mail.transport import Bounced, Channel, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
+from command_center.mail.smtp import SmtpTransport
+from command_center.mail.transport import (
+    Bounced,
+    Deferred,
+    Delivered,
+    Envelope,
+    Failed,
+    MailTransport,
+    Outcome,
+    Unknown,
+)
 from models.campaigns import Campaign
-from models.changes import Mark
+from models.changes import Invalidation
 from models.emails import Email, FolderCount
 from models.enums import EmailStatus, FailureCode, FolderName, Role
 from models.people import Person
@@ -42,7 +51,7 @@ class Fake:
     taken: list[Envelope] = field(default_factory=list)
     hold: asyncio.Event | None = None
 
-    async def hand_over(self, envelope: Envelope) -> Outcome:
+    async def send(self, envelope: Envelope) -> Outcome:
         self.taken.append(envelope)
         if self.hold is not None:
             await self.hold.wait()
@@ -56,13 +65,13 @@ class Fake:
 class Office:
     """A team with one sender, and what mail it has."""
 
-    desk: Desk
+    ctx: ActionContext
     clock: ManualClock
     sender: User
     people: int = 0
 
-    def outbox(self, channel: Channel, look: float = LOOK_SECONDS) -> Outbox:
-        return Outbox(self.desk, LINKS, channel, look=look)
+    def outbox(self, channel: MailTransport, look: float = LOOK_SECONDS) -> Outbox:
+        return Outbox(self.ctx, LINKS, channel, look=look)
 
     async def person(self, **values: Any) -> Person:
         self.people += 1
@@ -94,8 +103,8 @@ class Office:
             "updated_at": NOON,
         }
         made = await Email.create(**{**given, **values})
-        async with self.desk.writer.deed() as deed:
-            deed.moved(made.sender_id, None, made.folder)
+        async with self.ctx.writer.unit_of_work() as uow:
+            uow.move_count(made.sender_id, None, made.folder)
         return made
 
     async def counts(self) -> dict[FolderName, int]:
@@ -106,10 +115,10 @@ class Office:
 @asynccontextmanager
 async def office(url: str, limits: Limits | None = None, zone: str = "UTC") -> AsyncIterator[Office]:
     clock = ManualClock(to_micros(NOON))
-    async with opened(url):
-        desk = Desk(Writer(clock, Hub()), limits or Limits())
-        sender = await users.add(desk, "Sellers", "Sam", "sam@sellers.example", Role.MEMBER, zone)
-        yield Office(desk, clock, sender)
+    async with open_database(url):
+        ctx = ActionContext(Writer(clock, Hub()), limits or Limits())
+        sender = await users.add(ctx, "Sellers", "Sam", "sam@sellers.example", Role.MEMBER, zone)
+        yield Office(ctx, clock, sender)
 
 
 async def drained(sender: Outbox) -> None:
@@ -120,7 +129,7 @@ async def drained(sender: Outbox) -> None:
 async def test_a_hundred_emails_leave_by_smtp_each_once(database_url: str) -> None:
     async with office(database_url) as at, serving(Mailbox()) as box:
         emails = [await at.email() for _ in range(100)]
-        channel = SmtpChannel(box.url)
+        channel = SmtpTransport(box.url)
         await drained(at.outbox(channel))
         await channel.close()
         assert sorted(one.rcpt_tos[0] for one in box.taken) == sorted(f"p{n}@people.example" for n in range(1, 101))
@@ -133,7 +142,7 @@ async def test_a_hundred_emails_leave_by_smtp_each_once(database_url: str) -> No
         assert len(mine) == 1
         assert b"https://mail.example.com/t/c/" in mine[0].replace(b"=\r\n", b"")
         assert await at.counts() == {FolderName.DELIVERED: 100}
-        assert await Mark.filter(subject_id=sent.id).exists()
+        assert await Invalidation.filter(subject_id=sent.id).exists()
 
 
 @pytest.mark.parametrize(
@@ -277,7 +286,7 @@ async def test_an_email_is_claimed_before_anything_leaves(database_url: str) -> 
 async def test_after_a_crash_nobody_knows_and_nothing_is_sent_again(database_url: str) -> None:
     async with office(database_url) as at:
         made, waiting = await at.email(), await at.email(due_at=at.clock.moment + MINUTE, status=EmailStatus.SCHEDULED)
-        taken, _ = await claims.claim(at.desk, LINKS.domain)
+        taken, _ = await claims.claim(at.ctx, LINKS.domain)
         assert [one.email_id for one in taken] == [made.id]
         at.clock.moment += outbox.LOST
         channel = Fake()
@@ -294,7 +303,7 @@ async def test_after_a_crash_nobody_knows_and_nothing_is_sent_again(database_url
 async def test_a_claim_of_a_living_worker_is_left_alone_where_there_may_be_several(postgres_url: str) -> None:
     async with office(postgres_url) as at:
         await at.email()
-        await claims.claim(at.desk, LINKS.domain)
+        await claims.claim(at.ctx, LINKS.domain)
         at.clock.moment += outbox.LOST - 1
         assert await at.outbox(Fake()).recover() == 0
 
@@ -302,7 +311,7 @@ async def test_a_claim_of_a_living_worker_is_left_alone_where_there_may_be_sever
 async def test_with_one_process_whatever_is_claimed_at_the_start_is_lost(sqlite_url: str) -> None:
     async with office(sqlite_url) as at:
         await at.email()
-        await claims.claim(at.desk, LINKS.domain)
+        await claims.claim(at.ctx, LINKS.domain)
         assert await at.outbox(Fake()).recover() == 1
 
 
@@ -367,7 +376,7 @@ async def test_the_loop_wakes_at_once_and_also_looks_by_itself(database_url: str
         async with running(at.outbox(channel, look=3600)):
             await asyncio.sleep(0.2)
             await at.email()
-            at.desk.writer.sends_due.set()
+            at.ctx.writer.sends_due.set()
             await eventually(lambda: len(channel.taken) == 1)
         async with running(at.outbox(channel)):
             await asyncio.sleep(0.2)

@@ -10,11 +10,11 @@ import pytest
 from starlette.applications import Starlette
 
 from command_center.actions import users
-from command_center.actions.context import Desk
+from command_center.actions.context import ActionContext
 from command_center.actions.engagements import Recorder
 from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
-from command_center.database.connections import opened
+from command_center.database.connections import open_database
 from command_center.database.fields import to_micros
 from command_center.mail.links import Links
 from command_center.mail.routes import PIXEL, routes
@@ -48,10 +48,10 @@ class Recipient:
 @asynccontextmanager
 async def recipient(url: str) -> AsyncIterator[Recipient]:
     clock = ManualClock(to_micros(NOON))
-    async with opened(url):
-        desk = Desk(Writer(clock, Hub()))
-        email = await _sent(desk)
-        recorder = Recorder(desk)
+    async with open_database(url):
+        ctx = ActionContext(Writer(clock, Hub()))
+        email = await _sent(ctx)
+        recorder = Recorder(ctx)
         await recorder.start()
         transport = httpx.ASGITransport(Starlette(routes=routes(LINKS, recorder, clock)), client=("192.0.2.7", 4711))
         async with httpx.AsyncClient(transport=transport, headers=BROWSER) as http:
@@ -59,8 +59,8 @@ async def recipient(url: str) -> AsyncIterator[Recipient]:
         await recorder.stop()
 
 
-async def _sent(desk: Desk) -> Email:
-    sender = await users.add(desk, "Sellers", "Sam", "sam@sellers.example", Role.MEMBER, "UTC")
+async def _sent(ctx: ActionContext) -> Email:
+    sender = await users.add(ctx, "Sellers", "Sam", "sam@sellers.example", Role.MEMBER, "UTC")
     person = await Person.create(
         team_id=sender.team_id,
         owner=sender,

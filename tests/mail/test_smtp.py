@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from command_center.mail.smtp import BadAddress, SmtpChannel
+from command_center.mail.smtp import BadAddress, SmtpTransport
 from command_center.mail.smtp_dialogue import data_chunks
 from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, RefusedCopy, Unknown
 from models.enums import FailureCode
@@ -22,8 +22,8 @@ LETTER = Envelope("sam@sellers.example", TO, (CC,), b"Subject: Hello\r\n\r\n.\r\
 
 
 @asynccontextmanager
-async def channel(url: str, answer_seconds: float = 5, patience: float = 10) -> AsyncIterator[SmtpChannel]:
-    made = SmtpChannel(url, answer_seconds, patience)
+async def channel(url: str, answer_seconds: float = 5, patience: float = 10) -> AsyncIterator[SmtpTransport]:
+    made = SmtpTransport(url, answer_seconds, patience)
     try:
         yield made
     finally:
@@ -32,7 +32,7 @@ async def channel(url: str, answer_seconds: float = 5, patience: float = 10) -> 
 
 async def outcome(url: str, envelope: Envelope = LETTER, answer_seconds: float = 5, patience: float = 10) -> Outcome:
     async with channel(url, answer_seconds, patience) as made:
-        return await made.hand_over(envelope)
+        return await made.send(envelope)
 
 
 async def test_a_message_arrives_as_it_was_with_everyone_in_the_envelope() -> None:
@@ -79,9 +79,9 @@ async def test_without_the_person_in_to_the_copies_get_nothing() -> None:
 
 async def test_after_a_refusal_the_connection_serves_the_next_message() -> None:
     async with serving(Mailbox({TO: "550 no such user"})) as box, channel(box.url) as made:
-        assert isinstance(await made.hand_over(LETTER), Bounced)
+        assert isinstance(await made.send(LETTER), Bounced)
         other = Envelope("sam@sellers.example", CC, (), b"Subject: x\r\n\r\nx\r\n")
-        assert await made.hand_over(other) == Delivered()
+        assert await made.send(other) == Delivered()
         assert box.taken[0].rcpt_tos == [CC]
         assert len(box.sessions) == 1
 
@@ -92,7 +92,7 @@ async def test_a_hundred_messages_share_a_few_connections() -> None:
 
         async def one() -> Outcome:
             async with gate:
-                return await made.hand_over(LETTER)
+                return await made.send(LETTER)
 
         began = time.monotonic()
         assert set(await asyncio.gather(*(one() for _ in range(100)))) == {Delivered()}
@@ -191,9 +191,9 @@ async def test_answers_at_other_places(script: tuple[str, ...], expected: Outcom
 
 async def test_a_server_that_hung_up_meanwhile_is_called_again() -> None:
     async with serving(Mailbox(), timeout=0.2) as box, channel(box.url) as made:
-        assert await made.hand_over(LETTER) == Delivered()
+        assert await made.send(LETTER) == Delivered()
         await asyncio.sleep(0.5)
-        assert await made.hand_over(LETTER) == Delivered()
+        assert await made.send(LETTER) == Delivered()
         assert len(box.taken) == 2
 
 
@@ -214,7 +214,7 @@ async def test_addresses_outside_ascii_need_a_server_that_knows_them() -> None:
 @pytest.mark.parametrize("url", ["", "mail.example.com", "http://mail.example.com", "smtp://", "smtp://host:port"])
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(BadAddress):
-        SmtpChannel(url)
+        SmtpTransport(url)
 
 
 @given(st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\xe9"])).map(b"".join), st.integers(1, 8))

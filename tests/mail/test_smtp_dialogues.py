@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from random import Random
 
-from command_center.mail.smtp import SmtpChannel
+from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome
 from tests.mail.smtp_scripts import (
     DELIVERED,
@@ -91,7 +91,7 @@ async def converse(server: ScriptedServer, number: int, size: int) -> list[str]:
     mixed = [*cases, *innocent]
     chance.shuffle(mixed)
     gate = asyncio.Semaphore(chance.choice((1, 1, 2, 3)))
-    channel = SmtpChannel(server.url, REPLY_SECONDS, patience=60)
+    channel = SmtpTransport(server.url, REPLY_SECONDS, patience=60)
 
     async def one(place: int, case: Case) -> str | None:
         name = f"e{number}.{place}"
@@ -100,7 +100,7 @@ async def converse(server: ScriptedServer, number: int, size: int) -> list[str]:
             server.faults[f"{name}@sellers.example"] = case.fault
         envelope = letter(name, case.copies)
         async with gate:
-            outcome = await channel.hand_over(envelope)
+            outcome = await channel.send(envelope)
         right = (
             verdict(outcome) in case.right
             and sent_as_it_was(server, envelope, outcome)
@@ -134,12 +134,12 @@ async def test_a_connection_that_begins_badly_puts_off_its_email_alone() -> None
     async def run(number: int) -> list[str]:
         case = some_greeting(dice("greeting", number))
         async with gate, scripted_server() as server:
-            channel = SmtpChannel(server.url, REPLY_SECONDS, patience=60)
+            channel = SmtpTransport(server.url, REPLY_SECONDS, patience=60)
             server.greetings = [case.fault]
             try:
                 first, second = letter("first", 0), letter("second", 1)
-                outcome = await channel.hand_over(first)
-                after = await channel.hand_over(second)
+                outcome = await channel.send(first)
+                after = await channel.send(second)
             finally:
                 await channel.close()
             right = (
@@ -162,10 +162,10 @@ async def test_a_used_connection_that_is_out_of_step_is_replaced() -> None:
         chance = dice("resume", number)
         fault, _ = chance.choice((single, closing, junk, nothing))(chance, "EHLO")
         async with gate, scripted_server() as server:
-            channel = SmtpChannel(server.url, REPLY_SECONDS, patience=60)
+            channel = SmtpTransport(server.url, REPLY_SECONDS, patience=60)
             server.resumes = [fault]
             try:
-                outcomes = [await channel.hand_over(letter(name, 1)) for name in ("first", "second", "third")]
+                outcomes = [await channel.send(letter(name, 1)) for name in ("first", "second", "third")]
             finally:
                 await channel.close()
             right = outcomes == [Delivered()] * 3 and server.connections == 2

@@ -10,7 +10,7 @@ import pytest
 from command_center.database.fields import to_micros
 from command_center.mail import smtp_health
 from command_center.mail.retries import LONGEST
-from command_center.mail.smtp import SmtpChannel
+from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import Deferred, Delivered, Outcome
 from models.emails import Email
 from models.enums import EmailStatus, FailureCode
@@ -39,11 +39,11 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_a_thousand_emails_do_not_make_a_thousand_connections() -> None:
     async with scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2000
-        channel, gate = SmtpChannel(server.url, 5, patience=30), asyncio.Semaphore(8)
+        channel, gate = SmtpTransport(server.url, 5, patience=30), asyncio.Semaphore(8)
 
         async def one(number: int) -> Outcome:
             async with gate:
-                return await channel.hand_over(letter(f"e{number}", 0))
+                return await channel.send(letter(f"e{number}", 0))
 
         outcomes = await asyncio.gather(*(one(number) for number in range(1000)))
         await channel.close()
@@ -54,9 +54,9 @@ async def test_a_thousand_emails_do_not_make_a_thousand_connections() -> None:
 async def test_when_the_server_is_back_the_next_emails_leave(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2
-        channel = SmtpChannel(server.url, 5, patience=30)
-        first = [await channel.hand_over(letter(f"a{number}", 0)) for number in range(2)]
-        second = await asyncio.gather(*(channel.hand_over(letter(f"b{number}", 0)) for number in range(5)))
+        channel = SmtpTransport(server.url, 5, patience=30)
+        first = [await channel.send(letter(f"a{number}", 0)) for number in range(2)]
+        second = await asyncio.gather(*(channel.send(letter(f"b{number}", 0)) for number in range(5)))
         await channel.close()
     assert [type(each) for each in first] == [Deferred, Deferred]
     assert second == [Delivered()] * 5
@@ -72,9 +72,9 @@ async def test_an_outage_is_logged_from_time_to_time_however_many_emails_wait(
         monkeypatch.setattr(smtp_health, name, seconds)
     async with scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2000
-        channel = SmtpChannel(server.url, 5, patience=30)
+        channel = SmtpTransport(server.url, 5, patience=30)
         for number in range(100):
-            assert isinstance(await channel.hand_over(letter(f"e{number}", 0)), Deferred)
+            assert isinstance(await channel.send(letter(f"e{number}", 0)), Deferred)
         assert len(lines(caplog)) < 5
         async with asyncio.timeout(PATIENCE):
             while len(lines(caplog)) < 3:
@@ -93,11 +93,11 @@ async def test_an_outage_is_logged_from_time_to_time_however_many_emails_wait(
 async def test_a_connection_that_is_refused_while_others_work_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted_server() as server:
         server.faults["slow@sellers.example"] = Fault("END", (b"25", b"0 queued\r\n"), pause=0.5)
-        channel = SmtpChannel(server.url, 5, patience=30)
-        slow = asyncio.create_task(channel.hand_over(letter("slow", 0)))
+        channel = SmtpTransport(server.url, 5, patience=30)
+        slow = asyncio.create_task(channel.send(letter("slow", 0)))
         await asyncio.sleep(0.2)
         server.greetings = [Fault("BANNER", (b"421 too many connections\r\n",), After.CLOSES)]
-        assert await channel.hand_over(letter("e", 0)) == Deferred("421 too many connections")
+        assert await channel.send(letter("e", 0)) == Deferred("421 too many connections")
         assert await slow == Delivered()
         await channel.close()
     assert lines(caplog) == []
@@ -108,7 +108,7 @@ async def test_an_email_waits_for_a_day_and_then_says_why_it_failed(database_url
     async with office(database_url) as at, scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2000
         made = await at.email()
-        channel = SmtpChannel(server.url if kind == "refusing" else f"smtp://127.0.0.1:{closed_port()}", 5)
+        channel = SmtpTransport(server.url if kind == "refusing" else f"smtp://127.0.0.1:{closed_port()}", 5)
         sender = at.outbox(channel)
         begun, waits = at.clock.moment, []
         while True:
@@ -132,7 +132,7 @@ async def test_an_email_waits_for_a_day_and_then_says_why_it_failed(database_url
 async def test_each_emails_day_begins_with_its_own_first_attempt(sqlite_url: str) -> None:
     async with office(sqlite_url) as at:
         early = await at.email()
-        channel = SmtpChannel(f"smtp://127.0.0.1:{closed_port()}", 5)
+        channel = SmtpTransport(f"smtp://127.0.0.1:{closed_port()}", 5)
         sender = at.outbox(channel)
         await drained(sender)
         at.clock.moment += LONGEST

@@ -7,7 +7,7 @@ import pytest
 
 from command_center.database.connections import database
 from command_center.mail import outbox as outboxes
-from command_center.mail.smtp import SmtpChannel
+from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import Bounced, Delivered, Envelope, NotHandedOver, Outcome
 from models.emails import Email
 from models.enums import EmailStatus, FailureCode
@@ -68,7 +68,7 @@ async def test_every_email_gets_its_own_status_whatever_the_server_replies_to_th
 async def test_an_outcome_that_the_database_refuses_takes_no_other_with_it(sqlite_url: str) -> None:
     async with office(sqlite_url) as at:
         wrong, *good = [await at.email() for _ in range(6)]
-        await database().run(
+        await database().execute(
             "CREATE TRIGGER poison BEFORE UPDATE ON emails WHEN NEW.id = "
             f"{wrong.id} AND NEW.status = {int(EmailStatus.SENT)} BEGIN SELECT RAISE(ABORT, 'not this one'); END"
         )
@@ -116,7 +116,7 @@ async def test_a_stop_gives_back_what_has_not_left(
         silent = Fault(step, (), After.SILENT)
         server.greetings, server.faults = [silent], {at.sender.address: silent}
         made, heard = await at.email(), server.connections
-        async with running(at.outbox(SmtpChannel(server.url))):
+        async with running(at.outbox(SmtpTransport(server.url))):
             await eventually(lambda: server.connections > heard and (step != "END" or bool(server.taken)))
             await asyncio.sleep(0.2)
         email = await Email.get(id=made.id)

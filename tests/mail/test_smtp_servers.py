@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from command_center.mail.smtp import SmtpChannel
+from command_center.mail.smtp import SmtpTransport
 from command_center.mail.smtp_session import mail_server
 from command_center.mail.transport import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
 from models.enums import FailureCode
@@ -26,9 +26,9 @@ HELLO = "250-mx\r\n250 SIZE 10"
 
 
 async def outcome(url: str, reply_seconds: float = 2.0) -> Outcome:
-    channel = SmtpChannel(url, reply_seconds, patience=10)
+    channel = SmtpTransport(url, reply_seconds, patience=10)
     try:
-        return await channel.hand_over(LETTER)
+        return await channel.send(LETTER)
     finally:
         await channel.close()
 
@@ -237,9 +237,9 @@ async def test_a_refusal_that_may_be_that_of_a_copy_does_not_bounce_the_message(
     """Each copy is refused twice, so the second refusal of the first reads like one of the data."""
     async with scripted_server() as server:
         server.faults["e@sellers.example"] = Fault("CC", (b"550 no\r\n", b"551 no\r\n"), pause=0.02)
-        channel = SmtpChannel(server.url, 2, patience=10)
-        answer = await channel.hand_over(letter("e", 2))
-        assert await channel.hand_over(letter("other", 1)) == Delivered()
+        channel = SmtpTransport(server.url, 2, patience=10)
+        answer = await channel.send(letter("e", 2))
+        assert await channel.send(letter("other", 1)) == Delivered()
         await channel.close()
     assert isinstance(answer, Deferred)
     assert server.taken["e@sellers.example"] == []

@@ -23,7 +23,7 @@ from command_center.database.connections import database
 from command_center.demo import mailbox
 from command_center.mail.links import Links
 from command_center.mail.outbox import Outbox
-from command_center.mail.smtp import SmtpChannel
+from command_center.mail.smtp import SmtpTransport
 from command_center.mail.unsubscribe import masked
 from tests.mail.servers import Mailbox
 from tests.mail.servers import serving as receiving
@@ -102,8 +102,8 @@ class Post:
         email = await draft(client, person_id, body=body, **more)
         await send(client, email)
         before = len(self.box.taken)
-        channel = SmtpChannel(self.box.url)
-        outbox = Outbox(self.server.engine.desk, self.server.engine.links, channel)
+        channel = SmtpTransport(self.box.url)
+        outbox = Outbox(self.server.engine.ctx, self.server.engine.links, channel)
         while await outbox.step():
             pass
         await channel.close()
@@ -209,7 +209,7 @@ async def test_looking_at_the_way_out_changes_nothing(post: Post) -> None:
     assert "dora" not in page.text
     assert "example.org" not in page.text
     assert not await unsubscribed(ann, who)
-    row = await database().row("SELECT count(*) AS number FROM engagements")
+    row = await database().fetch_one("SELECT count(*) AS number FROM engagements")
     assert row == {"number": 0}
     assert (await ann.one("query($id:ID!){email(id:$id){folder}}", id=email))["folder"] == "DELIVERED"
 
@@ -243,8 +243,8 @@ def style_hash(page: str) -> str:
 async def test_names_on_the_page_are_words_and_nothing_else(sqlite_url: str) -> None:
     async with posting(sqlite_url) as post:
         ann = await post.server.client("Ann")
-        await database().run("UPDATE users SET name = ?", "<img src=x> & Söhne")
-        await database().run("UPDATE teams SET name = ?", "A<script>&")
+        await database().execute("UPDATE users SET name = ?", "<img src=x> & Söhne")
+        await database().execute("UPDATE teams SET name = ?", "A<script>&")
         _, mail = await post.mail(ann, await person(ann, "dora@example.org"))
         shown = Form((await post.http.get(mail.way_out)).text)
         assert "<img src=x> & Söhne and everyone else of A<script>& will" in shown.words
@@ -302,7 +302,7 @@ async def test_of_many_clicks_at_once_each_is_answered(post: Post) -> None:
     _, mail = await post.mail(ann, dora)
     answers = await asyncio.gather(*(post.http.post(mail.way_out, data=ONE_CLICK) for _ in range(10)))
     assert [answer.status_code for answer in answers] == [200] * 10
-    counts = await database().rows("SELECT folder, email_count FROM folder_counts WHERE email_count != 0")
+    counts = await database().fetch("SELECT folder, email_count FROM folder_counts WHERE email_count != 0")
     assert sorted(row["email_count"] for row in counts) == [1, 5]
 
 
@@ -356,12 +356,14 @@ async def test_where_the_database_fails_nobody_is_told_that_it_was_done(sqlite_u
         ann = await post.server.client("Ann")
         dora = await person(ann, "dora@example.org")
         _, mail = await post.mail(ann, dora)
-        await database().run("CREATE TRIGGER no BEFORE UPDATE ON people BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        await database().execute(
+            "CREATE TRIGGER no BEFORE UPDATE ON people BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
         answer = await post.http.post(mail.way_out, data=ONE_CLICK)
         assert answer.status_code == 503
         assert "disk full" not in answer.text
         assert "Please try again" in answer.text
-        await database().run("DROP TRIGGER no")
+        await database().execute("DROP TRIGGER no")
         assert (await post.http.post(mail.way_out, data=ONE_CLICK)).status_code == 200
         assert await unsubscribed(ann, dora)
 
@@ -414,7 +416,7 @@ async def test_a_blocked_domain_stands_for_its_subdomains_and_spellings(database
         # What was free to go when it was scheduled is held against the list again when it is due.
         late = await draft(ann, await person(ann, "b@free.example"))
         await send(ann, late, moment(post.clock, 60))
-        await database().run("UPDATE people SET address = 'b@x.blocked.example' WHERE address = 'b@free.example'")
+        await database().execute("UPDATE people SET address = 'b@x.blocked.example' WHERE address = 'b@free.example'")
         post.clock.moment += 61_000_000
         await deliver(post.server)
         found = await ann.one("query($id:ID!){email(id:$id){folder failure{code}}}", id=late)

@@ -265,9 +265,9 @@ class Scanner(Post):
         self.http = http
         self.link = link
 
-    async def hand_over(self, envelope: Envelope) -> Outcome:
+    async def send(self, envelope: Envelope) -> Outcome:
         assert (await self.http.get(self.link)).status_code == 302
-        return await super().hand_over(envelope)
+        return await super().send(envelope)
 
 
 async def test_a_link_followed_before_the_delivery_is_known_is_judged_when_it_is(

@@ -61,7 +61,7 @@ async def together(client: Client, one: Callable[[Client], Awaitable[httpx.Respo
 
 async def number(table: str) -> int:
     """How many rows a table has. For servers that run in the test's own process."""
-    row = await database().row(f"SELECT COUNT(*) AS number FROM {table}")
+    row = await database().fetch_one(f"SELECT COUNT(*) AS number FROM {table}")
     return 0 if row is None else int(row["number"])
 
 

@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket
 
 from command_center.database.connections import database
 from command_center.server.app import create
-from command_center.web.middleware import Borders
+from command_center.web.middleware import RequestLimitsMiddleware
 from tests.requests.raw import UPGRADE, Answer, connected, socket
 from tests.serving import Client, Server, serving, settings
 
@@ -171,7 +171,7 @@ async def test_a_route_hears_that_its_client_hung_up_after_the_body() -> None:
         raise AssertionError
 
     scope = {"type": "http", "path": "/", "client": None, "headers": [(b"content-length", b"3")]}
-    await Borders(route, settings("sqlite://").edge_limits())(scope, receive, send)
+    await RequestLimitsMiddleware(route, settings("sqlite://").edge_limits())(scope, receive, send)
     assert heard.is_set()
 
 
@@ -474,7 +474,7 @@ async def test_a_crowd_of_dribblers_is_cut_while_another_client_is_served(sqlite
         statuses = [task.result() for task in cut]
         assert statuses == [408] * len(starts) + [4408] * SOCKETS
         assert answers > 10
-        assert await database().row("SELECT 1 AS one") == {"one": 1}
+        assert await database().fetch_one("SELECT 1 AS one") == {"one": 1}
 
 
 async def say_nothing(url: str) -> int:

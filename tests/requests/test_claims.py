@@ -9,7 +9,7 @@ from command_center.actions import campaigns
 from command_center.actions.request_ids import TRIM
 from command_center.api.idempotency import fingerprint
 from command_center.changes import idempotency
-from command_center.changes.idempotency import Asked, Claim, ClaimLost
+from command_center.changes.idempotency import Asked, ClaimLost, IdempotencyClaim
 from command_center.database.connections import database
 from command_center.ids import decode_key
 from models.users import User
@@ -34,7 +34,7 @@ async def test_whoever_is_cut_off_before_anything_was_done_may_ask_anew_and_afte
         raise ConnectionError
 
     async def does_and_breaks(claimed: Context) -> bytes:
-        await campaigns.create(claimed.desk, claimed.viewer, "Spring")
+        await campaigns.create(claimed.ctx, claimed.viewer, "Spring")
         raise ConnectionError
 
     for run in (breaks, breaks, does_and_breaks):
@@ -90,7 +90,7 @@ async def test_what_is_a_day_old_is_dropped(database_url: str, clock: ManualCloc
         assert (await ann.one(GROUP_SEND, i={**old, "requestId": "young"}))["userErrors"] == []
         # More than are dropped at once.
         row = (1, "x", "x", False, clock.moment - timedelta(hours=23) // timedelta(microseconds=1))
-        await database().many(
+        await database().execute_many(
             "INSERT INTO idempotent_requests (user_id, key, fingerprint, process, done, created_at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             [(row[0], f"old {place}", *row[1:]) for place in range(2 * TRIM)],
@@ -100,8 +100,8 @@ async def test_what_is_a_day_old_is_dropped(database_url: str, clock: ManualCloc
         async with asyncio.timeout(10):
             while await number("idempotent_requests") > 1 or await number("send_requests") > 1:
                 await asyncio.sleep(0.02)
-        assert await database().rows("SELECT key FROM idempotent_requests") == [{"key": "young"}]
-        assert await database().rows("SELECT request_id FROM send_requests") == [{"request_id": "young"}]
+        assert await database().fetch("SELECT key FROM idempotent_requests") == [{"key": "young"}]
+        assert await database().fetch("SELECT request_id FROM send_requests") == [{"request_id": "young"}]
 
 
 def elsewhere(client: Client, process: str = "another") -> Asked:
@@ -114,7 +114,7 @@ async def test_what_another_process_has_begun_is_waited_for(postgres_url: str, c
     async with serving(postgres_url, clock, works=False, looks=False) as server:
         ann = await server.client("Ann")
         claim = await idempotency.claim(clock, elsewhere(ann), LONG)
-        assert isinstance(claim, Claim)
+        assert isinstance(claim, IdempotencyClaim)
         asking = asyncio.create_task(ask(ann, "once", CAMPAIGN, n="Spring"))
         await asyncio.sleep(0.3)
         assert not asking.done()
@@ -129,7 +129,7 @@ async def test_what_another_process_does_not_finish_in_time_is_told_to_be_under_
 ) -> None:
     async with serving(postgres_url, clock, works=False, looks=False, REQUEST_TIME="PT1S") as server:
         ann = await server.client("Ann")
-        assert isinstance(await idempotency.claim(clock, elsewhere(ann), LONG), Claim)
+        assert isinstance(await idempotency.claim(clock, elsewhere(ann), LONG), IdempotencyClaim)
         answer = await ask(ann, "once", CAMPAIGN, n="Spring")
         assert (answer.status_code, codes(answer)) == (409, ["IN_PROGRESS"])
         # Long enough after a request may take, whoever claimed it is gone for certain.
@@ -141,12 +141,12 @@ async def test_what_another_process_does_not_finish_in_time_is_told_to_be_under_
 
 async def test_a_deed_under_a_claim_that_was_lost_comes_to_nothing(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    writer = quiet_server.engine.desk.writer
+    writer = quiet_server.engine.ctx.writer
     claim = await idempotency.claim(clock, elsewhere(ann), LONG)
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, IdempotencyClaim)
     clock.advance(timedelta(seconds=31))
-    assert isinstance(await idempotency.claim(clock, elsewhere(ann, "third"), LONG), Claim)
+    assert isinstance(await idempotency.claim(clock, elsewhere(ann, "third"), LONG), IdempotencyClaim)
     with pytest.raises(ClaimLost):
-        async with writer.under(claim).deed() as deed:
-            await deed.connection.run("DELETE FROM users")
+        async with writer.with_claim(claim).unit_of_work() as uow:
+            await uow.connection.execute("DELETE FROM users")
     assert await number("users") == 1

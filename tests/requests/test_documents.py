@@ -10,7 +10,7 @@ from graphql.language import OperationType
 
 from command_center.graphql_engine.documents import Documents, Rejected
 from command_center.graphql_engine.limits import DocumentLimits
-from command_center.graphql_engine.lru_cache import Kept
+from command_center.graphql_engine.lru_cache import LruCache
 from command_center.server.schema_hints import HINTS
 from tests.documents import Page
 from tests.requests.schemas import ours
@@ -271,7 +271,7 @@ def test_what_was_prepared_is_prepared_once_as_long_as_it_is_among_the_last_512(
 
 
 def test_what_is_kept_is_bounded_by_its_weight() -> None:
-    kept: Kept[str, int] = Kept(entries=10, weight=100)
+    kept: LruCache[str, int] = LruCache(entries=10, weight=100)
     for number, key in enumerate("abc"):
         kept.add(key, number, weight=40)
     assert [kept.get(key) for key in "abc"] == [None, 1, 2]

@@ -28,7 +28,7 @@ async def test_every_mutation_marks_the_claim_of_its_key(quiet_server: Server, c
     await _emails(ann, mail)
     await _lists(quiet_server, ann)
     await _engagements(ann, mail["DELIVERED"], moment(clock))
-    rows = await database().rows("SELECT key, done FROM idempotent_requests WHERE answer IS NOT NULL")
+    rows = await database().fetch("SELECT key, done FROM idempotent_requests WHERE answer IS NOT NULL")
     mutations = published().mutation_type
     assert mutations is not None
     assert {row["key"]: bool(row["done"]) for row in rows} == dict.fromkeys(mutations.fields, True)
@@ -102,5 +102,5 @@ async def test_events_that_share_a_commit_mark_each_request_of_theirs(quiet_serv
     assert [recorded[place::40] for place in range(20)] == [[1, 1, 1]] * 20
     assert [sum(recorded[place::40]) for place in range(20, 40)] == [1] * 20
     assert await number("engagements") == 40
-    rows = await database().rows("SELECT done FROM idempotent_requests")
+    rows = await database().fetch("SELECT done FROM idempotent_requests")
     assert [bool(row["done"]) for row in rows] == [True] * 20

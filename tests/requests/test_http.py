@@ -92,7 +92,7 @@ async def test_head_is_answered_as_get_is_without_a_body(server: Server) -> None
         headers = {"accept": "text/event-stream", "authorization": f"Bearer {ann.token}"}
         head = await ann.http.head(f"{ann.url}/graphql", params=follow, headers=headers)
     assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
-    assert server.engine.hub.follower_count == 0
+    assert server.engine.hub.subscriber_count == 0
 
 
 async def test_the_answer_comes_in_the_form_that_was_asked_for(server: Server) -> None:

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command_center.web.rate_limits import Rates
+from command_center.web.rate_limits import RateLimiter
 
 
 class Hand:
@@ -21,14 +21,14 @@ class Hand:
 def test_a_minutes_worth_goes_at_once_and_not_one_more() -> None:
     hand = Hand()
     for per_minute in (1, 7, 60, 30_000, 60_000):
-        rates = Rates(per_minute, hand)
+        rates = RateLimiter(per_minute, hand)
         assert [rates.take("ann") for _ in range(per_minute)] == [0.0] * per_minute
         assert 0 < rates.take("ann") <= 60 / per_minute + 1e-9
 
 
 def test_whoever_waits_as_long_as_told_is_let_in_and_a_little_sooner_is_not() -> None:
     hand = Hand()
-    rates = Rates(6, hand)
+    rates = RateLimiter(6, hand)
     while (wait := rates.take("ann")) == 0.0:
         pass
     hand.now += wait - 0.001
@@ -39,20 +39,20 @@ def test_whoever_waits_as_long_as_told_is_let_in_and_a_little_sooner_is_not() ->
 
 def test_a_refusal_takes_nothing() -> None:
     hand = Hand()
-    rates = Rates(2, hand)
+    rates = RateLimiter(2, hand)
     assert [rates.take("ann") for _ in range(2)] == [0.0, 0.0]
     assert {rates.take("ann") for _ in range(100)} == {30.0}
 
 
 def test_one_does_not_take_from_another() -> None:
-    rates = Rates(1, Hand())
+    rates = RateLimiter(1, Hand())
     assert [rates.take(key) for key in ("ann", 1, None, ("a", 1))] == [0.0] * 4
     assert rates.take("ann") > 0
 
 
 def test_several_at_once_count_as_several_and_more_than_all_as_all() -> None:
     hand = Hand()
-    rates = Rates(10, hand)
+    rates = RateLimiter(10, hand)
     assert rates.take("ann", 9) == 0.0
     assert math.isclose(rates.take("ann", 3), 12.0)
     assert rates.take("ann", 1) == 0.0
@@ -62,7 +62,7 @@ def test_several_at_once_count_as_several_and_more_than_all_as_all() -> None:
 
 def test_who_is_gone_for_a_minute_is_not_remembered() -> None:
     hand = Hand()
-    rates = Rates(10, hand)
+    rates = RateLimiter(10, hand)
     for key in range(1000):
         rates.take(key)
     hand.now += 61
@@ -73,7 +73,7 @@ def test_who_is_gone_for_a_minute_is_not_remembered() -> None:
 
 
 def test_a_million_addresses_are_no_more_than_are_remembered() -> None:
-    rates = Rates(10, Hand(), remembered=100)
+    rates = RateLimiter(10, Hand(), remembered=100)
     for key in range(10_000):
         assert rates.take(key) == 0.0
         assert len(rates) <= 200
@@ -85,7 +85,7 @@ def test_a_million_addresses_are_no_more_than_are_remembered() -> None:
 )
 def test_it_decides_as_a_plain_bucket_does(per_minute: int, steps: list[tuple[str, int, float]]) -> None:
     hand = Hand()
-    rates = Rates(per_minute, hand)
+    rates = RateLimiter(per_minute, hand)
     held = dict.fromkeys("abc", float(per_minute))
     for key, amount, pause in steps:
         hand.now += pause

@@ -72,7 +72,7 @@ async def test_a_name_is_forgotten_after_a_day_and_not_before(quiet_server: Serv
     # By now it may name something else altogether.
     assert (await ann.one(SEND, id=mail[0], r="once"))["userErrors"] == []
     assert (await ann.one(SEND, id=mail[0], r="once"))["userErrors"] == []
-    rows = await database().rows("SELECT email_id IS NULL AS none, bulk_send_id IS NULL AS no FROM send_requests")
+    rows = await database().fetch("SELECT email_id IS NULL AS none, bulk_send_id IS NULL AS no FROM send_requests")
     assert [(bool(row["none"]), bool(row["no"])) for row in rows] == [(False, True)]
     assert await number("bulk_sends") == 2
 

@@ -17,7 +17,7 @@ from starlette.types import Message
 
 from command_center.api.streaming import Frames
 from command_center.server.serving import bound, server
-from command_center.web.middleware import Borders
+from command_center.web.middleware import RequestLimitsMiddleware
 from command_center.web.negotiation import Form
 from command_center.web.shutdown import Shutdown
 from tests.requests.raw import connected
@@ -48,7 +48,9 @@ async def test_clients_that_do_not_read_and_requests_that_do_not_end_are_given_u
         Route("/endless", Frames(Form.EVENTS, _endless(), math.inf, stopping)),
         Route("/stuck", _stuck),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(Borders, given.edge_limits(), shutdown=stopping)])
+    app = Starlette(
+        routes=routes, middleware=[Middleware(RequestLimitsMiddleware, given.edge_limits(), shutdown=stopping)]
+    )
     app.state.shutdown = stopping
     listener = bound("127.0.0.1", 0)
     running = server(app, given)

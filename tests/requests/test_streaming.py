@@ -56,7 +56,7 @@ async def test_events_follow_a_list_until_the_reader_leaves(server: Server) -> N
         kind, frame = await anext(frames)
         assert (kind, frame["data"]["allSavedSearchChanges"]["__typename"]) == ("next", "SavedSearchUpserted")
     async with asyncio.timeout(PATIENCE):
-        while server.engine.hub.follower_count:
+        while server.engine.hub.subscriber_count:
             await asyncio.sleep(0.01)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-from command_center.database.connections import opened
+from command_center.database.connections import open_database
 from command_center.server.settings import PREFIX
 from tests.live.test_crashes import Box, box
 from tests.requests.asking import CAMPAIGN, ask, number, replayed
@@ -52,5 +52,5 @@ async def test_a_key_that_is_asked_for_at_two_servers_at_once_is_carried_out_by_
         alike = answers[place * REPEATS : (place + 1) * REPEATS]
         assert len({answer.content for answer in alike}) == 1, alike[0].text
         assert [replayed(answer) for answer in alike].count(False) == 1
-    async with opened(postgres_url):
+    async with open_database(postgres_url):
         assert await number("campaigns") == KEYS

@@ -151,7 +151,7 @@ async def test_a_completed_name_may_be_used_again(server: Server, ann: Client) -
         await talk.ask("b", WHO)
         assert [(await talk.hear())["id"], (await talk.hear())["type"]] == ["b", "complete"]
         async with asyncio.timeout(PATIENCE):
-            while server.engine.hub.follower_count:
+            while server.engine.hub.subscriber_count:
                 await asyncio.sleep(0.01)
 
 
@@ -270,7 +270,7 @@ async def test_whatever_ends_a_socket_nothing_of_it_is_left(server: Server, ann:
             await talk.hear()
             await leave(talk)
         async with asyncio.timeout(PATIENCE):
-            while server.engine.hub.follower_count or len(asyncio.all_tasks()) > before + 1:
+            while server.engine.hub.subscriber_count or len(asyncio.all_tasks()) > before + 1:
                 await asyncio.sleep(0.01)
 
 

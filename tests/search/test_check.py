@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from command_center.errors import Refused
+from command_center.errors import UserErrors
 from command_center.ids import encode
 from command_center.search.filter_ast import NO_KEY, Engaged, Filter, Ids, leaves
 from command_center.search.parser import FilterLimits, check, load
@@ -15,7 +15,7 @@ def problems(raw: Any, **arguments: Any) -> list[tuple[str, str]]:
     """The place and the code of everything wrong; empty where nothing is."""
     try:
         check(raw, **arguments)
-    except Refused as refusal:
+    except UserErrors as refusal:
         return [(".".join(problem.path), problem.code.value) for problem in refusal.problems]
     return []
 
@@ -133,9 +133,9 @@ def test_all_problems_come_at_once_under_the_callers_path() -> None:
 
 
 def test_a_limit_reached_is_named_with_its_number() -> None:
-    with pytest.raises(Refused, match="at most 2 levels") as depth:
+    with pytest.raises(UserErrors, match="at most 2 levels") as depth:
         check(nested(3), limits=FilterLimits(depth=2))
-    with pytest.raises(Refused, match="at most 1 conditions"):
+    with pytest.raises(UserErrors, match="at most 1 conditions"):
         check({"success": True, "campaign": []}, limits=FilterLimits(leaves=1))
     assert depth.value.problems[0].code is UserErrorCode.LIMIT_REACHED
 

@@ -7,7 +7,7 @@ import pytest
 
 from command_center.ids import encode
 from command_center.search.facts import Event, Facts
-from command_center.search.index.keys import routing_keys
+from command_center.search.index.keys import index_keys
 from command_center.search.index.search_index import Index
 from command_center.search.index.time_boundaries import TimeKey
 from command_center.search.parser import check
@@ -47,7 +47,7 @@ FACTS = replace(World({1: PERSON}, (EMPTY,)).facts(EMPTY), campaign_id=1)
     ],
 )
 def test_a_filter_is_filed_under_its_narrowest_necessary_keys(raw: dict[str, Any], keys: set[Any] | None) -> None:
-    assert routing_keys(check(raw)) == keys
+    assert index_keys(check(raw)) == keys
 
 
 def index_of(**searches: tuple[dict[str, Any], frozenset[int] | None]) -> Index:
@@ -129,12 +129,12 @@ def test_what_neither_key_nor_threshold_narrows_is_counted() -> None:
     viewed = {**part, "engagement": [{"kind": "VIEW", "atMost": 3}]}
     index = index_of(s1=(part, None), s2=({"any": [part, CAMPAIGN]}, None), s3=(viewed, None), s4=({}, None))
     # The second shares what cannot be narrowed with the first.
-    assert index.always_looked_at == 2
+    assert index.unindexed == 2
     index.remove(1)
-    assert index.always_looked_at == 2
+    assert index.unindexed == 2
     index.remove(2)
     index.remove(4)
-    assert index.always_looked_at == 0
+    assert index.unindexed == 0
 
 
 def test_time_keys_and_groups_are_counted_by_their_searches() -> None:

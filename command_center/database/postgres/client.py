@@ -17,19 +17,19 @@ from tortoise.backends.base.client import (
 )
 from tortoise.connection import get_connections
 
-from command_center.database.connections import Work
-from command_center.database.errors import limit
-from command_center.database.postgres.direct import Straight
-from command_center.database.postgres.errors import told, unavailable
+from command_center.database.connections import TransactionBody
+from command_center.database.errors import timeout_limit
+from command_center.database.postgres.direct import DirectConnection
+from command_center.database.postgres.errors import translate_errors, unavailable
 from command_center.database.postgres.lookup_pool import (
     MOST,
     SETTINGS,
     TIDY_SECONDS,
-    Keyed,
-    acquired,
+    LookupPool,
+    acquire_connection,
+    reset_or_terminate,
+    roll_back_on_failure,
     terminate,
-    tidied,
-    undone_if_failed,
 )
 from command_center.database.postgres.url import PostgresAddress
 
@@ -38,14 +38,14 @@ _IN_THE_ADDRESS = frozenset({"host", "port", "user", "password", "database", "ds
 T = TypeVar("T")
 
 
-class _Bounded(stock.AsyncpgDBClient):
+class _TimeoutClient(stock.AsyncpgDBClient):
     """Statements with a time limit."""
 
-    patience: float | None = None
+    timeout: float | None = None
 
     async def _translate_exceptions(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
-            async with asyncio.timeout(limit(self.patience)):
+            async with asyncio.timeout(timeout_limit(self.timeout)):
                 return await super()._translate_exceptions(func, *args, **kwargs)
         except Exception as exc:
             if (instead := unavailable(exc)) is not None:
@@ -53,15 +53,15 @@ class _Bounded(stock.AsyncpgDBClient):
             raise
 
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
-        with told():
+        with translate_errors():
             async with self.acquire_connection() as connection:
-                return await self._straight(connection).rows(query, *(values or ()))
+                return await self._direct(connection).fetch(query, *(values or ()))
 
-    def _straight(self, connection: asyncpg.Connection) -> Straight:
-        return Straight(connection, limit(self.patience))
+    def _direct(self, connection: asyncpg.Connection) -> DirectConnection:
+        return DirectConnection(connection, timeout_limit(self.timeout))
 
 
-class Plain(asyncpg.Connection):  # type: ignore[misc]
+class NoResetConnection(asyncpg.Connection):  # type: ignore[misc]
     """Goes back into the pool as it is: nobody sets, locks or listens for anything for longer than a transaction, and
     asking the server to forget it all would double the ways there and back of a single statement."""
 
@@ -69,7 +69,7 @@ class Plain(asyncpg.Connection):  # type: ignore[misc]
         return ""
 
 
-class PostgresClient(_Bounded):
+class PostgresClient(_TimeoutClient):
     """A pool of connections, and one for what finds rows by keys.
 
     `patience` is how many seconds a statement may take; None for as long as it likes.
@@ -83,7 +83,7 @@ class PostgresClient(_Bounded):
     async def create_connection(self, with_db: bool) -> None:
         await super().create_connection(with_db)
         settings = {"max_size": MOST, "server_settings": self.server_settings | SETTINGS}
-        self._keyed = Keyed(await self.create_pool(password=self.password, **self._template | settings))
+        self._keyed = LookupPool(await self.create_pool(password=self.password, **self._template | settings))
         # Whether there is a server is known now, and not when it is first asked for something.
         async with self.acquire_connection():
             pass
@@ -91,7 +91,9 @@ class PostgresClient(_Bounded):
     async def create_pool(self, **kwargs: Any) -> asyncpg.Pool:
         # The address says it all; Tortoise's own arguments would take precedence over what stands there.
         others = {name: value for name, value in kwargs.items() if name not in _IN_THE_ADDRESS}
-        return await asyncpg.create_pool(**{**others, **self._address.arguments(), "connection_class": Plain})
+        return await asyncpg.create_pool(
+            **{**others, **self._address.arguments(), "connection_class": NoResetConnection}
+        )
 
     async def _close(self) -> None:
         if self._pool is not None:
@@ -102,46 +104,46 @@ class PostgresClient(_Bounded):
                         await close()
             self._pool = None
 
-    def acquire_connection(self) -> "Borrowed":
-        return Borrowed(self, self._pool_init_lock)
+    def acquire_connection(self) -> "PooledConnection":
+        return PooledConnection(self, self._pool_init_lock)
 
-    async def at_once(self, work: Work[T]) -> T:
+    async def run_in_transaction(self, work: TransactionBody[T]) -> T:
         """A whole transaction on one connection (see `command_center.database.connections.at_once`)."""
-        return await self._by_key(lambda straight: straight.transact(work))
+        return await self._lookup(lambda straight: straight.run_in_transaction(work))
 
-    async def in_a_statement(self, work: Work[T]) -> T:
+    async def run_statement(self, work: TransactionBody[T]) -> T:
         """A statement that is a transaction by itself."""
-        return await self._by_key(lambda straight: straight.alone(work))
+        return await self._lookup(lambda straight: straight.run_statement(work))
 
-    async def read_at_once(self, work: Work[T]) -> T:
+    async def run_snapshot(self, work: TransactionBody[T]) -> T:
         """Several SELECTs of one moment."""
-        with told():
+        with translate_errors():
             async with self.acquire_connection() as connection:
-                return await undone_if_failed(connection, lambda raw: self._straight(raw).read(work))
+                return await roll_back_on_failure(connection, lambda raw: self._direct(raw).run_snapshot(work))
 
-    async def read_by_key(self, work: Work[T]) -> T:
+    async def run_indexed_reads(self, work: TransactionBody[T]) -> T:
         """Several SELECTs on one connection."""
-        return await self._by_key(work)
+        return await self._lookup(work)
 
-    async def glance(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    async def fetch_inline(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
         """The rows of a SELECT that finds few, by a key."""
-        return await self._by_key(lambda straight: straight.rows(query, *values))
+        return await self._lookup(lambda straight: straight.fetch(query, *values))
 
-    async def _by_key(self, work: Callable[[Straight], Coroutine[Any, Any, T]]) -> T:
+    async def _lookup(self, work: Callable[[DirectConnection], Coroutine[Any, Any, T]]) -> T:
         if self._pool is None:
             await self.create_connection(with_db=True)
-        with told():
-            return await self._keyed.use(lambda connection: work(self._straight(connection)))
+        with translate_errors():
+            return await self._keyed.use(lambda connection: work(self._direct(connection)))
 
     def _in_transaction(self) -> TransactionContext:
-        return Turn(Transaction(self), self._pool_init_lock)
+        return WriteTransaction(Transaction(self), self._pool_init_lock)
 
 
-class Borrowed(PoolConnectionWrapper[Any]):
+class PooledConnection(PoolConnectionWrapper[Any]):
     """A connection for one statement or transaction. Raises Unavailable where none is to be had."""
 
     async def __aenter__(self) -> Any:
-        return await acquired(super().__aenter__)
+        return await acquire_connection(super().__aenter__)
 
     async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         if self.connection is not None and self.client._pool is not None:
@@ -150,16 +152,16 @@ class Borrowed(PoolConnectionWrapper[Any]):
                 await self.client._pool.release(self.connection, timeout=TIDY_SECONDS)
 
 
-class Turn(TransactionContextPooled):
+class WriteTransaction(TransactionContextPooled):
     """One transaction. However it begins and ends, its connection goes back."""
 
     __slots__ = ("_borrowed",)
-    _borrowed: Borrowed
+    _pooled: PooledConnection
 
     async def __aenter__(self) -> TransactionalDBClient:
         client = cast(Transaction, self.client)
-        self._borrowed = Borrowed(client._parent, self._pool_init_lock)
-        client._connection = await self._borrowed.__aenter__()
+        self._pooled = PooledConnection(client._parent, self._pool_init_lock)
+        client._connection = await self._pooled.__aenter__()
         try:
             await client.begin()
         except BaseException:
@@ -184,7 +186,7 @@ class Turn(TransactionContextPooled):
     async def _commit(self) -> None:
         client = cast(Transaction, self.client)
         try:
-            async with asyncio.timeout(limit(client.patience)):
+            async with asyncio.timeout(timeout_limit(client.timeout)):
                 await client.commit()
         except Exception as exc:
             if (instead := unavailable(exc, committing=True)) is not None:
@@ -193,20 +195,20 @@ class Turn(TransactionContextPooled):
 
     async def _roll_back(self) -> None:
         client = cast(Transaction, self.client)
-        await tidied(client._connection, client.rollback)
+        await reset_or_terminate(client._connection, client.rollback)
 
     async def _give_back(self, broken: bool) -> None:
         if broken:
             terminate(cast(Transaction, self.client)._connection)
-        await self._borrowed.__aexit__(None, None, None)
+        await self._pooled.__aexit__(None, None, None)
 
 
-class Transaction(_Bounded, stock.TransactionWrapper):
+class Transaction(_TimeoutClient, stock.TransactionWrapper):
     """The client inside a transaction."""
 
-    def __init__(self, connection: _Bounded) -> None:
+    def __init__(self, connection: _TimeoutClient) -> None:
         super().__init__(connection)
-        self.patience = connection.patience
+        self.timeout = connection.timeout
 
     def _in_transaction(self) -> TransactionContext:
         return NestedTransactionContext(Transaction(self))

@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from command_center.database.connections import Connection, Row, Work, numbered
+from command_center.database.connections import Connection, Row, TransactionBody, numbered_parameters
 from command_center.database.errors import Unavailable
 from command_center.database.postgres.errors import unavailable
 
 T = TypeVar("T")
 
 
-class Straight(Connection):
+class DirectConnection(Connection):
     """A connection whose answers may take so many seconds each; None for as long as they like."""
 
     postgres = True
@@ -24,43 +24,43 @@ class Straight(Connection):
         self._seconds = seconds
         self._most: int | None = None
 
-    async def rows(self, sql: str, *values: Any) -> list[Row]:
+    async def fetch(self, sql: str, *values: Any) -> list[Row]:
         return [dict(record) for record in await self._fetch(sql, values)]
 
-    async def glance(self, sql: str, *values: Any) -> list[Row]:
-        return await self.rows(sql, *values)
+    async def fetch_inline(self, sql: str, *values: Any) -> list[Row]:
+        return await self.fetch(sql, *values)
 
-    async def tuples(self, columns: Sequence[str], sql: str, *values: Any) -> list[Sequence[Any]]:
+    async def fetch_tuples(self, columns: Sequence[str], sql: str, *values: Any) -> list[Sequence[Any]]:
         return [tuple(record) for record in await self._fetch(sql, values)]
 
-    async def run(self, sql: str, *values: Any) -> int:
+    async def execute(self, sql: str, *values: Any) -> int:
         self._count()
-        status: str = await self._raw.execute(numbered(sql), *values, timeout=self._seconds)
+        status: str = await self._raw.execute(numbered_parameters(sql), *values, timeout=self._seconds)
         return int(status.rpartition(" ")[2])
 
-    async def many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+    async def execute_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
         if listed := list(values):
             self._count()
-            await self._raw.executemany(numbered(sql), listed, timeout=self._seconds)
+            await self._raw.executemany(numbered_parameters(sql), listed, timeout=self._seconds)
 
-    async def transact(self, work: Work[T]) -> T:
+    async def run_in_transaction(self, work: TransactionBody[T]) -> T:
         """One transaction. Where it fails it is left open. Raises asyncpg's errors, and OutcomeUnknown."""
         await self._raw.execute("BEGIN", timeout=self._seconds)
         result = await work(self)
-        with _ending():
+        with _translate_failures():
             ended = await self._raw.execute("COMMIT", timeout=self._seconds)
         if ended != "COMMIT":
             # A statement failed and nobody minded: then PostgreSQL takes everything back.
             raise Unavailable("PostgreSQL took the transaction back")
         return result
 
-    async def alone(self, work: Work[T]) -> T:
+    async def run_statement(self, work: TransactionBody[T]) -> T:
         """One statement, or none, and no other: each would be a transaction by itself. Raises as `transact`."""
         self._most = 1
-        with _ending():
+        with _translate_failures():
             return await work(self)
 
-    async def read(self, work: Work[T]) -> T:
+    async def run_snapshot(self, work: TransactionBody[T]) -> T:
         """Reads as of one moment; the transaction is left open where that fails."""
         await self._raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", timeout=self._seconds)
         result = await work(self)
@@ -69,7 +69,7 @@ class Straight(Connection):
 
     async def _fetch(self, sql: str, values: Sequence[Any]) -> list[asyncpg.Record]:
         self._count()
-        return await self._raw.fetch(numbered(sql), *values, timeout=self._seconds)  # type: ignore[no-any-return]
+        return await self._raw.fetch(numbered_parameters(sql), *values, timeout=self._seconds)  # type: ignore[no-any-return]
 
     def _count(self) -> None:
         if self._most is not None:
@@ -79,7 +79,7 @@ class Straight(Connection):
 
 
 @contextmanager
-def _ending() -> Iterator[None]:
+def _translate_failures() -> Iterator[None]:
     """Around whatever ends a transaction: where the database fails just then, nobody knows whether it did."""
     try:
         yield

@@ -18,18 +18,18 @@ _LOST = ("08", "57P")
 
 def unavailable(exc: BaseException, committing: bool = False) -> Unavailable | None:
     """What to raise instead where the database itself failed; None where the statement is to blame."""
-    cause = _fault(exc)
+    cause = _server_fault(exc)
     if cause is None:
         return None
-    return (OutcomeUnknown if committing and not _uncommitted(cause) else Unavailable)(sentence(cause))
+    return (OutcomeUnknown if committing and not _uncommitted(cause) else Unavailable)(message_of(cause))
 
 
-def sentence(cause: BaseException) -> str:
+def message_of(cause: BaseException) -> str:
     return "no answer in time" if isinstance(cause, TimeoutError) else f"{type(cause).__name__}: {cause}"
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raises what Tortoise's own statements would: Unavailable for what the server is to blame for, or its errors."""
     try:
         yield
@@ -43,7 +43,7 @@ def told() -> Iterator[None]:
         raise
 
 
-def _fault(exc: BaseException) -> BaseException | None:
+def _server_fault(exc: BaseException) -> BaseException | None:
     """The database's own failure behind an exception; None where the statement is to blame."""
     cause = exc.__cause__ if isinstance(exc, BaseORMException) and exc.__cause__ is not None else exc
     if isinstance(cause, asyncpg.PostgresError):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from command_center.database.errors import Unavailable
-from command_center.database.postgres.errors import sentence
+from command_center.database.postgres.errors import message_of
 from command_center.database.postgres.url import TIMEOUT_SECONDS
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ TIDY_SECONDS = 0.5
 """How long a connection may take to give up what it was doing; then it is closed."""
 
 
-class Keyed:
+class LookupPool:
     """Keeps what a pool of such connections gives out: giving it back and having it again takes of the processor what
     a statement does."""
 
@@ -38,9 +38,9 @@ class Keyed:
         try:
             connection = await self._ready()
             try:
-                return await undone_if_failed(connection, act)
+                return await roll_back_on_failure(connection, act)
             finally:
-                if not _closed(connection):
+                if not _is_closed(connection):
                     self._idle.append(connection)
         finally:
             self._room.release()
@@ -54,36 +54,36 @@ class Keyed:
 
     async def _enter(self) -> None:
         if self._room.locked():
-            await acquired(self._room.acquire)
+            await acquire_connection(self._room.acquire)
         else:
             await self._room.acquire()
 
     async def _ready(self) -> asyncpg.Connection:
         while self._idle:
-            if not _closed(connection := self._idle.pop()):
+            if not _is_closed(connection := self._idle.pop()):
                 return connection
-        return await acquired(self._pool.acquire)
+        return await acquire_connection(self._pool.acquire)
 
 
-async def acquired(acquire: Callable[[], Awaitable[T]]) -> T:
+async def acquire_connection(acquire: Callable[[], Awaitable[T]]) -> T:
     """A connection, or room for one. Raises Unavailable where none is to be had in time."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             return await acquire()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-        raise Unavailable(f"no connection: {sentence(exc)}") from exc
+        raise Unavailable(f"no connection: {message_of(exc)}") from exc
 
 
-async def undone_if_failed(connection: asyncpg.Connection, act: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+async def roll_back_on_failure(connection: asyncpg.Connection, act: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
     """Does something with a connection that closes what it opens. Where it fails, its transaction is rolled back."""
     try:
         return await act(connection)
     except BaseException:
-        await tidied(connection, lambda: connection.execute("ROLLBACK"))
+        await reset_or_terminate(connection, lambda: connection.execute("ROLLBACK"))
         raise
 
 
-async def tidied(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[Any]]) -> None:
+async def reset_or_terminate(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[Any]]) -> None:
     """Rolls back. Where that does not come to its end the connection is closed, and with it the transaction."""
     try:
         async with asyncio.timeout(TIDY_SECONDS):
@@ -102,7 +102,7 @@ def terminate(connection: asyncpg.Connection) -> None:
         connection.terminate()
 
 
-def _closed(connection: asyncpg.Connection) -> bool:
+def _is_closed(connection: asyncpg.Connection) -> bool:
     try:
         return bool(connection.is_closed())
     except asyncpg.InterfaceError:

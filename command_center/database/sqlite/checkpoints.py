@@ -22,7 +22,7 @@ class Checkpoints:
         self._timer: asyncio.TimerHandle | None = None
         self._copying: asyncio.Task[None] | None = None
 
-    def committed(self) -> None:
+    def schedule(self) -> None:
         """There is something to copy."""
         if self._timer is None and self._copying is None:
             self._timer = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._begin)
@@ -37,22 +37,22 @@ class Checkpoints:
 
     def _begin(self) -> None:
         self._timer = None
-        self._copying = asyncio.create_task(self._copy(), name="checkpoint")
+        self._copying = asyncio.create_task(self._checkpoint(), name="checkpoint")
 
-    async def _copy(self) -> None:
+    async def _checkpoint(self) -> None:
         try:
             # A file that cannot be written is told of by whoever writes, who waits for an answer.
             with suppress(sqlite3.Error):
-                if await asyncio.to_thread(_checkpoint, self._path) < LONG:
+                if await asyncio.to_thread(_run_checkpoint, self._path) < LONG:
                     return
                 # Nearly all of it is copied by now, so this is short.
                 async with self._turn:
-                    await asyncio.to_thread(_checkpoint, self._path)
+                    await asyncio.to_thread(_run_checkpoint, self._path)
         finally:
             self._copying = None
 
 
-def _checkpoint(path: str) -> int:
+def _run_checkpoint(path: str) -> int:
     """Copies what nobody reads any more; how many pages the WAL has."""
     connection = sqlite3.connect(path, timeout=0, isolation_level=None)
     try:

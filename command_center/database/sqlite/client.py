@@ -17,12 +17,18 @@ from tortoise.backends.base.client import TransactionContext
 from tortoise.backends.sqlite import client as stock
 
 from command_center.database.connections import CACHE_BYTES
-from command_center.database.errors import limit
+from command_center.database.errors import timeout_limit
 from command_center.database.sqlite.checkpoints import Checkpoints
-from command_center.database.sqlite.direct import STEP_SECONDS, Straight, in_thread, rows_of, told
-from command_center.database.sqlite.errors import read_only, worn, writable
-from command_center.database.sqlite.inline_reader import Glances, NotAtOnce
-from command_center.database.sqlite.transactions import Bounded, Lock, Transaction, Turn, take
+from command_center.database.sqlite.direct import STEP_SECONDS, DirectConnection, fetch_rows, in_thread, translated
+from command_center.database.sqlite.errors import is_broken, is_read_only, is_writable
+from command_center.database.sqlite.inline_reader import InlineReader, TooSlowInline
+from command_center.database.sqlite.transactions import (
+    TimeoutClient,
+    Transaction,
+    WriteLock,
+    WriteTransaction,
+    acquire_write_lock,
+)
 
 T = TypeVar("T")
 READERS = 3
@@ -48,7 +54,7 @@ def cache_sizes(total: int) -> tuple[str, str]:
     return f"-{kibibytes // 2}", f"-{kibibytes // 2 // (READERS + 1)}"
 
 
-def _try(path: str) -> None:
+def _check_file(path: str) -> None:
     """Opens the file and closes it again. One that cannot be opened leaves aiosqlite's thread behind, with a trace."""
     connection = sqlite3.connect(path)
     try:
@@ -58,7 +64,7 @@ def _try(path: str) -> None:
 
 
 async def _open(path: str, pragmas: Iterable[tuple[str, str]]) -> aiosqlite.Connection:
-    await asyncio.to_thread(_try, path)
+    await asyncio.to_thread(_check_file, path)
     connection = await aiosqlite.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection._conn.row_factory = sqlite3.Row
@@ -74,7 +80,7 @@ def _reads_only(query: str) -> bool:
     return query.lstrip()[:6].upper() == "SELECT"
 
 
-class SqliteClient(Bounded):
+class SqliteClient(TimeoutClient):
     """One writer, three readers. SELECTs outside a transaction go to a reader, everything else to the writer.
 
     `worn` is why the writer has to be opened anew before it is used again.
@@ -85,14 +91,14 @@ class SqliteClient(Bounded):
         writing, reading = cache_sizes(cache_bytes)
         self.pragmas = PRAGMAS | {"cache_size": writing}
         self._reading = READING | {"cache_size": reading}
-        self.worn: sqlite3.Error | None = None
+        self.broken: sqlite3.Error | None = None
         self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._readers: set[aiosqlite.Connection] = set()
         self._opening = asyncio.Lock()
-        self._glances = Glances(file_path, {name: self._reading[name] for name in ("cache_size", "query_only")})
+        self._glances = InlineReader(file_path, {name: self._reading[name] for name in ("cache_size", "query_only")})
         # Tortoise, too, takes this for whatever goes to the one connection.
-        self._lock = self.turn = Lock()
-        self.checkpoints = Checkpoints(file_path, self.turn)
+        self._lock = self.write_lock = WriteLock()
+        self.checkpoints = Checkpoints(file_path, self.write_lock)
 
     async def create_connection(self, with_db: bool) -> None:
         # Whoever comes while the first is opening waits, lest each opens connections that nobody closes.
@@ -115,22 +121,22 @@ class SqliteClient(Bounded):
         self._readers.clear()
         self._idle = asyncio.LifoQueue()
         self._glances.close()
-        async with self.turn:
+        async with self.write_lock:
             await super().close()
 
-    async def renew(self) -> None:
+    async def reconnect(self) -> None:
         """Opens anew what is worn, if the file lets us. Only whoever has the turn to write may."""
-        if self.worn is not None and read_only(self.worn):
-            if await asyncio.to_thread(writable, self.filename):
-                await self._renew_all()
+        if self.broken is not None and is_read_only(self.broken):
+            if await asyncio.to_thread(is_writable, self.filename):
+                await self._reconnect_all()
             return
         with suppress(sqlite3.Error):
             fresh = await _open(self.filename, self.pragmas.items())
-            worn_out, self._connection, self.worn = self._connection, fresh, None
+            worn_out, self._connection, self.broken = self._connection, fresh, None
             if worn_out is not None:
                 await worn_out.close()
 
-    async def _renew_all(self) -> None:
+    async def _reconnect_all(self) -> None:
         """Not before every reader is idle; where one reads for long, another time."""
         readers: list[aiosqlite.Connection] = []
         try:
@@ -143,23 +149,23 @@ class SqliteClient(Bounded):
             return
         self._readers.clear()
         self._glances.close()
-        worn_out, self._connection, self.worn = self._connection, None, None
+        worn_out, self._connection, self.broken = self._connection, None, None
         for connection in (*readers, worn_out):
             if connection is not None:
                 await connection.close()
         await self.create_connection(with_db=True)
 
-    async def glance(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    async def fetch_inline(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
         """The rows of a SELECT that finds few, on the spot. Where that cannot be, it takes the way of the others, which
         waits and tells what is wrong."""
         try:
-            return self._glances.rows(self._spare(), query, values)
-        except NotAtOnce:
+            return self._glances.rows(self._warm_connection(), query, values)
+        except TooSlowInline:
             return await self.execute_query_dict(query, list(values))
 
-    def _spare(self) -> sqlite3.Connection | None:
+    def _warm_connection(self) -> sqlite3.Connection | None:
         """The connection that writes, while its thread has nothing to do: who gives it something has the turn."""
-        if self._connection is None or self.worn is not None or not self.turn.free():
+        if self._connection is None or self.broken is not None or not self.write_lock.is_free():
             return None
         return self._connection._conn
 
@@ -176,7 +182,7 @@ class SqliteClient(Bounded):
             await connection.interrupt()
             raise
         except sqlite3.Error as exc:
-            if worn(exc):
+            if is_broken(exc):
                 with suppress(sqlite3.Error):
                     fresh = await self._open_reader()
                     self._readers.add(fresh)
@@ -202,46 +208,50 @@ class SqliteClient(Bounded):
     async def _fetch(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
         async with self.reader() as connection:
             run: Any = connection._execute
-            return cast(list[dict[str, Any]], await run(rows_of, connection._conn, query, values or ()))
+            return cast(list[dict[str, Any]], await run(fetch_rows, connection._conn, query, values or ()))
 
-    async def at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def run_in_transaction(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """A whole transaction in the writer's thread (see `command_center.database.connections.at_once`)."""
-        until = await take(self)
+        until = await acquire_write_lock(self)
         connection = cast(aiosqlite.Connection, self._connection)
-        straight = Straight(connection._conn)
-        seconds = limit(self.patience)
+        straight = DirectConnection(connection._conn)
+        seconds = timeout_limit(self.timeout)
         left = None if seconds is None else until - time.monotonic() + seconds
         try:
-            result: T = await in_thread(connection, straight.transact, work, until, stop=straight.stop, seconds=left)
+            result: T = await in_thread(
+                connection, straight.run_in_transaction, work, until, stop=straight.interrupt, seconds=left
+            )
         except sqlite3.Error as exc:
-            raise told(exc) from exc
+            raise translated(exc) from exc
         finally:
-            self.worn = straight.worn
-            self.turn.release()
-        self.checkpoints.committed()
+            self.broken = straight.broken
+            self.write_lock.release()
+        self.checkpoints.schedule()
         return result
 
-    in_a_statement = at_once
+    run_statement = run_in_transaction
 
-    async def read_at_once(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def run_snapshot(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Several SELECTs of one moment in a reader's thread."""
         try:
             async with self.reader() as connection:
-                straight = Straight(connection._conn)
-                seconds = limit(self.patience)
-                return await in_thread(connection, straight.read, work, stop=straight.stop, seconds=seconds)
+                straight = DirectConnection(connection._conn)
+                seconds = timeout_limit(self.timeout)
+                return await in_thread(
+                    connection, straight.run_snapshot, work, stop=straight.interrupt, seconds=seconds
+                )
         except sqlite3.Error as exc:
-            raise told(exc) from exc
+            raise translated(exc) from exc
 
-    async def read_by_key(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def run_indexed_reads(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """The same on the spot, where it is done in a moment."""
         try:
-            return self._glances.read(self._spare(), work)
-        except NotAtOnce:
-            return await self.read_at_once(work)
+            return self._glances.read(self._warm_connection(), work)
+        except TooSlowInline:
+            return await self.run_snapshot(work)
 
     def _in_transaction(self) -> TransactionContext:
-        return Turn(Transaction(self), self.turn)
+        return WriteTransaction(Transaction(self), self.write_lock)
 
 
 client_class = SqliteClient

@@ -16,7 +16,7 @@ from tortoise.exceptions import IntegrityError, OperationalError
 
 from command_center.database.connections import Connection, Row
 from command_center.database.errors import Unavailable
-from command_center.database.sqlite.errors import busy, unavailable, worn
+from command_center.database.sqlite.errors import is_broken, is_busy, unavailable
 
 T = TypeVar("T")
 STEP_SECONDS = 1.0
@@ -24,31 +24,31 @@ STEP_SECONDS = 1.0
 writes is opened so."""
 
 
-class Straight(Connection):
+class DirectConnection(Connection):
     """The connection in its own thread. `stop` may be called from another one; `worn` as for the client."""
 
     postgres = False
 
     def __init__(self, raw: sqlite3.Connection) -> None:
-        self.worn: sqlite3.Error | None = None
+        self.broken: sqlite3.Error | None = None
         self._raw = raw
         self._stopped = False
 
-    async def rows(self, sql: str, *values: Any) -> list[Row]:
-        self._go_on()
-        return rows_of(self._raw, sql, values)
+    async def fetch(self, sql: str, *values: Any) -> list[Row]:
+        self._check_interrupted()
+        return fetch_rows(self._raw, sql, values)
 
-    async def glance(self, sql: str, *values: Any) -> list[Row]:
-        return await self.rows(sql, *values)
+    async def fetch_inline(self, sql: str, *values: Any) -> list[Row]:
+        return await self.fetch(sql, *values)
 
-    async def run(self, sql: str, *values: Any) -> int:
+    async def execute(self, sql: str, *values: Any) -> int:
         return self._execute(sql, values).rowcount
 
-    async def many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
-        self._go_on()
+    async def execute_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        self._check_interrupted()
         self._raw.executemany(sql, values)
 
-    def stop(self) -> None:
+    def interrupt(self) -> None:
         """What it is at comes to nothing, unless it is done already."""
         self._stopped = True
         self._raw.interrupt()
@@ -57,51 +57,51 @@ class Straight(Connection):
         """Begins to write. Waits until the moment `until` of the monotonic clock for another process that does. Raises
         sqlite3.Error and Unavailable."""
         while True:
-            self._go_on()
+            self._check_interrupted()
             left = until - time.monotonic()
             try:
                 _begin(self._raw, left)
                 return
             except sqlite3.Error as exc:
-                if not busy(exc) or left <= STEP_SECONDS:
+                if not is_busy(exc) or left <= STEP_SECONDS:
                     raise
 
-    def transact(self, work: Callable[[Connection], Coroutine[Any, Any, T]], until: float) -> T:
+    def run_in_transaction(self, work: Callable[[Connection], Coroutine[Any, Any, T]], until: float) -> T:
         """One transaction (see `begin`). Raises sqlite3.Error and Unavailable."""
         self.begin(until)
         try:
-            result = _driven(work(self))
+            result = _run_coroutine(work(self))
             self._commit()
         except BaseException as exc:
             self._roll_back(exc)
             raise
         return result
 
-    def read(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    def run_snapshot(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """Reads as of one moment. Raises sqlite3.Error and Unavailable."""
         self._execute("BEGIN", ())
         try:
-            return _driven(work(self))
+            return _run_coroutine(work(self))
         finally:
             self._raw.rollback()
 
     def _execute(self, sql: str, values: Sequence[Any]) -> sqlite3.Cursor:
-        self._go_on()
+        self._check_interrupted()
         return self._raw.execute(sql, values)
 
-    def _go_on(self) -> None:
+    def _check_interrupted(self) -> None:
         if self._stopped:
             raise Unavailable("no answer in time")
 
     def _roll_back(self, cause: BaseException) -> None:
         origin = cause.__cause__ or cause
-        if isinstance(origin, sqlite3.Error) and worn(origin):
-            self.worn = origin
+        if isinstance(origin, sqlite3.Error) and is_broken(origin):
+            self.broken = origin
         try:
             self._raw.rollback()
         except sqlite3.Error as exc:
             # Closing it takes back whatever is open.
-            self.worn = exc
+            self.broken = exc
 
     def _commit(self) -> None:
         # After some errors SQLite takes the transaction back by itself; then there is nothing left to commit.
@@ -115,7 +115,7 @@ class Straight(Connection):
             raise
 
 
-def rows_of(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[Row]:
+def fetch_rows(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[Row]:
     """All rows at once: where that is in another thread, the way there is gone once. sqlite3.Row looks each name up
     anew."""
     cursor = connection.cursor()
@@ -142,7 +142,7 @@ def _begin(connection: sqlite3.Connection, seconds: float) -> None:
             connection.execute(f"PRAGMA busy_timeout={int(1000 * STEP_SECONDS)}")
 
 
-def _driven(work: Coroutine[Any, Any, T]) -> T:
+def _run_coroutine(work: Coroutine[Any, Any, T]) -> T:
     try:
         work.send(None)
     except StopIteration as done:
@@ -151,7 +151,7 @@ def _driven(work: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("what is done at once awaits its connection and nothing else")
 
 
-class _Going(asyncio.Future[T]):
+class _RunningCall(asyncio.Future[T]):
     """What goes on in a thread, and cannot be given up: whoever is cancelled meanwhile has it `stopped`, and
     hears of it after its end, as the task remembers what its future refuses."""
 
@@ -179,7 +179,7 @@ async def in_thread(
     """
     if not connection._running:
         raise ValueError("the connection is closed")
-    going: _Going[T] = _Going(stop)
+    going: _RunningCall[T] = _RunningCall(stop)
     timer = asyncio.get_running_loop().call_later(seconds, stop) if stop and seconds is not None else None
     # As aiosqlite does it, whose own way ends with whoever waits.
     connection._tx.put_nowait((going, partial(act, *values)))
@@ -193,7 +193,7 @@ async def in_thread(
             timer.cancel()
 
 
-def told(exc: sqlite3.Error) -> Exception:
+def translated(exc: sqlite3.Error) -> Exception:
     """What Tortoise's own statements would raise: Unavailable for what the file is to blame for, or its errors."""
     if (instead := unavailable(exc)) is not None:
         return instead

@@ -27,22 +27,22 @@ def _primary(exc: BaseException) -> int:
     return getattr(exc, "sqlite_errorcode", 0) & 0xFF
 
 
-def busy(exc: BaseException) -> bool:
+def is_busy(exc: BaseException) -> bool:
     """Somebody else holds the lock."""
     return _primary(exc) == sqlite3.SQLITE_BUSY
 
 
-def worn(exc: BaseException) -> bool:
+def is_broken(exc: BaseException) -> bool:
     """The connection may go on failing when the file is well again: it opened the file as it was."""
     return _primary(exc) in _WORN
 
 
-def read_only(exc: BaseException) -> bool:
+def is_read_only(exc: BaseException) -> bool:
     """All connections of the process share in it: they have one index of the WAL between them."""
     return _primary(exc) == sqlite3.SQLITE_READONLY
 
 
-def writable(path: str) -> bool:
+def is_writable(path: str) -> bool:
     """Whether the file and those beside it may be written. Not by opening them: closing one would drop our locks."""
     beside = (f"{path}{suffix}" for suffix in ("-wal", "-shm"))
     return os.access(path, os.W_OK) and all(os.access(each, os.W_OK) for each in beside if os.access(each, os.F_OK))
@@ -61,7 +61,7 @@ def unavailable(exc: BaseException, committing: bool = False) -> Unavailable | N
 
 
 @contextmanager
-def telling() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raises Unavailable instead of what the file is to blame for."""
     try:
         yield

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from command_center.database.connections import Connection
-from command_center.database.sqlite.direct import Straight, rows_of
+from command_center.database.sqlite.direct import DirectConnection, fetch_rows
 
 T = TypeVar("T")
 MOMENT = 0.002
@@ -21,11 +21,11 @@ PAUSE = 0.1
 """Seconds for which longer readings are not tried here again after one was stopped: the next are likely as long."""
 
 
-class NotAtOnce(Exception):
+class TooSlowInline(Exception):
     """It cannot be had in a moment; that says nothing of the file or the statement."""
 
 
-class Glances:
+class InlineReader:
     """A reading connection, opened when it is first needed.
 
     Whoever asks lends the `spare` connection that writes while nobody writes: it has the pages in memory that it has
@@ -41,15 +41,15 @@ class Glances:
 
     def rows(self, spare: sqlite3.Connection | None, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
         """The rows of a SELECT. Raises NotAtOnce."""
-        return self._bounded(spare, lambda connection: rows_of(connection, sql, values))
+        return self._bounded(spare, lambda connection: fetch_rows(connection, sql, values))
 
     def read(self, spare: sqlite3.Connection | None, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """Several SELECTs of one moment. Raises NotAtOnce: the work is then to be begun again elsewhere."""
         if time.monotonic() < self._not_before:
-            raise NotAtOnce
+            raise TooSlowInline
         try:
-            return self._bounded(spare, lambda connection: Straight(connection).read(work))
-        except NotAtOnce:
+            return self._bounded(spare, lambda connection: DirectConnection(connection).run_snapshot(work))
+        except TooSlowInline:
             self._not_before = time.monotonic() + PAUSE
             raise
 
@@ -72,7 +72,7 @@ class Glances:
             if getattr(exc, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_INTERRUPT:
                 # The statement's fault or the file's: whoever waits finds out.
                 self.close()
-            raise NotAtOnce from exc
+            raise TooSlowInline from exc
 
     def _opened(self) -> sqlite3.Connection:
         if self._own is None:

@@ -16,9 +16,9 @@ from tortoise.backends.sqlite import client as stock
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
-from command_center.database.errors import Unavailable, limit
-from command_center.database.sqlite.direct import Straight, in_thread
-from command_center.database.sqlite.errors import telling, unavailable, worn
+from command_center.database.errors import Unavailable, timeout_limit
+from command_center.database.sqlite.direct import DirectConnection, in_thread
+from command_center.database.sqlite.errors import is_broken, translate_errors, unavailable
 
 if TYPE_CHECKING:
     from command_center.database.sqlite.client import SqliteClient
@@ -28,14 +28,14 @@ LONGEST_SECONDS = 60.0
 """How long a command waits for its turn to write, which has no other limit."""
 
 
-class Bounded(stock.SqliteClient):
+class TimeoutClient(stock.SqliteClient):
     """Statements with a time limit, and Unavailable for what the file is to blame for."""
 
-    patience: float | None = None
+    timeout: float | None = None
 
     async def _within(self, work: Coroutine[Any, Any, Any]) -> Any:
-        with telling():
-            async with asyncio.timeout(limit(self.patience)):
+        with translate_errors():
+            async with asyncio.timeout(timeout_limit(self.timeout)):
                 return await work
 
     async def execute_insert(self, query: str, values: list[Any]) -> int:
@@ -54,45 +54,45 @@ class Bounded(stock.SqliteClient):
         await self._within(super().execute_script(query))
 
 
-class Lock(asyncio.Lock):
+class WriteLock(asyncio.Lock):
     """Whose turn it is."""
 
-    def free(self) -> bool:
+    def is_free(self) -> bool:
         """Whether it can be had without waiting."""
         return not self.locked() and not self._waiters
 
 
-async def take(client: "SqliteClient") -> float:
+async def acquire_write_lock(client: "SqliteClient") -> float:
     """Waits for the turn; until when, by the monotonic clock, one may wait for another process that writes. Raises
     Unavailable."""
-    until = time.monotonic() + (limit(client.patience) or LONGEST_SECONDS)
-    if client.turn.free():
-        await client.turn.acquire()
+    until = time.monotonic() + (timeout_limit(client.timeout) or LONGEST_SECONDS)
+    if client.write_lock.is_free():
+        await client.write_lock.acquire()
     else:
         try:
             async with asyncio.timeout(until - time.monotonic()):
-                await client.turn.acquire()
+                await client.write_lock.acquire()
         except TimeoutError:
             raise Unavailable("the turn to write did not come in time") from None
-    if client.worn is None and client._connection is not None:
+    if client.broken is None and client._connection is not None:
         return until
     try:
-        with telling():
-            if client.worn is not None:
-                await _finished(client.renew())
+        with translate_errors():
+            if client.broken is not None:
+                await _wait_until_finished(client.reconnect())
             if client._connection is None:
                 await client.create_connection(with_db=True)
     except BaseException:
-        client.turn.release()
+        client.write_lock.release()
         raise
     return until
 
 
-class Turn(stock.SqliteTransactionContext):
+class WriteTransaction(stock.SqliteTransactionContext):
     """One transaction's turn with the one writer. However it ends, cancelled or failed, the next one gets its turn."""
 
     async def __aenter__(self) -> TransactionalDBClient:
-        until = await self._take()
+        until = await self._acquire()
         try:
             self.token = get_connections().set(self.connection_name, self.connection)
             try:
@@ -116,42 +116,42 @@ class Turn(stock.SqliteTransactionContext):
             get_connections().reset(self.token)
             self._trxlock.release()
 
-    async def _take(self) -> float:
-        until = await take(self.connection._parent)
+    async def _acquire(self) -> float:
+        until = await acquire_write_lock(self.connection._parent)
         # Whoever had the turn before may have opened it anew.
         self.connection._connection = self.connection._parent._connection
         return until
 
     async def _begin(self, until: float) -> None:
         connection: aiosqlite.Connection = self.connection._connection
-        straight = Straight(connection._conn)
+        straight = DirectConnection(connection._conn)
         try:
-            await in_thread(connection, straight.begin, until, stop=straight.stop)
+            await in_thread(connection, straight.begin, until, stop=straight.interrupt)
         except sqlite3.Error as exc:
             raise self._failure(exc) from exc
 
     async def _commit(self) -> None:
         try:
-            await self._carry_out(_commit)
+            await self._run_in_thread(_commit)
         except sqlite3.Error as exc:
             await self._roll_back()
             raise self._failure(exc, committing=True) from exc
-        self.connection._parent.checkpoints.committed()
+        self.connection._parent.checkpoints.schedule()
 
     async def _roll_back(self) -> None:
         try:
-            await self._carry_out(sqlite3.Connection.rollback)
+            await self._run_in_thread(sqlite3.Connection.rollback)
         except sqlite3.Error as exc:
             # Closing it takes back whatever is open.
-            self.connection._parent.worn = exc
+            self.connection._parent.broken = exc
 
-    async def _carry_out(self, act: Any, *values: Any) -> None:
+    async def _run_in_thread(self, act: Any, *values: Any) -> None:
         connection: aiosqlite.Connection = self.connection._connection
         await in_thread(connection, act, connection._conn, *values)
 
     def _failure(self, exc: sqlite3.Error, committing: bool = False) -> Exception:
-        if worn(exc):
-            self.connection._parent.worn = exc
+        if is_broken(exc):
+            self.connection._parent.broken = exc
         return unavailable(exc, committing) or OperationalError(exc)
 
 
@@ -162,7 +162,7 @@ def _commit(connection: sqlite3.Connection) -> None:
     connection.commit()
 
 
-async def _finished(work: Coroutine[Any, Any, None]) -> None:
+async def _wait_until_finished(work: Coroutine[Any, Any, None]) -> None:
     """Waits for the end of the work, come what may. Raises CancelledError after it, if one came meanwhile."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -180,12 +180,12 @@ async def _finished(work: Coroutine[Any, Any, None]) -> None:
     task.result()
 
 
-class Transaction(Bounded, stock.SqliteTransactionWrapper):
+class Transaction(TimeoutClient, stock.SqliteTransactionWrapper):
     """The client inside a transaction."""
 
     def __init__(self, connection: "SqliteClient") -> None:
         super().__init__(connection)
-        self.patience = connection.patience
+        self.timeout = connection.timeout
 
     async def _within(self, work: Coroutine[Any, Any, Any]) -> Any:
         try:
@@ -195,8 +195,8 @@ class Transaction(Bounded, stock.SqliteTransactionWrapper):
                 # It may run on in its thread, and the end of the transaction waits for it.
                 await self._connection.interrupt()
             cause = exc.__cause__.args[0] if exc.__cause__ is not None and exc.__cause__.args else None
-            if isinstance(cause, sqlite3.Error) and worn(cause):
-                cast("SqliteClient", self._parent).worn = cause
+            if isinstance(cause, sqlite3.Error) and is_broken(cause):
+                cast("SqliteClient", self._parent).broken = cause
             raise
 
     def _in_transaction(self) -> TransactionContext:

@@ -12,8 +12,8 @@ from typing import TypeVar
 from command_center.search.facts import Facts
 from command_center.search.filter_ast import Engaged, Filter, Part, id_lists
 from command_center.search.index.dnf import is_counter
-from command_center.search.index.keys import breadth, routing_keys, settles
-from command_center.search.index.posting_lists import Counts, rarity
+from command_center.search.index.keys import breadth, index_keys, is_exact
+from command_center.search.index.posting_lists import Counts, selectivity
 from command_center.search.index.time_boundaries import TimeKey, time_keys
 from command_center.search.predicate import Predicate, compile_predicate
 from command_center.search.scope import Scope
@@ -32,11 +32,11 @@ class Condition:
         self.part = part
         self.number = number
         self.uses = 0
-        self.keys = routing_keys(Filter((part,)))
+        self.keys = index_keys(Filter((part,)))
         self.breadth = None if self.keys is None else breadth(self.keys)
         self.counter = part if isinstance(part, Engaged) and is_counter(part) else None
-        self.rarity = None if self.counter is None else rarity(self.counter)
-        self.settles = settles(part)
+        self.rarity = None if self.counter is None else selectivity(self.counter)
+        self.settles = is_exact(part)
         self._predicate: Predicate | None = None
 
     def holds(self, facts: Facts, now: int) -> bool:
@@ -44,7 +44,7 @@ class Condition:
             self._predicate = compile_predicate(Filter((self.part,)))
         return self._predicate(facts, now)
 
-    def holds_of(self, look: "Look") -> bool:
+    def holds_of(self, look: "Evaluation") -> bool:
         """The same, of what is counted already where that is all that is asked."""
         counter = self.counter
         if counter is None:
@@ -95,7 +95,7 @@ class Conditions:
         return made
 
 
-class Look:
+class Evaluation:
     """One email at one moment. A condition is judged once, however many conjunctions ask it."""
 
     __slots__ = ("_known", "counts", "facts", "now")
@@ -127,18 +127,18 @@ def counts_of(facts: Facts) -> Counts:
     return counts
 
 
-class Filed:
+class IndexEntry:
     """One conjunction of one range, and the searches it belongs to.
 
     `rest` are the conditions that are still to be judged of an email that was found by the conjunction's key.
     """
 
-    __slots__ = ("_searches", "conditions", "rest", "scope")
+    __slots__ = ("_searches", "conditions", "residual", "scope")
 
     def __init__(self, scope: Scope, conditions: tuple[Condition, ...], rest: tuple[Condition, ...]) -> None:
         self.scope = scope
         self.conditions = conditions
-        self.rest = rest
+        self.residual = rest
         # Nearly always one: a number by itself takes a tenth of what a list of one takes.
         self._searches: int | array[int] | None = None
 

@@ -27,9 +27,9 @@ from command_center.search.filter_ast import (
 from command_center.search.text import fold
 from models.folders import folder_of
 
-RoutingKey: TypeAlias = tuple[str, int | str]
+IndexKey: TypeAlias = tuple[str, int | str]
 # The keys of which a matching email has at least one; None where nothing can be said, empty where nothing can match.
-RoutingKeys: TypeAlias = frozenset[RoutingKey] | None
+RoutingKeys: TypeAlias = frozenset[IndexKey] | None
 
 # From the field that tells emails apart best to the one that does so least.
 _SELECTIVITY = (
@@ -49,18 +49,18 @@ _SELECTIVITY = (
 )
 
 
-def routing_keys(filter: Filter) -> RoutingKeys:
+def index_keys(filter: Filter) -> RoutingKeys:
     """The narrowest necessary keys of a filter."""
     return _narrowest(_part(part) for part in filter.parts)
 
 
-def breadth(keys: frozenset[RoutingKey]) -> tuple[int, int]:
+def breadth(keys: frozenset[IndexKey]) -> tuple[int, int]:
     """How little keys narrow: those with the least are the best to file under."""
     worst = max((_SELECTIVITY.index(field) for field, _ in keys), default=-1)
     return worst, len(keys)
 
 
-def settles(part: Part) -> bool:
+def is_exact(part: Part) -> bool:
     """Whether an email that has one of a condition's keys is thereby known to meet it."""
     match part:
         case Text(_, test):
@@ -69,9 +69,9 @@ def settles(part: Part) -> bool:
             return isinstance(part, Ids | Folders | FolderGroups | SendKinds | Success)
 
 
-def keys_of(facts: Facts) -> list[RoutingKey]:
+def keys_of(facts: Facts) -> list[IndexKey]:
     """Every key an email has: what `routing_keys` may choose from must all be here."""
-    keys: list[RoutingKey] = [
+    keys: list[IndexKey] = [
         ("sender", facts.sender_id),
         ("person", facts.person_id),
         ("address", facts.address),
@@ -96,9 +96,9 @@ def keys_of(facts: Facts) -> list[RoutingKey]:
 def _part(part: Part) -> RoutingKeys:
     match part:
         case All(filters):
-            return _narrowest(routing_keys(branch) for branch in filters)
+            return _narrowest(index_keys(branch) for branch in filters)
         case AnyOf(filters):
-            return _union(routing_keys(branch) for branch in filters)
+            return _union(index_keys(branch) for branch in filters)
         case Not():
             # What must not hold names no email that has it.
             return None
@@ -134,7 +134,7 @@ def _narrowest(choices: Iterable[RoutingKeys]) -> RoutingKeys:
 
 def _union(branches: Iterable[RoutingKeys]) -> RoutingKeys:
     # One branch that says nothing lets any email through.
-    every: set[RoutingKey] = set()
+    every: set[IndexKey] = set()
     for keys in branches:
         if keys is None:
             return None

@@ -17,21 +17,21 @@ Filed = TypeVar("Filed")
 _Side: TypeAlias = tuple[int, bool]
 
 
-def rarity(counter: Engaged) -> tuple[bool, int, int]:
+def selectivity(counter: Engaged) -> tuple[bool, int, int]:
     """The greater, the fewer emails have reached it: replies before clicks, more before fewer."""
     if counter.least > 0:
         return True, counter.kind, counter.least
     return False, -counter.kind, -(counter.at_most or 0)
 
 
-class Shelf(Generic[Filed]):
+class PostingList(Generic[Filed]):
     """Conjunctions by threshold. Each must be taken out with the threshold it was put in with."""
 
     __slots__ = ("_free", "_lines")
 
     def __init__(self) -> None:
         self._free: list[Filed] = []
-        self._lines: dict[_Side, _Line[Filed]] = {}
+        self._lines: dict[_Side, _SortedPostings[Filed]] = {}
 
     def __iter__(self) -> Iterator[Filed]:
         yield from self._free
@@ -50,7 +50,7 @@ class Shelf(Generic[Filed]):
             side, bound = _place(under)
             line = self._lines.get(side)
             if line is None:
-                line = self._lines[side] = _Line()
+                line = self._lines[side] = _SortedPostings()
             line.add(bound, filed)
 
     def remove(self, filed: Filed, under: Engaged | None) -> None:
@@ -74,7 +74,7 @@ class Shelf(Generic[Filed]):
                 yield from line.filed[bisect_left(line.bounds, count) :]
 
 
-class _Line(Generic[Filed]):
+class _SortedPostings(Generic[Filed]):
     """One kind's bounds in order, all "at least" or all "at most", and beside each the conjunction that has it."""
 
     __slots__ = ("bounds", "filed")

@@ -12,19 +12,19 @@ from command_center.search.event_counts import Unfinished
 from command_center.search.facts import Facts
 from command_center.search.filter_ast import Engaged, Filter, Ids
 from command_center.search.index.dnf import Conjunction, conjunctions
-from command_center.search.index.entries import Condition, Conditions, Filed, Look, counts_of
-from command_center.search.index.keys import RoutingKey, RoutingKeys, keys_of
-from command_center.search.index.posting_lists import Counts, Shelf
+from command_center.search.index.entries import Condition, Conditions, Evaluation, IndexEntry, counts_of
+from command_center.search.index.keys import IndexKey, RoutingKeys, keys_of
+from command_center.search.index.posting_lists import Counts, PostingList
 from command_center.search.index.time_boundaries import TimeKey
 from command_center.search.scope import Scope, without_range
 
 Range: TypeAlias = tuple[int, int | None]
 """A team, and a sender of it or None for all."""
-Bucket: TypeAlias = tuple[Range, RoutingKey]
+Bucket: TypeAlias = tuple[Range, IndexKey]
 T = TypeVar("T")
 
 # The key of conjunctions that no equality narrows within their range.
-_UNNARROWED: RoutingKey = ("", 0)
+_UNNARROWED: IndexKey = ("", 0)
 # A search over many senders with many ids each would fill more buckets than it could ever save visits.
 _MOST_BUCKETS = 4_096
 STEP_CONJUNCTIONS = 8
@@ -35,11 +35,11 @@ class Index:
     """Standing searches by id. Not safe to change from two threads at once."""
 
     def __init__(self) -> None:
-        self._standing: dict[int, Filed | tuple[Filed, ...]] = {}
-        self._filed: dict[Scope, dict[tuple[Condition, ...], Filed]] = {}
+        self._standing: dict[int, IndexEntry | tuple[IndexEntry, ...]] = {}
+        self._filed: dict[Scope, dict[tuple[Condition, ...], IndexEntry]] = {}
         self._conditions = Conditions()
         # Where a key has one conjunction only, it needs no shelf.
-        self._ranges: dict[Range, dict[RoutingKey, Filed | Shelf[Filed]]] = {}
+        self._ranges: dict[Range, dict[IndexKey, IndexEntry | PostingList[IndexEntry]]] = {}
         self._always = 0
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class Index:
         return iter(self._standing)
 
     @property
-    def always_looked_at(self) -> int:
+    def unindexed(self) -> int:
         """Conjunctions that neither a key nor a threshold narrows: each email in their range looks at them."""
         return self._always
 
@@ -92,11 +92,11 @@ class Index:
 
     def matching_in_steps(self, facts: Facts, now: int) -> Generator[None, None, set[int]]:
         """Like `matching`, in steps that each take a few milliseconds at most. The index must not change in between."""
-        look, found = Look(facts, now), set[int]()
+        look, found = Evaluation(facts, now), set[int]()
         for place, filed in enumerate(self._reached(facts, look.counts), 1):
             while True:
                 try:
-                    if look.all_hold(filed.rest):
+                    if look.all_hold(filed.residual):
                         found.update(filed.searches)
                     break
                 except Unfinished:
@@ -130,7 +130,7 @@ class Index:
         """The moving boundaries in use, each once."""
         return self._conditions.time_keys.keys()
 
-    def _reached(self, facts: Facts, counts: Counts) -> Iterator[Filed]:
+    def _reached(self, facts: Facts, counts: Counts) -> Iterator[IndexEntry]:
         keys = [_UNNARROWED, *keys_of(facts)]
         for sender in (facts.sender_id, None):
             buckets = self._ranges.get((facts.team_id, sender))
@@ -140,50 +140,50 @@ class Index:
                 found = buckets.get(key)
                 if found is None:
                     continue
-                if isinstance(found, Shelf):
+                if isinstance(found, PostingList):
                     yield from found.reached(counts)
                 else:
                     yield found
 
-    def _file(self, scope: Scope, conjunction: Conjunction) -> Filed:
+    def _file(self, scope: Scope, conjunction: Conjunction) -> IndexEntry:
         conditions = self._conditions.of(conjunction)
         in_range = self._filed.setdefault(scope, {})
         filed = in_range.get(conditions)
         if filed is None:
             known = next(iter(in_range.values()), None)
             narrow = _narrowest(scope, conditions)
-            filed = Filed(scope if known is None else known.scope, conditions, _rest(conditions, narrow))
+            filed = IndexEntry(scope if known is None else known.scope, conditions, _rest(conditions, narrow))
             in_range[conditions] = filed
             self._conditions.hold(conditions)
             self._put(filed, narrow)
         return filed
 
-    def _unfile(self, filed: Filed) -> None:
+    def _unfile(self, filed: IndexEntry) -> None:
         del self._filed[filed.scope][filed.conditions]
         if not self._filed[filed.scope]:
             del self._filed[filed.scope]
         self._take(filed)
         self._conditions.release(filed.conditions)
 
-    def _put(self, filed: Filed, narrow: Condition | None) -> None:
+    def _put(self, filed: IndexEntry, narrow: Condition | None) -> None:
         under, buckets = _threshold(filed), _buckets(filed.scope, narrow)
         for range_, key in buckets:
             in_range = self._ranges.setdefault(range_, {})
             there = in_range.setdefault(key, filed)
-            if isinstance(there, Shelf):
+            if isinstance(there, PostingList):
                 there.add(filed, under)
             elif there is not filed:
-                shelf = in_range[key] = Shelf[Filed]()
+                shelf = in_range[key] = PostingList[IndexEntry]()
                 shelf.add(there, _threshold(there))
                 shelf.add(filed, under)
         self._always += _is_always(buckets, under)
 
-    def _take(self, filed: Filed) -> None:
+    def _take(self, filed: IndexEntry) -> None:
         under, buckets = _threshold(filed), _buckets(filed.scope, _narrowest(filed.scope, filed.conditions))
         for range_, key in buckets:
             in_range = self._ranges[range_]
             there = in_range[key]
-            if isinstance(there, Shelf):
+            if isinstance(there, PostingList):
                 there.remove(filed, under)
                 if (last := there.only()) is not None:
                     in_range[key] = last
@@ -203,8 +203,8 @@ def finish(steps: Generator[None, None, T]) -> T:
             return stop.value  # type: ignore[no-any-return]
 
 
-def _several(standing: Filed | tuple[Filed, ...]) -> tuple[Filed, ...]:
-    return (standing,) if isinstance(standing, Filed) else standing
+def _several(standing: IndexEntry | tuple[IndexEntry, ...]) -> tuple[IndexEntry, ...]:
+    return (standing,) if isinstance(standing, IndexEntry) else standing
 
 
 def _less_its_range(filter: Filter, scope: Scope) -> Filter:
@@ -253,7 +253,7 @@ def _buckets(scope: Scope, narrow: Condition | None) -> list[Bucket]:
     return [((scope.team_id, sender), key) for sender in senders for key in fields]
 
 
-def _threshold(filed: Filed) -> Engaged | None:
+def _threshold(filed: IndexEntry) -> Engaged | None:
     """The counter that fewest emails have reached, if there is one."""
     rarest: Condition | None = None
     for each in filed.conditions:
