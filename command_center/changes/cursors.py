@@ -1,4 +1,7 @@
-"""Cursors: a place in one log, as an opaque text. One cursor serves every stream of the team."""
+"""Cursors: positions in one team's log, as opaque signed texts.
+
+A cursor serves every subscription of its team.
+"""
 
 import base64
 import binascii
@@ -12,11 +15,14 @@ from command_center.ids import opaque
 
 
 class MalformedCursor(ValueError):
-    """The text is no cursor of ours."""
+    """The text is not a cursor of this product."""
 
 
 class LogIdentity(NamedTuple):
-    """A log as its cursors name it: its id, the number of restores recognised so far, and the key that signs them."""
+    """Identifies a log in its cursors.
+
+    `restores` is the number of restores recognised so far; `key` signs the cursors.
+    """
 
     log_id: str
     restores: int = 0
@@ -27,7 +33,7 @@ class LogIdentity(NamedTuple):
 class Cursor:
     """Identifies a log, a position in it, and the entry at that position by its check value.
 
-    Its text is signed, because a cursor of a history that the database does not have pauses all sending.
+    Its text is signed, because a cursor that proves that the database lost changes pauses all sending.
     """
 
     log: LogIdentity
@@ -45,7 +51,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedCursor:
-    """A cursor that a client presents. `check_value` is None if it was issued before entries had check values."""
+    """A cursor that a client sent. `check_value` is None if it was issued before entries had check values."""
 
     text: str
     log_id: str
@@ -58,7 +64,7 @@ class ReceivedCursor:
         return self.text
 
     def is_signed_by(self, key: str) -> bool:
-        """Whether a server with this key issued it."""
+        """Return whether a server with this key issued the cursor."""
         if self.check_value is None or not key:
             return False
         plain = f"{self.log_id}.{self.position}.{self.check_value:x}.{self.restores}".encode()
@@ -73,15 +79,15 @@ def _signature(key: str, plain: bytes) -> bytes:
 
 
 def parse(text: str) -> ReceivedCursor:
-    """Parses the text form of a cursor. Raises MalformedCursor."""
+    """Parse the text form of a cursor. Raises: MalformedCursor."""
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError) as exc:
         raise MalformedCursor("A change cursor is handed back as it was received.") from exc
-    found = _PLAIN.fullmatch(plain)
-    if found is None:
+    match = _PLAIN.fullmatch(plain)
+    if match is None:
         raise MalformedCursor("A change cursor is handed back as it was received.")
-    log_id, position, check, restores, signature = found.groups()
+    log_id, position, check, restores, signature = match.groups()
     if check is None:
         return ReceivedCursor(text, log_id, int(position))
     return ReceivedCursor(text, log_id, int(position), int(check, 16), int(restores), signature)

@@ -1,4 +1,4 @@
-"""Rows of the change log as values, and which streams each belongs to."""
+"""Log entries as values, and the topics that each belongs to. Does not access the database."""
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -8,9 +8,9 @@ from models.enums import ChangeCauseKind, ChangeKind
 
 
 class StreamKind(Enum):
-    """The kinds of change that one stream carries."""
+    """The kinds of log entries that one kind of subscription delivers."""
 
-    # There is one of each. Their names, by which enums are told apart, would be asked for each row that is handed out.
+    # Members are singletons. The inherited hash is that of the name, which would be computed for each delivered entry.
     __hash__ = object.__hash__
 
     SEARCHES = (
@@ -25,11 +25,11 @@ class StreamKind(Enum):
 
 
 _KINDS = {int(kind): kind for kind in ChangeKind}
-_FAMILY_OF = {kind: family for family in StreamKind for kind in family.value}
+_STREAM_KIND_OF = {kind: stream_kind for stream_kind in StreamKind for kind in stream_kind.value}
 
 
 class Topic(NamedTuple):
-    """What a follower follows: one family of one user's changes, or of a single list of theirs."""
+    """What a subscriber receives: one stream kind of one user's entries, or of a single list of that user."""
 
     owner_id: int
     stream: StreamKind
@@ -37,15 +37,16 @@ class Topic(NamedTuple):
 
 
 class LogEntry(NamedTuple):
-    """One row of a team's log. `position` is 0 until it is written; `at` is in microseconds.
+    """One row of a team's change log. `position` is 0 until it is inserted; `at` is in microseconds.
 
-    `check_value` is random and the same for all entries of a transaction. It tells the entry from another one that a
-    restored log may have at the same position.
+    `check_value` is random and the same for all entries of a transaction. It distinguishes the entry from another one
+    that a restored log may have at the same position.
 
-    `kind` is None if a later version wrote an entry of a kind that this one does not know. Such an entry has its
-    position and belongs to no stream.
+    `kind` is None if a later version wrote an entry of a kind that this version does not know. Such an entry has a
+    position but belongs to no topic.
 
-    A tuple, in the order of COLUMNS: each event makes several, and a frozen object takes three times as long to make.
+    The class is a tuple in the order of COLUMN_TYPES: each event creates several, and creating a frozen dataclass takes
+    three times as long.
     """
 
     team_id: int
@@ -62,11 +63,12 @@ class LogEntry(NamedTuple):
     check_value: int = 0
 
     def topics(self) -> tuple[Topic, ...]:
+        """Return the topics whose subscribers receive this entry."""
         if self.kind is None:
             return ()
-        family = _FAMILY_OF[self.kind]
-        whole = Topic(self.owner_id, family)
-        return (whole,) if self.search_id is None else (whole, Topic(self.owner_id, family, self.search_id))
+        kind = _STREAM_KIND_OF[self.kind]
+        all_lists = Topic(self.owner_id, kind)
+        return (all_lists,) if self.search_id is None else (all_lists, Topic(self.owner_id, kind, self.search_id))
 
 
 TYPES = {
@@ -87,12 +89,12 @@ COLUMNS = ", ".join(TYPES)
 
 
 def from_row(row: Mapping[str, Any]) -> LogEntry:
-    """The entry of a row of COLUMNS."""
+    """Return the entry of a row of the table `changes`."""
     return from_values([row[name] for name in TYPES])
 
 
 def from_values(values: Sequence[Any]) -> LogEntry:
-    """The entry that has these values, in the order of TYPES."""
+    """Return the entry with these values, which are in the order of COLUMN_TYPES."""
     team_id, kind, *others, cause, position, at, check_value = values
-    named = None if cause is None else ChangeCauseKind(cause)
-    return LogEntry._make((team_id, _KINDS.get(kind), *others, named, position, at, check_value))
+    known_cause = None if cause is None else ChangeCauseKind(cause)
+    return LogEntry._make((team_id, _KINDS.get(kind), *others, known_cause, position, at, check_value))

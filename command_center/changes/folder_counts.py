@@ -1,8 +1,9 @@
-"""The board of folder counts: tells whoever watches a sender's folders when their counts moved, here or elsewhere.
+"""Live folder counts: notifies the subscribers of a sender's counts when these change, in any process.
 
-The table is the truth. A deed that moved counts says so right after its commit; for what other processes did, those of
-all watched senders are read once a second, in one statement. Readings follow one another, so each is as new as the last
-or newer, and a watcher keeps the latest alone: however slow its reader, nothing piles up.
+The table is the truth. After a commit that changed counts, this process reads those of subscribed senders. For changes
+by other processes, it reads the counts of all subscribed senders once a second, in one statement. Reads run one after
+another, so no result is older than the previous one. A subscription stores only the latest counts, so a slow reader
+accumulates nothing.
 """
 
 import asyncio
@@ -16,96 +17,101 @@ from models.enums import FolderName
 
 POLL_SECONDS = 1.0
 PAUSE_SECONDS = 0.05
-"""Between two readings: a burst of deeds is read a few times, not once for each."""
+"""The least pause between two reads, so that a burst of transactions is read a few times instead of once each."""
 _logger = logging.getLogger("command_center.counts")
 
 Counts = Mapping[FolderName, int]
-"""Emails by folder; a folder without any is absent."""
+"""The number of emails by folder; an empty folder is absent."""
 
 
 class CountsLost(Unavailable):
-    """The counts cannot be read: better an end with an error than silence."""
+    """The counts cannot be read. The subscription ends with this error instead of staying open and silent."""
 
 
 async def read_counts(sender_ids: Iterable[int]) -> dict[int, Counts]:
-    """The exact counts of each sender's folders, all as of one commit."""
+    """Return the exact folder counts of each sender, all of one commit."""
     db = database()
-    listed = list(sender_ids)
+    ids = list(sender_ids)
     rows = await db.fetch(
         f"SELECT sender_id, folder, email_count FROM folder_counts WHERE {db.in_any('sender_id')} AND email_count <> 0",
-        db.array_param(listed),
+        db.array_param(ids),
     )
-    found: dict[int, dict[FolderName, int]] = {sender_id: {} for sender_id in listed}
+    counts_by_sender: dict[int, dict[FolderName, int]] = {sender_id: {} for sender_id in ids}
     for row in rows:
-        found[row["sender_id"]][FolderName(row["folder"])] = row["email_count"]
-    return dict(found)
+        counts_by_sender[row["sender_id"]][FolderName(row["folder"])] = row["email_count"]
+    return dict(counts_by_sender)
 
 
 class FolderCountBroadcaster:
-    """All watchers of this process."""
+    """Delivers folder counts to all subscriptions of this process."""
 
     def __init__(self) -> None:
-        self._watchers: dict[int, set[CountSubscription]] = {}
-        self._moved: set[int] = set()
-        self._stirred = asyncio.Event()
-        self._reading = asyncio.Lock()
-        self._loop: asyncio.Task[None] | None = None
-        self._outage = FailureLog(_logger, "the folder counts cannot be read")
+        self._subscriptions: dict[int, set[CountSubscription]] = {}
+        self._changed_senders: set[int] = set()
+        self._wake = asyncio.Event()
+        self._read_lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._failures = FailureLog(_logger, "the folder counts cannot be read")
 
     async def start(self) -> None:
-        self._loop = asyncio.create_task(self._run(), name="counts")
+        """Start reading counts after notifications and once a second."""
+        self._task = asyncio.create_task(self._run(), name="counts")
 
     async def stop(self) -> None:
-        """Ends every stream of counts."""
-        for watcher in self._all():
-            watcher.end()
-        if self._loop is not None:
-            self._loop.cancel()
+        """End all subscriptions of folder counts."""
+        for subscription in self._all():
+            subscription.end()
+        if self._task is not None:
+            self._task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._loop
+                await self._task
 
     @property
     def subscription_count(self) -> int:
-        """How many streams are open."""
-        return sum(len(watchers) for watchers in self._watchers.values())
+        """The number of open subscriptions."""
+        return sum(len(subscriptions) for subscriptions in self._subscriptions.values())
 
     def notify(self, sender_ids: Iterable[int]) -> None:
-        """Counts of these senders have just been committed."""
-        watched = self._watchers.keys() & set(sender_ids)
-        if watched:
-            self._moved |= watched
-            self._stirred.set()
+        """Schedule a read of these senders' counts, whose changes were just committed."""
+        subscribed = self._subscriptions.keys() & set(sender_ids)
+        if subscribed:
+            self._changed_senders |= subscribed
+            self._wake.set()
 
     async def subscribe(self, sender_id: int) -> "CountSubscription":
-        """Joins before reading how the counts stand, so that nothing can fall between the two."""
-        watcher = CountSubscription(self, sender_id)
-        self._watchers.setdefault(sender_id, set()).add(watcher)
+        """Return a subscription with the current counts.
+
+        It is registered before the counts are read, so that no change is missed in between.
+        """
+        subscription = CountSubscription(self, sender_id)
+        self._subscriptions.setdefault(sender_id, set()).add(subscription)
         try:
             await self._read({sender_id})
         except BaseException:
-            self.leave(watcher)
+            self.leave(subscription)
             raise
-        return watcher
+        return subscription
 
     def leave(self, watcher: "CountSubscription") -> None:
-        watchers = self._watchers.get(watcher.sender_id, set())
-        watchers.discard(watcher)
-        if not watchers:
-            self._watchers.pop(watcher.sender_id, None)
+        """Remove a subscription. Does nothing if it is not registered."""
+        subscriptions = self._subscriptions.get(watcher.sender_id, set())
+        subscriptions.discard(watcher)
+        if not subscriptions:
+            self._subscriptions.pop(watcher.sender_id, None)
 
     def _all(self) -> "list[CountSubscription]":
-        return [watcher for watchers in self._watchers.values() for watcher in watchers]
+        return [subscription for subscriptions in self._subscriptions.values() for subscription in subscriptions]
 
     async def _run(self) -> None:
-        poll = asyncio.get_running_loop().time()
+        next_poll = asyncio.get_running_loop().time()
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(poll):
-                    await self._stirred.wait()
-            self._stirred.clear()
-            senders, self._moved = self._moved, set()
-            if (now := asyncio.get_running_loop().time()) >= poll:
-                senders, poll = set(self._watchers), now + POLL_SECONDS
+                async with asyncio.timeout_at(next_poll):
+                    await self._wake.wait()
+            self._wake.clear()
+            senders, self._changed_senders = self._changed_senders, set()
+            if (now := asyncio.get_running_loop().time()) >= next_poll:
+                senders, next_poll = set(self._subscriptions), now + POLL_SECONDS
             if senders:
                 await self._refresh(senders)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -114,60 +120,64 @@ class FolderCountBroadcaster:
         try:
             await self._read(sender_ids)
         except Exception as exc:
-            self._outage.warn(exc)
-            for watcher in self._all():
-                watcher.lose()
+            self._failures.warn(exc)
+            for subscription in self._all():
+                subscription.lose()
 
     async def _read(self, sender_ids: set[int]) -> None:
-        # One after the other: of two at once the older might be told last.
-        async with self._reading:
+        # Serialized: of two concurrent reads, the older result might be delivered last.
+        async with self._read_lock:
             for sender_id, counts in (await read_counts(sender_ids)).items():
-                for watcher in self._watchers.get(sender_id, ()):
-                    watcher.offer(counts)
+                for subscription in self._subscriptions.get(sender_id, ()):
+                    subscription.offer(counts)
 
 
 class CountSubscription:
-    """One open stream of one sender's counts. Leave it with `close`."""
+    """One open subscription of one sender's folder counts. Call `close` when done."""
 
     def __init__(self, board: FolderCountBroadcaster, sender_id: int) -> None:
         self.sender_id = sender_id
-        self._board = board
+        self._broadcaster = board
         self._latest: Counts | None = None
         self._taken: Counts | None = None
         self._wake = asyncio.Event()
-        self._ended = False
-        self._lost = False
+        self._is_ended = False
+        self._is_lost = False
 
     def offer(self, counts: Counts) -> None:
+        """Store the latest counts, and wake the reader if they differ from those it has taken."""
         self._latest = counts
         if self._latest != self._taken:
             self._wake.set()
 
     def end(self) -> None:
-        self._ended = True
+        """End the subscription normally."""
+        self._is_ended = True
         self._wake.set()
 
     def lose(self) -> None:
-        self._lost = True
+        """End the subscription with CountsLost."""
+        self._is_lost = True
         self._wake.set()
 
     def close(self) -> None:
-        self._board.leave(self)
+        """Unregister the subscription."""
+        self._broadcaster.leave(self)
 
     def take(self) -> Counts | None:
-        """The counts as they stand; None where they are what was taken last."""
+        """Return the latest counts; None if they equal those that were taken last."""
         if self._latest == self._taken:
             return None
         self._taken = self._latest
         return self._taken
 
     async def wait(self, seconds: float | None) -> bool:
-        """Waits until there is something to take, or so long; whether the stream goes on. Raises CountsLost."""
-        if self._latest == self._taken and not (self._ended or self._lost):
+        """Wait at most `seconds` for counts to take; return False if the subscription has ended. Raises: CountsLost."""
+        if self._latest == self._taken and not (self._is_ended or self._is_lost):
             self._wake.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._wake.wait()
-        if self._lost:
+        if self._is_lost:
             raise CountsLost("the folder counts cannot be read")
-        return not self._ended
+        return not self._is_ended

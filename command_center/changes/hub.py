@@ -1,7 +1,7 @@
-"""The hub: hands the log's new rows to the followers in this process, in order and without gaps.
+"""The hub: delivers new log entries to the subscribers of this process, in order and without gaps.
 
-Rows offered after a commit are passed on at once when they are the next ones; anything else is a hint to read the log.
-The log is the buffer, so a slow reader slows nobody and misses nothing.
+Entries offered after a commit are delivered at once if they are the next ones; otherwise the hub reads the log. The log
+is the buffer, so a slow reader delays no other and misses nothing.
 """
 
 import asyncio
@@ -18,14 +18,20 @@ from command_center.database.connections import database
 from command_center.database.errors import FailureLog
 
 QUEUE = 256
+"""The number of entries that may be queued for one subscriber."""
 POLL_SECONDS = 1.0
+"""The interval at which the log is polled for entries of other processes."""
 _logger = logging.getLogger("command_center.hub")
 
 
 class Hub:
-    """All followers of this process. `queue` is how many rows may wait for one of them; `overflows` counts how often
-    more came, and the log was read instead; `unknown_entries` counts those skipped for their unknown kind. `poll` is
-    the pause between two looks at the logs, in seconds."""
+    """Delivers log entries to all subscribers of this process.
+
+    - `max_queued_entries`: how many entries may be queued for one subscriber.
+    - `poll_seconds`: the interval of polling the logs.
+    - `overflows`: how often a queue was full, so that the subscriber read the log instead.
+    - `unknown_entries`: how many entries were skipped because this version does not know their kind.
+    """
 
     def __init__(self, queue: int = QUEUE, poll: float = POLL_SECONDS) -> None:
         self.queue = queue
@@ -33,19 +39,19 @@ class Hub:
         self.overflows = 0
         self.unknown_entries = 0
         self._feeds: dict[int, Feed] = {}
-        self._poll: asyncio.Task[None] | None = None
-        self._outage = FailureLog(_logger, "the change log cannot be read")
+        self._poll_task: asyncio.Task[None] | None = None
+        self._failures = FailureLog(_logger, "the change log cannot be read")
 
     async def start(self) -> None:
-        """Begins to look at the logs once a second, for rows that other processes wrote."""
-        self._poll = asyncio.create_task(self._watch(), name="hub")
+        """Start polling the logs for entries that other processes wrote."""
+        self._poll_task = asyncio.create_task(self._poll_logs(), name="hub")
 
     async def stop(self) -> None:
-        """Ends every stream."""
-        tasks = [feed.reading for feed in self._feeds.values()] + [self._poll]
+        """End all subscriptions, and stop reading and polling."""
+        tasks = [feed.reading for feed in self._feeds.values()] + [self._poll_task]
         for feed in list(self._feeds.values()):
-            for follower in feed.each():
-                follower.end()
+            for subscriber in feed.each():
+                subscriber.end()
         for task in tasks:
             if task is not None:
                 task.cancel()
@@ -54,20 +60,20 @@ class Hub:
 
     @property
     def subscriber_count(self) -> int:
-        """How many streams are open."""
+        """The number of open subscriptions."""
         return sum(len(feed.each()) for feed in self._feeds.values())
 
     def offer(self, entries: Sequence[LogEntry]) -> None:
-        """Rows that have just been committed, one team's after the other's, each in the order of the log."""
-        alone = bool(entries) and entries[0].team_id == entries[-1].team_id
-        teams = {entries[0].team_id} if alone else {entry.team_id for entry in entries}
+        """Deliver entries that were just committed. They are grouped by team, each group in the order of the log."""
+        is_one_team = bool(entries) and entries[0].team_id == entries[-1].team_id
+        teams = {entries[0].team_id} if is_one_team else {entry.team_id for entry in entries}
         for team_id in teams:
             feed = self._feeds.get(team_id)
             if feed is None:
                 continue
-            own = entries if alone else [entry for entry in entries if entry.team_id == team_id]
-            self.unknown_entries += feed.hand_out(own)
-            if own[-1].position > feed.position:
+            team_entries = entries if is_one_team else [entry for entry in entries if entry.team_id == team_id]
+            self.unknown_entries += feed.hand_out(team_entries)
+            if team_entries[-1].position > feed.position:
                 self._read_soon(feed)
 
     async def subscribe(
@@ -78,16 +84,21 @@ class Hub:
         bell: GroupNotifier | None = None,
         sink: Sink | None = None,
     ) -> "Subscriber":
-        """Joins before reading the log, so that nothing can fall between the two. Raises Expired."""
+        """Return a subscriber that starts after a cursor, or with the next entry if `after` is None.
+
+        The subscriber is registered before the log is read, so that no entry is missed in between.
+
+        Raises: Expired if the log cannot be read from the cursor on.
+        """
         while True:
             feed = self._feeds.get(team_id)
             if feed is None:
                 state = await log.state(team_id)
                 feed = self._feeds.setdefault(team_id, Feed(team_id, state))
-            follower = Subscriber(self, feed, topic, bell, sink)
-            feed.join(follower)
+            subscriber = Subscriber(self, feed, topic, bell, sink)
+            feed.join(subscriber)
             try:
-                known = feed.cursor()
+                feed_cursor = feed.cursor()
                 if after is None:
                     state, reach = await log.state(team_id), Reach.REACHED
                 else:
@@ -97,15 +108,16 @@ class Hub:
                 if reach is not Reach.REACHED:
                     raise Expired
             except BaseException:
-                self.leave(follower)
+                self.leave(subscriber)
                 raise
-            if not _diverged(known, state):
-                follower.begin(state, after)
-                return follower
-            self.leave(follower)
-            self._drop(feed)
+            if not _has_diverged(feed_cursor, state):
+                subscriber.begin(state, after)
+                return subscriber
+            self.leave(subscriber)
+            self._drop_feed(feed)
 
     def leave(self, follower: "Subscriber") -> None:
+        """Remove a subscriber, and its team's feed if it was the last."""
         feed = follower.feed
         feed.leave(follower)
         if not feed.followers and self._feeds.get(feed.team_id) is feed and feed.reading is None:
@@ -123,15 +135,15 @@ class Hub:
                 while entries := await log.read_on(feed.team_id, feed.cursor()):
                     self.unknown_entries += feed.hand_out(entries)
                     if feed.position < entries[-1].position:
-                        # Trimmed away under us: jump, and let each follower find out from the log itself.
+                        # The next entries were trimmed. Skip them; each subscriber checks its cursor when it reads.
                         feed.position, feed.check_value = entries[-1].position, entries[-1].check_value
                         self._overflow(feed)
         except Diverged as exc:
-            self._outage.warn(exc)
-            self._drop(feed)
+            self._failures.warn(exc)
+            self._drop_feed(feed)
         except Exception as exc:
-            self._outage.warn(exc)
-            self._lose(feed)
+            self._failures.warn(exc)
+            self._fail_all(feed)
         finally:
             feed.reading = None
             if not feed.followers and self._feeds.get(feed.team_id) is feed:
@@ -139,52 +151,53 @@ class Hub:
 
     @staticmethod
     def _overflow(feed: Feed) -> None:
-        for follower in feed.each():
-            follower.overflow()
+        for subscriber in feed.each():
+            subscriber.overflow()
 
     @staticmethod
-    def _lose(feed: Feed) -> None:
-        for follower in feed.each():
-            follower.lose()
+    def _fail_all(feed: Feed) -> None:
+        for subscriber in feed.each():
+            subscriber.lose()
 
-    def _drop(self, feed: Feed) -> None:
-        """Ends the streams of a feed whose log was replaced; those that come next begin with the log as it is."""
-        self._lose(feed)
+    def _drop_feed(self, feed: Feed) -> None:
+        """End the subscriptions of a feed whose log was replaced. New subscribers get a new feed."""
+        self._fail_all(feed)
         if self._feeds.get(feed.team_id) is feed:
             del self._feeds[feed.team_id]
 
-    async def _watch(self) -> None:
+    async def _poll_logs(self) -> None:
+        """Poll the logs of all feeds: read new entries, and drop the feeds of replaced logs."""
         while True:
             await asyncio.sleep(self.poll)
             if not self._feeds:
                 continue
-            # What is handed out while the answer is on its way is newer than the answer.
-            reached = {team_id: feed.cursor() for team_id, feed in self._feeds.items()}
+            # Compare with the cursors of this moment: entries delivered during the query are newer than its result.
+            polled_cursors = {team_id: feed.cursor() for team_id, feed in self._feeds.items()}
             try:
                 db = database()
                 rows = await db.fetch(
                     f"SELECT l.team_id, {log.STATE} FROM {log.STATES} WHERE {db.in_any('l.team_id')}",
-                    db.array_param(reached),
+                    db.array_param(polled_cursors),
                 )
             except Exception as exc:
-                self._outage.warn(exc)
+                self._failures.warn(exc)
                 for feed in self._feeds.values():
-                    self._lose(feed)
+                    self._fail_all(feed)
                 continue
             for row in rows:
                 team_id = row.pop("team_id")
-                known, state = self._feeds.get(team_id), log.LogState(**row)
-                if known is None:
+                team_feed, state = self._feeds.get(team_id), log.LogState(**row)
+                if team_feed is None:
                     continue
-                if _diverged(reached[team_id], state):
+                if _has_diverged(polled_cursors[team_id], state):
                     _logger.warning("the change log of team %d was replaced: its streams end", team_id)
-                    self._drop(known)
-                elif state.position > known.position:
-                    self._read_soon(known)
+                    self._drop_feed(team_feed)
+                elif state.position > team_feed.position:
+                    self._read_soon(team_feed)
 
 
-def _diverged(known: Cursor, state: LogState) -> bool:
-    """Whether a log as read later does not have an entry that was known before. False if only reading it can tell."""
-    if known.log != state.identity or state.position < known.position:
+def _has_diverged(earlier: Cursor, state: LogState) -> bool:
+    """Return whether a log lacks an entry that it had before. False if that cannot be told without reading it."""
+    if earlier.log != state.identity or state.position < earlier.position:
         return True
-    return state.position == known.position and state.check_value != known.check_value
+    return state.position == earlier.position and state.check_value != earlier.check_value

@@ -1,9 +1,9 @@
 """Requests with an Idempotency-Key as the database stores them, for 24 hours.
 
-A request claims its key before it does anything. Each of its transactions records under the claim that something was
-done, and its response is stored at the end. A claim whose process is gone ends in one of two ways: if nothing was done
-under it, it is removed; otherwise its response is lost. Removing one too early costs a response and nothing else,
-because a transaction under a lost claim is rolled back.
+A request claims its key before it changes anything. Each of its transactions marks the claim as done, and its response
+is stored at the end. If the process of a claim ends before that, the claim is deleted if it is not marked; otherwise
+its response is lost. Deleting a claim too early costs a response and nothing else, because a transaction under a lost
+claim is rolled back.
 """
 
 from collections.abc import Iterable
@@ -14,23 +14,26 @@ from command_center.database.clock import Clock
 from command_center.database.connections import Connection, Row, database
 
 RETENTION_MICROS = timedelta(hours=24) // timedelta(microseconds=1)
-"""How long a request is stored. Older ones count as absent, whether they are deleted yet or not."""
+"""How long a request is stored. Older ones count as absent, whether or not they are deleted yet."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class IdempotencyClaim:
-    """The row that a request claimed. No key is given out twice."""
+    """The id of the row that a request inserted for its key. Ids are never reused."""
 
     key: int
 
 
 class ClaimLost(Exception):
-    """The claim was given up, and somebody else may have the key by now: nothing may be done under it any more."""
+    """The claim was deleted, and another request may have claimed the key: nothing may be changed under it any more."""
 
 
 async def mark_done(connection: Connection, claims: Iterable[IdempotencyClaim]) -> None:
-    """Writes that something was done under each. Raises ClaimLost, so that the transaction comes to nothing."""
-    # Sorted, so that two transactions never wait for each other in a circle.
+    """Record that each claim's request has changed something.
+
+    Raises: ClaimLost if a claim was deleted; the transaction must then be rolled back.
+    """
+    # Sorted, so that two transactions cannot deadlock.
     for claim in sorted(set(claims)):
         if not await connection.execute("UPDATE idempotent_requests SET done = ? WHERE id = ?", True, claim.key):
             raise ClaimLost
@@ -38,7 +41,7 @@ async def mark_done(connection: Connection, claims: Iterable[IdempotencyClaim]) 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request with a key. `process` is the life of the server that asks: random, new with every start."""
+    """A request with an idempotency key. `process` is a random id that each start of a server creates."""
 
     user_id: int
     key: str
@@ -48,20 +51,24 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a request was answered; None where the answer is lost, though something was done."""
+    """The response of an earlier request; None if it changed something but its response was lost."""
 
     answer: str | None
 
 
 class KeyTaken(Exception):
-    """The key was used for another request."""
+    """The key was used for a different request."""
 
 
 async def claim(clock: Clock, asked: Asked, patience: int) -> IdempotencyClaim | Kept | None:
-    """The key for whoever comes first, else what the first was answered; None while it is under way elsewhere.
+    """Claim the key of a request.
 
-    One process asks for a key once at a time. `patience`: after how long, in microseconds, a process of which nothing
-    is known counts as gone. Raises KeyTaken.
+    Returns the claim for the first request, and the stored response for a repeat. Returns None while the first one is
+    still running in another process. The caller ensures that this process claims a key once at a time.
+
+    `takeover_micros` is the age, in microseconds, at which the unfinished claim of another process counts as abandoned.
+
+    Raises: KeyReused if the key was used for a different request.
     """
     db = database()
     while True:
@@ -72,23 +79,23 @@ async def claim(clock: Clock, asked: Asked, patience: int) -> IdempotencyClaim |
             *(asked.user_id, asked.key),
         )
         if row is None:
-            made = await _insert(db, asked, now)
-            if made is not None:
-                return made
+            new_claim = await _insert(db, asked, now)
+            if new_claim is not None:
+                return new_claim
         elif row["created_at"] <= now - RETENTION_MICROS:
             await db.execute("DELETE FROM idempotent_requests WHERE id = ?", row["id"])
-        elif row["answer"] is None and not row["done"] and _gone(db, row, asked, now - patience):
+        elif row["answer"] is None and not row["done"] and _is_abandoned(db, row, asked, now - patience):
             await release(IdempotencyClaim(row["id"]))
         elif row["fingerprint"] != asked.fingerprint:
             raise KeyTaken
-        elif row["answer"] is None and not _gone(db, row, asked, now - patience):
+        elif row["answer"] is None and not _is_abandoned(db, row, asked, now - patience):
             return None
         else:
             return Kept(row["answer"])
 
 
 async def _insert(db: Connection, asked: Asked, now: int) -> IdempotencyClaim | None:
-    """None where another process was faster."""
+    """Insert the claim; return None if another process inserted one first."""
     row = await db.fetch_one(
         "INSERT INTO idempotent_requests (user_id, key, fingerprint, process, done, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (user_id, key) DO NOTHING RETURNING id",
@@ -97,19 +104,22 @@ async def _insert(db: Connection, asked: Asked, now: int) -> IdempotencyClaim | 
     return None if row is None else IdempotencyClaim(row["id"])
 
 
-def _gone(db: Connection, row: Row, asked: Asked, before: int) -> bool:
-    """Whether nobody works on it any more. A SQLite file has one server, so any other is one of the past."""
+def _is_abandoned(db: Connection, row: Row, asked: Asked, before: int) -> bool:
+    """Return whether no process works on the request any more.
+
+    An SQLite file has one server, so any other process has ended.
+    """
     return row["process"] == asked.process or not db.postgres or bool(row["created_at"] <= before)
 
 
 async def keep(claim: IdempotencyClaim, answer: str) -> bool:
-    """Writes down what the request was answered; False where the claim was lost."""
+    """Store the response of a request; return False if the claim was lost."""
     return bool(await database().execute("UPDATE idempotent_requests SET answer = ? WHERE id = ?", answer, claim.key))
 
 
 async def release(claim: IdempotencyClaim) -> bool:
-    """Gives the key up, unless something was done under it: whether nothing was."""
-    # On PostgreSQL this waits for a deed that is about to commit, and then sees what it marked.
+    """Delete the claim unless it is marked as done or has a response; return whether it was deleted."""
+    # On PostgreSQL this waits for a transaction that has marked the claim, and then does not delete it.
     return bool(
         await database().execute(
             "DELETE FROM idempotent_requests WHERE id = ? AND done = ? AND answer IS NULL", claim.key, False

@@ -1,7 +1,7 @@
-"""The change log on disk: append as the last act of a transaction, read after a place, trim by age.
+"""The change log in the database: appending, reading and trimming.
 
-Positions are gapless within a team. The counter's row is locked until the commit, so the order of positions is the
-order of commits: who has read up to a position will never see an earlier one appear.
+Positions are gapless within a team. The row of the team's counter stays locked until the commit, so the order of
+positions is the order of commits. A reader that has read up to a position never sees an earlier one appear.
 """
 
 import secrets
@@ -16,16 +16,19 @@ from command_center.changes.entries import COLUMNS, TYPES, LogEntry, Topic, from
 from command_center.database.connections import Connection, Statement, as_ctes, database
 
 PAGE = 500
+"""The number of entries that a read returns at most, unless its caller passes another limit."""
 TRIM = 2000
+"""The number of entries that one call of `trim` deletes at most."""
 STATE = "l.log_id, l.position, l.trimmed_to, l.check_value, l.trimmed_check, r.restores, r.cursor_key"
 STATES = "change_logs l LEFT JOIN restore_state r ON r.id = 1"
 
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """The state of a log: its id, its last entry, and the last entry that was trimmed.
+    """The state of a team's log: its id, its last entry, and the last entry that was trimmed.
 
-    The check values of these two entries are stored with the log, because asking for a place needs no entry then.
+    The check values of these two entries are stored in the log's own row. A cursor at either of them can therefore be
+    checked although no such entry is left.
     """
 
     log_id: str
@@ -38,20 +41,20 @@ class LogState:
 
     @property
     def identity(self) -> LogIdentity:
-        """The log as its cursors name it. A database that was never served has no key yet."""
+        """The log as its cursors name it. A database that was never served has no signing key yet."""
         return LogIdentity(self.log_id, self.restores or 0, self.cursor_key or "")
 
     def cursor(self) -> Cursor:
-        """The cursor of the last entry."""
+        """Return the cursor of the last entry."""
         return Cursor(self.identity, self.position, self.check_value)
 
 
 class Diverged(Exception):
-    """The log does not have an entry that it had before: the database was replaced by another one, as by a restore."""
+    """The log lacks an entry that it had before: the database was replaced, for example by a restore."""
 
 
 class Reach(Enum):
-    """What a log knows of a cursor."""
+    """Whether a log can be read from a cursor on."""
 
     REACHED = "everything after the cursor can be read"
     TRIMMED = "entries after the cursor were trimmed"
@@ -59,7 +62,7 @@ class Reach(Enum):
 
 
 async def create(connection: Connection, team_id: int) -> None:
-    """Begins a team's log under a new name."""
+    """Create a team's log, with a random id."""
     await connection.execute(
         "INSERT INTO change_logs (team_id, log_id, position, trimmed_to) VALUES (?, ?, 0, 0)",
         team_id,
@@ -68,7 +71,7 @@ async def create(connection: Connection, team_id: int) -> None:
 
 
 async def state(team_id: int) -> LogState:
-    """The log as committed."""
+    """Return the committed state of a team's log. Raises: LookupError if the team has none."""
     row = await database().fetch_one(f"SELECT {STATE} FROM {STATES} WHERE l.team_id = ?", team_id)
     if row is None:
         raise LookupError(f"team {team_id} has no change log")
@@ -76,7 +79,10 @@ async def state(team_id: int) -> LogState:
 
 
 async def locate(team_id: int, cursor: Cursor | ReceivedCursor) -> tuple[LogState, Reach]:
-    """The log as committed, and what it knows of a cursor. One lookup by keys."""
+    """Return the committed state of a log, and whether it can be read from a cursor on.
+
+    Both come from one lookup by primary keys. Raises: LookupError if the team has no log.
+    """
     row = await database().fetch_one(
         f"SELECT {STATE}, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
         f" AS found FROM {STATES} WHERE l.team_id = ?",
@@ -99,67 +105,69 @@ async def locate(team_id: int, cursor: Cursor | ReceivedCursor) -> tuple[LogStat
 
 
 def new_check_value() -> int:
-    """A check value for the entries of one transaction: 63 random bits."""
+    """Return a check value for the entries of one transaction: 63 random bits."""
     return secrets.randbits(63)
 
 
 async def append(
     connection: Connection, entries: Iterable[LogEntry], at: int, beside: Sequence[Statement] = ()
 ) -> list[LogEntry]:
-    """Writes entries in the order given; call it last in a transaction. The entries with their positions.
+    """Insert entries in the given order, and return them with their positions. Call it last in a transaction.
 
-    `beside` is carried out as well (see `Connection.together`).
+    `other_statements` are executed together with the inserts (see `Connection.execute_batch`).
     """
     written: list[LogEntry] = []
     ordered = sorted(entries, key=lambda entry: entry.team_id)
     check = new_check_value() if ordered else 0
     for team_id, group in groupby(ordered, key=lambda entry: entry.team_id):
-        batch = list(group)
-        # As seen from the last of them, whose position only the counter tells.
-        behind = [(*entry[:-3], place - len(batch), at, check) for place, entry in enumerate(batch, 1)]
-        written += await _write(connection, team_id, behind, beside)
+        group_entries = list(group)
+        # Positions relative to the last entry, whose absolute position is known once the counter has been updated.
+        last = len(group_entries)
+        relative_rows = [(*entry[:-3], index - last, at, check) for index, entry in enumerate(group_entries, 1)]
+        written += await _write(connection, team_id, relative_rows, beside)
         beside = ()
     await connection.execute_batch(beside)
     return written
 
 
 async def _write(
-    connection: Connection, team_id: int, behind: list[tuple[Any, ...]], beside: Sequence[Statement]
+    connection: Connection, team_id: int, relative_rows: list[tuple[Any, ...]], other_statements: Sequence[Statement]
 ) -> list[LogEntry]:
-    """Moves the counter on and writes the rows up to where it is then; the rows as they are written."""
+    """Advance the team's counter and insert the rows; return them as log entries with absolute positions."""
     move = "UPDATE change_logs SET position = position + ?, check_value = ? WHERE team_id = ? RETURNING position"
-    check = behind[-1][-1]
+    check = relative_rows[-1][-1]
     if connection.postgres:
-        # In one go: a way there and back takes longer than any of it.
+        # One statement: a round trip takes longer than all of its work.
         names = ", ".join(f"given.{name}" for name in TYPES).replace("given.pos", "moved.position + given.pos")
-        given, handed = connection.values_table(TYPES, behind)
-        insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM moved, {given}"
-        parts, values = as_ctes([(insert, handed), *beside])
+        source, source_values = connection.values_table(TYPES, relative_rows)
+        insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM moved, {source}"
+        parts, values = as_ctes([(insert, source_values), *other_statements])
         moved = await connection.fetch_one(
-            f"WITH moved AS ({move}), {parts} SELECT position FROM moved", len(behind), check, team_id, *values
+            f"WITH moved AS ({move}), {parts} SELECT position FROM moved", len(relative_rows), check, team_id, *values
         )
     else:
-        await connection.execute_batch(beside)
-        moved = await connection.fetch_one(move, len(behind), check, team_id)
+        await connection.execute_batch(other_statements)
+        moved = await connection.fetch_one(move, len(relative_rows), check, team_id)
     if moved is None:
         raise LookupError(f"team {team_id} has no change log")
     last: int = moved["position"]
-    written = [(*entry[:-3], last + entry[-3], *entry[-2:]) for entry in behind]
+    written = [(*entry[:-3], last + entry[-3], *entry[-2:]) for entry in relative_rows]
     if not connection.postgres:
         await connection.insert("changes", TYPES, written)
     return list(map(LogEntry._make, written))
 
 
 def appending(source: str) -> str:
-    """The parts of a WITH of PostgreSQL's that write down the rows of another one of its parts: columns named as in
-    TYPES, `position` counted from 1 in each team, one `check_value` for all. The last part, `written`, has them as they
-    are written.
+    """Return PostgreSQL CTEs that append the rows of the CTE `source` to the logs of their teams.
 
-    As with `append`, nothing else may be locked after it.
+    `source` has the columns of COLUMN_TYPES; its `position` counts from 1 in each team, and `check_value` is the same
+    in all rows. The last CTE, `written`, contains the inserted rows.
+
+    As with `append`, no other row may be locked afterwards.
     """
     names = ", ".join(f"s.{name}" for name in TYPES).replace("s.position", "moved_on.before + s.position")
     return (
-        # An array of keys is looked up in the index, whatever PostgreSQL thinks of the table.
+        # With an array of keys PostgreSQL uses the index, whatever its statistics say about the table.
         f"heads AS MATERIALIZED (SELECT l.team_id, s.count, s.check_value FROM change_logs l JOIN (SELECT team_id,"
         f" count(*) AS count, min(check_value) AS check_value FROM {source} GROUP BY team_id) AS s"
         f" ON s.team_id = l.team_id WHERE l.team_id = ANY (ARRAY (SELECT team_id FROM {source}))"
@@ -173,7 +181,7 @@ def appending(source: str) -> str:
 
 
 async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = PAGE) -> list[LogEntry]:
-    """Entries of a topic with after < position <= upto, oldest first."""
+    """Return entries of a topic with after < position <= up_to, oldest first."""
     column, key = ("owner_id", topic.owner_id) if topic.search_id is None else ("search_id", topic.search_id)
     db = database()
     rows = await db.fetch(
@@ -191,7 +199,7 @@ async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = P
 
 
 async def latest(topic: Topic, team_id: int, upto: int) -> LogEntry | None:
-    """The newest entry of a single list's topic that is not after a position."""
+    """Return the newest entry with position <= up_to. The topic must be that of a single list."""
     db = database()
     row = await db.fetch_one(
         f"SELECT {COLUMNS} FROM changes WHERE search_id = ? AND position <= ? AND team_id = ? AND owner_id = ?"
@@ -202,7 +210,7 @@ async def latest(topic: Topic, team_id: int, upto: int) -> LogEntry | None:
 
 
 async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[LogEntry]:
-    """Entries of a whole team after a position, oldest first."""
+    """Return a team's entries after a position, oldest first."""
     rows = await database().fetch(
         f"SELECT {COLUMNS} FROM changes WHERE team_id = ? AND position > ? ORDER BY position LIMIT ?",
         team_id,
@@ -213,20 +221,23 @@ async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[LogEntry
 
 
 async def read_on(team_id: int, known: Cursor) -> list[LogEntry]:
-    """Entries of a whole team after a known one, oldest first. Raises Diverged."""
+    """Return a team's entries after a cursor, oldest first.
+
+    Raises: Diverged if the log does not have the entry at the cursor.
+    """
     entries = await read_all(team_id, known.position - 1, PAGE + 1)
     if entries and entries[0].position == known.position:
         if entries[0].check_value != known.check_value:
             raise Diverged("the change log was replaced")
         return entries[1:]
-    # The known entry was trimmed, or was none because the log was empty.
+    # The entry at the cursor was trimmed, or the cursor is that of an empty log.
     if (await locate(team_id, known))[1] is Reach.DIVERGED:
         raise Diverged("the change log was replaced")
     return entries
 
 
 async def has_entry(connection: Connection, team_id: int, position: int, check_value: int) -> bool:
-    """Whether a team's log has an entry, or had one at its position that was trimmed."""
+    """Return whether a team's log has an entry, or has trimmed the position of that entry."""
     row = await connection.fetch_one(
         "SELECT l.trimmed_to, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
         " AS found FROM change_logs l WHERE l.team_id = ?",
@@ -236,7 +247,7 @@ async def has_entry(connection: Connection, team_id: int, position: int, check_v
 
 
 async def stale_teams(before: int) -> list[int]:
-    """The teams whose logs hold entries older than a moment: the oldest is the first."""
+    """Return the teams whose logs contain entries older than `before`. Only the oldest entry of each is checked."""
     rows = await database().fetch(
         "SELECT team_id FROM change_logs l WHERE"
         " (SELECT c.at FROM changes c WHERE c.team_id = l.team_id ORDER BY c.position LIMIT 1) < ? ORDER BY team_id",
@@ -246,8 +257,10 @@ async def stale_teams(before: int) -> list[int]:
 
 
 async def trim(connection: Connection, team_id: int, before: int, limit: int = TRIM) -> int:
-    """Drops a team's oldest entries, those older than a moment and at most so many; how many. Cursors that fall behind
-    expire."""
+    """Delete at most `limit` of a team's oldest entries that are older than `before`; return their number.
+
+    Cursors before the last deleted entry expire.
+    """
     row = await connection.fetch_one(
         "SELECT MAX(position) AS position FROM (SELECT position, at FROM changes WHERE team_id = ?"
         " ORDER BY position LIMIT ?) AS oldest WHERE at < ?",

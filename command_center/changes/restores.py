@@ -1,7 +1,7 @@
-"""Restores: recognises a database that was restored from a backup, and pauses sending until an operator resumes it.
+"""Recognises a database that was restored from a backup, and pauses sending until an operator resumes it.
 
-Mail that is due in a backup may have left after the backup was made. A new database and a failover to a standby that
-lost nothing are no restore.
+Emails that are due in a backup may have been sent after the backup was made. A new database, and a failover to a
+standby that lost nothing, are not restores.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _SYSTEM = "SELECT system_identifier::text AS system FROM pg_control_system()"
 
 @dataclass(frozen=True, slots=True)
 class RestoreState:
-    """What is stored. `restores` is the number of restores that were recognised; `reason` is that of a pause."""
+    """The stored state. `restores` is the number of recognised restores; `reason` explains a pause."""
 
     cursor_key: str
     restores: int
@@ -44,12 +44,12 @@ class RestoreState:
 
     @property
     def name(self) -> str:
-        """Names the database in its stamp without revealing the key."""
+        """A name of the database for its stamp. It does not reveal the key."""
         return hashlib.blake2b(self.cursor_key.encode(), digest_size=8).hexdigest()
 
 
 async def load(connection: Connection) -> RestoreState | None:
-    """The stored state; None before the first `serve` or `worker` of a database."""
+    """Return the stored state; None before the first `serve` or `worker` of a database."""
     row = await connection.fetch_one(
         "SELECT cursor_key, restores, identity, stamped, claims, paused, reason FROM restore_state WHERE id = 1"
     )
@@ -59,10 +59,11 @@ async def load(connection: Connection) -> RestoreState | None:
 
 
 async def pause(connection: Connection, reason: str, known: int) -> bool:
-    """Pauses sending because of a restore that was recognised when `known` had been recognised before.
+    """Pause sending because a restore was recognised; return whether this call recognised it first.
 
-    Returns whether it was recognised first here. Cursors that are issued from now on have a higher number, so that a
-    client that comes later with a cursor of the same lost history pauses nothing.
+    `known_restores` is the number of restores that the evidence already takes into account. Cursors that are issued
+    from now on have a higher number. A client that later sends a cursor of the same lost history therefore pauses
+    nothing.
     """
     paused = await connection.execute(
         "UPDATE restore_state SET paused = ?, reason = ?, restores = ? WHERE id = 1 AND restores <= ?",
@@ -76,22 +77,21 @@ async def pause(connection: Connection, reason: str, known: int) -> bool:
 
 
 async def pause_for(cursor: ReceivedCursor, log: LogIdentity) -> None:
-    """Pauses sending if a cursor proves that the database lost changes.
+    """Pause sending if a cursor proves that the database lost changes.
 
-    Only a cursor that this product signed for this log does, and only if it was issued after the last restore that was
-    recognised.
+    This requires a cursor that was signed for this log, and issued after the last recognised restore.
     """
     if cursor.log_id == log.log_id and cursor.restores >= log.restores and cursor.is_signed_by(log.key):
         await pause(database(), "a client knows changes that the database does not have", cursor.restores)
 
 
 async def resume(connection: Connection) -> None:
-    """Ends the pause."""
+    """End the pause."""
     await connection.execute("UPDATE restore_state SET paused = ?, reason = NULL WHERE id = 1", False)
 
 
 class RestoreGuard:
-    """Recognises restores for one process, and remembers what it has done outside the database."""
+    """Recognises restores for one process, and stamps its changes outside the database."""
 
     def __init__(self, stamp_path: Path | None = None) -> None:
         self._path = stamp_path
@@ -100,7 +100,7 @@ class RestoreGuard:
         self._started = False
 
     async def start(self) -> None:
-        """Compares the database with what is known of it outside. Call it before anything is written or sent."""
+        """Compare the database with its stamp and its stored identity. Call it before anything is written or sent."""
         db = database()
         await db.execute(
             "INSERT INTO restore_state (id, cursor_key, restores, stamped, claims, paused)"
@@ -111,24 +111,25 @@ class RestoreGuard:
         if state is None:
             raise LookupError("the database has no restore state")
         identity = await _identity(db) if db.postgres else None
-        reason = await self._recognise(db, state, identity)
+        reason = await self._restore_reason(db, state, identity)
         if reason is not None:
             await pause(db, reason, state.restores)
         elif identity is not None and identity.startswith(_UNKNOWN):
-            # What is known of it already is not forgotten because this role may not read it.
+            # This role may not read the system identifier, so a stored one is not overwritten.
             identity = state.identity or identity
-        self._file = StampFile(self._path, await _present(db, state))
+        self._file = StampFile(self._path, await _current_stamp(db, state))
         try:
             self._file.create()
-            stamped = True
+            has_file = True
         except OSError as exc:
             _logger.warning("the stamp beside the database cannot be written: %s", exc)
-            stamped = state.stamped
-        # The file before the note that there is one: a crash in between must not look like a file that is missing.
-        await db.execute("UPDATE restore_state SET stamped = ?, identity = ? WHERE id = 1", stamped, identity)
+            has_file = state.stamped
+        # Create the file before recording that it exists: after a crash in between it must not count as missing.
+        await db.execute("UPDATE restore_state SET stamped = ?, identity = ? WHERE id = 1", has_file, identity)
         self._started = True
 
-    async def _recognise(self, db: Connection, state: RestoreState, identity: str | None) -> str | None:
+    async def _restore_reason(self, db: Connection, state: RestoreState, identity: str | None) -> str | None:
+        """Return why the database counts as restored, or None."""
         if state.identity is not None and (identity is None or not _is_same(state.identity, identity)):
             return "it is on another PostgreSQL server, or was created anew, since the product last used it"
         if self._path is None:
@@ -137,25 +138,25 @@ class RestoreGuard:
         if stamp is None:
             return f"{self._path.name} beside it is missing or damaged" if state.stamped else None
         if stamp.database != state.name:
-            # A file left by a database that was here before is no sign, unless there is mail already.
-            known = state.stamped or await db.fetch_one("SELECT id FROM emails LIMIT 1") is not None
-            return f"{self._path.name} beside it belongs to another database" if known else None
-        if stamp.claims > state.claims or not await _has(db, stamp):
+            # The file may belong to an earlier database at this path, which is no evidence if this one has no emails.
+            is_in_use = state.stamped or await db.fetch_one("SELECT id FROM emails LIMIT 1") is not None
+            return f"{self._path.name} beside it belongs to another database" if is_in_use else None
+        if stamp.claims > state.claims or not await _has_stamped_entry(db, stamp):
             return f"{self._path.name} beside it is ahead of it"
         return None
 
     def committed(self, entries: Sequence[LogEntry]) -> None:
-        """Remembers the last of the entries of a transaction that was committed."""
+        """Record the last entry of a committed transaction."""
         if entries:
             self._file.committed(entries[-1])
 
     async def count_claim(self, tx: Connection) -> int | None:
-        """Counts a batch of mail that is claimed in a transaction; None if sending is paused.
+        """Count a batch of emails that this transaction claims; return the count, or None if sending is paused.
 
-        Sending is not paused before the transaction ends.
+        A pause by another transaction waits until this one ends.
         """
         if tx.postgres:
-            # The number is not needed, and several processes may claim at once.
+            # A shared lock, because several processes may claim at once; PostgreSQL's stamp needs no count.
             row = await tx.fetch_one("SELECT paused, claims FROM restore_state WHERE id = 1 FOR SHARE")
         else:
             row = await tx.fetch_one(
@@ -166,20 +167,23 @@ class RestoreGuard:
         return None if row["paused"] else int(row["claims"])
 
     def claimed(self, claims: int) -> None:
-        """Remembers a batch of mail that was claimed and not handed over yet."""
+        """Record the number of claimed batches before the new one is handed over."""
         self._file.claimed(claims)
 
     async def may_send(self) -> bool:
-        """Whether mail that is due may be sent. Recognises a database that was replaced under this process, too."""
+        """Return whether due emails may be sent.
+
+        It also recognises a database that was replaced while this process runs, and then pauses sending.
+        """
         db = database()
         if not self._started:
             await self.start()
         state = await load(db)
         if state is None:
             return False
-        if not state.paused and not await _has(db, self._file.stamp):
+        if not state.paused and not await _has_stamped_entry(db, self._file.stamp):
             await pause(db, "it lacks changes that this process made", state.restores)
-            self._file.stamp = await _present(db, state)
+            self._file.stamp = await _current_stamp(db, state)
             return False
         if state.paused and time.monotonic() - self._reported >= REPORT_SECONDS:
             self._reported = time.monotonic()
@@ -187,19 +191,19 @@ class RestoreGuard:
         return not state.paused
 
     def stop(self) -> None:
-        """Releases the stamp's file."""
+        """Close the stamp's file."""
         self._file.close()
 
 
-async def _has(db: Connection, stamp: Stamp) -> bool:
-    """Whether the database has the entry of a stamp."""
+async def _has_stamped_entry(db: Connection, stamp: Stamp) -> bool:
+    """Return whether the database has the stamp's log entry."""
     if stamp.position == 0:
         return True
     return await has_entry(db, stamp.team_id, stamp.position, stamp.check_value)
 
 
-async def _present(db: Connection, state: RestoreState) -> Stamp:
-    """A stamp for the database as it is."""
+async def _current_stamp(db: Connection, state: RestoreState) -> Stamp:
+    """Return a stamp of the current database."""
     row = await db.fetch_one("SELECT team_id, position, check_value FROM change_logs ORDER BY position DESC LIMIT 1")
     stamp = Stamp(state.name, claims=state.claims)
     if row is None:
@@ -208,11 +212,12 @@ async def _present(db: Connection, state: RestoreState) -> Stamp:
 
 
 async def _identity(db: Connection) -> str:
+    """Return a text that identifies a PostgreSQL database: its system identifier and its object ids."""
     row = await db.fetch_one(_IDENTITY)
     system = _UNKNOWN
     try:
-        found = await db.fetch_one(_SYSTEM)
-        system = found["system"] if found else system
+        system_row = await db.fetch_one(_SYSTEM)
+        system = system_row["system"] if system_row else system
     except Unavailable:
         raise
     except Exception as exc:
@@ -220,7 +225,10 @@ async def _identity(db: Connection) -> str:
     return f"{system}/{row['identity'] if row else ''}"
 
 
-def _is_same(stored: str, present: str) -> bool:
-    """Whether two identities may be of one database. Rights to read the system identifier may come and go."""
-    (stored_system, stored_oids), (system, oids) = (each.split("/", 1) for each in (stored, present))
+def _is_same(stored: str, current: str) -> bool:
+    """Return whether two identities may be of one database.
+
+    An unknown system identifier matches any, because the role may gain or lose the right to read it.
+    """
+    (stored_system, stored_oids), (system, oids) = (each.split("/", 1) for each in (stored, current))
     return stored_oids == oids and (stored_system == system or _UNKNOWN in (stored_system, system))

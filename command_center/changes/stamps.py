@@ -1,7 +1,7 @@
-"""The stamp: what a running product last did, kept outside the database, so that a restored one is recognised.
+"""The stamp: the last changes of this product, stored outside the database so that a restore is recognised.
 
-It holds the last entry of a change log and the number of batches of mail that were claimed. With SQLite it is a file
-beside the database; with PostgreSQL it is kept in memory, because processes run on several machines. It is written
+It contains the last entry of a change log and the number of batches of emails that were claimed. With SQLite it is a
+file beside the database; with PostgreSQL it is kept in memory, because processes run on several machines. It is written
 after each commit, so it may be behind the database after a crash, and is never ahead of it.
 """
 
@@ -13,15 +13,17 @@ from pathlib import Path
 from command_center.changes.entries import LogEntry
 
 WIDTH = 120
-"""Bytes of the file. It is rewritten in place, so that a crash leaves either content."""
+"""The size of the file in bytes. It is overwritten in place, so that after a crash it has the old or the new
+content.
+"""
 
 STORABLE = range(2**63)
-"""The numbers that a database can hold."""
+"""The numbers that a database can store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """`database` names the database. `position` is 0 if no entry was written so far."""
+    """The content of a stamp. `database` names the database; `position` is 0 if no entry was written so far."""
 
     database: str
     team_id: int = 0
@@ -31,7 +33,7 @@ class Stamp:
 
 
 class StampFile:
-    """The file beside an SQLite database, or only the memory of this process if `path` is None."""
+    """The stamp's file beside an SQLite database. If `path` is None, the stamp is kept in memory only."""
 
     def __init__(self, path: Path | None, stamp: Stamp) -> None:
         self._path = path
@@ -39,7 +41,7 @@ class StampFile:
         self.stamp = stamp
 
     def create(self) -> None:
-        """Writes the file so that it survives a loss of power. Raises OSError."""
+        """Write the file so that it survives a power failure. Raises: OSError."""
         if self._path is None:
             return
         new = self._path.with_name(self._path.name + ".new")
@@ -56,30 +58,30 @@ class StampFile:
         self._file = os.open(self._path, os.O_WRONLY)
 
     def close(self) -> None:
-        """Nothing is written afterwards."""
+        """Close the file. Later stamps are kept in memory only."""
         if self._file is not None:
             os.close(self._file)
         self._file = None
 
     def committed(self, entry: LogEntry) -> None:
-        """Remembers an entry that was committed."""
+        """Record an entry that was committed."""
         self.stamp = replace(self.stamp, team_id=entry.team_id, position=entry.position, check_value=entry.check_value)
         self._write()
 
     def claimed(self, claims: int) -> None:
-        """Remembers a batch of mail that was claimed, before it is handed over."""
+        """Record the number of claimed batches of emails. Call it before the batch is handed over."""
         self.stamp = replace(self.stamp, claims=claims)
         self._write()
 
     def _write(self) -> None:
-        # It may be behind: a file system that is full is reported by those who write to the database.
+        # The stamp may be behind. If the file system is full, writes to the database report it.
         if self._file is not None:
             with suppress(OSError):
                 os.pwrite(self._file, _line(self.stamp), 0)
 
 
 def read(path: Path) -> Stamp | None:
-    """The stamp in a file; None if there is none, or one that cannot be read."""
+    """Return the stamp in a file; None if the file is missing or damaged."""
     try:
         name, *texts = path.read_text("ascii").split()
         numbers = [int(text) for text in texts]

@@ -1,7 +1,8 @@
-"""Followers: each has its own place in the log, a short queue of what comes next, and whatever wakes it.
+"""Subscribers: each has a position in its team's log, a short queue of new entries, and a way to be woken.
 
-A follower's queue is short. When it overflows it is dropped and the log is read again at the reader's pace. Followers
-that have a bell in common are woken by it, when what they will ask for is there, or are given it without being woken.
+If its queue overflows, the queue is dropped and the subscriber reads the log at its own pace. Subscribers of one
+broadcast group share a `GroupNotifier`. It wakes them once the payload that they share is rendered, or delivers the
+payload without waking them.
 """
 
 import asyncio
@@ -15,30 +16,33 @@ from command_center.changes.entries import LogEntry, Topic
 from command_center.database.errors import Unavailable
 
 BURST = 32
-"""Entries that are handed to a reader at once: what they say is looked up together, and travels together."""
+"""The number of entries that a reader receives at once. They are loaded and sent together."""
 
 
 class Expired(Exception):
-    """The log does not reach back to where the follower wants to go on."""
+    """Entries after the subscriber's cursor were trimmed, or the log does not have the entry at the cursor."""
 
 
 class LogLost(Unavailable):
-    """The log cannot be read: better an end with an error than silence."""
+    """The log cannot be read. The subscription ends with this error instead of staying open and silent."""
 
 
 Sink = Callable[[Sequence[bytes]], bool]
-"""Takes what a reader is to hear, all or nothing and at once; False where it has to wait."""
+"""Sends payloads to the client at once, all or none; returns False if it would have to wait."""
 
 
 class GroupNotifier(Protocol):
-    """Wakes followers that have much in common, once what they will ask for first is there."""
+    """Wakes the subscribers of a broadcast group once the payload that they share is rendered."""
 
     def notify(self, identity: LogIdentity, entries: Sequence[LogEntry], followers: "Collection[Subscriber]") -> None:
-        """The entries, of one log, were put into the queues of the followers: each is to be woken, and soon."""
+        """Handle new entries of one log, which are in the queues of these subscribers already.
+
+        Each of these subscribers must be woken, or must get the payload delivered, soon afterwards.
+        """
 
 
 class Home(Protocol):
-    """Where followers belong to, as they know it."""
+    """What a subscriber uses of the hub."""
 
     queue: int
     overflows: int
@@ -47,9 +51,9 @@ class Home(Protocol):
 
 
 class Feed:
-    """One team's rows on their way to this process: everything up to `position` was handed out.
+    """Delivers the log entries of one team to this process's subscribers, up to `position`.
 
-    `check_value` is that of the entry there.
+    `check_value` is that of the entry at this position.
     """
 
     def __init__(self, team_id: int, state: log.LogState) -> None:
@@ -58,38 +62,38 @@ class Feed:
         self.position = state.position
         self.check_value = state.check_value
         self.followers: dict[int, dict[Topic, dict[GroupNotifier | None, set[Subscriber]]]] = {}
-        """By the user whose changes they follow: most rows are of users whom nobody follows at the moment."""
+        """Grouped by owner first, because most entries belong to users that have no subscriber at the moment."""
         self.reading: asyncio.Task[None] | None = None
         self.more = False
 
     def hand_out(self, entries: Sequence[LogEntry]) -> int:
-        """Passes on the entries that are the next ones. Returns how many of them are of an unknown kind."""
+        """Deliver those entries that continue the sequence. Returns how many of them are of an unknown kind."""
         unknown = 0
-        rung: dict[GroupNotifier, tuple[dict[int, LogEntry], set[Subscriber]]] = {}
+        notifications: dict[GroupNotifier, tuple[dict[int, LogEntry], set[Subscriber]]] = {}
         for entry in entries:
             if entry.position != self.position + 1:
                 continue
             self.position, self.check_value = entry.position, entry.check_value
             unknown += entry.kind is None
-            followed = self.followers.get(entry.owner_id)
-            if followed is None:
+            topics = self.followers.get(entry.owner_id)
+            if topics is None:
                 continue
             for topic in entry.topics():
-                for bell, followers in followed.get(topic, _NOBODY).items():
-                    for follower in followers:
-                        follower.push(entry)
-                    if bell is None:
-                        _wake(followers)
+                for notifier, subscribers in topics.get(topic, _NO_SUBSCRIBERS).items():
+                    for subscriber in subscribers:
+                        subscriber.push(entry)
+                    if notifier is None:
+                        _wake(subscribers)
                     else:
-                        new, waiting = rung.setdefault(bell, ({}, set()))
-                        new[entry.position] = entry
-                        waiting |= followers
-        for bell, (new, waiting) in rung.items():
-            bell.notify(self.log, [*new.values()], waiting)
+                        new_entries, group_members = notifications.setdefault(notifier, ({}, set()))
+                        new_entries[entry.position] = entry
+                        group_members |= subscribers
+        for notifier, (new_entries, group_members) in notifications.items():
+            notifier.notify(self.log, [*new_entries.values()], group_members)
         return unknown
 
     def cursor(self) -> Cursor:
-        """The place up to which everything was handed out."""
+        """Return the cursor up to which entries were delivered."""
         return Cursor(self.log, self.position, self.check_value)
 
     def join(self, follower: "Subscriber") -> None:
@@ -98,95 +102,101 @@ class Feed:
         topics.setdefault(topic, {}).setdefault(follower.bell, set()).add(follower)
 
     def leave(self, follower: "Subscriber") -> None:
-        """Leaves no trace of it, if it is there."""
+        """Remove a subscriber and the groups that become empty. Does nothing if it is not registered."""
         topic = follower.topic
         topics = self.followers.get(topic.owner_id, {})
-        bells = topics.get(topic, {})
-        followers = bells.get(follower.bell, set())
-        followers.discard(follower)
-        if not followers:
-            bells.pop(follower.bell, None)
-        if not bells:
+        notifiers = topics.get(topic, {})
+        subscribers = notifiers.get(follower.bell, set())
+        subscribers.discard(follower)
+        if not subscribers:
+            notifiers.pop(follower.bell, None)
+        if not notifiers:
             topics.pop(topic, None)
         if not topics:
             self.followers.pop(topic.owner_id, None)
 
     def each(self) -> "list[Subscriber]":
-        """All followers, whatever they follow."""
+        """Return all subscribers of the team."""
         return [
-            each
+            subscriber
             for topics in self.followers.values()
-            for bells in topics.values()
-            for followers in bells.values()
-            for each in followers
+            for notifiers in topics.values()
+            for subscribers in notifiers.values()
+            for subscriber in subscribers
         ]
 
 
-def _wake(followers: "Iterable[Subscriber]") -> None:
-    for follower in followers:
-        follower.wake()
+def _wake(subscribers: "Iterable[Subscriber]") -> None:
+    for subscriber in subscribers:
+        subscriber.wake()
 
 
-_NOBODY: "dict[GroupNotifier | None, set[Subscriber]]" = {}
+_NO_SUBSCRIBERS: "dict[GroupNotifier | None, set[Subscriber]]" = {}
 
 
 class Subscriber:
-    """One open stream: the log up to now, then what comes. Leave it with `close`. One reader at a time."""
+    """The server's side of one open subscription: entries of the log up to now, then new ones.
+
+    It supports one reader at a time. Call `close` when done.
+    """
 
     def __init__(self, home: Home, feed: Feed, topic: Topic, bell: GroupNotifier | None, sink: Sink | None) -> None:
         self.feed = feed
         self.topic = topic
         self.bell = bell
         self.sink = sink
-        self._home = home
+        self._owner = home
         self._queue: deque[LogEntry] = deque()
-        self._waiting: asyncio.Future[None] | None = None
-        self._overflowed = False
-        self._ended = False
-        self._lost = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._has_overflowed = False
+        self._is_ended = False
+        self._is_lost = False
         self.position = 0
-        """How far the reader has come."""
+        """The position up to which the reader has received entries."""
         self._check_value = 0
-        """That of the entry there."""
-        self._upto = Cursor(LogIdentity(""), 0, 0)
-        """How far the log is read before the queue is looked at."""
+        """The check value of the entry at `position`."""
+        self._up_to = Cursor(LogIdentity(""), 0, 0)
+        """The cursor up to which the log is read before entries are taken from the queue."""
         self._page: Sequence[LogEntry] = ()
-        self._whole = True
-        """Whether nothing is left in the log beyond the page."""
+        self._page_is_last = True
+        """Whether the log contains no more entries up to `_up_to` than those in `_page`."""
         self.start = log.LogState("", 0, 0)
 
     def begin(self, state: log.LogState, after: ReceivedCursor | None) -> None:
-        """Starts after a cursor that the log reaches, or with what comes after the state."""
+        """Start after a cursor that the log reaches, or after the given state of the log."""
         self.start = state
-        self._upto = state.cursor()
-        self._reach(after or self._upto)
+        self._up_to = state.cursor()
+        self._move_to(after or self._up_to)
 
-    def _reach(self, place: Cursor | ReceivedCursor | LogEntry) -> None:
-        self.position, self._check_value = place.position, place.check_value or 0
+    def _move_to(self, target: Cursor | ReceivedCursor | LogEntry) -> None:
+        self.position, self._check_value = target.position, target.check_value or 0
 
     def push(self, entry: LogEntry) -> None:
-        """One more to read; whoever calls sees to it that the reader is woken."""
-        if self._overflowed:
+        """Add an entry to the queue. The caller must wake the reader."""
+        if self._has_overflowed:
             return
-        if len(self._queue) >= self._home.queue:
-            self._home.overflows += 1
+        if len(self._queue) >= self._owner.queue:
+            self._owner.overflows += 1
             self.overflow()
             return
         self._queue.append(entry)
 
     def wake(self) -> None:
-        """Has the reader look, if it waits."""
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        """Wake the reader if it waits."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def try_deliver(self, entries: Sequence[LogEntry], bodies: Sequence[bytes]) -> bool:
-        """Gives what the entries say to a reader that waits for exactly them, without waking it, which would cost more
-        than all the rest. False where nothing was done."""
-        queue, waiting = self._queue, self._waiting
+        """Send payloads to a reader that waits for exactly these entries.
+
+        Returns False if nothing was sent. The reader is not woken, because switching to its task costs more than the
+        delivery.
+        """
+        queue, waiter = self._queue, self._waiter
         if (
             self.sink is None
-            or waiting is None
-            or waiting.done()
+            or waiter is None
+            or waiter.done()
             or len(queue) != len(entries)
             or queue[0] is not entries[0]
             or queue[-1] is not entries[-1]
@@ -194,78 +204,84 @@ class Subscriber:
             or not self.sink(bodies)
         ):
             return False
-        self._reach(queue[-1])
+        self._move_to(queue[-1])
         queue.clear()
         return True
 
     def overflow(self) -> None:
+        """Drop the queue and have the reader continue from the log."""
         self._queue.clear()
-        self._overflowed = True
+        self._has_overflowed = True
         self.wake()
 
     def end(self) -> None:
-        self._ended = True
+        """End the subscription normally."""
+        self._is_ended = True
         self.wake()
 
     def lose(self) -> None:
-        self._lost = True
+        """End the subscription with LogLost."""
+        self._is_lost = True
         self.wake()
 
     def close(self) -> None:
-        self._home.leave(self)
+        """Unregister the subscriber."""
+        self._owner.leave(self)
 
     def cursor(self) -> Cursor:
-        """How far the reader has come."""
+        """Return the cursor up to which the reader has received entries."""
         return Cursor(self.start.identity, self.position, self._check_value)
 
     async def past(self) -> AsyncIterator[Sequence[LogEntry]]:
-        """What was written between the cursor and the moment of joining. Raises Expired."""
-        while entries := await self._replayed():
+        """Iterate over the entries between the cursor and the moment of subscribing. Raises: Expired."""
+        while entries := await self._next_from_log():
             yield entries
 
     async def live(self) -> AsyncIterator[Sequence[LogEntry]]:
-        """What is written from then on, for as long as anyone listens. Raises Expired and LogLost."""
+        """Iterate over new entries until the subscription ends. Raises: Expired, LogLost."""
         while entries := await self.next():
             yield entries
 
     async def next(self) -> Sequence[LogEntry]:
-        """All that has come since it was last asked for, but no more than BURST; none where the stream ends. Raises
-        Expired and LogLost."""
-        while True:
-            if self._lost:
-                raise LogLost("the change log cannot be read")
-            if self._ended:
-                return ()
-            if self.position < self._upto.position and (entries := await self._replayed()):
-                return entries
-            if self._overflowed:
-                self._overflowed = False
-                self._queue.clear()
-                self._upto = self.feed.cursor()
-            elif self._queue:
-                new = [self._queue.popleft() for _ in range(min(BURST, len(self._queue)))]
-                if new[0].position <= self.position:
-                    new = [entry for entry in new if entry.position > self.position]
-                if new:
-                    self._reach(new[-1])
-                    return new
-            else:
-                self._waiting = asyncio.get_running_loop().create_future()
-                await self._waiting
+        """Wait for new entries and return at most MAX_BATCH_ENTRIES of them; none if the subscription has ended.
 
-    async def _replayed(self) -> Sequence[LogEntry]:
-        """The next entries out of the log; none once it was read as far as was wanted."""
+        Raises: Expired, LogLost.
+        """
+        while True:
+            if self._is_lost:
+                raise LogLost("the change log cannot be read")
+            if self._is_ended:
+                return ()
+            if self.position < self._up_to.position and (entries := await self._next_from_log()):
+                return entries
+            if self._has_overflowed:
+                self._has_overflowed = False
+                self._queue.clear()
+                self._up_to = self.feed.cursor()
+            elif self._queue:
+                batch = [self._queue.popleft() for _ in range(min(BURST, len(self._queue)))]
+                if batch[0].position <= self.position:
+                    batch = [entry for entry in batch if entry.position > self.position]
+                if batch:
+                    self._move_to(batch[-1])
+                    return batch
+            else:
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+
+    async def _next_from_log(self) -> Sequence[LogEntry]:
+        """Return the next entries from the log; none once it was read up to `_up_to`."""
         team_id = self.feed.team_id
-        if not self._page and self.position < self._upto.position:
-            self._page = await log.read(self.topic, team_id, self.position, self._upto.position)
-            # Afterwards, because entries of the page may have been trimmed while it was read.
+        if not self._page and self.position < self._up_to.position:
+            self._page = await log.read(self.topic, team_id, self.position, self._up_to.position)
+            # Checked after reading, because entries of the page may have been trimmed meanwhile.
             _, reach = await log.locate(team_id, self.cursor())
             if reach is not log.Reach.REACHED:
                 raise Expired
-            self._whole = len(self._page) < log.PAGE
-        part, self._page = self._page[:BURST], self._page[BURST:]
-        if part:
-            self._reach(part[-1])
-        if not self._page and self._whole and self.position < self._upto.position:
-            self._reach(self._upto)
-        return part
+            self._page_is_last = len(self._page) < log.PAGE
+        batch, self._page = self._page[:BURST], self._page[BURST:]
+        if batch:
+            self._move_to(batch[-1])
+        if not self._page and self._page_is_last and self.position < self._up_to.position:
+            self._move_to(self._up_to)
+        return batch

@@ -1,7 +1,9 @@
-"""A deed: one transaction of rows changed, folder counts moved, marks left and log rows said, in that order of locks.
+"""The unit of work: one transaction, and what others must learn after its commit.
 
-Whoever acts collects what it has to tell in the deed; the deed writes it last before the commit and wakes the others
-right after. Nobody is told "done" before the commit.
+An action changes rows and collects invalidations, log entries, and changes of folder counts in its `UnitOfWork`.
+`flush` writes them at the end of the transaction. Locks are taken in this order: the rows, idempotency claims, folder
+counts, and last the change log's counter. The matcher, the outbox and the subscribers are notified after the commit,
+never before it.
 """
 
 import asyncio
@@ -24,11 +26,11 @@ from command_center.database.connections import Connection, Statement, run_in_tr
 from models.enums import ChangeCauseKind, FolderName, InvalidationKind
 
 T = TypeVar("T")
-_COUNT = (
+_ADD_TO_COUNT = (
     "INSERT INTO folder_counts (sender_id, folder, email_count) VALUES (?, ?, ?) ON CONFLICT (sender_id, folder)"
     " DO UPDATE SET email_count = folder_counts.email_count + excluded.email_count"
 )
-_MARK = {
+_INVALIDATION_COLUMNS = {
     "team_id": "bigint",
     "kind": "smallint",
     "subject_id": "bigint",
@@ -40,12 +42,12 @@ _MARK = {
 
 
 Opening: TypeAlias = Callable[[Connection], tuple[Sequence[str], Statement]]
-"""A SELECT and its columns (see `Clock.beside`)."""
+"""Returns the column names of a SELECT, and the SELECT with its values (see `Clock.now_and_rows`)."""
 
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """What one transaction has done so far. `now` is its moment, in microseconds."""
+    """Collects the effects of one transaction. `now` is its time, in microseconds."""
 
     connection: Connection
     now: int
@@ -53,13 +55,15 @@ class UnitOfWork:
     invalidations: list[tuple[Any, ...]] = field(default_factory=list)
     count_changes: Counter[tuple[int, FolderName]] = field(default_factory=Counter)
     sends: bool = False
+    """Whether emails became due, so that the outbox must be woken."""
     claims: list[IdempotencyClaim] = field(default_factory=list)
-    """Of the requests with an Idempotency-Key that this is done for."""
+    """The claims of the requests with an Idempotency-Key for which this transaction is carried out."""
     first_rows: Sequence[Sequence[Any]] = ()
-    """What the opening that `Writer.at_once` was given found."""
+    """The rows of the `first_query` that was passed to `Writer.run_in_transaction`."""
     deferred: list[Statement] = field(default_factory=list)
+    """Statements for the end of the transaction (see `defer`)."""
     logged: list[LogEntry] = field(default_factory=list)
-    """Rows that are in the log already, with their positions."""
+    """Entries that are already in the log, with their positions."""
 
     def invalidate(
         self,
@@ -70,42 +74,52 @@ class UnitOfWork:
         engagement_id: int | None = None,
         people: Sequence[int] | None = None,
     ) -> None:
-        """Asks the matcher to look again at all that concerns the subject."""
-        listed = None if people is None else json.dumps(list(people))
-        self.invalidations.append((team_id, int(kind), subject_id, int(cause), engagement_id, listed, 0))
+        """Queue an invalidation: the matcher will evaluate again all emails that concern the subject.
+
+        `people` restricts it to the emails of these people; None is no restriction.
+        """
+        people_json = None if people is None else json.dumps(list(people))
+        self.invalidations.append((team_id, int(kind), subject_id, int(cause), engagement_id, people_json, 0))
 
     def log(self, entry: LogEntry) -> None:
-        """Adds a row to the team's change log."""
+        """Add an entry to the team's change log."""
         self.entries.append(entry)
 
     def defer(self, sql: str, values: Sequence[Any]) -> None:
-        """Leaves a statement for the end, where it is carried out beside what is written down, in no order: it changes
-        rows that are locked, or nobody else's, and no other one changes the same."""
+        """Postpone a statement to the end of the transaction, where it runs together with the writes of the log.
+
+        The order of deferred statements is undefined. Each may change only rows that are locked already or belong to
+        this transaction alone, and no two may change the same row.
+        """
         self.deferred.append((sql, values))
 
     def move_count(self, sender_id: int, origin: FolderName | None, target: FolderName | None) -> None:
-        """An email went from one folder to another; None for one that comes into being or ceases to be."""
+        """Count an email out of one folder and into another. None means that it was created or deleted."""
         if origin is not None:
             self.count_changes[sender_id, origin] -= 1
         if target is not None:
             self.count_changes[sender_id, target] += 1
 
     def senders_with_moved_counts(self) -> set[int]:
-        """Whose folder counts are not what they were."""
-        return {sender for (sender, _), by in self.count_changes.items() if by}
+        """Return the senders whose folder counts changed."""
+        return {sender for (sender, _), change in self.count_changes.items() if change}
 
     async def flush(self) -> None:
+        """Write everything that was collected. Call it last in the transaction.
+
+        Raises: ClaimLost if another request has taken over an idempotency claim.
+        """
         await idempotency.mark_done(self.connection, self.claims)
-        # Sorted, so that two transactions never wait for each other in a circle.
-        moves = sorted((sender, int(folder), by) for (sender, folder), by in self.count_changes.items() if by)
-        await self.connection.execute_many(_COUNT, moves)
+        # Sorted, so that two transactions cannot deadlock.
+        rows = sorted((sender, int(folder), n) for (sender, folder), n in self.count_changes.items() if n)
+        await self.connection.execute_many(_ADD_TO_COUNT, rows)
         if self.invalidations:
-            self.deferred.append(self.connection.insert_statement("marks", _MARK, self.invalidations))
+            self.deferred.append(self.connection.insert_statement("marks", _INVALIDATION_COLUMNS, self.invalidations))
         self.entries = self.logged + await log.append(self.connection, self.entries, self.now, self.deferred)
 
 
 class Writer:
-    """Carries out deeds, and wakes the matcher, the sender loop and all who follow after each."""
+    """Runs units of work, and after each commit notifies the matcher, the outbox and the subscribers."""
 
     def __init__(
         self,
@@ -123,16 +137,19 @@ class Writer:
         self.restores = restores or RestoreGuard()
 
     def with_claim(self, claim: IdempotencyClaim) -> "Writer":
-        """The same writer for a request with an Idempotency-Key: each deed is marked as done under its claim."""
+        """Return a copy of this writer for a request with an Idempotency-Key.
+
+        Each unit of work of the copy marks the claim as done.
+        """
         claimed = copy(self)
         claimed.claim = claim
         return claimed
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:
-        """One transaction. On an exception nothing of it remains and nobody is woken."""
+        """Run one transaction. If an exception is raised, it is rolled back and nothing is notified."""
         async with transaction() as connection:
-            uow = await self._begun(connection)
+            uow = await self._begin(connection)
             yield uow
             await uow.flush()
         self.notify(uow)
@@ -144,40 +161,41 @@ class Writer:
         now: int | None = None,
         single_statement: bool = False,
     ) -> T:
-        """Runs one transaction whose work awaits its connection and nothing else (see `connections.at_once`).
+        """Run one transaction whose body awaits only its connection (see `connections.run_in_transaction`).
 
-        `opening` is read to begin with, for the work to have; `now` is given where the clock was asked just before.
-        `alone`: on PostgreSQL all of it is one statement, so `now` must be given.
+        `first_query` is run first, and the body finds its rows in `first_rows`. Pass `now` if the clock was read just
+        before. With `single_statement` the whole transaction is one statement on PostgreSQL; then `now` is required.
         """
 
-        async def carry_out(connection: Connection) -> tuple[UnitOfWork, T]:
-            uow = await self._begun(connection, first_query, now)
+        async def execute_body(connection: Connection) -> tuple[UnitOfWork, T]:
+            uow = await self._begin(connection, first_query, now)
             result = await body(uow)
             await uow.flush()
             return uow, result
 
-        uow, result = await run_in_transaction(carry_out, single_statement)
+        uow, result = await run_in_transaction(execute_body, single_statement)
         self.notify(uow)
         return result
 
-    async def _begun(
+    async def _begin(
         self, connection: Connection, first_query: Opening | None = None, now: int | None = None
     ) -> UnitOfWork:
-        found: Sequence[Sequence[Any]] = ()
+        """Read the clock, and the rows of the first query in the same statement if possible."""
+        first_rows: Sequence[Sequence[Any]] = ()
         if first_query is not None:
             columns, (sql, values) = first_query(connection)
             if now is None:
-                now, found = await self.clock.beside(connection, columns, sql, *values)
+                now, first_rows = await self.clock.beside(connection, columns, sql, *values)
             else:
-                found = await connection.fetch_tuples(columns, sql, *values)
+                first_rows = await connection.fetch_tuples(columns, sql, *values)
         elif now is None:
             now = await self.clock.now(connection)
-        uow = UnitOfWork(connection, now, first_rows=found)
+        uow = UnitOfWork(connection, now, first_rows=first_rows)
         uow.claims.extend([self.claim] if self.claim else [])
         return uow
 
     def notify(self, uow: UnitOfWork) -> None:
-        """Hints only: who misses one finds everything in the tables."""
+        """Notify others after the commit. These are hints: a lost one delays, because the tables contain everything."""
         self.restores.committed(uow.entries)
         self.hub.offer(tuple(uow.entries))
         self.folder_counts.notify(uow.senders_with_moved_counts())

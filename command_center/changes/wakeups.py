@@ -1,13 +1,14 @@
-"""Waiting for a hint that there is something to do, and letting others have their turns meanwhile."""
+"""Waiting for a wake-up event with a timeout, and yielding the event loop during long work."""
 
 import asyncio
 import time
 
 
 async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
-    """Until the event is set, or so many seconds, after which it is set as well: whoever waits looks anyway.
+    """Wait until the event is set, at most `seconds`. After a timeout the event is set as well.
 
-    One timer and nothing else, as it is passed for every event that comes in.
+    The caller looks for work in either case. A single timer is enough here, which matters because this runs for every
+    event that is recorded.
     """
     if seconds is None or event.is_set():
         await event.wait()
@@ -20,14 +21,14 @@ async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
 
 
 class TimeSlice:
-    """Long work on the event loop calls `yield_if_due` often, so that nothing else waits longer than `seconds`."""
+    """Bounds how long a task occupies the event loop: call `yield_if_due` often during long work."""
 
     def __init__(self, seconds: float = 0.005) -> None:
         self._seconds = seconds
         self._until = time.monotonic() + seconds
 
     async def yield_if_due(self) -> None:
-        """Lets everything else that is ready run, if the time is up."""
+        """Let other tasks run if this one has run for `seconds` without a pause."""
         if time.monotonic() >= self._until:
             await asyncio.sleep(0)
             self._until = time.monotonic() + self._seconds
