@@ -97,6 +97,7 @@ class Feed:
         return Cursor(self.log, self.position, self.check_value)
 
     def join(self, follower: "Subscriber") -> None:
+        """Register a subscriber."""
         topic = follower.topic
         topics = self.followers.setdefault(topic.owner_id, {})
         topics.setdefault(topic, {}).setdefault(follower.bell, set()).add(follower)

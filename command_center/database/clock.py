@@ -1,5 +1,8 @@
-"""The one clock that decides membership: the database's. It never goes back while the process lives, and not behind
-the last look that is stored. After a jump it is paused until it is right again or the jump is decided on."""
+"""The database's clock, which decides memberships and everything else that depends on time.
+
+Its time never goes back while the process lives, and starts no earlier than the last stored tick. After a jump the
+clock is paused until it is right again, or until an operator or ten minutes of agreeing readings confirm the jump.
+"""
 
 import asyncio
 import logging
@@ -15,55 +18,59 @@ from command_center.database.errors import FailureLog
 from command_center.database.fields import from_micros
 
 CHECK_SECONDS = 5.0
-"""Between two readings of a process that reads the clock for nothing else."""
+"""The interval of readings in a process that reads the clock for no other purpose."""
 PAUSED_CHECK_SECONDS = 1.0
+"""The interval of readings while the clock is paused."""
 REPORT_SECONDS = 60.0
 _logger = logging.getLogger("command_center.clock")
 
 
 class Clock(Protocol):
-    """Tells the moment, in microseconds since 1970."""
+    """Returns the current time in microseconds since 1970."""
 
     decision: int = 0
-    """The number of decisions on jumps so far. After another one, times that are remembered may lie in the future."""
+    """The number of decisions on jumps so far. A later decision may go back, so times remembered before it may be in
+    the future.
+    """
 
     async def now(self, connection: Connection) -> int: ...
 
     async def beside(
         self, connection: Connection, columns: Sequence[str], sql: str, *values: Any
     ) -> tuple[int, list[Sequence[Any]]]:
-        """The moment, and what `Connection.tuples` says: whoever asks for both asks for them together."""
+        """Return the time, and the rows of `Connection.fetch_tuples`, in one round trip if the database permits."""
         return await self.now(connection), await connection.fetch_tuples(columns, sql, *values)
 
     def pause(self) -> str | None:
-        """Why nothing timed may happen now; None while the clock is believed."""
+        """Return why nothing that depends on time may happen; None while the clock is trusted."""
         return None
 
     async def start(self) -> None:
-        """Continues from the last stored time. Call it before anything is written by this clock."""
+        """Continue from the last stored time. Call it before anything is written with this clock's time."""
         return
 
     async def watch(self) -> None:
-        """Detects jumps also while nobody asks for the moment, and follows decisions, until cancelled."""
+        """Detect jumps while no other task reads the clock, and follow stored decisions. Runs until cancelled."""
         return
 
 
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
 
 
-def _as_read(reading: int) -> int:
+def _unchanged(reading: int) -> int:
     return reading
 
 
 class DatabaseClock(Clock):
-    """PostgreSQL's clock; with SQLite, this machine's, since the database is a file on it.
+    """The clock of PostgreSQL, or with SQLite that of this machine, which has the database file.
 
-    `distort` changes each reading, and `elapsed` counts the microseconds that pass on this machine: tests give both.
+    `distort` changes each reading, and `elapsed` returns the microseconds that passed on this machine: both are for
+    tests.
     """
 
     def __init__(
         self,
-        distort: Callable[[int], int] = _as_read,
+        distort: Callable[[int], int] = _unchanged,
         elapsed: Callable[[], int] = elapsed_micros,
         check: float = CHECK_SECONDS,
         paused_check: float = PAUSED_CHECK_SECONDS,
@@ -72,14 +79,14 @@ class DatabaseClock(Clock):
         self._guard = ClockGuard(elapsed)
         self._check, self._paused_check = check, paused_check
         self._reported = float("-inf")
-        self._outage = FailureLog(_logger, "the clock cannot be read")
+        self._failures = FailureLog(_logger, "the clock cannot be read")
         self.decision = 0
 
     async def now(self, connection: Connection) -> int:
         return self._guard.read(await self.reading(connection))
 
     async def reading(self, connection: Connection) -> int:
-        """What the database's clock says, believed or not."""
+        """Return what the database's clock shows, whether or not it is trusted."""
         if connection.postgres:
             row = await connection.fetch_one(_NOW)
             return self._distort(int(row["now"]) if row else 0)
@@ -90,9 +97,9 @@ class DatabaseClock(Clock):
     ) -> tuple[int, list[Sequence[Any]]]:
         if not connection.postgres:
             return await super().beside(connection, columns, sql, *values)
-        # In one way there and back. Of rows that there are the first column is one, so without it there was none.
-        both = f"WITH found AS MATERIALIZED ({sql}) SELECT found.*, clock.now FROM ({_NOW}) AS clock"
-        rows = await connection.fetch_tuples((*columns, "now"), f"{both} LEFT JOIN found ON true", *values)
+        # In one round trip. The first column of a row is never NULL, so a NULL there means that no row was found.
+        combined = f"WITH found AS MATERIALIZED ({sql}) SELECT found.*, clock.now FROM ({_NOW}) AS clock"
+        rows = await connection.fetch_tuples((*columns, "now"), f"{combined} LEFT JOIN found ON true", *values)
         return self._guard.read(self._distort(rows[0][-1])), [row[:-1] for row in rows if row[0] is not None]
 
     @property
@@ -104,7 +111,7 @@ class DatabaseClock(Clock):
         return None if self.jump is None else clock_state.describe(self.jump)
 
     async def start(self) -> None:
-        """Continues from the last stored time. Pauses if the clock is far from it, or another process paused it."""
+        """Continue from the last stored time. Pauses if the clock is far from it, or if another process paused it."""
         db = database()
         state = await clock_state.load(db)
         self.decision = state.decision
@@ -116,18 +123,18 @@ class DatabaseClock(Clock):
             try:
                 await self.check()
             except Exception as exc:
-                self._outage.warn(exc)
+                self._failures.warn(exc)
             self._report()
             await asyncio.sleep(self._check if self._guard.jump is None else self._paused_check)
 
     async def check(self) -> None:
-        """Takes a reading, and brings this process and the stored decision into line."""
+        """Take a reading, and reconcile this process with the stored decision."""
         db = database()
         reading = await self.reading(db)
         now = self._guard.read(reading)
         state = await clock_state.load(db)
         if state.decision != self.decision:
-            # Another process or an operator decided, perhaps to go back.
+            # Another process or an operator has decided, perhaps that the time goes back.
             self.decision = state.decision
             self._guard.believe(reading)
             return
@@ -139,10 +146,11 @@ class DatabaseClock(Clock):
         elif jump is not None:
             await clock_state.pause(db, state, jump, now)
         elif state.paused:
-            # This process knows better than the one that paused: its reading is as expected.
+            # The reading is as expected here, so the pause that another process stored ends.
             self.decision = await clock_state.resume(db, state.decision)
 
     def _report(self) -> None:
+        """Log a pause once a minute, and its end."""
         reason, now = self.pause(), time.monotonic()
         if reason is None:
             if self._reported != float("-inf"):
@@ -156,5 +164,5 @@ class DatabaseClock(Clock):
 
 
 async def moment(clock: Clock) -> datetime:
-    """Now, as an aware datetime."""
+    """Return the current time as an aware datetime."""
     return from_micros(await clock.now(database()))

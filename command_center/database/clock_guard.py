@@ -1,4 +1,7 @@
-"""Detects jumps of the database's clock by the time that passes on this machine. Knows no table and reads no clock."""
+"""Detects jumps of the database's clock by comparing it with the time that passes on this machine.
+
+It accesses neither the database nor its clock.
+"""
 
 import threading
 import time
@@ -8,18 +11,18 @@ from enum import Enum
 
 HOUR = 3_600_000_000
 JUMP = HOUR
-"""Microseconds that a reading may differ from what is expected. More is a jump."""
+"""The deviation from the expected reading, in microseconds, above which a reading is a jump."""
 DOWNTIME = 30 * 24 * HOUR
-"""Microseconds between the last stored tick and a reading that is believed without an operator."""
+"""The longest time since the last stored tick, in microseconds, that is accepted without an operator."""
 AGREEMENT = 600_000_000
-"""Microseconds for which readings must agree before a jump is believed."""
+"""How long readings must agree, in microseconds, before a jump is accepted."""
 TOLERANCE = 60_000_000
-"""Microseconds by which readings that agree may differ."""
+"""How much agreeing readings may differ, in microseconds."""
 _BOOT_TIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class JumpKind(Enum):
-    """Where the database's clock stands, compared with what is expected. The values are stored."""
+    """Whether the database's clock is ahead of or behind the expected time. The values are stored."""
 
     AHEAD = "AHEAD"
     BEHIND = "BEHIND"
@@ -27,7 +30,7 @@ class JumpKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A jump that has not been decided on. `reading` and `elapsed` are those of the first reading that agrees."""
+    """A jump without a decision. `reading` and `elapsed` are those of the first of the readings that agree."""
 
     kind: JumpKind
     reading: int
@@ -35,14 +38,15 @@ class Jump:
 
 
 def elapsed_micros() -> int:
-    """Microseconds since this machine started, suspended time included where the system counts it."""
+    """Return the microseconds since this machine started, including suspended time if the system counts it."""
     return time.clock_gettime_ns(_BOOT_TIME) // 1000
 
 
 class ClockGuard:
-    """Turns readings of a clock into times that never go back, and stops believing the clock after a jump.
+    """Turns readings of a clock into times that never go back, and stops trusting the clock after a jump.
 
-    Then the time is the last good one plus what has passed on this machine since. Readings come from several threads.
+    During a jump the time is the last trusted one plus the time that has passed on this machine since. Readings come
+    from several threads.
     """
 
     def __init__(self, elapsed: Callable[[], int] = elapsed_micros) -> None:
@@ -50,13 +54,13 @@ class ClockGuard:
         self._lock = threading.Lock()
         self._latest = 0
         self._good: tuple[int, int] | None = None
-        """The last reading that was believed, and when it was taken."""
+        """The last trusted reading, and this machine's elapsed time when it was taken."""
         self.jump: Jump | None = None
 
     def start(self, reading: int, reference: int, good: int | None, jumped_to: int | None) -> None:
-        """Judges the first reading. No time before `reference`, the last stored one, is returned from now on.
+        """Judge the first reading. From now on no time before `reference`, the last stored one, is returned.
 
-        `good` and `jumped_to` describe a jump that another process noticed and that has not been decided on.
+        `good` and `jumped_to` describe a jump that another process detected and that has no decision yet.
         """
         with self._lock:
             at = self._elapsed()
@@ -73,7 +77,7 @@ class ClockGuard:
             self.jump = None if kind is None else Jump(kind, reading, at)
 
     def read(self, reading: int) -> int:
-        """The time, given what the clock says now."""
+        """Return the time, given the clock's current reading."""
         with self._lock:
             if self._good is None:
                 self._latest = max(self._latest, reading)
@@ -93,7 +97,7 @@ class ClockGuard:
             return self._latest
 
     def is_confirmed(self, reading: int, reference: int) -> bool:
-        """Whether a clock that is ahead may be believed without an operator. Call it after `read`."""
+        """Return whether a clock that is ahead may be trusted without an operator. Call it after `read`."""
         with self._lock:
             jump = self.jump
             return (
@@ -104,7 +108,9 @@ class ClockGuard:
             )
 
     def believe(self, reading: int) -> None:
-        """Continues from a reading, as decided. Goes back only if later times were wrong by more than a jump."""
+        """Continue from a reading, as decided. The time goes back only if later times were wrong by more than a
+        jump.
+        """
         with self._lock:
             self.jump = None
             self._good = (reading, self._elapsed())

@@ -1,4 +1,4 @@
-"""The stored decision on jumps of the clock: one row, which all processes of a database follow."""
+"""The stored decision on jumps of the clock: one row that all processes of a database follow."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from command_center.database.connections import Connection
 from command_center.database.fields import from_micros
 
 STORE_EVERY = 10_000_000
-"""Microseconds between two good times that are stored during a pause."""
+"""The least interval, in microseconds, between two trusted times that are stored during a pause."""
 _LOAD = (
     "SELECT (SELECT ticked_at FROM ticks WHERE id = 1) AS ticked_at, s.decision, s.paused, s.kind, s.jumped_to,"
     " s.good_at, s.accepted_at FROM (SELECT 1 AS one) AS always LEFT JOIN clock_state s ON s.id = 1"
@@ -27,7 +27,7 @@ _DECIDE = (
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
-    """What is stored. Times are in microseconds; `good_at` is the last good time that was stored during a pause."""
+    """The stored state. Times are in microseconds; `good_at` is the last trusted time stored during a pause."""
 
     ticked_at: int | None
     decision: int = 0
@@ -39,12 +39,12 @@ class ClockState:
 
     @property
     def reference(self) -> int:
-        """The last time that was good for certain; 0 in a new database."""
+        """The last time that was certainly right; 0 in a new database."""
         return max(self.ticked_at or 0, self.accepted_at or 0)
 
 
 async def load(connection: Connection) -> ClockState:
-    """The stored state, which a new database does not have yet."""
+    """Return the stored state, or an initial one if the database has none yet."""
     row = await connection.fetch_one(_LOAD)
     if row is None or row["decision"] is None:
         return ClockState(None if row is None else row["ticked_at"])
@@ -53,26 +53,26 @@ async def load(connection: Connection) -> ClockState:
 
 
 async def pause(connection: Connection, known: ClockState, jump: Jump, good: int) -> None:
-    """Stores a pause, and the last good time now and then. Does nothing if a decision was made meanwhile."""
+    """Store a pause, and at intervals the last trusted time. Does nothing if a decision was stored meanwhile."""
     if known.paused and known.kind is jump.kind and good - (known.good_at or 0) < STORE_EVERY:
         return
     await connection.execute(_PAUSE, known.decision, True, jump.kind.value, jump.reading, good)
 
 
 async def accept(connection: Connection, reading: int, decision: int) -> int:
-    """Stores that a reading is believed; the number of the decision."""
+    """Store the decision that a reading is trusted; return the number of the decision."""
     await connection.execute(_DECIDE, decision + 1, False, reading)
     return decision + 1
 
 
 async def resume(connection: Connection, decision: int) -> int:
-    """Stores that the clock is as expected again; the number of the decision."""
+    """Store that the clock is as expected again; return the number of the decision."""
     await connection.execute(_DECIDE, decision + 1, False, None)
     return decision + 1
 
 
 def describe(jump: Jump) -> str:
-    """Describes a jump in a clause without a full stop."""
+    """Describe a jump in a clause without a full stop."""
     moment = from_micros(jump.reading).isoformat(timespec="seconds")
     if jump.kind is JumpKind.AHEAD:
         return f"the clock is paused: it jumped ahead to {moment}"

@@ -1,7 +1,8 @@
-"""The way to the database: the configuration Tortoise is opened with, and SQL in one spelling for both databases.
+"""Access to the database: Tortoise's configuration, transactions, and SQL in one dialect for both databases.
 
-Statements are written with `?`; on PostgreSQL they become `$1`, `$2`, … Rows come back as dictionaries. Inside
-`transaction()` everything, Tortoise's own queries included, runs in it; nothing started there may outlive it.
+Statements are written with `?`, which becomes `$1`, `$2`, … on PostgreSQL. Rows are returned as dictionaries. Inside
+`transaction()` all statements belong to the transaction, those of Tortoise included; no task started there may outlive
+it.
 """
 
 import functools
@@ -22,31 +23,34 @@ from command_center.database.postgres import url as postgres_url
 
 Row = dict[str, Any]
 Statement: TypeAlias = tuple[str, Sequence[Any]]
-"""Its text and its values."""
+"""The text of a statement and its values."""
 Columns: TypeAlias = Mapping[str, str]
-"""Columns of rows that are handed over together: the type that PostgreSQL knows each by."""
+"""The names of columns and their PostgreSQL types, for rows that are passed to one statement."""
 T = TypeVar("T")
 MAX_CACHED_CHARACTERS = 8_000
-"""The longest statement that is kept in PostgreSQL's spelling."""
+"""The length of the longest statement whose PostgreSQL form is cached."""
 MAX_KEYS_PER_STATEMENT = 10_000
-"""Keys in one statement of Tortoise's, which makes a parameter of each: PostgreSQL takes 32,767."""
+"""How many keys one of Tortoise's statements may have. Each is a parameter, and PostgreSQL accepts 32,767."""
 MAX_ROWS_BY_VALUE = 4
-"""Rows that SQLite is handed value by value: more of them come as JSON, which takes it longer to begin with."""
+"""Up to this number of rows, SQLite gets a parameter for each value. More rows are passed as JSON."""
 CACHE_BYTES = 32_000_000
-"""What the page caches of SQLite's connections may take together, unless a setting says otherwise."""
+"""The default for the total size of the page caches of SQLite's connections."""
 MODELS = "models.tables"
 MIGRATIONS = "models.migrations"
 
 
 class UnknownDatabase(ValueError):
-    """The address names no database we can use."""
+    """The address is not that of a supported database."""
 
 
 def configuration(url: str, cache_bytes: int = CACHE_BYTES) -> dict[str, Any]:
-    """Tortoise's configuration for `sqlite:///file` or `postgresql://…`. `cache_bytes` is for SQLite."""
+    """Return Tortoise's configuration for `sqlite:///file` or `postgresql://…`. `cache_bytes` is for SQLite.
+
+    Raises: UnknownDatabase.
+    """
     scheme = urlsplit(url).scheme
     connection: Any
-    # Tortoise remembers statements under the connection's name, so each database needs a name of its own.
+    # Tortoise caches statements by the connection's name, so each kind of database needs its own name.
     if scheme == "sqlite":
         name = "sqlite"
         connection = {
@@ -69,13 +73,13 @@ def configuration(url: str, cache_bytes: int = CACHE_BYTES) -> dict[str, Any]:
 async def open_database(
     url: str, timeout_seconds: float | None = None, cache_bytes: int = CACHE_BYTES
 ) -> AsyncIterator[TortoiseContext]:
-    """The database, open for everything that runs inside, tasks started there included.
+    """Open the database for the code inside the block, including tasks that are started there.
 
-    `timeout_seconds` bounds each answer of the database; None is no bound. `cache_bytes` is what SQLite's
-    page caches may take together.
+    `timeout_seconds` limits the wait for each result of the database; None is no limit. `cache_bytes` is the total size
+    of SQLite's page caches.
     """
     async with TortoiseContext() as context:
-        # Requests run in contexts of their own, so the process needs a fallback that all of them see.
+        # Each request runs in a context of its own, so the process needs a fallback that all of them see.
         await context.init(config=configuration(url, cache_bytes), _enable_global_fallback=True)
         client: Any = context.db()
         client.timeout = timeout_seconds
@@ -96,9 +100,9 @@ _LATEST = [MigrationTarget(app_label="models", name="__latest__")]
 
 
 async def pending_migrations(url: str) -> list[str]:
-    """Returns the names of the migrations that the database lacks. The database must be open.
+    """Return the names of the migrations that the database lacks. The database must be open.
 
-    Raises NewerDatabase if it has migrations that this version does not know.
+    Raises: NewerDatabase if it has migrations that this version does not know.
     """
     executor = MigrationExecutor(require_context().db(), configuration(url)["apps"])
     plan = await executor.plan(_LATEST)
@@ -109,7 +113,10 @@ async def pending_migrations(url: str) -> list[str]:
 
 
 async def migrate(url: str) -> list[str]:
-    """Brings the tables up to date; the names of the steps that were missing. The database must be open."""
+    """Apply the migrations that the database lacks, and return their names. The database must be open.
+
+    Raises: NewerDatabase if it has migrations that this version does not know.
+    """
     steps = await pending_migrations(url)
     if steps:
         await MigrationExecutor(require_context().db(), configuration(url)["apps"]).migrate(_LATEST)
@@ -117,19 +124,19 @@ async def migrate(url: str) -> list[str]:
 
 
 def key_chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Keys in portions that one statement can hold as parameters."""
+    """Split keys into chunks that one statement can have as parameters."""
     for start in range(0, len(keys), MAX_KEYS_PER_STATEMENT):
         yield keys[start : start + MAX_KEYS_PER_STATEMENT]
 
 
 def sqlite_path(url: str) -> str:
-    """The file of a `sqlite:///` address: three slashes for a relative path, four for an absolute one."""
+    """Return the file of a `sqlite:///` address: three slashes precede a relative path, four an absolute one."""
     return url.removeprefix("sqlite://").removeprefix("/")
 
 
 def numbered_parameters(sql: str) -> str:
-    """A statement with its parameters as PostgreSQL spells them."""
-    # A filter makes a statement of its own, of up to 100 kB: those are not worth their memory.
+    """Return a statement with PostgreSQL's numbered parameters instead of `?`."""
+    # Statements of filters are up to 100 kB long and rarely repeated, so they are not worth caching.
     return _cached_numbered(sql) if len(sql) <= MAX_CACHED_CHARACTERS else _number_parameters(sql)
 
 
@@ -149,7 +156,7 @@ _cached_numbered = functools.lru_cache(maxsize=2048)(_number_parameters)
 
 @functools.lru_cache(maxsize=256)
 def _rows_of_parameters(names: tuple[str, ...], count: int) -> str:
-    """`Connection.given` for SQLite, with a parameter for each value of so many rows."""
+    """Return `Connection.values_table` for SQLite, with a parameter for each value of `count` rows."""
     first = ", ".join(f"? AS {name}" for name in names)
     others = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
     return f"(SELECT {first}{others}) AS given"
@@ -157,19 +164,19 @@ def _rows_of_parameters(names: tuple[str, ...], count: int) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _rows_of_json(names: tuple[str, ...]) -> str:
-    """The same with one parameter for all, their JSON."""
-    fields = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names))
+    """Return `Connection.values_table` for SQLite, with one parameter that contains all rows as JSON."""
+    fields = ", ".join(f"json_extract(value, '$[{index}]') AS {name}" for index, name in enumerate(names))
     return f"(SELECT {fields} FROM json_each(?)) AS given"
 
 
 def as_ctes(statements: Sequence[Statement]) -> tuple[str, list[Any]]:
-    """Statements as parts of a WITH on PostgreSQL, and their values."""
-    parts = (f"beside{place} AS ({sql})" for place, (sql, _) in enumerate(statements))
+    """Return statements as CTEs of a PostgreSQL statement, separated by commas, and their values."""
+    parts = (f"beside{index} AS ({sql})" for index, (sql, _) in enumerate(statements))
     return ", ".join(parts), [value for _, values in statements for value in values]
 
 
 class Connection:
-    """The database, or the transaction one is in."""
+    """Executes SQL in the current transaction, or outside of any."""
 
     def __init__(self, client: BaseDBAsyncClient) -> None:
         self._client = client
@@ -179,36 +186,39 @@ class Connection:
         return numbered_parameters(sql) if self.postgres else sql
 
     async def fetch(self, sql: str, *values: Any) -> list[Row]:
-        """All rows of a SELECT, or of a statement with RETURNING."""
+        """Return all rows of a SELECT, or of a statement with RETURNING."""
         return await self._client.execute_query_dict(self._spell(sql), list(values))
 
     async def fetch_one(self, sql: str, *values: Any) -> Row | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         rows = await self.fetch(sql, *values)
         return rows[0] if rows else None
 
     async def fetch_inline(self, sql: str, *values: Any) -> list[Row]:
-        """The rows of a SELECT that finds few, by a key. On SQLite it is answered on the spot: a change of threads
-        takes many times as long as looking. On PostgreSQL it is planned once (see `at_once`)."""
+        """Return the rows of a SELECT that finds few rows by a key.
+
+        SQLite executes it in the event loop's thread, because switching threads takes many times as long as the lookup.
+        PostgreSQL plans it once (see `run_in_transaction`).
+        """
         client: Any = self._client
         if isinstance(client, TransactionalDBClient):
             return await self.fetch(sql, *values)
         return await client.fetch_inline(sql, values)  # type: ignore[no-any-return]
 
     async def execute(self, sql: str, *values: Any) -> int:
-        """Runs a statement; how many rows it touched."""
+        """Execute a statement and return the number of affected rows."""
         return (await self._client.execute_query(self._spell(sql), list(values)))[0]
 
     async def execute_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
-        """Runs a statement once for each set of values."""
-        listed = [list(each) for each in values]
-        if listed:
-            await self._client.execute_many(self._spell(sql), listed)
+        """Execute a statement once for each set of values."""
+        value_lists = [list(each) for each in values]
+        if value_lists:
+            await self._client.execute_many(self._spell(sql), value_lists)
 
     def values_table(self, columns: Columns, rows: Sequence[Sequence[Any]]) -> Statement:
-        """A table named `given`, to select from, that holds rows of these columns; with the values of its parameters.
+        """Return SQL for a table named `given` that contains these rows, and the values of its parameters.
 
-        However many there are, that is one statement and one step of it.
+        It can be used after FROM. The rows need one statement, whatever their number.
         """
         names = tuple(columns)
         if self.postgres:
@@ -222,21 +232,23 @@ class Connection:
     def insert_statement(
         self, table: str, columns: Columns, rows: Sequence[Sequence[Any]], conflict: str = ""
     ) -> Statement:
-        """The statement that inserts rows."""
+        """Return a statement that inserts rows. `conflict` is its ON CONFLICT clause."""
         names = ", ".join(columns)
-        given, values = self.values_table(columns, rows)
-        return f"INSERT INTO {table} ({names}) SELECT {names} FROM {given} WHERE true {conflict}", values
+        source, values = self.values_table(columns, rows)
+        return f"INSERT INTO {table} ({names}) SELECT {names} FROM {source} WHERE true {conflict}", values
 
     async def execute_batch(self, statements: Sequence[Statement]) -> None:
-        """Carries out statements that change different rows and read nothing that another changes: on PostgreSQL in
-        one way there and back, in no order."""
+        """Execute statements that change different rows and do not read what another one changes.
+
+        PostgreSQL executes them in one round trip, in no defined order.
+        """
         if self.postgres and statements:
-            first, values = as_ctes(statements[:-1])
-            last = statements[-1]
-            await self.execute((f"WITH {first} " if first else "") + last[0], *values, *last[1])
+            ctes, values = as_ctes(statements[:-1])
+            last_statement = statements[-1]
+            await self.execute((f"WITH {ctes} " if ctes else "") + last_statement[0], *values, *last_statement[1])
             return
-        for sql, each in statements:
-            await self.execute(sql, *each)
+        for sql, statement_values in statements:
+            await self.execute(sql, *statement_values)
 
     async def insert(
         self,
@@ -246,7 +258,10 @@ class Connection:
         conflict: str = "",
         returning: Sequence[str] = (),
     ) -> list[Sequence[Any]]:
-        """Inserts rows in one statement. What came of them that was not there before, as values of `returning`."""
+        """Insert rows with one statement; return the columns `returning` of those that did not exist before.
+
+        On SQLite, `returning` more than MAX_ROWS_BY_VALUE rows requires an ascending primary key named `id`.
+        """
         if not rows:
             return []
         insert, values = self.insert_statement(table, columns, rows, conflict)
@@ -254,62 +269,68 @@ class Connection:
             await self.execute(insert, *values)
             return []
         if self.postgres or len(rows) <= MAX_ROWS_BY_VALUE:
-            returned = await self.fetch(f"{insert} RETURNING {', '.join(returning)}", *values)
-            return [tuple(row.values()) for row in returned]
-        # Nobody else writes meanwhile, and each row that RETURNING returns would be a step (see `tuples`).
-        last = await self.fetch_one(f"SELECT max(id) AS id FROM {table}")
+            returned_rows = await self.fetch(f"{insert} RETURNING {', '.join(returning)}", *values)
+            return [tuple(row.values()) for row in returned_rows]
+        # SQLite has one writer, so all rows with higher ids are new. RETURNING would need a step for each
+        # row (see `fetch_tuples`).
+        last_row = await self.fetch_one(f"SELECT max(id) AS id FROM {table}")
         await self.execute(insert, *values)
-        new = f"SELECT {', '.join(returning)} FROM {table} WHERE id > ?"
-        return await self.fetch_tuples(returning, new, (last["id"] if last else None) or 0)
+        select_new = f"SELECT {', '.join(returning)} FROM {table} WHERE id > ?"
+        return await self.fetch_tuples(returning, select_new, (last_row["id"] if last_row else None) or 0)
 
     async def fetch_tuples(self, columns: Sequence[str], sql: str, *values: Any) -> list[Sequence[Any]]:
-        """All rows of a SELECT of these columns, as values in that order, without regard to an ORDER BY.
+        """Return all rows of a SELECT of these columns as sequences of values. An ORDER BY has no effect.
 
-        In SQLite each row is a step, and after each step its thread competes with the event loop for the interpreter:
-        on a busy server that is what reading a thousand rows costs. So they come as one row.
+        SQLite returns them as one JSON value. It would otherwise make a step for each row, and after each step its
+        thread competes with the event loop for the interpreter. On a busy server that dominates the cost of reading a
+        thousand rows.
         """
         if self.postgres:
             return [tuple(row.values()) for row in await self.fetch(sql, *values)]
-        packed = f"SELECT json_group_array(json_array({', '.join(columns)})) AS packed FROM ({sql})"
-        row = await self.fetch_one(packed, *values)
+        packed_select = f"SELECT json_group_array(json_array({', '.join(columns)})) AS packed FROM ({sql})"
+        row = await self.fetch_one(packed_select, *values)
         return orjson.loads(row["packed"]) if row else []
 
     def in_any(self, column: str, number: str = "bigint") -> str:
-        """A condition that takes any number of whole numbers in one parameter (see `listed`)."""
+        """Return a condition that compares a column with any number of integers in one parameter (see
+        `array_param`).
+        """
         return f"{column} = ANY(?::{number}[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
 
     def array_param(self, numbers: Iterable[int]) -> Any:
-        """The parameter for `within`."""
-        plain = [int(n) for n in numbers]
-        return plain if self.postgres else orjson.dumps(plain).decode()
+        """Return the parameter for `in_any`."""
+        integers = [int(n) for n in numbers]
+        return integers if self.postgres else orjson.dumps(integers).decode()
 
     def in_texts(self, column: str) -> str:
-        """A condition that takes any number of texts in one parameter (see `text_array`)."""
+        """Return a condition that compares a column with any number of texts in one parameter (see
+        `text_array_param`).
+        """
         return f"{column} = ANY(?::text[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
 
     def text_array(self, texts: Iterable[str]) -> Any:
-        """The parameter for `in_texts`."""
+        """Return the parameter for `in_texts`."""
         return list(texts) if self.postgres else orjson.dumps(list(texts)).decode()
 
     def cast_param(self, kind: str) -> str:
-        """A parameter in a place where PostgreSQL would have to guess its type."""
+        """Return a parameter with a type, for places where PostgreSQL cannot infer it."""
         return f"?::{kind}" if self.postgres else "?"
 
     def for_update(self, mode: str = "UPDATE") -> str:
-        """The locking clause of a SELECT: SQLite's one writer needs none."""
+        """Return the locking clause of a SELECT. It is empty for SQLite, which has one writer."""
         return f" FOR {mode}" if self.postgres else ""
 
 
 def database() -> Connection:
-    """The database as the current context sees it."""
+    """Return the database of the current context: inside a transaction, that transaction."""
     return Connection(require_context().db())
 
 
 @asynccontextmanager
 async def transaction() -> AsyncIterator[Connection]:
-    """One transaction: all of it or nothing. On SQLite it waits its turn for the one writer.
+    """Run the block in one transaction. On SQLite it first waits for the write lock.
 
-    Raises Unavailable where the database fails, or OutcomeUnknown where it did while committing.
+    Raises: Unavailable if the database fails, OutcomeUnknown if it fails during the commit.
     """
     try:
         async with in_transaction() as client:
@@ -320,21 +341,24 @@ async def transaction() -> AsyncIterator[Connection]:
 
 
 def _mark_rolled_back(exc: Unavailable) -> None:
-    """Notes that nothing remains of the transaction, unless that is what nobody knows."""
+    """Record in the exception that nothing remains of the transaction, unless its outcome is unknown."""
     exc.rolled_back = not isinstance(exc, OutcomeUnknown)
 
 
 TransactionBody: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
-"""What is done with a connection. It awaits nothing else."""
+"""A coroutine function that uses a connection and awaits nothing else."""
 
 
 async def run_in_transaction(body: TransactionBody[T], single_statement: bool = False) -> T:
-    """One transaction, like `transaction`, in one go: on SQLite all of it runs in the writer's thread, on PostgreSQL it
-    has a connection to itself.
+    """Run the body in one transaction, faster than `transaction`.
 
-    So it costs one change of threads and not one a statement, or nothing of Tortoise's. Its statements find their rows
-    by keys: PostgreSQL plans each of them once. `alone`: there it is a single one, which needs nothing around it to be
-    all or nothing.
+    On SQLite the whole body runs in the writer's thread, so it costs one switch of threads instead of one for each
+    statement. On PostgreSQL it uses a connection directly, without Tortoise.
+
+    The statements must find their rows by keys, because PostgreSQL plans each of them once. With `single_statement` the
+    body executes one statement at most; PostgreSQL then needs no BEGIN and COMMIT.
+
+    Raises: Unavailable if the database fails, OutcomeUnknown if it fails during the commit.
     """
     client: Any = require_context().db()
     try:
@@ -345,13 +369,15 @@ async def run_in_transaction(body: TransactionBody[T], single_statement: bool = 
 
 
 async def run_snapshot(work: TransactionBody[T]) -> T:
-    """Several SELECTs of one moment in one go."""
+    """Run several SELECTs that all read the same snapshot."""
     client: Any = require_context().db()
     return await client.run_snapshot(work)  # type: ignore[no-any-return]
 
 
 async def run_indexed_reads(work: TransactionBody[T]) -> T:
-    """Several SELECTs in one go that find their rows by keys (see `at_once`). On PostgreSQL each sees what is committed
-    when it is asked."""
+    """Run several SELECTs that find their rows by keys (see `run_in_transaction`).
+
+    On SQLite all read the same snapshot. On PostgreSQL each reads what is committed when it starts.
+    """
     client: Any = require_context().db()
     return await client.run_indexed_reads(work)  # type: ignore[no-any-return]

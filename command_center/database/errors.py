@@ -1,6 +1,6 @@
-"""What is raised when the database itself fails: full, read-only, locked, gone. No mistake of ours, and not for ever.
+"""Errors of the database itself: it is full, read-only, locked or unreachable. They are not bugs, and may be temporary.
 
-Each backend says so of its own errors, so whoever asks the database need know one exception alone.
+Each backend translates its own errors into `Unavailable`, so callers handle this one exception.
 """
 
 import logging
@@ -11,61 +11,65 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 PATIENCE = 7.0
-"""Seconds that a request waits for one answer of the database, or for its turn to write."""
+"""How long a request waits for one result of the database, or for the write lock."""
 LONG = 300.0
-"""The same for work that nobody waits for and that may be much."""
+"""The same limit for background work, whose statements may be long."""
 EVERY_SECONDS = 60.0
-_unhurried: ContextVar[bool] = ContextVar("unhurried", default=False)
+"""The least interval between two log messages about the same failure."""
+_has_long_timeout: ContextVar[bool] = ContextVar("unhurried", default=False)
 
 
 class Unavailable(Exception):
-    """The database cannot do it now. `undone`: it was in a transaction, and nothing of that remains."""
+    """The database cannot execute this now. `rolled_back` is True if it was in a transaction of which nothing
+    remains.
+    """
 
     rolled_back = False
 
 
 class OutcomeUnknown(Unavailable):
-    """The database was lost while it committed: the transaction stands as a whole, or nothing of it does."""
+    """The database was lost during a commit: the transaction is committed as a whole or not at all."""
 
 
 @contextmanager
 def long_timeout() -> Iterator[None]:
-    """Work in a server that may take its time with one statement."""
-    token = _unhurried.set(True)
+    """Allow the statements of this context to take LONG_TIMEOUT_SECONDS instead of the usual limit."""
+    token = _has_long_timeout.set(True)
     try:
         yield
     finally:
-        _unhurried.reset(token)
+        _has_long_timeout.reset(token)
 
 
 def timeout_limit(patience: float | None) -> float | None:
-    """How many seconds one answer may take here, of a database that was opened with such a patience."""
-    return LONG if patience is not None and _unhurried.get() else patience
+    """Return the time limit of this context, in seconds, for a database that was opened with this timeout."""
+    return LONG if patience is not None and _has_long_timeout.get() else patience
 
 
 class FailureLog:
-    """Tells the log of failures that follow one another: the first at once, then one line a minute with their number.
+    """Logs consecutive failures: the first at once, then one message a minute with their number.
 
-    All of them have one reference. An hour without a database is sixty lines, however many ask.
+    All messages of one outage contain the same reference. An hour without a database is sixty lines, however many
+    requests fail.
     """
 
     def __init__(self, logger: logging.Logger, what: str) -> None:
         self._logger = logger
-        self._what = what
+        self._message = what
         self._reference = ""
-        self._last = self._told = float("-inf")
+        self._failed_at = self._logged_at = float("-inf")
         self._count = 0
 
     def warn(self, cause: BaseException) -> str:
-        """The reference."""
+        """Count a failure, and log it if a message is due; return the reference."""
         now = time.monotonic()
-        if now - self._last > EVERY_SECONDS:
+        if now - self._failed_at > EVERY_SECONDS:
             self._reference, self._count = secrets.token_hex(6), 0
-            self._told = float("-inf")
-        self._last = now
+            self._logged_at = float("-inf")
+        self._failed_at = now
         self._count += 1
-        if now - self._told >= EVERY_SECONDS:
-            self._told = now
+        if now - self._logged_at >= EVERY_SECONDS:
+            self._logged_at = now
             again = f", {self._count} times so far" if self._count > 1 else ""
-            self._logger.warning("%s%s: %s (reference %s)", self._what, again, cause, self._reference)
+            self._logger.warning("%s%s: %s (reference %s)", self._message, again, cause, self._reference)
         return self._reference

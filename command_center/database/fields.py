@@ -1,5 +1,8 @@
-"""Column types of our own. A moment is stored as whole microseconds since 1970 in UTC, the same on every
-database, so that SQL, the predicate and the clock agree to the microsecond and a time zone cannot creep in."""
+"""Column types of the product.
+
+A time is stored as whole microseconds since 1970 in UTC, on every database. SQL, the predicate and the clock therefore
+agree to the microsecond, and no time zone can interfere.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,27 +17,27 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_micros(moment: datetime) -> int:
-    """An aware datetime as microseconds since 1970."""
+    """Return an aware datetime as microseconds since 1970."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_micros(micros: int) -> datetime:
-    """Microseconds since 1970 as an aware datetime in UTC."""
+    """Return microseconds since 1970 as an aware datetime in UTC."""
     return _EPOCH + timedelta(microseconds=micros)
 
 
 def all_to_micros(moments: Sequence[datetime]) -> list[int]:
-    """The same of many at once, in a fraction of the time."""
+    """Convert many datetimes as `to_micros` does, in a fraction of the time."""
     return list(map(floordiv, map(sub, moments, repeat(_EPOCH)), repeat(_MICROSECOND)))
 
 
 def all_from_micros(micros: Sequence[int]) -> list[datetime]:
-    """The same of many at once, in a fraction of the time."""
+    """Convert many numbers as `from_micros` does, in a fraction of the time."""
     return list(map(_EPOCH.__add__, map(timedelta, repeat(0), repeat(0), micros)))
 
 
 class MomentField(fields.BigIntField):
-    """An aware datetime, stored as BIGINT microseconds."""
+    """An aware datetime, stored as a BIGINT of microseconds."""
 
     field_type = int
 

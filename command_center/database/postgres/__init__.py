@@ -1,1 +1,1 @@
-"""PostgreSQL: pools of connections, transactions, and errors by their meaning."""
+"""PostgreSQL: pools of connections, transactions, and the meaning of errors."""

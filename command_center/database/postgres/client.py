@@ -1,5 +1,8 @@
-"""Tortoise's PostgreSQL client as this product needs it: every wait is bounded, a connection that failed is thrown
-away, and a database that fails is told from a statement that does (see `command_center.database.errors`)."""
+"""Tortoise's PostgreSQL client with limited waits.
+
+A connection that failed is closed. Failures of the database and of a statement are different exceptions (see
+`command_center.database.errors`).
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -34,12 +37,12 @@ from command_center.database.postgres.lookup_pool import (
 from command_center.database.postgres.url import PostgresAddress
 
 CLOSE_SECONDS = 2.0
-_IN_THE_ADDRESS = frozenset({"host", "port", "user", "password", "database", "dsn"})
+_ARGUMENTS_FROM_ADDRESS = frozenset({"host", "port", "user", "password", "database", "dsn"})
 T = TypeVar("T")
 
 
 class _TimeoutClient(stock.AsyncpgDBClient):
-    """Statements with a time limit."""
+    """Limits the time of each statement to `timeout` seconds; None is no limit."""
 
     timeout: float | None = None
 
@@ -62,44 +65,47 @@ class _TimeoutClient(stock.AsyncpgDBClient):
 
 
 class NoResetConnection(asyncpg.Connection):  # type: ignore[misc]
-    """Goes back into the pool as it is: nobody sets, locks or listens for anything for longer than a transaction, and
-    asking the server to forget it all would double the ways there and back of a single statement."""
+    """A connection that returns to the pool without a reset.
+
+    This product uses no session settings, session locks or LISTEN, and the reset would double the round trips of a
+    single statement.
+    """
 
     def get_reset_query(self) -> str:
         return ""
 
 
 class PostgresClient(_TimeoutClient):
-    """A pool of connections, and one for what finds rows by keys.
+    """Two pools: one for all statements, and a `LookupPool` for statements that find their rows by keys.
 
-    `patience` is how many seconds a statement may take; None for as long as it likes.
+    `timeout` is the limit of a statement in seconds; None is no limit.
     """
 
     def __init__(self, address: PostgresAddress, **kwargs: Any) -> None:
-        # A pool that keeps some connections open tries to by itself while there is no server, and logs each attempt.
+        # With a minimum size, the pool would reconnect by itself during an outage and log each attempt.
         super().__init__(**{"minsize": 0, **kwargs})
         self._address = address
 
     async def create_connection(self, with_db: bool) -> None:
         await super().create_connection(with_db)
         settings = {"max_size": MOST, "server_settings": self.server_settings | SETTINGS}
-        self._keyed = LookupPool(await self.create_pool(password=self.password, **self._template | settings))
-        # Whether there is a server is known now, and not when it is first asked for something.
+        self._lookup_pool = LookupPool(await self.create_pool(password=self.password, **self._template | settings))
+        # Connect once, so that an unreachable server is detected now and not by the first statement.
         async with self.acquire_connection():
             pass
 
     async def create_pool(self, **kwargs: Any) -> asyncpg.Pool:
-        # The address says it all; Tortoise's own arguments would take precedence over what stands there.
-        others = {name: value for name, value in kwargs.items() if name not in _IN_THE_ADDRESS}
+        # The address contains all parameters; Tortoise's own arguments would take precedence over them.
+        options = {name: value for name, value in kwargs.items() if name not in _ARGUMENTS_FROM_ADDRESS}
         return await asyncpg.create_pool(
-            **{**others, **self._address.arguments(), "connection_class": NoResetConnection}
+            **{**options, **self._address.arguments(), "connection_class": NoResetConnection}
         )
 
     async def _close(self) -> None:
         if self._pool is not None:
-            for close in (self._keyed.close, self._pool.close):
+            for close in (self._lookup_pool.close, self._pool.close):
                 with suppress(TimeoutError):
-                    # When its time is up, a pool closes its connections without a word to the server.
+                    # After the timeout the pool terminates its connections without notifying the server.
                     async with asyncio.timeout(CLOSE_SECONDS / 2):
                         await close()
             self._pool = None
@@ -108,52 +114,52 @@ class PostgresClient(_TimeoutClient):
         return PooledConnection(self, self._pool_init_lock)
 
     async def run_in_transaction(self, work: TransactionBody[T]) -> T:
-        """A whole transaction on one connection (see `command_center.database.connections.at_once`)."""
-        return await self._lookup(lambda straight: straight.run_in_transaction(work))
+        """Run a transaction on one connection (see `command_center.database.connections.run_in_transaction`)."""
+        return await self._lookup(lambda direct: direct.run_in_transaction(work))
 
     async def run_statement(self, work: TransactionBody[T]) -> T:
-        """A statement that is a transaction by itself."""
-        return await self._lookup(lambda straight: straight.run_statement(work))
+        """Run a body that executes one statement, which is a transaction by itself."""
+        return await self._lookup(lambda direct: direct.run_statement(work))
 
     async def run_snapshot(self, work: TransactionBody[T]) -> T:
-        """Several SELECTs of one moment."""
+        """Run several SELECTs that all read the same snapshot."""
         with translate_errors():
             async with self.acquire_connection() as connection:
                 return await roll_back_on_failure(connection, lambda raw: self._direct(raw).run_snapshot(work))
 
     async def run_indexed_reads(self, work: TransactionBody[T]) -> T:
-        """Several SELECTs on one connection."""
+        """Run several SELECTs on one connection."""
         return await self._lookup(work)
 
     async def fetch_inline(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-        """The rows of a SELECT that finds few, by a key."""
-        return await self._lookup(lambda straight: straight.fetch(query, *values))
+        """Return the rows of a SELECT that finds few rows by a key."""
+        return await self._lookup(lambda direct: direct.fetch(query, *values))
 
     async def _lookup(self, work: Callable[[DirectConnection], Coroutine[Any, Any, T]]) -> T:
         if self._pool is None:
             await self.create_connection(with_db=True)
         with translate_errors():
-            return await self._keyed.use(lambda connection: work(self._direct(connection)))
+            return await self._lookup_pool.use(lambda connection: work(self._direct(connection)))
 
     def _in_transaction(self) -> TransactionContext:
         return WriteTransaction(Transaction(self), self._pool_init_lock)
 
 
 class PooledConnection(PoolConnectionWrapper[Any]):
-    """A connection for one statement or transaction. Raises Unavailable where none is to be had."""
+    """A connection of the pool for one statement or transaction. Raises: Unavailable if none is free in time."""
 
     async def __aenter__(self) -> Any:
         return await acquire_connection(super().__aenter__)
 
     async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         if self.connection is not None and self.client._pool is not None:
-            # A connection that does not come to rest in time is closed, and its place in the pool is free again.
+            # A connection that cannot be reset in time is closed, which makes room in the pool.
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self.client._pool.release(self.connection, timeout=TIDY_SECONDS)
 
 
 class WriteTransaction(TransactionContextPooled):
-    """One transaction. However it begins and ends, its connection goes back."""
+    """One transaction. Its connection returns to the pool however the transaction starts and ends."""
 
     __slots__ = ("_borrowed",)
     _pooled: PooledConnection
@@ -167,7 +173,7 @@ class WriteTransaction(TransactionContextPooled):
         except BaseException:
             await self._give_back(broken=True)
             raise
-        # Only now: a task that runs beside this one must not see a transaction that has not begun.
+        # Only after BEGIN: a concurrent task must not see a transaction that has not started.
         self.token = get_connections().set(self.connection_name, client)
         return client
 

@@ -1,5 +1,7 @@
-"""Several statements in one go on one connection to PostgreSQL, without Tortoise between: its part of a statement that
-finds a row by its key takes more of the processor than the way there and back."""
+"""Executes statements directly on a connection of asyncpg, without Tortoise.
+
+For a statement that finds a row by its key, Tortoise needs more processor time than the round trip takes.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ T = TypeVar("T")
 
 
 class DirectConnection(Connection):
-    """A connection whose answers may take so many seconds each; None for as long as they like."""
+    """A connection whose results may take `seconds` each; None is no limit."""
 
     postgres = True
 
@@ -39,29 +41,36 @@ class DirectConnection(Connection):
         return int(status.rpartition(" ")[2])
 
     async def execute_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
-        if listed := list(values):
+        if value_lists := list(values):
             self._count()
-            await self._raw.executemany(numbered_parameters(sql), listed, timeout=self._seconds)
+            await self._raw.executemany(numbered_parameters(sql), value_lists, timeout=self._seconds)
 
     async def run_in_transaction(self, work: TransactionBody[T]) -> T:
-        """One transaction. Where it fails it is left open. Raises asyncpg's errors, and OutcomeUnknown."""
+        """Run one transaction. If it fails, it is left open.
+
+        Raises: errors of asyncpg, Unavailable if PostgreSQL rolled it back, OutcomeUnknown if the commit was
+        interrupted.
+        """
         await self._raw.execute("BEGIN", timeout=self._seconds)
         result = await work(self)
         with _translate_failures():
-            ended = await self._raw.execute("COMMIT", timeout=self._seconds)
-        if ended != "COMMIT":
-            # A statement failed and nobody minded: then PostgreSQL takes everything back.
+            status = await self._raw.execute("COMMIT", timeout=self._seconds)
+        if status != "COMMIT":
+            # A statement failed and the body ignored its error, so PostgreSQL rolled everything back.
             raise Unavailable("PostgreSQL took the transaction back")
         return result
 
     async def run_statement(self, work: TransactionBody[T]) -> T:
-        """One statement, or none, and no other: each would be a transaction by itself. Raises as `transact`."""
+        """Run a body that executes one statement at most: each would be a transaction by itself.
+
+        Raises: as `run_in_transaction`.
+        """
         self._most = 1
         with _translate_failures():
             return await work(self)
 
     async def run_snapshot(self, work: TransactionBody[T]) -> T:
-        """Reads as of one moment; the transaction is left open where that fails."""
+        """Run SELECTs that read the same snapshot. If one fails, the transaction is left open."""
         await self._raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", timeout=self._seconds)
         result = await work(self)
         await self._raw.execute("COMMIT", timeout=self._seconds)
@@ -72,6 +81,7 @@ class DirectConnection(Connection):
         return await self._raw.fetch(numbered_parameters(sql), *values, timeout=self._seconds)  # type: ignore[no-any-return]
 
     def _count(self) -> None:
+        """Raise RuntimeError if `run_statement` was promised a single statement and this is another."""
         if self._most is not None:
             if not self._most:
                 raise RuntimeError("this was to be one statement")

@@ -1,4 +1,4 @@
-"""What an error of asyncpg's means: the server failed, or the statement is to blame."""
+"""Translates asyncpg's errors: either the database failed, or the statement is wrong."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,29 +8,35 @@ from tortoise.exceptions import BaseORMException, IntegrityError, OperationalErr
 
 from command_center.database.errors import OutcomeUnknown, Unavailable
 
-_STATES = ("08", "53", "57", "58", "25006", "40001", "40P01", "55P03")
-"""Beginnings of SQLSTATE: connection, resources, operator and system; a read-only server, deadlocks and locks."""
-_OVER = ("closed", "closing", "released back to the pool")
-"""What asyncpg says of a connection that was lost before anything was sent."""
-_LOST = ("08", "57P")
-"""Those that end the connection: a COMMIT they answer may stand nevertheless."""
+_FAILURE_STATES = ("08", "53", "57", "58", "25006", "40001", "40P01", "55P03")
+"""Prefixes of SQLSTATE that mean a failure of the database: connection, resources, operator, system, read-only,
+locks.
+"""
+_CLOSED_TEXTS = ("closed", "closing", "released back to the pool")
+"""Texts in asyncpg's errors for a connection that was lost before anything was sent."""
+_DISCONNECT_STATES = ("08", "57P")
+"""Prefixes of SQLSTATE that end the connection. A COMMIT that fails with one of them may have succeeded."""
 
 
 def unavailable(exc: BaseException, committing: bool = False) -> Unavailable | None:
-    """What to raise instead where the database itself failed; None where the statement is to blame."""
+    """Return the exception to raise instead if the database failed; None if the statement is wrong."""
     cause = _server_fault(exc)
     if cause is None:
         return None
-    return (OutcomeUnknown if committing and not _uncommitted(cause) else Unavailable)(message_of(cause))
+    return (OutcomeUnknown if committing and not _is_not_committed(cause) else Unavailable)(message_of(cause))
 
 
 def message_of(cause: BaseException) -> str:
+    """Return a short description of an error."""
     return "no answer in time" if isinstance(cause, TimeoutError) else f"{type(cause).__name__}: {cause}"
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raises what Tortoise's own statements would: Unavailable for what the server is to blame for, or its errors."""
+    """Raise the exceptions that Tortoise's own statements raise.
+
+    These are Unavailable if the database failed, and Tortoise's errors otherwise.
+    """
     try:
         yield
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as exc:
@@ -44,18 +50,18 @@ def translate_errors() -> Iterator[None]:
 
 
 def _server_fault(exc: BaseException) -> BaseException | None:
-    """The database's own failure behind an exception; None where the statement is to blame."""
+    """Return the database's failure behind an exception; None if the statement is wrong."""
     cause = exc.__cause__ if isinstance(exc, BaseORMException) and exc.__cause__ is not None else exc
     if isinstance(cause, asyncpg.PostgresError):
-        return cause if str(cause.sqlstate).startswith(_STATES) else None
+        return cause if str(cause.sqlstate).startswith(_FAILURE_STATES) else None
     if type(cause) is asyncpg.InterfaceError:
-        return cause if any(word in str(cause) for word in _OVER) else None
-    # The last is what asyncpg says where a connection was lost while it was being tidied up.
+        return cause if any(word in str(cause) for word in _CLOSED_TEXTS) else None
+    # asyncpg raises InternalClientError if a connection is lost while it is being reset.
     return cause if isinstance(cause, OSError | asyncpg.InternalClientError) else None
 
 
-def _uncommitted(cause: BaseException) -> bool:
-    """Whether a COMMIT that failed so was never sent, or was refused by the server."""
+def _is_not_committed(cause: BaseException) -> bool:
+    """Return whether a failed COMMIT was never sent, or was rejected by the server."""
     if isinstance(cause, asyncpg.PostgresError):
-        return not str(cause.sqlstate).startswith(_LOST)
+        return not str(cause.sqlstate).startswith(_DISCONNECT_STATES)
     return isinstance(cause, asyncpg.InterfaceError)

@@ -1,7 +1,8 @@
-"""Connections to PostgreSQL for statements that find their rows by keys, each kept as it is for whoever needs it next.
+"""A pool of connections for statements that find their rows by keys.
 
-One plan fits all values of such a statement. Making it anew each time takes longer than carrying it out, so it is kept;
-and as it is, it must not be one for a table that was still empty when it was made.
+One plan is right for all values of such a statement, and planning takes longer than executing. These connections
+therefore use generic plans and keep them. Sequential scans are disabled, so that a plan made while a table was empty
+still uses an index.
 """
 
 import asyncio
@@ -18,22 +19,27 @@ from command_center.database.postgres.url import TIMEOUT_SECONDS
 T = TypeVar("T")
 MOST = 5
 SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+"""Session settings of the connections."""
 TIDY_SECONDS = 0.5
-"""How long a connection may take to give up what it was doing; then it is closed."""
+"""How long resetting a connection may take before it is closed instead."""
 
 
 class LookupPool:
-    """Keeps what a pool of such connections gives out: giving it back and having it again takes of the processor what
-    a statement does."""
+    """Keeps idle connections of a pool acquired.
+
+    Releasing one to the pool and acquiring it again would need as much processor time as a statement.
+    """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._idle: list[asyncpg.Connection] = []
-        self._room = asyncio.Semaphore(MOST)
+        self._free_slots = asyncio.Semaphore(MOST)
 
     async def use(self, act: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-        """Does something with a connection. However it ends, no transaction is left open. Raises Unavailable where no
-        connection is to be had."""
+        """Call a coroutine function with a connection. Afterwards no transaction is open, whatever happens.
+
+        Raises: Unavailable if no connection is available in time.
+        """
         await self._enter()
         try:
             connection = await self._ready()
@@ -43,20 +49,22 @@ class LookupPool:
                 if not _is_closed(connection):
                     self._idle.append(connection)
         finally:
-            self._room.release()
+            self._free_slots.release()
 
     async def close(self) -> None:
-        """Closes what nobody uses; once that takes too long, without a word to the server."""
+        """Close idle connections. When cancelled by a timeout, the pool terminates them without notifying the
+        server.
+        """
         for connection in self._idle:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self._pool.release(connection, timeout=TIDY_SECONDS)
         await self._pool.close()
 
     async def _enter(self) -> None:
-        if self._room.locked():
-            await acquire_connection(self._room.acquire)
+        if self._free_slots.locked():
+            await acquire_connection(self._free_slots.acquire)
         else:
-            await self._room.acquire()
+            await self._free_slots.acquire()
 
     async def _ready(self) -> asyncpg.Connection:
         while self._idle:
@@ -66,7 +74,7 @@ class LookupPool:
 
 
 async def acquire_connection(acquire: Callable[[], Awaitable[T]]) -> T:
-    """A connection, or room for one. Raises Unavailable where none is to be had in time."""
+    """Acquire a connection, or a slot for one. Raises: Unavailable if none is available in time."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             return await acquire()
@@ -75,7 +83,7 @@ async def acquire_connection(acquire: Callable[[], Awaitable[T]]) -> T:
 
 
 async def roll_back_on_failure(connection: asyncpg.Connection, act: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-    """Does something with a connection that closes what it opens. Where it fails, its transaction is rolled back."""
+    """Call a coroutine function that closes the transactions it opens; if it fails, roll back what it left open."""
     try:
         return await act(connection)
     except BaseException:
@@ -84,20 +92,20 @@ async def roll_back_on_failure(connection: asyncpg.Connection, act: Callable[[as
 
 
 async def reset_or_terminate(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[Any]]) -> None:
-    """Rolls back. Where that does not come to its end the connection is closed, and with it the transaction."""
+    """Roll back. If that fails or takes too long, terminate the connection, which ends its transaction."""
     try:
         async with asyncio.timeout(TIDY_SECONDS):
             await roll_back()
     except BaseException as exc:
-        # Cancelled once more as well: whoever has the connection next must not go on with what was begun here.
+        # Also after a second cancellation: the next user of the connection must not continue this transaction.
         terminate(connection)
         if not isinstance(exc, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
             raise
 
 
 def terminate(connection: asyncpg.Connection) -> None:
-    """Closes it without a word to the server. Its place in the pool is free at once."""
-    # One that was lost has been taken away from us already.
+    """Close a connection at once, without notifying the server. This makes room in the pool."""
+    # The pool has already removed a connection that was lost.
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
 
@@ -106,5 +114,5 @@ def _is_closed(connection: asyncpg.Connection) -> bool:
     try:
         return bool(connection.is_closed())
     except asyncpg.InterfaceError:
-        # It was lost, and the pool has taken it away.
+        # It was lost, and the pool has removed it.
         return True

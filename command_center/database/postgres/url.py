@@ -1,4 +1,4 @@
-"""Reads the address of a PostgreSQL database as libpq does, and says how asyncpg is to connect.
+"""Parses the address of a PostgreSQL database as libpq does, and returns the arguments for asyncpg.
 
 Source of the parameters: PostgreSQL 18, section 34.1.2, "Parameter Key Words".
 """
@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 SCHEMES = ("postgres", "postgresql")
 TIMEOUT_SECONDS = 4.0
-"""How long connecting may take; `connect_timeout` may shorten it."""
-_LEAST_TIMEOUT_SECONDS = 2
-_PASSED_ON = {
+"""How long connecting may take. The parameter `connect_timeout` may shorten it."""
+_MIN_TIMEOUT_SECONDS = 2
+_ASYNCPG_PARAMETERS = {
     "host",
     "port",
     "dbname",
@@ -34,8 +34,8 @@ _PASSED_ON = {
     "application_name",
     "options",
 }
-"""Parameters that asyncpg understands, the last two as settings of the session."""
-_ONLY = {
+"""Parameters that asyncpg understands, the last two as session settings."""
+_IGNORED_PARAMETERS = {
     "client_encoding": ("utf8", "utf-8", "auto"),
     "channel_binding": ("prefer", "disable"),
     "gssencmode": ("prefer", "disable", "allow"),
@@ -46,26 +46,26 @@ _ONLY = {
     "replication": ("false", "off", "no", "0"),
     "load_balance_hosts": ("disable",),
 }
-"""Parameters that have no effect here: the values that ask for what happens anyway."""
+"""Parameters that have no effect here, with the values that request the behaviour of this product."""
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresAddress:
-    """Where a database is. `dsn` is for asyncpg; `timeout_seconds` is for connecting."""
+    """The address of a database: `dsn` is for asyncpg, and `timeout_seconds` limits the time to connect."""
 
     dsn: str
     timeout_seconds: float
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `asyncpg.connect`."""
+        """Return the arguments of `asyncpg.connect`."""
         return {"dsn": self.dsn, "timeout": self.timeout_seconds}
 
 
 def parse(url: str) -> PostgresAddress:
-    """Reads `postgresql://user:password@host:port/name?parameter=value`.
+    """Parse `postgresql://user:password@host:port/name?parameter=value`.
 
-    Raises ValueError for a parameter that libpq does not have or that has no effect here, and says which.
+    Raises: ValueError, with the name of the parameter, if libpq does not have it or it has no effect here.
     """
     parts = urlsplit(_quoted_user(url))
     if parts.scheme not in SCHEMES:
@@ -79,11 +79,11 @@ def parse(url: str) -> PostgresAddress:
     name = parameters.pop("fallback_application_name", None)
     if name is not None:
         parameters.setdefault("application_name", name)
-    for key in parameters.keys() & _ONLY.keys():
-        _check(key, parameters.pop(key), _ONLY[key])
+    for key in parameters.keys() & _IGNORED_PARAMETERS.keys():
+        _check(key, parameters.pop(key), _IGNORED_PARAMETERS[key])
     if "sslmode" in parameters:
         _check("sslmode", parameters["sslmode"], _SSL_MODES)
-    if unsupported := sorted(parameters.keys() - _PASSED_ON):
+    if unsupported := sorted(parameters.keys() - _ASYNCPG_PARAMETERS):
         raise ValueError(
             f"must not have the parameter {unsupported[0]}: it is not supported; settings of the session are given as"
             " ?options=-c%20name%3Dvalue"
@@ -95,14 +95,14 @@ def parse(url: str) -> PostgresAddress:
 
 
 def _timeout(text: str) -> float:
-    """Reads `connect_timeout`, which can only shorten the wait; as in libpq 1 counts as 2, and 0 as no value."""
+    """Parse `connect_timeout`, which can only shorten the wait. As in libpq, 1 counts as 2 and 0 as absent."""
     if not text:
         return TIMEOUT_SECONDS
     try:
         seconds = int(text)
     except ValueError as exc:
         raise ValueError("must have a whole number of seconds as connect_timeout") from exc
-    return min(max(seconds, _LEAST_TIMEOUT_SECONDS), TIMEOUT_SECONDS) if seconds > 0 else TIMEOUT_SECONDS
+    return min(max(seconds, _MIN_TIMEOUT_SECONDS), TIMEOUT_SECONDS) if seconds > 0 else TIMEOUT_SECONDS
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -111,9 +111,11 @@ def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _quoted_user(url: str) -> str:
-    """Quotes user and password: a password is often pasted as it is. They end at the last @ before the parameters."""
-    scheme, separator, rest = url.partition("://")
-    head, question, query = rest.partition("?")
+    """Percent-encode user and password, because a password is often pasted as it is. They end at the last @ before the
+    query.
+    """
+    scheme, separator, address = url.partition("://")
+    head, question, query = address.partition("?")
     user, at, host = head.rpartition("@")
     if not separator or not at:
         return url

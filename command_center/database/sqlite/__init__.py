@@ -1,1 +1,1 @@
-"""SQLite: one writing connection, several that read, and a thread for each."""
+"""SQLite: one writing connection and several reading ones, each with its own thread."""

@@ -1,6 +1,6 @@
-"""Copying SQLite's WAL into its file, beside whoever writes: a commit that did so itself would be the slow one.
+"""Runs SQLite's WAL checkpoints in the background, so that no commit has to.
 
-What is copied was committed before, and stays in the WAL until the file has it: a crash at any moment loses nothing.
+A checkpoint copies only committed pages, which stay in the WAL until the file has them. A crash loses nothing.
 """
 
 import asyncio
@@ -8,52 +8,52 @@ import sqlite3
 from contextlib import suppress
 
 PAUSE_SECONDS = 1.0
-"""Between a commit and the copying of what was committed meanwhile."""
+"""The delay between a commit and the checkpoint that copies it and later commits."""
 LONG = 8_000
-"""Pages of a WAL that is begun anew once all of it is copied: for that nobody may write for a moment."""
+"""The number of pages above which a WAL is restarted. That needs the write lock for a moment."""
 
 
 class Checkpoints:
-    """Of one file. `turn` is the lock that whoever writes here holds."""
+    """Schedules the checkpoints of one database file. `write_lock` is the lock of its writers in this process."""
 
     def __init__(self, path: str, turn: asyncio.Lock) -> None:
         self._path = path
         self._turn = turn
         self._timer: asyncio.TimerHandle | None = None
-        self._copying: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def schedule(self) -> None:
-        """There is something to copy."""
-        if self._timer is None and self._copying is None:
-            self._timer = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._begin)
+        """Start a checkpoint PAUSE_SECONDS after a commit, unless one is already scheduled or running."""
+        if self._timer is None and self._task is None:
+            self._timer = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._start)
 
     async def stop(self) -> None:
-        """No more of it; what is under way comes to its end."""
+        """Cancel a scheduled checkpoint, and wait for a running one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._copying is not None:
-            await self._copying
+        if self._task is not None:
+            await self._task
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         self._timer = None
-        self._copying = asyncio.create_task(self._checkpoint(), name="checkpoint")
+        self._task = asyncio.create_task(self._checkpoint(), name="checkpoint")
 
     async def _checkpoint(self) -> None:
         try:
-            # A file that cannot be written is told of by whoever writes, who waits for an answer.
+            # If the file cannot be written, the next write reports it to its caller.
             with suppress(sqlite3.Error):
                 if await asyncio.to_thread(_run_checkpoint, self._path) < LONG:
                     return
-                # Nearly all of it is copied by now, so this is short.
+                # The first checkpoint has copied nearly everything, so the lock is held briefly.
                 async with self._turn:
                     await asyncio.to_thread(_run_checkpoint, self._path)
         finally:
-            self._copying = None
+            self._task = None
 
 
 def _run_checkpoint(path: str) -> int:
-    """Copies what nobody reads any more; how many pages the WAL has."""
+    """Copy the pages that no reader needs any more; return the number of pages in the WAL."""
     connection = sqlite3.connect(path, timeout=0, isolation_level=None)
     try:
         _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

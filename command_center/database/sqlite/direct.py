@@ -1,7 +1,7 @@
-"""Several statements in one go, in the thread of an SQLite connection, where they need not wait for the event loop.
+"""Executes several statements in the thread of an SQLite connection, without returning to the event loop between them.
 
-What runs there is a coroutine like any other that asks a `Connection`, so that it runs on PostgreSQL as it is. Here
-each answer is there at once, and the coroutine comes to its end without ever waiting.
+The body is an ordinary coroutine that uses a `Connection`, so the same body runs on PostgreSQL. Here each result is
+available at once, and the coroutine ends without ever being suspended.
 """
 
 import asyncio
@@ -20,19 +20,23 @@ from command_center.database.sqlite.errors import is_broken, is_busy, unavailabl
 
 T = TypeVar("T")
 STEP_SECONDS = 1.0
-"""How long SQLite itself waits for another process at a time; while it does, it cannot be called off. A connection that
-writes is opened so."""
+"""How long one attempt waits for another process's lock (`busy_timeout`). SQLite cannot be interrupted while it
+waits.
+"""
 
 
 class DirectConnection(Connection):
-    """The connection in its own thread. `stop` may be called from another one; `worn` as for the client."""
+    """A connection that is used in its own thread. Only `interrupt` may be called from another one.
+
+    `broken` is the error because of which the connection must be reopened.
+    """
 
     postgres = False
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.broken: sqlite3.Error | None = None
         self._raw = raw
-        self._stopped = False
+        self._is_interrupted = False
 
     async def fetch(self, sql: str, *values: Any) -> list[Row]:
         self._check_interrupted()
@@ -49,25 +53,27 @@ class DirectConnection(Connection):
         self._raw.executemany(sql, values)
 
     def interrupt(self) -> None:
-        """What it is at comes to nothing, unless it is done already."""
-        self._stopped = True
+        """Interrupt the running statement and prevent further ones. Has no effect on a finished transaction."""
+        self._is_interrupted = True
         self._raw.interrupt()
 
     def begin(self, until: float) -> None:
-        """Begins to write. Waits until the moment `until` of the monotonic clock for another process that does. Raises
-        sqlite3.Error and Unavailable."""
+        """Begin a write transaction. Waits for other processes that write until `until`, a time of the monotonic clock.
+
+        Raises: sqlite3.Error, Unavailable.
+        """
         while True:
             self._check_interrupted()
-            left = until - time.monotonic()
+            remaining = until - time.monotonic()
             try:
-                _begin(self._raw, left)
+                _begin(self._raw, remaining)
                 return
             except sqlite3.Error as exc:
-                if not is_busy(exc) or left <= STEP_SECONDS:
+                if not is_busy(exc) or remaining <= STEP_SECONDS:
                     raise
 
     def run_in_transaction(self, work: Callable[[Connection], Coroutine[Any, Any, T]], until: float) -> T:
-        """One transaction (see `begin`). Raises sqlite3.Error and Unavailable."""
+        """Run one write transaction (see `begin`). Raises: sqlite3.Error, Unavailable."""
         self.begin(until)
         try:
             result = _run_coroutine(work(self))
@@ -78,7 +84,7 @@ class DirectConnection(Connection):
         return result
 
     def run_snapshot(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-        """Reads as of one moment. Raises sqlite3.Error and Unavailable."""
+        """Run SELECTs that read the same snapshot. Raises: sqlite3.Error, Unavailable."""
         self._execute("BEGIN", ())
         try:
             return _run_coroutine(work(self))
@@ -90,7 +96,7 @@ class DirectConnection(Connection):
         return self._raw.execute(sql, values)
 
     def _check_interrupted(self) -> None:
-        if self._stopped:
+        if self._is_interrupted:
             raise Unavailable("no answer in time")
 
     def _roll_back(self, cause: BaseException) -> None:
@@ -100,11 +106,11 @@ class DirectConnection(Connection):
         try:
             self._raw.rollback()
         except sqlite3.Error as exc:
-            # Closing it takes back whatever is open.
+            # Closing the connection rolls back its transaction.
             self.broken = exc
 
     def _commit(self) -> None:
-        # After some errors SQLite takes the transaction back by itself; then there is nothing left to commit.
+        # After some errors SQLite rolls back by itself; then there is nothing to commit.
         if not self._raw.in_transaction:
             raise Unavailable("SQLite took the transaction back")
         try:
@@ -116,52 +122,58 @@ class DirectConnection(Connection):
 
 
 def fetch_rows(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[Row]:
-    """All rows at once: where that is in another thread, the way there is gone once. sqlite3.Row looks each name up
-    anew."""
+    """Return all rows as dictionaries. In another thread this needs one call.
+
+    Column names are read once. sqlite3.Row would look up each name again.
+    """
     cursor = connection.cursor()
     try:
         cursor.row_factory = None
         rows = cursor.execute(sql, values).fetchall()
         names = [column for column, *_ in cursor.description]
     finally:
-        # An error that is kept would keep the cursor, and that the connection from being closed: a file that may be
-        # written again would go on as one that may not.
+        # A stored exception would reference an open cursor, which prevents the connection from being closed. After a
+        # file has become writable again, that connection would still treat it as read-only.
         cursor.close()
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _begin(connection: sqlite3.Connection, seconds: float) -> None:
-    """Begins to write, after a step's wait at most, or less where so little is left."""
-    if short := seconds < STEP_SECONDS:
+    """Begin a write transaction after a wait of at most STEP_SECONDS, or of `seconds` if that is less."""
+    if is_short := seconds < STEP_SECONDS:
         connection.execute(f"PRAGMA busy_timeout={int(1000 * max(0.0, seconds))}")
     try:
-        # A deferred BEGIN would fail half-way as soon as two processes write.
+        # With a deferred BEGIN, a transaction could fail at its first write because another process writes.
         connection.execute("BEGIN IMMEDIATE")
     finally:
-        if short:
+        if is_short:
             connection.execute(f"PRAGMA busy_timeout={int(1000 * STEP_SECONDS)}")
 
 
 def _run_coroutine(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end without an event loop. Raises: RuntimeError if it awaits anything that is not done."""
     try:
         work.send(None)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
     work.close()
     raise RuntimeError("what is done at once awaits its connection and nothing else")
 
 
 class _RunningCall(asyncio.Future[T]):
-    """What goes on in a thread, and cannot be given up: whoever is cancelled meanwhile has it `stopped`, and
-    hears of it after its end, as the task remembers what its future refuses."""
+    """The future of a call in a thread, which cannot be abandoned.
 
-    def __init__(self, stopped: Callable[[], None] | None) -> None:
+    If the waiting task is cancelled, the call is interrupted. The task is cancelled after the call has ended, because
+    its task repeats a cancellation that the future refuses.
+    """
+
+    def __init__(self, stop: Callable[[], None] | None) -> None:
         super().__init__()
-        self._stopped = stopped
+        self._stop = stop
 
     def cancel(self, msg: Any | None = None) -> bool:
-        if self._stopped is not None:
-            self._stopped()
+        if self._stop is not None:
+            self._stop()
         return False
 
 
@@ -172,21 +184,22 @@ async def in_thread(
     stop: Callable[[], None] | None = None,
     seconds: float | None = None,
 ) -> T:
-    """What the act comes to in the connection's thread; waits for its end, come what may. `stop` is called when its
-    time is up or nobody waits any more.
+    """Call a function in the connection's thread and return its result.
 
-    Raises CancelledError after its end, if one came meanwhile; ValueError where the connection is closed.
+    This always waits for the end of the call. `stop` is called after `seconds`, or when the waiting task is cancelled.
+
+    Raises: CancelledError after the call if the task was cancelled meanwhile, ValueError if the connection is closed.
     """
     if not connection._running:
         raise ValueError("the connection is closed")
-    going: _RunningCall[T] = _RunningCall(stop)
+    call: _RunningCall[T] = _RunningCall(stop)
     timer = asyncio.get_running_loop().call_later(seconds, stop) if stop and seconds is not None else None
-    # As aiosqlite does it, whose own way ends with whoever waits.
-    connection._tx.put_nowait((going, partial(act, *values)))
+    # As aiosqlite does it; its own method abandons the call if the waiting task is cancelled.
+    connection._tx.put_nowait((call, partial(act, *values)))
     try:
-        return await going
+        return await call
     except asyncio.CancelledError:
-        going.exception()
+        call.exception()
         raise
     finally:
         if timer is not None:
@@ -194,7 +207,10 @@ async def in_thread(
 
 
 def translated(exc: sqlite3.Error) -> Exception:
-    """What Tortoise's own statements would raise: Unavailable for what the file is to blame for, or its errors."""
+    """Return the exception that Tortoise's own statements would raise.
+
+    It is Unavailable if the file is the cause, and Tortoise's error otherwise.
+    """
     if (instead := unavailable(exc)) is not None:
         return instead
     if isinstance(exc, sqlite3.IntegrityError):

@@ -1,7 +1,7 @@
-"""Writing to SQLite in turns, each wait bounded: for the turn, for another process's lock, for a statement.
+"""Write transactions of SQLite, with a limit on each wait: for the write lock, another process's lock, a statement.
 
-BEGIN, COMMIT and ROLLBACK run in the connection's thread and cannot be called back: each is waited for, even by
-somebody who was cancelled meanwhile, so that the turn is never given up with a transaction left open.
+BEGIN, COMMIT and ROLLBACK run in the connection's thread and cannot be abandoned. Even a cancelled task waits for them,
+so that the write lock is never released with an open transaction.
 """
 
 import asyncio
@@ -25,46 +25,52 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LONGEST_SECONDS = 60.0
-"""How long a command waits for its turn to write, which has no other limit."""
+"""How long a command waits for the write lock if it has no other limit."""
 
 
 class TimeoutClient(stock.SqliteClient):
-    """Statements with a time limit, and Unavailable for what the file is to blame for."""
+    """Limits the time of each statement, and raises Unavailable for errors that the file causes."""
 
     timeout: float | None = None
 
-    async def _within(self, work: Coroutine[Any, Any, Any]) -> Any:
+    async def _with_timeout(self, work: Coroutine[Any, Any, Any]) -> Any:
         with translate_errors():
             async with asyncio.timeout(timeout_limit(self.timeout)):
                 return await work
 
     async def execute_insert(self, query: str, values: list[Any]) -> int:
-        return cast(int, await self._within(super().execute_insert(query, values)))
+        return cast(int, await self._with_timeout(super().execute_insert(query, values)))
 
     async def execute_many(self, query: str, values: list[list[Any]]) -> None:
-        await self._within(super().execute_many(query, values))
+        await self._with_timeout(super().execute_many(query, values))
 
     async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Sequence[dict[str, Any]]]:
-        return cast(tuple[int, Sequence[dict[str, Any]]], await self._within(super().execute_query(query, values)))
+        return cast(
+            tuple[int, Sequence[dict[str, Any]]], await self._with_timeout(super().execute_query(query, values))
+        )
 
     async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
-        return cast(list[dict[str, Any]], await self._within(super().execute_query_dict(query, values)))
+        return cast(list[dict[str, Any]], await self._with_timeout(super().execute_query_dict(query, values)))
 
     async def execute_script(self, query: str) -> None:
-        await self._within(super().execute_script(query))
+        await self._with_timeout(super().execute_script(query))
 
 
 class WriteLock(asyncio.Lock):
-    """Whose turn it is."""
+    """The lock of the writing connection."""
 
     def is_free(self) -> bool:
-        """Whether it can be had without waiting."""
+        """Return whether the lock can be acquired without waiting."""
         return not self.locked() and not self._waiters
 
 
 async def acquire_write_lock(client: "SqliteClient") -> float:
-    """Waits for the turn; until when, by the monotonic clock, one may wait for another process that writes. Raises
-    Unavailable."""
+    """Acquire the write lock, and reopen the writer if it is broken or closed.
+
+    Returns the time of the monotonic clock until which the caller may wait for another process that writes.
+
+    Raises: Unavailable.
+    """
     until = time.monotonic() + (timeout_limit(client.timeout) or LONGEST_SECONDS)
     if client.write_lock.is_free():
         await client.write_lock.acquire()
@@ -89,7 +95,7 @@ async def acquire_write_lock(client: "SqliteClient") -> float:
 
 
 class WriteTransaction(stock.SqliteTransactionContext):
-    """One transaction's turn with the one writer. However it ends, cancelled or failed, the next one gets its turn."""
+    """One transaction of the writing connection. The write lock is released however the transaction ends."""
 
     async def __aenter__(self) -> TransactionalDBClient:
         until = await self._acquire()
@@ -118,15 +124,15 @@ class WriteTransaction(stock.SqliteTransactionContext):
 
     async def _acquire(self) -> float:
         until = await acquire_write_lock(self.connection._parent)
-        # Whoever had the turn before may have opened it anew.
+        # An earlier transaction may have reopened the connection.
         self.connection._connection = self.connection._parent._connection
         return until
 
     async def _begin(self, until: float) -> None:
         connection: aiosqlite.Connection = self.connection._connection
-        straight = DirectConnection(connection._conn)
+        direct = DirectConnection(connection._conn)
         try:
-            await in_thread(connection, straight.begin, until, stop=straight.interrupt)
+            await in_thread(connection, direct.begin, until, stop=direct.interrupt)
         except sqlite3.Error as exc:
             raise self._failure(exc) from exc
 
@@ -142,7 +148,7 @@ class WriteTransaction(stock.SqliteTransactionContext):
         try:
             await self._run_in_thread(sqlite3.Connection.rollback)
         except sqlite3.Error as exc:
-            # Closing it takes back whatever is open.
+            # Closing the connection rolls back its transaction.
             self.connection._parent.broken = exc
 
     async def _run_in_thread(self, act: Any, *values: Any) -> None:
@@ -156,14 +162,17 @@ class WriteTransaction(stock.SqliteTransactionContext):
 
 
 def _commit(connection: sqlite3.Connection) -> None:
-    # After some errors SQLite takes the transaction back by itself; then there is nothing left to commit.
+    # After some errors SQLite rolls back by itself; then there is nothing to commit.
     if not connection.in_transaction:
         raise Unavailable("SQLite took the transaction back")
     connection.commit()
 
 
 async def _wait_until_finished(work: Coroutine[Any, Any, None]) -> None:
-    """Waits for the end of the work, come what may. Raises CancelledError after it, if one came meanwhile."""
+    """Wait for the end of a coroutine, even if the waiting task is cancelled.
+
+    Raises: CancelledError afterwards, if the task was cancelled meanwhile.
+    """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -187,12 +196,12 @@ class Transaction(TimeoutClient, stock.SqliteTransactionWrapper):
         super().__init__(connection)
         self.timeout = connection.timeout
 
-    async def _within(self, work: Coroutine[Any, Any, Any]) -> Any:
+    async def _with_timeout(self, work: Coroutine[Any, Any, Any]) -> Any:
         try:
-            return await super()._within(work)
+            return await super()._with_timeout(work)
         except BaseException as exc:
             if isinstance(exc, asyncio.CancelledError | Unavailable):
-                # It may run on in its thread, and the end of the transaction waits for it.
+                # The statement may still run in its thread, and the rollback would wait for it.
                 await self._connection.interrupt()
             cause = exc.__cause__.args[0] if exc.__cause__ is not None and exc.__cause__.args else None
             if isinstance(cause, sqlite3.Error) and is_broken(cause):
