@@ -1,8 +1,8 @@
 """The entry point of the `command-center` command; `python -m command_center` is the same.
 
-The API's three packages `schema`, `resolvers` and `models` stand at the root of the repository. The wheel carries them
+The API's three packages `schema`, `resolvers` and `models` are at the root of the repository. The wheel contains them
 inside this package, so that it installs nothing else at the top level and cannot overwrite the files of another
-distribution. Either way this module puts their folder first on the import path.
+distribution. In both cases this module puts their folder first on the import path.
 """
 
 import sys
@@ -13,16 +13,16 @@ BUNDLED = PACKAGE / "api_layers"
 
 
 def add_api_layers() -> None:
-    """Makes `schema`, `resolvers` and `models` importable, whatever else is installed under these names."""
+    """Make `schema`, `resolvers` and `models` importable, whatever else is installed under these names."""
     folder = str(BUNDLED if BUNDLED.is_dir() else PACKAGE.parent)
     if sys.path[:1] != [folder]:
         sys.path.insert(0, folder)
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     add_api_layers()
-    # Not at the top: it imports the API's packages.
+    # Imported here because it imports the API's packages.
     from command_center.server import cli
 
     cli.main()

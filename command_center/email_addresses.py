@@ -1,8 +1,8 @@
-"""Email addresses: which are valid, the form mail is delivered to, and which of them are the same.
+"""Email addresses: validation, the form for delivery, and the comparison of addresses. Pure functions.
 
-An address is stored as it was entered. The delivery form goes into envelopes and headers: the local part unchanged,
+An address is stored as it was entered. The delivery form is used in envelopes and headers: the local part unchanged,
 the domain in ASCII by UTS #46 (non-transitional) and IDNA 2008. The comparison key decides which addresses are the
-same; mail is never sent to it. Pure.
+same; emails are never sent to it.
 """
 
 import re
@@ -19,18 +19,18 @@ MAX_ADDRESS_CHARACTERS = 320
 MAX_LOCAL_PART_BYTES = 64
 MAX_DOMAIN_CHARACTERS = 253
 MAX_LABEL_CHARACTERS = 63
-_SHAPE = "An address looks like name@example.com."
+_EXAMPLE_MESSAGE = "An address looks like name@example.com."
 _LOCAL_PART = re.compile(r"[^\s@<>()\[\]\\,;:\"]+")
 _ASCII_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 _JOINERS = frozenset("\u200c\u200d")
-# Characters that leave no mark, from Unicode's Default_Ignorable_Code_Point, beyond the categories below; the blank of
-# Braille; and the sign for what could not be decoded.
+# Characters without a visible form, from Unicode's Default_Ignorable_Code_Point, beyond the categories below; the blank
+# Braille pattern; and the replacement character.
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\ufffd"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_NUMBERED = " "
+_NUMBER_SEPARATOR = " "
 """Separates a comparison key from the number of a duplicate; no valid address has a space."""
 
 
@@ -39,26 +39,29 @@ class InvalidAddress(ValueError):
 
 
 def normalize_address(text: str) -> str:
-    """Return the address as it is stored: as entered, in NFC, without white space around. Raises InvalidAddress."""
+    """Return the address as it is stored: as entered, in NFC, without surrounding white space.
+
+    Raises: InvalidAddress.
+    """
     local, domain = _split(text)
     _ascii_domain(domain)
     return f"{local}@{normalize('NFC', domain)}"
 
 
 def delivery_form(text: str) -> str:
-    """Return the form that envelopes and headers contain. Raises InvalidAddress."""
+    """Return the form for envelopes and headers. Raises: InvalidAddress."""
     local, domain = _split(text)
     return f"{local}@{_ascii_domain(domain)}"
 
 
 def comparison_key(text: str) -> str:
-    """Return the form in which equal addresses are equal: the local part case-folded. Raises InvalidAddress."""
+    """Return a key that is the same for the same addresses; its local part is case-folded. Raises: InvalidAddress."""
     local, domain = _split(text)
     return f"{fold(local)}@{_ascii_domain(domain)}"
 
 
 def lookup_key(text: str) -> str:
-    """Return the comparison key, and for an invalid address, as old rows may contain, its folded text."""
+    """Return the comparison key, or the folded text of an invalid address, which old rows may contain."""
     try:
         return comparison_key(text)
     except InvalidAddress:
@@ -66,40 +69,46 @@ def lookup_key(text: str) -> str:
 
 
 def distinct(texts: Iterable[str], seen: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the addresses in their order, each once in whatever spelling, without those in `seen`."""
+    """Return the addresses in their order, without repetitions and without those in `seen`.
+
+    Different spellings of one address are the same.
+    """
     keys = set(map(lookup_key, seen))
-    first: list[str] = []
+    distinct_texts: list[str] = []
     for text in texts:
         key = lookup_key(text)
         if key not in keys:
             keys.add(key)
-            first.append(text)
-    return tuple(first)
+            distinct_texts.append(text)
+    return tuple(distinct_texts)
 
 
 def numbered_key(key: str, number: int) -> str:
-    """Return the key that the row with this number among those of one address is stored with; the first has none."""
-    return key if number == 1 else f"{key}{_NUMBERED}{number}"
+    """Return the stored key of the row with this number among the rows of one address.
+
+    The first row's key has no number.
+    """
+    return key if number == 1 else f"{key}{_NUMBER_SEPARATOR}{number}"
 
 
 def lower_numbered_keys(stored: str) -> list[str]:
-    """Return the keys of the rows that come before this one among those of its address."""
-    key, _, number = stored.partition(_NUMBERED)
+    """Return the stored keys of the rows of the same address with lower numbers."""
+    key, _, number = stored.partition(_NUMBER_SEPARATOR)
     return [numbered_key(key, lower) for lower in range(1, int(number or 1))]
 
 
 def without_number(stored: str) -> str:
-    """Return the comparison key in a stored key."""
-    return stored.partition(_NUMBERED)[0]
+    """Return the comparison key that a stored key contains."""
+    return stored.partition(_NUMBER_SEPARATOR)[0]
 
 
 def domain_of(text: str) -> str:
-    """Return the domain of an address in its comparison form, and the domain as written if it is invalid."""
+    """Return the domain of an address in its comparison form, or as written in lower case if it is invalid."""
     return domain_key(text.rpartition("@")[2])
 
 
 def domain_key(domain: str) -> str:
-    """Return the form in which equal domains are equal, and the lower-case text of an invalid domain."""
+    """Return a key that is the same for the same domains; for an invalid domain, its lower-case text."""
     text = domain.strip().removesuffix(".")
     try:
         return _ascii_domain(text)
@@ -108,7 +117,7 @@ def domain_key(domain: str) -> str:
 
 
 def link_host(host: str) -> str:
-    """Return the host of a web address in ASCII, as browsers do. Raises InvalidAddress.
+    """Return the host of a web address in ASCII, as browsers do. Raises: InvalidAddress.
 
     Browsers apply the same mapping as `delivery_form` but not the restrictions of IDNA 2008, so emoji remain.
     """
@@ -141,7 +150,7 @@ def _split(text: str) -> tuple[str, str]:
                 raise InvalidAddress(f"The address contains the character {_described(char)}, which must be removed.")
     local = normalize("NFC", local)
     if not at or not domain or not _LOCAL_PART.fullmatch(local):
-        raise InvalidAddress(_SHAPE)
+        raise InvalidAddress(_EXAMPLE_MESSAGE)
     if "=?" in local:
         # RFC 2047 allows no encoded word in an address, and many programs that read mail decode one all the same.
         raise InvalidAddress("The part of an address before the @ must not contain =?.")
@@ -152,7 +161,7 @@ def _split(text: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=4096)
 def _ascii_domain(domain: str) -> str:
-    """Return the domain in ASCII and lower case. Raises InvalidAddress."""
+    """Return the domain in ASCII and lower case. Raises: InvalidAddress."""
     labels = [_ascii_label(label, domain) for label in _mapped(domain).split(".")]
     mapped = ".".join(labels)
     if len(mapped) > MAX_DOMAIN_CHARACTERS:
@@ -174,7 +183,7 @@ def _ascii_label(label: str, domain: str) -> str:
         raise InvalidAddress(f"The domain {domain} has an empty part: no dot may be first, last or beside another.")
     if label.isascii():
         if not _ASCII_LABEL.fullmatch(label):
-            raise InvalidAddress(_SHAPE)
+            raise InvalidAddress(_EXAMPLE_MESSAGE)
         if label.startswith("xn--") and not _is_encoded(label):
             raise InvalidAddress(f"The part {label} of the domain is not the encoded form of any name.")
         encoded = label
@@ -189,16 +198,16 @@ def _ascii_label(label: str, domain: str) -> str:
 
 
 def _is_encoded(label: str) -> bool:
-    """Whether a label that begins with xn-- is what a name outside ASCII is encoded as, and is its only encoding.
+    """Return whether a label that begins with xn-- is the only encoding of a name outside ASCII.
 
-    Which characters the name may contain is for its registry to judge: an ASCII domain exists or does not.
+    Which characters the name may contain is not checked: that is for the registry of the domain to decide.
     """
-    rest = label.removeprefix("xn--")
+    punycode = label.removeprefix("xn--")
     try:
-        decoded = rest.encode("ascii").decode("punycode")
+        decoded = punycode.encode("ascii").decode("punycode")
         return (
             not decoded.isascii()
-            and decoded.encode("punycode").decode("ascii") == rest
+            and decoded.encode("punycode").decode("ascii") == punycode
             and idna.uts46_remap(decoded, std3_rules=False) == decoded
         )
     except (UnicodeError, OverflowError):

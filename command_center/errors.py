@@ -1,4 +1,4 @@
-"""What we refuse, and why: raised by any room, turned into `userErrors` or coded errors in one place."""
+"""Expected errors, which the API returns in `userErrors`. Each package may raise them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from models.enums import UserErrorCode
 
 @dataclass(frozen=True, slots=True)
 class UserError:
-    """One mistake: a sentence for people, the place in the input, and a code for programs."""
+    """One error: a sentence for people, the path in the input, and a code for programs."""
 
     message: str
     path: tuple[str, ...]
@@ -16,7 +16,7 @@ class UserError:
 
 
 class UserErrors(Exception):
-    """An expected refusal: nothing was changed, and these are all the reasons."""
+    """The request was refused: nothing was changed, and these are all the reasons."""
 
     def __init__(self, problems: Iterable[UserError]) -> None:
         self.problems = tuple(problems)
@@ -24,10 +24,10 @@ class UserErrors(Exception):
 
 
 def user_error(code: UserErrorCode, path: Iterable[str], message: str) -> UserErrors:
-    """A refusal with a single reason."""
+    """Return UserErrors with a single error."""
     return UserErrors([UserError(message, tuple(path), code)])
 
 
 def not_found(path: Iterable[str], noun: str) -> UserErrors:
-    """The answer for what is absent and for what is not the viewer's to see: the same one."""
+    """Return the error for an object that does not exist or that the viewer may not see. Both get the same error."""
     return user_error(UserErrorCode.NOT_FOUND, path, f"There is no such {noun}.")

@@ -1,26 +1,26 @@
-"""Global ids: the noun and its key as one opaque text. Pure; the nouns are the API's type names."""
+"""Global ids: the name of an object type and its key as one opaque text. Pure functions."""
 
 import base64
 import binascii
 from collections.abc import Iterable
 
-_OF_ADDRESSES = bytes.maketrans(b"+/", b"-_")
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def encode(noun: str, key: int | str) -> str:
-    """The opaque id of one row, such as `encode("Email", 7)`."""
-    return binascii.b2a_base64(f"{noun}:{key}".encode(), newline=False).translate(_OF_ADDRESSES, b"=").decode()
+    """Return the opaque id of one object, for example `encode("Email", 7)`."""
+    return binascii.b2a_base64(f"{noun}:{key}".encode(), newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def opaque(plain: Iterable[bytes]) -> list[str]:
-    """What is no row's id but as opaque: many texts at once, as a page has of cursors."""
-    # base64 comes as a line for each.
-    lines = b"".join(map(binascii.b2a_base64, plain)).translate(_OF_ADDRESSES, b"=").decode()
+    """Encode many texts that are not ids in the same opaque form, for example the cursors of a page."""
+    # b2a_base64 ends each text with a line feed.
+    lines = b"".join(map(binascii.b2a_base64, plain)).translate(_URL_SAFE, b"=").decode()
     return lines.split("\n")[:-1]
 
 
 def decode(text: str) -> tuple[str, str] | None:
-    """The noun and the key an id was made of; None where it is no id of ours."""
+    """Return the type name and the key of an id; None if the text is not an id of this product."""
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
@@ -32,9 +32,9 @@ def decode(text: str) -> tuple[str, str] | None:
 
 
 def decode_key(noun: str, text: str) -> int | None:
-    """The row's number in an id of that noun; None for anything else."""
+    """Return the integer key of an id of this type; None for any other text."""
     try:
-        # Whatever is lenient here comes to another text when it is encoded again.
+        # This decoder is lenient. The comparison with the encoded result below rejects any other spelling.
         plain = binascii.a2b_base64(text.replace("-", "+").replace("_", "/") + "==")
     except ValueError:
         return None

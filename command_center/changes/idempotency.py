@@ -61,10 +61,10 @@ class KeyTaken(Exception):
 
 
 async def claim(clock: Clock, asked: Asked, patience: int) -> IdempotencyClaim | Kept | None:
-    """Claim the key of a request.
+    """Claim the key of a request, or return the stored response of its first use.
 
-    Returns the claim for the first request, and the stored response for a repeat. Returns None while the first one is
-    still running in another process. The caller ensures that this process claims a key once at a time.
+    The result is None while the first request with this key still runs in another process. The caller ensures that this
+    process claims a key once at a time.
 
     `takeover_micros` is the age, in microseconds, at which the unfinished claim of another process counts as abandoned.
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from command_center.changes.entries import LogEntry
 
 WIDTH = 120
-"""The size of the file in bytes. It is overwritten in place, so that after a crash it has the old or the new
-content.
+"""The size of the file in bytes.
+
+It is overwritten in place, so that after a crash it has the old or the new content.
 """
 
 STORABLE = range(2**63)

@@ -67,7 +67,7 @@ class Feed:
         self.more = False
 
     def hand_out(self, entries: Sequence[LogEntry]) -> int:
-        """Deliver those entries that continue the sequence. Returns how many of them are of an unknown kind."""
+        """Deliver those entries that continue the sequence; return how many of them are of an unknown kind."""
         unknown = 0
         notifications: dict[GroupNotifier, tuple[dict[int, LogEntry], set[Subscriber]]] = {}
         for entry in entries:
@@ -188,10 +188,9 @@ class Subscriber:
             self._waiter.set_result(None)
 
     def try_deliver(self, entries: Sequence[LogEntry], bodies: Sequence[bytes]) -> bool:
-        """Send payloads to a reader that waits for exactly these entries.
+        """Send payloads to a reader that waits for exactly these entries; return False if nothing was sent.
 
-        Returns False if nothing was sent. The reader is not woken, because switching to its task costs more than the
-        delivery.
+        The reader is not woken, because switching to its task costs more than the delivery.
         """
         queue, waiter = self._queue, self._waiter
         if (

@@ -29,8 +29,9 @@ class Clock(Protocol):
     """Returns the current time in microseconds since 1970."""
 
     decision: int = 0
-    """The number of decisions on jumps so far. A later decision may go back, so times remembered before it may be in
-    the future.
+    """The number of decisions on jumps so far.
+
+    A later decision may go back, so times remembered before it may be in the future.
     """
 
     async def now(self, connection: Connection) -> int: ...
@@ -38,7 +39,7 @@ class Clock(Protocol):
     async def beside(
         self, connection: Connection, columns: Sequence[str], sql: str, *values: Any
     ) -> tuple[int, list[Sequence[Any]]]:
-        """Return the time, and the rows of `Connection.fetch_tuples`, in one round trip if the database permits."""
+        """Return the time and the rows of `Connection.fetch_tuples`, in one round trip if possible."""
         return await self.now(connection), await connection.fetch_tuples(columns, sql, *values)
 
     def pause(self) -> str | None:

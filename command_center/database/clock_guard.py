@@ -108,8 +108,9 @@ class ClockGuard:
             )
 
     def believe(self, reading: int) -> None:
-        """Continue from a reading, as decided. The time goes back only if later times were wrong by more than a
-        jump.
+        """Continue from a reading, as decided.
+
+        The time goes back only if later times were wrong by more than a jump.
         """
         with self._lock:
             self.jump = None

@@ -292,8 +292,9 @@ class Connection:
         return orjson.loads(row["packed"]) if row else []
 
     def in_any(self, column: str, number: str = "bigint") -> str:
-        """Return a condition that compares a column with any number of integers in one parameter (see
-        `array_param`).
+        """Return a condition that compares a column with any number of integers.
+
+        They are one parameter (see `array_param`).
         """
         return f"{column} = ANY(?::{number}[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
 
@@ -303,8 +304,9 @@ class Connection:
         return integers if self.postgres else orjson.dumps(integers).decode()
 
     def in_texts(self, column: str) -> str:
-        """Return a condition that compares a column with any number of texts in one parameter (see
-        `text_array_param`).
+        """Return a condition that compares a column with any number of texts.
+
+        They are one parameter (see `text_array_param`).
         """
         return f"{column} = ANY(?::text[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
 

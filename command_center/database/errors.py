@@ -1,6 +1,7 @@
-"""Errors of the database itself: it is full, read-only, locked or unreachable. They are not bugs, and may be temporary.
+"""Errors of the database itself: it is full, read-only, locked or unreachable.
 
-Each backend translates its own errors into `Unavailable`, so callers handle this one exception.
+They are not bugs of this product and may be temporary. Each backend translates its own errors into `Unavailable`, so
+callers handle this one exception.
 """
 
 import logging
@@ -20,8 +21,9 @@ _has_long_timeout: ContextVar[bool] = ContextVar("unhurried", default=False)
 
 
 class Unavailable(Exception):
-    """The database cannot execute this now. `rolled_back` is True if it was in a transaction of which nothing
-    remains.
+    """The database cannot execute this now.
+
+    `rolled_back` is True if it was in a transaction of which nothing remains.
     """
 
     rolled_back = False

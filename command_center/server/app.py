@@ -1,4 +1,4 @@
-"""The ASGI application: routes and lifespan."""
+"""The ASGI application: routes, middleware and lifespan."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,7 +40,9 @@ from resolvers.context import Services
 from schema.build import build
 
 SETTLE_SECONDS = 3.0
+"""How long the operations that still run may take when the application stops."""
 READY_SECONDS = 2.0
+"""How long the database may take to answer a readiness check."""
 
 
 def create(
@@ -50,8 +52,14 @@ def create(
     looks: bool = True,
     executor: type[PlannedExecutor] = PlannedExecutor,
 ) -> Starlette:
-    """The application. Its operations are at `app.state.operations`, its engine while it runs at `app.state.engine`.
-    `app.state.shutdown` is for the server to start when it stops."""
+    """Create the application.
+
+    With `run_worker` this process matches and sends while it holds the lease. Without `run_matcher` a test drives the
+    matcher.
+
+    `app.state` has `operations`, `traffic`, `engine` (the Runtime, once the application has started), and `shutdown`,
+    which the server starts when it stops.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -70,7 +78,7 @@ def create(
         engine: Runtime = app.state.engine
         return engine.repeats
 
-    # Strawberry describes the schema; what is carried out is its graphql-core form.
+    # Strawberry defines the schema; the executor needs the graphql-core schema inside it.
     operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), HINTS, executor)
     secret = settings.signing_secret()
     tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), RateLimiter(settings.user_requests)
@@ -91,13 +99,13 @@ def create(
             Route(GRAPHQL, endpoint),
             WebSocketRoute(GRAPHQL, Sockets(operations, services, tokens, rates, settings.socket_limits(), quotas)),
             *graphiql.routes(),
-            Route("/healthz", _alive, methods=["GET"]),
-            Route("/readyz", _ready, methods=["GET"]),
+            Route("/healthz", _health, methods=["GET"]),
+            Route("/readyz", _readiness, methods=["GET"]),
         ],
         middleware=[
             Middleware(Counted, traffic),
             Middleware(RequestLimitsMiddleware, settings.edge_limits(), shutdown=shutdown),
-            Middleware(_Straight, endpoint),
+            Middleware(_GraphQLShortcutMiddleware, endpoint),
         ],
         lifespan=lifespan,
     )
@@ -109,25 +117,28 @@ def create(
     return app
 
 
-class _Straight:
-    """To where nearly every request goes: the router and what is around it would cost a tenth of a small one."""
+class _GraphQLShortcutMiddleware:
+    """Passes GraphQL requests directly to their endpoint.
+
+    Nearly all requests are such. The router and its own middleware would add a tenth to the time of a small one.
+    """
 
     def __init__(self, app: ASGIApp, endpoint: ASGIApp) -> None:
         self._app = app
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        straight = scope["type"] == "http" and scope["path"] == GRAPHQL and scope["method"] == "POST"
-        await (self._endpoint if straight else self._app)(scope, receive, send)
+        is_graphql_post = scope["type"] == "http" and scope["path"] == GRAPHQL and scope["method"] == "POST"
+        await (self._endpoint if is_graphql_post else self._app)(scope, receive, send)
 
 
-async def _alive(_: Request) -> Response:
-    """The process answers."""
+async def _health(_: Request) -> Response:
+    """Answer that the event loop of this process runs."""
     return JSONResponse({"status": "ok"})
 
 
-async def _ready(request: Request) -> Response:
-    """The process can do its work: the database answers. What is paused is a warning, because requests are served."""
+async def _readiness(request: Request) -> Response:
+    """Answer whether the database responds. A pause is only a warning, because requests are still served."""
     try:
         async with asyncio.timeout(READY_SECONDS):
             state = await restores.load(database())

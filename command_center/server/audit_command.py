@@ -1,6 +1,6 @@
-"""`command-center audit`: waits for a quiet moment, holds every list against its filter, repairs, says what it found.
+"""`command-center audit`: compares each list with a fresh query, and repairs the lists that differ.
 
-Beside a running server the server's matcher does the repair; where none runs, the audit looks itself.
+It waits until no invalidation is pending. If a server runs, its matcher does the repair; otherwise this process does.
 """
 
 import asyncio
@@ -18,22 +18,27 @@ EQUAL, REPAIRED, DIFFERENT = 0, 1, 3
 
 
 async def audit(settings: Settings) -> int:
-    """0 where all lists were equal, 1 where some were repaired, 3 where some still differ."""
+    """Print the differences and repair them; return the exit code.
+
+    The code is 0 if all lists were equal, 1 if some were repaired, 3 if some still differ.
+
+    Raises: Misconfigured if the lists change too fast to be compared.
+    """
     async with connected(settings):
         engine = await build(settings)
         if reason := engine.ctx.writer.clock.pause():
             print(f"{reason}; the lists are compared as of the last tick")
-        found = await _differences(engine)
+        differences = await _differences(engine)
         count = await database().fetch_one("SELECT COUNT(*) AS count FROM saved_searches")
-        print(f"{count['count'] if count else 0} lists looked at, {len(found)} differ")
-        for difference in found:
+        print(f"{count['count'] if count else 0} lists looked at, {len(differences)} differ")
+        for difference in differences:
             print(_line(difference))
-        if not found:
+        if not differences:
             return EQUAL
-        await auditor.repair(engine.ctx.writer, found)
-        left = await _differences(engine)
-        print(f"repaired; {len(left)} differ now")
-        return DIFFERENT if left else REPAIRED
+        await auditor.repair(engine.ctx.writer, differences)
+        remaining = await _differences(engine)
+        print(f"repaired; {len(remaining)} differ now")
+        return DIFFERENT if remaining else REPAIRED
 
 
 async def _differences(engine: Runtime) -> list[Difference]:
@@ -44,7 +49,7 @@ async def _differences(engine: Runtime) -> list[Difference]:
             await asyncio.sleep(PAUSE_SECONDS)
     try:
         async with hold_lease(engine.settings.database_url, patient=False):
-            # Nobody else works the marks off, so look ourselves.
+            # No other process handles the invalidations, so this one does.
             await engine.matcher.start()
             await engine.matcher.settle()
             return await auditor.differences(engine.ctx.writer)

@@ -1,4 +1,4 @@
-"""The command line. What a command makes it prints alone on a line; what is wrong is one line and a code of 2."""
+"""The command line. A command prints its result alone on a line; an error is one line on stderr and exit code 2."""
 
 import argparse
 import asyncio
@@ -20,36 +20,39 @@ from command_center.server.settings import PREFIX, Misconfigured, Settings, as_e
 from models.enums import Role
 
 GARBAGE = 10_000
-"""Containers that are created before the youngest are searched for cycles, which takes one or two milliseconds."""
+"""The garbage collector's first threshold: new containers between two searches of the youngest generation.
+
+Such a search takes one or two milliseconds.
+"""
 
 Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs one command and exits with its code."""
+    """Run one command and exit with its code."""
     parsed = _parser().parse_args(arguments)
     try:
         settings = read(os.environ)
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
         for name in unknown(os.environ):
             print(f"command-center: {name} is no setting of ours", file=sys.stderr)
-        # uvicorn would choose this loop by itself, but what runs beside it needs the same one.
-        # What was imported is there for good. With a thousand streams the collector's usual pace would have it look
-        # through everything for every event.
+        # Imported modules are never freed, so the collector need not examine them. With a thousand subscriptions and
+        # the default thresholds, it would examine all objects for every event.
         gc.freeze()
         gc.set_threshold(GARBAGE, 20, 50)
+        # uvicorn would choose uvloop by itself, but the tasks beside it need the same loop.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(parsed.command(settings, parsed))
     except Misconfigured as exc:
-        code = _complain(str(exc))
+        code = _print_error(str(exc))
     except UserErrors as exc:
-        code = _complain("; ".join(f"{'.'.join(problem.path)}: {problem.message}" for problem in exc.problems))
+        code = _print_error("; ".join(f"{'.'.join(problem.path)}: {problem.message}" for problem in exc.problems))
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
 
 
-def _complain(message: str) -> int:
+def _print_error(message: str) -> int:
     print(f"command-center: {' '.join(message.split())}", file=sys.stderr)
     return 2
 
@@ -61,9 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"Settings are {PREFIX}… variables.",
     )
     commands = parser.add_subparsers(metavar="command", required=True)
-    _add_serving(commands)
-    _add_making(commands)
-    _add_keeping(commands)
+    _add_process_commands(commands)
+    _add_data_commands(commands)
+    _add_maintenance_commands(commands)
     return parser
 
 
@@ -75,7 +78,7 @@ def _command(
     return parser
 
 
-def _add_serving(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_process_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     serve = _command(commands, "serve", _serve, "serve the API, and work beside it")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
@@ -90,7 +93,7 @@ def _add_serving(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
 
 
-def _add_making(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_data_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     user = commands.add_parser("user", help="users of a team")
     units = user.add_subparsers(metavar="deed", required=True)
     add = _command(units, "add", _user_add, "make a user, and the team where there is none; or update the user")
@@ -121,7 +124,7 @@ def _add_making(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     token.add_argument("--expires", default="P30D", help="how long it is good for, such as P1D (default P30D)")
 
 
-def _add_keeping(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_maintenance_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     _command(commands, "migrate", _migrate, "bring the tables up to date")
     _command(commands, "audit", _audit, "hold every list against a fresh run of its filter, and repair it")
     clock = _command(commands, "clock", _clock, "show whether the database's clock is believed; decide on its jumps")
@@ -144,7 +147,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
 
     settings.signing_secret()
     listener = bound(arguments.host, arguments.port)
-    # Once before the server starts, so that what is wrong with the database is one line.
+    # Connect once before the server starts, so that a database error is reported in one line.
     async with connected(settings):
         pass
     host, port = listener.getsockname()[:2]
@@ -161,17 +164,17 @@ async def _worker(settings: Settings, _: argparse.Namespace) -> int:
     if settings.database_url.startswith("sqlite"):
         raise Misconfigured("on SQLite `serve` does the work itself; a worker of its own needs PostgreSQL")
     async with running(settings), answering():
-        await _until_told()
+        await _wait_for_signal()
     return 0
 
 
-async def _until_told() -> None:
+async def _wait_for_signal() -> None:
     import signal
 
-    told = asyncio.Event()
+    stop_requested = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, told.set)
-    await told.wait()
+        asyncio.get_running_loop().add_signal_handler(each, stop_requested.set)
+    await stop_requested.wait()
 
 
 async def _demo(_: Settings, arguments: argparse.Namespace) -> int:
@@ -244,9 +247,9 @@ async def _token(settings: Settings, arguments: argparse.Namespace) -> int:
     from command_center.server.runtime import connected
     from command_center.web.authentication import SCOPES, Tokens
 
-    unheard = [scope for scope in arguments.scope if scope not in SCOPES]
-    if unheard:
-        raise Misconfigured(f"--scope {unheard[0]} is none of: {', '.join(SCOPES)}")
+    unknown_scopes = [scope for scope in arguments.scope if scope not in SCOPES]
+    if unknown_scopes:
+        raise Misconfigured(f"--scope {unknown_scopes[0]} is none of: {', '.join(SCOPES)}")
     try:
         lifetime = timedelta(seconds=seconds(arguments.expires))
     except ValueError as exc:

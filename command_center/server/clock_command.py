@@ -1,4 +1,4 @@
-"""`command-center clock`: shows what the product makes of the database's clock, and decides on its jumps."""
+"""`command-center clock`: shows whether the database's clock is trusted, and decides on its jumps."""
 
 from command_center.database import clock_state
 from command_center.database.clock import DatabaseClock
@@ -15,39 +15,45 @@ RUNNING, PAUSED = 0, 1
 
 
 async def show(settings: Settings) -> int:
-    """Prints the state. Returns 1 if the clock is paused."""
+    """Print the state of the clock; return 1 if it is paused."""
     async with connected(settings):
-        clock, state, reading = await _read()
-        print(f"database time  {_shown(reading)}")
-        print(f"last tick      {'none' if state.ticked_at is None else _shown(state.ticked_at)}")
+        clock, state, reading = await _read_clock()
+        print(f"database time  {_iso(reading)}")
+        print(f"last tick      {'none' if state.ticked_at is None else _iso(state.ticked_at)}")
         jump = clock.jump
         if jump is None:
             print("state          running")
             return RUNNING
         print(f"state          {clock_state.describe(jump)}")
-        print(f"               {_way_back(jump.kind, reading, state)}")
+        print(f"               {_remedy(jump.kind, reading, state)}")
         return PAUSED
 
 
 async def accept(settings: Settings) -> int:
-    """Stores that the present database time is right although it is ahead. Raises Misconfigured."""
+    """Store the decision that the current database time is right although it is ahead.
+
+    Raises: Misconfigured if the clock is behind.
+    """
     async with connected(settings):
-        clock, state, reading = await _read()
+        clock, state, reading = await _read_clock()
         jump = clock.jump
         if jump is None:
             print("the clock is not paused: there is nothing to accept")
         elif jump.kind is JumpKind.BEHIND:
             raise Misconfigured(
-                f"the database time {_shown(reading)} is before times that are stored: if it is right, use --reset"
+                f"the database time {_iso(reading)} is before times that are stored: if it is right, use --reset"
             )
         else:
             await clock_state.accept(database(), reading, state.decision)
-            print(f"accepted       {_shown(reading)}")
+            print(f"accepted       {_iso(reading)}")
         return RUNNING
 
 
 async def return_to_present(settings: Settings) -> int:
-    """Corrects stored times that lie after the present database time. Raises Misconfigured."""
+    """Correct stored times that are later than the current database time, and evaluate every list again.
+
+    Raises: Misconfigured if a `serve` or `worker` runs, or if the clock is ahead.
+    """
     async with connected(settings):
         try:
             async with hold_lease(settings.database_url, patient=False):
@@ -57,27 +63,27 @@ async def return_to_present(settings: Settings) -> int:
 
 
 async def _reset() -> int:
-    clock, state, reading = await _read()
+    clock, state, reading = await _read_clock()
     if clock.jump is not None and clock.jump.kind is JumpKind.AHEAD:
         raise Misconfigured(
-            f"the database time {_shown(reading)} is ahead of the stored times: correct the clock, or use --accept if"
+            f"the database time {_iso(reading)} is ahead of the stored times: correct the clock, or use --accept if"
             " it is right"
         )
     async with transaction() as tx:
         corrected = await reset(tx, reading, state.decision)
     for column, count in sorted(corrected.items()):
         print(f"{column}: {count}")
-    print(f"no stored time lies after {_shown(reading)} now; every list will be evaluated again")
+    print(f"no stored time lies after {_iso(reading)} now; every list will be evaluated again")
     return RUNNING
 
 
-async def _read() -> tuple[DatabaseClock, ClockState, int]:
+async def _read_clock() -> tuple[DatabaseClock, ClockState, int]:
     clock = DatabaseClock()
     await clock.start()
     return clock, await clock_state.load(database()), await clock.reading(database())
 
 
-def _way_back(kind: JumpKind, reading: int, state: ClockState) -> str:
+def _remedy(kind: JumpKind, reading: int, state: ClockState) -> str:
     if kind is JumpKind.BEHIND:
         return "correct the clock, or use --reset if the database time is right"
     if reading <= state.reference + DOWNTIME:
@@ -85,5 +91,5 @@ def _way_back(kind: JumpKind, reading: int, state: ClockState) -> str:
     return "correct the clock, or use --accept if it is right"
 
 
-def _shown(moment: int) -> str:
+def _iso(moment: int) -> str:
     return from_micros(moment).isoformat(timespec="seconds").replace("+00:00", "Z")

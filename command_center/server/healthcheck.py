@@ -1,7 +1,8 @@
-"""Lets `command-center healthcheck` ask each process on this machine whether it still works.
+"""Health checks: `command-center healthcheck` asks each process on this machine whether it still works.
 
-A process listens on a socket of Linux's abstract namespace: it needs no file, ends with the process even by kill -9,
-and answers only while the event loop runs. Other systems have none; there `healthcheck --port` asks over HTTP.
+A process listens on a socket in Linux's abstract namespace. Such a socket needs no file, disappears with the process
+even after kill -9, and answers only while the event loop runs. Other systems have no such sockets; there `healthcheck
+--port` asks over HTTP.
 """
 
 import asyncio
@@ -24,7 +25,10 @@ _LIMIT_BYTES = 300
 
 @asynccontextmanager
 async def answering(address: str = "") -> AsyncIterator[None]:
-    """Answers health checks until the block ends. `address` is where this process serves HTTP: `host:port`."""
+    """Answer health checks until the block ends.
+
+    `address` is the `host:port` where this process serves HTTP, if it does.
+    """
     if not SUPPORTED:
         yield
         return
@@ -45,37 +49,39 @@ async def answering(address: str = "") -> AsyncIterator[None]:
 
 
 def local_address(host: str, port: int) -> str:
-    """Returns where this machine reaches a listening socket; a socket on all addresses is reached on the loopback."""
-    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"[{reached}]:{port}" if ":" in reached else f"{reached}:{port}"
+    """Return where this machine reaches a listening socket. One on all addresses is reached on the loopback address."""
+    reachable_host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{reachable_host}]:{port}" if ":" in reachable_host else f"{reachable_host}:{port}"
 
 
 def check(ports: Iterable[int] = ()) -> list[str]:
-    """Returns what is wrong: a sentence for each process of this user that does not work, and for each silent port.
+    """Return the problems, one sentence each.
 
-    Without `ports`, at least one process has to run.
+    They are the processes of this user that do not work, and the ports without an answer. Without `ports`, at least one
+    process must run.
     """
     if addresses := [f"127.0.0.1:{port}" for port in ports]:
         return [problem for address in addresses if (problem := _ask_http(address))]
-    found = [name for name in _processes() if _is_ours(name)]
-    if not found:
+    names = [name for name in _process_names() if _is_ours(name)]
+    if not names:
         return ["no `serve` or `worker` of this user runs here"]
-    return [problem for name in found if (problem := _ask(name))]
+    return [problem for name in names if (problem := _ask(name))]
 
 
-def _processes() -> list[str]:
+def _process_names() -> list[str]:
+    """Return the socket names of all processes of this product on this machine."""
     with suppress(OSError):
         return sorted(set(_LISTED.findall(Path("/proc/net/unix").read_text())))
     return []
 
 
 def _is_ours(name: str) -> bool:
-    """Whether the process belongs to the user who asks: the list is of the whole machine."""
+    """Return whether the process belongs to the current user; the list is of the whole machine."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
-            asked.settimeout(TIMEOUT_SECONDS)
-            asked.connect(f"\0{name}")
-            peer = asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(TIMEOUT_SECONDS)
+            client.connect(f"\0{name}")
+            peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     except OSError:
         return False
     return bool(struct.unpack("3i", peer)[1] == os.getuid())
@@ -84,10 +90,10 @@ def _is_ours(name: str) -> bool:
 def _ask(name: str) -> str | None:
     process = f"process {name.removeprefix(_PREFIX)}"
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
-            asked.settimeout(TIMEOUT_SECONDS)
-            asked.connect(f"\0{name}")
-            answer = b"".join(iter(lambda: asked.recv(_LIMIT_BYTES), b""))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(TIMEOUT_SECONDS)
+            client.connect(f"\0{name}")
+            answer = b"".join(iter(lambda: client.recv(_LIMIT_BYTES), b""))
     except TimeoutError:
         return f"{process} did not answer within {TIMEOUT_SECONDS:g} s"
     except OSError as exc:

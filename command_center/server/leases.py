@@ -1,5 +1,8 @@
-"""The lease of the worker: of all processes on one database one matches. On PostgreSQL it is an advisory lock, on
-SQLite a lock on a file beside the database; either ends with the process that holds it."""
+"""The lease: of all processes on one database, only one matches and sends.
+
+On PostgreSQL it is an advisory lock, on SQLite a lock on a file beside the database. Either is released when the
+process that holds it ends. The fencing number is in `command_center.lists.fencing`.
+"""
 
 import asyncio
 import fcntl
@@ -20,47 +23,51 @@ KEY = 0x436F6D6D616E64
 RETRY_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
 _logger = logging.getLogger("command_center.lease")
-_outage = FailureLog(_logger, "the lease cannot be asked for")
+_failures = FailureLog(_logger, "the lease cannot be asked for")
 Held = Callable[[], Coroutine[Any, Any, None]]
+"""Watches a lease until cancelled; raises LeaseLost if it is lost."""
 
 
 class LeaseLost(Exception):
-    """The connection that held the lease is gone, and somebody else may have it."""
+    """The connection that held the lease is lost, and another process may hold the lease."""
 
 
 class Taken(Exception):
-    """Somebody else holds the lease."""
+    """Another process holds the lease."""
 
 
 @asynccontextmanager
 async def hold_lease(url: str, patient: bool = True) -> AsyncIterator[Held]:
-    """Waits for the lease, or raises Taken where one is not patient. What it gives is to be awaited beside the work: it
-    raises LeaseLost."""
-    holds = _on_sqlite(url, patient) if url.startswith("sqlite") else _on_postgres(url, patient)
-    async with holds as held:
-        yield held
+    """Hold the lease during the block, and yield a coroutine function that watches it.
+
+    The caller awaits that function beside its work, because it raises LeaseLost if the lease is lost. Without `wait`
+    the lease must be free: otherwise LeaseHeld is raised.
+    """
+    context = _on_sqlite(url, patient) if url.startswith("sqlite") else _on_postgres(url, patient)
+    async with context as watch:
+        yield watch
 
 
 @asynccontextmanager
 async def _on_sqlite(url: str, patient: bool) -> AsyncIterator[Held]:
-    file = await asyncio.to_thread(_opened, sqlite_path(url))
+    file = await asyncio.to_thread(_open_lock_file, sqlite_path(url))
     try:
-        while not _locked(file):
+        while not _try_lock(file):
             if not patient:
                 raise Taken
             await asyncio.sleep(RETRY_SECONDS / 10)
-        yield _for_ever
+        yield _wait_forever
     finally:
-        # Left where it is: whoever removed it could remove the one that another process has locked by now.
+        # The file is not deleted: it might be one that another process has locked meanwhile.
         file.close()
 
 
-def _opened(database: str) -> IO[str]:
-    # Beside the file itself: whoever comes by another link is to wait, too.
+def _open_lock_file(database: str) -> IO[str]:
+    # Beside the real file, so that processes which open it through different links use the same lock.
     return Path(os.path.realpath(database) + ".lease").open("a")
 
 
-def _locked(file: IO[str]) -> bool:
+def _try_lock(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -68,7 +75,7 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
-async def _for_ever() -> None:
+async def _wait_forever() -> None:
     await asyncio.Event().wait()
 
 
@@ -76,25 +83,25 @@ async def _for_ever() -> None:
 async def _on_postgres(url: str, patient: bool) -> AsyncIterator[Held]:
     connection = None
     while connection is None:
-        connection = await _try(url, patient)
+        connection = await _try_acquire(url, patient)
         if connection is None:
             await asyncio.sleep(RETRY_SECONDS)
-    held = connection
+    owner = connection
     try:
-        yield lambda: _watch(held)
+        yield lambda: _watch(owner)
     finally:
-        await _close(held)
+        await _close(owner)
 
 
-async def _try(url: str, patient: bool) -> Any:
-    """A connection that holds the lease; None where somebody else does, or nothing answers."""
+async def _try_acquire(url: str, patient: bool) -> Any:
+    """Return a connection that holds the lease; None if another process holds it or the server does not answer."""
     connection = None
     try:
         connection = await asyncpg.connect(**postgres_url.parse(url).arguments())
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", KEY, timeout=ANSWER_SECONDS):
             return connection
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-        _outage.warn(exc)
+        _failures.warn(exc)
     await _close(connection)
     if not patient:
         raise Taken
@@ -113,5 +120,5 @@ async def _watch(connection: Any) -> None:
         try:
             await connection.fetchval("SELECT 1", timeout=ANSWER_SECONDS)
         except Exception as exc:
-            # Whatever failed, asyncpg's internal errors included: nothing shows that the session has the lock.
+            # After any error, including asyncpg's internal ones, it is unknown whether the session has the lock.
             raise LeaseLost from exc

@@ -1,6 +1,7 @@
-"""`/metrics`: what the parts count for themselves, in Prometheus' text format. Nothing is counted here but traffic.
+"""`/metrics` in Prometheus' text format.
 
-The numbers are of this process alone, apart from the marks and the emails that wait, which are the database's.
+The components count for themselves; only the HTTP traffic is counted here. The numbers are those of this process,
+except for pending invalidations, waiting emails and the pause of sending, which come from the database.
 """
 
 import math
@@ -29,7 +30,7 @@ _ROUTES = ("/graphql", "/healthz", "/readyz", "/metrics")
 
 
 class Traffic:
-    """Answers by route and status, and how many sockets are open."""
+    """Counts responses by route and status, and open WebSockets."""
 
     def __init__(self) -> None:
         self.answers: Counter[tuple[str, int]] = Counter()
@@ -37,7 +38,7 @@ class Traffic:
 
 
 class Counted:
-    """The application with its traffic counted: around everything else, so that what is refused counts as well."""
+    """Counts the application's traffic. It is the outermost middleware, so that it counts rejected requests as well."""
 
     def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
         self._app = app
@@ -51,25 +52,28 @@ class Counted:
             finally:
                 self._traffic.sockets -= 1
         elif scope["type"] == "http":
-            route = _route(scope["path"])
+            route = _route_label(scope["path"])
 
-            async def note(message: Message) -> None:
+            async def count_response(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     self._traffic.answers[route, message["status"]] += 1
                 await send(message)
 
-            await self._app(scope, receive, note)
+            await self._app(scope, receive, count_response)
         else:
             await self._app(scope, receive, send)
 
 
-def _route(path: str) -> str:
-    # Anybody may ask for any path; what is not ours must not become a series of its own.
+def _route_label(path: str) -> str:
+    # A client may request any path. An unknown one must not create a time series.
     return "/t" if path.startswith("/t/") else path if path in _ROUTES else "other"
 
 
 class Metrics:
-    """The page. `engine` is looked for anew each time, as it begins after the application."""
+    """Renders the page of metrics.
+
+    It gets the runtime from `app` for each request, because that starts after the application.
+    """
 
     def __init__(self, traffic: Traffic, operations: Operations, app: Any) -> None:
         self._traffic = traffic
@@ -83,6 +87,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     async def page(self, _: Request) -> Response:
+        """Read the numbers of the database, and return the page."""
         engine: Runtime = self._app.state.engine
         try:
             row = await database().fetch_one("SELECT count(*) AS count FROM marks")
@@ -96,20 +101,20 @@ class Metrics:
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     def describe(self) -> list[Metric]:
-        """Nothing is known before the engine runs."""
+        """Return no metrics: the registry calls this before the runtime starts."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Every number, as it stands."""
+        """Generate all metrics with their current values."""
         engine: Runtime = self._app.state.engine
         yield from self._lists(engine)
         yield from self._events(engine)
         yield from self._emails(engine)
         yield from self._streams(engine)
-        answers = CounterMetricFamily(f"{PREFIX}answers", "HTTP answers.", labels=("route", "status"))
+        responses = CounterMetricFamily(f"{PREFIX}answers", "HTTP answers.", labels=("route", "status"))
         for (route, status), count in sorted(self._traffic.answers.items()):
-            answers.add_metric((route, str(status)), count)
-        yield answers
+            responses.add_metric((route, str(status)), count)
+        yield responses
         operations = CounterMetricFamily(
             f"{PREFIX}operations", "GraphQL operations that were carried out, or begun.", labels=("kind",)
         )
@@ -133,10 +138,10 @@ class Metrics:
         yield _gauge("sending_paused", "1 while nothing is sent because of a restore.", self._sending_paused)
         yield _gauge("marks", "Changes that the matcher has yet to look at.", self._marks)
         yield _counter("emails_matched", "Looks at an email.", matcher.evaluated)
-        moves = CounterMetricFamily(f"{PREFIX}memberships_changed", "Emails that came and went.", labels=("change",))
-        moves.add_metric(("joined",), matcher.joined)
-        moves.add_metric(("left",), matcher.left)
-        yield moves
+        changes = CounterMetricFamily(f"{PREFIX}memberships_changed", "Emails that came and went.", labels=("change",))
+        changes.add_metric(("joined",), matcher.joined)
+        changes.add_metric(("left",), matcher.left)
+        yield changes
 
     def _events(self, engine: Runtime) -> Iterator[Metric]:
         events = CounterMetricFamily(
@@ -161,18 +166,18 @@ class Metrics:
         yield _gauge("oldest_waiting_email_seconds", "How long the oldest of them has been due.", oldest)
 
     def _streams(self, engine: Runtime) -> Iterator[Metric]:
-        hub, board = engine.ctx.writer.hub, engine.ctx.writer.folder_counts
+        hub, folder_counts = engine.ctx.writer.hub, engine.ctx.writer.folder_counts
         yield _gauge("followers", "Open streams of changes.", hub.subscriber_count)
-        yield _gauge("watchers", "Open streams of folder counts.", board.subscription_count)
+        yield _gauge("watchers", "Open streams of folder counts.", folder_counts.subscription_count)
         yield _counter("follower_overflows", "Times a reader was slow and the log was read instead.", hub.overflows)
-        unknown = "Entries of the change log that were skipped, because only a later version knows their kind."
-        yield _counter("unknown_changes", unknown, hub.unknown_entries)
+        documentation = "Entries of the change log that were skipped, because only a later version knows their kind."
+        yield _counter("unknown_changes", documentation, hub.unknown_entries)
         yield _counter("frames_executed", "Frames made, however many read each.", self._operations.audiences.executions)
 
 
-def _gauge(name: str, says: str, value: float) -> Metric:
-    return GaugeMetricFamily(PREFIX + name, says, value=value)
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, documentation, value=value)
 
 
-def _counter(name: str, says: str, value: float) -> Metric:
-    return CounterMetricFamily(PREFIX + name, says, value=value)
+def _counter(name: str, documentation: str, value: float) -> Metric:
+    return CounterMetricFamily(PREFIX + name, documentation, value=value)

@@ -1,4 +1,4 @@
-"""`command-center resume-sending`: lists what is due and ends the pause after a restore."""
+"""`command-center resume-sending`: lists the emails that are due, and ends the pause after a restore."""
 
 from command_center.changes import restores
 from command_center.database.clock import DatabaseClock
@@ -10,7 +10,7 @@ from command_center.server.settings import Settings
 
 
 async def resume_sending(settings: Settings, only_list: bool) -> int:
-    """Prints what is due by sender. Sending continues unless it is only to be listed."""
+    """Print the number of due emails of each sender. Ends the pause unless `only_list` is set."""
     async with connected(settings):
         clock = DatabaseClock()
         await clock.start()

@@ -1,4 +1,4 @@
-"""The running parts behind the API: clock, hub, recorder, matcher and sender loop, started and stopped together."""
+"""The components behind the API, which start and stop together: clock, hub, recorder, matcher and outbox."""
 
 import asyncio
 import gc
@@ -34,13 +34,15 @@ from command_center.server.settings import Misconfigured, Settings
 from resolvers.context import Services
 
 TRIM_SECONDS = 3600.0
+"""The interval of deleting old rows."""
 AGAIN_SECONDS = 60.0
+"""The interval after a failure, or while the clock is paused."""
 _logger = logging.getLogger("command_center.engine")
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One process's parts. The worker's are there whether or not they run here."""
+    """The components of one process. The worker's exist whether or not they run in this process."""
 
     settings: Settings
     ctx: ActionContext
@@ -57,7 +59,12 @@ class Runtime:
 
 @asynccontextmanager
 async def connected(settings: Settings, timeout_seconds: float | None = None) -> AsyncIterator[None]:
-    """The database, open (see there) and its tables up to date. Raises Misconfigured."""
+    """Open the database, and ensure that its tables are up to date.
+
+    SQLite databases are migrated; PostgreSQL databases must have been. For the parameters see `open_database`.
+
+    Raises: Misconfigured.
+    """
     url = settings.database_url
     async with AsyncExitStack() as stack:
         try:
@@ -77,17 +84,23 @@ async def connected(settings: Settings, timeout_seconds: float | None = None) ->
 async def running(
     settings: Settings, clock: Clock | None = None, works: bool = True, looks: bool = True
 ) -> AsyncIterator[Runtime]:
-    """Everything, until the block ends. `works`: match and send here; `looks` off: whoever calls drives the matcher."""
+    """Run all components until the block ends.
+
+    With `run_worker` this process matches and sends while it holds the lease. Without `run_matcher` the caller drives
+    the matcher.
+
+    Raises: Misconfigured.
+    """
     async with connected(settings, PATIENCE):
         engine = await build(settings, clock)
         await _recognise_restore(engine)
-        tasks = [_spawn(engine.ctx.writer.clock.watch(), "clock")]
+        tasks = [_start_task(engine.ctx.writer.clock.watch(), "clock")]
         await engine.hub.start()
         await engine.board.start()
         await engine.recorder.start()
         if works:
-            tasks.append(_spawn(_work(engine, looks), "worker"))
-            tasks.append(_spawn(_report_mail_server(engine.channel), "mail server check"))
+            tasks.append(_start_task(_run_worker(engine, looks), "worker"))
+            tasks.append(_start_task(_report_mail_server(engine.channel), "mail server check"))
         try:
             yield engine
         finally:
@@ -105,7 +118,7 @@ async def running(
 
 
 async def build(settings: Settings, clock: Clock | None = None) -> Runtime:
-    """The parts, not yet started."""
+    """Create the components without starting them."""
     clock = clock or DatabaseClock()
     await clock.start()
     hub, board = Hub(), FolderCountBroadcaster()
@@ -130,45 +143,48 @@ async def build(settings: Settings, clock: Clock | None = None) -> Runtime:
 
 def _stamp_path(settings: Settings) -> Path | None:
     url = settings.database_url
-    # Beside the file itself, however many links lead to it.
+    # Beside the real file, whatever links lead to it.
     return Path(os.path.realpath(sqlite_path(url)) + ".stamp") if url.startswith("sqlite") else None
 
 
 async def _recognise_restore(engine: Runtime) -> None:
-    """Before anything is written. If the database fails, nothing is sent before it was done."""
+    """Check whether the database was restored, before anything is written.
+
+    If the database fails, this is repeated before the first email is sent.
+    """
     try:
         await engine.ctx.writer.restores.start()
     except Unavailable as exc:
         _logger.warning("whether the database was restored is asked again later: %s", exc)
 
 
-def _spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+def _start_task(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_report)
+    task.add_done_callback(_log_failure)
     return task
 
 
-def _report(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
         _logger.critical("%s ended", task.get_name(), exc_info=task.exception())
 
 
 async def _report_mail_server(channel: SmtpTransport) -> None:
-    """Says once whether emails can be sent. Nothing waits for it."""
-    wrong = await channel.check()
-    if wrong is None:
+    """Log once whether the mail server can be used. Nothing waits for this."""
+    problem = await channel.check()
+    if problem is None:
         _logger.info("the mail server %s can be used", channel.name)
     else:
         _logger.warning(
-            "the mail server %s cannot be used, so emails will wait: %s", channel.name, " ".join(wrong.split())
+            "the mail server %s cannot be used, so emails will wait: %s", channel.name, " ".join(problem.split())
         )
 
 
-async def _work(engine: Runtime, looks: bool) -> None:
-    """Matches and sends whenever this process holds the lease: one matcher for one database."""
+async def _run_worker(engine: Runtime, looks: bool) -> None:
+    """Match and send whenever this process holds the lease, so that one process per database does."""
     while True:
         try:
-            await _hold(engine, looks)
+            await _work_under_lease(engine, looks)
         except* LeaseLost:
             _logger.warning("the lease was lost; what was under way is repeated by whoever gets it")
         except* Exception:
@@ -176,19 +192,19 @@ async def _work(engine: Runtime, looks: bool) -> None:
             await asyncio.sleep(1)
 
 
-async def _hold(engine: Runtime, looks: bool) -> None:
-    async with hold_lease(engine.settings.database_url) as held, asyncio.TaskGroup() as group:
+async def _work_under_lease(engine: Runtime, looks: bool) -> None:
+    async with hold_lease(engine.settings.database_url) as watch_lease, asyncio.TaskGroup() as group:
         if looks:
-            group.create_task(_match(engine), name="matcher")
-            group.create_task(_trim(engine.ctx, engine.settings.log_retention), name="trimmer")
-        group.create_task(_send(engine), name="outbox")
-        group.create_task(held(), name="lease")
+            group.create_task(_run_matcher(engine), name="matcher")
+            group.create_task(_trim_periodically(engine.ctx, engine.settings.log_retention), name="trimmer")
+        group.create_task(_run_outbox(engine), name="outbox")
+        group.create_task(watch_lease(), name="lease")
 
 
-async def _match(engine: Runtime) -> None:
+async def _run_matcher(engine: Runtime) -> None:
     with long_timeout():
-        await _patiently(engine.matcher.start)
-        # The index of a million searches is not to be searched for cycles again and again.
+        await _retry_start(engine.matcher.start)
+        # The index is permanent and large, so the garbage collector must not examine it repeatedly.
         gc.freeze()
         try:
             await engine.matcher.run()
@@ -196,26 +212,27 @@ async def _match(engine: Runtime) -> None:
             raise LeaseLost from exc
 
 
-async def _send(engine: Runtime) -> None:
-    await _patiently(engine.outbox.recover)
+async def _run_outbox(engine: Runtime) -> None:
+    await _retry_start(engine.outbox.recover)
     await engine.outbox.run()
 
 
-async def _patiently(start: Callable[[], Awaitable[object]]) -> None:
-    outage = FailureLog(_logger, "a start waits for the database")
+async def _retry_start(start: Callable[[], Awaitable[object]]) -> None:
+    """Call `start` until it succeeds, with a pause of one second."""
+    failures = FailureLog(_logger, "a start waits for the database")
     while True:
         try:
             await start()
             return
         except Unavailable as exc:
-            outage.warn(exc)
+            failures.warn(exc)
             await asyncio.sleep(1)
         except Exception:
             _logger.exception("a start failed and will be repeated")
             await asyncio.sleep(1)
 
 
-async def _trim(ctx: ActionContext, retention: timedelta) -> None:
+async def _trim_periodically(ctx: ActionContext, retention: timedelta) -> None:
     while True:
         pause = TRIM_SECONDS
         if ctx.writer.clock.pause() is not None:

@@ -1,4 +1,4 @@
-"""What the GraphQL engine is told about our schema."""
+"""What the GraphQL engine needs to know about this schema to estimate the cost of an operation."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from resolvers.pagination import DEFAULT, MOST
 from resolvers.references import NAME
 
 LISTS: Mapping[str, tuple[Measure, int]] = {
-    # One for each kind of thing that was removed.
+    # One for each kind of markup that was removed.
     "BulkSendPayload.notices": (Measure.FIXED, 10),
     "EmailPayload.notices": (Measure.FIXED, 10),
     "TemplatePayload.notices": (Measure.FIXED, 10),
@@ -19,13 +19,13 @@ LISTS: Mapping[str, tuple[Measure, int]] = {
     "FolderCounts.folders": (Measure.FIXED, len(FolderName)),
     "FolderCounts.groups": (Measure.FIXED, len(GROUPS)),
     "FolderGroup.folders": (Measure.FIXED, max(map(len, GROUPS.values()))),
-    # Nothing bounds them, yet a person is in a few.
+    # Their number has no limit, but a person is usually in a few.
     "Person.groups": (Measure.FIXED, 10),
     "Query.folders": (Measure.FIXED, len(GROUPS)),
     "Query.nodes": (Measure.IDS, DEFAULT),
-    # For each member of a list there may be one: then it is counted as a page.
+    # `taskCreateForMembers` may return one for each member of a list; that counts as a page.
     "TasksPayload.tasks": (Measure.BATCH, DEFAULT),
 }
-"""Lists of objects outside connections: the measure, and the number if that is absent or fixed."""
+"""How the size of lists other than connections is estimated, and the number if that is absent or fixed."""
 
 HINTS = SchemaHints(DEFAULT, MOST, LISTS, NAME)

@@ -1,4 +1,4 @@
-"""Serving: one process, one socket that is bound before anything else is started."""
+"""The uvicorn server: one process with one socket, which is bound before anything else starts."""
 
 import asyncio
 import logging
@@ -22,9 +22,12 @@ GRACE_SECONDS = 4
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises Misconfigured where the port is taken or the host is not ours."""
+    """Return a bound socket.
+
+    Raises: Misconfigured if the port is in use or the host is not an address of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP: only then does asyncio turn Nagle's delay off on what it accepts.
+    # The protocol must be given as TCP: only then does asyncio set TCP_NODELAY on accepted connections.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -37,7 +40,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 class GracefulServer(uvicorn.Server):
-    """uvicorn's server, which ends open streams first when it stops. SIGTERM is a normal end: it does not raise it."""
+    """A server that ends open subscriptions first when it stops. After SIGTERM the process exits with code 0."""
 
     def __init__(self, config: uvicorn.Config, shutdown: Shutdown) -> None:
         super().__init__(config)
@@ -46,7 +49,7 @@ class GracefulServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._shutdown.start()
         grace = self.config.timeout_graceful_shutdown or 0
-        # Before uvicorn cancels the requests: what they still write must not look like a complete response.
+        # Abort before uvicorn cancels the requests, so that a partial response cannot look complete.
         timer = asyncio.get_running_loop().call_later(grace, self._abort_connections)
         try:
             await super().shutdown(sockets)
@@ -61,19 +64,19 @@ class GracefulServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         with super().capture_signals():
             yield
-            # uvicorn raises what it captured once more, by which the process would end with the signal's code.
+            # uvicorn raises captured signals again, so the process would exit with the signal's code.
             self._captured_signals = [each for each in self._captured_signals if each != signal.SIGTERM]
 
 
 def server(app: Starlette, settings: Settings) -> GracefulServer:
-    """Return a server for one bound socket. `app` is made by `command_center.server.app.create`."""
-    guards = SecurityHeaders(settings.secure).elsewhere
+    """Return a server for one bound socket. `app` is created by `command_center.server.app.create`."""
+    headers = SecurityHeaders(settings.secure).elsewhere
     config = uvicorn.Config(
         app,
         log_level=settings.log_level,
         access_log=False,
         lifespan="on",
-        http=http_protocol.limited(ConnectionLimits(settings.header_bytes, settings.header_time, guards)),
+        http=http_protocol.limited(ConnectionLimits(settings.header_bytes, settings.header_time, headers)),
         ws=SocketConnection,
         ws_max_size=settings.frame_bytes,
         ws_per_message_deflate=False,

@@ -1,4 +1,7 @@
-"""Settings: environment variables named COMMAND_CENTER_…, each read once, a wrong one stopping the start by name."""
+"""Settings: environment variables with the prefix COMMAND_CENTER_, which are read once.
+
+Startup fails with a message that names the first invalid variable.
+"""
 
 import re
 import shlex
@@ -31,16 +34,22 @@ ALLOWED_HEADERS = (
     "tracestate,x-apollo-operation-name,x-b3-parentspanid,x-b3-sampled,x-b3-spanid,x-b3-traceid,x-correlation-id,"
     "x-datadog-origin,x-datadog-parent-id,x-datadog-sampling-priority,x-datadog-trace-id,x-request-id,x-requested-with"
 )
-"""What tracing, client awareness and idempotency send from a browser; without leave the browser sends nothing."""
+"""Headers of tracing, client awareness and idempotency that browsers send.
+
+A browser refuses a request with a header that is not allowed.
+"""
 
 
 class Misconfigured(Exception):
-    """A setting is missing or wrong; the message names it and says what is allowed."""
+    """A setting or an option is missing or invalid. The message names it and says what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One line of the table: its name without the prefix, how it is read, its default as text, and what it is."""
+    """One setting: its name without the prefix, its parser, its default as text, and a description for operators.
+
+    The values of secret settings are never shown.
+    """
 
     name: str
     read: Callable[[str], Any]
@@ -49,7 +58,7 @@ class Setting:
     secret: bool = False
 
 
-def _database(text: str) -> str:
+def _parse_database_url(text: str) -> str:
     scheme = urlsplit(text).scheme
     if scheme not in ("sqlite", *postgres_url.SCHEMES):
         raise ValueError("must begin with sqlite:/// or postgresql://")
@@ -58,144 +67,156 @@ def _database(text: str) -> str:
     return text
 
 
-def _secret(text: str) -> str:
+def _parse_secret(text: str) -> str:
     if len(text) < SECRET_LENGTH:
         raise ValueError(f"must have at least {SECRET_LENGTH} characters, such as `openssl rand -hex 32` prints")
     return text
 
 
-def _base(text: str) -> str:
+def _parse_base_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError("must be an address such as https://mail.example.com")
     return text.rstrip("/")
 
 
-def _smtp(text: str) -> str:
+def _parse_smtp_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise ValueError("must be an address such as smtp://user:password@mail.example.com:587")
     return text
 
 
-def _number(text: str) -> int:
+def _parse_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ValueError("must be a whole number from 1")
     return int(text)
 
 
-def _cache(text: str) -> int:
-    number = _number(text)
+def _parse_cache_bytes(text: str) -> int:
+    number = _parse_number(text)
     if number < LEAST_CACHE_BYTES:
         raise ValueError(f"must be at least {LEAST_CACHE_BYTES}")
     return number
 
 
-def _span(text: str) -> timedelta:
+def _parse_duration(text: str) -> timedelta:
     return timedelta(seconds=seconds(text))
 
 
-def _domains(text: str) -> frozenset[str]:
-    found = frozenset(domain_key(part) for part in text.split(",") if part.strip())
-    if not all(_DOMAIN.fullmatch(each) for each in found):
+def _parse_domains(text: str) -> frozenset[str]:
+    values = frozenset(domain_key(part) for part in text.split(",") if part.strip())
+    if not all(_DOMAIN.fullmatch(each) for each in values):
         raise ValueError("must be domains such as example.com, with commas between")
-    return found
+    return values
 
 
-def _origins(text: str) -> frozenset[str]:
-    found = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
-    if not all(_ORIGIN.fullmatch(each) for each in found):
+def _parse_origins(text: str) -> frozenset[str]:
+    values = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
+    if not all(_ORIGIN.fullmatch(each) for each in values):
         raise ValueError("must be origins such as https://app.example.com, with commas between")
-    return found
+    return values
 
 
-def _headers(text: str) -> frozenset[str]:
-    found = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
-    if not all(_HEADER.fullmatch(each) for each in found):
+def _parse_headers(text: str) -> frozenset[str]:
+    values = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
+    if not all(_HEADER.fullmatch(each) for each in values):
         raise ValueError("must be names of headers such as x-request-id, with commas between")
-    return found
+    return values
 
 
-def _level(text: str) -> str:
+def _parse_level(text: str) -> str:
     if text.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("must be debug, info, warning or error")
     return text.lower()
 
 
 TABLE = (
-    Setting("DATABASE_URL", _database, "sqlite:///command-center.db", "where everything is kept"),
+    Setting("DATABASE_URL", _parse_database_url, "sqlite:///command-center.db", "where everything is kept"),
     Setting(
         "SQLITE_CACHE_BYTES",
-        _cache,
+        _parse_cache_bytes,
         str(CACHE_BYTES),
         "memory that the page caches of SQLite's connections may take together",
     ),
-    Setting("SECRET", _secret, None, f"signs tokens and tracking links; at least {SECRET_LENGTH} characters", True),
-    Setting("BASE_URL", _base, "http://127.0.0.1:8000", "how recipients reach the tracking links"),
-    Setting("SMTP_URL", _smtp, "smtp://127.0.0.1:25", "the mail server that emails are handed to"),
-    Setting("LOG_RETENTION", _span, "P30D", "how long the change log reaches back"),
+    Setting(
+        "SECRET", _parse_secret, None, f"signs tokens and tracking links; at least {SECRET_LENGTH} characters", True
+    ),
+    Setting("BASE_URL", _parse_base_url, "http://127.0.0.1:8000", "how recipients reach the tracking links"),
+    Setting("SMTP_URL", _parse_smtp_url, "smtp://127.0.0.1:25", "the mail server that emails are handed to"),
+    Setting("LOG_RETENTION", _parse_duration, "P30D", "how long the change log reaches back"),
     Setting(
         "EMAILS_PER_DAY",
-        _number,
+        _parse_number,
         "1000",
         "emails that leave a user's hands in a day of theirs, each cc and bcc one more",
     ),
-    Setting("COPIES", _number, "50", "cc and bcc of one email together"),
-    Setting("SELECT_AND_SEND_PEOPLE", _number, "200", "people one Select and Send goes to"),
-    Setting("GROUP_SEND_PEOPLE", _number, "1000", "people one Group Email goes to"),
-    Setting("SEARCHES_PER_USER", _number, "500", "saved searches of one user"),
-    Setting("EVENTS_PER_REQUEST", _number, "1000", "events in one engagementRecord or deliveryRecord"),
+    Setting("COPIES", _parse_number, "50", "cc and bcc of one email together"),
+    Setting("SELECT_AND_SEND_PEOPLE", _parse_number, "200", "people one Select and Send goes to"),
+    Setting("GROUP_SEND_PEOPLE", _parse_number, "1000", "people one Group Email goes to"),
+    Setting("SEARCHES_PER_USER", _parse_number, "500", "saved searches of one user"),
+    Setting("EVENTS_PER_REQUEST", _parse_number, "1000", "events in one engagementRecord or deliveryRecord"),
     Setting(
-        "BLOCKED_DOMAINS", _domains, "", "domains nothing is sent to, their subdomains included, with commas between"
+        "BLOCKED_DOMAINS",
+        _parse_domains,
+        "",
+        "domains nothing is sent to, their subdomains included, with commas between",
     ),
-    Setting("FILTER_DEPTH", _number, "8", "how deep a filter may nest"),
-    Setting("FILTER_LEAVES", _number, "64", "how many conditions a filter may hold"),
-    Setting("DOCUMENT_TOKENS", _number, "2000", "tokens of one GraphQL document"),
-    Setting("DOCUMENT_DEPTH", _number, "12", "how deep the fields of a document may nest"),
-    Setting("DOCUMENT_ALIASES", _number, "30", "aliases in one document"),
-    Setting("DOCUMENT_ROOT_FIELDS", _number, "20", "fields of one query or mutation at its root"),
-    Setting("DOCUMENT_DIRECTIVES", _number, "50", "directives in one document"),
-    Setting("QUERY_COST", _number, "20000", "objects that one answer may hold, counted by what `first` allows"),
+    Setting("FILTER_DEPTH", _parse_number, "8", "how deep a filter may nest"),
+    Setting("FILTER_LEAVES", _parse_number, "64", "how many conditions a filter may hold"),
+    Setting("DOCUMENT_TOKENS", _parse_number, "2000", "tokens of one GraphQL document"),
+    Setting("DOCUMENT_DEPTH", _parse_number, "12", "how deep the fields of a document may nest"),
+    Setting("DOCUMENT_ALIASES", _parse_number, "30", "aliases in one document"),
+    Setting("DOCUMENT_ROOT_FIELDS", _parse_number, "20", "fields of one query or mutation at its root"),
+    Setting("DOCUMENT_DIRECTIVES", _parse_number, "50", "directives in one document"),
+    Setting("QUERY_COST", _parse_number, "20000", "objects that one answer may hold, counted by what `first` allows"),
     Setting(
-        "VARIABLE_VALUES", _number, "70000", "values in the variables of one request; one in thirty may be an object"
+        "VARIABLE_VALUES",
+        _parse_number,
+        "70000",
+        "values in the variables of one request; one in thirty may be an object",
     ),
-    Setting("ANSWER_ERRORS", _number, "20", "errors told in one answer"),
-    Setting("REQUEST_TIME", _span, "PT10S", "how long a query or mutation may take"),
-    Setting("BODY_BYTES", _number, "1000000", "bytes of a request's body"),
-    Setting("BODY_TIME", _span, "PT30S", "how long a request's body may take to arrive"),
-    Setting("HEADER_BYTES", _number, "65536", "bytes of a request's line and headers"),
-    Setting("HEADER_TIME", _span, "PT10S", "how long a request's headers may take to arrive"),
-    Setting("FRAME_BYTES", _number, "256000", "bytes of one WebSocket message from a client"),
-    Setting("SOCKET_OPERATIONS", _number, "100", "operations under way at once on one WebSocket"),
-    Setting("USER_SOCKETS", _number, "2000", "WebSockets that one user may have open at once"),
-    Setting("USER_SUBSCRIPTIONS", _number, "2000", "subscriptions that one user may have open at once"),
+    Setting("ANSWER_ERRORS", _parse_number, "20", "errors told in one answer"),
+    Setting("REQUEST_TIME", _parse_duration, "PT10S", "how long a query or mutation may take"),
+    Setting("BODY_BYTES", _parse_number, "1000000", "bytes of a request's body"),
+    Setting("BODY_TIME", _parse_duration, "PT30S", "how long a request's body may take to arrive"),
+    Setting("HEADER_BYTES", _parse_number, "65536", "bytes of a request's line and headers"),
+    Setting("HEADER_TIME", _parse_duration, "PT10S", "how long a request's headers may take to arrive"),
+    Setting("FRAME_BYTES", _parse_number, "256000", "bytes of one WebSocket message from a client"),
+    Setting("SOCKET_OPERATIONS", _parse_number, "100", "operations under way at once on one WebSocket"),
+    Setting("USER_SOCKETS", _parse_number, "2000", "WebSockets that one user may have open at once"),
+    Setting("USER_SUBSCRIPTIONS", _parse_number, "2000", "subscriptions that one user may have open at once"),
     Setting(
         "USER_OPERATION_BYTES",
-        _number,
+        _parse_number,
         "64000000",
         "memory that a user's open operations may take, with their variables",
     ),
-    Setting("SOCKET_INIT_TIME", _span, "PT5S", "how long a WebSocket may stay without `connection_init`"),
-    Setting("USER_REQUESTS", _number, "30000", "operations of one user in a minute"),
-    Setting("ADDRESS_REQUESTS", _number, "60000", "requests from one network address in a minute, tracking apart"),
+    Setting("SOCKET_INIT_TIME", _parse_duration, "PT5S", "how long a WebSocket may stay without `connection_init`"),
+    Setting("USER_REQUESTS", _parse_number, "30000", "operations of one user in a minute"),
+    Setting(
+        "ADDRESS_REQUESTS", _parse_number, "60000", "requests from one network address in a minute, tracking apart"
+    ),
     Setting(
         "ALLOWED_ORIGINS",
-        _origins,
+        _parse_origins,
         "",
         "origins of applications in browsers beside our own, such as https://app.example.com, with commas between",
     ),
     Setting(
         "ALLOWED_HEADERS",
-        _headers,
+        _parse_headers,
         ALLOWED_HEADERS,
         "headers that requests of those applications may carry beside Accept, Authorization and Content-Type",
     ),
-    Setting("LOG_LEVEL", _level, "info", "how much is logged: debug, info, warning or error"),
+    Setting("LOG_LEVEL", _parse_level, "info", "how much is logged: debug, info, warning or error"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
+    """The values of all settings, named as in TABLE but in lower case."""
+
     database_url: str
     sqlite_cache_bytes: int
     secret: str | None
@@ -238,7 +259,7 @@ class Settings:
 
     @property
     def secure(self) -> bool:
-        """Whether we are reached by HTTPS alone."""
+        """Whether clients reach the server over HTTPS only."""
         return self.base_url.startswith("https:")
 
     def limits(self) -> Limits:
@@ -285,7 +306,7 @@ class Settings:
         return UserLimits(self.user_sockets, self.user_subscriptions, self.user_operation_bytes)
 
     def signing_secret(self) -> str:
-        """The secret, for whoever cannot do without. Raises Misconfigured."""
+        """Return the secret. Raises: Misconfigured if it is not set."""
         if self.secret is None:
             raise Misconfigured(
                 f"{PREFIX}SECRET is missing: set at least {SECRET_LENGTH} characters, such as `openssl rand -hex 32`"
@@ -295,32 +316,34 @@ class Settings:
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """The settings of an environment. Raises Misconfigured for the first that is wrong."""
+    """Return the settings of an environment. Raises: Misconfigured for the first invalid one."""
     values: dict[str, Any] = {}
     for setting in TABLE:
         text = environment.get(PREFIX + setting.name)
         try:
-            given = setting.default if text is None else text
-            values[setting.name.lower()] = None if given is None else setting.read(given)
+            value_text = setting.default if text is None else text
+            values[setting.name.lower()] = None if value_text is None else setting.read(value_text)
         except ValueError as exc:
-            raise Misconfigured(f"{PREFIX}{setting.name} is {_shown(setting, text)}: it {_must(exc)}") from exc
+            raise Misconfigured(
+                f"{PREFIX}{setting.name} is {_format_invalid(setting, text)}: it {_requirement(exc)}"
+            ) from exc
     return Settings(**{each.name: values[each.name] for each in fields(Settings)})
 
 
 def unknown(environment: Mapping[str, str]) -> list[str]:
-    """Variables that look like settings and are none: a slip of the pen, most likely."""
+    """Return the variables that have the prefix but are not settings, for example misspelled ones."""
     names = {PREFIX + setting.name for setting in TABLE}
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in names)
 
 
 def as_environment_file(settings: Settings) -> list[str]:
-    """Returns the settings in force as lines that a shell or a service manager reads as they are.
+    """Return the settings in force as lines that a shell or a service manager can read.
 
-    A value with a secret in it is left out: its line is a comment.
+    A value that contains a secret is omitted: its line is a comment.
     """
     lines: list[str] = []
     for each in TABLE:
-        name, value = PREFIX + each.name, _text(getattr(settings, each.name.lower()))
+        name, value = PREFIX + each.name, _format_value(getattr(settings, each.name.lower()))
         lines.append(f"# {each.meaning}")
         if value is None:
             lines.append(f"# {name} is not set")
@@ -332,8 +355,8 @@ def as_environment_file(settings: Settings) -> list[str]:
     return lines
 
 
-def _text(value: Any) -> str | None:
-    """A setting's value in the form in which it is given."""
+def _format_value(value: Any) -> str | None:
+    """Return a setting's value in the form that the environment contains."""
     if isinstance(value, timedelta):
         return period(value // timedelta(seconds=1))
     if isinstance(value, frozenset):
@@ -342,16 +365,16 @@ def _text(value: Any) -> str | None:
 
 
 def _without_password(text: str) -> str:
-    """Hides the passwords of an address, which may hold an @ or a slash."""
+    """Return an address with its passwords hidden; they may contain an @ or a slash."""
     head, question, query = text.partition("?")
     head = re.sub(r"^(.*?//)?([^/@:]*):.*@", r"\1\2:***@", head)
     return head + question + re.sub(r"(?i)(password=)[^&]*", r"\1***", query)
 
 
-def _shown(setting: Setting, text: str | None) -> str:
+def _format_invalid(setting: Setting, text: str | None) -> str:
     return "set" if setting.secret else repr(_without_password(text or ""))
 
 
-def _must(exc: ValueError) -> str:
+def _requirement(exc: ValueError) -> str:
     text = str(exc)
     return text if text.startswith("must") else f"must be right: {text}"

@@ -9,8 +9,9 @@ from tortoise.exceptions import BaseORMException, IntegrityError, OperationalErr
 from command_center.database.errors import OutcomeUnknown, Unavailable
 
 _FAILURE_STATES = ("08", "53", "57", "58", "25006", "40001", "40P01", "55P03")
-"""Prefixes of SQLSTATE that mean a failure of the database: connection, resources, operator, system, read-only,
-locks.
+"""Prefixes of SQLSTATE that mean a failure of the database.
+
+They are those of connections, resources, the operator, the system, read-only servers, and conflicts of locks.
 """
 _CLOSED_TEXTS = ("closed", "closing", "released back to the pool")
 """Texts in asyncpg's errors for a connection that was lost before anything was sent."""

@@ -52,8 +52,9 @@ class LookupPool:
             self._free_slots.release()
 
     async def close(self) -> None:
-        """Close idle connections. When cancelled by a timeout, the pool terminates them without notifying the
-        server.
+        """Close idle connections.
+
+        When cancelled by a timeout, the pool terminates them without notifying the server.
         """
         for connection in self._idle:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):

@@ -111,8 +111,9 @@ def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _quoted_user(url: str) -> str:
-    """Percent-encode user and password, because a password is often pasted as it is. They end at the last @ before the
-    query.
+    """Percent-encode user and password, because a password is often pasted as it is.
+
+    They end at the last @ before the query.
     """
     scheme, separator, address = url.partition("://")
     head, question, query = address.partition("?")

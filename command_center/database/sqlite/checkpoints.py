@@ -23,7 +23,7 @@ class Checkpoints:
         self._task: asyncio.Task[None] | None = None
 
     def schedule(self) -> None:
-        """Start a checkpoint PAUSE_SECONDS after a commit, unless one is already scheduled or running."""
+        """Start a checkpoint DELAY_SECONDS after a commit, unless one is already scheduled or running."""
         if self._timer is None and self._task is None:
             self._timer = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._start)
 

@@ -257,8 +257,9 @@ class SqliteClient(TimeoutClient):
             raise translated(exc) from exc
 
     async def run_indexed_reads(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-        """Run several SELECTs of one snapshot in the event loop's thread if they are fast, otherwise in a reader's
-        thread.
+        """Run several SELECTs of one snapshot, in the event loop's thread if they are fast.
+
+        Otherwise they run in a reader's thread.
         """
         try:
             return self._inline_reader.read(self._warm_connection(), work)

@@ -1,7 +1,7 @@
-"""Executes several statements in the thread of an SQLite connection, without returning to the event loop between them.
+"""Executes several statements in the thread of an SQLite connection.
 
-The body is an ordinary coroutine that uses a `Connection`, so the same body runs on PostgreSQL. Here each result is
-available at once, and the coroutine ends without ever being suspended.
+They do not return to the event loop in between. The body is an ordinary coroutine that uses a `Connection`, so the same
+body runs on PostgreSQL. Here each result is available at once, and the coroutine ends without ever being suspended.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ from command_center.database.sqlite.errors import is_broken, is_busy, unavailabl
 
 T = TypeVar("T")
 STEP_SECONDS = 1.0
-"""How long one attempt waits for another process's lock (`busy_timeout`). SQLite cannot be interrupted while it
-waits.
+"""How long one attempt waits for another process's lock (`busy_timeout`).
+
+SQLite cannot be interrupted while it waits.
 """
 
 
@@ -163,8 +164,8 @@ def _run_coroutine(work: Coroutine[Any, Any, T]) -> T:
 class _RunningCall(asyncio.Future[T]):
     """The future of a call in a thread, which cannot be abandoned.
 
-    If the waiting task is cancelled, the call is interrupted. The task is cancelled after the call has ended, because
-    its task repeats a cancellation that the future refuses.
+    If the waiting task is cancelled, the call is interrupted. The task is cancelled once the call has ended: asyncio
+    repeats a cancellation that a future refuses.
     """
 
     def __init__(self, stop: Callable[[], None] | None) -> None:

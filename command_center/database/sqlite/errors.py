@@ -33,8 +33,9 @@ def is_busy(exc: BaseException) -> bool:
 
 
 def is_broken(exc: BaseException) -> bool:
-    """Return whether the connection may keep failing after the file is right again, because it opened the file in a bad
-    state.
+    """Return whether the connection opened the file in a bad state.
+
+    It may then keep failing after the file is right again.
     """
     return _primary_code(exc) in _BREAKING_ERRORS
 

@@ -1,4 +1,6 @@
-"""Write transactions of SQLite, with a limit on each wait: for the write lock, another process's lock, a statement.
+"""Write transactions of SQLite, with a time limit on each wait.
+
+The waits are those for the write lock, for another process's lock and for a statement.
 
 BEGIN, COMMIT and ROLLBACK run in the connection's thread and cannot be abandoned. Even a cancelled task waits for them,
 so that the write lock is never released with an open transaction.
@@ -67,7 +69,7 @@ class WriteLock(asyncio.Lock):
 async def acquire_write_lock(client: "SqliteClient") -> float:
     """Acquire the write lock, and reopen the writer if it is broken or closed.
 
-    Returns the time of the monotonic clock until which the caller may wait for another process that writes.
+    Return the time of the monotonic clock until which the caller may wait for another process that writes.
 
     Raises: Unavailable.
     """
