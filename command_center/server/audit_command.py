@@ -22,7 +22,7 @@ async def audit(settings: Settings) -> int:
 
     The code is 0 if all lists were equal, 1 if some were repaired, 3 if some still differ.
 
-    Raises: Misconfigured if the lists change too fast to be compared.
+    Raises: ConfigurationError if the lists change too fast to be compared.
     """
     async with connected(settings):
         engine = await build(settings)

@@ -32,7 +32,7 @@ async def show(settings: Settings) -> int:
 async def accept(settings: Settings) -> int:
     """Store the decision that the current database time is right although it is ahead.
 
-    Raises: Misconfigured if the clock is behind.
+    Raises: ConfigurationError if the clock is behind.
     """
     async with connected(settings):
         clock, state, reading = await _read_clock()
@@ -52,7 +52,7 @@ async def accept(settings: Settings) -> int:
 async def return_to_present(settings: Settings) -> int:
     """Correct stored times that are later than the current database time, and evaluate every list again.
 
-    Raises: Misconfigured if a `serve` or `worker` runs, or if the clock is ahead.
+    Raises: ConfigurationError if a `serve` or `worker` runs, or if the clock is ahead.
     """
     async with connected(settings):
         try:

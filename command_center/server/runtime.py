@@ -63,7 +63,7 @@ async def connected(settings: Settings, timeout_seconds: float | None = None) ->
 
     SQLite databases are migrated; PostgreSQL databases must have been. For the parameters see `open_database`.
 
-    Raises: Misconfigured.
+    Raises: ConfigurationError.
     """
     url = settings.database_url
     async with AsyncExitStack() as stack:
@@ -89,7 +89,7 @@ async def running(
     With `run_worker` this process matches and sends while it holds the lease. Without `run_matcher` the caller drives
     the matcher.
 
-    Raises: Misconfigured.
+    Raises: ConfigurationError.
     """
     async with connected(settings, PATIENCE):
         engine = await build(settings, clock)

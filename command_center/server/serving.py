@@ -24,7 +24,7 @@ GRACE_SECONDS = 4
 def bound(host: str, port: int) -> socket.socket:
     """Return a bound socket.
 
-    Raises: Misconfigured if the port is in use or the host is not an address of this machine.
+    Raises: ConfigurationError if the port is in use or the host is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol must be given as TCP: only then does asyncio set TCP_NODELAY on accepted connections.
@@ -69,7 +69,7 @@ class GracefulServer(uvicorn.Server):
 
 
 def server(app: Starlette, settings: Settings) -> GracefulServer:
-    """Return a server for one bound socket. `app` is created by `command_center.server.app.create`."""
+    """Return a server for one bound socket. `app` is created by `command_center.server.app.create_app`."""
     headers = SecurityHeaders(settings.secure).elsewhere
     config = uvicorn.Config(
         app,

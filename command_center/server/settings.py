@@ -306,7 +306,7 @@ class Settings:
         return UserLimits(self.user_sockets, self.user_subscriptions, self.user_operation_bytes)
 
     def signing_secret(self) -> str:
-        """Return the secret. Raises: Misconfigured if it is not set."""
+        """Return the secret. Raises: ConfigurationError if it is not set."""
         if self.secret is None:
             raise Misconfigured(
                 f"{PREFIX}SECRET is missing: set at least {SECRET_LENGTH} characters, such as `openssl rand -hex 32`"
@@ -316,7 +316,7 @@ class Settings:
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """Return the settings of an environment. Raises: Misconfigured for the first invalid one."""
+    """Return the settings of an environment. Raises: ConfigurationError for the first invalid one."""
     values: dict[str, Any] = {}
     for setting in TABLE:
         text = environment.get(PREFIX + setting.name)

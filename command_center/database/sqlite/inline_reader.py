@@ -18,7 +18,7 @@ MOMENT = 0.002
 STEPS = 2_000
 """The number of virtual machine instructions between two checks of the time: some tens of microseconds."""
 PAUSE = 0.1
-"""After an interrupted `read`, the next ones use a thread for this time, because they are likely to take as long."""
+"""The time, in seconds, for which snapshots are read in a thread after one was interrupted here."""
 
 
 class TooSlowInline(Exception):
