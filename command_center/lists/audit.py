@@ -1,6 +1,7 @@
-"""The audit: stored membership against a fresh run of every filter, as of the last tick.
+"""The audit: compares the stored memberships with a fresh run of every filter, as of the last tick.
 
-Emails that crossed a boundary between the last tick and the last decision are left out, as the next tick looks at them.
+Emails that crossed a time boundary between the last tick and the last evaluation are left out, because the next tick
+invalidates them.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -15,16 +16,19 @@ from command_center.lists.time_transitions import StoredTimes
 from command_center.search.index.time_boundaries import time_keys
 from models.enums import ChangeCauseKind, InvalidationKind
 
-PAGE = 200
+PAGE_SEARCHES = 200
 
 
 class Outstanding(Exception):
-    """Marks are waiting, so the lists are not meant to be equal yet."""
+    """Invalidations are pending, so the lists cannot be expected to equal their filters yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A list that is not what its filter says: emails it lacks, emails it holds too many, or a wrong count."""
+    """A list that differs from its filter: it lacks emails, has too many, or its stored count is wrong.
+
+    `counted` is the stored number of members, `held` the number of its memberships.
+    """
 
     search_id: int
     missing: tuple[int, ...]
@@ -34,24 +38,30 @@ class Difference:
 
 
 async def differences(writer: Writer) -> list[Difference]:
-    """Every list that differs; the database stands still meanwhile. Raises Outstanding."""
+    """Return every list that differs from its filter, read from one snapshot of the database.
+
+    Raises: Outstanding if invalidations are pending.
+    """
     async with transaction() as connection:
         if connection.postgres:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         if await connection.fetch_one("SELECT id FROM marks LIMIT 1"):
             raise Outstanding
         now = await writer.clock.now(connection)
-        times = await time_transitions.stored_times(connection, now)
-        decided = times._replace(decided_until=max(times.ticked_at, min(times.decided_until, now)))
-        return [each async for each in _differences(connection, decided)]
+        times = await time_transitions.load_stored_times(connection, now)
+        audited = times._replace(decided_until=max(times.ticked_at, min(times.decided_until, now)))
+        return [difference async for difference in _differences(connection, audited)]
 
 
-async def repair(writer: Writer, found: list[Difference]) -> None:
-    """Asks the matcher to fill each list anew; followers are told by its Reset."""
+async def repair(writer: Writer, list_differences: list[Difference]) -> None:
+    """Queue a backfill of each list, and correct its stored number of members.
+
+    Subscribers notice the repair by the list's Reset.
+    """
     async with writer.unit_of_work() as uow:
-        for difference in found:
+        for difference in list_differences:
             row = await uow.connection.fetch_one(
-                # Locked first, so that the count below sees what a pass under way writes.
+                # Lock the list first, so that the count below includes what a concurrent batch writes.
                 "SELECT team_id FROM saved_searches WHERE id = ?" + uow.connection.for_update("NO KEY UPDATE"),
                 difference.search_id,
             )
@@ -70,20 +80,27 @@ async def repair(writer: Writer, found: list[Difference]) -> None:
 async def _differences(connection: Connection, times: StoredTimes) -> AsyncIterator[Difference]:
     after = 0
     while True:
-        rows = await connection.fetch("SELECT id FROM saved_searches WHERE id > ? ORDER BY id LIMIT ?", after, PAGE)
+        rows = await connection.fetch(
+            "SELECT id FROM saved_searches WHERE id > ? ORDER BY id LIMIT ?", after, PAGE_SEARCHES
+        )
         searches = await standing_searches.load(connection, [row["id"] for row in rows])
-        undecided = await _undecided(connection, searches, times)
+        excluded = await _crossed_since_tick(connection, searches, times)
         for search in searches:
-            difference = await _difference(connection, search, times.ticked_at, undecided)
+            difference = await _difference(connection, search, times.ticked_at, excluded)
             if difference is not None:
                 yield difference
-        if len(rows) < PAGE:
+        if len(rows) < PAGE_SEARCHES:
             return
         after = rows[-1]["id"]
 
 
-async def _undecided(connection: Connection, searches: Iterable[StandingSearch], times: StoredTimes) -> set[int]:
-    """The emails that the next tick looks at though they may have been decided for a later moment than the last."""
+async def _crossed_since_tick(
+    connection: Connection, searches: Iterable[StandingSearch], times: StoredTimes
+) -> set[int]:
+    """Return the emails that crossed a time boundary after the last tick.
+
+    They may have been evaluated for a later moment than the tick, and the next tick invalidates them.
+    """
     if times.decided_until == times.ticked_at:
         return set()
     keys = sorted(set().union(*(time_keys(search.filter) for search in searches)), key=str)
@@ -92,14 +109,14 @@ async def _undecided(connection: Connection, searches: Iterable[StandingSearch],
 
 
 async def _difference(
-    connection: Connection, search: StandingSearch, now: int, undecided: AbstractSet[int]
+    connection: Connection, search: StandingSearch, now: int, excluded: AbstractSet[int]
 ) -> Difference | None:
-    fresh = await backfill.matching(connection, search, now)
+    matching_ids = await backfill.matching(connection, search, now)
     rows = await connection.fetch("SELECT email_id FROM memberships WHERE search_id = ?", search.id)
-    held = {row["email_id"] for row in rows}
+    member_ids = {row["email_id"] for row in rows}
     row = await connection.fetch_one("SELECT member_count FROM saved_searches WHERE id = ?", search.id)
-    counted = row["member_count"] if row else 0
-    missing, surplus = fresh - held - undecided, held - fresh - undecided
-    if not missing and not surplus and counted == len(held):
+    stored_count = row["member_count"] if row else 0
+    missing, surplus = matching_ids - member_ids - excluded, member_ids - matching_ids - excluded
+    if not missing and not surplus and stored_count == len(member_ids):
         return None
-    return Difference(search.id, tuple(sorted(missing)), tuple(sorted(surplus)), counted, len(held))
+    return Difference(search.id, tuple(sorted(missing)), tuple(sorted(surplus)), stored_count, len(member_ids))

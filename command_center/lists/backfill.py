@@ -1,7 +1,9 @@
-"""Filling: a new or refined list is brought up to its filter in bounded batches, while events go on.
+"""Backfill: evaluates a new or refined list in bounded batches, while events continue.
 
-Each batch looks at a range of email ids, by SQL, and changes what differs; stays that persist keep their ids. The end
-of a fill is one Reset in the log. A change of rights is filled too, but each member that comes or goes is announced.
+Each batch evaluates a range of email ids by SQL and writes only the differences, so memberships that persist keep
+their ids. When a backfill ends, one Reset is logged.
+
+A change of rights is backfilled as well, but then each member that joins or leaves is logged by itself.
 """
 
 from collections.abc import Set as AbstractSet
@@ -25,155 +27,171 @@ from command_center.search.sql import POSTGRES, SQLITE, filter_clause, scope_cla
 from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind, SavedSearchState
 
 BATCH = 1_000
-"""Emails looked at in one go, for which events wait. With five times as many a list is hardly filled sooner, and an
-event beside it takes several times as long."""
-_END = 2**62
+"""Emails evaluated in one batch, for which events wait.
+
+Five times as many hardly shorten a backfill, and delay an event several times as long.
+"""
+_MAX_ID = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class _Range:
+class _IdRange:
     """The email ids with after < id <= upto."""
 
     after: int
     upto: int
 
     @property
-    def last(self) -> bool:
-        return self.upto == _END
+    def is_last(self) -> bool:
+        """True if no email id lies beyond the range."""
+        return self.upto == _MAX_ID
 
 
 async def run_backfill(
-    writer: FencedWriter, clock: Clock, index: Index, rights: ChangedRights, mark: Row, stored: StoredTimes
+    writer: FencedWriter, clock: Clock, index: Index, rights: ChangedRights, invalidation: Row, stored: StoredTimes
 ) -> StoredTimes:
-    """One batch of the mark of one saved search. Returns the times that are stored then."""
-    found = await standing_searches.load(database(), [mark["subject_id"]])
-    if not found:
-        index.remove(mark["subject_id"])
-        rights.discard(mark["subject_id"])
-        await _empty(writer, mark)
+    """Process one batch of a saved search's invalidation. Returns the times that are stored afterwards."""
+    searches = await standing_searches.load(database(), [invalidation["subject_id"]])
+    if not searches:
+        index.remove(invalidation["subject_id"])
+        rights.discard(invalidation["subject_id"])
+        await _delete_members(writer, invalidation)
         return stored
-    search = found[0]
-    # Filed before it is filled: an event that comes meanwhile finds the list, and the fill finds the event.
+    search = searches[0]
+    # Index the list before the backfill: events that come meanwhile find the list, and the backfill sees earlier ones.
     index.add(search.id, search.scope, search.filter)
-    access_changed = mark["cause"] == ChangeCauseKind.ACCESS_CHANGED
+    access_changed = invalidation["cause"] == ChangeCauseKind.ACCESS_CHANGED
     before = rights.before(search.id) if access_changed else None
-    now, span, verdicts = await run_snapshot(partial(_differences, clock, search, before, mark))
+    now, id_range, changes = await run_snapshot(partial(_diff_next_range, clock, search, before, invalidation))
     times = stored.later(stored.ticked_at, now)
-    await writer.run_in_transaction(partial(_carry_out, search, mark, span, verdicts, times, writer.epoch), now)
-    if access_changed and span.last:
+    await writer.run_in_transaction(partial(_write, search, invalidation, id_range, changes, times, writer.epoch), now)
+    if access_changed and id_range.is_last:
         rights.discard(search.id)
     return times
 
 
 async def matching(
-    connection: Connection, search: StandingSearch, now: int, after: int = 0, upto: int = _END
+    connection: Connection, search: StandingSearch, now: int, after: int = 0, upto: int = _MAX_ID
 ) -> set[int]:
-    """The email ids in a range that the filter holds for at a moment, by SQL."""
+    """Return the ids in a range of the emails that match the filter at a moment, by SQL."""
     dialect = POSTGRES if connection.postgres else SQLITE
-    ranged, filtered = scope_clause(search.scope, dialect), filter_clause(search.filter, dialect, now)
+    in_scope, matches = scope_clause(search.scope, dialect), filter_clause(search.filter, dialect, now)
     rows = await connection.fetch_tuples(
         ("id",),
         "SELECT e.id FROM emails e JOIN people p ON p.id = e.person_id"
-        f" WHERE {ranged.text} AND {filtered.text} AND e.id > ? AND e.id <= ?",
-        *(*ranged.parameters, *filtered.parameters, after, upto),
+        f" WHERE {in_scope.text} AND {matches.text} AND e.id > ? AND e.id <= ?",
+        *(*in_scope.parameters, *matches.parameters, after, upto),
     )
     return {key for (key,) in rows}
 
 
-async def _range(connection: Connection, search: StandingSearch, after: int) -> _Range:
-    ranged = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
+async def _next_id_range(connection: Connection, search: StandingSearch, after: int) -> _IdRange:
+    """Return the range of the next `BATCH` emails in the scope, or of all that remain if they are fewer."""
+    in_scope = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
     row = await connection.fetch_one(
         "SELECT count(*) AS count, max(id) AS upto FROM"
-        f" (SELECT e.id FROM emails e WHERE {ranged.text} AND e.id > ? ORDER BY e.id LIMIT ?) AS portion",
-        *(*ranged.parameters, after, BATCH),
+        f" (SELECT e.id FROM emails e WHERE {in_scope.text} AND e.id > ? ORDER BY e.id LIMIT ?) AS portion",
+        *(*in_scope.parameters, after, BATCH),
     )
-    return _Range(after, row["upto"] if row and row["count"] == BATCH else _END)
+    return _IdRange(after, row["upto"] if row and row["count"] == BATCH else _MAX_ID)
 
 
-async def _differences(
-    clock: Clock, search: StandingSearch, before: StandingSearch | None, mark: Row, connection: Connection
-) -> tuple[int, _Range, MembershipChanges]:
-    """The moment, the next range, and what of the list's members in it is not as the filter wants at that moment."""
-    span = await _range(connection, search, mark["progress"])
-    # Not before the first SELECT, by which it is settled what is seen: so everything seen had happened by then.
+async def _diff_next_range(
+    clock: Clock, search: StandingSearch, before: StandingSearch | None, invalidation: Row, connection: Connection
+) -> tuple[int, _IdRange, MembershipChanges]:
+    """Compare the list's members in the next range with its filter.
+
+    Returns the moment of the comparison, the range, and the joins and leaves that make the list equal to its filter.
+    """
+    id_range = await _next_id_range(connection, search, invalidation["progress"])
+    # Read the clock after the first SELECT, which fixes the snapshot: nothing in the snapshot is later than `now`.
     now = await clock.now(connection)
-    wanted = await matching(connection, search, now, span.after, span.upto)
-    present = {
+    matching_ids = await matching(connection, search, now, id_range.after, id_range.upto)
+    member_ids = {
         email_id: key
         for key, email_id in await connection.fetch_tuples(
             ("id", "email_id"),
             "SELECT id, email_id FROM memberships WHERE search_id = ? AND email_id > ? AND email_id <= ?",
-            *(search.id, span.after, span.upto),
+            *(search.id, id_range.after, id_range.upto),
         )
     }
-    cause = Cause(ChangeCauseKind(mark["cause"]))
-    joins = (Join(search.id, email_id, cause) for email_id in sorted(wanted.difference(present)))
-    leaves = (Leave(key, search.id, email_id, cause) for email_id, key in present.items() if email_id not in wanted)
-    verdicts = MembershipChanges(tuple(joins), tuple(leaves))
-    if before is not None and verdicts:
-        matched_before = await matching(connection, before, now, span.after, span.upto)
-        verdicts = await _attribute_others(connection, search, verdicts, matched_before)
-    return now, span, verdicts
+    cause = Cause(ChangeCauseKind(invalidation["cause"]))
+    joins = (Join(search.id, email_id, cause) for email_id in sorted(matching_ids.difference(member_ids)))
+    leaves = (
+        Leave(key, search.id, email_id, cause) for email_id, key in member_ids.items() if email_id not in matching_ids
+    )
+    changes = MembershipChanges(tuple(joins), tuple(leaves))
+    if before is not None and changes:
+        matched_before = await matching(connection, before, now, id_range.after, id_range.upto)
+        changes = await _attribute_others(connection, search, changes, matched_before)
+    return now, id_range, changes
 
 
 async def _attribute_others(
-    connection: Connection, search: StandingSearch, verdicts: MembershipChanges, matched_before: AbstractSet[int]
+    connection: Connection, search: StandingSearch, changes: MembershipChanges, matched_before: AbstractSet[int]
 ) -> MembershipChanges:
-    """The verdicts on a list whose owner's rights changed, with another cause for those that are not due to that.
+    """Return the changes of a list whose owner's rights changed, with the cause of each change corrected.
 
-    Their emails have marks of their own, which the next look would have reached; or else time passed.
+    Changes that the rights do not explain get another cause. Their emails have invalidations of their own, which the
+    next batch would have processed; otherwise time has passed, and the cause is CLOCK.
     """
-    others = [join.email_id for join in verdicts.joins if join.email_id in matched_before]
-    others += await _visible(connection, search, {leave.email_id for leave in verdicts.leaves} - matched_before)
-    if not others:
-        return verdicts
-    causes = dict.fromkeys(others, Cause(ChangeCauseKind.CLOCK))
+    email_ids = [join.email_id for join in changes.joins if join.email_id in matched_before]
+    email_ids += await _visible(connection, search, {leave.email_id for leave in changes.leaves} - matched_before)
+    if not email_ids:
+        return changes
+    causes = dict.fromkeys(email_ids, Cause(ChangeCauseKind.CLOCK))
     for row in await connection.fetch(
         f"SELECT subject_id, cause, engagement_id FROM marks WHERE kind = ? AND {connection.in_any('subject_id')}"
         " ORDER BY id",
         int(InvalidationKind.EMAIL),
-        connection.array_param(others),
+        connection.array_param(email_ids),
     ):
         causes[row["subject_id"]] = Cause(ChangeCauseKind(row["cause"]), row["engagement_id"])
     return MembershipChanges(
-        tuple(join._replace(cause=causes.get(join.email_id, join.cause)) for join in verdicts.joins),
-        tuple(leave._replace(cause=causes.get(leave.email_id, leave.cause)) for leave in verdicts.leaves),
+        tuple(join._replace(cause=causes.get(join.email_id, join.cause)) for join in changes.joins),
+        tuple(leave._replace(cause=causes.get(leave.email_id, leave.cause)) for leave in changes.leaves),
     )
 
 
 async def _visible(connection: Connection, search: StandingSearch, email_ids: AbstractSet[int]) -> list[int]:
-    """Those of the emails that the owner of the list may see."""
-    ranged = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
+    """Return those of the emails that the owner of the list may see."""
+    in_scope = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
     rows = await connection.fetch(
-        f"SELECT e.id FROM emails e WHERE {ranged.text} AND {connection.in_any('e.id')}",
-        *(*ranged.parameters, connection.array_param(email_ids)),
+        f"SELECT e.id FROM emails e WHERE {in_scope.text} AND {connection.in_any('e.id')}",
+        *(*in_scope.parameters, connection.array_param(email_ids)),
     )
     return [row["id"] for row in rows]
 
 
-async def _carry_out(
+async def _write(
     search: StandingSearch,
-    mark: Row,
-    span: _Range,
-    verdicts: MembershipChanges,
+    invalidation: Row,
+    id_range: _IdRange,
+    changes: MembershipChanges,
     times: StoredTimes,
     epoch: int,
     uow: UnitOfWork,
 ) -> None:
+    """Write the changes of one batch, and advance or delete its invalidation."""
     tx = uow.connection
-    silent = mark["cause"] == ChangeCauseKind.SEARCH_CHANGED
-    # The list before its mark, as whoever refines it does, so that neither waits for the other in a circle.
+    silent = invalidation["cause"] == ChangeCauseKind.SEARCH_CHANGED
+    # Lock the list before its invalidation, in the same order as a refinement does, so that no deadlock can occur.
     await tx.fetch_one("SELECT id FROM saved_searches WHERE id = ?" + tx.for_update(), search.id)
-    await claim_invalidations(tx, [mark["id"]] if span.last else [], () if span.last else [(span.upto, mark["id"])])
-    if verdicts:
-        await write_changes(uow, epoch, verdicts, announce=not silent)
-    uow.defer(*time_transitions.storing(times))
-    if silent and span.last:
-        for entry in await _finished(tx, search, uow.now):
+    await claim_invalidations(
+        tx,
+        [invalidation["id"]] if id_range.is_last else [],
+        () if id_range.is_last else [(id_range.upto, invalidation["id"])],
+    )
+    if changes:
+        await write_changes(uow, epoch, changes, announce=not silent)
+    uow.defer(*time_transitions.store_times_statement(times))
+    if silent and id_range.is_last:
+        for entry in await _complete(tx, search, uow.now):
             uow.log(entry)
 
 
-async def _finished(connection: Connection, search: StandingSearch, now: int) -> list[LogEntry]:
+async def _complete(connection: Connection, search: StandingSearch, now: int) -> list[LogEntry]:
+    """Mark a new list as live. Returns the log entries that end the backfill, or none if the list was deleted."""
     row = await connection.fetch_one(
         "SELECT state FROM saved_searches WHERE id = ?" + connection.for_update(), search.id
     )
@@ -191,16 +209,16 @@ async def _finished(connection: Connection, search: StandingSearch, now: int) ->
     return [LogEntry(search.team_id, kind, search.owner_id, search.id) for kind in kinds]
 
 
-async def _empty(writer: FencedWriter, mark: Row) -> None:
-    """Drops the members of a deleted list. Its deletion is in the log already."""
+async def _delete_members(writer: FencedWriter, invalidation: Row) -> None:
+    """Delete one batch of the members of a deleted list. The log already contains the list's DELETED entry."""
 
-    async def drop(uow: UnitOfWork) -> None:
-        dropped = await uow.connection.execute(
+    async def delete(uow: UnitOfWork) -> None:
+        deleted_count = await uow.connection.execute(
             "DELETE FROM memberships WHERE id IN (SELECT id FROM memberships WHERE search_id = ? LIMIT ?)",
-            mark["subject_id"],
+            invalidation["subject_id"],
             BATCH,
         )
-        if dropped < BATCH:
-            await uow.connection.execute("DELETE FROM marks WHERE id = ?", mark["id"])
+        if deleted_count < BATCH:
+            await uow.connection.execute("DELETE FROM marks WHERE id = ?", invalidation["id"])
 
-    await writer.run_in_transaction(drop)
+    await writer.run_in_transaction(delete)

@@ -1,4 +1,4 @@
-"""Present facts of emails, as the predicate wants them: one statement however many emails."""
+"""Loads the facts of emails, which the predicate evaluates, with one statement for any number of emails."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
@@ -9,7 +9,7 @@ from command_center.database.connections import Connection
 from command_center.search.facts import Event, Facts
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
 
-_FLAT = {
+_PLAIN_COLUMNS = {
     name: f"{table}.{name}"
     for table, names in (
         ("e", "id team_id sender_id person_id campaign_id template_id bulk_send_id send_kind status archived success"),
@@ -23,32 +23,35 @@ _EMAILS = "emails e JOIN people p ON p.id = e.person_id WHERE "
 
 
 def _columns(postgres: bool) -> dict[str, str]:
-    """What facts are made of, in the order of the fields, and the emails' stays: the last three come as JSON."""
+    """Return the SQL expression of each column: the fields of `Facts` in their order, then the email's memberships.
+
+    The last three columns are JSON arrays.
+    """
     rows, row, end = (
         ("coalesce(json_agg", "json_build_array", ", '[]')") if postgres else ("(json_group_array", "json_array", ")")
     )
 
-    def listed(value: str, of: str) -> str:
-        return f"(SELECT {rows}({value}){end} FROM {of})"
+    def json_list(value: str, source: str) -> str:
+        return f"(SELECT {rows}({value}){end} FROM {source})"
 
-    return _FLAT | {
-        "groups_of": listed("m.group_id", "group_people m WHERE m.person_id = e.person_id"),
-        "events": listed(
+    return _PLAIN_COLUMNS | {
+        "groups_of": json_list("m.group_id", "group_people m WHERE m.person_id = e.person_id"),
+        "events": json_list(
             f"{row}(g.kind, g.verdict, g.occurred_at, g.url_folded)", "engagements g WHERE g.email_id = e.id"
         ),
-        "stays": listed(f"{row}(s.search_id, s.id)", "memberships s WHERE s.email_id = e.id"),
+        "stays": json_list(f"{row}(s.search_id, s.id)", "memberships s WHERE s.email_id = e.id"),
     }
 
 
 _COLUMNS = {postgres: _columns(postgres) for postgres in (False, True)}
-_NAMES = tuple(_COLUMNS[True])
+_COLUMN_NAMES = tuple(_COLUMNS[True])
 _SELECT = {
     postgres: f"SELECT {', '.join(f'{value} AS {name}' for name, value in columns.items())} FROM {_EMAILS}"
     for postgres, columns in _COLUMNS.items()
 }
 
 Memberships: TypeAlias = dict[int, dict[int, int]]
-"""By email: the member id of each list it is in."""
+"""By email id: the id of the membership in each list, by the list's id."""
 
 _STATUS = {int(value): value for value in EmailStatus}
 _SEND_KIND = {int(value): value for value in SendKind}
@@ -57,53 +60,61 @@ _VERDICT = {int(value): value for value in EngagementVerdict}
 
 
 async def load(connection: Connection, email_ids: Collection[int]) -> dict[int, Facts]:
-    """Facts by email id; an email that is gone has none."""
+    """Return facts by email id. A deleted email has none."""
     return (await load_with_memberships(connection, email_ids))[0] if email_ids else {}
 
 
 async def load_with_memberships(
     connection: Connection, email_ids: Collection[int]
 ) -> tuple[dict[int, Facts], Memberships]:
-    """Facts by email id, and the present stays of all the emails, of those that are gone as well."""
+    """Return facts by email id, and the current memberships of all the emails, deleted ones included."""
     select = _SELECT[connection.postgres] + connection.in_any("e.id")
-    facts, stays = read(await connection.fetch_tuples(_NAMES, select, connection.array_param(email_ids)))
-    if gone := [key for key in email_ids if key not in facts]:
+    facts, memberships = parse_rows(
+        await connection.fetch_tuples(_COLUMN_NAMES, select, connection.array_param(email_ids))
+    )
+    if deleted := [key for key in email_ids if key not in facts]:
         for email_id, search_id, member_id in await connection.fetch_tuples(
             ("email_id", "search_id", "id"),
             f"SELECT email_id, search_id, id FROM memberships WHERE {connection.in_any('email_id')}",
-            connection.array_param(gone),
+            connection.array_param(deleted),
         ):
-            stays.setdefault(email_id, {})[search_id] = member_id
-    return facts, stays
+            memberships.setdefault(email_id, {})[search_id] = member_id
+    return facts, memberships
 
 
-def beside(email_id: str) -> str:
-    """On PostgreSQL, the row that `read` takes of the email that a query of many calls so: a subquery of it, which
-    goes by that key whatever PostgreSQL thinks of the many."""
+def facts_subquery(email_id: str) -> str:
+    """Return a PostgreSQL subquery that selects the row of one email as a JSON array, for `parse_rows`.
+
+    `email_id` is an expression of the outer query. OFFSET 0 keeps the planner from merging the two. So each email is
+    looked up by its key, whatever number of rows the planner expects.
+    """
     values = ", ".join(_COLUMNS[True].values())
     return f"SELECT json_build_array({values}) AS facts FROM {_EMAILS}e.id = {email_id} OFFSET 0"
 
 
-def read(rows: Iterable[Sequence[Any]]) -> tuple[dict[int, Facts], Memberships]:
-    """The facts and stays that rows of _NAMES tell of."""
+def parse_rows(rows: Iterable[Sequence[Any]]) -> tuple[dict[int, Facts], Memberships]:
+    """Return the facts and memberships in rows whose columns are `_COLUMN_NAMES`."""
     facts: dict[int, Facts] = {}
-    stays: Memberships = {}
+    memberships: Memberships = {}
     for row in rows:
-        facts[row[0]] = _facts(row)
-        stays[row[0]] = dict(_listed(row[20]))
-    return facts, stays
+        facts[row[0]] = _parse_facts(row)
+        memberships[row[0]] = dict(_json_list(row[20]))
+    return facts, memberships
 
 
-def _listed(value: Any) -> list[Any]:
-    """On SQLite it is JSON within JSON, or a text within it, as its planner has it."""
+def _json_list(value: Any) -> list[Any]:
+    """Return the elements of a JSON array.
+
+    SQLite returns rows inside another JSON array. Depending on the query plan, the inner array is JSON there or text.
+    """
     return value if isinstance(value, list) else orjson.loads(value)
 
 
-def _facts(row: Sequence[Any]) -> Facts:
-    """From the values of _NAMES."""
+def _parse_facts(row: Sequence[Any]) -> Facts:
+    """Return the facts in a row whose columns are `_COLUMN_NAMES`."""
     send_kind, status, archived, success = row[7:11]
-    groups, events = _listed(row[18]), _listed(row[19])
-    made = tuple([Event(_KIND[kind], _VERDICT[verdict], at, url) for kind, verdict, at, url in events])
-    named = (_SEND_KIND[send_kind], _STATUS[status], bool(archived), bool(success))
-    flat = (*row[:7], *named, *row[11:18], frozenset(groups), made)
-    return Facts(*flat)
+    groups, event_rows = _json_list(row[18]), _json_list(row[19])
+    events = tuple([Event(_KIND[kind], _VERDICT[verdict], at, url) for kind, verdict, at, url in event_rows])
+    enums = (_SEND_KIND[send_kind], _STATUS[status], bool(archived), bool(success))
+    values = (*row[:7], *enums, *row[11:18], frozenset(groups), events)
+    return Facts(*values)

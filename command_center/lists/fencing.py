@@ -1,8 +1,10 @@
-"""The fence: the epoch of the matcher's lease. It refuses the writes of a matcher after another one took the lease.
+"""Fences the matcher's writes by the epoch of its lease.
 
-Taking the lease increments the epoch. Each transaction of a matcher first reads the epoch `FOR SHARE`, which keeps it
-from changing until the commit, and writes nothing if it is not the matcher's own. So the matcher that takes the lease
-waits for a transaction under way, and what it reads afterwards contains everything that was written before.
+A matcher that takes the lease increments the epoch. Each transaction of a matcher first reads the epoch `FOR SHARE`,
+so that it cannot change before the commit. If it is not the matcher's own epoch, the transaction writes nothing.
+
+So a matcher that takes the lease waits for a transaction under way. What it reads afterwards contains everything that
+was written before.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -13,22 +15,25 @@ from command_center.changes.unit_of_work import UnitOfWork, Writer
 from command_center.database.connections import Connection, Statement
 
 T = TypeVar("T")
-MATCHING = 1
-"""The row of the matcher's lease."""
+MATCHER_LEASE_ID = 1
+"""The id of the matcher's row in `leases`."""
 NO_EPOCH = 0
-"""The epoch of a matcher that has not taken the lease: none is issued."""
+"""The epoch of a matcher that has not taken the lease. No lease ever has this epoch."""
 
 
 class LeaseTaken(Exception):
-    """Another matcher has taken the lease: the index may be stale, and nothing that was decided with it is written."""
+    """Another matcher has taken the lease.
+
+    The index of this one may be stale, so nothing that was decided with it is written.
+    """
 
 
 async def take_lease(connection: Connection) -> int:
-    """Increments the epoch and returns it."""
+    """Increment the epoch of the lease, and return it."""
     row = await connection.fetch_one(
         "INSERT INTO leases (id, epoch) VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET epoch = leases.epoch + 1"
         " RETURNING epoch",
-        MATCHING,
+        MATCHER_LEASE_ID,
     )
     if row is None:
         raise LookupError("the lease returned no epoch")
@@ -36,42 +41,48 @@ async def take_lease(connection: Connection) -> int:
 
 
 async def check_epoch(connection: Connection, epoch: int) -> None:
-    """Raises: LeaseTaken if this is not the epoch. Otherwise it remains so until the transaction ends."""
-    columns, (sql, values) = _held_epoch(connection)
-    _compare(await connection.fetch_tuples(columns, sql, *values), epoch)
+    """Check the epoch, and lock it until the transaction ends.
+
+    Raises: LeaseTaken if the lease has another epoch.
+    """
+    columns, (sql, values) = _epoch_query(connection)
+    _require_epoch(await connection.fetch_tuples(columns, sql, *values), epoch)
 
 
 def fence_cte() -> str:
-    """The part `fence` of a WITH on PostgreSQL, with one parameter: a row if this is the epoch, otherwise none.
+    """Return the common table expression `fence` for PostgreSQL. Its one parameter is the epoch.
 
-    If the lease is being taken meanwhile, FOR SHARE waits, and the condition is checked against the row as it is then,
-    although the rest of the statement sees the database as of its beginning.
+    It yields a row if the lease has this epoch, otherwise none. If the lease is being taken meanwhile, FOR SHARE
+    waits and checks the condition against the new row, although the rest of the statement sees the older snapshot.
     """
-    return f"fence AS MATERIALIZED (SELECT 1 FROM leases WHERE id = {MATCHING} AND epoch = ?::bigint FOR SHARE)"
+    return f"fence AS MATERIALIZED (SELECT 1 FROM leases WHERE id = {MATCHER_LEASE_ID} AND epoch = ?::bigint FOR SHARE)"
 
 
 class FencedWriter:
-    """Carries out the transactions of one matcher, and refuses them once another matcher has taken the lease."""
+    """Runs the transactions of one matcher, and refuses them once another matcher has taken the lease."""
 
     def __init__(self, writer: Writer, epoch: int) -> None:
         self.epoch = epoch
         self._writer = writer
 
     async def run_in_transaction(
-        self, work: Callable[[UnitOfWork], Coroutine[Any, Any, T]], now: int | None = None
+        self, body: Callable[[UnitOfWork], Coroutine[Any, Any, T]], now: int | None = None
     ) -> T:
-        """A transaction that begins with the fence (see `Writer.at_once`). Raises: LeaseTaken."""
-        return await self._writer.run_in_transaction(partial(self._checked, work), _held_epoch, now)
+        """Run a transaction that begins with the fence (see `Writer.run_in_transaction`).
 
-    async def _checked(self, work: Callable[[UnitOfWork], Coroutine[Any, Any, T]], uow: UnitOfWork) -> T:
-        _compare(uow.first_rows, self.epoch)
-        return await work(uow)
+        Raises: LeaseTaken if another matcher has taken the lease.
+        """
+        return await self._writer.run_in_transaction(partial(self._run_fenced, body), _epoch_query, now)
+
+    async def _run_fenced(self, body: Callable[[UnitOfWork], Coroutine[Any, Any, T]], uow: UnitOfWork) -> T:
+        _require_epoch(uow.first_rows, self.epoch)
+        return await body(uow)
 
 
-def _held_epoch(connection: Connection) -> tuple[Sequence[str], Statement]:
-    return ("epoch",), ("SELECT epoch FROM leases WHERE id = ?" + connection.for_update("SHARE"), (MATCHING,))
+def _epoch_query(connection: Connection) -> tuple[Sequence[str], Statement]:
+    return ("epoch",), ("SELECT epoch FROM leases WHERE id = ?" + connection.for_update("SHARE"), (MATCHER_LEASE_ID,))
 
 
-def _compare(found: Sequence[Sequence[Any]], epoch: int) -> None:
-    if [tuple(row) for row in found] != [(epoch,)]:
+def _require_epoch(rows: Sequence[Sequence[Any]], epoch: int) -> None:
+    if [tuple(row) for row in rows] != [(epoch,)]:
         raise LeaseTaken

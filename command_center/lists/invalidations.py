@@ -1,4 +1,4 @@
-"""Marks are taken away by whoever worked them off, in the transaction of what came of them, and by nobody twice."""
+"""Deletes processed invalidations, each exactly once, in the transaction that writes the changes they led to."""
 
 from collections.abc import Sequence
 
@@ -6,19 +6,33 @@ from command_center.database.connections import Connection
 
 
 class StaleBatch(Exception):
-    """Marks were removed meanwhile: what was decided from them may be stale, and nothing of it is written."""
+    """Invalidations of the batch were removed meanwhile. What was decided may be stale, so nothing is written."""
 
 
-async def claim_invalidations(tx: Connection, done: Sequence[int], progress: Sequence[tuple[int, int]] = ()) -> None:
-    """Takes marks away that are worked off, and moves those on that are not. Raises Superseded where one is gone."""
-    if done:
-        all_or_none(await tx.execute(f"DELETE FROM marks WHERE {tx.in_any('id')}", tx.array_param(done)), done)
-    for reached, mark in progress:
-        if await tx.execute("UPDATE marks SET progress = ? WHERE id = ? AND progress < ?", reached, mark, reached) != 1:
+async def claim_invalidations(
+    tx: Connection, completed_ids: Sequence[int], progress: Sequence[tuple[int, int]] = ()
+) -> None:
+    """Delete the completed invalidations, and advance those in `progress`.
+
+    `progress` holds pairs of the last email id reached and the id of the invalidation.
+
+    Raises: StaleBatch if one of them no longer exists.
+    """
+    if completed_ids:
+        require_all_deleted(
+            await tx.execute(f"DELETE FROM marks WHERE {tx.in_any('id')}", tx.array_param(completed_ids)), completed_ids
+        )
+    for email_id, invalidation_id in progress:
+        if (
+            await tx.execute(
+                "UPDATE marks SET progress = ? WHERE id = ? AND progress < ?", email_id, invalidation_id, email_id
+            )
+            != 1
+        ):
             raise StaleBatch
 
 
-def all_or_none(gone: int, done: Sequence[int]) -> None:
-    """Raises Superseded where fewer marks were taken away than are worked off."""
-    if gone != len(set(done)):
+def require_all_deleted(deleted_count: int, completed_ids: Sequence[int]) -> None:
+    """Raise StaleBatch if fewer invalidations were deleted than were completed."""
+    if deleted_count != len(set(completed_ids)):
         raise StaleBatch

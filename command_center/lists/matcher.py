@@ -1,8 +1,12 @@
-"""The matcher: the one writer of memberships. It works off marks, from present facts, so that repeating is harmless.
+"""The matcher: the only writer of memberships.
 
-A wake is a hint; the tables are the truth. One look asks the clock, then takes the marks in bounded batches: searches
-are filed and filled, what concerns a person or a group is expanded, and each email is held against the lists that the
-index finds for it and those it is in (its memberships).
+It processes invalidations in bounded batches and evaluates each email from current data, so that repeating a batch is
+harmless. A wake-up is a hint; the tables are the truth.
+
+A batch adds saved searches to the index, backfills lists, and expands the invalidations of a person or a group to
+emails. For each email it compares the searches that the index finds with the email's memberships.
+
+If a team's batch takes long, that team is set aside: a task of its own does the work, and other teams go on.
 """
 
 import asyncio
@@ -30,25 +34,29 @@ from command_center.search.index.search_index import Index
 from models.enums import ChangeCauseKind, InvalidationKind
 
 STRETCH_SECONDS = 0.002
-"""How long emails are held against the lists at a time. If a single one takes longer, its team is set aside."""
+"""Seconds of evaluation between two yields to the event loop. If one email takes longer, its team is set aside."""
 ASIDE_STRETCH_SECONDS = 0.0005
-"""The same for a team that was set aside."""
+"""Seconds of evaluation between two pauses for a team that is set aside."""
 ASIDE_PAUSE_SECONDS = 0.001
-"""The pause that such a team makes after each stretch. Event loops count in milliseconds."""
+"""Seconds that such a team pauses after each stretch. Event loops measure time in milliseconds."""
 ASIDE_SECONDS = 0.3
-"""After which such a team's verdicts are written, however many of its emails are left."""
+"""Seconds after which the changes of such a team are written, even if emails of its batch remain."""
 SHARED_SECONDS = 1.0
-"""How long after a team's last invalidation the others leave room for it."""
+"""Seconds after a team's last invalidation during which batches stay small for its sake."""
 TICK_SECONDS = 0.2
+"""Seconds between two ticks, which is also the longest wait for a wake-up."""
 DECIDED_AHEAD = 200_000
-"""Microseconds by which the stored moment that nothing was decided after is ahead, so that few looks store another."""
-AGAIN_SECONDS = 1.0
-"""Until the next look where the database failed."""
+"""Microseconds that the stored `decided_until` lies ahead, so that few batches have to store it again."""
+DATABASE_RETRY_SECONDS = 1.0
+"""Seconds until the next batch after the database was unavailable."""
 _logger = logging.getLogger("command_center.matcher")
 
 
 class Matcher:
-    """Keeps every list equal to its filter. Of several on one database, the one that started last may write."""
+    """Keeps the members of every list equal to its filter.
+
+    Of several matchers on one database, only the one that started last can write.
+    """
 
     def __init__(self, writer: Writer) -> None:
         self.index = Index()
@@ -56,52 +64,53 @@ class Matcher:
         self._fenced = FencedWriter(writer, NO_EPOCH)
         self._rights = ChangedRights()
         self.evaluated = 0
-        """At emails, since the start; and what came of it."""
+        """How many emails were evaluated since the start; `joined` and `left` count the resulting changes."""
         self.joined = 0
         self.left = 0
         self.set_aside = 0
-        """How often a team was, since the start."""
-        self._ticked = 0
-        self._stored = StoredTimes(0, 0)
+        """How often a team was set aside since the start."""
+        self._ticked_at = 0
+        self._stored_times = StoredTimes(0, 0)
         self._url_matches = UrlMatchesCache()
-        self._aside = TeamTasks(writer.invalidated.set)
-        # When each team was last seen with something to match, by the monotonic clock.
-        self._seen: dict[int, float] = {}
-        self._few = False
+        self._team_tasks = TeamTasks(writer.invalidated.set)
+        # For each team, when it last had an invalidation, by the monotonic clock.
+        self._last_active: dict[int, float] = {}
+        self._small_teams_first = False
 
     async def start(self) -> None:
-        """Takes the lease's next epoch, files all saved searches, and takes up the clock where the last look left it.
+        """Take the next epoch of the lease, index all saved searches and load the time of the last tick.
 
-        Everything is read after the epoch was taken, so that it contains all that the previous matcher wrote.
+        The epoch is taken before anything is read. So what is read contains everything that the previous matcher
+        wrote.
         """
-        await self._aside.cancel_all()
+        await self._team_tasks.cancel_all()
         self.index = Index()
         self._fenced = FencedWriter(self._writer, NO_EPOCH)
-        epoch, self._stored = await self._writer.run_in_transaction(_begin)
-        self._ticked = self._stored.ticked_at
+        epoch, self._stored_times = await self._writer.run_in_transaction(_take_over)
+        self._ticked_at = self._stored_times.ticked_at
         await standing_searches.load_all(database(), self.index)
         await self._rights.load(database())
         self._fenced = FencedWriter(self._writer, epoch)
 
     async def run(self) -> None:
-        """Looks whenever woken, and anyway several times a second, until cancelled.
+        """Process batches until cancelled: on each wake-up, and at least every `TICK_SECONDS`.
 
         Raises: LeaseTaken if another matcher has started since.
         """
         try:
             await self._run()
         finally:
-            await self._aside.cancel_all()
+            await self._team_tasks.cancel_all()
 
     async def _run(self) -> None:
-        ticked = 0.0
+        last_tick = 0.0
         outage = FailureLog(_logger, "a look waits for the database")
         while True:
             self._writer.invalidated.clear()
             try:
-                due = time.monotonic() - ticked >= TICK_SECONDS
+                due = time.monotonic() - last_tick >= TICK_SECONDS
                 if due:
-                    ticked = time.monotonic()
+                    last_tick = time.monotonic()
                 if await self.process_batch(tick=due):
                     continue
             except LeaseTaken:
@@ -111,51 +120,62 @@ class Matcher:
                 await asyncio.sleep(TICK_SECONDS)
             except Unavailable as exc:
                 outage.warn(exc)
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(DATABASE_RETRY_SECONDS)
             except Exception:
                 _logger.exception("a look failed and will be repeated")
                 await asyncio.sleep(TICK_SECONDS)
             await wait_for(self._writer.invalidated, TICK_SECONDS)
 
     async def settle(self, tick: bool = True) -> None:
-        """Looks until nothing is left to look at. If another matcher has started since, this one starts over."""
+        """Process batches until no invalidation is pending.
+
+        If another matcher has started since, this one starts again.
+        """
         while True:
             try:
-                # Before the look, which does not see what belongs to a team that is set aside.
+                # Wait first: a batch contains nothing of a team that is set aside.
                 await self.wait_for_set_aside()
-                if not await self.process_batch(tick) and not self._aside.teams:
+                if not await self.process_batch(tick) and not self._team_tasks.teams:
                     return
             except LeaseTaken:
                 await self.start()
 
     async def wait_for_set_aside(self) -> None:
-        """Waits until the work of the teams that are set aside has ended. Raises: what it failed with."""
-        await self._aside.wait()
-        self._aside.raise_failure()
+        """Wait until the tasks of all teams that are set aside have ended.
+
+        Raises: the exception with which one of them failed.
+        """
+        await self._team_tasks.wait()
+        self._team_tasks.raise_failure()
 
     async def process_batch(self, tick: bool = True) -> bool:
-        """One bounded piece of work. Whether there may be more.
+        """Process one bounded batch. Returns True if more work may be pending.
 
         Raises: LeaseTaken if another matcher has started since; nothing is written then.
         """
-        self._aside.raise_failure()
+        self._team_tasks.raise_failure()
         if tick:
             await self._tick()
-        self._few = not self._few
-        aside = self._aside.teams
-        see = partial(
-            batches.load_batch, self.index, self._writer.clock, limit=self._limit(), aside=aside, few=self._few
+        self._small_teams_first = not self._small_teams_first
+        aside = self._team_tasks.teams
+        load = partial(
+            batches.load_batch,
+            self.index,
+            self._writer.clock,
+            limit=self._limit(),
+            aside=aside,
+            few=self._small_teams_first,
         )
-        batch = await run_indexed_reads(see)
-        # Before anything else: what is matched from now on is matched by the rights of now.
-        for mark in batch.rights:
-            await self._aside.cancel(mark["team_id"])
-            await self._apply_rights(mark)
+        batch = await run_indexed_reads(load)
+        # Apply changes of rights first, so that everything below is matched with the current rights.
+        for invalidation in batch.rights:
+            await self._team_tasks.cancel(invalidation["team_id"])
+            await self._apply_rights(invalidation)
         if batch.emails:
-            self._seen.update(dict.fromkeys(batch.team_of.values(), time.monotonic()))
+            self._last_active.update(dict.fromkeys(batch.team_of.values(), time.monotonic()))
             await self._match(batch)
         if batch.search is not None:
-            if (team := batch.search["team_id"]) not in self._aside.teams:
+            if (team := batch.search["team_id"]) not in self._team_tasks.teams:
                 self._set_aside(team, partial(self._backfill, batch.search))
         elif not batch.rights and not aside:
             self._rights.clear()
@@ -168,28 +188,30 @@ class Matcher:
             except StaleBatch:
                 _logger.warning("marks were removed during a look, which is repeated")
 
-        self._aside.start(team_id, carry_out())
+        self._team_tasks.start(team_id, carry_out())
 
     def _limit(self) -> int:
-        """Returns how many emails one look may take: few if several teams have changed something lately."""
-        if len(self._seen) > 1:
+        """Return how many emails one batch may have: few if several teams had invalidations lately."""
+        if len(self._last_active) > 1:
             since = time.monotonic() - SHARED_SECONDS
-            self._seen = {team: at for team, at in self._seen.items() if at >= since}
-        return batches.MAX_SHARED_BATCH_EMAILS if len(self._seen) > 1 else batches.MAX_BATCH_EMAILS
+            self._last_active = {team: at for team, at in self._last_active.items() if at >= since}
+        return batches.MAX_SHARED_BATCH_EMAILS if len(self._last_active) > 1 else batches.MAX_BATCH_EMAILS
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
-        if now <= self._ticked or self._writer.clock.pause() is not None:
+        if now <= self._ticked_at or self._writer.clock.pause() is not None:
             return
-        self._stored = await time_transitions.tick(
-            self._fenced, self.index.time_keys(), self._ticked, self._stored, now
+        self._stored_times = await time_transitions.tick(
+            self._fenced, self.index.time_keys(), self._ticked_at, self._stored_times, now
         )
-        self._ticked = now
+        self._ticked_at = now
 
-    async def _apply_rights(self, mark: Row) -> None:
-        """A user's rights changed: each of their lists is filed anew at once, and its members are looked at again."""
+    async def _apply_rights(self, invalidation: Row) -> None:
+        """Apply a change of a user's rights: index each of their lists anew, and queue a backfill of each."""
         db = database()
-        rows = await db.fetch("SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", mark["subject_id"])
+        rows = await db.fetch(
+            "SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", invalidation["subject_id"]
+        )
         searches = await standing_searches.load(db, [row["id"] for row in rows])
         time_slice = TimeSlice()
         for search in searches:
@@ -197,127 +219,139 @@ class Matcher:
             await time_slice.yield_if_due()
         await self._rights.add(db, searches)
 
-        async def spread(uow: UnitOfWork) -> None:
-            await claim_invalidations(uow.connection, [mark["id"]])
-            # A list that is still filled after an earlier change is filled from its beginning instead.
+        async def invalidate_lists(uow: UnitOfWork) -> None:
+            await claim_invalidations(uow.connection, [invalidation["id"]])
+            # If the backfill of an earlier change is still pending, replace it by one that starts from the beginning.
             await uow.connection.execute(
                 f"DELETE FROM marks WHERE kind = ? AND cause = ? AND {uow.connection.in_any('subject_id')}",
-                *(int(InvalidationKind.SEARCH), mark["cause"], uow.connection.array_param(row["id"] for row in rows)),
+                *(
+                    int(InvalidationKind.SEARCH),
+                    invalidation["cause"],
+                    uow.connection.array_param(row["id"] for row in rows),
+                ),
             )
             for row in rows:
-                uow.invalidate(InvalidationKind.SEARCH, mark["team_id"], row["id"], ChangeCauseKind(mark["cause"]))
+                uow.invalidate(
+                    InvalidationKind.SEARCH, invalidation["team_id"], row["id"], ChangeCauseKind(invalidation["cause"])
+                )
 
-        await self._fenced.run_in_transaction(spread)
+        await self._fenced.run_in_transaction(invalidate_lists)
 
-    async def _backfill(self, mark: Row) -> None:
-        stored = self._stored.later(self._ticked, 0)
-        times = await backfill.run_backfill(self._fenced, self._writer.clock, self.index, self._rights, mark, stored)
-        self._stored = self._stored.later(*times)
+    async def _backfill(self, invalidation: Row) -> None:
+        stored = self._stored_times.later(self._ticked_at, 0)
+        times = await backfill.run_backfill(
+            self._fenced, self._writer.clock, self.index, self._rights, invalidation, stored
+        )
+        self._stored_times = self._stored_times.later(*times)
 
     async def _match(self, batch: WorkBatch, aside: bool = False) -> None:
-        verdicts = await (self._decide_aside if aside else self._decide)(batch)
+        changes = await (self._decide_aside if aside else self._decide)(batch)
         if not batch.emails:
             return
-        # The audit goes by these moments, so they are stored with what the look found, unless those stored still hold.
+        # The audit relies on these times. Store them with the changes, unless the stored ones already cover this batch.
         times = None
-        if batch.now > self._stored.decided_until:
-            times = self._stored.later(self._ticked, batch.now + DECIDED_AHEAD)
+        if batch.now > self._stored_times.decided_until:
+            times = self._stored_times.later(self._ticked_at, batch.now + DECIDED_AHEAD)
         await self._writer.run_in_transaction(
-            partial(_write, self._fenced.epoch, batch, verdicts, times),
+            partial(_write, self._fenced.epoch, batch, changes, times),
             now=batch.now,
             single_statement=not batch.progress,
         )
         self.evaluated += len(batch.causes)
-        self.joined += len(verdicts.joins)
-        self.left += len(verdicts.leaves)
-        self._stored = self._stored.later(*times) if times else self._stored
+        self.joined += len(changes.joins)
+        self.left += len(changes.leaves)
+        self._stored_times = self._stored_times.later(*times) if times else self._stored_times
 
     async def _decide(self, batch: WorkBatch) -> MembershipChanges:
-        """Decides for the moment of the look, which is recorded with it. Requests are answered in between.
+        """Evaluate the emails of a batch for `batch.now`, which is recorded with the changes.
 
-        The last tick may be older. What crosses a boundary in between is looked at again by the next one. A team with
-        an email that takes long is set aside with all that is its.
+        The event loop runs in between. The last tick may be older than `batch.now`: the next tick invalidates the
+        emails that cross a boundary in between. If an email takes long, everything in the batch that belongs to its
+        team is set aside.
         """
-        decided: dict[int, list[MembershipChanges]] = {}
-        until = time.monotonic() + STRETCH_SECONDS
+        changes_by_team: dict[int, list[MembershipChanges]] = {}
+        stretch_end = time.monotonic() + STRETCH_SECONDS
         for email_id in list(batch.causes):
             if email_id not in batch.causes:
                 continue
             team = batch.team_of[email_id]
-            steps = self._steps(batch, email_id)
-            spent, since = 0.0, None
-            while not isinstance(found := next(steps), MembershipChanges):
-                if time.monotonic() < until:
+            steps = self._evaluate_in_steps(batch, email_id)
+            seconds_spent, stretch_start = 0.0, None
+            while not isinstance(step := next(steps), MembershipChanges):
+                if time.monotonic() < stretch_end:
                     continue
-                # By the thread's own time, as another thread may have had the interpreter meanwhile.
-                spent += 0.0 if since is None else time.thread_time() - since
-                if spent >= STRETCH_SECONDS:
+                # Use the thread's CPU time, because another thread may have held the interpreter meanwhile.
+                seconds_spent += 0.0 if stretch_start is None else time.thread_time() - stretch_start
+                if seconds_spent >= STRETCH_SECONDS:
                     steps.close()
-                    decided.pop(team, None)
+                    changes_by_team.pop(team, None)
                     self.set_aside += 1
                     self._set_aside(team, partial(self._match, batch.split(team), aside=True))
                     break
                 await asyncio.sleep(0)
-                since, until = time.thread_time(), time.monotonic() + STRETCH_SECONDS
+                stretch_start, stretch_end = time.thread_time(), time.monotonic() + STRETCH_SECONDS
             else:
-                decided.setdefault(team, []).append(found)
-            if time.monotonic() >= until:
+                changes_by_team.setdefault(team, []).append(step)
+            if time.monotonic() >= stretch_end:
                 await asyncio.sleep(0)
-                until = time.monotonic() + STRETCH_SECONDS
-        return _joined(each for of_team in decided.values() for each in of_team)
+                stretch_end = time.monotonic() + STRETCH_SECONDS
+        return _merge(part for parts in changes_by_team.values() for part in parts)
 
     async def _decide_aside(self, batch: WorkBatch) -> MembershipChanges:
-        """Half of the time is left to others. What is not decided after a while is left to a later look."""
-        decided: list[MembershipChanges] = []
-        end = time.monotonic() + ASIDE_SECONDS if batch.divisible else math.inf
-        until = time.monotonic() + ASIDE_STRETCH_SECONDS
+        """Evaluate the batch of a team that is set aside, leaving at least half of the time to others.
+
+        After `ASIDE_SECONDS` the remaining emails are left to a later batch, if the batch can be divided.
+        """
+        parts: list[MembershipChanges] = []
+        deadline = time.monotonic() + ASIDE_SECONDS if batch.divisible else math.inf
+        stretch_end = time.monotonic() + ASIDE_STRETCH_SECONDS
         emails = list(batch.causes)
-        for place, email_id in enumerate(emails):
-            if place and time.monotonic() >= end:
-                batch.leave(set(emails[place:]))
+        for position, email_id in enumerate(emails):
+            if position and time.monotonic() >= deadline:
+                batch.leave(set(emails[position:]))
                 break
-            for found in self._steps(batch, email_id):
-                if found is not None:
-                    decided.append(found)
-                if time.monotonic() >= until:
+            for step in self._evaluate_in_steps(batch, email_id):
+                if step is not None:
+                    parts.append(step)
+                if time.monotonic() >= stretch_end:
                     await asyncio.sleep(ASIDE_PAUSE_SECONDS)
-                    until = time.monotonic() + ASIDE_STRETCH_SECONDS
-        return _joined(decided)
+                    stretch_end = time.monotonic() + ASIDE_STRETCH_SECONDS
+        return _merge(parts)
 
-    def _steps(self, batch: WorkBatch, email_id: int) -> Generator[MembershipChanges | None, None, None]:
-        """Decides one email in steps, of which the last one yields the verdicts."""
-        known, current = batch.facts.get(email_id), batch.members.get(email_id, {})
-        if known is not None:
-            self._url_matches.prepare(known)
+    def _evaluate_in_steps(self, batch: WorkBatch, email_id: int) -> Generator[MembershipChanges | None, None, None]:
+        """Evaluate one email in steps. The last step yields the changes, each earlier one None."""
+        facts, memberships = batch.facts.get(email_id), batch.memberships.get(email_id, {})
+        if facts is not None:
+            self._url_matches.prepare(facts)
         try:
-            decided = yield from diff_memberships_in_steps(
-                self.index, email_id, batch.causes[email_id], known, current, batch.now
+            changes = yield from diff_memberships_in_steps(
+                self.index, email_id, batch.causes[email_id], facts, memberships, batch.now
             )
-            yield decided if known is None else self._rights.attribute(decided, known, batch.now)
+            yield changes if facts is None else self._rights.attribute(changes, facts, batch.now)
         finally:
-            if known is not None:
-                self._url_matches.keep(known)
+            if facts is not None:
+                self._url_matches.store(facts)
 
 
-def _joined(decided: Iterable[MembershipChanges]) -> MembershipChanges:
+def _merge(parts: Iterable[MembershipChanges]) -> MembershipChanges:
     joins: list[Join] = []
     leaves: list[Leave] = []
-    for each in decided:
-        joins += each.joins
-        leaves += each.leaves
+    for part in parts:
+        joins += part.joins
+        leaves += part.leaves
     return MembershipChanges(tuple(joins), tuple(leaves))
 
 
-async def _begin(uow: UnitOfWork) -> tuple[int, StoredTimes]:
-    """The epoch of a matcher that starts, and how far the clock was followed."""
+async def _take_over(uow: UnitOfWork) -> tuple[int, StoredTimes]:
+    """Take the lease. Returns the new epoch, and the times up to which the previous matcher followed the clock."""
     epoch = await take_lease(uow.connection)
-    times = await time_transitions.stored_times(uow.connection, uow.now)
-    uow.defer(*time_transitions.storing(times))
+    times = await time_transitions.load_stored_times(uow.connection, uow.now)
+    uow.defer(*time_transitions.store_times_statement(times))
     return epoch, times
 
 
 async def _write(
-    epoch: int, batch: WorkBatch, verdicts: MembershipChanges, times: StoredTimes | None, uow: UnitOfWork
+    epoch: int, batch: WorkBatch, changes: MembershipChanges, times: StoredTimes | None, uow: UnitOfWork
 ) -> None:
-    await write_changes(uow, epoch, verdicts, done=batch.done, times=times)
+    await write_changes(uow, epoch, changes, completed_ids=batch.done, times=times)
     await claim_invalidations(uow.connection, (), batch.progress)

@@ -1,4 +1,7 @@
-"""Joins and leaves: which lists an email is in and which it should be in, decided as values from present facts."""
+"""Decides which lists an email joins and leaves, by comparing its memberships with the filters that match it now.
+
+It neither reads nor writes the database.
+"""
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -11,19 +14,23 @@ from models.enums import ChangeCauseKind
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The newest thing that happened to an email since the last look."""
+    """The newest change of an email since it was last evaluated."""
 
     kind: ChangeCauseKind
     engagement_id: int | None = None
 
 
 class Join(NamedTuple):
+    """An email that begins to be a member of a list."""
+
     search_id: int
     email_id: int
     cause: Cause
 
 
 class Leave(NamedTuple):
+    """A membership that ends."""
+
     member_id: int
     search_id: int
     email_id: int
@@ -32,7 +39,7 @@ class Leave(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MembershipChanges:
-    """What one look decided."""
+    """The joins and leaves that one batch decided."""
 
     joins: tuple[Join, ...] = ()
     leaves: tuple[Leave, ...] = ()
@@ -41,33 +48,36 @@ class MembershipChanges:
         return bool(self.joins or self.leaves)
 
     def searches(self) -> set[int]:
-        """Whose members change."""
+        """Return the saved searches whose members change."""
         return {join.search_id for join in self.joins} | {leave.search_id for leave in self.leaves}
 
 
 def diff_memberships(
-    index: Index, email_id: int, cause: Cause, known: Facts | None, current: Mapping[int, int], now: int
+    index: Index, email_id: int, cause: Cause, facts: Facts | None, memberships: Mapping[int, int], now: int
 ) -> MembershipChanges:
-    """Which lists an email joins and leaves. `known` is None where it is gone: then it leaves all.
+    """Return the lists that an email joins and leaves. `facts` is None if the email was deleted: it then leaves all.
 
-    `current` are its memberships, by list, which are what held at the last look: what holds now is joined unless it is
-    among them, and of them only what the index did not find is judged again.
+    `memberships` holds the ids of its current memberships by list. A matching list is joined unless it is among them.
+    Of the lists among them, only those that the index did not find are evaluated again.
     """
-    return finish(diff_memberships_in_steps(index, email_id, cause, known, current, now))
+    return finish(diff_memberships_in_steps(index, email_id, cause, facts, memberships, now))
 
 
 def diff_memberships_in_steps(
-    index: Index, email_id: int, cause: Cause, known: Facts | None, current: Mapping[int, int], now: int
+    index: Index, email_id: int, cause: Cause, facts: Facts | None, memberships: Mapping[int, int], now: int
 ) -> Generator[None, None, MembershipChanges]:
-    """Like `decide`, in steps that each take a few milliseconds at most. The index must not change in between."""
-    found = set() if known is None else (yield from index.matching_in_steps(known, now))
-    joins = [Join(search_id, email_id, cause) for search_id in sorted(found.difference(current))]
+    """Do the same as `diff_memberships`, in steps of a few milliseconds at most.
+
+    The index must not change between two steps.
+    """
+    matching = set() if facts is None else (yield from index.matching_in_steps(facts, now))
+    joins = [Join(search_id, email_id, cause) for search_id in sorted(matching.difference(memberships))]
     leaves: list[Leave] = []
-    for search_id, member_id in current.items():
-        # A list that is not filed is being deleted: its members go with it, unannounced.
-        if search_id in found or search_id not in index:
+    for search_id, member_id in memberships.items():
+        # A list that is not in the index is being deleted. Its memberships are deleted with it, without log entries.
+        if search_id in matching or search_id not in index:
             continue
-        if known is None or not (yield from index.matches_in_steps(search_id, known, now)):
+        if facts is None or not (yield from index.matches_in_steps(search_id, facts, now)):
             leaves.append(Leave(member_id, search_id, email_id, cause))
         yield
     return MembershipChanges(tuple(joins), tuple(leaves))

@@ -1,7 +1,7 @@
-"""Tells which memberships begin or end because the rights of a list's owner changed.
+"""Determines which memberships begin or end because the rights of a list's owner changed.
 
-From the change until the list is filled again, an event or the clock may reach an email first. Its membership is still
-due to the change of rights if it would be another one under the rights of before.
+Between the change and the end of the list's backfill, an event or the clock may reach an email first. Its membership
+is still due to the change of rights if it would differ under the previous rights.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _ACCESS_CHANGED = Cause(ChangeCauseKind.ACCESS_CHANGED)
 
 
 class ChangedRights:
-    """The lists that are being filled after a change of rights, as they are now and as they were before."""
+    """The lists whose backfill after a change of rights is pending, with the current and the previous rights."""
 
     def __init__(self) -> None:
         self._now: dict[int, StandingSearch] = {}
@@ -26,7 +26,7 @@ class ChangedRights:
         self._index = Index()
 
     async def load(self, connection: Connection) -> None:
-        """Reads which lists are waiting to be filled."""
+        """Load the lists whose backfill is pending."""
         self.clear()
         rows = await connection.fetch(
             "SELECT DISTINCT subject_id FROM marks WHERE kind = ? AND cause = ?",
@@ -36,34 +36,34 @@ class ChangedRights:
         await self.add(connection, await standing_searches.load(connection, [row["subject_id"] for row in rows]))
 
     async def add(self, connection: Connection, searches: Iterable[StandingSearch]) -> None:
-        """Adds lists as they are under the present rights of their owners."""
+        """Add lists, given with the current rights of their owners."""
         now = {search.id: search for search in searches}
         for before in await standing_searches.load(connection, now, before=True):
             self._now[before.id], self._before[before.id] = now[before.id], before
             self._index.add(before.id, before.scope, before.filter)
 
     def discard(self, search_id: int) -> None:
-        """Forgets a list that was filled."""
+        """Forget a list whose backfill has ended."""
         self._index.remove(search_id)
         self._now.pop(search_id, None)
         self._before.pop(search_id, None)
 
     def clear(self) -> None:
-        """Forgets all lists, because none is left to be filled."""
+        """Forget all lists, because no backfill is pending."""
         if self._now:
             self._now, self._before, self._index = {}, {}, Index()
 
     def before(self, search_id: int) -> StandingSearch | None:
-        """The list under the rights of before; None if they have not changed."""
+        """Return the list with the previous rights, or None if the rights have not changed."""
         return self._before.get(search_id)
 
-    def attribute(self, verdicts: MembershipChanges, facts: Facts, now: int) -> MembershipChanges:
-        """The verdicts on one email, with ACCESS_CHANGED as the cause of those that are due to it."""
+    def attribute(self, changes: MembershipChanges, facts: Facts, now: int) -> MembershipChanges:
+        """Return the changes of one email, with the cause ACCESS_CHANGED for those that the rights explain."""
         if not self._now:
-            return verdicts
+            return changes
         return MembershipChanges(
-            tuple(self._join(join, facts, now) for join in verdicts.joins),
-            tuple(self._leave(leave, facts, now) for leave in verdicts.leaves),
+            tuple(self._join(join, facts, now) for join in changes.joins),
+            tuple(self._leave(leave, facts, now) for leave in changes.leaves),
         )
 
     def _join(self, join: Join, facts: Facts, now: int) -> Join:
@@ -75,7 +75,7 @@ class ChangedRights:
         search = self._now.get(leave.search_id)
         if search is None:
             return leave
-        # An email that the owner may not see any more leaves for that reason, whatever else happened to it.
+        # If the owner may no longer see the email, that is the cause, whatever else happened to the email.
         invisible = not search.scope.covers(facts.team_id, facts.sender_id)
-        due = invisible or self._index.matches(leave.search_id, facts, now)
-        return leave._replace(cause=_ACCESS_CHANGED) if due else leave
+        due_to_rights = invisible or self._index.matches(leave.search_id, facts, now)
+        return leave._replace(cause=_ACCESS_CHANGED) if due_to_rights else leave

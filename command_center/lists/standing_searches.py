@@ -1,4 +1,7 @@
-"""The standing searches: each saved search as it is matched, with its owner's present rights, in one index."""
+"""Loads saved searches as they are matched, and fills the index with them.
+
+Each one has the current rights of its owner.
+"""
 
 import gc
 import logging
@@ -9,9 +12,9 @@ import orjson
 
 from command_center.changes.wakeups import TimeSlice
 from command_center.database.connections import Connection, Row
+from command_center.search import parser
 from command_center.search.filter_ast import Filter
 from command_center.search.index.search_index import Index
-from command_center.search.parser import load as load_filter
 from command_center.search.references import keep_ids, named_keys
 from command_center.search.scope import Owner, Scope, scope
 from models.enums import Role, SavedSearchState
@@ -19,79 +22,86 @@ from models.viewers import Viewer
 from models.visibility import visible_keys
 
 PAGE = 500
-PROGRESS = 100_000
+"""Saved searches that `load_all` reads with one statement."""
+PROGRESS_SEARCHES = 100_000
+"""Saved searches between two progress messages of `load_all`."""
 _SELECT = (
     "SELECT s.id, s.team_id, s.owner_id, s.definition, s.state, s.created_at, u.role FROM saved_searches s"
     " JOIN users u ON u.id = s.owner_id WHERE "
 )
-# Owner by owner, so that what each may see is asked once, and in the order of an index, so that no page is sorted.
-_NEXT = "(s.owner_id, s.created_at, s.id) > (?, ?, ?) ORDER BY s.owner_id, s.created_at, s.id LIMIT ?"
+# Ordered by owner, so that the visible ids of an owner are loaded about once, and as in an index, so that no sort is
+# needed.
+_NEXT_PAGE = "(s.owner_id, s.created_at, s.id) > (?, ?, ?) ORDER BY s.owner_id, s.created_at, s.id LIMIT ?"
 _logger = logging.getLogger("command_center.matcher")
 
 
 @dataclass(frozen=True, slots=True)
 class StandingSearch:
-    """One saved search, ready to be matched: only ids its owner can see, and the range their role gives."""
+    """One saved search, ready to be matched: its filter names only ids that its owner can see."""
 
     id: int
     team_id: int
     owner_id: int
     state: SavedSearchState
     scope: Scope
+    """The emails that the owner's role lets the search cover."""
     filter: Filter
 
 
 async def load(connection: Connection, search_ids: Collection[int], before: bool = False) -> list[StandingSearch]:
-    """The saved searches with these ids that exist. `before`: by the rights that their owners had before these."""
+    """Return the saved searches with these ids that exist.
+
+    If `before` is set, they have the rights that their owners had before the last change.
+    """
     if not search_ids:
         return []
     rows = await connection.fetch(_SELECT + connection.in_any("s.id"), connection.array_param(search_ids))
     if before:
-        # There are two roles, and a change of rights is a change of the role.
+        # There are only two roles, and rights change only with the role. So the previous role is the other one.
         rows = [row | {"role": Role.MEMBER if row["role"] == Role.ADMIN else Role.ADMIN} for row in rows]
     return [
-        StandingSearch(row["id"], row["team_id"], row["owner_id"], SavedSearchState(row["state"]), ranged, filter)
-        for row, ranged, filter in await _resolve(rows)
+        StandingSearch(row["id"], row["team_id"], row["owner_id"], SavedSearchState(row["state"]), search_scope, filter)
+        for row, search_scope, filter in await _resolve(rows)
     ]
 
 
 async def load_all(connection: Connection, index: Index) -> int:
-    """Files every saved search in the index, with a line of progress for every 100,000; how many."""
+    """Add every saved search to the index, and log the progress. Returns their number."""
     after = (0, 0, 0)
     time_slice = TimeSlice()
     while True:
-        # Not the next page beside the present one: its thread would only compete for the interpreter.
-        rows = await connection.fetch(_SELECT + _NEXT, *after, PAGE)
-        for row, ranged, filter in await _resolve(rows):
-            index.add(row["id"], ranged, filter)
-            if len(index) % PROGRESS == 0:
+        # Do not load the next page concurrently: its thread would only compete for the interpreter.
+        rows = await connection.fetch(_SELECT + _NEXT_PAGE, *after, PAGE)
+        for row, search_scope, filter in await _resolve(rows):
+            index.add(row["id"], search_scope, filter)
+            if len(index) % PROGRESS_SEARCHES == 0:
                 _logger.info("%s saved searches are filed", f"{len(index):,}")
             await time_slice.yield_if_due()
         if len(rows) < PAGE:
             return len(index)
         after = (rows[-1]["owner_id"], rows[-1]["created_at"], rows[-1]["id"])
-        # The collector need not walk through this for ever: it has no cycles, what is taken out is freed at once.
+        # Exempt the index from garbage collection: it has no cycles, and reference counts free what is removed.
         gc.freeze()
 
 
 async def _resolve(rows: list[Row]) -> list[tuple[Row, Scope, Filter]]:
-    """With each row the range and the filter it has by its owner's present rights."""
+    """Return each row with the scope and the filter that its owner's current rights give."""
     viewers = {row["owner_id"]: Viewer(row["owner_id"], row["team_id"], Role(row["role"])) for row in rows}
     time_slice = TimeSlice()
     filters: list[Filter] = []
-    named: dict[int, set[tuple[str, int]]] = {owner: set() for owner in viewers}
+    named_ids: dict[int, set[tuple[str, int]]] = {owner: set() for owner in viewers}
     for row in rows:
-        filters.append(load_filter(_json(row["definition"])))
-        named[row["owner_id"]].update(named_keys(filters[-1]))
+        filters.append(parser.load(_json(row["definition"])))
+        named_ids[row["owner_id"]].update(named_keys(filters[-1]))
         await time_slice.yield_if_due()
-    visible = {owner: await visible_keys(viewer, named[owner]) for owner, viewer in viewers.items()}
-    owners = {each.user_id: Owner(each.user_id, each.team_id, each.admin) for each in viewers.values()}
-    found: list[tuple[Row, Scope, Filter]] = []
+    visible = {owner: await visible_keys(viewer, named_ids[owner]) for owner, viewer in viewers.items()}
+    owners = {viewer.user_id: Owner(viewer.user_id, viewer.team_id, viewer.admin) for viewer in viewers.values()}
+    resolved: list[tuple[Row, Scope, Filter]] = []
     for row, filter in zip(rows, filters, strict=True):
-        kept = keep_ids(filter, visible[row["owner_id"]])
-        found.append((row, scope(kept, owners[row["owner_id"]]), kept))
+        visible_filter = keep_ids(filter, visible[row["owner_id"]])
+        resolved.append((row, scope(visible_filter, owners[row["owner_id"]]), visible_filter))
         await time_slice.yield_if_due()
-    return found
+    return resolved
 
 
 def _json(value: object) -> dict[str, object]:

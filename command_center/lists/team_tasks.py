@@ -1,6 +1,7 @@
-"""Long work of single teams, beside the matcher's passes, which leave such a team aside until its work has ended.
+"""Runs long work of single teams in tasks of their own, beside the matcher's batches.
 
-So one team's long evaluation or backfill delays no other team. Within a team everything stays in order.
+The matcher leaves out such a team until its task has ended, so that its long evaluation or backfill delays no other
+team. Within a team the order stays the same.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from typing import Any
 
 
 class TeamTasks:
-    """At most one task for each team. `notify` is called when one has ended."""
+    """At most one task for each team. `notify` is called whenever one has ended."""
 
     def __init__(self, notify: Callable[[], None]) -> None:
         self._notify = notify
@@ -22,28 +23,28 @@ class TeamTasks:
         return list(self._tasks)
 
     def start(self, team_id: int, work: Coroutine[Any, Any, None]) -> None:
-        """Starts the work of a team that has none."""
+        """Start the task of a team that has none."""
         task = self._tasks[team_id] = asyncio.create_task(work, name=f"team-{team_id}")
         task.add_done_callback(lambda ended: self._end(team_id, ended))
 
     def raise_failure(self) -> None:
-        """Raises what a task has failed with, if any has."""
+        """Raise the exception of a failed task, if there is one."""
         if self._failures:
             raise self._failures.pop(0)
 
     async def wait(self) -> None:
-        """Waits until all tasks have ended that there are."""
+        """Wait until all current tasks have ended."""
         if self._tasks:
             await asyncio.wait(self._tasks.values())
 
     async def cancel(self, team_id: int) -> None:
-        """Cancels the task of a team. What it wanted to write is still to be done."""
+        """Cancel the task of a team, if it has one. Its invalidations stay pending."""
         if task := self._tasks.get(team_id):
             task.cancel()
             await asyncio.wait((task,))
 
     async def cancel_all(self) -> None:
-        """Cancels all tasks, and forgets their failures."""
+        """Cancel all tasks, and forget their failures."""
         for team_id in self.teams:
             await self.cancel(team_id)
         self._failures.clear()

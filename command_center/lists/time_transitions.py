@@ -1,7 +1,8 @@
-"""The clock as one more source of marks: the emails whose verdict time alone may have changed since the last look.
+"""Time transitions: invalidates emails that may join or leave a list only because time has passed.
 
-For each date and span in use one indexed range finds what has just crossed the boundary; the cost follows what
-crosses, not what stands. The marks and the new moment are one transaction, so a crash repeats and forgets nothing.
+For each date and span in use, one indexed range query finds the emails that have just crossed the boundary. The cost
+depends on how many cross it, not on how many exist. The invalidations and the new time are written in one
+transaction, so a crash loses nothing and repeats nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,35 +15,41 @@ from command_center.lists.fencing import FencedWriter
 from command_center.search.index.time_boundaries import TimeKey, crossed_range
 from models.enums import ChangeCauseKind, InvalidationKind
 
-KEYS = 100
-STORED_EVERY = 10_000_000
-"""Microseconds between two moments that are stored though nothing crossed."""
+MAX_KEYS_PER_QUERY = 100
+"""Time keys that one UNION query covers."""
+STORE_INTERVAL_MICROSECONDS = 10_000_000
+"""Microseconds after which the time is stored even if no email crossed a boundary."""
 
 
 class StoredTimes(NamedTuple):
-    """How far the clock was followed: the boundaries that emails crossed up to `ticked_at` are known, and no membership
-    was decided for a moment later than `decided_until`.
+    """How far the matcher has followed the clock, in microseconds.
 
-    Emails that cross a boundary in between are looked at again by the next tick, so the audit leaves them out.
+    Emails that crossed a boundary up to `ticked_at` have been invalidated. No email was evaluated for a moment later
+    than `decided_until`. The next tick invalidates the emails that cross a boundary in between, so the audit leaves
+    them out.
     """
 
     ticked_at: int
     decided_until: int
 
     def later(self, ticked_at: int, decided_until: int) -> "StoredTimes":
+        """Return the later of each two times."""
         return StoredTimes(max(self.ticked_at, ticked_at), max(self.decided_until, decided_until))
 
 
-async def stored_times(connection: Connection, now: int) -> StoredTimes:
-    """What is stored; now if nothing is."""
+async def load_stored_times(connection: Connection, now: int) -> StoredTimes:
+    """Return the stored times, or `now` if none are stored."""
     row = await connection.fetch_one("SELECT ticked_at, decided_until FROM ticks WHERE id = 1")
     if row is None:
         return StoredTimes(now, now)
     return StoredTimes(row["ticked_at"], max(row["ticked_at"], row["decided_until"] or 0))
 
 
-def storing(times: StoredTimes) -> Statement:
-    """Stores the times, in the transaction of what was decided. Those that are stored stay if they are later."""
+def store_times_statement(times: StoredTimes) -> Statement:
+    """Return the statement that stores the times. A stored time that is later stays.
+
+    It belongs into the transaction that writes what was decided.
+    """
     store = (
         "INSERT INTO ticks (id, ticked_at, decided_until) VALUES (1, ?, ?) ON CONFLICT (id)"
         " DO UPDATE SET ticked_at = CASE WHEN ticks.ticked_at > excluded.ticked_at THEN ticks.ticked_at"
@@ -55,39 +62,43 @@ def storing(times: StoredTimes) -> Statement:
 async def tick(
     writer: FencedWriter, keys: Iterable[TimeKey], previous: int, stored: StoredTimes, now: int
 ) -> StoredTimes:
-    """Marks every email that crossed a boundary after `previous` and up to `now`. Returns what is stored then."""
-    listed = list(keys)
-    crossed = await run_indexed_reads(partial(crossed_emails, listed, previous, now)) if listed else []
-    if not crossed and now - stored.ticked_at < STORED_EVERY:
+    """Invalidate every email that crossed a time boundary after `previous` and up to `now`.
+
+    Returns the times that are stored afterwards.
+    """
+    time_keys = list(keys)
+    crossed = await run_indexed_reads(partial(crossed_emails, time_keys, previous, now)) if time_keys else []
+    if not crossed and now - stored.ticked_at < STORE_INTERVAL_MICROSECONDS:
         return stored
     times = stored.later(now, now)
 
-    async def mark(uow: UnitOfWork) -> None:
+    async def invalidate(uow: UnitOfWork) -> None:
         for team_id, email_id in crossed:
             uow.invalidate(InvalidationKind.EMAIL, team_id, email_id, ChangeCauseKind.CLOCK)
-        uow.defer(*storing(times))
+        uow.defer(*store_times_statement(times))
 
-    await writer.run_in_transaction(mark)
+    await writer.run_in_transaction(invalidate)
     return times
 
 
 async def crossed_emails(
     keys: Sequence[TimeKey], previous: int, now: int, connection: Connection
 ) -> list[tuple[int, int]]:
-    """The emails that crossed a boundary after `previous` and up to `now`, each as its team and itself."""
-    found: set[tuple[int, int]] = set()
-    for start in range(0, len(keys), KEYS):
-        parts: list[str] = []
+    """Return the team and the id of every email that crossed a boundary after `previous` and up to `now`."""
+    crossed: set[tuple[int, int]] = set()
+    for start in range(0, len(keys), MAX_KEYS_PER_QUERY):
+        selects: list[str] = []
         values: list[int] = []
-        for key in keys[start : start + KEYS]:
-            parts.append(_statement(key))
+        for key in keys[start : start + MAX_KEYS_PER_QUERY]:
+            selects.append(_statement(key))
             values += crossed_range(key, previous, now)
-        rows = await connection.fetch_tuples(("team_id", "email_id"), " UNION ".join(parts), *values)
-        found.update((team_id, email_id) for team_id, email_id in rows)
-    return sorted(found)
+        rows = await connection.fetch_tuples(("team_id", "email_id"), " UNION ".join(selects), *values)
+        crossed.update((team_id, email_id) for team_id, email_id in rows)
+    return sorted(crossed)
 
 
 def _statement(key: TimeKey) -> str:
+    """Return the SELECT of the emails whose date lies between its two parameters."""
     if key.source == "occurred_at":
         return "SELECT team_id, email_id FROM engagements WHERE occurred_at BETWEEN ? AND ?"
     return f"SELECT team_id, id AS email_id FROM emails WHERE {key.source} BETWEEN ? AND ?"

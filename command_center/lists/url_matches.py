@@ -1,35 +1,35 @@
-"""Keeps the URL tests of emails with many events from one pass to the next."""
+"""Caches the URL tests of emails with many events from one batch to the next."""
 
 from command_center.search.event_counts import UrlMatches
 from command_center.search.facts import Facts
 
-FEW_EVENTS = 16
-"""Emails with at most so many are evaluated without steps, and nothing of them is kept."""
-FEW_TESTS = 10_000
-"""Repeated sooner than they are worth keeping."""
+SMALL_EMAIL_EVENTS = 16
+"""Emails with at most this number of events are evaluated without steps and never cached."""
+MIN_CACHED_TESTS = 10_000
+"""At most this number of tests is repeated rather than cached, because repeating them is cheaper."""
 MAX_WEIGHT = 400_000
-"""Some 40 MB (see `UrlMatches.weight`)."""
+"""The total weight of the cache: about 40 MB (see `UrlMatches.weight`)."""
 
 
 class UrlMatchesCache:
-    """The matches of the emails that were evaluated last, at most `MAX_WEIGHT` of them."""
+    """The URL matches of the emails that were evaluated last, up to a total weight of `max_weight`."""
 
     def __init__(self, max_weight: int = MAX_WEIGHT) -> None:
         self._max_weight = max_weight
         self._weight = 0
-        # In the order of their use.
+        # Ordered by last use, oldest first.
         self._by_email: dict[int, tuple[UrlMatches, int]] = {}
 
     def prepare(self, facts: Facts) -> None:
-        """Lets an email with many events be evaluated in steps, with what is known of its URLs."""
-        if len(facts.events) > FEW_EVENTS:
+        """Let an email with many events be evaluated in steps, reusing its cached matches."""
+        if len(facts.events) > SMALL_EMAIL_EVENTS:
             matches, weight = self._by_email.pop(facts.id, (None, 0))
             self._weight -= weight
             facts.count_in_steps(matches)
 
-    def keep(self, facts: Facts) -> None:
-        """Keeps the tests of an email that was evaluated, if they are worth it."""
-        if len(facts.events) <= FEW_EVENTS or (matches := facts.times.matches).tests <= FEW_TESTS:
+    def store(self, facts: Facts) -> None:
+        """Cache the matches of an email that was evaluated, if it took enough tests."""
+        if len(facts.events) <= SMALL_EMAIL_EVENTS or (matches := facts.times.matches).tests <= MIN_CACHED_TESTS:
             return
         self._by_email[facts.id] = matches, matches.weight
         self._weight += matches.weight
