@@ -50,7 +50,7 @@ class _IdRange:
 async def run_backfill(
     writer: FencedWriter, clock: Clock, index: Index, rights: ChangedRights, invalidation: Row, stored: StoredTimes
 ) -> StoredTimes:
-    """Process one batch of a saved search's invalidation. Returns the times that are stored afterwards."""
+    """Process one batch of a saved search's invalidation. Return the times that are stored afterwards."""
     searches = await standing_searches.load(database(), [invalidation["subject_id"]])
     if not searches:
         index.remove(invalidation["subject_id"])
@@ -101,7 +101,7 @@ async def _diff_next_range(
 ) -> tuple[int, _IdRange, MembershipChanges]:
     """Compare the list's members in the next range with its filter.
 
-    Returns the moment of the comparison, the range, and the joins and leaves that make the list equal to its filter.
+    Return the moment of the comparison, the range, and the joins and leaves that make the list equal to its filter.
     """
     id_range = await _next_id_range(connection, search, invalidation["progress"])
     # Read the clock after the first SELECT, which fixes the snapshot: nothing in the snapshot is later than `now`.
@@ -191,7 +191,7 @@ async def _write(
 
 
 async def _complete(connection: Connection, search: StandingSearch, now: int) -> list[LogEntry]:
-    """Mark a new list as live. Returns the log entries that end the backfill, or none if the list was deleted."""
+    """Mark a new list as live. Return the log entries that end the backfill, or none if the list was deleted."""
     row = await connection.fetch_one(
         "SELECT state FROM saved_searches WHERE id = ?" + connection.for_update(), search.id
     )

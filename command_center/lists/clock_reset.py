@@ -32,7 +32,7 @@ _INVALIDATE_ALL = (
 
 
 async def reset(tx: Connection, now: int, decision: int) -> dict[str, int]:
-    """Correct the stored times in one transaction. Returns the number of corrected rows by column."""
+    """Correct the stored times in one transaction. Return the number of corrected rows by column."""
     corrected: dict[str, int] = {}
     # Take the lease, because a matcher that still runs would store its wrong time again.
     await take_lease(tx)

@@ -149,7 +149,7 @@ class Matcher:
         self._team_tasks.raise_failure()
 
     async def process_batch(self, tick: bool = True) -> bool:
-        """Process one bounded batch. Returns True if more work may be pending.
+        """Process one bounded batch. Return True if more work may be pending.
 
         Raises: LeaseTaken if another matcher has started since; nothing is written then.
         """
@@ -343,7 +343,7 @@ def _merge(parts: Iterable[MembershipChanges]) -> MembershipChanges:
 
 
 async def _take_over(uow: UnitOfWork) -> tuple[int, StoredTimes]:
-    """Take the lease. Returns the new epoch, and the times up to which the previous matcher followed the clock."""
+    """Take the lease. Return the new epoch, and the times up to which the previous matcher followed the clock."""
     epoch = await take_lease(uow.connection)
     times = await time_transitions.load_stored_times(uow.connection, uow.now)
     uow.defer(*time_transitions.store_times_statement(times))

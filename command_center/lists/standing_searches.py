@@ -15,7 +15,7 @@ from command_center.database.connections import Connection, Row
 from command_center.search import parser
 from command_center.search.filter_ast import Filter
 from command_center.search.index.search_index import Index
-from command_center.search.references import keep_ids, named_keys
+from command_center.search.references import keep_ids, referenced_keys
 from command_center.search.scope import Owner, Scope, scope
 from models.enums import Role, SavedSearchState
 from models.viewers import Viewer
@@ -66,7 +66,7 @@ async def load(connection: Connection, search_ids: Collection[int], before: bool
 
 
 async def load_all(connection: Connection, index: Index) -> int:
-    """Add every saved search to the index, and log the progress. Returns their number."""
+    """Add every saved search to the index, and log the progress. Return their number."""
     after = (0, 0, 0)
     time_slice = TimeSlice()
     while True:
@@ -92,7 +92,7 @@ async def _resolve(rows: list[Row]) -> list[tuple[Row, Scope, Filter]]:
     named_ids: dict[int, set[tuple[str, int]]] = {owner: set() for owner in viewers}
     for row in rows:
         filters.append(parser.load(_json(row["definition"])))
-        named_ids[row["owner_id"]].update(named_keys(filters[-1]))
+        named_ids[row["owner_id"]].update(referenced_keys(filters[-1]))
         await time_slice.yield_if_due()
     visible = {owner: await visible_keys(viewer, named_ids[owner]) for owner, viewer in viewers.items()}
     owners = {viewer.user_id: Owner(viewer.user_id, viewer.team_id, viewer.admin) for viewer in viewers.values()}

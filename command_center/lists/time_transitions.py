@@ -64,7 +64,7 @@ async def tick(
 ) -> StoredTimes:
     """Invalidate every email that crossed a time boundary after `previous` and up to `now`.
 
-    Returns the times that are stored afterwards.
+    Return the times that are stored afterwards.
     """
     time_keys = list(keys)
     crossed = await run_indexed_reads(partial(crossed_emails, time_keys, previous, now)) if time_keys else []

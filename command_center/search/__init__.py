@@ -1,4 +1,4 @@
-"""The filter, pure: what it may say, whether it is right, and its meaning in SQL, in Python, in English and over time.
+"""The filter language: its tree, its parser, and its meaning in SQL, in Python, in English and over time.
 
-Nothing here awaits, reads a clock or knows a database: moments and facts are handed in.
+The package is pure. It does not await, read a clock or access a database: callers pass in moments and facts.
 """

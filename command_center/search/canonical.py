@@ -1,6 +1,6 @@
-"""The canonical form of a filter: JSON-ready, defaults written out, nulls absent, fields in the contract's order.
+"""The canonical form of a filter: JSON with all defaults, without nulls, and with fields in the contract's order.
 
-`check` reads it back to an equal tree, so that saving what was returned changes nothing.
+The parser reads it back to an equal tree, so saving a returned filter changes nothing.
 """
 
 from typing import Any, assert_never
@@ -29,11 +29,11 @@ from command_center.search.filter_ast import (
 
 
 def to_value(filter: Filter) -> dict[str, Any]:
-    """The filter in the shape of the API's input."""
-    return dict(_entry(part) for part in filter.parts)
+    """Return the filter in the form of the API's input."""
+    return dict(_part(part) for part in filter.parts)
 
 
-def _entry(part: Part) -> tuple[str, Any]:
+def _part(part: Part) -> tuple[str, Any]:
     match part:
         case All(filters):
             return "all", [to_value(branch) for branch in filters]
@@ -74,11 +74,13 @@ def _leaf(leaf: Leaf) -> tuple[str, Any]:
 
 
 def _test(test: TextTest) -> dict[str, Any]:
-    return _present(equals=test.equals, contains=test.contains, startsWith=test.starts_with, endsWith=test.ends_with)
+    return _without_nulls(
+        equals=test.equals, contains=test.contains, startsWith=test.starts_with, endsWith=test.ends_with
+    )
 
 
 def _bounds(bounds: Bounds) -> dict[str, Any]:
-    return _present(
+    return _without_nulls(
         **{"from": None if bounds.since is None else datetimes.render(bounds.since)},
         until=None if bounds.until is None else datetimes.render(bounds.until),
         within=bounds.within and str(bounds.within),
@@ -87,7 +89,7 @@ def _bounds(bounds: Bounds) -> dict[str, Any]:
 
 
 def _condition(condition: Engaged) -> dict[str, Any]:
-    return _present(
+    return _without_nulls(
         kind=condition.kind.name,
         atLeast=condition.at_least,
         atMost=condition.at_most,
@@ -98,5 +100,5 @@ def _condition(condition: Engaged) -> dict[str, Any]:
     )
 
 
-def _present(**values: Any) -> dict[str, Any]:
+def _without_nulls(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}

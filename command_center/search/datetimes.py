@@ -1,4 +1,4 @@
-"""Moments: whole microseconds since the Unix epoch, and their two other forms, ISO 8601 text and aware datetimes."""
+"""Moments: microseconds since the Unix epoch, and their conversion to ISO 8601 text and aware datetimes."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -8,35 +8,39 @@ _MICROSECOND = timedelta(microseconds=1)
 EARLIEST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
-_SHAPE = re.compile(
+_PATTERN = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(\.[0-9]+)?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)"
 )
 
 
 def parse(text: str) -> int:
-    """The moment of ISO 8601 text (see `read`)."""
+    """Return the moment of an ISO 8601 text (see `read`)."""
     return from_datetime(read(text))
 
 
 def read(text: str) -> datetime:
-    """Reads ISO 8601 text with an offset, as a datetime in UTC; a ValueError for anything else. Digits past the
-    microsecond are cut off."""
-    shape = _SHAPE.fullmatch(text)
-    if shape is None or (shape[3] and shape[2].count(":") != 2):
+    """Return the UTC datetime of an ISO 8601 text with an offset. Digits beyond microseconds are cut off.
+
+    Raises: ValueError if the text has any other form.
+    """
+    match = _PATTERN.fullmatch(text)
+    if match is None or (match[3] and match[2].count(":") != 2):
         raise ValueError("this is no ISO 8601 moment with an offset, such as 2026-01-02T03:04:05Z")
-    plain = text
-    if shape[2].count(":") != 2 or len(shape[3] or ".000000") != 7:
-        # Python reads no other number of digits than six, or none.
-        fraction = (shape[3] or ".0")[1:7].ljust(6, "0")
-        seconds = shape[2] if shape[2].count(":") == 2 else f"{shape[2]}:00"
-        plain = f"{shape[1]}T{seconds}.{fraction}{shape[4]}"
-    found = datetime.fromisoformat(plain.upper())
-    return found if found.tzinfo is UTC else to_datetime(from_datetime(found))
+    padded = text
+    if match[2].count(":") != 2 or len(match[3] or ".000000") != 7:
+        # Pad the text, because Python accepts only six digits of a fraction, or none.
+        fraction = (match[3] or ".0")[1:7].ljust(6, "0")
+        seconds = match[2] if match[2].count(":") == 2 else f"{match[2]}:00"
+        padded = f"{match[1]}T{seconds}.{fraction}{match[4]}"
+    value = datetime.fromisoformat(padded.upper())
+    return value if value.tzinfo is UTC else to_datetime(from_datetime(value))
 
 
 def parse_day(text: str) -> date:
-    """Reads an ISO 8601 calendar day; a ValueError for anything else. Python also reads days of weeks, and without
-    hyphens."""
+    """Return the calendar day of an ISO 8601 text with hyphens.
+
+    Raises: ValueError if the text has any other form, such as week dates, which Python would accept.
+    """
     day = date.fromisoformat(text)
     if day.isoformat() != text:
         raise ValueError("this is no calendar day, such as 2026-01-31")
@@ -44,12 +48,15 @@ def parse_day(text: str) -> date:
 
 
 def render(moment: int) -> str:
-    """The canonical text: in UTC, with a fraction only where there is one."""
+    """Return the canonical text: in UTC, with a fraction only if it is not zero."""
     return to_datetime(moment).isoformat().replace("+00:00", "Z")
 
 
 def from_datetime(value: datetime) -> int:
-    """A ValueError for a naive datetime, and for one that UTC cannot express within years 1 to 9999."""
+    """Return the moment of an aware datetime.
+
+    Raises: ValueError if it is naive, or outside the years 1 to 9999 in UTC.
+    """
     if value.tzinfo is UTC:
         return (value - _EPOCH) // _MICROSECOND
     if value.utcoffset() is None:
@@ -61,5 +68,5 @@ def from_datetime(value: datetime) -> int:
 
 
 def to_datetime(moment: int) -> datetime:
-    """An aware datetime in UTC."""
+    """Return the moment as an aware datetime in UTC."""
     return _EPOCH + timedelta(microseconds=moment)

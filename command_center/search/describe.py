@@ -1,4 +1,4 @@
-"""A filter in English: for the list's summary, and leaf by leaf for its explanation. The range comes first."""
+"""Describes a filter in English: as a list's summary, and leaf by leaf for its explanation."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias, assert_never
@@ -29,9 +29,11 @@ from command_center.search.scope import without_range
 from models.enums import EngagementKind, EngagementVerdict
 
 Names: TypeAlias = Mapping[tuple[str, int], str]
+"""The name of a row by noun and key."""
 
-UNSEEN = "something not visible"
-_ROWS: Mapping[IdsField, str] = {
+INVISIBLE = "something not visible"
+"""Replaces the name of a row that the viewer may not see."""
+_REFERENCE_PHRASES: Mapping[IdsField, str] = {
     "sender": "from {}",
     "person": "to {}",
     "personGroup": "to people in group {}",
@@ -53,22 +55,25 @@ _ACTORS = {
 
 
 def sentence(filter: Filter, names: Names) -> str:
-    """The whole filter. `names` gives the name of a row by noun and key; rows without one stay unnamed."""
+    """Return one sentence that describes the whole filter. The scope comes first.
+
+    A row without an entry in `names` is described as invisible.
+    """
     phrases = [phrase for part in without_range(filter).parts for phrase in _phrases(part, names)]
     return ", ".join([_range(filter, names), *phrases]) + "."
 
 
-def phrase(leaf: Leaf, names: Names) -> str:
-    """One leaf, as it reads after "emails"."""
+def describe_leaf(leaf: Leaf, names: Names) -> str:
+    """Return a phrase for one leaf that can follow the word "emails"."""
     match leaf:
         case Folders(values) | FolderGroups(values):
-            return f"in {_alternatives(title(value.name) for value in values)}"
+            return f"in {_alternatives(enum_title(value.name) for value in values)}"
         case Ids():
-            return _ROWS[leaf.field].format(_alternatives(_rows(leaf, names)))
+            return _REFERENCE_PHRASES[leaf.field].format(_alternatives(_row_names(leaf, names)))
         case EverySender():
             return "from any sender"
         case SendKinds(values):
-            return f"sent as {_alternatives(title(value.name) for value in values)}"
+            return f"sent as {_alternatives(enum_title(value.name) for value in values)}"
         case Success(value):
             return "marked as a success" if value else "not marked as a success"
         case Text(field, test):
@@ -81,15 +86,16 @@ def phrase(leaf: Leaf, names: Names) -> str:
             assert_never(leaf)
 
 
-def want(leaf: Leaf, names: Names) -> str:
-    """One leaf by itself, as what is wanted: "clicks by a person: at least 1"."""
+def describe_requirement(leaf: Leaf, names: Names) -> str:
+    """Return a phrase for one leaf by itself, such as "clicks by a person: at least 1"."""
     if not isinstance(leaf, Engaged):
-        return phrase(leaf, names)
+        return describe_leaf(leaf, names)
     actors = f"by {_alternatives(_ACTORS[verdict] for verdict in leaf.verdicts)}"
     return f"{' '.join([EVENT_WORDS[leaf.kind][1], actors, *_circumstances(leaf)])}: {_bounds(leaf)}"
 
 
 def _phrases(part: Part, names: Names) -> Iterator[str]:
+    """Yield the phrases of one part."""
     match part:
         case All(filters):
             every = "; ".join(_inner(branch, names) for branch in filters)
@@ -100,9 +106,9 @@ def _phrases(part: Part, names: Names) -> Iterator[str]:
         case Not(branch):
             yield f"not ({_inner(branch, names)})"
         case Engagement(conditions):
-            yield from (phrase(condition, names) for condition in conditions)
+            yield from (describe_leaf(condition, names) for condition in conditions)
         case _:
-            yield phrase(part, names)
+            yield describe_leaf(part, names)
 
 
 def _inner(filter: Filter, names: Names) -> str:
@@ -111,48 +117,50 @@ def _inner(filter: Filter, names: Names) -> str:
 
 
 def _range(filter: Filter, names: Names) -> str:
+    """Return the beginning of the sentence, which names the senders."""
     for part in filter.parts:
         if isinstance(part, Ids) and part.field == "sender":
-            return f"Emails {phrase(part, names)}"
+            return f"Emails {describe_leaf(part, names)}"
     if any(isinstance(part, EverySender) and part.value for part in filter.parts):
         return "Emails from any sender"
     return "Every email of one's own"
 
 
-def _rows(leaf: Ids, names: Names) -> Iterator[str]:
+def _row_names(leaf: Ids, names: Names) -> Iterator[str]:
+    """Yield the names of the rows that a leaf refers to."""
     for key in leaf.ids:
         name = names.get((NOUNS[leaf.field], key))
-        yield UNSEEN if name is None else f"“{name}”" if leaf.field in _QUOTED else name
+        yield INVISIBLE if name is None else f"“{name}”" if leaf.field in _QUOTED else name
 
 
 def _alternatives(words: Iterable[str]) -> str:
     return " or ".join(dict.fromkeys(words)) or "none"
 
 
-def title(name: str) -> str:
-    """The name of an enumeration's member in words."""
+def enum_title(name: str) -> str:
+    """Return the name of an enum member in words."""
     return name.replace("_", " ").title().replace(" And ", " and ")
 
 
 def _test(test: TextTest) -> str:
-    said = {
+    texts_by_verb = {
         "is": test.equals,
         "contains": test.contains,
         "starts with": test.starts_with,
         "ends with": test.ends_with,
     }
-    return " and ".join(f"{verb} “{text}”" for verb, text in said.items() if text is not None) or "is anything"
+    return " and ".join(f"{verb} “{text}”" for verb, text in texts_by_verb.items() if text is not None) or "is anything"
 
 
 def _dates(leaf: Dates) -> str:
     verb, bounds = leaf.field.removesuffix("At"), leaf.bounds
-    said = {
+    texts_by_phrase = {
         "at or after {}": None if bounds.since is None else datetimes.render(bounds.since),
         "before {}": None if bounds.until is None else datetimes.render(bounds.until),
         ("within the next {}" if verb == "scheduled" else "within the last {}"): bounds.within and bounds.within.words,
         "more than {} ago": bounds.older_than and bounds.older_than.words,
     }
-    limits = [limit.format(text) for limit, text in said.items() if text]
+    limits = [limit.format(text) for limit, text in texts_by_phrase.items() if text]
     return f"{verb} {' and '.join(limits)}" if limits else f"{verb} at any time or never"
 
 
@@ -164,6 +172,7 @@ def _condition(condition: Engaged) -> str:
 
 
 def _circumstances(condition: Engaged) -> Iterator[str]:
+    """Yield phrases for the link and the spans of an engagement condition."""
     if condition.url:
         yield f"on a link that {_test(condition.url)}"
     if condition.within:
@@ -173,6 +182,7 @@ def _circumstances(condition: Engaged) -> Iterator[str]:
 
 
 def _amount(condition: Engaged) -> str:
+    """Return the phrase for the number of events."""
     one, many = EVENT_WORDS[condition.kind]
     if condition.at_most == 0:
         return f"no {one}"

@@ -1,6 +1,6 @@
-"""Where SQLite and PostgreSQL say the same thing differently, and pieces of SQL that carry their parameters.
+"""The SQL that differs between SQLite and PostgreSQL, and pieces of SQL that carry their parameters.
 
-Inside a clause every parameter is a bare `?`; the connection numbers them once the whole text is known.
+Every parameter in a clause is a bare `?`. The connection numbers them once the statement is complete.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A piece of SQL with the parameters of its marks, in order."""
+    """A piece of SQL, and the values of its `?` placeholders in order."""
 
     text: str
     parameters: tuple[Any, ...] = ()
@@ -24,7 +24,12 @@ FALSE = Clause("FALSE")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one database writes it. Marks carry a cast where the server would have to guess a type."""
+    """How one database writes what differs.
+
+    `number` and `text` are placeholders, with a cast if the server would have to guess the type. `among` compares a
+    column with the keys of one parameter: an array if `arrays`, otherwise JSON. `position` and `ending` name string
+    functions.
+    """
 
     name: str
     number: str
@@ -35,10 +40,14 @@ class Dialect:
     arrays: bool
 
     def equal(self, column: str, key: int) -> Clause:
+        """Return the clause that a column equals a key."""
         return Clause(f"{column} = {self.number}", (key,))
 
     def one_of(self, column: str, keys: Iterable[int]) -> Clause:
-        """One parameter however many keys: 64 lists of 1,000 would be too many for either server."""
+        """Return the clause that a column equals one of the keys.
+
+        It has one parameter for any number of keys: 64 lists of 1,000 would exceed the limit of either server.
+        """
         ordered = sorted(keys)
         if not ordered:
             return FALSE
@@ -47,13 +56,16 @@ class Dialect:
         return Clause(f"{column} {self.among}", (ordered if self.arrays else json.dumps(ordered),))
 
     def contains(self, column: str, text: str) -> Clause:
+        """Return the clause that a column contains a text."""
         return Clause(f"{self.position}({column}, {self.text}) > 0", (text,))
 
     def starts(self, column: str, text: str) -> Clause:
-        # Not LIKE: it has its own ideas of case, and of % and _.
+        """Return the clause that a column starts with a text."""
+        # Do not use LIKE: it treats case, % and _ specially.
         return Clause(f"substr({column}, 1, {len(text)}) = {self.text}", (text,))
 
     def ends(self, column: str, text: str) -> Clause:
+        """Return the clause that a column ends with a text."""
         return Clause(f"{self.ending.format(column=column, length=len(text))} = {self.text}", (text,))
 
 
@@ -78,25 +90,28 @@ POSTGRES = Dialect(
 
 
 def every(clauses: Iterable[Clause]) -> Clause:
-    """All of them. Constants are folded away, so that empty branches leave no trace however many there are."""
-    kept = [clause for clause in clauses if clause != TRUE]
-    return FALSE if FALSE in kept else _joined(kept, " AND ", TRUE)
+    """Return the conjunction of the clauses.
+
+    Constants are simplified, so that empty branches add nothing to the statement.
+    """
+    operands = [clause for clause in clauses if clause != TRUE]
+    return FALSE if FALSE in operands else _join(operands, " AND ", TRUE)
 
 
 def some(clauses: Iterable[Clause]) -> Clause:
-    """Any of them."""
-    kept = [clause for clause in clauses if clause != FALSE]
-    return TRUE if TRUE in kept else _joined(kept, " OR ", FALSE)
+    """Return the disjunction of the clauses, with constants simplified."""
+    operands = [clause for clause in clauses if clause != FALSE]
+    return TRUE if TRUE in operands else _join(operands, " OR ", FALSE)
 
 
 def negated(clause: Clause) -> Clause:
-    """Right only because no clause of ours is ever NULL."""
+    """Return the negation of a clause."""
     if clause in (TRUE, FALSE):
         return FALSE if clause == TRUE else TRUE
     return Clause(f"NOT ({clause.text})", clause.parameters)
 
 
-def _joined(clauses: list[Clause], operator: str, empty: Clause) -> Clause:
+def _join(clauses: list[Clause], operator: str, empty: Clause) -> Clause:
     if len(clauses) < 2:
         return clauses[0] if clauses else empty
     parameters = tuple(chain.from_iterable(clause.parameters for clause in clauses))

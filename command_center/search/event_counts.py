@@ -1,7 +1,7 @@
 """Counts the events of one email under many conditions, each in a few steps.
 
-Responsible for: sorting the times of the events once, and testing each distinct URL against each test once. Not
-responsible for: what a condition means, which `predicate` defines.
+It sorts the times of the events once, and tests each distinct URL once for each condition on URLs. What a condition
+means is defined in `predicate`.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,7 +18,7 @@ _NONE: tuple[int, ...] = ()
 
 
 class Event(NamedTuple):
-    """One engagement. `url` is folded, and present on clicks only."""
+    """One engagement event. `url` is folded, and present only for clicks."""
 
     kind: EngagementKind
     verdict: EngagementVerdict
@@ -27,14 +27,18 @@ class Event(NamedTuple):
 
 
 UrlTest: TypeAlias = Callable[[str], bool]
+"""Returns True if a folded URL fits."""
 
 
 class Unfinished(Exception):
-    """The allowance of URL tests is spent. What was tested is kept, so that another attempt continues."""
+    """The allowance of URL tests is spent. The results so far are kept, so another attempt continues."""
 
 
 class EventSeries:
-    """The events that a condition may count, whatever its bounds in time. Two are equal only if they are one object."""
+    """The events that a condition may count, without regard to its bounds in time.
+
+    Two series are equal only if they are the same object.
+    """
 
     __slots__ = ("contains", "fits", "kind", "verdicts")
 
@@ -47,17 +51,18 @@ class EventSeries:
     ) -> None:
         self.kind = kind
         self.verdicts = verdicts
-        # The commonest test by far, which needs no call for each URL.
+        # By far the most frequent test, stored apart because it needs no function call for each URL.
         self.contains = contains
         self.fits = fits
 
     @property
     def tests_urls(self) -> bool:
+        """True if only events with certain URLs belong to the series."""
         return self.contains is not None or self.fits is not None
 
 
 def series_of(condition: Engaged, fits: UrlTest) -> EventSeries:
-    """The series of a condition. `fits` is its test of a folded URL, used only if the condition has one."""
+    """Return the series of a condition. `fits` tests a folded URL; it is used only if the condition names a URL."""
     verdicts = frozenset(condition.verdicts)
     if not condition.url:
         return _untested(condition.kind, verdicts)
@@ -72,30 +77,34 @@ def _untested(kind: EngagementKind, verdicts: frozenset[EngagementVerdict]) -> E
 
 
 class UrlMatches:
-    """Which of an email's URLs fit which series. A later pass with the same matches tests only new URLs."""
+    """Which of an email's URLs fit which series.
 
-    __slots__ = ("_fitting", "_numbers", "allowance", "urls")
+    A later batch that reuses the object tests only new URLs.
+    """
+
+    __slots__ = ("_by_series", "_numbers", "allowance", "urls")
 
     def __init__(self) -> None:
         self.allowance: int | None = None
-        """How many tests may be made until `Unfinished` is raised; None for any number."""
+        """How many tests may be made until `Unfinished` is raised, or None for any number."""
         self.urls: list[str] = []
+        """The distinct URLs, in the order of their numbers."""
         self._numbers: dict[str, int] = {}
-        # How many URLs were tested; beside it those that fit, if there are any.
-        self._fitting: dict[EventSeries, int | tuple[int, tuple[int, ...]]] = {}
+        # How many URLs were tested, and the indexes of those that fit, if there are any.
+        self._by_series: dict[EventSeries, int | tuple[int, tuple[int, ...]]] = {}
 
     @property
     def tests(self) -> int:
-        """The number of tests that were made, apart from those of URLs that came twice."""
-        return len(self._fitting) * len(self.urls)
+        """The number of tests made. A URL that occurs several times is tested once."""
+        return len(self._by_series) * len(self.urls)
 
     @property
     def weight(self) -> int:
-        """Roughly the memory this takes, in hundreds of bytes."""
-        return len(self._fitting) + sum(map(len, self.urls)) // 100 + len(self.urls)
+        """The approximate memory use, in hundreds of bytes."""
+        return len(self._by_series) + sum(map(len, self.urls)) // 100 + len(self.urls)
 
     def number(self, url: str) -> int:
-        """Returns the place of a URL in `urls`, where it is put if it is new."""
+        """Return the index of a URL in `urls`, to which it is added if it is new."""
         number = self._numbers.get(url)
         if number is None:
             number = self._numbers[url] = len(self.urls)
@@ -103,23 +112,27 @@ class UrlMatches:
         return number
 
     def fitting(self, series: EventSeries) -> Sequence[int]:
-        """Returns the places of the URLs that fit. Raises: Unfinished."""
-        known = self._fitting.get(series, 0)
-        tested, found = (known, _NONE) if isinstance(known, int) else known
-        count = upto = len(self.urls)
+        """Return the indexes of the URLs that fit a series.
+
+        Raises: Unfinished if the allowance is spent.
+        """
+        cached = self._by_series.get(series, 0)
+        tested, matching = (cached, _NONE) if isinstance(cached, int) else cached
+        count = end = len(self.urls)
         if tested == count:
-            return found
+            return matching
         if self.allowance is not None:
-            upto = min(count, tested + self.allowance)
-            self.allowance -= upto - tested
-        found += tuple(_fitting(series, islice(self.urls, tested, upto), tested))
-        self._fitting[series] = (upto, found) if found else upto
-        if upto < count:
+            end = min(count, tested + self.allowance)
+            self.allowance -= end - tested
+        matching += tuple(_fitting(series, islice(self.urls, tested, end), tested))
+        self._by_series[series] = (end, matching) if matching else end
+        if end < count:
             raise Unfinished
-        return found
+        return matching
 
 
 def _fitting(series: EventSeries, urls: Iterable[str], start: int) -> list[int]:
+    """Return the indexes of the URLs that fit, counted from `start`."""
     needle, fits = series.contains, series.fits
     if needle is not None:
         return [number for number, url in enumerate(urls, start) if needle in url]
@@ -139,7 +152,10 @@ class EventTimes:
         self.matches = UrlMatches() if matches is None else matches
 
     def count(self, series: EventSeries, since: int | None = None, until: int | None = None) -> int:
-        """Returns the number of events of a series, both bounds included. Raises: Unfinished."""
+        """Return the number of events of a series between two moments, both included.
+
+        Raises: Unfinished if the allowance of URL tests is spent.
+        """
         times = self._by_series.get(series)
         if times is None:
             times = self._by_series[series] = self._times(series)
@@ -152,8 +168,8 @@ class EventTimes:
     def _times(self, series: EventSeries) -> Sequence[int]:
         by_kind = self._sorted()
         if not series.tests_urls:
-            found = [by_kind[key] for verdict in series.verdicts if (key := (series.kind, verdict)) in by_kind]
-            return found[0] if len(found) == 1 else sorted(time for times in found for time in times)
+            time_lists = [by_kind[key] for verdict in series.verdicts if (key := (series.kind, verdict)) in by_kind]
+            return time_lists[0] if len(time_lists) == 1 else sorted(time for times in time_lists for time in times)
         return sorted(
             event.occurred_at
             for number in self.matches.fitting(series)

@@ -1,11 +1,11 @@
-"""Why one email is, or is not, in a list: each leaf of the filter, whether it holds, and what the email has instead."""
+"""Explains why an email is, or is not, in a list: which leaves of the filter hold, and what the email has instead."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
 from command_center.search import datetimes
-from command_center.search.describe import UNSEEN, Names, title, want
+from command_center.search.describe import INVISIBLE, Names, describe_requirement, enum_title
 from command_center.search.facts import Facts
 from command_center.search.filter_ast import (
     Dates,
@@ -29,7 +29,7 @@ from models.folders import folder_of
 
 @dataclass(frozen=True, slots=True)
 class LeafVerdict:
-    """One line of an explanation. `path` is the leaf's place in the filter."""
+    """The explanation of one leaf. `path` is the leaf's position in the filter."""
 
     path: Path
     summary: str
@@ -38,23 +38,29 @@ class LeafVerdict:
 
 
 def explain(filter: Filter, facts: Facts, now: int, names: Names) -> list[LeafVerdict]:
-    """One line for each leaf, in the order written."""
+    """Return the explanation of each leaf, in the order of the filter."""
     return [
-        LeafVerdict(leaf.path, want(leaf, names), compile_leaf(leaf)(facts, now), _actual(leaf, facts, now, names))
+        LeafVerdict(
+            leaf.path,
+            describe_requirement(leaf, names),
+            compile_leaf(leaf)(facts, now),
+            _actual(leaf, facts, now, names),
+        )
         for leaf in leaves(filter)
     ]
 
 
 def _actual(leaf: Leaf, facts: Facts, now: int, names: Names) -> str:
+    """Return what the email has in the field that a leaf tests, in English."""
     match leaf:
         case Folders() | FolderGroups():
-            return title(folder_of(facts.status, facts.archived).name)
+            return enum_title(folder_of(facts.status, facts.archived).name)
         case Ids():
-            return " and ".join(_rows(leaf, facts, names)) or "none"
+            return " and ".join(_row_names(leaf, facts, names)) or "none"
         case EverySender():
             return "any sender"
         case SendKinds():
-            return title(facts.send_kind.name)
+            return enum_title(facts.send_kind.name)
         case Success():
             return "a success" if facts.success else "not a success"
         case Text(field):
@@ -68,12 +74,12 @@ def _actual(leaf: Leaf, facts: Facts, now: int, names: Names) -> str:
             assert_never(leaf)
 
 
-def _rows(leaf: Ids, facts: Facts, names: Names) -> Iterator[str]:
+def _row_names(leaf: Ids, facts: Facts, names: Names) -> Iterator[str]:
     key = None if leaf.field == "personGroup" else key_of(leaf.field, facts)
     keys = sorted(facts.groups) if leaf.field == "personGroup" else [key]
     for row in keys:
         if row is not None:
-            yield names.get((NOUNS[leaf.field], row), UNSEEN)
+            yield names.get((NOUNS[leaf.field], row), INVISIBLE)
 
 
 def _count(condition: Engaged, facts: Facts, now: int) -> str:

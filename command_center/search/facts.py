@@ -1,4 +1,4 @@
-"""What is known of one email when a filter is judged: its own row, its person, their groups, its events."""
+"""The facts of one email that a filter is evaluated against: its row, its person, their groups, and its events."""
 
 from dataclasses import dataclass, field
 
@@ -8,12 +8,15 @@ from models.enums import EmailStatus, SendKind
 __all__ = ["Event", "Facts"]
 
 URL_TESTS = 10_000
-"""Made in one step: between half a millisecond and five, by the length of the URLs."""
+"""URL tests made in one step. They take 0.5 to 5 ms, depending on the length of the URLs."""
 
 
 @dataclass(slots=True)
 class Facts:
-    """Texts are folded, moments are microseconds. Not frozen: the matcher makes these by the thousand."""
+    """The facts of one email. Texts are folded; moments are in microseconds.
+
+    The class is not frozen, because the matcher creates thousands of instances and frozen ones are slower to create.
+    """
 
     id: int
     team_id: int
@@ -39,16 +42,19 @@ class Facts:
 
     @property
     def times(self) -> EventTimes:
-        """The events by series, sorted when they are first counted."""
+        """The times of the events by series, sorted when they are first counted."""
         if self._times is None:
             self._times = EventTimes(self.events)
         return self._times
 
     def count_in_steps(self, matches: UrlMatches | None = None) -> None:
-        """Lets counting raise Unfinished after a few milliseconds. `matches` are those kept of an earlier pass."""
+        """Let counting raise `Unfinished` after a few milliseconds.
+
+        `matches` are those of an earlier batch, to be reused.
+        """
         self._times = EventTimes(self.events, matches)
         self.renew_allowance()
 
     def renew_allowance(self) -> None:
-        """Lets counting continue after Unfinished."""
+        """Let counting continue after `Unfinished`."""
         self.times.matches.allowance = URL_TESTS

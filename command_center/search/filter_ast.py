@@ -1,6 +1,6 @@
-"""The filter as a tree of values: what every other module of this room reads, checks, compiles or says.
+"""The filter as an immutable tree, which all other modules of this package parse, compile or describe.
 
-A `Filter` is one object of the API: all its parts must hold. Parts stand in the contract's field order.
+A `Filter` is one object of the API, and all its parts must hold. Parts are in the contract's field order.
 """
 
 import dataclasses
@@ -17,35 +17,41 @@ IdsField = Literal["sender", "person", "personGroup", "campaign", "template", "b
 TextField = Literal["subject", "address", "company"]
 DateField = Literal["createdAt", "sentAt", "scheduledAt", "failedAt"]
 
-# The key of an id that can be no row's: malformed, or of another noun.
+# The key of an id that no row can have: it is malformed or of another noun.
 NO_KEY = -1
 
-# A leaf's `path` says where it was written, not what it means: it has no part in equality.
+# A leaf's `path` is its position in the client's input. It does not affect the meaning, so equality ignores it.
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
+    """The email is in one of these folders."""
+
     values: tuple[FolderName, ...]
     path: Path = dataclasses.field(default=(), compare=False)
 
     @property
     def folders(self) -> frozenset[FolderName]:
+        """The folders as a set."""
         return frozenset(self.values)
 
 
 @dataclass(frozen=True, slots=True)
 class FolderGroups:
+    """The email is in a folder of one of these groups."""
+
     values: tuple[FolderGroupName, ...]
     path: Path = dataclasses.field(default=(), compare=False)
 
     @property
     def folders(self) -> frozenset[FolderName]:
+        """The folders of all the groups."""
         return frozenset(folder for group in self.values for folder in GROUPS[group])
 
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """Any of these rows. `texts` are the ids as they were given, one for each key."""
+    """The email refers to one of these rows. `texts` are the ids as the client wrote them, one for each key."""
 
     field: IdsField
     ids: tuple[int, ...]
@@ -54,13 +60,13 @@ class Ids:
 
     @property
     def keys(self) -> frozenset[int]:
-        """The ids that some row may have."""
+        """The ids that a row may have."""
         return frozenset(self.ids) - {NO_KEY}
 
 
 @dataclass(frozen=True, slots=True)
 class EverySender:
-    """Widens the range at the top level of an admin's filter; it never narrows anything."""
+    """Widens the scope of an admin's filter, at the top level only. It never narrows anything."""
 
     value: bool
     path: Path = dataclasses.field(default=(), compare=False)
@@ -68,19 +74,23 @@ class EverySender:
 
 @dataclass(frozen=True, slots=True)
 class SendKinds:
+    """The email was sent in one of these ways."""
+
     values: tuple[SendKind, ...]
     path: Path = dataclasses.field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
+    """The email is, or is not, marked as a success."""
+
     value: bool
     path: Path = dataclasses.field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TextTest:
-    """Every text given must fit. Texts are kept as written and folded where they are compared."""
+    """Tests of one text, all of which must hold. Texts are stored as written and folded for comparison."""
 
     equals: str | None = None
     contains: str | None = None
@@ -93,6 +103,8 @@ class TextTest:
 
 @dataclass(frozen=True, slots=True)
 class Text:
+    """The text in a field passes the test."""
+
     field: TextField
     test: TextTest
     path: Path = dataclasses.field(default=(), compare=False)
@@ -100,7 +112,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`since` is inclusive and `until` exclusive, both moments; the spans are measured from now."""
+    """`since` is inclusive and `until` exclusive; both are moments. The spans are measured from now."""
 
     since: int | None = None
     until: int | None = None
@@ -113,6 +125,8 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Dates:
+    """The date in a field lies within the bounds."""
+
     field: DateField
     bounds: Bounds
     path: Path = dataclasses.field(default=(), compare=False)
@@ -120,7 +134,10 @@ class Dates:
 
 @dataclass(frozen=True, slots=True)
 class Engaged:
-    """How many such events there are. `at_least` is None only beside an `at_most`, and then means from none."""
+    """The number of such events lies within the bounds.
+
+    `at_least` is None only if `at_most` is set; the lower bound is then zero.
+    """
 
     kind: EngagementKind
     at_least: int | None = 1
@@ -133,6 +150,7 @@ class Engaged:
 
     @property
     def least(self) -> int:
+        """The lower bound of the number of events."""
         return self.at_least or 0
 
 
@@ -141,23 +159,29 @@ Leaf: TypeAlias = Folders | FolderGroups | Ids | EverySender | SendKinds | Succe
 
 @dataclass(frozen=True, slots=True)
 class Engagement:
-    """The conditions of one `engagement` list: every one must hold, so none at all holds."""
+    """The conditions of one `engagement` list. All must hold, so an empty list holds."""
 
     conditions: tuple[Engaged, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class All:
+    """All of the filters hold."""
+
     filters: tuple["Filter", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
+    """At least one of the filters holds."""
+
     filters: tuple["Filter", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
+    """The filter does not hold."""
+
     filter: "Filter"
 
 
@@ -166,11 +190,13 @@ Part: TypeAlias = All | AnyOf | Not | Engagement | Leaf
 
 @dataclass(frozen=True, slots=True)
 class Filter:
+    """All of the parts hold."""
+
     parts: tuple[Part, ...] = ()
 
 
 def leaves(filter: Filter) -> Iterator[Leaf]:
-    """Every leaf, in the order written."""
+    """Yield every leaf, in the order of the filter."""
     for part in filter.parts:
         match part:
             case All(filters) | AnyOf(filters):
@@ -185,25 +211,25 @@ def leaves(filter: Filter) -> Iterator[Leaf]:
 
 
 def id_lists(filter: Filter) -> list[Ids]:
-    """Every list of ids, in the order written."""
-    found: list[Ids] = []
+    """Return every list of ids, in the order of the filter."""
+    lists: list[Ids] = []
     for part in filter.parts:
         if isinstance(part, Ids):
-            found.append(part)
+            lists.append(part)
         elif isinstance(part, All | AnyOf):
             for branch in part.filters:
-                found += id_lists(branch)
+                lists += id_lists(branch)
         elif isinstance(part, Not):
-            found += id_lists(part.filter)
-    return found
+            lists += id_lists(part.filter)
+    return lists
 
 
 def replace_ids(filter: Filter, change: Callable[[Ids], Ids]) -> Filter:
-    """The same filter with each list of ids changed, at any depth."""
-    return Filter(tuple(_replaced(part, change) for part in filter.parts))
+    """Return the filter with `change` applied to each list of ids, at any depth."""
+    return Filter(tuple(_replace_in_part(part, change) for part in filter.parts))
 
 
-def _replaced(part: Part, change: Callable[[Ids], Ids]) -> Part:
+def _replace_in_part(part: Part, change: Callable[[Ids], Ids]) -> Part:
     match part:
         case All(filters):
             return All(tuple(replace_ids(branch, change) for branch in filters))

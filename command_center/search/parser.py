@@ -1,6 +1,6 @@
-"""Checks a raw filter, of the API or of the database, and makes the tree of it: fine, or every problem at once.
+"""Parses a raw filter of the API or the database into a tree, or returns all its errors together.
 
-Here: the catalogue of fields, how they nest, and the limits. The leaves are read by `conditions`.
+This module defines the fields, how they nest, and the limits. `leaf_parsers` parses the leaves.
 """
 
 import sys
@@ -14,13 +14,13 @@ import orjson
 from command_center.errors import UserErrors
 from command_center.search import leaf_parsers
 from command_center.search.filter_ast import All, AnyOf, Engagement, Filter, Leaf, Not, Part, Path
-from command_center.search.leaf_parsers import FilterErrors, elements, given
+from command_center.search.leaf_parsers import FilterErrors, list_elements, object_fields
 from models.enums import UserErrorCode
 
 
 @dataclass(frozen=True, slots=True)
 class FilterLimits:
-    """How deep a filter may nest, how many leaves it may have, and how many ids one list."""
+    """The maximum depth of a filter, number of its leaves, and number of ids in one list."""
 
     depth: int = 8
     leaves: int = 64
@@ -30,105 +30,117 @@ class FilterLimits:
 DEFAULT_LIMITS = FilterLimits()
 _UNLIMITED = FilterLimits(sys.maxsize, sys.maxsize, sys.maxsize)
 
-# In the contract's order, which is the order of the canonical form.
+# The contract's order, which is also the order of the canonical form.
 _LEAVES: Mapping[str, Callable[[Any, Path, FilterErrors], Leaf | None]] = {
-    "folder": leaf_parsers.folders,
-    "folderGroup": leaf_parsers.folder_groups,
-    "sender": leaf_parsers.ids_of("sender"),
-    "everySender": leaf_parsers.every_sender,
-    "person": leaf_parsers.ids_of("person"),
-    "personGroup": leaf_parsers.ids_of("personGroup"),
-    "campaign": leaf_parsers.ids_of("campaign"),
-    "template": leaf_parsers.ids_of("template"),
-    "sendKind": leaf_parsers.send_kinds,
-    "bulkSend": leaf_parsers.ids_of("bulkSend"),
-    "success": leaf_parsers.success,
-    "subject": leaf_parsers.text_of("subject"),
-    "address": leaf_parsers.text_of("address"),
-    "company": leaf_parsers.text_of("company"),
-    "createdAt": leaf_parsers.dates_of("createdAt"),
-    "sentAt": leaf_parsers.dates_of("sentAt"),
-    "scheduledAt": leaf_parsers.dates_of("scheduledAt"),
-    "failedAt": leaf_parsers.dates_of("failedAt"),
+    "folder": leaf_parsers.parse_folders,
+    "folderGroup": leaf_parsers.parse_folder_groups,
+    "sender": leaf_parsers.ids_parser("sender"),
+    "everySender": leaf_parsers.parse_every_sender,
+    "person": leaf_parsers.ids_parser("person"),
+    "personGroup": leaf_parsers.ids_parser("personGroup"),
+    "campaign": leaf_parsers.ids_parser("campaign"),
+    "template": leaf_parsers.ids_parser("template"),
+    "sendKind": leaf_parsers.parse_send_kinds,
+    "bulkSend": leaf_parsers.ids_parser("bulkSend"),
+    "success": leaf_parsers.parse_success,
+    "subject": leaf_parsers.text_parser("subject"),
+    "address": leaf_parsers.text_parser("address"),
+    "company": leaf_parsers.text_parser("company"),
+    "createdAt": leaf_parsers.dates_parser("createdAt"),
+    "sentAt": leaf_parsers.dates_parser("sentAt"),
+    "scheduledAt": leaf_parsers.dates_parser("scheduledAt"),
+    "failedAt": leaf_parsers.dates_parser("failedAt"),
 }
 FIELDS = ("all", "any", "not", *_LEAVES, "engagement")
-_PLACES = {key: place for place, key in enumerate(FIELDS)}
-_SHORT = 300
-"""Bytes of a part that is kept once it was read."""
+_FIELD_ORDER = {key: position for position, key in enumerate(FIELDS)}
+_MAX_CACHED_PART_BYTES = 300
+"""The most bytes of a stored part whose tree is cached."""
 
 
 def check(raw: Mapping[str, Any], *, limits: FilterLimits = DEFAULT_LIMITS, path: Path = ()) -> Filter:
-    """The tree of a filter. Raises `Refused` with every problem, each placed under `path`."""
-    findings = FilterErrors(path, limits.ids)
-    found = _filter(raw, (), 1, limits, findings)
-    if findings.leaves > limits.leaves:
-        message = f"A filter may have at most {limits.leaves} conditions; this one has {findings.leaves}."
-        findings.refuse((), message, UserErrorCode.LIMIT_REACHED)
-    if findings.problems:
-        raise UserErrors(findings.problems)
-    return found
+    """Parse a filter.
+
+    Raises: UserErrors with every error, each with a path that begins with `path`.
+    """
+    errors = FilterErrors(path, limits.ids)
+    filter = _filter(raw, (), 1, limits, errors)
+    if errors.leaves > limits.leaves:
+        message = f"A filter may have at most {limits.leaves} conditions; this one has {errors.leaves}."
+        errors.add((), message, UserErrorCode.LIMIT_REACHED)
+    if errors.user_errors:
+        raise UserErrors(errors.user_errors)
+    return filter
 
 
 def load(canonical: Mapping[str, Any]) -> Filter:
-    """The tree of a stored filter. It was checked when it was saved: limits lowered since then leave it alone.
+    """Parse a stored filter. It was checked when it was saved, so limits that were lowered since do not apply.
 
-    Millions are loaded that differ in little, so parts read before are kept: all of a part is the same, its places too.
+    Millions of similar filters are loaded, so short parts are cached, with the paths of their leaves.
     """
-    if not _PLACES.keys() >= canonical.keys():
+    if not _FIELD_ORDER.keys() >= canonical.keys():
         return check(canonical, limits=_UNLIMITED)
     parts: list[Part] = []
-    for key in sorted(canonical, key=_PLACES.__getitem__):
+    for key in sorted(canonical, key=_FIELD_ORDER.__getitem__):
         text = orjson.dumps(canonical[key])
-        parts += (_stored if len(text) <= _SHORT else _read)(key, text)
+        parts += (_cached_part if len(text) <= _MAX_CACHED_PART_BYTES else _parse_part)(key, text)
     return Filter(tuple(parts))
 
 
-def _read(key: str, text: bytes) -> tuple[Part, ...]:
+def _parse_part(key: str, text: bytes) -> tuple[Part, ...]:
     return check({key: orjson.loads(text)}, limits=_UNLIMITED).parts
 
 
-_stored = lru_cache(maxsize=4_096)(_read)
+_cached_part = lru_cache(maxsize=4_096)(_parse_part)
 
 
-def _filter(raw: Any, path: Path, depth: int, limits: FilterLimits, findings: FilterErrors) -> Filter:
-    # What is too deep is not read: the recursion ends here, however deep the input goes.
+def _filter(raw: Any, path: Path, depth: int, limits: FilterLimits, errors: FilterErrors) -> Filter:
+    # Parts that are too deep are not parsed, so the recursion is bounded for any input.
     if depth > limits.depth:
         message = f"A filter may nest at most {limits.depth} levels deep."
-        findings.refuse(path, message, UserErrorCode.LIMIT_REACHED)
+        errors.add(path, message, UserErrorCode.LIMIT_REACHED)
         return Filter()
 
     def branch(raw: Any, path: Path) -> Filter:
-        # Nor is what is too much: it is refused already, and reading it would only take time.
-        if findings.leaves > limits.leaves:
+        # With too many leaves the filter is rejected already, so parsing more of it would only take time.
+        if errors.leaves > limits.leaves:
             return Filter()
-        return _filter(raw, path, depth + 1, limits, findings)
+        return _filter(raw, path, depth + 1, limits, errors)
 
-    before = findings.leaves
-    said = given(raw, FIELDS, path, findings)
-    parts = (_part(key, value, (*path, key), branch, findings) for key, value in said.items())
-    found = Filter(tuple(part for part in parts if part is not None))
-    if findings.leaves == before and depth > 1:
-        # An empty branch counts as a leaf, lest a hundred thousand of them cost nothing.
-        findings.leaves += 1
-    return found
+    leaves_before = errors.leaves
+    fields = object_fields(raw, FIELDS, path, errors)
+    parts = (_parse_field(key, value, (*path, key), branch, errors) for key, value in fields.items())
+    filter = Filter(tuple(part for part in parts if part is not None))
+    if errors.leaves == leaves_before and depth > 1:
+        # Count an empty branch as a leaf, so that the limit covers inputs with a hundred thousand of them.
+        errors.leaves += 1
+    return filter
 
 
-def _part(key: str, raw: Any, path: Path, branch: Callable[[Any, Path], Filter], findings: FilterErrors) -> Part | None:
+def _parse_field(
+    key: str, raw: Any, path: Path, branch: Callable[[Any, Path], Filter], errors: FilterErrors
+) -> Part | None:
     match key:
         case "all":
-            return All(tuple(branch(element, place) for element, place in elements(raw, path, findings)))
+            return All(
+                tuple(branch(element, element_path) for element, element_path in list_elements(raw, path, errors))
+            )
         case "any":
-            return AnyOf(tuple(branch(element, place) for element, place in elements(raw, path, findings)))
+            return AnyOf(
+                tuple(branch(element, element_path) for element, element_path in list_elements(raw, path, errors))
+            )
         case "not":
             return Not(branch(raw, path))
         case "engagement":
-            return _engagement(raw, path, findings)
+            return _engagement(raw, path, errors)
         case _:
-            findings.leaves += 1
-            return _LEAVES[key](raw, path, findings)
+            errors.leaves += 1
+            return _LEAVES[key](raw, path, errors)
 
 
-def _engagement(raw: Any, path: Path, findings: FilterErrors) -> Engagement:
-    read = [leaf_parsers.engaged(element, place, findings) for element, place in elements(raw, path, findings)]
-    findings.leaves += len(read)
-    return Engagement(tuple(condition for condition in read if condition is not None))
+def _engagement(raw: Any, path: Path, errors: FilterErrors) -> Engagement:
+    conditions = [
+        leaf_parsers.parse_engagement(element, element_path, errors)
+        for element, element_path in list_elements(raw, path, errors)
+    ]
+    errors.leaves += len(conditions)
+    return Engagement(tuple(condition for condition in conditions if condition is not None))

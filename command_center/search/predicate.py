@@ -1,6 +1,6 @@
-"""A filter as a Python function of an email's facts and of now. It must agree with `sql` to the microsecond.
+"""Compiles a filter to a Python function of an email's facts and the current moment.
 
-The range is not looked at here: whose mail it may be is the scope's to say.
+It must agree with `sql` to the microsecond. It does not evaluate the scope: see `scope`.
 """
 
 from collections.abc import Callable
@@ -36,6 +36,7 @@ from command_center.search.text import fold
 from models.folders import folder_of
 
 Predicate: TypeAlias = Callable[[Facts, int], bool]
+"""Returns True if the facts match at a moment."""
 
 _KEYS: dict[IdsField, Callable[[Facts], int | None]] = {
     "sender": attrgetter("sender_id"),
@@ -58,32 +59,32 @@ _DATES: dict[DateField, Callable[[Facts], int | None]] = {
 
 
 def key_of(field: IdsField, facts: Facts) -> int | None:
-    """The row an email points at in that field. A person's groups are several: see `Facts.groups`."""
+    """Return the id that an email refers to in a field. A person has several groups: see `Facts.groups`."""
     return _KEYS[field](facts)
 
 
 def text_of(field: TextField, facts: Facts) -> str | None:
-    """The folded text of that field."""
+    """Return the folded text of a field."""
     return _TEXTS[field](facts)
 
 
 def date_of(field: DateField, facts: Facts) -> int | None:
-    """The moment of that field."""
+    """Return the moment of a field."""
     return _DATES[field](facts)
 
 
 def compile_predicate(filter: Filter) -> Predicate:
-    """The filter as a function of facts and now. Worth keeping: compiling costs more than one call."""
+    """Compile a filter. Callers should reuse the result: compiling costs more than one call of it."""
     return _every([_part(part) for part in filter.parts])
 
 
 def holds(filter: Filter, facts: Facts, now: int) -> bool:
-    """Whether the filter holds for one email now."""
+    """Return True if the filter holds for one email now."""
     return compile_predicate(filter)(facts, now)
 
 
 def compile_leaf(leaf: Leaf) -> Predicate:
-    """One leaf alone."""
+    """Compile one leaf."""
     match leaf:
         case Folders() | FolderGroups():
             folders = leaf.folders
@@ -137,23 +138,23 @@ def _ids(leaf: Ids) -> Predicate:
     keys = leaf.keys
     if leaf.field == "personGroup":
         return lambda facts, now: not keys.isdisjoint(facts.groups)
-    read = _KEYS[leaf.field]
-    return lambda facts, now: read(facts) in keys
+    get_key = _KEYS[leaf.field]
+    return lambda facts, now: get_key(facts) in keys
 
 
 def _text(leaf: Text) -> Predicate:
-    read, fits = _TEXTS[leaf.field], text_fits(leaf.test)
-    return lambda facts, now: fits(read(facts))
+    get_text, fits = _TEXTS[leaf.field], text_fits(leaf.test)
+    return lambda facts, now: fits(get_text(facts))
 
 
 def text_fits(test: TextTest) -> Callable[[str | None], bool]:
-    """A test of folded text. An absent one fits only the test that asks nothing."""
+    """Return a test of folded text. A missing text passes only if the test has no conditions."""
     tests: list[Callable[[str], bool]] = []
     if test.equals is not None:
         tests.append(fold(test.equals).__eq__)
     if test.contains is not None:
-        wanted = fold(test.contains)
-        tests.append(lambda text: wanted in text)
+        needle = fold(test.contains)
+        tests.append(lambda text: needle in text)
     if test.starts_with is not None:
         start = fold(test.starts_with)
         tests.append(lambda text: text.startswith(start))
@@ -164,27 +165,28 @@ def text_fits(test: TextTest) -> Callable[[str | None], bool]:
 
 
 def _dates(leaf: Dates) -> Predicate:
-    bounds, read, ahead = leaf.bounds, _DATES[leaf.field], leaf.field == "scheduledAt"
+    bounds, get_date, future = leaf.bounds, _DATES[leaf.field], leaf.field == "scheduledAt"
     if not bounds:
         return lambda facts, now: True
 
     def test(facts: Facts, now: int) -> bool:
-        date = read(facts)
-        return date is not None and _stands(date, bounds, now) and _moves(date, bounds, now, ahead)
+        date = get_date(facts)
+        return date is not None and _in_fixed_bounds(date, bounds, now) and _in_moving_bounds(date, bounds, now, future)
 
     return test
 
 
-def _stands(date: int, bounds: Bounds, now: int) -> bool:
+def _in_fixed_bounds(date: int, bounds: Bounds, now: int) -> bool:
     return (bounds.since is None or bounds.since <= date) and (bounds.until is None or date < bounds.until)
 
 
-def _moves(date: int, bounds: Bounds, now: int, ahead: bool) -> bool:
+def _in_moving_bounds(date: int, bounds: Bounds, now: int, future: bool) -> bool:
+    """Return True if the date lies within the spans. `future` measures `within` forwards from now."""
     if bounds.older_than is not None and not date < now - bounds.older_than.microseconds:
         return False
     if bounds.within is None:
         return True
-    if ahead:
+    if future:
         return now <= date <= now + bounds.within.microseconds
     return date >= now - bounds.within.microseconds
 
@@ -198,7 +200,7 @@ def _engaged(condition: Engaged) -> Predicate:
 
 
 def event_count(condition: Engaged) -> Callable[[Facts, int], int]:
-    """How many events a condition counts, whatever its bounds."""
+    """Return a function that counts the events of a condition, without regard to its bounds."""
     series = event_series(condition)
     within = None if condition.within is None else condition.within.microseconds
     after = None if condition.after_send is None else condition.after_send.microseconds
@@ -216,5 +218,5 @@ def event_count(condition: Engaged) -> Callable[[Facts, int], int]:
 
 
 def event_series(condition: Engaged) -> EventSeries:
-    """The events that a condition may count."""
+    """Return the events that a condition may count."""
     return series_of(condition, text_fits(condition.url or TextTest()))

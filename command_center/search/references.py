@@ -1,4 +1,4 @@
-"""The rows a filter names by id: who they are, and the filter without those that may not be seen."""
+"""The rows that a filter refers to by id, and the filter without those that the viewer may not see."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -21,7 +21,10 @@ NOUNS: Mapping[IdsField, Noun] = {
 
 @dataclass(frozen=True, slots=True)
 class NamedId:
-    """One id of a filter. The key is `NO_KEY` where the text is no id of the noun; the path is that of the element."""
+    """One id in a filter, with its path in the filter.
+
+    The key is `NO_KEY` if the text is not an id of the noun.
+    """
 
     noun: Noun
     key: int
@@ -29,28 +32,31 @@ class NamedId:
 
 
 def named_ids(filter: Filter) -> list[NamedId]:
-    """Every id at any depth, in the order written, repetitions included."""
+    """Return every id at any depth, in the order of the filter, with repetitions."""
     return [
-        NamedId(NOUNS[leaf.field], key, (*leaf.path, str(place)))
+        NamedId(NOUNS[leaf.field], key, (*leaf.path, str(position)))
         for leaf in id_lists(filter)
-        for place, key in enumerate(leaf.ids)
+        for position, key in enumerate(leaf.ids)
     ]
 
 
-def named_keys(filter: Filter) -> set[tuple[Noun, int]]:
-    """The same without their places, each once."""
+def referenced_keys(filter: Filter) -> set[tuple[Noun, int]]:
+    """Return the noun and key of every id, each once."""
     return {(NOUNS[leaf.field], key) for leaf in id_lists(filter) for key in leaf.ids}
 
 
 def keep_ids(filter: Filter, visible: Mapping[str, AbstractSet[int]]) -> Filter:
-    """The filter with only the visible ids: a list that is left empty matches nothing. A noun left out has none."""
+    """Return the filter with only the visible ids. A list that becomes empty matches nothing.
+
+    A noun that `visible` lacks has no visible ids.
+    """
     if all(key in visible.get(NOUNS[leaf.field], ()) for leaf in id_lists(filter) for key in leaf.ids):
         return filter
-    return replace_ids(filter, lambda leaf: _kept(leaf, visible.get(NOUNS[leaf.field], frozenset())))
+    return replace_ids(filter, lambda leaf: _keep_visible(leaf, visible.get(NOUNS[leaf.field], frozenset())))
 
 
-def _kept(leaf: Ids, visible: AbstractSet[int]) -> Ids:
+def _keep_visible(leaf: Ids, visible: AbstractSet[int]) -> Ids:
     if all(key in visible for key in leaf.ids):
         return leaf
-    kept = [(key, text) for key, text in zip(leaf.ids, leaf.texts, strict=True) if key in visible]
-    return Ids(leaf.field, tuple(key for key, _ in kept), tuple(text for _, text in kept), leaf.path)
+    visible_ids = [(key, text) for key, text in zip(leaf.ids, leaf.texts, strict=True) if key in visible]
+    return Ids(leaf.field, tuple(key for key, _ in visible_ids), tuple(text for _, text in visible_ids), leaf.path)

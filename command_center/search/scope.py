@@ -1,4 +1,4 @@
-"""Whose mail a filter ranges over. Only the top level of a filter widens it, and only for an admin."""
+"""The scope of a filter: whose emails it covers. Only the top level of an admin's filter can widen it."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from models.enums import UserErrorCode
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose filter it is, with the rights of this moment."""
+    """The owner of a filter, with their current rights."""
 
     user_id: int
     team_id: int
@@ -20,65 +20,73 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The emails of these senders of the team; None means every sender."""
+    """The emails of these senders of the team, or of all its senders if `senders` is None."""
 
     team_id: int
     senders: frozenset[int] | None
 
     def covers(self, team_id: int, sender_id: int) -> bool:
+        """Return True if the scope includes the emails of a sender."""
         return team_id == self.team_id and (self.senders is None or sender_id in self.senders)
 
 
 def scope(filter: Filter, owner: Owner) -> Scope:
-    """The range of a filter. What an admin once asked for shrinks to own mail when they are one no more."""
-    if not any(map(_is_range, filter.parts)):
-        # Nearly always. Of one owner these are one, which is quicker to compare.
-        return _own(owner.team_id, owner.user_id)
-    named, everyone = _named(filter), _asks_for_everyone(filter)
-    if named is None:
-        wanted = None if everyone and owner.admin else frozenset({owner.user_id})
+    """Return the scope of a filter.
+
+    If the owner is no longer an admin, a wider scope shrinks to their own emails.
+    """
+    if not any(map(_is_scope_part, filter.parts)):
+        # The usual case. All such scopes of an owner are one object, which is faster to compare.
+        return _own_scope(owner.team_id, owner.user_id)
+    sender_ids, covers_everyone = _sender_ids(filter), _covers_everyone(filter)
+    if sender_ids is None:
+        senders = None if covers_everyone and owner.admin else frozenset({owner.user_id})
     else:
-        wanted = named.keys if owner.admin else named.keys & {owner.user_id}
-    return Scope(owner.team_id, wanted)
+        senders = sender_ids.keys if owner.admin else sender_ids.keys & {owner.user_id}
+    return Scope(owner.team_id, senders)
 
 
 def view_as_problems(
     filter: Filter, owner: Owner, path: Path = (), colleagues: AbstractSet[int] | None = None
 ) -> list[UserError]:
-    """FORBIDDEN for each sender a member names beside themselves, and for asking for everyone.
+    """Return FORBIDDEN errors if a member names other senders, or asks for every sender.
 
-    With `colleagues`, only those are forbidden: other ids are no one's, and NOT_FOUND is for the caller to say.
+    If `colleagues` is given, only those senders are forbidden. The caller then has to report all other ids as
+    NOT_FOUND.
     """
     if owner.admin:
         return []
-    named = _named(filter)
-    ids = named.ids if named else ()
-    others = [str(place) for place, key in enumerate(ids) if _is_colleague(key, owner, colleagues)]
-    problems = [_forbidden((*path, "sender", place)) for place in others]
-    return [*problems, _forbidden((*path, "everySender"))] if _asks_for_everyone(filter) else problems
+    sender_ids = _sender_ids(filter)
+    ids = sender_ids.ids if sender_ids else ()
+    colleague_positions = [str(position) for position, key in enumerate(ids) if _is_colleague(key, owner, colleagues)]
+    errors = [_forbidden((*path, "sender", position)) for position in colleague_positions]
+    return [*errors, _forbidden((*path, "everySender"))] if _covers_everyone(filter) else errors
 
 
 def without_range(filter: Filter) -> Filter:
-    """The filter less what widens its range: a published definition is adopted over one's own mail."""
-    if not any(map(_is_range, filter.parts)):
+    """Return the filter without the parts that set its scope.
+
+    A published definition is adopted for the emails of the user who adopts it.
+    """
+    if not any(map(_is_scope_part, filter.parts)):
         return filter
-    return Filter(tuple(part for part in filter.parts if not _is_range(part)))
+    return Filter(tuple(part for part in filter.parts if not _is_scope_part(part)))
 
 
 @lru_cache(maxsize=1_000)
-def _own(team_id: int, user_id: int) -> Scope:
+def _own_scope(team_id: int, user_id: int) -> Scope:
     return Scope(team_id, frozenset({user_id}))
 
 
-def _named(filter: Filter) -> Ids | None:
+def _sender_ids(filter: Filter) -> Ids | None:
     return next((part for part in filter.parts if isinstance(part, Ids) and part.field == "sender"), None)
 
 
-def _asks_for_everyone(filter: Filter) -> bool:
+def _covers_everyone(filter: Filter) -> bool:
     return any(isinstance(part, EverySender) and part.value for part in filter.parts)
 
 
-def _is_range(part: object) -> bool:
+def _is_scope_part(part: object) -> bool:
     return isinstance(part, EverySender) or (isinstance(part, Ids) and part.field == "sender")
 
 

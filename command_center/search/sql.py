@@ -1,6 +1,7 @@
-"""A filter as one boolean SQL expression over `e` (emails) and `p` (its person). It must agree with `predicate`.
+"""Compiles a filter to one boolean SQL expression over `e` (emails) and `p` (their people).
 
-No leaf is ever NULL, so that NOT means not: what may be absent is tested for presence first.
+It must agree with `predicate`. No leaf is ever NULL, so that NOT negates it: columns that may be NULL are tested for
+that first.
 """
 
 from collections.abc import Iterator
@@ -55,17 +56,17 @@ _DATES: dict[DateField, str] = {
     "scheduledAt": "e.scheduled_at",
     "failedAt": "e.failed_at",
 }
-# Kept on the email by every writer of events: counts of HUMAN ones.
+# Counts of HUMAN events, which every writer of events updates on the email.
 _SUMMARIES = {EngagementKind.VIEW: "e.views", EngagementKind.CLICK: "e.clicks", EngagementKind.REPLY: "e.replies"}
 
 
 def filter_clause(filter: Filter, dialect: Dialect, now: int) -> Clause:
-    """The filter at one moment, to be made part of a larger statement: every parameter is a bare `?`."""
+    """Return the filter at one moment, as a clause for a larger statement. Every parameter is a bare `?`."""
     return every(_part(part, dialect, now) for part in filter.parts)
 
 
 def scope_clause(scope: Scope, dialect: Dialect) -> Clause:
-    """The range alone, to be made part of a larger statement."""
+    """Return the scope, as a clause for a larger statement."""
     team = dialect.equal("e.team_id", scope.team_id)
     senders = TRUE if scope.senders is None else dialect.one_of("e.sender_id", scope.senders)
     return every([team, senders])
@@ -98,7 +99,7 @@ def _leaf(leaf: Leaf, dialect: Dialect, now: int) -> Clause:
         case Success(value):
             return Clause("e.success" if value else "NOT e.success")
         case Text(field, test):
-            return _present(field, _TEXTS[field], every(text_clauses(_TEXTS[field], test, dialect)))
+            return _not_null_and(field, _TEXTS[field], every(text_clauses(_TEXTS[field], test, dialect)))
         case Dates():
             return _dates(leaf, dialect, now)
         case Engaged():
@@ -107,15 +108,16 @@ def _leaf(leaf: Leaf, dialect: Dialect, now: int) -> Clause:
             assert_never(leaf)
 
 
-def _present(field: str, column: str, clause: Clause) -> Clause:
+def _not_null_and(field: str, column: str, clause: Clause) -> Clause:
+    """Return the clause, preceded by a test for NULL if the column may be NULL."""
     if clause in (TRUE, FALSE) or field not in _NULLABLE:
         return clause
     return every([Clause(f"{column} IS NOT NULL"), clause])
 
 
 def among(column: str, values: tuple[int, ...]) -> Clause:
-    """One of these members of an enumeration."""
-    # Numbers of our own enumerations: few, and never a client's text.
+    """Return the clause that a column has one of these enum values."""
+    # Inlining is safe: these are numbers of our own enums, never a client's text.
     numbers = ", ".join(str(int(value)) for value in sorted(set(values)))
     return Clause(f"{column} IN ({numbers})") if numbers else FALSE
 
@@ -131,7 +133,7 @@ def _folder(folder: FolderName) -> Clause:
 def _ids(leaf: Ids, dialect: Dialect) -> Clause:
     if leaf.field != "personGroup":
         column = _KEYS[leaf.field]
-        return _present(leaf.field, column, dialect.one_of(column, leaf.keys))
+        return _not_null_and(leaf.field, column, dialect.one_of(column, leaf.keys))
     groups = dialect.one_of("gp.group_id", leaf.keys)
     if groups == FALSE:
         return FALSE
@@ -140,7 +142,7 @@ def _ids(leaf: Ids, dialect: Dialect) -> Clause:
 
 
 def text_clauses(column: str, test: TextTest, dialect: Dialect) -> Iterator[Clause]:
-    """What is asked of a text, as conditions on the column that holds its folded form."""
+    """Yield the conditions of a text test on the column with its folded text."""
     if test.equals is not None:
         yield Clause(f"{column} = {dialect.text}", (fold(test.equals),))
     if test.contains is not None:
@@ -154,10 +156,11 @@ def text_clauses(column: str, test: TextTest, dialect: Dialect) -> Iterator[Clau
 def _dates(leaf: Dates, dialect: Dialect, now: int) -> Clause:
     column = _DATES[leaf.field]
     bounds = (Clause(f"{column} {operator} {dialect.number}", (moment,)) for operator, moment in _limits(leaf, now))
-    return _present(leaf.field, column, every(bounds))
+    return _not_null_and(leaf.field, column, every(bounds))
 
 
 def _limits(leaf: Dates, now: int) -> Iterator[tuple[str, int]]:
+    """Yield the operator and the moment of each bound."""
     bounds = leaf.bounds
     if bounds.since is not None:
         yield ">=", bounds.since
@@ -175,13 +178,14 @@ def _limits(leaf: Dates, now: int) -> Iterator[tuple[str, int]]:
 def _engaged(condition: Engaged, dialect: Dialect, now: int) -> Clause:
     human = set(condition.verdicts) == {EngagementVerdict.HUMAN}
     if human and not (condition.within or condition.after_send or condition.url):
-        return _counted(_SUMMARIES[condition.kind], (), condition, dialect)
+        return _count_in_bounds(_SUMMARIES[condition.kind], (), condition, dialect)
     events = _events(condition, dialect, now)
-    clause = _present_or_counted(events, condition, dialect)
+    clause = _exists_or_count(events, condition, dialect)
     return clause if condition.after_send is None else every([Clause("e.sent_at IS NOT NULL"), clause])
 
 
 def _events(condition: Engaged, dialect: Dialect, now: int) -> Clause:
+    """Return the FROM and WHERE clauses that select the events of a condition."""
     tests = [
         Clause("g.email_id = e.id"),
         Clause(f"g.kind = {int(condition.kind)}"),
@@ -192,20 +196,21 @@ def _events(condition: Engaged, dialect: Dialect, now: int) -> Clause:
     if condition.after_send is not None:
         tests.append(Clause(f"g.occurred_at <= e.sent_at + {dialect.number}", (condition.after_send.microseconds,)))
     tests.extend(text_clauses("g.url_folded", condition.url or TextTest(), dialect))
-    chosen = every(tests)
-    return Clause(f"FROM engagements g WHERE {chosen.text}", chosen.parameters)
+    conditions = every(tests)
+    return Clause(f"FROM engagements g WHERE {conditions.text}", conditions.parameters)
 
 
-def _present_or_counted(events: Clause, condition: Engaged, dialect: Dialect) -> Clause:
-    # The two commonest questions stop at the first event.
+def _exists_or_count(events: Clause, condition: Engaged, dialect: Dialect) -> Clause:
+    # The two most frequent conditions need only the first event.
     if (condition.least, condition.at_most) == (1, None):
         return Clause(f"EXISTS (SELECT 1 {events.text})", events.parameters)
     if condition.at_most == 0:
         return Clause(f"NOT EXISTS (SELECT 1 {events.text})", events.parameters)
-    return _counted(f"(SELECT count(*) {events.text})", events.parameters, condition, dialect)
+    return _count_in_bounds(f"(SELECT count(*) {events.text})", events.parameters, condition, dialect)
 
 
-def _counted(count: str, parameters: tuple[Any, ...], condition: Engaged, dialect: Dialect) -> Clause:
+def _count_in_bounds(count: str, parameters: tuple[Any, ...], condition: Engaged, dialect: Dialect) -> Clause:
+    """Return the clause that a count lies within the bounds of a condition."""
     least, most = condition.least, condition.at_most
     if most is None and least == 0:
         return TRUE

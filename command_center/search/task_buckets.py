@@ -1,6 +1,6 @@
-"""The buckets of open tasks: a pure function of the day a task is due on and the viewer's own day.
+"""The buckets of open tasks, by due date relative to the viewer's current day.
 
-One table serves the field and the filter, so that they cannot disagree.
+One table serves both the field and the filter, so that they cannot disagree.
 """
 
 from collections.abc import Mapping
@@ -18,20 +18,20 @@ _DAYS: Mapping[TaskBucket, tuple[int | None, int | None]] = MappingProxyType(
         TaskBucket.LATER: (8, None),
     }
 )
-"""The first and the last day of each, counted from today; None where there is no end to that side."""
+"""The first and last day of each bucket, counted from today, or None if the bucket is unbounded on that side."""
 
 
 def bucket_of(due_on: date, today: date) -> TaskBucket:
-    """The bucket of an open task."""
-    away = (due_on - today).days
-    return next(bucket for bucket, (_, last) in _DAYS.items() if last is None or away <= last)
+    """Return the bucket of an open task."""
+    days_until_due = (due_on - today).days
+    return next(bucket for bucket, (_, last) in _DAYS.items() if last is None or days_until_due <= last)
 
 
 def days_of(bucket: TaskBucket, today: date) -> tuple[date | None, date | None]:
-    """The first and the last day that an open task of a bucket may be due on; None where there is no such end."""
+    """Return the first and last due date of a bucket, or None if it is unbounded on that side."""
     first, last = _DAYS[bucket]
-    return _away(today, first), _away(today, last)
+    return _days_after(today, first), _days_after(today, last)
 
 
-def _away(today: date, days: int | None) -> date | None:
+def _days_after(today: date, days: int | None) -> date | None:
     return None if days is None else today + timedelta(days=days)

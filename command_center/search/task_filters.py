@@ -1,7 +1,7 @@
-"""The filter of tasks: checked as the filter of emails is, fine or every problem at once, and as SQL over `e` (tasks).
+"""The filter of tasks: its parser, which returns all errors together, and its SQL over `e` (tasks).
 
-Every field given must hold, any element of a field's list will do. An id that is not to be seen matches nothing by
-itself: it stands on no task that the range leaves.
+A task matches if every field of the filter holds. A list holds if any of its elements does. An id that is not visible
+matches nothing, because no task that the user can see refers to it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,15 @@ from command_center.ids import decode_key
 from command_center.search.datetimes import parse_day
 from command_center.search.dialects import FALSE, Clause, Dialect, every, some
 from command_center.search.filter_ast import Path, TextTest
-from command_center.search.leaf_parsers import Choice, FilterErrors, choice, each, given, id_texts, text_test
+from command_center.search.leaf_parsers import (
+    Choice,
+    FilterErrors,
+    enum_parser,
+    object_fields,
+    parse_id_texts,
+    parse_list,
+    parse_text_test,
+)
 from command_center.search.sql import among, text_clauses
 from command_center.search.task_buckets import days_of
 from models.enums import TaskBucket, TaskKind, TaskPriority, TaskStatus
@@ -22,7 +30,7 @@ from models.enums import TaskBucket, TaskKind, TaskPriority, TaskStatus
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """What must hold of a task; None where nothing was said. Ids are keys, days inclusive."""
+    """The conditions on a task, or None for fields without a condition. Ids are keys; days are inclusive."""
 
     status: tuple[TaskStatus, ...] | None = None
     kind: tuple[TaskKind, ...] | None = None
@@ -38,27 +46,27 @@ class TaskFilter:
 
 
 def _choices(choices: type[Choice]) -> Callable[[Any, Path, FilterErrors], tuple[Choice, ...]]:
-    one = choice(choices)
-    return lambda raw, path, findings: tuple(each(raw, path, findings, one))
+    parse_name = enum_parser(choices)
+    return lambda raw, path, errors: tuple(parse_list(raw, path, errors, parse_name))
 
 
 def _keys(noun: str) -> Callable[[Any, Path, FilterErrors], tuple[int, ...]]:
-    def read(raw: Any, path: Path, findings: FilterErrors) -> tuple[int, ...]:
-        keys = (decode_key(noun, text) for text in id_texts(raw, path, findings) or ())
+    def parse(raw: Any, path: Path, errors: FilterErrors) -> tuple[int, ...]:
+        keys = (decode_key(noun, text) for text in parse_id_texts(raw, path, errors) or ())
         return tuple(key for key in keys if key is not None)
 
-    return read
+    return parse
 
 
-def _day(raw: Any, path: Path, findings: FilterErrors) -> date | None:
+def _day(raw: Any, path: Path, errors: FilterErrors) -> date | None:
     try:
         return parse_day(raw if isinstance(raw, str) else "")
     except ValueError:
-        findings.refuse(path, "This must be a calendar day, such as 2026-01-31.")
+        errors.add(path, "This must be a calendar day, such as 2026-01-31.")
         return None
 
 
-_READERS: Mapping[str, Callable[[Any, Path, FilterErrors], Any]] = {
+_PARSERS: Mapping[str, Callable[[Any, Path, FilterErrors], Any]] = {
     "status": _choices(TaskStatus),
     "kind": _choices(TaskKind),
     "priority": _choices(TaskPriority),
@@ -69,29 +77,32 @@ _READERS: Mapping[str, Callable[[Any, Path, FilterErrors], Any]] = {
     "campaign": _keys("Campaign"),
     "dueFrom": _day,
     "dueUntil": _day,
-    "name": text_test,
+    "name": parse_text_test,
 }
 _ATTRIBUTES = {"dueFrom": "due_from", "dueUntil": "due_until"}
 
 
 def check(raw: Mapping[str, Any], *, most_ids: int, path: Path = ()) -> TaskFilter:
-    """The filter, once it makes sense. Raises `Refused` with every problem, each placed under `path`."""
-    findings = FilterErrors(path, most_ids)
-    said = given(raw, tuple(_READERS), (), findings)
-    read = {_ATTRIBUTES.get(key, key): _READERS[key](value, (key,), findings) for key, value in said.items()}
-    if findings.problems:
-        raise UserErrors(findings.problems)
-    return TaskFilter(**read)
+    """Parse a filter.
+
+    Raises: UserErrors with every error, each with a path that begins with `path`.
+    """
+    errors = FilterErrors(path, most_ids)
+    fields = object_fields(raw, tuple(_PARSERS), (), errors)
+    values = {_ATTRIBUTES.get(key, key): _PARSERS[key](value, (key,), errors) for key, value in fields.items()}
+    if errors.user_errors:
+        raise UserErrors(errors.user_errors)
+    return TaskFilter(**values)
 
 
 def range_clause(team_id: int, user_id: int, dialect: Dialect) -> Clause:
-    """The tasks a user can see: those they were given and those they made."""
+    """Return the clause for the tasks that a user can see: those assigned to them and those they created."""
     mine = some([dialect.equal("e.assignee_id", user_id), dialect.equal("e.creator_id", user_id)])
     return every([dialect.equal("e.team_id", team_id), mine])
 
 
 def filter_clause(filter: TaskFilter, dialect: Dialect, today: date) -> Clause:
-    """The filter on one day of the viewer's, to be made part of a larger statement."""
+    """Return the filter on the viewer's current day, as a clause for a larger statement."""
     return every(_clauses(filter, dialect, today))
 
 
@@ -122,8 +133,10 @@ def _due(first: date | None, last: date | None) -> Iterator[Clause]:
         yield Clause("e.due_on <= ?", (last,))
 
 
-def _campaign(named: Clause) -> Clause:
-    """A task's campaign is that of the email it was made from."""
-    if named == FALSE:
+def _campaign(in_campaigns: Clause) -> Clause:
+    """Return the clause for the tasks created from emails in these campaigns."""
+    if in_campaigns == FALSE:
         return FALSE
-    return Clause(f"EXISTS (SELECT 1 FROM emails m WHERE m.id = e.email_id AND {named.text})", named.parameters)
+    return Clause(
+        f"EXISTS (SELECT 1 FROM emails m WHERE m.id = e.email_id AND {in_campaigns.text})", in_campaigns.parameters
+    )

@@ -1,16 +1,17 @@
-"""How text compares: one folding for stored columns and for filters, so that every database agrees."""
+"""Folding of text for comparison: stored columns and filters share one form, so that every database agrees."""
 
 from unicodedata import normalize
 
 
 def fold(text: str) -> str:
-    """The form in which two texts that differ only in case or composition are equal. Folding twice changes nothing.
+    """Return a form that is equal for texts that differ only in case or Unicode composition.
 
-    Composing after a casefold can bring forth a character that folds again, hence the repetition.
+    Folding twice changes nothing: composing after casefold can produce a character that folds again, so it is
+    repeated.
     """
     folded = _once(text)
-    while (again := _once(folded)) != folded:
-        folded = again
+    while (refolded := _once(folded)) != folded:
+        folded = refolded
     return folded
 
 

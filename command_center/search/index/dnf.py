@@ -1,7 +1,7 @@
-"""The normal form of a filter: few conjunctions of plain conditions, of which one must hold with all it asks.
+"""The disjunctive normal form of a filter: a few conjunctions of conditions, of which one must hold.
 
-Conditions are leaves or negated leaves, spelt so that what means the same is equal. What would take too many
-conjunctions stays one condition of its own. The predicate of the form equals the predicate of the filter.
+Conditions are leaves or negated leaves in a canonical form, so that equal meanings compare equal. A filter that would
+need too many conjunctions becomes one condition. The form matches exactly the emails that the filter matches.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,11 +39,14 @@ Form: TypeAlias = frozenset[Conjunction]
 Value = TypeVar("Value")
 
 MOST = 16
-"""Conjunctions of one filter. Saved searches seldom have more than three; twelve two-way choices would be 4,096."""
+"""The most conjunctions of one filter.
 
-_FEW = 3
-"""Conditions or ids of a part whose form is kept."""
-_COUNTING = (All, AnyOf, Not, Engagement, Engaged)
+Saved searches seldom have more than three; twelve choices of two would give 4,096.
+"""
+
+_MAX_CACHED_ITEMS = 3
+"""The most conditions or ids of a part whose form is cached."""
+_PARTS_WITH_COUNTERS = (All, AnyOf, Not, Engagement, Engaged)
 
 _ALWAYS: Form = frozenset({frozenset()})
 _NEVER: Form = frozenset()
@@ -54,15 +57,15 @@ class _TooMany(Exception):
 
 
 def conjunctions(filter: Filter) -> Form:
-    """The filter's conjunctions: none where nothing can match, an empty one where everything does."""
+    """Return the filter's conjunctions: none if nothing can match, an empty one if everything matches."""
     try:
         return _filter(filter, True)
     except _TooMany:
-        return frozenset({frozenset({All((replace_ids(filter, _plain_ids),))})})
+        return frozenset({frozenset({All((replace_ids(filter, _canonical_ids),))})})
 
 
 def is_counter(condition: Part) -> bool:
-    """Whether a condition asks only how many human events of a kind there are."""
+    """Return True if a condition only bounds the number of human events of a kind."""
     return (
         isinstance(condition, Engaged)
         and condition.verdicts == (EngagementVerdict.HUMAN,)
@@ -70,53 +73,61 @@ def is_counter(condition: Part) -> bool:
     )
 
 
-def _filter(filter: Filter, wanted: bool) -> Form:
-    forms = [(_kept if _is_short(part) else _part)(part, wanted) for part in filter.parts]
-    if wanted and all(len(form) == 1 for form in forms):
-        # A form by itself is consistent, so only the counters of two parts can disagree.
-        return _together(forms, consistent=sum(isinstance(part, _COUNTING) for part in filter.parts) < 2)
-    return _both(forms, wanted)
+def _filter(filter: Filter, positive: bool) -> Form:
+    forms = [(_cached_part if _is_short(part) else _part)(part, positive) for part in filter.parts]
+    if positive and all(len(form) == 1 for form in forms):
+        # Each form is consistent in itself, so only the counters of two parts can exclude each other.
+        return _single_conjunction(
+            forms, known_consistent=sum(isinstance(part, _PARTS_WITH_COUNTERS) for part in filter.parts) < 2
+        )
+    return _combine(forms, positive)
 
 
 def _is_short(part: Part) -> bool:
-    """Whether a part is often the same as another search's, and soon compared."""
+    """Return True if a part is often equal to another search's part, and cheap to compare."""
     if isinstance(part, Engagement):
-        return len(part.conditions) <= _FEW
-    return isinstance(part, Ids) and len(part.ids) <= _FEW
+        return len(part.conditions) <= _MAX_CACHED_ITEMS
+    return isinstance(part, Ids) and len(part.ids) <= _MAX_CACHED_ITEMS
 
 
-def _part(part: Part, wanted: bool) -> Form:
+def _part(part: Part, positive: bool) -> Form:
     match part:
         case All(filters):
-            return _both([_filter(branch, wanted) for branch in filters], wanted)
+            return _combine([_filter(branch, positive) for branch in filters], positive)
         case AnyOf(filters):
-            return _both([_filter(branch, wanted) for branch in filters], not wanted)
+            return _combine([_filter(branch, positive) for branch in filters], not positive)
         case Not(branch):
-            return _filter(branch, not wanted)
+            return _filter(branch, not positive)
         case Engagement(conditions):
-            return _both([_leaf(condition, wanted) for condition in conditions], wanted)
+            return _combine([_leaf(condition, positive) for condition in conditions], positive)
         case _:
-            return _leaf(part, wanted)
+            return _leaf(part, positive)
 
 
-def _both(forms: Sequence[Form], every: bool) -> Form:
-    """Every one of the forms; or, since not all of them is some of their opposites, any one."""
-    if not every:
+def _combine(forms: Sequence[Form], conjunctive: bool) -> Form:
+    """Return the conjunction of the forms, or their disjunction if `conjunctive` is false.
+
+    A negated conjunction is the disjunction of the negated forms (De Morgan).
+    """
+    if not conjunctive:
         return _bounded(_NEVER.union(*forms))
     if all(len(form) == 1 for form in forms):
-        return _together(forms)
-    found = _ALWAYS
+        return _single_conjunction(forms)
+    product_form = _ALWAYS
     for form in forms:
-        merged = (_consistent(one | other) for one, other in product(found, form))
-        found = _bounded(frozenset(conjunction for conjunction in merged if conjunction is not None))
-    return found
+        merged = (_merge_counters(one | other) for one, other in product(product_form, form))
+        product_form = _bounded(frozenset(conjunction for conjunction in merged if conjunction is not None))
+    return product_form
 
 
-def _together(forms: Iterable[Form], consistent: bool = False) -> Form:
-    """Nearly always: nothing but conditions that must all hold. `consistent`: their counters are known to agree."""
+def _single_conjunction(forms: Iterable[Form], known_consistent: bool = False) -> Form:
+    """Combine forms that have one conjunction each, the most frequent case.
+
+    `known_consistent` means that their counters cannot exclude each other.
+    """
     union = frozenset[Part]().union(*[conjunction for form in forms for conjunction in form])
-    alone = union if consistent else _consistent(union)
-    return _NEVER if alone is None else frozenset({alone})
+    conjunction = union if known_consistent else _merge_counters(union)
+    return _NEVER if conjunction is None else frozenset({conjunction})
 
 
 def _bounded(form: Form) -> Form:
@@ -125,99 +136,103 @@ def _bounded(form: Form) -> Form:
     return form
 
 
-def _consistent(union: Conjunction) -> Conjunction | None:
-    """The conditions with each kind's counters as one; None where their bounds exclude each other."""
+def _merge_counters(union: Conjunction) -> Conjunction | None:
+    """Merge the counters of each kind into one. Return None if their bounds exclude each other."""
     counters: dict[int, Engaged] = {}
-    twice = False
+    has_duplicates = False
     for part in union:
         if isinstance(part, Engaged) and is_counter(part):
-            twice = twice or part.kind in counters
-            counters[part.kind] = both = _narrowed(counters.get(part.kind, part), part)
-            if both.at_most is not None and both.least > both.at_most:
+            has_duplicates = has_duplicates or part.kind in counters
+            counters[part.kind] = merged = _intersect(counters.get(part.kind, part), part)
+            if merged.at_most is not None and merged.least > merged.at_most:
                 return None
-    return frozenset({part for part in union if not is_counter(part)}.union(counters.values())) if twice else union
+    return (
+        frozenset({part for part in union if not is_counter(part)}.union(counters.values()))
+        if has_duplicates
+        else union
+    )
 
 
-def _narrowed(one: Engaged, other: Engaged) -> Engaged:
+def _intersect(one: Engaged, other: Engaged) -> Engaged:
     if one is other:
         return one
     bounds = [bound for bound in (one.at_most, other.at_most) if bound is not None]
     return replace(one, at_least=max(one.least, other.least), at_most=min(bounds, default=None))
 
 
-def _leaf(leaf: Leaf, wanted: bool) -> Form:
+def _leaf(leaf: Leaf, positive: bool) -> Form:
     match leaf:
         case EverySender():
-            return _constant(wanted)
+            return _constant(positive)
         case Folders() | FolderGroups():
-            return _choice(Folders, leaf.folders, frozenset(FolderName), wanted)
+            return _choice(Folders, leaf.folders, frozenset(FolderName), positive)
         case SendKinds(values):
-            return _choice(SendKinds, frozenset(values), frozenset(SendKind), wanted)
+            return _choice(SendKinds, frozenset(values), frozenset(SendKind), positive)
         case Success(value):
-            return _only(Success(value is wanted))
+            return _single_condition(Success(value is positive))
         case Ids():
-            plain = _plain_ids(leaf)
-            return _signed(plain, wanted) if plain.ids else _constant(not wanted)
+            canonical = _canonical_ids(leaf)
+            return _literal(canonical, positive) if canonical.ids else _constant(not positive)
         case Text(field, test):
-            return _signed(Text(field, _folded(test)), wanted) if test else _constant(wanted)
+            return _literal(Text(field, _fold_test(test)), positive) if test else _constant(positive)
         case Dates(field, bounds):
-            return _signed(Dates(field, bounds), wanted) if bounds != Bounds() else _constant(wanted)
+            return _literal(Dates(field, bounds), positive) if bounds != Bounds() else _constant(positive)
         case Engaged():
-            return _engaged(leaf, wanted)
+            return _engaged(leaf, positive)
 
 
 def _constant(holds: bool) -> Form:
     return _ALWAYS if holds else _NEVER
 
 
-def _only(condition: Part) -> Form:
+def _single_condition(condition: Part) -> Form:
     return frozenset({frozenset({condition})})
 
 
-def _signed(leaf: Leaf, wanted: bool) -> Form:
-    return _only(leaf if wanted else Not(Filter((leaf,))))
+def _literal(leaf: Leaf, positive: bool) -> Form:
+    return _single_condition(leaf if positive else Not(Filter((leaf,))))
 
 
 def _choice(
-    made: type[Folders] | type[SendKinds], chosen: frozenset[Value], there_are: frozenset[Value], wanted: bool
+    leaf_type: type[Folders] | type[SendKinds], values: frozenset[Value], all_values: frozenset[Value], positive: bool
 ) -> Form:
-    """One of a few values that every email has one of: not these means one of the others."""
-    left = chosen if wanted else there_are - chosen
-    if left == there_are or not left:
-        return _constant(bool(left))
-    return _only(made(tuple(sorted(left))))  # type: ignore[arg-type]
+    """Return the form of a choice among values of which every email has exactly one. Negation means the others."""
+    remaining = values if positive else all_values - values
+    if remaining == all_values or not remaining:
+        return _constant(bool(remaining))
+    return _single_condition(leaf_type(tuple(sorted(remaining))))  # type: ignore[arg-type]
 
 
-# The same few conditions are asked by very many searches.
+# A few conditions occur in very many searches.
 @lru_cache(maxsize=1_000)
-def _engaged(leaf: Engaged, wanted: bool) -> Form:
-    condition = _plain_engaged(leaf)
-    # Without `afterSend` any number of events, none included, is no condition at all.
+def _engaged(leaf: Engaged, positive: bool) -> Form:
+    condition = _canonical_engaged(leaf)
+    # Without `afterSend`, "any number of events, including none" always holds.
     if condition.after_send is None and (condition.least, condition.at_most) == (0, None):
-        return _constant(wanted)
-    if wanted or not is_counter(condition):
-        return _signed(condition, wanted)
-    found: Form = _NEVER
+        return _constant(positive)
+    if positive or not is_counter(condition):
+        return _literal(condition, positive)
+    form: Form = _NEVER
     if condition.least > 0:
-        found |= _only(replace(condition, at_least=0, at_most=condition.least - 1))
+        form |= _single_condition(replace(condition, at_least=0, at_most=condition.least - 1))
     if condition.at_most is not None:
-        found |= _only(replace(condition, at_least=condition.at_most + 1, at_most=None))
-    return found
+        form |= _single_condition(replace(condition, at_least=condition.at_most + 1, at_most=None))
+    return form
 
 
-# Searches that stand side by side differ in little.
-_kept = lru_cache(maxsize=1_000)(_part)
+# Consecutive searches have many equal parts.
+_cached_part = lru_cache(maxsize=1_000)(_part)
 
 
-def _plain_engaged(leaf: Engaged) -> Engaged:
-    url = _folded(leaf.url) if leaf.url else None
+def _canonical_engaged(leaf: Engaged) -> Engaged:
+    url = _fold_test(leaf.url) if leaf.url else None
     return replace(leaf, at_least=leaf.least, url=url, verdicts=tuple(sorted(set(leaf.verdicts))), path=())
 
 
-def _plain_ids(leaf: Ids) -> Ids:
+def _canonical_ids(leaf: Ids) -> Ids:
     return Ids(leaf.field, tuple(sorted(leaf.keys)), ())
 
 
-def _folded(test: TextTest) -> TextTest:
+def _fold_test(test: TextTest) -> TextTest:
     texts = (test.equals, test.contains, test.starts_with, test.ends_with)
     return TextTest(*(None if text is None else fold(text) for text in texts))

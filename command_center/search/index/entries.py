@@ -1,6 +1,6 @@
-"""What the index files: conjunctions that equal searches share, and conditions that equal conjunctions share.
+"""What the index stores: entries that equal searches share, and conditions that equal conjunctions share.
 
-There may be millions: everything here is small, without cycles, and given back when its last user goes.
+There may be millions of them. So all objects are small and without cycles, and each is freed with its last user.
 """
 
 from array import array
@@ -19,106 +19,120 @@ from command_center.search.predicate import Predicate, compile_predicate
 from command_center.search.scope import Scope
 from models.enums import EngagementVerdict
 
-_NUMBER = attrgetter("number")
+_BY_NUMBER = attrgetter("number")
 Key = TypeVar("Key", int, TimeKey)
 
 
 class Condition:
-    """One condition, with what is asked of it whenever it is filed. Compiled when first judged: most never are."""
+    """One condition of a conjunction, with the properties that decide where its entry is filed.
 
-    __slots__ = ("_predicate", "breadth", "counter", "keys", "number", "part", "rarity", "settles", "uses")
+    Its predicate is compiled when it is first evaluated, because most conditions never are.
+    """
+
+    __slots__ = ("_predicate", "breadth", "counter", "is_exact", "keys", "number", "part", "selectivity", "uses")
 
     def __init__(self, part: Part, number: int) -> None:
         self.part = part
         self.number = number
         self.uses = 0
+        """The number of conjunctions that use the condition."""
         self.keys = index_keys(Filter((part,)))
         self.breadth = None if self.keys is None else breadth(self.keys)
+        """See `keys.breadth`; None if the condition has no index keys."""
         self.counter = part if isinstance(part, Engaged) and is_counter(part) else None
-        self.rarity = None if self.counter is None else selectivity(self.counter)
-        self.settles = is_exact(part)
+        """The condition itself, if it only bounds the number of human events of a kind."""
+        self.selectivity = None if self.counter is None else selectivity(self.counter)
+        self.is_exact = is_exact(part)
+        """True if an email that has one of the keys is known to meet the condition."""
         self._predicate: Predicate | None = None
 
     def holds(self, facts: Facts, now: int) -> bool:
+        """Return True if the condition holds for the email at the moment `now`."""
         if self._predicate is None:
             self._predicate = compile_predicate(Filter((self.part,)))
         return self._predicate(facts, now)
 
-    def holds_of(self, look: "Evaluation") -> bool:
-        """The same, of what is counted already where that is all that is asked."""
+    def holds_in(self, evaluation: "Evaluation") -> bool:
+        """Do the same for an evaluation, using its event counts if the condition is a counter."""
         counter = self.counter
         if counter is None:
-            return self.holds(look.facts, look.now)
-        count = look.counts.get(counter.kind, 0)
+            return self.holds(evaluation.facts, evaluation.now)
+        count = evaluation.counts.get(counter.kind, 0)
         return counter.least <= count and (counter.at_most is None or count <= counter.at_most)
 
 
 class Conditions:
-    """Every condition in use, once; and the groups and moving boundaries that any of them mentions."""
+    """Every condition in use, once, and the groups and time boundaries that they mention."""
 
-    __slots__ = ("_kept", "_made", "groups", "time_keys")
+    __slots__ = ("_by_part", "_last_number", "groups", "time_keys")
 
     def __init__(self) -> None:
-        self._kept: dict[Part, Condition] = {}
-        self._made = 0
+        self._by_part: dict[Part, Condition] = {}
+        self._last_number = 0
         self.groups: Counter[int] = Counter()
         self.time_keys: Counter[TimeKey] = Counter()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._by_part)
 
     def __iter__(self) -> Iterator[Condition]:
-        return iter(self._kept.values())
+        return iter(self._by_part.values())
 
-    def of(self, parts: Iterable[Part]) -> tuple[Condition, ...]:
-        """Their conditions, always in the same order. Whoever keeps them says so with `hold`."""
-        kept = self._kept
-        return tuple(sorted([kept.get(part) or self._one(part) for part in parts], key=_NUMBER))
+    def intern(self, parts: Iterable[Part]) -> tuple[Condition, ...]:
+        """Return the shared conditions of these parts, always in the same order.
 
-    def hold(self, conditions: Iterable[Condition]) -> None:
+        A caller that stores them must call `acquire`.
+        """
+        by_part = self._by_part
+        return tuple(sorted([by_part.get(part) or self._create(part) for part in parts], key=_BY_NUMBER))
+
+    def acquire(self, conditions: Iterable[Condition]) -> None:
+        """Count one more user of each condition."""
         for condition in conditions:
             condition.uses += 1
 
     def release(self, conditions: Iterable[Condition]) -> None:
+        """Count one user less of each condition, and remove those without users."""
         for condition in conditions:
             condition.uses -= 1
             if not condition.uses:
-                del self._kept[condition.part]
+                del self._by_part[condition.part]
                 _discount(self.groups, _groups(condition.part))
                 _discount(self.time_keys, time_keys(Filter((condition.part,))))
 
-    def _one(self, part: Part) -> Condition:
-        self._made += 1
-        made = self._kept[part] = Condition(part, self._made)
+    def _create(self, part: Part) -> Condition:
+        self._last_number += 1
+        condition = self._by_part[part] = Condition(part, self._last_number)
         self.groups.update(_groups(part))
         self.time_keys.update(time_keys(Filter((part,))))
-        return made
+        return condition
 
 
 class Evaluation:
-    """One email at one moment. A condition is judged once, however many conjunctions ask it."""
+    """Evaluates conditions for one email at one moment, each once, however many conjunctions share it."""
 
-    __slots__ = ("_known", "counts", "facts", "now")
+    __slots__ = ("_results", "counts", "facts", "now")
 
     def __init__(self, facts: Facts, now: int) -> None:
         self.facts = facts
         self.now = now
         self.counts = counts_of(facts)
-        self._known: dict[Condition, bool] = {}
+        self._results: dict[Condition, bool] = {}
 
     def all_hold(self, conditions: Iterable[Condition]) -> bool:
-        known = self._known
+        """Return True if all conditions hold."""
+        results = self._results
         for condition in conditions:
-            holds = known.get(condition)
+            holds = results.get(condition)
             if holds is None:
-                holds = known[condition] = condition.holds_of(self)
+                holds = results[condition] = condition.holds_in(self)
             if not holds:
                 return False
         return True
 
 
 def counts_of(facts: Facts) -> Counts:
-    """The human events of an email, by kind."""
+    """Return the number of human events of an email by kind."""
     counts: dict[int, int] = {}
     human = EngagementVerdict.HUMAN
     for kind, verdict, _, _ in facts.events:
@@ -128,18 +142,18 @@ def counts_of(facts: Facts) -> Counts:
 
 
 class IndexEntry:
-    """One conjunction of one range, and the searches it belongs to.
+    """One conjunction in one scope, and the searches that contain it.
 
-    `rest` are the conditions that are still to be judged of an email that was found by the conjunction's key.
+    `residual` are the conditions that remain to be evaluated for an email that has the entry's index key.
     """
 
     __slots__ = ("_searches", "conditions", "residual", "scope")
 
-    def __init__(self, scope: Scope, conditions: tuple[Condition, ...], rest: tuple[Condition, ...]) -> None:
+    def __init__(self, scope: Scope, conditions: tuple[Condition, ...], residual: tuple[Condition, ...]) -> None:
         self.scope = scope
         self.conditions = conditions
-        self.residual = rest
-        # Nearly always one: a number by itself takes a tenth of what a list of one takes.
+        self.residual = residual
+        # An entry nearly always has one search, and a plain int takes a tenth of the memory of a list with one item.
         self._searches: int | array[int] | None = None
 
     @property
@@ -166,11 +180,13 @@ class IndexEntry:
 
 
 def _groups(part: Part) -> frozenset[int]:
+    """Return the groups that a condition names."""
     lists = (leaf.keys for leaf in id_lists(Filter((part,))) if leaf.field == "personGroup")
     return frozenset[int]().union(*lists)
 
 
 def _discount(counts: Counter[Key], keys: Iterable[Key]) -> None:
+    """Decrement the count of each key, and remove those that become zero."""
     for key in keys:
         counts[key] -= 1
         if not counts[key]:

@@ -1,6 +1,6 @@
-"""By which keys a search is found: equalities that every email matching its filter must have.
+"""Index keys: the equalities under which a search is filed, which every email that matches it must have.
 
-The choice decides how many searches one event wakes, and, if it were wrong, which it would miss.
+The keys determine how many searches one event evaluates. If they were wrong, the index would miss matching searches.
 """
 
 from collections.abc import Iterable
@@ -28,11 +28,11 @@ from command_center.search.text import fold
 from models.folders import folder_of
 
 IndexKey: TypeAlias = tuple[str, int | str]
-# The keys of which a matching email has at least one; None where nothing can be said, empty where nothing can match.
-RoutingKeys: TypeAlias = frozenset[IndexKey] | None
+# A matching email has at least one of the keys. None means that no key is necessary, empty that nothing can match.
+IndexKeys: TypeAlias = frozenset[IndexKey] | None
 
-# From the field that tells emails apart best to the one that does so least.
-_SELECTIVITY = (
+# From the most selective field to the least selective one.
+_FIELDS_BY_SELECTIVITY = (
     "bulkSend",
     "address",
     "person",
@@ -49,19 +49,19 @@ _SELECTIVITY = (
 )
 
 
-def index_keys(filter: Filter) -> RoutingKeys:
-    """The narrowest necessary keys of a filter."""
+def index_keys(filter: Filter) -> IndexKeys:
+    """Return the narrowest keys that every match of a filter must have one of."""
     return _narrowest(_part(part) for part in filter.parts)
 
 
 def breadth(keys: frozenset[IndexKey]) -> tuple[int, int]:
-    """How little keys narrow: those with the least are the best to file under."""
-    worst = max((_SELECTIVITY.index(field) for field, _ in keys), default=-1)
-    return worst, len(keys)
+    """Return a sort key that is smaller if the keys narrow more. Entries are filed under the narrowest keys."""
+    broadest = max((_FIELDS_BY_SELECTIVITY.index(field) for field, _ in keys), default=-1)
+    return broadest, len(keys)
 
 
 def is_exact(part: Part) -> bool:
-    """Whether an email that has one of a condition's keys is thereby known to meet it."""
+    """Return True if an email that has one of a condition's keys is known to meet the condition."""
     match part:
         case Text(_, test):
             return test == TextTest(equals=test.equals)
@@ -69,8 +69,8 @@ def is_exact(part: Part) -> bool:
             return isinstance(part, Ids | Folders | FolderGroups | SendKinds | Success)
 
 
-def keys_of(facts: Facts) -> list[IndexKey]:
-    """Every key an email has: what `routing_keys` may choose from must all be here."""
+def email_keys(facts: Facts) -> list[IndexKey]:
+    """Return every key of an email. All keys that `index_keys` can return for a match must be among them."""
     keys: list[IndexKey] = [
         ("sender", facts.sender_id),
         ("person", facts.person_id),
@@ -93,7 +93,7 @@ def keys_of(facts: Facts) -> list[IndexKey]:
     return keys
 
 
-def _part(part: Part) -> RoutingKeys:
+def _part(part: Part) -> IndexKeys:
     match part:
         case All(filters):
             return _narrowest(index_keys(branch) for branch in filters)
@@ -108,7 +108,7 @@ def _part(part: Part) -> RoutingKeys:
             return _leaf(part)
 
 
-def _leaf(leaf: Leaf) -> RoutingKeys:
+def _leaf(leaf: Leaf) -> IndexKeys:
     match leaf:
         case Ids():
             return frozenset((leaf.field, key) for key in leaf.keys)
@@ -126,17 +126,17 @@ def _leaf(leaf: Leaf) -> RoutingKeys:
             return None
 
 
-def _narrowest(choices: Iterable[RoutingKeys]) -> RoutingKeys:
-    # All of a conjunction must hold, so any one part's keys are necessary: take the best.
-    said = [keys for keys in choices if keys is not None]
-    return min(said, key=breadth) if said else None
+def _narrowest(choices: Iterable[IndexKeys]) -> IndexKeys:
+    # All parts must hold, so the keys of any one part are necessary. Choose the narrowest.
+    narrowing = [keys for keys in choices if keys is not None]
+    return min(narrowing, key=breadth) if narrowing else None
 
 
-def _union(branches: Iterable[RoutingKeys]) -> RoutingKeys:
-    # One branch that says nothing lets any email through.
-    every: set[IndexKey] = set()
+def _union(branches: Iterable[IndexKeys]) -> IndexKeys:
+    # If one branch has no necessary key, the union has none either.
+    union: set[IndexKey] = set()
     for keys in branches:
         if keys is None:
             return None
-        every |= keys
-    return frozenset(every)
+        union |= keys
+    return frozenset(union)

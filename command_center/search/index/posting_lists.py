@@ -1,7 +1,7 @@
-"""What is filed under one key: conjunctions by a threshold that an email's present counts must have reached.
+"""Posting lists: the index entries under one index key, sorted by a threshold on the email's event counts.
 
-A look finds by halving those whose threshold is reached, and takes those that have none: it costs what it finds,
-whatever else is there.
+A lookup finds the entries whose threshold is reached by binary search, and takes all entries without a threshold. Its
+cost depends on what it finds, not on the length of the list.
 """
 
 from bisect import bisect_left, bisect_right
@@ -12,61 +12,65 @@ from typing import Generic, TypeAlias, TypeVar
 from command_center.search.filter_ast import Engaged
 
 Counts: TypeAlias = Mapping[int, int]
-"""Human events of an email by kind; a kind it has none of may be absent."""
-Filed = TypeVar("Filed")
+"""Human events of an email by kind. A kind without events may be absent."""
+Posting = TypeVar("Posting")
 _Side: TypeAlias = tuple[int, bool]
+"""An event kind, and True for lower bounds or False for upper bounds."""
 
 
 def selectivity(counter: Engaged) -> tuple[bool, int, int]:
-    """The greater, the fewer emails have reached it: replies before clicks, more before fewer."""
+    """Return a sort key that is greater if fewer emails reach the counter.
+
+    Replies come before clicks, and higher counts before lower ones.
+    """
     if counter.least > 0:
         return True, counter.kind, counter.least
     return False, -counter.kind, -(counter.at_most or 0)
 
 
-class PostingList(Generic[Filed]):
-    """Conjunctions by threshold. Each must be taken out with the threshold it was put in with."""
+class PostingList(Generic[Posting]):
+    """Entries by threshold. `remove` must be called with the threshold that `add` was called with."""
 
-    __slots__ = ("_free", "_lines")
+    __slots__ = ("_by_side", "_without_threshold")
 
     def __init__(self) -> None:
-        self._free: list[Filed] = []
-        self._lines: dict[_Side, _SortedPostings[Filed]] = {}
+        self._without_threshold: list[Posting] = []
+        self._by_side: dict[_Side, _SortedPostings[Posting]] = {}
 
-    def __iter__(self) -> Iterator[Filed]:
-        yield from self._free
-        for line in self._lines.values():
+    def __iter__(self) -> Iterator[Posting]:
+        yield from self._without_threshold
+        for line in self._by_side.values():
             yield from line.filed
 
-    def only(self) -> Filed | None:
-        """The last one left, where it is the last."""
+    def single_entry(self) -> Posting | None:
+        """Return the only entry of the list, or None if it has several."""
         first, second = (*islice(self, 2), None, None)[:2]
         return first if second is None else None
 
-    def add(self, filed: Filed, under: Engaged | None) -> None:
-        if under is None:
-            self._free.append(filed)
+    def add(self, entry: Posting, threshold: Engaged | None) -> None:
+        if threshold is None:
+            self._without_threshold.append(entry)
         else:
-            side, bound = _place(under)
-            line = self._lines.get(side)
+            side, bound = _side_and_bound(threshold)
+            line = self._by_side.get(side)
             if line is None:
-                line = self._lines[side] = _SortedPostings()
-            line.add(bound, filed)
+                line = self._by_side[side] = _SortedPostings()
+            line.add(bound, entry)
 
-    def remove(self, filed: Filed, under: Engaged | None) -> None:
-        if under is None:
-            self._free.remove(filed)
+    def remove(self, entry: Posting, threshold: Engaged | None) -> None:
+        if threshold is None:
+            self._without_threshold.remove(entry)
             return
-        side, bound = _place(under)
-        line = self._lines[side]
-        line.remove(bound, filed)
+        side, bound = _side_and_bound(threshold)
+        line = self._by_side[side]
+        line.remove(bound, entry)
         if not line.bounds:
-            del self._lines[side]
+            del self._by_side[side]
 
-    def reached(self, counts: Counts) -> Iterator[Filed]:
-        """What an email with these counts may match."""
-        yield from self._free
-        for (kind, rising), line in self._lines.items():
+    def may_match(self, counts: Counts) -> Iterator[Posting]:
+        """Yield the entries that an email with these counts may match."""
+        yield from self._without_threshold
+        for (kind, rising), line in self._by_side.items():
             count = counts.get(kind, 0)
             if rising:
                 yield from line.filed[: bisect_right(line.bounds, count)]
@@ -74,26 +78,29 @@ class PostingList(Generic[Filed]):
                 yield from line.filed[bisect_left(line.bounds, count) :]
 
 
-class _SortedPostings(Generic[Filed]):
-    """One kind's bounds in order, all "at least" or all "at most", and beside each the conjunction that has it."""
+class _SortedPostings(Generic[Posting]):
+    """The bounds of one kind in ascending order, and the entry of each bound in parallel.
+
+    All bounds are lower bounds (at least), or all are upper bounds (at most).
+    """
 
     __slots__ = ("bounds", "filed")
 
     def __init__(self) -> None:
         self.bounds: list[int] = []
-        self.filed: list[Filed] = []
+        self.filed: list[Posting] = []
 
-    def add(self, bound: int, filed: Filed) -> None:
-        place = bisect_right(self.bounds, bound)
-        self.bounds.insert(place, bound)
-        self.filed.insert(place, filed)
+    def add(self, bound: int, entry: Posting) -> None:
+        position = bisect_right(self.bounds, bound)
+        self.bounds.insert(position, bound)
+        self.filed.insert(position, entry)
 
-    def remove(self, bound: int, filed: Filed) -> None:
-        place = self.filed.index(filed, bisect_left(self.bounds, bound))
-        del self.bounds[place], self.filed[place]
+    def remove(self, bound: int, entry: Posting) -> None:
+        position = self.filed.index(entry, bisect_left(self.bounds, bound))
+        del self.bounds[position], self.filed[position]
 
 
-def _place(counter: Engaged) -> tuple[_Side, int]:
+def _side_and_bound(counter: Engaged) -> tuple[_Side, int]:
     if counter.least > 0:
         return (counter.kind, True), counter.least
     return (counter.kind, False), counter.at_most or 0

@@ -1,7 +1,11 @@
-"""The index of standing searches: from an email's facts to the few searches it may match, and to those it does.
+"""The index of saved searches: finds the few searches that an email may match, and those that it does.
 
-A search is a few conjunctions, and equal ones of one range are one. Each is filed by range (a sender, or a whole
-team), then one necessary equality, then a threshold. Whatever `add` puts in, `remove` takes out.
+It stores each search as a few conjunctions (see `dnf`). Equal conjunctions of one scope share one index entry. An
+entry is filed as follows:
+
+    (team, sender or all) -> index key -> posting list, sorted by threshold -> entry -> ids of searches
+
+`remove` undoes whatever `add` did.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -13,34 +17,35 @@ from command_center.search.facts import Facts
 from command_center.search.filter_ast import Engaged, Filter, Ids
 from command_center.search.index.dnf import Conjunction, conjunctions
 from command_center.search.index.entries import Condition, Conditions, Evaluation, IndexEntry, counts_of
-from command_center.search.index.keys import IndexKey, RoutingKeys, keys_of
+from command_center.search.index.keys import IndexKey, IndexKeys, email_keys
 from command_center.search.index.posting_lists import Counts, PostingList
 from command_center.search.index.time_boundaries import TimeKey
 from command_center.search.scope import Scope, without_range
 
-Range: TypeAlias = tuple[int, int | None]
-"""A team, and a sender of it or None for all."""
-Bucket: TypeAlias = tuple[Range, IndexKey]
+Partition: TypeAlias = tuple[int, int | None]
+"""A team, and one of its senders or None for all of them."""
+Bucket: TypeAlias = tuple[Partition, IndexKey]
+"""Where an entry is filed: a partition, and a key in it."""
 T = TypeVar("T")
 
-# The key of conjunctions that no equality narrows within their range.
-_UNNARROWED: IndexKey = ("", 0)
-# A search over many senders with many ids each would fill more buckets than it could ever save visits.
-_MOST_BUCKETS = 4_096
+# The key of conjunctions that have no index key in their partition.
+_CATCH_ALL_KEY: IndexKey = ("", 0)
+# A search with many senders and many ids would fill more buckets than filing it under its ids could ever save.
+_MAX_BUCKETS = 4_096
 STEP_CONJUNCTIONS = 8
-"""Evaluated in one step of `matching_in_steps`."""
+"""Conjunctions evaluated in one step of `matching_in_steps`."""
 
 
 class Index:
-    """Standing searches by id. Not safe to change from two threads at once."""
+    """Saved searches by id. Two threads must not change it concurrently."""
 
     def __init__(self) -> None:
         self._standing: dict[int, IndexEntry | tuple[IndexEntry, ...]] = {}
         self._filed: dict[Scope, dict[tuple[Condition, ...], IndexEntry]] = {}
         self._conditions = Conditions()
-        # Where a key has one conjunction only, it needs no shelf.
-        self._ranges: dict[Range, dict[IndexKey, IndexEntry | PostingList[IndexEntry]]] = {}
-        self._always = 0
+        # A key with a single entry needs no posting list.
+        self._ranges: dict[Partition, dict[IndexKey, IndexEntry | PostingList[IndexEntry]]] = {}
+        self._unindexed_count = 0
 
     def __len__(self) -> int:
         return len(self._standing)
@@ -53,69 +58,78 @@ class Index:
 
     @property
     def unindexed(self) -> int:
-        """Conjunctions that neither a key nor a threshold narrows: each email in their range looks at them."""
-        return self._always
+        """The number of entries that neither a key nor a threshold narrows.
+
+        They are evaluated for every email in their scope.
+        """
+        return self._unindexed_count
 
     @property
     def conjunctions(self) -> int:
-        """Different conjunctions; how many there are less than searches is what sharing saves."""
+        """The number of distinct conjunctions. If it is below the number of searches, they share some."""
         return sum(map(len, self._filed.values()))
 
     @property
     def conditions(self) -> int:
-        """Different conditions, over all ranges."""
+        """The number of distinct conditions in all scopes."""
         return len(self._conditions)
 
     def add(self, search_id: int, scope: Scope, filter: Filter) -> None:
-        """Puts a search in, in place of what stood under its id."""
+        """Add a search, replacing the one with the same id."""
         if search_id in self._standing:
             self.remove(search_id)
-        filed = tuple([self._file(scope, each) for each in conjunctions(_less_its_range(filter, scope))])
-        for each in filed:
+        entry = tuple([self._add_entry(scope, each) for each in conjunctions(_without_scope_senders(filter, scope))])
+        for each in entry:
             each.add(search_id)
-        self._standing[search_id] = filed[0] if len(filed) == 1 else filed
+        self._standing[search_id] = entry[0] if len(entry) == 1 else entry
 
     def remove(self, search_id: int) -> None:
-        """Takes a search out, if it is there, and leaves no trace of it."""
-        for filed in _several(self._standing.pop(search_id, ())):
-            filed.remove(search_id)
-            if not filed.searches:
-                self._unfile(filed)
+        """Remove a search, if it exists, with everything that only it uses."""
+        for entry in _several(self._standing.pop(search_id, ())):
+            entry.remove(search_id)
+            if not entry.searches:
+                self._remove_entry(entry)
 
     def candidates(self, facts: Facts) -> set[int]:
-        """Every search the email may match: all that do match, and as few others as keys and thresholds allow."""
-        return set[int]().union(*(filed.searches for filed in self._reached(facts, counts_of(facts))))
+        """Return a superset of the matching searches, as small as keys and thresholds can make it."""
+        return set[int]().union(*(entry.searches for entry in self._candidate_entries(facts, counts_of(facts))))
 
     def matching(self, facts: Facts, now: int) -> set[int]:
-        """Every search that matches. A conjunction is judged once, however many searches share it."""
+        """Return the matching searches. Each conjunction is evaluated once, however many searches share it."""
         return finish(self.matching_in_steps(facts, now))
 
     def matching_in_steps(self, facts: Facts, now: int) -> Generator[None, None, set[int]]:
-        """Like `matching`, in steps that each take a few milliseconds at most. The index must not change in between."""
-        look, found = Evaluation(facts, now), set[int]()
-        for place, filed in enumerate(self._reached(facts, look.counts), 1):
+        """Do the same as `matching`, in steps of a few milliseconds at most.
+
+        The index must not change between two steps.
+        """
+        evaluation, matching_ids = Evaluation(facts, now), set[int]()
+        for count, entry in enumerate(self._candidate_entries(facts, evaluation.counts), 1):
             while True:
                 try:
-                    if look.all_hold(filed.residual):
-                        found.update(filed.searches)
+                    if evaluation.all_hold(entry.residual):
+                        matching_ids.update(entry.searches)
                     break
                 except Unfinished:
                     facts.renew_allowance()
                     yield
-            if not place % STEP_CONJUNCTIONS:
+            if not count % STEP_CONJUNCTIONS:
                 yield
-        return found
+        return matching_ids
 
     def matches(self, search_id: int, facts: Facts, now: int) -> bool:
-        """Whether a search matches, range included, without regard to how it is filed. An unknown one does not."""
+        """Return True if a search and its scope match, evaluated without using keys or thresholds.
+
+        An unknown search does not match.
+        """
         return any(
-            filed.scope.covers(facts.team_id, facts.sender_id)
-            and all(condition.holds(facts, now) for condition in filed.conditions)
-            for filed in _several(self._standing.get(search_id, ()))
+            entry.scope.covers(facts.team_id, facts.sender_id)
+            and all(condition.holds(facts, now) for condition in entry.conditions)
+            for entry in _several(self._standing.get(search_id, ()))
         )
 
     def matches_in_steps(self, search_id: int, facts: Facts, now: int) -> Generator[None, None, bool]:
-        """Like `matches`, in steps that each take a few milliseconds at most."""
+        """Do the same as `matches`, in steps of a few milliseconds at most."""
         while True:
             with suppress(Unfinished):
                 return self.matches(search_id, facts, now)
@@ -123,79 +137,85 @@ class Index:
             yield
 
     def mentions_group(self, group_id: int) -> bool:
-        """Whether any search asks for this group anywhere: if none does, its people may come and go unnoticed."""
+        """Return True if any search names the group. If none does, changes of its members have no effect."""
         return group_id in self._conditions.groups
 
     def time_keys(self) -> Iterable[TimeKey]:
-        """The moving boundaries in use, each once."""
+        """Return the time boundaries in use, each once."""
         return self._conditions.time_keys.keys()
 
-    def _reached(self, facts: Facts, counts: Counts) -> Iterator[IndexEntry]:
-        keys = [_UNNARROWED, *keys_of(facts)]
+    def _candidate_entries(self, facts: Facts, counts: Counts) -> Iterator[IndexEntry]:
+        """Yield the entries whose key and threshold the email reaches."""
+        keys = [_CATCH_ALL_KEY, *email_keys(facts)]
         for sender in (facts.sender_id, None):
             buckets = self._ranges.get((facts.team_id, sender))
             if buckets is None:
                 continue
             for key in keys:
-                found = buckets.get(key)
-                if found is None:
+                entries = buckets.get(key)
+                if entries is None:
                     continue
-                if isinstance(found, PostingList):
-                    yield from found.reached(counts)
+                if isinstance(entries, PostingList):
+                    yield from entries.may_match(counts)
                 else:
-                    yield found
+                    yield entries
 
-    def _file(self, scope: Scope, conjunction: Conjunction) -> IndexEntry:
-        conditions = self._conditions.of(conjunction)
+    def _add_entry(self, scope: Scope, conjunction: Conjunction) -> IndexEntry:
+        """Return the entry of a conjunction, which is created and filed if it does not exist."""
+        conditions = self._conditions.intern(conjunction)
         in_range = self._filed.setdefault(scope, {})
-        filed = in_range.get(conditions)
-        if filed is None:
-            known = next(iter(in_range.values()), None)
-            narrow = _narrowest(scope, conditions)
-            filed = IndexEntry(scope if known is None else known.scope, conditions, _rest(conditions, narrow))
-            in_range[conditions] = filed
-            self._conditions.hold(conditions)
-            self._put(filed, narrow)
-        return filed
+        entry = in_range.get(conditions)
+        if entry is None:
+            sibling = next(iter(in_range.values()), None)
+            key_condition = _most_selective(scope, conditions)
+            entry = IndexEntry(
+                scope if sibling is None else sibling.scope, conditions, _residual(conditions, key_condition)
+            )
+            in_range[conditions] = entry
+            self._conditions.acquire(conditions)
+            self._file(entry, key_condition)
+        return entry
 
-    def _unfile(self, filed: IndexEntry) -> None:
-        del self._filed[filed.scope][filed.conditions]
-        if not self._filed[filed.scope]:
-            del self._filed[filed.scope]
-        self._take(filed)
-        self._conditions.release(filed.conditions)
+    def _remove_entry(self, entry: IndexEntry) -> None:
+        del self._filed[entry.scope][entry.conditions]
+        if not self._filed[entry.scope]:
+            del self._filed[entry.scope]
+        self._unfile(entry)
+        self._conditions.release(entry.conditions)
 
-    def _put(self, filed: IndexEntry, narrow: Condition | None) -> None:
-        under, buckets = _threshold(filed), _buckets(filed.scope, narrow)
-        for range_, key in buckets:
-            in_range = self._ranges.setdefault(range_, {})
-            there = in_range.setdefault(key, filed)
-            if isinstance(there, PostingList):
-                there.add(filed, under)
-            elif there is not filed:
-                shelf = in_range[key] = PostingList[IndexEntry]()
-                shelf.add(there, _threshold(there))
-                shelf.add(filed, under)
-        self._always += _is_always(buckets, under)
+    def _file(self, entry: IndexEntry, key_condition: Condition | None) -> None:
+        """File an entry in its buckets."""
+        threshold, places = _threshold(entry), _buckets(entry.scope, key_condition)
+        for partition, key in places:
+            buckets = self._ranges.setdefault(partition, {})
+            existing = buckets.setdefault(key, entry)
+            if isinstance(existing, PostingList):
+                existing.add(entry, threshold)
+            elif existing is not entry:
+                posting_list = buckets[key] = PostingList[IndexEntry]()
+                posting_list.add(existing, _threshold(existing))
+                posting_list.add(entry, threshold)
+        self._unindexed_count += _is_unindexed(places, threshold)
 
-    def _take(self, filed: IndexEntry) -> None:
-        under, buckets = _threshold(filed), _buckets(filed.scope, _narrowest(filed.scope, filed.conditions))
-        for range_, key in buckets:
-            in_range = self._ranges[range_]
-            there = in_range[key]
-            if isinstance(there, PostingList):
-                there.remove(filed, under)
-                if (last := there.only()) is not None:
-                    in_range[key] = last
+    def _unfile(self, entry: IndexEntry) -> None:
+        """Remove an entry from its buckets."""
+        threshold, places = _threshold(entry), _buckets(entry.scope, _most_selective(entry.scope, entry.conditions))
+        for partition, key in places:
+            buckets = self._ranges[partition]
+            existing = buckets[key]
+            if isinstance(existing, PostingList):
+                existing.remove(entry, threshold)
+                if (remaining := existing.single_entry()) is not None:
+                    buckets[key] = remaining
             else:
-                del in_range[key]
-                if not in_range:
-                    del self._ranges[range_]
-        self._always -= _is_always(buckets, under)
+                del buckets[key]
+                if not buckets:
+                    del self._ranges[partition]
+        self._unindexed_count -= _is_unindexed(places, threshold)
 
 
 def finish(steps: Generator[None, None, T]) -> T:
-    """Takes all steps at once. Returns what they result in."""
+    """Run all steps of a generator, and return its result."""
     while True:
         try:
             next(steps)
@@ -207,60 +227,65 @@ def _several(standing: IndexEntry | tuple[IndexEntry, ...]) -> tuple[IndexEntry,
     return (standing,) if isinstance(standing, IndexEntry) else standing
 
 
-def _less_its_range(filter: Filter, scope: Scope) -> Filter:
-    """The filter without the senders it ranges over, where the range says as much."""
-    rest = without_range(filter)
-    if rest is filter:
+def _without_scope_senders(filter: Filter, scope: Scope) -> Filter:
+    """Return the filter without its sender conditions, if the scope implies them."""
+    remainder = without_range(filter)
+    if remainder is filter:
         return filter
-    named = (part for part in filter.parts if isinstance(part, Ids) and part.field == "sender")
-    said = scope.senders is not None and all(scope.senders <= part.keys for part in named)
-    return rest if said else filter
+    sender_parts = (part for part in filter.parts if isinstance(part, Ids) and part.field == "sender")
+    is_covered = scope.senders is not None and all(scope.senders <= part.keys for part in sender_parts)
+    return remainder if is_covered else filter
 
 
-def _rest(conditions: tuple[Condition, ...], narrow: Condition | None) -> tuple[Condition, ...]:
-    """What is still to be judged of an email that has the key."""
-    if narrow is None or not narrow.settles:
+def _residual(conditions: tuple[Condition, ...], key_condition: Condition | None) -> tuple[Condition, ...]:
+    """Return the conditions that remain to be evaluated for an email that has the key."""
+    if key_condition is None or not key_condition.is_exact:
         return conditions
-    return tuple([each for each in conditions if each is not narrow])
+    return tuple([condition for condition in conditions if condition is not key_condition])
 
 
-def _narrowest(scope: Scope, conditions: tuple[Condition, ...]) -> Condition | None:
-    """The condition whose keys a conjunction is filed under, if it has one that says enough."""
+def _most_selective(scope: Scope, conditions: tuple[Condition, ...]) -> Condition | None:
+    """Return the condition whose keys a conjunction is filed under, or None if it is filed under no key."""
     best: Condition | None = None
-    for each in conditions:
-        if each.breadth is not None and (best is None or _says_more(each, best)):
-            best = each
-    return best if best is not None and _affordable(scope, best.keys) else None
+    for condition in conditions:
+        if condition.breadth is not None and (best is None or _is_narrower(condition, best)):
+            best = condition
+    return best if best is not None and _fits_buckets(scope, best.keys) else None
 
 
-def _says_more(one: Condition, other: Condition) -> bool:
+def _is_narrower(one: Condition, other: Condition) -> bool:
+    """Return True if the first condition narrows more than the second."""
     if one.breadth != other.breadth:
         return one.breadth is not None and (other.breadth is None or one.breadth < other.breadth)
-    # Whatever stood before, the same conjunction goes under the same key; and of what was done to an email the kinds
-    # that come later are the rarer ones.
+    # Break ties by the keys, so that a conjunction has the same key whatever the index contains. Engagement kinds with
+    # higher numbers are rarer.
     return bool(one.keys and other.keys) and max(one.keys or ()) > max(other.keys or ())
 
 
-def _affordable(scope: Scope, keys: RoutingKeys) -> bool:
+def _fits_buckets(scope: Scope, keys: IndexKeys) -> bool:
+    """Return True if filing under these keys takes an acceptable number of buckets."""
     senders = 1 if scope.senders is None else len(scope.senders)
-    return keys is not None and (senders < 2 or senders * len(keys) <= _MOST_BUCKETS)
+    return keys is not None and (senders < 2 or senders * len(keys) <= _MAX_BUCKETS)
 
 
-def _buckets(scope: Scope, narrow: Condition | None) -> list[Bucket]:
-    keys = None if narrow is None else narrow.keys
+def _buckets(scope: Scope, key_condition: Condition | None) -> list[Bucket]:
+    keys = None if key_condition is None else key_condition.keys
     senders = (None,) if scope.senders is None else scope.senders
-    fields = (_UNNARROWED,) if keys is None else keys
-    return [((scope.team_id, sender), key) for sender in senders for key in fields]
+    index_keys = (_CATCH_ALL_KEY,) if keys is None else keys
+    return [((scope.team_id, sender), key) for sender in senders for key in index_keys]
 
 
-def _threshold(filed: IndexEntry) -> Engaged | None:
-    """The counter that fewest emails have reached, if there is one."""
-    rarest: Condition | None = None
-    for each in filed.conditions:
-        if each.rarity is not None and (rarest is None or rarest.rarity is None or each.rarity > rarest.rarity):
-            rarest = each
-    return None if rarest is None else rarest.counter
+def _threshold(entry: IndexEntry) -> Engaged | None:
+    """Return the counter that the fewest emails reach, or None if the conjunction has no counter."""
+    best: Condition | None = None
+    for condition in entry.conditions:
+        if condition.selectivity is not None and (
+            best is None or best.selectivity is None or condition.selectivity > best.selectivity
+        ):
+            best = condition
+    return None if best is None else best.counter
 
 
-def _is_always(buckets: list[Bucket], under: Engaged | None) -> bool:
-    return under is None and any(key == _UNNARROWED for _, key in buckets)
+def _is_unindexed(buckets: list[Bucket], threshold: Engaged | None) -> bool:
+    """Return True if neither a key nor a threshold narrows an entry."""
+    return threshold is None and any(key == _CATCH_ALL_KEY for _, key in buckets)

@@ -1,4 +1,7 @@
-"""What in a filter depends on time: which dates, and how long after them a verdict may change by the clock alone."""
+"""Time boundaries: the moments at which a filter's result may change only because time passes.
+
+A boundary is a date of an email or an event, and an offset from it.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from typing import Literal
 from command_center.search.filter_ast import DateField, Dates, Engaged, Filter, Leaf, leaves
 
 Source = Literal["created_at", "sent_at", "scheduled_at", "failed_at", "occurred_at"]
+"""The date that a boundary is relative to: one of an email, or `occurred_at` of an event."""
 
 _SOURCES: dict[DateField, Source] = {
     "createdAt": "created_at",
@@ -18,27 +22,31 @@ _SOURCES: dict[DateField, Source] = {
 
 @dataclass(frozen=True, slots=True)
 class TimeKey:
-    """A verdict may change when the clock passes date + offset (microseconds); `occurred_at` is an event's date."""
+    """The result of a filter may change when the clock passes date + offset, in microseconds."""
 
     source: Source
     offset: int
 
 
 def time_keys(filter: Filter) -> frozenset[TimeKey]:
-    """Every boundary of the filter that moves. `afterSend` has none: it relates two dates that stand still."""
+    """Return every time boundary of a filter.
+
+    `afterSend` has none, because it relates two dates that do not change with time.
+    """
     return frozenset(key for leaf in leaves(filter) for key in _keys(leaf))
 
 
 def crossed_range(key: TimeKey, previous: int, now: int) -> tuple[int, int]:
-    """The dates, first and last included, whose boundary was crossed after `previous` and up to `now`.
+    """Return the first and the last date whose boundary was crossed after `previous` and up to `now`, both included.
 
-    A verdict changes either on reaching the boundary or one microsecond later. Both ends are included to serve
-    either: looking twice is harmless.
+    A result changes either when the boundary is reached or one microsecond later. Including both ends covers both
+    cases; evaluating an email twice is harmless.
     """
     return previous - key.offset, now - key.offset
 
 
 def _keys(leaf: Leaf) -> Iterator[TimeKey]:
+    """Yield the time boundaries of one leaf."""
     match leaf:
         case Engaged(within=span) if span:
             yield TimeKey("occurred_at", span.microseconds)
@@ -47,7 +55,7 @@ def _keys(leaf: Leaf) -> Iterator[TimeKey]:
             if bounds.older_than:
                 yield TimeKey(source, bounds.older_than.microseconds)
             if bounds.within and source == "scheduled_at":
-                # The next such span: the date comes into it, and goes by.
+                # `within` looks ahead here: the date enters the span, and later passes.
                 yield TimeKey(source, -bounds.within.microseconds)
                 yield TimeKey(source, 0)
             elif bounds.within:
