@@ -25,16 +25,15 @@ class Outstanding(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A list that differs from its filter: it lacks emails, has too many, or its stored count is wrong.
-
-    `counted` is the stored number of members, `held` the number of its memberships.
-    """
+    """A list that differs from its filter: it lacks emails, has too many, or its stored count is wrong."""
 
     search_id: int
     missing: tuple[int, ...]
     surplus: tuple[int, ...]
     counted: int
+    """The stored number of members."""
     held: int
+    """The number of memberships."""
 
 
 async def differences(writer: Writer) -> list[Difference]:

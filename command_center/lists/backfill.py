@@ -26,7 +26,7 @@ from command_center.search.index.search_index import Index
 from command_center.search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
 from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind, SavedSearchState
 
-BATCH = 1_000
+BATCH_EMAILS = 1_000
 """Emails evaluated in one batch, for which events wait.
 
 Five times as many hardly shorten a backfill, and delay an event several times as long.
@@ -86,14 +86,14 @@ async def matching(
 
 
 async def _next_id_range(connection: Connection, search: StandingSearch, after: int) -> _IdRange:
-    """Return the range of the next `BATCH` emails in the scope, or of all that remain if they are fewer."""
+    """Return the range of the next `BATCH_EMAILS` emails in the scope, or of all that remain if they are fewer."""
     in_scope = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
     row = await connection.fetch_one(
         "SELECT count(*) AS count, max(id) AS upto FROM"
         f" (SELECT e.id FROM emails e WHERE {in_scope.text} AND e.id > ? ORDER BY e.id LIMIT ?) AS portion",
-        *(*in_scope.parameters, after, BATCH),
+        *(*in_scope.parameters, after, BATCH_EMAILS),
     )
-    return _IdRange(after, row["upto"] if row and row["count"] == BATCH else _MAX_ID)
+    return _IdRange(after, row["upto"] if row and row["count"] == BATCH_EMAILS else _MAX_ID)
 
 
 async def _diff_next_range(
@@ -216,9 +216,9 @@ async def _delete_members(writer: FencedWriter, invalidation: Row) -> None:
         deleted_count = await uow.connection.execute(
             "DELETE FROM memberships WHERE id IN (SELECT id FROM memberships WHERE search_id = ? LIMIT ?)",
             invalidation["subject_id"],
-            BATCH,
+            BATCH_EMAILS,
         )
-        if deleted_count < BATCH:
+        if deleted_count < BATCH_EMAILS:
             await uow.connection.execute("DELETE FROM marks WHERE id = ?", invalidation["id"])
 
     await writer.run_in_transaction(delete)

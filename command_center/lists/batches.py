@@ -82,8 +82,6 @@ class WorkBatch:
     """The work of one batch. If it contains changes of rights, it contains nothing else.
 
     `now` is the moment for which emails are evaluated. It is no earlier than any change that the batch contains.
-    `done` holds the ids of the invalidations that the batch completes. For each other one, `progress` holds the last
-    email id reached and the id of the invalidation.
     """
 
     now: int
@@ -94,11 +92,13 @@ class WorkBatch:
     causes: dict[int, Cause] = field(default_factory=dict)
     """The newest cause by email id."""
     done: list[int] = field(default_factory=list)
+    """Ids of the invalidations that the batch completes."""
     progress: list[tuple[int, int]] = field(default_factory=list)
+    """For each other invalidation, the last email id reached and its own id."""
     facts: dict[int, Facts] = field(default_factory=dict)
     memberships: Memberships = field(default_factory=dict)
     invalidations: dict[int, Row] = field(default_factory=dict)
-    """The rows of the invalidations in `done` and `progress`, by id."""
+    """The rows of the invalidations that the batch completes or advances, by id."""
     team_of: dict[int, int] = field(default_factory=dict)
     """The team by email id."""
     more: bool = False

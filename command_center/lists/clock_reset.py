@@ -1,7 +1,7 @@
-"""Repairs the database after the clock was wrong: stored times that lie in the future become the present time.
+"""Repairs the database after the clock was wrong.
 
-Times that a user chose, or that may lie in the future, stay. Every list is evaluated again, because its members were
-decided for the wrong moment.
+Stored times that lie in the future become the present time. Times that a user chose, or that may lie in the future,
+stay. Every list is evaluated again, because its members were decided for the wrong moment.
 """
 
 from collections.abc import Iterator

@@ -53,7 +53,7 @@ def fence_cte() -> str:
     """Return the common table expression `fence` for PostgreSQL. Its one parameter is the epoch.
 
     It yields a row if the lease has this epoch, otherwise none. If the lease is being taken meanwhile, FOR SHARE
-    waits and checks the condition against the new row, although the rest of the statement sees the older snapshot.
+    waits and checks the condition against the new row. The rest of the statement still sees the older snapshot.
     """
     return f"fence AS MATERIALIZED (SELECT 1 FROM leases WHERE id = {MATCHER_LEASE_ID} AND epoch = ?::bigint FOR SHARE)"
 

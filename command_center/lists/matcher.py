@@ -64,9 +64,11 @@ class Matcher:
         self._fenced = FencedWriter(writer, NO_EPOCH)
         self._rights = ChangedRights()
         self.evaluated = 0
-        """How many emails were evaluated since the start; `joined` and `left` count the resulting changes."""
+        """How many evaluations of an email there were since the start."""
         self.joined = 0
+        """How many memberships began since the start."""
         self.left = 0
+        """How many memberships ended since the start."""
         self.set_aside = 0
         """How often a team was set aside since the start."""
         self._ticked_at = 0

@@ -36,7 +36,7 @@ class ChangedRights:
         await self.add(connection, await standing_searches.load(connection, [row["subject_id"] for row in rows]))
 
     async def add(self, connection: Connection, searches: Iterable[StandingSearch]) -> None:
-        """Add lists, given with the current rights of their owners."""
+        """Add lists, which must have the current rights of their owners."""
         now = {search.id: search for search in searches}
         for before in await standing_searches.load(connection, now, before=True):
             self._now[before.id], self._before[before.id] = now[before.id], before

@@ -29,8 +29,8 @@ _SELECT = (
     "SELECT s.id, s.team_id, s.owner_id, s.definition, s.state, s.created_at, u.role FROM saved_searches s"
     " JOIN users u ON u.id = s.owner_id WHERE "
 )
-# Ordered by owner, so that the visible ids of an owner are loaded about once, and as in an index, so that no sort is
-# needed.
+# Ordered by owner, so that the visible ids of an owner are loaded about once. An index has this order, so no page needs
+# a sort.
 _NEXT_PAGE = "(s.owner_id, s.created_at, s.id) > (?, ?, ?) ORDER BY s.owner_id, s.created_at, s.id LIMIT ?"
 _logger = logging.getLogger("command_center.matcher")
 

@@ -48,7 +48,7 @@ async def load_stored_times(connection: Connection, now: int) -> StoredTimes:
 def store_times_statement(times: StoredTimes) -> Statement:
     """Return the statement that stores the times. A stored time that is later stays.
 
-    It belongs into the transaction that writes what was decided.
+    It belongs in the transaction that writes the changes.
     """
     store = (
         "INSERT INTO ticks (id, ticked_at, decided_until) VALUES (1, ?, ?) ON CONFLICT (id)"

@@ -14,7 +14,10 @@ _PATTERN = re.compile(
 
 
 def parse(text: str) -> int:
-    """Return the moment of an ISO 8601 text (see `read`)."""
+    """Return the moment of an ISO 8601 text with an offset. Digits beyond microseconds are cut off.
+
+    Raises: ValueError if the text has any other form.
+    """
     return from_datetime(read(text))
 
 

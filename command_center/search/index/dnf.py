@@ -53,7 +53,7 @@ _NEVER: Form = frozenset()
 
 
 class _TooMany(Exception):
-    """The form would have more than `MOST` conjunctions."""
+    """The form would have too many conjunctions."""
 
 
 def conjunctions(filter: Filter) -> Form:
