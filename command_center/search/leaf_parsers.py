@@ -231,10 +231,12 @@ def ids_parser(field: IdsField) -> Callable[[Any, Path, FilterErrors], Leaf | No
 
 
 def text_parser(field: TextField) -> Callable[[Any, Path, FilterErrors], Leaf | None]:
+    """Return a parser of the tests of a text field."""
     return lambda raw, path, errors: Text(field, parse_text_test(raw, path, errors), path)
 
 
 def dates_parser(field: DateField) -> Callable[[Any, Path, FilterErrors], Leaf | None]:
+    """Return a parser of the bounds of a date field."""
     return lambda raw, path, errors: Dates(field, _bounds(raw, path, errors), path)
 
 
