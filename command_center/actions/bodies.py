@@ -1,4 +1,7 @@
-"""Checks the bodies of emails and templates when they are saved, and tells their authors what will be left out."""
+"""Checks the bodies of emails and templates when they are saved.
+
+Notices tell the author which parts of a body will be left out of the sent email.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -11,37 +14,38 @@ from command_center.actions.text_process import INLINE_CHARACTERS, WAITED_FOR_NI
 from models.enums import UserErrorCode
 
 LONG_CHARACTERS = 50_000
+"""A body with more characters is long: it is inspected in a separate process, and long bulk sends are spaced out."""
 _MAX_REPORTS = 256
-_NOTHING = BodyReport()
+_EMPTY_REPORT = BodyReport()
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the author of a text should know, though it was saved."""
+    """A remark to the author about a text that was saved nevertheless."""
 
     path: Path
     message: str
 
 
 class BodyInspector:
-    """Inspects bodies in processes of their own, long ones apart, so that they do not delay shorter ones."""
+    """Inspects bodies in two child processes: one for long bodies, so that they do not delay shorter ones."""
 
     def __init__(self) -> None:
         self._short, self._long = TextProcess(WAITED_FOR_NICENESS), TextProcess(WAITED_FOR_NICENESS)
         self._reports: OrderedDict[bytes, BodyReport] = OrderedDict()
 
     async def reports(self, bodies: Iterable[str]) -> dict[str, BodyReport]:
-        """The reports of bodies; those that are too long to be saved have none."""
+        """Return the report of each body. A body that is too long to be saved has none."""
         return {body: await self._report(body) for body in dict.fromkeys(bodies) if len(body) <= BODY}
 
     async def notices(self, bodies: Iterable[tuple[Path, str]]) -> list[Notice]:
-        """The notices on saved bodies, each with the path of its argument."""
+        """Return the notices about saved bodies, each with the path of its argument."""
         bodies = list(bodies)
         reports = await self.reports(body for _, body in bodies)
         return [
             Notice(path, message)
             for path, body in bodies
-            for message in reports.get(body, _NOTHING).notices
+            for message in reports.get(body, _EMPTY_REPORT).notices
         ]  # fmt: skip
 
     async def close(self) -> None:
@@ -52,24 +56,24 @@ class BodyInspector:
         if len(body) <= INLINE_CHARACTERS:
             return inspect(body)
         key = sha256(body.encode("utf-8", "surrogatepass")).digest()
-        found = self._reports.get(key)
-        if found is None:
+        report = self._reports.get(key)
+        if report is None:
             process = self._long if len(body) > LONG_CHARACTERS else self._short
             try:
-                found = await process.run(len(body), inspect, body)
+                report = await process.run(len(body), inspect, body)
             except TextProcessLost:
                 return BodyReport(
                     problems=("This body could not be checked in time; try it again or make it simpler.",)
                 )
-            self._reports[key] = found
+            self._reports[key] = report
             if len(self._reports) > _MAX_REPORTS:
                 self._reports.popitem(last=False)
-        return found
+        return report
 
 
-def add_body(findings: ErrorCollector, value: str, path: Path, reports: Mapping[str, BodyReport]) -> str:
-    """A body as it is stored; what is wrong with it is added to the findings."""
-    text = findings.text(value, path, "A body")
-    for problem in reports.get(text, _NOTHING).problems:
-        findings.add(UserErrorCode.INVALID, path, problem)
+def add_body(errors: ErrorCollector, value: str, path: Path, reports: Mapping[str, BodyReport]) -> str:
+    """Check a body, and return it as it is stored. Adds an error for each problem in its report."""
+    text = errors.text(value, path, "A body")
+    for problem in reports.get(text, _EMPTY_REPORT).problems:
+        errors.add(UserErrorCode.INVALID, path, problem)
     return text

@@ -264,14 +264,14 @@ _BY_KIND: Mapping[EngagementKind, tuple[Agent, ...]] = MappingProxyType(
 
 
 @lru_cache(maxsize=4096)
-def agent_of(kind: EngagementKind, user_agent: str) -> Agent | None:
+def find_agent(kind: EngagementKind, user_agent: str) -> Agent | None:
     """The known program behind a user agent, for an event of a kind."""
     text = user_agent.strip().lower()
     return next((agent for agent in _BY_KIND[kind] if agent.matches(text)), None)
 
 
 @lru_cache(maxsize=4096)
-def network_of(address: str) -> Network | None:
+def find_network(address: str) -> Network | None:
     """The known network an address belongs to; None too for what is no address."""
     parsed = _address(address)
     if parsed is None:
@@ -280,7 +280,7 @@ def network_of(address: str) -> Network | None:
 
 
 @lru_cache(maxsize=4096)
-def neighbourhood(address: str) -> str | None:
+def address_block(address: str) -> str | None:
     """The last 256 addresses, or in IPv6 the one subnet, that an address lies in: a scanner has several machines."""
     parsed = _address(address)
     if parsed is None:

@@ -1,7 +1,7 @@
-"""Writing to many: one separate message to each person, accepted all together or not at all, never a draft.
+"""The bulk sends: a separate email to each of many people, all created in one transaction and never as drafts.
 
-Who may not be written to is no mistake: that email fails and the others go. So does, later, one whose dynamic fields
-cannot be filled in.
+A suppressed recipient is not an input error: that email fails, and the others are sent. An email also fails later if
+its dynamic fields cannot be filled in.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from command_center.actions import campaigns, request_ids, suppression
-from command_center.actions.access import seen
+from command_center.actions.access import visible_key
 from command_center.actions.bodies import LONG_CHARACTERS, add_body
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import SUBJECT, ErrorCollector
 from command_center.actions.markup.inspection import BodyReport
-from command_center.actions.people import named_people
-from command_center.actions.request_ids import Made
-from command_center.actions.suppression import Suppressed
+from command_center.actions.people import visible_people
+from command_center.actions.request_ids import CreatedRow
+from command_center.actions.suppression import Suppression
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.email_addresses import without_number
 from command_center.search.text import fold
@@ -25,7 +25,7 @@ from models.enums import ChangeCauseKind, EmailStatus, InvalidationKind, SendKin
 from models.folders import folder_of
 from models.viewers import Viewer
 
-_EMAIL = (
+_INSERT_EMAIL = (
     "INSERT INTO emails (team_id, sender_id, person_id, bulk_send_id, send_kind, campaign_id, template_id, cc, bcc,"
     " subject, subject_folded, body, shared_body, status, scheduled_at, due_at, failed_at, failure_code,"
     " failure_message, archived, success, created_at, updated_at, views, clicks, replies, attempts)"
@@ -34,14 +34,14 @@ _EMAIL = (
 
 
 _SPACING_MICROS = 0.5
-"""What an email with a long body waits for each character of the one before it, about twice what sending it takes."""
+"""Microseconds of delay per character of the preceding long body: about twice the time that sending takes."""
 Reports = Mapping[str, BodyReport]
-"""What was found in each body."""
+"""The inspection report of each body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What a message says."""
+    """The subject and the body of a message."""
 
     subject: str
     body: str
@@ -49,7 +49,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What is said to one person instead; None leaves it as it is said to all."""
+    """The text for one person instead of the common one; None keeps the common subject or body."""
 
     person_id: str
     subject: str | None = None
@@ -58,7 +58,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectAndSend:
-    """`at` in microseconds; None is now."""
+    """The input for a send to selected people. `at` is in microseconds; None means now."""
 
     person_ids: Sequence[str]
     subject: str
@@ -72,7 +72,7 @@ class SelectAndSend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSend:
-    """`at` in microseconds; None is now."""
+    """The input for a send to a group. `at` is in microseconds; None means now."""
 
     group_id: str
     subject: str
@@ -85,7 +85,7 @@ class GroupSend:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """A bulk send without a mistake: what to say to whom, by the people's keys."""
+    """A validated bulk send. `texts` holds the text for each recipient by the person's key."""
 
     kind: SendKind
     text: Text
@@ -96,108 +96,112 @@ class _Order:
 
 
 async def send(ctx: ActionContext, viewer: Viewer, new: SelectAndSend | GroupSend) -> BulkSend:
-    """Accepts a message to each of many people, now or at a moment to come; a group's are those who are in it now.
+    """Create an email to each of many people, sent now or scheduled. A group send goes to the group's present members.
 
-    A repeated `request_id` sends nothing again.
+    A repeated `request_id` returns the first bulk send and sends nothing. Raises: UserErrors if the input is invalid.
     """
-    findings = ErrorCollector()
-    request = request_ids.name(new.request_id, findings)
+    errors = ErrorCollector()
+    request = request_ids.validate(new.request_id, errors)
     mutation = "emailSelectAndSend" if isinstance(new, SelectAndSend) else "emailGroupSend"
-    # Before the transaction, which others wait for.
+    # Before the transaction, because other transactions may wait for it.
     edited = (edit.body for edit in new.edits if edit.body is not None) if isinstance(new, SelectAndSend) else ()
     reports = await ctx.inspector.reports([new.body, *edited])
     arguments = {name: value for name, value in asdict(new).items() if name != "request_id"}
     async with ctx.writer.unit_of_work() as uow:
         key = None
-        if request is not None and not findings.problems:
-            key = await request_ids.first(uow, viewer, request, mutation, arguments, Made.BULK_SEND)
+        if request is not None and not errors.problems:
+            key = await request_ids.find_created(uow, viewer, request, mutation, arguments, CreatedRow.BULK_SEND)
         if key is None:
-            order = await _checked(ctx, uow, viewer, new, reports, findings)
+            order = await _validate(ctx, uow, viewer, new, reports, errors)
             key = await _accept(ctx, uow, viewer, order)
             if request is not None:
-                await request_ids.remember(uow, viewer, request, Made.BULK_SEND, key)
+                await request_ids.store_created(uow, viewer, request, CreatedRow.BULK_SEND, key)
     return await BulkSend.get(id=key)
 
 
-async def _checked(
+async def _validate(
     ctx: ActionContext,
     uow: UnitOfWork,
     viewer: Viewer,
     new: SelectAndSend | GroupSend,
     reports: Reports,
-    findings: ErrorCollector,
+    errors: ErrorCollector,
 ) -> _Order:
-    """Raises Refused with everything that is wrong."""
-    subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
-    text = Text(subject, add_body(findings, new.body, ("input", "body"), reports))
+    """Validate the input of a bulk send. Raises: UserErrors with all validation errors."""
+    subject = errors.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
+    text = Text(subject, add_body(errors, new.body, ("input", "body"), reports))
     if isinstance(new, SelectAndSend):
-        kind, texts = SendKind.SELECT_AND_SEND, await _selected(ctx, viewer, new, text, reports, findings)
+        kind, texts = SendKind.SELECT_AND_SEND, await _selected_people(ctx, viewer, new, text, reports, errors)
     else:
-        kind, texts = SendKind.GROUP, dict.fromkeys(await _members(ctx, uow, viewer, new.group_id, findings), text)
-    template = await seen(viewer, "Template", new.template_id, ("input", "templateId"), findings)
-    campaign = await seen(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), findings)
-    await campaigns.going_on(uow, campaign, findings)
+        kind, texts = SendKind.GROUP, dict.fromkeys(await _group_members(ctx, uow, viewer, new.group_id, errors), text)
+    template = await visible_key(viewer, "Template", new.template_id, ("input", "templateId"), errors)
+    campaign = await visible_key(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), errors)
+    await campaigns.check_campaign_active(uow, campaign, errors)
     if new.at is not None and new.at <= uow.now:
-        findings.add(UserErrorCode.INVALID, ("input", "at"), "The moment to send at must be to come.")
-    findings.raise_any()
-    return _Order(kind, text, await _once_per_address(uow, texts), template, campaign, new.at)
+        errors.add(UserErrorCode.INVALID, ("input", "at"), "The moment to send at must be to come.")
+    errors.raise_any()
+    return _Order(kind, text, await _deduplicate_by_address(uow, texts), template, campaign, new.at)
 
 
-async def _selected(
-    ctx: ActionContext, viewer: Viewer, new: SelectAndSend, text: Text, reports: Reports, findings: ErrorCollector
+async def _selected_people(
+    ctx: ActionContext, viewer: Viewer, new: SelectAndSend, text: Text, reports: Reports, errors: ErrorCollector
 ) -> dict[int, Text]:
+    """Return the text for each selected person by key. Adds an error for each invalid person or edit."""
     path = ("input", "personIds")
-    number, most = len(set(new.person_ids)), ctx.limits.select_and_send_people
-    edits = _edited(new, text, reports, findings)
-    if number > most:
-        message = f"One Select and Send goes to at most {most} people, not {number}."
-        findings.add(UserErrorCode.LIMIT_REACHED, path, message)
+    number, limit = len(set(new.person_ids)), ctx.limits.select_and_send_people
+    edits = _edited_texts(new, text, reports, errors)
+    if number > limit:
+        message = f"One Select and Send goes to at most {limit} people, not {number}."
+        errors.add(UserErrorCode.LIMIT_REACHED, path, message)
         return {}
     if not number:
-        findings.add(UserErrorCode.BLANK, path, "A Select and Send needs somebody to go to.")
-    people = await named_people(viewer, new.person_ids, path, findings)
+        errors.add(UserErrorCode.BLANK, path, "A Select and Send needs somebody to go to.")
+    people = await visible_people(viewer, new.person_ids, path, errors)
     return {key: edits.get(text_id, text) for text_id, key in people.items()}
 
 
-def _edited(new: SelectAndSend, text: Text, reports: Reports, findings: ErrorCollector) -> dict[str, Text]:
-    """What is said to those people to whom something of their own is said."""
+def _edited_texts(new: SelectAndSend, text: Text, reports: Reports, errors: ErrorCollector) -> dict[str, Text]:
+    """Return the texts of those people whose text is edited, by the person's global id."""
     chosen = set(new.person_ids)
     edited: dict[str, Text] = {}
-    for place, edit in enumerate(new.edits):
-        path = ("input", "edits", str(place))
+    for index, edit in enumerate(new.edits):
+        path = ("input", "edits", str(index))
         if edit.person_id not in chosen:
-            findings.add(UserErrorCode.INVALID, (*path, "personId"), "This person is not among the personIds.")
+            errors.add(UserErrorCode.INVALID, (*path, "personId"), "This person is not among the personIds.")
         elif edit.person_id in edited:
-            findings.add(UserErrorCode.INVALID, (*path, "personId"), "What is said to this person is edited twice.")
+            errors.add(UserErrorCode.INVALID, (*path, "personId"), "What is said to this person is edited twice.")
         subject, body = text.subject, text.body
         if edit.subject is not None:
-            subject = findings.line(edit.subject, (*path, "subject"), "A subject", SUBJECT)
+            subject = errors.line(edit.subject, (*path, "subject"), "A subject", SUBJECT)
         if edit.body is not None:
-            body = add_body(findings, edit.body, (*path, "body"), reports)
+            body = add_body(errors, edit.body, (*path, "body"), reports)
         edited[edit.person_id] = Text(subject, body)
     return edited
 
 
-async def _members(
-    ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, group_id: str, findings: ErrorCollector
+async def _group_members(
+    ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, group_id: str, errors: ErrorCollector
 ) -> list[int]:
-    """Everyone in a group that the viewer can see: a person in it is reachable through it."""
+    """Return the keys of all people in a group that the viewer can see, including people only visible through it."""
     path = ("input", "groupId")
-    group = await seen(viewer, "Group", group_id, path, findings)
+    group = await visible_key(viewer, "Group", group_id, path, errors)
     if group is None:
         return []
     rows = await uow.connection.fetch("SELECT person_id FROM group_people WHERE group_id = ? ORDER BY person_id", group)
-    most = ctx.limits.group_send_people
+    limit = ctx.limits.group_send_people
     if not rows:
-        findings.add(UserErrorCode.INVALID, path, "There is nobody in this group.")
-    if len(rows) > most:
-        message = f"One Group Email goes to at most {most} people, not {len(rows)}."
-        findings.add(UserErrorCode.LIMIT_REACHED, path, message)
+        errors.add(UserErrorCode.INVALID, path, "There is nobody in this group.")
+    if len(rows) > limit:
+        message = f"One Group Email goes to at most {limit} people, not {len(rows)}."
+        errors.add(UserErrorCode.LIMIT_REACHED, path, message)
     return [row["person_id"] for row in rows]
 
 
-async def _once_per_address(uow: UnitOfWork, texts: Mapping[int, Text]) -> Mapping[int, Text]:
-    """Leave out people who have the address of somebody before them: duplicates from before addresses had keys."""
+async def _deduplicate_by_address(uow: UnitOfWork, texts: Mapping[int, Text]) -> Mapping[int, Text]:
+    """Leave out each person whose address an earlier person has.
+
+    Such duplicates date from before addresses had comparison keys.
+    """
     tx = uow.connection
     rows = await tx.fetch(
         f"SELECT id, address_folded FROM people WHERE {tx.in_any('id')} AND address_folded LIKE '% %'",
@@ -214,30 +218,30 @@ async def _once_per_address(uow: UnitOfWork, texts: Mapping[int, Text]) -> Mappi
 
 
 async def _accept(ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, order: _Order) -> int:
-    """The bulk send with all its emails, and its key."""
+    """Insert the bulk send with all its emails, and return its key."""
     tx = uow.connection
-    made = await tx.fetch_one(
+    bulk_send = await tx.fetch_one(
         "INSERT INTO bulk_sends (team_id, sender_id, send_kind, subject, body, email_count, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
         *(viewer.team_id, viewer.user_id, int(order.kind), order.text.subject, order.text.body),
         *(len(order.texts), uow.now),
     )
-    key = int(made["id"]) if made else 0
+    key = int(bulk_send["id"]) if bulk_send else 0
     pairs = ((person, order.campaign) for person in order.texts)
-    no = await suppression.reasons(tx, ctx.limits, pairs, locked=True)
+    suppressions = await suppression.find_suppressions(tx, ctx.limits, pairs, locked=True)
     folded = {text.subject: fold(text.subject) for text in order.texts.values()}
     await tx.execute_many(
-        _EMAIL,
+        _INSERT_EMAIL,
         (
             (
                 *(viewer.team_id, viewer.user_id, person, key, int(order.kind), order.campaign, order.template),
-                # The body that all of them have is stored with the bulk send alone.
+                # The common body is stored only once, with the bulk send.
                 *(text.subject, folded[text.subject], "" if text.body == order.text.body else text.body),
                 text.body == order.text.body,
-                *_state(uow, order, no.get((person, order.campaign)), wait),
+                *_status_columns(uow, order, suppressions.get((person, order.campaign)), delay),
                 *(False, False, uow.now, uow.now),
             )
-            for (person, text), wait in zip(order.texts.items(), _waits(order.texts.values()), strict=True)
+            for (person, text), delay in zip(order.texts.items(), _delays_micros(order.texts.values()), strict=True)
         ),
     )
     for row in await tx.fetch("SELECT id, status FROM emails WHERE bulk_send_id = ? ORDER BY id", key):
@@ -247,19 +251,19 @@ async def _accept(ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, order: _O
     return key
 
 
-def _waits(texts: Iterable[Text]) -> Iterator[int]:
-    """The microseconds after which each is due. Between long emails the mail of others can leave."""
-    wait = 0
+def _delays_micros(texts: Iterable[Text]) -> Iterator[int]:
+    """Yield the delay of each email in microseconds. The gaps after long emails let the emails of others leave."""
+    delay = 0
     for text in texts:
-        yield wait
+        yield delay
         if len(text.body) > LONG_CHARACTERS:
-            wait += int(len(text.body) * _SPACING_MICROS)
+            delay += int(len(text.body) * _SPACING_MICROS)
 
 
-def _state(uow: UnitOfWork, order: _Order, no: Suppressed | None, wait: int) -> tuple[Any, ...]:
-    """status, scheduled_at, due_at, failed_at, failure_code and failure_message of a new email."""
-    if no is not None:
-        return int(EmailStatus.FAILED), None, None, uow.now, int(no.code), no.message
+def _status_columns(uow: UnitOfWork, order: _Order, suppressed: Suppression | None, delay: int) -> tuple[Any, ...]:
+    """Return status, scheduled_at, due_at, failed_at, failure_code and failure_message of a new email."""
+    if suppressed is not None:
+        return int(EmailStatus.FAILED), None, None, uow.now, int(suppressed.code), suppressed.message
     if order.at is not None:
-        return int(EmailStatus.SCHEDULED), order.at, order.at + wait, None, None, None
-    return int(EmailStatus.IN_PROGRESS), None, uow.now + wait, None, None, None
+        return int(EmailStatus.SCHEDULED), order.at, order.at + delay, None, None, None
+    return int(EmailStatus.IN_PROGRESS), None, uow.now + delay, None, None, None

@@ -1,6 +1,6 @@
-"""Campaigns: begun and ended. They belong to the whole team."""
+"""The actions on campaigns: create and end. A campaign belongs to the whole team."""
 
-from command_center.actions.access import seen
+from command_center.actions.access import visible_key
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import ErrorCollector
 from command_center.actions.people import fail_scheduled
@@ -11,9 +11,10 @@ from models.viewers import Viewer
 
 
 async def create(ctx: ActionContext, viewer: Viewer, name: str) -> Campaign:
-    findings = ErrorCollector()
-    name = findings.line(name, ("name",), "A name")
-    findings.raise_any()
+    """Create a campaign. Raises: UserErrors if the name is invalid."""
+    errors = ErrorCollector()
+    name = errors.line(name, ("name",), "A name")
+    errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         row = await uow.connection.fetch_one(
             "INSERT INTO campaigns (team_id, owner_id, name, created_at) VALUES (?, ?, ?, ?) RETURNING id",
@@ -23,10 +24,13 @@ async def create(ctx: ActionContext, viewer: Viewer, name: str) -> Campaign:
 
 
 async def end(ctx: ActionContext, viewer: Viewer, campaign_id: str) -> Campaign:
-    """Its scheduled emails become FAILED, none is deleted. Ending it again changes nothing."""
-    findings = ErrorCollector()
-    key = await seen(viewer, "Campaign", campaign_id, ("id",), findings)
-    findings.raise_any()
+    """End a campaign. Its scheduled emails become FAILED; none is deleted. Ending it again changes nothing.
+
+    Raises: UserErrors (NOT_FOUND) if the viewer cannot see such a campaign.
+    """
+    errors = ErrorCollector()
+    key = await visible_key(viewer, "Campaign", campaign_id, ("id",), errors)
+    errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         await uow.connection.execute(
             "UPDATE campaigns SET ended_at = ? WHERE id = ? AND ended_at IS NULL", uow.now, key
@@ -35,11 +39,14 @@ async def end(ctx: ActionContext, viewer: Viewer, campaign_id: str) -> Campaign:
     return await Campaign.get(id=key)
 
 
-async def going_on(uow: UnitOfWork, campaign: int | None, findings: ErrorCollector) -> None:
-    """Finds fault with mail for a campaign that has ended. One that goes on does not end before the deed is done."""
+async def check_campaign_active(uow: UnitOfWork, campaign: int | None, errors: ErrorCollector) -> None:
+    """Add an error if the campaign has ended.
+
+    Locks the campaign, so that it cannot end before the unit of work is committed.
+    """
     if campaign is None:
         return
     tx = uow.connection
     row = await tx.fetch_one("SELECT ended_at FROM campaigns WHERE id = ?" + tx.for_update("SHARE"), campaign)
     if row is not None and row["ended_at"] is not None:
-        findings.add(UserErrorCode.WRONG_STATE, ("input", "campaignId"), "The campaign has ended.")
+        errors.add(UserErrorCode.WRONG_STATE, ("input", "campaignId"), "The campaign has ended.")

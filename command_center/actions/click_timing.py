@@ -1,84 +1,95 @@
-"""What the timing of one email's clicks tells: no person follows a link as its mail arrives, or several at once. Pure.
+"""Detects clicks by machines from the timing of one email's clicks. Pure.
 
-All of it follows from the clicks and the delivery alone, whatever order they became known in, and more clicks never
-make fewer of them a machine's. Whoever has not said where a click came from is not accused by the others.
+No person follows a link while its email is being delivered, or several links almost at once. The result depends only on
+the clicks and the delivery, not on the order in which they are recorded. More clicks never turn a machine's click into
+a person's. A click without an IP address belongs to no burst.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from command_center.actions.bot_signatures import neighbourhood
+from command_center.actions.bot_signatures import address_block
 
-DELIVERY = 2_000_000
-"""Microseconds after the delivery in which nobody has read the mail yet."""
-HAND_OVER = 10_000_000
-"""Microseconds before the delivery is written down in which the recipient's filter may have the mail already."""
-AT_ONCE = ((2, 500_000), (3, 2_000_000))
-"""So many different links within so many microseconds from one place are followed by a program. A hand takes longer
-than half a second to the next link, and who follows three within two seconds reads none of them. The same link twice
-is a double click."""
-NEAR = max(span for _, span in AT_ONCE)
-"""Clicks farther apart than this tell nothing of each other."""
+AFTER_DELIVERY_MICROS = 2_000_000
+"""The time after the delivery in which no person can have read the email yet."""
+BEFORE_DELIVERY_MICROS = 10_000_000
+"""The time before the recorded delivery in which the recipient's mail filter may already have the email."""
+BURSTS = ((2, 500_000), (3, 2_000_000))
+"""Numbers of different links, each with the microseconds within which only a program follows them from one network.
+
+A person needs more than half a second to reach the next link, and cannot read three pages within two seconds. The same
+link twice is a double click."""
+MAX_BURST_MICROS = max(span for _, span in BURSTS)
+"""Clicks that are farther apart do not influence each other's verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """One click; `place` is the neighbourhood it came from. `doubted`: it counts as a person's for want of evidence."""
+    """One click on a link in an email; `occurred_at` is in microseconds.
+
+    `network` is the block of IP addresses that it came from; None if the address is unknown. A click is `revisable` if
+    its verdict is HUMAN only because the evidence so far does not show a machine.
+    """
 
     key: int
     occurred_at: int
     url: str
-    place: str | None
-    doubted: bool
+    network: str | None
+    revisable: bool
 
     @staticmethod
-    def of(key: int, occurred_at: int, url: str | None, ip_address: str | None, doubted: bool) -> "Click":
-        return Click(key, occurred_at, url or "", neighbourhood(ip_address or ""), doubted)
+    def from_columns(key: int, occurred_at: int, url: str | None, ip_address: str | None, revisable: bool) -> "Click":
+        """Build a click from the columns of `engagements`."""
+        return Click(key, occurred_at, url or "", address_block(ip_address or ""), revisable)
 
 
-def by_machine(clicks: Sequence[Click], sent_at: int | None) -> dict[int, str]:
-    """Those of one email's doubted clicks that their timing gives away, by key, each with the reason."""
-    at_once = _at_once(clicks)
-    found: dict[int, str] = {}
+def machine_clicks(clicks: Sequence[Click], sent_at: int | None) -> dict[int, str]:
+    """Return the revisable clicks of one email whose timing shows a machine, by key with the reason.
+
+    `sent_at` is the time of the delivery in microseconds, or None if it is unknown.
+    """
+    in_bursts = _in_bursts(clicks)
+    reasons: dict[int, str] = {}
     for click in clicks:
-        if not click.doubted:
+        if not click.revisable:
             continue
-        if sent_at is not None and -HAND_OVER <= click.occurred_at - sent_at <= DELIVERY:
-            found[click.key] = _so_soon(click.occurred_at - sent_at)
-        elif click.key in at_once:
-            found[click.key] = "one of several links followed at once"
-    return found
+        if sent_at is not None and -BEFORE_DELIVERY_MICROS <= click.occurred_at - sent_at <= AFTER_DELIVERY_MICROS:
+            reasons[click.key] = _delivery_reason(click.occurred_at - sent_at)
+        elif click.key in in_bursts:
+            reasons[click.key] = "one of several links followed at once"
+    return reasons
 
 
-def _so_soon(after: int) -> str:
-    return f"followed {after // 1000} ms after the delivery" if after >= 0 else "followed while the mail was delivered"
+def _delivery_reason(delay: int) -> str:
+    return f"followed {delay // 1000} ms after the delivery" if delay >= 0 else "followed while the mail was delivered"
 
 
-def _at_once(clicks: Iterable[Click]) -> set[int]:
-    places: dict[str, list[Click]] = defaultdict(list)
+def _in_bursts(clicks: Iterable[Click]) -> set[int]:
+    """Return the keys of all clicks that are part of a burst from one network."""
+    by_network: dict[str, list[Click]] = defaultdict(list)
     for click in clicks:
-        if click.place is not None:
-            places[click.place].append(click)
-    found: set[int] = set()
-    for row in places.values():
+        if click.network is not None:
+            by_network[click.network].append(click)
+    keys: set[int] = set()
+    for row in by_network.values():
         row.sort(key=lambda click: (click.occurred_at, click.key))
-        for number, span in AT_ONCE:
-            found.update(_crowded(row, number, span))
-    return found
+        for min_links, span in BURSTS:
+            keys.update(_clicks_in_bursts(row, min_links, span))
+    return keys
 
 
-def _crowded(row: Sequence[Click], number: int, span: int) -> Iterable[int]:
-    """The clicks, in order of time, that lie in any span with so many different links."""
+def _clicks_in_bursts(clicks: Sequence[Click], min_links: int, span: int) -> Iterable[int]:
+    """Yield the keys of clicks, sorted by time, that lie in any span with at least `min_links` different links."""
     links: Counter[str] = Counter()
-    first = told = 0
-    for place, click in enumerate(row):
+    start = reported = 0
+    for index, click in enumerate(clicks):
         links[click.url] += 1
-        while click.occurred_at - row[first].occurred_at > span:
-            links[row[first].url] -= 1
-            if not links[row[first].url]:
-                del links[row[first].url]
-            first += 1
-        if len(links) >= number:
-            yield from (each.key for each in row[max(first, told) : place + 1])
-            told = place + 1
+        while click.occurred_at - clicks[start].occurred_at > span:
+            links[clicks[start].url] -= 1
+            if not links[clicks[start].url]:
+                del links[clicks[start].url]
+            start += 1
+        if len(links) >= min_links:
+            yield from (each.key for each in clicks[max(start, reported) : index + 1])
+            reported = index + 1

@@ -1,4 +1,4 @@
-"""What every action is given besides who asks: the writer of deeds and the limits in force."""
+"""Defines the context that every action gets besides the viewer: the writer, the limits and shared processes."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from command_center.search.parser import FilterLimits
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Numbers an operator may set. Days are the sender's own."""
+    """Limits that an operator can configure. A day is a calendar day in the sender's time zone."""
 
     emails_per_day: int = 1000
     copies: int = 50
@@ -24,8 +24,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ActionContext:
+    """The dependencies of the actions, shared by all requests of a process."""
+
     writer: Writer
     limits: Limits = field(default_factory=Limits)
     inspector: BodyInspector = field(default_factory=BodyInspector)
     composing: TextProcess = field(default_factory=TextProcess)
-    """Composes emails with long bodies."""
+    """The process that composes emails with long bodies."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from command_center import ids
 from command_center.actions import transitions
-from command_center.actions.access import locked_emails
+from command_center.actions.access import lock_emails
 from command_center.actions.context import ActionContext
-from command_center.actions.engagements import AHEAD, KEY
-from command_center.actions.inputs import ErrorCollector, few_enough
+from command_center.actions.engagements import MAX_AHEAD_MICROS, MAX_DEDUPE_KEY_CHARACTERS
+from command_center.actions.inputs import ErrorCollector, check_event_count
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
 from command_center.errors import UserError
@@ -45,16 +45,16 @@ class Outcome:
 
 async def record(ctx: ActionContext, viewer: Viewer, reports: Sequence[NewReport]) -> Outcome:
     """Records what is new; each refused report is named by its place."""
-    few_enough(len(reports), ctx.limits.events_per_request, ("events",))
-    findings = ErrorCollector()
+    check_event_count(len(reports), ctx.limits.events_per_request, ("events",))
+    errors = ErrorCollector()
     outcome = Outcome()
     async with ctx.writer.unit_of_work() as uow:
         keys = (ids.decode_key("Email", report.email_id) for report in reports)
-        emails = await locked_emails(uow.connection, (key for key in keys if key is not None))
-        for place, report in enumerate(reports):
+        emails = await lock_emails(uow.connection, (key for key in keys if key is not None))
+        for index, report in enumerate(reports):
             email = emails.get(ids.decode_key("Email", report.email_id) or 0)
-            await _one(uow, viewer, report, email, ("events", str(place)), findings, outcome)
-    outcome.problems = findings.problems
+            await _one(uow, viewer, report, email, ("events", str(index)), errors, outcome)
+    outcome.problems = errors.problems
     return outcome
 
 
@@ -64,17 +64,17 @@ async def _one(
     report: NewReport,
     email: Row | None,
     path: tuple[str, ...],
-    findings: ErrorCollector,
+    errors: ErrorCollector,
     outcome: Outcome,
 ) -> None:
-    before = len(findings.problems)
-    key = findings.line(report.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", KEY)
-    message = findings.text(report.message, (*path, "message"), "A message", 10_000)
+    before = len(errors.problems)
+    key = errors.line(report.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)
+    message = errors.text(report.message, (*path, "message"), "A message", 10_000)
     if email is None or not viewer.sees_mail_of(email["team_id"], email["sender_id"]):
-        findings.add(UserErrorCode.NOT_FOUND, (*path, "emailId"), "There is no such email.")
-    if report.occurred_at > uow.now + AHEAD:
-        findings.add(UserErrorCode.INVALID, (*path, "occurredAt"), "An event may lie at most 5 minutes in the future.")
-    if email is None or len(findings.problems) > before:
+        errors.add(UserErrorCode.NOT_FOUND, (*path, "emailId"), "There is no such email.")
+    if report.occurred_at > uow.now + MAX_AHEAD_MICROS:
+        errors.add(UserErrorCode.INVALID, (*path, "occurredAt"), "An event may lie at most 5 minutes in the future.")
+    if email is None or len(errors.problems) > before:
         return
     # What is being handed over may come back before we have written down that it left.
     in_hand = email["status"] == EmailStatus.IN_PROGRESS and email["claimed_at"] is not None
@@ -88,7 +88,7 @@ async def _one(
     ):
         outcome.duplicates += 1
     else:
-        findings.add(UserErrorCode.WRONG_STATE, (*path, "emailId"), "Only an email that was sent can come back.")
+        errors.add(UserErrorCode.WRONG_STATE, (*path, "emailId"), "Only an email that was sent can come back.")
 
 
 async def _record(uow: UnitOfWork, email: Row, report: NewReport, key: str, message: str, in_hand: bool) -> bool:

@@ -1,6 +1,7 @@
-"""Single emails: drafted, revised, sent or scheduled, archived, marked, retried, deleted. The folder decides.
+"""The actions on single emails: draft, revise, send or schedule, archive, mark as success, retry and delete.
 
-Every bulk names each refused id by its place and does the others.
+The email's folder decides which actions are allowed. A bulk action changes the allowed emails, and returns one error
+per refused id with its position.
 """
 
 import json
@@ -10,12 +11,12 @@ from typing import Any
 
 from command_center import ids as global_ids
 from command_center.actions import campaigns, request_ids, suppression, tasks, transitions, verdict_revisions
-from command_center.actions.access import own_emails, placed, seen
+from command_center.actions.access import lock_own_emails, paths_by_id, visible_key
 from command_center.actions.bodies import add_body
 from command_center.actions.context import ActionContext, Limits
 from command_center.actions.deliveries import forget_early
 from command_center.actions.inputs import SUBJECT, UNSET, BulkResult, ErrorCollector
-from command_center.actions.request_ids import Made
+from command_center.actions.request_ids import CreatedRow
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
 from command_center.email_addresses import distinct
@@ -37,6 +38,8 @@ from models.viewers import Viewer
 
 @dataclass(frozen=True, slots=True)
 class NewEmail:
+    """The input for a new draft. The ids are global ids."""
+
     person_id: str
     subject: str
     body: str = ""
@@ -48,7 +51,7 @@ class NewEmail:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """UNSET leaves a value as it is, None clears it. `at` is in microseconds."""
+    """The changes to an email: UNSET leaves a value unchanged, None clears it. `at` is in microseconds."""
 
     person_id: Any = field(default=UNSET)
     subject: Any = field(default=UNSET)
@@ -60,19 +63,20 @@ class Revision:
 
 
 async def draft(ctx: ActionContext, viewer: Viewer, new: NewEmail) -> Email:
-    findings = ErrorCollector()
-    person = await seen(viewer, "Person", new.person_id, ("input", "personId"), findings)
-    subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
-    body = add_body(findings, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
-    cc = findings.addresses(new.cc, ("input", "cc"))
-    bcc = findings.addresses(new.bcc, ("input", "bcc"))
-    _limit_copies(ctx.limits, cc, bcc, findings)
-    template = await seen(viewer, "Template", new.template_id, ("input", "templateId"), findings)
-    campaign = await seen(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), findings)
-    findings.raise_any()
+    """Create a draft. Raises: UserErrors if the input is invalid or the campaign has ended."""
+    errors = ErrorCollector()
+    person = await visible_key(viewer, "Person", new.person_id, ("input", "personId"), errors)
+    subject = errors.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
+    body = add_body(errors, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
+    cc = errors.addresses(new.cc, ("input", "cc"))
+    bcc = errors.addresses(new.bcc, ("input", "bcc"))
+    _check_copies(ctx.limits, cc, bcc, errors)
+    template = await visible_key(viewer, "Template", new.template_id, ("input", "templateId"), errors)
+    campaign = await visible_key(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), errors)
+    errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
-        await campaigns.going_on(uow, campaign, findings)
-        findings.raise_any()
+        await campaigns.check_campaign_active(uow, campaign, errors)
+        errors.raise_any()
         row = await uow.connection.fetch_one(
             "INSERT INTO emails (team_id, sender_id, person_id, cc, bcc, subject, subject_folded, body, campaign_id,"
             " template_id, send_kind, status, archived, success, created_at, updated_at, views, clicks, replies,"
@@ -87,108 +91,123 @@ async def draft(ctx: ActionContext, viewer: Viewer, new: NewEmail) -> Email:
 
 
 async def revise(ctx: ActionContext, viewer: Viewer, email_id: str, revision: Revision) -> Email:
-    """Changes a draft or a scheduled email."""
-    findings = ErrorCollector()
-    values = await _revised(ctx, viewer, revision, findings)
+    """Change a draft or a scheduled email.
+
+    Raises: UserErrors if the input is invalid or the email's folder does not allow the change.
+    """
+    errors = ErrorCollector()
+    values = await _changed_columns(ctx, viewer, revision, errors)
     async with ctx.writer.unit_of_work() as uow:
-        row = await _own(uow, viewer, email_id, EmailAction.EDIT)
+        row = await _lock_own_email(uow, viewer, email_id, EmailAction.EDIT)
         if revision.at is not UNSET:
             if row["status"] != EmailStatus.SCHEDULED or revision.at is None or revision.at <= uow.now:
-                findings.add(
+                errors.add(
                     UserErrorCode.INVALID, ("input", "at"), "Only a scheduled email can be moved, to a moment to come."
                 )
-            # Another moment is another try: what was refused for a while before does not count against it.
+            # A new time starts the attempts again: earlier temporary refusals do not count against it.
             values |= {"scheduled_at": revision.at, "due_at": revision.at, "attempts": 0, "first_attempt_at": None}
-        _keeps_its_person(row, values, findings)
+        _check_recipient_change(row, values, errors)
         if values.keys() & {"cc", "bcc"}:
             after = row | values
-            _limit_copies(ctx.limits, addresses(after["cc"]), addresses(after["bcc"]), findings)
-        findings.raise_any()
+            _check_copies(ctx.limits, addresses(after["cc"]), addresses(after["bcc"]), errors)
+        errors.raise_any()
         await transitions.change(uow, [row], values)
         uow.sends = True
     return await Email.get(id=row["id"])
 
 
-def _limit_copies(limits: Limits, cc: Sequence[str], bcc: Sequence[str], findings: ErrorCollector) -> None:
-    """Add what is wrong with the number of recipients: copies are limited, and each counts against the daily limit."""
+def _check_copies(limits: Limits, cc: Sequence[str], bcc: Sequence[str], errors: ErrorCollector) -> None:
+    """Check the number of recipients: copies are limited, and each of them counts against the daily limit."""
     path = ("input", "cc" if len(cc) > limits.copies or not bcc else "bcc")
     copies, recipients = len(cc) + len(bcc), 1 + len(distinct((*cc, *bcc)))
     if copies > limits.copies:
-        findings.add(UserErrorCode.LIMIT_REACHED, path, suppression.too_many_copies(copies, limits))
+        errors.add(UserErrorCode.LIMIT_REACHED, path, suppression.too_many_copies(copies, limits))
     elif recipients > limits.emails_per_day:
-        findings.add(UserErrorCode.LIMIT_REACHED, path, suppression.too_many_recipients(recipients, limits))
+        errors.add(UserErrorCode.LIMIT_REACHED, path, suppression.too_many_recipients(recipients, limits))
 
 
-def _keeps_its_person(row: Row, values: Mapping[str, Any], findings: ErrorCollector) -> None:
-    """What was tried and put off has its fields filled in for one person: it is no text for somebody else."""
-    other = values.get("person_id", row["person_id"]) != row["person_id"]
-    if other and row["message_id"] is not None and not values.keys() >= {"subject", "body"}:
+def _check_recipient_change(row: Row, values: Mapping[str, Any], errors: ErrorCollector) -> None:
+    """Refuse a new recipient without a new text if sending was attempted and postponed.
+
+    The first attempt replaced the dynamic fields with the values of the old recipient.
+    """
+    has_new_recipient = values.get("person_id", row["person_id"]) != row["person_id"]
+    if has_new_recipient and row["message_id"] is not None and not values.keys() >= {"subject", "body"}:
         message = "Its text was made for the person it is to: for somebody else give the subject and the body too."
-        findings.add(UserErrorCode.INVALID, ("input", "personId"), message)
+        errors.add(UserErrorCode.INVALID, ("input", "personId"), message)
 
 
-async def _revised(ctx: ActionContext, viewer: Viewer, revision: Revision, findings: ErrorCollector) -> dict[str, Any]:
+async def _changed_columns(
+    ctx: ActionContext, viewer: Viewer, revision: Revision, errors: ErrorCollector
+) -> dict[str, Any]:
+    """Return the new column values of a revision, except those of `at`."""
     values: dict[str, Any] = {}
     if revision.person_id is not UNSET:
         path = ("input", "personId")
         if revision.person_id is None:
-            findings.add(UserErrorCode.BLANK, path, "An email must be to somebody.")
-        values["person_id"] = await seen(viewer, "Person", revision.person_id, path, findings)
+            errors.add(UserErrorCode.BLANK, path, "An email must be to somebody.")
+        values["person_id"] = await visible_key(viewer, "Person", revision.person_id, path, errors)
     if revision.subject is not UNSET:
-        subject = findings.line(revision.subject or "", ("input", "subject"), "A subject", SUBJECT)
+        subject = errors.line(revision.subject or "", ("input", "subject"), "A subject", SUBJECT)
         values |= {"subject": subject, "subject_folded": fold(subject)}
     if revision.body is not UNSET:
         text = revision.body or ""
-        body = add_body(findings, text, ("input", "body"), await ctx.inspector.reports([text]))
+        body = add_body(errors, text, ("input", "body"), await ctx.inspector.reports([text]))
         values |= {"body": body, "shared_body": False, "field_values": None}
     if values.keys() & {"subject", "body"}:
-        # What was put off has its fields filled in already, and keeps its message's id for it: this is another text.
+        # A postponed email keeps its message id because its fields are filled in already. A new text gets a new id.
         values["message_id"] = None
     if revision.cc is not UNSET:
-        values["cc"] = json.dumps(findings.addresses(revision.cc or (), ("input", "cc")))
+        values["cc"] = json.dumps(errors.addresses(revision.cc or (), ("input", "cc")))
     if revision.bcc is not UNSET:
-        values["bcc"] = json.dumps(findings.addresses(revision.bcc or (), ("input", "bcc")))
+        values["bcc"] = json.dumps(errors.addresses(revision.bcc or (), ("input", "bcc")))
     if revision.template_id is not UNSET:
         template = revision.template_id
-        values["template_id"] = await seen(viewer, "Template", template, ("input", "templateId"), findings)
+        values["template_id"] = await visible_key(viewer, "Template", template, ("input", "templateId"), errors)
     return values
 
 
 async def send(ctx: ActionContext, viewer: Viewer, email_id: str, at: int | None, request_id: str | None) -> Email:
-    """Sends a draft, now or at a moment to come (microseconds). A repeated `request_id` sends nothing again."""
-    findings = ErrorCollector()
-    request = request_ids.name(request_id, findings)
-    findings.raise_any()
+    """Send a draft now, or schedule it for `at` (microseconds).
+
+    A repeated `request_id` returns the email of the first request and sends nothing. Raises: UserErrors.
+    """
+    errors = ErrorCollector()
+    request = request_ids.validate(request_id, errors)
+    errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         if request is not None:
             arguments = {"id": email_id, "at": at}
-            first = await request_ids.first(uow, viewer, request, "emailSend", arguments, Made.EMAIL)
-            if first is not None:
-                return await _still_there(first)
+            earlier_key = await request_ids.find_created(uow, viewer, request, "emailSend", arguments, CreatedRow.EMAIL)
+            if earlier_key is not None:
+                return await _get_existing(earlier_key)
         if at is not None:
-            # What is sent now is looked at again when the sender loop takes it.
-            await suppression.stand_still(uow.connection, key_of(email_id) or 0)
-        row = await _own(uow, viewer, email_id)
+            # Only for scheduled emails: the sender loop checks an email that is sent now when it claims it.
+            await suppression.lock_recipient_and_campaign(uow.connection, key_of(email_id) or 0)
+        row = await _lock_own_email(uow, viewer, email_id)
         if row["status"] != EmailStatus.DRAFT:
-            raise _wrong(row, ("id",), "sent")
+            raise _wrong_state(row, ("id",), "sent")
         if at is not None and at <= uow.now:
             raise user_error(UserErrorCode.INVALID, ("at",), "The moment to send at must be to come.")
-        await _release(ctx, uow, [row], at)
+        await _queue_for_sending(ctx, uow, [row], at)
         if request is not None:
-            await request_ids.remember(uow, viewer, request, Made.EMAIL, row["id"])
+            await request_ids.store_created(uow, viewer, request, CreatedRow.EMAIL, row["id"])
     return await Email.get(id=row["id"])
 
 
-async def _still_there(key: int) -> Email:
+async def _get_existing(key: int) -> Email:
     email = await Email.get_or_none(id=key)
     if email is None:
         raise not_found(("id",), "email")
     return email
 
 
-async def _release(ctx: ActionContext, uow: UnitOfWork, rows: Sequence[Row], at: int | None) -> None:
-    """Hands emails to the sender loop, now or later; or fails at once those to whom nothing may be sent."""
-    free = await suppression.hold_back(uow, ctx.limits, rows)
+async def _queue_for_sending(ctx: ActionContext, uow: UnitOfWork, rows: Sequence[Row], at: int | None) -> None:
+    """Queue emails for the sender loop, due now or at `at`.
+
+    Fails the emails with a suppressed recipient. The emails must be locked.
+    """
+    sendable = await suppression.hold_back(uow, ctx.limits, rows)
     values: dict[str, Any] = {
         "status": EmailStatus.IN_PROGRESS if at is None else EmailStatus.SCHEDULED,
         "due_at": uow.now if at is None else at,
@@ -199,19 +218,22 @@ async def _release(ctx: ActionContext, uow: UnitOfWork, rows: Sequence[Row], at:
     }
     if at is not None:
         values["scheduled_at"] = at
-    await transitions.change(uow, free, values)
-    uow.sends = bool(free)
+    await transitions.change(uow, sendable, values)
+    uow.sends = bool(sendable)
 
 
 async def archive(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
+    """Archive delivered emails."""
     return await _bulk(ctx, viewer, ids, EmailAction.ARCHIVE, lambda _: {"archived": True})
 
 
 async def unarchive(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
+    """Move archived emails back to DELIVERED."""
     return await _bulk(ctx, viewer, ids, EmailAction.UNARCHIVE, lambda _: {"archived": False})
 
 
 async def mark_success(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], success: bool) -> BulkResult:
+    """Mark emails as a success, or remove the mark."""
     return await _bulk(ctx, viewer, ids, EmailAction.MARK_SUCCESS, lambda _: {"success": success})
 
 
@@ -222,64 +244,69 @@ async def _bulk(
     action: EmailAction,
     values: Callable[[Row], dict[str, Any]],
 ) -> BulkResult:
-    findings = ErrorCollector()
+    errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
-        rows = await _allowed(uow, viewer, ids, action, findings)
+        rows = await _lock_allowed_emails(uow, viewer, ids, action, errors)
         for row in rows:
             await transitions.change(uow, [row], values(row))
-    return BulkResult(tuple(row["id"] for row in rows), tuple(findings.problems))
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
 
 
 async def retry(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
-    """Sends what was not delivered again, at once, whatever its old schedule."""
-    findings = ErrorCollector()
+    """Send undelivered emails again, now and regardless of their former schedule."""
+    errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
-        rows = await _allowed(uow, viewer, ids, EmailAction.RETRY_SEND, findings)
+        rows = await _lock_allowed_emails(uow, viewer, ids, EmailAction.RETRY_SEND, errors)
         await forget_early(uow, (row["id"] for row in rows))
-        await _release(ctx, uow, rows, None)
-    return BulkResult(tuple(row["id"] for row in rows), tuple(findings.problems))
+        await _queue_for_sending(ctx, uow, rows, None)
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
 
 
 async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
-    """Deletes emails for good; what is part of a campaign never."""
-    findings = ErrorCollector()
+    """Delete emails permanently. An email of a campaign cannot be deleted."""
+    errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
-        rows = await _allowed(uow, viewer, ids, EmailAction.DELETE, findings)
+        rows = await _lock_allowed_emails(uow, viewer, ids, EmailAction.DELETE, errors)
         tx = uow.connection
-        await tasks.part_from_emails(uow, [row["id"] for row in rows])
-        await verdict_revisions.announce_removal(uow, [row["id"] for row in rows])
+        await tasks.detach_from_emails(uow, [row["id"] for row in rows])
+        await verdict_revisions.log_removals(uow, [row["id"] for row in rows])
         await tx.execute(f"DELETE FROM emails WHERE {tx.in_any('id')}", tx.array_param(row["id"] for row in rows))
         for row in rows:
-            uow.move_count(row["sender_id"], transitions.folder(row), None)
+            uow.move_count(row["sender_id"], transitions.folder_of_row(row), None)
             uow.invalidate(InvalidationKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
-    return BulkResult(tuple(row["id"] for row in rows), tuple(findings.problems))
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
 
 
-async def _allowed(
-    uow: UnitOfWork, viewer: Viewer, ids: Sequence[str], action: EmailAction, findings: ErrorCollector
+async def _lock_allowed_emails(
+    uow: UnitOfWork, viewer: Viewer, ids: Sequence[str], action: EmailAction, errors: ErrorCollector
 ) -> list[Row]:
+    """Lock the viewer's own emails, and return those whose folder allows the action. Adds an error for each other."""
     allowed: list[Row] = []
-    for row, path in await own_emails(uow.connection, viewer, placed(ids), findings):
-        if action not in ACTIONS[transitions.folder(row)]:
-            findings.problems.extend(_wrong(row, path, _PAST[action]).problems)
+    for row, path in await lock_own_emails(uow.connection, viewer, paths_by_id(ids), errors):
+        if action not in ACTIONS[transitions.folder_of_row(row)]:
+            errors.problems.extend(_wrong_state(row, path, _PARTICIPLES[action]).problems)
         elif action is EmailAction.DELETE and row["campaign_id"] is not None:
-            findings.add(UserErrorCode.WRONG_STATE, path, "An email of a campaign is never deleted.")
+            errors.add(UserErrorCode.WRONG_STATE, path, "An email of a campaign is never deleted.")
         else:
             allowed.append(row)
     return allowed
 
 
-async def _own(uow: UnitOfWork, viewer: Viewer, email_id: str, action: EmailAction | None = None) -> Row:
-    findings = ErrorCollector()
-    rows = await own_emails(uow.connection, viewer, {email_id: ("id",)}, findings)
-    findings.raise_any()
+async def _lock_own_email(uow: UnitOfWork, viewer: Viewer, email_id: str, action: EmailAction | None = None) -> Row:
+    """Lock and return one of the viewer's own emails.
+
+    Raises: UserErrors if the viewer has no such email, or if its folder does not allow the action.
+    """
+    errors = ErrorCollector()
+    rows = await lock_own_emails(uow.connection, viewer, {email_id: ("id",)}, errors)
+    errors.raise_any()
     row, path = rows[0]
-    if action is not None and action not in ACTIONS[transitions.folder(row)]:
-        raise _wrong(row, path, _PAST[action])
+    if action is not None and action not in ACTIONS[transitions.folder_of_row(row)]:
+        raise _wrong_state(row, path, _PARTICIPLES[action])
     return row
 
 
-_PAST = {
+_PARTICIPLES = {
     EmailAction.EDIT: "changed",
     EmailAction.ARCHIVE: "archived",
     EmailAction.UNARCHIVE: "unarchived",
@@ -289,17 +316,21 @@ _PAST = {
 }
 
 
-def _wrong(row: Row, path: tuple[str, ...], participle: str) -> Any:
-    return user_error(UserErrorCode.WRONG_STATE, path, f"An email in {transitions.folder(row).name} cannot be {participle}.")
+def _wrong_state(row: Row, path: tuple[str, ...], participle: str) -> Any:
+    message = f"An email in {transitions.folder_of_row(row).name} cannot be {participle}."
+    return user_error(UserErrorCode.WRONG_STATE, path, message)
 
 
 def allowed_actions(email: Email, viewer: Viewer) -> list[EmailAction]:
-    """What the viewer may do to an email: nothing but to one's own, and never delete what is part of a campaign."""
+    """Return the actions that the viewer may apply to an email.
+
+    Only the sender may act on an email, and an email of a campaign cannot be deleted.
+    """
     if email.sender_id != viewer.user_id:
         return []
     return [action for action in ACTIONS[email.folder] if action is not EmailAction.DELETE or email.campaign_id is None]
 
 
 def key_of(email_id: str) -> int | None:
-    """The key in an email's id."""
+    """Return the key in an email's global id, or None if the id is invalid."""
     return global_ids.decode_key("Email", email_id)

@@ -18,7 +18,7 @@ from command_center import ids
 from command_center.actions import summaries, verdict_revisions
 from command_center.actions.context import ActionContext
 from command_center.actions.fair_queue import FairQueue, Part
-from command_center.actions.inputs import ErrorCollector, few_enough
+from command_center.actions.inputs import ErrorCollector, check_event_count
 from command_center.actions.retry_buffer import RetryBuffer
 from command_center.actions.verdicts import Evidence, Judgement, judge
 from command_center.changes.idempotency import IdempotencyClaim
@@ -38,13 +38,13 @@ from models.enums import (
 )
 from models.viewers import Viewer
 
-AHEAD = 5 * 60 * 1_000_000
+MAX_AHEAD_MICROS = 5 * 60 * 1_000_000
 """How far, in microseconds, an event may lie in the future: clocks differ."""
 SLICE = 100
 """Events of a request that are checked in one turn; then other requests have theirs."""
 READER_SECONDS = 1.0
 """How long a reader waits for a view or click to be stored, who would wait for a picture or a page."""
-URL, KEY = 4096, 255
+URL, MAX_DEDUPE_KEY_CHARACTERS = 4096, 255
 _COLUMNS = {
     "team_id": "bigint",
     "email_id": "bigint",
@@ -137,7 +137,7 @@ class Recorder:
     """The one road into the `engagements` table. One loop commits for all who wait."""
 
     def __init__(self, ctx: ActionContext) -> None:
-        self._desk = ctx
+        self._ctx = ctx
         self._waiting = FairQueue[_Request]()
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
@@ -168,16 +168,16 @@ class Recorder:
 
         `claim`: of the request with an Idempotency-Key, marked in the commit that it shares with others.
         """
-        few_enough(len(events), self._desk.limits.events_per_request, ("events",))
+        check_event_count(len(events), self._ctx.limits.events_per_request, ("events",))
         outcome = Outcome()
-        findings = ErrorCollector()
+        errors = ErrorCollector()
         sound: list[tuple[int, int, NewEvent]] = []
-        for place, event in enumerate(events):
-            if _sound(event, place, findings):
-                sound.append((place, _email_of(event), _trimmed(event)))
-            if place % SLICE == SLICE - 1:
+        for index, event in enumerate(events):
+            if _sound(event, index, errors):
+                sound.append((index, _email_of(event), _trimmed(event)))
+            if index % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
-        outcome.problems.extend(findings.problems)
+        outcome.problems.extend(errors.problems)
         if sound:
             request = _Request(sound, viewer, outcome, asyncio.get_running_loop().create_future(), claim)
             self._waiting.add(request)
@@ -188,8 +188,8 @@ class Recorder:
 
     async def note(self, event: NewEvent) -> None:
         """Records what a reader did, who waits a moment at most: what cannot be stored by then is stored later."""
-        if not _sound(event, 0, findings := ErrorCollector()):
-            _logger.warning("an event of a tracking link is refused: %s", findings.problems[0].message)
+        if not _sound(event, 0, errors := ErrorCollector()):
+            _logger.warning("an event of a tracking link is refused: %s", errors.problems[0].message)
             return
         done = asyncio.get_running_loop().create_future()
         request = _Request([(0, _email_of(event), _trimmed(event))], None, Outcome(), done, lasting=True)
@@ -232,7 +232,7 @@ class Recorder:
             _fail(request, copy.copy(instead))
 
     async def _commit(self, batch: Sequence[_Part]) -> None:
-        found = await self._desk.writer.run_in_transaction(partial(_write, batch), partial(_locking, batch))
+        found = await self._ctx.writer.run_in_transaction(partial(_write, batch), partial(_locking, batch))
         for part, outcome in zip(batch, found, strict=True):
             of_request = part.request.outcome
             of_request.recorded += outcome.recorded
@@ -253,11 +253,11 @@ class Recorder:
             _fail(batch[0].request, cause)
             return
         _logger.warning("a shared commit failed and is repeated in parts: %s", cause)
-        for place, part in enumerate(batch):
+        for index, part in enumerate(batch):
             try:
                 await self._commit([part])
             except Unavailable as exc:
-                self._put_off(batch[place:], exc)
+                self._put_off(batch[index:], exc)
                 return
             except Exception as exc:
                 self._waiting.discard(part.request)
@@ -274,19 +274,19 @@ def _fail(request: _Request, cause: Exception) -> None:
         request.done.set_exception(cause)
 
 
-def _sound(event: NewEvent, place: int, findings: ErrorCollector) -> bool:
-    path = ("events", str(place))
-    before = len(findings.problems)
-    findings.line(event.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", KEY)
+def _sound(event: NewEvent, index: int, errors: ErrorCollector) -> bool:
+    path = ("events", str(index))
+    before = len(errors.problems)
+    errors.line(event.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)
     if event.kind is EngagementKind.CLICK:
-        findings.line(event.url or "", (*path, "url"), "The link of a click", URL)
+        errors.line(event.url or "", (*path, "url"), "The link of a click", URL)
     elif event.url is not None:
-        findings.add(UserErrorCode.INVALID, (*path, "url"), "Only a click has a link.")
+        errors.add(UserErrorCode.INVALID, (*path, "url"), "Only a click has a link.")
     if event.user_agent is not None:
-        findings.text(event.user_agent, (*path, "userAgent"), "A user agent", URL)
+        errors.text(event.user_agent, (*path, "userAgent"), "A user agent", URL)
     if event.ip_address is not None:
-        findings.text(event.ip_address, (*path, "ipAddress"), "An IP address", 64)
-    return len(findings.problems) == before
+        errors.text(event.ip_address, (*path, "ipAddress"), "An IP address", 64)
+    return len(errors.problems) == before
 
 
 def _trimmed(event: NewEvent) -> NewEvent:
@@ -305,9 +305,9 @@ async def _write(batch: Sequence[_Part], uow: UnitOfWork) -> list[Outcome]:
     outcomes = [Outcome() for _ in batch]
     fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]] = {}
     for part, outcome in zip(batch, outcomes, strict=True):
-        for place, number, event in part.events:
+        for index, number, event in part.events:
             email = emails.get(number)
-            problem = _problem(part.request, event, place, email, uow.now)
+            problem = _problem(part.request, event, index, email, uow.now)
             if problem is not None or email is None:
                 outcome.problems.extend([problem] if problem else [])
             elif _switched_off(email, event):
@@ -333,12 +333,12 @@ def _switched_off(email: Row, event: NewEvent) -> bool:
     return archived and event.kind is not EngagementKind.REPLY
 
 
-def _problem(request: _Request, event: NewEvent, place: int, email: Row | None, now: int) -> UserError | None:
-    path = ("events", str(place))
+def _problem(request: _Request, event: NewEvent, index: int, email: Row | None, now: int) -> UserError | None:
+    path = ("events", str(index))
     if email is None or not request.sees(email):
         return UserError("There is no such email.", (*path, "emailId"), UserErrorCode.NOT_FOUND)
     # What a reader did happened, whatever our own clock said of it.
-    if event.occurred_at > now + AHEAD and not request.lasting:
+    if event.occurred_at > now + MAX_AHEAD_MICROS and not request.lasting:
         return UserError(
             "An event may lie at most 5 minutes in the future.", (*path, "occurredAt"), UserErrorCode.INVALID
         )
@@ -414,7 +414,7 @@ async def _revise(uow: UnitOfWork, recorded: Sequence[_Recorded]) -> dict[int, R
         return {}
     moments = [occurred_at for occurred_at, _ in clicks]
     sent = {email["id"]: email["sent_at"] for _, email in clicks}
-    revised = await verdict_revisions.by_clicks(uow, sent, min(moments), max(moments))
+    revised = await verdict_revisions.revise_by_clicks(uow, sent, min(moments), max(moments))
     return {row["id"]: row for row in revised}
 
 
@@ -422,7 +422,7 @@ async def _follow(uow: UnitOfWork, recorded: Sequence[_Recorded], revised: dict[
     """Summaries, feed rows and marks of what was recorded, and of what that revised."""
     new = {key for (key, _), _, _ in recorded}
     earlier = [row for key, row in revised.items() if key not in new]
-    verdict_revisions.tell(uow, earlier)
+    verdict_revisions.publish(uow, earlier)
     recounted = {row["email_id"] for row in earlier}
     counted: dict[int, Row] = {}
     newest: dict[int, tuple[int, Row]] = {}
@@ -431,11 +431,11 @@ async def _follow(uow: UnitOfWork, recorded: Sequence[_Recorded], revised: dict[
         newest[email["id"]] = (key, email)
         if verdict is EngagementVerdict.HUMAN and email["id"] not in recounted:
             counted[email["id"]] = email
-            summaries.count(email, key, event.kind, min(event.occurred_at, uow.now), event.dedupe_key)
+            summaries.count_event(email, key, event.kind, min(event.occurred_at, uow.now), event.dedupe_key)
         if verdict is not EngagementVerdict.SELF:
-            verdict_revisions.announce(uow, email["team_id"], email["sender_id"], email["id"], key)
+            verdict_revisions.log_event(uow, email["team_id"], email["sender_id"], email["id"], key)
     if counted:
-        uow.defer(*summaries.adding(uow.connection, counted))
+        uow.defer(*summaries.update_statement(uow.connection, counted))
     await summaries.recount(uow.connection, recounted)
     for email_id, (key, email) in newest.items():
         uow.invalidate(InvalidationKind.EMAIL, email["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, key)

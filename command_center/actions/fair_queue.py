@@ -108,8 +108,8 @@ class FairQueue(Generic[R]):
         self._took_few = bool(few) and len(few) < len(waiting) and not self._took_few
         if self._took_few:
             waiting = few
-        for place, (team, requests) in enumerate(waiting):
-            share = max(1, room // (len(waiting) - place))
+        for index, (team, requests) in enumerate(waiting):
+            share = max(1, room // (len(waiting) - index))
             while requests and share > 0:
                 taken = self._take(requests, share, parts)
                 share -= taken

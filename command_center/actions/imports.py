@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import ErrorCollector, broken
-from command_center.actions.people import NewPerson, checked, put_into, unsubscribe_all
+from command_center.actions.people import NewPerson, add_to_group, checked, unsubscribe_all
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row as Stored
 from command_center.email_addresses import InvalidAddress, comparison_key, lookup_key
@@ -78,10 +78,10 @@ class Import:
 
     def __init__(self, ctx: ActionContext, viewer: Viewer, group: str | None = None) -> None:
         """Puts everyone into the viewer's own group of that name, if one is given. Raises Refused for a bad name."""
-        findings = ErrorCollector()
-        self._group = None if group is None else findings.line(group, ("group",), "A name")
-        findings.raise_any()
-        self._desk = ctx
+        errors = ErrorCollector()
+        self._group = None if group is None else errors.line(group, ("group",), "A name")
+        errors.raise_any()
+        self._ctx = ctx
         self._viewer = viewer
         self._lines: dict[str, int] = {}
 
@@ -95,7 +95,7 @@ class Import:
         people = self._sound(listed, tally)
         opted_out = {key for row in listed if row.opted_out and (key := _key(row.new.address)) is not None}
         if people or opted_out:
-            async with self._desk.writer.unit_of_work() as uow:
+            async with self._ctx.writer.unit_of_work() as uow:
                 if people:
                     await self._write(uow, people, tally)
                 tally.unsubscribed = await _unsubscribe(uow, self._viewer, opted_out)
@@ -105,13 +105,13 @@ class Import:
         """The people that may be kept, by comparison key; what is wrong with the others goes into the tally."""
         people: dict[str, NewPerson] = {}
         for row in rows:
-            findings = ErrorCollector()
-            new = checked(row.new, findings)
+            errors = ErrorCollector()
+            new = checked(row.new, errors)
             if row.fault is not None:
                 tally.refused.append((row.line, row.fault))
                 continue
-            if findings.problems:
-                tally.refused.append((row.line, " ".join(problem.message for problem in findings.problems)))
+            if errors.problems:
+                tally.refused.append((row.line, " ".join(problem.message for problem in errors.problems)))
                 continue
             folded = comparison_key(new.address)
             first = self._lines.setdefault(folded, row.line)
@@ -132,7 +132,7 @@ class Import:
         tally.hidden = len(hidden)
         if self._group is not None:
             inside = {*added.values(), *(row["id"] for row in known)} - hidden
-            await put_into(uow, self._viewer, await _own_group(uow, self._viewer, self._group), inside)
+            await add_to_group(uow, self._viewer, await _own_group(uow, self._viewer, self._group), inside)
 
 
 def _key(address: str) -> str | None:
@@ -161,7 +161,7 @@ async def _add(uow: UnitOfWork, viewer: Viewer, people: Mapping[str, NewPerson])
     tx = uow.connection
     values = [(*_texts(people[folded]), people[folded].shared) for folded in sorted(people)]
     source = "jsonb_array_elements(?::jsonb)" if tx.postgres else "json_each(?)"
-    texts = ", ".join(f"value->>{place}" for place in range(len(_COLUMNS)))
+    texts = ", ".join(f"value->>{index}" for index in range(len(_COLUMNS)))
     shared = f"(value->>{len(_COLUMNS)})::boolean" if tx.postgres else f"value->>{len(_COLUMNS)}"
     rows = await tx.fetch(
         f"INSERT INTO people (team_id, owner_id, created_at, shared, {', '.join(_COLUMNS)})"

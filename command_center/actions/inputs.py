@@ -1,4 +1,7 @@
-"""Checks of single values that several nouns share. Each adds what is wrong to a list, so that all is said at once."""
+"""Validation of single input values, shared by all actions.
+
+Each check adds its errors to an `ErrorCollector`, so that the client gets all validation errors together.
+"""
 
 import re
 from collections.abc import Iterable
@@ -11,36 +14,43 @@ from models.enums import UserErrorCode
 
 Path = tuple[str, ...]
 UNSET: Any = object()
-"""A value that was not given at all, as opposed to null."""
+"""Stands for an argument that is absent, as opposed to null."""
 NAME = 200
 SUBJECT = 998
 BODY = 500_000
-_HALF = re.compile("[\ud800-\udfff]")
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """What a bulk did: the keys of the rows, in the order asked, and each refusal."""
+    """The result of a bulk action: the keys of the affected rows, in request order, and the errors of the others."""
 
     keys: tuple[int, ...]
     problems: tuple[UserError, ...]
 
 
-def few_enough(number: int, most: int, path: Path) -> None:
-    """Raises Refused where one request names more events than it may."""
+def check_event_count(number: int, most: int, path: Path) -> None:
+    """Check the number of events in one request.
+
+    Raises: UserErrors (LIMIT_REACHED) if `number` exceeds `most`.
+    """
     if number > most:
         message = f"One request takes at most {most} events, not {number}."
         raise user_error(UserErrorCode.LIMIT_REACHED, path, message)
 
 
 def broken(text: str) -> bool:
-    """Whether there is a lone surrogate in it: JSON can say one, and no database can keep it."""
-    return _HALF.search(text) is not None
+    """Return whether a text contains a lone surrogate. JSON can encode one, but no database can store it."""
+    return _LONE_SURROGATE.search(text) is not None
 
 
 class ErrorCollector:
-    """What was found wrong so far."""
+    """Collects the validation errors of one request.
+
+    The checking methods return the value as it is to be stored, and add an error at `path` if it is invalid. `what`
+    begins the error's message and names the value. `longest` is a number of characters.
+    """
 
     def __init__(self) -> None:
         self.problems: list[UserError] = []
@@ -49,29 +59,29 @@ class ErrorCollector:
         self.problems.append(UserError(message, tuple(path), code))
 
     def raise_any(self) -> None:
-        """Raises Refused where there is anything."""
+        """Raise UserErrors if there are any errors."""
         if self.problems:
             raise UserErrors(self.problems)
 
     def line(self, value: str, path: Path, what: str, longest: int = NAME) -> str:
-        """One line of text that must be there; white space around it does not count."""
+        """Check a required single line of text, and return it without surrounding white space."""
         text = value.strip()
         if not text:
             self.add(UserErrorCode.BLANK, path, f"{what} must not be blank.")
         elif len(text) > longest:
             self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(text)}.")
-        elif _CONTROL.search(text):
+        elif _CONTROL_CHARACTER.search(text):
             self.add(UserErrorCode.INVALID, path, f"{what} must be one line without control characters.")
         elif broken(text):
             self.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")
         return text
 
     def optional_line(self, value: str | None, path: Path, what: str, longest: int = NAME) -> str | None:
-        """As `line`, where blank is the same as absent."""
+        """Check a line as `line` does, but return None if it is absent or blank."""
         return self.line(value, path, what, longest) if value is not None and value.strip() else None
 
     def text(self, value: str, path: Path, what: str, longest: int = BODY) -> str:
-        """Free text, which may be empty."""
+        """Check free text, which may be empty and have several lines."""
         if len(value) > longest:
             self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(value)}.")
         elif "\x00" in value:
@@ -81,7 +91,7 @@ class ErrorCollector:
         return value
 
     def address(self, value: str, path: Path) -> str:
-        """Return one email address as it is stored, see `email_addresses`."""
+        """Check an email address, and return it as it is stored; see `email_addresses`."""
         text = value.strip()
         if not text:
             self.add(UserErrorCode.BLANK, path, "An address must not be blank.")
@@ -98,4 +108,5 @@ class ErrorCollector:
         return text
 
     def addresses(self, values: Iterable[str], path: Path) -> list[str]:
-        return [self.address(value, (*path, str(place))) for place, value in enumerate(values)]
+        """Check a list of email addresses. The path of an error ends with the position in the list."""
+        return [self.address(value, (*path, str(index))) for index, value in enumerate(values)]

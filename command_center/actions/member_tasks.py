@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from command_center.actions import tasks
-from command_center.actions.access import complete
+from command_center.actions.access import lock_complete_list
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import ErrorCollector
 from command_center.changes.unit_of_work import UnitOfWork
@@ -29,12 +29,12 @@ class NewMemberTask:
 
 async def create(ctx: ActionContext, viewer: Viewer, search_id: str, new: NewMemberTask) -> list[int]:
     """The keys of the tasks that were made, in the order of the list's members. They are the viewer's own."""
-    findings = ErrorCollector()
-    name = findings.line(new.name, ("input", "name"), "A name")
-    details = findings.text(new.details, ("input", "details"), "Details", tasks.DETAILS)
+    errors = ErrorCollector()
+    name = errors.line(new.name, ("input", "name"), "A name")
+    details = errors.text(new.details, ("input", "details"), "Details", tasks.DETAILS)
     async with ctx.writer.unit_of_work() as uow:
-        key = await complete(uow.connection, viewer, search_id, findings)
-        findings.raise_any()
+        key = await lock_complete_list(uow.connection, viewer, search_id, errors)
+        errors.raise_any()
         members = await _members(uow.connection, viewer, key)
         # Who asks twice at once waits here, and then finds the tasks that were made. After the emails, as the sender
         # loop does it, so that nobody waits in a circle; a weak lock, so that drafts go on meanwhile.
@@ -42,7 +42,7 @@ async def create(ctx: ActionContext, viewer: Viewer, search_id: str, new: NewMem
             "SELECT id FROM users WHERE id = ?" + uow.connection.for_update("NO KEY UPDATE"), viewer.user_id
         )
         made = await _insert(uow, viewer, members, new, name, details)
-        tasks.tell(uow, made)
+        tasks.log_tasks(uow, made)
     return [row["id"] for row in made]
 
 

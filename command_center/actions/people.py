@@ -6,7 +6,7 @@ from typing import Any
 
 from command_center import ids
 from command_center.actions import duplicates, suppression, transitions
-from command_center.actions.access import complete, seen
+from command_center.actions.access import lock_complete_list, visible_key
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import ErrorCollector, Path
 from command_center.changes.unit_of_work import UnitOfWork
@@ -45,10 +45,10 @@ class NewPerson:
 
 async def create(ctx: ActionContext, viewer: Viewer, new: NewPerson) -> Person:
     """A person of the viewer's. An address that the team has already is TAKEN, whoever's it is."""
-    findings = ErrorCollector()
+    errors = ErrorCollector()
     path = ("input",)
-    new = checked(new, findings, path)
-    findings.raise_any()
+    new = checked(new, errors, path)
+    errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         row = await uow.connection.fetch_one(
             "INSERT INTO people (team_id, owner_id, name, name_folded, first_name, address, address_folded,"
@@ -66,24 +66,24 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewPerson) -> Person:
     return await Person.get(id=row["id"])
 
 
-def checked(new: NewPerson, findings: ErrorCollector, path: Path = ()) -> NewPerson:
+def checked(new: NewPerson, errors: ErrorCollector, path: Path = ()) -> NewPerson:
     """The person as they are kept: without white space around, blank as absent. Adds what is wrong to the findings."""
     return NewPerson(
-        name=findings.line(new.name, (*path, "name"), "A name"),
-        address=findings.address(new.address, (*path, "address")),
-        title=findings.optional_line(new.title, (*path, "title"), "A title"),
-        company=findings.optional_line(new.company, (*path, "company"), "A company"),
-        phone=findings.optional_line(new.phone, (*path, "phone"), "A phone number", _PHONE),
+        name=errors.line(new.name, (*path, "name"), "A name"),
+        address=errors.address(new.address, (*path, "address")),
+        title=errors.optional_line(new.title, (*path, "title"), "A title"),
+        company=errors.optional_line(new.company, (*path, "company"), "A company"),
+        phone=errors.optional_line(new.phone, (*path, "phone"), "A phone number", _PHONE),
         shared=new.shared,
-        first_name=findings.optional_line(new.first_name, (*path, "firstName"), "A first name"),
+        first_name=errors.optional_line(new.first_name, (*path, "firstName"), "A first name"),
     )
 
 
 async def unsubscribe(ctx: ActionContext, viewer: Viewer, person_id: str) -> Person:
     """Nothing is sent to the person any more; what is scheduled becomes FAILED. Twice is the same as once."""
-    findings = ErrorCollector()
-    key = await seen(viewer, "Person", person_id, ("id",), findings)
-    findings.raise_any()
+    errors = ErrorCollector()
+    key = await visible_key(viewer, "Person", person_id, ("id",), errors)
+    errors.raise_any()
     await leave(ctx, int(key or 0))
     return await Person.get(id=key)
 
@@ -121,9 +121,9 @@ async def fail_scheduled(uow: UnitOfWork, column: str, key: Any, code: FailureCo
 
 
 async def create_group(ctx: ActionContext, viewer: Viewer, name: str, shared: bool) -> Group:
-    findings = ErrorCollector()
-    name = findings.line(name, ("name",), "A name")
-    findings.raise_any()
+    errors = ErrorCollector()
+    name = errors.line(name, ("name",), "A name")
+    errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         row = await uow.connection.fetch_one(
             "INSERT INTO person_groups (team_id, owner_id, name, shared, created_at) VALUES (?, ?, ?, ?, ?)"
@@ -137,15 +137,15 @@ async def add_people(
     ctx: ActionContext, viewer: Viewer, group_id: str, person_ids: Sequence[str]
 ) -> tuple[Group, ErrorCollector]:
     """Puts people into one's own group. Each that cannot be seen is named by its place; the others are put in."""
-    findings = ErrorCollector()
+    errors = ErrorCollector()
     group = await _own_group(viewer, group_id)
-    people = await named_people(viewer, person_ids, ("personIds",), findings)
+    people = await visible_people(viewer, person_ids, ("personIds",), errors)
     async with ctx.writer.unit_of_work() as uow:
-        await put_into(uow, viewer, group, people.values())
-    return await Group.get(id=group), findings
+        await add_to_group(uow, viewer, group, people.values())
+    return await Group.get(id=group), errors
 
 
-async def put_into(uow: UnitOfWork, viewer: Viewer, group: int, people: Iterable[int]) -> None:
+async def add_to_group(uow: UnitOfWork, viewer: Viewer, group: int, people: Iterable[int]) -> None:
     """Puts people, by their keys, into a group that the viewer may change."""
     tx = uow.connection
     rows = await tx.fetch(_ADD_PEOPLE.format(tx.in_any("id")), group, tx.array_param(people))
@@ -156,9 +156,9 @@ async def remove_people(
     ctx: ActionContext, viewer: Viewer, group_id: str, person_ids: Sequence[str]
 ) -> tuple[Group, ErrorCollector]:
     """Takes people out of one's own group. Who is not in it stays out."""
-    findings = ErrorCollector()
+    errors = ErrorCollector()
     group = await _own_group(viewer, group_id)
-    people = sorted((await named_people(viewer, person_ids, ("personIds",), findings)).values())
+    people = sorted((await visible_people(viewer, person_ids, ("personIds",), errors)).values())
     async with ctx.writer.unit_of_work() as uow:
         tx = uow.connection
         rows = await tx.fetch(
@@ -167,7 +167,7 @@ async def remove_people(
             tx.array_param(people),
         )
         _mark(uow, viewer, group, [row["person_id"] for row in rows])
-    return await Group.get(id=group), findings
+    return await Group.get(id=group), errors
 
 
 async def add_members(ctx: ActionContext, viewer: Viewer, group_id: str, search_id: str) -> Group:
@@ -175,14 +175,14 @@ async def add_members(ctx: ActionContext, viewer: Viewer, group_id: str, search_
 
     While a list is being filled it holds only some of its emails, so nobody is put in from it then.
     """
-    findings = ErrorCollector()
-    group = await seen(viewer, "Group", group_id, ("id",), findings)
+    errors = ErrorCollector()
+    group = await visible_key(viewer, "Group", group_id, ("id",), errors)
     if group is not None and (await Group.get(id=group)).owner_id != viewer.user_id:
-        findings.add(UserErrorCode.FORBIDDEN, ("id",), _NOT_ITS_OWNER)
+        errors.add(UserErrorCode.FORBIDDEN, ("id",), _NOT_ITS_OWNER)
     async with ctx.writer.unit_of_work() as uow:
         tx = uow.connection
-        key = await complete(tx, viewer, search_id, findings)
-        findings.raise_any()
+        key = await lock_complete_list(tx, viewer, search_id, errors)
+        errors.raise_any()
         # Nobody is reached through mail that is out of sight since the matcher last looked.
         rows = await tx.fetch(_ADD_MEMBERS, group, key, viewer.team_id, viewer.user_id, viewer.admin)
         _mark(uow, viewer, group or 0, [row["person_id"] for row in rows])
@@ -190,23 +190,23 @@ async def add_members(ctx: ActionContext, viewer: Viewer, group_id: str, search_
 
 
 async def _own_group(viewer: Viewer, text: str) -> int:
-    findings = ErrorCollector()
-    key = await seen(viewer, "Group", text, ("id",), findings)
-    findings.raise_any()
+    errors = ErrorCollector()
+    key = await visible_key(viewer, "Group", text, ("id",), errors)
+    errors.raise_any()
     group = await Group.get(id=key)
     if group.owner_id != viewer.user_id:
         raise user_error(UserErrorCode.FORBIDDEN, ("id",), _NOT_ITS_OWNER)
     return int(group.id)
 
 
-async def named_people(viewer: Viewer, texts: Iterable[str], path: Path, findings: ErrorCollector) -> dict[str, int]:
+async def visible_people(viewer: Viewer, texts: Iterable[str], path: Path, errors: ErrorCollector) -> dict[str, int]:
     """The keys of people by their ids, each once and in the order named; who cannot be seen is told by place."""
     keys = [(text, ids.decode_key("Person", text)) for text in texts]
     visible = await visible_keys(viewer, (("Person", key) for _, key in keys if key is not None))
     known = visible.get("Person", set())
-    for place, (_, key) in enumerate(keys):
+    for index, (_, key) in enumerate(keys):
         if key not in known:
-            findings.add(UserErrorCode.NOT_FOUND, (*path, str(place)), "There is no such person.")
+            errors.add(UserErrorCode.NOT_FOUND, (*path, str(index)), "There is no such person.")
     return {text: key for text, key in keys if key is not None and key in known}
 
 

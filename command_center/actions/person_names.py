@@ -205,8 +205,8 @@ def _are_credentials(words: Sequence[str], name: Sequence[str]) -> bool:
         _bare(word) in CREDENTIALS
         or "/" in word
         or _is_credential(word, name[0], abbreviated=True)
-        or (place > 0 and _INITIALS.fullmatch(word))
-        for place, word in enumerate(words)
+        or (index > 0 and _INITIALS.fullmatch(word))
+        for index, word in enumerate(words)
     )
 
 

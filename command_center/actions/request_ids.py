@@ -20,20 +20,20 @@ TRIM = 1000
 """Rows that are dropped at once."""
 
 
-class Made(Enum):
+class CreatedRow(Enum):
     """What a request makes: the column it is remembered in."""
 
     EMAIL = "email_id"
     BULK_SEND = "bulk_send_id"
 
 
-def name(request_id: str | None, findings: ErrorCollector) -> str | None:
+def validate(request_id: str | None, errors: ErrorCollector) -> str | None:
     """The name a client gave to its request; None where it gave none."""
-    return None if request_id is None else findings.line(request_id, PATH, "A requestId")
+    return None if request_id is None else errors.line(request_id, PATH, "A requestId")
 
 
-async def first(
-    uow: UnitOfWork, viewer: Viewer, request_id: str, mutation: str, arguments: Mapping[str, Any], made: Made
+async def find_created(
+    uow: UnitOfWork, viewer: Viewer, request_id: str, mutation: str, arguments: Mapping[str, Any], made: CreatedRow
 ) -> int | None:
     """The key of what this request made when it came first; None where this is the first time.
 
@@ -58,7 +58,7 @@ async def first(
     return int(row["made"])
 
 
-async def remember(uow: UnitOfWork, viewer: Viewer, request_id: str, made: Made, key: int) -> None:
+async def store_created(uow: UnitOfWork, viewer: Viewer, request_id: str, made: CreatedRow, key: int) -> None:
     """Writes down what the request made, in the transaction it was made in."""
     await uow.connection.execute(
         f"UPDATE send_requests SET {made.value} = ? WHERE user_id = ? AND request_id = ?",

@@ -23,9 +23,9 @@ from models.visibility import visible_keys
 
 
 async def create(ctx: ActionContext, viewer: Viewer, name: str, raw: Mapping[str, Any], shared: bool) -> SavedSearch:
-    findings = ErrorCollector()
-    name = findings.line(name, ("input", "name"), "A name")
-    filter = await _checked(ctx, viewer, raw, ("input", "filter"), findings)
+    errors = ErrorCollector()
+    name = errors.line(name, ("input", "name"), "A name")
+    filter = await _checked(ctx, viewer, raw, ("input", "filter"), errors)
     async with ctx.writer.unit_of_work() as uow:
         key = await _insert(ctx, uow, viewer, name, filter, shared, ("input",))
     return await SavedSearch.get(id=key)
@@ -38,20 +38,20 @@ async def adopt(ctx: ActionContext, viewer: Viewer, shared_search_id: str, name:
     source = await SavedSearch.get_or_none(SavedSearch.published(viewer), id=key or 0)
     if source is None:
         raise not_found(path, "shared search")
-    findings = ErrorCollector()
-    name = findings.line(source.name if name is None else name, ("name",), "A name")
+    errors = ErrorCollector()
+    name = errors.line(source.name if name is None else name, ("name",), "A name")
     filter = without_range(load(source.definition))
-    await _name_visible(viewer, filter, findings, path)
-    findings.raise_any()
+    await _name_visible(viewer, filter, errors, path)
+    errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         made = await _insert(ctx, uow, viewer, name, filter, False, path)
     return await SavedSearch.get(id=made)
 
 
 async def rename(ctx: ActionContext, viewer: Viewer, search_id: str, name: str) -> SavedSearch:
-    findings = ErrorCollector()
-    name = findings.line(name, ("name",), "A name")
-    findings.raise_any()
+    errors = ErrorCollector()
+    name = errors.line(name, ("name",), "A name")
+    errors.raise_any()
     return await _update(ctx, viewer, search_id, {"name": name})
 
 
@@ -62,8 +62,8 @@ async def share(ctx: ActionContext, viewer: Viewer, search_id: str, shared: bool
 
 async def refine(ctx: ActionContext, viewer: Viewer, search_id: str, raw: Mapping[str, Any]) -> SavedSearch:
     """Another filter for the same list: followers get one Reset once it is filled."""
-    findings = ErrorCollector()
-    filter = await _checked(ctx, viewer, raw, ("filter",), findings)
+    errors = ErrorCollector()
+    filter = await _checked(ctx, viewer, raw, ("filter",), errors)
     async with ctx.writer.unit_of_work() as uow:
         row = await _own(uow, viewer, search_id)
         await uow.connection.execute(
@@ -90,31 +90,31 @@ async def delete(ctx: ActionContext, viewer: Viewer, search_id: str) -> int:
 
 async def checked_query(ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: Path) -> Filter:
     """The filter of a query: ids that cannot be seen match nothing there, all other mistakes are refused."""
-    findings = ErrorCollector()
-    filter = _checked_shape(ctx, raw, path, findings)
+    errors = ErrorCollector()
+    filter = _checked_shape(ctx, raw, path, errors)
     if filter is not None:
-        findings.problems.extend(await _view_as(viewer, filter, path))
-    findings.raise_any()
+        errors.problems.extend(await _view_as(viewer, filter, path))
+    errors.raise_any()
     return filter or Filter(())
 
 
 async def _checked(
-    ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: Path, findings: ErrorCollector
+    ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: Path, errors: ErrorCollector
 ) -> Filter:
-    filter = _checked_shape(ctx, raw, path, findings)
+    filter = _checked_shape(ctx, raw, path, errors)
     if filter is not None:
         forbidden = await _view_as(viewer, filter, path)
-        findings.problems.extend(forbidden)
-        await _name_visible(viewer, filter, findings, path)
-    findings.raise_any()
+        errors.problems.extend(forbidden)
+        await _name_visible(viewer, filter, errors, path)
+    errors.raise_any()
     return filter or Filter(())
 
 
-def _checked_shape(ctx: ActionContext, raw: Mapping[str, Any], path: Path, findings: ErrorCollector) -> Filter | None:
+def _checked_shape(ctx: ActionContext, raw: Mapping[str, Any], path: Path, errors: ErrorCollector) -> Filter | None:
     try:
         return check(raw, limits=ctx.limits.filter, path=path)
     except UserErrors as exc:
-        findings.problems.extend(exc.problems)
+        errors.problems.extend(exc.problems)
         return None
 
 
@@ -124,12 +124,12 @@ async def _view_as(viewer: Viewer, filter: Filter, path: Path) -> list[UserError
     return view_as_problems(filter, Owner(viewer.user_id, viewer.team_id, viewer.admin), path, colleagues)
 
 
-async def _name_visible(viewer: Viewer, filter: Filter, findings: ErrorCollector, prefix: Path) -> None:
+async def _name_visible(viewer: Viewer, filter: Filter, errors: ErrorCollector, prefix: Path) -> None:
     named = named_ids(filter)
     visible = await visible_keys(viewer, ((each.noun, each.key) for each in named))
     for each in named:
         if each.key not in visible.get(each.noun, ()):
-            findings.add(UserErrorCode.NOT_FOUND, (*prefix, *each.path), f"There is no such {each.noun.lower()}.")
+            errors.add(UserErrorCode.NOT_FOUND, (*prefix, *each.path), f"There is no such {each.noun.lower()}.")
 
 
 async def _insert(

@@ -15,7 +15,7 @@ _COUNTERS = {kind: kind.name for kind in EngagementKind}
 _HUMAN = f"FROM engagements g WHERE g.email_id = emails.id AND g.verdict = {int(EngagementVerdict.HUMAN)}"
 
 
-async def lock(connection: Connection, email_ids: Iterable[int]) -> None:
+async def lock_emails(connection: Connection, email_ids: Iterable[int]) -> None:
     """Locks emails in the order of their keys: nobody adds to a summary while it is counted."""
     await connection.fetch(
         f"SELECT id FROM emails WHERE {connection.in_any('id')} ORDER BY id" + connection.for_update("NO KEY UPDATE"),
@@ -23,7 +23,7 @@ async def lock(connection: Connection, email_ids: Iterable[int]) -> None:
     )
 
 
-def count(email: Row, key: int, kind: EngagementKind, occurred_at: int, dedupe_key: str) -> None:
+def count_event(email: Row, key: int, kind: EngagementKind, occurred_at: int, dedupe_key: str) -> None:
     """Counts a new human event in, in the email's row alone; `latest_key` there is the newest one's dedupe key."""
     name = _COUNTERS[kind]
     email[name] = email.get(name, 0) + 1
@@ -34,7 +34,7 @@ def count(email: Row, key: int, kind: EngagementKind, occurred_at: int, dedupe_k
         email["latest_key"] = dedupe_key
 
 
-def adding(connection: Connection, emails: Mapping[int, Row]) -> Statement:
+def update_statement(connection: Connection, emails: Mapping[int, Row]) -> Statement:
     """Writes down what was counted in emails that are locked, by their keys."""
     counted = [
         (

@@ -19,16 +19,16 @@ Pair = tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Suppressed:
+class Suppression:
     """Why an email does not leave."""
 
     code: FailureCode
     message: str
 
 
-async def reasons(
+async def find_suppressions(
     connection: Connection, limits: Limits, pairs: Iterable[Pair], locked: bool = False
-) -> dict[Pair, Suppressed]:
+) -> dict[Pair, Suppression]:
     """Why nothing may be sent to these people as part of these campaigns; without those it may be sent to.
 
     Locked, nobody is unsubscribed before the transaction ends.
@@ -51,7 +51,7 @@ async def _people(connection: Connection, ids: Collection[int], locked: bool = F
     return {row["id"]: row for row in rows}
 
 
-async def stand_still(connection: Connection, email_id: int) -> None:
+async def lock_recipient_and_campaign(connection: Connection, email_id: int) -> None:
     """Locks whom an email is to and what it is part of, before the email itself, as whoever unsubscribes the one or
     ends the other does: either they find the email scheduled, or it finds them unsubscribed and ended."""
     row = await connection.fetch_one("SELECT person_id, campaign_id FROM emails WHERE id = ?", email_id)
@@ -70,7 +70,7 @@ async def hold_back(uow: UnitOfWork, limits: Limits, rows: Sequence[Row]) -> lis
     people = await _people(tx, {row["person_id"] for row in rows})
     ended = await _ended(tx, {row["campaign_id"] for row in rows if row["campaign_id"] is not None})
     unsubscribed = await _unsubscribed_copies(tx, rows)
-    held: dict[Suppressed, list[Row]] = {}
+    held: dict[Suppression, list[Row]] = {}
     free: list[Row] = []
     for row in rows:
         person = people.get(row["person_id"])
@@ -87,7 +87,7 @@ def unsubscribed_message(address: str) -> str:
     return f"{address} has unsubscribed."
 
 
-async def _sent_to_duplicate(uow: UnitOfWork, row: Row, person: Row) -> Suppressed | None:
+async def _sent_to_duplicate(uow: UnitOfWork, row: Row, person: Row) -> Suppression | None:
     """Why an email to a duplicate does not leave: its bulk send goes to another person with the same address.
 
     New bulk sends leave duplicates out; one that was scheduled before they became duplicates may contain them.
@@ -104,7 +104,7 @@ async def _sent_to_duplicate(uow: UnitOfWork, row: Row, person: Row) -> Suppress
     if other is None:
         return None
     message = f"This bulk send goes to another person with the address {person['address']}."
-    return Suppressed(FailureCode.CHANNEL_REFUSED, message)
+    return Suppression(FailureCode.CHANNEL_REFUSED, message)
 
 
 async def _unsubscribed_copies(connection: Connection, rows: Sequence[Row]) -> set[tuple[int, str]]:
@@ -121,20 +121,22 @@ async def _unsubscribed_copies(connection: Connection, rows: Sequence[Row]) -> s
     return {(row["team_id"], row["address_folded"]) for row in found} & keys
 
 
-def _copied(row: Row, unsubscribed: Collection[tuple[int, str]], limits: Limits) -> Suppressed | None:
+def _copied(row: Row, unsubscribed: Collection[tuple[int, str]], limits: Limits) -> Suppression | None:
     """Why an email does not leave because of its copies: each of them is a message too."""
     copies = copies_of(row)
     for address in copies:
         domain = domain_of(address)
         if _blocked(domain, limits.blocked_domains):
-            return Suppressed(FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}, not even a copy to {address}.")
+            return Suppression(
+                FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}, not even a copy to {address}."
+            )
         if (row["team_id"], lookup_key(address)) in unsubscribed:
-            return Suppressed(FailureCode.UNSUBSCRIBED, f"A copy would go to {address}, who has unsubscribed.")
+            return Suppression(FailureCode.UNSUBSCRIBED, f"A copy would go to {address}, who has unsubscribed.")
     # Emails from before these limits, or from before they were lowered.
     if len(copies) > limits.copies:
-        return Suppressed(FailureCode.CHANNEL_REFUSED, too_many_copies(len(copies), limits))
+        return Suppression(FailureCode.CHANNEL_REFUSED, too_many_copies(len(copies), limits))
     if 1 + len(copies) > limits.emails_per_day:
-        return Suppressed(FailureCode.CHANNEL_REFUSED, too_many_recipients(1 + len(copies), limits))
+        return Suppression(FailureCode.CHANNEL_REFUSED, too_many_recipients(1 + len(copies), limits))
     return None
 
 
@@ -161,14 +163,16 @@ async def _ended(connection: Connection, campaigns: set[int]) -> set[int]:
     return {row["id"] for row in rows}
 
 
-def _reason(person: Row | None, ended: bool, limits: Limits) -> Suppressed | None:
+def _reason(person: Row | None, ended: bool, limits: Limits) -> Suppression | None:
     if person is None or person["unsubscribed_at"] is not None:
-        return Suppressed(FailureCode.UNSUBSCRIBED, unsubscribed_message(person["address"] if person else "The person"))
+        return Suppression(
+            FailureCode.UNSUBSCRIBED, unsubscribed_message(person["address"] if person else "The person")
+        )
     domain = domain_of(person["address"])
     if _blocked(domain, limits.blocked_domains):
         message = f"Nothing is sent to {domain}, so not to {person['address']}."
-        return Suppressed(FailureCode.BLOCKED_DOMAIN, message)
-    return Suppressed(FailureCode.CAMPAIGN_ENDED, "The campaign has ended.") if ended else None
+        return Suppression(FailureCode.BLOCKED_DOMAIN, message)
+    return Suppression(FailureCode.CAMPAIGN_ENDED, "The campaign has ended.") if ended else None
 
 
 def _blocked(domain: str, blocked: frozenset[str]) -> bool:

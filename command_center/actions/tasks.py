@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from command_center import ids as global_ids
-from command_center.actions.access import found_in_order, placed, seen
+from command_center.actions.access import paths_by_id, rows_in_request_order, visible_key
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import UNSET, BulkResult, ErrorCollector, Path
 from command_center.changes.entries import LogEntry
@@ -53,19 +53,19 @@ class TaskRevision:
 
 async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:
     """A task of the viewer's, or of a teammate's about a person shared with the team."""
-    findings = ErrorCollector()
-    name = findings.line(new.name, ("input", "name"), "A name")
-    details = findings.text(new.details, ("input", "details"), "Details", DETAILS)
-    person = await seen(viewer, "Person", new.person_id, ("input", "personId"), findings)
+    errors = ErrorCollector()
+    name = errors.line(new.name, ("input", "name"), "A name")
+    details = errors.text(new.details, ("input", "details"), "Details", DETAILS)
+    person = await visible_key(viewer, "Person", new.person_id, ("input", "personId"), errors)
     path = ("input", "assigneeId")
     assignee: int | None = viewer.user_id
     if new.assignee_id is not None:
-        assignee = await seen(viewer, "User", new.assignee_id, path, findings)
+        assignee = await visible_key(viewer, "User", new.assignee_id, path, errors)
     if person is not None and assignee not in (None, viewer.user_id) and not await _shared(person):
-        findings.add(UserErrorCode.INVALID, path, _NOT_SHARED)
+        errors.add(UserErrorCode.INVALID, path, _NOT_SHARED)
     async with ctx.writer.unit_of_work() as uow:
-        email = await _origin(uow.connection, viewer, new.email_id, person, findings)
-        findings.raise_any()
+        email = await _origin(uow.connection, viewer, new.email_id, person, errors)
+        errors.raise_any()
         row = await uow.connection.fetch_one(
             "INSERT INTO tasks (team_id, creator_id, assignee_id, person_id, email_id, name, name_folded, kind, status,"
             " priority, due_on, details, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -73,7 +73,7 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:
             *(viewer.team_id, viewer.user_id, assignee, person, email, name, fold(name), int(new.kind)),
             *(int(TaskStatus.OPEN), int(new.priority), new.due_on, details, uow.now, uow.now),
         )
-        tell(uow, [row] if row else [])
+        log_tasks(uow, [row] if row else [])
     return await Task.get(id=row["id"] if row else 0)
 
 
@@ -82,7 +82,7 @@ async def _shared(person: int) -> bool:
 
 
 async def _origin(
-    tx: Connection, viewer: Viewer, text: str | None, person: int | None, findings: ErrorCollector
+    tx: Connection, viewer: Viewer, text: str | None, person: int | None, errors: ErrorCollector
 ) -> int | None:
     """The email a task is made from, locked against its deletion. It must be to the task's person."""
     if text is None:
@@ -93,25 +93,25 @@ async def _origin(
         global_ids.decode_key("Email", text) or 0,
     )
     if row is None or not viewer.sees_mail_of(row["team_id"], row["sender_id"]):
-        findings.add(UserErrorCode.NOT_FOUND, path, "There is no such email.")
+        errors.add(UserErrorCode.NOT_FOUND, path, "There is no such email.")
         return None
     if person is not None and row["person_id"] != person:
-        findings.add(UserErrorCode.INVALID, path, "The email is to somebody else than the task's person.")
+        errors.add(UserErrorCode.INVALID, path, "The email is to somebody else than the task's person.")
     return int(row["id"])
 
 
 async def revise(ctx: ActionContext, viewer: Viewer, task_id: str, revision: TaskRevision) -> Task | None:
     """Changes what is given; None where the task is no longer the viewer's to see, as it is somebody else's now."""
-    findings = ErrorCollector()
-    values = await _revised(viewer, revision, findings)
+    errors = ErrorCollector()
+    values = await _revised(viewer, revision, errors)
     async with ctx.writer.unit_of_work() as uow:
-        rows = await _seen(uow, viewer, {task_id: ("id",)}, findings)
+        rows = await _seen(uow, viewer, {task_id: ("id",)}, errors)
         assignee = values.get("assignee_id")
         for row in rows:
             kept = assignee in (None, viewer.user_id, row["assignee_id"])
             if not kept and not await _shared(row["person_id"]):
-                findings.add(UserErrorCode.INVALID, ("input", "assigneeId"), _NOT_SHARED)
-        findings.raise_any()
+                errors.add(UserErrorCode.INVALID, ("input", "assigneeId"), _NOT_SHARED)
+        errors.raise_any()
         await _change(uow, rows, {name: value for name, value in values.items() if not _same(rows[0][name], value)})
     return await Task.get_or_none(Task.visible(viewer), id=rows[0]["id"])
 
@@ -121,24 +121,24 @@ def _same(stored: Any, value: Any) -> bool:
     return bool(stored == (value.isoformat() if isinstance(stored, str) and isinstance(value, date) else value))
 
 
-async def _revised(viewer: Viewer, revision: TaskRevision, findings: ErrorCollector) -> dict[str, Any]:
+async def _revised(viewer: Viewer, revision: TaskRevision, errors: ErrorCollector) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, what in (("kind", "A kind"), ("due_on", "A day"), ("priority", "A priority")):
         value = getattr(revision, name)
         if value is None:
             path = ("input", "dueOn" if name == "due_on" else name)
-            findings.add(UserErrorCode.BLANK, path, f"{what} must not be blank.")
+            errors.add(UserErrorCode.BLANK, path, f"{what} must not be blank.")
         elif value is not UNSET:
             values[name] = value
     if revision.name is not UNSET:
-        values["name"] = findings.line(revision.name or "", ("input", "name"), "A name")
+        values["name"] = errors.line(revision.name or "", ("input", "name"), "A name")
     if revision.details is not UNSET:
-        values["details"] = findings.text(revision.details or "", ("input", "details"), "Details", DETAILS)
+        values["details"] = errors.text(revision.details or "", ("input", "details"), "Details", DETAILS)
     if revision.assignee_id is not UNSET:
         path = ("input", "assigneeId")
         if revision.assignee_id is None:
-            findings.add(UserErrorCode.BLANK, path, "A task must be somebody's.")
-        values["assignee_id"] = await seen(viewer, "User", revision.assignee_id, path, findings)
+            errors.add(UserErrorCode.BLANK, path, "A task must be somebody's.")
+        values["assignee_id"] = await visible_key(viewer, "User", revision.assignee_id, path, errors)
     return values
 
 
@@ -153,27 +153,27 @@ async def reopen(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> Bulk
 
 
 async def _set_status(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], status: TaskStatus) -> BulkResult:
-    findings = ErrorCollector()
+    errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
-        rows = await _seen(uow, viewer, placed(ids), findings)
+        rows = await _seen(uow, viewer, paths_by_id(ids), errors)
         completed_at = uow.now if status is TaskStatus.COMPLETE else None
         others = [row for row in rows if row["status"] != status]
         await _change(uow, others, {"status": status, "completed_at": completed_at})
-    return BulkResult(tuple(row["id"] for row in rows), tuple(findings.problems))
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
 
 
 async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
     """Deletes tasks for good, for everyone who saw them."""
-    findings = ErrorCollector()
+    errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
         tx = uow.connection
-        rows = await _seen(uow, viewer, placed(ids), findings)
+        rows = await _seen(uow, viewer, paths_by_id(ids), errors)
         await tx.execute(f"DELETE FROM tasks WHERE {tx.in_any('id')}", tx.array_param(row["id"] for row in rows))
-        tell(uow, rows, ChangeKind.TASK_DELETED)
-    return BulkResult(tuple(row["id"] for row in rows), tuple(findings.problems))
+        log_tasks(uow, rows, ChangeKind.TASK_DELETED)
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
 
 
-async def part_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None:
+async def detach_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None:
     """The tasks of emails that are about to be deleted go on without them. The emails must be locked."""
     tx = uow.connection
     rows = await tx.fetch(
@@ -183,7 +183,7 @@ async def part_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None:
     await _change(uow, rows, {"email_id": None})
 
 
-async def _seen(uow: UnitOfWork, viewer: Viewer, places: Mapping[str, Path], findings: ErrorCollector) -> list[Row]:
+async def _seen(uow: UnitOfWork, viewer: Viewer, paths: Mapping[str, Path], errors: ErrorCollector) -> list[Row]:
     """The tasks among those named that the viewer can see, in the order asked; the others are findings.
 
     They are locked in the order of their keys, so that two bulks never wait for each other in a circle.
@@ -197,7 +197,7 @@ async def _seen(uow: UnitOfWork, viewer: Viewer, places: Mapping[str, Path], fin
             *(tx.array_param(keys), viewer.team_id, viewer.user_id, viewer.user_id),
         )
 
-    return await found_in_order("Task", places, rows_of, findings)
+    return await rows_in_request_order("Task", paths, rows_of, errors)
 
 
 async def _change(uow: UnitOfWork, rows: Sequence[Row], values: Mapping[str, Any]) -> None:
@@ -217,10 +217,10 @@ async def _change(uow: UnitOfWork, rows: Sequence[Row], values: Mapping[str, Any
         after = {**row, **values}
         for user in sorted(_seers(row) - _seers(after)):
             uow.log(_entry(row, user, ChangeKind.TASK_DELETED))
-        tell(uow, [after])
+        log_tasks(uow, [after])
 
 
-def tell(uow: UnitOfWork, rows: Iterable[Row], kind: ChangeKind = ChangeKind.TASK_UPSERTED) -> None:
+def log_tasks(uow: UnitOfWork, rows: Iterable[Row], kind: ChangeKind = ChangeKind.TASK_UPSERTED) -> None:
     """Says of each task, once to everyone who sees it, that it is as it is now, or is no more."""
     for row in rows:
         for user in sorted(_seers(row)):

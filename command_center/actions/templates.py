@@ -20,14 +20,14 @@ class NewTemplate:
 
 async def create(ctx: ActionContext, viewer: Viewer, new: NewTemplate) -> Template:
     """A field that could never be filled in is a mistake here already, before anything is sent by it."""
-    findings = ErrorCollector()
-    name = findings.line(new.name, ("input", "name"), "A name")
-    subject = findings.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
-    body = add_body(findings, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
+    errors = ErrorCollector()
+    name = errors.line(new.name, ("input", "name"), "A name")
+    subject = errors.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
+    body = add_body(errors, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
     for what, text in (("subject", subject), ("body", body)):
         for problem in template_fields.problems(text):
-            findings.add(UserErrorCode.INVALID, ("input", what), problem)
-    findings.raise_any()
+            errors.add(UserErrorCode.INVALID, ("input", what), problem)
+    errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         row = await uow.connection.fetch_one(
             "INSERT INTO templates (team_id, name, subject, body, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id",

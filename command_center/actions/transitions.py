@@ -13,7 +13,7 @@ NO_FAILURE: Mapping[str, Any] = {"failed_at": None, "failure_code": None, "failu
 IDLE: Mapping[str, Any] = {"due_at": None, "claimed_at": None}
 
 
-def folder(row: Row) -> FolderName:
+def folder_of_row(row: Row) -> FolderName:
     """Where a row of `emails` lies."""
     return folder_of(EmailStatus(row["status"]), bool(row["archived"]))
 
@@ -40,9 +40,9 @@ async def change(
         tx.array_param(row["id"] for row in listed),
     )
     for row in listed:
-        before = folder(row)
+        before = folder_of_row(row)
         row.update(sets)
-        after = folder(row)
+        after = folder_of_row(row)
         if before is not after:
             uow.move_count(row["sender_id"], before, after)
         if marked:

@@ -21,12 +21,12 @@ async def add(
 
     An absent role or time zone stays as it is; a new user is a MEMBER in UTC. Raises Refused.
     """
-    findings = ErrorCollector()
-    team, name = findings.line(team, ("team",), "A team"), findings.line(name, ("name",), "A name")
-    address = findings.address(address, ("address",))
+    errors = ErrorCollector()
+    team, name = errors.line(team, ("team",), "A team"), errors.line(name, ("name",), "A name")
+    address = errors.address(address, ("address",))
     if time_zone is not None and time_zone not in available_timezones():
-        findings.add(UserErrorCode.INVALID, ("time-zone",), "A time zone is named as in Europe/Berlin or UTC.")
-    findings.raise_any()
+        errors.add(UserErrorCode.INVALID, ("time-zone",), "A time zone is named as in Europe/Berlin or UTC.")
+    errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         tx = uow.connection
         known = await tx.fetch_one(

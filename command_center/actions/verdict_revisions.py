@@ -8,10 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from command_center.actions import summaries
-from command_center.actions.access import found_in_order, placed
-from command_center.actions.click_timing import DELIVERY, HAND_OVER, NEAR, Click, by_machine
+from command_center.actions.access import paths_by_id, rows_in_request_order
+from command_center.actions.click_timing import (
+    AFTER_DELIVERY_MICROS,
+    BEFORE_DELIVERY_MICROS,
+    MAX_BURST_MICROS,
+    Click,
+    machine_clicks,
+)
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import BulkResult, ErrorCollector, few_enough
+from command_center.actions.inputs import BulkResult, ErrorCollector, check_event_count
 from command_center.actions.verdicts import WHOSE
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
@@ -22,12 +28,12 @@ from models.viewers import Viewer
 _ROWS = "SELECT id, team_id, email_id, sender_id, verdict, judged, url, ip_address, occurred_at FROM engagements WHERE "
 
 
-async def by_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
+async def revise_by_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
     """Looks at emails' clicks again, by what new ones from `since` to `until` tell of them; those that were revised.
 
     `sent` holds the emails with their deliveries. Nothing else is done: summaries, marks and the feed are the caller's.
     """
-    return await _look_again(uow, sent, since - NEAR, until + NEAR)
+    return await _look_again(uow, sent, since - MAX_BURST_MICROS, until + MAX_BURST_MICROS)
 
 
 async def by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
@@ -35,9 +41,9 @@ async def by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
     if not sent:
         return
     moments = sent.values()
-    revised = await _look_again(uow, sent, min(moments) - HAND_OVER, max(moments) + DELIVERY)
+    revised = await _look_again(uow, sent, min(moments) - BEFORE_DELIVERY_MICROS, max(moments) + AFTER_DELIVERY_MICROS)
     await summaries.recount(uow.connection, {row["email_id"] for row in revised})
-    tell(uow, revised)
+    publish(uow, revised)
 
 
 async def _look_again(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
@@ -49,11 +55,11 @@ async def _look_again(uow: UnitOfWork, sent: Mapping[int, int | None], since: in
     emails: dict[int, list[Click]] = {}
     for row in rows:
         doubted = bool(row["judged"]) and row["verdict"] == EngagementVerdict.HUMAN
-        click = Click.of(row["id"], row["occurred_at"], row["url"], row["ip_address"], doubted)
+        click = Click.from_columns(row["id"], row["occurred_at"], row["url"], row["ip_address"], doubted)
         emails.setdefault(row["email_id"], []).append(click)
     reasons: dict[int, str] = {}
     for email_id, clicks in emails.items():
-        reasons.update(by_machine(clicks, sent[email_id]))
+        reasons.update(machine_clicks(clicks, sent[email_id]))
     await tx.execute_many(
         "UPDATE engagements SET verdict = ?, verdict_reason = ? WHERE id = ?",
         [(int(EngagementVerdict.MACHINE), reason, key) for key, reason in sorted(reasons.items())],
@@ -61,19 +67,19 @@ async def _look_again(uow: UnitOfWork, sent: Mapping[int, int | None], since: in
     return [row | {"verdict": EngagementVerdict.MACHINE} for row in rows if row["id"] in reasons]
 
 
-def tell(uow: UnitOfWork, revised: Iterable[Row]) -> None:
+def publish(uow: UnitOfWork, revised: Iterable[Row]) -> None:
     """Lists look again, and the feed has an entry for each event, also for one that is the sender's own from now on:
     followers remove it.
     """
     marks: dict[int, Row] = {}
     for row in revised:
         marks[row["email_id"]] = row
-        announce(uow, row["team_id"], row["sender_id"], row["email_id"], row["id"])
+        log_event(uow, row["team_id"], row["sender_id"], row["email_id"], row["id"])
     for email_id, row in marks.items():
         uow.invalidate(InvalidationKind.EMAIL, row["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, row["id"])
 
 
-def announce(uow: UnitOfWork, team_id: int, sender_id: int, email_id: int, key: int) -> None:
+def log_event(uow: UnitOfWork, team_id: int, sender_id: int, email_id: int, key: int) -> None:
     """One event in the sender's live feed, as it is whenever it is read."""
     uow.log(
         LogEntry(
@@ -86,7 +92,7 @@ def announce(uow: UnitOfWork, team_id: int, sender_id: int, email_id: int, key: 
     )
 
 
-async def announce_removal(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
+async def log_removals(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
     """Adds an entry to the feed for each event of emails that are about to be deleted: followers remove it."""
     tx = uow.connection
     rows = await tx.fetch(
@@ -95,7 +101,7 @@ async def announce_removal(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
         *(tx.array_param(email_ids), int(EngagementVerdict.SELF)),
     )
     for row in rows:
-        announce(uow, row["team_id"], row["sender_id"], row["email_id"], row["id"])
+        log_event(uow, row["team_id"], row["sender_id"], row["email_id"], row["id"])
 
 
 async def reclassify(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], verdict: EngagementVerdict) -> BulkResult:
@@ -104,19 +110,19 @@ async def reclassify(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], ver
     Each refused id is named by its place, the others are done. One that has the verdict already changes nothing.
     Raises Refused for more ids than a request may name.
     """
-    few_enough(len(ids), ctx.limits.events_per_request, ("ids",))
-    findings = ErrorCollector()
+    check_event_count(len(ids), ctx.limits.events_per_request, ("ids",))
+    errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
-        found = await found_in_order("Engagement", placed(ids), partial(_seen, uow, viewer), findings)
+        found = await rows_in_request_order("Engagement", paths_by_id(ids), partial(_seen, uow, viewer), errors)
         await _set(uow, viewer, found, verdict)
-    return BulkResult(tuple(row["id"] for row in found), tuple(findings.problems))
+    return BulkResult(tuple(row["id"] for row in found), tuple(errors.problems))
 
 
 async def _seen(uow: UnitOfWork, viewer: Viewer, keys: Sequence[int]) -> list[Row]:
     """Those of the events that the viewer can see, as they are once their emails are locked."""
     tx = uow.connection
     named = await tx.fetch(f"{_ROWS}{tx.in_any('id')} AND team_id = ?", tx.array_param(keys), viewer.team_id)
-    await summaries.lock(tx, (row["email_id"] for row in named))
+    await summaries.lock_emails(tx, (row["email_id"] for row in named))
     rows = await tx.fetch(f"{_ROWS}{tx.in_any('id')}", tx.array_param(row["id"] for row in named))
     return [row for row in rows if viewer.sees_mail_of(row["team_id"], row["sender_id"])]
 
@@ -135,7 +141,7 @@ async def _set(uow: UnitOfWork, viewer: Viewer, rows: Sequence[Row], verdict: En
         *(int(verdict), await _reason(uow, viewer, verdict), False, tx.array_param(row["id"] for row in changed)),
     )
     await summaries.recount(tx, {row["email_id"] for row in changed})
-    tell(uow, changed)
+    publish(uow, changed)
 
 
 async def _reason(uow: UnitOfWork, viewer: Viewer, verdict: EngagementVerdict) -> str:

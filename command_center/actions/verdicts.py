@@ -14,7 +14,7 @@ The seventh needs the email's other clicks and its delivery, so it is judged apa
 
 from typing import NamedTuple
 
-from command_center.actions.bot_signatures import agent_of, neighbourhood, network_of
+from command_center.actions.bot_signatures import address_block, find_agent, find_network
 from models.enums import EngagementKind, EngagementVerdict
 
 WHOSE = {
@@ -41,7 +41,7 @@ class Evidence(NamedTuple):
     @property
     def there(self) -> bool:
         """Whether there is any. A text that is no address is none."""
-        known = bool(self.user_agent and self.user_agent.strip()) or neighbourhood(self.ip_address or "") is not None
+        known = bool(self.user_agent and self.user_agent.strip()) or address_block(self.ip_address or "") is not None
         return known or self.prefetch or self.head or self.own_device
 
 
@@ -74,7 +74,7 @@ def _by_request(evidence: Evidence) -> Judgement | None:
 
 
 def _by_agent(evidence: Evidence) -> Judgement | None:
-    agent = agent_of(evidence.kind, evidence.user_agent or "")
+    agent = find_agent(evidence.kind, evidence.user_agent or "")
     if agent is None:
         return None
     reason = agent.what if agent.verdict is EngagementVerdict.HUMAN else f"by its user agent {agent.name}: {agent.what}"
@@ -82,7 +82,7 @@ def _by_agent(evidence: Evidence) -> Judgement | None:
 
 
 def _by_network(evidence: Evidence) -> Judgement | None:
-    network = network_of(evidence.ip_address or "")
+    network = find_network(evidence.ip_address or "")
     if network is None:
         return None
     return Judgement(EngagementVerdict.MACHINE, f"by its address {network.name}: {network.what}", judged=True)
