@@ -1,4 +1,7 @@
-"""What mail servers report after the hand-over: a bounce or a complaint turns a SENT email into BOUNCED or SPAM."""
+"""Records the delivery reports of mail servers: a bounce or a spam complaint makes a SENT email BOUNCED or SPAM.
+
+A report may arrive during the hand-over, before the email is recorded as sent. It is stored and applied afterwards.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +18,7 @@ from command_center.errors import UserError
 from models.enums import DeliveryKind, EmailStatus, FailureCode, UserErrorCode
 from models.viewers import Viewer
 
-_BECOMES = {
+_FAILURES = {
     DeliveryKind.BOUNCED: (EmailStatus.BOUNCED, FailureCode.BOUNCED, "The recipient's server returned the message."),
     DeliveryKind.SPAM_COMPLAINT: (
         EmailStatus.SPAM,
@@ -27,7 +30,7 @@ _BECOMES = {
 
 @dataclass(frozen=True, slots=True)
 class NewReport:
-    """One report; `occurred_at` in microseconds."""
+    """One delivery report; `occurred_at` is in microseconds. Reports with the same `dedupe_key` are recorded once."""
 
     email_id: str
     kind: DeliveryKind
@@ -38,13 +41,18 @@ class NewReport:
 
 @dataclass(slots=True)
 class Outcome:
+    """Counts the reports of one request, and holds an error for each refused one."""
+
     recorded: int = 0
     duplicates: int = 0
     problems: list[UserError] = field(default_factory=list)
 
 
 async def record(ctx: ActionContext, viewer: Viewer, reports: Sequence[NewReport]) -> Outcome:
-    """Records what is new; each refused report is named by its place."""
+    """Record the new reports among these. The error of a refused report has its position in the path.
+
+    Raises: UserErrors (LIMIT_REACHED) for too many reports in one request.
+    """
     check_event_count(len(reports), ctx.limits.events_per_request, ("events",))
     errors = ErrorCollector()
     outcome = Outcome()
@@ -53,12 +61,12 @@ async def record(ctx: ActionContext, viewer: Viewer, reports: Sequence[NewReport
         emails = await lock_emails(uow.connection, (key for key in keys if key is not None))
         for index, report in enumerate(reports):
             email = emails.get(ids.decode_key("Email", report.email_id) or 0)
-            await _one(uow, viewer, report, email, ("events", str(index)), errors, outcome)
+            await _validate_and_record(uow, viewer, report, email, ("events", str(index)), errors, outcome)
     outcome.problems = errors.problems
     return outcome
 
 
-async def _one(
+async def _validate_and_record(
     uow: UnitOfWork,
     viewer: Viewer,
     report: NewReport,
@@ -67,19 +75,20 @@ async def _one(
     errors: ErrorCollector,
     outcome: Outcome,
 ) -> None:
-    before = len(errors.problems)
+    """Record one report if it is valid, and count it in `outcome`; otherwise add errors at `path`."""
+    error_count = len(errors.problems)
     key = errors.line(report.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)
     message = errors.text(report.message, (*path, "message"), "A message", 10_000)
     if email is None or not viewer.sees_mail_of(email["team_id"], email["sender_id"]):
         errors.add(UserErrorCode.NOT_FOUND, (*path, "emailId"), "There is no such email.")
     if report.occurred_at > uow.now + MAX_AHEAD_MICROS:
         errors.add(UserErrorCode.INVALID, (*path, "occurredAt"), "An event may lie at most 5 minutes in the future.")
-    if email is None or len(errors.problems) > before:
+    if email is None or len(errors.problems) > error_count:
         return
-    # What is being handed over may come back before we have written down that it left.
-    in_hand = email["status"] == EmailStatus.IN_PROGRESS and email["claimed_at"] is not None
-    if in_hand or email["status"] in (EmailStatus.SENT, EmailStatus.BOUNCED, EmailStatus.SPAM):
-        if await _record(uow, email, report, key, message, in_hand):
+    # The report may arrive before the hand-over of its email is recorded.
+    handing_over = email["status"] == EmailStatus.IN_PROGRESS and email["claimed_at"] is not None
+    if handing_over or email["status"] in (EmailStatus.SENT, EmailStatus.BOUNCED, EmailStatus.SPAM):
+        if await _record(uow, email, report, key, message, handing_over):
             outcome.recorded += 1
         else:
             outcome.duplicates += 1
@@ -91,29 +100,32 @@ async def _one(
         errors.add(UserErrorCode.WRONG_STATE, (*path, "emailId"), "Only an email that was sent can come back.")
 
 
-async def _record(uow: UnitOfWork, email: Row, report: NewReport, key: str, message: str, in_hand: bool) -> bool:
-    """Whether the report was new."""
+async def _record(uow: UnitOfWork, email: Row, report: NewReport, key: str, message: str, handing_over: bool) -> bool:
+    """Insert a report, apply it if the email is SENT, and return whether it was new."""
     at = min(report.occurred_at, uow.now)
-    new = await uow.connection.fetch_one(
+    inserted = await uow.connection.fetch_one(
         "INSERT INTO delivery_reports (team_id, email_id, kind, message, occurred_at, recorded_at, dedupe_key,"
         " applied) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (team_id, dedupe_key) DO NOTHING RETURNING id",
-        *(email["team_id"], email["id"], int(report.kind), message, at, uow.now, key, not in_hand),
+        *(email["team_id"], email["id"], int(report.kind), message, at, uow.now, key, not handing_over),
     )
-    if new is None:
+    if inserted is None:
         return False
-    # A second report about mail that has come back already is kept, and changes nothing.
+    # A further report about a failed email is stored, but changes nothing.
     if email["status"] == EmailStatus.SENT:
-        await _come_back(uow, email, report.kind, message, at)
+        await _mark_failed(uow, email, report.kind, message, at)
     return True
 
 
-async def _come_back(uow: UnitOfWork, email: Row, kind: DeliveryKind, message: str, at: int) -> None:
-    status, code, sentence = _BECOMES[kind]
-    await transitions.change(uow, [email], transitions.failure(code, message or sentence, at, status))
+async def _mark_failed(uow: UnitOfWork, email: Row, kind: DeliveryKind, message: str, at: int) -> None:
+    status, code, default_message = _FAILURES[kind]
+    await transitions.change(uow, [email], transitions.failure(code, message or default_message, at, status))
 
 
 async def apply_early(uow: UnitOfWork, sent: Mapping[int, Row]) -> None:
-    """Carries out reports that came while their emails, by now SENT, were being handed over."""
+    """Apply the reports that arrived during the hand-over of these emails, which are SENT and locked.
+
+    Later reports about the same email are ignored.
+    """
     tx = uow.connection
     reports = await tx.fetch(
         f"UPDATE delivery_reports SET applied = TRUE WHERE {tx.in_any('email_id')} AND NOT applied"
@@ -123,11 +135,11 @@ async def apply_early(uow: UnitOfWork, sent: Mapping[int, Row]) -> None:
     for report in sorted(reports, key=lambda report: (report["occurred_at"], report["id"])):
         email = sent[report["email_id"]]
         if email["status"] == EmailStatus.SENT:
-            await _come_back(uow, email, DeliveryKind(report["kind"]), report["message"], report["occurred_at"])
+            await _mark_failed(uow, email, DeliveryKind(report["kind"]), report["message"], report["occurred_at"])
 
 
 async def forget_early(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
-    """What came back of an earlier sending, whose outcome nobody knows, says nothing of the next one."""
+    """Discard reports about an earlier hand-over with unknown outcome: they do not concern the next one."""
     tx = uow.connection
     await tx.execute(
         f"UPDATE delivery_reports SET applied = TRUE WHERE {tx.in_any('email_id')} AND NOT applied",

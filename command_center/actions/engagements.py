@@ -1,7 +1,8 @@
-"""Engagement events on their way in. Many callers share one commit, and nobody is answered before it.
+"""Records engagement events with group commit: many callers share one transaction and wait for its commit.
 
-In one transaction: the events (once for each dedupe key), what they tell of earlier ones, the emails' summaries, the
-feed's log rows, and the marks. While the database fails, what readers did is kept in memory until it is back.
+One transaction inserts the events (once per dedupe key), revises verdicts on earlier clicks, updates the summaries of
+the emails, appends to the change log for the sender's feed, and queues invalidations. While the database is
+unavailable, events from tracking links wait in a retry buffer in memory.
 """
 
 import asyncio
@@ -39,13 +40,13 @@ from models.enums import (
 from models.viewers import Viewer
 
 MAX_AHEAD_MICROS = 5 * 60 * 1_000_000
-"""How far, in microseconds, an event may lie in the future: clocks differ."""
-SLICE = 100
-"""Events of a request that are checked in one turn; then other requests have theirs."""
-READER_SECONDS = 1.0
-"""How long a reader waits for a view or click to be stored, who would wait for a picture or a page."""
-URL, MAX_DEDUPE_KEY_CHARACTERS = 4096, 255
-_COLUMNS = {
+"""How far in the future an event may lie, because clocks differ."""
+EVENTS_PER_YIELD = 100
+"""Number of events that are validated before the event loop can run other requests."""
+READER_WAIT_SECONDS = 1.0
+"""The longest time that a reader's picture or page is delayed to store the view or click."""
+MAX_URL_CHARACTERS, MAX_DEDUPE_KEY_CHARACTERS = 4096, 255
+_EVENT_COLUMNS = {
     "team_id": "bigint",
     "email_id": "bigint",
     "sender_id": "bigint",
@@ -61,14 +62,24 @@ _COLUMNS = {
     "recorded_at": "bigint",
     "dedupe_key": "text",
 }
-_EMAIL = ("id", "team_id", "sender_id", "status", "archived", "sent_at", "latest_engagement_id", "latest_activity_at")
+_EMAIL_COLUMNS = (
+    "id",
+    "team_id",
+    "sender_id",
+    "status",
+    "archived",
+    "sent_at",
+    "latest_engagement_id",
+    "latest_activity_at",
+)
 _logger = logging.getLogger("command_center.engagements")
 
 
 class NewEvent(NamedTuple):
-    """One event as it was observed; `occurred_at` in microseconds.
+    """One observed event; `occurred_at` is in microseconds.
 
-    `prefetch`: the client says it fetches ahead; `head`: it asked for the head only; `device`: the user whose it is.
+    `prefetch` means that the client declared a prefetch, and `head` that it sent a HEAD request. `device` is the key of
+    the user whose signed cookie the client sent.
     """
 
     email_id: str
@@ -84,13 +95,13 @@ class NewEvent(NamedTuple):
     device: int | None = None
 
 
-_Recorded = tuple[tuple[int, EngagementVerdict], NewEvent, Row]
-"""The event's key and verdict, the event, and its email."""
+_RecordedEvent = tuple[tuple[int, EngagementVerdict], NewEvent, Row]
+"""The key and the verdict of a recorded event, the event, and the row of its email."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one request. `ignored` counts the views and clicks of archived emails."""
+    """Counts the events of one request, and holds the errors. `ignored` counts views and clicks of archived emails."""
 
     recorded: int = 0
     duplicates: int = 0
@@ -100,33 +111,35 @@ class Outcome:
 
 @dataclass(slots=True, eq=False)
 class _Request:
+    """The valid events of one caller, who waits for `done`."""
+
     events: Sequence[tuple[int, int, NewEvent]]
-    """Each with its place, and with the key of its email: 0 where what it names is none."""
+    """Each event with its position in the request, and with the key of its email: 0 if the email's id is invalid."""
     viewer: Viewer | None
     outcome: Outcome
     done: asyncio.Future[None]
     claim: IdempotencyClaim | None = None
-    lasting: bool = False
-    """It is not answered with a failure of the database, but kept until it is stored."""
+    durable: bool = False
+    """Whether the request stays in the retry buffer until it is stored, instead of failing with the database."""
     taken: int = 0
-    """Events that were committed, or are about to be."""
+    """Number of events that are committed or in the current batch."""
 
     @property
     def team_id(self) -> int | None:
         return None if self.viewer is None else self.viewer.team_id
 
-    def release(self) -> None:
-        """Whoever waits goes on."""
+    def resolve(self) -> None:
+        """Complete the waiting caller's future."""
         if not self.done.done():
             self.done.set_result(None)
 
-    def renewed(self) -> "_Request":
-        """Itself, with all of its events still to be taken."""
+    def reset(self) -> "_Request":
+        """Return this request with all its events to be recorded again."""
         self.taken = 0
         return self
 
     def sees(self, email: Row) -> bool:
-        """Whether the asker may speak of this email. A signed tracking link (no viewer) names its email itself."""
+        """Return whether the caller may record events of this email. A request without a viewer has a signed link."""
         return self.viewer is None or self.viewer.sees_mail_of(email["team_id"], email["sender_id"])
 
 
@@ -134,7 +147,7 @@ _Part: TypeAlias = Part[_Request]
 
 
 class Recorder:
-    """The one road into the `engagements` table. One loop commits for all who wait."""
+    """The only writer of new rows in `engagements`. One loop commits the events of all waiting callers."""
 
     def __init__(self, ctx: ActionContext) -> None:
         self._ctx = ctx
@@ -144,42 +157,44 @@ class Recorder:
         self._outage = FailureLog(_logger, "events wait for the database")
         self.kept: RetryBuffer[_Request] = RetryBuffer(self._outage)
         self.tally: Counter[str] = Counter(recorded=0, duplicate=0, ignored=0, refused=0)
-        """Events since the start, by what became of them."""
+        """Counts the events since the start of the process by result."""
 
     async def start(self) -> None:
+        """Start the loop that commits batches."""
         self._loop = asyncio.create_task(self._run(), name="recorder")
 
     async def stop(self) -> None:
-        """Ends the loop; who still waits gets an error, not an answer."""
+        """Stop the loop. Callers that still wait get a ConnectionError."""
         if self._loop is not None:
             self._loop.cancel()
             with suppress(asyncio.CancelledError):
                 await self._loop
         for request in self._waiting:
-            if not request.done.done() and not request.lasting:
+            if not request.done.done() and not request.durable:
                 request.done.set_exception(ConnectionError("the server is stopping"))
-        if unstored := len(self.kept) + sum(request.lasting for request in self._waiting):
+        if unstored := len(self.kept) + sum(request.durable for request in self._waiting):
             _logger.error("%d views and clicks are lost: the server stopped before the database was back", unstored)
 
     async def record(
         self, events: Sequence[NewEvent], viewer: Viewer | None, claim: IdempotencyClaim | None = None
     ) -> Outcome:
-        """Records what is new among the events. Each refused one is named by its place, the others are recorded.
+        """Record the new events among these. The error of a refused event has its position in the path.
 
-        `claim`: of the request with an Idempotency-Key, marked in the commit that it shares with others.
+        `claim` belongs to a request with an Idempotency-Key; the last commit of the request marks it as done.
+        Raises: UserErrors (LIMIT_REACHED) for too many events, Unavailable if the database fails.
         """
         check_event_count(len(events), self._ctx.limits.events_per_request, ("events",))
         outcome = Outcome()
         errors = ErrorCollector()
-        sound: list[tuple[int, int, NewEvent]] = []
+        valid: list[tuple[int, int, NewEvent]] = []
         for index, event in enumerate(events):
-            if _sound(event, index, errors):
-                sound.append((index, _email_of(event), _trimmed(event)))
-            if index % SLICE == SLICE - 1:
+            if _validate(event, index, errors):
+                valid.append((index, _email_key(event), _with_trimmed_key(event)))
+            if index % EVENTS_PER_YIELD == EVENTS_PER_YIELD - 1:
                 await asyncio.sleep(0)
         outcome.problems.extend(errors.problems)
-        if sound:
-            request = _Request(sound, viewer, outcome, asyncio.get_running_loop().create_future(), claim)
+        if valid:
+            request = _Request(valid, viewer, outcome, asyncio.get_running_loop().create_future(), claim)
             self._waiting.add(request)
             self._wake.set()
             await request.done
@@ -187,67 +202,75 @@ class Recorder:
         return outcome
 
     async def note(self, event: NewEvent) -> None:
-        """Records what a reader did, who waits a moment at most: what cannot be stored by then is stored later."""
-        if not _sound(event, 0, errors := ErrorCollector()):
+        """Record a view or click from a tracking link, waiting at most `READER_WAIT_SECONDS` for its commit.
+
+        An event that cannot be stored by then is stored later. An invalid event is only logged.
+        """
+        if not _validate(event, 0, errors := ErrorCollector()):
             _logger.warning("an event of a tracking link is refused: %s", errors.problems[0].message)
             return
         done = asyncio.get_running_loop().create_future()
-        request = _Request([(0, _email_of(event), _trimmed(event))], None, Outcome(), done, lasting=True)
+        request = _Request([(0, _email_key(event), _with_trimmed_key(event))], None, Outcome(), done, durable=True)
         if self.kept:
             self.kept.add([request])
             return
         self._waiting.add(request)
         self._wake.set()
-        await asyncio.wait({done}, timeout=READER_SECONDS)
+        await asyncio.wait({done}, timeout=READER_WAIT_SECONDS)
 
     async def _run(self) -> None:
         while True:
             await wait_for(self._wake, self.kept.pause())
             self._wake.clear()
-            self._waiting.add_first([*map(_Request.renewed, self.kept.due())])
+            self._waiting.add_first([*map(_Request.reset, self.kept.due())])
             while self._waiting:
-                await self._see_to(self._waiting.take())
+                await self._process(self._waiting.take())
 
-    async def _see_to(self, batch: list[_Part]) -> None:
+    async def _process(self, batch: list[_Part]) -> None:
         try:
             await self._commit(batch)
             self.kept.hurry()
         except Unavailable as exc:
-            self._put_off(batch, exc)
+            self._postpone(batch, exc)
         except Exception as exc:
-            await self._one_by_one(batch, exc)
+            await self._commit_separately(batch, exc)
 
-    def _put_off(self, batch: Sequence[_Part], cause: Unavailable) -> None:
-        """Whoever waits by now has waited as long as one may, so nobody waits for another attempt."""
+    def _postpone(self, batch: Sequence[_Part], cause: Unavailable) -> None:
+        """Fail all waiting requests, and move the durable ones to the retry buffer.
+
+        The callers have waited long enough for this attempt, so none waits for another one.
+        """
         self._outage.warn(cause)
-        begun = [part.request for part in batch]
-        others = [request for request in self._waiting.clear() if request not in begun]
-        self.kept.add([request for request in (*begun, *others) if request.lasting])
+        in_batch = [part.request for part in batch]
+        others = [request for request in self._waiting.clear() if request not in in_batch]
+        self.kept.add([request for request in (*in_batch, *others) if request.durable])
         self.kept.rest()
-        for request in begun:
+        for request in in_batch:
             _fail(request, copy.copy(cause))
-        instead = Unavailable(*cause.args)
-        instead.rolled_back = True
+        not_written = Unavailable(*cause.args)
+        not_written.rolled_back = True
         for request in others:
-            _fail(request, copy.copy(instead))
+            _fail(request, copy.copy(not_written))
 
     async def _commit(self, batch: Sequence[_Part]) -> None:
-        found = await self._ctx.writer.run_in_transaction(partial(_write, batch), partial(_locking, batch))
-        for part, outcome in zip(batch, found, strict=True):
-            of_request = part.request.outcome
-            of_request.recorded += outcome.recorded
-            of_request.duplicates += outcome.duplicates
-            of_request.ignored += outcome.ignored
-            of_request.problems.extend(outcome.problems)
+        results = await self._ctx.writer.run_in_transaction(
+            partial(_write_batch, batch), partial(_lock_statement, batch)
+        )
+        for part, outcome in zip(batch, results, strict=True):
+            total = part.request.outcome
+            total.recorded += outcome.recorded
+            total.duplicates += outcome.duplicates
+            total.ignored += outcome.ignored
+            total.problems.extend(outcome.problems)
             if part.last:
-                part.request.release()
+                part.request.resolve()
             self.tally["recorded"] += outcome.recorded
             self.tally["duplicate"] += outcome.duplicates
             self.tally["ignored"] += outcome.ignored
             self.tally["refused"] += len(outcome.problems)
 
-    async def _one_by_one(self, batch: Sequence[_Part], cause: Exception) -> None:
-        """A batch that failed is tried again in parts, so that one bad request does not fail its neighbours."""
+    async def _commit_separately(self, batch: Sequence[_Part], cause: Exception) -> None:
+        """Commit each part of a failed batch separately, so that one bad request does not fail the others."""
         if len(batch) == 1:
             self._waiting.discard(batch[0].request)
             _fail(batch[0].request, cause)
@@ -257,7 +280,7 @@ class Recorder:
             try:
                 await self._commit([part])
             except Unavailable as exc:
-                self._put_off(batch[index:], exc)
+                self._postpone(batch[index:], exc)
                 return
             except Exception as exc:
                 self._waiting.discard(part.request)
@@ -265,130 +288,143 @@ class Recorder:
 
 
 def _fail(request: _Request, cause: Exception) -> None:
-    if request.lasting:
-        # Nobody is told of it but the log, and nobody of what is kept.
-        request.release()
+    if request.durable:
+        # The reader gets no error. A failure is logged, unless the request is in the retry buffer.
+        request.resolve()
         if not isinstance(cause, Unavailable):
             _logger.error("a view or click could not be recorded", exc_info=cause)
     elif not request.done.done():
         request.done.set_exception(cause)
 
 
-def _sound(event: NewEvent, index: int, errors: ErrorCollector) -> bool:
+def _validate(event: NewEvent, index: int, errors: ErrorCollector) -> bool:
+    """Return whether the event at this position of a request is valid, and add its errors."""
     path = ("events", str(index))
     before = len(errors.problems)
     errors.line(event.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)
     if event.kind is EngagementKind.CLICK:
-        errors.line(event.url or "", (*path, "url"), "The link of a click", URL)
+        errors.line(event.url or "", (*path, "url"), "The link of a click", MAX_URL_CHARACTERS)
     elif event.url is not None:
         errors.add(UserErrorCode.INVALID, (*path, "url"), "Only a click has a link.")
     if event.user_agent is not None:
-        errors.text(event.user_agent, (*path, "userAgent"), "A user agent", URL)
+        errors.text(event.user_agent, (*path, "userAgent"), "A user agent", MAX_URL_CHARACTERS)
     if event.ip_address is not None:
         errors.text(event.ip_address, (*path, "ipAddress"), "An IP address", 64)
     return len(errors.problems) == before
 
 
-def _trimmed(event: NewEvent) -> NewEvent:
-    """White space around a dedupe key does not count."""
+def _with_trimmed_key(event: NewEvent) -> NewEvent:
+    """Return the event without white space around its dedupe key."""
     key = event.dedupe_key.strip()
     return event if key == event.dedupe_key else event._replace(dedupe_key=key)
 
 
-def _email_of(event: NewEvent) -> int:
+def _email_key(event: NewEvent) -> int:
     return ids.decode_key("Email", event.email_id) or 0
 
 
-async def _write(batch: Sequence[_Part], uow: UnitOfWork) -> list[Outcome]:
+async def _write_batch(batch: Sequence[_Part], uow: UnitOfWork) -> list[Outcome]:
+    """Write all events of a batch in one unit of work, and return the outcome of each part."""
     uow.claims.extend(part.request.claim for part in batch if part.last and part.request.claim)
-    emails = {row["id"]: row for row in (dict(zip(_EMAIL, values, strict=True)) for values in uow.first_rows)}
+    emails = {row["id"]: row for row in (dict(zip(_EMAIL_COLUMNS, values, strict=True)) for values in uow.first_rows)}
     outcomes = [Outcome() for _ in batch]
-    fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]] = {}
+    new_events: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]] = {}
     for part, outcome in zip(batch, outcomes, strict=True):
         for index, number, event in part.events:
             email = emails.get(number)
-            problem = _problem(part.request, event, index, email, uow.now)
+            problem = _find_error(part.request, event, index, email, uow.now)
             if problem is not None or email is None:
                 outcome.problems.extend([problem] if problem else [])
-            elif _switched_off(email, event):
+            elif _is_ignored(email, event):
                 outcome.ignored += 1
-            elif (email["team_id"], event.dedupe_key) in fresh:
+            elif (email["team_id"], event.dedupe_key) in new_events:
                 outcome.duplicates += 1
             else:
-                fresh[email["team_id"], event.dedupe_key] = (outcome, event, email)
-    await _know_rivals(uow, fresh.values())
-    recorded = await _insert(uow, fresh)
-    for key, (outcome, _, _) in fresh.items():
+                new_events[email["team_id"], event.dedupe_key] = (outcome, event, email)
+    await _load_simultaneous_keys(uow, new_events.values())
+    recorded = await _insert(uow, new_events)
+    for key, (outcome, _, _) in new_events.items():
         if key in recorded:
             outcome.recorded += 1
         else:
             outcome.duplicates += 1
-    made = [(recorded[key], event, email) for key, (_, event, email) in fresh.items() if key in recorded]
-    await _follow(uow, made, await _revise(uow, made))
+    recorded_events = [
+        (recorded[key], event, email) for key, (_, event, email) in new_events.items() if key in recorded
+    ]
+    await _publish(uow, recorded_events, await _revise_clicks(uow, recorded_events))
     return outcomes
 
 
-def _switched_off(email: Row, event: NewEvent) -> bool:
+def _is_ignored(email: Row, event: NewEvent) -> bool:
+    """Return whether an event is not recorded because its email is archived. Replies always are."""
     archived = bool(email["archived"]) and email["status"] == EmailStatus.SENT
     return archived and event.kind is not EngagementKind.REPLY
 
 
-def _problem(request: _Request, event: NewEvent, index: int, email: Row | None, now: int) -> UserError | None:
+def _find_error(request: _Request, event: NewEvent, index: int, email: Row | None, now: int) -> UserError | None:
     path = ("events", str(index))
     if email is None or not request.sees(email):
         return UserError("There is no such email.", (*path, "emailId"), UserErrorCode.NOT_FOUND)
-    # What a reader did happened, whatever our own clock said of it.
-    if event.occurred_at > now + MAX_AHEAD_MICROS and not request.lasting:
+    # The time of a tracking link's event comes from our own clock, so it is accepted.
+    if event.occurred_at > now + MAX_AHEAD_MICROS and not request.durable:
         return UserError(
             "An event may lie at most 5 minutes in the future.", (*path, "occurredAt"), UserErrorCode.INVALID
         )
     return None
 
 
-def _locking(batch: Iterable[_Part], connection: Connection) -> tuple[Sequence[str], Statement]:
-    """Locks the emails that a batch names."""
+def _lock_statement(batch: Iterable[_Part], connection: Connection) -> tuple[Sequence[str], Statement]:
+    """Return the columns and the SELECT statement that locks the emails of a batch in the order of their keys."""
     lock = (
-        f"SELECT {', '.join(_EMAIL)} FROM emails WHERE {connection.in_any('id')} ORDER BY id"
+        f"SELECT {', '.join(_EMAIL_COLUMNS)} FROM emails WHERE {connection.in_any('id')} ORDER BY id"
         + connection.for_update("NO KEY UPDATE")
     )
-    return _EMAIL, (lock, [connection.array_param(sorted({key for part in batch for _, key, _ in part.events}))])
+    return _EMAIL_COLUMNS, (
+        lock,
+        [connection.array_param(sorted({key for part in batch for _, key, _ in part.events}))],
+    )
 
 
-async def _know_rivals(uow: UnitOfWork, fresh: Iterable[tuple[Outcome, NewEvent, Row]]) -> None:
-    """Reads the dedupe keys of the emails' newest events that have their moment in common with a new one: the greater
-    key is the newer event."""
-    rivals = {
+async def _load_simultaneous_keys(uow: UnitOfWork, new_events: Iterable[tuple[Outcome, NewEvent, Row]]) -> None:
+    """Load the dedupe keys of the emails' latest events that occurred at the same time as a new event.
+
+    Of two simultaneous events, the one with the greater dedupe key is the later one.
+    """
+    simultaneous = {
         email["latest_engagement_id"]: email
-        for _, event, email in fresh
+        for _, event, email in new_events
         if email["latest_activity_at"] == min(event.occurred_at, uow.now)
     }
-    if rivals:
-        # Only once the emails are locked: joined to them, the newest event of a moment ago might not be found.
+    if simultaneous:
+        # A separate query after the lock: a join in the locking query could miss an event that was just committed.
         for key, name in await uow.connection.fetch_tuples(
             ("id", "dedupe_key"),
             f"SELECT id, dedupe_key FROM engagements WHERE {uow.connection.in_any('id')}",
-            uow.connection.array_param(rivals),
+            uow.connection.array_param(simultaneous),
         ):
-            rivals[key]["latest_key"] = name
+            simultaneous[key]["latest_key"] = name
 
 
 async def _insert(
-    uow: UnitOfWork, fresh: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]]
+    uow: UnitOfWork, new_events: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]]
 ) -> dict[tuple[int, str], tuple[int, EngagementVerdict]]:
-    """The new events' keys and verdicts, by team and dedupe key; what is missing was there before."""
-    verdicts = {key: judge(event.verdict, _evidence(event, email)) for key, (_, event, email) in fresh.items()}
-    made = await uow.connection.insert(
+    """Insert events, and return their keys and verdicts by team and dedupe key.
+
+    The result does not contain duplicates of earlier events.
+    """
+    verdicts = {key: judge(event.verdict, _evidence(event, email)) for key, (_, event, email) in new_events.items()}
+    inserted = await uow.connection.insert(
         "engagements",
-        _COLUMNS,
-        [_row(event, email, verdicts[key], uow.now) for key, (_, event, email) in fresh.items()],
+        _EVENT_COLUMNS,
+        [_row(event, email, verdicts[key], uow.now) for key, (_, event, email) in new_events.items()],
         "ON CONFLICT (team_id, dedupe_key) DO NOTHING",
         ("id", "team_id", "dedupe_key"),
     )
-    return {(team_id, name): (key, verdicts[team_id, name].verdict) for key, team_id, name in made}
+    return {(team_id, name): (key, verdicts[team_id, name].verdict) for key, team_id, name in inserted}
 
 
 def _row(event: NewEvent, email: Row, verdict: Judgement, now: int) -> tuple[Any, ...]:
-    """An event as the values of _COLUMNS."""
+    """Return the values of _EVENT_COLUMNS for an event."""
     url = event.url.strip() if event.url else None
     return (
         *(email["team_id"], email["id"], email["sender_id"]),
@@ -399,12 +435,15 @@ def _row(event: NewEvent, email: Row, verdict: Judgement, now: int) -> tuple[Any
 
 
 def _evidence(event: NewEvent, email: Row) -> Evidence:
-    own = event.device is not None and event.device == email["sender_id"]
-    return Evidence(event.kind, event.user_agent, event.ip_address, event.prefetch, event.head, own)
+    own_device = event.device is not None and event.device == email["sender_id"]
+    return Evidence(event.kind, event.user_agent, event.ip_address, event.prefetch, event.head, own_device)
 
 
-async def _revise(uow: UnitOfWork, recorded: Sequence[_Recorded]) -> dict[int, Row]:
-    """The clicks, new and earlier ones, that count as a machine's by what the new ones tell, by key."""
+async def _revise_clicks(uow: UnitOfWork, recorded: Sequence[_RecordedEvent]) -> dict[int, Row]:
+    """Revise the verdicts on clicks whose timing, together with the new ones, shows a machine.
+
+    Returns the revised clicks by key, both new and earlier ones.
+    """
     clicks = [
         (min(event.occurred_at, uow.now), email)
         for _, event, email in recorded
@@ -412,23 +451,23 @@ async def _revise(uow: UnitOfWork, recorded: Sequence[_Recorded]) -> dict[int, R
     ]
     if not clicks:
         return {}
-    moments = [occurred_at for occurred_at, _ in clicks]
+    times = [occurred_at for occurred_at, _ in clicks]
     sent = {email["id"]: email["sent_at"] for _, email in clicks}
-    revised = await verdict_revisions.revise_by_clicks(uow, sent, min(moments), max(moments))
+    revised = await verdict_revisions.revise_by_clicks(uow, sent, min(times), max(times))
     return {row["id"]: row for row in revised}
 
 
-async def _follow(uow: UnitOfWork, recorded: Sequence[_Recorded], revised: dict[int, Row]) -> None:
-    """Summaries, feed rows and marks of what was recorded, and of what that revised."""
+async def _publish(uow: UnitOfWork, recorded: Sequence[_RecordedEvent], revised: dict[int, Row]) -> None:
+    """Update summaries, append to the change log and queue invalidations for recorded and for revised events."""
     new = {key for (key, _), _, _ in recorded}
     earlier = [row for key, row in revised.items() if key not in new]
     verdict_revisions.publish(uow, earlier)
     recounted = {row["email_id"] for row in earlier}
     counted: dict[int, Row] = {}
-    newest: dict[int, tuple[int, Row]] = {}
+    latest: dict[int, tuple[int, Row]] = {}
     for (key, judged), event, email in recorded:
         verdict = EngagementVerdict.MACHINE if key in revised else judged
-        newest[email["id"]] = (key, email)
+        latest[email["id"]] = (key, email)
         if verdict is EngagementVerdict.HUMAN and email["id"] not in recounted:
             counted[email["id"]] = email
             summaries.count_event(email, key, event.kind, min(event.occurred_at, uow.now), event.dedupe_key)
@@ -437,5 +476,5 @@ async def _follow(uow: UnitOfWork, recorded: Sequence[_Recorded], revised: dict[
     if counted:
         uow.defer(*summaries.update_statement(uow.connection, counted))
     await summaries.recount(uow.connection, recounted)
-    for email_id, (key, email) in newest.items():
+    for email_id, (key, email) in latest.items():
         uow.invalidate(InvalidationKind.EMAIL, email["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, key)

@@ -1,4 +1,8 @@
-"""Requests that wait to be committed together: fairly by team, and in small parts while several teams have some."""
+"""A queue of requests for group commit that is fair among teams.
+
+If requests of only one team wait, a batch holds whole requests. If several teams record events, batches are small and
+hold a part of each team's requests.
+"""
 
 import time
 from collections import deque
@@ -7,17 +11,20 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 BATCH = 5_000
-"""Events of one commit, if only one team records some."""
+"""The most events in one commit if only one team records events, unless a single request has more."""
 SHARED_BATCH = 25
-"""The same while several teams do, so that none waits long for the others."""
-FEW = 10
-"""Events of a team that are committed without those of teams with more, every other time."""
+"""The most events in one commit while several teams record events, so that no team waits long for the others."""
+SMALL_BACKLOG_EVENTS = 10
+"""Teams with at most this number of waiting events have every other commit for themselves."""
 SHARED_SECONDS = 1.0
-"""How long after a team's last request the others leave room for it."""
+"""The time after a team's last request during which the other teams leave room for it."""
 
 
 class Request(Protocol):
-    """A request of a team; of no team if readers caused it. `taken` of its events are not in the queue any more."""
+    """A request of a team, or of no team if it comes from a tracking link.
+
+    The first `taken` of its events are no longer in the queue.
+    """
 
     taken: int
 
@@ -32,7 +39,7 @@ R = TypeVar("R", bound=Request)
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[R]):
-    """Some events of a request, in one commit. `last`: nothing of it follows."""
+    """The events of a request in one commit. `last` means that they complete the request."""
 
     request: R
     events: Sequence[Any]
@@ -40,13 +47,13 @@ class Part(Generic[R]):
 
 
 class FairQueue(Generic[R]):
-    """Each team's requests are taken in their order."""
+    """A queue of requests that keeps the order within each team."""
 
     def __init__(self) -> None:
         self._by_team: dict[int | None, deque[R]] = {}
-        # When each team came last, by the monotonic clock.
-        self._seen: dict[int, float] = {}
-        self._took_few = False
+        # The time of each team's last request, by the monotonic clock.
+        self._last_request: dict[int, float] = {}
+        self._took_small = False
 
     def __bool__(self) -> bool:
         return bool(self._by_team)
@@ -56,38 +63,40 @@ class FairQueue(Generic[R]):
             yield from requests
 
     def add(self, request: R) -> None:
-        """Adds a request behind those of its team."""
+        """Append a request to those of its team."""
         self._by_team.setdefault(request.team_id, deque()).append(request)
         if request.team_id is not None:
-            self._seen[request.team_id] = time.monotonic()
+            self._last_request[request.team_id] = time.monotonic()
 
     def add_first(self, requests: Sequence[R]) -> None:
-        """Puts requests back before those of their teams."""
+        """Put requests back in front of the others of their teams."""
         for request in reversed(requests):
             self._by_team.setdefault(request.team_id, deque()).appendleft(request)
 
     def discard(self, request: R) -> None:
-        """Removes what is left of a request."""
+        """Remove a request with its remaining events."""
         requests = self._by_team.get(request.team_id, deque())
         if request in requests:
             requests.remove(request)
-            self._tidy(request.team_id)
+            self._remove_if_empty(request.team_id)
 
     def clear(self) -> list[R]:
-        """Removes all requests, and returns them."""
+        """Remove and return all requests."""
         requests = list(self)
         self._by_team.clear()
         return requests
 
     def take(self) -> list[Part[R]]:
-        """Takes the next batch: whole requests if only one team has some, or else parts of equal size."""
-        return self._take_parts() if self._shared() else self._take_requests()
+        """Remove and return the next batch: whole requests if only one team is active, otherwise equal shares by team."""
+        return self._take_parts() if self._is_shared() else self._take_requests()
 
-    def _shared(self) -> bool:
-        if len(self._seen) > 1:
+    def _is_shared(self) -> bool:
+        if len(self._last_request) > 1:
             since = time.monotonic() - SHARED_SECONDS
-            self._seen = {team: at for team, at in self._seen.items() if at >= since or team in self._by_team}
-        return len(self._seen) > 1
+            self._last_request = {
+                team: at for team, at in self._last_request.items() if at >= since or team in self._by_team
+            }
+        return len(self._last_request) > 1
 
     def _take_requests(self) -> list[Part[R]]:
         parts: list[Part[R]] = []
@@ -95,32 +104,35 @@ class FairQueue(Generic[R]):
         for team, requests in list(self._by_team.items()):
             while requests and (not parts or len(requests[0].events) - requests[0].taken <= room):
                 room -= self._take(requests, BATCH, parts)
-            self._tidy(team)
+            self._remove_if_empty(team)
         return parts
 
     def _take_parts(self) -> list[Part[R]]:
         parts: list[Part[R]] = []
         room = SHARED_BATCH
-        # Those with the fewest come first, so that what they leave of their share is left to the others.
-        sizes = {team: sum(len(one.events) - one.taken for one in each) for team, each in self._by_team.items()}
-        waiting = sorted(self._by_team.items(), key=lambda each: sizes[each[0]])
-        few = [each for each in waiting if sizes[each[0]] <= FEW]
-        self._took_few = bool(few) and len(few) < len(waiting) and not self._took_few
-        if self._took_few:
-            waiting = few
+        # Teams with the fewest events come first, so that the others get the unused rest of their shares.
+        sizes = {
+            team: sum(len(request.events) - request.taken for request in item) for team, item in self._by_team.items()
+        }
+        waiting = sorted(self._by_team.items(), key=lambda item: sizes[item[0]])
+        small = [item for item in waiting if sizes[item[0]] <= SMALL_BACKLOG_EVENTS]
+        self._took_small = bool(small) and len(small) < len(waiting) and not self._took_small
+        if self._took_small:
+            waiting = small
         for index, (team, requests) in enumerate(waiting):
             share = max(1, room // (len(waiting) - index))
             while requests and share > 0:
                 taken = self._take(requests, share, parts)
                 share -= taken
                 room -= taken
-            self._tidy(team)
+            self._remove_if_empty(team)
         return parts
 
     @staticmethod
-    def _take(requests: deque[R], most: int, parts: list[Part[R]]) -> int:
+    def _take(requests: deque[R], limit: int, parts: list[Part[R]]) -> int:
+        """Move up to `limit` events of the first request to `parts`, and return their number."""
         request = requests[0]
-        events = request.events[request.taken : request.taken + most]
+        events = request.events[request.taken : request.taken + limit]
         request.taken += len(events)
         last = request.taken >= len(request.events)
         if last:
@@ -128,6 +140,6 @@ class FairQueue(Generic[R]):
         parts.append(Part(request, events, last))
         return len(events)
 
-    def _tidy(self, team_id: int | None) -> None:
+    def _remove_if_empty(self, team_id: int | None) -> None:
         if not self._by_team.get(team_id, True):
             del self._by_team[team_id]

@@ -1,6 +1,7 @@
-"""People out of a file, batch by batch: each batch is one deed, and importing a file twice is the same as once.
+"""Imports people in batches, each in one unit of work. Importing the same file twice has the same result as once.
 
-The checks are those of a person made by hand. Whoever reads files hands over the rows, and their lines for the report.
+The validation is the same as for a person created through the API. Reading files is not part of this module: the
+caller provides the rows, with their line numbers for the report.
 """
 
 import json
@@ -9,9 +10,9 @@ from dataclasses import dataclass, field
 
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import ErrorCollector, broken
-from command_center.actions.people import NewPerson, add_to_group, checked, unsubscribe_all
+from command_center.actions.people import NewPerson, add_to_group, unsubscribe_all, validate
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import Row as Stored
+from command_center.database.connections import Row as StoredRow
 from command_center.email_addresses import InvalidAddress, comparison_key, lookup_key
 from command_center.errors import user_error
 from command_center.search.text import fold
@@ -24,21 +25,21 @@ _COLUMNS = (
     *("name", "name_folded", "address", "address_folded", "address_search"),
     *("title", "company", "company_folded", "phone", "first_name"),
 )
-_KNOWN = (
+_SELECT_EXISTING = (
     "SELECT id, owner_id, shared, address_folded, name, title, company, phone, first_name FROM people WHERE team_id = ?"
 )
-_GROUP = "SELECT id FROM person_groups WHERE owner_id = ? AND team_id = ? AND name = ? ORDER BY id LIMIT 1"
-_SUBSCRIBED = "SELECT id FROM people WHERE team_id = ? AND unsubscribed_at IS NULL AND "
-_UPDATE = (
+_SELECT_GROUP = "SELECT id FROM person_groups WHERE owner_id = ? AND team_id = ? AND name = ? ORDER BY id LIMIT 1"
+_SELECT_SUBSCRIBED = "SELECT id FROM people WHERE team_id = ? AND unsubscribed_at IS NULL AND "
+_UPDATE_PERSON = (
     "UPDATE people SET name=?, name_folded=?, title=?, company=?, company_folded=?, phone=?, first_name=? WHERE id=?"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a file, and the line it begins at.
+    """One row of a file, and the line at which it begins.
 
-    A row with a fault is refused; the opt-out of a known person holds all the same.
+    A row with a fault is refused, but the opt-out of an existing person still takes effect.
     """
 
     line: int
@@ -49,8 +50,11 @@ class Row:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of rows. `colleagues` are those of the unchanged whose person is somebody else's, `hidden` those of
-    them that are private to somebody else, `unsubscribed` those who were not before."""
+    """Counts the results of the imported rows.
+
+    `colleagues` counts the unchanged people that belong to another user, and `hidden` those of them that are private.
+    `unsubscribed` counts the people who were subscribed before.
+    """
 
     added: int = 0
     changed: int = 0
@@ -59,25 +63,33 @@ class Tally:
     hidden: int = 0
     unsubscribed: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)
-    """Lines, each with the reason in words."""
+    """The line and the reason of each refused row."""
 
 
 async def owner(team: str, address: str) -> Viewer:
-    """Whose the imported people will be. Raises Refused, with the paths `team` and `owner`."""
-    found = None if broken(team) else await Team.get_or_none(name=team.strip())
-    if found is None:
+    """Find the user who will own the imported people.
+
+    Raises: UserErrors (NOT_FOUND), with the path `team` or `owner`, if there is no such team or user.
+    """
+    found_team = None if broken(team) else await Team.get_or_none(name=team.strip())
+    if found_team is None:
         raise user_error(UserErrorCode.NOT_FOUND, ("team",), f"There is no team named {team.strip()!r}.")
-    user = None if broken(address) else await User.get_or_none(address_folded=lookup_key(address), team_id=found.id)
+    user = (
+        None if broken(address) else await User.get_or_none(address_folded=lookup_key(address), team_id=found_team.id)
+    )
     if user is None:
         raise user_error(UserErrorCode.NOT_FOUND, ("owner",), f"The team has no user with the address {address!r}.")
-    return Viewer(user.id, found.id, user.role)
+    return Viewer(user.id, found_team.id, user.role)
 
 
 class Import:
-    """The import of one file. It remembers each address with its line, so that a repeat can be told for one."""
+    """Imports one file. Remembers the line of each address, so that repeated addresses are refused."""
 
     def __init__(self, ctx: ActionContext, viewer: Viewer, group: str | None = None) -> None:
-        """Puts everyone into the viewer's own group of that name, if one is given. Raises Refused for a bad name."""
+        """Prepare an import for the viewer, who will own the people.
+
+        All people are also added to the viewer's own group with the name `group`. Raises: UserErrors if it is invalid.
+        """
         errors = ErrorCollector()
         self._group = None if group is None else errors.line(group, ("group",), "A name")
         errors.raise_any()
@@ -86,14 +98,14 @@ class Import:
         self._lines: dict[str, int] = {}
 
     async def take(self, rows: Iterable[Row]) -> Tally:
-        """One batch, in one transaction: new people are added, the viewer's own brought up to date.
+        """Import one batch in one transaction: add new people, and update those the viewer owns.
 
-        Everybody who has opted out is unsubscribed, whoever's they are, and nobody is subscribed again.
+        Unsubscribes each person who has opted out, regardless of the owner. Never subscribes anyone again.
         """
         tally = Tally()
-        listed = list(rows)
-        people = self._sound(listed, tally)
-        opted_out = {key for row in listed if row.opted_out and (key := _key(row.new.address)) is not None}
+        all_rows = list(rows)
+        people = self._valid_people(all_rows, tally)
+        opted_out = {key for row in all_rows if row.opted_out and (key := _comparison_key(row.new.address)) is not None}
         if people or opted_out:
             async with self._ctx.writer.unit_of_work() as uow:
                 if people:
@@ -101,12 +113,12 @@ class Import:
                 tally.unsubscribed = await _unsubscribe(uow, self._viewer, opted_out)
         return tally
 
-    def _sound(self, rows: Iterable[Row], tally: Tally) -> dict[str, NewPerson]:
-        """The people that may be kept, by comparison key; what is wrong with the others goes into the tally."""
+    def _valid_people(self, rows: Iterable[Row], tally: Tally) -> dict[str, NewPerson]:
+        """Return the valid people by comparison key. Adds the other rows to the refused ones of the tally."""
         people: dict[str, NewPerson] = {}
         for row in rows:
             errors = ErrorCollector()
-            new = checked(row.new, errors)
+            new = validate(row.new, errors)
             if row.fault is not None:
                 tally.refused.append((row.line, row.fault))
                 continue
@@ -114,28 +126,30 @@ class Import:
                 tally.refused.append((row.line, " ".join(problem.message for problem in errors.problems)))
                 continue
             folded = comparison_key(new.address)
-            first = self._lines.setdefault(folded, row.line)
-            if first == row.line:
+            first_line = self._lines.setdefault(folded, row.line)
+            if first_line == row.line:
                 people[folded] = new
             else:
-                tally.refused.append((row.line, f"The same address as in line {first}."))
+                tally.refused.append((row.line, f"The same address as in line {first_line}."))
         return people
 
     async def _write(self, uow: UnitOfWork, people: Mapping[str, NewPerson], tally: Tally) -> None:
-        added = await _add(uow, self._viewer, people)
-        known = await _known(uow, self._viewer, [folded for folded in people if folded not in added])
-        own = [row for row in known if row["owner_id"] == self._viewer.user_id]
-        changed = await _bring_up_to_date(uow, self._viewer, own, people)
-        tally.added, tally.changed, tally.unchanged = len(added), changed, len(known) - changed
-        tally.colleagues = len(known) - len(own)
-        hidden = {row["id"] for row in known if row["owner_id"] != self._viewer.user_id and not row["shared"]}
+        added = await _insert_people(uow, self._viewer, people)
+        existing = await _lock_existing(uow, self._viewer, [folded for folded in people if folded not in added])
+        own = [row for row in existing if row["owner_id"] == self._viewer.user_id]
+        changed = await _update_people(uow, self._viewer, own, people)
+        tally.added, tally.changed, tally.unchanged = len(added), changed, len(existing) - changed
+        tally.colleagues = len(existing) - len(own)
+        hidden = {row["id"] for row in existing if row["owner_id"] != self._viewer.user_id and not row["shared"]}
         tally.hidden = len(hidden)
         if self._group is not None:
-            inside = {*added.values(), *(row["id"] for row in known)} - hidden
-            await add_to_group(uow, self._viewer, await _own_group(uow, self._viewer, self._group), inside)
+            group_members = {*added.values(), *(row["id"] for row in existing)} - hidden
+            await add_to_group(
+                uow, self._viewer, await _find_or_create_group(uow, self._viewer, self._group), group_members
+            )
 
 
-def _key(address: str) -> str | None:
+def _comparison_key(address: str) -> str | None:
     try:
         return comparison_key(address)
     except InvalidAddress:
@@ -143,23 +157,23 @@ def _key(address: str) -> str | None:
 
 
 async def _unsubscribe(uow: UnitOfWork, viewer: Viewer, keys: Collection[str]) -> int:
-    """Unsubscribe the team's people with these comparison keys; return how many were subscribed."""
+    """Unsubscribe the team's people with these comparison keys, and return the number of those who were subscribed."""
     if not keys:
         return 0
     tx = uow.connection
-    rows = await tx.fetch(_SUBSCRIBED + tx.in_texts("address_folded"), viewer.team_id, tx.text_array(keys))
+    rows = await tx.fetch(_SELECT_SUBSCRIBED + tx.in_texts("address_folded"), viewer.team_id, tx.text_array(keys))
     if rows:
         await unsubscribe_all(uow, [row["id"] for row in rows])
     return len(rows)
 
 
-async def _add(uow: UnitOfWork, viewer: Viewer, people: Mapping[str, NewPerson]) -> dict[str, int]:
-    """Adds whom the team does not have; their ids by comparison key.
+async def _insert_people(uow: UnitOfWork, viewer: Viewer, people: Mapping[str, NewPerson]) -> dict[str, int]:
+    """Insert the people that the team does not have yet, and return their ids by comparison key.
 
-    In the order of addresses, so that two imports never wait for each other in a circle.
+    The order of addresses prevents a deadlock between two imports.
     """
     tx = uow.connection
-    values = [(*_texts(people[folded]), people[folded].shared) for folded in sorted(people)]
+    values = [(*_text_columns(people[folded]), people[folded].shared) for folded in sorted(people)]
     source = "jsonb_array_elements(?::jsonb)" if tx.postgres else "json_each(?)"
     texts = ", ".join(f"value->>{index}" for index in range(len(_COLUMNS)))
     shared = f"(value->>{len(_COLUMNS)})::boolean" if tx.postgres else f"value->>{len(_COLUMNS)}"
@@ -173,28 +187,31 @@ async def _add(uow: UnitOfWork, viewer: Viewer, people: Mapping[str, NewPerson])
     return {row["address_folded"]: row["id"] for row in rows}
 
 
-def _texts(new: NewPerson) -> tuple[str | None, ...]:
-    """The values of _COLUMNS."""
+def _text_columns(new: NewPerson) -> tuple[str | None, ...]:
+    """Return the values of _COLUMNS for a person."""
     company = None if new.company is None else fold(new.company)
     address = (new.address, comparison_key(new.address), fold(new.address))
     return (new.name, fold(new.name), *address, new.title, new.company, company, new.phone, new.first_name)
 
 
-async def _known(uow: UnitOfWork, viewer: Viewer, folded: Sequence[str]) -> list[Stored]:
-    """The people the team has already of those addresses, locked in the order of their keys."""
+async def _lock_existing(uow: UnitOfWork, viewer: Viewer, folded: Sequence[str]) -> list[StoredRow]:
+    """Lock and return the team's people with these comparison keys, in the order of their ids."""
     if not folded:
         return []
     tx = uow.connection
     return await tx.fetch(
-        f"{_KNOWN} AND {tx.in_texts('address_folded')} ORDER BY id" + tx.for_update("NO KEY UPDATE"),
+        f"{_SELECT_EXISTING} AND {tx.in_texts('address_folded')} ORDER BY id" + tx.for_update("NO KEY UPDATE"),
         *(viewer.team_id, tx.text_array(folded)),
     )
 
 
-async def _bring_up_to_date(
-    uow: UnitOfWork, viewer: Viewer, own: Iterable[Stored], people: Mapping[str, NewPerson]
+async def _update_people(
+    uow: UnitOfWork, viewer: Viewer, own: Iterable[StoredRow], people: Mapping[str, NewPerson]
 ) -> int:
-    """Takes over what the file says and the person does not; how many people that changed. Blank clears nothing."""
+    """Update the viewer's own people from the file, and return the number of changed people.
+
+    A blank value in the file does not clear the stored value.
+    """
     updates = []
     for row in own:
         new = people[row["address_folded"]]
@@ -208,16 +225,16 @@ async def _bring_up_to_date(
             folded = None if company is None else fold(company)
             updates.append((name, fold(name), title, company, folded, phone, first_name, row["id"]))
             uow.invalidate(InvalidationKind.PERSON, viewer.team_id, row["id"], ChangeCauseKind.PERSON_CHANGED)
-    await uow.connection.execute_many(_UPDATE, updates)
+    await uow.connection.execute_many(_UPDATE_PERSON, updates)
     return len(updates)
 
 
-async def _own_group(uow: UnitOfWork, viewer: Viewer, name: str) -> int:
-    """The viewer's own group of a name, which is made where there is none."""
+async def _find_or_create_group(uow: UnitOfWork, viewer: Viewer, name: str) -> int:
+    """Return the key of the viewer's own group with this name; creates it if there is none."""
     tx = uow.connection
-    # Locked, lest two imports at once make a group each.
+    # The lock prevents two simultaneous imports from creating a group each.
     await tx.fetch("SELECT id FROM users WHERE id = ?" + tx.for_update("NO KEY UPDATE"), viewer.user_id)
-    row = await tx.fetch_one(_GROUP, viewer.user_id, viewer.team_id, name) or await tx.fetch_one(
+    row = await tx.fetch_one(_SELECT_GROUP, viewer.user_id, viewer.team_id, name) or await tx.fetch_one(
         "INSERT INTO person_groups (team_id, owner_id, name, shared, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
         *(viewer.team_id, viewer.user_id, name, False, uow.now),
     )

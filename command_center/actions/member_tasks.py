@@ -1,6 +1,6 @@
-"""Tasks for a whole list: one for each member that has no open one like it.
+"""Creates a task for each member of a list that does not have the same open task yet.
 
-However many members there are, the number of statements is the same, and asking twice at once makes no task twice.
+The number of statements does not depend on the number of members. Two simultaneous requests create no task twice.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,8 @@ from models.viewers import Viewer
 
 @dataclass(frozen=True, slots=True)
 class NewMemberTask:
+    """The input for the tasks of a list; the person and the email of each task come from the member."""
+
     name: str
     kind: TaskKind
     due_on: date
@@ -28,27 +30,33 @@ class NewMemberTask:
 
 
 async def create(ctx: ActionContext, viewer: Viewer, search_id: str, new: NewMemberTask) -> list[int]:
-    """The keys of the tasks that were made, in the order of the list's members. They are the viewer's own."""
+    """Create tasks for the members of one of the viewer's lists, assigned to the viewer.
+
+    Returns the keys of the new tasks in the order of the members. Raises: UserErrors if the input is invalid, or
+    during the list's backfill.
+    """
     errors = ErrorCollector()
     name = errors.line(new.name, ("input", "name"), "A name")
     details = errors.text(new.details, ("input", "details"), "Details", tasks.DETAILS)
     async with ctx.writer.unit_of_work() as uow:
         key = await lock_complete_list(uow.connection, viewer, search_id, errors)
         errors.raise_any()
-        members = await _members(uow.connection, viewer, key)
-        # Who asks twice at once waits here, and then finds the tasks that were made. After the emails, as the sender
-        # loop does it, so that nobody waits in a circle; a weak lock, so that drafts go on meanwhile.
+        membership_keys = await _members(uow.connection, viewer, key)
+        # A simultaneous second request waits here, and then finds the tasks of the first. The user is locked after the
+        # emails, as in the sender loop, to prevent a deadlock. The weak lock still allows the user to create drafts.
         await uow.connection.fetch_one(
             "SELECT id FROM users WHERE id = ?" + uow.connection.for_update("NO KEY UPDATE"), viewer.user_id
         )
-        made = await _insert(uow, viewer, members, new, name, details)
-        tasks.log_tasks(uow, made)
-    return [row["id"] for row in made]
+        inserted = await _insert(uow, viewer, membership_keys, new, name, details)
+        tasks.log_tasks(uow, inserted)
+    return [row["id"] for row in inserted]
 
 
 async def _members(tx: Connection, viewer: Viewer, search: int) -> list[int]:
-    """The present stays of a list, newest first. Their emails are locked, in the order of their keys, so that none is
-    deleted meanwhile."""
+    """Return the keys of a list's present memberships, newest first.
+
+    Locks their emails in the order of their keys, so that none is deleted meanwhile.
+    """
     rows = await tx.fetch(
         "SELECT m.id FROM memberships m JOIN emails e ON e.id = m.email_id"
         " WHERE m.search_id = ? AND e.team_id = ? AND (? OR e.sender_id = ?) ORDER BY e.id"
@@ -59,9 +67,9 @@ async def _members(tx: Connection, viewer: Viewer, search: int) -> list[int]:
 
 
 async def _insert(
-    uow: UnitOfWork, viewer: Viewer, members: Sequence[int], new: NewMemberTask, name: str, details: str
+    uow: UnitOfWork, viewer: Viewer, membership_keys: Sequence[int], new: NewMemberTask, name: str, details: str
 ) -> list[Row]:
-    """The new tasks in the order of the members."""
+    """Insert the tasks, and return their rows in the order of the members."""
     tx = uow.connection
     number, text, folded = tx.cast_param("bigint"), tx.cast_param("text"), fold(name)
     rows = await tx.fetch(
@@ -74,7 +82,7 @@ async def _insert(
         " AND (t.assignee_id = ? OR t.creator_id = ?))"
         " ORDER BY m.id DESC RETURNING id, team_id, creator_id, assignee_id",
         *(viewer.user_id, viewer.user_id, name, folded, new.due_on, details, uow.now, uow.now),
-        *(tx.array_param(members), folded, viewer.user_id, viewer.user_id),
+        *(tx.array_param(membership_keys), folded, viewer.user_id, viewer.user_id),
     )
-    # Keys are given out in the order of insertion, whatever order the rows are answered in.
+    # Keys are assigned in the order of insertion, but RETURNING does not guarantee an order.
     return sorted(rows, key=lambda row: row["id"])

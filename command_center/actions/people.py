@@ -1,4 +1,4 @@
-"""People and groups: made, unsubscribed, put into groups and taken out again."""
+"""The actions on people and groups: create, unsubscribe, add to groups and remove from groups."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from models.people import Group, Person
 from models.viewers import Viewer
 from models.visibility import visible_keys
 
-_PHONE = 64
+_MAX_PHONE_CHARACTERS = 64
 _NOT_ITS_OWNER = "Only its owner may change who is in a group."
-# Whoever puts people into a group does it in the order of their keys, so that nobody waits in a circle.
+# All statements insert people into a group in the order of their keys, to prevent deadlocks.
 _ADD_PEOPLE = (
     "INSERT INTO group_people (group_id, person_id) SELECT CAST(? AS BIGINT), id FROM people WHERE {} ORDER BY id"
     " ON CONFLICT (group_id, person_id) DO NOTHING RETURNING person_id"
@@ -34,6 +34,8 @@ _ADD_MEMBERS = (
 
 @dataclass(frozen=True, slots=True)
 class NewPerson:
+    """The input for a new person."""
+
     name: str
     address: str
     title: str | None = None
@@ -44,10 +46,13 @@ class NewPerson:
 
 
 async def create(ctx: ActionContext, viewer: Viewer, new: NewPerson) -> Person:
-    """A person of the viewer's. An address that the team has already is TAKEN, whoever's it is."""
+    """Create a person owned by the viewer.
+
+    Raises: UserErrors if the input is invalid; TAKEN if any person of the team already has the address.
+    """
     errors = ErrorCollector()
     path = ("input",)
-    new = checked(new, errors, path)
+    new = validate(new, errors, path)
     errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         row = await uow.connection.fetch_one(
@@ -66,21 +71,24 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewPerson) -> Person:
     return await Person.get(id=row["id"])
 
 
-def checked(new: NewPerson, errors: ErrorCollector, path: Path = ()) -> NewPerson:
-    """The person as they are kept: without white space around, blank as absent. Adds what is wrong to the findings."""
+def validate(new: NewPerson, errors: ErrorCollector, path: Path = ()) -> NewPerson:
+    """Check a person, and return it as it is stored: without surrounding white space, and None instead of blank."""
     return NewPerson(
         name=errors.line(new.name, (*path, "name"), "A name"),
         address=errors.address(new.address, (*path, "address")),
         title=errors.optional_line(new.title, (*path, "title"), "A title"),
         company=errors.optional_line(new.company, (*path, "company"), "A company"),
-        phone=errors.optional_line(new.phone, (*path, "phone"), "A phone number", _PHONE),
+        phone=errors.optional_line(new.phone, (*path, "phone"), "A phone number", _MAX_PHONE_CHARACTERS),
         shared=new.shared,
         first_name=errors.optional_line(new.first_name, (*path, "firstName"), "A first name"),
     )
 
 
 async def unsubscribe(ctx: ActionContext, viewer: Viewer, person_id: str) -> Person:
-    """Nothing is sent to the person any more; what is scheduled becomes FAILED. Twice is the same as once."""
+    """Unsubscribe a person: nothing is sent to them any more, and scheduled emails become FAILED.
+
+    Repeating it changes nothing. Raises: UserErrors (NOT_FOUND) if the viewer cannot see such a person.
+    """
     errors = ErrorCollector()
     key = await visible_key(viewer, "Person", person_id, ("id",), errors)
     errors.raise_any()
@@ -89,13 +97,13 @@ async def unsubscribe(ctx: ActionContext, viewer: Viewer, person_id: str) -> Per
 
 
 async def leave(ctx: ActionContext, key: int) -> None:
-    """Unsubscribes the person of a key that was vouched for: by what a viewer sees, or by a signed link."""
+    """Unsubscribe the person with a key. The caller must have checked it: by the viewer's rights or a signed link."""
     async with ctx.writer.unit_of_work() as uow:
         await unsubscribe_all(uow, [key])
 
 
 async def unsubscribe_all(uow: UnitOfWork, keys: Iterable[int]) -> None:
-    """Unsubscribe these people and their duplicates, and fail what is scheduled to them."""
+    """Unsubscribe these people and their duplicates, and fail the emails scheduled to them."""
     tx = uow.connection
     people = await tx.fetch(
         f"SELECT id, address, unsubscribed_at FROM people WHERE {tx.in_any('id')} ORDER BY id"
@@ -110,7 +118,7 @@ async def unsubscribe_all(uow: UnitOfWork, keys: Iterable[int]) -> None:
 
 
 async def fail_scheduled(uow: UnitOfWork, column: str, key: Any, code: FailureCode, message: str) -> None:
-    """Turns the scheduled emails of a person or a campaign into FAILED, whoever sends them."""
+    """Fail all scheduled emails of a person or a campaign, which `column` and `key` select."""
     rows = await uow.connection.fetch(
         f"SELECT id, team_id, sender_id, status, archived FROM emails WHERE {column} = ? AND status = ? ORDER BY id"
         + uow.connection.for_update("NO KEY UPDATE"),
@@ -121,6 +129,7 @@ async def fail_scheduled(uow: UnitOfWork, column: str, key: Any, code: FailureCo
 
 
 async def create_group(ctx: ActionContext, viewer: Viewer, name: str, shared: bool) -> Group:
+    """Create an empty group. Raises: UserErrors if the name is invalid."""
     errors = ErrorCollector()
     name = errors.line(name, ("name",), "A name")
     errors.raise_any()
@@ -136,7 +145,11 @@ async def create_group(ctx: ActionContext, viewer: Viewer, name: str, shared: bo
 async def add_people(
     ctx: ActionContext, viewer: Viewer, group_id: str, person_ids: Sequence[str]
 ) -> tuple[Group, ErrorCollector]:
-    """Puts people into one's own group. Each that cannot be seen is named by its place; the others are put in."""
+    """Add people to one of the viewer's own groups.
+
+    Returns the group, and an error for each person that the viewer cannot see. Raises: UserErrors if the viewer does
+    not own such a group.
+    """
     errors = ErrorCollector()
     group = await _own_group(viewer, group_id)
     people = await visible_people(viewer, person_ids, ("personIds",), errors)
@@ -146,16 +159,20 @@ async def add_people(
 
 
 async def add_to_group(uow: UnitOfWork, viewer: Viewer, group: int, people: Iterable[int]) -> None:
-    """Puts people, by their keys, into a group that the viewer may change."""
+    """Add people to a group by their keys. The caller must have checked that the viewer may change the group."""
     tx = uow.connection
     rows = await tx.fetch(_ADD_PEOPLE.format(tx.in_any("id")), group, tx.array_param(people))
-    _mark(uow, viewer, group, [row["person_id"] for row in rows])
+    _invalidate_group(uow, viewer, group, [row["person_id"] for row in rows])
 
 
 async def remove_people(
     ctx: ActionContext, viewer: Viewer, group_id: str, person_ids: Sequence[str]
 ) -> tuple[Group, ErrorCollector]:
-    """Takes people out of one's own group. Who is not in it stays out."""
+    """Remove people from one of the viewer's own groups; ignores those who are not in it.
+
+    Returns the group, and an error for each person that the viewer cannot see. Raises: UserErrors if the viewer does
+    not own such a group.
+    """
     errors = ErrorCollector()
     group = await _own_group(viewer, group_id)
     people = sorted((await visible_people(viewer, person_ids, ("personIds",), errors)).values())
@@ -166,14 +183,15 @@ async def remove_people(
             group,
             tx.array_param(people),
         )
-        _mark(uow, viewer, group, [row["person_id"] for row in rows])
+        _invalidate_group(uow, viewer, group, [row["person_id"] for row in rows])
     return await Group.get(id=group), errors
 
 
 async def add_members(ctx: ActionContext, viewer: Viewer, group_id: str, search_id: str) -> Group:
-    """Puts everyone into one's own group to whom one's own list holds an email.
+    """Add the recipients of all emails in one of the viewer's lists to one of the viewer's groups.
 
-    While a list is being filled it holds only some of its emails, so nobody is put in from it then.
+    Raises: UserErrors if the viewer has no such list or group. WRONG_STATE during the backfill, when the list contains
+    only some of its emails.
     """
     errors = ErrorCollector()
     group = await visible_key(viewer, "Group", group_id, ("id",), errors)
@@ -183,9 +201,9 @@ async def add_members(ctx: ActionContext, viewer: Viewer, group_id: str, search_
         tx = uow.connection
         key = await lock_complete_list(tx, viewer, search_id, errors)
         errors.raise_any()
-        # Nobody is reached through mail that is out of sight since the matcher last looked.
+        # The query excludes emails that became invisible to the viewer since the matcher's last pass.
         rows = await tx.fetch(_ADD_MEMBERS, group, key, viewer.team_id, viewer.user_id, viewer.admin)
-        _mark(uow, viewer, group or 0, [row["person_id"] for row in rows])
+        _invalidate_group(uow, viewer, group or 0, [row["person_id"] for row in rows])
     return await Group.get(id=group)
 
 
@@ -200,16 +218,19 @@ async def _own_group(viewer: Viewer, text: str) -> int:
 
 
 async def visible_people(viewer: Viewer, texts: Iterable[str], path: Path, errors: ErrorCollector) -> dict[str, int]:
-    """The keys of people by their ids, each once and in the order named; who cannot be seen is told by place."""
+    """Return the keys of visible people by global id, without duplicates and in request order.
+
+    Adds a NOT_FOUND error with the position of each id that names no visible person.
+    """
     keys = [(text, ids.decode_key("Person", text)) for text in texts]
     visible = await visible_keys(viewer, (("Person", key) for _, key in keys if key is not None))
-    known = visible.get("Person", set())
+    visible_people_keys = visible.get("Person", set())
     for index, (_, key) in enumerate(keys):
-        if key not in known:
+        if key not in visible_people_keys:
             errors.add(UserErrorCode.NOT_FOUND, (*path, str(index)), "There is no such person.")
-    return {text: key for text, key in keys if key is not None and key in known}
+    return {text: key for text, key in keys if key is not None and key in visible_people_keys}
 
 
-def _mark(uow: UnitOfWork, viewer: Viewer, group: int, people: list[int]) -> None:
+def _invalidate_group(uow: UnitOfWork, viewer: Viewer, group: int, people: list[int]) -> None:
     if people:
         uow.invalidate(InvalidationKind.GROUP, viewer.team_id, group, ChangeCauseKind.PERSON_CHANGED, people=people)

@@ -1,4 +1,7 @@
-"""What a client's requestId was first used for: a repeat is answered with that, and nothing is sent again for 24 h."""
+"""Stores which row a client's requestId created, so that a repeated request sends nothing again for 24 hours.
+
+A repeat returns the row of the first request.
+"""
 
 import json
 from collections.abc import Mapping
@@ -15,59 +18,59 @@ from models.enums import UserErrorCode
 from models.viewers import Viewer
 
 PATH = ("requestId",)
-"""Where what is wrong with a requestId is told, wherever in the arguments it stands."""
+"""The path of all errors about a requestId, regardless of its position among the arguments."""
 TRIM = 1000
-"""Rows that are dropped at once."""
+"""Number of rows that one statement deletes."""
 
 
 class CreatedRow(Enum):
-    """What a request makes: the column it is remembered in."""
+    """The kind of row that a request creates; the value is the column of `send_requests` with its key."""
 
     EMAIL = "email_id"
     BULK_SEND = "bulk_send_id"
 
 
 def validate(request_id: str | None, errors: ErrorCollector) -> str | None:
-    """The name a client gave to its request; None where it gave none."""
+    """Check a requestId, and return it without surrounding white space; None if it is absent."""
     return None if request_id is None else errors.line(request_id, PATH, "A requestId")
 
 
 async def find_created(
-    uow: UnitOfWork, viewer: Viewer, request_id: str, mutation: str, arguments: Mapping[str, Any], made: CreatedRow
+    uow: UnitOfWork, viewer: Viewer, request_id: str, mutation: str, arguments: Mapping[str, Any], created: CreatedRow
 ) -> int | None:
-    """The key of what this request made when it came first; None where this is the first time.
+    """Return the key of the row that the first request with this requestId created; None if this is the first.
 
-    Two that come at once wait for each other, and the second sees the first. Raises Refused (TAKEN) where the name was
-    used for something else.
+    Of two simultaneous requests, the second waits and finds the row of the first. Raises: UserErrors (TAKEN) if the
+    requestId was used for another mutation or other arguments.
     """
-    print_ = sha256(json.dumps([mutation, arguments], sort_keys=True).encode()).hexdigest()
+    fingerprint = sha256(json.dumps([mutation, arguments], sort_keys=True).encode()).hexdigest()
     tx = uow.connection
     if await tx.fetch_one(
         "INSERT INTO send_requests (user_id, request_id, fingerprint, created_at) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (user_id, request_id) DO UPDATE SET fingerprint = excluded.fingerprint, email_id = NULL,"
         " bulk_send_id = NULL, created_at = excluded.created_at WHERE send_requests.created_at <= ? RETURNING id",
-        *(viewer.user_id, request_id, print_, uow.now, uow.now - RETENTION_MICROS),
+        *(viewer.user_id, request_id, fingerprint, uow.now, uow.now - RETENTION_MICROS),
     ):
         return None
     row = await tx.fetch_one(
-        f"SELECT fingerprint, {made.value} AS made FROM send_requests WHERE user_id = ? AND request_id = ?",
+        f"SELECT fingerprint, {created.value} AS made FROM send_requests WHERE user_id = ? AND request_id = ?",
         *(viewer.user_id, request_id),
     )
-    if row is None or row["fingerprint"] != print_ or row["made"] is None:
+    if row is None or row["fingerprint"] != fingerprint or row["made"] is None:
         raise user_error(UserErrorCode.TAKEN, PATH, "This requestId was used for other arguments.")
     return int(row["made"])
 
 
-async def store_created(uow: UnitOfWork, viewer: Viewer, request_id: str, made: CreatedRow, key: int) -> None:
-    """Writes down what the request made, in the transaction it was made in."""
+async def store_created(uow: UnitOfWork, viewer: Viewer, request_id: str, created: CreatedRow, key: int) -> None:
+    """Store the key of the created row, in the transaction that created it."""
     await uow.connection.execute(
-        f"UPDATE send_requests SET {made.value} = ? WHERE user_id = ? AND request_id = ?",
+        f"UPDATE send_requests SET {created.value} = ? WHERE user_id = ? AND request_id = ?",
         *(key, viewer.user_id, request_id),
     )
 
 
 async def trim(connection: Connection, table: str, now: int) -> int:
-    """Drops a part of a table's rows that are remembered no more; how many."""
+    """Delete up to `TRIM` expired rows of a table, and return their number. `now` is in microseconds."""
     return await connection.execute(
         f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
         *(now - RETENTION_MICROS, TRIM),

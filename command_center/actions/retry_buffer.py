@@ -1,4 +1,4 @@
-"""What readers did while the database fails: kept in memory up to a number, and tried again at growing pauses."""
+"""A bounded buffer in memory for items that are retried, with growing pauses, until the database is available."""
 
 import time
 from collections.abc import Sequence
@@ -6,50 +6,51 @@ from typing import Generic, TypeVar
 
 from command_center.database.errors import FailureLog, Unavailable
 
-KEPT = 10_000
-"""How many views and clicks wait. What comes beyond that is lost, counted and logged."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-"""Seconds between two attempts."""
-Each = TypeVar("Each")
+MAX_ITEMS = 10_000
+"""The most items in a buffer. Further ones are lost, counted and logged."""
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 10.0
+"""The pause between two attempts doubles from the first value to the second."""
+Item = TypeVar("Each")
 
 
-class RetryBuffer(Generic[Each]):
-    """The oldest are kept: what they tell decides what the later ones mean."""
+class RetryBuffer(Generic[Item]):
+    """Holds items until they are stored. If it is full, new items are lost: the verdicts on events depend on older ones."""
 
-    def __init__(self, outage: FailureLog, room: int = KEPT) -> None:
+    def __init__(self, outage: FailureLog, room: int = MAX_ITEMS) -> None:
         self.lost = 0
         self._outage = outage
         self._room = room
-        self._all: list[Each] = []
-        self._pause = FIRST_PAUSE
-        self._again = 0.0
+        self._items: list[Item] = []
+        self._pause = FIRST_PAUSE_SECONDS
+        self._retry_at = 0.0
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._items)
 
-    def add(self, more: Sequence[Each]) -> None:
-        left = max(0, self._room - len(self._all))
-        self._all += more[:left]
-        if len(more) > left:
-            self.lost += len(more) - left
+    def add(self, items: Sequence[Item]) -> None:
+        """Add as many of the items as there is room for. Counts and logs the others as lost."""
+        free_slots = max(0, self._room - len(self._items))
+        self._items += items[:free_slots]
+        if len(items) > free_slots:
+            self.lost += len(items) - free_slots
             self._outage.warn(Unavailable(f"{self.lost} views and clicks are lost: more than {self._room} wait"))
 
     def pause(self) -> float | None:
-        """Seconds until the next attempt; None where nothing is kept."""
-        return max(0.0, self._again - time.monotonic()) if self._all else None
+        """Return the seconds until the next attempt, or None if the buffer is empty."""
+        return max(0.0, self._retry_at - time.monotonic()) if self._items else None
 
-    def due(self) -> list[Each]:
-        """All of them, if it is time. Whoever takes them adds again what does not succeed."""
-        if time.monotonic() < self._again:
+    def due(self) -> list[Item]:
+        """Remove and return all items if the pause is over. The caller adds those that fail again."""
+        if time.monotonic() < self._retry_at:
             return []
-        taken, self._all = self._all, []
+        taken, self._items = self._items, []
         return taken
 
     def rest(self) -> None:
-        """An attempt failed."""
-        self._again = time.monotonic() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        """Start the next pause after a failed attempt."""
+        self._retry_at = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, MAX_PAUSE_SECONDS)
 
     def hurry(self) -> None:
-        """The database is back."""
-        self._pause, self._again = FIRST_PAUSE, 0.0
+        """Reset the pauses after a successful attempt."""
+        self._pause, self._retry_at = FIRST_PAUSE_SECONDS, 0.0
