@@ -87,7 +87,7 @@ class FairQueue(Generic[R]):
         return requests
 
     def take(self) -> list[Part[R]]:
-        """Remove and return the next batch: whole requests if only one team is active, otherwise equal shares by team."""
+        """Remove and return the next batch: whole requests if only one team is active, otherwise equal shares."""
         return self._take_parts() if self._is_shared() else self._take_requests()
 
     def _is_shared(self) -> bool:

@@ -71,15 +71,13 @@ async def owner(team: str, address: str) -> Viewer:
 
     Raises: UserErrors (NOT_FOUND), with the path `team` or `owner`, if there is no such team or user.
     """
-    found_team = None if broken(team) else await Team.get_or_none(name=team.strip())
-    if found_team is None:
+    team_row = None if broken(team) else await Team.get_or_none(name=team.strip())
+    if team_row is None:
         raise user_error(UserErrorCode.NOT_FOUND, ("team",), f"There is no team named {team.strip()!r}.")
-    user = (
-        None if broken(address) else await User.get_or_none(address_folded=lookup_key(address), team_id=found_team.id)
-    )
+    user = None if broken(address) else await User.get_or_none(address_folded=lookup_key(address), team_id=team_row.id)
     if user is None:
         raise user_error(UserErrorCode.NOT_FOUND, ("owner",), f"The team has no user with the address {address!r}.")
-    return Viewer(user.id, found_team.id, user.role)
+    return Viewer(user.id, team_row.id, user.role)
 
 
 class Import:
@@ -143,9 +141,9 @@ class Import:
         hidden = {row["id"] for row in existing if row["owner_id"] != self._viewer.user_id and not row["shared"]}
         tally.hidden = len(hidden)
         if self._group is not None:
-            group_members = {*added.values(), *(row["id"] for row in existing)} - hidden
+            member_keys = {*added.values(), *(row["id"] for row in existing)} - hidden
             await add_to_group(
-                uow, self._viewer, await _find_or_create_group(uow, self._viewer, self._group), group_members
+                uow, self._viewer, await _find_or_create_group(uow, self._viewer, self._group), member_keys
             )
 
 

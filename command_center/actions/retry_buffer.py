@@ -10,11 +10,11 @@ MAX_ITEMS = 10_000
 """The most items in a buffer. Further ones are lost, counted and logged."""
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 10.0
 """The pause between two attempts doubles from the first value to the second."""
-Item = TypeVar("Each")
+Item = TypeVar("Item")
 
 
 class RetryBuffer(Generic[Item]):
-    """Holds items until they are stored. If it is full, new items are lost: the verdicts on events depend on older ones."""
+    """Holds items until they are stored. If it is full, it drops new items, because verdicts depend on older events."""
 
     def __init__(self, outage: FailureLog, room: int = MAX_ITEMS) -> None:
         self.lost = 0

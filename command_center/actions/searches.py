@@ -1,4 +1,7 @@
-"""Saved searches: created, renamed, refined, published, adopted, deleted. Their members are the matcher's."""
+"""The actions on saved searches: create, rename, refine, publish, adopt and delete.
+
+Only the matcher writes memberships; an action queues an invalidation of the saved search.
+"""
 
 import json
 from collections.abc import Mapping
@@ -23,16 +26,20 @@ from models.visibility import visible_keys
 
 
 async def create(ctx: ActionContext, viewer: Viewer, name: str, raw: Mapping[str, Any], shared: bool) -> SavedSearch:
+    """Create a saved search. Raises: UserErrors if the input is invalid, or if the viewer has too many."""
     errors = ErrorCollector()
     name = errors.line(name, ("input", "name"), "A name")
-    filter = await _checked(ctx, viewer, raw, ("input", "filter"), errors)
+    filter = await _validate(ctx, viewer, raw, ("input", "filter"), errors)
     async with ctx.writer.unit_of_work() as uow:
         key = await _insert(ctx, uow, viewer, name, filter, shared, ("input",))
     return await SavedSearch.get(id=key)
 
 
 async def adopt(ctx: ActionContext, viewer: Viewer, shared_search_id: str, name: str | None) -> SavedSearch:
-    """A list of one's own, over one's own mail, from what somebody of the team published."""
+    """Create a saved search of the viewer's own emails from a published one; `name` None takes over its name.
+
+    Raises: UserErrors if the viewer cannot see it or one of the objects that its filter names.
+    """
     path = ("sharedSearchId",)
     key = ids.decode_key("SharedSearch", shared_search_id)
     source = await SavedSearch.get_or_none(SavedSearch.published(viewer), id=key or 0)
@@ -41,14 +48,15 @@ async def adopt(ctx: ActionContext, viewer: Viewer, shared_search_id: str, name:
     errors = ErrorCollector()
     name = errors.line(source.name if name is None else name, ("name",), "A name")
     filter = without_range(load(source.definition))
-    await _name_visible(viewer, filter, errors, path)
+    await _check_references(viewer, filter, errors, path)
     errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
-        made = await _insert(ctx, uow, viewer, name, filter, False, path)
-    return await SavedSearch.get(id=made)
+        key_of_copy = await _insert(ctx, uow, viewer, name, filter, False, path)
+    return await SavedSearch.get(id=key_of_copy)
 
 
 async def rename(ctx: ActionContext, viewer: Viewer, search_id: str, name: str) -> SavedSearch:
+    """Rename one of the viewer's saved searches. Raises: UserErrors if it is invalid or not found."""
     errors = ErrorCollector()
     name = errors.line(name, ("name",), "A name")
     errors.raise_any()
@@ -56,21 +64,24 @@ async def rename(ctx: ActionContext, viewer: Viewer, search_id: str, name: str) 
 
 
 async def share(ctx: ActionContext, viewer: Viewer, search_id: str, shared: bool) -> SavedSearch:
-    """Publishes the definition, or withdraws it."""
+    """Publish the definition to the team, or withdraw it. Raises: UserErrors (NOT_FOUND)."""
     return await _update(ctx, viewer, search_id, {"shared": shared})
 
 
 async def refine(ctx: ActionContext, viewer: Viewer, search_id: str, raw: Mapping[str, Any]) -> SavedSearch:
-    """Another filter for the same list: followers get one Reset once it is filled."""
+    """Replace the filter of a list. Subscribers get one Reset after its backfill.
+
+    Raises: UserErrors if the filter is invalid or the viewer has no such list.
+    """
     errors = ErrorCollector()
-    filter = await _checked(ctx, viewer, raw, ("filter",), errors)
+    filter = await _validate(ctx, viewer, raw, ("filter",), errors)
     async with ctx.writer.unit_of_work() as uow:
-        row = await _own(uow, viewer, search_id)
+        row = await _lock_own_search(uow, viewer, search_id)
         await uow.connection.execute(
             "UPDATE saved_searches SET definition = ?, updated_at = ? WHERE id = ?",
             *(json.dumps(to_value(filter)), uow.now, row["id"]),
         )
-        # A fill under way is of the filter that was: it would call the list complete that has yet to begin.
+        # A backfill in progress uses the old filter, and would mark the list as complete too early.
         await uow.connection.execute(
             "DELETE FROM marks WHERE kind = ? AND subject_id = ?", int(InvalidationKind.SEARCH), row["id"]
         )
@@ -79,9 +90,12 @@ async def refine(ctx: ActionContext, viewer: Viewer, search_id: str, raw: Mappin
 
 
 async def delete(ctx: ActionContext, viewer: Viewer, search_id: str) -> int:
-    """Deletes a list; nothing about it follows in the log."""
+    """Delete a list, and return its key. Its SEARCH_DELETED entry is the last one about it in the log.
+
+    Raises: UserErrors (NOT_FOUND) if the viewer has no such list.
+    """
     async with ctx.writer.unit_of_work() as uow:
-        row = await _own(uow, viewer, search_id)
+        row = await _lock_own_search(uow, viewer, search_id)
         await uow.connection.execute("DELETE FROM saved_searches WHERE id = ?", row["id"])
         uow.invalidate(InvalidationKind.SEARCH, viewer.team_id, row["id"], ChangeCauseKind.SEARCH_CHANGED)
         uow.log(LogEntry(viewer.team_id, ChangeKind.SEARCH_DELETED, viewer.user_id, row["id"]))
@@ -89,28 +103,33 @@ async def delete(ctx: ActionContext, viewer: Viewer, search_id: str) -> int:
 
 
 async def checked_query(ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: Path) -> Filter:
-    """The filter of a query: ids that cannot be seen match nothing there, all other mistakes are refused."""
+    """Return the filter of a query. Ids of invisible objects are allowed, and match nothing.
+
+    Raises: UserErrors if the filter is invalid in another way.
+    """
     errors = ErrorCollector()
-    filter = _checked_shape(ctx, raw, path, errors)
+    filter = _parse(ctx, raw, path, errors)
     if filter is not None:
-        errors.problems.extend(await _view_as(viewer, filter, path))
+        errors.problems.extend(await _view_as_errors(viewer, filter, path))
     errors.raise_any()
     return filter or Filter(())
 
 
-async def _checked(
+async def _validate(
     ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: Path, errors: ErrorCollector
 ) -> Filter:
-    filter = _checked_shape(ctx, raw, path, errors)
+    """Return the filter of a saved search. Raises: UserErrors with all errors collected so far."""
+    filter = _parse(ctx, raw, path, errors)
     if filter is not None:
-        forbidden = await _view_as(viewer, filter, path)
+        forbidden = await _view_as_errors(viewer, filter, path)
         errors.problems.extend(forbidden)
-        await _name_visible(viewer, filter, errors, path)
+        await _check_references(viewer, filter, errors, path)
     errors.raise_any()
     return filter or Filter(())
 
 
-def _checked_shape(ctx: ActionContext, raw: Mapping[str, Any], path: Path, errors: ErrorCollector) -> Filter | None:
+def _parse(ctx: ActionContext, raw: Mapping[str, Any], path: Path, errors: ErrorCollector) -> Filter | None:
+    """Parse a filter; adds the errors and returns None if it is invalid."""
     try:
         return check(raw, limits=ctx.limits.filter, path=path)
     except UserErrors as exc:
@@ -118,30 +137,35 @@ def _checked_shape(ctx: ActionContext, raw: Mapping[str, Any], path: Path, error
         return None
 
 
-async def _view_as(viewer: Viewer, filter: Filter, path: Path) -> list[UserError]:
-    named = [(each.noun, each.key) for each in named_ids(filter) if each.noun == "User"]
-    colleagues = (await visible_keys(viewer, named)).get("User", set())
+async def _view_as_errors(viewer: Viewer, filter: Filter, path: Path) -> list[UserError]:
+    """Return the errors of a filter that ranges over other senders' emails without the right to do so."""
+    references = [(reference.noun, reference.key) for reference in named_ids(filter) if reference.noun == "User"]
+    colleagues = (await visible_keys(viewer, references)).get("User", set())
     return view_as_problems(filter, Owner(viewer.user_id, viewer.team_id, viewer.admin), path, colleagues)
 
 
-async def _name_visible(viewer: Viewer, filter: Filter, errors: ErrorCollector, prefix: Path) -> None:
-    named = named_ids(filter)
-    visible = await visible_keys(viewer, ((each.noun, each.key) for each in named))
-    for each in named:
-        if each.key not in visible.get(each.noun, ()):
-            errors.add(UserErrorCode.NOT_FOUND, (*prefix, *each.path), f"There is no such {each.noun.lower()}.")
+async def _check_references(viewer: Viewer, filter: Filter, errors: ErrorCollector, prefix: Path) -> None:
+    """Add a NOT_FOUND error for each object in the filter that the viewer cannot see."""
+    references = named_ids(filter)
+    visible = await visible_keys(viewer, ((reference.noun, reference.key) for reference in references))
+    for reference in references:
+        if reference.key not in visible.get(reference.noun, ()):
+            errors.add(
+                UserErrorCode.NOT_FOUND, (*prefix, *reference.path), f"There is no such {reference.noun.lower()}."
+            )
 
 
 async def _insert(
     ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, name: str, filter: Filter, shared: bool, path: Path
 ) -> int:
+    """Insert a saved search, queue its backfill, and return its key. Raises: UserErrors (LIMIT_REACHED)."""
     tx = uow.connection
-    # The user's row is locked so that two requests at once cannot both be the last one within the limit.
+    # The lock on the user prevents two simultaneous requests from exceeding the limit together.
     await tx.fetch_one("SELECT id FROM users WHERE id = ?" + tx.for_update(), viewer.user_id)
     count = await tx.fetch_one("SELECT COUNT(*) AS count FROM saved_searches WHERE owner_id = ?", viewer.user_id)
-    most = ctx.limits.searches_per_user
-    if count is not None and count["count"] >= most:
-        raise user_error(UserErrorCode.LIMIT_REACHED, path, f"A user may have at most {most} saved searches.")
+    limit = ctx.limits.searches_per_user
+    if count is not None and count["count"] >= limit:
+        raise user_error(UserErrorCode.LIMIT_REACHED, path, f"A user may have at most {limit} saved searches.")
     row = await tx.fetch_one(
         "INSERT INTO saved_searches (team_id, owner_id, name, definition, shared, state, member_count, created_at,"
         " updated_at) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?) RETURNING id",
@@ -156,7 +180,7 @@ async def _insert(
 
 async def _update(ctx: ActionContext, viewer: Viewer, search_id: str, values: Mapping[str, Any]) -> SavedSearch:
     async with ctx.writer.unit_of_work() as uow:
-        row = await _own(uow, viewer, search_id)
+        row = await _lock_own_search(uow, viewer, search_id)
         await uow.connection.execute(
             f"UPDATE saved_searches SET {', '.join(f'{column} = ?' for column in values)}, updated_at = ? WHERE id = ?",
             *(*values.values(), uow.now, row["id"]),
@@ -165,7 +189,8 @@ async def _update(ctx: ActionContext, viewer: Viewer, search_id: str, values: Ma
     return await SavedSearch.get(id=row["id"])
 
 
-async def _own(uow: UnitOfWork, viewer: Viewer, text: str) -> Row:
+async def _lock_own_search(uow: UnitOfWork, viewer: Viewer, text: str) -> Row:
+    """Lock one of the viewer's saved searches by its global id. Raises: UserErrors (NOT_FOUND)."""
     key = ids.decode_key("SavedSearch", text)
     row = await uow.connection.fetch_one(
         "SELECT id FROM saved_searches WHERE id = ? AND team_id = ? AND owner_id = ?" + uow.connection.for_update(),

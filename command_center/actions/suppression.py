@@ -1,6 +1,6 @@
-"""Whether an email may leave at all: an unsubscribed person, a blocked domain or an ended campaign says no.
+"""Decides whether an email may be sent: not to an unsubscribed person or a blocked domain, nor for an ended campaign.
 
-A blocked domain stands for its subdomains too, and for its spellings: `bücher.example` is `xn--bcher-kva.example`.
+A blocked domain includes its subdomains and its other spelling: `bücher.example` is `xn--bcher-kva.example`.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -14,30 +14,30 @@ from command_center.email_addresses import distinct, domain_of, lookup_key, lowe
 from models.emails import addresses
 from models.enums import FailureCode
 
-Pair = tuple[int, int | None]
-"""The person an email is to, and the campaign it is part of."""
+PersonAndCampaign = tuple[int, int | None]
+"""The keys of an email's recipient and of its campaign."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """Why an email does not leave."""
+    """The reason why an email is not sent."""
 
     code: FailureCode
     message: str
 
 
 async def find_suppressions(
-    connection: Connection, limits: Limits, pairs: Iterable[Pair], locked: bool = False
-) -> dict[Pair, Suppression]:
-    """Why nothing may be sent to these people as part of these campaigns; without those it may be sent to.
+    connection: Connection, limits: Limits, pairs: Iterable[PersonAndCampaign], locked: bool = False
+) -> dict[PersonAndCampaign, Suppression]:
+    """Return the suppressions among these pairs of recipient and campaign; a pair without one may be sent to.
 
-    Locked, nobody is unsubscribed before the transaction ends.
+    `locked` locks the people, so that none of them is unsubscribed before the transaction ends.
     """
-    asked = set(pairs)
-    people = await _people(connection, {person for person, _ in asked}, locked)
-    ended = await _ended(connection, {campaign for _, campaign in asked if campaign is not None})
-    found = {pair: _reason(people.get(pair[0]), pair[1] in ended, limits) for pair in asked}
-    return {pair: no for pair, no in found.items() if no is not None}
+    unique = set(pairs)
+    people = await _people(connection, {person for person, _ in unique}, locked)
+    ended = await _ended_campaigns(connection, {campaign for _, campaign in unique if campaign is not None})
+    suppressions = {pair: _suppression_by_recipient(people.get(pair[0]), pair[1] in ended, limits) for pair in unique}
+    return {pair: suppression for pair, suppression in suppressions.items() if suppression is not None}
 
 
 async def _people(connection: Connection, ids: Collection[int], locked: bool = False) -> dict[int, Row]:
@@ -52,8 +52,11 @@ async def _people(connection: Connection, ids: Collection[int], locked: bool = F
 
 
 async def lock_recipient_and_campaign(connection: Connection, email_id: int) -> None:
-    """Locks whom an email is to and what it is part of, before the email itself, as whoever unsubscribes the one or
-    ends the other does: either they find the email scheduled, or it finds them unsubscribed and ended."""
+    """Lock the campaign and the recipient of an email, before the email itself is locked.
+
+    Unsubscribing a person or ending a campaign locks in the same order. Thus either that action finds the email
+    scheduled, or scheduling the email finds the suppression.
+    """
     row = await connection.fetch_one("SELECT person_id, campaign_id FROM emails WHERE id = ?", email_id)
     if row is not None:
         await connection.fetch_one(
@@ -65,22 +68,24 @@ async def lock_recipient_and_campaign(connection: Connection, email_id: int) -> 
 
 
 async def hold_back(uow: UnitOfWork, limits: Limits, rows: Sequence[Row]) -> list[Row]:
-    """Fails those of the emails, which must be locked, that may not leave; returns the others, in their order."""
+    """Fail the suppressed ones among these locked emails, and return the others in their order."""
     tx = uow.connection
     people = await _people(tx, {row["person_id"] for row in rows})
-    ended = await _ended(tx, {row["campaign_id"] for row in rows if row["campaign_id"] is not None})
+    ended = await _ended_campaigns(tx, {row["campaign_id"] for row in rows if row["campaign_id"] is not None})
     unsubscribed = await _unsubscribed_copies(tx, rows)
-    held: dict[Suppression, list[Row]] = {}
-    free: list[Row] = []
+    suppressed: dict[Suppression, list[Row]] = {}
+    sendable: list[Row] = []
     for row in rows:
         person = people.get(row["person_id"])
-        no = _reason(person, row["campaign_id"] in ended, limits) or _copied(row, unsubscribed, limits)
-        if no is None and person is not None:
-            no = await _sent_to_duplicate(uow, row, person)
-        (free if no is None else held.setdefault(no, [])).append(row)
-    for no, failed in held.items():
-        await transitions.change(uow, failed, transitions.failure(no.code, no.message, uow.now))
-    return free
+        suppression = _suppression_by_recipient(person, row["campaign_id"] in ended, limits) or _suppression_by_copies(
+            row, unsubscribed, limits
+        )
+        if suppression is None and person is not None:
+            suppression = await _sent_to_duplicate(uow, row, person)
+        (sendable if suppression is None else suppressed.setdefault(suppression, [])).append(row)
+    for suppression, failed in suppressed.items():
+        await transitions.change(uow, failed, transitions.failure(suppression.code, suppression.message, uow.now))
+    return sendable
 
 
 def unsubscribed_message(address: str) -> str:
@@ -88,7 +93,7 @@ def unsubscribed_message(address: str) -> str:
 
 
 async def _sent_to_duplicate(uow: UnitOfWork, row: Row, person: Row) -> Suppression | None:
-    """Why an email to a duplicate does not leave: its bulk send goes to another person with the same address.
+    """Return a suppression if the bulk send of an email also goes to another person with the same address.
 
     New bulk sends leave duplicates out; one that was scheduled before they became duplicates may contain them.
     """
@@ -108,31 +113,31 @@ async def _sent_to_duplicate(uow: UnitOfWork, row: Row, person: Row) -> Suppress
 
 
 async def _unsubscribed_copies(connection: Connection, rows: Sequence[Row]) -> set[tuple[int, str]]:
-    """Return team and comparison key of each unsubscribed person who has an address among the copies of the emails."""
+    """Return the team and the comparison key of each unsubscribed person in the cc or bcc of these emails."""
     keys = {(row["team_id"], lookup_key(address)) for row in rows for address in copies_of(row)}
     if not keys:
         return set()
-    found = await connection.fetch(
+    rows_of_people = await connection.fetch(
         f"SELECT team_id, address_folded FROM people WHERE {connection.in_any('team_id')}"
         f" AND {connection.in_texts('address_folded')} AND unsubscribed_at IS NOT NULL",
         connection.array_param({team for team, _ in keys}),
         connection.text_array({key for _, key in keys}),
     )
-    return {(row["team_id"], row["address_folded"]) for row in found} & keys
+    return {(row["team_id"], row["address_folded"]) for row in rows_of_people} & keys
 
 
-def _copied(row: Row, unsubscribed: Collection[tuple[int, str]], limits: Limits) -> Suppression | None:
-    """Why an email does not leave because of its copies: each of them is a message too."""
+def _suppression_by_copies(row: Row, unsubscribed: Collection[tuple[int, str]], limits: Limits) -> Suppression | None:
+    """Return the suppression of an email by its cc and bcc addresses: each copy is a message too."""
     copies = copies_of(row)
     for address in copies:
         domain = domain_of(address)
-        if _blocked(domain, limits.blocked_domains):
+        if _is_blocked(domain, limits.blocked_domains):
             return Suppression(
                 FailureCode.BLOCKED_DOMAIN, f"Nothing is sent to {domain}, not even a copy to {address}."
             )
         if (row["team_id"], lookup_key(address)) in unsubscribed:
             return Suppression(FailureCode.UNSUBSCRIBED, f"A copy would go to {address}, who has unsubscribed.")
-    # Emails from before these limits, or from before they were lowered.
+    # An email may be older than these limits or their present values.
     if len(copies) > limits.copies:
         return Suppression(FailureCode.CHANNEL_REFUSED, too_many_copies(len(copies), limits))
     if 1 + len(copies) > limits.emails_per_day:
@@ -141,7 +146,7 @@ def _copied(row: Row, unsubscribed: Collection[tuple[int, str]], limits: Limits)
 
 
 def copies_of(row: Row) -> tuple[str, ...]:
-    """Return the cc and bcc of an email, each address once in whatever spelling."""
+    """Return the cc and bcc addresses of an email, without duplicates in another spelling."""
     return distinct((*addresses(row["cc"]), *addresses(row["bcc"])))
 
 
@@ -153,7 +158,7 @@ def too_many_recipients(number: int, limits: Limits) -> str:
     return f"Each cc and bcc counts, and at most {limits.emails_per_day} emails leave in a day: {number} are too many."
 
 
-async def _ended(connection: Connection, campaigns: set[int]) -> set[int]:
+async def _ended_campaigns(connection: Connection, campaigns: set[int]) -> set[int]:
     if not campaigns:
         return set()
     rows = await connection.fetch(
@@ -163,20 +168,20 @@ async def _ended(connection: Connection, campaigns: set[int]) -> set[int]:
     return {row["id"] for row in rows}
 
 
-def _reason(person: Row | None, ended: bool, limits: Limits) -> Suppression | None:
+def _suppression_by_recipient(person: Row | None, ended: bool, limits: Limits) -> Suppression | None:
     if person is None or person["unsubscribed_at"] is not None:
         return Suppression(
             FailureCode.UNSUBSCRIBED, unsubscribed_message(person["address"] if person else "The person")
         )
     domain = domain_of(person["address"])
-    if _blocked(domain, limits.blocked_domains):
+    if _is_blocked(domain, limits.blocked_domains):
         message = f"Nothing is sent to {domain}, so not to {person['address']}."
         return Suppression(FailureCode.BLOCKED_DOMAIN, message)
     return Suppression(FailureCode.CAMPAIGN_ENDED, "The campaign has ended.") if ended else None
 
 
-def _blocked(domain: str, blocked: frozenset[str]) -> bool:
-    """Whether a domain is on the list, or lies below one that is."""
+def _is_blocked(domain: str, blocked: frozenset[str]) -> bool:
+    """Return whether a domain or one of its parent domains is blocked."""
     while domain and domain not in blocked:
         domain = domain.partition(".")[2]
     return bool(domain)

@@ -1,7 +1,7 @@
-"""Tasks: made, revised, completed, reopened, deleted. Their creator and their assignee see them, and may do all of it.
+"""The actions on tasks: create, revise, complete, reopen and delete. Creator and assignee can see and change a task.
 
-Each change is said in the log once to everyone who sees the task after it, and a deletion to who no longer does. What
-changes nothing is done as asked and says nothing. Tasks for a whole list are made in `member_tasks`.
+Each change appends one log entry for each user who can see the task afterwards, and a TASK_DELETED entry for each who
+no longer can. An action that changes nothing succeeds without a log entry. `member_tasks` creates tasks for a list.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,8 @@ _COLUMNS = "id, team_id, creator_id, assignee_id, person_id, name, kind, status,
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
+    """The input for a new task; `assignee_id` None means the viewer."""
+
     name: str
     kind: TaskKind
     person_id: str
@@ -41,7 +43,7 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskRevision:
-    """UNSET leaves a value as it is. None clears the details; nothing else can be without a value."""
+    """The changes to a task. UNSET leaves a value unchanged; None clears the details, and is invalid elsewhere."""
 
     name: Any = field(default=UNSET)
     kind: Any = field(default=UNSET)
@@ -52,7 +54,10 @@ class TaskRevision:
 
 
 async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:
-    """A task of the viewer's, or of a teammate's about a person shared with the team."""
+    """Create a task for the viewer, or for a teammate if the person is shared with the team.
+
+    Raises: UserErrors if the input is invalid.
+    """
     errors = ErrorCollector()
     name = errors.line(new.name, ("input", "name"), "A name")
     details = errors.text(new.details, ("input", "details"), "Details", DETAILS)
@@ -61,10 +66,10 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:
     assignee: int | None = viewer.user_id
     if new.assignee_id is not None:
         assignee = await visible_key(viewer, "User", new.assignee_id, path, errors)
-    if person is not None and assignee not in (None, viewer.user_id) and not await _shared(person):
+    if person is not None and assignee not in (None, viewer.user_id) and not await _is_shared(person):
         errors.add(UserErrorCode.INVALID, path, _NOT_SHARED)
     async with ctx.writer.unit_of_work() as uow:
-        email = await _origin(uow.connection, viewer, new.email_id, person, errors)
+        email = await _lock_source_email(uow.connection, viewer, new.email_id, person, errors)
         errors.raise_any()
         row = await uow.connection.fetch_one(
             "INSERT INTO tasks (team_id, creator_id, assignee_id, person_id, email_id, name, name_folded, kind, status,"
@@ -77,14 +82,17 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:
     return await Task.get(id=row["id"] if row else 0)
 
 
-async def _shared(person: int) -> bool:
+async def _is_shared(person: int) -> bool:
     return await Person.filter(id=person, shared=True).exists()
 
 
-async def _origin(
+async def _lock_source_email(
     tx: Connection, viewer: Viewer, text: str | None, person: int | None, errors: ErrorCollector
 ) -> int | None:
-    """The email a task is made from, locked against its deletion. It must be to the task's person."""
+    """Return the key of the email that a task is created from, and lock it against deletion.
+
+    Adds an error if the viewer cannot see the email, or if it is not addressed to the task's person.
+    """
     if text is None:
         return None
     path = ("input", "emailId")
@@ -101,27 +109,31 @@ async def _origin(
 
 
 async def revise(ctx: ActionContext, viewer: Viewer, task_id: str, revision: TaskRevision) -> Task | None:
-    """Changes what is given; None where the task is no longer the viewer's to see, as it is somebody else's now."""
+    """Change a task. Returns None if the viewer can no longer see it, because the assignee changed.
+
+    Raises: UserErrors if the input is invalid or the viewer cannot see such a task.
+    """
     errors = ErrorCollector()
-    values = await _revised(viewer, revision, errors)
+    values = await _changed_columns(viewer, revision, errors)
     async with ctx.writer.unit_of_work() as uow:
-        rows = await _seen(uow, viewer, {task_id: ("id",)}, errors)
+        rows = await _lock_visible_tasks(uow, viewer, {task_id: ("id",)}, errors)
         assignee = values.get("assignee_id")
         for row in rows:
-            kept = assignee in (None, viewer.user_id, row["assignee_id"])
-            if not kept and not await _shared(row["person_id"]):
+            needs_sharing = assignee not in (None, viewer.user_id, row["assignee_id"])
+            if needs_sharing and not await _is_shared(row["person_id"]):
                 errors.add(UserErrorCode.INVALID, ("input", "assigneeId"), _NOT_SHARED)
         errors.raise_any()
-        await _change(uow, rows, {name: value for name, value in values.items() if not _same(rows[0][name], value)})
+        await _change(uow, rows, {name: value for name, value in values.items() if not _equals(rows[0][name], value)})
     return await Task.get_or_none(Task.visible(viewer), id=rows[0]["id"])
 
 
-def _same(stored: Any, value: Any) -> bool:
-    """Whether a column holds a value already. SQLite answers days as texts."""
+def _equals(stored: Any, value: Any) -> bool:
+    """Return whether a column already has this value. SQLite returns dates as texts."""
     return bool(stored == (value.isoformat() if isinstance(stored, str) and isinstance(value, date) else value))
 
 
-async def _revised(viewer: Viewer, revision: TaskRevision, errors: ErrorCollector) -> dict[str, Any]:
+async def _changed_columns(viewer: Viewer, revision: TaskRevision, errors: ErrorCollector) -> dict[str, Any]:
+    """Validate a revision, and return its new column values."""
     values: dict[str, Any] = {}
     for name, what in (("kind", "A kind"), ("due_on", "A day"), ("priority", "A priority")):
         value = getattr(revision, name)
@@ -143,38 +155,38 @@ async def _revised(viewer: Viewer, revision: TaskRevision, errors: ErrorCollecto
 
 
 async def complete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
-    """Completes tasks. One that is complete already stays as it is."""
+    """Complete tasks. Leaves completed ones unchanged."""
     return await _set_status(ctx, viewer, ids, TaskStatus.COMPLETE)
 
 
 async def reopen(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
-    """Opens tasks again. One that is open already stays as it is."""
+    """Reopen tasks. Leaves open ones unchanged."""
     return await _set_status(ctx, viewer, ids, TaskStatus.OPEN)
 
 
 async def _set_status(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], status: TaskStatus) -> BulkResult:
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
-        rows = await _seen(uow, viewer, paths_by_id(ids), errors)
+        rows = await _lock_visible_tasks(uow, viewer, paths_by_id(ids), errors)
         completed_at = uow.now if status is TaskStatus.COMPLETE else None
-        others = [row for row in rows if row["status"] != status]
-        await _change(uow, others, {"status": status, "completed_at": completed_at})
+        changed_rows = [row for row in rows if row["status"] != status]
+        await _change(uow, changed_rows, {"status": status, "completed_at": completed_at})
     return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
 
 
 async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
-    """Deletes tasks for good, for everyone who saw them."""
+    """Delete tasks permanently, for all users who can see them."""
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
         tx = uow.connection
-        rows = await _seen(uow, viewer, paths_by_id(ids), errors)
+        rows = await _lock_visible_tasks(uow, viewer, paths_by_id(ids), errors)
         await tx.execute(f"DELETE FROM tasks WHERE {tx.in_any('id')}", tx.array_param(row["id"] for row in rows))
         log_tasks(uow, rows, ChangeKind.TASK_DELETED)
     return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
 
 
 async def detach_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None:
-    """The tasks of emails that are about to be deleted go on without them. The emails must be locked."""
+    """Remove the email from the tasks of emails that are about to be deleted. The emails must be locked."""
     tx = uow.connection
     rows = await tx.fetch(
         f"SELECT {_COLUMNS} FROM tasks WHERE {tx.in_any('email_id')} ORDER BY id" + tx.for_update(),
@@ -183,10 +195,12 @@ async def detach_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None
     await _change(uow, rows, {"email_id": None})
 
 
-async def _seen(uow: UnitOfWork, viewer: Viewer, paths: Mapping[str, Path], errors: ErrorCollector) -> list[Row]:
-    """The tasks among those named that the viewer can see, in the order asked; the others are findings.
+async def _lock_visible_tasks(
+    uow: UnitOfWork, viewer: Viewer, paths: Mapping[str, Path], errors: ErrorCollector
+) -> list[Row]:
+    """Lock the tasks that the viewer can see, and return them in request order. Adds an error for each other id.
 
-    They are locked in the order of their keys, so that two bulks never wait for each other in a circle.
+    The tasks are locked in the order of their keys, to prevent a deadlock between two bulk actions.
     """
     tx = uow.connection
 
@@ -201,33 +215,33 @@ async def _seen(uow: UnitOfWork, viewer: Viewer, paths: Mapping[str, Path], erro
 
 
 async def _change(uow: UnitOfWork, rows: Sequence[Row], values: Mapping[str, Any]) -> None:
-    """Sets the same columns on all the rows, which must be locked, and tells everyone whom it concerns."""
+    """Set the same columns of all these locked tasks, and log the change for the users concerned."""
     if not rows or not values:
         return
-    sets = {**values, "updated_at": uow.now}
-    if "name" in sets:
-        sets["name_folded"] = fold(sets["name"])
+    assignments = {**values, "updated_at": uow.now}
+    if "name" in assignments:
+        assignments["name_folded"] = fold(assignments["name"])
     tx = uow.connection
     await tx.execute(
-        f"UPDATE tasks SET {', '.join(f'{column} = ?' for column in sets)} WHERE {tx.in_any('id')}",
-        *sets.values(),
+        f"UPDATE tasks SET {', '.join(f'{column} = ?' for column in assignments)} WHERE {tx.in_any('id')}",
+        *assignments.values(),
         tx.array_param(row["id"] for row in rows),
     )
     for row in rows:
         after = {**row, **values}
-        for user in sorted(_seers(row) - _seers(after)):
+        for user in sorted(_viewers_of(row) - _viewers_of(after)):
             uow.log(_entry(row, user, ChangeKind.TASK_DELETED))
         log_tasks(uow, [after])
 
 
 def log_tasks(uow: UnitOfWork, rows: Iterable[Row], kind: ChangeKind = ChangeKind.TASK_UPSERTED) -> None:
-    """Says of each task, once to everyone who sees it, that it is as it is now, or is no more."""
+    """Append one log entry for each task and each user who can see it: changed or deleted, depending on `kind`."""
     for row in rows:
-        for user in sorted(_seers(row)):
+        for user in sorted(_viewers_of(row)):
             uow.log(_entry(row, user, kind))
 
 
-def _seers(row: Row) -> set[int]:
+def _viewers_of(row: Row) -> set[int]:
     return {row["creator_id"], row["assignee_id"]}
 
 

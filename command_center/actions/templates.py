@@ -1,4 +1,4 @@
-"""Templates, which belong to the whole team."""
+"""The actions on templates. A template belongs to the whole team."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,15 @@ from models.viewers import Viewer
 
 @dataclass(frozen=True, slots=True)
 class NewTemplate:
+    """The input for a new template."""
+
     name: str
     subject: str
     body: str
 
 
 async def create(ctx: ActionContext, viewer: Viewer, new: NewTemplate) -> Template:
-    """A field that could never be filled in is a mistake here already, before anything is sent by it."""
+    """Create a template. Raises: UserErrors if the input is invalid, including its dynamic fields."""
     errors = ErrorCollector()
     name = errors.line(new.name, ("input", "name"), "A name")
     subject = errors.line(new.subject, ("input", "subject"), "A subject", SUBJECT)

@@ -1,7 +1,7 @@
-"""Runs pure functions of long texts in processes of their own, so that they do not delay the event loop.
+"""Runs pure functions on long texts in child processes, so that they do not delay the event loop.
 
-Threads would not do: they share the interpreter's lock with the event loop. A process is started when it is first
-needed, has a low priority, and ends when this process does, however that ends.
+Threads would not help because they share the interpreter lock with the event loop. A child process starts at its first
+call, has a low priority, and ends with this process, even if this process is killed.
 """
 
 import asyncio
@@ -14,22 +14,22 @@ from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar
 
 INLINE_CHARACTERS = 2_000
-"""Texts up to this length are handled by the caller: that takes less time than sending them to and fro."""
+"""Texts up to this length are processed by the caller, which takes less time than communicating with a process."""
 TIMEOUT_SECONDS = 120.0
 BACKGROUND_NICENESS = 10
 WAITED_FOR_NICENESS = 3
-"""Of a process that requests wait for: on a busy machine it must not wait much longer than others."""
+"""The niceness of a process that requests wait for: it must get enough time on a busy machine."""
 _SIZE_BYTES = 8
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 T = TypeVar("T")
 
 
 class TextProcessLost(Exception):
-    """The process ended or took too long, twice in succession or while it was at work."""
+    """Raised if the child process took too long, or if it ended and its replacement ended too."""
 
 
 class TextProcess:
-    """One process, which carries out one call at a time, in the order they are made."""
+    """A child process that executes one call at a time, in the order of the calls."""
 
     def __init__(self, niceness: int = BACKGROUND_NICENESS) -> None:
         self._niceness = niceness
@@ -37,15 +37,18 @@ class TextProcess:
         self._lock = asyncio.Lock()
 
     async def run(self, length: int, function: Callable[..., T], *arguments: Any) -> T:
-        """Calls a function of a module, here if the text is short. Raises what it raises, and TextProcessLost."""
+        """Call a module-level function, in this process if the text is short. `length` is the number of characters.
+
+        Raises: TextProcessLost, and the exceptions of the function.
+        """
         if length <= INLINE_CHARACTERS:
             return function(*arguments)
         call = pickle.dumps((function, arguments))
         async with self._lock:
             try:
-                succeeded, result = pickle.loads(await self._answer(call))
+                succeeded, result = pickle.loads(await self._call(call))
             except BaseException:
-                # An answer that nobody waits for must not be taken for the next call's.
+                # The response of an abandoned call must not be read as the response of the next call.
                 self._discard()
                 raise
         if not succeeded:
@@ -53,7 +56,7 @@ class TextProcess:
         return result  # type: ignore[no-any-return]
 
     async def close(self) -> None:
-        """Ends the process, if there is one."""
+        """Kill the child process, if there is one."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             assert process.stdin is not None
@@ -62,15 +65,15 @@ class TextProcess:
                 process.kill()
             await process.wait()
 
-    async def _answer(self, call: bytes) -> bytes:
-        """The answer to a call. A process that ended is replaced once: it may have ended long before."""
-        for last in (False, True):
+    async def _call(self, call: bytes) -> bytes:
+        """Send a call, and return its response. Replaces an ended process once: it may have ended long before."""
+        for is_last_attempt in (False, True):
             try:
                 return await self._exchange(call)
             except (OSError, EOFError) as exc:
                 self._discard()
-                # Of the exceptions that mean that it ended, a timeout is none.
-                if last or isinstance(exc, TimeoutError):
+                # TimeoutError is an OSError, but does not mean that the process ended.
+                if is_last_attempt or isinstance(exc, TimeoutError):
                     raise TextProcessLost("The process for long texts ended or took too long.") from exc
         raise AssertionError
 
@@ -94,36 +97,37 @@ class TextProcess:
 
 
 async def _start(niceness: int) -> asyncio.subprocess.Process:
-    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", __name__, str(niceness)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env=kept | {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+        env=environment | {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
     )
 
 
-def serve(calls: BinaryIO, answers: BinaryIO) -> None:
-    """Carries out calls until there are no more."""
+def serve(calls: BinaryIO, responses: BinaryIO) -> None:
+    """Execute calls, and write their responses, until the input ends."""
     while len(size := calls.read(_SIZE_BYTES)) == _SIZE_BYTES:
         function, arguments = pickle.loads(calls.read(int.from_bytes(size, "big")))
         try:
-            answer = pickle.dumps((True, function(*arguments)))
+            response = pickle.dumps((True, function(*arguments)))
         except Exception as exc:
-            answer = pickle.dumps((False, exc))
-        answers.write(len(answer).to_bytes(_SIZE_BYTES, "big") + answer)
-        answers.flush()
+            response = pickle.dumps((False, exc))
+        responses.write(len(response).to_bytes(_SIZE_BYTES, "big") + response)
+        responses.flush()
 
 
 def main() -> None:
-    # The end of the calls ends this process; a signal to the whole group must not come before.
+    """Serve calls from standard input in a child process; the first argument is its niceness."""
+    # Only the end of the input ends this process: a signal to the whole process group must not end it earlier.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(int(sys.argv[1]))
-    answers = os.fdopen(os.dup(1), "wb")
+    responses = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with suppress(BrokenPipeError):
-        serve(sys.stdin.buffer, answers)
+        serve(sys.stdin.buffer, responses)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Emails change state here and nowhere else: the row, the folder counts and the mark in one go."""
+"""The only place that changes the state of emails: their rows, the folder counts and the invalidations together."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,34 +14,35 @@ IDLE: Mapping[str, Any] = {"due_at": None, "claimed_at": None}
 
 
 def folder_of_row(row: Row) -> FolderName:
-    """Where a row of `emails` lies."""
+    """Return the folder of a row of `emails`."""
     return folder_of(EmailStatus(row["status"]), bool(row["archived"]))
 
 
 async def change(
     uow: UnitOfWork, rows: Iterable[Row], values: Mapping[str, Any], edited: bool = True, marked: bool = True
 ) -> None:
-    """Sets the same columns on all the rows, which must be locked. `values` may hold `status` and `archived`.
+    """Set the same columns of all these locked emails; `values` may contain `status` and `archived`.
 
-    An email that is no longer SENT is not archived either. The rows are brought up to date as well.
+    An email that is no longer SENT is no longer archived either. Updates `rows` too. `edited` sets `updated_at`, and
+    `marked` queues an invalidation of each email.
     """
-    listed = list(rows)
-    if not listed:
+    all_rows = list(rows)
+    if not all_rows:
         return
-    sets = dict(values)
-    if sets.get("status", EmailStatus.SENT) != EmailStatus.SENT:
-        sets["archived"] = False
+    assignments = dict(values)
+    if assignments.get("status", EmailStatus.SENT) != EmailStatus.SENT:
+        assignments["archived"] = False
     if edited:
-        sets["updated_at"] = uow.now
+        assignments["updated_at"] = uow.now
     tx = uow.connection
     await tx.execute(
-        f"UPDATE emails SET {', '.join(f'{column} = ?' for column in sets)} WHERE {tx.in_any('id')}",
-        *[int(value) if isinstance(value, EmailStatus | FailureCode) else value for value in sets.values()],
-        tx.array_param(row["id"] for row in listed),
+        f"UPDATE emails SET {', '.join(f'{column} = ?' for column in assignments)} WHERE {tx.in_any('id')}",
+        *[int(value) if isinstance(value, EmailStatus | FailureCode) else value for value in assignments.values()],
+        tx.array_param(row["id"] for row in all_rows),
     )
-    for row in listed:
+    for row in all_rows:
         before = folder_of_row(row)
-        row.update(sets)
+        row.update(assignments)
         after = folder_of_row(row)
         if before is not after:
             uow.move_count(row["sender_id"], before, after)
@@ -50,17 +51,17 @@ async def change(
 
 
 async def reword(uow: UnitOfWork, texts: Iterable[tuple[Row, str, str | None, str | None]]) -> None:
-    """Gives each of the emails, which must be locked, a subject, and a body or values in a shared body.
+    """Set the subject of each of these locked emails, and its body or its field values in a shared body.
 
-    What is None stays. Rows are brought up to date.
+    A body or field values of None stay unchanged. Updates the rows too.
     """
-    listed = list(texts)
+    all_rows = list(texts)
     await uow.connection.execute_many(
         "UPDATE emails SET subject = ?, subject_folded = ?, body = coalesce(?, body),"
         " field_values = coalesce(?, field_values), updated_at = ? WHERE id = ?",
-        [(subject, fold(subject), body, values, uow.now, row["id"]) for row, subject, body, values in listed],
+        [(subject, fold(subject), body, values, uow.now, row["id"]) for row, subject, body, values in all_rows],
     )
-    for row, subject, body, values in listed:
+    for row, subject, body, values in all_rows:
         row["subject"] = subject
         row["body"] = row["body"] if body is None else body
         row["field_values"] = row["field_values"] if values is None else values
@@ -68,7 +69,7 @@ async def reword(uow: UnitOfWork, texts: Iterable[tuple[Row, str, str | None, st
 
 
 def failure(code: FailureCode, message: str, at: int, status: EmailStatus = EmailStatus.FAILED) -> dict[str, Any]:
-    """The columns of an email that failed, bounced or was complained about."""
+    """Return the columns of an email that failed, bounced or was reported as spam; `at` is in microseconds."""
     return {
         "status": status,
         "failed_at": at,

@@ -1,4 +1,4 @@
-"""Teams and users, as the command line makes them."""
+"""Creates and updates teams and users for the command line."""
 
 import re
 from zoneinfo import available_timezones
@@ -17,9 +17,10 @@ from models.users import User
 async def add(
     ctx: ActionContext, team: str, name: str, address: str, role: Role | None = None, time_zone: str | None = None
 ) -> User:
-    """Creates a user, and the team if there is none of that name; for a known address, revises the user.
+    """Create a user and, if necessary, the team; update the user if one with this address exists.
 
-    An absent role or time zone stays as it is; a new user is a MEMBER in UTC. Raises Refused.
+    An absent role or time zone stays unchanged; a new user is a MEMBER in UTC. Raises: UserErrors if the input is
+    invalid, or if the address belongs to a user of another team.
     """
     errors = ErrorCollector()
     team, name = errors.line(team, ("team",), "A team"), errors.line(name, ("name",), "A name")
@@ -29,11 +30,11 @@ async def add(
     errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         tx = uow.connection
-        known = await tx.fetch_one(
+        existing = await tx.fetch_one(
             "SELECT * FROM users WHERE address_folded = ?" + tx.for_update(), comparison_key(address)
         )
         team_id = await _team(uow, team)
-        if known is None:
+        if existing is None:
             role, time_zone = role or Role.MEMBER, time_zone or "UTC"
             row = await tx.fetch_one(
                 "INSERT INTO users (team_id, name, address, address_folded, role, time_zone, created_at)"
@@ -41,12 +42,13 @@ async def add(
                 *(team_id, name, address, comparison_key(address), int(role), time_zone, uow.now),
             )
         else:
-            role = Role(known["role"]) if role is None else role
-            row = await _update(uow, known, team_id, name, address, role, time_zone or known["time_zone"])
+            role = Role(existing["role"]) if role is None else role
+            row = await _update(uow, existing, team_id, name, address, role, time_zone or existing["time_zone"])
     return await User.get(id=row["id"] if row else 0)
 
 
 async def _team(uow: UnitOfWork, name: str) -> int:
+    """Return the key of the team with this name; creates it with an empty change log if there is none."""
     tx = uow.connection
     row = await tx.fetch_one(
         "INSERT INTO teams (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING RETURNING id", name, uow.now
@@ -54,26 +56,26 @@ async def _team(uow: UnitOfWork, name: str) -> int:
     if row is not None:
         await log.create(tx, row["id"])
         return int(row["id"])
-    found = await tx.fetch_one("SELECT id FROM teams WHERE name = ?", name)
-    return int(found["id"]) if found else 0
+    team = await tx.fetch_one("SELECT id FROM teams WHERE name = ?", name)
+    return int(team["id"]) if team else 0
 
 
 async def _update(
-    uow: UnitOfWork, known: Row, team_id: int, name: str, address: str, role: Role, time_zone: str
+    uow: UnitOfWork, existing: Row, team_id: int, name: str, address: str, role: Role, time_zone: str
 ) -> Row:
-    if known["team_id"] != team_id:
+    if existing["team_id"] != team_id:
         raise user_error(UserErrorCode.TAKEN, ("address",), "The address belongs to a user of another team.")
     await uow.connection.execute(
         "UPDATE users SET name = ?, address = ?, role = ?, time_zone = ? WHERE id = ?",
-        *(name, address, int(role), time_zone, known["id"]),
+        *(name, address, int(role), time_zone, existing["id"]),
     )
-    if known["role"] != role:
-        uow.invalidate(InvalidationKind.USER, team_id, known["id"], ChangeCauseKind.ACCESS_CHANGED)
-    return known
+    if existing["role"] != role:
+        uow.invalidate(InvalidationKind.USER, team_id, existing["id"], ChangeCauseKind.ACCESS_CHANGED)
+    return existing
 
 
 async def by_address(address: str) -> User | None:
-    """The user with an address, in any of its spellings."""
+    """Return the user with an address in any spelling, or None."""
     return await User.get_or_none(address_folded=lookup_key(address))
 
 
@@ -81,7 +83,10 @@ _PERIOD = re.compile(r"P(?:(\d{1,5})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,5})M)?(?:(\d{
 
 
 def seconds(period: str) -> int:
-    """The seconds of an ISO 8601 period of days and times, such as P1D or PT12H. Raises ValueError."""
+    """Return the seconds of an ISO 8601 period of days and times, such as P1D or PT12H.
+
+    Raises: ValueError if it is not such a period, or zero.
+    """
     match = _PERIOD.fullmatch(period)
     parts = [int(part) if part else 0 for part in match.groups()] if match else []
     total = sum(part * unit for part, unit in zip(parts, (86400, 3600, 60, 1), strict=False))
@@ -91,8 +96,8 @@ def seconds(period: str) -> int:
 
 
 def period(total: int) -> str:
-    """Returns a whole number of seconds as an ISO 8601 period: the inverse of `seconds`."""
-    days, rest = divmod(total, 86400)
-    units = zip("HMS", (rest // 3600, rest % 3600 // 60, rest % 60), strict=True)
+    """Return a whole number of seconds as an ISO 8601 period: the inverse of `seconds`."""
+    days, remainder = divmod(total, 86400)
+    units = zip("HMS", (remainder // 3600, remainder % 3600 // 60, remainder % 60), strict=True)
     time = "".join(f"{number}{unit}" for unit, number in units if number)
     return f"P{f'{days}D' if days else ''}{f'T{time}' if time else ''}"

@@ -1,7 +1,7 @@
-"""Verdicts that change later: by what other clicks and the delivery tell of an event, or by what somebody says.
+"""Revises verdicts on recorded events: by the timing of other clicks and of the delivery, or by a user's decision.
 
-Only a verdict that came of evidence is revised by more evidence, and only from a person's to a machine's. What somebody
-said stays. The emails are locked before their events are looked at.
+Only a verdict derived from evidence (`judged`) is revised by more evidence, and only from HUMAN to MACHINE. A user's
+decision is final for the machine. The emails must be locked before their events are read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,44 +18,51 @@ from command_center.actions.click_timing import (
 )
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import BulkResult, ErrorCollector, check_event_count
-from command_center.actions.verdicts import WHOSE
+from command_center.actions.verdicts import VERDICT_TEXTS
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
 from models.enums import ChangeCauseKind, ChangeKind, EngagementKind, EngagementVerdict, InvalidationKind
 from models.viewers import Viewer
 
-_ROWS = "SELECT id, team_id, email_id, sender_id, verdict, judged, url, ip_address, occurred_at FROM engagements WHERE "
+_SELECT_EVENTS = (
+    "SELECT id, team_id, email_id, sender_id, verdict, judged, url, ip_address, occurred_at FROM engagements WHERE "
+)
 
 
 async def revise_by_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
-    """Looks at emails' clicks again, by what new ones from `since` to `until` tell of them; those that were revised.
+    """Revise the clicks of emails after new clicks between `since` and `until`; returns the revised ones.
 
-    `sent` holds the emails with their deliveries. Nothing else is done: summaries, marks and the feed are the caller's.
+    `sent` holds the delivery times of the emails by key. All times are in microseconds. The caller updates summaries,
+    appends to the change log and queues invalidations.
     """
-    return await _look_again(uow, sent, since - MAX_BURST_MICROS, until + MAX_BURST_MICROS)
+    return await _revise_clicks(uow, sent, since - MAX_BURST_MICROS, until + MAX_BURST_MICROS)
 
 
 async def by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
-    """Emails were delivered, at moments only now known: what was followed meanwhile was not followed by a person."""
+    """Revise the clicks around the delivery of emails, once their delivery times are known: no person made them.
+
+    `sent` holds the delivery times in microseconds by the emails' keys. Also updates the summaries, appends to the
+    change log and queues invalidations.
+    """
     if not sent:
         return
-    moments = sent.values()
-    revised = await _look_again(uow, sent, min(moments) - BEFORE_DELIVERY_MICROS, max(moments) + AFTER_DELIVERY_MICROS)
+    times = sent.values()
+    revised = await _revise_clicks(uow, sent, min(times) - BEFORE_DELIVERY_MICROS, max(times) + AFTER_DELIVERY_MICROS)
     await summaries.recount(uow.connection, {row["email_id"] for row in revised})
     publish(uow, revised)
 
 
-async def _look_again(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
+async def _revise_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
     tx = uow.connection
     rows = await tx.fetch(
-        f"{_ROWS}{tx.in_any('email_id')} AND kind = ? AND occurred_at >= ? AND occurred_at <= ? ORDER BY id",
+        f"{_SELECT_EVENTS}{tx.in_any('email_id')} AND kind = ? AND occurred_at >= ? AND occurred_at <= ? ORDER BY id",
         *(tx.array_param(sent), int(EngagementKind.CLICK), since, until),
     )
     emails: dict[int, list[Click]] = {}
     for row in rows:
-        doubted = bool(row["judged"]) and row["verdict"] == EngagementVerdict.HUMAN
-        click = Click.from_columns(row["id"], row["occurred_at"], row["url"], row["ip_address"], doubted)
+        revisable = bool(row["judged"]) and row["verdict"] == EngagementVerdict.HUMAN
+        click = Click.from_columns(row["id"], row["occurred_at"], row["url"], row["ip_address"], revisable)
         emails.setdefault(row["email_id"], []).append(click)
     reasons: dict[int, str] = {}
     for email_id, clicks in emails.items():
@@ -68,19 +75,20 @@ async def _look_again(uow: UnitOfWork, sent: Mapping[int, int | None], since: in
 
 
 def publish(uow: UnitOfWork, revised: Iterable[Row]) -> None:
-    """Lists look again, and the feed has an entry for each event, also for one that is the sender's own from now on:
-    followers remove it.
+    """Append an entry to the sender's feed for each revised event, and queue an invalidation for each email.
+
+    An event that is now SELF has an entry too, so that subscribers remove it.
     """
-    marks: dict[int, Row] = {}
+    latest_by_email: dict[int, Row] = {}
     for row in revised:
-        marks[row["email_id"]] = row
+        latest_by_email[row["email_id"]] = row
         log_event(uow, row["team_id"], row["sender_id"], row["email_id"], row["id"])
-    for email_id, row in marks.items():
+    for email_id, row in latest_by_email.items():
         uow.invalidate(InvalidationKind.EMAIL, row["team_id"], email_id, ChangeCauseKind.ENGAGEMENT, row["id"])
 
 
 def log_event(uow: UnitOfWork, team_id: int, sender_id: int, email_id: int, key: int) -> None:
-    """One event in the sender's live feed, as it is whenever it is read."""
+    """Append an entry for one event to the sender's feed. Subscribers read the event's state at delivery."""
     uow.log(
         LogEntry(
             team_id=team_id,
@@ -93,7 +101,7 @@ def log_event(uow: UnitOfWork, team_id: int, sender_id: int, email_id: int, key:
 
 
 async def log_removals(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
-    """Adds an entry to the feed for each event of emails that are about to be deleted: followers remove it."""
+    """Append an entry for each event of emails that are about to be deleted, so that subscribers remove it."""
     tx = uow.connection
     rows = await tx.fetch(
         f"SELECT id, team_id, email_id, sender_id FROM engagements WHERE {tx.in_any('email_id')} AND verdict <> ?"
@@ -105,31 +113,35 @@ async def log_removals(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
 
 
 async def reclassify(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], verdict: EngagementVerdict) -> BulkResult:
-    """Sets the verdict on events of mail the viewer can see; no evidence revises it any more.
+    """Set the verdict on events of emails that the viewer can see; no later evidence revises it.
 
-    Each refused id is named by its place, the others are done. One that has the verdict already changes nothing.
-    Raises Refused for more ids than a request may name.
+    The error of a refused id has its position in the path. An event that already has the verdict does not change.
+    Raises: UserErrors (LIMIT_REACHED) for too many ids in one request.
     """
     check_event_count(len(ids), ctx.limits.events_per_request, ("ids",))
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
-        found = await rows_in_request_order("Engagement", paths_by_id(ids), partial(_seen, uow, viewer), errors)
-        await _set(uow, viewer, found, verdict)
-    return BulkResult(tuple(row["id"] for row in found), tuple(errors.problems))
+        rows = await rows_in_request_order(
+            "Engagement", paths_by_id(ids), partial(_lock_visible_events, uow, viewer), errors
+        )
+        await _set_verdict(uow, viewer, rows, verdict)
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
 
 
-async def _seen(uow: UnitOfWork, viewer: Viewer, keys: Sequence[int]) -> list[Row]:
-    """Those of the events that the viewer can see, as they are once their emails are locked."""
+async def _lock_visible_events(uow: UnitOfWork, viewer: Viewer, keys: Sequence[int]) -> list[Row]:
+    """Lock the emails of events, and return those events that the viewer can see."""
     tx = uow.connection
-    named = await tx.fetch(f"{_ROWS}{tx.in_any('id')} AND team_id = ?", tx.array_param(keys), viewer.team_id)
-    await summaries.lock_emails(tx, (row["email_id"] for row in named))
-    rows = await tx.fetch(f"{_ROWS}{tx.in_any('id')}", tx.array_param(row["id"] for row in named))
+    requested = await tx.fetch(
+        f"{_SELECT_EVENTS}{tx.in_any('id')} AND team_id = ?", tx.array_param(keys), viewer.team_id
+    )
+    await summaries.lock_emails(tx, (row["email_id"] for row in requested))
+    rows = await tx.fetch(f"{_SELECT_EVENTS}{tx.in_any('id')}", tx.array_param(row["id"] for row in requested))
     return [row for row in rows if viewer.sees_mail_of(row["team_id"], row["sender_id"])]
 
 
-async def _set(uow: UnitOfWork, viewer: Viewer, rows: Sequence[Row], verdict: EngagementVerdict) -> None:
+async def _set_verdict(uow: UnitOfWork, viewer: Viewer, rows: Sequence[Row], verdict: EngagementVerdict) -> None:
     tx = uow.connection
-    # What is said to be as it was judged is said all the same: nothing revises it from now on.
+    # A user who confirms a verdict from evidence also makes it final.
     confirmed = [row["id"] for row in rows if row["verdict"] == verdict and row["judged"]]
     if confirmed:
         await tx.execute(f"UPDATE engagements SET judged = ? WHERE {tx.in_any('id')}", False, tx.array_param(confirmed))
@@ -146,4 +158,4 @@ async def _set(uow: UnitOfWork, viewer: Viewer, rows: Sequence[Row], verdict: En
 
 async def _reason(uow: UnitOfWork, viewer: Viewer, verdict: EngagementVerdict) -> str:
     user = await uow.connection.fetch_one("SELECT name FROM users WHERE id = ?", viewer.user_id)
-    return f"revised by {user['name'] if user else 'somebody'}: {WHOSE[verdict]}"
+    return f"revised by {user['name'] if user else 'somebody'}: {VERDICT_TEXTS[verdict]}"

@@ -1,15 +1,15 @@
-"""Who acted: a person, a machine or the sender themselves, judged by what is known of one request. Pure.
+"""Decides who caused an event: a person, a machine or the sender, from the data of one request. Pure.
 
-The first of these that applies decides:
-1. what the source of the event says;
-2. a message in answer is a person's;
-3. the sender's own signed cookie came with the request: SELF;
-4. only the link's head was asked for, or the client says that it fetches ahead: MACHINE;
-5. a known program by its user agent (`command_center/actions/bot_signatures.py`), which says what it is;
-6. an address in a network of mail filters: MACHINE;
-7. how soon and how fast links were followed (`command_center/actions/click_timing.py`): MACHINE;
-8. otherwise HUMAN.
-The seventh needs the email's other clicks and its delivery, so it is judged apart, and again with every new click.
+The first of these rules that applies decides:
+1. The source of the event reports a verdict.
+2. The event is a reply: HUMAN.
+3. The request carried the sender's own signed cookie: SELF.
+4. The request was a HEAD request, or the client declared a prefetch: MACHINE.
+5. The user agent is a known program's, with its verdict (`command_center/actions/bot_signatures.py`).
+6. The IP address belongs to a network of mail filters: MACHINE.
+7. The timing of the clicks shows a machine (`command_center/actions/click_timing.py`): MACHINE.
+8. Otherwise HUMAN.
+Rule 7 needs the email's other clicks and its delivery. It is applied separately, and again after every new click.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from command_center.actions.bot_signatures import address_block, find_agent, find_network
 from models.enums import EngagementKind, EngagementVerdict
 
-WHOSE = {
+VERDICT_TEXTS = {
     EngagementVerdict.HUMAN: "a person's",
     EngagementVerdict.MACHINE: "a machine's",
     EngagementVerdict.SELF: "the sender's own",
@@ -25,10 +25,10 @@ WHOSE = {
 
 
 class Evidence(NamedTuple):
-    """What is known of the request behind an event.
+    """The known properties of the request that caused an event.
 
-    `prefetch`: the client said it only fetches ahead; `head`: it asked for nothing but the head; `own_device`: it
-    showed the cookie of the email's sender.
+    `prefetch` means that the client declared a prefetch, `head` that it sent a HEAD request, and `own_device` that it
+    sent the signed cookie of the email's sender.
     """
 
     kind: EngagementKind
@@ -39,28 +39,33 @@ class Evidence(NamedTuple):
     own_device: bool = False
 
     @property
-    def there(self) -> bool:
-        """Whether there is any. A text that is no address is none."""
-        known = bool(self.user_agent and self.user_agent.strip()) or address_block(self.ip_address or "") is not None
-        return known or self.prefetch or self.head or self.own_device
+    def exists(self) -> bool:
+        """Return whether there is any evidence. An invalid IP address is none."""
+        has_request_data = (
+            bool(self.user_agent and self.user_agent.strip()) or address_block(self.ip_address or "") is not None
+        )
+        return has_request_data or self.prefetch or self.head or self.own_device
 
 
 class Judgement(NamedTuple):
-    """The verdict, and the reason as a short sentence. `judged`: by evidence, so that more of it may revise it."""
+    """A verdict with its reason as a short phrase.
+
+    `judged` means that it was derived from evidence, so that more evidence may revise it.
+    """
 
     verdict: EngagementVerdict
     reason: str
     judged: bool = False
 
 
-def judge(said: EngagementVerdict | None, evidence: Evidence) -> Judgement:
-    """The verdict on one event by itself: all but the seventh rule."""
-    if said is not None:
-        return Judgement(said, f"reported as {WHOSE[said]}")
+def judge(reported: EngagementVerdict | None, evidence: Evidence) -> Judgement:
+    """Decide the verdict on a single event by all rules except the seventh; `reported` is the source's verdict."""
+    if reported is not None:
+        return Judgement(reported, f"reported as {VERDICT_TEXTS[reported]}")
     if evidence.kind is EngagementKind.REPLY:
-        return Judgement(EngagementVerdict.HUMAN, "a message in answer", evidence.there)
-    found = _by_request(evidence) or _by_agent(evidence) or _by_network(evidence)
-    return found or Judgement(EngagementVerdict.HUMAN, "nothing speaks for a machine", evidence.there)
+        return Judgement(EngagementVerdict.HUMAN, "a message in answer", evidence.exists)
+    judgement = _by_request(evidence) or _by_agent(evidence) or _by_network(evidence)
+    return judgement or Judgement(EngagementVerdict.HUMAN, "nothing speaks for a machine", evidence.exists)
 
 
 def _by_request(evidence: Evidence) -> Judgement | None:
