@@ -1,8 +1,8 @@
-"""What is publicly known of mail proxies and link scanners: by what they call themselves, and by where they come from.
+"""Lists the publicly known mail proxies and link scanners, by user agent and by network.
 
-Data, with a source and the day it was looked at for each row. A row is here only where its source leaves no doubt: to
-call a person's ordinary phone or webmail a machine is worse than to miss one. So there are none for programs that also
-fetch for people (Office's link probe, a missing user agent), and none for networks people browse from.
+Each row has a source and the day on which it was checked. A row requires a source without doubt, because taking a
+person's phone or webmail for a machine is worse than missing a machine. Therefore no row covers programs that also
+fetch for people (Office's link probe, a missing user agent), or networks from which people browse.
 """
 
 import re
@@ -16,74 +16,77 @@ from types import MappingProxyType
 
 from models.enums import EngagementKind, EngagementVerdict
 
-_LOOKED_AT = date(2026, 11, 24)
-_WORDS_LOOKED_AT = date(2026, 12, 1)
+_CHECKED_ON = date(2026, 11, 24)
+_WORDS_CHECKED_ON = date(2026, 12, 1)
 _BOTS = "https://github.com/matomo-org/device-detector/blob/master/regexes/bots.yml"
 _CRAWLERS = "https://github.com/monperrus/crawler-user-agents"
 _WORDS = "https://github.com/omrilotan/isbot"
-_EVERY = frozenset((EngagementKind.VIEW, EngagementKind.CLICK))
+_ANY_KIND = frozenset((EngagementKind.VIEW, EngagementKind.CLICK))
 _VIEWS = frozenset((EngagementKind.VIEW,))
 
 
 class Match(Enum):
-    """How a user agent is compared with a pattern, regardless of case."""
+    """How a user agent is compared with a pattern. The comparison ignores case."""
 
-    WHOLE = "is exactly"
-    START = "begins with"
-    PART = "contains"
-    FORM = "has a part of the form"
-    """The pattern is a regular expression, in lower case."""
+    EQUALS = "is exactly"
+    STARTS_WITH = "begins with"
+    CONTAINS = "contains"
+    REGEX = "has a part of the form"
+    """The pattern is a regular expression in lower case, which may match anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A program by its user agent. `verdict` is HUMAN for a proxy that fetches when a person opens the mail."""
+    """A known program, identified by its user agent.
+
+    `verdict` is HUMAN for a proxy that fetches images when a person opens the email.
+    """
 
     name: str
     what: str
     pattern: str
     source: str
-    match: Match = Match.PART
-    kinds: frozenset[EngagementKind] = _EVERY
+    match: Match = Match.CONTAINS
+    kinds: frozenset[EngagementKind] = _ANY_KIND
     verdict: EngagementVerdict = EngagementVerdict.MACHINE
-    looked_at: date = _LOOKED_AT
+    looked_at: date = _CHECKED_ON
 
     def matches(self, user_agent: str) -> bool:
-        """Whether a user agent, in lower case, is this program's."""
-        if self.match is Match.FORM:
+        """Return whether a user agent, in lower case, is this program's."""
+        if self.match is Match.REGEX:
             return re.search(self.pattern, user_agent) is not None
         pattern = self.pattern.lower()
-        if self.match is Match.WHOLE:
+        if self.match is Match.EQUALS:
             return user_agent == pattern
-        return user_agent.startswith(pattern) if self.match is Match.START else pattern in user_agent
+        return user_agent.startswith(pattern) if self.match is Match.STARTS_WITH else pattern in user_agent
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Addresses that only machines of one operator come from."""
+    """Blocks of IP addresses that only an operator's machines use."""
 
     name: str
     what: str
     ranges: tuple[str, ...]
     source: str
-    looked_at: date = _LOOKED_AT
+    looked_at: date = _CHECKED_ON
 
 
-def _library(pattern: str, match: Match = Match.START) -> Agent:
+def _http_library(pattern: str, match: Match = Match.STARTS_WITH) -> Agent:
     what = "a library or a tool for HTTP, not a browser"
-    return Agent(pattern.strip(" /("), what, pattern, _WORDS, match, looked_at=_WORDS_LOOKED_AT)
+    return Agent(pattern.strip(" /("), what, pattern, _WORDS, match, looked_at=_WORDS_CHECKED_ON)
 
 
 AGENTS: tuple[Agent, ...] = (
-    # The browser of that version does not end so. Views by people come through the proxy of the next row.
+    # No real browser of this version has this ending. Views by people come through the proxy of the next row.
     Agent(
         "Gmail's fetch on arrival",
         "fetches what is in mail as it arrives",
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/42.0.2311.135"
         " Safari/537.36 Edge/12.246 Mozilla/5.0",
         "https://www.gmass.co/blog/false-opens-in-gmail/",
-        Match.WHOLE,
-        looked_at=_WORDS_LOOKED_AT,
+        Match.EQUALS,
+        looked_at=_WORDS_CHECKED_ON,
     ),
     Agent(
         "Gmail",
@@ -101,14 +104,14 @@ AGENTS: tuple[Agent, ...] = (
         kinds=_VIEWS,
         verdict=EngagementVerdict.HUMAN,
     ),
-    # The bare words and nothing else. What Apple's own people or users of its relay browse with says much more.
+    # The user agent is exactly this. The browsers of Apple's employees and of its relay's users send a longer one.
     Agent(
         "Apple Mail Privacy Protection",
         "fetches the images of all mail that arrives",
         "Mozilla/5.0",
         "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/"
         "understanding-apple-mail-privacy-protection-and-open-events",
-        Match.WHOLE,
+        Match.EQUALS,
         _VIEWS,
     ),
     Agent("Barracuda", "scans mail for phishing", "Barracuda Sentinel", _BOTS),
@@ -138,8 +141,8 @@ AGENTS: tuple[Agent, ...] = (
         "https://developers.facebook.com/docs/sharing/webmasters/web-crawlers/",
     ),
     Agent("Slack", "previews links that are shared", "Slackbot-LinkExpanding", "https://api.slack.com/robots"),
-    # At its beginning: WhatsApp's own browser names it at the end, if at all.
-    Agent("WhatsApp", "previews links that are shared", "WhatsApp/", _CRAWLERS, Match.START),
+    # Only at the beginning: the browser inside WhatsApp has the name at the end, if at all.
+    Agent("WhatsApp", "previews links that are shared", "WhatsApp/", _CRAWLERS, Match.STARTS_WITH),
     Agent("Telegram", "previews links that are shared", "TelegramBot", _BOTS),
     Agent("Twitter", "previews links that are shared", "Twitterbot/", _BOTS),
     Agent("LinkedIn", "previews links that are shared", "LinkedInBot/", _BOTS),
@@ -151,40 +154,40 @@ AGENTS: tuple[Agent, ...] = (
         "HeadlessChrome/",
         "https://developer.chrome.com/docs/chromium/headless",
     ),
-    Agent("curl", "a program, not a browser", "curl/", "https://curl.se/docs/manpage.html", Match.START),
-    Agent("Wget", "a program, not a browser", "Wget/", "https://www.gnu.org/software/wget/manual/", Match.START),
+    Agent("curl", "a program, not a browser", "curl/", "https://curl.se/docs/manpage.html", Match.STARTS_WITH),
+    Agent("Wget", "a program, not a browser", "Wget/", "https://www.gnu.org/software/wget/manual/", Match.STARTS_WITH),
     Agent(
         "Python's urllib",
         "a program, not a browser",
         "Python-urllib/",
         "https://docs.python.org/3/library/urllib.request.html",
-        Match.START,
+        Match.STARTS_WITH,
     ),
     Agent(
         "Requests",
         "a program, not a browser",
         "python-requests/",
         "https://github.com/psf/requests/blob/main/src/requests/utils.py",
-        Match.START,
+        Match.STARTS_WITH,
     ),
     Agent(
         "Go",
         "a program, not a browser",
         "Go-http-client/",
         "https://github.com/golang/go/blob/master/src/net/http/request.go",
-        Match.START,
+        Match.STARTS_WITH,
     ),
-    # A phone's Java names itself Dalvik, never so.
+    # Java on a phone has the user agent Dalvik instead.
     Agent(
         "Java",
         "a program, not a browser",
         "Java/",
         "https://docs.oracle.com/javase/8/docs/technotes/guides/net/properties.html",
-        Match.START,
+        Match.STARTS_WITH,
     ),
-    # A person's click opens a browser, and most mail programs show pictures in one: okhttp and Dart are programs too.
+    # A person's click opens a browser, and most mail programs show images in one. So okhttp and Dart are machines too.
     *map(
-        _library,
+        _http_library,
         (
             *("axios/", "node-fetch", "undici", "got (", "superagent", "node-superagent/", "Deno/", "Bun/"),
             *("libwww-perl", "lwp-", "LWP::", "HTTP-Tiny/", "WWW-Mechanize/", "Mechanize/", "http.rb/", "Faraday v"),
@@ -212,12 +215,12 @@ AGENTS: tuple[Agent, ...] = (
             *("ELinks/", "Expanse", "masscan/", "Nmap ", "ZmEu", "Xenu ", "YandexImageResizer"),
         ),
     ),
-    _library("node", Match.WHOLE),
-    _library("Ruby", Match.WHOLE),
+    _http_library("node", Match.EQUALS),
+    _http_library("Ruby", Match.EQUALS),
     Agent(
         "by its own name",
         "calls itself a bot, a crawler or a scanner",
-        # Cubot makes phones, and Talbots is a shop with an application.
+        # Cubot is a maker of phones, and Talbots is a shop with an app.
         r"(?<!cu)(?<!tal)bots?(?![a-z])"
         r"|(?:crawl(?:er|ing)?|spider|scanner|scraper|archiver|slurp|validator|fetcher)s?(?![a-z])"
         r"|(?:link[ -]?check(?:er)?|checklink)s?(?![a-z])"
@@ -227,22 +230,22 @@ AGENTS: tuple[Agent, ...] = (
         r"|vkshare|google-(?:inspectiontool|site-verification|other)|monitoring(?![a-z])|https?[_-]client"
         r"|headless|phantomjs|puppeteer|playwright|lighthouse",
         _WORDS,
-        Match.FORM,
-        looked_at=_WORDS_LOOKED_AT,
+        Match.REGEX,
+        looked_at=_WORDS_CHECKED_ON,
     ),
     Agent(
         "by its own address",
         "names a page about itself, as crawlers do",
         r"\+https?://",
         _WORDS,
-        Match.FORM,
-        looked_at=_WORDS_LOOKED_AT,
+        Match.REGEX,
+        looked_at=_WORDS_CHECKED_ON,
     ),
 )
-"""The first that matches counts."""
+"""The known programs; the first match decides."""
 
 NETWORKS = (
-    # What Outlook on the web and its users come from lies beside these: 40.96.0.0/13, 52.96.0.0/14 and others.
+    # Outlook on the web and its users have adjacent networks: 40.96.0.0/13, 52.96.0.0/14 and others.
     Network(
         "Exchange Online Protection",
         "Microsoft's mail filter, which opens the links it delivers",
@@ -257,7 +260,7 @@ NETWORKS = (
     ),
 )
 
-_PARSED = tuple((ip_network(text), network) for network in NETWORKS for text in network.ranges)
+_PARSED_NETWORKS = tuple((ip_network(text), network) for network in NETWORKS for text in network.ranges)
 _BY_KIND: Mapping[EngagementKind, tuple[Agent, ...]] = MappingProxyType(
     {kind: tuple(agent for agent in AGENTS if kind in agent.kinds) for kind in EngagementKind}
 )
@@ -265,30 +268,33 @@ _BY_KIND: Mapping[EngagementKind, tuple[Agent, ...]] = MappingProxyType(
 
 @lru_cache(maxsize=4096)
 def find_agent(kind: EngagementKind, user_agent: str) -> Agent | None:
-    """The known program behind a user agent, for an event of a kind."""
+    """Return the known program with a user agent, for events of a kind, or None."""
     text = user_agent.strip().lower()
     return next((agent for agent in _BY_KIND[kind] if agent.matches(text)), None)
 
 
 @lru_cache(maxsize=4096)
 def find_network(address: str) -> Network | None:
-    """The known network an address belongs to; None too for what is no address."""
-    parsed = _address(address)
+    """Return the known network of an IP address, or None. A text that is no IP address has none."""
+    parsed = _parse_address(address)
     if parsed is None:
         return None
-    return next((network for range_, network in _PARSED if parsed in range_), None)
+    return next((network for block, network in _PARSED_NETWORKS if parsed in block), None)
 
 
 @lru_cache(maxsize=4096)
 def address_block(address: str) -> str | None:
-    """The last 256 addresses, or in IPv6 the one subnet, that an address lies in: a scanner has several machines."""
-    parsed = _address(address)
+    """Return the /24 block of an IPv4 address or the /64 subnet of an IPv6 address: a scanner has several machines.
+
+    Returns None for a text that is no IP address.
+    """
+    parsed = _parse_address(address)
     if parsed is None:
         return None
     return str(ip_network((parsed, 24 if parsed.version == 4 else 64), strict=False))
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         parsed = ip_address(text.strip())
     except ValueError:

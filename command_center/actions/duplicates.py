@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from command_center.database.connections import Connection
 from command_center.email_addresses import numbered_key, without_number
 
-_NUMBERS_PER_QUERY = 8
+_QUERY_NUMBERS = 8
 """The count of numbers that one query searches for."""
 _SELECT_NUMBERED = "SELECT {} AS scope, address_folded FROM {} WHERE address_folded LIKE '% %'"
 _SELECT_ROWS = (
@@ -59,15 +59,15 @@ async def _ids_with_keys(connection: Connection, table: str, team_id: int | None
     team = "" if team_id is None else f"team_id = {team_id} AND "
     start = 1
     while keys:
-        keys_by_stored = {
-            numbered_key(key, number): key for key in keys for number in range(start, start + _NUMBERS_PER_QUERY)
+        by_stored_key = {
+            numbered_key(key, number): key for key in keys for number in range(start, start + _QUERY_NUMBERS)
         }
         rows = await connection.fetch(
             f"SELECT id, address_folded FROM {table} WHERE {team}{connection.in_texts('address_folded')}",
-            connection.text_array(keys_by_stored),
+            connection.text_array(by_stored_key),
         )
         ids_found.update(row["id"] for row in rows)
-        last = {numbered_key(key, start + _NUMBERS_PER_QUERY - 1) for key in keys}
-        keys = {keys_by_stored[row["address_folded"]] for row in rows if row["address_folded"] in last}
-        start += _NUMBERS_PER_QUERY
+        last = {numbered_key(key, start + _QUERY_NUMBERS - 1) for key in keys}
+        keys = {by_stored_key[row["address_folded"]] for row in rows if row["address_folded"] in last}
+        start += _QUERY_NUMBERS
     return ids_found

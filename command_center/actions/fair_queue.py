@@ -112,7 +112,8 @@ class FairQueue(Generic[R]):
         room = SHARED_BATCH
         # Teams with the fewest events come first, so that the others get the unused rest of their shares.
         sizes = {
-            team: sum(len(request.events) - request.taken for request in item) for team, item in self._by_team.items()
+            team: sum(len(request.events) - request.taken for request in requests)
+            for team, requests in self._by_team.items()
         }
         waiting = sorted(self._by_team.items(), key=lambda item: sizes[item[0]])
         small = [item for item in waiting if sizes[item[0]] <= SMALL_BACKLOG_EVENTS]

@@ -86,7 +86,8 @@ class Import:
     def __init__(self, ctx: ActionContext, viewer: Viewer, group: str | None = None) -> None:
         """Prepare an import for the viewer, who will own the people.
 
-        All people are also added to the viewer's own group with the name `group`. Raises: UserErrors if it is invalid.
+        Adds all imported people, except colleagues' private ones, to the viewer's own group named `group`.
+        Raises: UserErrors if that name is invalid.
         """
         errors = ErrorCollector()
         self._group = None if group is None else errors.line(group, ("group",), "A name")
@@ -142,9 +143,8 @@ class Import:
         tally.hidden = len(hidden)
         if self._group is not None:
             member_keys = {*added.values(), *(row["id"] for row in existing)} - hidden
-            await add_to_group(
-                uow, self._viewer, await _find_or_create_group(uow, self._viewer, self._group), member_keys
-            )
+            group = await _find_or_create_group(uow, self._viewer, self._group)
+            await add_to_group(uow, self._viewer, group, member_keys)
 
 
 def _comparison_key(address: str) -> str | None:

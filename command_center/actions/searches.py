@@ -36,7 +36,7 @@ async def create(ctx: ActionContext, viewer: Viewer, name: str, raw: Mapping[str
 
 
 async def adopt(ctx: ActionContext, viewer: Viewer, shared_search_id: str, name: str | None) -> SavedSearch:
-    """Create a saved search of the viewer's own emails from a published one; `name` None takes over its name.
+    """Create a saved search over the viewer's own emails from a published one. Copies its name if `name` is None.
 
     Raises: UserErrors if the viewer cannot see it or one of the objects that its filter names.
     """
@@ -150,9 +150,8 @@ async def _check_references(viewer: Viewer, filter: Filter, errors: ErrorCollect
     visible = await visible_keys(viewer, ((reference.noun, reference.key) for reference in references))
     for reference in references:
         if reference.key not in visible.get(reference.noun, ()):
-            errors.add(
-                UserErrorCode.NOT_FOUND, (*prefix, *reference.path), f"There is no such {reference.noun.lower()}."
-            )
+            message = f"There is no such {reference.noun.lower()}."
+            errors.add(UserErrorCode.NOT_FOUND, (*prefix, *reference.path), message)
 
 
 async def _insert(

@@ -77,9 +77,8 @@ async def hold_back(uow: UnitOfWork, limits: Limits, rows: Sequence[Row]) -> lis
     sendable: list[Row] = []
     for row in rows:
         person = people.get(row["person_id"])
-        suppression = _suppression_by_recipient(person, row["campaign_id"] in ended, limits) or _suppression_by_copies(
-            row, unsubscribed, limits
-        )
+        suppression = _suppression_by_recipient(person, row["campaign_id"] in ended, limits)
+        suppression = suppression or _suppression_by_copies(row, unsubscribed, limits)
         if suppression is None and person is not None:
             suppression = await _sent_to_duplicate(uow, row, person)
         (sendable if suppression is None else suppressed.setdefault(suppression, [])).append(row)

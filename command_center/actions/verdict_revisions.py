@@ -25,7 +25,7 @@ from command_center.database.connections import Row
 from models.enums import ChangeCauseKind, ChangeKind, EngagementKind, EngagementVerdict, InvalidationKind
 from models.viewers import Viewer
 
-_SELECT_EVENTS = (
+_SELECT = (
     "SELECT id, team_id, email_id, sender_id, verdict, judged, url, ip_address, occurred_at FROM engagements WHERE "
 )
 
@@ -56,7 +56,7 @@ async def by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
 async def _revise_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
     tx = uow.connection
     rows = await tx.fetch(
-        f"{_SELECT_EVENTS}{tx.in_any('email_id')} AND kind = ? AND occurred_at >= ? AND occurred_at <= ? ORDER BY id",
+        f"{_SELECT}{tx.in_any('email_id')} AND kind = ? AND occurred_at >= ? AND occurred_at <= ? ORDER BY id",
         *(tx.array_param(sent), int(EngagementKind.CLICK), since, until),
     )
     emails: dict[int, list[Click]] = {}
@@ -131,11 +131,9 @@ async def reclassify(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], ver
 async def _lock_visible_events(uow: UnitOfWork, viewer: Viewer, keys: Sequence[int]) -> list[Row]:
     """Lock the emails of events, and return those events that the viewer can see."""
     tx = uow.connection
-    requested = await tx.fetch(
-        f"{_SELECT_EVENTS}{tx.in_any('id')} AND team_id = ?", tx.array_param(keys), viewer.team_id
-    )
-    await summaries.lock_emails(tx, (row["email_id"] for row in requested))
-    rows = await tx.fetch(f"{_SELECT_EVENTS}{tx.in_any('id')}", tx.array_param(row["id"] for row in requested))
+    unlocked = await tx.fetch(f"{_SELECT}{tx.in_any('id')} AND team_id = ?", tx.array_param(keys), viewer.team_id)
+    await summaries.lock_emails(tx, (row["email_id"] for row in unlocked))
+    rows = await tx.fetch(f"{_SELECT}{tx.in_any('id')}", tx.array_param(row["id"] for row in unlocked))
     return [row for row in rows if viewer.sees_mail_of(row["team_id"], row["sender_id"])]
 
 
