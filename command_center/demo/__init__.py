@@ -1,5 +1,5 @@
-"""`command-center demo`: the product at work on a throw-away database, with a mail server and recipients of its own.
+"""Implements `command-center demo`: the product with a temporary database, a mail server and simulated recipients.
 
-It speaks to the product as anybody else does: the public API, SMTP and the tracking links. Only the user is made, and
-the lists are audited at the end, from inside, as the command line does.
+The demo uses the product's public interfaces: the API, SMTP and the tracking links. Only the creation of the user and
+the final audit of the lists use the product's internals, as the command line does.
 """

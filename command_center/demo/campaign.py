@@ -1,4 +1,4 @@
-"""The seller's side of the demo, through the API: the campaign, its people and drafts, the three lists, the sending."""
+"""The seller's actions in the demo, through the API: the campaign, its people and drafts, the lists and the sending."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from command_center.demo.client import Client
 from command_center.demo.recipients import Recipient
 
-AT_ONCE = 8
+MAX_CONCURRENT = 8
 CAMPAIGN = "mutation($name:String!){campaignCreate(name:$name){campaign{id} userErrors{message path code}}}"
 PERSON = "mutation($input:PersonInput!){personCreate(input:$input){person{id} userErrors{message path code}}}"
 DRAFT = "mutation($input:EmailDraftInput!){emailDraft(input:$input){email{id} userErrors{message path code}}}"
@@ -24,89 +24,92 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class SentEmail:
-    """One drafted email: its id, and who it is for."""
+    """An email of the campaign, with its id and its recipient."""
 
     email_id: str
-    actor: Recipient
+    recipient: Recipient
 
 
 @dataclass(frozen=True, slots=True)
 class DemoList:
-    """One of the saved searches. `patience` is set for the list that waits for a reply: seconds after the send."""
+    """One of the saved searches.
+
+    `patience` is set for the list of emails without a reply: the seconds after the sending.
+    """
 
     id: str
     name: str
     patience: float | None = None
 
 
-async def prepare(client: Client, actors: Iterable[Recipient]) -> tuple[str, list[SentEmail]]:
-    """A campaign with a draft for each person; its id and the drafts."""
+async def prepare(client: Client, recipients: Iterable[Recipient]) -> tuple[str, list[SentEmail]]:
+    """Create a campaign with a draft for each recipient; return its id and the drafts."""
     campaign = str((await client.one(CAMPAIGN, name="A hundred questions"))["campaign"]["id"])
 
-    async def draft(actor: Recipient) -> SentEmail:
-        person = {each: getattr(actor, each) for each in ("name", "address", "title", "company")}
-        made = await client.one(PERSON, input=person)
-        letter = {
-            "personId": made["person"]["id"],
-            "subject": actor.subject,
-            "body": actor.body,
+    async def draft(recipient: Recipient) -> SentEmail:
+        person = {attribute: getattr(recipient, attribute) for attribute in ("name", "address", "title", "company")}
+        created = await client.one(PERSON, input=person)
+        email = {
+            "personId": created["person"]["id"],
+            "subject": recipient.subject,
+            "body": recipient.body,
             "campaignId": campaign,
         }
-        return SentEmail(str((await client.one(DRAFT, input=letter))["email"]["id"]), actor)
+        return SentEmail(str((await client.one(DRAFT, input=email))["email"]["id"]), recipient)
 
-    return campaign, await _all(draft, actors)
+    return campaign, await _run_limited(draft, recipients)
 
 
-async def save_lists(client: Client, campaign: str, patience: int) -> list[DemoList]:
-    """The three standing searches."""
-    span = f"PT{patience}S"
+async def save_lists(client: Client, campaign: str, reply_seconds: int) -> list[DemoList]:
+    """Create the three saved searches."""
+    duration = f"PT{reply_seconds}S"
     engaged = [{"kind": "VIEW"}, {"kind": "CLICK"}, {"kind": "REPLY", "atMost": 0}]
     waiting: dict[str, Any] = {
         "folder": ["DELIVERED"],
-        "sentAt": {"olderThan": span},
-        "engagement": [{"kind": "REPLY", "atMost": 0, "afterSend": span}],
+        "sentAt": {"olderThan": duration},
+        "engagement": [{"kind": "REPLY", "atMost": 0, "afterSend": duration}],
     }
     return [
-        await _save(client, "Viewed and clicked, no reply", campaign, {"engagement": engaged}),
-        await _save(
+        await _save_list(client, "Viewed and clicked, no reply", campaign, {"engagement": engaged}),
+        await _save_list(
             client,
             "Three views in a minute",
             campaign,
             {"engagement": [{"kind": "VIEW", "atLeast": 3, "within": "PT1M"}]},
         ),
-        await _save(client, f"No reply within {patience} s", campaign, waiting, float(patience)),
+        await _save_list(client, f"No reply within {reply_seconds} s", campaign, waiting, float(reply_seconds)),
     ]
 
 
-async def _save(
-    client: Client, name: str, campaign: str, filter: dict[str, Any], patience: float | None = None
+async def _save_list(
+    client: Client, name: str, campaign: str, filter: dict[str, Any], reply_seconds: float | None = None
 ) -> DemoList:
-    made = await client.one(SAVE, input={"name": name, "filter": {"campaign": [campaign], **filter}})
-    return DemoList(str(made["savedSearch"]["id"]), name, patience)
+    created = await client.one(SAVE, input={"name": name, "filter": {"campaign": [campaign], **filter}})
+    return DemoList(str(created["savedSearch"]["id"]), name, reply_seconds)
 
 
-async def send(client: Client, letters: Iterable[SentEmail]) -> None:
-    """Asks for each email to be sent now; the product's sender loop does it."""
+async def send(client: Client, emails: Iterable[SentEmail]) -> None:
+    """Request the sending of each email. The product's sender loop sends them."""
 
-    async def ask(letter: SentEmail) -> None:
-        await client.one(SEND, id=letter.email_id, requestId=f"demo {letter.email_id}")
+    async def request_send(email: SentEmail) -> None:
+        await client.one(SEND, id=email.email_id, requestId=f"demo {email.email_id}")
 
-    await _all(ask, letters)
+    await _run_limited(request_send, emails)
 
 
-async def _all(action: Callable[[Item], Awaitable[Result]], items: Iterable[Item]) -> list[Result]:
-    """Does it for each, a few at a time; the results in the items' order."""
-    places = asyncio.Semaphore(AT_ONCE)
+async def _run_limited(action: Callable[[Item], Awaitable[Result]], items: Iterable[Item]) -> list[Result]:
+    """Run an action for each item, a few at a time, and return the results in the order of the items."""
+    slots = asyncio.Semaphore(MAX_CONCURRENT)
 
-    async def one(item: Item) -> Result:
-        async with places:
+    async def run(item: Item) -> Result:
+        async with slots:
             return await action(item)
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(item)) for item in items]
+        tasks = [group.create_task(run(item)) for item in items]
     return [task.result() for task in tasks]
 
 
-def moment(text: str) -> float:
-    """A DateTime of the API as seconds since 1970."""
+def timestamp(text: str) -> float:
+    """Return a DateTime of the API as seconds since 1970."""
     return datetime.fromisoformat(text).timestamp()

@@ -1,4 +1,4 @@
-"""One application's way to the API: GraphQL over HTTP, and one subscription over a WebSocket."""
+"""A client of the API: GraphQL over HTTP, and one subscription over a WebSocket."""
 
 import json
 from collections.abc import AsyncIterator
@@ -8,85 +8,89 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-PATIENCE = 30.0
-PAGE = 100
+TIMEOUT_SECONDS = 30.0
+PAGE_SIZE = 100
 
 
-class Unanswered(Exception):
-    """The API answered with errors, or refused what was asked."""
+class RequestFailed(Exception):
+    """Raised if the API returns errors or userErrors; the message is their JSON."""
 
 
 class Client:
-    """Signed in with one token. To be closed."""
+    """A client that is signed in with one token. The caller must close it."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token
         self.mutations = 0
-        """How many this client has requested."""
-        # Settings of the surroundings, such as a proxy, are not for a server on this machine.
-        self._http = httpx.AsyncClient(timeout=PATIENCE, trust_env=False)
+        """The number of mutations that this client has requested."""
+        # A proxy from the environment must not be used for a server on this machine.
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
 
     async def close(self) -> None:
         await self._http.aclose()
 
     async def ask(self, document: str, **variables: Any) -> dict[str, Any]:
-        """The data of an answer. Raises Unanswered."""
+        """Execute an operation, and return its data. Raises: RequestFailed if there are errors."""
         self.mutations += document.lstrip().startswith("mutation")
-        answer = await self._http.post(
+        response = await self._http.post(
             f"{self._url}/graphql",
             json={"query": document, "variables": variables},
             headers={"Authorization": f"Bearer {self._token}"},
         )
-        found: dict[str, Any] = answer.json()
-        if found.get("errors"):
-            raise Unanswered(json.dumps(found["errors"]))
-        return dict(found["data"])
+        result: dict[str, Any] = response.json()
+        if result.get("errors"):
+            raise RequestFailed(json.dumps(result["errors"]))
+        return dict(result["data"])
 
     async def one(self, document: str, **variables: Any) -> Any:
-        """The only field of the data. Raises Unanswered, for a mutation's userErrors too."""
+        """Execute an operation with a single root field, and return the field.
+
+        Raises: RequestFailed if there are errors or userErrors.
+        """
         (field,) = (await self.ask(document, **variables)).values()
         if isinstance(field, dict) and field.get("userErrors"):
-            raise Unanswered(json.dumps(field["userErrors"]))
+            raise RequestFailed(json.dumps(field["userErrors"]))
         return field
 
-    async def pages(self, document: str, *path: str, **variables: Any) -> AsyncIterator[dict[str, Any]]:
-        """All nodes of a connection; the document takes $first and $after, and `path` leads to the connection.
+    async def nodes(self, document: str, *path: str, **variables: Any) -> AsyncIterator[dict[str, Any]]:
+        """Yield all nodes of a connection, page by page.
 
-        None, if something on the path is null: somebody else may have deleted it.
+        The document must take $first and $after, and `path` must lead to the connection. Yields none if a field on the
+        path is null: another client may have deleted the object.
         """
         after: str | None = None
         while True:
-            found: Any = await self.ask(document, first=PAGE, after=after, **variables)
+            result: Any = await self.ask(document, first=PAGE_SIZE, after=after, **variables)
             for name in path:
-                found = found[name]
-                if found is None:
+                result = result[name]
+                if result is None:
                     return
-            for node in found["nodes"]:
+            for node in result["nodes"]:
                 yield node
-            if not found["pageInfo"]["hasNextPage"]:
+            if not result["pageInfo"]["hasNextPage"]:
                 return
-            after = found["pageInfo"]["endCursor"]
+            after = result["pageInfo"]["endCursor"]
 
-    async def follow(self, document: str, **variables: Any) -> AsyncIterator[dict[str, Any]]:
-        """The frames of a subscription, until it completes. Raises Unanswered."""
+    async def subscribe(self, document: str, **variables: Any) -> AsyncIterator[dict[str, Any]]:
+        """Yield the change messages of a subscription until it completes. Raises: RequestFailed if there are errors."""
         address = "ws" + self._url.removeprefix("http") + "/graphql"
         subprotocol = Subprotocol("graphql-transport-ws")
         async with connect(address, subprotocols=[subprotocol], compression=None, proxy=None) as socket:
             init = {"type": "connection_init", "payload": {"Authorization": f"Bearer {self._token}"}}
             await socket.send(json.dumps(init))
-            async for text in socket:
-                message = json.loads(text)
-                match message["type"]:
+            async for frame in socket:
+                envelope = json.loads(frame)
+                match envelope["type"]:
                     case "connection_ack":
                         payload = {"query": document, "variables": variables}
                         await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
                     case "ping":
                         await socket.send(json.dumps({"type": "pong"}))
-                    case "next" if not message["payload"].get("errors"):
-                        (frame,) = message["payload"]["data"].values()
-                        yield frame
+                    case "next" if not envelope["payload"].get("errors"):
+                        (message,) = envelope["payload"]["data"].values()
+                        yield message
                     case "next" | "error":
-                        raise Unanswered(json.dumps(message["payload"]))
+                        raise RequestFailed(json.dumps(envelope["payload"]))
                     case "complete":
                         return

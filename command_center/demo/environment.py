@@ -1,4 +1,4 @@
-"""Everything the demo stands on, in one process and one throw-away folder: database, mail server, product server."""
+"""Starts the environment of the demo: database, mail server and product server in one process and temporary folder."""
 
 import asyncio
 import secrets
@@ -32,7 +32,7 @@ LIFETIME = timedelta(days=1)
 
 @dataclass(slots=True)
 class Folder:
-    """Where a run keeps its files; it is deleted in the end unless somebody says `keep`."""
+    """The temporary folder with the files of a run. It is deleted at the end unless `keep` is set."""
 
     path: Path
     keep: bool = False
@@ -52,6 +52,7 @@ class Folder:
 
 @contextmanager
 def throw_away_folder() -> Iterator[Folder]:
+    """Create a temporary folder for one run, and delete it at the end unless `keep` is set."""
     folder = Folder(Path(tempfile.mkdtemp(prefix="command-center-demo-")))
     try:
         folder.mail.mkdir()
@@ -62,7 +63,7 @@ def throw_away_folder() -> Iterator[Folder]:
 
 
 class Server(serving.GracefulServer):
-    """Leaves the signals to the demo, which has more to end than a server."""
+    """A server that leaves the handling of signals to the demo, which has more to stop than the server."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -71,32 +72,35 @@ class Server(serving.GracefulServer):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The running product, as it is reached from outside; the engine is for making the seller and the audit."""
+    """The running product. Only the creation of the seller and the audit use its `runtime` directly."""
 
     url: str
-    engine: Runtime
+    runtime: Runtime
     arrivals: "asyncio.Queue[Path]"
-    """The files of the mail that came in."""
-    serving: "asyncio.Task[None]"
-    """Done when the server has ended, which it does not by itself."""
-    changes: Callable[[], int]
-    """Counts the mutations and the requests for tracked pixels and links so far, whoever made them."""
+    """The paths of the messages that have arrived at the mail server."""
+    server_task: "asyncio.Task[None]"
+    """The task of the server. It ends only if the server is stopped or fails."""
+    count_changes: Callable[[], int]
+    """Counts all mutations and requests for tracking pixels and links so far, by any client."""
     _tokens: Tokens
 
     async def seller(self) -> tuple[str, str]:
-        """Makes the team's one seller: a token for their application, and one that may record events as well."""
+        """Create the team's only seller.
+
+        Returns a token for the seller's application, and one with all scopes, which may also record events.
+        """
         address = "sam.seller@harbour-tools.example"
-        user = await users.add(self.engine.ctx, "Harbour Tools", "Sam Seller", address, Role.MEMBER, "UTC")
+        user = await users.add(self.runtime.ctx, "Harbour Tools", "Sam Seller", address, Role.MEMBER, "UTC")
         return self._tokens.issue(user, (), LIFETIME), self._tokens.issue(user, SCOPES, LIFETIME)
 
 
 @asynccontextmanager
 async def start_environment(listener: socket.socket, folder: Folder) -> AsyncIterator[Environment]:
-    """The product served on the socket, its mail handed to a server beside it. Ends within a few seconds."""
+    """Serve the product on the socket, with its own mail server. Stops both within a few seconds at the end."""
     host, port = listener.getsockname()[:2]
     url = f"http://{host}:{port}"
     arrivals: asyncio.Queue[Path] = asyncio.Queue()
-    mail = MailServer(folder.mail, _from_another_thread(arrivals.put_nowait))
+    mail = MailServer(folder.mail, _thread_safe(arrivals.put_nowait))
     with mail.running():
         settings = _settings(folder, url, mail.url)
         app = create(settings)
@@ -111,14 +115,14 @@ async def start_environment(listener: socket.socket, folder: Folder) -> AsyncIte
                     raise RuntimeError(f"the demo's server did not start: see {folder.log}")
                 await asyncio.sleep(0.01)
             yield Environment(
-                url, app.state.engine, arrivals, task, partial(_changes, app), Tokens(settings.signing_secret())
+                url, app.state.engine, arrivals, task, partial(_count_changes, app), Tokens(settings.signing_secret())
             )
         finally:
             server.should_exit = True
             await asyncio.wait({task})
 
 
-def _changes(app: Starlette) -> int:
+def _count_changes(app: Starlette) -> int:
     traffic: Traffic = app.state.traffic
     operations: Operations = app.state.operations
     tracked = sum(number for (route, _), number in traffic.answers.items() if route == "/t")
@@ -126,21 +130,21 @@ def _changes(app: Starlette) -> int:
 
 
 def _settings(folder: Folder, url: str, smtp_url: str) -> Settings:
-    """Settings of its own: those of the surroundings may belong to a real installation."""
-    given = {
+    """Return settings that ignore the environment variables, which may belong to a real installation."""
+    variables = {
         "DATABASE_URL": folder.database_url,
         "SECRET": secrets.token_hex(32),
         "BASE_URL": url,
         "SMTP_URL": smtp_url,
         "LOG_LEVEL": "warning",
     }
-    return read({PREFIX + name: value for name, value in given.items()})
+    return read({PREFIX + name: value for name, value in variables.items()})
 
 
-def _from_another_thread(call: Callable[[Path], None]) -> Callable[[Path], None]:
+def _thread_safe(callback: Callable[[Path], None]) -> Callable[[Path], None]:
     loop = asyncio.get_running_loop()
 
-    def pass_on(path: Path) -> None:
-        loop.call_soon_threadsafe(call, path)
+    def schedule(path: Path) -> None:
+        loop.call_soon_threadsafe(callback, path)
 
-    return pass_on
+    return schedule

@@ -1,4 +1,4 @@
-"""A real mail server in a thread of its own that keeps each message as a file, and what a mail program reads in one."""
+"""An SMTP server in a thread that stores each message as a file, and a parser for the links and pixels in a message."""
 
 import asyncio
 import re
@@ -21,9 +21,9 @@ HOSTNAME = "mail.demo.example"
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A message as its reader's program sees it: the picture it fetches and the links it offers.
+    """A message as the recipient's mail program reads it: the pixel that it fetches and the links that it shows.
 
-    The way out stands apart from the links: programs make a button of it that nobody presses here.
+    The links do not include the unsubscribe link, which no recipient of the demo follows.
     """
 
     address: str
@@ -33,13 +33,13 @@ class Mail:
 
 
 class MailServer:
-    """Takes in whatever it is given. `arrived` is called in the server's thread with each file."""
+    """Accepts all messages. Calls `on_arrival` in the server's thread with the path of each stored file."""
 
-    def __init__(self, folder: Path, arrived: Callable[[Path], None]) -> None:
+    def __init__(self, folder: Path, on_arrival: Callable[[Path], None]) -> None:
         self._folder = folder
-        self._arrived = arrived
+        self._on_arrival = on_arrival
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._taken = 0
+        self._message_count = 0
         self._started = threading.Event()
         self._sessions: list[SMTP] = []
         self._loop = asyncio.new_event_loop()
@@ -50,20 +50,21 @@ class MailServer:
         return f"smtp://127.0.0.1:{self._listener.getsockname()[1]}"
 
     async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Keeps one message; only then is the sender told that it was taken."""
-        self._taken += 1
+        """Store one message, and only then accept it. The SMTP library calls this method by its name."""
+        self._message_count += 1
         name = re.sub(r"[^\w.@+-]", "_", envelope.rcpt_tos[0] if envelope.rcpt_tos else "nobody")
         content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
-        path = self._folder / f"{self._taken:04}-{name}.eml"
-        # Another process may be reading in the folder: it never sees half a message.
-        begun = path.with_suffix(".part")
-        begun.write_bytes(content)
-        begun.rename(path)
-        self._arrived(path)
+        path = self._folder / f"{self._message_count:04}-{name}.eml"
+        # The file is renamed when it is complete, so that readers of the folder never see a partial message.
+        partial_path = path.with_suffix(".part")
+        partial_path.write_bytes(content)
+        partial_path.rename(path)
+        self._on_arrival(path)
         return "250 Taken"
 
     @contextmanager
     def running(self) -> Iterator["MailServer"]:
+        """Run the server in a thread. Raises: RuntimeError if it does not start in time."""
         thread = threading.Thread(target=self._run, name="mail server", daemon=True)
         thread.start()
         try:
@@ -94,20 +95,20 @@ class MailServer:
 
 
 def read(path: Path) -> Mail:
-    """The mail in a file. Raises ValueError where it has no HTML or no picture."""
+    """Parse the message in a file. Raises: ValueError if it contains no HTML or no picture."""
     message = message_from_bytes(path.read_bytes(), policy=policy.default)
     body = message.get_body(("html",))
     page = _Page()
     page.feed(body.get_content() if body is not None else "")
     if not page.images:
         raise ValueError(f"{path.name} holds no picture")
-    way_out = str(message["List-Unsubscribe"] or "").strip("<>")
-    links = tuple(link for link in page.links if link != way_out)
+    unsubscribe_url = str(message["List-Unsubscribe"] or "").strip("<>")
+    links = tuple(link for link in page.links if link != unsubscribe_url)
     return Mail(parseaddr(str(message["To"]))[1], str(message["Message-ID"]), page.images[-1], links)
 
 
 class _Page(HTMLParser):
-    """The addresses of the pictures and links of a page."""
+    """Collects the URLs of the images and links of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,8 +116,8 @@ class _Page(HTMLParser):
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        if tag == "img" and found.get("src"):
-            self.images.append(str(found["src"]))
-        elif tag == "a" and found.get("href"):
-            self.links.append(str(found["href"]))
+        attributes = dict(attrs)
+        if tag == "img" and attributes.get("src"):
+            self.images.append(str(attributes["src"]))
+        elif tag == "a" and attributes.get("href"):
+            self.links.append(str(attributes["href"]))

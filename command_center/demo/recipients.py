@@ -1,4 +1,4 @@
-"""The hundred people of the campaign, what each gets to read and what they do with it. Pure: all comes from a seed."""
+"""Plans the hundred recipients of the campaign, their emails and their actions. Pure: the seed decides everything."""
 
 import html
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from random import Random
 from urllib.parse import urlencode
 
 PEOPLE = 100
-EAGER_GAP = 12.0
-"""Seconds between two views of an eager reader, at most: four of these are less than a minute, however long the run."""
-UNREAD = 4.0
-"""Seconds after its arrival in which nobody follows a link of a mail: who does is taken for a program."""
+MAX_EAGER_GAP_SECONDS = 12.0
+"""The longest time between two views of an eager reader. Five views take less than a minute in a run of any length."""
+MIN_CLICK_DELAY_SECONDS = 4.0
+"""The shortest time from the arrival of an email to a click. The product takes earlier clicks for a machine's."""
 SITE = "https://www.harbour-tools.example"
 _FIRST = (
     *("Ada", "Amir", "Anna", "Bao", "Carla", "Chidi", "Daniel", "Elena", "Elif", "Femi", "Freya", "George", "Hana"),
@@ -40,7 +40,7 @@ _TITLES = ("Head of Sales", "Account Director", "Founder", "Operations Lead", "S
 
 
 class Action(Enum):
-    """What a recipient may do, or have done to them."""
+    """An action of a recipient or of the recipient's mail server."""
 
     VIEW = "view"
     FIRST_LINK = "first link"
@@ -52,21 +52,21 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedAction:
-    """One deed, so many seconds after the mail arrived."""
+    """One action, `at` seconds after the arrival of the email."""
 
     at: float
-    action: Action
+    kind: Action
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A person of the campaign, and their part."""
+    """A recipient of the campaign, with their planned actions."""
 
     name: str
     address: str
     title: str
     company: str
-    acts: tuple[PlannedAction, ...]
+    actions: tuple[PlannedAction, ...]
 
     @property
     def subject(self) -> str:
@@ -74,9 +74,9 @@ class Recipient:
 
     @property
     def targets(self) -> tuple[str, str]:
-        """Where the two links of the letter lead."""
-        asked = urlencode({"company": self.company, "for": self.name})
-        return f"{SITE}/guide?{asked}#prices", f"{SITE}/meet?{asked}"
+        """Return the targets of the two links in the email."""
+        query = urlencode({"company": self.company, "for": self.name})
+        return f"{SITE}/guide?{query}#prices", f"{SITE}/meet?{query}"
 
     @property
     def body(self) -> str:
@@ -89,8 +89,8 @@ class Recipient:
         )
 
 
-# How many of the hundred play each part.
-_PARTS = {
+# The number of recipients with each behavior; the sum is PEOPLE.
+_BEHAVIOR_COUNTS = {
     "silent": 26,
     "reader": 20,
     "eager": 14,
@@ -104,44 +104,49 @@ _PARTS = {
 
 
 def plan_recipients(seed: int, seconds: float) -> list[Recipient]:
-    """The people of one run, who are done within so many seconds after their mail arrived."""
+    """Plan the recipients of one run, whose actions end about `seconds` after the arrival of their emails."""
     random = Random(seed)
     names = random.sample(list(product(_FIRST, _LAST)), PEOPLE)
-    parts = [part for part, number in _PARTS.items() for _ in range(number)]
-    random.shuffle(parts)
-    return [_actor(random, first, last, part, seconds) for (first, last), part in zip(names, parts, strict=True)]
+    behaviors = [behavior for behavior, number in _BEHAVIOR_COUNTS.items() for _ in range(number)]
+    random.shuffle(behaviors)
+    return [
+        _plan_recipient(random, first, last, behavior, seconds)
+        for (first, last), behavior in zip(names, behaviors, strict=True)
+    ]
 
 
-def _actor(random: Random, first: str, last: str, part: str, seconds: float) -> Recipient:
+def _plan_recipient(random: Random, first: str, last: str, behavior: str, seconds: float) -> Recipient:
     company, domain = random.choice(_COMPANIES)
     return Recipient(
         name=f"{first} {last}",
         address=f"{first}.{last}@{domain}".lower(),
         title=random.choice(_TITLES),
         company=company,
-        acts=tuple(_act(share * seconds, action) for share, action in _acts(random, part, seconds)),
+        actions=tuple(_plan_action(share * seconds, kind) for share, kind in _plan_behavior(random, behavior, seconds)),
     )
 
 
-def _act(at: float, action: Action) -> PlannedAction:
-    return PlannedAction(max(at, UNREAD) if action in (Action.FIRST_LINK, Action.SECOND_LINK) else at, action)
+def _plan_action(at: float, kind: Action) -> PlannedAction:
+    return PlannedAction(
+        max(at, MIN_CLICK_DELAY_SECONDS) if kind in (Action.FIRST_LINK, Action.SECOND_LINK) else at, kind
+    )
 
 
-def _acts(random: Random, part: str, seconds: float) -> Iterator[tuple[float, Action]]:
-    """The deeds of a part in order, each at a share of the run."""
+def _plan_behavior(random: Random, behavior: str, seconds: float) -> Iterator[tuple[float, Action]]:
+    """Yield the actions of a behavior in order, each with its time as a fraction of the run."""
     start, gap = random.uniform(0.02, 0.55), random.uniform(0.01, 0.05)
     link = random.choice((Action.FIRST_LINK, Action.SECOND_LINK))
-    match part:
+    match behavior:
         case "reader":
             yield start, Action.VIEW
             if random.random() < 0.4:
                 yield start + random.uniform(0.1, 0.4), Action.VIEW
         case "eager":
-            # Early in the run, so that one sees them leave by the clock a minute later.
+            # Early in the run, so that the viewer sees them leave the list a minute later by a time transition.
             at = random.uniform(0.02, 0.3)
             for _ in range(random.randint(3, 5)):
                 yield at, Action.VIEW
-                at += min(random.uniform(0.005, 0.03), EAGER_GAP / seconds)
+                at += min(random.uniform(0.005, 0.03), MAX_EAGER_GAP_SECONDS / seconds)
         case "clicker":
             yield start, Action.VIEW
             yield start + gap, link

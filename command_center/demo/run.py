@@ -1,4 +1,4 @@
-"""The demo as a command: builds the stage, shows the run on the terminal, and ends cleanly when told to."""
+"""Runs the demo as a command: starts its environment, displays the run, and stops cleanly on a signal."""
 
 import asyncio
 import logging
@@ -14,83 +14,90 @@ from command_center.demo.terminal import Terminal, TerminalState
 from command_center.server.serving import bound
 
 HOST = "127.0.0.1"
-DRAWN_SECONDS = 0.25
-INTERRUPTED = 130
+DRAW_INTERVAL_SECONDS = 0.25
+INTERRUPTED_EXIT_CODE = 130
 _logger = logging.getLogger("command_center.demo")
 
 
 async def run(port: int, seed: int, seconds: float, once: bool, patience: int) -> int:
-    """0 where all went as it must, 1 where not, 130 where a run with `once` was interrupted. Raises Misconfigured."""
+    """Run the demo, and return its exit code.
+
+    The code is 0 if all checks passed, 1 if not, and 130 if a run with `once` was interrupted. `patience` is the wait
+    of the no-reply list in seconds. Raises: Misconfigured if the port is not available.
+    """
     listener = bound(HOST, port)
     stop = asyncio.Event()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    screen = Terminal(TerminalState())
-    with throw_away_folder() as folder, _logging(folder, screen):
-        async with start_environment(listener, folder) as stage:
-            verdict = await _show(stage, folder, screen, stop, Plan(seed, seconds, once, patience))
-        folder.keep = verdict is not None and bool(verdict.problems)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    terminal = Terminal(TerminalState())
+    with throw_away_folder() as folder, _redirect_logging(folder, terminal):
+        async with start_environment(listener, folder) as environment:
+            report = await _run_scenario(environment, folder, terminal, stop, Plan(seed, seconds, once, patience))
+        folder.keep = report is not None and bool(report.problems)
         ending = f"Kept for a look: {folder.path}" if folder.keep else f"Deleted: {folder.path}"
-        screen.print([*_read_out(verdict), ending])
-    if verdict is None:
-        return INTERRUPTED if once else 0
-    return 1 if verdict.problems else 0
+        terminal.print([*_report_lines(report), ending])
+    if report is None:
+        return INTERRUPTED_EXIT_CODE if once else 0
+    return 1 if report.problems else 0
 
 
-async def _show(
-    stage: Environment, folder: Folder, screen: Terminal, stop: asyncio.Event, plan: Plan
+async def _run_scenario(
+    environment: Environment, folder: Folder, terminal: Terminal, stop: asyncio.Event, plan: Plan
 ) -> CheckReport | None:
-    """The run on the screen; None where it was stopped before its end."""
-    application, integration = await stage.seller()
+    """Run the scenario with its display, and return its report; None if it was stopped before its end."""
+    application, integration = await environment.seller()
     heading = [
         "Command Center demo. GraphiQL, signed in as Sam Seller:",
-        # With the right to record events, so that one can play the recipients' servers by hand.
-        f"{stage.url}/graphiql#token={integration}",
+        # This token may record events, so that the user can also act as the recipients' mail servers.
+        f"{environment.url}/graphiql#token={integration}",
         f"The mail that arrives: {folder.mail}",
         "The folder and the database in it are deleted at the end." + ("" if plan.once else " Ctrl-C ends it."),
     ]
-    with screen.running(heading):
+    with terminal.running(heading):
         async with (
-            _client(stage.url, application) as seller,
-            _client(stage.url, integration) as servers,
-            _playing(Scenario(stage, screen, seller, servers, plan)) as play,
+            _client(environment.url, application) as seller,
+            _client(environment.url, integration) as servers,
+            _ending(Scenario(environment, terminal, seller, servers, plan)) as scenario,
         ):
-            running = asyncio.create_task(play.run(), name="run")
+            running = asyncio.create_task(scenario.run(), name="run")
             stopped = asyncio.create_task(stop.wait(), name="stop")
-            drawing = asyncio.create_task(_draw(screen), name="draw")
+            drawing = asyncio.create_task(_draw(terminal), name="draw")
             try:
-                return await _until_over(stage, screen, plan, running, stopped)
+                return await _wait_for_end(environment, terminal, plan, running, stopped)
             finally:
                 for task in (running, stopped, drawing):
                     task.cancel()
                 await asyncio.wait({running, stopped, drawing})
 
 
-async def _until_over(
-    stage: Environment,
-    screen: Terminal,
+async def _wait_for_end(
+    environment: Environment,
+    terminal: Terminal,
     plan: Plan,
     running: "asyncio.Task[CheckReport]",
     stopped: "asyncio.Task[bool]",
 ) -> CheckReport | None:
-    """Waits for the end of the run; then, without `once`, until stopped."""
-    await asyncio.wait({running, stopped, stage.serving}, return_when=asyncio.FIRST_COMPLETED)
+    """Wait for the end of the run and then, without `once`, for a signal. Returns None if the run was stopped.
+
+    Raises: RuntimeError if the server ends by itself.
+    """
+    await asyncio.wait({running, stopped, environment.server_task}, return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
-        if stage.serving.done():
+        if environment.server_task.done():
             raise RuntimeError("the demo's server ended by itself")
         return None
-    verdict = _verdict(running)
+    report = _result_of(running)
     if not plan.once:
-        for line in _read_out(verdict):
-            screen.say(line)
-        result = "something went WRONG" if verdict.problems else "all sent, all lists equal to fresh queries"
-        screen.board.status = f"Over: {result}. Serving until Ctrl-C."
-        await asyncio.wait({stopped, stage.serving}, return_when=asyncio.FIRST_COMPLETED)
-    return verdict
+        for line in _report_lines(report):
+            terminal.log(line)
+        result = "something went WRONG" if report.problems else "all sent, all lists equal to fresh queries"
+        terminal.state.status = f"Over: {result}. Serving until Ctrl-C."
+        await asyncio.wait({stopped, environment.server_task}, return_when=asyncio.FIRST_COMPLETED)
+    return report
 
 
-def _verdict(running: "asyncio.Task[CheckReport]") -> CheckReport:
-    """What the run found; that it broke off is a finding as well."""
+def _result_of(running: "asyncio.Task[CheckReport]") -> CheckReport:
+    """Return the report of a finished run. An exception becomes a problem in the report."""
     exc = running.exception()
     if exc is None:
         return running.result()
@@ -98,16 +105,16 @@ def _verdict(running: "asyncio.Task[CheckReport]") -> CheckReport:
     return CheckReport(problems=[f"the run broke off: {exc!r}"])
 
 
-def _read_out(verdict: CheckReport | None) -> list[str]:
-    if verdict is None:
+def _report_lines(report: CheckReport | None) -> list[str]:
+    if report is None:
         return ["Stopped before the run was over."]
-    return [*verdict.lines, *(f"WRONG: {problem}" for problem in verdict.problems)]
+    return [*report.lines, *(f"WRONG: {problem}" for problem in report.problems)]
 
 
-async def _draw(screen: Terminal) -> None:
+async def _draw(terminal: Terminal) -> None:
     while True:
-        screen.refresh()
-        await asyncio.sleep(DRAWN_SECONDS)
+        terminal.refresh()
+        await asyncio.sleep(DRAW_INTERVAL_SECONDS)
 
 
 @asynccontextmanager
@@ -120,23 +127,23 @@ async def _client(url: str, token: str) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def _playing(play: Scenario) -> AsyncIterator[Scenario]:
+async def _ending(scenario: Scenario) -> AsyncIterator[Scenario]:
     try:
-        yield play
+        yield scenario
     finally:
-        await play.end()
+        await scenario.end()
 
 
 @contextmanager
-def _logging(folder: Folder, screen: Terminal) -> Iterator[None]:
-    """Warnings go to the feed and, whole, to a file: written to the terminal they would tear the layout."""
+def _redirect_logging(folder: Folder, terminal: Terminal) -> Iterator[None]:
+    """Send warnings to the feed and completely to a file: log lines on the terminal would destroy the layout."""
 
     class Feed(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            screen.say(f"{record.levelname.lower()}: {record.getMessage()}", "red")
+            terminal.log(f"{record.levelname.lower()}: {record.getMessage()}", "red")
 
     root = logging.getLogger()
-    before = root.handlers[:]
+    previous_handlers = root.handlers[:]
     handlers: list[logging.Handler] = [logging.FileHandler(folder.log, delay=True), Feed()]
     for handler in handlers:
         handler.setLevel(logging.WARNING)
@@ -145,6 +152,6 @@ def _logging(folder: Folder, screen: Terminal) -> Iterator[None]:
     try:
         yield
     finally:
-        root.handlers = before
+        root.handlers = previous_handlers
         with suppress(OSError):
             handlers[0].close()

@@ -1,4 +1,7 @@
-"""One run: people and drafts, lists, the sending, the recipients, the verdict. What watches it goes on until `end`."""
+"""Runs one scenario: create people, drafts and lists, send the emails, simulate the recipients, check the results.
+
+The background tasks that observe the run continue until `end`.
+"""
 
 import asyncio
 import time
@@ -19,121 +22,124 @@ from command_center.demo.watching import Watch
 
 CONNECT_SECONDS = 10.0
 ARRIVAL_SECONDS = 60.0
-"""How long the mail may take; what has not arrived then is missing in the verdict."""
+"""The longest time for all emails to arrive. The checks report those that are missing then."""
 POLL_SECONDS = 1.0
 FOLDERS = "{folders{name folders{name emailCount}} savedSearches(first:100){nodes{id memberCount}}}"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the command line asked for: `patience` is the no-reply list's, in seconds."""
+    """The options of the command line. `reply_seconds` is the wait of the no-reply list."""
 
     seed: int
     seconds: float
     once: bool
-    patience: int
+    reply_seconds: int
 
 
 class Scenario:
-    """The seller's application, the recipients and their servers, around one stage."""
+    """Connects the seller's application, the recipients and their mail servers in one environment."""
 
-    def __init__(self, stage: Environment, screen: Terminal, seller: Client, servers: Client, plan: Plan) -> None:
-        self._stage = stage
-        self._screen = screen
+    def __init__(
+        self, environment: Environment, terminal: Terminal, seller: Client, servers: Client, plan: Plan
+    ) -> None:
+        self._environment = environment
+        self._terminal = terminal
         self._seller = seller
         self._plan = plan
-        self._watch = Watch(seller, screen.move)
+        self._watch = Watch(seller, terminal.show_change)
         self._servers = servers
         self._recipients = RecipientSimulator({}, servers, self._watch)
         self._background: set[asyncio.Task[None]] = set()
-        self._began: float | None = None
-        self._all_here = asyncio.Event()
+        self._started_at: float | None = None
+        self._all_arrived = asyncio.Event()
 
     async def run(self) -> CheckReport:
-        """Plays it all once."""
-        self._screen.board.status = f"Making {PEOPLE} people and drafts"
+        """Run the scenario once, and return the results of its checks."""
+        self._terminal.state.status = f"Making {PEOPLE} people and drafts"
         self._spawn(self._poll(), "the query of the folders")
-        made, letters = await campaign.prepare(self._seller, plan_recipients(self._plan.seed, self._plan.seconds))
-        self._screen.board.names = {letter.email_id: letter.actor.name for letter in letters}
-        self._recipients.letters = {letter.actor.address: letter for letter in letters}
-        # Before the lists are there, so that no frame of theirs is missed.
+        campaign_id, emails = await campaign.prepare(self._seller, plan_recipients(self._plan.seed, self._plan.seconds))
+        self._terminal.state.names = {email.email_id: email.recipient.name for email in emails}
+        self._recipients.emails = {email.recipient.address: email for email in emails}
+        # Subscribes before the lists exist, so that no change message about them is missed.
         self._spawn(self._watch.follow(), "the follower of the frames")
         await asyncio.wait_for(self._watch.caught_up.wait(), CONNECT_SECONDS)
-        lists = await campaign.save_lists(self._seller, made, self._plan.patience)
+        lists = await campaign.save_lists(self._seller, campaign_id, self._plan.reply_seconds)
         self._watch.add(lists)
         await asyncio.wait_for(self._watch.filled(), CONNECT_SECONDS)
-        self._screen.board.lists = {each.id: each.name for each in lists}
-        await self._campaign(letters)
-        self._screen.board.status = "Comparing the lists with fresh queries"
-        own = self._seller.mutations + self._servers.mutations + self._recipients.fetches
-        visits = self._stage.changes() - own
-        return await run_checks(self._seller, self._stage.engine.ctx, made, self._recipients, self._watch, visits)
+        self._terminal.state.lists = {demo_list.id: demo_list.name for demo_list in lists}
+        await self._send_campaign(emails)
+        self._terminal.state.status = "Comparing the lists with fresh queries"
+        own_changes = self._seller.mutations + self._servers.mutations + self._recipients.fetches
+        visits = self._environment.count_changes() - own_changes
+        ctx = self._environment.runtime.ctx
+        return await run_checks(self._seller, ctx, campaign_id, self._recipients, self._watch, visits)
 
     async def end(self) -> None:
-        """Stops what still watches."""
+        """Stop the background tasks."""
         for task in self._background:
             task.cancel()
         if self._background:
             await asyncio.wait(self._background)
         await self._recipients.http.aclose()
 
-    async def _campaign(self, letters: Sequence[SentEmail]) -> None:
-        """Sends, and lets the recipients live, until the last is done and the last moment of the clock is past."""
-        began = self._began = time.monotonic()
+    async def _send_campaign(self, emails: Sequence[SentEmail]) -> None:
+        """Send the emails, and wait until the last recipient is done and the last time boundary has passed."""
+        started_at = self._started_at = time.monotonic()
         async with asyncio.TaskGroup() as group:
-            self._spawn(self._welcome(group), "the reading of mail")
-            await campaign.send(self._seller, letters)
-            self._screen.say(f"{len(letters)} asked to be sent in {time.monotonic() - began:.1f} s")
+            self._spawn(self._deliver_mail(group), "the reading of mail")
+            await campaign.send(self._seller, emails)
+            self._terminal.log(f"{len(emails)} asked to be sent in {time.monotonic() - started_at:.1f} s")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._all_here.wait(), ARRIVAL_SECONDS)
+                await asyncio.wait_for(self._all_arrived.wait(), ARRIVAL_SECONDS)
             arrived = time.monotonic()
-            self._screen.say(f"{len(self._recipients.arrived)} arrived within {arrived - began:.1f} s")
-        await asyncio.sleep(arrived + self._plan.patience + 1 - time.monotonic())
-        self._began = None
+            self._terminal.log(f"{len(self._recipients.arrived)} arrived within {arrived - started_at:.1f} s")
+        await asyncio.sleep(arrived + self._plan.reply_seconds + 1 - time.monotonic())
+        self._started_at = None
 
-    async def _welcome(self, group: asyncio.TaskGroup) -> None:
-        """Gives each mail that arrives to its reader, and goes on counting: nobody may get a second copy."""
-        letters, arrived = self._recipients.letters, self._recipients.arrived
+    async def _deliver_mail(self, group: asyncio.TaskGroup) -> None:
+        """Start the actions of each recipient at the first arrival, and count all arrivals to detect second copies."""
+        emails, arrived = self._recipients.emails, self._recipients.arrived
         while True:
-            mail = mailbox.read(await self._stage.arrivals.get())
-            # Who plays with the API meanwhile may send to others.
-            if mail.address in letters:
+            mail = mailbox.read(await self._environment.arrivals.get())
+            # A visitor may send emails to other people.
+            if mail.address in emails:
                 arrived[mail.address] += 1
                 if arrived[mail.address] == 1:
-                    group.create_task(self._recipients.live(mail))
-                if len(arrived) == len(letters):
-                    self._all_here.set()
+                    group.create_task(self._recipients.act_on(mail))
+                if len(arrived) == len(emails):
+                    self._all_arrived.set()
 
     async def _poll(self) -> None:
-        """The folders and lists as the API counts them, each second."""
-        board, done = self._screen.board, self._recipients.done
+        """Query the counts of the folders and lists every second."""
+        state, done = self._terminal.state, self._recipients.done
         while True:
-            found = await self._seller.ask(FOLDERS)
-            board.folders = {_spoken(group["name"]): _counts(group["folders"]) for group in found["folders"]}
-            board.members = {node["id"]: node["memberCount"] for node in found["savedSearches"]["nodes"]}
-            if self._began is not None:
-                passed = f"{time.monotonic() - self._began:.0f} s of about {self._plan.seconds:.0f}"
+            result = await self._seller.ask(FOLDERS)
+            state.folders = {_label(group["name"]): _folder_counts(group["folders"]) for group in result["folders"]}
+            state.members = {node["id"]: node["memberCount"] for node in result["savedSearches"]["nodes"]}
+            if self._started_at is not None:
+                progress = f"{time.monotonic() - self._started_at:.0f} s of about {self._plan.seconds:.0f}"
                 clicks = done[Action.FIRST_LINK] + done[Action.SECOND_LINK]
-                board.status = (
-                    f"{passed}: {done[Action.VIEW]} views, {clicks} clicks, {done[Action.REPLY]} replies,"
+                state.status = (
+                    f"{progress}: {done[Action.VIEW]} views, {clicks} clicks, {done[Action.REPLY]} replies,"
                     f" {done[Action.BOUNCE]} bounces, {done[Action.COMPLAIN]} complaints"
                 )
             await asyncio.sleep(POLL_SECONDS)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine, name=name)
         self._background.add(task)
         task.add_done_callback(self._report)
         return task
 
     def _report(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            self._screen.say(f"{task.get_name()} ended: {task.exception() or 'the server closed it'}", "red")
+            self._terminal.log(f"{task.get_name()} ended: {task.exception() or 'the server closed it'}", "red")
 
 
-def _counts(folders: Sequence[dict[str, Any]]) -> dict[str, int]:
-    return {_spoken(each["name"]): int(each["emailCount"]) for each in folders}
+def _folder_counts(folders: Sequence[dict[str, Any]]) -> dict[str, int]:
+    return {_label(folder["name"]): int(folder["emailCount"]) for folder in folders}
 
 
-def _spoken(name: str) -> str:
+def _label(name: str) -> str:
     return name.replace("_", " ").capitalize()

@@ -1,5 +1,7 @@
-"""The seller's screen without the screen: follows the frames, folds them into sets, and times them against the deeds
-that caused them."""
+"""Subscribes to the changes of the seller's lists, as an application would, and measures their latency.
+
+Folds the change messages into sets of members, and relates each change to the action that caused it.
+"""
 
 import asyncio
 import time
@@ -8,10 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from command_center.demo.campaign import DemoList, moment
+from command_center.demo.campaign import DemoList, timestamp
 from command_center.demo.client import Client
 
-FOLLOW = """subscription{allSavedSearchChanges{__typename
+SUBSCRIPTION = """subscription{allSavedSearchChanges{__typename
     ... on MemberJoined{savedSearchId emailId member{joinedAt email{sentAt} cause{kind engagement{kind occurredAt}}}}
     ... on MemberLeft{savedSearchId emailId cause{kind engagement{kind occurredAt}}}
     ... on SavedSearchReset{savedSearchId savedSearch{name memberCount}}
@@ -21,34 +23,37 @@ MEMBERS = """query($id:ID!,$first:Int,$after:String){savedSearch(id:$id){members
 
 
 @dataclass(slots=True)
-class Timed:
-    """One action of a recipient: when it was begun and, once it was, answered. Seconds since 1970."""
+class TimedAction:
+    """The times at which an action of a recipient started and was answered, in seconds since 1970."""
 
-    begun: float
-    answered: float | None = None
+    started_at: float
+    answered_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """An email that joined or left a list, by a frame that came at `at`."""
+    """A join or a leave of an email, from a change message that arrived at `at` (seconds since 1970)."""
 
     at: float
     joined: bool
     search_id: str
     email_id: str
     cause: str
-    action: Timed | None = None
-    """The action behind it, where one of ours is."""
+    action: TimedAction | None = None
+    """The recipient's action that caused the change, if there is one."""
 
     @property
     def latency(self) -> float | None:
-        """Seconds from the action's answer to the frame; below zero where the frame was faster."""
-        return None if self.action is None or self.action.answered is None else self.at - self.action.answered
+        """Return the seconds from the action's response to the change message; negative if the message was first."""
+        return None if self.action is None or self.action.answered_at is None else self.at - self.action.answered_at
 
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """How long after its moment an email joined for want of a reply: by `joinedAt`, and by the frame's arrival."""
+    """The seconds between a time boundary and the join that it causes.
+
+    `stored` is measured by the email's `joinedAt`, and `seen` by the arrival of the change message.
+    """
 
     search_id: str
     stored: float
@@ -57,88 +62,88 @@ class Lateness:
 
 @dataclass(slots=True)
 class Watch:
-    """What has been seen so far. `told` hears of each move as it comes."""
+    """Collects the changes of all lists, and calls `on_change` with each join and leave."""
 
     client: Client
-    told: Callable[[Move], None]
+    on_change: Callable[[Move], None]
     lists: dict[str, DemoList] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
-    moves: list[Move] = field(default_factory=list)
+    changes: list[Move] = field(default_factory=list)
     lateness: list[Lateness] = field(default_factory=list)
-    frames: Counter[str] = field(default_factory=Counter)
+    message_counts: Counter[str] = field(default_factory=Counter)
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     _filled: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
-    _deeds: dict[tuple[str, str], list[Timed]] = field(default_factory=lambda: defaultdict(list))
+    _actions: dict[tuple[str, str], list[TimedAction]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, lists: Iterable[DemoList]) -> None:
-        """Names the lists that are shown and measured; frames of others are folded all the same."""
+        """Add lists to be displayed and measured. The change messages of all other lists are folded too."""
         self.lists.update((each.id, each) for each in lists)
 
-    def begin(self, email_id: str, kind: str) -> Timed:
-        """A action is about to happen; whoever does it sets `answered`."""
-        action = Timed(time.time())
-        self._deeds[email_id, kind].append(action)
+    def begin(self, email_id: str, kind: str) -> TimedAction:
+        """Register an action that starts now. The caller sets `answered_at` when the response arrives."""
+        action = TimedAction(time.time())
+        self._actions[email_id, kind].append(action)
         return action
 
     async def filled(self) -> None:
-        """Waits until each list that was added has been filled for the first time."""
+        """Wait until the first backfill of each added list has been received."""
         for search_id in self.lists:
             await self._filled[search_id].wait()
 
     async def follow(self) -> None:
-        """Folds frames until cancelled."""
-        async for frame in self.client.follow(FOLLOW):
+        """Fold change messages until cancelled."""
+        async for message in self.client.subscribe(SUBSCRIPTION):
             at = time.time()
-            self.frames[frame["__typename"]] += 1
-            match frame["__typename"]:
+            self.message_counts[message["__typename"]] += 1
+            match message["__typename"]:
                 case "CaughtUp":
                     self.caught_up.set()
                 case "SavedSearchReset":
-                    await self._fill(frame["savedSearchId"])
+                    await self._fill(message["savedSearchId"])
                 case "MemberJoined":
-                    self._join(frame, at)
+                    self._join(message, at)
                 case "MemberLeft":
-                    self._leave(frame, at)
+                    self._leave(message, at)
                 case "SavedSearchDeleted":
-                    self.members.pop(frame["savedSearchId"], None)
+                    self.members.pop(message["savedSearchId"], None)
 
     async def stored(self, search_id: str) -> set[str]:
-        """The members as the API lists them now."""
+        """Return the ids of a list's member emails from a query."""
         return {
             str(node["email"]["id"])
-            async for node in self.client.pages(MEMBERS, "savedSearch", "members", id=search_id)
+            async for node in self.client.nodes(MEMBERS, "savedSearch", "members", id=search_id)
         }
 
     async def _fill(self, search_id: str) -> None:
-        # What is read may be newer than the frame; the frames up to there repeat it and end at the same set.
+        # The query may return newer members than the message. The messages up to then repeat these changes harmlessly.
         self.members[search_id] = await self.stored(search_id)
         self._filled[search_id].set()
 
-    def _join(self, frame: dict[str, Any], at: float) -> None:
-        self.members.setdefault(frame["savedSearchId"], set()).add(frame["emailId"])
-        member = frame["member"] or {}
-        move = self._move(frame, at, True, member.get("cause"))
-        demo_list = self.lists.get(move.search_id)
-        # An email that was gone again before its frame was read has no member, and nothing to measure.
-        if demo_list is not None and demo_list.patience is not None and member and move.cause == "CLOCK":
-            due = moment(member["email"]["sentAt"]) + demo_list.patience
-            self.lateness.append(Lateness(move.search_id, moment(member["joinedAt"]) - due, at - due))
+    def _join(self, message: dict[str, Any], at: float) -> None:
+        self.members.setdefault(message["savedSearchId"], set()).add(message["emailId"])
+        member = message["member"] or {}
+        change = self._add_change(message, at, True, member.get("cause"))
+        demo_list = self.lists.get(change.search_id)
+        # An email that left again before its message was rendered has no member, so there is nothing to measure.
+        if demo_list is not None and demo_list.patience is not None and member and change.cause == "CLOCK":
+            due = timestamp(member["email"]["sentAt"]) + demo_list.patience
+            self.lateness.append(Lateness(change.search_id, timestamp(member["joinedAt"]) - due, at - due))
 
-    def _leave(self, frame: dict[str, Any], at: float) -> None:
-        self.members.setdefault(frame["savedSearchId"], set()).discard(frame["emailId"])
-        self._move(frame, at, False, frame["cause"])
+    def _leave(self, message: dict[str, Any], at: float) -> None:
+        self.members.setdefault(message["savedSearchId"], set()).discard(message["emailId"])
+        self._add_change(message, at, False, message["cause"])
 
-    def _move(self, frame: dict[str, Any], at: float, joined: bool, cause: dict[str, Any] | None) -> Move:
+    def _add_change(self, message: dict[str, Any], at: float, joined: bool, cause: dict[str, Any] | None) -> Move:
         event = (cause or {}).get("engagement")
-        said = event["kind"] if event else cause["kind"] if cause else "?"
-        action = self._deed(frame["emailId"], event) if event else None
-        move = Move(at, joined, frame["savedSearchId"], frame["emailId"], said, action)
-        self.moves.append(move)
-        self.told(move)
-        return move
+        cause_kind = event["kind"] if event else cause["kind"] if cause else "?"
+        action = self._find_action(message["emailId"], event) if event else None
+        change = Move(at, joined, message["savedSearchId"], message["emailId"], cause_kind, action)
+        self.changes.append(change)
+        self.on_change(change)
+        return change
 
-    def _deed(self, email_id: str, event: dict[str, Any]) -> Timed | None:
-        """The action that an event is the record of: the last of its kind that had begun when it occurred."""
-        occurred = moment(event["occurredAt"])
-        units = reversed(self._deeds[email_id, event["kind"]])
-        return next((action for action in units if action.begun <= occurred), None)
+    def _find_action(self, email_id: str, event: dict[str, Any]) -> TimedAction | None:
+        """Return the action that an event records: the last one of its kind that started before the event occurred."""
+        occurred = timestamp(event["occurredAt"])
+        candidates = reversed(self._actions[email_id, event["kind"]])
+        return next((action for action in candidates if action.started_at <= occurred), None)
