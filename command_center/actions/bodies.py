@@ -13,7 +13,7 @@ from command_center.actions.markup.inspection import BodyReport, inspect
 from command_center.actions.text_process import INLINE_CHARACTERS, WAITED_FOR_NICENESS, TextProcess, TextProcessLost
 from models.enums import UserErrorCode
 
-LONG_CHARACTERS = 50_000
+LONG_BODY_CHARACTERS = 50_000
 """A body with more characters is long: it is inspected in a separate process, and long bulk sends are spaced out."""
 _MAX_REPORTS = 256
 _EMPTY_REPORT = BodyReport()
@@ -49,16 +49,18 @@ class BodyInspector:
         ]  # fmt: skip
 
     async def close(self) -> None:
+        """End the child processes."""
         await self._short.close()
         await self._long.close()
 
     async def _report(self, body: str) -> BodyReport:
+        """Return the report of one body, from the cache if it was inspected recently."""
         if len(body) <= INLINE_CHARACTERS:
             return inspect(body)
         key = sha256(body.encode("utf-8", "surrogatepass")).digest()
         report = self._reports.get(key)
         if report is None:
-            process = self._long if len(body) > LONG_CHARACTERS else self._short
+            process = self._long if len(body) > LONG_BODY_CHARACTERS else self._short
             try:
                 report = await process.run(len(body), inspect, body)
             except TextProcessLost:
@@ -71,7 +73,7 @@ class BodyInspector:
         return report
 
 
-def add_body(errors: ErrorCollector, value: str, path: Path, reports: Mapping[str, BodyReport]) -> str:
+def check_body(errors: ErrorCollector, value: str, path: Path, reports: Mapping[str, BodyReport]) -> str:
     """Check a body, and return it as it is stored. Adds an error for each problem in its report."""
     text = errors.text(value, path, "A body")
     for problem in reports.get(text, _EMPTY_REPORT).problems:

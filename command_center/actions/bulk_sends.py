@@ -10,7 +10,7 @@ from typing import Any
 
 from command_center.actions import campaigns, request_ids, suppression
 from command_center.actions.access import visible_key
-from command_center.actions.bodies import LONG_CHARACTERS, add_body
+from command_center.actions.bodies import LONG_BODY_CHARACTERS, check_body
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import SUBJECT, ErrorCollector
 from command_center.actions.markup.inspection import BodyReport
@@ -129,7 +129,7 @@ async def _validate(
 ) -> _Order:
     """Validate the input of a bulk send. Raises: UserErrors with all validation errors."""
     subject = errors.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
-    text = Text(subject, add_body(errors, new.body, ("input", "body"), reports))
+    text = Text(subject, check_body(errors, new.body, ("input", "body"), reports))
     if isinstance(new, SelectAndSend):
         kind, texts = SendKind.SELECT_AND_SEND, await _selected_people(ctx, viewer, new, text, reports, errors)
     else:
@@ -174,7 +174,7 @@ def _edited_texts(new: SelectAndSend, text: Text, reports: Reports, errors: Erro
         if edit.subject is not None:
             subject = errors.line(edit.subject, (*path, "subject"), "A subject", SUBJECT)
         if edit.body is not None:
-            body = add_body(errors, edit.body, (*path, "body"), reports)
+            body = check_body(errors, edit.body, (*path, "body"), reports)
         edited[edit.person_id] = Text(subject, body)
     return edited
 
@@ -256,7 +256,7 @@ def _delays_micros(texts: Iterable[Text]) -> Iterator[int]:
     delay = 0
     for text in texts:
         yield delay
-        if len(text.body) > LONG_CHARACTERS:
+        if len(text.body) > LONG_BODY_CHARACTERS:
             delay += int(len(text.body) * _SPACING_MICROS)
 
 

@@ -117,6 +117,7 @@ async def _record(uow: UnitOfWork, email: Row, report: NewReport, key: str, mess
 
 
 async def _mark_failed(uow: UnitOfWork, email: Row, kind: DeliveryKind, message: str, at: int) -> None:
+    """Set the status, the failure code and the message of an email after a delivery report."""
     status, code, default_message = _FAILURES[kind]
     await transitions.change(uow, [email], transitions.failure(code, message or default_message, at, status))
 
@@ -138,7 +139,7 @@ async def apply_early(uow: UnitOfWork, sent: Mapping[int, Row]) -> None:
             await _mark_failed(uow, email, DeliveryKind(report["kind"]), report["message"], report["occurred_at"])
 
 
-async def forget_early(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
+async def discard_early_reports(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
     """Discard reports about an earlier hand-over with unknown outcome: they do not concern the next one."""
     tx = uow.connection
     await tx.execute(

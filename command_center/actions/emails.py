@@ -12,9 +12,9 @@ from typing import Any
 from command_center import ids as global_ids
 from command_center.actions import campaigns, request_ids, suppression, tasks, transitions, verdict_revisions
 from command_center.actions.access import lock_own_emails, paths_by_id, visible_key
-from command_center.actions.bodies import add_body
+from command_center.actions.bodies import check_body
 from command_center.actions.context import ActionContext, Limits
-from command_center.actions.deliveries import forget_early
+from command_center.actions.deliveries import discard_early_reports
 from command_center.actions.inputs import SUBJECT, UNSET, BulkResult, ErrorCollector
 from command_center.actions.request_ids import CreatedRow
 from command_center.changes.unit_of_work import UnitOfWork
@@ -67,7 +67,7 @@ async def draft(ctx: ActionContext, viewer: Viewer, new: NewEmail) -> Email:
     errors = ErrorCollector()
     person = await visible_key(viewer, "Person", new.person_id, ("input", "personId"), errors)
     subject = errors.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
-    body = add_body(errors, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
+    body = check_body(errors, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
     cc = errors.addresses(new.cc, ("input", "cc"))
     bcc = errors.addresses(new.bcc, ("input", "bcc"))
     _check_copies(ctx.limits, cc, bcc, errors)
@@ -152,7 +152,7 @@ async def _changed_columns(
         values |= {"subject": subject, "subject_folded": fold(subject)}
     if revision.body is not UNSET:
         text = revision.body or ""
-        body = add_body(errors, text, ("input", "body"), await ctx.inspector.reports([text]))
+        body = check_body(errors, text, ("input", "body"), await ctx.inspector.reports([text]))
         values |= {"body": body, "shared_body": False, "field_values": None}
     if values.keys() & {"subject", "body"}:
         # A postponed email keeps its message id because its fields are filled in already. A new text gets a new id.
@@ -183,7 +183,7 @@ async def send(ctx: ActionContext, viewer: Viewer, email_id: str, at: int | None
                 return await _get_existing(earlier_key)
         if at is not None:
             # Only for scheduled emails: the sender loop checks an email that is sent now when it claims it.
-            await suppression.lock_recipient_and_campaign(uow.connection, key_of(email_id) or 0)
+            await suppression.lock_recipient_and_campaign(uow.connection, decode_email_id(email_id) or 0)
         row = await _lock_own_email(uow, viewer, email_id)
         if row["status"] != EmailStatus.DRAFT:
             raise _wrong_state(row, ("id",), "sent")
@@ -196,6 +196,7 @@ async def send(ctx: ActionContext, viewer: Viewer, email_id: str, at: int | None
 
 
 async def _get_existing(key: int) -> Email:
+    """Return an email that an earlier request created. Raises: UserErrors (NOT_FOUND) if it was deleted."""
     email = await Email.get_or_none(id=key)
     if email is None:
         raise not_found(("id",), "email")
@@ -244,6 +245,7 @@ async def _bulk(
     action: EmailAction,
     values: Callable[[Row], dict[str, Any]],
 ) -> BulkResult:
+    """Apply an action to all allowed emails; `values` returns the new columns of a row."""
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
         rows = await _lock_allowed_emails(uow, viewer, ids, action, errors)
@@ -257,7 +259,7 @@ async def retry(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkR
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
         rows = await _lock_allowed_emails(uow, viewer, ids, EmailAction.RETRY_SEND, errors)
-        await forget_early(uow, (row["id"] for row in rows))
+        await discard_early_reports(uow, (row["id"] for row in rows))
         await _queue_for_sending(ctx, uow, rows, None)
     return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
 
@@ -317,6 +319,7 @@ _PARTICIPLES = {
 
 
 def _wrong_state(row: Row, path: tuple[str, ...], participle: str) -> Any:
+    """Return the error for an action that the email's folder does not allow."""
     message = f"An email in {transitions.folder_of_row(row).name} cannot be {participle}."
     return user_error(UserErrorCode.WRONG_STATE, path, message)
 
@@ -331,6 +334,6 @@ def allowed_actions(email: Email, viewer: Viewer) -> list[EmailAction]:
     return [action for action in ACTIONS[email.folder] if action is not EmailAction.DELETE or email.campaign_id is None]
 
 
-def key_of(email_id: str) -> int | None:
+def decode_email_id(email_id: str) -> int | None:
     """Return the key in an email's global id, or None if the id is invalid."""
     return global_ids.decode_key("Email", email_id)

@@ -1,8 +1,8 @@
 """Records engagement events with group commit: many callers share one transaction and wait for its commit.
 
-One transaction inserts the events (once per dedupe key), revises verdicts on earlier clicks, updates the summaries of
-the emails, appends to the change log for the sender's feed, and queues invalidations. While the database is
-unavailable, events from tracking links wait in a retry buffer in memory.
+One transaction inserts the events (once per dedupe key) and revises verdicts on earlier clicks. It also updates the
+summaries of the emails, appends to the change log for the sender's feed, and queues invalidations. While the database
+is unavailable, events from tracking links wait in a retry buffer in memory.
 """
 
 import asyncio
@@ -219,6 +219,7 @@ class Recorder:
         await asyncio.wait({done}, timeout=READER_WAIT_SECONDS)
 
     async def _run(self) -> None:
+        """Commit batches, and retry buffered requests, until cancelled."""
         while True:
             await wait_for(self._wake, self.kept.pause())
             self._wake.clear()
@@ -227,6 +228,7 @@ class Recorder:
                 await self._process(self._waiting.take())
 
     async def _process(self, batch: list[_Part]) -> None:
+        """Commit a batch, and handle its failure."""
         try:
             await self._commit(batch)
             self.kept.hurry()
@@ -253,6 +255,7 @@ class Recorder:
             _fail(request, copy.copy(not_written))
 
     async def _commit(self, batch: Sequence[_Part]) -> None:
+        """Commit a batch in one transaction, then add up the outcomes and resolve the completed requests."""
         results = await self._ctx.writer.run_in_transaction(
             partial(_write_batch, batch), partial(_lock_statement, batch)
         )
@@ -288,6 +291,7 @@ class Recorder:
 
 
 def _fail(request: _Request, cause: Exception) -> None:
+    """Raise the failure in the waiting caller. The caller of a durable request only stops waiting."""
     if request.durable:
         # The reader gets no error. A failure is logged, unless the request is in the retry buffer.
         request.resolve()
@@ -362,6 +366,7 @@ def _is_ignored(email: Row, event: NewEvent) -> bool:
 
 
 def _find_error(request: _Request, event: NewEvent, index: int, email: Row | None, now: int) -> UserError | None:
+    """Return the error of an event that depends on the database, or None."""
     path = ("events", str(index))
     if email is None or not request.sees(email):
         return UserError("There is no such email.", (*path, "emailId"), UserErrorCode.NOT_FOUND)
@@ -435,6 +440,7 @@ def _row(event: NewEvent, email: Row, verdict: Judgement, now: int) -> tuple[Any
 
 
 def _evidence(event: NewEvent, email: Row) -> Evidence:
+    """Return the evidence for the verdict on an event; the email shows whether the device is the sender's."""
     own_device = event.device is not None and event.device == email["sender_id"]
     return Evidence(event.kind, event.user_agent, event.ip_address, event.prefetch, event.head, own_device)
 

@@ -91,6 +91,7 @@ class FairQueue(Generic[R]):
         return self._take_parts() if self._is_shared() else self._take_requests()
 
     def _is_shared(self) -> bool:
+        """Return whether several teams have waiting or recent requests."""
         if len(self._last_request) > 1:
             since = time.monotonic() - SHARED_SECONDS
             self._last_request = {
@@ -99,6 +100,7 @@ class FairQueue(Generic[R]):
         return len(self._last_request) > 1
 
     def _take_requests(self) -> list[Part[R]]:
+        """Take whole requests until a batch is full; the first request may exceed it."""
         parts: list[Part[R]] = []
         room = BATCH
         for team, requests in list(self._by_team.items()):
@@ -108,6 +110,7 @@ class FairQueue(Generic[R]):
         return parts
 
     def _take_parts(self) -> list[Part[R]]:
+        """Take equal shares of the waiting teams' requests for a small batch."""
         parts: list[Part[R]] = []
         room = SHARED_BATCH
         # Teams with the fewest events come first, so that the others get the unused rest of their shares.

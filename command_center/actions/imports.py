@@ -133,6 +133,7 @@ class Import:
         return people
 
     async def _write(self, uow: UnitOfWork, people: Mapping[str, NewPerson], tally: Tally) -> None:
+        """Insert or update valid people, add them to the group, and count them."""
         added = await _insert_people(uow, self._viewer, people)
         existing = await _lock_existing(uow, self._viewer, [folded for folded in people if folded not in added])
         own = [row for row in existing if row["owner_id"] == self._viewer.user_id]
@@ -148,6 +149,7 @@ class Import:
 
 
 def _comparison_key(address: str) -> str | None:
+    """Return the comparison key of an address, or None if the address is invalid."""
     try:
         return comparison_key(address)
     except InvalidAddress:

@@ -13,11 +13,15 @@ from command_center.errors import UserError, UserErrors, user_error
 from models.enums import UserErrorCode
 
 Path = tuple[str, ...]
+"""The path of an argument within the input, with list positions as numbers in text form."""
 UNSET: Any = object()
 """Stands for an argument that is absent, as opposed to null."""
-NAME = 200
+MAX_NAME_CHARACTERS = 200
+"""The most characters in a name and in other short lines."""
 SUBJECT = 998
+"""The most characters in a subject."""
 BODY = 500_000
+"""The most characters in a body."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f]")
 
@@ -56,6 +60,7 @@ class ErrorCollector:
         self.problems: list[UserError] = []
 
     def add(self, code: UserErrorCode, path: Iterable[str], message: str) -> None:
+        """Add an error."""
         self.problems.append(UserError(message, tuple(path), code))
 
     def raise_any(self) -> None:
@@ -63,7 +68,7 @@ class ErrorCollector:
         if self.problems:
             raise UserErrors(self.problems)
 
-    def line(self, value: str, path: Path, what: str, longest: int = NAME) -> str:
+    def line(self, value: str, path: Path, what: str, longest: int = MAX_NAME_CHARACTERS) -> str:
         """Check a required single line of text, and return it without surrounding white space."""
         text = value.strip()
         if not text:
@@ -76,7 +81,7 @@ class ErrorCollector:
             self.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")
         return text
 
-    def optional_line(self, value: str | None, path: Path, what: str, longest: int = NAME) -> str | None:
+    def optional_line(self, value: str | None, path: Path, what: str, longest: int = MAX_NAME_CHARACTERS) -> str | None:
         """Check a line as `line` does, but return None if it is absent or blank."""
         return self.line(value, path, what, longest) if value is not None and value.strip() else None
 

@@ -208,6 +208,7 @@ async def add_members(ctx: ActionContext, viewer: Viewer, group_id: str, search_
 
 
 async def _own_group(viewer: Viewer, text: str) -> int:
+    """Return the key of one of the viewer's own groups. Raises: UserErrors if the viewer does not own it."""
     errors = ErrorCollector()
     key = await visible_key(viewer, "Group", text, ("id",), errors)
     errors.raise_any()
@@ -232,5 +233,6 @@ async def visible_people(viewer: Viewer, texts: Iterable[str], path: Path, error
 
 
 def _invalidate_group(uow: UnitOfWork, viewer: Viewer, group: int, people: list[int]) -> None:
+    """Queue an invalidation of a group for the people who joined or left it, if any."""
     if people:
         uow.invalidate(InvalidationKind.GROUP, viewer.team_id, group, ChangeCauseKind.PERSON_CHANGED, people=people)

@@ -17,7 +17,7 @@ from command_center.errors import user_error
 from models.enums import UserErrorCode
 from models.viewers import Viewer
 
-PATH = ("requestId",)
+REQUEST_ID_PATH = ("requestId",)
 """The path of all errors about a requestId, regardless of its position among the arguments."""
 TRIM = 1000
 """Number of rows that one statement deletes."""
@@ -32,7 +32,7 @@ class CreatedRow(Enum):
 
 def validate(request_id: str | None, errors: ErrorCollector) -> str | None:
     """Check a requestId, and return it without surrounding white space; None if it is absent."""
-    return None if request_id is None else errors.line(request_id, PATH, "A requestId")
+    return None if request_id is None else errors.line(request_id, REQUEST_ID_PATH, "A requestId")
 
 
 async def find_created(
@@ -57,7 +57,7 @@ async def find_created(
         *(viewer.user_id, request_id),
     )
     if row is None or row["fingerprint"] != fingerprint or row["made"] is None:
-        raise user_error(UserErrorCode.TAKEN, PATH, "This requestId was used for other arguments.")
+        raise user_error(UserErrorCode.TAKEN, REQUEST_ID_PATH, "This requestId was used for other arguments.")
     return int(row["made"])
 
 
@@ -70,7 +70,7 @@ async def store_created(uow: UnitOfWork, viewer: Viewer, request_id: str, create
 
 
 async def trim(connection: Connection, table: str, now: int) -> int:
-    """Delete up to `TRIM` expired rows of a table, and return their number. `now` is in microseconds."""
+    """Delete one batch of expired rows of a table, and return their number. `now` is in microseconds."""
     return await connection.execute(
         f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
         *(now - RETENTION_MICROS, TRIM),

@@ -178,6 +178,7 @@ async def _insert(
 
 
 async def _update(ctx: ActionContext, viewer: Viewer, search_id: str, values: Mapping[str, Any]) -> SavedSearch:
+    """Set columns of one of the viewer's saved searches, and log the change."""
     async with ctx.writer.unit_of_work() as uow:
         row = await _lock_own_search(uow, viewer, search_id)
         await uow.connection.execute(

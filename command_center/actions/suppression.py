@@ -41,6 +41,7 @@ async def find_suppressions(
 
 
 async def _people(connection: Connection, ids: Collection[int], locked: bool = False) -> dict[int, Row]:
+    """Return people by id, and lock them if `locked`."""
     if not ids:
         return {}
     rows = await connection.fetch(
@@ -158,6 +159,7 @@ def too_many_recipients(number: int, limits: Limits) -> str:
 
 
 async def _ended_campaigns(connection: Connection, campaigns: set[int]) -> set[int]:
+    """Return those of the campaigns that have ended."""
     if not campaigns:
         return set()
     rows = await connection.fetch(
@@ -168,6 +170,7 @@ async def _ended_campaigns(connection: Connection, campaigns: set[int]) -> set[i
 
 
 def _suppression_by_recipient(person: Row | None, ended: bool, limits: Limits) -> Suppression | None:
+    """Return the suppression of an email by its recipient or its campaign; None if it may be sent."""
     if person is None or person["unsubscribed_at"] is not None:
         return Suppression(
             FailureCode.UNSUBSCRIBED, unsubscribed_message(person["address"] if person else "The person")

@@ -165,6 +165,7 @@ async def reopen(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> Bulk
 
 
 async def _set_status(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], status: TaskStatus) -> BulkResult:
+    """Set the status of those tasks that do not have it yet."""
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
         rows = await _lock_visible_tasks(uow, viewer, paths_by_id(ids), errors)
@@ -242,6 +243,7 @@ def log_tasks(uow: UnitOfWork, rows: Iterable[Row], kind: ChangeKind = ChangeKin
 
 
 def _viewers_of(row: Row) -> set[int]:
+    """Return the keys of the users who can see a task."""
     return {row["creator_id"], row["assignee_id"]}
 
 

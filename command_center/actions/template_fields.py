@@ -55,10 +55,10 @@ def problems(text: str) -> list[str]:
 
 
 def resolve(text: str, field_values: Mapping[str, str], escaped: bool) -> str:
-    """Return the text with its fields filled in, with values `escaped` for HTML. `values` returns `field_values`.
+    """Return the text with its fields filled in, with values `escaped` for HTML.
 
     A default replaces an absent value; it is the author's own text, so HTML in an HTML body. Braces in values are not
-    read as fields. Raises: Unresolved if a field is invalid.
+    read as fields. Raises: UnresolvedField if a field is invalid.
     """
     errors = problems(text)
     if errors:
@@ -86,6 +86,7 @@ def shown(field: str) -> str:
 
 
 def _error_in(match: re.Match[str]) -> str | None:
+    """Return a sentence about an invalid field, or None if it is valid."""
     source = shown(match[0])
     if not match[2]:
         return f"{source} has no closing braces."
@@ -98,6 +99,7 @@ def _error_in(match: re.Match[str]) -> str | None:
 
 
 def _name_and_defaults(match: re.Match[str]) -> tuple[str, str | None, str | None]:
+    """Return the name of a valid field and its default in double and in single quotes."""
     field = _FIELD.fullmatch(match[1])
     assert field is not None
     return field[1], field[2], field[3]

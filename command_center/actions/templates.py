@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from command_center.actions import template_fields
-from command_center.actions.bodies import add_body
+from command_center.actions.bodies import check_body
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import SUBJECT, ErrorCollector
 from models.campaigns import Template
@@ -25,7 +25,7 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewTemplate) -> Templa
     errors = ErrorCollector()
     name = errors.line(new.name, ("input", "name"), "A name")
     subject = errors.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
-    body = add_body(errors, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
+    body = check_body(errors, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
     for what, text in (("subject", subject), ("body", body)):
         for problem in template_fields.problems(text):
             errors.add(UserErrorCode.INVALID, ("input", what), problem)

@@ -78,6 +78,7 @@ class TextProcess:
         raise AssertionError
 
     async def _exchange(self, call: bytes) -> bytes:
+        """Send a call to the child process, started if necessary, and read its response."""
         if self._process is None:
             self._process = await _start(self._niceness)
         writer, reader = self._process.stdin, self._process.stdout
@@ -90,6 +91,7 @@ class TextProcess:
             return await reader.readexactly(size)
 
     def _discard(self) -> None:
+        """Kill the child process without waiting for its end; the next call starts another one."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             with suppress(ProcessLookupError):
@@ -97,6 +99,7 @@ class TextProcess:
 
 
 async def _start(niceness: int) -> asyncio.subprocess.Process:
+    """Start a child process that serves calls, with a minimal environment."""
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", __name__, str(niceness)),

@@ -24,7 +24,7 @@ async def change(
     """Set the same columns of all these locked emails; `values` may contain `status` and `archived`.
 
     An email that is no longer SENT is no longer archived either. Updates `rows` too. `edited` sets `updated_at`, and
-    `marked` queues an invalidation of each email.
+    `invalidate` queues an invalidation of each email.
     """
     all_rows = list(rows)
     if not all_rows:

@@ -63,6 +63,7 @@ async def _team(uow: UnitOfWork, name: str) -> int:
 async def _update(
     uow: UnitOfWork, existing: Row, team_id: int, name: str, address: str, role: Role, time_zone: str
 ) -> Row:
+    """Update an existing user, and queue an invalidation if the role changes. Raises: UserErrors (TAKEN)."""
     if existing["team_id"] != team_id:
         raise user_error(UserErrorCode.TAKEN, ("address",), "The address belongs to a user of another team.")
     await uow.connection.execute(
@@ -96,7 +97,7 @@ def seconds(period: str) -> int:
 
 
 def period(total: int) -> str:
-    """Return a whole number of seconds as an ISO 8601 period: the inverse of `seconds`."""
+    """Return a whole number of seconds as an ISO 8601 period."""
     days, remainder = divmod(total, 86400)
     units = zip("HMS", (remainder // 3600, remainder % 3600 // 60, remainder % 60), strict=True)
     time = "".join(f"{number}{unit}" for unit, number in units if number)

@@ -54,6 +54,7 @@ async def by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
 
 
 async def _revise_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
+    """Revise the clicks that occurred in a period; `sent` holds the delivery times. Returns the revised events."""
     tx = uow.connection
     rows = await tx.fetch(
         f"{_SELECT}{tx.in_any('email_id')} AND kind = ? AND occurred_at >= ? AND occurred_at <= ? ORDER BY id",
@@ -138,6 +139,7 @@ async def _lock_visible_events(uow: UnitOfWork, viewer: Viewer, keys: Sequence[i
 
 
 async def _set_verdict(uow: UnitOfWork, viewer: Viewer, rows: Sequence[Row], verdict: EngagementVerdict) -> None:
+    """Set the verdict on events with locked emails, and publish the changes."""
     tx = uow.connection
     # A user who confirms a verdict from evidence also makes it final.
     confirmed = [row["id"] for row in rows if row["verdict"] == verdict and row["judged"]]
@@ -155,5 +157,6 @@ async def _set_verdict(uow: UnitOfWork, viewer: Viewer, rows: Sequence[Row], ver
 
 
 async def _reason(uow: UnitOfWork, viewer: Viewer, verdict: EngagementVerdict) -> str:
+    """Return the reason that is stored with a user's verdict."""
     user = await uow.connection.fetch_one("SELECT name FROM users WHERE id = ?", viewer.user_id)
     return f"revised by {user['name'] if user else 'somebody'}: {VERDICT_TEXTS[verdict]}"

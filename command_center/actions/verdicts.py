@@ -27,8 +27,8 @@ VERDICT_TEXTS = {
 class Evidence(NamedTuple):
     """The known properties of the request that caused an event.
 
-    `prefetch` means that the client declared a prefetch, `head` that it sent a HEAD request, and `own_device` that it
-    sent the signed cookie of the email's sender.
+    `prefetch` means that the client declared a prefetch, and `head` that it sent a HEAD request. `own_device` means
+    that it sent the signed cookie of the email's sender.
     """
 
     kind: EngagementKind
@@ -69,6 +69,7 @@ def judge(reported: EngagementVerdict | None, evidence: Evidence) -> Judgement:
 
 
 def _by_request(evidence: Evidence) -> Judgement | None:
+    """Apply rules 3 and 4."""
     if evidence.own_device:
         return Judgement(EngagementVerdict.SELF, "the sender's own device", judged=True)
     if evidence.head:
@@ -79,6 +80,7 @@ def _by_request(evidence: Evidence) -> Judgement | None:
 
 
 def _by_agent(evidence: Evidence) -> Judgement | None:
+    """Apply rule 5."""
     agent = find_agent(evidence.kind, evidence.user_agent or "")
     if agent is None:
         return None
@@ -87,6 +89,7 @@ def _by_agent(evidence: Evidence) -> Judgement | None:
 
 
 def _by_network(evidence: Evidence) -> Judgement | None:
+    """Apply rule 6."""
     network = find_network(evidence.ip_address or "")
     if network is None:
         return None

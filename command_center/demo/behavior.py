@@ -75,6 +75,7 @@ class RecipientSimulator:
                 await self._report_failure(action, mail, email)
 
     async def _view(self, mail: Mail, email: SentEmail) -> None:
+        """Fetch the pixel of an email."""
         action = self.watch.begin(email.email_id, "VIEW")
         response = await self._fetch(mail.pixel)
         action.answered_at = time.time()
@@ -95,6 +96,7 @@ class RecipientSimulator:
         return await self.http.get(url)
 
     async def _reply(self, mail: Mail, email: SentEmail) -> None:
+        """Report a reply, and sometimes report it twice."""
         action = self.watch.begin(email.email_id, "REPLY")
         event = {
             "emailId": email.email_id,
@@ -109,6 +111,7 @@ class RecipientSimulator:
             _expect(await self.integration.one(RECORD_ENGAGEMENT, events=[event]), recorded=0)
 
     async def _report_failure(self, action: Action, mail: Mail, email: SentEmail) -> None:
+        """Report a bounce or a complaint, as the recipient's mail server does."""
         kind, message = _DELIVERY_REPORTS[action]
         event = {
             "emailId": email.email_id,
@@ -138,5 +141,6 @@ class Unexpected(Exception):
 
 
 def _expect(result: dict[str, int], recorded: int) -> None:
+    """Check the counts of a recorded event. Raises: Unexpected if they differ."""
     if (result["recorded"], result["duplicates"]) != (recorded, 1 - recorded):
         raise Unexpected(f"recorded {result['recorded']} and knew {result['duplicates']} of one event")

@@ -34,7 +34,7 @@ class SentEmail:
 class DemoList:
     """One of the saved searches.
 
-    `patience` is set for the list of emails without a reply: the seconds after the sending.
+    `reply_seconds` is set for the list of emails without a reply: the seconds after the sending.
     """
 
     id: str

@@ -141,10 +141,12 @@ async def _compare_lists(client: Client, watch: Watch) -> dict[DemoList, tuple[s
 
 
 def _differences(stored: set[str], fresh: set[str], folded: set[str]) -> str:
+    """Return a text with the ids that are not in all three sets."""
     return f"not in all three: {', '.join(sorted((stored | fresh | folded) - (stored & fresh & folded)))}"
 
 
 async def _check_audit(report: CheckReport, ctx: ActionContext) -> None:
+    """Run the audit once no invalidations are pending, and report its differences."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
         try:

@@ -123,6 +123,7 @@ async def start_environment(listener: socket.socket, folder: Folder) -> AsyncIte
 
 
 def _count_changes(app: Starlette) -> int:
+    """Return the number of mutations and of requests for tracking pixels and links."""
     traffic: Traffic = app.state.traffic
     operations: Operations = app.state.operations
     tracked = sum(number for (route, _), number in traffic.answers.items() if route == "/t")
@@ -142,6 +143,7 @@ def _settings(folder: Folder, url: str, smtp_url: str) -> Settings:
 
 
 def _thread_safe(callback: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Return a function that another thread may call to run the callback on the event loop."""
     loop = asyncio.get_running_loop()
 
     def schedule(path: Path) -> None:

@@ -127,6 +127,7 @@ def _plan_recipient(random: Random, first: str, last: str, behavior: str, second
 
 
 def _plan_action(at: float, kind: Action) -> PlannedAction:
+    """Plan an action, but no click earlier than a person could make it."""
     return PlannedAction(
         max(at, MIN_CLICK_DELAY_SECONDS) if kind in (Action.FIRST_LINK, Action.SECOND_LINK) else at, kind
     )

@@ -22,8 +22,8 @@ _logger = logging.getLogger("command_center.demo")
 async def run(port: int, seed: int, seconds: float, once: bool, patience: int) -> int:
     """Run the demo, and return its exit code.
 
-    The code is 0 if all checks passed, 1 if not, and 130 if a run with `once` was interrupted. `patience` is the wait
-    of the no-reply list in seconds. Raises: Misconfigured if the port is not available.
+    The code is 0 if all checks passed, 1 if not, and 130 if a run with `once` was interrupted. `reply_seconds` is the
+    wait of the no-reply list. Raises: Misconfigured if the port is not available.
     """
     listener = bound(HOST, port)
     stop = asyncio.Event()
@@ -106,12 +106,14 @@ def _result_of(running: "asyncio.Task[CheckReport]") -> CheckReport:
 
 
 def _report_lines(report: CheckReport | None) -> list[str]:
+    """Return the lines to print for a report, or for a run that was stopped."""
     if report is None:
         return ["Stopped before the run was over."]
     return [*report.lines, *(f"WRONG: {problem}" for problem in report.problems)]
 
 
 async def _draw(terminal: Terminal) -> None:
+    """Refresh the display until cancelled."""
     while True:
         terminal.refresh()
         await asyncio.sleep(DRAW_INTERVAL_SECONDS)

@@ -127,12 +127,14 @@ class Scenario:
             await asyncio.sleep(POLL_SECONDS)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start a background task that runs until `end`."""
         task = asyncio.create_task(coroutine, name=name)
         self._background.add(task)
         task.add_done_callback(self._report)
         return task
 
     def _report(self, task: asyncio.Task[None]) -> None:
+        """Log the unexpected end of a background task."""
         if not task.cancelled():
             self._terminal.log(f"{task.get_name()} ended: {task.exception() or 'the server closed it'}", "red")
 

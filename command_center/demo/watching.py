@@ -115,11 +115,13 @@ class Watch:
         }
 
     async def _fill(self, search_id: str) -> None:
+        """Replace the members of a list after a Reset."""
         # The query may return newer members than the message. The messages up to then repeat these changes harmlessly.
         self.members[search_id] = await self.stored(search_id)
         self._filled[search_id].set()
 
     def _join(self, message: dict[str, Any], at: float) -> None:
+        """Fold a join, and measure its lateness if the list waits for a time boundary."""
         self.members.setdefault(message["savedSearchId"], set()).add(message["emailId"])
         member = message["member"] or {}
         change = self._add_change(message, at, True, member.get("cause"))
@@ -134,6 +136,7 @@ class Watch:
         self._add_change(message, at, False, message["cause"])
 
     def _add_change(self, message: dict[str, Any], at: float, joined: bool, cause: dict[str, Any] | None) -> Move:
+        """Add a change, and notify the callback."""
         event = (cause or {}).get("engagement")
         cause_kind = event["kind"] if event else cause["kind"] if cause else "?"
         action = self._find_action(message["emailId"], event) if event else None
