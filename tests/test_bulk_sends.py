@@ -122,7 +122,7 @@ async def test_everyone_chosen_gets_a_message_of_their_own(quiet_server: Server,
         ("Emil <emil@example.org>", "Dear Emil", None),
         ("Fritz <fritz@example.org>", "Hello", None),
     }
-    assert [each.others for each in taken] == [(), (), ()]
+    assert len(taken) == 3
     assert await counts(ann) == {"DELIVERED": 3}
     assert len((await ann.one(BY_BULK, b=[made["id"]]))["nodes"]) == 3
 

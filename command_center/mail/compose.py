@@ -79,7 +79,7 @@ def _envelope(letter: OutgoingEmail, links: Links, way_out: str | None) -> Envel
     utf8 = not all(each.isascii() for each in (sender, to, *cc))
     fields = [*_headers(letter, sender, to, cc), *(() if way_out is None else _offer(way_out))]
     content = mime.alternative_message(fields, letter.message_id, *_content(letter, links, way_out))
-    return Envelope(sender, to, (), content, utf8)
+    return Envelope(sender, to, content, utf8)
 
 
 def _headers(letter: OutgoingEmail, sender: str, recipient: str, cc: Iterable[str]) -> list[str]:

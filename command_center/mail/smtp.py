@@ -7,7 +7,7 @@ tells. Each reply is interpreted for the command it answers, and a connection wh
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from command_center.mail.smtp_dialogue import GOODBYE, ConnectionLost
 from command_center.mail.smtp_health import ServerHealth
@@ -22,7 +22,6 @@ from command_center.mail.transport import (
     Failed,
     NotHandedOver,
     Outcome,
-    RefusedCopy,
     Unknown,
 )
 from models.enums import FailureCode
@@ -44,7 +43,6 @@ class _Progress:
 
     may_have_left: bool = False
     outcome: Outcome | None = None
-    refused_copies: list[RefusedCopy] = field(default_factory=list)
 
 
 class SmtpTransport:
@@ -111,7 +109,6 @@ class SmtpTransport:
         """Hands one message over on a session, which is kept unless something went wrong on it."""
         self._in_use += 1
         session.messages += 1
-        progress.refused_copies.clear()
         try:
             outcome = await _transact(session, envelope, progress)
         except BaseException:
@@ -182,12 +179,6 @@ async def _transact(session: Session, envelope: Envelope, progress: _Progress) -
     reply = await dialogue.command(f"RCPT TO:<{envelope.recipient}>")
     if reply.kind != 2:
         return await _refused(session, reply, Bounced(reply.text), progress)
-    for copy in envelope.others:
-        reply = await dialogue.command(f"RCPT TO:<{copy}>")
-        if reply.kind in (4, 5) and reply.code != GOODBYE:
-            progress.refused_copies.append(RefusedCopy(copy, reply.text))
-        elif reply.kind != 2:
-            return await _refused(session, reply, Bounced(reply.text), progress)
     reply = await dialogue.command("DATA")
     if reply.kind != 3:
         return await _refused(session, reply, Bounced(reply.text), progress)
@@ -195,7 +186,7 @@ async def _transact(session: Session, envelope: Envelope, progress: _Progress) -
     progress.may_have_left = True
     reply = await dialogue.finish()
     if reply.kind == 2:
-        return Delivered(tuple(progress.refused_copies))
+        return Delivered()
     return await _refused(session, reply, Bounced(reply.text), progress)
 
 
@@ -208,8 +199,7 @@ async def _refused(session: Session, reply: Reply, permanent: Outcome, progress:
     if not progress.may_have_left and reply.kind == 4:
         return Deferred(reply.text)
     progress.outcome = permanent if reply.kind == 5 else Deferred(reply.text)
-    # Where copies were refused, one of two refusals may be that of a copy.
-    confirmed = await session.confirms(reply, alike=not progress.refused_copies)
+    confirmed = await session.confirms(reply)
     if reply.code == GOODBYE or not confirmed:
         session.dialogue.close()
     if confirmed:

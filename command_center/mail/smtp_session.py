@@ -126,11 +126,11 @@ class Session:
         reply = await self._say_hello(CONFIRM_SECONDS)
         return self._is_hello(reply) and self.dialogue.in_step
 
-    async def confirms(self, refusal: Reply, alike: bool) -> bool:
+    async def confirms(self, refusal: Reply) -> bool:
         """Returns whether a refusal can be believed: what comes next does not contradict it.
 
         Two replies to one command leave the client one reply behind. Then the reply to this EHLO is that to an
-        earlier command, and it is unclear what was refused. `alike`: a second refusal would mean the same.
+        earlier command, and it is unclear what was refused. A second refusal means the same.
         """
         reply = self.dialogue.unread()
         if reply is None:
@@ -142,7 +142,7 @@ class Session:
             if self._is_hello(reply):
                 return True
         self.dialogue.close()
-        return reply.code == GOODBYE or (alike and reply.kind == refusal.kind)
+        return reply.code == GOODBYE or reply.kind == refusal.kind
 
     async def quit(self) -> None:
         """Takes leave, for a second at most."""

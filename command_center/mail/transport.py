@@ -11,11 +11,10 @@ from models.enums import FailureCode
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A finished message and where it goes. `others` are cc and bcc, `utf8` that an address needs SMTPUTF8."""
+    """A finished message and the one address it goes to. `utf8`: an address needs SMTPUTF8."""
 
     sender: str
     recipient: str
-    others: tuple[str, ...]
     content: bytes
     utf8: bool = False
 

@@ -17,8 +17,8 @@ from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope
 from models.enums import FailureCode
 
 OFFERED = b"250-mail.example at your service\r\n250-8BITMIME\r\n250-SIZE 1000\r\n250 SMTPUTF8\r\n"
-STEPS = ("MAIL", "TO", "CC", "DATA", "END")
-HONEST = {"MAIL": b"250 2.1.0 ok\r\n", "TO": b"250 ok\r\n", "CC": b"250 ok\r\n", "DATA": b"354 go on\r\n"}
+STEPS = ("MAIL", "TO", "DATA", "END")
+HONEST = {"MAIL": b"250 2.1.0 ok\r\n", "TO": b"250 ok\r\n", "DATA": b"354 go on\r\n"}
 HONEST |= {"END": b"250 2.0.0 queued\r\n", "BANNER": b"220 mail.example ESMTP\r\n", "EHLO": OFFERED}
 
 
@@ -98,9 +98,8 @@ class _Conversation:
                 self.sender, self.person, self.recipients = address, "", []
                 await self.answer("MAIL")
             elif verb == b"RCPT":
-                step = "CC" if address.startswith("cc") else "TO"
-                self.person = address if step == "TO" else self.person
-                reply = await self.answer(step)
+                self.person = address
+                reply = await self.answer("TO")
                 if reply.startswith(b"2"):
                     self.recipients.append(address)
             elif verb == b"DATA":
@@ -243,7 +242,6 @@ class Case:
 
     fault: Fault | None
     right: frozenset[Verdict]
-    copies: int = 0
 
 
 _REFUSED, _UNREACHABLE = FailureCode.CHANNEL_REFUSED, FailureCode.CHANNEL_UNREACHABLE
@@ -264,10 +262,10 @@ def by_reply(step: str, code: int) -> Verdict:
     if kind in (2, 3):
         return UNKNOWN if step == "END" else PUT_OFF
     if kind == 4:
-        return DELIVERED if step == "CC" and code != 421 else PUT_OFF
+        return PUT_OFF
     if step == "MAIL":
         return PUT_OFF if code in (530, 534, 535, 538) else REFUSED
-    return DELIVERED if step == "CC" else BOUNCED
+    return BOUNCED
 
 
 def single(dice: Random, step: str) -> tuple[Fault, set[Verdict]]:
@@ -306,7 +304,7 @@ def endless(dice: Random, step: str) -> tuple[Fault, set[Verdict]]:
     return Fault(step, (b"250-and so on\r\n",), After.ENDLESS), {UNKNOWN} if step == "END" else {PUT_OFF, LOST}
 
 
-def double(dice: Random, step: str, copies: int) -> tuple[Fault, set[Verdict]]:
+def double(dice: Random, step: str) -> tuple[Fault, set[Verdict]]:
     """Two replies to one command, in one packet or the second a little later."""
     first = dice.choice((int(HONEST[step][:3]), int(HONEST[step][:3]), some_code(dice)))
     second = some_code(dice)
@@ -321,7 +319,7 @@ def double(dice: Random, step: str, copies: int) -> tuple[Fault, set[Verdict]]:
         return fault, {right if second // 100 == 5 or second == 421 else PUT_OFF}
     if right[0] is Deferred or not late:
         return fault, {PUT_OFF}
-    return fault, _shifted(step, second, copies)
+    return fault, _shifted(step, second)
 
 
 def _doubled_end(right: Verdict, first: int, second: int) -> set[Verdict]:
@@ -330,14 +328,13 @@ def _doubled_end(right: Verdict, first: int, second: int) -> set[Verdict]:
     return {right if second // 100 == first // 100 or second == 421 else UNKNOWN}
 
 
-def _shifted(step: str, second: int, copies: int) -> set[Verdict]:
+def _shifted(step: str, second: int) -> set[Verdict]:
     """The first reply was as it should be and a second came late: from here on each reply is one command old."""
     if step == "DATA":
         # Before the end of the data it is out of turn. After it, it is what the server says of the message, which it
         # will take: a refusal is contradicted.
         return {PUT_OFF, DELIVERED if second // 100 == 2 else UNKNOWN}
-    last = step == "CC" or (step == "TO" and not copies)
-    if last and second // 100 == 3:
+    if step == "TO" and second // 100 == 3:
         # It reads as consent to the data; the true consent comes before or after the end of it.
         return {PUT_OFF, UNKNOWN}
     return {PUT_OFF}
@@ -345,8 +342,7 @@ def _shifted(step: str, second: int, copies: int) -> set[Verdict]:
 
 def some_case(dice: Random) -> Case:
     """An email with a fault and what it must lead to."""
-    copies = dice.choice((0, 0, 1, 2))
-    step = dice.choice([each for each in STEPS if copies or each != "CC"])
+    step = dice.choice(STEPS)
     chance = dice.random()
     if chance < 0.45:
         fault, right = single(dice, step)
@@ -359,8 +355,8 @@ def some_case(dice: Random) -> Case:
     elif chance < 0.775:
         fault, right = endless(dice, step)
     else:
-        fault, right = double(dice, step, copies)
-    return Case(fault, frozenset(right), copies)
+        fault, right = double(dice, step)
+    return Case(fault, frozenset(right))
 
 
 def some_greeting(dice: Random) -> Case:
@@ -386,8 +382,7 @@ def some_greeting(dice: Random) -> Case:
     return Case(fault, frozenset({PUT_OFF}))
 
 
-def letter(name: str, copies: int) -> Envelope:
+def letter(name: str) -> Envelope:
     """An email that the server recognises by its sender."""
     content = f"Subject: {name}\r\n\r\n.\r\n..two\r\nlast of {name}".encode()
-    others = tuple(f"cc{number}.{name}@people.example" for number in range(copies))
-    return Envelope(f"{name}@sellers.example", f"to.{name}@people.example", others, content)
+    return Envelope(f"{name}@sellers.example", f"to.{name}@people.example", content)

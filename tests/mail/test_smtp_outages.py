@@ -43,7 +43,7 @@ async def test_a_thousand_emails_do_not_make_a_thousand_connections() -> None:
 
         async def one(number: int) -> Outcome:
             async with gate:
-                return await channel.send(letter(f"e{number}", 0))
+                return await channel.send(letter(f"e{number}"))
 
         outcomes = await asyncio.gather(*(one(number) for number in range(1000)))
         await channel.close()
@@ -55,8 +55,8 @@ async def test_when_the_server_is_back_the_next_emails_leave(caplog: pytest.LogC
     async with scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2
         channel = SmtpTransport(server.url, 5, patience=30)
-        first = [await channel.send(letter(f"a{number}", 0)) for number in range(2)]
-        second = await asyncio.gather(*(channel.send(letter(f"b{number}", 0)) for number in range(5)))
+        first = [await channel.send(letter(f"a{number}")) for number in range(2)]
+        second = await asyncio.gather(*(channel.send(letter(f"b{number}")) for number in range(5)))
         await channel.close()
     assert [type(each) for each in first] == [Deferred, Deferred]
     assert second == [Delivered()] * 5
@@ -74,7 +74,7 @@ async def test_an_outage_is_logged_from_time_to_time_however_many_emails_wait(
         server.greetings = [NO_SERVICE] * 2000
         channel = SmtpTransport(server.url, 5, patience=30)
         for number in range(100):
-            assert isinstance(await channel.send(letter(f"e{number}", 0)), Deferred)
+            assert isinstance(await channel.send(letter(f"e{number}")), Deferred)
         assert len(lines(caplog)) < 5
         async with asyncio.timeout(PATIENCE):
             while len(lines(caplog)) < 3:
@@ -94,10 +94,10 @@ async def test_a_connection_that_is_refused_while_others_work_is_no_outage(caplo
     async with scripted_server() as server:
         server.faults["slow@sellers.example"] = Fault("END", (b"25", b"0 queued\r\n"), pause=0.5)
         channel = SmtpTransport(server.url, 5, patience=30)
-        slow = asyncio.create_task(channel.send(letter("slow", 0)))
+        slow = asyncio.create_task(channel.send(letter("slow")))
         await asyncio.sleep(0.2)
         server.greetings = [Fault("BANNER", (b"421 too many connections\r\n",), After.CLOSES)]
-        assert await channel.send(letter("e", 0)) == Deferred("421 too many connections")
+        assert await channel.send(letter("e")) == Deferred("421 too many connections")
         assert await slow == Delivered()
         await channel.close()
     assert lines(caplog) == []

@@ -17,10 +17,10 @@ from command_center.mail.smtp_session import mail_server
 from command_center.mail.transport import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
 from models.enums import FailureCode
 from tests.mail.servers import Mailbox, accounts, scripted, serving
-from tests.mail.smtp_scripts import Fault, letter, scripted_server
+from tests.mail.smtp_scripts import letter
 
 AUTHORITY = trustme.CA()
-LETTER = letter("e", 0)
+LETTER = letter("e")
 TAKEN = ("250 ok", "250 ok", "354 go on", "250 queued")
 HELLO = "250-mx\r\n250 SIZE 10"
 
@@ -231,15 +231,3 @@ async def test_a_name_that_nobody_knows_is_tried_again() -> None:
 async def test_replies_in_numbers(replies: tuple[str, ...], expected: type[Outcome]) -> None:
     async with scripted("220 hi", HELLO, *replies, HELLO, None) as (url, _):
         assert type(await outcome(url)) is expected
-
-
-async def test_a_refusal_that_may_be_that_of_a_copy_does_not_bounce_the_message() -> None:
-    """Each copy is refused twice, so the second refusal of the first reads like one of the data."""
-    async with scripted_server() as server:
-        server.faults["e@sellers.example"] = Fault("CC", (b"550 no\r\n", b"551 no\r\n"), pause=0.02)
-        channel = SmtpTransport(server.url, 2, patience=10)
-        answer = await channel.send(letter("e", 2))
-        assert await channel.send(letter("other", 1)) == Delivered()
-        await channel.close()
-    assert isinstance(answer, Deferred)
-    assert server.taken["e@sellers.example"] == []
