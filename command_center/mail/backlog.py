@@ -1,4 +1,4 @@
-"""Mail that waits to be sent, counted by sender: what leaves first when sending is resumed."""
+"""Counts due emails by sender, to show what leaves when sending is resumed."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,10 @@ _DUE = (
 
 @dataclass(frozen=True, slots=True)
 class DueMail:
-    """The emails of one sender that are due, and when the oldest and the newest of them became so."""
+    """Holds the number of one sender's due emails.
+
+    `oldest` and `newest` are the earliest and the latest due time, in microseconds.
+    """
 
     team: str
     sender: str
@@ -26,5 +29,5 @@ class DueMail:
 
 
 async def due_mail(connection: Connection, now: int) -> list[DueMail]:
-    """What is due, by team and sender."""
+    """Return the due emails by team and sender."""
     return [DueMail(**row) for row in await connection.fetch(_DUE, now)]

@@ -1,7 +1,7 @@
-"""Which emails the sender loop takes into its hands, and which it may not. Claimed and committed before any hand-over.
+"""Claims due emails for the outbox. Claims are committed before any hand-over.
 
-Of what is due: the suppressed fail, and so does what has fields that cannot be filled in; what is past the sender's
-daily limit waits for the next day; the rest is claimed, and says from then on what it says to its person.
+Due emails to suppressed addresses fail, and so do those with dynamic fields that cannot be filled in. Emails beyond the
+sender's daily limit wait for the next day. The rest is claimed, and its text with the filled-in fields is stored.
 """
 
 import secrets
@@ -23,11 +23,14 @@ from command_center.mail.texts import FilledText
 from models.emails import addresses
 from models.enums import EmailStatus, FailureCode
 
-BATCH = 50
+MAX_BATCH_EMAILS = 50
 MAX_BATCH_CHARACTERS = 2_000_000
-"""The most that the bodies of a batch have together, unless it is one email: long ones are slow, and others wait."""
-IN_HAND = 0
-"""The `due_at` of what is claimed: no moment at all, and the index over it finds the few of them among the many due."""
+"""The bodies of a batch have at most this many characters together, except for a batch of one email.
+
+Long bodies take long to compose, and other emails wait meanwhile.
+"""
+CLAIMED_DUE_AT = 0
+"""Claimed emails have this `due_at` instead of a moment, so that the index finds them quickly among the many due."""
 _WAITING = f"e.status IN ({int(EmailStatus.SCHEDULED)}, {int(EmailStatus.IN_PROGRESS)})"
 _DUE = (
     "SELECT e.id, e.team_id, e.sender_id, e.person_id, e.campaign_id, e.status, e.archived, e.cc, e.bcc, e.subject,"
@@ -35,28 +38,33 @@ _DUE = (
     " e.attempts, e.first_attempt_at, e.due_at, u.name AS from_name, u.address AS from_address,"
     " u.time_zone, p.name AS to_name, p.first_name, p.address AS to_address, p.title, p.company"
     " FROM emails e JOIN users u ON u.id = e.sender_id JOIN people p ON p.id = e.person_id"
-    f" WHERE {_WAITING} AND e.due_at > {IN_HAND} AND e.due_at <= ? AND e.claimed_at IS NULL"
+    f" WHERE {_WAITING} AND e.due_at > {CLAIMED_DUE_AT} AND e.due_at <= ? AND e.claimed_at IS NULL"
     " ORDER BY e.due_at, e.id LIMIT ?"
 )
-_NEXT = (
-    f"SELECT e.due_at FROM emails e WHERE {_WAITING} AND e.due_at > {IN_HAND} AND e.claimed_at IS NULL"
+_NEXT_DUE = (
+    f"SELECT e.due_at FROM emails e WHERE {_WAITING} AND e.due_at > {CLAIMED_DUE_AT} AND e.claimed_at IS NULL"
     " ORDER BY e.due_at LIMIT 1"
 )
-# One statement sees one moment: in two, what is written down in between would be neither in hand nor gone.
-_USED = (
+# This must be one statement. Between two, an outcome could be recorded, and the email would be counted in neither.
+_USED_QUOTA = (
     "SELECT (SELECT coalesce(sum(recipient_count), 0) FROM emails WHERE sender_id = ? AND sent_at >= ?)"
-    f" + (SELECT coalesce(sum(recipient_count), 0) FROM emails WHERE sender_id = ? AND due_at = {IN_HAND}) AS number"
+    " + (SELECT coalesce(sum(recipient_count), 0) FROM emails"
+    f" WHERE sender_id = ? AND due_at = {CLAIMED_DUE_AT}) AS number"
 )
 _ATTEMPT = "UPDATE emails SET attempts = ?, first_attempt_at = ?, message_id = ?, recipient_count = ? WHERE id = ?"
-_LOST = (
+_LOST_CLAIMS = (
     "SELECT id, team_id, sender_id, status, archived FROM emails"
-    f" WHERE due_at = {IN_HAND} AND claimed_at <= ? AND status = {int(EmailStatus.IN_PROGRESS)} ORDER BY id LIMIT ?"
+    f" WHERE due_at = {CLAIMED_DUE_AT} AND claimed_at <= ? AND status = {int(EmailStatus.IN_PROGRESS)}"
+    " ORDER BY id LIMIT ?"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEmail:
-    """One email in the loop's hands since `claimed_at`, and how often it has been tried, this time included."""
+    """Holds an email claimed at `claimed_at`.
+
+    `attempts` includes the current attempt. Times are in microseconds.
+    """
 
     email: OutgoingEmail
     claimed_at: int
@@ -70,157 +78,172 @@ class ClaimedEmail:
 
 @dataclass(slots=True)
 class _Quota:
-    """How many recipients a sender may still reach today, and where tomorrow begins."""
+    """Holds the number of recipients a sender may still reach today, and when tomorrow begins."""
 
-    left: int
+    remaining: int
     tomorrow: int
 
 
 @dataclass(slots=True)
-class _Filled:
-    """Emails whose fields, if any, could be filled in, with the texts of those that have some; the others, by why."""
+class _FilledRows:
+    """Holds the emails whose fields could be filled in, and the others by their error message.
 
-    sound: list[Row] = field(default_factory=list)
+    `texts` holds the filled-in texts by email id. Emails without fields are not in it.
+    """
+
+    fillable: list[Row] = field(default_factory=list)
     texts: dict[int, FilledText] = field(default_factory=dict)
     unresolved: dict[str, list[Row]] = field(default_factory=dict)
 
 
 async def next_due(connection: Connection) -> int | None:
-    """The moment the earliest waiting email is due at."""
-    row = await connection.fetch_one(_NEXT)
+    """Return when the next email is due, in microseconds, or None if no email waits."""
+    row = await connection.fetch_one(_NEXT_DUE)
     return None if row is None else int(row["due_at"])
 
 
 async def claim(
     ctx: ActionContext, domain: str, failed: Counter[FailureCode] | None = None
 ) -> tuple[list[ClaimedEmail], bool]:
-    """Takes a batch of what is due; and whether there was anything due at all. Counts those that fail here.
+    """Claim a batch of due emails.
 
-    Raises TemplatesMissing, with nothing claimed.
+    Return the claimed emails, and whether any email was due. `failed` counts the emails that fail here. Raises:
+    TemplatesMissing if long bodies must be parsed first; nothing is claimed then.
     """
     async with ctx.writer.unit_of_work() as uow:
         tx, now = uow.connection, uow.now
         claims = await ctx.writer.restores.count_claim(tx)
         if claims is None:
             return [], False
-        rows = await tx.fetch(_DUE + tx.for_update("UPDATE OF e SKIP LOCKED"), now, BATCH)
+        rows = await tx.fetch(_DUE + tx.for_update("UPDATE OF e SKIP LOCKED"), now, MAX_BATCH_EMAILS)
         await _add_shared_bodies(tx, rows)
-        rows = _short_enough(rows)
+        rows = _limit_batch(rows)
         texts.require_templates(rows)
         quotas = await _quotas(tx, ctx.limits.emails_per_day, rows, now)
-        filled = _filled_in(await suppression.hold_back(uow, ctx.limits, rows))
-        for message, wrong in filled.unresolved.items():
-            await transitions.change(uow, wrong, transitions.failure(FailureCode.UNRESOLVED_FIELD, message, now))
-        taken, late = _within(filled.sound, quotas)
-        for tomorrow, waiting in late.items():
-            await transitions.change(uow, waiting, put_off(tomorrow))
-        for row in taken:
-            _prepare(row, domain, now)
-        # The last step before the hand-over: from here on an email is never sent again by itself.
-        held = {"status": EmailStatus.IN_PROGRESS, "claimed_at": now, "due_at": IN_HAND}
-        # Of what was to go at once nothing changes that anyone could see, and a new text tells of itself.
-        told = [row for row in taken if row["status"] == EmailStatus.SCHEDULED and row["id"] not in filled.texts]
-        untold = [row for row in taken if row["status"] != EmailStatus.SCHEDULED or row["id"] in filled.texts]
-        await transitions.change(uow, told, held)
-        await transitions.change(uow, untold, held, edited=False, marked=False)
-        reworded = ((row, filled.texts[row["id"]]) for row in taken if row["id"] in filled.texts)
-        await transitions.reword(uow, [(row, text.subject, text.body, text.values) for row, text in reworded])
+        filled = _fill_rows(await suppression.hold_back(uow, ctx.limits, rows))
+        for message, unresolved_rows in filled.unresolved.items():
+            await transitions.change(
+                uow, unresolved_rows, transitions.failure(FailureCode.UNRESOLVED_FIELD, message, now)
+            )
+        claimed_rows, postponed = _apply_quotas(filled.fillable, quotas)
+        for tomorrow, postponed_rows in postponed.items():
+            await transitions.change(uow, postponed_rows, put_off_columns(tomorrow))
+        for row in claimed_rows:
+            _begin_attempt(row, domain, now)
+        # After this commit an email whose outcome is lost is never sent again automatically.
+        columns = {"status": EmailStatus.IN_PROGRESS, "claimed_at": now, "due_at": CLAIMED_DUE_AT}
+        # Only a change from SCHEDULED is visible to clients. A filled-in text is announced by `transitions.reword`.
+        visible = [
+            row for row in claimed_rows if row["status"] == EmailStatus.SCHEDULED and row["id"] not in filled.texts
+        ]
+        silent = [row for row in claimed_rows if row["status"] != EmailStatus.SCHEDULED or row["id"] in filled.texts]
+        await transitions.change(uow, visible, columns)
+        await transitions.change(uow, silent, columns, edited=False, marked=False)
+        filled_rows = ((row, filled.texts[row["id"]]) for row in claimed_rows if row["id"] in filled.texts)
+        await transitions.reword(uow, [(row, text.subject, text.body, text.values) for row, text in filled_rows])
         await tx.execute_many(
             _ATTEMPT,
             [
                 (row["attempts"], row["first_attempt_at"], row["message_id"], _recipient_count(row), row["id"])
-                for row in taken
+                for row in claimed_rows
             ],
         )
-    # Before anything is handed over: by it a restored database is told from the one that sent this.
+    # This must precede the hand-over. The number shows whether the database was restored to a state before this claim.
     ctx.writer.restores.claimed(claims)
     if failed is not None:
         failed.update(FailureCode(row["failure_code"]) for row in rows if row["status"] == EmailStatus.FAILED)
-    return [_claimed(row) for row in taken], bool(rows)
+    return [_claimed_email(row) for row in claimed_rows], bool(rows)
 
 
 async def _add_shared_bodies(connection: Connection, rows: Iterable[Row]) -> None:
-    """Give each row that shares its body with the others of its bulk send this body, with the fields in it."""
+    """Set the body of each row that shares it with its bulk send. The fields in it are not filled in."""
     shared = {row["bulk_send_id"] for row in rows if row["shared_body"]}
     if not shared:
         return
-    found = await connection.fetch(
+    bulk_sends = await connection.fetch(
         f"SELECT id, body FROM bulk_sends WHERE {connection.in_any('id')}", connection.array_param(shared)
     )
-    bodies = {row["id"]: row["body"] for row in found}
+    bodies = {row["id"]: row["body"] for row in bulk_sends}
     for row in rows:
         if row["shared_body"]:
             row["body"] = bodies[row["bulk_send_id"]]
 
 
-def _short_enough(rows: Sequence[Row]) -> list[Row]:
-    """The first rows, as many as a batch may have."""
+def _limit_batch(rows: Sequence[Row]) -> list[Row]:
+    """Return the first rows, up to the character limit of a batch."""
     lengths = accumulate(len(row["body"]) for row in rows)
-    return [row for place, (row, length) in enumerate(zip(rows, lengths, strict=True))
-            if not place or length <= MAX_BATCH_CHARACTERS]  # fmt: skip
+    return [row for index, (row, length) in enumerate(zip(rows, lengths, strict=True))
+            if not index or length <= MAX_BATCH_CHARACTERS]  # fmt: skip
 
 
-def _filled_in(rows: Iterable[Row]) -> _Filled:
-    filled = _Filled()
+def _fill_rows(rows: Iterable[Row]) -> _FilledRows:
+    filled = _FilledRows()
     for row in rows:
         try:
             text = texts.filled(row)
         except Unresolved as exc:
             filled.unresolved.setdefault(str(exc), []).append(row)
             continue
-        filled.sound.append(row)
+        filled.fillable.append(row)
         if text is not None:
             filled.texts[row["id"]] = text
     return filled
 
 
-def _within(rows: Iterable[Row], quotas: Mapping[int, _Quota]) -> tuple[list[Row], dict[int, list[Row]]]:
-    """What its senders may still send today; and what waits, by the moment their tomorrow begins."""
-    taken: list[Row] = []
-    late: dict[int, list[Row]] = {}
+def _apply_quotas(rows: Iterable[Row], quotas: Mapping[int, _Quota]) -> tuple[list[Row], dict[int, list[Row]]]:
+    """Split the rows by the daily limits of their senders.
+
+    Return the rows that may be sent today, and the others by the moment at which the sender's next day begins.
+    """
+    claimed_rows: list[Row] = []
+    postponed: dict[int, list[Row]] = {}
     for row in rows:
         quota, number = quotas[row["sender_id"]], _recipient_count(row)
-        if number <= quota.left:
-            quota.left -= number
-            taken.append(row)
+        if number <= quota.remaining:
+            quota.remaining -= number
+            claimed_rows.append(row)
         else:
-            late.setdefault(quota.tomorrow, []).append(row)
-    return taken, late
+            postponed.setdefault(quota.tomorrow, []).append(row)
+    return claimed_rows, postponed
 
 
 def _recipient_count(row: Row) -> int:
-    """Return how many people an email goes to: the copies count, each address once."""
+    """Return the number of recipients. Copies count, and each address counts once."""
     copies = (*addresses(row["cc"]), *addresses(row["bcc"]))
     return 1 + len(distinct(copies, seen=[row["to_address"]])) if copies else 1
 
 
-def _prepare(row: Row, domain: str, now: int) -> None:
-    """One more attempt. A message keeps its id over all of them, so that a second copy can be told for one."""
+def _begin_attempt(row: Row, domain: str, now: int) -> None:
+    """Count another attempt. All attempts have the same Message-ID, so that a mail program recognises duplicates."""
     row["message_id"] = row["message_id"] or message_id(row["id"], domain, secrets.token_hex(8))
     row["attempts"] += 1
     row["first_attempt_at"] = row["first_attempt_at"] or now
 
 
-async def abandon(ctx: ActionContext, before: int | None, batch: int = 500) -> int:
-    """Fails what was claimed before a moment (None: ever) and never written down; how many. Nobody knows if it left."""
+async def fail_lost_claims(ctx: ActionContext, before: int | None, batch: int = 500) -> int:
+    """Fail up to `batch` emails that were claimed before a moment and have no outcome, and return their number.
+
+    `before` is in microseconds; None means all claims. It is unknown whether these emails have left.
+    """
     async with ctx.writer.unit_of_work() as uow:
         tx = uow.connection
         limit = uow.now if before is None else before
-        rows = await tx.fetch(_LOST + tx.for_update("UPDATE SKIP LOCKED"), limit, batch)
+        rows = await tx.fetch(_LOST_CLAIMS + tx.for_update("UPDATE SKIP LOCKED"), limit, batch)
         message = "The sending was interrupted, so nobody knows whether the message left. Retry sends it again."
         failed = transitions.failure(FailureCode.OUTCOME_UNKNOWN, message, uow.now)
         await transitions.change(uow, rows, failed)
     return len(rows)
 
 
-def put_off(until: int) -> dict[str, Any]:
-    """The columns of an email that goes back to Scheduled."""
+def put_off_columns(until: int) -> dict[str, Any]:
+    """Return the columns of an email that becomes Scheduled again."""
     return {"status": EmailStatus.SCHEDULED, "scheduled_at": until, "due_at": until, "claimed_at": None}
 
 
-async def _quotas(tx: Connection, most: int, rows: Iterable[Row], now: int) -> dict[int, _Quota]:
+async def _quotas(tx: Connection, emails_per_day: int, rows: Iterable[Row], now: int) -> dict[int, _Quota]:
+    """Return the quota of each sender, whose row stays locked until the commit."""
     zones = {row["sender_id"]: row["time_zone"] for row in rows}
-    # Two workers must not both count before either claims. A weak lock: adding emails goes on meanwhile.
+    # Without the lock, two processes could both count before either claims. It is weak, so that emails can be added.
     await tx.fetch(
         f"SELECT id FROM users WHERE {tx.in_any('id')} ORDER BY id" + tx.for_update("NO KEY UPDATE"),
         tx.array_param(zones),
@@ -228,13 +251,13 @@ async def _quotas(tx: Connection, most: int, rows: Iterable[Row], now: int) -> d
     quotas: dict[int, _Quota] = {}
     for sender, zone in zones.items():
         today, tomorrow = sending_days.around(now, zone)
-        used = await tx.fetch_one(_USED, sender, today, sender)
-        quotas[sender] = _Quota(most - int(used["number"] if used else 0), tomorrow)
+        used = await tx.fetch_one(_USED_QUOTA, sender, today, sender)
+        quotas[sender] = _Quota(emails_per_day - int(used["number"] if used else 0), tomorrow)
     return quotas
 
 
-def _claimed(row: Row) -> ClaimedEmail:
-    letter = OutgoingEmail(
+def _claimed_email(row: Row) -> ClaimedEmail:
+    email = OutgoingEmail(
         email_id=row["id"],
         person_id=row["person_id"],
         message_id=row["message_id"],
@@ -250,4 +273,4 @@ def _claimed(row: Row) -> ClaimedEmail:
         shares_body=row["shared_body"],
         values=row["field_values"],
     )
-    return ClaimedEmail(letter, row["claimed_at"], row["attempts"], row["first_attempt_at"])
+    return ClaimedEmail(email, row["claimed_at"], row["attempts"], row["first_attempt_at"])

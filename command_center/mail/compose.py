@@ -1,7 +1,7 @@
-"""From a letter to the message that leaves: headers, plain text, HTML with tracked links and the pixel. Pure.
+"""Composes the message of an email: headers, plain text, and HTML with tracked links and the tracking pixel. Pure.
 
-Dynamic fields are filled in before (`command_center/mail/texts.py`). A copy (cc, bcc) is a message of its own with the
-same Message-ID, without the unsubscribe link of the person in To.
+Dynamic fields are filled in before, by `command_center/mail/texts.py`. A copy (cc, bcc) is a message of its own. It has
+the same Message-ID, but not the unsubscribe link of the person in To.
 """
 
 import html
@@ -19,18 +19,19 @@ from command_center.mail.headers import Mailbox
 from command_center.mail.links import Links, trackable
 from command_center.mail.transport import Envelope
 
-_OUT = "Unsubscribe"
+_UNSUBSCRIBE = "Unsubscribe"
 
 
 class Unsendable(ValueError):
-    """The letter cannot be made a message; the text says why, in words for the sender."""
+    """An email cannot be composed. The text explains the reason to its sender."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingEmail:
-    """One email as the sender loop found it. `cc` and `bcc` are bare addresses; `body` is HTML or plain text.
+    """Holds everything that is needed to compose an email.
 
-    If it shares its body with a bulk send, `values` is what it has in the places of the fields, as it is stored.
+    `cc` and `bcc` are bare addresses. `body` is HTML or plain text. If the email shares its body with a bulk send,
+    `values` holds the stored values of the fields. `moment` is the value of the Date header.
     """
 
     email_id: int
@@ -50,94 +51,105 @@ class OutgoingEmail:
 
 
 def message_id(email_id: int, domain: str, random: str) -> str:
-    """Returns the key that replies bring back: the email's id in the API, a dot, and something random."""
+    """Return a Message-ID, by which replies can be matched: the email's global id, a dot, and a random part."""
     return f"<{encode('Email', email_id)}.{random}@{domain}>"
 
 
-def envelope(letter: OutgoingEmail, links: Links) -> Envelope:
-    """The finished message for the person in To. Raises Unsendable, for the address of a copy too."""
-    for each in letter.bcc:
-        _address(each)
-    return _envelope(letter, links, links.unsubscribe(letter.email_id, letter.person_id))
+def envelope(email: OutgoingEmail, links: Links) -> Envelope:
+    """Compose the message for the person in To.
 
-
-def copies(letter: OutgoingEmail, links: Links) -> list[Envelope]:
-    """Return a message for each cc and bcc, each address once. bcc is in no header. Raises Unsendable.
-
-    They have no unsubscribe link, because it would be that of the person in To.
+    Raises: Unsendable if any address is invalid, including those of the copies.
     """
-    addresses = [_address(each) for each in distinct((*letter.cc, *letter.bcc), seen=[letter.to_address])]
+    for each in email.bcc:
+        _delivery_address(each)
+    return _envelope(email, links, links.unsubscribe(email.email_id, email.person_id))
+
+
+def copies(email: OutgoingEmail, links: Links) -> list[Envelope]:
+    """Compose one message for each address in cc and bcc. No header mentions bcc.
+
+    The messages have no unsubscribe link, because it would unsubscribe the person in To. Raises: Unsendable.
+    """
+    addresses = [_delivery_address(each) for each in distinct((*email.cc, *email.bcc), seen=[email.to_address])]
     if not addresses:
         return []
-    message = _envelope(letter, links, None)
+    message = _envelope(email, links, None)
     return [replace(message, recipient=each, utf8=message.utf8 or not each.isascii()) for each in addresses]
 
 
-def _envelope(letter: OutgoingEmail, links: Links, way_out: str | None) -> Envelope:
-    sender, to = _address(letter.from_address), _address(letter.to_address)
-    cc = [_address(each) for each in distinct(letter.cc, seen=[letter.to_address])]
+def _envelope(email: OutgoingEmail, links: Links, unsubscribe_url: str | None) -> Envelope:
+    sender, to = _delivery_address(email.from_address), _delivery_address(email.to_address)
+    cc = [_delivery_address(each) for each in distinct(email.cc, seen=[email.to_address])]
     utf8 = not all(each.isascii() for each in (sender, to, *cc))
-    fields = [*_headers(letter, sender, to, cc), *(() if way_out is None else _offer(way_out))]
-    content = mime.alternative_message(fields, letter.message_id, *_content(letter, links, way_out))
+    fields = [
+        *_headers(email, sender, to, cc),
+        *(() if unsubscribe_url is None else _unsubscribe_fields(unsubscribe_url)),
+    ]
+    content = mime.alternative_message(fields, email.message_id, *_content(email, links, unsubscribe_url))
     return Envelope(sender, to, content, utf8)
 
 
-def _headers(letter: OutgoingEmail, sender: str, recipient: str, cc: Iterable[str]) -> list[str]:
+def _headers(email: OutgoingEmail, sender: str, recipient: str, cc: Iterable[str]) -> list[str]:
     copies = [Mailbox(each) for each in cc]
     return [
-        headers.address_field("From", [Mailbox(sender, letter.from_name)]),
-        headers.address_field("To", [Mailbox(recipient, letter.to_name)]),
+        headers.address_field("From", [Mailbox(sender, email.from_name)]),
+        headers.address_field("To", [Mailbox(recipient, email.to_name)]),
         *([headers.address_field("Cc", copies)] if copies else []),
-        headers.text_field("Subject", letter.subject),
-        headers.date_field("Date", letter.moment),
-        headers.fixed_field("Message-ID", letter.message_id),
+        headers.text_field("Subject", email.subject),
+        headers.date_field("Date", email.moment),
+        headers.fixed_field("Message-ID", email.message_id),
     ]
 
 
-def _offer(way_out: str) -> list[str]:
-    """Programs that read mail make a button of it (RFC 2369, and RFC 8058 for the one click)."""
+def _unsubscribe_fields(unsubscribe_url: str) -> list[str]:
+    """Return the header fields that mail programs show as an unsubscribe button (RFC 2369; RFC 8058 for one click)."""
     return [
-        headers.fixed_field("List-Unsubscribe", f"<{way_out}>"),
+        headers.fixed_field("List-Unsubscribe", f"<{unsubscribe_url}>"),
         headers.fixed_field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
     ]
 
 
-def _content(letter: OutgoingEmail, links: Links, way_out: str | None) -> tuple[str, str]:
-    """The plain text and the HTML alternative."""
-    shared = letter.shares_body
-    prepared = prepare_shared(letter.body, stored_values(letter.values)) if shared else prepare(letter.body)
-    last = "" if way_out is None else f"{_OUT}: {way_out}\n"
-    footer = "" if way_out is None else _footer(way_out)
-    return f"{prepared.text}\n{last}", _page(tracked(prepared, letter.email_id, links, footer), prepared.sheet)
+def _content(email: OutgoingEmail, links: Links, unsubscribe_url: str | None) -> tuple[str, str]:
+    """Return the plain text and the HTML alternative."""
+    shared = email.shares_body
+    prepared = prepare_shared(email.body, stored_values(email.values)) if shared else prepare(email.body)
+    unsubscribe_line = "" if unsubscribe_url is None else f"{_UNSUBSCRIBE}: {unsubscribe_url}\n"
+    footer = "" if unsubscribe_url is None else _footer(unsubscribe_url)
+    return f"{prepared.text}\n{unsubscribe_line}", _html_page(
+        tracked(prepared, email.email_id, links, footer), prepared.sheet
+    )
 
 
-def _footer(way_out: str) -> str:
-    link = f'<a href="{html.escape(way_out)}" style="color:#767676">{_OUT}</a>'
+def _footer(unsubscribe_url: str) -> str:
+    link = f'<a href="{html.escape(unsubscribe_url)}" style="color:#767676">{_UNSUBSCRIBE}</a>'
     return f'<div style="margin-top:24px;font-size:12px;color:#767676">{link}</div>\n'
 
 
 def tracked(prepared: PreparedBody, email_id: int, links: Links, footer: str = "") -> str:
-    """Safe HTML with its links leading through us, then the footer as it is, and the pixel behind all.
+    """Return safe HTML with tracked links, followed by the footer and the tracking pixel.
 
-    mailto:, tel:, cid: and #… stay.
+    Links to mailto:, tel:, cid: and #… stay unchanged.
     """
 
     def rewrite(target: str) -> str:
-        sound = trackable(target)
-        return target if sound is None else links.click(email_id, sound)
+        url = trackable(target)
+        return target if url is None else links.click(email_id, url)
 
     pixel = f'<img src="{links.pixel(email_id)}" width="1" height="1" alt="" style="border:0">'
     return prepared.html(rewrite) + footer + pixel
 
 
-def _page(inner: str, sheet: str) -> str:
+def _html_page(content: str, sheet: str) -> str:
     style = f"<style>\n{sheet}\n</style>" if sheet else ""
     head = f'<head><meta http-equiv="Content-Type" content="text/html; charset=utf-8">{style}</head>'
-    return f"<!DOCTYPE html>\n<html>{head}<body>\n{inner}\n</body></html>\n"
+    return f"<!DOCTYPE html>\n<html>{head}<body>\n{content}\n</body></html>\n"
 
 
-def _address(text: str) -> str:
-    """The delivery form of an address; letters outside ASCII before the @ need a server that knows SMTPUTF8."""
+def _delivery_address(text: str) -> str:
+    """Return the delivery form of an address. Raises: Unsendable.
+
+    It is ASCII unless the part before the @ is not; such an address needs a server with SMTPUTF8.
+    """
     try:
         return delivery_form(text)
     except InvalidAddress as exc:

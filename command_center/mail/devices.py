@@ -1,14 +1,18 @@
-"""The cookie by which a seller's own browser is known when it fetches their pixels and links. Pure.
+"""Recognises a seller's own browser, by a cookie, when it fetches the pixels and links of that seller's mail. Pure.
 
-Whoever asks the API from a browser gets it: long-lived, signed with a key of its own, unreadable to scripts, and good
-for nothing but this. It is sent along to `/t` alone. As the API never sees that one, a second one for `/graphql`
-remembers that it was given, so that not every answer brings it.
+The API sets the cookie in every browser that sends requests to it. It is long-lived, signed with its own key, hidden
+from scripts, and used for nothing else. Browsers send it only to `/t`, so the API never sees it. A second cookie for
+`/graphql` shows that both were set, so that not every response repeats them.
 
-It goes as far as browsers let it. A link that is followed opens our address itself, and the cookie comes along. A pixel
-in a webmail page is a picture on somebody else's page: over TLS the cookie is allowed there (SameSite=None), but Safari
-and Firefox send none to third parties, and webmail that fetches pictures through a proxy of its own never does. An
-application on another origin must ask with credentials included, or its browser drops the cookie; and BASE_URL must be
-on the host that the API is asked at. Where the cookie is missing, nothing is lost but this one piece of evidence.
+Whether the cookie arrives depends on the browser:
+
+- A followed link opens our own address, so the cookie is sent.
+- A pixel in webmail is a third-party request. Over TLS the cookie is allowed (SameSite=None), but Safari and Firefox
+  block third-party cookies. Webmail that loads pictures through its own proxy never sends it.
+- An application on another origin must send requests with credentials, or its browser drops the cookie.
+- BASE_URL must have the same host as the API.
+
+If the cookie is missing, only this piece of evidence is missing.
 """
 
 from collections.abc import Mapping
@@ -17,26 +21,28 @@ from functools import lru_cache
 from command_center.mail.links import Links
 
 NAME = "command_center_device"
-SECONDS = 365 * 24 * 3600
-PATHS = ("/t", "/graphql")
-REMEMBERED = 10_000
-"""Users for whom nothing is signed again: a program that keeps no cookies is given them with every answer."""
+COOKIE_MAX_AGE_SECONDS = 365 * 24 * 3600
+COOKIE_PATHS = ("/t", "/graphql")
+MAX_CACHED_USERS = 10_000
+"""Cookies of this many users are cached, because a client that stores no cookies gets them with every response."""
 
 
-def owner(links: Links, cookies: Mapping[str, str]) -> int | None:
-    """The user whose device sent these cookies; None where nothing of ours is among them."""
+def device_owner(links: Links, cookies: Mapping[str, str]) -> int | None:
+    """Return the id of the user whose browser sent these cookies, or None if no valid cookie of ours is among them."""
     token = cookies.get(NAME)
     return None if token is None else links.open_device(token)
 
 
 def missing_headers(links: Links, cookies: Mapping[str, str], user_id: int) -> tuple[str, ...]:
-    """Returns the values of the Set-Cookie headers for the browser that sent these cookies; none if it has them."""
-    return () if owner(links, cookies) == user_id else headers(links, user_id)
+    """Return the Set-Cookie headers that a browser with these cookies needs. They are empty if it has the cookie."""
+    return () if device_owner(links, cookies) == user_id else cookie_headers(links, user_id)
 
 
-@lru_cache(REMEMBERED)
-def headers(links: Links, user_id: int) -> tuple[str, ...]:
-    """The values of the Set-Cookie headers that make a browser the user's."""
-    reach = "SameSite=None; Secure" if links.secure else "SameSite=Lax"
+@lru_cache(MAX_CACHED_USERS)
+def cookie_headers(links: Links, user_id: int) -> tuple[str, ...]:
+    """Return the values of the Set-Cookie headers that mark a browser as the user's."""
+    policy = "SameSite=None; Secure" if links.secure else "SameSite=Lax"
     token = links.device(user_id)
-    return tuple(f"{NAME}={token}; Max-Age={SECONDS}; Path={path}; HttpOnly; {reach}" for path in PATHS)
+    return tuple(
+        f"{NAME}={token}; Max-Age={COOKIE_MAX_AGE_SECONDS}; Path={path}; HttpOnly; {policy}" for path in COOKIE_PATHS
+    )

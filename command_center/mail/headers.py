@@ -1,8 +1,8 @@
 """Serialises header fields of Internet messages: RFC 5322, RFC 2047 and RFC 6532. Pure.
 
-Python's `email` is not used, because it decodes what looks like an encoded word, and folds differently in each version.
-Here a text is written as it is only if every reader agrees what it says; otherwise the whole of it becomes encoded
-words. Text of a user therefore never ends a line, and never reads as anything but itself.
+Python's `email` is not used, because it decodes text that looks like an encoded word, and folds differently in each
+version. A text is written literally only if every mail program reads it in the same way; otherwise all of it becomes
+encoded words. A user's text can therefore neither end a header line nor be read as something else.
 """
 
 import base64
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 LINE = 78
-"""The length that lines are folded at (RFC 5322, 2.1.1)."""
+"""Lines are folded at this length (RFC 5322, 2.1.1)."""
 ENCODED_LINE = 76
-"""The longest line with an encoded word in it (RFC 2047, 2)."""
+"""A line with an encoded word has at most this length (RFC 2047, 2)."""
 ENCODED_WORD = 75
 LONGEST_LINE = 998
 _START, _END = "=?utf-8?", "?="
@@ -25,10 +25,10 @@ _ATEXT = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
 _PHRASE = re.compile(rf"[{_ATEXT}]+(?: [{_ATEXT}]+)*")
 _DOT_ATOM = re.compile(rf"[{_ATEXT}\x80-\U0010ffff]+(?:\.[{_ATEXT}\x80-\U0010ffff]+)*")
 _ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f<>]+@[A-Za-z0-9._-]+")
-# Printable words with single spaces between them. Neither has anything to escape within quotes.
+# Both match printable words with single spaces between them. _QUOTABLE has nothing to escape within quotes.
 _PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
 _QUOTABLE = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+)*")
-# What RFC 2047 lets stand in an encoded word of a display name, the strictest of its three places.
+# RFC 2047 allows these bytes in an encoded word of a display name, the strictest of its three contexts.
 _LITERAL = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _Q = tuple("_" if byte == 0x20 else chr(byte) if byte in _LITERAL else f"={byte:02X}" for byte in range(256))
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -37,14 +37,14 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """An address in its delivery form, and the name that is displayed for it, which may be empty."""
+    """Holds an address in its delivery form, and its display name, which may be empty."""
 
     address: str
     name: str = ""
 
 
 def text_field(name: str, text: str) -> str:
-    """A field of unstructured text, such as Subject."""
+    """Return a field of unstructured text, such as Subject."""
     text = _one_line(text)
     if _is_plain(text) and all(len(word) <= LINE - len(name) - 2 for word in text.split(" ")):
         return _folded(f"{name}:", text.split(" "), LINE)
@@ -52,17 +52,17 @@ def text_field(name: str, text: str) -> str:
 
 
 def address_field(name: str, mailboxes: Sequence[Mailbox]) -> str:
-    """A field of addresses, such as To or Cc. Each begins a line of its own if there are several."""
+    """Return a field of addresses, such as To or Cc. Each address starts on its own line."""
     lines: list[str] = []
-    for place, mailbox in enumerate(mailboxes):
-        before = f"{name}:" if place == 0 else ""
-        after = "" if place == len(mailboxes) - 1 else ","
+    for index, mailbox in enumerate(mailboxes):
+        before = f"{name}:" if index == 0 else ""
+        after = "" if index == len(mailboxes) - 1 else ","
         lines.append(_mailbox(before, mailbox, after))
     return "\r\n".join(lines)
 
 
 def fixed_field(name: str, value: str) -> str:
-    """A field whose value the product makes itself. Raises ValueError if it is not printable ASCII on one line."""
+    """Return a field whose value does not come from a user. Raises: ValueError if it is not one line of ASCII."""
     field = f"{name}: {value}"
     if not re.fullmatch(r"[ -~]+", field) or len(field) > LONGEST_LINE:
         raise ValueError(f"not the value of a header field: {value!r}")
@@ -70,27 +70,30 @@ def fixed_field(name: str, value: str) -> str:
 
 
 def date_field(name: str, moment: datetime) -> str:
-    """A field with a date and time, in UTC."""
-    at = moment.astimezone(UTC)
-    date = f"{_DAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year:04}"
-    return fixed_field(name, f"{date} {at:%H:%M:%S} +0000")
+    """Return a field with a date and time, in UTC."""
+    utc = moment.astimezone(UTC)
+    date = f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month - 1]} {utc.year:04}"
+    return fixed_field(name, f"{date} {utc:%H:%M:%S} +0000")
 
 
 def _one_line(text: str) -> str:
-    """The text with a space for each run of control characters, and U+FFFD for half of a character.
+    """Replace each run of control characters by a space, and each surrogate by U+FFFD.
 
-    Neither can be stored in a subject or a name, so this is the second line of defence. Everything else is kept.
+    Neither can be stored in a subject or a name, so this is a second line of defence.
     """
     return _SURROGATE.sub("\ufffd", _CONTROL.sub(" ", text))
 
 
 def _is_plain(text: str) -> bool:
-    """Whether all readers agree on the text without encoding: no space at its ends, none twice, no encoded word."""
+    """Return whether every mail program reads the text in the same way without encoding.
+
+    Such a text has no space at its ends, no double space, and nothing that looks like an encoded word.
+    """
     return _PLAIN.fullmatch(text) is not None and "=?" not in text
 
 
 def _mailbox(before: str, mailbox: Mailbox, after: str) -> str:
-    """One mailbox on lines that follow `before`: a bare address, or a name and the address in angle brackets."""
+    """Return the folded lines of one mailbox: `before`, the name if any, the address, and `after`."""
     address, name = _address(mailbox.address), _one_line(mailbox.name)
     if not name:
         return _folded(before, [address + after], LINE)
@@ -102,7 +105,10 @@ def _mailbox(before: str, mailbox: Mailbox, after: str) -> str:
 
 
 def _address(address: str) -> str:
-    """The address as it stands in a field: its local part is quoted if it is no dot-atom. Raises ValueError."""
+    """Return the address as written in a field. The local part is quoted unless it is a dot-atom.
+
+    Raises: ValueError if it cannot be written.
+    """
     if not _ADDRESS.fullmatch(address):
         raise ValueError(f"not an address of a header field: {address!r}")
     local, _, domain = address.rpartition("@")
@@ -112,17 +118,20 @@ def _address(address: str) -> str:
 
 
 def _encoded_words(text: str, indent: int) -> Iterator[str]:
-    """The text as encoded words that hold whole characters. The first stands `indent` characters into its line."""
+    """Yield the text as encoded words, without splitting a character.
+
+    The first word begins after `indent` characters of its line.
+    """
     encode = min((_q, _base64), key=lambda encoding: len(encoding(text.encode())))
     room = min(_ROOM, ENCODED_LINE - indent - (ENCODED_WORD - _ROOM))
-    held = b""
+    chunk = b""
     for character in text:
-        if held and len(encode(held + character.encode())) > room:
-            yield f"{_START}{encode(held)}{_END}"
-            held, room = b"", _ROOM
-        held += character.encode()
-    if held:
-        yield f"{_START}{encode(held)}{_END}"
+        if chunk and len(encode(chunk + character.encode())) > room:
+            yield f"{_START}{encode(chunk)}{_END}"
+            chunk, room = b"", _ROOM
+        chunk += character.encode()
+    if chunk:
+        yield f"{_START}{encode(chunk)}{_END}"
 
 
 def _q(data: bytes) -> str:
@@ -134,7 +143,7 @@ def _base64(data: bytes) -> str:
 
 
 def _folded(start: str, words: Iterable[str], limit: int) -> str:
-    """The words after `start`, parted by one space, before which a line ends if the word would pass the limit."""
+    """Join `start` and the words by single spaces, and fold before a word that would exceed the limit."""
     lines, line = [], start
     for word in words:
         if line.strip(" ") not in ("", start) and len(line) + 1 + len(word) > limit:

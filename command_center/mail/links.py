@@ -1,7 +1,6 @@
-"""Signed links: which email a pixel or a click belongs to, where the click goes on to, whom a way out is for; and whose
-device fetches them. Pure.
+"""Creates and verifies the signed tokens of pixels, tracked links, unsubscribe links and device cookies. Pure.
 
-The target is part of what is signed, so that nothing here ever redirects anywhere but to a link of the seller's own.
+The signature covers the target of a tracked link, so the server redirects only to links from the seller's own mail.
 """
 
 import base64
@@ -13,93 +12,99 @@ from urllib.parse import quote, urlsplit
 from command_center.email_addresses import link_host
 
 VERSION = b"\x01"
-MAC = 16
-"""Bytes of the signature: 128 bits."""
+SIGNATURE_BYTES = 16
+"""A signature has 128 bits."""
 LONGEST = 2000
-"""Targets longer than this are left alone: mail programs cut links off not far beyond."""
-_PIXEL, _CLICK, _LEAVE, _DEVICE = b"pixel", b"click", b"unsubscribe", b"device"
-# Everything printable in ASCII that may stand in an address as it is.
-_KEPT = "!#$%&'()*+,-./:;=?@[\\]^_`{|}~"
+"""Links with more characters are not tracked, because mail programs truncate links that are not much longer."""
+_PIXEL, _CLICK, _UNSUBSCRIBE, _DEVICE = b"pixel", b"click", b"unsubscribe", b"device"
+# These ASCII characters of a URL are not percent-encoded.
+_SAFE = "!#$%&'()*+,-./:;=?@[\\]^_`{|}~"
 
 
 class Links:
-    """Makes and opens the tokens of one installation."""
+    """Creates and verifies the tokens of one installation.
+
+    `open_…` methods return None for every token that this installation did not sign.
+    """
 
     def __init__(self, secret: str, base_url: str) -> None:
-        # In ASCII, as it has to stand in headers too.
+        # It must be ASCII, because it also appears in headers.
         self._base = (trackable(base_url) or base_url).rstrip("/")
-        # A key for each purpose: the secret also signs bearer tokens, and a click's token is never a pixel's.
+        # Each purpose has its own key, so that no token is valid for another purpose. The secret also signs API tokens.
         self._keys = {
             purpose: hmac.digest(secret.encode(), b"command-center/tracking/" + purpose, sha256)
-            for purpose in (_PIXEL, _CLICK, _LEAVE, _DEVICE)
+            for purpose in (_PIXEL, _CLICK, _UNSUBSCRIBE, _DEVICE)
         }
 
     @property
     def secure(self) -> bool:
-        """Whether our links are fetched over TLS."""
+        """Return whether our links use https."""
         return self._base.startswith("https:")
 
     @property
     def domain(self) -> str:
-        """The host our links lead to, which is also the right-hand side of our Message-IDs."""
+        """Return the host of our links, which is also the right-hand side of our Message-IDs."""
         host = urlsplit(self._base).hostname or ""
         return host if host and ":" not in host else "localhost"
 
     def pixel(self, email_id: int) -> str:
-        """Where the email's picture of one pixel is fetched from."""
-        return f"{self._base}/t/o/{self._sealed(_PIXEL, _number(email_id))}.gif"
+        """Return the URL of an email's tracking pixel."""
+        return f"{self._base}/t/o/{self._token(_PIXEL, _encode_key(email_id))}.gif"
 
     def click(self, email_id: int, target: str) -> str:
-        """The tracked link that goes on to `target`, which must be what `trackable` answered."""
-        return f"{self._base}/t/c/{self._sealed(_CLICK, _number(email_id) + target.encode('ascii'))}"
+        """Return the tracked link that redirects to `target`, which must be a result of `trackable`."""
+        return f"{self._base}/t/c/{self._token(_CLICK, _encode_key(email_id) + target.encode('ascii'))}"
 
     def unsubscribe(self, email_id: int, person_id: int) -> str:
-        """The way out of all mail to the person, as this email offers it: it outlives the email."""
-        return f"{self._base}/t/u/{self._sealed(_LEAVE, _number(email_id) + _number(person_id))}"
+        """Return the link that unsubscribes a person from all mail. It stays valid when the email is deleted."""
+        return f"{self._base}/t/u/{self._token(_UNSUBSCRIBE, _encode_key(email_id) + _encode_key(person_id))}"
 
     def open_pixel(self, token: str) -> int | None:
-        """The email a pixel's token names; None for anything we did not sign."""
-        payload = self._opened(_PIXEL, token)
-        return _split(payload)[0] if payload is not None else None
+        """Return the email id of a pixel token."""
+        payload = self._verified_payload(_PIXEL, token)
+        return _split_key(payload)[0] if payload is not None else None
 
     def open_click(self, token: str) -> tuple[int, str] | None:
-        """The email and the target that a click's token names; None for anything we did not sign."""
-        payload = self._opened(_CLICK, token)
-        return _split(payload) if payload is not None else None
+        """Return the email id and the target of a click token."""
+        payload = self._verified_payload(_CLICK, token)
+        return _split_key(payload) if payload is not None else None
 
     def open_unsubscribe(self, token: str) -> tuple[int, int] | None:
-        """The email and the person that a way out names; None for anything we did not sign."""
-        payload = self._opened(_LEAVE, token)
+        """Return the email id and the person id of an unsubscribe token."""
+        payload = self._verified_payload(_UNSUBSCRIBE, token)
         if payload is None:
             return None
         end = 1 + payload[0]
-        return _split(payload[:end])[0], _split(payload[end:])[0]
+        return _split_key(payload[:end])[0], _split_key(payload[end:])[0]
 
     def device(self, user_id: int) -> str:
-        """A token for a browser that a user has signed in from."""
-        return self._sealed(_DEVICE, _number(user_id))
+        """Return a token for a browser in which the user has signed in."""
+        return self._token(_DEVICE, _encode_key(user_id))
 
     def open_device(self, token: str) -> int | None:
-        """The user a device's token names; None for anything we did not sign."""
-        payload = self._opened(_DEVICE, token)
-        return _split(payload)[0] if payload is not None else None
+        """Return the user id of a device token."""
+        payload = self._verified_payload(_DEVICE, token)
+        return _split_key(payload)[0] if payload is not None else None
 
-    def _sealed(self, purpose: bytes, payload: bytes) -> str:
-        return _text(VERSION + self._signature(purpose, payload) + payload)
+    def _token(self, purpose: bytes, payload: bytes) -> str:
+        return _encode(VERSION + self._signature(purpose, payload) + payload)
 
-    def _opened(self, purpose: bytes, token: str) -> bytes | None:
-        raw = _bytes(token)
-        if raw is None or len(raw) <= 1 + MAC or raw[:1] != VERSION:
+    def _verified_payload(self, purpose: bytes, token: str) -> bytes | None:
+        raw = _decode(token)
+        if raw is None or len(raw) <= 1 + SIGNATURE_BYTES or raw[:1] != VERSION:
             return None
-        payload = raw[1 + MAC :]
-        return payload if hmac.compare_digest(raw[1 : 1 + MAC], self._signature(purpose, payload)) else None
+        payload = raw[1 + SIGNATURE_BYTES :]
+        return payload if hmac.compare_digest(raw[1 : 1 + SIGNATURE_BYTES], self._signature(purpose, payload)) else None
 
     def _signature(self, purpose: bytes, payload: bytes) -> bytes:
-        return hmac.digest(self._keys[purpose], VERSION + purpose + b"\x00" + payload, sha256)[:MAC]
+        return hmac.digest(self._keys[purpose], VERSION + purpose + b"\x00" + payload, sha256)[:SIGNATURE_BYTES]
 
 
 def trackable(target: str) -> str | None:
-    """A link as it may be tracked: http or https with a host, letters outside ASCII encoded. None leaves it alone."""
+    """Return a link in the form that is tracked, or None if it cannot be tracked.
+
+    It must be http or https with a host. Characters outside ASCII are encoded.
+    """
     text = target.strip()
     try:
         parts = urlsplit(text)
@@ -110,29 +115,33 @@ def trackable(target: str) -> str | None:
     except (ValueError, UnicodeError):
         return None
     rest = text.partition("://")[2][len(parts.netloc) :]
-    encoded = f"{parts.scheme}://{quote(netloc, safe=_KEPT)}{quote(rest, safe=_KEPT)}"
+    encoded = f"{parts.scheme}://{quote(netloc, safe=_SAFE)}{quote(rest, safe=_SAFE)}"
     return encoded if len(encoded) <= LONGEST else None
 
 
-def _number(email_id: int) -> bytes:
-    """The email's key with its length before it, so that a target can follow."""
-    raw = email_id.to_bytes(max(1, (email_id.bit_length() + 7) // 8), "big")
+def _encode_key(key: int) -> bytes:
+    """Encode a row's id, preceded by its length, so that more data can follow."""
+    raw = key.to_bytes(max(1, (key.bit_length() + 7) // 8), "big")
     return bytes([len(raw)]) + raw
 
 
-def _split(payload: bytes) -> tuple[int, str]:
+def _split_key(payload: bytes) -> tuple[int, str]:
+    """Return the id at the start of a payload, and the text after it."""
     end = 1 + payload[0]
     return int.from_bytes(payload[1:end], "big"), payload[end:].decode("ascii")
 
 
-def _text(raw: bytes) -> str:
+def _encode(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _bytes(token: str) -> bytes | None:
-    """The bytes of a token in its one right spelling: several texts may decode to the same bytes."""
+def _decode(token: str) -> bytes | None:
+    """Decode a token. Return None unless it is the canonical encoding.
+
+    Several texts may decode to the same bytes, and only one of them is a token.
+    """
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    return raw if _text(raw) == token else None
+    return raw if _encode(raw) == token else None

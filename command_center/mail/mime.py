@@ -1,7 +1,7 @@
 """Serialises a message with a plain text and an HTML alternative: RFC 2045 and RFC 2046. Pure.
 
-Header fields are made in `command_center/mail/headers.py`. Python's `email` is not used, so that the bytes do not
-depend on its version.
+Header fields come from `command_center/mail/headers.py`. Python's `email` is not used, so that the bytes do not depend
+on its version.
 """
 
 import base64
@@ -10,19 +10,22 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 LINE = 76
-"""The longest line of encoded content (RFC 2045, 6.7 and 6.8)."""
+"""A line of encoded content has at most this length (RFC 2045, 6.7 and 6.8)."""
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LITERAL = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x3D), *range(0x3E, 0x7F)])
-# White space at the end of a line may be lost on the way, so it is encoded too.
+# White space at the end of a line may be lost in transit, so it is encoded too.
 _ENCODED = re.compile(rb"[^\t\r\n -<>-~]|[ \t](?=\r\n|\Z)")
-# SMTP doubles a dot at the beginning of a line, and mail stores escape "From ": one character of either is encoded.
+# SMTP doubles a dot at the start of a line, and mail stores escape "From ". Encoding the first character prevents both.
 _UNSAFE_START = re.compile(rb"\.|From ")
 
 
 def alternative_message(fields: Iterable[str], seed: str, text: str, html: str) -> bytes:
-    """A whole message: `fields` are complete header fields, `seed` is a text that no other message has."""
-    # Neither encoding can contain "=_", so no line of content can end its part (RFC 2045, 6.7).
+    """Return a complete message.
+
+    `fields` are complete header fields. `seed` must be unique to the message; it determines the boundary.
+    """
+    # Neither encoding can produce "=_", so no line of content can be taken for the boundary (RFC 2045, 6.7).
     boundary = "=_" + sha256(seed.encode()).hexdigest()[:32]
     lines = [
         *(field.encode() for field in fields),
@@ -36,7 +39,7 @@ def alternative_message(fields: Iterable[str], seed: str, text: str, html: str) 
 
 
 def _part(subtype: str, content: str) -> list[bytes]:
-    """The lines of one alternative. The text keeps every character; its line ends become CRLF."""
+    """Return the lines of one alternative. Line ends become CRLF, and surrogates U+FFFD; all else is unchanged."""
     whole = _SURROGATE.sub("\ufffd", _LINE_ENDS.sub("\r\n", content))
     encoding, encoded = transfer_encoded(whole.encode())
     fields = (f"Content-Type: text/{subtype}; charset=utf-8", f"Content-Transfer-Encoding: {encoding}")
@@ -44,17 +47,20 @@ def _part(subtype: str, content: str) -> list[bytes]:
 
 
 def transfer_encoded(data: bytes) -> tuple[str, bytes]:
-    """Encodes text with CRLF line ends; returns the encoding's name too, quoted-printable unless base64 is shorter."""
+    """Encode text with CRLF line ends. Return the name of the encoding and the encoded text.
+
+    The encoding is quoted-printable unless base64 is shorter.
+    """
     encoded_bytes = len(data.translate(None, _LITERAL))
     if encoded_bytes * 2 > len(data) // 3:
-        # `encodebytes` ends its lines with a line feed alone.
+        # `encodebytes` ends its lines with LF only.
         return "base64", base64.encodebytes(data).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
     encoded = _ENCODED.sub(lambda match: b"=%02X" % match[0][0], data)
     return "quoted-printable", b"\r\n".join(piece for line in encoded.split(b"\r\n") for piece in _pieces(line))
 
 
 def _pieces(line: bytes) -> Iterator[bytes]:
-    """An encoded line in pieces that fit, each but the last with a soft line break; none cuts an `=XX`."""
+    """Split an encoded line into pieces of at most LINE bytes, with soft line breaks, without splitting an `=XX`."""
     start, first = _safe_start(line, 0)
     while len(first) + len(line) - start > LINE:
         end = start + LINE - 1 - len(first)
@@ -66,7 +72,10 @@ def _pieces(line: bytes) -> Iterator[bytes]:
 
 
 def _safe_start(line: bytes, start: int) -> tuple[int, bytes]:
-    """Where a piece goes on, after the character that has to be encoded for its sake, if any."""
+    """Return where the piece at `start` continues, and its encoded first character.
+
+    The first character is encoded only if it is unsafe at the start of a line; otherwise the bytes are empty.
+    """
     if not _UNSAFE_START.match(line, start):
         return start, b""
     return start + 1, b"=%02X" % line[start]

@@ -1,7 +1,8 @@
-"""The sender loop: claims what is due, hands it over, writes down what became of it. Three steps, two transactions.
+"""Sends due emails: claims them, hands them over, and records the outcomes.
 
-An email is claimed before anything leaves, so a crash between hand-over and writing down is seen afterwards: such an
-email becomes OUTCOME_UNKNOWN and is never sent again by itself.
+Claiming and recording are two transactions, with the hand-over in between. An email is claimed before anything leaves,
+so a crash between the hand-over and the recording is noticed afterwards. Such an email fails with OUTCOME_UNKNOWN, and
+is never sent again automatically.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from command_center.mail import claims
 from command_center.mail.claims import ClaimedEmail
 from command_center.mail.compose import Unsendable, copies, envelope
 from command_center.mail.links import Links
-from command_center.mail.outcomes import Result, write_down
+from command_center.mail.outcomes import HandOverResult, record_outcomes
 from command_center.mail.statistics import MailStatistics
 from command_center.mail.texts import TemplatesMissing
 from command_center.mail.transport import (
@@ -37,51 +38,60 @@ from command_center.mail.transport import (
 from models.enums import FailureCode
 
 LOOK_SECONDS = 1.0
-SHORTEST_SECONDS = 0.05
-RECOVER_SECONDS = 60.0
+"""The outbox polls the database at least this often, and retries after an error at this interval."""
+MIN_WAIT_SECONDS = 0.05
+RECOVERY_INTERVAL_SECONDS = 60.0
 GRACE_SECONDS = 3.0
-"""How long a loop that is told to stop waits for what is being handed over."""
-TRIES = 5
+"""A stopped outbox waits at most this long for running hand-overs."""
+MAX_RECORD_ATTEMPTS = 5
 _NOT_RECORDED = Unknown("The outcome of the sending could not be written down.")
-START_SECONDS = 240.0
-"""An email claimed longer ago is given back, not begun."""
-COPIES_SECONDS = 120.0
-"""The longest that handing over the copies of one email may take."""
-LOST = int((START_SECONDS + PATIENCE + COPIES_SECONDS + 60) * 1_000_000)
-"""Where others share the database, a claim older than this (10 minutes) belongs to nobody that lives."""
-PERSISTENCE_SECONDS = 300.0
-"""How long an outcome waits for a database that fails: others take the claim for lost later than that."""
+MAX_START_DELAY_SECONDS = 240.0
+"""A claim that is older than this is released instead of being handed over."""
+MAX_COPIES_SECONDS = 120.0
+"""Handing over the copies of one email takes at most this long."""
+LOST = int((MAX_START_DELAY_SECONDS + PATIENCE + MAX_COPIES_SECONDS + 60) * 1_000_000)
+"""If several processes share the database, a claim older than this belongs to a process that has died.
+
+The unit is microseconds, and the value 10 minutes.
+"""
+MAX_DATABASE_WAIT_SECONDS = 300.0
+"""An outcome waits at most this long for an unavailable database. It is less than LOST, so no other process fails the
+email before."""
 _logger = logging.getLogger("command_center.outbox")
 
 
 class Outbox:
-    """Sends the mail of one database. Several may run against one PostgreSQL, one against an SQLite file.
+    """Sends the emails of one database. Several may run on one PostgreSQL database, but only one on an SQLite file.
 
-    `look` is how many seconds it rests at most where nobody wakes it.
+    `at_once` is the maximum number of concurrent hand-overs. `look` is the maximum number of seconds between two polls
+    of the database.
     """
 
     def __init__(
         self, ctx: ActionContext, links: Links, channel: MailTransport, at_once: int = 8, look: float = LOOK_SECONDS
     ) -> None:
-        self._desk = ctx
+        self._ctx = ctx
         self._links = links
-        self._channel = channel
-        self._at_once = at_once
-        self._look = look
-        self._recovered = float("-inf")
+        self._transport = channel
+        self._max_concurrent = at_once
+        self._poll_seconds = look
+        self._last_recovery = float("-inf")
         self._paused = False
         self.tally = MailStatistics()
         self._outage = FailureLog(_logger, "the outbox waits for the database")
 
     async def run(self) -> None:
-        """Recovers, then sends whatever is due until cancelled; what is being handed over then is finished first."""
+        """Recover lost claims and send due emails, until cancelled.
+
+        After the cancellation, running hand-overs get GRACE_SECONDS, and their outcomes are recorded.
+        """
         try:
             while True:
-                self._desk.writer.sends_due.clear()
+                self._ctx.writer.sends_due.clear()
                 try:
-                    await self._recover_sometimes()
+                    await self._recover_periodically()
                     if not await self.step():
-                        await self._rest()
+                        await self._wait_for_work()
                 except Unavailable as exc:
                     self._outage.warn(exc)
                     await asyncio.sleep(LOOK_SECONDS)
@@ -89,114 +99,119 @@ class Outbox:
                     _logger.exception("a look at the outbox failed and will be repeated")
                     await asyncio.sleep(LOOK_SECONDS)
         finally:
-            await self._channel.close()
+            await self._transport.close()
 
     async def recover(self) -> int:
-        """Fails with OUTCOME_UNKNOWN what was claimed and never written down; how many. Never called during a step.
+        """Fail the emails of lost claims with OUTCOME_UNKNOWN, and return their number.
 
-        With SQLite nobody else sends, so whatever is claimed is lost. With PostgreSQL only old claims are.
+        A claim is lost if its outcome was never recorded. On SQLite no other process sends, so every claim is lost; on
+        PostgreSQL only old claims are. It must not run during a step.
         """
         before = await self._now() - LOST if database().postgres else None
-        lost = 0
-        while found := await claims.abandon(self._desk, before):
-            lost += found
-        self.tally.failed[FailureCode.OUTCOME_UNKNOWN] += lost
-        if lost:
-            _logger.warning("%d emails were being handed over when their sender stopped: OUTCOME_UNKNOWN", lost)
-        return lost
+        lost_count = 0
+        while count := await claims.fail_lost_claims(self._ctx, before):
+            lost_count += count
+        self.tally.failed[FailureCode.OUTCOME_UNKNOWN] += lost_count
+        if lost_count:
+            _logger.warning("%d emails were being handed over when their sender stopped: OUTCOME_UNKNOWN", lost_count)
+        return lost_count
 
     async def step(self) -> bool:
-        """Claims one batch of what is due and sees it through. Whether there may be more."""
+        """Claim one batch of due emails, send it and record the outcomes. Return whether more may be due."""
         due = await claims.next_due(database())
         if due is None or due > await self._now():
             return False
         self._paused = not await self._may_send()
         if self._paused:
             return False
-        began = time.monotonic()
+        started_at = time.monotonic()
         try:
-            taken, more = await claims.claim(self._desk, self._links.domain, self.tally.failed)
+            claimed, more = await claims.claim(self._ctx, self._links.domain, self.tally.failed)
         except TemplatesMissing as exc:
-            await self._read_templates(exc.bodies)
+            await self._parse_templates(exc.bodies)
             return True
-        if taken:
-            await self._see_through(_Batch(taken, self._at_once, began))
+        if claimed:
+            await self._complete(_Batch(claimed, self._max_concurrent, started_at))
         return more
 
     async def _may_send(self) -> bool:
-        writer = self._desk.writer
+        writer = self._ctx.writer
         return writer.clock.pause() is None and await writer.restores.may_send()
 
-    async def _read_templates(self, bodies: Sequence[str]) -> None:
-        """Finds the fields of long bodies, away from the event loop; the next claim fills them in."""
+    async def _parse_templates(self, bodies: Sequence[str]) -> None:
+        """Parse the fields of long bodies outside the event loop. The next claim fills them in."""
         for body in bodies:
             try:
-                found = await self._desk.composing.run(len(body), filling.read_template, body)
+                template = await self._ctx.composing.run(len(body), filling.parse_template, body)
             except TextProcessLost:
-                found = filling.read_template(body)
-            filling.keep_template(body, found)
+                template = filling.parse_template(body)
+            filling.cache_template(body, template)
 
-    async def _recover_sometimes(self) -> None:
-        if time.monotonic() - self._recovered >= RECOVER_SECONDS:
+    async def _recover_periodically(self) -> None:
+        if time.monotonic() - self._last_recovery >= RECOVERY_INTERVAL_SECONDS:
             await self.recover()
-            self._recovered = time.monotonic()
+            self._last_recovery = time.monotonic()
 
-    async def _rest(self) -> None:
+    async def _wait_for_work(self) -> None:
         due = await claims.next_due(database())
-        wait = self._look if due is None or self._paused else (due - await self._now()) / 1_000_000
+        wait = self._poll_seconds if due is None or self._paused else (due - await self._now()) / 1_000_000
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(max(wait, SHORTEST_SECONDS), self._look)):
-                await self._desk.writer.sends_due.wait()
+            async with asyncio.timeout(min(max(wait, MIN_WAIT_SECONDS), self._poll_seconds)):
+                await self._ctx.writer.sends_due.wait()
 
     async def _now(self) -> int:
-        return await self._desk.writer.clock.now(database())
+        return await self._ctx.writer.clock.now(database())
 
-    async def _see_through(self, batch: "_Batch") -> None:
-        """A cancelled loop still writes down what it knows: the work goes on beside it for a moment."""
-        work = asyncio.create_task(self._carry_out(batch), name="outbox batch")
+    async def _complete(self, batch: "_Batch") -> None:
+        """Send a batch. If it is cancelled, the outcomes are still recorded before it raises."""
+        work = asyncio.create_task(self._send_batch(batch), name="outbox batch")
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
             batch.stop.set()
             while not work.done():
-                # Whoever cancels twice is no less in need of the outcomes.
+                # A second cancellation must not lose the outcomes either.
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait({work})
             raise
 
-    async def _carry_out(self, batch: "_Batch") -> None:
-        """Writes down outcomes as they come in, those that come together in one transaction."""
-        # Short emails do not wait for long ones to be composed.
+    async def _send_batch(self, batch: "_Batch") -> None:
+        """Hand over the emails of a batch and record outcomes as they arrive, simultaneous ones in one transaction."""
+        # Short emails should not wait until long ones are composed.
         ordered = sorted(batch.claims, key=lambda claim: len(claim.email.body))
-        tasks = {asyncio.create_task(self._one(batch, claim)): claim for claim in ordered}
+        tasks = {asyncio.create_task(self._send_unless_stopped(batch, claim)): claim for claim in ordered}
         stop = asyncio.create_task(batch.stop.wait())
         while tasks and not batch.stop.is_set():
             await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
             done = [task for task in tasks if task.done()]
-            await self._write_down(batch, [_result(task, tasks.pop(task), batch) for task in done])
+            await self._record(batch, [_result_of(task, tasks.pop(task), batch) for task in done])
         stop.cancel()
-        await self._wind_up(batch, tasks)
+        await self._finish_batch(batch, tasks)
 
-    async def _wind_up(self, batch: "_Batch", tasks: dict[asyncio.Task[Outcome | None], ClaimedEmail]) -> None:
-        """What is being handed over may finish, what was not begun is given back, what hangs will be unknown."""
+    async def _finish_batch(self, batch: "_Batch", tasks: dict[asyncio.Task[Outcome | None], ClaimedEmail]) -> None:
+        """Record what remains of a batch that stops.
+
+        Running hand-overs get GRACE_SECONDS. Those that take longer are cancelled, and their outcome is Unknown if
+        the message may have left. Emails that were not begun are released.
+        """
         if not tasks:
             return
         _, hanging = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
         for task in hanging:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._write_down(batch, [_result(task, claim, batch) for task, claim in tasks.items()])
+        await self._record(batch, [_result_of(task, claim, batch) for task, claim in tasks.items()])
 
-    async def _one(self, batch: "_Batch", claim: ClaimedEmail) -> Outcome | None:
+    async def _send_unless_stopped(self, batch: "_Batch", claim: ClaimedEmail) -> Outcome | None:
         async with batch.gate:
-            if batch.stop.is_set() or time.monotonic() - batch.began > START_SECONDS:
+            if batch.stop.is_set() or time.monotonic() - batch.started_at > MAX_START_DELAY_SECONDS:
                 return None
             return await self._hand_over(batch, claim)
 
     async def _hand_over(self, batch: "_Batch", claim: ClaimedEmail) -> Outcome:
         try:
-            letter = claim.email
-            ready = await self._desk.composing.run(len(letter.body), envelope, letter, self._links)
+            email = claim.email
+            message = await self._ctx.composing.run(len(email.body), envelope, email, self._links)
         except Unsendable as exc:
             return Failed(FailureCode.CHANNEL_REFUSED, str(exc))
         except Exception:
@@ -204,7 +219,7 @@ class Outbox:
             return Failed(FailureCode.CHANNEL_REFUSED, "The message could not be put together.")
         batch.begun.add(claim.email_id)
         try:
-            outcome = await self._channel.send(ready)
+            outcome = await self._transport.send(message)
         except NotHandedOver:
             batch.begun.discard(claim.email_id)
             raise
@@ -216,18 +231,19 @@ class Outbox:
         return outcome
 
     async def _send_copies(self, claim: ClaimedEmail) -> list[RefusedCopy]:
-        """Hands over each cc and bcc by itself: what the server replies about one concerns nobody else.
+        """Hand over each cc and bcc as a message of its own, so that a refusal concerns only one recipient.
 
-        Returns those that did not leave. None is tried again, also if the loop stops meanwhile, as the email has left.
+        Return the copies that did not leave. They are never retried, even if the outbox stops meanwhile, because the
+        email itself has left.
         """
         refused: list[RefusedCopy] = []
         remaining: list[Envelope] = []
         reason = "no time was left"
         try:
-            remaining = await self._desk.composing.run(len(claim.email.body), copies, claim.email, self._links)
-            async with asyncio.timeout(COPIES_SECONDS):
+            remaining = await self._ctx.composing.run(len(claim.email.body), copies, claim.email, self._links)
+            async with asyncio.timeout(MAX_COPIES_SECONDS):
                 while remaining:
-                    outcome = await self._channel.send(remaining[0])
+                    outcome = await self._transport.send(remaining[0])
                     copy = remaining.pop(0)
                     if not isinstance(outcome, Delivered):
                         refused.append(RefusedCopy(copy.recipient, outcome.message))
@@ -238,37 +254,40 @@ class Outbox:
             reason = "an unforeseen error"
         return refused + [RefusedCopy(copy.recipient, reason) for copy in remaining]
 
-    async def _write_down(self, batch: "_Batch", results: Sequence[Result]) -> None:
-        """Records outcomes together; if the database will not have one of them, each by itself.
+    async def _record(self, batch: "_Batch", results: Sequence[HandOverResult]) -> None:
+        """Record outcomes in one transaction. If that fails, record each in its own transaction.
 
-        An outcome that is never written down becomes OUTCOME_UNKNOWN.
+        After MAX_RECORD_ATTEMPTS an email fails with OUTCOME_UNKNOWN.
         """
         groups = [list(results)]
-        for attempt in range(TRIES):
-            refused: list[list[Result]] = []
+        for attempt in range(MAX_RECORD_ATTEMPTS):
+            failed: list[list[HandOverResult]] = []
             for group in groups:
                 try:
-                    await self._persist(batch, group)
+                    await self._record_together(batch, group)
                 except Exception:
                     _logger.exception("the outcome of %d emails could not be written down yet", len(group))
-                    refused.extend([each] for each in group)
-            if not refused:
+                    failed.extend([each] for each in group)
+            if not failed:
                 return
-            groups = refused
+            groups = failed
             await asyncio.sleep(0.1 * 2**attempt)
         for group in groups:
             with suppress(Exception):
-                await self._persist(batch, [(claim, _NOT_RECORDED) for claim, _ in group])
+                await self._record_together(batch, [(claim, _NOT_RECORDED) for claim, _ in group])
 
-    async def _persist(self, batch: "_Batch", results: Sequence[Result]) -> None:
-        """Writes outcomes down in one transaction. A database that fails is waited for, unless the loop is to stop."""
-        until = time.monotonic() + PERSISTENCE_SECONDS
+    async def _record_together(self, batch: "_Batch", results: Sequence[HandOverResult]) -> None:
+        """Record outcomes in one transaction.
+
+        While the database is unavailable, it waits up to MAX_DATABASE_WAIT_SECONDS, or until the outbox stops.
+        """
+        deadline = time.monotonic() + MAX_DATABASE_WAIT_SECONDS
         while True:
             try:
-                recorded = await write_down(self._desk, results)
+                recorded = await record_outcomes(self._ctx, results)
             except Unavailable as exc:
                 self._outage.warn(exc)
-                if batch.stop.is_set() or time.monotonic() > until:
+                if batch.stop.is_set() or time.monotonic() > deadline:
                     return
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
@@ -276,11 +295,11 @@ class Outbox:
             else:
                 self.tally.count(recorded)
                 for each in recorded:
-                    _report_refused_copies(each.claim, each.outcome)
+                    _log_refused_copies(each.claim, each.outcome)
                 return
 
 
-def _report_refused_copies(claim: ClaimedEmail, outcome: Outcome | None) -> None:
+def _log_refused_copies(claim: ClaimedEmail, outcome: Outcome | None) -> None:
     if isinstance(outcome, Delivered) and outcome.refused_copies:
         reasons = "; ".join(sorted({" ".join(each.message.split()) for each in outcome.refused_copies}))
         number = len(outcome.refused_copies)
@@ -289,22 +308,29 @@ def _report_refused_copies(claim: ClaimedEmail, outcome: Outcome | None) -> None
         )
 
 
-def _result(task: "asyncio.Task[Outcome | None]", claim: ClaimedEmail, batch: "_Batch") -> Result:
-    """What became of a hand-over, however its task ended. Nothing that ended before it began has left."""
+def _result_of(task: "asyncio.Task[Outcome | None]", claim: ClaimedEmail, batch: "_Batch") -> HandOverResult:
+    """Return the result of a hand-over task, however it ended.
+
+    If the task ended before the hand-over began, nothing has left.
+    """
     if not task.cancelled() and task.exception() is None:
         return claim, task.result()
     if claim.email_id in batch.begun:
         return claim, Unknown("The sending was interrupted, so nobody knows whether the message left.")
-    # Given back to be sent at once if the loop stops; otherwise what went wrong may go wrong again.
+    # If the outbox stops, release the claim so that the email is due at once. Otherwise the error may occur again, so
+    # the email is put off.
     return claim, None if batch.stop.is_set() else Deferred("The sending was interrupted.")
 
 
 class _Batch:
-    """What was claimed together, and how far it has come."""
+    """Holds the claims of one batch and their progress.
 
-    def __init__(self, taken: Iterable[ClaimedEmail], at_once: int, began: float) -> None:
-        self.claims = list(taken)
-        self.began = began
+    `begun` holds the ids of emails whose hand-over has begun, so that they may have left.
+    """
+
+    def __init__(self, claimed: Iterable[ClaimedEmail], at_once: int, started_at: float) -> None:
+        self.claims = list(claimed)
+        self.started_at = started_at
         self.begun: set[int] = set()
         self.gate = asyncio.Semaphore(at_once)
         self.stop = asyncio.Event()

@@ -1,18 +1,21 @@
-"""When a message that was put off is tried again: after growing waits, and for a day at most. Pure."""
+"""Schedules further attempts for a message that was put off: after growing waits, for at most one day. Pure."""
 
 MINUTE = 60 * 1_000_000
+"""This is one minute in microseconds."""
 LONGEST = 24 * 60 * MINUTE
-WAITS = (1, 2, 5, 10, 20, 40, 60)
-"""Minutes before the second, third, … attempt; the last one repeats."""
+"""The last attempt is made this many microseconds after the first."""
+WAIT_MINUTES = (1, 2, 5, 10, 20, 40, 60)
+"""These are the minutes before the second, third, … attempt. The last value repeats."""
 
 
 def next_attempt(attempts: int, first_attempt_at: int, now: int) -> int | None:
-    """The moment (microseconds) of the next attempt after so many; None once the day is over.
+    """Return when to make the next attempt, in microseconds, or None if the day is over.
 
-    The last attempt is made when the day ends, however little is left of the wait.
+    `attempts` is the number of attempts so far. The last attempt is made when the day ends, even if the wait is
+    shorter then.
     """
-    ends = first_attempt_at + LONGEST
-    if now >= ends:
+    deadline = first_attempt_at + LONGEST
+    if now >= deadline:
         return None
-    wait = WAITS[min(max(attempts, 1), len(WAITS)) - 1] * MINUTE
-    return min(now + wait, ends)
+    wait = WAIT_MINUTES[min(max(attempts, 1), len(WAIT_MINUTES)) - 1] * MINUTE
+    return min(now + wait, deadline)

@@ -1,8 +1,9 @@
-"""The public `/t/…` routes: the pixel and the links in sent mail. What they answer never tells a good token from a bad.
+"""Serves the public `/t/…` routes: the tracking pixel and the tracked links of sent mail.
 
-An event is recorded before the answer: a view that was answered survives whatever happens next. Only while the
-database fails the reader comes first, and the event is stored when it is back. The address noted is what uvicorn takes
-for the client's: it believes a proxy on this machine, and one that FORWARDED_ALLOW_IPS names.
+The response to a pixel request does not reveal whether its token is valid. An event is recorded before the response is
+sent, so a crash afterwards cannot lose it. While the database is unavailable, the response is sent first, and the event
+is stored when the database is back. The recorded client address is the one that uvicorn reports. It trusts a proxy on
+this machine, and the proxies in FORWARDED_ALLOW_IPS.
 """
 
 import asyncio
@@ -26,21 +27,21 @@ from command_center.mail.links import Links
 from models.enums import EngagementKind
 
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
-AGENT = 1000
-CLOCK_SECONDS = 0.5
+MAX_USER_AGENT_CHARACTERS = 1000
+CLOCK_TIMEOUT_SECONDS = 0.5
 _NO_STORE: Mapping[str, str] = {
     "Cache-Control": "no-store, no-cache, must-revalidate, private, max-age=0",
     "Pragma": "no-cache",
     "Expires": "0",
     "X-Robots-Tag": "noindex, nofollow",
 }
-_AHEAD = ("purpose", "sec-purpose", "x-purpose", "x-moz")
-_WORDS = ("prefetch", "preview", "prerender")
+_PREFETCH_HEADERS = ("purpose", "sec-purpose", "x-purpose", "x-moz")
+_PREFETCH_WORDS = ("prefetch", "preview", "prerender")
 _logger = logging.getLogger("command_center.tracking")
 
 
 def routes(links: Links, recorder: Recorder, clock: Clock) -> list[Route]:
-    """The routes of the pixel and of the links; no one signs in to them."""
+    """Return the routes of the pixel and the tracked links. They need no authentication."""
     tracking = _Tracking(links, recorder, clock)
     return [
         Route("/t/o/{token}", tracking.pixel, methods=["GET"]),
@@ -61,21 +62,22 @@ class _Tracking:
         return Response(PIXEL, media_type="image/gif", headers=_NO_STORE)
 
     async def click(self, request: Request) -> Response:
-        found = self._links.open_click(request.path_params["token"])
-        if found is None:
+        email_and_target = self._links.open_click(request.path_params["token"])
+        if email_and_target is None:
             return PlainTextResponse("Not found.\n", status_code=404, headers=_NO_STORE)
-        email_id, target = found
+        email_id, target = email_and_target
         await self._record(request, email_id, EngagementKind.CLICK, target)
-        # Not Starlette's RedirectResponse: it would spell the target anew.
+        # Starlette's RedirectResponse would re-encode the target.
         return Response(status_code=302, headers={**_NO_STORE, "Location": target})
 
     async def _record(self, request: Request, email_id: int, kind: EngagementKind, url: str | None) -> None:
-        """A failure is ours: the recipient gets the picture or the redirect all the same.
+        """Record a view or a click. Errors are only logged, because the recipient must get the response anyway.
 
-        Asking for a link's head is following it, as scanners do. Asking for the picture's shows nobody anything.
+        A HEAD request for a link counts, because scanners follow links in this way. A HEAD request for the pixel does
+        not, because it displays nothing.
         """
-        head = request.method == "HEAD"
-        if head and kind is EngagementKind.VIEW:
+        is_head = request.method == "HEAD"
+        if is_head and kind is EngagementKind.VIEW:
             return
         try:
             event = NewEvent(
@@ -83,11 +85,12 @@ class _Tracking:
                 kind=kind,
                 occurred_at=await self._now(),
                 dedupe_key=f"t:{secrets.token_hex(16)}",
-                prefetch=fetched_ahead(request.headers),
-                head=head,
-                device=devices.owner(self._links, request.cookies),
+                prefetch=is_prefetch(request.headers),
+                head=is_head,
+                device=devices.device_owner(self._links, request.cookies),
                 url=url,
-                user_agent=request.headers.get("user-agent", "").replace("\x00", "")[:AGENT] or None,
+                user_agent=request.headers.get("user-agent", "").replace("\x00", "")[:MAX_USER_AGENT_CHARACTERS]
+                or None,
                 ip_address=request.client.host[:64] if request.client is not None else None,
             )
             await self._recorder.note(event)
@@ -95,14 +98,17 @@ class _Tracking:
             _logger.exception("a %s of email %d could not be recorded", kind.name, email_id)
 
     async def _now(self) -> int:
-        """This machine's moment where the database tells none."""
+        """Return the current time in microseconds: the database's, or this machine's if the database is unavailable."""
         try:
-            async with asyncio.timeout(CLOCK_SECONDS):
+            async with asyncio.timeout(CLOCK_TIMEOUT_SECONDS):
                 return await self._clock.now(database())
         except (TimeoutError, Unavailable):
             return time.time_ns() // 1000
 
 
-def fetched_ahead(headers: Mapping[str, str]) -> bool:
-    """Whether a program fetches before anybody looks. Header names are asked for in lower case."""
-    return any(word in headers.get(name, "").lower() for name in _AHEAD for word in _WORDS)
+def is_prefetch(headers: Mapping[str, str]) -> bool:
+    """Return whether a program prefetches the URL, so that no person has seen it yet.
+
+    `headers` must accept header names in lower case.
+    """
+    return any(word in headers.get(name, "").lower() for name in _PREFETCH_HEADERS for word in _PREFETCH_WORDS)

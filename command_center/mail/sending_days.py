@@ -1,4 +1,4 @@
-"""A sender's own day, in the sender's time zone. Pure."""
+"""Computes the calendar day of a sender, in the sender's time zone. Pure."""
 
 from datetime import date, datetime, time, timedelta, tzinfo
 
@@ -7,12 +7,12 @@ from models import zones
 
 
 def around(moment: int, zone: str) -> tuple[int, int]:
-    """The start of the day a moment lies in and the start of the next one, in microseconds."""
-    place = zones.zone(zone)
+    """Return the start of the day that contains a moment, and of the next day, in microseconds."""
+    time_zone = zones.zone(zone)
     today = zones.day(moment, zone)
-    return _midnight(today, place), _midnight(today + timedelta(days=1), place)
+    return _midnight(today, time_zone), _midnight(today + timedelta(days=1), time_zone)
 
 
-def _midnight(day: date, place: tzinfo) -> int:
-    """Where clocks jump over midnight, the moment they jump."""
-    return to_micros(datetime.combine(day, time(), place))
+def _midnight(day: date, time_zone: tzinfo) -> int:
+    """Return the start of a day. If clocks skip midnight, it is the moment of the change."""
+    return to_micros(datetime.combine(day, time(), time_zone))

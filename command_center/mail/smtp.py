@@ -1,7 +1,8 @@
-"""Hands messages over to one mail server by SMTP, on connections that are kept for a short while.
+"""Hands messages over to one mail server by SMTP, on a pool of short-lived connections.
 
-What matters is the moment the end of the data is sent: before it nothing has left, after it only the server's reply
-tells. Each reply is interpreted for the command it answers, and a connection whose replies are out of step is closed.
+The decisive moment is the end of the data. Before it is sent, nothing has left; after it, only the server's reply tells
+whether the message has left. Each reply is interpreted for the command it answers. A connection on which commands and
+replies are out of step is closed.
 """
 
 import asyncio
@@ -30,56 +31,63 @@ __all__ = ["BadAddress", "SmtpTransport"]
 
 IDLE_SECONDS = 10.0
 LOGIN_REFUSED = frozenset({530, 534, 535, 538})
-"""Replies to MAIL that refuse the login, not the sender's address (RFC 4954, section 6)."""
+"""These replies to MAIL refuse the login, not the sender's address (RFC 4954, section 6)."""
 MAX_MESSAGES_PER_SESSION = 50
-"""Servers refuse what is too much for one connection."""
+"""Servers limit the number of messages per connection, so a session ends after this number."""
 REPLY_SECONDS = 60.0
 _logger = logging.getLogger("command_center.mail")
 
 
 @dataclass(slots=True)
 class _Progress:
-    """How far the hand-over of one message has come."""
+    """Records how far the hand-over of one message has come.
+
+    `outcome` is set when the server has refused the message, and holds even if the connection breaks afterwards.
+    """
 
     may_have_left: bool = False
     outcome: Outcome | None = None
 
 
 class SmtpTransport:
-    """Mail by way of one server: `smtp://user:password@host:port`, or `smtps://` for TLS from the first byte.
+    """Sends mail through one server: `smtp://user:password@host:port`, or `smtps://` for TLS from the first byte.
 
-    With smtp:// the connection is encrypted if the server offers it. A password is sent only encrypted, to a server
-    whose certificate is good; or to this machine.
+    With smtp:// the connection is encrypted if the server offers STARTTLS. A password is sent only over an encrypted
+    connection to a server with a valid certificate. The exceptions are servers on this machine, and addresses with
+    `?clear_password=yes`.
     """
 
     def __init__(self, url: str, reply_seconds: float = REPLY_SECONDS, patience: float = PATIENCE) -> None:
         self._server = mail_server(url)
         self._reply_seconds = reply_seconds
-        self._patience = patience
+        self._timeout = patience
         self._idle: list[tuple[Session, float]] = []
         self._in_use = 0
         self._health = ServerHealth(self.name, self._probe)
 
     @property
     def name(self) -> str:
-        """The server's host and port."""
+        """Return the server's host and port."""
         return f"{self._server.host}:{self._server.port}"
 
     async def send(self, envelope: Envelope) -> Outcome:
-        """Hands one message over. Returns an outcome, whatever goes wrong; cancelled early, raises NotHandedOver."""
+        """Hand one message over and return an outcome, whatever goes wrong.
+
+        Raises: NotHandedOver if it is cancelled before any part of the message could have left.
+        """
         progress = _Progress()
         try:
-            async with asyncio.timeout(self._patience):
-                return await self._attempt(envelope, progress)
+            async with asyncio.timeout(self._timeout):
+                return await self._send_on_any_session(envelope, progress)
         except asyncio.CancelledError:
             if progress.may_have_left:
                 raise
             raise NotHandedOver from None
         except Exception as exc:
-            return _broken(exc, progress)
+            return _outcome_of(exc, progress)
 
     async def check(self) -> str | None:
-        """Signs in and leaves again. Returns what is wrong with the server, or None."""
+        """Open a session and quit. Return the error as text, or None if the server can be used."""
         try:
             session = await open_session(self._server, self._reply_seconds)
         except ServerTrouble as exc:
@@ -88,52 +96,52 @@ class SmtpTransport:
         return None
 
     async def close(self) -> None:
-        """Takes leave of the server on every idle connection."""
+        """Quit every idle session."""
         await self._health.close()
         idle, self._idle = self._idle, []
         await asyncio.gather(*(session.quit() for session, _ in idle))
 
-    async def _attempt(self, envelope: Envelope, progress: _Progress) -> Outcome:
-        session = await self._resumed()
+    async def _send_on_any_session(self, envelope: Envelope, progress: _Progress) -> Outcome:
+        session = await self._idle_session()
         if session is not None:
             reused = session.messages > 0
             try:
-                return await self._converse(session, envelope, progress)
+                return await self._send_on(session, envelope, progress)
             except ConnectionLost:
-                # A server may end a connection that has served for long. Nothing has left, so a new one will do.
+                # Servers end old connections. Nothing has left, so a new connection can be tried.
                 if progress.may_have_left or not reused:
                     raise
-        return await self._converse(await self._opened(), envelope, progress)
+        return await self._send_on(await self._open_session(), envelope, progress)
 
-    async def _converse(self, session: Session, envelope: Envelope, progress: _Progress) -> Outcome:
-        """Hands one message over on a session, which is kept unless something went wrong on it."""
+    async def _send_on(self, session: Session, envelope: Envelope, progress: _Progress) -> Outcome:
+        """Hand one message over on a session, and return the session to the pool unless an error occurred."""
         self._in_use += 1
         session.messages += 1
         try:
-            outcome = await _transact(session, envelope, progress)
+            outcome = await _run_commands(session, envelope, progress)
         except BaseException:
             session.dialogue.close()
             raise
         finally:
             self._in_use -= 1
-        self._keep(session)
+        self._return_to_pool(session)
         return outcome
 
-    async def _opened(self) -> Session:
+    async def _open_session(self) -> Session:
         await self._health.check()
         try:
             return await open_session(self._server, self._reply_seconds)
         except ServerTrouble as exc:
-            # While another connection works, it is this one alone that the server would not have.
+            # While another connection works, only this one was refused, so it is no outage.
             if not self._in_use:
                 self._health.failed(exc)
             raise
 
     async def _probe(self) -> None:
-        self._keep(await open_session(self._server, self._reply_seconds))
+        self._return_to_pool(await open_session(self._server, self._reply_seconds))
 
-    async def _resumed(self) -> Session | None:
-        """An idle session on which replies are in step."""
+    async def _idle_session(self) -> Session | None:
+        """Return an idle session whose commands and replies are in step, or None."""
         while self._idle:
             session, since = self._idle.pop()
             fresh = time.monotonic() - since < IDLE_SECONDS and session.messages < MAX_MESSAGES_PER_SESSION
@@ -148,22 +156,22 @@ class SmtpTransport:
             session.dialogue.close()
         return None
 
-    def _keep(self, session: Session) -> None:
+    def _return_to_pool(self, session: Session) -> None:
         if not session.dialogue.in_step:
             session.dialogue.close()
             return
         self._idle.append((session, time.monotonic()))
-        asyncio.get_running_loop().call_later(IDLE_SECONDS, self._drop_old)
+        asyncio.get_running_loop().call_later(IDLE_SECONDS, self._close_expired)
 
-    def _drop_old(self) -> None:
+    def _close_expired(self) -> None:
         limit = time.monotonic() - IDLE_SECONDS
-        for session, _ in (each for each in self._idle if each[1] <= limit):
+        for session, _ in (entry for entry in self._idle if entry[1] <= limit):
             session.dialogue.close()
-        self._idle = [each for each in self._idle if each[1] > limit]
+        self._idle = [entry for entry in self._idle if entry[1] > limit]
 
 
-async def _transact(session: Session, envelope: Envelope, progress: _Progress) -> Outcome:
-    """The commands of one message, each sent after the reply to the one before."""
+async def _run_commands(session: Session, envelope: Envelope, progress: _Progress) -> Outcome:
+    """Send the commands of one message, each after the reply to the previous one."""
     options = ""
     if envelope.utf8:
         if "SMTPUTF8" not in session.extensions:
@@ -174,24 +182,29 @@ async def _transact(session: Session, envelope: Envelope, progress: _Progress) -
     dialogue = session.dialogue
     reply = await dialogue.command(f"MAIL FROM:<{envelope.sender}>{options}")
     if reply.kind != 2:
-        sender = Failed(FailureCode.CHANNEL_REFUSED, reply.text)
-        return await _refused(session, reply, Deferred(reply.text) if reply.code in LOGIN_REFUSED else sender, progress)
+        login_refused = reply.code in LOGIN_REFUSED
+        permanent = Deferred(reply.text) if login_refused else Failed(FailureCode.CHANNEL_REFUSED, reply.text)
+        return await _refusal_outcome(session, reply, permanent, progress)
     reply = await dialogue.command(f"RCPT TO:<{envelope.recipient}>")
     if reply.kind != 2:
-        return await _refused(session, reply, Bounced(reply.text), progress)
+        return await _refusal_outcome(session, reply, Bounced(reply.text), progress)
     reply = await dialogue.command("DATA")
     if reply.kind != 3:
-        return await _refused(session, reply, Bounced(reply.text), progress)
+        return await _refusal_outcome(session, reply, Bounced(reply.text), progress)
     await dialogue.send(envelope.content)
     progress.may_have_left = True
     reply = await dialogue.finish()
     if reply.kind == 2:
         return Delivered()
-    return await _refused(session, reply, Bounced(reply.text), progress)
+    return await _refusal_outcome(session, reply, Bounced(reply.text), progress)
 
 
-async def _refused(session: Session, reply: Reply, permanent: Outcome, progress: _Progress) -> Outcome:
-    """The outcome of a message whose command was not completed: `permanent`, unless the reply says otherwise."""
+async def _refusal_outcome(session: Session, reply: Reply, permanent: Outcome, progress: _Progress) -> Outcome:
+    """Return the outcome of a message if the server did not complete one of its commands.
+
+    `permanent` is the outcome of a 5xx reply. Raises: ProtocolError if the reply is neither 4xx nor 5xx, and _Goodbye
+    if it is a 421 before the end of the data.
+    """
     if reply.kind not in (4, 5):
         raise ProtocolError(f"the server replied out of turn: {reply.text}")
     if not progress.may_have_left and reply.code == GOODBYE:
@@ -209,11 +222,14 @@ async def _refused(session: Session, reply: Reply, permanent: Outcome, progress:
 
 
 class _Goodbye(ConnectionLost):
-    """The server closes the connection with a 421."""
+    """The server closes the connection with a 421 reply."""
 
 
-def _broken(exc: Exception, progress: _Progress) -> Outcome:
-    """What an exception means: nothing is known once the message was complete, and before that nothing has left."""
+def _outcome_of(exc: Exception, progress: _Progress) -> Outcome:
+    """Return the outcome of a hand-over that ended in an exception.
+
+    After the end of the data it is Unknown, unless the server has refused the message. Before that, nothing has left.
+    """
     reason = readable(str(exc) or ("no reply in time" if isinstance(exc, TimeoutError) else type(exc).__name__))
     if progress.outcome is not None:
         return progress.outcome

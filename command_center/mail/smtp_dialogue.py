@@ -1,6 +1,6 @@
-"""One connection to a mail server on which commands and replies stay in step.
+"""Exchanges SMTP commands and replies on one connection, and keeps them in step.
 
-A command is sent only when nothing unread has arrived, so a reply is never taken for the answer to a later command.
+A command is sent only if no unread reply has arrived, so a reply is never taken for the reply to a later command.
 """
 
 import asyncio
@@ -12,12 +12,13 @@ from typing import TypeVar, cast
 from command_center.mail.smtp_replies import ProtocolError, Reply, ReplyParser
 
 MAX_UNREAD_REPLIES = 16
+"""A server that sends more replies without a command breaks the protocol; this bounds the memory."""
 CHUNK_BYTES = 64 * 1024
 CONNECT_SECONDS = 20.0
 DATA_REPLY_FACTOR = 2.5
-"""A server may take longer over a message than over a command (RFC 5321, section 4.5.3.2)."""
+"""The reply to a message may take longer than the reply to a command, by this factor (RFC 5321, section 4.5.3.2)."""
 GOODBYE = 421
-"""The server closes the connection. It may say so at any time, whatever it was asked."""
+"""The server closes the connection. It may send this reply at any time, to any command."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class ConnectionLost(Exception):
 
 
 class Dialogue(asyncio.Protocol):
-    """Commands and replies of one connection, in bounded memory. Made by `connect`."""
+    """Sends commands and receives replies on one connection, in bounded memory. Create it with `connect`."""
 
     def __init__(self, reply_seconds: float) -> None:
         self._reply_seconds = reply_seconds
@@ -72,49 +73,57 @@ class Dialogue(asyncio.Protocol):
 
     @property
     def in_step(self) -> bool:
-        """Whether the connection is open and nothing unread has arrived on it."""
+        """Return whether the connection is open and has no unread data."""
         return self._error is None and not self._parser.replies and not self._parser.partial
 
     def unread(self) -> Reply | None:
-        """Takes a reply that has arrived already."""
+        """Remove and return the first reply that has already arrived, or None."""
         return self._parser.replies.popleft() if self._parser.replies else None
 
     async def reply(self, seconds: float | None = None) -> Reply:
-        """The next reply. Raises ConnectionLost and ProtocolError."""
-        return await self._within(self._next_reply, seconds)
+        """Wait for the next reply and return it. Raises: ConnectionLost, ProtocolError."""
+        return await self._with_timeout(self._next_reply, seconds)
 
-    async def command(self, line: str, at_most: float | None = None) -> Reply:
-        """Sends a command and returns its reply; or a 421 that had arrived before, in which case nothing is sent.
+    async def command(self, line: str, max_seconds: float | None = None) -> Reply:
+        """Send a command and return its reply.
 
-        Raises ConnectionLost, ProtocolError, and ValueError for a line that would be more than one.
+        If a 421 has already arrived, return it and send nothing. Raises: ConnectionLost, ProtocolError, and ValueError
+        if the line contains a control character such as a line break.
         """
         if _CONTROL.search(line):
             raise ValueError("a command holds a control character")
         if self._parser.replies and self._parser.replies[0].code == GOODBYE:
             return self._parser.replies.popleft()
-        self._require_step()
+        self._require_in_step()
         self._write(line.encode() + b"\r\n")
-        return await self.reply(None if at_most is None else min(at_most, self._reply_seconds))
+        return await self.reply(None if max_seconds is None else min(max_seconds, self._reply_seconds))
 
     async def send(self, content: bytes) -> None:
-        """Sends a message without the end that makes it one. Raises ConnectionLost and ProtocolError."""
+        """Send the content of a message, without the final dot that completes it.
+
+        Raises: ConnectionLost, ProtocolError.
+        """
         for chunk in data_chunks(content):
-            # A server that replies here, before the end, has not got the message.
-            self._require_step()
+            # A server that replies before the final dot does not have the message.
+            self._require_in_step()
             self._write(chunk)
-            await self._within(self._writable.wait)
-            # A buffer that has room lets this coroutine go on at once, and a long message must not delay other teams.
+            await self._with_timeout(self._writable.wait)
+            # Without this, a long message would block the event loop for as long as the send buffer has room.
             await asyncio.sleep(0)
-        self._require_step()
+        self._require_in_step()
 
     async def finish(self) -> Reply:
-        """Ends the message and returns the server's reply. From here on the server may have it."""
+        """Complete the message and return the server's reply. From now on the server may have the message."""
         self._write(b".\r\n")
         return await self.reply(self._reply_seconds * DATA_REPLY_FACTOR)
 
     async def upgrade(self, context: ssl.SSLContext, host: str) -> None:
-        """Begins TLS. Anything the server sent after its consent came unencrypted, perhaps from somebody else."""
-        self._require_step()
+        """Start TLS on the connection.
+
+        Raises: ConnectionLost if the handshake fails, and ProtocolError if data follows the reply to STARTTLS. Such
+        data is not encrypted, so somebody else may have injected it.
+        """
+        self._require_in_step()
         assert self._transport is not None
         loop, seconds = asyncio.get_running_loop(), min(CONNECT_SECONDS, self._reply_seconds)
         try:
@@ -126,13 +135,13 @@ class Dialogue(asyncio.Protocol):
         if upgraded is None:
             raise ConnectionLost("the TLS handshake failed: the connection closed")
         self._transport = upgraded
-        self._require_step()
+        self._require_in_step()
 
     def close(self) -> None:
-        """Ends the connection at once; unread data is dropped."""
+        """Close the connection immediately and drop unread data."""
         self._fail(ConnectionLost("the connection was closed here"))
 
-    def _require_step(self) -> None:
+    def _require_in_step(self) -> None:
         if self._parser.replies:
             raise ProtocolError(f"the server replied when nothing was asked: {self._parser.replies[0].text}")
         if self._error is not None:
@@ -154,18 +163,21 @@ class Dialogue(asyncio.Protocol):
             await self._changed.wait()
         return self._parser.replies.popleft()
 
-    async def _within(self, wait: Callable[[], Awaitable[T]], seconds: float | None = None) -> T:
+    async def _with_timeout(self, wait: Callable[[], Awaitable[T]], seconds: float | None = None) -> T:
         try:
             async with asyncio.timeout(self._reply_seconds if seconds is None else seconds):
                 return await wait()
         except TimeoutError as exc:
-            # A reply that comes later is no one's.
+            # A late reply could be taken for the reply to another command, so the connection is closed.
             lost = ConnectionLost("the server did not reply in time")
             self._fail(lost)
             raise lost from exc
 
     def _fail(self, error: Exception) -> None:
-        """Keeps the first error, and the replies that were complete before it."""
+        """Close the connection with an error, unless an earlier error closed it.
+
+        Replies that were complete before the error can still be read.
+        """
         if self._error is None:
             self._error = error
             if self._transport is not None:
@@ -175,15 +187,14 @@ class Dialogue(asyncio.Protocol):
 
 
 def data_chunks(content: bytes, size: int = CHUNK_BYTES) -> Iterator[bytes]:
-    """Yields a message as it is sent after DATA: with CRLF line ends, and each leading dot doubled (RFC 5321, 4.5.2).
+    """Yield the message as it is sent after DATA: CRLF line ends, and every leading dot doubled (RFC 5321, 4.5.2).
 
-    `size` is the number of bytes read at a time. The message is converted in parts, because converting a long one
-    at once would block the event loop.
+    `size` is the number of bytes converted at a time. Converting a long message as a whole would block the event loop.
     """
     begin, line_start = 0, True
     while begin < len(content):
         end = min(begin + size, len(content))
-        # A CR stays together with an LF that follows it.
+        # A chunk must not end between a CR and its LF, or the line end would become two.
         while end < len(content) and content[end - 1] == ord("\r"):
             end += 1
         part = content[begin:end].replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
@@ -197,7 +208,7 @@ def data_chunks(content: bytes, size: int = CHUNK_BYTES) -> Iterator[bytes]:
 
 
 async def connect(host: str, port: int, context: ssl.SSLContext | None, reply_seconds: float) -> Dialogue:
-    """Opens a connection, encrypted from the first byte if a context is given. Raises ConnectionLost."""
+    """Open a connection. With a context, it uses TLS from the first byte. Raises: ConnectionLost."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(min(CONNECT_SECONDS, reply_seconds)):

@@ -1,6 +1,6 @@
-"""Whether the mail server can be used at all: one probe finds out, everybody else waits for it.
+"""Tracks whether the mail server can be used. One probe finds out, and all other hand-overs wait for it.
 
-While it cannot be used the log has a line when that starts, one a minute, and one when it ends.
+The start and the end of an outage are logged, and one line a minute in between.
 """
 
 import asyncio
@@ -11,56 +11,65 @@ from collections.abc import Awaitable, Callable
 from command_center.mail.smtp_session import ServerTrouble
 
 FIRST_PROBES = 3
-"""An outage is believed without a new probe only after this number of failures."""
+"""Until this many attempts have failed, every hand-over waits for a new probe."""
 LOGIN_PROBES = 2
+"""This replaces FIRST_PROBES if signing in fails."""
 SHORTEST_SECONDS = 1.0
+"""The interval between two probes is at least this long."""
 LONGEST_SECONDS = 30.0
+"""The interval between two probes is at most this long."""
 LOGIN_SECONDS = 15.0
-"""A refused login is repeated less often: servers lock out who tries it too often."""
+"""This replaces SHORTEST_SECONDS if signing in fails, because servers lock accounts after many attempts."""
 WATCH_SECONDS = 15.0
+"""During an outage, a probe runs at least this often even if no email is due, unless the interval is longer."""
 LOG_SECONDS = 60.0
+"""An outage is logged once per this time."""
 _logger = logging.getLogger("command_center.mail")
 Probe = Callable[[], Awaitable[None]]
 
 
 class ServerHealth:
-    """What is known of the mail server. `probe` tries to open a session, keeps it, or raises ServerTrouble."""
+    """Remembers whether the mail server can be used.
+
+    `probe` opens a session and keeps it for the next message, or raises ServerTrouble.
+    """
 
     def __init__(self, name: str, probe: Probe) -> None:
         self._name = name
         self._open = probe
         self._trouble: ServerTrouble | None = None
-        self._since = self._last = self._logged = 0.0
+        self._since = self._last_probe = self._last_log = 0.0
         self._failures = 0
-        self._put_off = 0
+        self._put_off_count = 0
         self._probe: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
     def failed(self, trouble: ServerTrouble) -> None:
-        """Takes note that a session could not be opened."""
+        """Record that a session could not be opened, which starts an outage."""
         if self._trouble is None:
-            self._since = self._last = self._logged = time.monotonic()
-            self._failures, self._put_off = 1, 0
+            self._since = self._last_probe = self._last_log = time.monotonic()
+            self._failures, self._put_off_count = 1, 0
             self._trouble = trouble
-            _logger.warning("the mail server %s cannot be used, so emails wait: %s", self._name, _line(trouble))
-            self._watch = asyncio.create_task(self._keep_watch(), name="mail server watch")
+            _logger.warning("the mail server %s cannot be used, so emails wait: %s", self._name, _one_line(trouble))
+            self._watch = asyncio.create_task(self._watch_outage(), name="mail server watch")
 
     async def check(self) -> None:
-        """Returns when a session may be opened. Raises ServerTrouble if the server cannot be used.
+        """Return when a session may be opened.
 
-        In an outage that is what a probe found which is a second old, or at most half a minute if the outage is long.
+        Raises: ServerTrouble if the server cannot be used. During an outage it is the error of the last probe. Its age
+        is at most the interval between two probes, which is 1 to 30 seconds.
         """
         if self._trouble is None:
             return
-        if self._probe is not None or not self._believed():
-            await self._join_probe()
+        if self._probe is not None or not self._is_result_fresh():
+            await self._await_probe()
         trouble = self._trouble
         if trouble is not None:
-            self._put_off += 1
+            self._put_off_count += 1
             raise ServerTrouble(trouble.code, trouble.message, trouble.login)
 
     async def close(self) -> None:
-        """Stops watching."""
+        """Cancel the probe and the watch."""
         tasks = [task for task in (self._probe, self._watch) if task is not None]
         self._probe = self._watch = self._trouble = None
         for task in tasks:
@@ -68,59 +77,63 @@ class ServerHealth:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _interval(self) -> float:
-        """Seconds between two probes: more the longer the outage lasts."""
-        shortest = LOGIN_SECONDS if self._trouble is not None and self._trouble.login else SHORTEST_SECONDS
-        return min(max((time.monotonic() - self._since) / 20, shortest), LONGEST_SECONDS)
+        """Return the seconds between two probes. They grow with the duration of the outage."""
+        minimum = LOGIN_SECONDS if self._trouble is not None and self._trouble.login else SHORTEST_SECONDS
+        return min(max((time.monotonic() - self._since) / 20, minimum), LONGEST_SECONDS)
 
-    def _believed(self) -> bool:
-        few = LOGIN_PROBES if self._trouble is not None and self._trouble.login else FIRST_PROBES
-        return self._failures >= few and time.monotonic() - self._last < self._interval()
+    def _is_result_fresh(self) -> bool:
+        """Return whether the last result is recent and certain enough to need no new probe."""
+        required = LOGIN_PROBES if self._trouble is not None and self._trouble.login else FIRST_PROBES
+        return self._failures >= required and time.monotonic() - self._last_probe < self._interval()
 
-    async def _join_probe(self) -> None:
-        """Waits for the probe that runs, or for a new one. A caller that is cancelled leaves it to the others."""
+    async def _await_probe(self) -> None:
+        """Wait for the running probe, or start one. Cancelling the caller does not cancel the probe."""
         if self._probe is None:
-            self._probe = asyncio.create_task(self._find_out(), name="mail server probe")
+            self._probe = asyncio.create_task(self._run_probe(), name="mail server probe")
         await asyncio.wait({self._probe})
 
-    async def _find_out(self) -> None:
+    async def _run_probe(self) -> None:
         try:
-            await asyncio.sleep(self._last + SHORTEST_SECONDS - time.monotonic())
+            await asyncio.sleep(self._last_probe + SHORTEST_SECONDS - time.monotonic())
             await self._open()
         except ServerTrouble as exc:
             self._trouble = exc
             self._failures += 1
-            self._last = time.monotonic()
+            self._last_probe = time.monotonic()
         else:
-            self._end()
+            self._end_outage()
         finally:
             self._probe = None
 
-    def _end(self) -> None:
+    def _end_outage(self) -> None:
         self._trouble = None
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        lasted = time.monotonic() - self._since
-        _logger.warning("the mail server %s can be used again, after %.0f seconds", self._name, lasted)
+        duration = time.monotonic() - self._since
+        _logger.warning("the mail server %s can be used again, after %.0f seconds", self._name, duration)
 
-    async def _keep_watch(self) -> None:
-        """Probes from time to time, whether or not emails are due. Cancelled when the server can be used again."""
+    async def _watch_outage(self) -> None:
+        """Probe and log periodically during an outage, even if no email is due.
+
+        The task is cancelled when the server can be used again.
+        """
         while True:
-            log_in = self._logged + LOG_SECONDS - time.monotonic()
-            await asyncio.sleep(min(max(self._interval(), WATCH_SECONDS), log_in))
-            if not self._believed():
-                await self._join_probe()
+            until_log = self._last_log + LOG_SECONDS - time.monotonic()
+            await asyncio.sleep(min(max(self._interval(), WATCH_SECONDS), until_log))
+            if not self._is_result_fresh():
+                await self._await_probe()
             now = time.monotonic()
-            if self._trouble is not None and now - self._logged >= LOG_SECONDS:
-                self._logged = now
+            if self._trouble is not None and now - self._last_log >= LOG_SECONDS:
+                self._last_log = now
                 _logger.warning(
                     "the mail server %s has been out of use for %.0f seconds, and hand-overs were put off %d times: %s",
                     self._name,
                     now - self._since,
-                    self._put_off,
-                    _line(self._trouble),
+                    self._put_off_count,
+                    _one_line(self._trouble),
                 )
 
 
-def _line(trouble: ServerTrouble) -> str:
+def _one_line(trouble: ServerTrouble) -> str:
     return " ".join(trouble.message.split())[:200]

@@ -1,6 +1,6 @@
-"""A dialogue that is ready for messages: greeting, EHLO, TLS and sign-in are done.
+"""Opens SMTP sessions: greeting, EHLO, TLS and sign-in, up to the point where messages are accepted.
 
-Everything that goes wrong here concerns the mail server as a whole and no message: it raises a `ServerTrouble`.
+Every error here concerns the mail server as a whole, not a message, and is raised as a `ServerTrouble`.
 """
 
 import base64
@@ -18,15 +18,19 @@ from command_center.mail.smtp_replies import ProtocolError, Reply, readable
 from models.enums import FailureCode
 
 CONFIRM_SECONDS = 5.0
+"""An EHLO that checks whether replies are in step is answered within this time, or counts as unanswered."""
 _LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
 class BadAddress(ValueError):
-    """The address of the mail server cannot be understood."""
+    """The URL of the mail server is invalid."""
 
 
 class ServerTrouble(Exception):
-    """The mail server cannot be used. `code` is what an email fails with if that lasts; `login`: it refused us."""
+    """The mail server cannot be used.
+
+    `code` is the failure code of an email if that lasts for a day. `login` is true if signing in failed.
+    """
 
     def __init__(self, code: FailureCode, message: str, login: bool = False) -> None:
         super().__init__(message)
@@ -37,9 +41,9 @@ class ServerTrouble(Exception):
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where the mail server is, and how to sign in there.
+    """Holds the address of the mail server and the credentials.
 
-    `encrypted`: TLS from the first byte. `clear_password`: the password may be sent without TLS.
+    `encrypted` means TLS from the first byte. `clear_password` allows sending the password without TLS.
     """
 
     host: str
@@ -51,7 +55,7 @@ class MailServer:
 
     @cached_property
     def context(self) -> ssl.SSLContext:
-        """What TLS requires: a good certificate with smtps:// and where a password is sent."""
+        """Return the TLS context. It requires a valid certificate with smtps://, and if there is a user to sign in."""
         context = ssl.create_default_context()
         if not self.encrypted and self.user is None:
             context.check_hostname = False
@@ -60,7 +64,7 @@ class MailServer:
 
 
 def mail_server(url: str) -> MailServer:
-    """Reads `smtp://user:password@host:port`, or `smtps://`. Raises BadAddress."""
+    """Parse `smtp://user:password@host:port`, or `smtps://`. Raises: BadAddress."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -81,13 +85,13 @@ def mail_server(url: str) -> MailServer:
 
 
 class Session:
-    """One connection that takes messages, one after the other. Made by `open_session`."""
+    """Carries messages over one connection, one after the other. Create it with `open_session`."""
 
     def __init__(self, dialogue: Dialogue, server: MailServer) -> None:
         self.dialogue = dialogue
         self.messages = 0
         self._server = server
-        # Asking the name service for it takes seconds where there is none.
+        # A look-up of the full name would take seconds if there is no name service.
         self._name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost"
         self._verb = "EHLO"
         self._hello: tuple[str, ...] = ()
@@ -95,49 +99,54 @@ class Session:
 
     @property
     def extensions(self) -> frozenset[str]:
-        """The keywords of what the server offers, in capitals."""
+        """Return the keywords of the server's extensions, in upper case."""
         return frozenset(line.split(" ", 1)[0].upper() for line in self._hello[1:])
 
     async def start(self) -> None:
-        """Goes from the greeting to where messages are taken. Raises ServerTrouble and what a dialogue raises."""
-        _completed(await self.dialogue.reply())
+        """Read the greeting, start TLS and sign in.
+
+        Raises: ServerTrouble, and the errors of `Dialogue`.
+        """
+        _require_completion(await self.dialogue.reply())
         await self._greet()
         if not self._secure and "STARTTLS" in self.extensions:
-            _completed(await self.dialogue.command("STARTTLS"))
+            _require_completion(await self.dialogue.command("STARTTLS"))
             await self.dialogue.upgrade(self._server.context, self._server.host)
             self._secure = True
-            # What was offered before came unencrypted.
+            # The extensions listed before were not encrypted, so somebody may have changed them.
             await self._greet()
         if self._server.user is not None:
             await self._sign_in(self._server.user, self._server.password)
-            # A server may offer something else to a user, and `resume` compares. Some greet nobody twice.
-            reply = await self._say_hello()
+            # Servers may offer other extensions after the sign-in, which `resume` compares. Some refuse a second EHLO.
+            reply = await self._send_hello()
             if reply.kind != 5:
-                self._hello = _completed(reply).lines
+                self._hello = _require_completion(reply).lines
 
     async def resume(self) -> bool:
-        """Forgets a message that was begun, and returns whether replies are in step.
+        """Reset the session with EHLO, and return whether commands and replies are in step.
 
-        Only the reply to EHLO can be told from every other reply. If anything else comes, or a server that offers
-        nothing has no such reply, a late reply to an earlier command could be taken for one to the next message.
+        Only the reply to EHLO differs from every other reply, because it lists the extensions. If another reply comes,
+        a late reply to an earlier command could be taken for a reply about the next message. The same holds if the
+        server lists no extensions, so such a session is not reused.
         """
         if not self.dialogue.in_step or len(self._hello) < 2:
             return False
-        reply = await self._say_hello(CONFIRM_SECONDS)
+        reply = await self._send_hello(CONFIRM_SECONDS)
         return self._is_hello(reply) and self.dialogue.in_step
 
     async def confirms(self, refusal: Reply) -> bool:
-        """Returns whether a refusal can be believed: what comes next does not contradict it.
+        """Return whether a refusal is certain, because the next reply does not contradict it.
 
-        Two replies to one command leave the client one reply behind. Then the reply to this EHLO is that to an
-        earlier command, and it is unclear what was refused. A second refusal means the same.
+        If a server sends two replies to one command, the client is one reply behind. The reply to this EHLO is then the
+        reply to an earlier command, and it is unclear what was refused. A second refusal of the same kind confirms the
+        first.
         """
         reply = self.dialogue.unread()
         if reply is None:
             try:
-                reply = await self._say_hello(CONFIRM_SECONDS)
+                reply = await self._send_hello(CONFIRM_SECONDS)
             except (ConnectionLost, ProtocolError):
-                # Servers hang up on those they refuse, and some explain it in lines that are no replies.
+                # Servers close the connection after a refusal, and some first send lines that are no replies.
                 return True
             if self._is_hello(reply):
                 return True
@@ -145,7 +154,7 @@ class Session:
         return reply.code == GOODBYE or reply.kind == refusal.kind
 
     async def quit(self) -> None:
-        """Takes leave, for a second at most."""
+        """Send QUIT, wait at most one second for the reply, and close the connection."""
         try:
             await self.dialogue.command("QUIT", 1.0)
         except (ConnectionLost, ProtocolError):
@@ -153,21 +162,24 @@ class Session:
         finally:
             self.dialogue.close()
 
-    async def _say_hello(self, at_most: float | None = None) -> Reply:
-        return await self.dialogue.command(f"{self._verb} {self._name}", at_most)
+    async def _send_hello(self, max_seconds: float | None = None) -> Reply:
+        return await self.dialogue.command(f"{self._verb} {self._name}", max_seconds)
 
     def _is_hello(self, reply: Reply) -> bool:
-        """Whether it is the reply to EHLO. A server may greet differently each time, but offers the same."""
-        known = self._hello[1:] or self._hello
-        return reply.kind == 2 and (reply.lines[1:] or reply.lines) == known
+        """Return whether this is the reply to EHLO.
+
+        The first line may differ each time, but the extensions stay the same.
+        """
+        expected = self._hello[1:] or self._hello
+        return reply.kind == 2 and (reply.lines[1:] or reply.lines) == expected
 
     async def _greet(self) -> None:
-        reply = await self._say_hello()
+        reply = await self._send_hello()
         if reply.kind == 5 and self._verb == "EHLO":
-            # An old server knows HELO alone, and offers nothing.
+            # Old servers know only HELO, which lists no extensions.
             self._verb = "HELO"
-            reply = await self._say_hello()
-        self._hello = _completed(reply).lines
+            reply = await self._send_hello()
+        self._hello = _require_completion(reply).lines
 
     async def _sign_in(self, user: str, password: str) -> None:
         if not (self._secure or self._server.clear_password):
@@ -189,10 +201,10 @@ class Session:
         reply = await self._authenticate(mechanism, user.encode(), password.encode())
         if reply.kind == 3:
             raise ProtocolError(f"the server asks for more than {mechanism} has: {reply.text}")
-        _completed(reply, login=True)
+        _require_completion(reply, login=True)
 
     def _mechanisms(self) -> frozenset[str]:
-        # Old servers write AUTH=.
+        # Old servers write `AUTH=`.
         lines = (re.split(r"[ =]+", line.upper()) for line in self._hello[1:])
         return frozenset(word for first, *words in lines if first == "AUTH" for word in words)
 
@@ -202,33 +214,36 @@ class Session:
                 f"AUTH PLAIN {_base64(b'%b%b%b%b' % (bytes(1), user, bytes(1), password))}"
             )
         reply = await self.dialogue.command(f"AUTH {mechanism}")
-        for answer in _answers(mechanism, reply, user, password):
+        for response in _auth_responses(mechanism, reply, user, password):
             if reply.kind == 2:
                 raise ProtocolError(f"the server accepted a login before it had the password: {reply.text}")
             if reply.kind != 3:
                 break
-            reply = await self.dialogue.command(answer)
+            reply = await self.dialogue.command(response)
         return reply
 
 
-def _answers(mechanism: str, challenge: Reply, user: bytes, password: bytes) -> Iterator[str]:
-    """The responses of a mechanism to the challenges of the server."""
+def _auth_responses(mechanism: str, challenge: Reply, user: bytes, password: bytes) -> Iterator[str]:
+    """Yield the responses of an authentication mechanism to the server's challenges."""
     if mechanism == "LOGIN":
         yield from (_base64(user), _base64(password))
     elif challenge.kind == 3:
         try:
-            asked = base64.b64decode("".join(challenge.lines), validate=True)
+            decoded_challenge = base64.b64decode("".join(challenge.lines), validate=True)
         except ValueError as exc:
             raise ProtocolError(f"the server's challenge is not right: {challenge.text}") from exc
-        yield _base64(user + b" " + hmac.new(password, asked, "md5").hexdigest().encode())
+        yield _base64(user + b" " + hmac.new(password, decoded_challenge, "md5").hexdigest().encode())
 
 
 def _base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-def _completed(reply: Reply, login: bool = False) -> Reply:
-    """The reply if it is a positive completion. Raises ServerTrouble and ProtocolError."""
+def _require_completion(reply: Reply, login: bool = False) -> Reply:
+    """Return the reply if it is 2xx.
+
+    Raises: ServerTrouble if it is a refusal, and ProtocolError if it is anything else.
+    """
     if reply.kind in (4, 5):
         raise ServerTrouble(FailureCode.CHANNEL_REFUSED, reply.text, login=login and reply.kind == 5)
     if reply.kind != 2:
@@ -237,7 +252,7 @@ def _completed(reply: Reply, login: bool = False) -> Reply:
 
 
 async def open_session(server: MailServer, reply_seconds: float) -> Session:
-    """A new session. Raises ServerTrouble, whatever goes wrong."""
+    """Open a new session. Raises: ServerTrouble on every error."""
     dialogue = None
     try:
         context = server.context if server.encrypted else None

@@ -1,4 +1,4 @@
-"""What an email says to its person: its subject and body with the dynamic fields filled in. Pure."""
+"""Fills in the dynamic fields of an email's subject and body. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,7 +13,10 @@ from command_center.database.connections import Row
 
 
 class TemplatesMissing(Exception):
-    """Long bodies with fields have to be read before they can be filled in, which is not for the event loop."""
+    """Long bodies with fields must first be parsed outside the event loop.
+
+    `bodies` are those whose templates are not cached.
+    """
 
     def __init__(self, bodies: list[str]) -> None:
         self.bodies = bodies
@@ -22,7 +25,10 @@ class TemplatesMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FilledText:
-    """What an email says to its person: a body of its own, or its values in the body it shares."""
+    """Holds the filled-in text of an email.
+
+    It has a body of its own, or stored `values` for the fields of the body that it shares with a bulk send.
+    """
 
     subject: str
     body: str | None = None
@@ -30,43 +36,46 @@ class FilledText:
 
 
 def require_templates(rows: Iterable[Row]) -> None:
-    """Raises TemplatesMissing if long bodies are to be filled in that were not read before."""
-    fresh = dict.fromkeys(
+    """Raise TemplatesMissing if any long body has fields to fill in and its template is not cached."""
+    long_bodies = dict.fromkeys(
         row["body"]
         for row in rows
         if row["message_id"] is None and len(row["body"]) > INLINE_CHARACTERS and template_fields.any_in(row["body"])
     )
-    # Each is looked up, so that those that are kept stay so until they are used.
-    missing = [body for body in fresh if not filling.is_template_kept(body)]
+    # The look-up also moves a cached template to the end of the eviction order, so that it stays until it is used.
+    missing = [body for body in long_bodies if not filling.is_template_cached(body)]
     if missing:
         raise TemplatesMissing(missing)
 
 
 def filled(row: Row) -> FilledText | None:
-    """The text that leaves; None where it is as it stands. Raises Unresolved.
+    """Return the filled-in text of an email, or None if it needs no filling in.
 
-    An email with a message id was tried before: what it says was settled then, and another attempt says the same.
+    An email with a message id was attempted before and already has its final text, so that each attempt sends the same.
+    Raises: Unresolved if a field cannot be filled in, or the result is too long.
     """
     subject, body = row["subject"], row["body"]
     if row["message_id"] is not None or not (template_fields.any_in(subject) or template_fields.any_in(body)):
         return None
     template = filling.template(body)
-    wrong = dict.fromkeys([*template_fields.problems(subject), *template.field_problems()])
-    if wrong:
-        raise Unresolved(" ".join(wrong))
-    known = template_fields.values(row["to_name"], row["title"], row["company"], row["from_name"], row["first_name"])
-    subject = template_fields.resolve(subject, known, escaped=False).strip()
+    errors = dict.fromkeys([*template_fields.problems(subject), *template.field_problems()])
+    if errors:
+        raise Unresolved(" ".join(errors))
+    field_values = template_fields.values(
+        row["to_name"], row["title"], row["company"], row["from_name"], row["first_name"]
+    )
+    subject = template_fields.resolve(subject, field_values, escaped=False).strip()
     if not subject:
         raise Unresolved("Nothing is left of the subject once its fields are filled in.")
     text = FilledText(subject)
     if row["shared_body"]:
-        values = list(zip(template.fields, template.values(known), strict=True))
+        values = list(zip(template.fields, template.values(field_values), strict=True))
         length = len(body) + sum(len(value) - len(field.written) for field, value in values)
         text = replace(text, values=as_stored((field.start, field.end, value) for field, value in values))
     else:
-        text = replace(text, body=template.fill(body, known))
+        text = replace(text, body=template.fill(body, field_values))
         length = len(text.body or "")
-    for what, number, most in (("subject", len(subject), SUBJECT), ("body", length, BODY)):
-        if number > most:
-            raise Unresolved(f"The {what} has {number} characters once its fields are filled in; at most {most}.")
+    for part, number, limit in (("subject", len(subject), SUBJECT), ("body", length, BODY)):
+        if number > limit:
+            raise Unresolved(f"The {part} has {number} characters once its fields are filled in; at most {limit}.")
     return text

@@ -1,6 +1,7 @@
-"""The seam between the sender loop and whatever carries the mail: an envelope goes in, an outcome comes back.
+"""Defines the interface between the outbox and a mail transport: envelopes and outcomes.
 
-Outcomes are values; what they do to an email is decided by the loop. An outcome never lies about what may have left.
+Outcomes are values; the outbox decides what an outcome changes in an email. An outcome never claims that a message has
+left, or has not left, unless that is certain.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from models.enums import FailureCode
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A finished message and the one address it goes to. `utf8`: an address needs SMTPUTF8."""
+    """Holds a complete message and its one recipient.
+
+    `utf8` is true if an address needs SMTPUTF8.
+    """
 
     sender: str
     recipient: str
@@ -21,7 +25,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class RefusedCopy:
-    """A cc or bcc that the server would not have, and why. It concerns nobody else."""
+    """Describes a cc or bcc that did not leave, and why. No other recipient is affected."""
 
     address: str
     message: str
@@ -29,21 +33,21 @@ class RefusedCopy:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The server took the message over, for the person in To and all copies but these."""
+    """The server accepted the message for the person in To, and each copy except these."""
 
     refused_copies: tuple[RefusedCopy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Bounced:
-    """The server refused the person in To, or the message, for good."""
+    """The server permanently refused the person in To, or the message."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Nothing was handed over, and trying again by itself is no use."""
+    """Nothing was handed over, and an automatic retry cannot succeed."""
 
     code: FailureCode
     message: str
@@ -51,7 +55,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """The server has nothing of the message, and a later attempt may succeed. `code`: of the failure if none does."""
+    """The server did not accept the message, and a later attempt may succeed.
+
+    `code` is the failure code of the email if no attempt succeeds.
+    """
 
     message: str
     code: FailureCode = FailureCode.CHANNEL_REFUSED
@@ -59,7 +66,7 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The message was on its way when the connection broke: it may have left, and it may not."""
+    """The connection broke during the hand-over, so the message may or may not have left."""
 
     message: str
 
@@ -68,13 +75,14 @@ Outcome = Delivered | Bounced | Failed | Deferred | Unknown
 
 
 class NotHandedOver(Exception):
-    """A hand-over was cancelled before anything of the message could have left."""
+    """A hand-over was cancelled before any part of the message could have left."""
 
 
 class MailTransport(Protocol):
-    """Carries mail. Answers within `PATIENCE` seconds and raises nothing it could have foreseen.
+    """Hands messages over to a mail server.
 
-    A hand-over that is cancelled may raise NotHandedOver; otherwise the message may have left.
+    `send` returns an outcome within `PATIENCE` seconds and raises no foreseeable error. If it is cancelled, it may
+    raise NotHandedOver; if it raises anything else, the message may have left.
     """
 
     async def send(self, envelope: Envelope) -> Outcome: ...
@@ -83,4 +91,4 @@ class MailTransport(Protocol):
 
 
 PATIENCE = 180.0
-"""The longest a hand-over may take, in seconds."""
+"""A hand-over takes at most this number of seconds."""

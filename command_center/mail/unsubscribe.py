@@ -1,7 +1,8 @@
-"""The public `/t/u/…` route: the way out that every mail offers. Looking at it changes nothing, POST unsubscribes.
+"""Serves the public `/t/u/…` route, to which the unsubscribe link of every email leads.
 
-A POST is the form of the page, or the one click of a program that reads mail (RFC 8058): the signed address says all
-there is to say, so nobody looks at the body. Nobody signs in, nothing is tracked.
+GET shows a page and changes nothing; POST unsubscribes. A POST comes from the form on the page, or from the one-click
+button of a mail program (RFC 8058). Its body is ignored, because the signed URL contains everything. The route needs no
+authentication and tracks nothing.
 """
 
 import base64
@@ -37,12 +38,12 @@ HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
     "X-Robots-Tag": "noindex, nofollow",
 }
-# No action in the form: it goes to the address of the page, whatever a proxy before us calls it.
+# The form has no action, so it posts to the URL of the page, even if a proxy changes the path.
 _FORM: Final = (
     '<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click">'
     "<button>Unsubscribe</button></form>"
 )
-_FIND = (
+_RECIPIENT = (
     "SELECT p.address, p.unsubscribed_at, t.name AS team, u.name AS sender FROM people p"
     " JOIN teams t ON t.id = p.team_id LEFT JOIN emails e ON e.id = ? AND e.team_id = p.team_id"
     " LEFT JOIN users u ON u.id = e.sender_id WHERE p.id = ?"
@@ -53,7 +54,7 @@ _outage = FailureLog(_logger, "ways out wait for the database")
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Whom a way out is for. `sender` is None where the email is gone."""
+    """Holds the person of an unsubscribe link. `sender` is None if the email was deleted."""
 
     key: int
     address: str
@@ -63,13 +64,14 @@ class Recipient:
 
 
 def routes(links: Links, ctx: ActionContext) -> list[Route]:
-    return [Route("/t/u/{token}", _WayOut(links, ctx).answer, methods=["GET", "POST"])]
+    """Return the unsubscribe route."""
+    return [Route("/t/u/{token}", _UnsubscribeEndpoint(links, ctx).answer, methods=["GET", "POST"])]
 
 
-class _WayOut:
+class _UnsubscribeEndpoint:
     def __init__(self, links: Links, ctx: ActionContext) -> None:
         self._links = links
-        self._desk = ctx
+        self._ctx = ctx
 
     async def answer(self, request: Request) -> Response:
         try:
@@ -77,54 +79,57 @@ class _WayOut:
             if recipient is None:
                 return PlainTextResponse("Not found.\n", status_code=404, headers=HEADERS)
             if request.method == "POST":
-                await people.leave(self._desk, recipient.key)
-                return _done(recipient)
-            return _done(recipient) if recipient.unsubscribed else _question(recipient)
+                await people.leave(self._ctx, recipient.key)
+                return _done_page(recipient)
+            return _done_page(recipient) if recipient.unsubscribed else _confirmation_page(recipient)
         except Unavailable as exc:
             _outage.warn(exc)
-            before = "" if isinstance(exc, OutcomeUnknown) else "Nothing was changed. "
-            return _page("That did not work", f"<p>{before}Please try again in a moment.</p>", 503)
+            prefix = "" if isinstance(exc, OutcomeUnknown) else "Nothing was changed. "
+            return _page("That did not work", f"<p>{prefix}Please try again in a moment.</p>", 503)
         except Exception:
             _logger.exception("a way out could not be answered")
             return _page("That did not work", "<p>Nothing was changed. Please try again in a moment.</p>", 503)
 
     async def _recipient(self, token: str) -> Recipient | None:
-        found = self._links.open_unsubscribe(token)
-        if found is None:
+        ids = self._links.open_unsubscribe(token)
+        if ids is None:
             return None
-        email_id, person_id = found
-        row = await database().fetch_one(_FIND, email_id, person_id)
+        email_id, person_id = ids
+        row = await database().fetch_one(_RECIPIENT, email_id, person_id)
         if row is None:
             return None
-        left = row["unsubscribed_at"] is not None
-        return Recipient(person_id, row["address"], left, row["team"], row["sender"])
+        unsubscribed = row["unsubscribed_at"] is not None
+        return Recipient(person_id, row["address"], unsubscribed, row["team"], row["sender"])
 
 
 def masked(address: str) -> str:
-    """An address as a hint that its owner understands: whoever else holds the link learns two letters."""
+    """Return a masked address that its owner recognises.
+
+    Anyone else who has the link learns only two letters and the top-level domain.
+    """
     local, _, domain = address.rpartition("@")
     name, dot, top = domain.rpartition(".")
     return f"{local[:1]}•••@{(name or top)[:1]}•••{dot}{top if dot else ''}"
 
 
-def _question(recipient: Recipient) -> Response:
-    whose = f"<b>{html.escape(recipient.team)}</b>"
+def _confirmation_page(recipient: Recipient) -> Response:
+    senders = f"<b>{html.escape(recipient.team)}</b>"
     if recipient.sender is not None:
-        whose = f"<b>{html.escape(recipient.sender)}</b> and everyone else of {whose}"
+        senders = f"<b>{html.escape(recipient.sender)}</b> and everyone else of {senders}"
     hint = html.escape(masked(recipient.address))
-    return _page("Unsubscribe?", f"<p>{whose} will stop sending email to <b>{hint}</b>.</p>\n{_FORM}")
+    return _page("Unsubscribe?", f"<p>{senders} will stop sending email to <b>{hint}</b>.</p>\n{_FORM}")
 
 
-def _done(recipient: Recipient) -> Response:
+def _done_page(recipient: Recipient) -> Response:
     hint, team = html.escape(masked(recipient.address)), html.escape(recipient.team)
     return _page("You are unsubscribed", f"<p><b>{team}</b> sends no more email to <b>{hint}</b>.</p>")
 
 
-def _page(title: str, inner: str, status: int = 200) -> Response:
+def _page(title: str, content: str, status: int = 200) -> Response:
     text = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n<h1>{title}</h1>\n{inner}\n</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n<h1>{title}</h1>\n{content}\n</main>\n</body>\n</html>\n"
     )
     return HTMLResponse(text, status_code=status, headers=HEADERS)

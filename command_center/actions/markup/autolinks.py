@@ -1,7 +1,7 @@
-"""Plain text as HTML: its lines, its spaces, its direction, and links where web addresses stand. Pure.
+"""Converts plain text to HTML with lines, spaces, text direction and links. Pure.
 
-An address ends where a reader sees it end: at white space, at a quotation mark, at a bracket that was not opened
-within it, at punctuation of another script, and before the punctuation of the sentence around it.
+A web address ends where a reader would end it: at white space, at a quotation mark, at a bracket that was not opened
+within it, at punctuation of another script, or before the punctuation of the surrounding sentence.
 """
 
 import html
@@ -14,19 +14,19 @@ from command_center.actions.markup.slots import Slots
 
 _START = re.compile(r"https?://(?=[^\W_]|\[|[^\x00-\x7f])", re.IGNORECASE)
 _PAIRS = {")": "(", "]": "[", "}": "{"}
-# Letters of words for their readers, though Unicode counts them as punctuation.
-_WITHIN_WORDS = "·՚־׳״་‧‐‑–・ー\u200c\u200d"
-_AFTER = frozenset(".,;:!?'`*|([{" + _WITHIN_WORDS)
+# Unicode classifies these as punctuation, but they occur within words.
+_WORD_CHARACTERS = "·՚־׳״་‧‐‑–・ー\u200c\u200d"
+_NOT_AT_END = frozenset(".,;:!?'`*|([{" + _WORD_CHARACTERS)
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 
 
 def _terminators() -> str:
-    """The characters outside ASCII at which an address ends: punctuation, quotation marks, brackets, spaces."""
+    """Return the non-ASCII characters that end an address: punctuation, quotation marks, brackets, spaces."""
     ends = ("Pi", "Pf", "Ps", "Pe", "Po", "Pd", "Zs", "Zl", "Zp", "Cc", "Cf")
-    # Between these lie ideographs and Hangul, which are letters.
+    # The gaps between these ranges contain ideographs and Hangul, which are letters.
     codes = chain(range(0x80, 0x3400), range(0xA000, 0xAC00), range(0xD7B0, 0xD800), range(0xE000, 0x12000))
-    found = (chr(code) for code in codes if unicodedata.category(chr(code)) in ends)
-    return "".join(letter for letter in found if letter not in _WITHIN_WORDS)
+    characters = (chr(code) for code in codes if unicodedata.category(chr(code)) in ends)
+    return "".join(letter for letter in characters if letter not in _WORD_CHARACTERS)
 
 
 _URL_TEXT = re.compile(rf"[^\s\x00-\x20\x7f<>\"()\[\]{{}}～〜＜＞{re.escape(_terminators())}]++")
@@ -35,65 +35,68 @@ _SPACES = re.compile(r"(?<=[ \t\r\n])[ \t]++|\t")
 
 
 def to_html(text: str, links: Slots) -> str:
-    """Plain text as safe HTML; the targets of its links stand in slots."""
+    """Return plain text as safe HTML, with the targets of its links in slots."""
     if _RIGHT_TO_LEFT.search(text) is None:
         return f"<div>{_lines(text, links)}</div>"
     parts = []
-    for direction, lines in groupby(_directed(_BREAKS.split(text)), key=lambda each: each[0]):
+    for direction, lines in groupby(_with_directions(_BREAKS.split(text)), key=lambda each: each[0]):
         content = "\n".join(line for _, line in lines)
         parts.append(f'<div dir="{direction}">{_lines(content, links) or "<br>"}</div>')
     return "\n".join(parts)
 
 
-def _directed(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Each line with the direction of its first letter that has one; a line without any goes on as the line before."""
+def _with_directions(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield each line with its direction.
+
+    The first character with a direction determines it. A line without one has the direction of the previous line.
+    """
     direction = "auto"
     for line in lines:
-        strong = next((each for each in map(unicodedata.bidirectional, line) if each in ("L", "R", "AL")), None)
-        if strong is not None:
-            direction = "ltr" if strong == "L" else "rtl"
+        bidirectional = next((each for each in map(unicodedata.bidirectional, line) if each in ("L", "R", "AL")), None)
+        if bidirectional is not None:
+            direction = "ltr" if bidirectional == "L" else "rtl"
         yield direction, line
 
 
 def _lines(text: str, links: Slots) -> str:
     parts: list[str] = []
-    place = len(text) - len(text.lstrip(" \t"))
-    parts.append(_escaped(" " + text[:place])[1:])
+    position = len(text) - len(text.lstrip(" \t"))
+    parts.append(_escaped(" " + text[:position])[1:])
     for begin, end in addresses(text):
-        parts.append(_escaped(text[place:begin]))
+        parts.append(_escaped(text[position:begin]))
         url = text[begin:end]
         parts.append(f'<a href="{links.add(url)}">{html.escape(url)}</a>')
-        place = end
-    parts.append(_escaped(text[place:]))
+        position = end
+    parts.append(_escaped(text[position:]))
     return _BREAKS.sub("<br>\n", "".join(parts))
 
 
 def _escaped(text: str) -> str:
-    """Text as HTML that shows its indentation and all of its spaces."""
-    return _SPACES.sub(_wide, html.escape(text))
+    """Escape text as HTML that displays its indentation and all of its spaces."""
+    return _SPACES.sub(_non_breaking, html.escape(text))
 
 
-def _wide(match: re.Match[str]) -> str:
+def _non_breaking(match: re.Match[str]) -> str:
     return "".join("&nbsp;" * 4 if letter == "\t" else "&nbsp;" for letter in match[0])
 
 
 def addresses(text: str) -> Iterator[tuple[int, int]]:
-    """Where the web addresses of a text begin and end."""
-    place = 0
-    while match := _START.search(text, place):
-        end = _end(text, match.end())
+    """Yield the start and the end of each web address in a text."""
+    position = 0
+    while match := _START.search(text, position):
+        end = _url_end(text, match.end())
         if end > match.end():
             yield match.start(), end
-        place = end
+        position = end
 
 
-def _end(text: str, begin: int) -> int:
-    """Where an address ends whose host begins at a place."""
+def _url_end(text: str, begin: int) -> int:
+    """Return the end of the address whose host begins at a position."""
     balance = dict.fromkeys(_PAIRS.values(), 0)
     end = begin
     while True:
-        if run := _URL_TEXT.match(text, end):
-            end = run.end()
+        if match := _URL_TEXT.match(text, end):
+            end = match.end()
         letter = text[end : end + 1]
         if letter in balance:
             balance[letter] += 1
@@ -102,6 +105,6 @@ def _end(text: str, begin: int) -> int:
         else:
             break
         end += 1
-    while end > begin and text[end - 1] in _AFTER:
+    while end > begin and text[end - 1] in _NOT_AT_END:
         end -= 1
     return end

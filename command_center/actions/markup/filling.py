@@ -1,7 +1,7 @@
-"""Dynamic fields filled into a body, each encoded for the place where it stands. Pure.
+"""Fills dynamic fields into a body, and encodes each value for its context. Pure.
 
-In plain text a value stands as it is; in HTML it is escaped, and within a link or the source of a picture it is
-percent-encoded as one component of the URL. In a style, a script or the name of a tag it cannot be filled in.
+In plain text a value is not encoded. In HTML it is escaped; within a link or the source of a picture it is
+percent-encoded as one component of the URL. In a style, a script or a tag's name a field cannot be filled in.
 """
 
 import html
@@ -20,13 +20,13 @@ from command_center.actions.markup.slots import Slots
 from command_center.actions.markup.tokens import Token, TokenKind, attribute_values, tokenize
 from command_center.actions.template_fields import Unresolved
 
-MAX_KEPT_TEMPLATES = 64
-"""More than the sender loop claims at once."""
-_URLS = frozenset(("href", "src", "background", "action", "cite", "longdesc"))
+MAX_CACHED_TEMPLATES = 64
+"""This is more than the outbox claims in one batch, so that no template of a batch is evicted before its use."""
+_URL_ATTRIBUTES = frozenset(("href", "src", "background", "action", "cite", "longdesc"))
 
 
 class FieldContext(Enum):
-    """Where a field stands; it decides how a value is encoded."""
+    """Names the context of a field, which determines how a value is encoded."""
 
     PLAIN = auto()
     TEXT = auto()
@@ -38,7 +38,7 @@ class FieldContext(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BodyField:
-    """A field as it is written, from `start` to `end` of the body."""
+    """Holds a field of a body, from `start` to `end`. `written` is its source text."""
 
     start: int
     end: int
@@ -48,43 +48,43 @@ class BodyField:
 
 @dataclass(frozen=True, slots=True)
 class BodyTemplate:
-    """The fields of a body, in their order."""
+    """Holds the fields of a body, in the order of the body."""
 
     is_html: bool
     fields: tuple[BodyField, ...]
 
     def problems(self) -> list[str]:
-        """A sentence for each field at a place where it cannot be filled in, each once."""
-        forbidden = (field.written for field in self.fields if field.context is FieldContext.FORBIDDEN)
+        """Return one sentence for each field in a context where it cannot be filled in, without duplicates."""
+        unfillable = (field.written for field in self.fields if field.context is FieldContext.FORBIDDEN)
         reason = "stands where no value can be filled in: in a style, a script or a tag's name."
-        return [f"{template_fields.shown(field)} {reason}" for field in dict.fromkeys(forbidden)]
+        return [f"{template_fields.shown(field)} {reason}" for field in dict.fromkeys(unfillable)]
 
     def field_problems(self) -> list[str]:
-        """A sentence for each field that cannot be filled in, whatever the reason."""
+        """Return one sentence for each field that cannot be filled in, for any reason."""
         return [*template_fields.problems("".join(field.written for field in self.fields)), *self.problems()]
 
     def values(self, known: Mapping[str, str]) -> list[str]:
-        """What goes into the places of the fields, encoded; `known` is as `fields.values` gives it.
+        """Return the encoded value of each field. `known` is a result of `template_fields.values`.
 
-        Raises Unresolved.
+        Raises: Unresolved if a field cannot be filled in.
         """
-        if wrong := self.field_problems():
-            raise Unresolved(" ".join(wrong))
-        return [_encoded(field.written, field.context, known) for field in self.fields]
+        if errors := self.field_problems():
+            raise Unresolved(" ".join(errors))
+        return [_encode(field.written, field.context, known) for field in self.fields]
 
     def fill(self, body: str, known: Mapping[str, str]) -> str:
-        """The body with its fields filled in. Raises Unresolved."""
+        """Return the body with its fields filled in. Raises: Unresolved."""
         values = self.values(known)
         filled = with_values(body, zip(self.fields, values, strict=True))
         if not self.is_html and any("<" in value for value in values) and is_html(filled):
-            # A company called <b>x</b> does not make plain text HTML.
+            # Plain text must stay plain text even if a company is called <b>x</b>.
             links = Slots()
             return links.fill(autolinks.to_html(filled, links), html.escape)
         return filled
 
 
 def with_values(body: str, values: Iterable[tuple[BodyField, str]]) -> str:
-    """The body with each field replaced by its value."""
+    """Return the body with each field replaced by its value."""
     parts: list[str] = []
     position = 0
     for field, value in values:
@@ -97,55 +97,55 @@ _templates: OrderedDict[bytes, BodyTemplate] = OrderedDict()
 
 
 def template(body: str) -> BodyTemplate:
-    """The fields of a body and where they stand, kept for the other recipients of the same body."""
-    found = _templates.get(_key(body))
-    if found is None:
-        found = read_template(body)
-        keep_template(body, found)
-    return found
+    """Return the template of a body, cached for the other recipients of the same body."""
+    parsed = _templates.get(_cache_key(body))
+    if parsed is None:
+        parsed = parse_template(body)
+        cache_template(body, parsed)
+    return parsed
 
 
-def is_template_kept(body: str) -> bool:
-    """Whether `template` answers at once."""
-    key = _key(body)
+def is_template_cached(body: str) -> bool:
+    """Return whether the template of a body is cached, and mark it as recently used."""
+    key = _cache_key(body)
     if key in _templates:
         _templates.move_to_end(key)
     return key in _templates
 
 
-def keep_template(body: str, found: BodyTemplate) -> None:
-    """Keeps what `read_template` returned for a body, possibly in another process."""
-    _templates[_key(body)] = found
-    if len(_templates) > MAX_KEPT_TEMPLATES:
+def cache_template(body: str, parsed: BodyTemplate) -> None:
+    """Cache the result of `parse_template` for a body, which may come from another process."""
+    _templates[_cache_key(body)] = parsed
+    if len(_templates) > MAX_CACHED_TEMPLATES:
         _templates.popitem(last=False)
 
 
 @lru_cache(maxsize=4)
-def _key(body: str) -> bytes:
+def _cache_key(body: str) -> bytes:
     return sha256(body.encode("utf-8", "surrogatepass")).digest()
 
 
-def read_template(body: str) -> BodyTemplate:
-    """The fields of a body and where they stand."""
+def parse_template(body: str) -> BodyTemplate:
+    """Parse the fields of a body and determine their contexts."""
     slots = Slots()
     masked = template_fields.mask(body, slots.add)
     markup = is_html(masked)
     contexts: dict[int, FieldContext] = {}
     for token in tokenize(masked) if markup and slots.texts else ():
-        for context, text in _parts(token, masked):
+        for context, text in _contexts(token, masked):
             contexts |= dict.fromkeys(slots.numbers(text), context)
         if len(contexts) == len(slots.texts):
             break
-    pieces, found, position = slots.split(masked), [], 0
+    pieces, fields, position = slots.split(masked), [], 0
     for number, (literal, written) in enumerate(zip(pieces[::2], pieces[1::2], strict=False)):
         start = position + len(literal)
         position = start + len(written)
-        found.append(BodyField(start, position, written, contexts[number] if markup else FieldContext.PLAIN))
-    return BodyTemplate(markup, tuple(found))
+        fields.append(BodyField(start, position, written, contexts[number] if markup else FieldContext.PLAIN))
+    return BodyTemplate(markup, tuple(fields))
 
 
-def _parts(token: Token, source: str) -> Iterator[tuple[FieldContext, str]]:
-    """The text of a token in parts, each with the context of the fields in it."""
+def _contexts(token: Token, source: str) -> Iterator[tuple[FieldContext, str]]:
+    """Yield the parts of a token with the context that fields have in them. A later part overrides an earlier one."""
     written = source[token.start : token.end]
     if token.kind in (TokenKind.TEXT, TokenKind.COMMENT):
         yield FieldContext.TEXT, written
@@ -160,12 +160,12 @@ def _parts(token: Token, source: str) -> Iterator[tuple[FieldContext, str]]:
 def _context_of(attribute: str, quoted: bool) -> FieldContext:
     if attribute == "style" or attribute.startswith("on"):
         return FieldContext.FORBIDDEN
-    if attribute in _URLS:
+    if attribute in _URL_ATTRIBUTES:
         return FieldContext.URL
     return FieldContext.ATTRIBUTE if quoted else FieldContext.UNQUOTED
 
 
-def _encoded(field: str, context: FieldContext, known: Mapping[str, str]) -> str:
+def _encode(field: str, context: FieldContext, known: Mapping[str, str]) -> str:
     if context is FieldContext.PLAIN:
         return template_fields.resolve(field, known, escaped=False)
     if context is FieldContext.TEXT:

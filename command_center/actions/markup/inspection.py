@@ -1,4 +1,4 @@
-"""What is told to the author of a body when it is saved: what is wrong with it, and what will be left out. Pure."""
+"""Reports to the author of a body its errors, and what will be removed before it is sent. Pure."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +13,7 @@ from command_center.actions.markup.slots import Slots
 
 @dataclass(frozen=True, slots=True)
 class BodyReport:
-    """Sentences for the author. With `problems` a body cannot be saved."""
+    """Holds sentences for the author. A body with `problems` cannot be saved."""
 
     problems: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
@@ -21,21 +21,21 @@ class BodyReport:
 
 @lru_cache(maxsize=8)
 def inspect(body: str) -> BodyReport:
-    """Inspects a body as it was written, with its fields."""
+    """Inspect a body whose fields are not filled in."""
     template = filling.template(body)
-    fields_of = Slots()
-    masked = template_fields.mask(body, fields_of.add)
-    removals = Removals(fields_of.fill)
+    field_slots = Slots()
+    masked = template_fields.mask(body, field_slots.add)
+    removals = Removals(field_slots.fill)
     if not template.is_html:
         if sum(1 for _ in autolinks.addresses(masked)) > MAX_TRACKED_LINKS:
             removals.add(Removal.TOO_MANY_LINKS)
         return BodyReport(notices=tuple(removals.sentences()))
     sanitizer = Sanitizer(masked, removals)
-    found = sanitizer.sanitize()
+    sanitized = sanitizer.sanitize()
     problems = template.problems()
-    if found.tags > MAX_TAGS:
-        problems.append(f"A body may have at most {MAX_TAGS:,} tags, not {found.tags:,}.")
-    if found.nesting > MAX_NESTING:
+    if sanitized.tags > MAX_TAGS:
+        problems.append(f"A body may have at most {MAX_TAGS:,} tags, not {sanitized.tags:,}.")
+    if sanitized.nesting > MAX_NESTING:
         problems.append(f"The elements of a body may be nested at most {MAX_NESTING} deep.")
     if len(sanitizer.links.texts) > MAX_TRACKED_LINKS:
         removals.add(Removal.TOO_MANY_LINKS)

@@ -1,15 +1,15 @@
-"""What was taken out of a body, told to its author: one sentence for each kind of thing."""
+"""Describes to the author what was removed from a body, in one sentence per kind. Pure."""
 
 from collections.abc import Callable
 from enum import Enum
 
-_SHOWN = 5
-_LONGEST = 60
+_MAX_SHOWN_NAMES = 5
+_MAX_NAME_CHARACTERS = 60
 _MAX_NAMES = 1_000
 
 
 class Removal(Enum):
-    """A kind of thing that does not leave as it was written. The value is the sentence, before the names."""
+    """Names the kinds of removed or unsupported content. The value is the sentence, without the names."""
 
     SCRIPTS = "Scripts were removed"
     HANDLERS = "Event handlers were removed"
@@ -28,7 +28,10 @@ class Removal(Enum):
 
 
 class Removals:
-    """Collects what was removed, by kind, each name once. `translate` gives a name as its author wrote it."""
+    """Collects the names of what was removed, by kind and without duplicates.
+
+    `translate` restores a name as its author wrote it, for example with dynamic fields instead of slots.
+    """
 
     def __init__(self, translate: Callable[[str], str] = str) -> None:
         self._translate = translate
@@ -36,15 +39,15 @@ class Removals:
 
     def add(self, kind: Removal, name: str = "") -> None:
         names = self._names.setdefault(kind, {})
-        # Enough to say how many more there are, and no list without end.
+        # The limit bounds the memory; beyond it, the number of further names is not exact.
         if name and len(names) < _MAX_NAMES:
             name = self._translate(name)
-            names[name if len(name) <= _LONGEST else name[:_LONGEST] + "…"] = None
+            names[name if len(name) <= _MAX_NAME_CHARACTERS else name[:_MAX_NAME_CHARACTERS] + "…"] = None
 
     def sentences(self) -> list[str]:
         return [_sentence(kind, list(names)) for kind, names in self._names.items()]
 
 
 def _sentence(kind: Removal, names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{kind.value}{': ' if names else ''}{', '.join(names[:_SHOWN])}{more}."
+    more = f" and {len(names) - _MAX_SHOWN_NAMES} more" if len(names) > _MAX_SHOWN_NAMES else ""
+    return f"{kind.value}{': ' if names else ''}{', '.join(names[:_MAX_SHOWN_NAMES])}{more}."

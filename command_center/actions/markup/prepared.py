@@ -1,4 +1,4 @@
-"""A body made ready to be sent: safe HTML, its style sheet, its plain text and its links. Pure."""
+"""Prepares a body for sending: safe HTML, its style sheet, its plain text and its links. Pure."""
 
 import html
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from command_center.actions.markup.sanitizer import LINK_PREFIX, Sanitizer
 from command_center.actions.markup.slots import Slots
 
 MAX_TRACKED_LINKS = 2_000
-"""Clicks on the links of a body after the first so many are not counted."""
+"""Only this many links of a body are tracked, the first ones."""
 _CLEANER = nh3.Cleaner(
     tags=set(vocabulary.ELEMENTS),
     clean_content_tags=set(),
@@ -24,39 +24,42 @@ _CLEANER = nh3.Cleaner(
 
 @dataclass(frozen=True, slots=True)
 class PreparedBody:
-    """Safe HTML in pieces, every second of which is a link's target; `sheet` belongs into the page's head."""
+    """Holds a body that is ready to be sent.
+
+    The pieces with odd indexes are the targets of links, the others safe HTML. `sheet` belongs in the page's head.
+    """
 
     pieces: tuple[str, ...]
     text: str
     sheet: str = ""
 
     def html(self, rewrite: Callable[[str], str]) -> str:
-        """The HTML with the targets of its first links rewritten."""
+        """Return the HTML. The targets of its first MAX_TRACKED_LINKS links are rewritten."""
         return "".join(
-            piece if place % 2 == 0 else html.escape(rewrite(piece) if place < 2 * MAX_TRACKED_LINKS else piece)
-            for place, piece in enumerate(self.pieces)
+            piece if index % 2 == 0 else html.escape(rewrite(piece) if index < 2 * MAX_TRACKED_LINKS else piece)
+            for index, piece in enumerate(self.pieces)
         )
 
 
 def prepare(body: str) -> PreparedBody:
-    """What leaves for a body, which is HTML or plain text."""
+    """Prepare a body that is HTML or plain text."""
     return prepare_html(body) if is_html(body) else prepare_plain(body)
 
 
 def prepare_plain(body: str) -> PreparedBody:
-    """What leaves for plain text."""
+    """Prepare a plain text body."""
     links = Slots()
-    return PreparedBody(tuple(links.split(autolinks.to_html(body, links))), _as_typed(body))
+    return PreparedBody(tuple(links.split(autolinks.to_html(body, links))), _normalize_lines(body))
 
 
 def prepare_html(body: str) -> PreparedBody:
-    """What leaves for HTML."""
+    """Prepare an HTML body."""
     sanitizer = Sanitizer(body)
-    found, links = sanitizer.sanitize(), sanitizer.links
-    safe = sanitizer.texts.fill(_CLEANER.clean(found.markup).replace(f'="{LINK_PREFIX}slot', '="slot'))
-    return PreparedBody(tuple(links.split(safe)), text_part.as_text(safe, links.fill), found.sheet)
+    sanitized, links = sanitizer.sanitize(), sanitizer.links
+    safe = sanitizer.texts.fill(_CLEANER.clean(sanitized.markup).replace(f'="{LINK_PREFIX}slot', '="slot'))
+    return PreparedBody(tuple(links.split(safe)), text_part.as_text(safe, links.fill), sanitized.sheet)
 
 
-def _as_typed(body: str) -> str:
-    """Plain text as it was typed, with line ends of one kind."""
+def _normalize_lines(body: str) -> str:
+    """Return plain text with LF line ends, and without empty lines at its start and end."""
     return body.replace("\r\n", "\n").replace("\r", "\n").strip("\n") + "\n"

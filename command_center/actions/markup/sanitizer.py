@@ -1,7 +1,7 @@
-"""Makes the HTML of an author safe to send to anybody, in one pass, and tells what was removed. Pure.
+"""Sanitizes the HTML of an author in one pass, and reports what was removed. Pure.
 
-The result is well-formed, and nested and counted within the limits, so that reading it takes time linear in its
-length. The HTML parser of nh3 then checks it against the same vocabulary: two readers have to agree on it.
+The result is well-formed and within the limits for nesting and tags, so that parsing it takes linear time.
+Afterwards nh3 checks it against the same vocabulary, so two independent parsers must accept it.
 """
 
 import html
@@ -15,9 +15,9 @@ from command_center.actions.markup.tokens import Token, TokenKind, attribute_tex
 
 MAX_NESTING = 100
 LINK_PREFIX = "https://"
-"""What stands before the slot of a target or source, and goes with it."""
+"""This precedes the slot of a target or source, so that nh3 accepts it as a URL. It is removed with the slot."""
 MAX_TAGS = 20_000
-# Formatting that goes on behind a closed paragraph is repeated; at most so many characters of it.
+# Formatting that continues after a closed paragraph is repeated, up to this number of characters.
 _MAX_REOPENED = 100_000
 _KINDS = {
     **dict.fromkeys(("script",), Removal.SCRIPTS),
@@ -35,7 +35,7 @@ _DIRECTIONS = frozenset(("ltr", "rtl", "auto"))
 
 @dataclass(slots=True)
 class Sanitized:
-    """Safe HTML, with its texts and the targets of its links in slots."""
+    """Holds safe HTML, with its texts and the targets of its links in slots."""
 
     markup: str
     sheet: str
@@ -45,7 +45,10 @@ class Sanitized:
 
 @dataclass(slots=True)
 class _Open:
-    """An element that is open. `written` is its start tag with slots, `length` that of the tag in full."""
+    """Describes an open element.
+
+    `written` is its start tag with slots, and `length` the number of characters of the original tag.
+    """
 
     name: str
     written: str
@@ -54,7 +57,7 @@ class _Open:
 
 @dataclass(slots=True)
 class Sanitizer:
-    """Sanitizes one body. `texts` and `links` take up what is no markup."""
+    """Sanitizes one body. The slots `texts` and `links` hold everything that is not markup."""
 
     source: str
     removals: Removals = field(default_factory=Removals)
@@ -62,18 +65,19 @@ class Sanitizer:
     links: Slots = field(default_factory=Slots)
     _out: list[str] = field(default_factory=list)
     _open: list[_Open] = field(default_factory=list)
-    # Formatting elements that were closed by another element's end and go on with the next text.
-    _pending: list[_Open] = field(default_factory=list)
+    # Formatting elements that another element's end closed. They are reopened before the next text.
+    _to_reopen: list[_Open] = field(default_factory=list)
     _sheets: list[str] = field(default_factory=list)
     _wrapper: dict[str, str] = field(default_factory=dict)
     _ends: dict[str, int] = field(default_factory=dict)
-    # Unknown elements that were opened, whose end tags are dropped with them.
+    # The names of removed elements, whose end tags are removed too.
     _unknown: set[str] = field(default_factory=set)
     _reopened: int = 0
     _tags: int = 0
     _nesting: int = 0
 
     def sanitize(self) -> Sanitized:
+        """Return the sanitized body. Call it once."""
         self._ends = last_end_tags(self.source)
         skipped, depth = "", 0
         for token in tokenize(self.source):
@@ -101,7 +105,7 @@ class Sanitizer:
         return Sanitized(markup, sheet, self._tags, self._nesting)
 
     def _is_skipped(self, token: Token) -> bool:
-        """Whether an element is removed together with what is in it."""
+        """Return whether an element is removed together with its content."""
         closed = self._ends.get(token.name, -1) > token.start and not token.attributes.endswith("/")
         return token.name in vocabulary.REMOVED and closed
 
@@ -124,9 +128,9 @@ class Sanitizer:
 
     def _text(self, token: Token) -> None:
         text = self._written(token)
-        if self._pending and not text.isspace():
+        if self._to_reopen and not text.isspace():
             self._reopen()
-        # Between the cells of a table the parser ignores white space, and has to see it.
+        # nh3 ignores white space between table cells. In a slot it would be text, which is not allowed there.
         self._out.append(text if text.isspace() and text.isascii() else self.texts.add(text.replace("<", "&lt;")))
 
     def _raw(self, token: Token) -> None:
@@ -149,8 +153,8 @@ class Sanitizer:
             self._document(token)
         elif name in vocabulary.ELEMENTS:
             self._element(token)
-        elif name == "meta" and "http-equiv" not in (given := attributes(token.attributes)) and "itemprop" not in given:
-            # The character set, the viewport and the like are the page's, and say nothing to the reader.
+        elif name == "meta" and {"http-equiv", "itemprop"}.isdisjoint(attributes(token.attributes)):
+            # The character set, the viewport and the like concern only the page, so there is nothing to report.
             return
         elif name != "head":
             self._remove(token)
@@ -166,8 +170,8 @@ class Sanitizer:
         if targets:
             self._end_implied(targets, barriers)
         if name in vocabulary.TABLE_STRUCTURE:
-            self._pending.clear()
-        elif self._pending and name not in vocabulary.BLOCKS:
+            self._to_reopen.clear()
+        elif self._to_reopen and name not in vocabulary.BLOCKS:
             self._reopen()
         if name in vocabulary.VOID:
             self._out.append(written)
@@ -180,7 +184,7 @@ class Sanitizer:
     def _end(self, token: Token) -> None:
         name = token.name
         if name == "br":
-            # Browsers read `</br>` as a line break.
+            # Browsers treat `</br>` as a line break.
             self._out.append("<br>")
             return
         if name in self._unknown:
@@ -190,70 +194,74 @@ class Sanitizer:
             self._text(token)
             return
         barriers = frozenset(("table",)) if name in vocabulary.TABLE_STRUCTURE else vocabulary.SCOPES
-        for place in range(len(self._open) - 1, -1, -1):
-            if self._open[place].name == name:
-                self._close_to(place, keep=name not in vocabulary.TABLE_STRUCTURE)
+        for index in range(len(self._open) - 1, -1, -1):
+            if self._open[index].name == name:
+                self._close_to(index, keep=name not in vocabulary.TABLE_STRUCTURE)
                 return
-            if self._open[place].name in barriers:
+            if self._open[index].name in barriers:
                 return
-        self._pending = [each for each in self._pending if each.name != name]
+        self._to_reopen = [each for each in self._to_reopen if each.name != name]
         if name == "p":
-            # Browsers read an end tag alone as an empty paragraph, so what follows begins a new line.
+            # Browsers treat a lone end tag as an empty paragraph, so the following text begins a new line.
             self._out.append("<p></p>")
 
     def _break_line(self, name: str) -> None:
-        """Let what follows begin a new line if the removed element does so in browsers."""
+        """Begin a new line if the removed element does so in browsers."""
         if name in vocabulary.LINE_BREAKING:
             self._end_implied(*vocabulary.IMPLIED_ENDS["div"])
             self._out.append("<div></div>")
 
     def _end_implied(self, targets: frozenset[str], barriers: frozenset[str]) -> None:
-        for place in range(len(self._open) - 1, -1, -1):
-            if self._open[place].name in targets:
-                self._close_to(place, keep="td" not in targets)
+        """Close the innermost open element in `targets`, unless an element in `barriers` is inside it."""
+        for index in range(len(self._open) - 1, -1, -1):
+            if self._open[index].name in targets:
+                self._close_to(index, keep="td" not in targets)
                 return
-            if self._open[place].name in barriers:
+            if self._open[index].name in barriers:
                 return
 
-    def _close_to(self, place: int, keep: bool) -> None:
-        """Closes the open elements from a place on. Formatting in the outermost of them goes on if `keep`."""
-        inner = self._open[place + 1 :]
-        for each in reversed(self._open[place:]):
+    def _close_to(self, index: int, keep: bool) -> None:
+        """Close the open elements from an index on.
+
+        If `keep`, the formatting elements within the outermost of them are reopened before the next text.
+        """
+        inner = self._open[index + 1 :]
+        for each in reversed(self._open[index:]):
             self._out.append(f"</{each.name}>")
-        del self._open[place:]
+        del self._open[index:]
         if keep:
-            self._pending += [each for each in inner if each.name in vocabulary.FORMATTING]
+            self._to_reopen += [each for each in inner if each.name in vocabulary.FORMATTING]
         else:
-            self._pending.clear()
+            self._to_reopen.clear()
 
     def _reopen(self) -> None:
-        pending, self._pending = self._pending, []
-        for each in pending:
+        elements, self._to_reopen = self._to_reopen, []
+        for each in elements:
             self._reopened += each.length
             if len(self._open) < MAX_NESTING and self._reopened <= _MAX_REOPENED:
                 self._open.append(each)
                 self._out.append(each.written)
 
     def _document(self, token: Token) -> None:
-        """The direction, language and style of the whole are those of an element around it."""
+        """Move the direction, language and style of `<html>` and `<body>` to an element around the content."""
         allowed = frozenset(("dir", "lang", "style", "class", "bgcolor"))
-        given = self._attributes(token, allowed | {"xmlns", "xmlns:v", "xmlns:o", "xmlns:w", "link", "vlink", "alink"})
-        color = given.get("bgcolor")
+        values = self._attributes(token, allowed | {"xmlns", "xmlns:v", "xmlns:o", "xmlns:w", "link", "vlink", "alink"})
+        color = values.get("bgcolor")
         if color and all(letter.isalnum() or letter == "#" for letter in color):
-            given["style"] = ";".join(filter(None, (f"background-color:{color}", given.get("style"))))
-        self._wrapper |= {name: value for name, value in given.items() if name in allowed - {"bgcolor"}}
+            values["style"] = ";".join(filter(None, (f"background-color:{color}", values.get("style"))))
+        self._wrapper |= {name: value for name, value in values.items() if name in allowed - {"bgcolor"}}
 
     def _attributes(self, token: Token, allowed: frozenset[str]) -> dict[str, str]:
-        """The attributes that stay, decoded; the others are reported."""
-        kept: dict[str, str] = {}
+        """Return the allowed attributes of a token, decoded, and report the others."""
+        accepted_attributes: dict[str, str] = {}
         for name, value in attributes(token.attributes).items():
             if name.startswith("on"):
                 self.removals.add(Removal.HANDLERS, name)
             elif name not in allowed:
                 self.removals.add(Removal.ATTRIBUTES, name)
             elif (accepted := self._value(token.name, name, attribute_text(value or ""))) is not None:
-                kept[name] = accepted
-        return kept
+                accepted_attributes[name] = accepted
+        return accepted_attributes
 
     def _value(self, tag: str, name: str, value: str) -> str | None:
         if name == "style":
@@ -267,29 +275,32 @@ class Sanitizer:
         return value
 
     def _link(self, value: str) -> str | None:
-        found = urls.target(value)
-        if found.scheme and found.scheme not in urls.LINK_SCHEMES:
-            self.removals.add(Removal.URLS, found.url)
+        target = urls.target(value)
+        if target.scheme and target.scheme not in urls.LINK_SCHEMES:
+            self.removals.add(Removal.URLS, target.url)
             return None
-        if not found.scheme and found.url and not found.url.startswith("#"):
-            self.removals.add(Removal.RELATIVE, found.url)
-        elif found.scheme in ("http", "https") and not urls.is_trackable(found.url):
-            self.removals.add(Removal.UNTRACKED, found.url)
-        return found.url
+        if not target.scheme and target.url and not target.url.startswith("#"):
+            self.removals.add(Removal.RELATIVE, target.url)
+        elif target.scheme in ("http", "https") and not urls.is_trackable(target.url):
+            self.removals.add(Removal.UNTRACKED, target.url)
+        return target.url
 
     def _picture(self, value: str) -> str | None:
-        found = urls.target(value)
-        if found.scheme and found.scheme not in urls.PICTURE_SCHEMES:
-            self.removals.add(Removal.URLS, found.url)
+        target = urls.target(value)
+        if target.scheme and target.scheme not in urls.PICTURE_SCHEMES:
+            self.removals.add(Removal.URLS, target.url)
             return None
-        if not found.scheme:
-            self.removals.add(Removal.RELATIVE, found.url)
-        return found.url
+        if not target.scheme:
+            self.removals.add(Removal.RELATIVE, target.url)
+        return target.url
 
-    def _pairs(self, given: dict[str, str]) -> str:
-        """Attributes as written. Targets and sources stand in slots behind a scheme, as the parser checks it."""
+    def _pairs(self, values: dict[str, str]) -> str:
+        """Return attributes as source text.
+
+        Targets and sources become slots after a scheme, because nh3 checks the scheme.
+        """
         written = []
-        for name, value in given.items():
+        for name, value in values.items():
             if name in ("href", "src"):
                 slots = self.links if name == "href" else self.texts
                 written.append(f'{name}="{LINK_PREFIX}{slots.add(value if name == "href" else html.escape(value))}"')

@@ -1,7 +1,7 @@
-"""CSS that may be sent: known properties with harmless values, and style sheets with media queries. Pure.
+"""Filters CSS: it accepts known properties with harmless values, and style sheets with media queries. Pure.
 
-Allowed functions are arithmetic, colours and gradients; `url()` may load a background picture over http or https, as
-`<img>` may. Imports, fonts, animations, expressions, behaviours and positions are removed and named. Every step takes
+Allowed functions are arithmetic, colours and gradients. As `<img>` may, `url()` may load a background picture over http
+or https. Imports, fonts, animations, expressions, behaviours and positions are removed and reported. Every step takes
 time linear in the length of the text.
 """
 
@@ -45,22 +45,22 @@ Report = Callable[[str], None]
 
 
 def declarations(source: str, report: Report) -> str:
-    """The declarations of a `style` attribute or a rule that may stay; `report` is told the names of the others."""
-    kept: list[str] = []
+    """Return the allowed declarations of a `style` attribute or a rule. `report` gets the names of the others."""
+    accepted: list[str] = []
     for text in _split(source):
         name, colon, value = text.partition(":")
         name, value = name.strip().lower(), _SPACE.sub(" ", value).strip()
         if not name and not value:
             continue
         if colon and value and _is_known(name) and _is_harmless(name, value):
-            kept.append(f"{name}:{value}")
+            accepted.append(f"{name}:{value}")
         else:
             report(name if re.fullmatch(r"[\w-]{1,60}", name) else "a declaration")
-    return ";".join(kept)
+    return ";".join(accepted)
 
 
 def sheet(source: str, report: Report) -> str:
-    """The rules of a style sheet that may stay; `report` is told the names of what was removed."""
+    """Return the allowed rules of a style sheet. `report` gets the names of what is removed."""
     return _Sheet(source, report).rules()
 
 
@@ -77,63 +77,66 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def _pieces(source: str) -> Iterator[str]:
-    """Comments are left out."""
+    """Yield the lexical pieces of CSS, without comments."""
     return (match[0] for match in _PIECE.finditer(source) if not match[0].startswith("/*"))
 
 
 def _split(source: str) -> list[str]:
-    """The declarations between semicolons, those within brackets and quotes not counted."""
-    found: list[list[str]] = [[]]
+    """Split CSS at its semicolons, except at those within brackets and quotes."""
+    parts: list[list[str]] = [[]]
     depth = 0
     for piece in _pieces(source):
         if piece == ";" and not depth:
-            found.append([])
+            parts.append([])
             continue
         depth = max(0, depth + (piece == "(") - (piece == ")"))
-        found[-1].append(piece)
-    return ["".join(each) for each in found]
+        parts[-1].append(piece)
+    return ["".join(each) for each in parts]
 
 
 class _Sheet:
-    """Reads a style sheet from its beginning to its end, once."""
+    """Reads a style sheet once, from start to end."""
 
     def __init__(self, source: str, report: Report) -> None:
         self._pieces = list(_pieces(source.replace("<!--", " ").replace("-->", " ")))
-        self._place = 0
+        self._position = 0
         self._report = report
 
     def rules(self, nested: bool = False) -> str:
-        """The rules up to the end, or to the closing brace if they are nested."""
-        kept: list[str] = []
-        while self._place < len(self._pieces):
+        """Return the rules up to the end, or up to the closing brace if they are nested."""
+        accepted: list[str] = []
+        while self._position < len(self._pieces):
             prelude, end = self._prelude()
             if end == "}":
                 if nested:
                     break
                 continue
             if prelude.startswith("@"):
-                kept.append(self._at_rule(prelude, end, nested))
+                accepted.append(self._at_rule(prelude, end, nested))
             elif end == "{":
-                kept.append(self._rule(prelude))
+                accepted.append(self._rule(prelude))
             elif prelude:
                 self._report("a rule")
-        return "\n".join(each for each in kept if each)
+        return "\n".join(each for each in accepted if each)
 
     def _prelude(self) -> tuple[str, str]:
-        """The text up to the next brace or, for what begins with an @, semicolon; and that character."""
-        while self._place < len(self._pieces) and self._pieces[self._place].isspace():
-            self._place += 1
-        begin = self._place
+        """Return the text up to the next brace, and that brace.
+
+        An at-rule also ends at a semicolon. At the end of the sheet the second value is empty.
+        """
+        while self._position < len(self._pieces) and self._pieces[self._position].isspace():
+            self._position += 1
+        begin = self._position
         ends = "{};" if self._pieces[begin : begin + 1] and self._pieces[begin].lstrip().startswith("@") else "{}"
-        while self._place < len(self._pieces):
-            piece = self._pieces[self._place]
-            self._place += 1
+        while self._position < len(self._pieces):
+            piece = self._pieces[self._position]
+            self._position += 1
             if piece in ends:
-                return self._text(begin, self._place - 1), piece
-        return self._text(begin, self._place), ""
+                return self._text(begin, self._position - 1), piece
+        return self._text(begin, self._position), ""
 
     def _text(self, begin: int, end: int) -> str:
-        # A long prelude is no selector: its beginning tells what it is.
+        # A longer prelude is not a valid selector, and its first characters suffice to report it.
         return _SPACE.sub(" ", "".join(self._pieces[begin : min(end, begin + 2000)])).strip()
 
     def _at_rule(self, prelude: str, end: str, nested: bool) -> str:
@@ -153,26 +156,26 @@ class _Sheet:
             self._report("a rule")
             self._skip()
             return ""
-        begin = self._place
-        # Nested rules are not for mail: the block ends at the first brace.
-        while self._place < len(self._pieces) and self._pieces[self._place] not in ("{", "}"):
-            self._place += 1
-        kept = declarations("".join(self._pieces[begin : self._place]), self._report)
-        if self._pieces[self._place : self._place + 1] == ["{"]:
+        begin = self._position
+        # Mail programs do not support nested rules, so the block ends at the first brace.
+        while self._position < len(self._pieces) and self._pieces[self._position] not in ("{", "}"):
+            self._position += 1
+        accepted = declarations("".join(self._pieces[begin : self._position]), self._report)
+        if self._pieces[self._position : self._position + 1] == ["{"]:
             self._report("a nested rule")
-            self._place += 1
+            self._position += 1
             self._skip()
             self._skip()
             return ""
-        self._place += 1
-        return f"{selector}{{{kept}}}" if kept else ""
+        self._position += 1
+        return f"{selector}{{{accepted}}}" if accepted else ""
 
     def _skip(self) -> None:
-        """Up to the end of the block that is open."""
+        """Skip to the end of the open block."""
         depth = 1
-        while self._place < len(self._pieces) and depth:
-            depth += (self._pieces[self._place] == "{") - (self._pieces[self._place] == "}")
-            self._place += 1
+        while self._position < len(self._pieces) and depth:
+            depth += (self._pieces[self._position] == "{") - (self._pieces[self._position] == "}")
+            self._position += 1
 
 
 def _is_query(text: str) -> bool:

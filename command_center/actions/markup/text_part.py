@@ -1,6 +1,6 @@
-"""Safe HTML as plain text: the words, line by line, and where each link leads. Pure.
+"""Converts safe HTML to plain text, with the target of each link. Pure.
 
-Expects the output of the sanitizer, which is well-formed; takes time linear in its length.
+It expects the output of the sanitizer, which is well-formed, and takes time linear in its length.
 """
 
 import html
@@ -13,14 +13,14 @@ from command_center.actions.markup.urls import shown
 from command_center.actions.markup.vocabulary import words
 
 _PARAGRAPHS = words("p h1 h2 h3 h4 h5 h6 tr blockquote pre table ul ol dl figure")
-"""Blocks with an empty line before and after them; other blocks are on lines of their own."""
+"""These blocks have an empty line before and after them. Other blocks only begin and end a line."""
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
 _MAX_LEVELS = 10
 _QUOTE, _INDENT = "> ", "  "
 
 
 def as_text(safe: str, resolve: Callable[[str], str]) -> str:
-    """The text of safe HTML. `resolve` gives the target of a link from what stands in its `href`."""
+    """Return safe HTML as plain text. `resolve` returns the target of a link, given its `href`."""
     reader = _TextReader(resolve)
     for token in tokenize(safe):
         reader.read(safe, token)
@@ -34,33 +34,33 @@ class _TextReader:
         self._line: list[str] = []
         # The target of the open link, and its text so far.
         self._link: tuple[str, list[str]] | None = None
-        # For each open list the number of its next item; None in a list without numbers.
+        # For each open list, the number of its next item; None in a list without numbers.
         self._lists: list[int | None] = []
-        # Whether the line holds nothing but the mark of an item: a block within it begins on the same line.
-        self._at_mark = False
+        # Whether the line contains only a list item's bullet or number. A block in the item then continues the line.
+        self._at_item_start = False
         self._quotes = 0
         self._preformatted = 0
 
     def text(self) -> str:
-        """The lines, with no more than one empty line in a row."""
+        """Return the text, without consecutive empty lines."""
         self._break()
         lines = (line.replace("\xa0", " ").rstrip() for line in self._lines)
-        kept: list[str] = []
+        collapsed: list[str] = []
         for line in lines:
-            if line.strip("> ") or not kept or kept[-1].strip("> "):
-                kept.append(line)
-        return "\n".join(kept).strip("\n") + "\n"
+            if line.strip("> ") or not collapsed or collapsed[-1].strip("> "):
+                collapsed.append(line)
+        return "\n".join(collapsed).strip("\n") + "\n"
 
     def read(self, source: str, token: Token) -> None:
         written = source[token.start : token.end]
         if token.kind is TokenKind.TEXT:
-            self._say(html.unescape(written))
+            self._add_text(html.unescape(written))
         elif token.kind is TokenKind.START:
             self._start(token.name, attributes(token.attributes))
         elif token.kind is TokenKind.END:
             self._end(token.name)
 
-    def _say(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         if self._preformatted:
             first, *more = text.replace(" ", "\xa0").split("\n")
             self._append(first)
@@ -74,50 +74,50 @@ class _TextReader:
         if text.startswith(" ") and not self._preformatted and (not self._line or self._line[-1].endswith(" ")):
             text = text[1:]
         if text:
-            self._at_mark = False
+            self._at_item_start = False
             self._line.append(text)
             if self._link is not None:
                 self._link[1].append(text)
 
     def _break(self) -> None:
-        """Ends the line, if anything stands in it or not."""
-        self._at_mark = False
+        """End the line, even if it is empty."""
+        self._at_item_start = False
         prefix = _QUOTE * min(self._quotes, _MAX_LEVELS)
         self._lines.append(prefix + "".join(self._line))
         self._line.clear()
 
-    def _fresh_line(self, paragraph: bool) -> None:
+    def _start_line(self, paragraph: bool) -> None:
         if "".join(self._line).strip(" "):
             self._break()
         self._line.clear()
         if paragraph and self._lines:
             self._break()
 
-    def _start(self, name: str, given: dict[str, str | None]) -> None:
+    def _start(self, name: str, values: dict[str, str | None]) -> None:
         if name == "br":
             self._break()
         elif name == "a":
-            self._link = (self._resolve(attribute_text(given.get("href") or "")), [])
+            self._link = (self._resolve(attribute_text(values.get("href") or "")), [])
         elif name == "img":
-            self._append(attribute_text(given.get("alt") or "").strip())
+            self._append(attribute_text(values.get("alt") or "").strip())
         elif name in ("td", "th"):
             self._append(" ")
         elif name == "li":
-            self._item()
+            self._start_item()
         elif name == "hr":
-            self._fresh_line(False)
+            self._start_line(False)
             self._append("-" * 20)
             self._break()
-        elif name in vocabulary.BLOCKS and not self._at_mark:
-            self._fresh_line(name in _PARAGRAPHS and not (name in ("ul", "ol") and self._lists))
+        elif name in vocabulary.BLOCKS and not self._at_item_start:
+            self._start_line(name in _PARAGRAPHS and not (name in ("ul", "ol") and self._lists))
         self._quotes += name == "blockquote"
         self._preformatted += name == "pre"
         if name in ("ul", "ol"):
-            start = given.get("start") or "1"
+            start = values.get("start") or "1"
             self._lists.append(None if name == "ul" else int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1)
 
-    def _item(self) -> None:
-        self._fresh_line(False)
+    def _start_item(self) -> None:
+        self._start_line(False)
         number = self._lists[-1] if self._lists else None
         indent = _INDENT * min(max(len(self._lists) - 1, 0), _MAX_LEVELS)
         if number is None:
@@ -125,27 +125,27 @@ class _TextReader:
         else:
             self._append(f"{indent}{number}. ".replace(_INDENT, "\xa0\xa0"))
             self._lists[-1] = number + 1
-        self._at_mark = True
+        self._at_item_start = True
 
     def _end(self, name: str) -> None:
         if name == "a" and self._link is not None:
-            (target, said), self._link = self._link, None
-            text = "".join(said).strip()
+            (target, text_parts), self._link = self._link, None
+            text = "".join(text_parts).strip()
             if target and not target.startswith("#") and not _is_same(text, target):
                 self._append(f" ({shown(target)})" if text else f"({shown(target)})")
             return
         if name in ("ul", "ol") and self._lists:
             self._lists.pop()
         if name in vocabulary.BLOCKS and name not in ("td", "th"):
-            self._fresh_line(False)
+            self._start_line(False)
         self._quotes -= name == "blockquote"
         self._preformatted -= name == "pre"
         if name in _PARAGRAPHS and not (name in ("ul", "ol") and self._lists):
-            self._fresh_line(True)
+            self._start_line(True)
 
 
 def _is_same(text: str, target: str) -> bool:
-    """Whether a link's text is where it leads."""
+    """Return whether the text of a link is its target."""
 
     def bare(url: str) -> str:
         return re.sub(r"^(https?://|mailto:|tel:|sms:)", "", url.strip(), flags=re.IGNORECASE).rstrip("/").casefold()

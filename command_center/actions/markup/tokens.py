@@ -1,7 +1,7 @@
-"""Splits HTML into tokens, in time linear in its length, whatever it holds. Pure.
+"""Splits HTML into tokens, in time linear in its length for any input. Pure.
 
-The tokens are those of the HTML standard with one difference: what a browser would swallow, because a tag, a comment
-or a `<title>` is never closed, is text here. A writer who typed a `<` loses no words by it.
+The tokens are those of the HTML standard with one difference. If a tag, a comment or a `<title>` is never closed, a
+browser drops the rest of the text; here it is text. An author who types a `<` therefore loses no words.
 """
 
 import re
@@ -12,7 +12,7 @@ from html import unescape
 from html.entities import html5
 
 RAW_TEXT = frozenset(["script", "style", "title", "textarea", "iframe", "noembed", "noframes"])
-"""Elements whose content is no markup: it ends at the first end tag of the same name."""
+"""The content of these elements is not markup. It ends at the first end tag of the same name."""
 _TAG = re.compile(
     r"""</?+([a-zA-Z][^\s/<>]*+)((?:[^<>=]++|=\s*+(?:"[^"]*+"?+|'[^']*+'?+)?+)*+)""",
 )
@@ -23,7 +23,7 @@ _END_NAME = re.compile(r"</([a-zA-Z][^\s/<>]*+)")
 _REFERENCE = re.compile(
     r"&(?:#(?:[0-9]{1,9}(?![0-9])|[xX][0-9a-fA-F]{1,8}(?![0-9a-fA-F]));?+|([a-zA-Z][a-zA-Z0-9]*+);?+)",
 )
-# How often the text of unfinished tags may be read again, as a multiple of the whole.
+# The text of unfinished tags is scanned again at most this many times the length of the source.
 _RESCANS = 8
 
 
@@ -37,9 +37,10 @@ class TokenKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of HTML from `start` to `end`. `name` is in lower case, `attributes` as written.
+    """Describes a piece of HTML from `start` to `end`.
 
-    RAW is an element of RAW_TEXT with its content and its end tag; `inner` is where its content begins and ends.
+    `name` is in lower case; `attributes` is source text. RAW is an element of RAW_TEXT with its content and its end
+    tag, and `inner` holds the start and the end of its content.
     """
 
     kind: TokenKind
@@ -51,21 +52,24 @@ class Token:
 
 
 def tokenize(source: str) -> Iterator[Token]:
-    """The tokens of a text, which together are the whole text."""
+    """Yield the tokens of a text. Together they cover the whole text."""
     return _Tokenizer(source).tokens()
 
 
 def attributes(written: str) -> dict[str, str | None]:
-    """The attributes of a tag as written, by name in lower case; the first of a name counts. None: without a value."""
-    found: dict[str, str | None] = {}
+    """Parse the attributes of a tag into a mapping by name in lower case.
+
+    The first attribute of a name counts. The value is None if the attribute has none.
+    """
+    values: dict[str, str | None] = {}
     for match in _ATTRIBUTE.finditer(written):
-        if (name := match[1].lower()) not in found:
-            found[name] = next((value for value in match.group(2, 3, 4) if value is not None), None)
-    return found
+        if (name := match[1].lower()) not in values:
+            values[name] = next((value for value in match.group(2, 3, 4) if value is not None), None)
+    return values
 
 
 def attribute_values(written: str) -> Iterator[tuple[str, int, int, bool]]:
-    """For each attribute of a tag as written: its name, where its value begins and ends, and whether in quotes."""
+    """Yield for each attribute of a tag its name, the start and end of its value, and whether the value is quoted."""
     for match in _ATTRIBUTE.finditer(written):
         group = match.lastindex or 1
         begin, end = match.span(group) if group > 1 else (match.end(), match.end())
@@ -73,12 +77,12 @@ def attribute_values(written: str) -> Iterator[tuple[str, int, int, bool]]:
 
 
 def attribute_text(written: str) -> str:
-    """The value of an attribute with its character references decoded as the HTML standard does in attributes."""
+    """Decode the character references in an attribute's value, as the HTML standard defines for attributes."""
     return _REFERENCE.sub(_decode, written) if "&" in written else written
 
 
 def last_end_tags(source: str) -> dict[str, int]:
-    """For each name in lower case, where the last end tag of that name begins."""
+    """Return the start of the last end tag of each name, by name in lower case."""
     return {match[1].lower(): match.start() for match in _END_NAME.finditer(source)}
 
 
@@ -86,7 +90,7 @@ def _decode(match: re.Match[str]) -> str:
     whole = match[0]
     if match[1] is None or (whole[1:] in html5 and whole.endswith(";")):
         return unescape(whole)
-    # Without a semicolon, `&copy=1` in a query is no reference.
+    # Without a semicolon, `&copy=1` in a query string is not a reference.
     if whole[1:] in html5 and match.string[match.end() : match.end() + 1] != "=":
         return html5[whole[1:]]
     return whole
@@ -96,70 +100,74 @@ class _Tokenizer:
     def __init__(self, source: str) -> None:
         self._source = source
         self._rescanned = 0
-        # Ends that were searched for and do not occur again.
+        # Terminators that do not occur after the current position, so that no search for them is repeated.
         self._absent: set[str] = set()
 
     def tokens(self) -> Iterator[Token]:
-        source, text, place = self._source, 0, 0
-        while (place := source.find("<", place)) >= 0:
-            token = self._markup(place)
+        source, text, position = self._source, 0, 0
+        while (position := source.find("<", position)) >= 0:
+            token = self._markup(position)
             if token.kind is TokenKind.TEXT:
-                place = token.end
+                position = token.end
                 continue
-            if place > text:
-                yield Token(TokenKind.TEXT, text, place)
+            if position > text:
+                yield Token(TokenKind.TEXT, text, position)
             yield token
-            text = place = token.end
+            text = position = token.end
         if text < len(source):
             yield Token(TokenKind.TEXT, text, len(source))
 
-    def _markup(self, place: int) -> Token:
-        """The token that begins with the `<` at a place; TEXT if that is only a character."""
+    def _markup(self, position: int) -> Token:
+        """Return the token that begins with the `<` at a position. It is TEXT if the `<` is only a character."""
         source = self._source
-        following = source[place + 1 : place + 3]
+        following = source[position + 1 : position + 3]
         if following[:1] == "!" or following[:1] == "?":
-            return self._comment(place)
-        match = _TAG.match(source, place)
+            return self._comment(position)
+        match = _TAG.match(source, position)
         if match is None:
-            return Token(TokenKind.TEXT, place, place + 1)
+            return Token(TokenKind.TEXT, position, position + 1)
         if source[match.end() : match.end() + 1] != ">":
-            self._rescanned += match.end() - place
+            self._rescanned += match.end() - position
             spent = self._rescanned > _RESCANS * len(source)
-            return Token(TokenKind.TEXT, place, match.end() if spent else place + 1)
+            return Token(TokenKind.TEXT, position, match.end() if spent else position + 1)
         end, name = match.end() + 1, match[1].lower()
         if following[:1] == "/":
-            return Token(TokenKind.END, place, end, name)
+            return Token(TokenKind.END, position, end, name)
         if name in RAW_TEXT:
-            return self._raw(place, end, name, match[2])
-        return Token(TokenKind.START, place, end, name, match[2])
+            return self._raw(position, end, name, match[2])
+        return Token(TokenKind.START, position, end, name, match[2])
 
-    def _raw(self, place: int, begin: int, name: str, written: str) -> Token:
+    def _raw(self, position: int, begin: int, name: str, written: str) -> Token:
         if name not in self._absent:
-            found = re.compile(rf"</{name}[\s/>]", re.IGNORECASE).search(self._source, begin)
-            close = -1 if found is None else self._find(">", found.end() - 1)
-            if found is not None and close >= 0:
-                return Token(TokenKind.RAW, place, close + 1, name, written, (begin, found.start()))
+            match = re.compile(rf"</{name}[\s/>]", re.IGNORECASE).search(self._source, begin)
+            close = -1 if match is None else self._find(">", match.end() - 1)
+            if match is not None and close >= 0:
+                return Token(TokenKind.RAW, position, close + 1, name, written, (begin, match.start()))
             self._absent.add(name)
-        return Token(TokenKind.TEXT, place, begin)
+        return Token(TokenKind.TEXT, position, begin)
 
-    def _comment(self, place: int) -> Token:
-        """A comment, a doctype, or what else browsers treat as a comment; TEXT if it has no end."""
+    def _comment(self, position: int) -> Token:
+        """Return the comment, doctype or bogus comment at a position. It is TEXT if it has no end."""
         source = self._source
-        if source.startswith("<!--", place):
-            short = next((len(each) for each in ("<!-->", "<!--->") if source.startswith(each, place)), 0)
-            end = place + short if short else self._find("-->", place + 4) + 3
-            return Token(TokenKind.COMMENT, place, end) if end > place + 2 else Token(TokenKind.TEXT, place, place + 4)
-        third = source[place + 2 : place + 3]
+        if source.startswith("<!--", position):
+            short_length = next((len(each) for each in ("<!-->", "<!--->") if source.startswith(each, position)), 0)
+            end = position + short_length if short_length else self._find("-->", position + 4) + 3
+            return (
+                Token(TokenKind.COMMENT, position, end)
+                if end > position + 2
+                else Token(TokenKind.TEXT, position, position + 4)
+            )
+        third = source[position + 2 : position + 3]
         if not ((third.isascii() and third.isalpha()) or third == "["):
-            return Token(TokenKind.TEXT, place, place + 2)
-        end = self._find(">", place + 2) + 1
-        return Token(TokenKind.COMMENT, place, end) if end else Token(TokenKind.TEXT, place, place + 2)
+            return Token(TokenKind.TEXT, position, position + 2)
+        end = self._find(">", position + 2) + 1
+        return Token(TokenKind.COMMENT, position, end) if end else Token(TokenKind.TEXT, position, position + 2)
 
-    def _find(self, what: str, place: int) -> int:
-        """Where a text occurs next, -1 if nowhere; what does not occur is searched for once."""
-        if what in self._absent:
+    def _find(self, text: str, position: int) -> int:
+        """Return the next position of a text, or -1. A text that does not occur is searched for only once."""
+        if text in self._absent:
             return -1
-        found = self._source.find(what, place)
-        if found < 0:
-            self._absent.add(what)
-        return found
+        index = self._source.find(text, position)
+        if index < 0:
+            self._absent.add(text)
+        return index

@@ -1,4 +1,4 @@
-"""The target of a link or picture, read as a browser reads it (WHATWG URL), so far as mail needs it. Pure."""
+"""Parses the target of a link or picture like a browser (WHATWG URL), as far as mail needs it. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*+):")
 _PORT = re.compile(r"[0-9]{1,5}(?=[/?#]|\Z)")
 _HOST = re.compile(r"((?:[\w-]++\.)++)(?:xn--[a-z0-9-]++|[^\W\d_]{2,63})(?::[0-9]{1,5})?(?=[/?#]|\Z)", re.IGNORECASE)
 _MAILBOX = re.compile(r"[^\s@/?#:]++@[\w-]++(?:\.[\w-]++)++\Z")
-_FILES = words(
+_FILE_EXTENSIONS = words(
     "asp aspx cfm css csv doc docx gif htm html ico ics jpeg jpg js json jsp jpe pdf php png ppt pptx svg txt"
     " webp xls xlsx xml zip"
 )
@@ -23,17 +23,20 @@ _FILES = words(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL as a browser follows it. `scheme` is "" for what has no host and no scheme: it leads nowhere from mail."""
+    """Holds a URL as a browser follows it.
+
+    `scheme` is empty if the URL has neither a scheme nor a host. Such a URL leads nowhere from an email.
+    """
 
     url: str
     scheme: str
 
 
 def target(value: str) -> Target:
-    """The target of an attribute's decoded value.
+    """Return the target in an attribute's decoded value.
 
-    White space around it, tabs, and line breaks with the indentation of the next line are no part of it. A host
-    without a scheme (`ex.example/p`, `//ex.example/p`) means https.
+    Surrounding white space, tabs, and line breaks with the indentation of the next line are removed. A host without a
+    scheme (`ex.example/p`, `//ex.example/p`) means https.
     """
     text = _BREAK.sub("", value.strip(_ENDS)).replace("\t", "")
     if text[:2] in ("//", "\\\\", "/\\", "\\/"):
@@ -55,18 +58,18 @@ def _without_scheme(text: str) -> Target:
     match = _HOST.match(text)
     if match is not None:
         host = match[0].partition(":")[0]
-        if match.end() < len(text) or host.rpartition(".")[2].lower() not in _FILES:
+        if match.end() < len(text) or host.rpartition(".")[2].lower() not in _FILE_EXTENSIONS:
             return Target("https://" + text, "https")
     return Target(text, "")
 
 
 def shown(url: str) -> str:
-    """A URL as it is shown in plain text: without white space, at which a mail program would end it."""
+    """Return a URL for plain text. White space is percent-encoded, because mail programs end a link there."""
     return re.sub(r"\s", lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), url)
 
 
 def is_trackable(url: str) -> bool:
-    """Whether a web address has a host and fits into a tracked link, which mail programs must not cut off."""
+    """Return whether a web address has a host, and its tracked link is too short for mail programs to truncate."""
     try:
         return len(url) <= MAX_TRACKED_LENGTH and bool(urlsplit(url).hostname)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The elements and attributes that mail may have, and what becomes of the others."""
+"""Lists the elements and attributes that mail may have, and how the others are removed."""
 
 
 def words(text: str) -> frozenset[str]:
@@ -11,21 +11,21 @@ BLOCKS = words(
     " figure figcaption center li dt dd caption thead tbody tfoot td th"
 )
 FORMATTING = words("a b big code em font i s small strike strong tt u")
-"""Elements that go on where an end tag of another element closes them too early."""
+"""These elements are reopened if the end tag of another element closes them too early."""
 VOID = words("br hr img wbr col")
 ELEMENTS = (
     BLOCKS | FORMATTING | VOID | words("abbr bdi bdo cite del dfn ins kbd mark q samp span sub sup time var colgroup")
 )
-"""The elements that stay."""
+"""These elements are allowed."""
 REMOVED = words("script style title iframe object applet noscript noembed noframes template textarea select svg math")
-"""Elements that are removed with everything in them."""
+"""These elements are removed together with their content."""
 _UNWRAPPED = words(
     "html head body meta link base form input button embed frame frameset option label fieldset legend map area"
 )
 LINE_BREAKING = words("form fieldset legend option optgroup details summary dialog menu dir hgroup search noscript")
-"""Elements that are removed while their content stays, on lines of its own."""
+"""These elements are removed, but their content stays and begins a new line."""
 KNOWN = ELEMENTS | REMOVED | _UNWRAPPED
-"""Those that are neither in ELEMENTS nor in REMOVED are removed and their content stays."""
+"""Elements that are neither in ELEMENTS nor in REMOVED are removed, but their content stays."""
 
 _BOX = words("align valign width height bgcolor")
 EVERYWHERE = words("style class id dir lang title role")
@@ -54,6 +54,6 @@ IMPLIED_ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     **{tag: (words("thead tbody tfoot caption colgroup"), words("table")) for tag in ("thead", "tbody", "tfoot")},
     "a": (words("a"), frozenset(_TABLE_PARTS)),
 }
-"""For a start tag: which open elements it ends, and which open elements protect what is outside them."""
+"""For each start tag, these are the open elements that it ends, and the elements that protect those outside them."""
 TABLE_STRUCTURE = words("table caption colgroup thead tbody tfoot tr td th")
 SCOPES = frozenset(_TABLE_PARTS)
