@@ -1,1 +1,1 @@
-"""`command-center import`: people out of the files that other programs export."""
+"""Implements `command-center import`, which imports people from files that other programs export."""

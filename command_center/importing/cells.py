@@ -1,4 +1,4 @@
-"""What one cell means, as spreadsheet programs, Outlook and mailing programs write it. Pure."""
+"""Interprets single cells as spreadsheet programs, Outlook and mailing programs write them. Pure."""
 
 import re
 from urllib.parse import unquote
@@ -8,7 +8,7 @@ from command_center.search.text import fold
 
 
 class UnreadableCell(ValueError):
-    """A cell has no meaning that is certain; the message says why, in a sentence for the operator."""
+    """A cell has no certain meaning. The message explains the reason to the operator in a sentence."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -17,11 +17,11 @@ def _words(text: str) -> frozenset[str]:
 
 _LINE_BREAK = re.compile(r"[ \t]*(?:\r\n|[\n\r\v\f\x85\u2028\u2029])+[ \t]*")
 _FIXED_SPACE = re.compile("[\u00a0\u2007\u202f]")
-# A formula whose value is a text: programs write numbers like this to save their leading zeros.
+# A formula with a text as its value. Programs write numbers in this way to preserve leading zeros.
 _TEXT_FORMULA = re.compile(r'=\s*"((?:[^"]|"")*)"')
 _LINK_FORMULA = re.compile(r'=\s*HYPERLINK\(\s*"((?:[^"]|"")*)"\s*(?:[,;]\s*"((?:[^"]|"")*)"\s*)?\)', re.IGNORECASE)
-# Programs write an apostrophe before what a spreadsheet would take for a formula.
-_GUARDED = re.compile(r"'[=+\-@]")
+# Programs write an apostrophe before a text that a spreadsheet would take for a formula.
+_GUARDED_FORMULA = re.compile(r"'[=+\-@]")
 _QUOTED = re.compile(r"'((?!.*(?:' | ')).+)'")
 _ERRORS = _words(
     "#n/a #name? #ref! #value! #div/0! #null! #num! #nv #name #bezug! #wert! #zahl! #spill! #calc! #error!"
@@ -54,9 +54,9 @@ _REFUSALS = _words("false no n 0 0.0 nein falsch non faux nee nie não")
 
 
 def read_text(cell: str) -> str:
-    """Return what the cell shows, on one line; an error value of a spreadsheet is nothing."""
+    """Return the displayed text of a cell on one line. It is empty for an error value of a spreadsheet."""
     value = strip_invisible(_FIXED_SPACE.sub(" ", _LINE_BREAK.sub(" ", strip_invisible(cell))))
-    if _GUARDED.match(value):
+    if _GUARDED_FORMULA.match(value):
         value = value[1:]
     if formula := _TEXT_FORMULA.fullmatch(value):
         value = strip_invisible(formula[1].replace('""', '"'))
@@ -68,14 +68,16 @@ def read_text(cell: str) -> str:
 
 
 def read_address(cell: str) -> str:
-    """Return the address in a cell. Raises UnreadableCell for an address that works only inside Exchange."""
-    value = _primary(read_text(cell))
-    # Each form may hold another one, such as `Pat <mailto:pat@example.org>`.
+    """Return the address in a cell. Raises: UnreadableCell if the address works only inside Exchange."""
+    value = _main_address(read_text(cell))
+    # One form may contain another, such as `Pat <mailto:pat@example.org>`.
     for _ in range(4):
         before = value
         value = value.lstrip("'").rstrip("';, \t")
         if _INTERNAL.match(value):
-            raise UnreadableCell(f"{_shown(value)} is an address inside Exchange; mail from outside does not reach it.")
+            raise UnreadableCell(
+                f"{_shorten(value)} is an address inside Exchange; mail from outside does not reach it."
+            )
         if scheme := _SCHEME.match(value):
             value = value[scheme.end() :]
             if scheme[1].lower() == "mailto":
@@ -90,59 +92,63 @@ def read_address(cell: str) -> str:
 
 
 def read_phone(cell: str) -> str:
-    """Return the phone number in a cell. Raises UnreadableCell if a spreadsheet has rounded it."""
+    """Return the phone number in a cell. Raises: UnreadableCell if a spreadsheet has rounded it."""
     value = read_text(cell).removeprefix("'")
     if value[:4].lower() == "tel:":
         value = value[4:].strip()
     if number := _SCIENTIFIC.fullmatch(value):
-        sign, first, rest, exponent = number.groups(default="")
-        if len(rest) != int(exponent):
+        sign, digit, fraction, exponent = number.groups(default="")
+        if len(fraction) != int(exponent):
             message = (
                 f"The phone number {value} was rounded by a spreadsheet: format its column as text before exporting."
             )
             raise UnreadableCell(message)
-        return sign + first + rest
+        return sign + digit + fraction
     whole = _WHOLE.fullmatch(value)
     return whole[1] if whole else value
 
 
 def read_opt_out(cell: str, column: str) -> bool:
-    """Whether a column of opt-outs says that somebody must not be written to; a date says when that began.
+    """Return whether a cell in an opt-out column means that the person must not be emailed.
 
-    Raises UnreadableCell for a value that is neither yes nor no.
+    A date means yes, because it says when the person opted out. `column` is the name of the column, for the error
+    message. Raises: UnreadableCell if the value means neither yes nor no.
     """
     value = fold(read_text(cell))
     if not value or value.startswith("0000-00-00"):
         return False
-    known = "".join(value.split())
-    known = known.replace("-", "").replace("_", "") if len(known) > 1 else known
-    known = re.sub(r"(?<=^[01])[.,]0+$", "", known)
-    if known in _YES or _DATE.fullmatch(value):
+    compact = "".join(value.split())
+    compact = compact.replace("-", "").replace("_", "") if len(compact) > 1 else compact
+    compact = re.sub(r"(?<=^[01])[.,]0+$", "", compact)
+    if compact in _YES or _DATE.fullmatch(value):
         return True
-    if known in _NO:
+    if compact in _NO:
         return False
     raise UnreadableCell(
-        f"{_shown(cell.strip())} in the column {column} says neither that the person has opted out nor the opposite:"
+        f"{_shorten(cell.strip())} in the column {column} says neither that the person has opted out nor the opposite:"
         " write yes, no or a date."
     )
 
 
 def means_unsubscribed(cell: str) -> bool:
-    """Whether the value of a column of subscription states says that somebody has opted out."""
+    """Return whether a subscription state means that the person has opted out."""
     value = "".join(char for char in fold(read_text(cell)) if char.isalnum())
-    # Mailchimp calls an address "cleaned" after it has bounced for good.
+    # Mailchimp calls an address "cleaned" after a permanent bounce.
     return value.startswith(
         ("unsub", "optedout", "optout", "donot", "abgemeldet", "cleaned", "complain", "suppressed", "désabonné")
     )
 
 
 def means_not_subscribed(cell: str) -> bool:
-    """Whether the value of a column that says who may be written to says that somebody must not be."""
+    """Return whether a cell in an opt-in column means that the person must not be emailed."""
     return fold(read_text(cell)).strip() in _REFUSALS or means_unsubscribed(cell)
 
 
-def _primary(value: str) -> str:
-    """Return the main address of a list as directories export it, `SMTP:a@x.example;smtp:b@x.example`."""
+def _main_address(value: str) -> str:
+    """Return the main address in a list that a directory exported, such as `SMTP:a@x.example;smtp:b@x.example`.
+
+    An upper-case SMTP marks the main address.
+    """
     parts = [part.strip() for part in value.split(";") if part.strip()]
     if len(parts) < 2 or not all(map(_PROXY.match, parts)):
         return value
@@ -150,5 +156,5 @@ def _primary(value: str) -> str:
     return next((part for part in mail if part.startswith("SMTP:")), mail[0] if mail else value)
 
 
-def _shown(value: str) -> str:
+def _shorten(value: str) -> str:
     return value if len(value) <= 60 else value[:60] + "…"

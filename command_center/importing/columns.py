@@ -1,4 +1,4 @@
-"""Which column of a file is what, by the names that well-known programs give them, in English and German. Pure."""
+"""Recognises the columns of a file by the names that well-known programs use, in English and German. Pure."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +24,9 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-HEADER_WITHIN = 20
-"""The header is among the first so many records: some programs say a few words before it."""
-# Without signs and spaces, in the order of preference. A column of another name is left alone.
+MAX_HEADER_RECORDS = 20
+"""The header is one of the first records of this number, because some programs write a few lines before it."""
+# Names without punctuation and spaces, in the order of preference. Columns with other names are ignored.
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "address": (
         *("email", "emailaddress", "emailadresse", "emailaddress1", "email1", "email1value", "email1address"),
@@ -53,12 +53,12 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
         *("homephone", "telefonprivat"),
     ),
 }
-_SEVERAL = " ::: "
-"""Google puts several values of a kind into one field like this."""
+_VALUE_SEPARATOR = " ::: "
+"""Google separates several values of one kind in a field by this."""
 _DISPLAY_NAMES = ("emaildisplayname", "email2displayname", "email3displayname")
-"""Where Outlook puts `Name (address)`, the address itself being one inside Exchange."""
-# What the name of a column of opt-outs contains, without signs and spaces, as Salesforce, HubSpot, Mailchimp, Marketo,
-# Dynamics and their translations name it.
+"""In these columns Outlook writes `Name (address)`. The address column may contain an Exchange address instead."""
+# The names of opt-out columns contain these words, without punctuation and spaces. They come from Salesforce, HubSpot,
+# Mailchimp, Marketo, Dynamics and their translations.
 _OPT_OUT = (
     *("optout", "optedout", "unsubscri", "donotemail", "donotbulkemail", "donotallowemail", "donotallowbulkemail"),
     *("donotcontact", "blacklisted", "blocklisted", "abgemeldet", "abmeld", "abbestell", "keineemail", "emailsperre"),
@@ -75,25 +75,29 @@ _NOT_OPT_OUT = _words(
     "reason grund motif motivo campaign kampagne title id count number anzahl url link source by call calls phone sms"
     " fax whatsapp postal mobile text comment comments note notes ip page token rate"
 )
-"""Words in the name of a column that only says more about opt-outs, or is about something else than email."""
-_WHOLE_OPT_OUT = _words("baja noemail noemails nomarketing nonewsletter")
-"""Names of columns of opt-outs that are parts of words for other things."""
-_STATES = _words("memberstatus status leadstatus")
+"""A column whose name contains one of these words describes an opt-out, or concerns something other than email."""
+_EXACT_OPT_OUT = _words("baja noemail noemails nomarketing nonewsletter")
+"""These names of opt-out columns must match exactly, because they are also parts of unrelated words."""
+_STATE_NAMES = _words("memberstatus status leadstatus")
 _STATE_ENDINGS = (
     *("subscriptionstatus", "subscriberstatus", "emailstatus", "marketingstatus", "marketingconsent"),
     *("emailpermission", "emailconsent"),
 )
-_SUBSCRIBED = _words(
+_OPT_IN_NAMES = _words(
     "subscribed issubscribed emailsubscribed acceptsmarketing acceptsemailmarketing emailpermission emailallowed"
 )
 _WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
 T = TypeVar("T")
-_FLAGS = ("opted_out", "state", "subscribed")
+_OPT_OUT_KINDS = ("opted_out", "state", "subscribed")
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The places of what we know, each kind's in the order of preference, in a header of so many columns."""
+    """Holds the indexes of the recognised columns of a header.
+
+    `places` maps each kind to its columns, in the order of preference. `width` is the number of columns of the header,
+    and `names` holds their names.
+    """
 
     places: Mapping[str, tuple[int, ...]]
     width: int
@@ -101,130 +105,137 @@ class Columns:
 
     @property
     def known(self) -> int:
-        """How many columns mean something to us."""
+        """Return the number of recognised columns."""
         return sum(map(len, self.places.values()))
 
     def too_wide(self, fields: Sequence[str]) -> bool:
-        """Whether a row has values that no column is for: its columns have shifted, most likely."""
+        """Return whether a row has values beyond the last column, so that its values have probably shifted."""
         return any(value.strip() for value in fields[self.width :])
 
     def row(self, line: int, fields: Sequence[str], shared: bool) -> Row:
-        """What a row says, unchecked, with a fault if one of its cells cannot be read."""
-        reading = _Reading()
+        """Return the person in a row, not yet validated. The row has a fault if one of its cells cannot be read."""
+        reader = _CellReader()
         new = NewPerson(
             first_name=self._first("given", fields),
-            name=_name(*(self._first(kind, fields) for kind in ("given", "family", "full"))),
-            address=reading.value(lambda: self._address(fields), ""),
+            name=_full_name(*(self._first(kind, fields) for kind in ("given", "family", "full"))),
+            address=reader.value(lambda: self._address(fields), ""),
             title=self._first("title", fields),
             company=self._first("company", fields),
-            phone=reading.value(lambda: self._first("phone", fields, read_phone), ""),
+            phone=reader.value(lambda: self._first("phone", fields, read_phone), ""),
             shared=shared,
         )
-        opted_out = reading.value(lambda: self._opted_out(fields), False)
-        return Row(line, new, opted_out, " ".join(reading.faults) or None)
+        opted_out = reader.value(lambda: self._opted_out(fields), False)
+        return Row(line, new, opted_out, " ".join(reader.errors) or None)
 
     def _opted_out(self, fields: Sequence[str]) -> bool:
-        """Whether any column says that the person must not be written to. Raises UnreadableCell."""
+        """Return whether any column means that the person must not be emailed. Raises: UnreadableCell."""
         cells = {
-            kind: [(place, fields[place]) for place in self.places[kind] if place < len(fields)] for kind in _FLAGS
+            kind: [(index, fields[index]) for index in self.places[kind] if index < len(fields)]
+            for kind in _OPT_OUT_KINDS
         }
-        found = any(means_unsubscribed(cell) for _, cell in cells["state"])
-        found |= any(means_not_subscribed(cell) for _, cell in cells["subscribed"])
+        opted_out = any(means_unsubscribed(cell) for _, cell in cells["state"])
+        opted_out |= any(means_not_subscribed(cell) for _, cell in cells["subscribed"])
         unreadable: UnreadableCell | None = None
-        for place, cell in cells["opted_out"]:
+        for index, cell in cells["opted_out"]:
             try:
-                found |= read_opt_out(cell, self.names[place])
+                opted_out |= read_opt_out(cell, self.names[index])
             except UnreadableCell as exc:
                 unreadable = exc
-        if unreadable is not None and not found:
+        if unreadable is not None and not opted_out:
             raise unreadable
-        return found
+        return opted_out
 
     def _first(self, kind: str, fields: Sequence[str], read: Callable[[str], str] = read_text) -> str:
-        """The most preferred value that is there. Raises UnreadableCell."""
-        values = (read(fields[place].partition(_SEVERAL)[0]) for place in self.places[kind] if place < len(fields))
+        """Return the non-empty value of the most preferred column. Raises: UnreadableCell."""
+        values = (
+            read(fields[index].partition(_VALUE_SEPARATOR)[0]) for index in self.places[kind] if index < len(fields)
+        )
         return next(filter(None, values), "")
 
     def _address(self, fields: Sequence[str]) -> str:
-        """The most preferred address; one inside Exchange only if there is no other. Raises UnreadableCell."""
+        """Return the most preferred address.
+
+        Raises: UnreadableCell if the row has only addresses that work inside Exchange.
+        """
         internal: UnreadableCell | None = None
-        for place in self.places["address"]:
+        for index in self.places["address"]:
             try:
-                address = read_address(fields[place].partition(_SEVERAL)[0]) if place < len(fields) else ""
+                address = read_address(fields[index].partition(_VALUE_SEPARATOR)[0]) if index < len(fields) else ""
             except UnreadableCell as exc:
                 internal = internal or exc
             else:
                 if address:
                     return address
         if internal is not None:
-            for place in self.places["display"]:
+            for index in self.places["display"]:
                 with suppress(UnreadableCell):
-                    address = read_address(fields[place]) if place < len(fields) else ""
+                    address = read_address(fields[index]) if index < len(fields) else ""
                     if "@" in address:
                         return address
             raise internal
         return ""
 
 
-class _Reading:
-    """Collects what is wrong with the cells of a row."""
+class _CellReader:
+    """Reads the cells of a row and collects their errors."""
 
     def __init__(self) -> None:
-        self.faults: list[str] = []
+        self.errors: list[str] = []
 
-    def value(self, read: Callable[[], T], otherwise: T) -> T:
+    def value(self, read: Callable[[], T], default: T) -> T:
+        """Return the result of `read`, or the default if the cell cannot be read."""
         try:
             return read()
         except UnreadableCell as exc:
-            self.faults.append(str(exc))
-            return otherwise
+            self.errors.append(str(exc))
+            return default
 
 
 def columns(header: Sequence[str]) -> Columns | None:
-    """What a header says; None where it names no column of addresses."""
+    """Return the recognised columns of a header, or None if no column contains addresses."""
     header = _without_empty_end(header)
     by_key: dict[str, list[int]] = {}
-    for place, name in enumerate(header):
-        by_key.setdefault(_key(name), []).append(place)
-    places = {kind: tuple(place for name in names for place in by_key.get(name, ())) for kind, names in _NAMES.items()}
-    places["display"] = tuple(place for name in _DISPLAY_NAMES for place in by_key.get(name, ()))
-    for place, name in enumerate(header):
-        flag = _flag(name)
-        if flag is not None:
-            places[flag] = (*places.get(flag, ()), place)
-    places |= {kind: () for kind in _FLAGS if kind not in places}
-    # Beside a job's title, "Title" is how somebody is addressed.
+    for index, name in enumerate(header):
+        by_key.setdefault(_key(name), []).append(index)
+    places = {kind: tuple(index for name in names for index in by_key.get(name, ())) for kind, names in _NAMES.items()}
+    places["display"] = tuple(index for name in _DISPLAY_NAMES for index in by_key.get(name, ()))
+    for index, name in enumerate(header):
+        kind_of_column = _opt_out_kind(name)
+        if kind_of_column is not None:
+            places[kind_of_column] = (*places.get(kind_of_column, ()), index)
+    places |= {kind: () for kind in _OPT_OUT_KINDS if kind not in places}
+    # If there is a column for the job title, a column "Title" contains the form of address, such as Dr.
     places["title"] = places["title"][:1]
     return Columns(places, len(header), tuple(map(read_text, header))) if places["address"] else None
 
 
 def _without_empty_end(header: Sequence[str]) -> Sequence[str]:
-    """Spreadsheets export thousands of empty columns behind the last one."""
+    """Remove the empty columns at the end, because spreadsheets may export thousands of them."""
     width = len(header)
     while width and not header[width - 1].strip():
         width -= 1
     return header[:width]
 
 
-def _flag(name: str) -> str | None:
-    """Return which of _FLAGS a column is, if any."""
+def _opt_out_kind(name: str) -> str | None:
+    """Return which of _OPT_OUT_KINDS a column is, or None."""
     key = _key(name)
-    if key in _SUBSCRIBED:
+    if key in _OPT_IN_NAMES:
         return "subscribed"
-    if key in _STATES or key.endswith(_STATE_ENDINGS):
+    if key in _STATE_NAMES or key.endswith(_STATE_ENDINGS):
         return "state"
-    if key not in _WHOLE_OPT_OUT and not key.startswith("unsub") and not any(part in key for part in _OPT_OUT):
+    if key not in _EXACT_OPT_OUT and not key.startswith("unsub") and not any(part in key for part in _OPT_OUT):
         return None
-    about = key.endswith("grund") or not _NOT_OPT_OUT.isdisjoint(map(fold, _WORD.findall(name)))
-    return None if about else "opted_out"
+    is_other = key.endswith("grund") or not _NOT_OPT_OUT.isdisjoint(map(fold, _WORD.findall(name)))
+    return None if is_other else "opted_out"
 
 
 def _key(name: str) -> str:
     return "".join(char for char in fold(name) if char.isalnum())
 
 
-def _name(given: str, family: str, full: str) -> str:
-    """In German lists "Name" beside "Vorname" is the family's; anywhere else it is the whole."""
+def _full_name(given: str, family: str, full: str) -> str:
+    """Return the full name. In German lists "Name" next to "Vorname" is the family name, otherwise the full name."""
     if given and full and not family and not set(fold(given).split()) <= set(fold(full).split()):
         family = full
     return f"{given} {family}".strip() if family or (given and not full) else full

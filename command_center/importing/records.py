@@ -1,7 +1,7 @@
-"""The records of a file of comma-separated values, or of semicolons, tabs or bars, each with the line it begins at.
+"""Reads the records of a file whose values are separated by commas, semicolons, tabs or bars.
 
-What cannot be read is a record with a fault, and reading goes on at the line after the one where it begins: a quotation
-mark that is never closed costs its own row, not all that follow.
+An unreadable record becomes a record with a fault, and reading continues at the line after its first. A quotation mark
+that is never closed therefore affects only its own row, not all following rows.
 """
 
 import csv
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TextIO
 
 LONGEST = 1 << 20
-"""Characters of a record; the longest that is kept in memory."""
-SHOWN = 1000
+"""A record has at most this number of characters, which bounds the memory."""
+MAX_SHOWN_CHARACTERS = 1000
 DELIMITERS = ",;\t|"
 _TOO_LONG = f"The row has more than {LONGEST:,} characters, or a quotation mark in it is not closed."
 _QUOTES = "The quotation marks of the row do not fit together."
@@ -20,7 +20,10 @@ _QUOTES = "The quotation marks of the row do not fit together."
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`fields` as they stand in the file; with a fault, the beginning of the row alone."""
+    """Holds a record and the line at which it begins.
+
+    With a fault, `fields` contains only the beginning of the row.
+    """
 
     line: int
     fields: tuple[str, ...]
@@ -28,29 +31,29 @@ class Record:
 
 
 class _TooLong(csv.Error):
-    """A record does not end."""
+    """A record exceeds the limit."""
 
 
 class _Lines:
-    """The physical lines of a file for the reader of records, and a way back to the second line of a record."""
+    """Iterates over the physical lines of a file for the CSV reader, and can go back to the second line of a record."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._again: deque[str] = deque()
+        self._pushed_back: deque[str] = deque()
         self._record: list[str] = []
         self._length = 0
         self.number = 0
-        """Of the last line that was handed out."""
+        """This is the number of the last returned line."""
 
-    def begin(self) -> None:
-        """Another record begins."""
+    def begin_record(self) -> None:
+        """Start a new record."""
         self._record.clear()
         self._length = 0
 
-    def back(self) -> str:
-        """Gives up the record but for its first line, which is answered."""
+    def push_back(self) -> str:
+        """Push back the lines of the current record except the first, and return the first."""
         first, *rest = self._record or [""]
-        self._again.extendleft(reversed(rest))
+        self._pushed_back.extendleft(reversed(rest))
         self.number -= len(rest)
         return first
 
@@ -58,33 +61,33 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        again = bool(self._again)
-        line = self._again.popleft() if again else self._file.readline(LONGEST)
+        is_repeated = bool(self._pushed_back)
+        line = self._pushed_back.popleft() if is_repeated else self._file.readline(LONGEST)
         if not line:
             raise StopIteration
         self.number += 1
         self._record.append(line)
         self._length += len(line)
-        if len(line) == LONGEST and not again:
-            self._skip(line)
+        if len(line) == LONGEST and not is_repeated:
+            self._skip_line(line)
         if self._length >= LONGEST:
             raise _TooLong
         return line
 
-    def _skip(self, begun: str) -> None:
-        """Reads the rest of an endless line away."""
-        while begun and not begun.endswith(("\n", "\r")):
-            begun = self._file.readline(LONGEST)
+    def _skip_line(self, piece: str) -> None:
+        """Skip the rest of a line that exceeds the limit."""
+        while piece and not piece.endswith(("\n", "\r")):
+            piece = self._file.readline(LONGEST)
 
 
 def records(file: TextIO, delimiter: str) -> Iterator[Record]:
-    """All records, blank lines among them. The file must have been opened with `newline=""`."""
-    # A setting of the whole process; the lines are what bounds a field here.
+    """Yield all records, including blank lines. The file must be opened with `newline=""`."""
+    # This limit applies to the whole process. Here the length of a record bounds its fields.
     csv.field_size_limit(LONGEST)
     lines = _Lines(file)
     reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
     while True:
-        lines.begin()
+        lines.begin_record()
         start = lines.number + 1
         try:
             fields = next(reader)
@@ -92,6 +95,6 @@ def records(file: TextIO, delimiter: str) -> Iterator[Record]:
             return
         except csv.Error as exc:
             fault = _TOO_LONG if isinstance(exc, _TooLong) else _QUOTES
-            yield Record(start, (lines.back()[:SHOWN].rstrip("\r\n"),), fault)
+            yield Record(start, (lines.push_back()[:MAX_SHOWN_CHARACTERS].rstrip("\r\n"),), fault)
         else:
             yield Record(start, tuple(fields))

@@ -1,6 +1,7 @@
-"""What an import tells while it runs: how far it is, and each row that was refused, aloud and in a file.
+"""Reports the progress of an import, and its refused rows on the terminal and in a file.
 
-The file of refused rows has the line, the reason and the columns of the original: it can be mended and imported.
+The file of refused rows contains the line, the reason and the columns of the original, so that it can be corrected and
+imported.
 """
 
 import csv
@@ -16,9 +17,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from command_center.importing.records import Record
 from command_center.importing.tables import Table
 
-ALOUD = 20
-EVERY = 10_000
-"""Rows between two lines about how far it is, where there is no terminal."""
+MAX_PRINTED_ROWS = 20
+ROWS_PER_PROGRESS_LINE = 10_000
+"""Without a terminal, a progress line is printed after each this many rows."""
 
 Say = Callable[[str], None]
 Advance = Callable[[int, int], None]
@@ -26,12 +27,21 @@ Advance = Callable[[int, int], None]
 
 @contextmanager
 def progress(size: int) -> Iterator[tuple[Say, Advance]]:
-    """How to say a line, and how to tell the rows and bytes that are done: a bar on a terminal, else plain lines."""
+    """Show the progress as a bar on a terminal, or as plain lines.
+
+    Yield a function that prints a line, and one that takes the numbers of finished rows and bytes. `size` is the
+    file's size in bytes.
+    """
     if not sys.stderr.isatty():
-        yield _say, _plain()
+        yield _print_line, _plain_progress()
         return
-    shown = (TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*shown, console=Console(stderr=True), transient=True) as bar:
+    display_columns = (
+        TextColumn("{task.fields[rows]:,} rows"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*display_columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=size, rows=0)
         yield (
             lambda text: bar.console.print(text, markup=False, highlight=False, soft_wrap=True),
@@ -39,65 +49,71 @@ def progress(size: int) -> Iterator[tuple[Say, Advance]]:
         )
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _plain() -> Advance:
-    told = 0
+def _plain_progress() -> Advance:
+    printed = 0
 
     def advance(rows: int, _: int) -> None:
-        nonlocal told
-        if rows // EVERY > told:
-            told = rows // EVERY
-            _say(f"{rows} rows")
+        nonlocal printed
+        if rows // ROWS_PER_PROGRESS_LINE > printed:
+            printed = rows // ROWS_PER_PROGRESS_LINE
+            _print_line(f"{rows} rows")
 
     return advance
 
 
 class Refusals:
-    """Keeps the refused rows. The file is made with the first of them; where it cannot be, all are said aloud."""
+    """Writes the refused rows to a file and prints the first of them.
+
+    The file is created with the first refused row. If it cannot be written, all refused rows are printed.
+    """
 
     def __init__(self, path: Path, table: Table, say: Say) -> None:
         self._path = path
         self._table = table
-        self._say = say
+        self._print_line = say
         self._file: TextIO | None = None
         self._failed = False
         self.count = 0
 
     def add(self, record: Record, reason: str) -> None:
+        """Report one refused row."""
         self.count += 1
         if self.count == 1:
             self._open()
-        if self.count <= ALOUD or self._failed:
-            self._say(f"line {record.line}: {reason}")
-        self._keep(record.line, reason, *record.fields)
+        if self.count <= MAX_PRINTED_ROWS or self._failed:
+            self._print_line(f"line {record.line}: {reason}")
+        self._write_row(record.line, reason, *record.fields)
 
     def close(self) -> None:
-        """Says where they all are."""
+        """Close the file and print its path."""
         if self._file is not None:
             self._attempt(self._file.close)
         if self.count and not self._failed:
-            more = f"and {self.count - ALOUD} more; " if self.count > ALOUD else ""
-            self._say(f"{more}refused rows are in {self._path}")
+            more = f"and {self.count - MAX_PRINTED_ROWS} more; " if self.count > MAX_PRINTED_ROWS else ""
+            self._print_line(f"{more}refused rows are in {self._path}")
 
     def _open(self) -> None:
-        def make() -> None:
-            # With a mark, so that spreadsheets read it right.
+        def create() -> None:
+            # The byte order mark lets spreadsheets detect the encoding.
             self._file = self._path.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="")
 
-        self._attempt(make)
-        self._keep("Line", "Reason", *self._table.header.fields)
+        self._attempt(create)
+        self._write_row("Line", "Reason", *self._table.header.fields)
 
-    def _keep(self, *values: object) -> None:
+    def _write_row(self, *values: object) -> None:
         if self._file is not None and not self._failed:
             writer = csv.writer(self._file, delimiter=self._table.delimiter)
             self._attempt(lambda: writer.writerow(values))
 
-    def _attempt(self, uow: Callable[[], object]) -> None:
+    def _attempt(self, action: Callable[[], object]) -> None:
         try:
-            uow()
+            action()
         except OSError as exc:
             self._failed = True
-            self._say(f"refused rows cannot be kept in {self._path} ({exc.strerror or exc}), so each is told here")
+            self._print_line(
+                f"refused rows cannot be kept in {self._path} ({exc.strerror or exc}), so each is told here"
+            )
