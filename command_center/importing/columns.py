@@ -104,7 +104,7 @@ class Columns:
     names: Sequence[str] = ()
 
     @property
-    def known(self) -> int:
+    def recognised_count(self) -> int:
         """Return the number of recognised columns."""
         return sum(map(len, self.places.values()))
 

@@ -31,6 +31,7 @@ class Table:
     columns: Columns
 
     def open(self) -> TextIO:
+        """Open the file with the detected encoding. The caller must close it."""
         return _open(self.path, self.encoding)
 
     def rows(self, file: TextIO) -> Iterator[Record]:
@@ -69,7 +70,7 @@ def _find_header(path: Path, size: int, encoding: str, delimiters: Iterable[str]
             for record in islice(_non_blank_records(file, delimiter), MAX_HEADER_RECORDS):
                 recognised = None if record.fault else columns(record.fields)
                 if recognised is not None:
-                    if best is None or recognised.known > best.columns.known:
+                    if best is None or recognised.recognised_count > best.columns.recognised_count:
                         best = Table(path, size, encoding, delimiter, record, recognised)
                     break
     return best

@@ -84,6 +84,7 @@ class _LineNumbers:
     first: list[int] = field(default_factory=list)
 
     def add(self, line: int) -> None:
+        """Count a line, unless it was counted last. Lines must come in order."""
         if self.first[-1:] != [line]:
             self.count += 1
             if len(self.first) < MAX_SHOWN_LINES:
@@ -105,6 +106,7 @@ class _NonAsciiLines:
 
     @staticmethod
     def of(path: Path) -> "_NonAsciiLines":
+        """Read a file and classify its lines."""
         lines, line, pending = _NonAsciiLines(), 1, ""
         for text in _decoded_chunks(path, "utf-8", "surrogateescape"):
             # A chunk may end between the CR and the LF of a line end.
@@ -121,6 +123,7 @@ class _NonAsciiLines:
         return lines
 
     def complaint(self) -> str:
+        """Return the error message for a file that mixes encodings. It names the rarer kind of lines."""
         advice = "save all of it in one encoding, or name the --encoding that all of it is in"
         if self.utf8.count < self.other.count:
             return f"{self.utf8} {_are(self.utf8)} UTF-8 and the rest, such as {self.other}, is not: {advice}"

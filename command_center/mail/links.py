@@ -52,7 +52,7 @@ class Links:
         return f"{self._base}/t/o/{self._token(_PIXEL, _encode_key(email_id))}.gif"
 
     def click(self, email_id: int, target: str) -> str:
-        """Return the tracked link that redirects to `target`, which must be a result of `trackable`."""
+        """Return the tracked link that redirects to `target`, which must be a result of `trackable_url`."""
         return f"{self._base}/t/c/{self._token(_CLICK, _encode_key(email_id) + target.encode('ascii'))}"
 
     def unsubscribe(self, email_id: int, person_id: int) -> str:

@@ -55,25 +55,32 @@ LOST = int((MAX_START_DELAY_SECONDS + PATIENCE + MAX_COPIES_SECONDS + 60) * 1_00
 The unit is microseconds, and the value 10 minutes.
 """
 MAX_DATABASE_WAIT_SECONDS = 300.0
-"""An outcome waits at most this long for an unavailable database. It is less than LOST, so no other process fails the
-email before."""
+"""An outcome waits at most this long for an unavailable database.
+
+It is less than the age of a lost claim, so no other process fails the email before.
+"""
 _logger = logging.getLogger("command_center.outbox")
 
 
 class Outbox:
     """Sends the emails of one database. Several may run on one PostgreSQL database, but only one on an SQLite file.
 
-    `at_once` is the maximum number of concurrent hand-overs. `look` is the maximum number of seconds between two polls
-    of the database.
+    `max_concurrent` limits the number of concurrent hand-overs. `poll_seconds` is the maximum interval between two
+    polls of the database.
     """
 
     def __init__(
-        self, ctx: ActionContext, links: Links, channel: MailTransport, at_once: int = 8, look: float = LOOK_SECONDS
+        self,
+        ctx: ActionContext,
+        links: Links,
+        transport: MailTransport,
+        max_concurrent: int = 8,
+        look: float = LOOK_SECONDS,
     ) -> None:
         self._ctx = ctx
         self._links = links
-        self._transport = channel
-        self._max_concurrent = at_once
+        self._transport = transport
+        self._max_concurrent = max_concurrent
         self._poll_seconds = look
         self._last_recovery = float("-inf")
         self._paused = False
@@ -328,9 +335,9 @@ class _Batch:
     `begun` holds the ids of emails whose hand-over has begun, so that they may have left.
     """
 
-    def __init__(self, claimed: Iterable[ClaimedEmail], at_once: int, started_at: float) -> None:
+    def __init__(self, claimed: Iterable[ClaimedEmail], max_concurrent: int, started_at: float) -> None:
         self.claims = list(claimed)
         self.started_at = started_at
         self.begun: set[int] = set()
-        self.gate = asyncio.Semaphore(at_once)
+        self.gate = asyncio.Semaphore(max_concurrent)
         self.stop = asyncio.Event()

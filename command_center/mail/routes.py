@@ -50,18 +50,22 @@ def routes(links: Links, recorder: Recorder, clock: Clock) -> list[Route]:
 
 
 class _Tracking:
+    """Handles the requests for pixels and tracked links."""
+
     def __init__(self, links: Links, recorder: Recorder, clock: Clock) -> None:
         self._links = links
         self._recorder = recorder
         self._clock = clock
 
     async def pixel(self, request: Request) -> Response:
+        """Record a view if the token is valid, and return the pixel in any case."""
         email_id = self._links.open_pixel(request.path_params["token"].removesuffix(".gif"))
         if email_id is not None:
             await self._record(request, email_id, EngagementKind.VIEW, None)
         return Response(PIXEL, media_type="image/gif", headers=_NO_STORE)
 
     async def click(self, request: Request) -> Response:
+        """Record a click and redirect to the signed target. Return 404 if the token is invalid."""
         email_and_target = self._links.open_click(request.path_params["token"])
         if email_and_target is None:
             return PlainTextResponse("Not found.\n", status_code=404, headers=_NO_STORE)

@@ -81,8 +81,8 @@ class NotHandedOver(Exception):
 class MailTransport(Protocol):
     """Hands messages over to a mail server.
 
-    `send` returns an outcome within `PATIENCE` seconds and raises no foreseeable error. If it is cancelled, it may
-    raise NotHandedOver; if it raises anything else, the message may have left.
+    `send` returns an outcome within `HAND_OVER_TIMEOUT_SECONDS` and raises no foreseeable error. If it is cancelled,
+    it may raise NotHandedOver; if it raises anything else, the message may have left.
     """
 
     async def send(self, envelope: Envelope) -> Outcome: ...

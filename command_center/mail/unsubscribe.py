@@ -69,6 +69,8 @@ def routes(links: Links, ctx: ActionContext) -> list[Route]:
 
 
 class _UnsubscribeEndpoint:
+    """Handles the requests for unsubscribe links."""
+
     def __init__(self, links: Links, ctx: ActionContext) -> None:
         self._links = links
         self._ctx = ctx

@@ -1,7 +1,8 @@
 """Converts plain text to HTML with lines, spaces, text direction and links. Pure.
 
-A web address ends where a reader would end it: at white space, at a quotation mark, at a bracket that was not opened
-within it, at punctuation of another script, or before the punctuation of the surrounding sentence.
+A web address ends where a reader would end it. It ends at white space, at a quotation mark, and at a bracket that was
+not opened within it. It also ends at punctuation of another script, and before the punctuation of the surrounding
+sentence.
 """
 
 import html

@@ -38,6 +38,8 @@ def is_mention(token: Token, body: str, ends: dict[str, int]) -> bool:
 
 
 class _HtmlDetector:
+    """Decides for one body whether it is HTML."""
+
     def __init__(self, body: str) -> None:
         self._body = body
         self._ends = last_end_tags(body)

@@ -63,18 +63,18 @@ class BodyTemplate:
         """Return one sentence for each field that cannot be filled in, for any reason."""
         return [*template_fields.problems("".join(field.written for field in self.fields)), *self.problems()]
 
-    def values(self, known: Mapping[str, str]) -> list[str]:
-        """Return the encoded value of each field. `known` is a result of `template_fields.values`.
+    def values(self, field_values: Mapping[str, str]) -> list[str]:
+        """Return the encoded value of each field. `field_values` is a result of `template_fields.values`.
 
         Raises: Unresolved if a field cannot be filled in.
         """
         if errors := self.field_problems():
             raise Unresolved(" ".join(errors))
-        return [_encode(field.written, field.context, known) for field in self.fields]
+        return [_encode(field.written, field.context, field_values) for field in self.fields]
 
-    def fill(self, body: str, known: Mapping[str, str]) -> str:
+    def fill(self, body: str, field_values: Mapping[str, str]) -> str:
         """Return the body with its fields filled in. Raises: Unresolved."""
-        values = self.values(known)
+        values = self.values(field_values)
         filled = with_values(body, zip(self.fields, values, strict=True))
         if not self.is_html and any("<" in value for value in values) and is_html(filled):
             # Plain text must stay plain text even if a company is called <b>x</b>.
@@ -165,12 +165,12 @@ def _context_of(attribute: str, quoted: bool) -> FieldContext:
     return FieldContext.ATTRIBUTE if quoted else FieldContext.UNQUOTED
 
 
-def _encode(field: str, context: FieldContext, known: Mapping[str, str]) -> str:
+def _encode(field: str, context: FieldContext, field_values: Mapping[str, str]) -> str:
     if context is FieldContext.PLAIN:
-        return template_fields.resolve(field, known, escaped=False)
+        return template_fields.resolve(field, field_values, escaped=False)
     if context is FieldContext.TEXT:
-        return template_fields.resolve(field, known, escaped=True)
-    value = html.unescape(template_fields.resolve(field, known, escaped=True))
+        return template_fields.resolve(field, field_values, escaped=True)
+    value = html.unescape(template_fields.resolve(field, field_values, escaped=True))
     if context is FieldContext.URL:
         return quote(value, safe="")
     if context is FieldContext.ATTRIBUTE:

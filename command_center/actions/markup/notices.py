@@ -38,6 +38,7 @@ class Removals:
         self._names: dict[Removal, dict[str, None]] = {}
 
     def add(self, kind: Removal, name: str = "") -> None:
+        """Record a removal. Names beyond _MAX_NAMES per kind are dropped."""
         names = self._names.setdefault(kind, {})
         # The limit bounds the memory; beyond it, the number of further names is not exact.
         if name and len(names) < _MAX_NAMES:
@@ -45,6 +46,7 @@ class Removals:
             names[name if len(name) <= _MAX_NAME_CHARACTERS else name[:_MAX_NAME_CHARACTERS] + "…"] = None
 
     def sentences(self) -> list[str]:
+        """Return one sentence per kind, in the order of the first removals."""
         return [_sentence(kind, list(names)) for kind, names in self._names.items()]
 
 

@@ -65,12 +65,12 @@ class Sanitizer:
     links: Slots = field(default_factory=Slots)
     _out: list[str] = field(default_factory=list)
     _open: list[_Open] = field(default_factory=list)
-    # Formatting elements that another element's end closed. They are reopened before the next text.
+    # The end of another element has closed these formatting elements. They are reopened before the next text.
     _to_reopen: list[_Open] = field(default_factory=list)
     _sheets: list[str] = field(default_factory=list)
     _wrapper: dict[str, str] = field(default_factory=dict)
     _ends: dict[str, int] = field(default_factory=dict)
-    # The names of removed elements, whose end tags are removed too.
+    # The end tags of these removed elements are removed too.
     _unknown: set[str] = field(default_factory=set)
     _reopened: int = 0
     _tags: int = 0

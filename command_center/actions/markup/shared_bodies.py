@@ -100,6 +100,7 @@ class _Placeholders:
         return f"{_PREFIX}{number}{kind}z"
 
     def fill(self, result: _PreparedTemplate) -> PreparedBody:
+        """Return the prepared body with each placeholder replaced by its value."""
         prepared = result.prepared
         pieces = list(prepared.pieces)
         for index in result.indexes:

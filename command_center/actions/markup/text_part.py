@@ -28,6 +28,8 @@ def as_text(safe: str, resolve: Callable[[str], str]) -> str:
 
 
 class _TextReader:
+    """Builds the plain text from the tokens of safe HTML."""
+
     def __init__(self, resolve: Callable[[str], str]) -> None:
         self._resolve = resolve
         self._lines: list[str] = []
@@ -52,6 +54,7 @@ class _TextReader:
         return "\n".join(collapsed).strip("\n") + "\n"
 
     def read(self, source: str, token: Token) -> None:
+        """Add one token to the text."""
         written = source[token.start : token.end]
         if token.kind is TokenKind.TEXT:
             self._add_text(html.unescape(written))

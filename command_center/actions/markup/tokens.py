@@ -28,6 +28,8 @@ _RESCANS = 8
 
 
 class TokenKind(Enum):
+    """Names the kinds of tokens. COMMENT includes doctypes and all else that browsers treat as a comment."""
+
     TEXT = auto()
     START = auto()
     END = auto()
@@ -97,10 +99,12 @@ def _decode(match: re.Match[str]) -> str:
 
 
 class _Tokenizer:
+    """Tokenizes one source, and bounds the text that it scans again."""
+
     def __init__(self, source: str) -> None:
         self._source = source
         self._rescanned = 0
-        # Terminators that do not occur after the current position, so that no search for them is repeated.
+        # These terminators do not occur after the current position, so they are not searched for again.
         self._absent: set[str] = set()
 
     def tokens(self) -> Iterator[Token]:
