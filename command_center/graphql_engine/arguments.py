@@ -1,7 +1,8 @@
-"""Arguments on their way from graphql-core's values to what a resolver takes: Strawberry's conversion, worked out once.
+"""Converts a field's arguments from graphql-core's values to those that its resolver takes, as Strawberry does.
 
-Strawberry looks up names, types and defaults anew for every input object; a mutation may bring hundreds. What is not
-understood here (types that build themselves, ids that are decoded, `Maybe`) is left to Strawberry, and its field too.
+Strawberry looks up names, types and defaults again for each input object, and a mutation may have hundreds. Here the
+lookups happen once. Types that are not supported here (those with their own `from_input`, decoded ids, `Maybe`) make
+the whole field fall back to Strawberry.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,21 +24,21 @@ from strawberry.types.lazy_type import LazyType
 from strawberry.types.unset import UNSET
 
 Convert: TypeAlias = Callable[[Any], Any]
-"""Makes a value what a resolver takes."""
+"""Converts one value to what a resolver takes."""
 Arguments: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
-"""Makes the arguments of a field, by their names in GraphQL, those of its function."""
+"""Converts a field's arguments, by their names in GraphQL, to the keyword arguments of its resolver."""
 
 
-class _Unknown(Exception):
-    """Strawberry converts this in a way that is not known here."""
+class _Unsupported(Exception):
+    """Only Strawberry can convert values of this type."""
 
 
-def _same(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
 class Conversions:
-    """Of one schema."""
+    """The argument conversions of one schema."""
 
     def __init__(self, config: StrawberryConfig, scalars: Mapping[Any, Any]) -> None:
         self._names = config.name_converter
@@ -45,23 +46,23 @@ class Conversions:
         self._inputs: dict[Any, Convert] = {}
 
     def of(self, field: StrawberryField) -> Arguments | None:
-        """What converts the arguments of a field, or None where that is Strawberry's business."""
+        """Return the conversion of a field's arguments, or None if Strawberry has to convert them."""
         try:
-            known = [
+            parameters = [
                 (self._names.from_argument(each), each.python_name, self._convert(each.type))
                 for each in field.arguments
             ]
-        except _Unknown:
+        except _Unsupported:
             return None
 
-        def convert(given: Mapping[str, Any]) -> dict[str, Any]:
-            return {name: make(given[called]) for called, name, make in known if called in given}
+        def convert(arguments: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: make(arguments[key]) for key, name, make in parameters if key in arguments}
 
         return convert
 
     def _convert(self, type_: Any) -> Convert:
         if isinstance(type_, StrawberryMaybe) or type_ is GlobalID:
-            raise _Unknown
+            raise _Unsupported
         if isinstance(type_, StrawberryOptional):
             return self._convert(type_.of_type)
         if isinstance(type_, LazyType):
@@ -69,42 +70,42 @@ class Conversions:
         if isinstance(type_, StrawberryList):
             return self._list(self._convert(type_.of_type))
         if is_scalar(type_, self._scalars) or isinstance(type_, StrawberryEnumDefinition) or has_enum_definition(type_):
-            return _same
+            return _identity
         if has_object_definition(type_):
             return self._input(type_)
-        raise _Unknown
+        raise _Unsupported
 
     def _list(self, item: Convert) -> Convert:
         def convert(value: Any) -> Any:
             if value is None or value is UNSET:
                 return value
-            # A default is the same list for every request: nobody may get hold of it.
-            return list(value) if item is _same else [item(each) for each in value]
+            # A default is one list for all requests, so a resolver must not receive the list itself.
+            return list(value) if item is _identity else [item(each) for each in value]
 
         return convert
 
     def _input(self, type_: Any) -> Convert:
         if type_ in self._inputs:
-            # It may hold itself: by the time anything is converted, it is there.
+            # An input type may contain itself. When values are converted, the dictionary holds the final conversion.
             return lambda value: self._inputs[type_](value)
-        self._inputs[type_] = _same
+        self._inputs[type_] = _identity
         try:
-            made = self._inputs[type_] = self._made(type_)
-        except _Unknown:
+            convert = self._inputs[type_] = self._input_conversion(type_)
+        except _Unsupported:
             del self._inputs[type_]
             raise
-        return made
+        return convert
 
-    def _made(self, type_: Any) -> Convert:
+    def _input_conversion(self, type_: Any) -> Convert:
         definition = type_.__strawberry_definition__
         if definition.from_input is not None:
-            raise _Unknown
+            raise _Unsupported
         absent = {
             each.python_name: None
             for each in definition.fields
             if definition.is_input and each.default_value is MISSING and each.default_factory is MISSING
         }
-        known = [
+        fields = [
             (
                 self._names.from_field(each),
                 each.python_name,
@@ -116,10 +117,10 @@ class Conversions:
         def convert(value: Any) -> Any:
             if value is None or value is UNSET:
                 return value
-            given = absent.copy()
-            for called, name, make in known:
-                if called in value:
-                    given[name] = value[called] if make is _same else make(value[called])
-            return type_(**given)
+            arguments = absent.copy()
+            for graphql_name, name, make in fields:
+                if graphql_name in value:
+                    arguments[name] = value[graphql_name] if make is _identity else make(value[graphql_name])
+            return type_(**arguments)
 
         return convert

@@ -1,8 +1,9 @@
-"""The objects of a list, read field by field for all of them together: a page has many rows and few fields.
+"""Completes the objects of a list column by column: each field is read for all objects at once.
 
-Read is what a row tells of itself, and what was loaded for it ahead. A column in which anything is out of the ordinary
-(fails, is absent where it may not be, awaitable, of another type) is left to the executor, which reads it anew, row by
-row, as if nobody had: answers and errors are those of the stock executor as long as a row tells the same twice.
+A page has many rows and few fields, so this is faster than row by row. Only values that rows hold, or that were
+prefetched for them, are read. If any value of a column is unusual (it fails, is null where it may not be, is awaitable,
+or has another type), the executor completes that column again, row by row. Responses and errors therefore equal those
+of graphql-core's executor, provided that reading a row twice gives the same value.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from command_center.graphql_engine.type_plans import ATOMS, Kind, Read, Table, b
 
 
 class Reader(Protocol):
-    """What reading needs of the executor."""
+    """What this module needs from the executor."""
 
     context_value: Any
 
@@ -31,144 +32,149 @@ class Reader(Protocol):
 
 
 class Columns:
-    """Objects of one type, and the answers of them as far as they are read. `left` is what is not, in the order of the
-    answer; where it is itself a column of objects that are read in part, it has their columns."""
+    """Objects of one type, with their response values as far as they are complete.
 
-    __slots__ = ("left", "rows", "type", "values")
+    `incomplete` lists the fields that are not, in the order of the response. If such a field holds objects that are
+    partly complete, their columns come with it.
+    """
+
+    __slots__ = ("incomplete", "rows", "type", "values")
 
     def __init__(
         self,
         type_: GraphQLObjectType,
         values: Sequence[Any],
         rows: list[dict[str, Any]],
-        left: "list[tuple[str, Field, Columns | None]]",
+        incomplete: "list[tuple[str, Field, Columns | None]]",
     ) -> None:
         self.type = type_
         self.values = values
         self.rows = rows
-        self.left = left
+        self.incomplete = incomplete
 
 
-Part = tuple[Columns | None, int]
-"""What could be read of some objects, None where they are not what they should be; and how many values were."""
+Completion = tuple[Columns | None, int]
+"""The columns of some objects, or None if they are not all of the expected kind; and how many values were completed."""
 
 
-def columns(reader: Reader, type_: GraphQLObjectType, field: Field, values: Sequence[Any]) -> Part:
-    """What can be read at once of a field's values, where all of them are objects of that type."""
+def columns(reader: Reader, type_: GraphQLObjectType, field: Field, values: Sequence[Any]) -> Completion:
+    """Complete what can be read from a field's values, if all of them are objects of that type."""
     try:
-        if _plain(reader, values) and _of_type(type_, values):
+        if _are_ready(reader, values) and _all_of_type(type_, values):
             selection = reader.selected(type_, field)
             if selection is not None:
-                return _read(reader, selection, values)
+                return _complete_fields(reader, selection, values)
     except Exception:
-        # It is told where it belongs, when the objects are completed one by one.
+        # The error is reported in its place when the objects are completed one by one.
         pass
     return None, 0
 
 
-def _read(reader: Reader, selection: Selection, values: Sequence[Any]) -> Part:
+def _complete_fields(reader: Reader, selection: Selection, values: Sequence[Any]) -> Completion:
     count = len(values) * len(selection.fields)
-    # Copies of one row, filled by columns: no row is put together name by name.
+    # Copies of one dictionary that are filled column by column, which is faster than building each row key by key.
     blank: dict[str, Any] = dict.fromkeys([key for key, _, _, _ in selection.fields])
     rows = [blank.copy() for _ in values]
-    left: list[tuple[str, Field, Columns | None]] = []
+    incomplete: list[tuple[str, Field, Columns | None]] = []
     for key, read, table, field in selection.fields:
-        found, inner = None, None
+        values_of_field, inner_columns = None, None
         if read is not None and table:
-            found = _leaves(read, table, values)
+            values_of_field = _complete_leaves(read, table, values)
         elif field.shape.kind is Kind.OBJECT:
-            found, inner, more = _objects(reader, field, values)
-            count += more
-        if found is None or inner is not None:
-            left.append((key, field, inner))
+            values_of_field, inner_columns, inner_count = _complete_objects(reader, field, values)
+            count += inner_count
+        if values_of_field is None or inner_columns is not None:
+            incomplete.append((key, field, inner_columns))
         else:
-            for row, value in zip(rows, found, strict=True):
+            for row, value in zip(rows, values_of_field, strict=True):
                 row[key] = value
-    return Columns(selection.type, values, rows, left), count
+    return Columns(selection.type, values, rows, incomplete), count
 
 
-def _leaves(read: Read, table: Table, values: Sequence[Any]) -> list[Any] | None:
-    """Completed, where the table knows all their types."""
-    found = _told(read, values)
-    if found is None:
+def _complete_leaves(read: Read, table: Table, values: Sequence[Any]) -> list[Any] | None:
+    """Return the completed values, if the table has all their types."""
+    values_read = _read_all(read, values)
+    if values_read is None:
         return None
-    makers = {type_: table.get(type_, other) for type_ in set(map(type, found))}
+    makers = {type_: table.get(type_, other) for type_ in set(map(type, values_read))}
     if other in makers.values():
-        _forget(read, found)
+        _discard(read, values_read)
         return None
-    same = {type_ for type_, make in makers.items() if make is None}
-    if len(same) == len(makers):
-        return found
+    unchanged = {type_ for type_, make in makers.items() if make is None}
+    if len(unchanged) == len(makers):
+        return values_read
     try:
-        made = [make(value) if (make := makers[type(value)]) else value for value in found]
+        completed = [make(value) if (make := makers[type(value)]) else value for value in values_read]
     except Exception:
         return None
-    return made if set(map(type, made)) <= ATOMS | same else None
+    return completed if set(map(type, completed)) <= ATOMS | unchanged else None
 
 
-def _objects(reader: Reader, field: Field, values: Sequence[Any]) -> tuple[list[Any] | None, Columns | None, int]:
-    """Completed; or only begun, and with the columns of what they are completed by."""
+def _complete_objects(
+    reader: Reader, field: Field, values: Sequence[Any]
+) -> tuple[list[Any] | None, Columns | None, int]:
+    """Return the completed objects, or partly completed ones together with their columns."""
     if field.read is not None:
-        found = _told(field.read, values)
+        objects = _read_all(field.read, values)
     elif field.pointer is not None and field.call is not None:
-        found = field.pointer.together(reader.context_value, values)
+        objects = field.pointer.together(reader.context_value, values)
     else:
-        found = None
-    if found is None:
+        objects = None
+    if objects is None:
         return None, None, 0
-    absent = type(None) in set(map(type, found))
-    present = [value for value in found if value is not None] if absent else found
-    inner, count = columns(reader, field.shape.type, field, present)
-    if inner is None or (absent and (field.shape.non_null or inner.left)):
-        if inner is None and field.read is not None:
-            _forget(field.read, found)
+    has_null = type(None) in set(map(type, objects))
+    present = [value for value in objects if value is not None] if has_null else objects
+    inner_columns, count = columns(reader, field.shape.type, field, present)
+    if inner_columns is None or (has_null and (field.shape.non_null or inner_columns.incomplete)):
+        if inner_columns is None and field.read is not None:
+            _discard(field.read, objects)
         return None, None, count
-    if not absent:
-        return inner.rows, inner if inner.left else None, count
-    rows = iter(inner.rows)
-    return [None if value is None else next(rows) for value in found], None, count
+    if not has_null:
+        return inner_columns.rows, inner_columns if inner_columns.incomplete else None, count
+    rows = iter(inner_columns.rows)
+    return [None if value is None else next(rows) for value in objects], None, count
 
 
-def _told(read: Read, values: Sequence[Any]) -> list[Any] | None:
-    """What each object tells, if all do."""
-    found: list[Any] = []
+def _read_all(read: Read, values: Sequence[Any]) -> list[Any] | None:
+    """Return the value of each object; None if reading any of them fails."""
+    results: list[Any] = []
     try:
-        found.extend(map(read, values))
+        results.extend(map(read, values))
     except Exception:
-        _forget(read, found)
+        _discard(read, results)
         return None
-    return found
+    return results
 
 
-def _forget(read: Read, found: Sequence[Any]) -> None:
-    """What a method made to be awaited it makes once more when it is asked again."""
+def _discard(read: Read, results: Sequence[Any]) -> None:
+    """Close the coroutines in the results of a method, which creates new ones when it is called again."""
     if not isinstance(read, attrgetter):
-        _close(found)
+        _close_coroutines(results)
 
 
-def _close(found: Sequence[Any]) -> None:
-    """Nobody waits for these."""
-    for value in found:
+def _close_coroutines(results: Sequence[Any]) -> None:
+    """Close coroutines that nobody awaits."""
+    for value in results:
         if isinstance(value, CoroutineType):
             value.close()
 
 
-def _plain(reader: Reader, values: Sequence[Any]) -> bool:
-    """Whether none is absent, an error or awaitable."""
-    if all(map(_certain, set(map(type, values)))):
+def _are_ready(reader: Reader, values: Sequence[Any]) -> bool:
+    """Return whether no value is null, an error or awaitable."""
+    if all(map(_is_certainly_ready, set(map(type, values)))):
         return True
-    return all(map(_possible, set(map(type, values)))) and not any(map(reader.is_awaitable, values))
+    return all(map(_may_be_ready, set(map(type, values)))) and not any(map(reader.is_awaitable, values))
 
 
 @cache
-def _possible(type_: type) -> bool:
+def _may_be_ready(type_: type) -> bool:
     return not issubclass(type_, type(None) | UndefinedType | Exception | CoroutineType | GeneratorType)
 
 
 @cache
-def _certain(type_: type) -> bool:
-    """Whether its type alone says so. Rows can be awaited, but need not be."""
-    if not _possible(type_):
+def _is_certainly_ready(type_: type) -> bool:
+    """Return whether the type alone shows that a value is ready. Tortoise rows are awaitable, but need no await."""
+    if not _may_be_ready(type_):
         return False
     if issubclass(type_, Model):
         return True
@@ -177,19 +183,19 @@ def _certain(type_: type) -> bool:
     )
 
 
-def _of_type(type_: GraphQLObjectType, values: Sequence[Any]) -> bool:
-    fits: Any = type_.is_type_of
-    if fits is None:
+def _all_of_type(type_: GraphQLObjectType, values: Sequence[Any]) -> bool:
+    is_type_of: Any = type_.is_type_of
+    if is_type_of is None:
         return True
-    if not blind(fits) or iscoroutinefunction(fits):
+    if not blind(is_type_of) or iscoroutinefunction(is_type_of):
         return False
-    found: list[Any] = []
+    results: list[Any] = []
     try:
-        found.extend(map(fits, values, repeat(None)))
-        if set(found) == {True}:
+        results.extend(map(is_type_of, values, repeat(None)))
+        if set(results) == {True}:
             return True
     except Exception:
-        # It is said again when it is asked again.
+        # The error occurs again, and is reported, when the executor calls the function.
         pass
-    _close(found)
+    _close_coroutines(results)
     return False

@@ -1,7 +1,7 @@
-"""From a text to an operation that may be carried out: parsed, held to the limits, validated, and kept for next time.
+"""Turns a query text into an operation that may be executed: parses, limits, validates and caches it.
 
-Nothing here knows who asks or by which transport. Whatever is refused is refused by name: `extensions.code` says what
-it was, and where a number was exceeded the message says which. What is cheap to find out is found out first.
+This module knows neither users nor transports. Every rejection has a code in `extensions.code`, and if a limit was
+exceeded, the message names it. Cheap checks run first.
 """
 
 from collections import Counter
@@ -44,23 +44,24 @@ from command_center.graphql_engine.rules import limit_violations
 from command_center.graphql_engine.type_plans import TypePlans
 
 CHARACTERS = 50
-"""For each token that is allowed: comments, spaces and long values are read letter by letter."""
+"""Characters allowed per allowed token. Comments, spaces and long values are scanned character by character."""
 
 ENTRIES, BYTES = 512, 64 * 2**20
-"""How many documents are kept, and about how much memory they may take together."""
+"""How many documents the cache holds, and about how much memory they may take together."""
 
 TOKEN_BYTES = 1_300
-"""What a token takes with its part of the tree, and a field of a plan, of which there are no more; measured."""
+"""Measured memory of a token with its part of the syntax tree and of a plan's field, of which there are at most as
+many."""
 
 LONGEST = 500
-"""Characters of an error's message."""
+"""The most characters of an error message."""
 
 _INSTEAD: dict[type[ASTValidationRule], type[ASTValidationRule]] = {ValuesOfCorrectTypeRule: LiteralValuesRule}
 _RULES = tuple(_INSTEAD.get(rule, rule) for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
 
 
 class Rejected(Exception):
-    """Refused before anything was carried out. Each error has its `extensions.code`."""
+    """The operation is rejected before it is executed. Each error has `extensions.code`."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__("; ".join(error.message for error in errors))
@@ -69,29 +70,31 @@ class Rejected(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedOperation:
-    """One operation of a valid document: the same object for as long as its text is kept."""
+    """One operation of a valid document. It stays the same object as long as its document is cached."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
     meter: CostEstimator
     plans: Plans
     bytes: int = 0
-    """About what the document takes in memory while anything refers to it."""
+    """About how much memory the document takes while it is referenced."""
     shaping: frozenset[str] = frozenset()
-    """Of a subscription: the variables that shape what is said of a frame, and not only what is followed."""
+    """Variables of a subscription that shape the response to an event, not only select the events."""
 
     @property
     def kind(self) -> OperationType:
         return self.operation.operation
 
     def cost(self, variables: Mapping[str, Any]) -> int:
-        """How many objects an answer may hold, by the variables as the client sent them, whatever they are."""
+        """Return how many objects the response may contain, by the variables as the client sent them."""
         return self.meter.cost(variables)
 
 
 class Documents:
-    """Prepares documents for one schema, and keeps those it found valid. `taken` counts the operations by their kind
-    that nothing was found against."""
+    """Prepares documents for one schema, and caches the valid ones.
+
+    `taken` counts the accepted operations by type.
+    """
 
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, hints: SchemaHints, errors: int = 20) -> None:
         self._schema = schema
@@ -101,18 +104,18 @@ class Documents:
         self._max_page = hints.max_page
         self._errors = errors
         self.taken: Counter[OperationType] = Counter()
-        self._kept: LruCache[str, Mapping[str | None, PreparedOperation]] = LruCache(ENTRIES, BYTES)
+        self._cache: LruCache[str, Mapping[str | None, PreparedOperation]] = LruCache(ENTRIES, BYTES)
 
     def prepare(self, text: str, operation_name: str | None) -> PreparedOperation:
-        """The operation to carry out. Raises Rejected."""
-        operations = self._kept.get(text)
+        """Return the operation to execute. Raises: Rejected if the document is invalid or lacks the operation."""
+        operations = self._cache.get(text)
         if operations is None:
-            document = self._valid(text)
-            tokens = _tokens(document)
-            # A letter takes up to 4 bytes, in the text and once more in the values of the tree.
+            document = self._parse_and_validate(text)
+            tokens = _count_tokens(document)
+            # A character takes up to 4 bytes, in the text and again in the values of the syntax tree.
             size = TOKEN_BYTES * tokens + 8 * len(text)
             operations = self._operations(document, Plans(self._shapes, tokens), size)
-            self._kept.add(text, operations, size)
+            self._cache.add(text, operations, size)
         prepared = operations.get(operation_name)
         if prepared is None:
             message = (
@@ -124,82 +127,86 @@ class Documents:
         return prepared
 
     def afford(self, prepared: PreparedOperation, variables: Mapping[str, Any], beside: int = 0) -> int:
-        """What the operation costs with these variables, which cost `beside` themselves. Raises Rejected where that is
-        too much."""
-        cost, most = prepared.cost(variables), self._limits.cost
-        if cost + beside > most:
-            found = f"{CEILING:,} objects or more" if cost == CEILING else f"{cost:,} objects"
-            also = f", and its variables count as {beside:,} more" if beside else ""
-            raise _rejected("COST_EXCEEDED", f"The answer may hold {found}{also}; {most:,} are allowed.")
+        """Return the operation's cost with these variables, including `beside`, what the variables themselves cost.
+
+        Raises: Rejected if the cost is too high.
+        """
+        cost, max_cost = prepared.cost(variables), self._limits.cost
+        if cost + beside > max_cost:
+            amount = f"{CEILING:,} objects or more" if cost == CEILING else f"{cost:,} objects"
+            variables_cost = f", and its variables count as {beside:,} more" if beside else ""
+            raise _rejected("COST_EXCEEDED", f"The answer may hold {amount}{variables_cost}; {max_cost:,} are allowed.")
         self.taken[prepared.kind] += 1
         return cost + beside
 
-    def _valid(self, text: str) -> DocumentNode:
-        document = self._parsed(text)
-        self._refuse(limit_violations(document, self._limits))
-        # The comparison of fields comes last, as it relies on what the other rules make sure of.
+    def _parse_and_validate(self, text: str) -> DocumentNode:
+        document = self._parse(text)
+        self._raise_first(limit_violations(document, self._limits))
+        # Fields are compared last, because the comparison relies on what the other rules check.
         for errors in (
             validate(self._schema, document, _RULES, self._errors, hide_suggestions=True),
             Overlap(self._schema, document).conflicts(),
         ):
-            self._refuse(_told(error, "GRAPHQL_VALIDATION_FAILED") for error in errors)
+            self._raise_first(_with_code(error, "GRAPHQL_VALIDATION_FAILED") for error in errors)
         return document
 
-    def _parsed(self, text: str) -> DocumentNode:
-        most = self._limits.tokens
-        if len(text) > CHARACTERS * most:
-            message = f"The document has {len(text):,} characters; {CHARACTERS * most:,} are allowed."
+    def _parse(self, text: str) -> DocumentNode:
+        max_tokens = self._limits.tokens
+        if len(text) > CHARACTERS * max_tokens:
+            message = f"The document has {len(text):,} characters; {CHARACTERS * max_tokens:,} are allowed."
             raise _rejected("DOCUMENT_TOO_LARGE", f"{message} Long values belong in the variables.")
         try:
-            return parse(text, max_lexical_tokens=most, max_comments=most)
+            return parse(text, max_lexical_tokens=max_tokens, max_comments=max_tokens)
         except GraphQLSyntaxError as error:
-            for what in ("tokens", "comments"):
-                # Other descriptions begin otherwise, whatever of the text they repeat.
-                if error.description.startswith(f"Document contains more than {most} {what}."):
-                    message = f"The document has more than {most:,} {what}; {most:,} are allowed."
+            for unit in ("tokens", "comments"):
+                # Other errors have descriptions that begin differently, whatever text of the document they quote.
+                if error.description.startswith(f"Document contains more than {max_tokens} {unit}."):
+                    message = f"The document has more than {max_tokens:,} {unit}; {max_tokens:,} are allowed."
                     raise _rejected("DOCUMENT_TOO_LARGE", message) from None
-            raise Rejected([_told(error, "GRAPHQL_PARSE_FAILED")]) from None
+            raise Rejected([_with_code(error, "GRAPHQL_PARSE_FAILED")]) from None
 
-    def _refuse(self, errors: Iterable[GraphQLError]) -> None:
-        """Raises Rejected with the first of the errors, if there are any."""
-        told = list(islice(errors, self._errors))
-        if told:
-            raise Rejected(told)
+    def _raise_first(self, errors: Iterable[GraphQLError]) -> None:
+        """Raise Rejected with the first errors, if there are any."""
+        first_errors = list(islice(errors, self._errors))
+        if first_errors:
+            raise Rejected(first_errors)
 
     def _operations(self, document: DocumentNode, plans: Plans, size: int) -> Mapping[str | None, PreparedOperation]:
-        """By name; where there is but one, also by none."""
+        """Return the operations by name. If there is only one, it is also found under None."""
         fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
-        found: dict[str | None, PreparedOperation] = {}
+        operations: dict[str | None, PreparedOperation] = {}
         for each in document.definitions:
             if isinstance(each, OperationDefinitionNode):
                 meter = CostEstimator(self._schema, self._sizes, fragments, each, self._limits.cost, self._max_page)
-                shaping = _shaping(each, fragments.values())
-                found[each.name.value if each.name else None] = PreparedOperation(
+                shaping = _shaping_variables(each, fragments.values())
+                operations[each.name.value if each.name else None] = PreparedOperation(
                     document, each, meter, plans, size, shaping
                 )
-        if len(found) == 1:
-            found[None] = next(iter(found.values()))
-        return found
+        if len(operations) == 1:
+            operations[None] = next(iter(operations.values()))
+        return operations
 
 
-def _shaping(operation: OperationDefinitionNode, fragments: Iterable[FragmentDefinitionNode]) -> frozenset[str]:
-    """All that are used, but for those that are used only as arguments of the fields at a subscription's root."""
+def _shaping_variables(
+    operation: OperationDefinitionNode, fragments: Iterable[FragmentDefinitionNode]
+) -> frozenset[str]:
+    """Return the variables used anywhere but in the arguments of a subscription's root fields."""
     if operation.operation is not OperationType.SUBSCRIPTION:
         return frozenset()
-    parts: list[Node] = [*(operation.directives or ()), *fragments]
+    nodes: list[Node] = [*(operation.directives or ()), *fragments]
     for each in operation.selection_set.selections:
         if isinstance(each, FieldNode):
-            parts += [*(each.directives or ()), *filter(None, [each.selection_set])]
+            nodes += [*(each.directives or ()), *filter(None, [each.selection_set])]
         else:
-            parts.append(each)
-    uses = _Uses()
-    for part in parts:
-        visit(part, uses)
-    return frozenset(uses.names)
+            nodes.append(each)
+    collector = _VariableCollector()
+    for node in nodes:
+        visit(node, collector)
+    return frozenset(collector.names)
 
 
-class _Uses(Visitor):
-    """Collects the names of the variables it meets."""
+class _VariableCollector(Visitor):
+    """Collects the names of the variables that it visits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,16 +220,16 @@ def _rejected(code: str, message: str) -> Rejected:
     return Rejected([GraphQLError(message, extensions={"code": code})])
 
 
-def _told(error: GraphQLError, code: str) -> GraphQLError:
-    """graphql-core's, with its code. Its messages repeat what is wrong, a value of any length among it."""
+def _with_code(error: GraphQLError, code: str) -> GraphQLError:
+    """Set the code of an error from graphql-core and shorten its message, which may quote long values."""
     error.extensions = {"code": code}
     if len(error.message) > LONGEST:
         error.message = f"{error.message[:LONGEST]}…"
     return error
 
 
-def _tokens(document: DocumentNode) -> int:
-    """They hang together in a chain."""
+def _count_tokens(document: DocumentNode) -> int:
+    """Return the number of tokens, which form a linked list."""
     tokens, token = 0, document.loc and document.loc.start_token
     while token:
         tokens, token = tokens + 1, token.next

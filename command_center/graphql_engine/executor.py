@@ -1,7 +1,7 @@
-"""The executor: graphql-core's, which by a plan reads plain fields off their rows and looks up nothing twice.
+"""The executor: extends graphql-core's with plans, so that it reads simple fields from rows and repeats no lookups.
 
-Each method here does what the stock one of its kind does, in the same order and with the same awaits, so that values,
-errors, their paths and order are the same. Whatever is not understood is handed to the stock methods, which remain.
+Each method does the same as its counterpart in graphql-core, in the same order and with the same awaits. Values, errors
+and their paths and order are therefore the same. Cases that are not supported here go to the inherited methods.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -27,30 +27,33 @@ from graphql.pyutils import Path, gather_with_cancel
 from command_center.graphql_engine import prefetch
 from command_center.graphql_engine.columns import Columns, columns
 from command_center.graphql_engine.list_completion import ListCompleter
-from command_center.graphql_engine.plans import ExecutionTemplate, Field, Plan, Plans, Selection, Wanted
+from command_center.graphql_engine.plans import ExecutionTemplate, Field, Plan, Plans, Prefetches, Selection
 from command_center.graphql_engine.type_plans import ATOMS, Info, Kind, TypePlan, blind, other
 from command_center.graphql_engine.yield_budget import YieldBudget
 
 
 class PlannedExecutor(ExecutorThrowingOnIncremental):
-    """`plans` are those of the document that is executed."""
+    """Executes one operation. `plans` are those of its document."""
 
     def __init__(self, *arguments: Any, plans: Plans, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.turns = YieldBudget()
         self._plan: Plan = plans.plan(self.operation, self.variable_values.coerced)
-        self._arguments: dict[Field, dict[str, Any]] = {}
-        """They are the same for every object that a field is asked of, and every event of a stream."""
+        self._argument_values: dict[Field, dict[str, Any]] = {}
+        """Coerced arguments. They are the same for all objects with the field, and for all events of a stream."""
 
     @property
     def async_helpers(self) -> GraphQLResolveInfoHelpers:
-        """Made for each resolver that is told of them. One that was kept would lead back here: then every execution and
-        its context waits for the collector of cycles, which stops everything to take them apart by the thousand."""
+        """Return new helpers for each resolver that receives them.
+
+        If one were stored, it would refer back to this executor. Every execution and its context would then wait for
+        the garbage collector, whose pauses grow with the number of such cycles.
+        """
         return GraphQLResolveInfoHelpers(gather=self.gather_async_work, track=self.track_async_work)
 
     @async_helpers.setter
     def async_helpers(self, _: GraphQLResolveInfoHelpers) -> None:
-        """The stock class keeps one."""
+        """Ignore the helpers that the inherited class wants to store."""
 
     @classmethod
     def begin(
@@ -64,19 +67,19 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         plans: Plans,
         values: VariableValues | None = None,
     ) -> "PlannedExecutor | list[GraphQLError]":
-        """An execution of one operation, or what is wrong with what was asked.
+        """Return an executor for one operation, or the errors of the request.
 
-        What `build` finds out from the document it finds out once, and variables that are plainly right are made
-        without it. `values` are the variables' if they were coerced before.
+        What `build` derives from the document is derived once, and variables that are certainly valid are coerced
+        without it. `values` are the variables if they are coerced already.
         """
-        known = plans.begun.get(operation_name)
-        if known is not None and values is None:
-            values = known.values(variables)
-        if known is not None and values is not None:
+        template = plans.begun.get(operation_name)
+        if template is not None and values is None:
+            values = template.values(variables)
+        if template is not None and values is not None:
             return cls(
                 schema,
-                *known[:2],
-                *(None, context, known.operation, values),
+                *template[:2],
+                *(None, context, template.operation, values),
                 *(default_field_resolver, default_type_resolver, default_field_resolver),
                 is_awaitable=is_awaitable,
                 hide_suggestions=True,
@@ -92,23 +95,23 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             hide_suggestions=True,
             plans=plans,
         )
-        if known is None and isinstance(built, cls):
-            made = plans.shapes.coercions.of(built.operation.variable_definitions or ())
+        if template is None and isinstance(built, cls):
+            coercion = plans.shapes.coercions.of(built.operation.variable_definitions or ())
             plans.begun[operation_name] = ExecutionTemplate(
-                built.fragment_definitions, built.fragments, built.operation, made
+                built.fragment_definitions, built.fragments, built.operation, coercion
             )
         return built  # type: ignore[no-any-return]
 
     def build_per_event_executor(self, payload: Any) -> "PlannedExecutor":
         executor = object.__new__(type(self))
-        # What `copy` comes to, but for the question how an object of the class is taken apart.
+        # The same as `copy`, but without its lookup of how an object of this class is copied.
         executor.__dict__.update(self.__dict__)
         executor.root_value = payload
         executor.collected_errors = CollectedErrors()
         return executor
 
     def execute_operation(self, serially: bool | None = None) -> Any:
-        """By the plan of an operation that was carried out before."""
+        """Execute the operation, with its plan if it was executed before."""
         root = self._plan.root
         if root is None or self.middleware_manager or self.abort_signal:
             return super().execute_operation(serially)
@@ -144,7 +147,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             selection = self._plan.root = self._plan.selection(root_type, grouped_field_set)
         return self._serially(selection, root_value) if serially else self._fields(selection, root_value, None)
 
-    # An object: its fields, one after the other or together.
+    # Objects: their fields, one after the other or concurrently.
 
     def _serially(self, selection: Selection, source: Any) -> Any:
         results: dict[str, Any] = {}
@@ -176,18 +179,18 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
                 else:
                     try:
                         value = read(source)
-                        make = table.get(type(value), other)
-                        if make is None:
+                        convert = table.get(type(value), other)
+                        if convert is None:
                             results[key] = value
                             continue
-                        if make is not other and type(made := make(value)) in ATOMS:
-                            results[key] = made
+                        if convert is not other and type(completed := convert(value)) in ATOMS:
+                            results[key] = completed
                             continue
                     except Exception as error:
                         self.failed(error, field.shape, field, Path(path, key, typename))
                         result = None
                     else:
-                        result = self._found(field, Path(path, key, typename), value)
+                        result = self._complete_read(field, Path(path, key, typename), value)
                 results[key] = result
                 if self.is_awaitable(result):
                     pending.append(key)
@@ -204,11 +207,11 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             results.update(zip(pending, await gather_with_cancel(*(results[key] for key in pending)), strict=True))
         return results
 
-    # A field: resolved, then completed.
+    # Fields: resolved, then completed.
 
     def field(self, field: Field, source: Any, path: Path) -> Any:
         try:
-            return self._settled(field, path, self._resolved(field, source, path))
+            return self._complete_field(field, path, self._resolved(field, source, path))
         except Exception as error:
             self.failed(error, field.shape, field, path)
             return None
@@ -224,14 +227,14 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         info = self._info(field, path)
         if field.call is not None:
             return field.call(source, info)
-        arguments = self._arguments.get(field)
+        arguments = self._argument_values.get(field)
         if arguments is None:
-            arguments = self._arguments[field] = self._given(field)
+            arguments = self._argument_values[field] = self._coerce_arguments(field)
         if field.asked is not None:
             return field.asked(source, info, arguments)
         return (field.definition.resolve or self.field_resolver)(source, info, **arguments)
 
-    def _given(self, field: Field) -> dict[str, Any]:
+    def _coerce_arguments(self, field: Field) -> dict[str, Any]:
         first, definition = field.details[0], field.definition
         if not definition.args and not first.node.arguments:
             return {}
@@ -239,26 +242,26 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             definition, first.node, self.variable_values, first.fragment_variable_values, self.hide_suggestions
         )
 
-    def _found(self, field: Field, path: Path, value: Any) -> Any:
-        """Of a value that was read, but is not one that a table vouches for."""
+    def _complete_read(self, field: Field, path: Path, value: Any) -> Any:
+        """Complete a value that was read but whose type is not in the table."""
         try:
-            return self._settled(field, path, value)
+            return self._complete_field(field, path, value)
         except Exception as error:
             self.failed(error, field.shape, field, path)
             return None
 
-    def _settled(self, field: Field, path: Path, value: Any) -> Any:
+    def _complete_field(self, field: Field, path: Path, value: Any) -> Any:
         if self.is_awaitable(value):
             return self.awaited(value, field.shape, field, path, path)
         completed = self.complete(field.shape, field, path, path, value)
         return self.later(completed, field.shape, field, path) if self.is_awaitable(completed) else completed
 
     async def awaited(self, awaitable: Awaitable[Any], shape: TypePlan, field: Field, at: Path, path: Path) -> Any:
-        """What somebody's awaitable comes to, completed."""
+        """Await a resolver's value and complete it."""
         try:
             value = await awaitable
-            if shape is field.shape and (wanted := self._wanted(field)):
-                await prefetch.prefetch(wanted, self.context_value, value)
+            if shape is field.shape and (prefetches := self._prefetches(field)):
+                await prefetch.prefetch(prefetches, self.context_value, value)
             completed = self.complete(shape, field, at, path, value)
             return await completed if self.is_awaitable(completed) else completed
         except Exception as error:
@@ -266,7 +269,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             return None
 
     async def later(self, completed: Awaitable[Any], shape: TypePlan, field: Field, path: Path) -> Any:
-        """What is being completed, once it is."""
+        """Await a value that is being completed."""
         try:
             return await completed
         except Exception as error:
@@ -274,10 +277,10 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             return None
 
     def failed(self, error: Exception, shape: TypePlan, field: Field, path: Path) -> None:
-        """Notes the error. Raises it where there may be no null."""
+        """Record the error. Raises it if the field must not be null."""
         self.handle_field_error(error, shape.full, field.details, path)
 
-    # A value, by its type. `at` is the path of its field, `path` its own: they differ in a list.
+    # Values, by their type. `at` is the path of the field, `path` that of the value: they differ in a list.
 
     def complete(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
         if isinstance(value, Exception):
@@ -297,32 +300,32 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
     def _abstract(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
         info = self._info(field, at)
-        found: Any = (shape.type.resolve_type or self.type_resolver)(value, info, shape.type)
+        runtime_type: Any = (shape.type.resolve_type or self.type_resolver)(value, info, shape.type)
 
-        def chosen(name: Any) -> Any:
+        def complete_as(name: Any) -> Any:
             type_ = self.ensure_valid_runtime_type(name, shape.type, field.details, info, value)
             return self._object(type_, field, at, path, value)
 
         async def awaited() -> Any:
-            completed = chosen(await found)
+            completed = complete_as(await runtime_type)
             return await completed if self.is_awaitable(completed) else completed
 
-        return awaited() if self.is_awaitable(found) else chosen(found)
+        return awaited() if self.is_awaitable(runtime_type) else complete_as(runtime_type)
 
     def _object(self, type_: GraphQLObjectType, field: Field, at: Path, path: Path, value: Any) -> Any:
         if type_.is_type_of:
-            seen: Any = None if blind(type_.is_type_of) else self._info(field, at)
-            fits: Any = type_.is_type_of(value, seen)
-            if self.is_awaitable(fits):
-                return self._object_if(fits, type_, field, path, value)
-            if not fits:
+            info: Any = None if blind(type_.is_type_of) else self._info(field, at)
+            matches: Any = type_.is_type_of(value, info)
+            if self.is_awaitable(matches):
+                return self._object_if(matches, type_, field, path, value)
+            if not matches:
                 raise invalid_return_type_error(type_, value, field.details)
         return self._below(type_, field, path, value)
 
     async def _object_if(
-        self, fits: Awaitable[bool], type_: GraphQLObjectType, field: Field, path: Path, value: Any
+        self, matches: Awaitable[bool], type_: GraphQLObjectType, field: Field, path: Path, value: Any
     ) -> Any:
-        if not await fits:
+        if not await matches:
             raise invalid_return_type_error(type_, value, field.details)
         completed = self._below(type_, field, path, value)
         return await completed if self.is_awaitable(completed) else completed
@@ -336,20 +339,20 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     def selected(self, type_: GraphQLObjectType, field: Field) -> Selection | None:
         if type_ not in field.below:
             collected = self.collect_subfields(type_, field.details)
-            known = not collected.new_defer_usages
-            field.below[type_] = self._plan.selection(type_, collected.grouped_field_set) if known else None
+            can_plan = not collected.new_defer_usages
+            field.below[type_] = self._plan.selection(type_, collected.grouped_field_set) if can_plan else None
         return field.below[type_]
 
-    def _wanted(self, field: Field) -> Wanted:
-        if field.wanted is None:
+    def _prefetches(self, field: Field) -> Prefetches:
+        if field.prefetches is None:
             try:
-                field.wanted = prefetch.wanted(field, self.selected)
+                field.prefetches = prefetch.find_prefetches(field, self.selected)
             except Exception:
-                # A directive's argument is wrong, which is an error of whatever stands there.
-                field.wanted = ()
-        return field.wanted
+                # A directive has an invalid argument. The error belongs to the selection below, which reports it.
+                field.prefetches = ()
+        return field.prefetches
 
-    # A list.
+    # Lists.
 
     def _list(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
         if shape.item is None or field.streams or type(value) not in (list, tuple):
@@ -357,7 +360,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return ListCompleter(self, shape.item, field, at, path, value).complete()
 
     def together(self, shape: TypePlan, field: Field, values: Sequence[Any]) -> Columns | None:
-        """Items that are objects, as far as they can be completed all at once."""
-        found, count = columns(self, shape.type, field, values)
+        """Complete items that are objects, as far as this is possible for all of them together."""
+        result, count = columns(self, shape.type, field, values)
         self.turns.spent += count
-        return found
+        return result

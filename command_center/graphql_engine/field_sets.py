@@ -1,4 +1,4 @@
-"""The fields of a document as sets: those that come to stand in one object, fragments included."""
+"""Groups the fields of a document into sets: the fields that end up in one object, including those of fragments."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -27,7 +27,7 @@ from graphql import (
 
 
 class Field:
-    """A field as it is written in one place; equal to itself alone."""
+    """One occurrence of a field in the document. It is equal only to itself."""
 
     __slots__ = ("answer", "arguments", "name", "node", "parent", "returns", "shape", "type")
 
@@ -39,12 +39,12 @@ class Field:
         self.arguments = frozenset((each.name.value, _value(each.value)) for each in node.arguments or ())
         self.returns = returns
         self.type = None if returns is None else get_named_type(returns)
-        # The stock rule knows no type of `__typename` and its like: they go with anything.
+        # Like in graphql-core's rule, `__typename` and other meta fields have no shape and conflict with nothing.
         self.shape = None if returns is None or self.name.startswith("__") else _shape(returns)
 
 
 class Block:
-    """What is written in one selection set: its fields, inline fragments included, and the fragments it spreads."""
+    """The contents of one selection set: its fields, with those of inline fragments, and the fragments it spreads."""
 
     __slots__ = ("fields", "spreads")
 
@@ -54,11 +54,11 @@ class Block:
 
 
 Blocks = frozenset[Block]
-"""Whatever stands in one object."""
+"""All blocks whose fields end up in one object."""
 
 
 class FieldSets:
-    """The sets of one document. `steps`: how many blocks were put into one."""
+    """The field sets of one document. `steps` counts the blocks that were added to sets."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
@@ -67,11 +67,11 @@ class FieldSets:
             each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)
         }
         self._blocks: dict[int, Block] = {}
-        self._sets: dict[int, Blocks] = {}
+        self._blocks_of: dict[int, Blocks] = {}
         self.steps = 0
 
     def roots(self) -> list[Blocks]:
-        """Of each operation. What fragments hold is among it, as each is used."""
+        """Return the set of each operation's root. Fragments are covered by the operations that use them."""
         return [
             self._set(self._schema.get_root_type(each.operation), each.selection_set)
             for each in self._document.definitions
@@ -79,29 +79,27 @@ class FieldSets:
         ]
 
     def below(self, fields: Iterable[Field]) -> Blocks:
-        """What stands in the object that these lead to."""
-        found = {
-            self._set(each.type, each.node.selection_set) for each in fields if each.node.selection_set is not None
-        }
-        self.steps += sum(map(len, found))
-        return frozenset().union(*found)
+        """Return the set for the object that these fields return."""
+        sets = {self._set(each.type, each.node.selection_set) for each in fields if each.node.selection_set is not None}
+        self.steps += sum(map(len, sets))
+        return frozenset().union(*sets)
 
     def _set(self, parent: Any, selection_set: SelectionSetNode) -> Blocks:
-        """The block of a selection set and those of all fragments in it, each once."""
-        known = self._sets.get(id(selection_set))
-        if known is None:
-            found: list[Block] = []
+        """Return the block of a selection set and those of all fragments it spreads, each once."""
+        blocks = self._blocks_of.get(id(selection_set))
+        if blocks is None:
+            visited: list[Block] = []
             seen: set[str] = set()
-            todo = [self._block(parent, selection_set)]
-            while todo:
-                block = todo.pop()
-                found.append(block)
+            pending = [self._block(parent, selection_set)]
+            while pending:
+                block = pending.pop()
+                visited.append(block)
                 new = block.spreads - seen
                 seen |= new
-                todo += map(self._fragment, new)
+                pending += map(self._fragment, new)
                 self.steps += 1 + len(block.spreads)
-            known = self._sets[id(selection_set)] = frozenset(found)
-        return known
+            blocks = self._blocks_of[id(selection_set)] = frozenset(visited)
+        return blocks
 
     def _fragment(self, name: str) -> Block:
         fragment = self._fragments[name]
@@ -111,9 +109,9 @@ class FieldSets:
         block = self._blocks.get(id(selection_set))
         if block is None:
             block = self._blocks[id(selection_set)] = Block()
-            todo = [(parent, selection_set)]
-            while todo:
-                parent, inner = todo.pop()
+            pending = [(parent, selection_set)]
+            while pending:
+                parent, inner = pending.pop()
                 for selection in inner.selections:
                     if isinstance(selection, FieldNode):
                         definition = self._schema.get_field(parent, selection.name.value)
@@ -123,16 +121,16 @@ class FieldSets:
                         block.spreads.add(selection.name.value)
                     elif isinstance(selection, InlineFragmentNode):
                         condition = selection.type_condition
-                        within = parent if condition is None else self._schema.type_map[condition.name.value]
-                        todo.append((within, selection.selection_set))
+                        inner_type = parent if condition is None else self._schema.type_map[condition.name.value]
+                        pending.append((inner_type, selection.selection_set))
         return block
 
 
 def _value(node: ValueNode) -> Any:
-    """A literal as it is compared: in an object the order of fields means nothing."""
+    """Return a comparable form of a literal. The order of an object's fields does not matter."""
     if isinstance(node, ObjectValueNode):
-        named = sorted(node.fields, key=lambda each: each.name.value)
-        return node.kind, tuple((each.name.value, _value(each.value)) for each in named)
+        members = sorted(node.fields, key=lambda each: each.name.value)
+        return node.kind, tuple((each.name.value, _value(each.value)) for each in members)
     if isinstance(node, ListValueNode):
         return node.kind, tuple(_value(each) for each in node.values)
     if isinstance(node, StringValueNode):
@@ -141,8 +139,8 @@ def _value(node: ValueNode) -> Any:
 
 
 def _shape(returns: Any) -> tuple[str | None, ...]:
-    found: list[str | None] = []
+    wrappers: list[str | None] = []
     while is_list_type(returns) or is_non_null_type(returns):
-        found.append("list" if is_list_type(returns) else "non-null")
+        wrappers.append("list" if is_list_type(returns) else "non-null")
         returns = returns.of_type
-    return (*found, returns.name if is_leaf_type(returns) else None)
+    return (*wrappers, returns.name if is_leaf_type(returns) else None)

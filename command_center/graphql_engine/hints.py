@@ -1,4 +1,4 @@
-"""What the engine has to know about a schema and cannot read off it. The application passes it in."""
+"""What the engine needs to know about a schema and cannot read from it. The application passes it in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ class Measure(Enum):
     FIXED = "the field itself"
     PAGE = "`first` or `last`"
     IDS = "the list among its own arguments"
-    BATCH = "the list among the arguments of the mutation whose answer it is part of"
+    BATCH = "the list among the arguments of the mutation whose payload it is part of"
 
 
 @dataclass(frozen=True, slots=True)

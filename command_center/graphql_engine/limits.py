@@ -1,4 +1,4 @@
-"""The numbers within which an operation is carried out; the settings give them."""
+"""Limits on operations, their documents and their connections. The settings provide the numbers."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class DocumentLimits:
-    """What a document and its variables may hold. `cost` counts objects of the answer."""
+    """Limits on a document and its variables. `cost` counts the objects that the response may contain."""
 
     tokens: int = 2_000
     depth: int = 12
@@ -19,7 +19,7 @@ class DocumentLimits:
 
 @dataclass(frozen=True, slots=True)
 class AnswerLimits:
-    """How many errors one answer or frame tells, and how long a query or mutation may take."""
+    """The number of errors in one response or change message, and the time that a query or mutation may take."""
 
     errors: int = 20
     time: timedelta = timedelta(seconds=10)
@@ -27,7 +27,7 @@ class AnswerLimits:
 
 @dataclass(frozen=True, slots=True)
 class SocketLimits:
-    """What one WebSocket may do: operations at once, and how long `connection_init` may be waited for."""
+    """Limits of one WebSocket: concurrent operations, and the time until `connection_init` must arrive."""
 
     operations: int = 100
     init: timedelta = timedelta(seconds=5)
@@ -35,7 +35,7 @@ class SocketLimits:
 
 @dataclass(frozen=True, slots=True)
 class UserLimits:
-    """What one user may hold open in one process, over all connections together."""
+    """Limits on what one user may have open in one process, over all connections together."""
 
     sockets: int = 2_000
     streams: int = 2_000

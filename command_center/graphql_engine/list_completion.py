@@ -1,4 +1,4 @@
-"""Lists: completed item by item as the stock executor does, and in several turns where they are long."""
+"""Completes lists item by item, like graphql-core's executor, but pauses for other tasks if a list is long."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -11,12 +11,12 @@ from command_center.graphql_engine.plans import Field
 from command_center.graphql_engine.type_plans import Kind, TypePlan, other
 from command_center.graphql_engine.yield_budget import MOST, YieldBudget
 
-TOGETHER = 100
-"""Items that are looked at at once."""
+BATCH_ITEMS = 100
+"""Items that are examined together."""
 
 
 class Values(Protocol):
-    """What a list needs of its executor."""
+    """What this module needs from the executor."""
 
     turns: YieldBudget
 
@@ -32,17 +32,17 @@ class Values(Protocol):
 
 
 class ListCompleter:
-    """A list under way."""
+    """Completes the items of one list."""
 
     __slots__ = (
-        *("_at", "_columns", "_completed", "_field", "_first", "_item", "_items", "_next", "_path", "_pending"),
-        *("_until", "_values"),
+        *("_at", "_batch_end", "_batch_start", "_columns", "_completed", "_executor", "_field", "_item", "_items"),
+        *("_next", "_path", "_pending"),
     )
 
     def __init__(
-        self, values: Values, item: TypePlan, field: Field, at: Path, path: Path, items: Sequence[Any]
+        self, executor: Values, item: TypePlan, field: Field, at: Path, path: Path, items: Sequence[Any]
     ) -> None:
-        self._values = values
+        self._executor = executor
         self._item = item
         self._field = field
         self._at = at
@@ -50,123 +50,130 @@ class ListCompleter:
         self._items = items
         self._completed: list[Any] = []
         self._pending: list[int] = []
-        """Where in what is completed something has to be awaited."""
+        """The indexes of the completed items that must be awaited."""
         self._next = 0
-        self._first, self._until = 0, 0
-        """Those that were looked at last, and what is known of them."""
+        self._batch_start, self._batch_end = 0, 0
+        """The range of the items that were examined last; `_columns` holds what they have in common."""
         self._columns: Columns | None = None
 
     def complete(self) -> Any:
-        """The list, or an awaitable of it."""
-        if self._values.turns.spent >= MOST or not self._turn():
-            return self._in_turns()
-        return self._awaited() if self._pending else self._completed
+        """Return the completed list, or an awaitable of it."""
+        if self._executor.turns.spent >= MOST or not self._complete_turn():
+            return self._complete_in_turns()
+        return self._await_pending() if self._pending else self._completed
 
-    async def _in_turns(self) -> list[Any]:
-        """What has to be awaited is begun at the end of each turn, so that it is not all begun at once."""
-        completed, pending, begun = self._completed, self._pending, len(self._pending)
+    async def _complete_in_turns(self) -> list[Any]:
+        """Complete the list with pauses.
+
+        Awaitable items are started at the end of each turn, so that not all of them start at once.
+        """
+        completed, pending, started = self._completed, self._pending, len(self._pending)
         for index in pending:
             completed[index] = asyncio.ensure_future(completed[index])
         while True:
             try:
-                await self._values.turns.next()
+                await self._executor.turns.next()
             except asyncio.CancelledError:
                 for index in pending:
                     completed[index].cancel()
-                self._values.settle_in_background([completed[index] for index in pending])
+                self._executor.settle_in_background([completed[index] for index in pending])
                 raise
-            if self._turn():
-                return await self._awaited() if pending else completed
-            for index in pending[begun:]:
+            if self._complete_turn():
+                return await self._await_pending() if pending else completed
+            for index in pending[started:]:
                 completed[index] = asyncio.ensure_future(completed[index])
-            begun = len(pending)
+            started = len(pending)
 
-    def _turn(self) -> bool:
-        """Completes items until all are, or the turn is over. Whether all are."""
-        turns, items, completed = self._values.turns, self._items, self._completed
+    def _complete_turn(self) -> bool:
+        """Complete items until the list ends or the turn is over, and return whether the list ended."""
+        turns, items, completed = self._executor.turns, self._items, self._completed
         try:
             while (index := self._next) < len(items):
                 if turns.spent >= MOST:
                     return False
-                if index == self._until:
-                    self._look()
+                if index == self._batch_end:
+                    self._complete_batch()
                     continue
                 self._next += 1
                 turns.spent += 1
-                result = self._one(items[index], Path(self._path, index, None))
-                if self._values.is_awaitable(result):
+                result = self._complete_item(items[index], Path(self._path, index, None))
+                if self._executor.is_awaitable(result):
                     self._pending.append(index)
                 completed.append(result)
         except Exception:
-            orphans = [completed[index] for index in self._pending]
-            orphans += [item for item in items[self._next :] if self._values.is_awaitable(item)]
-            if orphans:
-                self._values.settle_in_background(orphans)
+            unawaited = [completed[index] for index in self._pending]
+            unawaited += [item for item in items[self._next :] if self._executor.is_awaitable(item)]
+            if unawaited:
+                self._executor.settle_in_background(unawaited)
             raise
         return True
 
-    def _look(self) -> None:
-        """At the next items together: completes them where there is nothing to it."""
-        some = self._items[self._next : self._next + TOGETHER]
-        self._first, self._until = self._next, self._next + len(some)
+    def _complete_batch(self) -> None:
+        """Examine the next items together, and complete them if every value is ready."""
+        batch = self._items[self._next : self._next + BATCH_ITEMS]
+        self._batch_start, self._batch_end = self._next, self._next + len(batch)
         table = self._item.table
         self._columns, done = None, None
         if table:
-            done = some if all(table.get(type_, other) is None for type_ in set(map(type, some))) else None
-            self._values.turns.spent += len(some) if done else 0
-        elif self._item.kind is Kind.OBJECT and len(some) > 1:
-            self._columns = self._values.together(self._item, self._field, some)
-            done = self._columns.rows if self._columns and not self._columns.left else None
+            done = batch if all(table.get(type_, other) is None for type_ in set(map(type, batch))) else None
+            self._executor.turns.spent += len(batch) if done else 0
+        elif self._item.kind is Kind.OBJECT and len(batch) > 1:
+            self._columns = self._executor.together(self._item, self._field, batch)
+            done = self._columns.rows if self._columns and not self._columns.incomplete else None
         if done is not None:
             self._completed += done
-            self._next = self._until
+            self._next = self._batch_end
 
-    def _one(self, value: Any, path: Path) -> Any:
-        values, item, field, columns = self._values, self._item, self._field, self._columns
-        if columns is None and values.is_awaitable(value):
-            return values.awaited(value, item, field, self._at, path)
+    def _complete_item(self, value: Any, path: Path) -> Any:
+        executor, item, field, columns = self._executor, self._item, self._field, self._columns
+        if columns is None and executor.is_awaitable(value):
+            return executor.awaited(value, item, field, self._at, path)
         try:
             if columns is None:
-                completed = values.complete(item, field, self._at, path, value)
+                completed = executor.complete(item, field, self._at, path, value)
             else:
-                completed = self._rest(columns, self._next - 1 - self._first, path)
+                completed = self._complete_object(columns, self._next - 1 - self._batch_start, path)
         except Exception as error:
-            values.failed(error, item, field, path)
+            executor.failed(error, item, field, path)
             return None
-        return values.later(completed, item, field, path) if values.is_awaitable(completed) else completed
+        return executor.later(completed, item, field, path) if executor.is_awaitable(completed) else completed
 
-    def _rest(self, columns: Columns, index: int, path: Path) -> Any:
-        """An object of which some columns are left, completed; or an awaitable of it."""
-        values, row, source = self._values, columns.rows[index], columns.values[index]
+    def _complete_object(self, columns: Columns, index: int, path: Path) -> Any:
+        """Complete an object of which some columns are incomplete. The result may be awaitable."""
+        executor, row, source = self._executor, columns.rows[index], columns.values[index]
         pending: list[str] = []
         try:
-            for key, field, inner in columns.left:
+            for key, field, inner in columns.incomplete:
                 at = Path(path, key, columns.type.name)
-                result = values.field(field, source, at) if inner is None else self._inner(inner, index, field, at)
+                result = (
+                    executor.field(field, source, at)
+                    if inner is None
+                    else self._complete_inner(inner, index, field, at)
+                )
                 row[key] = result
-                if values.is_awaitable(result):
+                if executor.is_awaitable(result):
                     pending.append(key)
         except Exception:
             if pending:
-                values.settle_in_background([row[key] for key in pending])
+                executor.settle_in_background([row[key] for key in pending])
             raise
-        return values.awaited_fields(row, pending) if pending else row
+        return executor.awaited_fields(row, pending) if pending else row
 
-    def _inner(self, columns: Columns, index: int, field: Field, path: Path) -> Any:
-        values = self._values
+    def _complete_inner(self, columns: Columns, index: int, field: Field, path: Path) -> Any:
+        executor = self._executor
         try:
-            completed = self._rest(columns, index, path)
+            completed = self._complete_object(columns, index, path)
         except Exception as error:
-            values.failed(error, field.shape, field, path)
+            executor.failed(error, field.shape, field, path)
             return None
-        return values.later(completed, field.shape, field, path) if values.is_awaitable(completed) else completed
+        return executor.later(completed, field.shape, field, path) if executor.is_awaitable(completed) else completed
 
-    async def _awaited(self) -> list[Any]:
+    async def _await_pending(self) -> list[Any]:
         completed, pending = self._completed, self._pending
         if len(pending) == 1:
             completed[pending[0]] = await completed[pending[0]]
         else:
-            found = await gather_with_cancel(*(completed[index] for index in pending))
-            for index, value in zip(pending, found, strict=True):
+            results = await gather_with_cancel(*(completed[index] for index in pending))
+            for index, value in zip(pending, results, strict=True):
                 completed[index] = value
         return completed

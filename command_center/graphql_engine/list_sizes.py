@@ -1,4 +1,4 @@
-"""How many objects each field may answer with, as far as the schema and what is known of the product tell."""
+"""Estimates how many objects each field returns, from the schema and the application's hints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,28 +18,32 @@ from graphql import (
 from command_center.graphql_engine.hints import Measure, SchemaHints
 
 ERRORS = (Measure.BATCH, 10)
-"""The measure and number of `userErrors`, in every payload."""
+"""The measure and number for `userErrors` in every payload."""
 
 BATCHES = ("ids", "personIds", "events")
-"""Arguments that are the list of what something is done to."""
+"""Arguments that list the objects a mutation acts on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One field: what it leads to, whether that is an object to be counted, and how many of it there are."""
+    """The size of one field that returns objects."""
 
     type: GraphQLNamedType
+    """The type that the field returns, without lists and non-null."""
     counts: int
+    """1 if its objects count towards the cost, otherwise 0."""
     measure: Measure
     number: int
+    """The number of objects if the measure does not determine one."""
     batch: str | None
+    """The argument that lists the objects acted on, if there is one."""
 
 
 Sizes = Mapping[str, Mapping[str, Size]]
 
 
 def sizes(schema: GraphQLSchema, hints: SchemaHints) -> Sizes:
-    """Of all fields that answer with objects, by type and name."""
+    """Return the size of every field that returns objects, by type name and field name."""
     return {
         name: {
             field: _size(name, field, definition, hints)
@@ -56,15 +60,15 @@ def is_connection(name: str) -> bool:
 
 
 def _size(parent: str, name: str, definition: GraphQLField, hints: SchemaHints) -> Size:
-    leads_to = get_named_type(definition.type)
+    named_type = get_named_type(definition.type)
     counts, (measure, number) = 1, (Measure.FIXED, 1)
-    if is_connection(leads_to.name):
+    if is_connection(named_type.name):
         counts, (measure, number) = 0, (Measure.PAGE, hints.default_page)
-    elif leads_to.name == "PageInfo" or (is_connection(parent) and name == "edges"):
+    elif named_type.name == "PageInfo" or (is_connection(parent) and name == "edges"):
         counts = 0
-    elif leads_to.name == "UserError":
+    elif named_type.name == "UserError":
         measure, number = ERRORS
     elif is_list_type(get_nullable_type(definition.type)) and not is_connection(parent):
         measure, number = hints.lists.get(f"{parent}.{name}", (Measure.FIXED, hints.default_page))
-    batch = next((each for each in BATCHES if each in definition.args), None)
-    return Size(leads_to, counts, measure, number, batch)
+    batch = next((argument for argument in BATCHES if argument in definition.args), None)
+    return Size(named_type, counts, measure, number, batch)

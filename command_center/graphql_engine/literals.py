@@ -1,4 +1,4 @@
-"""The validation rule for values in a document: as graphql-core's, but each error names the place of its value."""
+"""A validation rule for values in a document, like graphql-core's, whose errors say where the value is."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from graphql.validation import ValuesOfCorrectTypeRule
 
 
 class LiteralValuesRule(ValuesOfCorrectTypeRule):
-    """Values of arguments and defaults of variables are of their types.
+    """Checks that argument values and variable defaults have their declared types.
 
-    An error of a custom scalar has neither a location nor a path in graphql-core; here it has both.
+    In graphql-core an error of a custom scalar has neither a location nor a path. Here it has both.
     """
 
     _owner = ""
@@ -23,11 +23,11 @@ class LiteralValuesRule(ValuesOfCorrectTypeRule):
         self._owner = f"${node.variable.name.value}"
 
     def is_valid_value_node(self, node: ValueNode, input_type: GraphQLInputType | None) -> VisitorAction:
-        """Checks a whole value at once, whatever it consists of."""
+        """Check a whole value, including the values nested in it."""
 
         def report(error: GraphQLError, path: list[str | int]) -> None:
-            place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
-            self.report_error(GraphQLError(f"{self._owner}{place}: {error.message}", error.nodes or node))
+            suffix = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+            self.report_error(GraphQLError(f"{self._owner}{suffix}: {error.message}", error.nodes or node))
 
         if input_type:
             validate_input_literal(node, input_type, report, None, None, self.context.hide_suggestions)

@@ -1,4 +1,4 @@
-"""What was found out and may be asked for again, as much as fits; what was not asked for longest goes first."""
+"""A least-recently-used cache. When it is full, the value that was read longest ago is removed first."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
@@ -8,11 +8,14 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """Bounded by the number of entries and by what they weigh together."""
+    """Maps keys to values, up to a number of entries and a total weight.
+
+    A value's `weight` is what the caller says it costs, for example in bytes.
+    """
 
     def __init__(self, entries: int, weight: int = 0) -> None:
-        self._entries = entries
-        self._most = weight
+        self._max_entries = entries
+        self._max_weight = weight
         self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self.weight = 0
 
@@ -20,16 +23,16 @@ class LruCache(Generic[K, V]):
         return len(self._values)
 
     def get(self, key: K) -> V | None:
-        found = self._values.get(key)
-        if found is None:
+        entry = self._values.get(key)
+        if entry is None:
             return None
         self._values.move_to_end(key)
-        return found[0]
+        return entry[0]
 
     def add(self, key: K, value: V, weight: int = 0) -> None:
-        """A key that is not there yet."""
+        """Insert a value. The key must not be in the cache yet."""
         self._values[key] = value, weight
         self.weight += weight
-        while len(self._values) > self._entries or self.weight > self._most:
-            _, (_, gone) = self._values.popitem(last=False)
-            self.weight -= gone
+        while len(self._values) > self._max_entries or self.weight > self._max_weight:
+            _, (_, evicted_weight) = self._values.popitem(last=False)
+            self.weight -= evicted_weight

@@ -1,12 +1,12 @@
-"""Fields that answer to one name must be one field: graphql-core's OverlappingFieldsCanBeMergedRule, by sets.
+"""Checks that fields with the same response key can be merged, like graphql-core's OverlappingFieldsCanBeMergedRule.
 
-The stock rule compares each field with each. Here all fields that come to stand in one object are a set; those of one
-name are compared with the first of them, what they hold is the next set, and a set that was seen is not seen again.
-There are two passes, as in the specification: where it may be the same object, one name means one field with the same
-arguments; whatever the object turns out to be, it means one shape.
+The original rule compares all pairs of fields. This one works on sets: all fields that end up in one object form a set.
+Those with the same key are compared with the first of them, their selections form the next set, and each set is
+visited once. There are two passes, as in the specification. If two fields may belong to the same object, the same key
+must mean the same field with the same arguments. Whatever the object is, the same key must mean the same type shape.
 
-The verdict is the stock rule's, for documents that the other rules find nothing wrong with: all types and fragments are
-known, no fragment spreads itself, nothing is streamed.
+The result equals that of the original rule for documents that pass the other rules: all types and fragments exist, no
+fragment spreads itself, and nothing is streamed.
 """
 
 from collections import defaultdict
@@ -22,51 +22,51 @@ from graphql import (
 from command_center.graphql_engine.field_sets import Field, FieldSets
 
 STEPS = 100_000
-"""Fields looked at in all, until a document is refused. An honest one needs a few for each token, yet fragments can be
-laid out so that they make as many sets as an automaton has states."""
+"""The fields that may be visited before a document is rejected. An ordinary document needs a few for each token, but
+fragments can be arranged so that the number of sets grows exponentially, like the states of an automaton."""
 
 Groups = Iterator[list[Field]]
 
 
 class Overlap:
-    """One document looked at once. `steps`: how many fields it took."""
+    """Compares the overlapping fields of one document. `steps` is the number of fields visited."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, most: int = STEPS) -> None:
         self._sets = FieldSets(schema, document)
-        self._most = most
-        self._looked = 0
+        self._max_steps = most
+        self._compared = 0
 
     @property
     def steps(self) -> int:
-        return self._looked + self._sets.steps
+        return self._compared + self._sets.steps
 
     def conflicts(self) -> Iterator[GraphQLError]:
-        """What cannot be merged. Of shapes only where nothing else is wrong: different fields have different ones."""
-        found = False
+        """Yield the conflicts. Type shapes are compared only if there are none, as different fields differ in shape."""
+        has_conflict = False
         for error in self._differing(_by_object, _meanings):
-            found = True
+            has_conflict = True
             yield error
-        if not found:
+        if not has_conflict:
             yield from self._differing(_by_answer, _shapes)
 
     def _differing(
         self, grouped: Callable[[Iterable[Field]], Groups], reason: Callable[[list[Field]], GraphQLError | None]
     ) -> Iterator[GraphQLError]:
-        todo = self._sets.roots()
-        seen = set(todo)
-        while todo:
-            fields = [field for block in todo.pop() for field in block.fields]
-            self._looked += len(fields)
+        pending = self._sets.roots()
+        seen = set(pending)
+        while pending:
+            fields = [field for block in pending.pop() for field in block.fields]
+            self._compared += len(fields)
             for group in grouped(fields):
                 error = reason(group) if len(group) > 1 else None
                 if error is not None:
                     yield error
                     continue
-                below = self._sets.below(group)
-                if below not in seen:
-                    seen.add(below)
-                    todo.append(below)
-            if self.steps > self._most:
+                inner = self._sets.below(group)
+                if inner not in seen:
+                    seen.add(inner)
+                    pending.append(inner)
+            if self.steps > self._max_steps:
                 yield GraphQLError("Fields overlap in more ways than can be looked at.")
                 return
 
@@ -79,16 +79,19 @@ def _by_answer(fields: Iterable[Field]) -> Groups:
 
 
 def _by_object(fields: Iterable[Field]) -> Groups:
-    """Of one name, those that may stand in one object: of one object type, and with them those of all abstract ones."""
+    """Group fields by key and object type. Fields on abstract types belong to the groups of all object types."""
     for group in _by_answer(fields):
-        anywhere: list[Field] = []
-        objects: defaultdict[str, list[Field]] = defaultdict(list)
+        on_abstract: list[Field] = []
+        by_object_type: defaultdict[str, list[Field]] = defaultdict(list)
         for each in group:
-            (objects[each.parent.name] if isinstance(each.parent, GraphQLObjectType) else anywhere).append(each)
-        for those in objects.values():
-            yield those + anywhere
-        if not objects:
-            yield anywhere
+            fields_there = (
+                by_object_type[each.parent.name] if isinstance(each.parent, GraphQLObjectType) else on_abstract
+            )
+            fields_there.append(each)
+        for fields_of_type in by_object_type.values():
+            yield fields_of_type + on_abstract
+        if not by_object_type:
+            yield on_abstract
 
 
 def _meanings(group: list[Field]) -> GraphQLError | None:
@@ -104,16 +107,16 @@ def _meanings(group: list[Field]) -> GraphQLError | None:
 
 
 def _shapes(group: list[Field]) -> GraphQLError | None:
-    known = [each for each in group if each.shape is not None]
-    if not known or all(each.shape == known[0].shape for each in known):
+    shaped = [each for each in group if each.shape is not None]
+    if not shaped or all(each.shape == shaped[0].shape for each in shaped):
         return None
-    first, *others = _in_order(known)
+    first, *others = _in_order(shaped)
     other = next(each for each in others if each.shape != first.shape)
     return _conflict(first, other, f"they return conflicting types '{first.returns}' and '{other.returns}'")
 
 
 def _in_order(group: Iterable[Field]) -> list[Field]:
-    """As they are written: a set has no order, and an error should read the same each time."""
+    """Return the fields in the order of the document. Sets have no order, and error messages should be stable."""
     return sorted(group, key=lambda each: each.node.loc.start if each.node.loc else 0)
 
 

@@ -1,7 +1,7 @@
-"""Plans: an operation's selections, merged for each type that was met, kept with the document they are made of.
+"""Execution plans: the selections of an operation, merged for each object type and cached with the document.
 
-A plan grows while it is carried out: a type nobody returned is never looked at. It depends on no variable but those
-that may decide what is skipped, and those are part of what it is found by.
+A plan grows during execution, because a type that is never returned needs no plan. It depends on no variables but those
+that may decide what is skipped, and these are part of its cache key.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from graphql.language import NamedTypeNode, NonNullTypeNode
 from command_center.graphql_engine.type_plans import Asked, Call, FieldPlan, Pointer, Read, Table, TypePlan, TypePlans
 from command_center.graphql_engine.variables import VariableCoercion
 
-Wanted = tuple[tuple[tuple[Read, ...], Pointer], ...]
-"""What can be loaded for all that a field's value holds: how it is reached from there, and what it is."""
+Prefetches = tuple[tuple[tuple[Read, ...], Pointer], ...]
+"""The references that can be loaded in advance for a field's value, each with the attribute reads that lead to it."""
 
 
 class Field:
-    """One name in the answer: all the places that ask for it under one parent, and what is known of the field."""
+    """One response key under one parent type: all occurrences of the field, and its plan."""
 
     __slots__ = (
         "asked",
@@ -34,36 +34,38 @@ class Field:
         "nodes",
         "parent",
         "pointer",
+        "prefetches",
         "read",
         "shape",
         "streams",
-        "wanted",
     )
 
-    def __init__(self, parent: GraphQLObjectType, key: str, known: FieldPlan, details: FieldDetailsList) -> None:
+    def __init__(self, parent: GraphQLObjectType, key: str, plan: FieldPlan, details: FieldDetailsList) -> None:
         self.parent = parent
         self.key = key
-        self.name = known.name
-        self.definition = known.definition
-        self.shape: TypePlan = known.shape
-        self.call: Call | None = known.call
-        self.asked: Asked | None = known.asked
-        self.read, self.pointer = known.read, known.pointer
+        self.name = plan.name
+        self.definition = plan.definition
+        self.shape: TypePlan = plan.shape
+        self.call: Call | None = plan.call
+        self.asked: Asked | None = plan.asked
+        self.read, self.pointer = plan.read, plan.pointer
         self.details = details
         self.nodes: list[FieldNode] = [each.node for each in details]
         self.streams = any(each.name.value == "stream" for node in self.nodes for each in node.directives or ())
         self.below: dict[GraphQLObjectType, Selection | None] = {}
-        """What is asked of its value, by the value's type; None where that is not for us."""
-        self.wanted: Wanted | None = None
-        """None until it is looked for."""
+        """The selection for each object type of the value; None if graphql-core has to execute it."""
+        self.prefetches: Prefetches | None = None
+        """None until they are determined."""
         if self.nodes[0].arguments:
             self.call = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:
-    """What is asked of one type in one place, in the order of the answer. A field whose value is made of its row at
-    once is there with how it is read and its table."""
+    """The fields selected from one object type, in the order of the response.
+
+    Each has its response key. A field whose value comes directly from its row also has its read and its table.
+    """
 
     type: GraphQLObjectType
     fields: tuple[tuple[str, Read | None, Table, Field], ...]
@@ -71,7 +73,7 @@ class Selection:
 
 @dataclass(slots=True, eq=False)
 class Plan:
-    """Of one operation, with one choice of what is skipped."""
+    """The plan of one operation with one combination of skipped fields."""
 
     plans: "Plans"
     root: Selection | None = None
@@ -81,7 +83,7 @@ class Plan:
 
 
 class ExecutionTemplate(NamedTuple):
-    """What an execution of an operation begins with, whoever asks and whatever the variables."""
+    """The parts of an execution that are the same for all users and variables."""
 
     fragment_definitions: dict[str, FragmentDefinitionNode]
     fragments: dict[str, FragmentDetails]
@@ -91,52 +93,56 @@ class ExecutionTemplate(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Plans:
-    """All of one document, as long as they have no more than `most` fields: a fragment may be merged in many places."""
+    """All plans of one document.
+
+    They are discarded when they have more than `max_fields` fields together, because a fragment may be merged in many
+    places.
+    """
 
     shapes: TypePlans
-    most: int
-    _kept: dict[tuple[Any, ...], Plan] = field(default_factory=dict)
-    _deciding: dict[int, list[str]] = field(default_factory=dict)
-    _fields: int = 0
+    max_fields: int
+    _plans: dict[tuple[Any, ...], Plan] = field(default_factory=dict)
+    _deciding_variables: dict[int, list[str]] = field(default_factory=dict)
+    _field_count: int = 0
     begun: dict[str | None, ExecutionTemplate] = field(default_factory=dict)
-    """By the name that was asked for; of operations that were carried out before."""
+    """By the requested operation name, for operations that were executed before."""
 
     def plan(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Plan:
-        """The one for these variables, begun if need be."""
-        deciding = self._deciding.get(id(operation))
-        if deciding is None:
-            deciding = self._deciding[id(operation)] = _deciding(operation)
-        key = (id(operation), *[variables.get(name, Undefined) for name in deciding])
-        plan = self._kept.get(key)
+        """Return the plan for these variables, which is created if necessary."""
+        names = self._deciding_variables.get(id(operation))
+        if names is None:
+            names = self._deciding_variables[id(operation)] = _deciding(operation)
+        key = (id(operation), *[variables.get(name, Undefined) for name in names])
+        plan = self._plans.get(key)
         if plan is None:
-            plan = self._kept[key] = Plan(self)
-            self._grown(1)
+            plan = self._plans[key] = Plan(self)
+            self._count_fields(1)
         return plan
 
     def selection(self, type_: GraphQLObjectType, grouped: GroupedFieldSet) -> Selection:
-        fields: list[tuple[str, Read | None, Table, Field]] = []
+        planned_fields: list[tuple[str, Read | None, Table, Field]] = []
         for key, details in grouped.items():
-            known = self.shapes.known(type_, details[0].node.name.value)
-            if known is not None:
-                made = Field(type_, key, known, details)
-                direct = known.shape.table or isinstance(known.read, attrgetter)
-                fields.append((key, known.read if direct else None, known.shape.table, made))
-        self._grown(len(fields))
-        return Selection(type_, tuple(fields))
+            plan = self.shapes.known(type_, details[0].node.name.value)
+            if plan is not None:
+                planned = Field(type_, key, plan, details)
+                direct = plan.shape.table or isinstance(plan.read, attrgetter)
+                planned_fields.append((key, plan.read if direct else None, plan.shape.table, planned))
+        self._count_fields(len(planned_fields))
+        return Selection(type_, tuple(planned_fields))
 
-    def _grown(self, by: int) -> None:
-        self._fields += by
-        if self._fields > self.most:
-            # Whoever is at it goes on with what they have.
-            self._kept.clear()
-            self._fields = 0
+    def _count_fields(self, count: int) -> None:
+        self._field_count += count
+        if self._field_count > self.max_fields:
+            # Executions in progress keep the plans they have.
+            self._plans.clear()
+            self._field_count = 0
 
 
 def _deciding(operation: OperationDefinitionNode) -> list[str]:
-    """The variables that `@skip` and `@include` could go by: no other type fits there."""
-    found = []
+    """Return the variables that `@skip` and `@include` may use: those of type Boolean."""
+    names = []
     for each in operation.variable_definitions or ():
         type_ = each.type.type if isinstance(each.type, NonNullTypeNode) else each.type
         if isinstance(type_, NamedTypeNode) and type_.name.value == "Boolean":
-            found.append(each.variable.name.value)
-    return found
+            names.append(each.variable.name.value)
+    return names

@@ -1,6 +1,6 @@
-"""What the fields of a list point at is loaded for all of it at once, as soon as the list is there.
+"""Loads the rows that the fields of a list refer to for all items together, as soon as the list is resolved.
 
-For whoever looks on, the list's own resolver took a little longer, and the fields then found their rows loaded.
+From outside it looks as if the list's resolver took slightly longer. The fields then find their rows loaded.
 """
 
 import asyncio
@@ -12,42 +12,43 @@ from typing import Any
 
 from graphql import GraphQLObjectType
 
-from command_center.graphql_engine.plans import Field, Selection, Wanted
+from command_center.graphql_engine.plans import Field, Prefetches, Selection
 from command_center.graphql_engine.type_plans import Kind, Pointer, Read
 
-Select = Callable[[GraphQLObjectType, Field], Selection | None]
-Way = tuple[Read, ...]
+SelectFields = Callable[[GraphQLObjectType, Field], Selection | None]
+Reads = tuple[Read, ...]
+"""Attribute reads, one after the other, that lead from a field's value to a nested one."""
 
 
-def wanted(field: Field, select: Select) -> Wanted:
-    """The pointers that can be reached from a field's value by reading attributes alone, and how."""
-    return tuple(_wanted(field, select, ()))
+def find_prefetches(field: Field, select: SelectFields) -> Prefetches:
+    """Return the references that attribute reads alone can reach from a field's value, each with those reads."""
+    return tuple(_find_prefetches(field, select, ()))
 
 
-def _wanted(field: Field, select: Select, way: Way) -> Iterator[tuple[Way, Pointer]]:
+def _find_prefetches(field: Field, select: SelectFields, reads: Reads) -> Iterator[tuple[Reads, Pointer]]:
     shape = field.shape.item or field.shape
     selection = select(shape.type, field) if shape.kind is Kind.OBJECT else None
     for _, _, _, below in selection.fields if selection is not None else ():
         if below.pointer is not None:
-            yield way, below.pointer
+            yield reads, below.pointer
         elif isinstance(below.read, attrgetter):
-            yield from _wanted(below, select, (*way, below.read))
+            yield from _find_prefetches(below, select, (*reads, below.read))
 
 
-async def prefetch(wanted: Wanted, context: Any, value: Any) -> None:
-    """Whatever goes wrong here is left to the fields, which then ask for themselves."""
+async def prefetch(prefetches: Prefetches, context: Any, value: Any) -> None:
+    """Load the references. Errors are ignored, because the fields load for themselves what is missing."""
     with suppress(Exception):
-        loads = [pointer.load(context, _reached([value], way)) for way, pointer in wanted]
+        loads = [pointer.load(context, _follow_reads([value], reads)) for reads, pointer in prefetches]
         await (loads[0] if len(loads) == 1 else asyncio.gather(*loads))
 
 
-def _reached(values: Sequence[Any], way: Way) -> list[Any]:
-    found = _flat(values)
-    for read in way:
-        found = _flat([read(value) for value in found])
-    return found
+def _follow_reads(values: Sequence[Any], reads: Reads) -> list[Any]:
+    reached = _flatten(values)
+    for read in reads:
+        reached = _flatten([read(value) for value in reached])
+    return reached
 
 
-def _flat(values: Sequence[Any]) -> list[Any]:
+def _flatten(values: Sequence[Any]) -> list[Any]:
     lists = (value if type(value) in (list, tuple) else (value,) for value in values if value is not None)
     return list(chain.from_iterable(lists))

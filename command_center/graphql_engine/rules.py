@@ -1,7 +1,7 @@
-"""What a document may hold by counting alone: depth, aliases, root fields, directives. No schema is needed for it.
+"""Limits on documents that need no schema: depth, aliases, root fields and directives.
 
-Each definition is read once and each fragment counted once, however often it is spread: what spreading multiplies is a
-matter of cost.
+Each definition is read once, and a fragment counts once, however often it is spread. The multiplication that spreads
+cause is limited by the cost instead.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,42 +22,44 @@ from graphql import (
 from command_center.graphql_engine.limits import DocumentLimits
 
 INTROSPECTION = frozenset({"__schema", "__type"})
-"""Fields that lead into the schema itself. They nest by nature, and are bounded by what they answer with."""
+"""Introspection fields. They nest deeply by nature, and the cost estimate limits the objects they return."""
 
 
 @dataclass(slots=True)
 class DocumentStats:
-    """One operation or fragment: its own fields, and the fragments it spreads with how deep in it they stand."""
+    """The counts of one operation or fragment, without the fragments that it spreads."""
 
     depth: int = 0
     root_fields: int = 0
     aliases: int = 0
     directives: int = 0
     spreads: dict[str, int] = field(default_factory=dict)
+    """The deepest level at which each fragment is spread."""
     root_spreads: set[str] = field(default_factory=set)
+    """The fragments that are spread at the root level."""
 
     @classmethod
     def of(cls, definition: OperationDefinitionNode | FragmentDefinitionNode) -> "DocumentStats":
-        found = cls(directives=len(definition.directives or ()))
+        stats = cls(directives=len(definition.directives or ()))
         for variable in definition.variable_definitions or ():
-            found.directives += len(variable.directives or ())
-        # A stack of its own: inline fragments may nest deeper than Python likes to call. No depth: within the schema.
+            stats.directives += len(variable.directives or ())
+        # An explicit stack: inline fragments may nest deeper than Python's recursion limit. Depth None: introspection.
         todo: list[tuple[SelectionSetNode, int | None]] = [(definition.selection_set, 0)]
         while todo:
             selection_set, depth = todo.pop()
             for selection in selection_set.selections:
-                found.directives += len(selection.directives or ())
+                stats.directives += len(selection.directives or ())
                 below = depth
                 if isinstance(selection, FieldNode):
-                    below = found._field(selection, depth)
+                    below = stats._field(selection, depth)
                 elif isinstance(selection, FragmentSpreadNode):
-                    found._spread(selection.name.value, depth)
+                    stats._spread(selection.name.value, depth)
                 if isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set is not None:
                     todo.append((selection.selection_set, below))
-        return found
+        return stats
 
     def _field(self, node: FieldNode, depth: int | None) -> int | None:
-        """The depth of what it holds."""
+        """Count a field, and return the depth of its selection set (None for introspection)."""
         self.aliases += node.alias is not None
         self.root_fields += depth == 0
         if depth is None or node.name.value in INTROSPECTION:
@@ -71,13 +73,13 @@ class DocumentStats:
         if depth == 0:
             self.root_spreads.add(name)
 
-    def reach(self, below: Mapping[str, int]) -> int:
-        """How deep it is with what it spreads, whose depths are known."""
-        return max([self.depth, *(at + below.get(name, 0) for name, at in self.spreads.items())])
+    def reach(self, fragment_depths: Mapping[str, int]) -> int:
+        """Return the depth including spread fragments, whose own depths are given by name."""
+        return max([self.depth, *(at + fragment_depths.get(name, 0) for name, at in self.spreads.items())])
 
 
 class DocumentStatistics:
-    """All definitions of a document. Of fragments with one name, which validation refuses, the last counts."""
+    """The statistics of all definitions. If fragments share a name, which validation rejects, the last one counts."""
 
     def __init__(self, document: DocumentNode) -> None:
         self._operations: list[DocumentStats] = []
@@ -85,30 +87,29 @@ class DocumentStatistics:
         self.aliases = self.directives = 0
         for definition in document.definitions:
             if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-                outline = DocumentStats.of(definition)
-                self.aliases += outline.aliases
-                self.directives += outline.directives
+                stats = DocumentStats.of(definition)
+                self.aliases += stats.aliases
+                self.directives += stats.directives
                 if isinstance(definition, OperationDefinitionNode):
-                    self._operations.append(outline)
+                    self._operations.append(stats)
                 else:
-                    self._fragments[definition.name.value] = outline
+                    self._fragments[definition.name.value] = stats
 
     def depth(self) -> int:
-        """Of the deepest operation; 0 where fragments spread themselves, which validation refuses."""
-        spread = {
-            name: [each for each in outline.spreads if each in self._fragments]
-            for name, outline in self._fragments.items()
+        """Return the depth of the deepest operation; 0 for cyclic fragments, which validation rejects."""
+        spreads = {
+            name: [each for each in stats.spreads if each in self._fragments] for name, stats in self._fragments.items()
         }
-        below: dict[str, int] = {}
+        depths: dict[str, int] = {}
         try:
-            for name in TopologicalSorter(spread).static_order():
-                below[name] = self._fragments[name].reach(below)
+            for name in TopologicalSorter(spreads).static_order():
+                depths[name] = self._fragments[name].reach(depths)
         except CycleError:
             return 0
-        return max((operation.reach(below) for operation in self._operations), default=0)
+        return max((operation.reach(depths) for operation in self._operations), default=0)
 
     def root_fields(self) -> int:
-        """Of the operation that has most."""
+        """Return the number of root fields of the operation that has the most."""
         return max(map(self._root_fields, self._operations), default=0)
 
     def _root_fields(self, operation: DocumentStats) -> int:
@@ -123,14 +124,14 @@ class DocumentStatistics:
 
 
 def limit_violations(document: DocumentNode, limits: DocumentLimits) -> Iterator[GraphQLError]:
-    """What there is more of than is allowed."""
-    outlines = DocumentStatistics(document)
-    for code, sentence, found, allowed in (
-        ("TOO_DEEP", "nests {} deep; {} is allowed", outlines.depth(), limits.depth),
-        ("TOO_MANY_ALIASES", "has {} aliases; {} are allowed", outlines.aliases, limits.aliases),
-        ("TOO_MANY_ROOT_FIELDS", "has {} root fields; {} are allowed", outlines.root_fields(), limits.root_fields),
-        ("TOO_MANY_DIRECTIVES", "has {} directives; {} are allowed", outlines.directives, limits.directives),
+    """Yield one error for each limit that the document exceeds."""
+    statistics = DocumentStatistics(document)
+    for code, template, count, allowed in (
+        ("TOO_DEEP", "nests {} deep; {} is allowed", statistics.depth(), limits.depth),
+        ("TOO_MANY_ALIASES", "has {} aliases; {} are allowed", statistics.aliases, limits.aliases),
+        ("TOO_MANY_ROOT_FIELDS", "has {} root fields; {} are allowed", statistics.root_fields(), limits.root_fields),
+        ("TOO_MANY_DIRECTIVES", "has {} directives; {} are allowed", statistics.directives, limits.directives),
     ):
-        if found > allowed:
-            counted = sentence.format(f"{found:,}", f"{allowed:,}")
-            yield GraphQLError(f"The document {counted}.", extensions={"code": code})
+        if count > allowed:
+            sentence = template.format(f"{count:,}", f"{allowed:,}")
+            yield GraphQLError(f"The document {sentence}.", extensions={"code": code})

@@ -1,6 +1,6 @@
-"""What is known of a field before anybody asks for it: how it is read, and what its values are completed to.
+"""Plans for the fields and types of a schema: how a field is read, and how its values are completed.
 
-Nothing here is executed. Where a field is read in a way not known here, its own resolver is called.
+Nothing is executed here. If a field cannot be read in a known way, its own resolver is called.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,33 +36,43 @@ Read = Callable[[Any], Any]
 Call = Callable[[Any, Any], Any]
 Asked = Callable[[Any, Any, Mapping[str, Any]], Any]
 Table = Mapping[type, Callable[[Any], Any] | None]
-"""For values of exactly these types: what makes them a value of the answer, or None where they are one already. What it
-makes counts only where it is an atom. A value of any other type may be anything: absent, an error, awaitable, wrong."""
+"""For values of exactly these types: the function that converts them to a response value, or None if they are one.
+
+A conversion counts only if its result is an atom. A value of any other type may be anything: null, an error, an
+awaitable or invalid.
+"""
 
 
 def other(_: Any) -> Any:
-    """Stands for a type that a table says nothing of; never called."""
+    """Marks a type that is not in a table. It is never called."""
     raise AssertionError
 
 
 ATOMS = frozenset({str, int, float, bool, list, dict})
-"""Types of which a value is certainly neither awaitable nor absent."""
+"""Types whose values are certainly neither awaitable nor null."""
 
 _HARMLESS = (*ATOMS, datetime, date, timedelta)
-"""Types of which a scalar may be made without looking whether the value is awaitable, absent or an error."""
+"""Types that scalars may convert without a check whether the value is awaitable, null or an error."""
 
 _SAME: Mapping[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 
 
 class Pointer(Protocol):
-    """Of a field that answers at once what was loaded for many rows before it was asked."""
+    """A field that refers to another row, which can be loaded for many rows before the field is resolved."""
 
-    def follow(self, context: Any, row: Any, /) -> Any: ...
-    def together(self, context: Any, rows: Sequence[Any], /) -> list[Any] | None: ...
-    async def load(self, context: Any, rows: Sequence[Any], /) -> None: ...
+    def follow(self, context: Any, row: Any, /) -> Any:
+        """Return the row that this row refers to, or an awaitable of it."""
+
+    def together(self, context: Any, rows: Sequence[Any], /) -> list[Any] | None:
+        """Return the rows that these rows refer to if all are loaded, otherwise None."""
+
+    async def load(self, context: Any, rows: Sequence[Any], /) -> None:
+        """Load the rows that these rows refer to."""
 
 
 class Kind(Enum):
+    """The kind of a type without its non-null."""
+
     LEAF = 1
     LIST = 2
     ABSTRACT = 3
@@ -71,7 +81,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TypePlan:
-    """A type of the schema, taken apart. `full` is the type itself, `type` the same without its non-null."""
+    """A type of the schema, analysed once. `full` is the type itself, `type` the same without its non-null."""
 
     full: Any
     type: Any
@@ -83,8 +93,11 @@ class TypePlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldPlan:
-    """One field of a type. `read` gives its value where nothing but the row is needed; `call` where it takes no
-    arguments, `asked` where it does; the field's own resolver always. `pointer` is what it can be prepared by."""
+    """One field of a type, with every way to resolve it that is faster than its own resolver.
+
+    `read` needs only the row. `call` takes the row and the info, for fields without arguments; `asked` also takes the
+    arguments. The field's own resolver always works. `pointer` is the reference that can be loaded in advance.
+    """
 
     name: str
     definition: GraphQLField
@@ -96,29 +109,30 @@ class FieldPlan:
 
 
 class TypePlans:
-    """Of one schema. As many as the schema has fields."""
+    """The plans of one schema, created when first needed. There are at most as many as the schema has fields."""
 
     def __init__(self, schema: GraphQLSchema, reference_key: str) -> None:
         self._schema = schema
         self._reference_key = reference_key
-        self._known: dict[tuple[GraphQLObjectType, str], FieldPlan | None] = {}
+        self._field_plans: dict[tuple[GraphQLObjectType, str], FieldPlan | None] = {}
         self._shapes: dict[int, TypePlan] = {}
-        described = getattr(schema, "_strawberry_schema", None)
-        # Handlers of exceptions wrap every resolver, so none of them may be passed by.
-        plain = described is not None and not described.schema_converter.exception_handlers
-        self._info: Callable[..., Any] | None = described.config.info_class if described is not None and plain else None
-        converter = None if described is None else described.schema_converter
+        strawberry_schema = getattr(schema, "_strawberry_schema", None)
+        # Exception handlers wrap every resolver, so no resolver may be bypassed.
+        self._info: Callable[..., Any] | None = None
+        if strawberry_schema is not None and not strawberry_schema.schema_converter.exception_handlers:
+            self._info = strawberry_schema.config.info_class
+        converter = None if strawberry_schema is None else strawberry_schema.schema_converter
         self._conversions = None if converter is None else Conversions(converter.config, converter.scalar_registry)
         self.coercions = Coercions(schema)
 
     def known(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
-        """The field of that name; None where the type has none."""
+        """Return the plan of the field with that name, or None if the type has no such field."""
         key = parent, name
-        if key not in self._known:
-            self._known[key] = self._look(parent, name)
-        return self._known[key]
+        if key not in self._field_plans:
+            self._field_plans[key] = self._create(parent, name)
+        return self._field_plans[key]
 
-    def _look(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
+    def _create(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
         definition = self._schema.get_field(parent, name)
         if definition is None:
             return None
@@ -128,15 +142,15 @@ class TypePlans:
         read = self._read(definition)
         if read is not None:
             return FieldPlan(name, definition, shape, read, lambda source, _: read(source))
-        described = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-        metadata = described.metadata if isinstance(described, StrawberryField) else {}
+        strawberry_field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+        metadata = strawberry_field.metadata if isinstance(strawberry_field, StrawberryField) else {}
         return FieldPlan(
             *(name, definition, shape, None, self._call(definition), self._asked(definition)),
             metadata.get(self._reference_key),
         )
 
     def _shape(self, type_: Any) -> TypePlan:
-        # The schema lives as long as this, so no other type gets the same number.
+        # The schema lives as long as this object, so the id of a type is not reused.
         if id(type_) not in self._shapes:
             non_null = is_non_null_type(type_)
             inner = type_.of_type if non_null else type_
@@ -155,40 +169,42 @@ class TypePlans:
         return method
 
     def _call(self, definition: GraphQLField) -> Call | None:
-        """The method behind a resolver, called just as Strawberry calls one that takes no arguments."""
+        """Return the function behind a resolver without arguments, to be called exactly as Strawberry calls it."""
         field = self._field(definition, "_resolver", "_async_resolver")
         method = None if field is None else _method(field)
         if field is None or method is None or field.base_resolver is None:
             return None
-        asked = field.base_resolver.info_parameter
-        if asked is None:
+        info_parameter = field.base_resolver.info_parameter
+        if info_parameter is None:
             return lambda source, _: method(source)
-        name, info = asked.name, self._info
+        name, info = info_parameter.name, self._info
         return lambda source, raw: method(source, **{name: info(_raw_info=raw, _field=field)})  # type: ignore[misc]
 
     def _asked(self, definition: GraphQLField) -> Asked | None:
-        """The method behind a resolver, called just as Strawberry calls one that takes arguments."""
-        field = self._field(definition, "_resolver", "_async_resolver", arguments=True)
+        """Return the function behind a resolver with arguments, to be called exactly as Strawberry calls it."""
+        field = self._field(definition, "_resolver", "_async_resolver", takes_arguments=True)
         method = None if field is None else _method(field)
         convert = None if field is None or self._conversions is None else self._conversions.of(field)
         if field is None or method is None or convert is None or field.base_resolver is None:
             return None
-        asked, info = field.base_resolver.info_parameter, self._info
+        info_parameter, info = field.base_resolver.info_parameter, self._info
 
-        def call(source: Any, raw: Any, given: Mapping[str, Any]) -> Any:
-            arguments = convert(given)
-            if asked is not None:
-                arguments[asked.name] = info(_raw_info=raw, _field=field)  # type: ignore[misc]
-            return method(source, **arguments)
+        def call(source: Any, raw: Any, arguments: Mapping[str, Any]) -> Any:
+            keyword_arguments = convert(arguments)
+            if info_parameter is not None:
+                keyword_arguments[info_parameter.name] = info(_raw_info=raw, _field=field)  # type: ignore[misc]
+            return method(source, **keyword_arguments)
 
-        async def later(source: Any, raw: Any, given: Mapping[str, Any]) -> Any:
-            # Strawberry's own converts when it is awaited: what fails there fails at the same time here.
-            return await call(source, raw, given)
+        async def later(source: Any, raw: Any, arguments: Mapping[str, Any]) -> Any:
+            # Strawberry converts the arguments when the resolver is awaited, so errors must occur at the same time.
+            return await call(source, raw, arguments)
 
         return later if field.is_async else call
 
-    def _field(self, definition: GraphQLField, *made: str, arguments: bool = False) -> StrawberryField | None:
-        """Strawberry's field, if nothing but Strawberry's function of one of these names resolves it."""
+    def _field(
+        self, definition: GraphQLField, *function_names: str, takes_arguments: bool = False
+    ) -> StrawberryField | None:
+        """Return Strawberry's field if only Strawberry's own function with one of these names resolves it."""
         field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
         resolve = definition.resolve
         if (
@@ -196,9 +212,9 @@ class TypePlans:
             or not isinstance(field, StrawberryField)
             or type(field).get_result is not StrawberryField.get_result
             or field.extensions
-            or bool(definition.args) is not arguments
+            or bool(definition.args) is not takes_arguments
             or getattr(resolve, "__module__", "") != GraphQLCoreConverter.__module__
-            or getattr(resolve, "__name__", "") not in made
+            or getattr(resolve, "__name__", "") not in function_names
         ):
             return None
         return field
@@ -206,12 +222,12 @@ class TypePlans:
 
 @cache
 def blind(is_type_of: Callable[..., Any]) -> bool:
-    """Whether it looks at nothing but the row: the name of its second parameter says that it is not used."""
+    """Return whether the function uses only the row: then its second parameter is named `_`."""
     return list(signature(is_type_of).parameters)[-1] == "_"
 
 
 def _method(field: StrawberryField) -> Read | None:
-    """The function a resolver was made of, if it takes the row, perhaps the info, and what is asked of the field."""
+    """Return the function of a resolver if it takes at most the row, the info and the field's arguments."""
     resolver = field.base_resolver
     if resolver is None or not resolver.self_parameter or resolver.root_parameter or resolver.parent_parameter:
         return None

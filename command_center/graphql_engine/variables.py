@@ -1,7 +1,7 @@
-"""Variables on their way from JSON to graphql-core's values: its coercion, worked out once for each type.
+"""Coerces variables from JSON to graphql-core's values, with the type lookups done once for each type.
 
-graphql-core asks each value anew which type it is of; a mutation may bring hundreds of objects. Only what is plainly
-right is coerced here. Anything else is left to graphql-core, which also knows what to say of it.
+graphql-core determines the type of each value again, and a mutation may have hundreds of objects. Only values that are
+certainly valid are coerced here. Everything else is left to graphql-core, which also produces the error messages.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ from graphql.execution.values import VariableValues, VariableValueSource
 from graphql.utilities.coerce_input_value import coerce_default_value
 
 Coerce: TypeAlias = Callable[[Any], Any]
-"""Makes a value of JSON one of a type. Raises anything where the value is not plainly of the type."""
+"""Coerces a JSON value to a type. Raises any exception if the value is not certainly valid."""
 SLICE = 100
-"""Items of a list that are coerced in one turn of the event loop, if it is a variable of its own."""
+"""Items of a variable's list that are coerced without a pause for other tasks."""
 
 
 class NeedsFullCoercion(Exception):
-    """Wrong, or right in a way that is not known here."""
+    """The value is invalid, or valid in a way that only graphql-core supports."""
 
 
 class _Variable(NamedTuple):
@@ -46,26 +46,26 @@ class _Variable(NamedTuple):
 
 
 class VariableCoercion:
-    """Makes the variables of one operation from those that a client sent; None if graphql-core has to look at them."""
+    """Coerces the variables of one operation. The result is None if graphql-core has to do it."""
 
     def __init__(self, variables: Sequence[_Variable] | None) -> None:
         self._variables = variables
 
-    def __call__(self, given: Mapping[str, Any]) -> VariableValues | None:
-        steps = self._steps(given, None)
+    def __call__(self, raw: Mapping[str, Any]) -> VariableValues | None:
+        steps = self._steps(raw, None)
         try:
             next(steps)
         except StopIteration as stop:
             return cast(VariableValues | None, stop.value)
         raise RuntimeError("coercion without slices takes one step")
 
-    def is_long(self, given: Mapping[str, Any]) -> bool:
-        """Whether a list is long enough to be coerced in slices."""
-        return any(type(value) is list and len(value) > SLICE for value in given.values())
+    def is_long(self, raw: Mapping[str, Any]) -> bool:
+        """Return whether a list is so long that it should be coerced in slices."""
+        return any(type(value) is list and len(value) > SLICE for value in raw.values())
 
-    async def in_slices(self, given: Mapping[str, Any]) -> VariableValues | None:
-        """Like a call. In between others have their turns."""
-        steps = self._steps(given, SLICE)
+    async def in_slices(self, raw: Mapping[str, Any]) -> VariableValues | None:
+        """Coerce like `__call__`, but let other tasks run between slices."""
+        steps = self._steps(raw, SLICE)
         while True:
             try:
                 next(steps)
@@ -73,7 +73,7 @@ class VariableCoercion:
                 return cast(VariableValues | None, stop.value)
             await asyncio.sleep(0)
 
-    def _steps(self, given: Mapping[str, Any], slice_: int | None) -> Generator[None, None, VariableValues | None]:
+    def _steps(self, raw: Mapping[str, Any], slice_: int | None) -> Generator[None, None, VariableValues | None]:
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
         if self._variables is None:
@@ -81,7 +81,7 @@ class VariableCoercion:
         try:
             for signature, coerce, may_be_absent, is_list in self._variables:
                 name = signature.name
-                value = given.get(name, Undefined)
+                value = raw.get(name, Undefined)
                 sources[name] = VariableValueSource(signature, value)
                 if slice_ is not None and is_list and type(value) is list:
                     coerced[name] = []
@@ -98,82 +98,84 @@ class VariableCoercion:
 
 
 class Coercions:
-    """Of one schema."""
+    """The coercions of one schema, created once for each type."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
         self._objects: dict[GraphQLInputObjectType, Coerce] = {}
 
     def of(self, definitions: Sequence[VariableDefinitionNode]) -> "VariableCoercion":
-        """What makes the variables of an operation."""
-        known: list[_Variable] = []
+        """Return the coercion of an operation's variables."""
+        variables: list[_Variable] = []
         for each in definitions:
             signature = get_variable_signature(self._schema, each)
             if isinstance(signature, GraphQLError):
                 return VariableCoercion(None)
-            absent = signature.default is None and not is_non_null_type(signature.type)
-            plain = signature.type.of_type if is_non_null_type(signature.type) else signature.type
-            known.append(_Variable(signature, self.coerce(signature.type), absent, is_list_type(plain)))
-        return VariableCoercion(known)
+            may_be_absent = signature.default is None and not is_non_null_type(signature.type)
+            nullable_type = signature.type.of_type if is_non_null_type(signature.type) else signature.type
+            variables.append(
+                _Variable(signature, self.coerce(signature.type), may_be_absent, is_list_type(nullable_type))
+            )
+        return VariableCoercion(variables)
 
     def coerce(self, type_: Any) -> Coerce:
-        """What coerces values of a type."""
+        """Return the coercion of values of a type."""
         if is_non_null_type(type_):
             return self._present(type_.of_type)
         present = self._present(type_)
         return lambda value: None if value is None else present(value)
 
     def _present(self, type_: Any) -> Coerce:
-        """Where the value may not be null."""
+        """Return the coercion of values that must not be null."""
         if is_list_type(type_):
             return _list(self.coerce(type_.of_type))
         if is_input_object_type(type_):
-            known = self._objects.get(type_)
-            if known is None:
-                # An input object may hold itself, so it is looked up when a value comes.
+            coerce = self._objects.get(type_)
+            if coerce is None:
+                # An input type may contain itself, so the inner coercion is looked up when a value is coerced.
                 self._objects[type_] = lambda value: self._objects[type_](value)
-                known = self._objects[type_] = self._object(type_)
-            return known
+                coerce = self._objects[type_] = self._object(type_)
+            return coerce
         return _leaf(type_)
 
     def _object(self, type_: GraphQLInputObjectType) -> Coerce:
         fields = [
-            (name, field.out_name or name, self.coerce(field.type), _instead(field))
+            (name, field.out_name or name, self.coerce(field.type), _default_factory(field))
             for name, field in type_.fields.items()
         ]
-        # A type's own way of making its value, where it has one.
-        out = None if type_.out_type is GraphQLInputObjectType.out_type else type_.out_type
-        one = type_.is_one_of
+        # A type may have its own function that creates its values.
+        build = None if type_.out_type is GraphQLInputObjectType.out_type else type_.out_type
+        is_one_of = type_.is_one_of
 
         def convert(value: Any) -> Any:
             if type(value) is not dict:
                 raise NeedsFullCoercion
             coerced: dict[str, Any] = {}
-            found = 0
-            for name, called, coerce, instead in fields:
+            matched = 0
+            for name, out_name, coerce, default in fields:
                 if name in value:
-                    coerced[called] = coerce(value[name])
-                    found += 1
-                elif instead is not None:
-                    coerced[called] = instead()
-            if found != len(value) or (one and (len(coerced) != 1 or None in coerced.values())):
+                    coerced[out_name] = coerce(value[name])
+                    matched += 1
+                elif default is not None:
+                    coerced[out_name] = default()
+            if matched != len(value) or (is_one_of and (len(coerced) != 1 or None in coerced.values())):
                 raise NeedsFullCoercion
-            return coerced if out is None else out(coerced)
+            return coerced if build is None else build(coerced)
 
         return convert
 
 
-def _instead(field: GraphQLInputField) -> Callable[[], Any] | None:
-    """What stands for a field that is absent: None where nothing does."""
+def _default_factory(field: GraphQLInputField) -> Callable[[], Any] | None:
+    """Return what creates the value of an absent field; None if the field stays absent."""
     if is_required_input_field(field):
-        return _refused
+        return _needs_full
     if coerce_default_value(field) is Undefined:
         return None
-    # Made anew each time: a resolver may change what it is given.
+    # A new value each time, because a resolver may change it.
     return lambda: coerce_default_value(field)
 
 
-def _refused() -> Any:
+def _needs_full() -> Any:
     raise NeedsFullCoercion
 
 

@@ -1,29 +1,29 @@
-"""Turns: a large answer lets others on the event loop have theirs while it is completed."""
+"""A limit on how long one execution may occupy the event loop before other tasks run."""
 
 import asyncio
 
 MOST = 5_000
-"""Values completed at a stretch: some 5 ms where they are read off rows, some 50 ms where each has a resolver."""
+"""Values that may be completed without a pause: about 5 ms if they are read from rows, 50 ms if each has a resolver."""
 
 
 class YieldBudget:
-    """Of one execution."""
+    """Counts the values that one execution completes, and pauses it when there are too many."""
 
-    __slots__ = ("_called", "spent")
+    __slots__ = ("_is_reset_scheduled", "spent")
 
     def __init__(self) -> None:
         self.spent = 0
-        """Values completed in this turn."""
-        self._called = False
+        """Values that were completed since the last pause."""
+        self._is_reset_scheduled = False
 
     async def next(self) -> None:
-        """Waits until everybody else had a turn. Of several who wait, one at a time goes on."""
+        """Pause until every other task has run. If several coroutines wait, they continue one at a time."""
         while self.spent >= MOST:
-            if not self._called:
-                self._called = True
-                asyncio.get_running_loop().call_soon(self._begin)
+            if not self._is_reset_scheduled:
+                self._is_reset_scheduled = True
+                asyncio.get_running_loop().call_soon(self._reset)
             await asyncio.sleep(0)
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self.spent = 0
-        self._called = False
+        self._is_reset_scheduled = False
