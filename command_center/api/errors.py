@@ -1,5 +1,8 @@
-"""Errors on their way out: each has a code, a client's mistakes are told, ours are masked under a logged reference,
-and a database that fails is told from both."""
+"""Converts errors to what clients receive.
+
+Each error gets a code. Client errors keep their messages. Internal errors are logged, and clients receive a reference
+to the log entry. A database failure gets its own codes, which say whether anything was written.
+"""
 
 import logging
 from collections.abc import Iterable
@@ -12,59 +15,61 @@ from command_center.web.internal_errors import internal_error_message, log_inter
 from models.enums import UserErrorCode
 
 RETRY_SECONDS = 5
-"""When to come again, as an answer says that could not be given."""
+"""The Retry-After of a response that says the database is unavailable."""
 _logger = logging.getLogger("command_center.errors")
-_outage = FailureLog(_logger, "the database failed a request")
-_ALONE = {
+_database_failures = FailureLog(_logger, "the database failed a request")
+_CODE_IF_ALL = {
     frozenset({UserErrorCode.FORBIDDEN}): "FORBIDDEN",
     frozenset({UserErrorCode.NOT_FOUND}): "NOT_FOUND",
 }
 
 
 def named(message: str, code: str, **more: object) -> GraphQLError:
-    """An error of a request as a whole."""
+    """Return an error that concerns a request as a whole."""
     return GraphQLError(message, extensions={"code": code, **more})
 
 
 def coded(error: GraphQLError) -> GraphQLError:
-    """The error as a client may see it."""
+    """Return the error as a client may see it."""
     original = error.original_error
     while isinstance(original, GraphQLError) and original.original_error is not None:
         original = original.original_error
     if error.extensions and "code" in error.extensions:
         return error
     if isinstance(original, UserErrors):
-        return _shown(error, _sentence(original.problems), _code(original.problems), problems=_plain(original.problems))
+        return _with_code(
+            error, _message(original.problems), _code(original.problems), problems=_as_extensions(original.problems)
+        )
     if isinstance(error, GraphQLSyntaxError):
-        return _shown(error, error.message, "GRAPHQL_PARSE_FAILED")
+        return _with_code(error, error.message, "GRAPHQL_PARSE_FAILED")
     if original is None or isinstance(original, GraphQLError):
-        return _shown(error, error.message, "BAD_USER_INPUT" if error.path else "GRAPHQL_VALIDATION_FAILED")
+        return _with_code(error, error.message, "BAD_USER_INPUT" if error.path else "GRAPHQL_VALIDATION_FAILED")
     if isinstance(original, Unavailable):
-        return _away(error, original)
+        return _unavailable(error, original)
     reference = log_internal_error(original)
-    return _shown(error, internal_error_message(reference), "INTERNAL", reference=reference)
+    return _with_code(error, internal_error_message(reference), "INTERNAL", reference=reference)
 
 
 def away(errors: Iterable[GraphQLError]) -> bool:
-    """Whether an answer with these errors is for the database to blame: HTTP has 503 and Retry-After for it."""
+    """Return whether the database caused one of these errors, so that HTTP answers 503 with Retry-After."""
     return any((error.extensions or {}).get("code") in ("UNAVAILABLE", "OUTCOME_UNKNOWN") for error in errors)
 
 
-def _away(error: GraphQLError, cause: Unavailable) -> GraphQLError:
-    """Nothing is promised but what is certain: of a mutation that fails after its commit, it was done."""
-    reference = _outage.warn(cause)
+def _unavailable(error: GraphQLError, cause: Unavailable) -> GraphQLError:
+    """Return an error that promises no more than is certain, as a mutation may fail after its commit."""
+    reference = _database_failures.warn(cause)
     if isinstance(cause, OutcomeUnknown):
         sentence = "The database was lost while this was written down: it was done as a whole, or not at all."
-        return _shown(error, sentence, "OUTCOME_UNKNOWN", reference=reference)
+        return _with_code(error, sentence, "OUTCOME_UNKNOWN", reference=reference)
     if cause.rolled_back:
         sentence = "The database cannot do this at the moment; nothing was done. Try again later."
-        return _shown(error, sentence, "UNAVAILABLE", reference=reference, nothingDone=True)
-    return _shown(
+        return _with_code(error, sentence, "UNAVAILABLE", reference=reference, nothingDone=True)
+    return _with_code(
         error, "The database does not answer at the moment. Try again later.", "UNAVAILABLE", reference=reference
     )
 
 
-def _shown(error: GraphQLError, message: str, code: str, **more: object) -> GraphQLError:
+def _with_code(error: GraphQLError, message: str, code: str, **more: object) -> GraphQLError:
     return GraphQLError(
         message,
         nodes=error.nodes,
@@ -76,14 +81,14 @@ def _shown(error: GraphQLError, message: str, code: str, **more: object) -> Grap
 
 
 def _code(problems: Iterable[UserError]) -> str:
-    return _ALONE.get(frozenset(problem.code for problem in problems), "BAD_USER_INPUT")
+    return _CODE_IF_ALL.get(frozenset(problem.code for problem in problems), "BAD_USER_INPUT")
 
 
-def _sentence(problems: tuple[UserError, ...]) -> str:
+def _message(problems: tuple[UserError, ...]) -> str:
     return problems[0].message if len(problems) == 1 else f"{len(problems)} mistakes in the input."
 
 
-def _plain(problems: Iterable[UserError]) -> list[dict[str, object]]:
+def _as_extensions(problems: Iterable[UserError]) -> list[dict[str, object]]:
     return [
         {"message": problem.message, "path": list(problem.path), "code": problem.code.value} for problem in problems
     ]

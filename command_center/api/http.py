@@ -1,8 +1,7 @@
-"""GraphQL over HTTP, to the letter of https://graphql.github.io/graphql-over-http/draft/: POST of JSON, GET and HEAD of
-queries.
+"""GraphQL over HTTP as in https://graphql.github.io/graphql-over-http/draft/: POST of JSON, GET and HEAD of queries.
 
-Nothing but GraphiQL answers without a token. What is no request at all is refused with a status and a coded error; what
-is a request gets 200 as application/json, and as application/graphql-response+json 400 where nothing was executed.
+Only the GraphiQL page is served without a token. An invalid HTTP request gets an error status and a coded error. A
+valid one gets 200 as application/json; as application/graphql-response+json it gets 400 if nothing was executed.
 """
 
 import math
@@ -33,14 +32,14 @@ from models.viewers import Viewer
 from resolvers.context import Context, Services
 
 ALLOWED: Final = "GET, HEAD, POST"
-_BY_ADDRESS: Final = ("GET", "HEAD")
-"""Methods of a request that has everything in its address. HEAD is answered as GET is, without the body."""
+_QUERY_STRING_METHODS: Final = ("GET", "HEAD")
+"""Methods whose parameters are in the query string. HEAD is answered like GET, but without the body."""
 _STATUS: Final = {"UNAVAILABLE": 503, "TIMEOUT": 503, "INTERNAL": 500}
-"""The status of an answer that holds no data, by the code of its first error; 400 for all others."""
+"""The status of a response without data, by the code of its first error. All other codes get 400."""
 
 
 class HttpError(Exception):
-    """A request that is turned away."""
+    """A request that is rejected with an error response."""
 
     def __init__(self, refusal: ErrorResponse) -> None:
         super().__init__(refusal.message)
@@ -48,7 +47,7 @@ class HttpError(Exception):
 
 
 DeviceCookies = Callable[[Mapping[str, str], int], Iterable[str]]
-"""Given a request's cookies and a user's id, the values of Set-Cookie that make the browser known as the user's."""
+"""Returns the values of Set-Cookie that mark the browser as the user's, for a request's cookies and a user's id."""
 
 
 class Endpoint:
@@ -87,12 +86,12 @@ class Endpoint:
             except HttpError as exc:
                 response = exc.refusal.answer(scope)
             except Unavailable as exc:
-                response = _away(exc).answer(scope)
+                response = _unavailable(exc).answer(scope)
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> ASGIApp:
-        claims, viewer = await self._who(request)
-        if request.scope["method"] not in (*_BY_ADDRESS, "POST"):
+        claims, viewer = await self._authenticate(request)
+        if request.scope["method"] not in (*_QUERY_STRING_METHODS, "POST"):
             raise _wrong_method("GraphQL is asked for with GET, HEAD or POST.", ALLOWED)
         accept = request.headers.get("accept")
         form = negotiation.for_one(accept)
@@ -100,18 +99,18 @@ class Endpoint:
             forms = ", ".join(each.value for each in (*negotiation.ONE, *negotiation.MANY))
             raise HttpError(ErrorResponse(406, "NOT_ACCEPTABLE", f"An answer comes as one of {forms}."))
         try:
-            parameters = self._operations.read(await _asked(request))
+            parameters = self._operations.read(await _read_parameters(request))
         except Malformed as exc:
-            raise HttpError(ErrorResponse(_status_of(exc), exc.code, str(exc))) from exc
+            raise HttpError(ErrorResponse(_malformed_status(exc), exc.code, str(exc))) from exc
         try:
             operation = self._operations.ready(parameters)
             if operation.kind is OperationType.SUBSCRIPTION:
-                return await self._subscribed(operation, claims, viewer, accept)
-            if operation.kind is OperationType.MUTATION and request.scope["method"] in _BY_ADDRESS:
+                return await self._subscribe(operation, claims, viewer, accept)
+            if operation.kind is OperationType.MUTATION and request.scope["method"] in _QUERY_STRING_METHODS:
                 raise _wrong_method("A mutation is asked for with POST.", "POST")
-            answer = await self._answer(operation, Context(self._services(), viewer), request)
+            answer = await self._execute(operation, Context(self._services(), viewer), request)
         except Rejected as exc:
-            return self._refused(exc.errors, form)
+            return self._rejection(exc.errors, form)
         if form in negotiation.MANY:
             return streaming.Frames(form, streaming.once(answer.body), claims.until, self._shutdown)
         headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
@@ -119,24 +118,24 @@ class Endpoint:
         self._mark_device(request, response, viewer)
         return response
 
-    async def _answer(self, operation: Operation, context: Context, request: Request) -> Answer:
-        """Raises Rejected and Turned."""
+    async def _execute(self, operation: Operation, context: Context, request: Request) -> Answer:
+        """Execute a query or mutation. Raises: Rejected or HttpError."""
         keys = request.headers.getlist("idempotency-key") if operation.kind is OperationType.MUTATION else []
         try:
             key = key_in(keys)
             if key is None:
                 return Answer(encoded(await self._operations.answer(operation, context)))
 
-            async def run(claimed: Context) -> bytes:
-                return encoded(await self._operations.carry_out(operation, claimed))
+            async def run(claimed_context: Context) -> bytes:
+                return encoded(await self._operations.carry_out(operation, claimed_context))
 
-            asked = operation.asked
-            print_ = fingerprint(asked.query, asked.operation_name, asked.variables)
-            return await self._repeats().answer(context, key, print_, run)
+            parameters = operation.asked
+            request_fingerprint = fingerprint(parameters.query, parameters.operation_name, parameters.variables)
+            return await self._repeats().answer(context, key, request_fingerprint, run)
         except IdempotencyRefused as exc:
             raise HttpError(ErrorResponse(exc.status, exc.code, str(exc))) from exc
 
-    async def _who(self, request: Request) -> tuple[Claims, Viewer]:
+    async def _authenticate(self, request: Request) -> tuple[Claims, Viewer]:
         try:
             claims = self._tokens.read(authentication.bearer(request.headers.get("authorization")))
             if wait := self._rates.take(claims.user_id):
@@ -145,27 +144,27 @@ class Endpoint:
         except Unauthenticated as exc:
             raise HttpError(ErrorResponse(401, "UNAUTHENTICATED", str(exc), {"WWW-Authenticate": "Bearer"})) from exc
         except Unavailable as exc:
-            # Who is asking is looked up before anything is done.
+            # The user is looked up before anything is executed, so nothing was changed.
             exc.rolled_back = True
             raise
 
-    async def _subscribed(self, operation: Operation, claims: Claims, viewer: Viewer, accept: str | None) -> ASGIApp:
+    async def _subscribe(self, operation: Operation, claims: Claims, viewer: Viewer, accept: str | None) -> ASGIApp:
         form = negotiation.for_many(accept)
         if form is None:
             ways = "over a WebSocket, as text/event-stream, or as multipart/mixed with subscriptionSpec"
             raise HttpError(ErrorResponse(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}."))
         hold = self._hold(operation, viewer)
         try:
-            frames = await self._operations.follow(operation, Context(self._services(), viewer))
+            payloads = await self._operations.follow(operation, Context(self._services(), viewer))
         except Rejected as exc:
-            frames = streaming.once(encoded(self._operations.refusal(exc.errors)))
+            payloads = streaming.once(encoded(self._operations.refusal(exc.errors)))
         except BaseException:
             hold.release()
             raise
-        return streaming.Frames(form, frames, claims.until, self._shutdown, hold.release)
+        return streaming.Frames(form, payloads, claims.until, self._shutdown, hold.release)
 
     def _hold(self, operation: Operation, viewer: Viewer) -> Hold:
-        """Raises Turned."""
+        """Count the subscription for its user. Raises: HttpError if the user has too many open."""
         hold: Hold | None = None
         try:
             hold = self._quotas.hold(viewer.user_id, operation.asked)
@@ -176,16 +175,16 @@ class Endpoint:
             raise HttpError(ErrorResponse(429, CODE, str(exc))) from exc
         return hold
 
-    def _refused(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
-        answer = self._operations.refusal(errors)
+    def _rejection(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
+        response_body = self._operations.refusal(errors)
         if form in negotiation.MANY:
-            return streaming.Frames(form, streaming.once(encoded(answer)), math.inf, self._shutdown)
-        code = answer["errors"][0]["extensions"]["code"]
+            return streaming.Frames(form, streaming.once(encoded(response_body)), math.inf, self._shutdown)
+        code = response_body["errors"][0]["extensions"]["code"]
         status = _STATUS.get(code, 400 if form is Form.RESPONSE else 200)
-        return Response(encoded(answer), status, media_type=f"{form.value}; charset=utf-8")
+        return Response(encoded(response_body), status, media_type=f"{form.value}; charset=utf-8")
 
     def _mark_device(self, request: Request, response: Response, viewer: Viewer) -> None:
-        """From now on the browser is known as the viewer's own, unless it is already."""
+        """Set the cookie that marks the browser as the viewer's, unless the request has it."""
         for value in self._device_cookies(request.cookies, viewer.user_id):
             response.headers.append("set-cookie", value)
 
@@ -194,44 +193,46 @@ def _wrong_method(message: str, allowed: str) -> HttpError:
     return HttpError(ErrorResponse(405, "METHOD_NOT_ALLOWED", message, {"Allow": allowed}))
 
 
-def _away(cause: Unavailable) -> ErrorResponse:
+def _unavailable(cause: Unavailable) -> ErrorResponse:
     error = coded(GraphQLError(str(cause), original_error=cause))
-    more = dict(error.extensions or {})
-    return ErrorResponse(503, more.pop("code"), error.message, {"Retry-After": str(RETRY_SECONDS)}, more)
+    extensions = dict(error.extensions or {})
+    return ErrorResponse(503, extensions.pop("code"), error.message, {"Retry-After": str(RETRY_SECONDS)}, extensions)
 
 
 def _wants_page(request: Request) -> bool:
-    if request.scope["method"] not in _BY_ADDRESS or "query" in request.query_params:
+    if request.scope["method"] not in _QUERY_STRING_METHODS or "query" in request.query_params:
         return False
     return "text/html" in request.headers.get("accept", "")
 
 
-def _status_of(malformed: Malformed) -> int:
-    # Apollo's clients send the document only after a plain answer with this code.
+def _malformed_status(malformed: Malformed) -> int:
+    # Apollo's clients send the full document only if this code comes with status 200.
     return 200 if malformed.code == "PERSISTED_QUERY_NOT_SUPPORTED" else 400
 
 
-async def _asked(request: Request) -> Any:
-    """The parameters of a request as a JSON value. Raises Malformed and Turned."""
-    if request.scope["method"] in _BY_ADDRESS:
-        return _of_address(request)
+async def _read_parameters(request: Request) -> Any:
+    """Return the parameters of a request as a JSON value. Raises: Malformed or HttpError."""
+    if request.scope["method"] in _QUERY_STRING_METHODS:
+        return _from_query_string(request)
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
-    if kind.strip().lower() != "application/json" or not _utf8(parameters):
+    if kind.strip().lower() != "application/json" or not _is_utf8(parameters):
         raise HttpError(ErrorResponse(415, "UNSUPPORTED_MEDIA_TYPE", "A request's body is application/json, in UTF-8."))
-    # The borders have read it: it is there, and whole.
+    # The middleware has read the body, so it arrives as one message.
     return parsed((await request.receive()).get("body", b""))
 
 
-def _utf8(parameters: str) -> bool:
-    """Whether the parameters of a content type leave its text as JSON's only encoding."""
-    named_ = dict(part.strip().lower().partition("=")[::2] for part in parameters.split(";"))
-    return named_.get("charset", "utf-8").strip('"') in ("utf-8", "utf8", "us-ascii")
+def _is_utf8(parameters: str) -> bool:
+    """Return whether the charset parameter of a content type is absent or UTF-8, the only encoding of JSON."""
+    settings = dict(part.strip().lower().partition("=")[::2] for part in parameters.split(";"))
+    return settings.get("charset", "utf-8").strip('"') in ("utf-8", "utf8", "us-ascii")
 
 
-def _of_address(request: Request) -> dict[str, Any]:
-    given = request.query_params
-    asked: dict[str, Any] = {name: given[name] for name in ("query", "operationName") if name in given}
+def _from_query_string(request: Request) -> dict[str, Any]:
+    query_params = request.query_params
+    parameters: dict[str, Any] = {
+        name: query_params[name] for name in ("query", "operationName") if name in query_params
+    }
     for name in ("variables", "extensions"):
-        if given.get(name):
-            asked[name] = parsed(given[name])
-    return asked
+        if query_params.get(name):
+            parameters[name] = parsed(query_params[name])
+    return parameters

@@ -1,7 +1,7 @@
-"""Idempotency-Key: a mutation with one is carried out once, however often it is asked for, and answered with the same
-bytes for 24 h. Which documents it is for, and what a refusal looks like on the wire, is the transport's.
+"""Idempotency-Key: a mutation with a key runs once, and repeated requests get the same bytes for 24 hours.
 
-Once begun, such a request runs to its end, whoever waits for it or goes away.
+The transport decides which documents may have a key, and how an error looks on the wire. Once such a request has
+started, it runs to its end, even if every client that waits for it disconnects.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from command_center.changes import idempotency
 from command_center.changes.idempotency import Asked, IdempotencyClaim, Kept, KeyTaken
 from resolvers.context import Context
 
-LENGTH = 200
-MARGIN = timedelta(seconds=20)
-"""How much longer than a request may take a claim stands of which nothing is known."""
-LOOK_SECONDS = 0.1
+MAX_KEY_CHARACTERS = 200
+ABANDONED_MARGIN = timedelta(seconds=20)
+"""A claim without a sign of life counts as abandoned when the request timeout and this margin have passed."""
+POLL_INTERVAL_SECONDS = 0.1
 STOP_SECONDS = 5.0
-_STRING = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
+_STRUCTURED_STRING = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _logger = logging.getLogger("command_center.repeats")
 
 
 class IdempotencyRefused(Exception):
-    """The request is not carried out, and has no answer to repeat. `code` is for programs, `status` for HTTP."""
+    """The request is not executed, and there is no response to repeat. `code` is for programs, `status` for HTTP."""
 
     def __init__(self, message: str, code: str, status: int) -> None:
         super().__init__(message)
@@ -39,57 +39,58 @@ class IdempotencyRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of an answer. `replayed`: somebody asked before."""
+    """The body of a response. `replayed` means that an earlier request with the key produced it."""
 
     body: bytes
     replayed: bool = False
 
     @property
     def erred(self) -> bool:
+        """Whether the response contains errors."""
         return bool(json.loads(self.body).get("errors"))
 
 
 Run = Callable[[Context], Awaitable[bytes]]
-"""Carries the request out in a context and gives the body of the answer."""
+"""Executes the request in a context and returns the body of the response."""
 
 
 def key_in(headers: Sequence[str]) -> str | None:
-    """The key in the values of the Idempotency-Key header, plain or as a structured string; None where there is none.
+    """Return the key in the values of the Idempotency-Key header, plain or as a structured string; None if absent.
 
-    Raises RepeatRefused.
+    Raises: IdempotencyRefused if the key is invalid.
     """
     if not headers:
         return None
     key = _unquoted(headers[0]) if headers[0].startswith('"') else headers[0]
-    if len(headers) > 1 or not 1 <= len(key) <= LENGTH or not all("!" <= letter <= "~" for letter in key):
-        message = f"An Idempotency-Key is 1 to {LENGTH} visible ASCII characters."
+    if len(headers) > 1 or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not all("!" <= letter <= "~" for letter in key):
+        message = f"An Idempotency-Key is 1 to {MAX_KEY_CHARACTERS} visible ASCII characters."
         raise IdempotencyRefused(message, "BAD_USER_INPUT", 400)
     return key
 
 
 def _unquoted(text: str) -> str:
-    """What a string of RFC 8941 says; empty where it is none."""
-    found = _STRING.fullmatch(text)
-    return "" if found is None else re.sub(r"\\(.)", r"\1", found[1])
+    """Return the content of a string of RFC 8941; an empty string if the text is not one."""
+    match = _STRUCTURED_STRING.fullmatch(text)
+    return "" if match is None else re.sub(r"\\(.)", r"\1", match[1])
 
 
 def fingerprint(document: str, operation: str | None, variables: Mapping[str, Any] | None) -> str:
-    """The same for what asks the same in the same words."""
-    asked = json.dumps([document, operation, variables or {}], sort_keys=True, separators=(",", ":"))
-    return sha256(asked.encode()).hexdigest()
+    """Return a hash that is equal for requests with the same text, operation name and variables."""
+    text = json.dumps([document, operation, variables or {}], sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
 
 
 class IdempotentRequests:
-    """The requests with a key that are under way in this process. `patience`: how long a request may take."""
+    """Runs the requests with a key in this process. `patience` is how long a request may take."""
 
     def __init__(self, patience: timedelta) -> None:
-        self._patience = patience
+        self._timeout = patience
         self._process = secrets.token_hex(8)
-        self._under_way: dict[tuple[int, str], tuple[str, asyncio.Task[Answer]]] = {}
+        self._running: dict[tuple[int, str], tuple[str, asyncio.Task[Answer]]] = {}
 
     async def stop(self) -> None:
-        """Lets what is under way come to its end, for a while."""
-        tasks = {task for _, task in self._under_way.values()}
+        """Wait for running requests, and cancel those that take longer than STOP_SECONDS."""
+        tasks = {task for _, task in self._running.values()}
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in late:
@@ -97,61 +98,63 @@ class IdempotentRequests:
             await asyncio.wait(tasks)
 
     async def answer(self, context: Context, key: str, fingerprint: str, run: Run) -> Answer:
-        """What the first was answered that came with this key of the viewer's; the first is carried out by `run`, in a
-        task of its own. Raises RepeatRefused, and whatever `run` raised."""
-        place = (context.viewer.user_id, key)
-        if place not in self._under_way:
-            asked = Asked(*place, fingerprint, self._process)
-            task = asyncio.create_task(self._found(context, asked, run), name="request with a key")
-            self._under_way[place] = fingerprint, task
-            task.add_done_callback(lambda _: self._under_way.pop(place))
-            return await self._result(task)
-        other, task = self._under_way[place]
-        if other != fingerprint:
-            raise _taken()
-        return replace(await self._result(task), replayed=True)
+        """Return the response to the viewer's first request with this key.
 
-    async def _result(self, task: asyncio.Task[Answer]) -> Answer:
-        # A little more than the task itself waits for another process, so that it is the one to give up.
-        await asyncio.wait({task}, timeout=self._patience.total_seconds() + 2 * LOOK_SECONDS)
+        The first request is executed by `run` in its own task. Raises: IdempotencyRefused, and whatever `run` raises.
+        """
+        request_id = (context.viewer.user_id, key)
+        if request_id not in self._running:
+            request = Asked(*request_id, fingerprint, self._process)
+            task = asyncio.create_task(self._claim_or_wait(context, request, run), name="request with a key")
+            self._running[request_id] = fingerprint, task
+            task.add_done_callback(lambda _: self._running.pop(request_id))
+            return await self._wait_for_result(task)
+        other, task = self._running[request_id]
+        if other != fingerprint:
+            raise _key_taken()
+        return replace(await self._wait_for_result(task), replayed=True)
+
+    async def _wait_for_result(self, task: asyncio.Task[Answer]) -> Answer:
+        # Slightly longer than the task itself waits for another process, so that the task gives up first.
+        await asyncio.wait({task}, timeout=self._timeout.total_seconds() + 2 * POLL_INTERVAL_SECONDS)
         if not task.done() or task.cancelled():
             raise _in_progress()
         return task.result()
 
-    async def _found(self, context: Context, asked: Asked, run: Run) -> Answer:
+    async def _claim_or_wait(self, context: Context, request: Asked, run: Run) -> Answer:
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._patience.total_seconds()
-        gone = (self._patience + MARGIN) // timedelta(microseconds=1)
+        until = loop.time() + self._timeout.total_seconds()
+        abandoned_micros = (self._timeout + ABANDONED_MARGIN) // timedelta(microseconds=1)
         while True:
             try:
-                found = await idempotency.claim(context.ctx.writer.clock, asked, gone)
+                outcome = await idempotency.claim(context.ctx.writer.clock, request, abandoned_micros)
             except KeyTaken as exc:
-                raise _taken() from exc
-            if isinstance(found, IdempotencyClaim):
-                return await _carried_out(context, found, run)
-            if isinstance(found, Kept):
-                return _kept(found)
+                raise _key_taken() from exc
+            if isinstance(outcome, IdempotencyClaim):
+                return await _execute(context, outcome, run)
+            if isinstance(outcome, Kept):
+                return _stored_response(outcome)
             if loop.time() >= until:
                 raise _in_progress()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
-async def _carried_out(context: Context, claim: IdempotencyClaim, run: Run) -> Answer:
+async def _execute(context: Context, claim: IdempotencyClaim, run: Run) -> Answer:
     try:
         answer = Answer(await run(replace(context, claim=claim)))
     except BaseException:
-        await _written(idempotency.release(claim))
+        await _record(idempotency.release(claim))
         raise
-    # Where nothing was done and something went wrong, asking again may well go better.
-    if answer.erred and await _written(idempotency.release(claim)):
+    # If nothing was done and the response has errors, a retry may succeed, so the key becomes free again.
+    if answer.erred and await _record(idempotency.release(claim)):
         return answer
-    if not await _written(idempotency.keep(claim, answer.body.decode())):
+    if not await _record(idempotency.keep(claim, answer.body.decode())):
         raise _in_progress()
     return answer
 
 
-async def _written(work: Awaitable[bool]) -> bool:
-    """What is told of a request that is over. Where the database fails now, what was done and answered stays true."""
+async def _record(work: Awaitable[bool]) -> bool:
+    """Record how a request ended. If the database fails now, the response that was produced remains valid."""
     try:
         return await work
     except Exception:
@@ -159,17 +162,17 @@ async def _written(work: Awaitable[bool]) -> bool:
         return True
 
 
-def _kept(found: Kept) -> Answer:
-    if found.answer is None:
+def _stored_response(stored: Kept) -> Answer:
+    if stored.answer is None:
         message = (
             "This request was carried out, wholly or in part, and its answer is lost. Nothing is done again: look at"
             " what it did."
         )
         raise IdempotencyRefused(message, "ANSWER_LOST", 410)
-    return Answer(found.answer.encode(), replayed=True)
+    return Answer(stored.answer.encode(), replayed=True)
 
 
-def _taken() -> IdempotencyRefused:
+def _key_taken() -> IdempotencyRefused:
     return IdempotencyRefused("This Idempotency-Key was used for another request.", "TAKEN", 422)
 
 

@@ -1,6 +1,7 @@
-"""Carries out operations: one answer of a query or mutation, or the frames of a subscription. Knows no transport.
+"""Executes operations: one response for a query or mutation, or a stream of payloads for a subscription.
 
-An answer is the map of the specification: `data`, `errors`, `extensions`. Where nothing was executed it has no `data`.
+This module knows no transport. A response is the map that the GraphQL specification defines, with `data`, `errors` and
+`extensions`. It has no `data` if nothing was executed.
 """
 
 import asyncio
@@ -31,21 +32,24 @@ from resolvers.change_messages import EntryBatch
 from resolvers.context import Context
 
 Answer = dict[str, Any]
-_PLAIN = ATOMS | {type(None)}
+_NEVER_AWAITABLE = ATOMS | {type(None)}
 
 
 def awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
-    """Whether a resolver's value is still to come. Not so a row: Tortoise lets each be awaited, which comes to the row
-    itself and would cost a task for every row of a list."""
-    kind = type(value)
-    if kind in _PLAIN:
+    """Return whether a resolver's value must be awaited.
+
+    Rows must not, although Tortoise makes them awaitable: awaiting one gives the row itself, and would cost a task for
+    each row of a list.
+    """
+    type_ = type(value)
+    if type_ in _NEVER_AWAITABLE:
         return False
-    return kind is CoroutineType or (optimized_is_awaitable(value) and not isinstance(value, Model))
+    return type_ is CoroutineType or (optimized_is_awaitable(value) and not isinstance(value, Model))
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation that may be carried out."""
+    """One operation that may be executed."""
 
     prepared: PreparedOperation
     asked: Parameters
@@ -57,7 +61,7 @@ class Operation:
 
 
 class Operations:
-    """What the server does with what clients ask for."""
+    """Prepares and executes the operations that clients send."""
 
     def __init__(
         self,
@@ -74,33 +78,33 @@ class Operations:
         self._answers = answers
         self._mutations: set[asyncio.Task[Answer]] = set()
         self._coercing = asyncio.Lock()
-        self.audiences = BroadcastGroups(self._encoded, self._excuse)
+        self.audiences = BroadcastGroups(self._encode, self._stream_error)
 
     @property
     def taken(self) -> Mapping[OperationType, int]:
-        """Operations by their kind that nothing was found against, since the start."""
+        """The accepted operations since the start, by type."""
         return self._documents.taken
 
-    def read(self, asked: Any) -> Parameters:
-        """The parameters in a JSON value. Raises Malformed."""
-        return parameters(asked, self._limits.variable_values)
+    def read(self, request: Any) -> Parameters:
+        """Return the parameters in a JSON value. Raises: Malformed if they are invalid."""
+        return parameters(request, self._limits.variable_values)
 
-    def ready(self, asked: Parameters) -> Operation:
-        """The operation that is asked for. Raises Rejected."""
-        prepared = self._documents.prepare(asked.query, asked.operation_name)
-        return Operation(prepared, asked, self._documents.afford(prepared, asked.variables, asked.cost))
+    def ready(self, request: Parameters) -> Operation:
+        """Return the requested operation. Raises: Rejected if it is invalid or too expensive."""
+        prepared = self._documents.prepare(request.query, request.operation_name)
+        return Operation(prepared, request, self._documents.afford(prepared, request.variables, request.cost))
 
     async def answer(self, operation: Operation, context: Context) -> Answer:
-        """The answer of a query or a mutation, within the time that a request has. Raises Rejected.
+        """Execute a query or mutation within the time limit of a request. Raises: Rejected, also after a timeout.
 
-        A mutation is never cut off in the middle: whoever asked for it may go, or be told that it takes too long.
+        A mutation is never interrupted. It runs to its end even if its client disconnects or gets a timeout.
         """
         if operation.kind is not OperationType.MUTATION:
             try:
                 async with asyncio.timeout(self._answers.time.total_seconds()):
                     return await self.carry_out(operation, context)
             except TimeoutError as exc:
-                raise self._too_long("It was given up.") from exc
+                raise self._timeout_error("It was given up.") from exc
         task = asyncio.create_task(self.carry_out(operation, context))
         self._mutations.add(task)
         task.add_done_callback(self._mutations.discard)
@@ -108,55 +112,55 @@ class Operations:
         task.add_done_callback(lambda _: ended.set())
         await wait_for(ended, self._answers.time.total_seconds())
         if not task.done():
-            raise self._too_long("It goes on, and may still be done.")
+            raise self._timeout_error("It goes on, and may still be done.")
         return task.result()
 
     async def carry_out(self, operation: Operation, context: Context) -> Answer:
-        """The answer of a query or a mutation, however long it takes. Raises Rejected."""
-        executor = self._begun(operation, context, await self._long_variables(operation))
+        """Execute a query or mutation without a time limit. Raises: Rejected if nothing can be executed."""
+        executor = self._begin(operation, context, await self._long_variables(operation))
         running: Any = executor.execute_operation()
         result: ExecutionResult = await running if awaitable(running) else running
         if result.data is None and not any(error.path for error in result.errors or ()):
-            raise Rejected(self._told(result.errors or ()))
-        return self._answer(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
+            raise Rejected(self._coded(result.errors or ()))
+        return self._response(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
 
     async def follow(self, operation: Operation, context: Context) -> AsyncGenerator[bytes, None]:
-        """The frames of a subscription, as JSON. Raises Rejected where it is refused before the first."""
-        executor = self._begun(operation, context)
+        """Return a subscription's payloads as JSON. Raises: Rejected if it fails before the first event."""
+        executor = self._begin(operation, context)
         started: Any = create_source_event_stream(executor)
-        found = await started if awaitable(started) else started
-        if isinstance(found, ExecutionResult):
-            raise Rejected(self._told(found.errors or ()))
-        return self._frames(found, group_key(operation.prepared, operation.asked, context.viewer), executor)
+        source = await started if awaitable(started) else started
+        if isinstance(source, ExecutionResult):
+            raise Rejected(self._coded(source.errors or ()))
+        return self._payloads(source, group_key(operation.prepared, operation.asked, context.viewer), executor)
 
     async def _long_variables(self, operation: Operation) -> VariableValues | None:
-        """The variables, if they take so long to coerce that others need their turns meanwhile."""
-        known = operation.prepared.plans.begun.get(operation.asked.operation_name)
-        if known is None or not known.values.is_long(operation.asked.variables):
+        """Coerce the variables in slices if they are so long that other tasks need to run in between."""
+        template = operation.prepared.plans.begun.get(operation.asked.operation_name)
+        if template is None or not template.values.is_long(operation.asked.variables):
             return None
-        # One after another, or else everybody's turn would come after a slice of each.
+        # One operation at a time: otherwise other tasks would have to wait for a slice of each.
         async with self._coercing:
-            return await known.values.in_slices(operation.asked.variables)
+            return await template.values.in_slices(operation.asked.variables)
 
-    def _begun(self, operation: Operation, context: Context, values: VariableValues | None = None) -> PlannedExecutor:
-        """Raises Rejected."""
-        prepared, asked = operation.prepared, operation.asked
+    def _begin(self, operation: Operation, context: Context, values: VariableValues | None = None) -> PlannedExecutor:
+        """Create the executor of an operation. Raises: Rejected if the request has errors."""
+        prepared, request = operation.prepared, operation.asked
         executor = self._executor.begin(
             self._schema,
             prepared.document,
             context,
-            asked.variables,
-            asked.operation_name,
+            request.variables,
+            request.operation_name,
             awaitable,
             prepared.plans,
             values,
         )
         if isinstance(executor, list):
-            raise Rejected(self._told(executor))
+            raise Rejected(self._coded(executor))
         return executor
 
     async def settle(self, seconds: float) -> None:
-        """Waits for the mutations and frames under way, for a while."""
+        """Wait for running mutations and renderings, for at most `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.audiences.settle()
@@ -164,58 +168,58 @@ class Operations:
                     await asyncio.wait(set(self._mutations))
 
     def refusal(self, errors: Sequence[GraphQLError]) -> Answer:
-        """The answer where nothing is executed."""
-        return {"errors": [error.formatted for error in self._told(errors)]}
+        """Return the response for errors that prevent the execution."""
+        return {"errors": [error.formatted for error in self._coded(errors)]}
 
-    async def _frames(
-        self, source: AsyncGenerator[Any, None], alike: GroupKey, executor: Executor[Any]
+    async def _payloads(
+        self, source: AsyncGenerator[Any, None], key: GroupKey, executor: Executor[Any]
     ) -> AsyncGenerator[bytes, None]:
         context: Context = executor.context_value
-        audience = context.bell = self.audiences.join(alike, executor, context.services)
+        group = context.bell = self.audiences.join(key, executor, context.services)
         async with aclosing(source):
             try:
                 async for event in source:
                     if isinstance(event, EntryBatch):
-                        for body, last in audience.known(event) or await audience.render(event):
+                        for body, last in group.known(event) or await group.render(event):
                             if body is not None:
                                 yield body
                             if last:
                                 return
                     else:
-                        yield self._encoded(await executed(executor, event))
+                        yield self._encode(await executed(executor, event))
             except Exception as exc:
-                yield self._excuse(exc)
+                yield self._stream_error(exc)
             finally:
-                self.audiences.leave(alike)
+                self.audiences.leave(key)
 
-    def _encoded(self, result: ExecutionResult) -> bytes:
-        return encoded(self._answer(result, {}))
+    def _encode(self, result: ExecutionResult) -> bytes:
+        return encoded(self._response(result, {}))
 
-    def _excuse(self, cause: Exception) -> bytes:
-        """The last frame where what failed is no field: the stream itself broke."""
+    def _stream_error(self, cause: Exception) -> bytes:
+        """Return the last payload of a stream that failed as a whole, not in one of its fields."""
         return encoded(self.refusal([GraphQLError(str(cause), original_error=cause)]))
 
-    def _answer(self, result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:
-        answer: Answer = {"data": result.data}
-        more = dict(extensions)
+    def _response(self, result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:
+        response: Answer = {"data": result.data}
+        merged = dict(extensions)
         if result.errors:
-            answer |= self.refusal(result.errors)
-            left_out = len(result.errors) - self._answers.errors
-            more |= {"errorsLeftOut": left_out} if left_out > 0 else {}
-        return answer | ({"extensions": more} if more else {})
+            response |= self.refusal(result.errors)
+            omitted = len(result.errors) - self._answers.errors
+            merged |= {"errorsLeftOut": omitted} if omitted > 0 else {}
+        return response | ({"extensions": merged} if merged else {})
 
-    def _told(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
+    def _coded(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
         return [coded(error) for error in errors[: self._answers.errors]]
 
-    def _too_long(self, then: str) -> Rejected:
+    def _timeout_error(self, then: str) -> Rejected:
         seconds = self._answers.time.total_seconds()
         return Rejected([named(f"This took longer than the {seconds:g} s that a request has. {then}", "TIMEOUT")])
 
 
 def encoded(answer: Answer | str) -> bytes:
-    """An answer, or a text, as JSON."""
+    """Encode a response, or a string, as JSON."""
     try:
         return orjson.dumps(answer)
     except TypeError:
-        # A lone surrogate that a client sent and an error repeats: JSON can escape what UTF-8 cannot hold.
+        # A lone surrogate that a client sent and an error quotes. JSON can escape it, but UTF-8 cannot encode it.
         return json.dumps(answer).encode()

@@ -1,6 +1,6 @@
-"""What a client asks for, whatever the transport: `query`, `variables`, `operationName`, `extensions`, of their types.
+"""Parses the parameters of a request, for all transports: `query`, `variables`, `operationName` and `extensions`.
 
-Nothing here knows GraphQL: only the shape is looked at, and how much there is of it.
+This module checks types and sizes, and knows nothing about GraphQL.
 """
 
 import json
@@ -12,23 +12,24 @@ from typing import Any, Final
 import orjson
 
 DEEPEST: Final = 50
-"""How deep values may nest in the variables. A filter needs 20; coercing hundreds would end the interpreter's stack."""
+"""The deepest nesting of variables. A filter needs 20; coercing hundreds of levels would overflow the stack."""
 _NO_JSON: Final = "The request is not JSON in UTF-8."
 
 OBJECTS: Final = 30
-"""For so many values one object is allowed: making one of ours of it, member by member, takes longest of all."""
+"""Values per allowed object: objects are limited more strictly, because creating them takes the most time."""
 
 
 VALUES_OF_ONE: Final = 10
+"""The number of values in the variables that cost as much as one object of the response."""
 CHARACTERS_OF_ONE: Final = 1_000
-"""So many values, and so many characters of texts, in the variables cost as much as one object of the answer."""
+"""The number of characters of strings in the variables that cost as much as one object of the response."""
 
 VALUE_BYTES: Final = 64
-"""About what a value takes that is no text, with its place in a list or an object."""
+"""The approximate memory of a value that is not a string, with its entry in a list or object."""
 
 
 class Malformed(Exception):
-    """A request that is none; `code` is for programs, the message may be shown."""
+    """The request is invalid. `code` is for programs, and the message may be shown to the client."""
 
     def __init__(self, message: str, code: str = "BAD_REQUEST") -> None:
         super().__init__(message)
@@ -37,8 +38,11 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """One operation as it was asked for. `values` and `characters` are how much the variables hold; `bytes` is about
-    what the text of the document and the variables take in memory."""
+    """The parameters of one operation.
+
+    `values` and `characters` count what the variables contain. `bytes` is the approximate memory of the document's text
+    and the variables.
+    """
 
     query: str
     variables: Mapping[str, Any]
@@ -54,7 +58,7 @@ class Parameters:
 
 
 def parsed(text: bytes | str) -> Any:
-    """The value of a JSON text. Raises Malformed."""
+    """Return the value of a JSON text. Raises: Malformed if it is not JSON."""
     try:
         return orjson.loads(text)
     except ValueError as exc:
@@ -62,24 +66,24 @@ def parsed(text: bytes | str) -> Any:
         if escape not in text.lower():  # type: ignore[operator]
             raise Malformed(_NO_JSON) from exc
     try:
-        # Half a character, which only an escape can say: whichever field it is in tells of it better than we can.
-        return json.loads(text, parse_constant=_refuse)
+        # A lone surrogate, which only an escape can produce. The validation of its field reports it better.
+        return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
         raise Malformed(_NO_JSON) from exc
 
 
-def _refuse(constant: str) -> None:
+def _refuse_constant(constant: str) -> None:
     raise ValueError(constant)
 
 
-def parameters(asked: Any, most_values: int) -> Parameters:
-    """The parameters in a JSON value. Raises Malformed."""
-    if isinstance(asked, list):
+def parameters(value: Any, most_values: int) -> Parameters:
+    """Return the parameters in a JSON value. Raises: Malformed if they are invalid."""
+    if isinstance(value, list):
         raise Malformed("One operation a request: batches are not taken.", "BATCHING_NOT_SUPPORTED")
-    if not isinstance(asked, dict):
+    if not isinstance(value, dict):
         raise Malformed("A request is a JSON object with `query`.")
-    query, variables, name = asked.get("query"), asked.get("variables"), asked.get("operationName")
-    extensions = asked.get("extensions")
+    query, variables, name = value.get("query"), value.get("variables"), value.get("operationName")
+    extensions = value.get("extensions")
     if extensions is not None and not isinstance(extensions, dict):
         raise Malformed("`extensions` is an object or null.")
     if query is None and extensions and "persistedQuery" in extensions:
@@ -92,14 +96,15 @@ def parameters(asked: Any, most_values: int) -> Parameters:
     if name is not None and not isinstance(name, str):
         raise Malformed("`operationName` is a text or null.")
     values, characters, size = _measure(variables, most_values)
-    # Some clients send the empty name for none.
+    # Some clients send an empty name instead of none.
     return Parameters(query, variables or {}, name or None, values, characters, size + getsizeof(query))
 
 
-def _measure(variables: Any, most: int) -> tuple[int, int, int]:
-    """Return how many values there are, the characters of the texts, and about the bytes of it all.
+def _measure(variables: Any, max_values: int) -> tuple[int, int, int]:
+    """Return the number of values, the characters of all strings, and the approximate memory of the variables.
 
-    Level by level, for the stack of a recursion is what a deep value is after. Raises Malformed.
+    The traversal goes level by level, because deep values could exhaust the stack of a recursion. Raises: Malformed if
+    a limit is exceeded.
     """
     if not variables:
         return 0, 0, 0
@@ -116,13 +121,15 @@ def _measure(variables: Any, most: int) -> tuple[int, int, int]:
             elif isinstance(value, str):
                 characters += len(value)
                 size += getsizeof(value)
-        if objects > 1 + most // OBJECTS:
-            message = f"The variables hold more than the {most // OBJECTS} objects that are allowed."
+        if objects > 1 + max_values // OBJECTS:
+            message = f"The variables hold more than the {max_values // OBJECTS} objects that are allowed."
             raise Malformed(message, "TOO_MANY_VALUES")
-        if count > most:
-            raise Malformed(f"The variables hold more than the {most} values that are allowed.", "TOO_MANY_VALUES")
+        if count > max_values:
+            raise Malformed(
+                f"The variables hold more than the {max_values} values that are allowed.", "TOO_MANY_VALUES"
+            )
         if not below:
-            # The object that holds the variables is none of them.
+            # The object that holds the variables does not count.
             return count - 1, characters, size + VALUE_BYTES * count
         level = below
     raise Malformed(f"The variables nest deeper than the {DEEPEST} levels that are allowed.", "TOO_DEEP")

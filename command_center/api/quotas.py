@@ -1,6 +1,6 @@
-"""Responsible for what one user holds open in this process: WebSockets, subscriptions, and the memory of operations.
+"""Limits what one user has open in this process: WebSockets, subscriptions, and the memory of their operations.
 
-A connection has limits of its own; these hold over all connections of a user together.
+Each connection has its own limits. These apply to all connections of a user together.
 """
 
 from collections import Counter
@@ -15,12 +15,12 @@ CODE: Final = "TOO_MANY_OPERATIONS"
 
 
 class QuotaExceeded(Exception):
-    """The user holds as much open as is allowed; the message names the number."""
+    """The user has as much open as is allowed. The message names the limit."""
 
 
 @dataclass(slots=True)
 class _Holdings:
-    """What one user holds open. A document counts once, however many subscriptions have it."""
+    """What one user has open. A document counts once, however many subscriptions use it."""
 
     sockets: int = 0
     streams: int = 0
@@ -42,9 +42,9 @@ class UserQuotas:
         return len(self._users)
 
     def open_socket(self, user_id: int) -> None:
-        """Count one WebSocket, until `close_socket`. Raises QuotaExceeded."""
-        held = self._users.get(user_id)
-        if held is not None and held.sockets >= self.limits.sockets:
+        """Count one WebSocket until `close_socket`. Raises: QuotaExceeded if the user has too many."""
+        holdings = self._users.get(user_id)
+        if holdings is not None and holdings.sockets >= self.limits.sockets:
             raise QuotaExceeded(f"A user may have {self.limits.sockets:,} WebSockets open at once.")
         self.of(user_id).sockets += 1
 
@@ -53,23 +53,23 @@ class UserQuotas:
         self.forget(user_id)
 
     def hold(self, user_id: int, asked: Parameters) -> "Hold":
-        """Count an operation's document text and variables, until `release`. Raises QuotaExceeded."""
+        """Count the text and variables of an operation until `release`. Raises: QuotaExceeded if they are too large."""
         hold = Hold(self, user_id)
         hold.add(asked.bytes)
         return hold
 
     def of(self, user_id: int) -> _Holdings:
-        """Return the holdings of a user, which are forgotten by `forget` when they are empty."""
+        """Return the holdings of a user. The caller calls `forget` when they may be empty."""
         return self._users.setdefault(user_id, _Holdings())
 
     def forget(self, user_id: int) -> None:
-        held = self._users.get(user_id)
-        if held is not None and held.is_empty():
+        holdings = self._users.get(user_id)
+        if holdings is not None and holdings.is_empty():
             del self._users[user_id]
 
 
 class Hold:
-    """What one operation counts for."""
+    """The share of one operation in its user's holdings."""
 
     __slots__ = ("_bytes", "_prepared", "_quotas", "_user_id")
 
@@ -80,40 +80,40 @@ class Hold:
         self._prepared: PreparedOperation | None = None
 
     def add(self, size: int) -> None:
-        """Count bytes. Raises QuotaExceeded."""
-        most = self._quotas.limits.bytes
-        held = self._quotas.of(self._user_id)
-        if held.bytes + size > most:
+        """Count bytes. Raises: QuotaExceeded if the user's operations would exceed the limit."""
+        limit = self._quotas.limits.bytes
+        holdings = self._quotas.of(self._user_id)
+        if holdings.bytes + size > limit:
             self._quotas.forget(self._user_id)
             raise QuotaExceeded(
-                f"The open operations of a user may take {most:,} bytes of memory together,"
+                f"The open operations of a user may take {limit:,} bytes of memory together,"
                 " with their documents and variables."
             )
-        held.bytes += size
+        holdings.bytes += size
         self._bytes += size
 
     def subscribe(self, prepared: PreparedOperation) -> None:
-        """Count a subscription, and its document if the user has no other one with it. Raises QuotaExceeded."""
-        held, most = self._quotas.of(self._user_id), self._quotas.limits.streams
-        if held.streams >= most:
-            raise QuotaExceeded(f"A user may have {most:,} subscriptions open at once.")
-        if prepared not in held.documents:
-            # The one that ends last gives these bytes back, whichever it is.
+        """Count a subscription, and its document if it is the user's first with it. Raises: QuotaExceeded."""
+        holdings, limit = self._quotas.of(self._user_id), self._quotas.limits.streams
+        if holdings.streams >= limit:
+            raise QuotaExceeded(f"A user may have {limit:,} subscriptions open at once.")
+        if prepared not in holdings.documents:
+            # The document belongs to all subscriptions that use it. The last one that ends releases its bytes.
             self.add(prepared.bytes)
             self._bytes -= prepared.bytes
-        held.documents[prepared] += 1
-        held.streams += 1
+        holdings.documents[prepared] += 1
+        holdings.streams += 1
         self._prepared = prepared
 
     def release(self) -> None:
-        """Count nothing any more. Calling it again does nothing."""
-        held = self._quotas.of(self._user_id)
-        held.bytes -= self._bytes
+        """Release everything that was counted. Calling it again has no effect."""
+        holdings = self._quotas.of(self._user_id)
+        holdings.bytes -= self._bytes
         if self._prepared is not None:
-            held.streams -= 1
-            held.documents[self._prepared] -= 1
-            if not held.documents[self._prepared]:
-                del held.documents[self._prepared]
-                held.bytes -= self._prepared.bytes
+            holdings.streams -= 1
+            holdings.documents[self._prepared] -= 1
+            if not holdings.documents[self._prepared]:
+                del holdings.documents[self._prepared]
+                holdings.bytes -= self._prepared.bytes
         self._bytes, self._prepared = 0, None
         self._quotas.forget(self._user_id)

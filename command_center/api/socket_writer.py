@@ -1,4 +1,7 @@
-"""What one socket says, for as long as it is open. A frame that many hear is put into each one's message as it is."""
+"""Writes the messages of one WebSocket.
+
+The payload that a broadcast group shares is inserted into each subscriber's message without encoding it again.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -11,51 +14,52 @@ from command_center.web.websocket_protocol import TEXT
 
 
 class SocketWriter:
-    """`open` is over once either side has ended the connection."""
+    """Writes to one WebSocket. `open` becomes false when either side has ended the connection."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self.open = True
         self._websocket = websocket
         extension = websocket.scope.get("extensions", {}).get(TEXT)
-        self._send: Callable[[bytes], Awaitable[None]] = extension["send"] if extension else self._send_plainly
+        self._send: Callable[[bytes], Awaitable[None]] = extension["send"] if extension else self._send_through_asgi
         self._offer: Sink | None = extension["offer"] if extension else None
 
     async def say(self, message: dict[str, Any]) -> None:
-        await self._text(encoded(message))
+        """Send one message of the protocol."""
+        await self._send_text(encoded(message))
 
-    async def tell(self, head: bytes, frame: bytes) -> None:
-        """One frame of an operation (see `head`)."""
-        await self._text(head + frame + b"}")
+    async def tell(self, head: bytes, payload: bytes) -> None:
+        """Send one `next` message of an operation. `head` is its beginning, from the function `head`."""
+        await self._send_text(head + payload + b"}")
 
     def sink(self, head: bytes) -> Sink | None:
-        """Where frames of an operation can go at once."""
+        """Return a function that delivers payloads of an operation at once; None if the server cannot do that."""
         offer = self._offer
         if offer is None:
             return None
 
-        def pour(frames: Sequence[bytes]) -> bool:
+        def try_deliver(payloads: Sequence[bytes]) -> bool:
             try:
-                return self.open and offer([head + frame + b"}" for frame in frames])
+                return self.open and offer([head + payload + b"}" for payload in payloads])
             except Exception:
-                # A line that broke and has yet to say so. Others wait to be served after this one: its own reader is
-                # woken and finds out by itself.
+                # The connection is broken, but its reader does not know yet. Other subscribers are notified after
+                # this one, so the error must not escape: the subscriber wakes and finds out when it writes.
                 return False
 
-        return pour
+        return try_deliver
 
-    async def _text(self, text: bytes) -> None:
+    async def _send_text(self, text: bytes) -> None:
         if not self.open:
             return
         try:
             await self._send(text)
         except (WebSocketDisconnect, RuntimeError, OSError):
-            # The other side is gone, or we have closed meanwhile: the reading loop hears of it.
+            # The client has disconnected, or the server closed the connection. The reading loop detects it.
             self.open = False
 
-    async def _send_plainly(self, text: bytes) -> None:
+    async def _send_through_asgi(self, text: bytes) -> None:
         await self._websocket.send({"type": "websocket.send", "text": text.decode()})
 
 
 def head(name: str) -> bytes:
-    """What every frame of the operation of that name begins with."""
+    """Return the beginning of every `next` message of the operation with that id."""
     return b'{"id":' + encoded(name) + b',"type":"next","payload":'

@@ -1,5 +1,6 @@
-"""Subscriptions over HTTP: change messages as server-sent events (graphql-sse, distinct connections mode) or as the
-parts of a multipart body (Apollo's protocol), sent one at a time, until the messages, the client or the token ends.
+"""Sends subscriptions over HTTP, one message at a time, until they end, the client disconnects or the token expires.
+
+The format is server-sent events (graphql-sse, distinct connections mode) or a multipart body (Apollo's protocol).
 
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
@@ -20,19 +21,19 @@ from command_center.web.negotiation import Form
 from command_center.web.shutdown import Shutdown
 
 BEAT_SECONDS: Final = 12.0
-"""Something is said this often, for intermediaries end what is silent, and writing tells who is still there."""
+"""How often something is sent: intermediaries close silent connections, and only a write detects a lost client."""
 
 
 class StreamFormat(ABC):
-    """How the messages of one stream are written. Each message is complete on the wire as soon as it is written."""
+    """The wire format of a stream. A client can process each message as soon as it has arrived."""
 
     content_type: str
     opening: bytes = b""
     heartbeat: bytes
     ending: bytes
-    """After the last message: the operation is complete."""
+    """Sent after the last message: the operation is complete."""
     interruption: bytes
-    """Instead of the ending, when the server stops: the operation is not complete, and the client may resume it."""
+    """Sent instead of the ending when the server stops: the operation is not complete, and the client may resume it."""
 
     @abstractmethod
     def message(self, payload: bytes) -> bytes:
@@ -40,7 +41,7 @@ class StreamFormat(ABC):
 
 
 class EventStreamFormat(StreamFormat):
-    """Server-sent events. Without a `complete` event official clients connect again, so an interruption has none."""
+    """Server-sent events. Without a `complete` event official clients reconnect, so an interruption sends none."""
 
     content_type = "text/event-stream; charset=utf-8"
     heartbeat = b":\n\n"
@@ -52,9 +53,9 @@ class EventStreamFormat(StreamFormat):
 
 
 class MultipartFormat(StreamFormat):
-    """Parts of a multipart body. The boundary follows each part at once, because a client reads a part up to its end.
+    """Parts of a multipart body. The boundary follows each part at once, because clients read a part up to it.
 
-    Content-Length serves clients that read a part by its length. Clients ignore `{}`, the protocol's heartbeat.
+    Content-Length serves clients that read a part by its length. Clients ignore the heartbeat `{}`.
     """
 
     content_type = 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"'
@@ -79,20 +80,20 @@ FORMATS: Final[dict[Form, StreamFormat]] = {Form.EVENTS: EventStreamFormat(), Fo
 
 
 class Frames:
-    """An HTTP answer of many frames. `until` is when the reader's token ends, in seconds since 1970.
+    """An HTTP response that consists of many payloads.
 
-    `release` is called when it is over.
+    `until` is when the client's token expires, in seconds since 1970. `release` is called when the response ends.
     """
 
     def __init__(
         self,
         form: Form,
-        frames: AsyncGenerator[bytes, None],
+        payloads: AsyncGenerator[bytes, None],
         until: float,
         shutdown: Shutdown,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        self._frames = frames
+        self._payloads = payloads
         self._until = until
         self._format = FORMATS[form]
         self._shutdown = shutdown
@@ -107,24 +108,24 @@ class Frames:
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") == "HEAD":
-            await self._frames.aclose()
+            await self._payloads.aclose()
             await self._start(send)
             await _write(send, b"", more=False)
             return
         sending = asyncio.create_task(self._send(send))
-        gone = asyncio.create_task(_gone(receive))
+        disconnected = asyncio.create_task(_wait_for_disconnect(receive))
         stopping = self._shutdown.watch()
         try:
-            await asyncio.wait((sending, gone, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((sending, disconnected, stopping), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            interrupted = not (sending.done() or gone.done())
+            interrupted = not (sending.done() or disconnected.done())
             stopping.cancel()
-            for task in (sending, gone):
+            for task in (sending, disconnected):
                 task.cancel()
-            results = await asyncio.gather(sending, gone, return_exceptions=True)
-            await self._frames.aclose()
+            results = await asyncio.gather(sending, disconnected, return_exceptions=True)
+            await self._payloads.aclose()
         for result in results:
-            # A client that is gone is no failure of ours, whatever writing to it raises.
+            # A disconnected client is not a failure, whatever exception a write to it raises.
             if isinstance(result, Exception) and not isinstance(result, OSError):
                 raise result
         if interrupted:
@@ -133,9 +134,9 @@ class Frames:
 
     async def _send(self, send: Send) -> None:
         await self._start(send)
-        async with aclosing(self._lasting()) as frames:
-            async for frame in frames:
-                text = self._format.heartbeat if frame is None else self._format.message(frame)
+        async with aclosing(self._payloads_and_heartbeats()) as payloads:
+            async for payload in payloads:
+                text = self._format.heartbeat if payload is None else self._format.message(payload)
                 await _write(send, text)
         await _write(send, self._format.ending)
         await _write(send, b"", more=False)
@@ -150,43 +151,43 @@ class Frames:
         if self._format.opening:
             await _write(send, self._format.opening)
 
-    async def _lasting(self) -> AsyncGenerator[bytes | None, None]:
-        """The frames; None for a beat without one."""
-        following: asyncio.Future[bytes] | None = None
+    async def _payloads_and_heartbeats(self) -> AsyncGenerator[bytes | None, None]:
+        """Yield the payloads, and None for each heartbeat."""
+        next_payload: asyncio.Future[bytes] | None = None
         try:
             while True:
-                left = self._until - time.time()
-                if left <= 0:
+                seconds_left = self._until - time.time()
+                if seconds_left <= 0:
                     yield encoded({"errors": [named("The token has expired.", "UNAUTHENTICATED").formatted]})
                     return
-                following = following or asyncio.ensure_future(anext(self._frames))
-                done, _ = await asyncio.wait({following}, timeout=min(BEAT_SECONDS, left))
+                next_payload = next_payload or asyncio.ensure_future(anext(self._payloads))
+                done, _ = await asyncio.wait({next_payload}, timeout=min(BEAT_SECONDS, seconds_left))
                 if done:
                     try:
-                        frame = following.result()
+                        payload = next_payload.result()
                     except StopAsyncIteration:
                         return
                     finally:
-                        following = None
-                    yield frame
-                elif left > BEAT_SECONDS:
+                        next_payload = None
+                    yield payload
+                elif seconds_left > BEAT_SECONDS:
                     yield None
         finally:
-            if following is not None:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+            if next_payload is not None:
+                next_payload.cancel()
+                await asyncio.gather(next_payload, return_exceptions=True)
 
 
-async def once(frame: bytes) -> AsyncGenerator[bytes, None]:
-    """An answer as the only frame of a stream."""
-    yield frame
+async def once(payload: bytes) -> AsyncGenerator[bytes, None]:
+    """Return a stream whose only payload is this response."""
+    yield payload
 
 
 async def _write(send: Send, body: bytes, more: bool = True) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def _gone(receive: Receive) -> None:
-    """Returns when the client is gone."""
+async def _wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The user of a token, with the rights of this moment."""
+"""Finds the user of a token, with their current role and permissions."""
 
 from command_center.web.authentication import Claims, Unauthenticated
 from models.viewers import Viewer
@@ -6,7 +6,7 @@ from resolvers.context import find_viewer
 
 
 async def viewer_of(claims: Claims) -> Viewer:
-    """Returns the user of a token with their present role. Raises Unauthenticated."""
+    """Return the user of a token with their current role. Raises: Unauthenticated if there is none."""
     found = await find_viewer(claims.user_id, claims.team_id, claims.scopes)
     if found is None:
         raise Unauthenticated("The token is not valid.")

@@ -1,8 +1,8 @@
-"""graphql-transport-ws, to the letter of https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md.
+"""The graphql-transport-ws protocol, as in https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md.
 
-One `Socket` is one connection: who asks is known once `connection_init` came, each operation has a task of its own and
-a context with the rights of its moment. A mistake in an operation is told and the socket lives; a message that the
-protocol does not know ends it.
+A `Socket` is one connection. Its user is known from `connection_init` on. Each operation has its own task, and a
+context with the permissions at its start. An error in an operation leaves the socket open; an invalid protocol message
+closes it.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ from resolvers.context import Context, Services
 PROTOCOL: Final = "graphql-transport-ws"
 REASON_BYTES: Final = 123
 ID_CHARACTERS: Final = 256
-"""The longest id of an operation. It is kept as long as the operation, and repeated in each of its messages."""
-TURNS: Final = 10
-"""Operations of one socket that are worked on at the same time; the others wait, so that other clients do not."""
+"""The longest id of an operation. It is stored as long as the operation runs, and sent with each of its messages."""
+MAX_ACTIVE_OPERATIONS: Final = 10
+"""Operations that one socket executes at the same time. The others wait, so that other clients get their share."""
 
 
 class Ended(Exception):
-    """The connection ends, with a code of the protocol."""
+    """The connection ends with a close code of the protocol."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -46,7 +46,7 @@ class Ended(Exception):
 
 
 class _Running(NamedTuple):
-    """An operation under way."""
+    """A running operation."""
 
     task: asyncio.Task[None]
     hold: Hold
@@ -76,40 +76,40 @@ class Sockets:
 
 
 class Socket:
-    """One connection."""
+    """One WebSocket connection."""
 
-    def __init__(self, home: Sockets, websocket: WebSocket) -> None:
-        self._home = home
+    def __init__(self, server: Sockets, websocket: WebSocket) -> None:
+        self._server = server
         self._websocket = websocket
-        self._voice = SocketWriter(websocket)
+        self._writer = SocketWriter(websocket)
         self._claims: Claims | None = None
-        self._asked_in = False
+        self._init_received = False
         self._operations: dict[str, _Running] = {}
-        self._turns = asyncio.Semaphore(TURNS)
+        self._active = asyncio.Semaphore(MAX_ACTIVE_OPERATIONS)
         self._closing: set[asyncio.Task[None]] = set()
         self._timers: list[asyncio.TimerHandle] = []
 
     async def run(self) -> None:
-        """Until either side ends it."""
+        """Serve the connection until either side ends it."""
         if PROTOCOL not in self._websocket.scope["subprotocols"]:
             await self._websocket.accept()
             await self._websocket.close(4406, "Subprotocol not acceptable")
             return
         await self._websocket.accept(subprotocol=PROTOCOL)
-        self._end_in(self._home.limits.init.total_seconds(), 4408, "Connection initialisation timeout")
+        self._close_later(self._server.limits.init.total_seconds(), 4408, "Connection initialisation timeout")
         try:
             while True:
-                await self._hear(await self._message())
-                # The next message may be there already; others have a turn before it.
+                await self._handle(await self._receive())
+                # The next message may be there already, so other tasks run first.
                 await asyncio.sleep(0)
         except Ended as exc:
             await self._close(exc.code, str(exc))
         except WebSocketDisconnect:
             pass
         finally:
-            await self._leave()
+            await self._clean_up()
 
-    async def _message(self) -> Mapping[str, Any]:
+    async def _receive(self) -> Mapping[str, Any]:
         received = await self._websocket.receive()
         if received["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(received.get("code", 1005))
@@ -124,15 +124,15 @@ class Socket:
             raise Ended(4400, "A message is a JSON object")
         return message
 
-    async def _hear(self, message: Mapping[str, Any]) -> None:
-        if not self._voice.open:
+    async def _handle(self, message: Mapping[str, Any]) -> None:
+        if not self._writer.open:
             return
         match message.get("type"):
             case "connection_init":
                 await self._init(_payload(message))
             case "ping":
                 _payload(message)
-                await self._voice.say({"type": "pong"})
+                await self._writer.say({"type": "pong"})
             case "pong":
                 _payload(message)
             case "subscribe":
@@ -143,31 +143,31 @@ class Socket:
                 raise Ended(4400, "A message's type is one of the graphql-transport-ws protocol")
 
     async def _init(self, payload: Mapping[str, Any]) -> None:
-        if self._asked_in:
+        if self._init_received:
             raise Ended(4429, "Too many initialisation requests")
-        self._asked_in = True
+        self._init_received = True
         header = next((value for key, value in payload.items() if key.lower() == "authorization" and value), None)
-        # Clients outside of browsers may send it with the handshake, as with every other request.
+        # Clients other than browsers may send the header with the handshake, as with any other request.
         header = header or self._websocket.headers.get("authorization")
         try:
-            claims = self._home.tokens.read(authentication.bearer(header))
+            claims = self._server.tokens.read(authentication.bearer(header))
             await viewer_of(claims)
         except Unauthenticated as exc:
             raise Ended(4403, f"Forbidden: {exc}") from exc
         except Exception as exc:
-            # The client may come again: nothing is wrong with what it said.
+            # The client sent nothing wrong, so the close code lets it reconnect later.
             raise Ended(1013, coded(GraphQLError(str(exc), original_error=exc)).message) from exc
-        if not self._voice.open:
+        if not self._writer.open:
             return
         try:
-            self._home.quotas.open_socket(claims.user_id)
+            self._server.quotas.open_socket(claims.user_id)
         except QuotaExceeded as exc:
             raise Ended(1013, str(exc)) from exc
         for timer in self._timers:
             timer.cancel()
-        self._end_in(claims.until - time.time(), 4403, "Forbidden: The token has expired.")
+        self._close_later(claims.until - time.time(), 4403, "Forbidden: The token has expired.")
         self._claims = claims
-        await self._voice.say({"type": "connection_ack"})
+        await self._writer.say({"type": "connection_ack"})
 
     async def _subscribe(self, name: str, payload: Any) -> None:
         claims = self._claims
@@ -178,51 +178,52 @@ class Socket:
         if not isinstance(payload, dict):
             raise Ended(4400, "An operation's payload is an object with `query`")
         try:
-            asked = self._home.operations.read(payload)
+            parameters = self._server.operations.read(payload)
         except Malformed as exc:
             if exc.code == "BAD_REQUEST":
                 raise Ended(4400, str(exc)) from exc
             await self._refuse(name, [named(str(exc), exc.code)])
             return
-        most = self._home.limits.operations
-        if len(self._operations) >= most:
-            error = named(f"{most} operations at once are allowed on one socket.", "TOO_MANY_OPERATIONS")
+        max_operations = self._server.limits.operations
+        if len(self._operations) >= max_operations:
+            error = named(f"{max_operations} operations at once are allowed on one socket.", "TOO_MANY_OPERATIONS")
             await self._refuse(name, [error])
-        elif wait := self._home.rates.take(claims.user_id):
-            refusal = too_often("user", self._home.rates.per_minute, wait)
+        elif wait := self._server.rates.take(claims.user_id):
+            refusal = too_often("user", self._server.rates.per_minute, wait)
             await self._refuse(name, [named(refusal.message, refusal.code, **refusal.more)])
         else:
             try:
-                hold = self._home.quotas.hold(claims.user_id, asked)
+                hold = self._server.quotas.hold(claims.user_id, parameters)
             except QuotaExceeded as exc:
                 await self._refuse(name, [named(str(exc), CODE)])
                 return
-            task = asyncio.create_task(self._operate(name, asked, claims, hold))
-            # A task that is cancelled before it begins would not release it.
+            task = asyncio.create_task(self._operate(name, parameters, claims, hold))
+            # A task that is cancelled before it starts would not release the hold itself.
             task.add_done_callback(lambda _: hold.release())
             self._operations[name] = _Running(task, hold)
 
-    async def _operate(self, name: str, asked: Parameters, claims: Claims, hold: Hold) -> None:
+    async def _operate(self, name: str, parameters: Parameters, claims: Claims, hold: Hold) -> None:
         try:
-            async with self._turns:
-                operation = self._home.operations.ready(asked)
-                context = Context(self._home.services(), await viewer_of(claims))
+            async with self._active:
+                operation = self._server.operations.ready(parameters)
+                context = Context(self._server.services(), await viewer_of(claims))
             if operation.kind is OperationType.SUBSCRIPTION:
                 hold.subscribe(operation.prepared)
-                begin = head(name)
-                context.sink = self._voice.sink(begin)
-                async with aclosing(await self._home.operations.follow(operation, context)) as frames:
+                message_head = head(name)
+                context.sink = self._writer.sink(message_head)
+                async with aclosing(await self._server.operations.follow(operation, context)) as payloads:
                     del context
-                    async for frame in frames:
-                        await self._voice.tell(begin, frame)
+                    async for payload in payloads:
+                        await self._writer.tell(message_head, payload)
             else:
-                # The turn lasts until the client has taken the answer: of one that reads nothing, few wait.
-                async with self._turns:
-                    answer = await self._home.operations.answer(operation, context)
-                    await self._voice.say({"id": name, "type": "next", "payload": answer})
-            # From here on the client may give the name to another operation.
+                # The operation stays active until the client has read the response, so few responses wait in memory
+                # for a client that does not read.
+                async with self._active:
+                    answer = await self._server.operations.answer(operation, context)
+                    await self._writer.say({"id": name, "type": "next", "payload": answer})
+            # From now on the client may use the id for another operation.
             self._operations.pop(name, None)
-            await self._voice.say({"id": name, "type": "complete"})
+            await self._writer.say({"id": name, "type": "complete"})
         except Rejected as exc:
             self._operations.pop(name, None)
             await self._refuse(name, exc.errors)
@@ -236,17 +237,17 @@ class Socket:
             await self._refuse(name, [GraphQLError(str(exc), original_error=exc)])
 
     async def _refuse(self, name: str, errors: list[GraphQLError]) -> None:
-        told = self._home.operations.refusal(errors)["errors"]
-        await self._voice.say({"id": name, "type": "error", "payload": told})
+        formatted_errors = self._server.operations.refusal(errors)["errors"]
+        await self._writer.say({"id": name, "type": "error", "payload": formatted_errors})
 
     def _cancel(self, name: str) -> None:
         running = self._operations.pop(name, None)
         if running is not None:
             running.task.cancel()
-            # The client may use what it has given up with its next message.
+            # The client may use the quota that it has freed in its next message.
             running.hold.release()
 
-    def _end_in(self, seconds: float, code: int, reason: str) -> None:
+    def _close_later(self, seconds: float, code: int, reason: str) -> None:
         def end() -> None:
             task = asyncio.create_task(self._close(code, reason))
             self._closing.add(task)
@@ -255,18 +256,18 @@ class Socket:
         self._timers.append(asyncio.get_running_loop().call_later(max(0.0, seconds), end))
 
     async def _close(self, code: int, reason: str) -> None:
-        """Nothing is said after this; the reading loop goes on until the other side has closed too."""
-        if not self._voice.open:
+        """Close the connection, and send nothing more. The reading loop continues until the client has closed too."""
+        if not self._writer.open:
             return
-        self._voice.open = False
+        self._writer.open = False
         for name in list(self._operations):
             if self._operations[name].task is not asyncio.current_task():
                 self._cancel(name)
         with suppress(WebSocketDisconnect, RuntimeError, OSError):
             await self._websocket.close(code, reason.encode(errors="replace")[:REASON_BYTES].decode(errors="ignore"))
 
-    async def _leave(self) -> None:
-        self._voice.open = False
+    async def _clean_up(self) -> None:
+        self._writer.open = False
         for timer in self._timers:
             timer.cancel()
         tasks = [*(running.task for running in self._operations.values()), *self._closing]
@@ -275,7 +276,7 @@ class Socket:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._claims is not None:
-            self._home.quotas.close_socket(self._claims.user_id)
+            self._server.quotas.close_socket(self._claims.user_id)
 
 
 def _payload(message: Mapping[str, Any]) -> Mapping[str, Any]:
