@@ -1,1 +1,1 @@
-"""The HTTP edge below GraphQL: authentication, limits, security headers and uvicorn's protocols."""
+"""The HTTP edge below GraphQL: authentication, limits, security headers, errors and uvicorn's protocols."""

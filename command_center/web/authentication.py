@@ -1,4 +1,7 @@
-"""Who is asking: bearer tokens, JWT signed with HS256. The token says which user; the role is read anew each time."""
+"""Issues and verifies bearer tokens: JWTs signed with HS256.
+
+A token names a user, its team and scopes. It does not contain the role, which is read from the database each time.
+"""
 
 import time
 from dataclasses import dataclass
@@ -9,19 +12,19 @@ import jwt
 
 ISSUER = "command-center"
 ALGORITHM = "HS256"
-REMEMBERED = 10_000
-"""Tokens that need not be verified again."""
+CACHED_TOKENS = 10_000
+"""Verified tokens that are cached."""
 EXPIRED = "The token has expired."
 SCOPES = ("engagement:write",)
 
 
 class Unauthenticated(Exception):
-    """No token, or none that is good for anything; the message may be shown."""
+    """There is no token, or it is not valid. The message may be shown to the client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says. `until` is when it ends, in seconds since 1970."""
+    """The claims of a token. `until` is when it expires, in seconds since 1970."""
 
     user_id: int
     team_id: int
@@ -30,20 +33,21 @@ class Claims:
 
 
 class TokenUser(Protocol):
-    """What a token says of its user."""
+    """The attributes of a user that a token contains."""
 
     id: int
     team_id: int
 
 
 class Tokens:
-    """Issues tokens and reads them."""
+    """Issues and verifies tokens with one secret."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
-        self._read: dict[str, Claims] = {}
+        self._cache: dict[str, Claims] = {}
 
     def issue(self, user: TokenUser, scopes: tuple[str, ...], lifetime: timedelta) -> str:
+        """Return a new token for the user."""
         now = datetime.now(UTC)
         claims = {
             "iss": ISSUER,
@@ -56,18 +60,18 @@ class Tokens:
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
     def read(self, token: str) -> Claims:
-        """Raises Unauthenticated. A token that was found good stays so until it ends: it is not verified again."""
-        claims = self._read.get(token)
+        """Return a token's claims. Verified tokens are cached. Raises: Unauthenticated if it is invalid or expired."""
+        claims = self._cache.get(token)
         if claims is None:
-            claims = self._verified(token)
-            if len(self._read) >= REMEMBERED:
-                del self._read[next(iter(self._read))]
-            self._read[token] = claims
+            claims = self._verify(token)
+            if len(self._cache) >= CACHED_TOKENS:
+                del self._cache[next(iter(self._cache))]
+            self._cache[token] = claims
         if claims.until <= time.time():
             raise Unauthenticated(EXPIRED)
         return claims
 
-    def _verified(self, token: str) -> Claims:
+    def _verify(self, token: str) -> Claims:
         try:
             claims = jwt.decode(
                 token,
@@ -85,7 +89,7 @@ class Tokens:
 
 
 def bearer(header: object) -> str:
-    """The token of an Authorization header. Raises Unauthenticated."""
+    """Return the token of an Authorization header. Raises: Unauthenticated if there is none."""
     if not isinstance(header, str) or not header:
         raise Unauthenticated("A bearer token is needed.")
     scheme, _, token = header.strip().partition(" ")

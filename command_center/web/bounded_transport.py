@@ -1,21 +1,23 @@
-"""The line to a client, below HTTP and WebSocket: given up where the client takes nothing, and parted from gently."""
+"""A transport that limits how long a client may delay it. It is used below HTTP and WebSocket."""
 
 import asyncio
 from typing import Any, Final
 
-STEP: Final = 65536
-"""Bytes that a client must take within the line's patience; a slower one is as good as gone."""
-PARTING_SECONDS: Final = 2.0
-"""How long a client may go on sending what nobody reads."""
+MIN_PROGRESS_BYTES: Final = 65536
+"""Bytes that a client must accept in each period of `patience`. A slower client counts as disconnected."""
+LINGER_SECONDS: Final = 2.0
+"""How long a client may continue to send data that is read and dropped."""
 
 
 class BoundedTransport(asyncio.Transport):
-    """A transport that ends by itself.
+    """A transport that aborts the connection of a client that does not read.
 
-    What the system does not take waits in this process: while something does, or the line is closing, each span of
-    `patience` (seconds) must see a step taken. Where the client is still sending (`unread`), closing at once would make
-    the system reset the connection and the last answer with it; so the answer is ended, and the rest is read and
-    dropped for a moment.
+    Data that the operating system does not accept waits in this process. While some waits, or the connection is
+    closing, the client must accept at least `MIN_PROGRESS_BYTES` in every `patience` seconds.
+
+    If a connection is closed while the client is still sending (`unread`), the operating system resets it, and the
+    client may lose the last response. In this case `close` only ends the sending direction, and for
+    `LINGER_SECONDS` data that arrives is read and dropped.
     """
 
     def __init__(self, transport: asyncio.Transport, patience: float) -> None:
@@ -24,34 +26,36 @@ class BoundedTransport(asyncio.Transport):
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting = 0
-        self._gone = False
-        self._holds = False
-        self._held = b""
+        self._unsent_bytes = 0
+        self._is_lost = False
+        self._coalesces = False
+        self._pending = b""
         self.unread = False
         self.parting = False
 
     def watch(self) -> None:
-        """From now on the client has to take what waits for it."""
-        if self._timer is None and not self._gone:
-            self._waiting = self._transport.get_write_buffer_size()
-            self._timer = self._loop.call_later(self._patience, self._look)
+        """Require progress from the client from now on."""
+        if self._timer is None and not self._is_lost:
+            self._unsent_bytes = self._transport.get_write_buffer_size()
+            self._timer = self._loop.call_later(self._patience, self._check_progress)
 
     def unwatch(self) -> None:
-        """It took everything. A line that is closing stays watched."""
+        """Stop requiring progress, because everything was sent. A closing connection remains watched."""
         if self._timer is not None and not self.is_closing():
             self._timer.cancel()
             self._timer = None
 
     def coalesce(self) -> None:
-        """The next that is written waits for what is written right after it, and goes with it: an answer's head and
-        its body would be a way into the system each."""
-        self._holds = True
+        """Delay the next write, to send it together with the one that follows it immediately.
+
+        Otherwise the head and the body of a response would need a system call each.
+        """
+        self._coalesces = True
 
     def lost(self) -> None:
-        """The connection is no more."""
-        self._gone = True
-        self._held = b""
+        """Release the timer and the buffer of a connection that is lost."""
+        self._is_lost = True
+        self._pending = b""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -59,7 +63,7 @@ class BoundedTransport(asyncio.Transport):
     def close(self) -> None:
         if self.parting or self._transport.is_closing():
             return
-        self._let_go()
+        self._flush()
         if not self.unread:
             self._transport.close()
             self.watch()
@@ -70,24 +74,24 @@ class BoundedTransport(asyncio.Transport):
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._transport.resume_reading()
-        self._timer = self._loop.call_later(PARTING_SECONDS, self._transport.abort)
+        self._timer = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
 
     def write(self, data: Any) -> None:
         if self.parting:
             return
-        if self._held:
-            data, self._held = self._held + data, b""
-        elif self._holds:
-            self._holds, self._held = False, data
-            self._loop.call_soon(self._let_go)
+        if self._pending:
+            data, self._pending = self._pending + data, b""
+        elif self._coalesces:
+            self._coalesces, self._pending = False, data
+            self._loop.call_soon(self._flush)
             return
         self._transport.write(data)
 
-    def _let_go(self) -> None:
-        if self._held:
-            held, self._held = self._held, b""
+    def _flush(self) -> None:
+        if self._pending:
+            pending, self._pending = self._pending, b""
             if not self.is_closing():
-                self._transport.write(held)
+                self._transport.write(pending)
 
     def is_closing(self) -> bool:
         return self.parting or self._transport.is_closing()
@@ -108,9 +112,9 @@ class BoundedTransport(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 
-    def _look(self) -> None:
+    def _check_progress(self) -> None:
         self._timer = None
-        if self._waiting - self._transport.get_write_buffer_size() < STEP:
+        if self._unsent_bytes - self._transport.get_write_buffer_size() < MIN_PROGRESS_BYTES:
             self._transport.abort()
         else:
             self.watch()

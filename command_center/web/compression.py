@@ -1,7 +1,10 @@
-"""Responsible for gzip: which responses are compressed, for which clients. Streams never are, so nothing delays them.
+"""Compresses responses with gzip, and decides which of them, for which clients.
 
-A response is compressed whole, which costs memory and time in proportion to a size that the limits bound. BREACH needs
-requests that an attacker causes and the user's browser authenticates: no browser adds a bearer token by itself.
+Streams are never compressed, so that nothing delays their messages.
+
+A response is compressed as a whole. Its size is limited, and so are the memory and time that this takes. A BREACH
+attack needs requests that the attacker triggers and the user's browser authenticates, but no browser adds a bearer
+token by itself.
 """
 
 import asyncio
@@ -11,11 +14,11 @@ from functools import lru_cache
 from typing import Final
 
 LEAST_BYTES: Final = 1_000
-"""Below it the headers outweigh what is saved."""
+"""Below this size the headers outweigh the savings."""
 LEVEL: Final = 3
-"""0.3 ms for a page of 23 kB, which becomes 3 kB; level 6 takes four times as long for a tenth less."""
+"""0.3 ms for a page of 23 kB, which becomes 3 kB. Level 6 takes four times as long and saves only a tenth more."""
 ASIDE_BYTES: Final = 50_000
-"""From here on another thread compresses, because other requests would wait for more than half a millisecond."""
+"""From this size on another thread compresses, because other requests would wait more than half a millisecond."""
 
 _GZIP_WRAPPER: Final = 31
 _TYPES: Final = frozenset(
@@ -27,7 +30,7 @@ Header = tuple[bytes, bytes]
 
 
 def is_compressible(headers: Iterable[Header]) -> bool:
-    """Whether a response with these headers is worth compressing: text of a known length that is not coded already."""
+    """Return whether a response is worth compressing: text of a known length without a content coding."""
     length, media_type = 0, b""
     for name, value in headers:
         name = name.lower()
@@ -47,7 +50,7 @@ def _is_text(value: bytes) -> bool:
 
 
 def accepts_gzip(headers: Iterable[Header]) -> bool:
-    """Whether a request takes gzip, and rather than what is not coded (RFC 9110, 12.5.3)."""
+    """Return whether a request accepts gzip, and prefers it to no coding (RFC 9110, 12.5.3)."""
     values = [value for name, value in headers if name == b"accept-encoding"]
     return bool(values) and _prefers_gzip(b",".join(values)[:200])
 
@@ -72,27 +75,28 @@ def _names_gzip(weights: dict[str, float]) -> bool:
 
 
 def with_vary(headers: Iterable[Header]) -> list[Header]:
-    """Return the headers, which say that the response depends on Accept-Encoding."""
-    kept = list(headers)
-    for place, (name, value) in enumerate(kept):
+    """Return the headers with Accept-Encoding added to `Vary`."""
+    result = list(headers)
+    for index, (name, value) in enumerate(result):
         if name.lower() == b"vary":
-            kept[place] = (name, value if b"accept-encoding" in value.lower() else value + b", Accept-Encoding")
-            return kept
-    return [*kept, (b"vary", b"Accept-Encoding")]
+            result[index] = (name, value if b"accept-encoding" in value.lower() else value + b", Accept-Encoding")
+            return result
+    return [*result, (b"vary", b"Accept-Encoding")]
 
 
 def gzipped_headers(headers: Iterable[Header], length: int) -> list[Header]:
     """Return the headers of a response whose body became `length` bytes of gzip."""
-    kept = [header for header in headers if header[0].lower() != b"content-length"]
-    return [*kept, (b"content-encoding", b"gzip"), (b"content-length", b"%d" % length)]
+    remaining = [header for header in headers if header[0].lower() != b"content-length"]
+    return [*remaining, (b"content-encoding", b"gzip"), (b"content-length", b"%d" % length)]
 
 
 async def compress(body: bytes) -> bytes:
-    """Return the body as gzip, without holding up the event loop."""
+    """Return the body as gzip, without blocking the event loop."""
     if len(body) < ASIDE_BYTES:
         return gzip(body)
     return await asyncio.to_thread(gzip, body)
 
 
 def gzip(body: bytes, level: int = LEVEL) -> bytes:
+    """Return the body as gzip."""
     return zlib.compress(body, level, _GZIP_WRAPPER)

@@ -1,6 +1,6 @@
-"""How a request is told that it goes no further: GraphQL's errors on /graphql, a line of text elsewhere.
+"""Responses to requests that are rejected: GraphQL errors on /graphql, a line of text elsewhere.
 
-The errors have the media type that the request accepts.
+GraphQL errors have the media type that the request accepts.
 """
 
 import math
@@ -18,28 +18,28 @@ from command_center.web.security_headers import GRAPHQL
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """Why; `code` is for programs, the message names what is allowed."""
+    """A rejection. `code` is for programs, and the message names what is allowed."""
 
     status: int
     code: str
     message: str
     headers: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, object] = field(default_factory=dict)
-    """What programs are told beside the code."""
+    """Further members of the error's `extensions`."""
 
     def answer(self, scope: Scope) -> Response:
-        """Answers a request as well as the handshake of a WebSocket."""
+        """Return the response, which also works for the handshake of a WebSocket."""
         if scope["path"] != GRAPHQL:
             return PlainTextResponse(f"{self.message}\n", self.status, self.headers)
         error = {"message": self.message, "extensions": {"code": self.code, **self.more}}
         # A client that accepts streams only, or nothing that exists here, gets plain JSON.
-        accepts = negotiation.for_one(Headers(scope=scope).get("accept")) is Form.RESPONSE
-        media_type = Form.RESPONSE.value if accepts else Form.JSON.value
+        accepts_response_type = negotiation.for_one(Headers(scope=scope).get("accept")) is Form.RESPONSE
+        media_type = Form.RESPONSE.value if accepts_response_type else Form.JSON.value
         return JSONResponse({"errors": [error]}, self.status, self.headers, f"{media_type}; charset=utf-8")
 
 
 def too_often(who: str, per_minute: int, wait: float) -> ErrorResponse:
-    """Of a request that came `wait` seconds too early."""
+    """Return the response to a request that came `wait` seconds too early."""
     seconds = max(1, math.ceil(wait))
     message = f"One {who} may send {per_minute:,} requests a minute; try again in {seconds} s."
     return ErrorResponse(429, "RATE_LIMITED", message, {"Retry-After": str(seconds)}, {"retryAfter": seconds})

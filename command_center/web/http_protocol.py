@@ -1,7 +1,7 @@
-"""uvicorn's HTTP connections within bounds: the bytes and the time of a request's head, and a refusal that can be read.
+"""uvicorn's HTTP connections with limits on the size and the time of a request's head.
 
-Whatever is wrong below the level of ASGI is answered here in one line; nothing of it is worth a line in the log.
-Bodies and rates are the borders', which know which request they belong to.
+Errors below the level of ASGI are answered here with one line of text. They are not logged. The middleware limits
+bodies and rates, because it knows which request they belong to.
 """
 
 import asyncio
@@ -23,19 +23,23 @@ STREAM_END_SECONDS: Final = 0.6
 BODY_END_SECONDS: Final = 0.4
 """How long the rest of a request's body may take to arrive when the server stops."""
 REFUSAL_SECONDS: Final = 0.2
-"""How long a client that goes on sending such a body may take to read that it is refused."""
-# What stands in a request line beside the method and the address, and the empty line after the headers.
-_FRAME: Final = len("  HTTP/1.1\r\n\r\n")
+"""How long a client that is still sending a body may take to read that the request is rejected."""
+# The parts of a request line besides the method and the URL, and the empty line after the headers.
+_HEAD_OVERHEAD: Final = len("  HTTP/1.1\r\n\r\n")
 
 
-_HOST: Final = re.compile(rb"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?")
+_HOST_RE: Final = re.compile(rb"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?")
 _NO_HOST: Final = (400, "A request must have one Host header, which names a host and optionally a port.")
 _STOPPING: Final = (503, "The server is stopping. Nothing was done; send the request again.")
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """`guards` are sent with refusals; within `patience` a client must take a step of what is written to it."""
+    """The limits of a connection.
+
+    `guards` are headers that are sent with rejections. `patience` is how long a client may accept too little of what is
+    sent to it (see `BoundedTransport`).
+    """
 
     header_bytes: int
     header_time: timedelta
@@ -44,11 +48,11 @@ class ConnectionLimits:
 
 
 class _Refused(Exception):
-    """Stops the parser; `_refusal` says why."""
+    """Stops the parser. `_refusal` holds the response."""
 
 
 class HttpConnection(HttpToolsProtocol):
-    """One connection. Made by `limited`, which gives it its limits."""
+    """One connection. `limited` creates the subclass that has the limits."""
 
     limits: ConnectionLimits
 
@@ -60,70 +64,72 @@ class HttpConnection(HttpToolsProtocol):
         self._large = (431, f"The headers of a request may have {self.limits.header_bytes:,} bytes.")
         self._refusal = self._malformed = (400, "This is no HTTP request.")
         self._deadline: asyncio.TimerHandle | None = None
-        # Between requests and in the head of one; and whether it has begun.
+        # True between requests and while a request's head arrives. `_has_started` tells these apart.
         self._in_head = True
-        self._begun = False
-        self._head = 0
-        # Bytes since the parser last came to anything: the end of a head or of a request, a chunk, a piece of a body.
-        # A head that goes on and on, trailers, and the size of a chunk with all that may follow it are such bytes.
-        self._fed = 0
+        self._has_started = False
+        self._head_bytes = 0
+        # Bytes since the parser last made progress: it completed a head or a request, a chunk header, or passed on a
+        # part of a body. The bytes of an endless head, of trailers, and of a chunk's size line and extensions count.
+        self._bytes_without_progress = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._line = BoundedTransport(cast(asyncio.Transport, transport), self.limits.patience.total_seconds())
-        super().connection_made(self._line)
+        self._bounded_transport = BoundedTransport(
+            cast(asyncio.Transport, transport), self.limits.patience.total_seconds()
+        )
+        super().connection_made(self._bounded_transport)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._line.lost()
-        self._head_came()
+        self._bounded_transport.lost()
+        self._cancel_deadline()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
-        self._drop_cycles()
+        self._break_cycles()
 
     def shutdown(self) -> None:
         super().shutdown()
         if not self._answering():
             return
         if self.cycle.chunked_encoding:
-            # The stream ends by itself, unless the client does not read.
+            # The application ends the stream by itself, but not if the client does not read.
             self.loop.call_later(STREAM_END_SECONDS, self._abort_stream)
         elif self._awaits_body():
             self.loop.call_later(BODY_END_SECONDS, self._refuse_body)
 
     def _abort_stream(self) -> None:
         if self._answering():
-            self._line.abort()
+            self._bounded_transport.abort()
 
     def _awaits_body(self) -> bool:
-        """Whether the request that is served next has not arrived completely, so that nothing was done for it."""
+        """Return whether the next request has not arrived completely, so that nothing was done for it."""
         return not (self._in_head or self.pipeline or self.cycle.response_started)
 
     def _refuse_body(self) -> None:
         if self._answering() and self._awaits_body():
             self._refuse(*_STOPPING)
-            self.loop.call_later(REFUSAL_SECONDS, self._line.abort)
+            self.loop.call_later(REFUSAL_SECONDS, self._bounded_transport.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._line.watch()
+        self._bounded_transport.watch()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._line.unwatch()
+        self._bounded_transport.unwatch()
 
     def data_received(self, data: bytes) -> None:
-        if self._line.parting:
+        if self._bounded_transport.parting:
             return
         self._unset_keepalive_if_required()
-        self._fed += len(data)
+        self._bytes_without_progress += len(data)
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self._refuse(*self._refusal)
             return
-        if self._fed > self.limits.header_bytes:
+        if self._bytes_without_progress > self.limits.header_bytes:
             self._refuse(*self._large)
-        elif self._deadline is None and self._in_head and (self._begun or self._fed):
+        elif self._deadline is None and self._in_head and (self._has_started or self._bytes_without_progress):
             self._expect_head()
 
     def _feed(self, data: bytes) -> None:
@@ -136,9 +142,9 @@ class HttpConnection(HttpToolsProtocol):
                 self._feed_without_upgrade(data[exc.args[0] :])
 
     def _feed_without_upgrade(self, rest: bytes) -> None:
-        """Serves a request as if it had not offered another protocol: Java's client offers HTTP/2 each time.
+        """Serve a request as if it had not offered another protocol. Java's client offers HTTP/2 each time.
 
-        The parser believes that such a request has no body, so it is given once more without the offer.
+        The parser assumes that such a request has no body, so a new parser gets the request without the offer.
         """
         version = self.parser.get_http_version().encode()
         lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
@@ -149,46 +155,46 @@ class HttpConnection(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         if self._answering():
-            # Sent before the answer to the request before it, which now cannot be told from the socket's frames.
-            self._line.close()
+            # The handshake arrived before the previous response was sent, which the client could not tell from frames.
+            self._bounded_transport.close()
         elif not self.url.isascii():
             self._refuse(*self._malformed)
         else:
             super().handle_websocket_upgrade()
-            self._drop_cycles()
+            self._break_cycles()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._begun = True
-        self._head = 0
+        self._has_started = True
+        self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
         self._grow(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # After the head it is a trailer: nobody reads them, and they must not look like headers.
+        # Headers after the head are trailers. They are not used, and must not be mistaken for headers.
         if self._in_head:
             super().on_header(name, value)
             self._grow(len(name) + len(value) + len(": \r\n"))
 
     def on_headers_complete(self) -> None:
         method = self.parser.get_method()
-        self._grow(len(method) + _FRAME)
+        self._grow(len(method) + _HEAD_OVERHEAD)
         self._check_host()
         if self.parser.should_upgrade() and not self._should_upgrade():
             if method == b"CONNECT":
                 raise _Refused
             return
         self._in_head = False
-        self._head_came()
-        self._fed = 0
-        self._line.coalesce()
+        self._cancel_deadline()
+        self._bytes_without_progress = 0
+        self._bounded_transport.coalesce()
         super().on_headers_complete()
-        self._line.unread = True
+        self._bounded_transport.unread = True
 
     def _check_host(self) -> None:
-        """Refuses a request that does not name one host (RFC 9112, 3.2). HTTP/1.0 may leave it out."""
+        """Reject a request that does not name exactly one host (RFC 9112, 3.2). HTTP/1.0 may omit the header."""
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) == 1:
             if _is_host(hosts[0].strip(b" \t")):
@@ -199,19 +205,19 @@ class HttpConnection(HttpToolsProtocol):
         raise _Refused
 
     def on_chunk_header(self) -> None:
-        self._fed = 0
+        self._bytes_without_progress = 0
 
     def on_body(self, body: bytes) -> None:
-        self._fed = 0
+        self._bytes_without_progress = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade() and not self._should_upgrade():
             return
         self._in_head = True
-        self._begun = False
-        self._fed = 0
-        self._line.unread = False
+        self._has_started = False
+        self._bytes_without_progress = 0
+        self._bounded_transport.unread = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -220,45 +226,45 @@ class HttpConnection(HttpToolsProtocol):
             # The connection was lost before.
             return
         if not self._answering() and cycle.more_body:
-            # Answered before its body was there: whether the rest ever comes is nobody's business any more.
-            self._line.close()
+            # The response was sent before the body had arrived, so the rest of the body is not needed.
+            self._bounded_transport.close()
         super().on_response_complete()
 
     def _grow(self, size: int) -> None:
-        self._head += size
-        if self._head > self.limits.header_bytes:
+        self._head_bytes += size
+        if self._head_bytes > self.limits.header_bytes:
             self._refusal = self._large
             raise _Refused
 
     def _expect_head(self) -> None:
         self._deadline = self.loop.call_later(self._seconds, self._expire)
 
-    def _head_came(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _expire(self) -> None:
         if self.flow.read_paused:
-            # It is we who do not read, as long as a request before this one is being answered.
+            # The server pauses reading while it answers an earlier request, so the client is not late.
             self._expect_head()
-        elif self._begun or self._fed:
+        elif self._has_started or self._bytes_without_progress:
             self._refuse(*self._late)
         else:
-            self._line.close()
+            self._bounded_transport.close()
 
-    def _drop_cycles(self) -> None:
-        """Lets this object be freed as soon as nobody needs it, and not only when the garbage collector comes."""
+    def _break_cycles(self) -> None:
+        """Break reference cycles, so that this object is freed at once and not by the garbage collector."""
         self.parser = cast(httptools.HttpRequestParser, None)
         self.cycle = cast(RequestResponseCycle, None)
 
     def _answering(self) -> bool:
-        # uvicorn says that there is always one.
+        # uvicorn declares the attribute as never None.
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answers, unless an answer to another request is under way, and has done with the connection."""
+        """Respond with an error, unless the response to another request is in progress, and close the connection."""
         if not self._answering() or self._awaits_body():
             text = f"{message}\n".encode()
             headers = [
@@ -269,27 +275,27 @@ class HttpConnection(HttpToolsProtocol):
                 (b"connection", b"close"),
             ]
             lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-            self._line.write(STATUS_LINE[status] + lines + b"\r\n" + text)
+            self._bounded_transport.write(STATUS_LINE[status] + lines + b"\r\n" + text)
         if self._answering():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self._line.unread = True
-        self._line.close()
+        self._bounded_transport.unread = True
+        self._bounded_transport.close()
 
 
 @lru_cache(256)
 def _is_host(value: bytes) -> bool:
-    """Whether it is a host and optionally a port, as a URL writes them (RFC 3986, 3.2.2)."""
-    found = _HOST.fullmatch(value)
-    if found is None or found["v6"] is None:
-        return found is not None
+    """Return whether the value is a host and optionally a port, as in a URL (RFC 3986, 3.2.2)."""
+    match = _HOST_RE.fullmatch(value)
+    if match is None or match["v6"] is None:
+        return match is not None
     try:
-        ipaddress.IPv6Address(found["v6"].decode())
+        ipaddress.IPv6Address(match["v6"].decode())
     except ValueError:
         return False
     return True
 
 
 def limited(limits: ConnectionLimits) -> type[HttpConnection]:
-    """The class of connections within these limits, as uvicorn takes it."""
+    """Return the class of connections with these limits, in the form that uvicorn takes."""
     return type("LimitedHttpConnection", (HttpConnection,), {"limits": limits})

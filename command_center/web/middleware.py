@@ -1,6 +1,6 @@
-"""The border around every route: rates of addresses, origins, bodies, the headers of answers, and what goes wrong.
+"""The middleware around all routes: address rates, origins, bodies, response headers and unhandled exceptions.
 
-Whatever is refused here is refused before any route sees it. Deadlines of headers and sockets are the connections'.
+Requests that are rejected here reach no route. The protocols limit the time of headers and sockets, not this module.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from command_center.web.request_bodies import BodyReader
 from command_center.web.security_headers import GRAPHQL, TRACKING, SecurityHeaders
 from command_center.web.shutdown import Shutdown
 
-UNCOUNTED = frozenset({"/healthz", "/readyz", "/metrics"})
+UNLIMITED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 NEEDED_HEADERS = frozenset({"accept", "authorization", "content-type"})
-"""Request headers without which no page could use the API, whatever the settings allow."""
-_HUNG_UP = (ClientDisconnect, ClientDisconnected, WebSocketDisconnect)
-_FOREIGN = ErrorResponse(
+"""Request headers that pages need to use the API, whatever the settings allow."""
+_DISCONNECTED = (ClientDisconnect, ClientDisconnected, WebSocketDisconnect)
+_FORBIDDEN_ORIGIN = ErrorResponse(
     403,
     "FORBIDDEN_ORIGIN",
     "From a browser this socket is open to pages of this server and of the origins that its settings allow.",
@@ -38,7 +38,7 @@ _FOREIGN = ErrorResponse(
 
 @dataclass(frozen=True, slots=True)
 class EdgeLimits:
-    """What the middleware enforces. `secure`: the base URL is https."""
+    """The limits that the middleware enforces. `secure` means that the base URL is https."""
 
     address_requests: int
     """Requests per minute of one network address."""
@@ -52,7 +52,7 @@ class EdgeLimits:
 
 
 class RequestLimitsMiddleware:
-    """ASGI middleware; `rates` are those of network addresses."""
+    """ASGI middleware that enforces the limits. `rates` are the rates of network addresses."""
 
     def __init__(
         self, app: ASGIApp, limits: EdgeLimits, rates: RateLimiter | None = None, shutdown: Shutdown | None = None
@@ -62,41 +62,41 @@ class RequestLimitsMiddleware:
         self._shutdown = shutdown or Shutdown()
         self._bodies = BodyReader(limits.body_bytes, limits.body_time)
         self._guards = SecurityHeaders(limits.secure)
-        self._shared = limits.allowed_origins
-        self._headers = sorted(each.title() for each in NEEDED_HEADERS | limits.allowed_headers)
+        self._allowed_origins = limits.allowed_origins
+        self._allowed_headers = sorted(each.title() for each in NEEDED_HEADERS | limits.allowed_headers)
         self._host = _host(urlsplit(limits.base_url).netloc)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        answering = _Answering(scope, send, self._guards)
+        response = _ResponseSender(scope, send, self._guards)
         try:
-            refusal = self._refusal(scope)
-            inner: ASGIApp = self._within if refusal is None else refusal.answer(scope)
-            if self._shared and scope["type"] == "http" and scope["path"] == GRAPHQL:
-                inner = self._readable(inner)
-            await inner(scope, receive, answering.send)
+            rejection = self._rejection(scope)
+            inner: ASGIApp = self._call_app if rejection is None else rejection.answer(scope)
+            if self._allowed_origins and scope["type"] == "http" and scope["path"] == GRAPHQL:
+                inner = self._with_cors(inner)
+            await inner(scope, receive, response.send)
         except asyncio.CancelledError:
-            # The server cancels what is unfinished at the end of its grace period, after it aborted the connection.
-            # Nothing is wrong with the request, so there is nothing to log.
+            # The server cancels unfinished requests at the end of its grace period, after it has aborted the
+            # connections. There is nothing wrong with the request, so nothing is logged.
             if not self._shutdown.started:
                 raise
-        except _HUNG_UP:
-            # Nobody is there to be answered.
+        except _DISCONNECTED:
+            # The client has disconnected, so nobody could receive a response.
             return
         except Exception as exc:
-            await answering.fail(exc, receive)
+            await response.fail(exc, receive)
 
-    def _refusal(self, scope: Scope) -> ErrorResponse | None:
+    def _rejection(self, scope: Scope) -> ErrorResponse | None:
         path = scope["path"]
-        if not path.startswith(TRACKING) and path not in UNCOUNTED:
-            wait = self._rates.take(_network(scope["client"]))
+        if not path.startswith(TRACKING) and path not in UNLIMITED_PATHS:
+            wait = self._rates.take(_client_network(scope["client"]))
             if wait:
                 return too_often("address", self._rates.per_minute, wait)
-        return None if scope["type"] == "http" or self._may_open(scope) else _FOREIGN
+        return None if scope["type"] == "http" or self._may_open(scope) else _FORBIDDEN_ORIGIN
 
-    async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             body = await self._bodies.read(scope, receive)
             if body is None:
@@ -107,44 +107,46 @@ class RequestLimitsMiddleware:
             receive = body
         await self._app(scope, receive, send)
 
-    def _readable(self, app: ASGIApp) -> ASGIApp:
-        """Lets pages of the allowed origins read the answers of the API, refusals included; pages of others read none.
+    def _with_cors(self, app: ASGIApp) -> ASGIApp:
+        """Add the CORS headers, so that pages of the allowed origins, and no others, can read responses and errors.
 
-        A POST of a foreign page is not refused for its origin: without a token, which no browser adds by itself, it
-        does nothing, and applications outside of browsers send odd origins too. Credentials are let through for the
-        cookie that tells a user's own browser; nobody signs in by it.
+        A POST from another origin is not rejected. Without a token, which no browser adds by itself, it has no effect,
+        and applications other than browsers send unusual origins too. Credentials are allowed for the cookie that
+        marks a user's own browser. The cookie authenticates no user.
         """
         return CORSMiddleware(
             app,
-            allow_origins=self._shared,
+            allow_origins=self._allowed_origins,
             allow_methods=("GET", "POST", "OPTIONS"),
-            allow_headers=self._headers,
+            allow_headers=self._allowed_headers,
             allow_credentials=True,
             expose_headers=("Retry-After", "Idempotency-Replayed"),
             max_age=600,
         )
 
     def _may_open(self, scope: Scope) -> bool:
-        """Whether a WebSocket may be opened: browsers let any page try, and only say which one does."""
+        """Return whether a WebSocket may be opened. Browsers let any page try, and only send its origin."""
         headers = Headers(scope=scope)
-        own = {self._host, _host(headers.get("host", ""))}
+        own_hosts = {self._host, _host(headers.get("host", ""))}
         for origin in map(str.lower, headers.getlist("origin")):
-            # A proxy that ends TLS makes https into http, so the schemes of our own hosts are not compared.
+            # A proxy that terminates TLS turns https into http, so the schemes of the server's own hosts are ignored.
             scheme, _, host = origin.partition("://")
-            if origin not in self._shared and (scheme not in ("http", "https") or _host(host) not in own):
+            if origin not in self._allowed_origins and (
+                scheme not in ("http", "https") or _host(host) not in own_hosts
+            ):
                 return False
         return True
 
 
-class _Answering:
-    """One answer on its way: its headers are completed, and it is noted how far it came."""
+class _ResponseSender:
+    """Sends one response: completes its headers, compresses it, and records how much was sent."""
 
     def __init__(self, scope: Scope, send: Send, guards: SecurityHeaders) -> None:
         self._scope = scope
         self._send = send
         self._guards = guards
-        self._begun = ""
-        # The start of a response that is compressed once its body is known.
+        self._last_sent = ""
+        # The start of a response that is compressed when its body arrives.
         self._start: Message | None = None
 
     async def send(self, message: Message) -> None:
@@ -158,37 +160,37 @@ class _Answering:
                     return
             message = {**message, "headers": headers}
         elif self._start is not None:
-            message = await self._compressed(self._start, message)
-        self._begun = kind
+            message = await self._send_compressed(self._start, message)
+        self._last_sent = kind
         await self._send(message)
 
-    async def _compressed(self, start: Message, message: Message) -> Message:
-        """Sends the start, and returns the body that belongs to it.
+    async def _send_compressed(self, start: Message, message: Message) -> Message:
+        """Send the start of the response, and return the message with the body.
 
-        A body in several pieces stays as it is, and so does one that is left out, as FileResponse does for HEAD.
+        A body in several parts is not compressed. Nor is an omitted one, such as FileResponse's for HEAD.
         """
         if message.get("body") and not message.get("more_body", False):
             body = await compression.compress(message["body"])
             start = {**start, "headers": compression.gzipped_headers(start["headers"], len(body))}
             message = {**message, "body": body}
         self._start = None
-        self._begun = start["type"]
+        self._last_sent = start["type"]
         await self._send(start)
         return message
 
     async def fail(self, cause: Exception, receive: Receive) -> None:
-        """Says that something went wrong, and under which reference it is logged, as far as it can still be said."""
+        """Log the exception, and send an error with the reference of the log entry if that is still possible."""
         reference = log_internal_error(cause)
         self._start = None
-        if not self._begun:
-            refusal = ErrorResponse(500, "INTERNAL", internal_error_message(reference))
-            await refusal.answer(self._scope)(self._scope, receive, self.send)
-        elif self._begun in ("websocket.accept", "websocket.send"):
+        if not self._last_sent:
+            rejection = ErrorResponse(500, "INTERNAL", internal_error_message(reference))
+            await rejection.answer(self._scope)(self._scope, receive, self.send)
+        elif self._last_sent in ("websocket.accept", "websocket.send"):
             await self._send({"type": "websocket.close", "code": 1011, "reason": internal_error_message(reference)})
 
 
-def _network(client: Any) -> str | None:
-    """Whose requests are counted together: an IPv4 address, or the network that an IPv6 customer is given."""
+def _client_network(client: Any) -> str | None:
+    """Return the key by which requests are counted: an IPv4 address, or the /64 network of an IPv6 address."""
     if client is None:
         return None
     host: str = client[0]
@@ -202,5 +204,5 @@ def _network(client: Any) -> str | None:
 
 
 def _host(text: str) -> str:
-    """A host and port as they are compared: browsers leave out a port that goes without saying."""
+    """Return a host and port in the form in which they are compared: without the default ports."""
     return text.lower().removesuffix(":443").removesuffix(":80")

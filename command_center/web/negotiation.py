@@ -1,4 +1,4 @@
-"""Which form an answer takes, by the Accept header (RFC 9110, 12.5.1): media ranges with parameters and weights."""
+"""Chooses the media type of a response by the Accept header (RFC 9110, 12.5.1), with parameters and weights."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Final
 
 
 class Form(Enum):
-    """The forms of an answer, by media type."""
+    """The media types of responses."""
 
     RESPONSE = "application/graphql-response+json"
     JSON = "application/json"
@@ -17,29 +17,29 @@ class Form(Enum):
     PARTS = "multipart/mixed"
 
 
-# Whoever takes anything gets plain JSON.
+# A client that accepts anything gets plain JSON.
 ONE: Final = (Form.JSON, Form.RESPONSE)
 MANY: Final = (Form.EVENTS, Form.PARTS)
-SPEC: Final = "subscriptionspec"
+SUBSCRIPTION_PARAMETER: Final = "subscriptionspec"
 """The parameter by which a client says that it reads a subscription as parts: https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol"""
 
-REMEMBERED: Final = 128
-"""Accept headers that are not read again: a program sends the same one with every request."""
+CACHED_HEADERS: Final = 128
+"""Accept headers whose result is cached. A client sends the same one with each request."""
 
 _PART: Final = re.compile(r'(?:[^,;"]|"(?:[^"\\]|\\.)*")+|[,;]')
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """One media range of an Accept header. `weight` is from 0, which refuses, to 1."""
+    """One media range of an Accept header. `weight` is from 0, which means not acceptable, to 1."""
 
     kind: str
     parameters: frozenset[str]
     weight: float
 
     def specificity(self, form: Form) -> int:
-        """How closely the range names the form; 0 where it does not."""
-        if form is Form.PARTS and SPEC not in self.parameters and self.kind != "*/*":
+        """Return how specifically the range matches the form; 0 if it does not."""
+        if form is Form.PARTS and SUBSCRIPTION_PARAMETER not in self.parameters and self.kind != "*/*":
             return 0
         if self.kind == form.value:
             return 3
@@ -48,39 +48,43 @@ class Range:
         return 1 if self.kind == "*/*" else 0
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHED_HEADERS)
 def for_one(accept: str | None) -> Form | None:
-    """The form of the answer to a query or mutation: JSON where any JSON is taken, whatever else is named; None for
-    nothing that we have."""
+    """Return the form for a query or mutation; None if the client accepts none.
+
+    It is JSON if any JSON is acceptable, whatever else the header names.
+    """
     ranges = list(_ranges(accept))
     return _best(ranges, ONE) or _best(ranges, MANY)
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHED_HEADERS)
 def for_many(accept: str | None) -> Form | None:
-    """The form of a subscription's frames; None where the client takes no stream."""
+    """Return the form for a subscription; None if the client accepts no stream."""
     return _best(list(_ranges(accept)), MANY)
 
 
 def _best(ranges: list[Range], forms: tuple[Form, ...]) -> Form | None:
-    weighed = [(_weight(ranges, form), form) for form in forms]
-    weight, best = max(weighed, key=lambda each: each[0])
-    return best if weight[0] > 0 else None
+    weights = [(_weight(ranges, form), form) for form in forms]
+    weight, best_form = max(weights, key=lambda each: each[0])
+    return best_form if weight[0] > 0 else None
 
 
 def _weight(ranges: list[Range], form: Form) -> tuple[float, int]:
-    """The weight of the closest range, and of equals the first named."""
-    fitting = [
-        (each.specificity(form), each.weight, -place) for place, each in enumerate(ranges) if each.specificity(form)
+    """Return the weight of the most specific range, and of equals the one named first."""
+    matches = [
+        (each.specificity(form), each.weight, -position)
+        for position, each in enumerate(ranges)
+        if each.specificity(form)
     ]
-    if not fitting:
+    if not matches:
         return 0.0, 0
-    _, weight, place = max(fitting)
-    return weight, place
+    _, weight, position = max(matches)
+    return weight, position
 
 
 def _ranges(accept: str | None) -> Iterator[Range]:
-    """An absent or empty header takes anything."""
+    """Yield the media ranges. An absent or empty header accepts anything."""
     kind, parameters, weight = "", set[str](), 1.0
     for part in [*_PART.findall(accept or ""), ","] if accept and accept.strip(" ,") else ["*/*", ","]:
         text = part.strip()
@@ -99,7 +103,7 @@ def _ranges(accept: str | None) -> Iterator[Range]:
 
 
 def _q(text: str) -> float:
-    """A weight; one that is none counts as 1, as if it were not there."""
+    """Return a weight from 0 to 1. An invalid one counts as 1, as if it were absent."""
     try:
         value = float(text.strip().strip('"'))
     except ValueError:

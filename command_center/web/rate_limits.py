@@ -1,55 +1,55 @@
-"""Rates: how often somebody may, per minute and in this process. Memory is bounded, and a look takes constant time."""
+"""Limits request rates per minute, in this process. Memory is bounded, and a check takes constant time."""
 
 import time
 from collections.abc import Callable, Hashable
 from typing import Final
 
 MINUTE: Final = 60
-REMEMBERED: Final = 50_000
-"""Keys of one generation; there are two."""
-_SECOND: Final = 1_000_000_000
-"""In whole nanoseconds, of which a thousand small shares are exactly a thousand times one."""
+MAX_KEYS: Final = 50_000
+"""The most keys of one generation. There are two generations."""
+_NANOSECONDS: Final = 1_000_000_000
+"""Rates are computed in whole nanoseconds, so that a thousand small intervals are exactly a thousand times one."""
 
 
 class RateLimiter:
-    """A bucket for each key: it holds a minute's worth and is refilled steadily.
+    """A token bucket for each key. It holds the requests of one minute, and is refilled continuously.
 
-    A bucket is one number, the moment at which it is full again. One that nobody took from for a minute is full, as
-    is one that never was: so a generation of buckets is kept for a minute after the last of it was touched, and then
-    dropped as a whole. Where there are more keys than are remembered, generations change sooner, and who has not come
-    for longest is forgiven first.
+    A bucket is stored as one number: the time at which it is full again. A bucket that was not used for a minute is
+    full, like one that does not exist. Buckets therefore belong to a generation that is kept for a minute after its
+    last use, and then dropped as a whole. If there are more keys than `remembered`, generations change sooner, and the
+    keys that were not used for the longest time become full first.
     """
 
     def __init__(
-        self, per_minute: int, clock: Callable[[], float] = time.monotonic, remembered: int = REMEMBERED
+        self, per_minute: int, clock: Callable[[], float] = time.monotonic, remembered: int = MAX_KEYS
     ) -> None:
         self.per_minute = per_minute
-        self._share = MINUTE * _SECOND // per_minute
-        self._full = self._share * per_minute
+        self._interval = MINUTE * _NANOSECONDS // per_minute
+        self._capacity = self._interval * per_minute
         self._clock = clock
-        self._remembered = remembered
-        self._present: dict[Hashable, int] = {}
-        self._past: dict[Hashable, int] = {}
-        self._began = clock()
+        self._max_keys = remembered
+        self._current: dict[Hashable, int] = {}
+        self._previous: dict[Hashable, int] = {}
+        self._started_at = clock()
 
     def __len__(self) -> int:
-        return len(self._present) + len(self._past)
+        return len(self._current) + len(self._previous)
 
     def take(self, key: Hashable, amount: int = 1) -> float:
-        """0.0 where it is allowed; otherwise the seconds to wait, and nothing is taken.
+        """Take tokens from a key's bucket and return 0.0; if it has too few, take none and return the seconds to wait.
 
-        More than a minute's worth at once is allowed to whoever has a full bucket, and empties it.
+        An amount of more than one minute's requests is allowed if the bucket is full, and empties it.
         """
         now = self._clock()
-        if now - self._began >= MINUTE or len(self._present) >= self._remembered:
-            self._present, self._past = {}, self._present
-            if now - self._began >= 2 * MINUTE:
-                self._past = {}
-            self._began = now
-        at = int(now * _SECOND)
-        full_at = self._present.get(key) or self._past.get(key, at)
-        after = max(full_at, at) + min(amount, self.per_minute) * self._share
-        if after - at > self._full:
-            return (after - at - self._full) / _SECOND
-        self._present[key] = after
+        if now - self._started_at >= MINUTE or len(self._current) >= self._max_keys:
+            self._current, self._previous = {}, self._current
+            if now - self._started_at >= 2 * MINUTE:
+                self._previous = {}
+            self._started_at = now
+        at = int(now * _NANOSECONDS)
+        full_at = self._current.get(key) or self._previous.get(key, at)
+        full_after = max(full_at, at) + min(amount, self.per_minute) * self._interval
+        if full_after - at > self._capacity:
+            return (full_after - at - self._capacity) / _NANOSECONDS
+        self._current[key] = full_after
         return 0.0

@@ -1,6 +1,6 @@
-"""Redirects to what a client most likely meant: another slash at the end of a path, and `/` to the page.
+"""Redirects to the path that a client most likely meant: with or without a final slash, and from `/` to the page.
 
-`Location` is a path: the Host header is the client's to choose, and behind a proxy it names the wrong host.
+`Location` is a path, because the client chooses the Host header, and behind a proxy it names the wrong host.
 """
 
 from starlette.applications import Starlette
@@ -33,14 +33,14 @@ async def _to_page(request: Request) -> Response:
 
 
 def _other_path(app: Starlette, scope: Scope) -> str | None:
-    """Return the path with a slash more or less, with the query, if a route matches it."""
+    """Return the path with its final slash added or removed, and the query, if a route matches it."""
     path: str = scope["path"]
     raw: str = scope["raw_path"].decode("ascii")
     if path.endswith("/") != raw.endswith("/"):
         return None
     path, raw = (each.rstrip("/") if path.endswith("/") else f"{each}/" for each in (path, raw))
     other = {**scope, "path": path}
-    # A second slash in front would make a host of what follows it.
+    # With a second slash in front, browsers would take what follows it for a host.
     if raw.startswith("//") or all(route.matches(other)[0] is Match.NONE for route in app.router.routes):
         return None
     return _with_query(raw, scope)

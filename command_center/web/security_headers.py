@@ -1,4 +1,4 @@
-"""The headers that every answer carries, so that a browser makes nothing of it but what was meant."""
+"""The security headers of all responses, which restrict what a browser does with them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -14,28 +14,28 @@ _ALWAYS: Final[Headers] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-frame-options", b"DENY"),
 )
-_OURS: Final[Headers] = ((b"cross-origin-resource-policy", b"same-origin"),)
-# The pixel is a picture on the page of somebody's webmail.
-_ANYBODYS: Final[Headers] = ((b"cross-origin-resource-policy", b"cross-origin"),)
-_UNKEPT: Final[Headers] = ((b"cache-control", b"no-store"),)
-# A year; without the subdomains, which may be anybody's.
+_SAME_ORIGIN: Final[Headers] = ((b"cross-origin-resource-policy", b"same-origin"),)
+# Webmail pages of other origins embed the tracking pixel.
+_CROSS_ORIGIN: Final[Headers] = ((b"cross-origin-resource-policy", b"cross-origin"),)
+_NO_STORE: Final[Headers] = ((b"cache-control", b"no-store"),)
+# One year. Subdomains are excluded, because others may operate them.
 _TLS: Final[Headers] = ((b"strict-transport-security", b"max-age=31536000"),)
 
 
 class SecurityHeaders:
-    """What is added to an answer; what a route set itself stays as it is. `secure`: we are reached by HTTPS alone."""
+    """Adds the headers to a response, unless its route has set them. `secure` means that only HTTPS is used."""
 
     def __init__(self, secure: bool) -> None:
         always = (*_ALWAYS, *(_TLS if secure else ()))
-        self.elsewhere: Headers = (*always, *_OURS)
-        self._tracking: Headers = (*always, *_ANYBODYS)
-        self._graphql: Headers = (*self.elsewhere, *_UNKEPT)
+        self.elsewhere: Headers = (*always, *_SAME_ORIGIN)
+        self._tracking: Headers = (*always, *_CROSS_ORIGIN)
+        self._graphql: Headers = (*self.elsewhere, *_NO_STORE)
 
     def beside(self, headers: Iterable[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
-        """The headers of an answer from that path, and those it lacks."""
-        given = list(headers)
-        names = {name.lower() for name, _ in given}
-        return given + [header for header in self._for(path) if header[0] not in names]
+        """Return the headers of a response from that path, with the missing ones added."""
+        present = list(headers)
+        names = {name.lower() for name, _ in present}
+        return present + [header for header in self._for(path) if header[0] not in names]
 
     def _for(self, path: str) -> Headers:
         if path == GRAPHQL:

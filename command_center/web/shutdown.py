@@ -1,10 +1,10 @@
-"""Responsible for telling open streams that the server is stopping. It stops nothing itself."""
+"""Notifies open streams that the server is stopping. It stops nothing itself."""
 
 import asyncio
 
 
 class Shutdown:
-    """The state of one server: running, or stopping since `start` was called."""
+    """The state of one server: running, or stopping after `start` was called."""
 
     def __init__(self) -> None:
         self.started = False
