@@ -1,1 +1,1 @@
-"""The GraphiQL page, served from our own origin: fetching its parts, serving them, and our own script and style."""
+"""The GraphiQL page, served from the server's own origin: fetches and serves its assets, script and style."""

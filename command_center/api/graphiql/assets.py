@@ -1,7 +1,8 @@
-"""Fetches what the GraphiQL page is made of from the npm registry, checks every file's hash, and puts it in `vendor/`.
+"""Fetches the GraphiQL page's assets from the npm registry, checks the hash of each file, and puts them in `vendor/`.
 
-`python -m command_center.api.graphiql.assets`; a second run only compares the hashes. Third-party bundles are not
-committed, and the page never loads them from another origin. Standard library only: it runs during the set-up.
+Run as `python -m command_center.api.graphiql.assets`; a second run only compares the hashes. Third-party bundles are
+not committed, and the page never loads them from another origin. This module uses the standard library only, because
+it runs during the setup.
 """
 
 import base64
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from command_center.api.graphiql import npm
 
-# Lines of npm's that explain nothing.
+# Lines of npm's output that do not explain the error.
 DETAILS = ("code ", "errno ", "syscall ", "A complete log")
 VENDOR = Path(__file__).with_name("vendor")
 
@@ -32,7 +33,7 @@ class Asset:
     sha384: str
 
 
-# The hashes are those of the page that ships with Strawberry, so these are the very files it loads from elsewhere.
+# The hashes are those of the page that ships with Strawberry, so the files are those that it loads from other origins.
 ASSETS: Mapping[str, Asset] = {
     "react.js": Asset(
         "react@18.2.0",
@@ -68,11 +69,11 @@ ASSETS: Mapping[str, Asset] = {
 
 
 class FetchFailed(Exception):
-    """The files could not be had; the message is one line."""
+    """The files could not be fetched. The message is one line."""
 
 
 def complete(vendor: Path) -> bool:
-    """Whether every file is there and is the right one."""
+    """Return whether every file is present and has the expected hash."""
     return all(_holds(vendor / name, asset) for name, asset in ASSETS.items())
 
 
@@ -84,12 +85,12 @@ def _holds(path: Path, asset: Asset) -> bool:
 
 
 def sha384(content: bytes) -> str:
-    """The hash as a page's `integrity` attribute has it."""
+    """Return the hash in the form of a page's `integrity` attribute."""
     return base64.b64encode(hashlib.sha384(content).digest()).decode()
 
 
 def fetch(vendor: Path) -> None:
-    """Make `vendor` complete. It changes in one step and only when all is well; FetchFailed leaves it as it was."""
+    """Fetch all files, and replace `vendor` in one step. Raises: FetchFailed; then `vendor` is unchanged."""
     with tempfile.TemporaryDirectory(prefix="graphiql-") as downloads:
         archives = _pack(sorted({asset.package for asset in ASSETS.values()}), Path(downloads))
         fresh = Path(tempfile.mkdtemp(prefix=".vendor-", dir=vendor.parent))
@@ -102,30 +103,30 @@ def fetch(vendor: Path) -> None:
             shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _pack(packages: list[str], into: Path) -> dict[str, Path]:
-    """Let npm fetch each package's archive."""
+def _pack(packages: list[str], folder: Path) -> dict[str, Path]:
+    """Fetch the archive of each package with npm."""
     try:
-        words = npm.command()
+        npm_command = npm.command()
     except npm.NpmMissing as missing:
         raise FetchFailed(str(missing)) from missing
     archives = {}
     for package in packages:
-        folder = into / package.replace("/", "-")
-        folder.mkdir()
-        # Few retries: a machine without the registry should hear so soon.
-        arguments = ["pack", package, "--pack-destination", str(folder), "--loglevel=error", "--fetch-retries=1"]
-        done = subprocess.run([*words, *arguments], capture_output=True, text=True, cwd=into, check=False)
-        found = list(folder.glob("*.tgz"))
-        if done.returncode or len(found) != 1:
-            raise FetchFailed(f"npm could not fetch {package}: {_reason(done.stderr)}")
-        archives[package] = found[0]
+        target = folder / package.replace("/", "-")
+        target.mkdir()
+        # Few retries, so that a machine without access to the registry gets the error soon.
+        arguments = ["pack", package, "--pack-destination", str(target), "--loglevel=error", "--fetch-retries=1"]
+        result = subprocess.run([*npm_command, *arguments], capture_output=True, text=True, cwd=folder, check=False)
+        archive_paths = list(target.glob("*.tgz"))
+        if result.returncode or len(archive_paths) != 1:
+            raise FetchFailed(f"npm could not fetch {package}: {_reason(result.stderr)}")
+        archives[package] = archive_paths[0]
     return archives
 
 
-def _reason(said: str) -> str:
-    lines = [line.removeprefix("npm error ").removeprefix("npm ERR! ") for line in said.splitlines()]
-    telling = [line for line in lines if line.strip() and not line.startswith(DETAILS)]
-    return telling[0].strip() if telling else "it gave no reason"
+def _reason(stderr: str) -> str:
+    lines = [line.removeprefix("npm error ").removeprefix("npm ERR! ") for line in stderr.splitlines()]
+    informative = [line for line in lines if line.strip() and not line.startswith(DETAILS)]
+    return informative[0].strip() if informative else "it gave no reason"
 
 
 def _member(archive: Path, asset: Asset) -> bytes:
@@ -141,7 +142,7 @@ def _member(archive: Path, asset: Asset) -> bytes:
 
 
 def _swap(fresh: Path, vendor: Path) -> None:
-    """Put `fresh` in the place of `vendor`; another process doing the same at once does no harm."""
+    """Replace `vendor` with `fresh`. If another process does the same at this time, either result is complete."""
     old = Path(tempfile.mkdtemp(prefix=".vendor-", dir=vendor.parent))
     with suppress(FileNotFoundError):
         vendor.replace(old)

@@ -1,5 +1,5 @@
-// Signs the page in, then starts GraphiQL on it. The token comes in the fragment of the address, which browsers never
-// send; it is kept for this tab of the browser only and goes to our own origin only.
+// Signs the page in, then starts GraphiQL on it. The token comes in the fragment of the URL, which browsers never send.
+// It is stored for this browser tab only, and sent to the page's own origin only.
 "use strict";
 
 (() => {
@@ -13,7 +13,7 @@
     if (token === null) return;
     fragment.delete("token");
     const rest = fragment.toString();
-    // Out of the address bar and the history before anything else, so that nobody copies it along with the address.
+    // First, the token is removed from the address bar and the history, so that nobody copies it along with the URL.
     history.replaceState(null, "", location.pathname + location.search + (rest ? `#${rest}` : ""));
     if (token.trim()) sessionStorage.setItem(TOKEN, token.trim());
   }
@@ -29,7 +29,7 @@
     location.reload();
   }
 
-  // Other pages on the same host may have a GraphiQL too; what is kept here is kept under our own name.
+  // Other pages on the same host may have a GraphiQL too, so the keys of this one have a prefix of their own.
   const storage = {
     get length() {
       return keys().length;
@@ -118,13 +118,12 @@
       isHeadersEditorEnabled: true,
       shouldPersistHeaders: false,
     };
-    // Signed out there is nothing to ask: no schema is better than an error in its place.
+    // Without a token GraphiQL could not load the schema, and would show an error.
     if (!headers.authorization) settings.schema = null;
     ReactDOM.createRoot(document.getElementById("graphiql")).render(React.createElement(GraphiQL, settings));
   }
 
-  // A long line goes on below itself, instead of beyond the edge. GraphiQL has no setting for it, and makes its editors
-  // when they are first shown.
+  // Wraps long lines. GraphiQL has no setting for it, and creates its editors when they are first shown.
   function wrapLines() {
     for (const { CodeMirror: editor } of document.querySelectorAll("#graphiql .CodeMirror")) {
       if (editor && !editor.getOption("lineWrapping")) editor.setOption("lineWrapping", true);
@@ -134,7 +133,7 @@
   new MutationObserver(wrapLines).observe(document.getElementById("graphiql"), { childList: true, subtree: true });
 
   takeTokenFromAddress();
-  // A link with another token, opened where the page stands already, changes the fragment only.
+  // A link with another token, opened in the tab that shows the page, changes the fragment only.
   addEventListener("hashchange", () => {
     const before = sessionStorage.getItem(TOKEN);
     takeTokenFromAddress();

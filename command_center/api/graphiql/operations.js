@@ -1,5 +1,5 @@
-// The operations that stand in GraphiQL's tabs when it is opened for the first time. A test holds each of them against
-// the schema: between two backquotes stands GraphQL and nothing else.
+// The operations in GraphiQL's tabs when it is opened for the first time. A test validates each of them against the
+// schema, so there must be nothing but GraphQL between two backquotes.
 "use strict";
 
 const OPERATIONS = [

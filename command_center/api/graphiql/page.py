@@ -1,7 +1,7 @@
-"""The GraphiQL page and its files, as plain Starlette pieces that know next to nothing of the rest of the server.
+"""The GraphiQL page and its files as Starlette routes. They depend on almost nothing else of the server.
 
-Nothing comes from another origin, and the policy sent with the page lets nothing else run: no inline script, no
-inline style, no eval. Where the assets were not fetched, the page says how to get them.
+Nothing is loaded from another origin. The page's Content-Security-Policy forbids inline scripts, inline styles and
+eval. If the assets were not fetched, the page says how to fetch them.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from starlette.routing import Route
 from command_center.api.graphiql.assets import ASSETS, VENDOR
 from command_center.web import compression
 
-HERE = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 
-# In the order the page needs them: whoever comes later uses who came before.
+# In the order in which the page needs them: later scripts use earlier ones.
 SCRIPTS: Final = ("react.js", "react-dom.js", "graphiql.js", "explorer.js", "operations.js", "console.js")
 STYLES: Final = ("graphiql.css", "explorer.css", "console.css")
 
 TYPES: Final = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 
-# GraphiQL's dialogs stop the page from scrolling with a style element that is always the same: it is let in by its
-# hash. All other styles that React and CodeMirror set go through the DOM, which style-src does not rule. connect-src
-# 'self' holds for the WebSocket of the same origin too.
+# GraphiQL's dialogs stop the page from scrolling with a style element whose content never changes, so its hash is
+# allowed. React and CodeMirror set all other styles through the DOM, to which style-src does not apply. connect-src
+# 'self' includes the WebSocket of the same origin.
 SCROLL_LOCK: Final = "'sha256-Y/huXlwoYkVyQlxwSVcCi1RCDGDCSVBzDt0hYP9qlTc='"
 POLICY: Final = "; ".join(
     (
@@ -43,8 +43,8 @@ POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-# An address holds the hash of its content, so it may be kept for ever.
-FOR_EVER: Final = "public, max-age=31536000, immutable"
+# A URL contains the hash of its content, so the content never changes.
+CACHE_CONTROL_IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
 PAGE: Final = """\
 <!doctype html>
@@ -79,7 +79,7 @@ BARE_PAGE: Final = """\
 
 
 def routes() -> Sequence[Route]:
-    """The page at `/graphiql`, and its files below."""
+    """Return the routes of the page at `/graphiql` and of its files below it."""
     return [
         Route("/graphiql", page, methods=["GET"]),
         Route("/graphiql/{digest}/{name}", file, methods=["GET"]),
@@ -87,7 +87,7 @@ def routes() -> Sequence[Route]:
 
 
 async def page(request: Request) -> Response:
-    """The page; 503 and a plain explanation as long as its files are missing."""
+    """Serve the page, or 503 and an explanation while its files are missing."""
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
     addresses = {name: _address(name) for name in (*STYLES, *SCRIPTS)}
     if None in addresses.values():
@@ -98,19 +98,19 @@ async def page(request: Request) -> Response:
 
 
 async def file(request: Request) -> Response:
-    """One file, by the hash of its content; names not on the list do not exist, so no path can lead elsewhere.
+    """Serve one file, whose URL contains the hash of its content. Returns 304 if the browser has it.
 
-    304 if the browser has it already.
+    Only names on the lists exist, so no path can lead to other files.
     """
     name = request.path_params["name"]
     address = _address(name) if name in SCRIPTS or name in STYLES else None
     if address is None:
         return PlainTextResponse("Not found", status_code=404)
     path = _path(name)
-    # After an upgrade an old page may still ask by the old hash: it gets what there is, to be kept by nobody.
+    # After an upgrade an old page may request the old hash. It gets the current file, which must not be cached.
     headers = {
-        "Cache-Control": FOR_EVER if address == request.url.path else "no-store",
-        # Weak, because it is the same whatever the file is coded as.
+        "Cache-Control": CACHE_CONTROL_IMMUTABLE if address == request.url.path else "no-store",
+        # Weak, because it is the same for all content codings.
         "ETag": f'W/"{address.split("/")[2]}"',
         "Vary": "Accept-Encoding",
     }
@@ -123,31 +123,31 @@ async def file(request: Request) -> Response:
 
 
 def _has_current(request: Request, etag: str) -> bool:
-    """Whether If-None-Match holds the tag, by the weak comparison (RFC 9110, 13.1.2)."""
-    given = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
-    return "*" in given or etag.removeprefix("W/") in given
+    """Return whether If-None-Match contains the tag, by the weak comparison (RFC 9110, 13.1.2)."""
+    etags = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
+    return "*" in etags or etag.removeprefix("W/") in etags
 
 
 @lru_cache(maxsize=16)
-def _gzipped(path: Path, changed: int) -> bytes:
-    """Compress a file as it was when it last changed, as far as it goes: that is done once."""
+def _gzipped(path: Path, modified_ns: int) -> bytes:
+    """Compress a file at the highest level. The result is cached until the file's modification time changes."""
     return compression.gzip(path.read_bytes(), 9)
 
 
 def _path(name: str) -> Path:
-    return (VENDOR if name in ASSETS else HERE) / name
+    return (VENDOR if name in ASSETS else _FOLDER) / name
 
 
 def _address(name: str) -> str | None:
     path = _path(name)
     try:
-        changed = path.stat().st_mtime_ns
+        modified_ns = path.stat().st_mtime_ns
     except OSError:
         return None
-    return f"/graphiql/{_digest(path, changed)}/{name}"
+    return f"/graphiql/{_digest(path, modified_ns)}/{name}"
 
 
 @cache
-def _digest(path: Path, changed: int) -> str:
-    """The hash of a file as it was when it last changed."""
+def _digest(path: Path, modified_ns: int) -> str:
+    """Return the hash of a file, which is cached until its modification time changes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
