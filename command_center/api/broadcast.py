@@ -191,6 +191,7 @@ class _Rendering:
         self._waiters: list[asyncio.Future[None]] = []
 
     async def payload(self) -> Mapping[Place, EncodedPayload]:
+        """Wait for the rendering, and return its payloads."""
         if not self.task.done():
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
@@ -228,6 +229,7 @@ class BroadcastGroups:
         return group
 
     def leave(self, key: GroupKey) -> None:
+        """Leave a group, which is removed with its last member."""
         group = self._groups[key]
         group.members -= 1
         if not group.members:

@@ -15,7 +15,7 @@ from command_center.web.internal_errors import internal_error_message, log_inter
 from models.enums import UserErrorCode
 
 RETRY_SECONDS = 5
-"""The Retry-After of a response that says the database is unavailable."""
+"""The value of Retry-After if the database is unavailable."""
 _logger = logging.getLogger("command_center.errors")
 _database_failures = FailureLog(_logger, "the database failed a request")
 _CODE_IF_ALL = {

@@ -1,7 +1,7 @@
 """GraphQL over HTTP as in https://graphql.github.io/graphql-over-http/draft/: POST of JSON, GET and HEAD of queries.
 
 Only the GraphiQL page is served without a token. An invalid HTTP request gets an error status and a coded error. A
-valid one gets 200 as application/json; as application/graphql-response+json it gets 400 if nothing was executed.
+valid one gets 200 as application/json. As application/graphql-response+json it gets 400 if nothing was executed.
 """
 
 import math

@@ -100,7 +100,7 @@ class IdempotentRequests:
     async def answer(self, context: Context, key: str, fingerprint: str, run: Run) -> Answer:
         """Return the response to the viewer's first request with this key.
 
-        The first request is executed by `run` in its own task. Raises: IdempotencyRefused, and whatever `run` raises.
+        The first request is executed by `run` in its own task. Raises: IdempotencyRefused, and any error of `run`.
         """
         request_id = (context.viewer.user_id, key)
         if request_id not in self._running:

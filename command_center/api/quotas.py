@@ -49,6 +49,7 @@ class UserQuotas:
         self.of(user_id).sockets += 1
 
     def close_socket(self, user_id: int) -> None:
+        """Release one WebSocket."""
         self.of(user_id).sockets -= 1
         self.forget(user_id)
 
@@ -59,10 +60,11 @@ class UserQuotas:
         return hold
 
     def of(self, user_id: int) -> _Holdings:
-        """Return the holdings of a user. The caller calls `forget` when they may be empty."""
+        """Return the holdings of a user, created if necessary. The caller calls `forget` if they may be empty."""
         return self._users.setdefault(user_id, _Holdings())
 
     def forget(self, user_id: int) -> None:
+        """Remove the user's holdings if they are empty."""
         holdings = self._users.get(user_id)
         if holdings is not None and holdings.is_empty():
             del self._users[user_id]

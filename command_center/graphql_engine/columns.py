@@ -1,9 +1,9 @@
 """Completes the objects of a list column by column: each field is read for all objects at once.
 
 A page has many rows and few fields, so this is faster than row by row. Only values that rows hold, or that were
-prefetched for them, are read. If any value of a column is unusual (it fails, is null where it may not be, is awaitable,
-or has another type), the executor completes that column again, row by row. Responses and errors therefore equal those
-of graphql-core's executor, provided that reading a row twice gives the same value.
+prefetched for them, are read. A value is unusual if it fails, is an invalid null, is awaitable, or has another type.
+The executor completes a column that has one again, row by row. Responses and errors therefore equal those of
+graphql-core's executor, provided that reading a row twice gives the same value.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,11 @@ class Reader(Protocol):
 
     context_value: Any
 
-    def is_awaitable(self, value: Any, /) -> bool: ...
-    def selected(self, type_: GraphQLObjectType, field: Field, /) -> Selection | None: ...
+    def is_awaitable(self, value: Any, /) -> bool:
+        """Return whether a value must be awaited."""
+
+    def selected(self, type_: GraphQLObjectType, field: Field, /) -> Selection | None:
+        """Return the fields selected from an object of that type; None if graphql-core has to execute them."""
 
 
 class Columns:

@@ -101,6 +101,7 @@ class Count:
         self.inputs: dict[tuple[str, VariableReader], None] = {}
 
     def operation(self) -> int:
+        """Return the cost of the operation."""
         operation = self._estimator.operation
         root = self._estimator.schema.get_root_type(operation.operation)
         return min(CEILING, self._selections(root.name if root else "", operation.selection_set, None))
@@ -194,4 +195,5 @@ def length(value: Any) -> int | None:
 
 
 def text(value: Any) -> str | None:
+    """Return the value if it is a string, otherwise None."""
     return value if isinstance(value, str) else None

@@ -127,9 +127,9 @@ class Documents:
         return prepared
 
     def afford(self, prepared: PreparedOperation, variables: Mapping[str, Any], beside: int = 0) -> int:
-        """Return the operation's cost with these variables, including `beside`, what the variables themselves cost.
+        """Return the operation's cost with these variables, and count the operation as accepted.
 
-        Raises: Rejected if the cost is too high.
+        `beside` is the cost of the variables themselves, which is added. Raises: Rejected if the sum is too high.
         """
         cost, max_cost = prepared.cost(variables), self._limits.cost
         if cost + beside > max_cost:
@@ -159,7 +159,7 @@ class Documents:
             return parse(text, max_lexical_tokens=max_tokens, max_comments=max_tokens)
         except GraphQLSyntaxError as error:
             for unit in ("tokens", "comments"):
-                # Other errors have descriptions that begin differently, whatever text of the document they quote.
+                # The descriptions of other errors begin differently, even if they quote the document.
                 if error.description.startswith(f"Document contains more than {max_tokens} {unit}."):
                     message = f"The document has more than {max_tokens:,} {unit}; {max_tokens:,} are allowed."
                     raise _rejected("DOCUMENT_TOO_LARGE", message) from None

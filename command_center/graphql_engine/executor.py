@@ -103,6 +103,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return built  # type: ignore[no-any-return]
 
     def build_per_event_executor(self, payload: Any) -> "PlannedExecutor":
+        """Return an executor for one event of a stream, with this event as the root value."""
         executor = object.__new__(type(self))
         # The same as `copy`, but without its lookup of how an object of this class is copied.
         executor.__dict__.update(self.__dict__)
@@ -138,6 +139,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     def execute_collected_root_fields(
         self, root_type: Any, root_value: Any, grouped_field_set: Any, serially: bool, new_defer_usages: Any
     ) -> Any:
+        """Execute the root fields, and store them in the plan for the next execution."""
         if new_defer_usages or self.middleware_manager or self.abort_signal:
             return super().execute_collected_root_fields(
                 root_type, root_value, grouped_field_set, serially, new_defer_usages
@@ -201,6 +203,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return self.awaited_fields(results, pending) if pending else results
 
     async def awaited_fields(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]:
+        """Await the pending results, and return all results."""
         if len(pending) == 1:
             results[pending[0]] = await results[pending[0]]
         else:
@@ -210,6 +213,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     # Fields: resolved, then completed.
 
     def field(self, field: Field, source: Any, path: Path) -> Any:
+        """Resolve and complete one field of an object. The result may be awaitable."""
         try:
             return self._complete_field(field, path, self._resolved(field, source, path))
         except Exception as error:
@@ -283,6 +287,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     # Values, by their type. `at` is the path of the field, `path` that of the value: they differ in a list.
 
     def complete(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
+        """Complete a value of the type. The result may be awaitable. Raises: any error of the value."""
         if isinstance(value, Exception):
             raise value
         if value is None or value is Undefined:
@@ -337,6 +342,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return self._fields(selection, value, path)
 
     def selected(self, type_: GraphQLObjectType, field: Field) -> Selection | None:
+        """Return the fields selected from an object of that type; None if graphql-core has to execute them."""
         if type_ not in field.below:
             collected = self.collect_subfields(type_, field.details)
             can_plan = not collected.new_defer_usages

@@ -16,7 +16,7 @@ BATCH_ITEMS = 100
 
 
 class Values(Protocol):
-    """What this module needs from the executor."""
+    """What this module needs from the executor, whose class describes the methods."""
 
     turns: YieldBudget
 

@@ -23,6 +23,7 @@ class LruCache(Generic[K, V]):
         return len(self._values)
 
     def get(self, key: K) -> V | None:
+        """Return the value, which counts as read now; None if there is none."""
         entry = self._values.get(key)
         if entry is None:
             return None

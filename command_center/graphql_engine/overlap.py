@@ -22,8 +22,8 @@ from graphql import (
 from command_center.graphql_engine.field_sets import Field, FieldSets
 
 STEPS = 100_000
-"""The fields that may be visited before a document is rejected. An ordinary document needs a few for each token, but
-fragments can be arranged so that the number of sets grows exponentially, like the states of an automaton."""
+"""The fields that may be visited before a document is rejected. An ordinary document needs a few for each token.
+Fragments can be arranged so that the number of sets grows exponentially, like the states of an automaton."""
 
 Groups = Iterator[list[Field]]
 

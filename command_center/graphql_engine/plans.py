@@ -79,6 +79,7 @@ class Plan:
     root: Selection | None = None
 
     def selection(self, type_: GraphQLObjectType, grouped: GroupedFieldSet) -> Selection:
+        """Plan the fields that were collected from one object type."""
         return self.plans.selection(type_, grouped)
 
 
@@ -120,6 +121,7 @@ class Plans:
         return plan
 
     def selection(self, type_: GraphQLObjectType, grouped: GroupedFieldSet) -> Selection:
+        """Plan the fields that were collected from one object type."""
         planned_fields: list[tuple[str, Read | None, Table, Field]] = []
         for key, details in grouped.items():
             plan = self.shapes.known(type_, details[0].node.name.value)

@@ -40,6 +40,7 @@ class DocumentStats:
 
     @classmethod
     def of(cls, definition: OperationDefinitionNode | FragmentDefinitionNode) -> "DocumentStats":
+        """Count the contents of one definition."""
         stats = cls(directives=len(definition.directives or ()))
         for variable in definition.variable_definitions or ():
             stats.directives += len(variable.directives or ())

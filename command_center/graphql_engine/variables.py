@@ -39,6 +39,8 @@ class NeedsFullCoercion(Exception):
 
 
 class _Variable(NamedTuple):
+    """One variable of an operation, with the coercion of its type."""
+
     signature: GraphQLVariableSignature
     coerce: Coerce
     may_be_absent: bool

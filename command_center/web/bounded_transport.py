@@ -61,6 +61,7 @@ class BoundedTransport(asyncio.Transport):
             self._timer = None
 
     def close(self) -> None:
+        """Close the connection, as described for the class if the client is still sending."""
         if self.parting or self._transport.is_closing():
             return
         self._flush()
@@ -77,6 +78,7 @@ class BoundedTransport(asyncio.Transport):
         self._timer = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
 
     def write(self, data: Any) -> None:
+        """Write data, delayed after `coalesce`. It is dropped if `close` was called while the client was sending."""
         if self.parting:
             return
         if self._pending:

@@ -155,7 +155,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         if self._answering():
-            # The handshake arrived before the previous response was sent, which the client could not tell from frames.
+            # The previous response is not sent yet. After the handshake the client could not tell it from frames.
             self._bounded_transport.close()
         elif not self.url.isascii():
             self._refuse(*self._malformed)

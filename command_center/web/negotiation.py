@@ -21,7 +21,7 @@ class Form(Enum):
 ONE: Final = (Form.JSON, Form.RESPONSE)
 MANY: Final = (Form.EVENTS, Form.PARTS)
 SUBSCRIPTION_PARAMETER: Final = "subscriptionspec"
-"""The parameter by which a client says that it reads a subscription as parts: https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol"""
+"""The parameter with which a client requests a subscription as parts: https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol"""
 
 CACHED_HEADERS: Final = 128
 """Accept headers whose result is cached. A client sends the same one with each request."""

@@ -1,4 +1,4 @@
-"""Redirects to the path that a client most likely meant: with or without a final slash, and from `/` to the page.
+"""Redirects to the path that a client most likely means: with or without a final slash, and from `/` to the page.
 
 `Location` is a path, because the client chooses the Host header, and behind a proxy it names the wrong host.
 """
