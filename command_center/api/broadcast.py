@@ -252,7 +252,7 @@ def group_key(prepared: PreparedOperation, parameters: Parameters, viewer: Viewe
     return GroupKey(prepared, hashlib.sha256(text).digest() if len(text) > 32 else text, viewer)
 
 
-async def executed(executor: Executor[Any], event: Any) -> ExecutionResult:
+async def execute_event(executor: Executor[Any], event: Any) -> ExecutionResult:
     """Execute the operation for an event that no broadcast group shares, in the subscriber's own context."""
     running: Any = executor.build_per_event_executor(event).execute_operation(False)
     result: ExecutionResult = await running if executor.is_awaitable(running) else running

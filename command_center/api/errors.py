@@ -24,12 +24,12 @@ _CODE_IF_ALL = {
 }
 
 
-def named(message: str, code: str, **more: object) -> GraphQLError:
+def request_error(message: str, code: str, **more: object) -> GraphQLError:
     """Return an error that concerns a request as a whole."""
     return GraphQLError(message, extensions={"code": code, **more})
 
 
-def coded(error: GraphQLError) -> GraphQLError:
+def client_error(error: GraphQLError) -> GraphQLError:
     """Return the error as a client may see it."""
     original = error.original_error
     while isinstance(original, GraphQLError) and original.original_error is not None:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from command_center.api import streaming
-from command_center.api.errors import RETRY_SECONDS, coded
+from command_center.api.errors import RETRY_SECONDS, client_error
 from command_center.api.idempotency import Answer, IdempotencyRefused, IdempotentRequests, fingerprint, key_in
 from command_center.api.operations import Operation, Operations, encoded
 from command_center.api.parameters import Malformed, parsed
@@ -41,9 +41,9 @@ _STATUS: Final = {"UNAVAILABLE": 503, "TIMEOUT": 503, "INTERNAL": 500}
 class HttpError(Exception):
     """A request that is rejected with an error response."""
 
-    def __init__(self, refusal: ErrorResponse) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
+    def __init__(self, response: ErrorResponse) -> None:
+        super().__init__(response.message)
+        self.response = response
 
 
 DeviceCookies = Callable[[Mapping[str, str], int], Iterable[str]]
@@ -84,7 +84,7 @@ class Endpoint:
             try:
                 response = await self._response(request)
             except HttpError as exc:
-                response = exc.refusal.answer(scope)
+                response = exc.response.answer(scope)
             except Unavailable as exc:
                 response = _unavailable(exc).answer(scope)
         await response(scope, receive, send)
@@ -96,7 +96,7 @@ class Endpoint:
         accept = request.headers.get("accept")
         form = negotiation.for_one(accept)
         if form is None:
-            forms = ", ".join(each.value for each in (*negotiation.ONE, *negotiation.MANY))
+            forms = ", ".join(each.value for each in (*negotiation.SINGLE_FORMS, *negotiation.STREAM_FORMS))
             raise HttpError(ErrorResponse(406, "NOT_ACCEPTABLE", f"An answer comes as one of {forms}."))
         try:
             parameters = self._operations.read(await _read_parameters(request))
@@ -111,8 +111,8 @@ class Endpoint:
             answer = await self._execute(operation, Context(self._services(), viewer), request)
         except Rejected as exc:
             return self._rejection(exc.errors, form)
-        if form in negotiation.MANY:
-            return streaming.Frames(form, streaming.once(answer.body), claims.until, self._shutdown)
+        if form in negotiation.STREAM_FORMS:
+            return streaming.Frames(form, streaming.single_payload(answer.body), claims.until, self._shutdown)
         headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
         response = Response(answer.body, headers=headers, media_type=f"{form.value}; charset=utf-8")
         self._mark_device(request, response, viewer)
@@ -127,9 +127,9 @@ class Endpoint:
                 return Answer(encoded(await self._operations.answer(operation, context)))
 
             async def run(claimed_context: Context) -> bytes:
-                return encoded(await self._operations.carry_out(operation, claimed_context))
+                return encoded(await self._operations.execute(operation, claimed_context))
 
-            parameters = operation.asked
+            parameters = operation.parameters
             request_fingerprint = fingerprint(parameters.query, parameters.operation_name, parameters.variables)
             return await self._repeats().answer(context, key, request_fingerprint, run)
         except IdempotencyRefused as exc:
@@ -155,9 +155,9 @@ class Endpoint:
             raise HttpError(ErrorResponse(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}."))
         hold = self._hold(operation, viewer)
         try:
-            payloads = await self._operations.follow(operation, Context(self._services(), viewer))
+            payloads = await self._operations.subscribe(operation, Context(self._services(), viewer))
         except Rejected as exc:
-            payloads = streaming.once(encoded(self._operations.refusal(exc.errors)))
+            payloads = streaming.single_payload(encoded(self._operations.error_response(exc.errors)))
         except BaseException:
             hold.release()
             raise
@@ -167,7 +167,7 @@ class Endpoint:
         """Count the subscription for its user. Raises: HttpError if the user has too many open."""
         hold: Hold | None = None
         try:
-            hold = self._quotas.hold(viewer.user_id, operation.asked)
+            hold = self._quotas.hold(viewer.user_id, operation.parameters)
             hold.subscribe(operation.prepared)
         except QuotaExceeded as exc:
             if hold is not None:
@@ -176,9 +176,9 @@ class Endpoint:
         return hold
 
     def _rejection(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
-        response_body = self._operations.refusal(errors)
-        if form in negotiation.MANY:
-            return streaming.Frames(form, streaming.once(encoded(response_body)), math.inf, self._shutdown)
+        response_body = self._operations.error_response(errors)
+        if form in negotiation.STREAM_FORMS:
+            return streaming.Frames(form, streaming.single_payload(encoded(response_body)), math.inf, self._shutdown)
         code = response_body["errors"][0]["extensions"]["code"]
         status = _STATUS.get(code, 400 if form is Form.RESPONSE else 200)
         return Response(encoded(response_body), status, media_type=f"{form.value}; charset=utf-8")
@@ -194,7 +194,7 @@ def _wrong_method(message: str, allowed: str) -> HttpError:
 
 
 def _unavailable(cause: Unavailable) -> ErrorResponse:
-    error = coded(GraphQLError(str(cause), original_error=cause))
+    error = client_error(GraphQLError(str(cause), original_error=cause))
     extensions = dict(error.extensions or {})
     return ErrorResponse(503, extensions.pop("code"), error.message, {"Retry-After": str(RETRY_SECONDS)}, extensions)
 

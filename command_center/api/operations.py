@@ -19,8 +19,8 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from tortoise.models import Model
 
-from command_center.api.broadcast import BroadcastGroups, GroupKey, executed, group_key
-from command_center.api.errors import coded, named
+from command_center.api.broadcast import BroadcastGroups, GroupKey, execute_event, group_key
+from command_center.api.errors import client_error, request_error
 from command_center.api.parameters import Parameters, parameters
 from command_center.changes.wakeups import wait_for
 from command_center.graphql_engine.documents import Documents, PreparedOperation, Rejected
@@ -52,7 +52,7 @@ class Operation:
     """One operation that may be executed."""
 
     prepared: PreparedOperation
-    asked: Parameters
+    parameters: Parameters
     cost: int
 
     @property
@@ -102,10 +102,10 @@ class Operations:
         if operation.kind is not OperationType.MUTATION:
             try:
                 async with asyncio.timeout(self._answers.time.total_seconds()):
-                    return await self.carry_out(operation, context)
+                    return await self.execute(operation, context)
             except TimeoutError as exc:
                 raise self._timeout_error("It was given up.") from exc
-        task = asyncio.create_task(self.carry_out(operation, context))
+        task = asyncio.create_task(self.execute(operation, context))
         self._mutations.add(task)
         task.add_done_callback(self._mutations.discard)
         ended = asyncio.Event()
@@ -115,7 +115,7 @@ class Operations:
             raise self._timeout_error("It goes on, and may still be done.")
         return task.result()
 
-    async def carry_out(self, operation: Operation, context: Context) -> Answer:
+    async def execute(self, operation: Operation, context: Context) -> Answer:
         """Execute a query or mutation without a time limit. Raises: Rejected if nothing can be executed."""
         executor = self._begin(operation, context, await self._long_variables(operation))
         running: Any = executor.execute_operation()
@@ -124,27 +124,27 @@ class Operations:
             raise Rejected(self._coded(result.errors or ()))
         return self._response(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
 
-    async def follow(self, operation: Operation, context: Context) -> AsyncGenerator[bytes, None]:
+    async def subscribe(self, operation: Operation, context: Context) -> AsyncGenerator[bytes, None]:
         """Return a subscription's payloads as JSON. Raises: Rejected if it fails before the first event."""
         executor = self._begin(operation, context)
         started: Any = create_source_event_stream(executor)
         source = await started if awaitable(started) else started
         if isinstance(source, ExecutionResult):
             raise Rejected(self._coded(source.errors or ()))
-        return self._payloads(source, group_key(operation.prepared, operation.asked, context.viewer), executor)
+        return self._payloads(source, group_key(operation.prepared, operation.parameters, context.viewer), executor)
 
     async def _long_variables(self, operation: Operation) -> VariableValues | None:
         """Coerce the variables in slices if they are so long that other tasks need to run in between."""
-        template = operation.prepared.plans.begun.get(operation.asked.operation_name)
-        if template is None or not template.values.is_long(operation.asked.variables):
+        template = operation.prepared.plans.templates.get(operation.parameters.operation_name)
+        if template is None or not template.values.is_long(operation.parameters.variables):
             return None
         # One operation at a time: otherwise other tasks would have to wait for a slice of each.
         async with self._coercing:
-            return await template.values.in_slices(operation.asked.variables)
+            return await template.values.in_slices(operation.parameters.variables)
 
     def _begin(self, operation: Operation, context: Context, values: VariableValues | None = None) -> PlannedExecutor:
         """Create the executor of an operation. Raises: Rejected if the request has errors."""
-        prepared, request = operation.prepared, operation.asked
+        prepared, request = operation.prepared, operation.parameters
         executor = self._executor.begin(
             self._schema,
             prepared.document,
@@ -167,7 +167,7 @@ class Operations:
                 if self._mutations:
                     await asyncio.wait(set(self._mutations))
 
-    def refusal(self, errors: Sequence[GraphQLError]) -> Answer:
+    def error_response(self, errors: Sequence[GraphQLError]) -> Answer:
         """Return the response for errors that prevent the execution."""
         return {"errors": [error.formatted for error in self._coded(errors)]}
 
@@ -186,7 +186,7 @@ class Operations:
                             if last:
                                 return
                     else:
-                        yield self._encode(await executed(executor, event))
+                        yield self._encode(await execute_event(executor, event))
             except Exception as exc:
                 yield self._stream_error(exc)
             finally:
@@ -197,23 +197,25 @@ class Operations:
 
     def _stream_error(self, cause: Exception) -> bytes:
         """Return the last payload of a stream that failed as a whole, not in one of its fields."""
-        return encoded(self.refusal([GraphQLError(str(cause), original_error=cause)]))
+        return encoded(self.error_response([GraphQLError(str(cause), original_error=cause)]))
 
     def _response(self, result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:
         response: Answer = {"data": result.data}
         merged = dict(extensions)
         if result.errors:
-            response |= self.refusal(result.errors)
+            response |= self.error_response(result.errors)
             omitted = len(result.errors) - self._answers.errors
             merged |= {"errorsLeftOut": omitted} if omitted > 0 else {}
         return response | ({"extensions": merged} if merged else {})
 
     def _coded(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
-        return [coded(error) for error in errors[: self._answers.errors]]
+        return [client_error(error) for error in errors[: self._answers.errors]]
 
     def _timeout_error(self, then: str) -> Rejected:
         seconds = self._answers.time.total_seconds()
-        return Rejected([named(f"This took longer than the {seconds:g} s that a request has. {then}", "TIMEOUT")])
+        return Rejected(
+            [request_error(f"This took longer than the {seconds:g} s that a request has. {then}", "TIMEOUT")]
+        )
 
 
 def encoded(answer: Answer | str) -> bytes:

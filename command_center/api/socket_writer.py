@@ -23,11 +23,11 @@ class SocketWriter:
         self._send: Callable[[bytes], Awaitable[None]] = extension["send"] if extension else self._send_through_asgi
         self._offer: Sink | None = extension["offer"] if extension else None
 
-    async def say(self, message: dict[str, Any]) -> None:
+    async def send_message(self, message: dict[str, Any]) -> None:
         """Send one message of the protocol."""
         await self._send_text(encoded(message))
 
-    async def tell(self, head: bytes, payload: bytes) -> None:
+    async def send_payload(self, head: bytes, payload: bytes) -> None:
         """Send one `next` message of an operation. `head` is its beginning, from the function `head`."""
         await self._send_text(head + payload + b"}")
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from command_center.api.errors import named
+from command_center.api.errors import request_error
 from command_center.api.operations import encoded
 from command_center.web.negotiation import Form
 from command_center.web.shutdown import Shutdown
@@ -62,7 +62,7 @@ class MultipartFormat(StreamFormat):
     opening = b"\r\n--graphql\r\n"
 
     def __init__(self) -> None:
-        stopping = named("The server is stopping. Subscribe again to resume.", "UNAVAILABLE")
+        stopping = request_error("The server is stopping. Subscribe again to resume.", "UNAVAILABLE")
         self.heartbeat = _part(b"{}")
         self.ending = _part(b"{}", last=True)
         self.interruption = _part(encoded({"payload": None, "errors": [stopping.formatted]}), last=True)
@@ -158,7 +158,7 @@ class Frames:
             while True:
                 seconds_left = self._until - time.time()
                 if seconds_left <= 0:
-                    yield encoded({"errors": [named("The token has expired.", "UNAUTHENTICATED").formatted]})
+                    yield encoded({"errors": [request_error("The token has expired.", "UNAUTHENTICATED").formatted]})
                     return
                 next_payload = next_payload or asyncio.ensure_future(anext(self._payloads))
                 done, _ = await asyncio.wait({next_payload}, timeout=min(BEAT_SECONDS, seconds_left))
@@ -178,7 +178,7 @@ class Frames:
                 await asyncio.gather(next_payload, return_exceptions=True)
 
 
-async def once(payload: bytes) -> AsyncGenerator[bytes, None]:
+async def single_payload(payload: bytes) -> AsyncGenerator[bytes, None]:
     """Return a stream whose only payload is this response."""
     yield payload
 

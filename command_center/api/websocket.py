@@ -15,7 +15,7 @@ from graphql import GraphQLError, OperationType
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from command_center.api.errors import coded, named
+from command_center.api.errors import client_error, request_error
 from command_center.api.operations import Operations
 from command_center.api.parameters import Malformed, Parameters, parsed
 from command_center.api.quotas import CODE, Hold, QuotaExceeded, UserQuotas
@@ -132,7 +132,7 @@ class Socket:
                 await self._init(_payload(message))
             case "ping":
                 _payload(message)
-                await self._writer.say({"type": "pong"})
+                await self._writer.send_message({"type": "pong"})
             case "pong":
                 _payload(message)
             case "subscribe":
@@ -156,7 +156,7 @@ class Socket:
             raise Ended(4403, f"Forbidden: {exc}") from exc
         except Exception as exc:
             # The client sent nothing wrong, so the close code lets it reconnect later.
-            raise Ended(1013, coded(GraphQLError(str(exc), original_error=exc)).message) from exc
+            raise Ended(1013, client_error(GraphQLError(str(exc), original_error=exc)).message) from exc
         if not self._writer.open:
             return
         try:
@@ -167,7 +167,7 @@ class Socket:
             timer.cancel()
         self._close_later(claims.until - time.time(), 4403, "Forbidden: The token has expired.")
         self._claims = claims
-        await self._writer.say({"type": "connection_ack"})
+        await self._writer.send_message({"type": "connection_ack"})
 
     async def _subscribe(self, name: str, payload: Any) -> None:
         claims = self._claims
@@ -182,20 +182,22 @@ class Socket:
         except Malformed as exc:
             if exc.code == "BAD_REQUEST":
                 raise Ended(4400, str(exc)) from exc
-            await self._refuse(name, [named(str(exc), exc.code)])
+            await self._refuse(name, [request_error(str(exc), exc.code)])
             return
         max_operations = self._server.limits.operations
         if len(self._operations) >= max_operations:
-            error = named(f"{max_operations} operations at once are allowed on one socket.", "TOO_MANY_OPERATIONS")
+            error = request_error(
+                f"{max_operations} operations at once are allowed on one socket.", "TOO_MANY_OPERATIONS"
+            )
             await self._refuse(name, [error])
         elif wait := self._server.rates.take(claims.user_id):
             refusal = too_often("user", self._server.rates.per_minute, wait)
-            await self._refuse(name, [named(refusal.message, refusal.code, **refusal.more)])
+            await self._refuse(name, [request_error(refusal.message, refusal.code, **refusal.more)])
         else:
             try:
                 hold = self._server.quotas.hold(claims.user_id, parameters)
             except QuotaExceeded as exc:
-                await self._refuse(name, [named(str(exc), CODE)])
+                await self._refuse(name, [request_error(str(exc), CODE)])
                 return
             task = asyncio.create_task(self._operate(name, parameters, claims, hold))
             # A task that is cancelled before it starts would not release the hold itself.
@@ -211,25 +213,25 @@ class Socket:
                 hold.subscribe(operation.prepared)
                 message_head = head(name)
                 context.sink = self._writer.sink(message_head)
-                async with aclosing(await self._server.operations.follow(operation, context)) as payloads:
+                async with aclosing(await self._server.operations.subscribe(operation, context)) as payloads:
                     del context
                     async for payload in payloads:
-                        await self._writer.tell(message_head, payload)
+                        await self._writer.send_payload(message_head, payload)
             else:
                 # The operation stays active until the client has read the response, so few responses wait in memory
                 # for a client that does not read.
                 async with self._active:
                     answer = await self._server.operations.answer(operation, context)
-                    await self._writer.say({"id": name, "type": "next", "payload": answer})
+                    await self._writer.send_message({"id": name, "type": "next", "payload": answer})
             # From now on the client may use the id for another operation.
             self._operations.pop(name, None)
-            await self._writer.say({"id": name, "type": "complete"})
+            await self._writer.send_message({"id": name, "type": "complete"})
         except Rejected as exc:
             self._operations.pop(name, None)
             await self._refuse(name, exc.errors)
         except QuotaExceeded as exc:
             self._operations.pop(name, None)
-            await self._refuse(name, [named(str(exc), CODE)])
+            await self._refuse(name, [request_error(str(exc), CODE)])
         except Unauthenticated as exc:
             await self._close(4403, f"Forbidden: {exc}")
         except Exception as exc:
@@ -237,8 +239,8 @@ class Socket:
             await self._refuse(name, [GraphQLError(str(exc), original_error=exc)])
 
     async def _refuse(self, name: str, errors: list[GraphQLError]) -> None:
-        formatted_errors = self._server.operations.refusal(errors)["errors"]
-        await self._writer.say({"id": name, "type": "error", "payload": formatted_errors})
+        formatted_errors = self._server.operations.error_response(errors)["errors"]
+        await self._writer.send_message({"id": name, "type": "error", "payload": formatted_errors})
 
     def _cancel(self, name: str) -> None:
         running = self._operations.pop(name, None)

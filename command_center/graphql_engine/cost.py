@@ -27,14 +27,14 @@ from graphql import (
 
 from command_center.graphql_engine.hints import Measure
 from command_center.graphql_engine.introspection import CEILING, Introspection
-from command_center.graphql_engine.list_sizes import Size, Sizes
+from command_center.graphql_engine.list_sizes import FieldSize, FieldSizes
 from command_center.graphql_engine.lru_cache import LruCache
 from command_center.graphql_engine.rules import INTROSPECTION
 
 CACHED_COSTS = 64
 """Costs of one operation that are cached, by the variables that they depend on."""
 
-LONGEST_NAME = 200
+MAX_KEY_CHARACTERS = 200
 """The longest string, in characters, in a cache key. Longer ones are no type names, and would only use memory."""
 
 VariableReader = Callable[[Any], int | str | None]
@@ -47,10 +47,10 @@ class CostEstimator:
     def __init__(
         self,
         schema: GraphQLSchema,
-        sizes: Sizes,
+        sizes: FieldSizes,
         fragments: Mapping[str, FragmentDefinitionNode],
         operation: OperationDefinitionNode,
-        most: int,
+        max_cost: int,
         max_page: int,
     ) -> None:
         self.schema = schema
@@ -58,7 +58,7 @@ class CostEstimator:
         self.fragments = fragments
         self.operation = operation
         self.defaults = {each.variable.name.value: each.default_value for each in operation.variable_definitions or ()}
-        self.most = most
+        self.max_cost = max_cost
         self.rows: VariableReader = partial(rows, max_page)
         self._inputs: tuple[tuple[str, VariableReader], ...] | None = None
         self._costs: LruCache[tuple[int | str | None, ...], int] = LruCache(CACHED_COSTS)
@@ -70,12 +70,12 @@ class CostEstimator:
         """
         cost = None if self._inputs is None else self._costs.get(self._key(variables))
         if cost is None:
-            count = Count(self, variables)
+            count = OperationCount(self, variables)
             cost = count.operation()
             # The inputs are the same for all variables, because the count visits everything that is selected.
             self._inputs = tuple(count.inputs)
             key = self._key(variables)
-            if not any(isinstance(part, str) and len(part) > LONGEST_NAME for part in key):
+            if not any(isinstance(part, str) and len(part) > MAX_KEY_CHARACTERS for part in key):
                 self._costs.add(key, cost)
         return cost
 
@@ -90,13 +90,13 @@ class CostEstimator:
         return tuple(read(self.value(name, variables)) for name, read in self._inputs or ())
 
 
-class Count:
+class OperationCount:
     """One count with one set of variables. `inputs` are the variables it depends on, each with its reader."""
 
     def __init__(self, estimator: CostEstimator, variables: Mapping[str, Any]) -> None:
         self._estimator = estimator
         self._variables = variables
-        self._introspection = Introspection(estimator.schema, estimator.fragments, estimator.most)
+        self._introspection = Introspection(estimator.schema, estimator.fragments, estimator.max_cost)
         self._totals: dict[tuple[int, int | None], int] = {}
         self.inputs: dict[tuple[str, VariableReader], None] = {}
 
@@ -144,10 +144,10 @@ class Count:
             return self._introspection.schema(selection_set)
         return self._introspection.type(self._read(arguments.get("name"), text), selection_set)
 
-    def _batch(self, size: Size, arguments: Mapping[str, ValueNode]) -> int | None:
+    def _batch(self, size: FieldSize, arguments: Mapping[str, ValueNode]) -> int | None:
         return None if size.batch is None else self._read_int(arguments.get(size.batch), length)
 
-    def _number(self, size: Size, arguments: Mapping[str, ValueNode], batch: int | None) -> int:
+    def _number(self, size: FieldSize, arguments: Mapping[str, ValueNode], batch: int | None) -> int:
         numbers: list[int | None] = []
         if size.measure is Measure.PAGE:
             numbers = [self._read_int(arguments.get(each), self._estimator.rows) for each in ("first", "last")]

@@ -35,7 +35,7 @@ from command_center.graphql_engine.cost import CostEstimator
 from command_center.graphql_engine.hints import SchemaHints
 from command_center.graphql_engine.introspection import CEILING
 from command_center.graphql_engine.limits import DocumentLimits
-from command_center.graphql_engine.list_sizes import sizes
+from command_center.graphql_engine.list_sizes import field_sizes
 from command_center.graphql_engine.literals import LiteralValuesRule
 from command_center.graphql_engine.lru_cache import LruCache
 from command_center.graphql_engine.overlap import Overlap
@@ -43,17 +43,17 @@ from command_center.graphql_engine.plans import Plans
 from command_center.graphql_engine.rules import limit_violations
 from command_center.graphql_engine.type_plans import TypePlans
 
-CHARACTERS = 50
+CHARACTERS_PER_TOKEN = 50
 """Characters allowed per allowed token. Comments, spaces and long values are scanned character by character."""
 
-ENTRIES, BYTES = 512, 64 * 2**20
+MAX_DOCUMENTS, MAX_CACHE_BYTES = 512, 64 * 2**20
 """How many documents the cache holds, and about how much memory they may take together."""
 
 TOKEN_BYTES = 1_300
 """Measured memory of a token with its part of the syntax tree and of a plan's field, of which there are at most as
 many."""
 
-LONGEST = 500
+MAX_MESSAGE_CHARACTERS = 500
 """The most characters of an error message."""
 
 _INSTEAD: dict[type[ASTValidationRule], type[ASTValidationRule]] = {ValuesOfCorrectTypeRule: LiteralValuesRule}
@@ -74,7 +74,7 @@ class PreparedOperation:
 
     document: DocumentNode
     operation: OperationDefinitionNode
-    meter: CostEstimator
+    cost_estimator: CostEstimator
     plans: Plans
     bytes: int = 0
     """About how much memory the document takes while it is referenced."""
@@ -87,7 +87,7 @@ class PreparedOperation:
 
     def cost(self, variables: Mapping[str, Any]) -> int:
         """Return how many objects the response may contain, by the variables as the client sent them."""
-        return self.meter.cost(variables)
+        return self.cost_estimator.cost(variables)
 
 
 class Documents:
@@ -98,13 +98,13 @@ class Documents:
 
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, hints: SchemaHints, errors: int = 20) -> None:
         self._schema = schema
-        self._sizes = sizes(schema, hints)
+        self._sizes = field_sizes(schema, hints)
         self._shapes = TypePlans(schema, hints.reference_key)
         self._limits = limits
         self._max_page = hints.max_page
         self._errors = errors
         self.taken: Counter[OperationType] = Counter()
-        self._cache: LruCache[str, Mapping[str | None, PreparedOperation]] = LruCache(ENTRIES, BYTES)
+        self._cache: LruCache[str, Mapping[str | None, PreparedOperation]] = LruCache(MAX_DOCUMENTS, MAX_CACHE_BYTES)
 
     def prepare(self, text: str, operation_name: str | None) -> PreparedOperation:
         """Return the operation to execute. Raises: Rejected if the document is invalid or lacks the operation."""
@@ -152,8 +152,8 @@ class Documents:
 
     def _parse(self, text: str) -> DocumentNode:
         max_tokens = self._limits.tokens
-        if len(text) > CHARACTERS * max_tokens:
-            message = f"The document has {len(text):,} characters; {CHARACTERS * max_tokens:,} are allowed."
+        if len(text) > CHARACTERS_PER_TOKEN * max_tokens:
+            message = f"The document has {len(text):,} characters; {CHARACTERS_PER_TOKEN * max_tokens:,} are allowed."
             raise _rejected("DOCUMENT_TOO_LARGE", f"{message} Long values belong in the variables.")
         try:
             return parse(text, max_lexical_tokens=max_tokens, max_comments=max_tokens)
@@ -177,10 +177,12 @@ class Documents:
         operations: dict[str | None, PreparedOperation] = {}
         for each in document.definitions:
             if isinstance(each, OperationDefinitionNode):
-                meter = CostEstimator(self._schema, self._sizes, fragments, each, self._limits.cost, self._max_page)
+                cost_estimator = CostEstimator(
+                    self._schema, self._sizes, fragments, each, self._limits.cost, self._max_page
+                )
                 shaping = _shaping_variables(each, fragments.values())
                 operations[each.name.value if each.name else None] = PreparedOperation(
-                    document, each, meter, plans, size, shaping
+                    document, each, cost_estimator, plans, size, shaping
                 )
         if len(operations) == 1:
             operations[None] = next(iter(operations.values()))
@@ -223,8 +225,8 @@ def _rejected(code: str, message: str) -> Rejected:
 def _with_code(error: GraphQLError, code: str) -> GraphQLError:
     """Set the code of an error from graphql-core and shorten its message, which may quote long values."""
     error.extensions = {"code": code}
-    if len(error.message) > LONGEST:
-        error.message = f"{error.message[:LONGEST]}…"
+    if len(error.message) > MAX_MESSAGE_CHARACTERS:
+        error.message = f"{error.message[:MAX_MESSAGE_CHARACTERS]}…"
     return error
 
 

@@ -37,7 +37,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
     def __init__(self, *arguments: Any, plans: Plans, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.turns = YieldBudget()
+        self.yield_budget = YieldBudget()
         self._plan: Plan = plans.plan(self.operation, self.variable_values.coerced)
         self._argument_values: dict[Field, dict[str, Any]] = {}
         """Coerced arguments. They are the same for all objects with the field, and for all events of a stream."""
@@ -72,7 +72,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         What `build` derives from the document is derived once, and variables that are certainly valid are coerced
         without it. `values` are the variables if they are coerced already.
         """
-        template = plans.begun.get(operation_name)
+        template = plans.templates.get(operation_name)
         if template is not None and values is None:
             values = template.values(variables)
         if template is not None and values is not None:
@@ -97,7 +97,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         )
         if template is None and isinstance(built, cls):
             coercion = plans.shapes.coercions.of(built.operation.variable_definitions or ())
-            plans.begun[operation_name] = ExecutionTemplate(
+            plans.templates[operation_name] = ExecutionTemplate(
                 built.fragment_definitions, built.fragments, built.operation, coercion
             )
         return built  # type: ignore[no-any-return]
@@ -173,7 +173,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         results: dict[str, Any] = {}
         pending: list[str] = []
         typename = selection.type.name
-        self.turns.spent += len(selection.fields)
+        self.yield_budget.spent += len(selection.fields)
         try:
             for key, read, table, field in selection.fields:
                 if read is None:
@@ -189,7 +189,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
                             results[key] = completed
                             continue
                     except Exception as error:
-                        self.failed(error, field.shape, field, Path(path, key, typename))
+                        self.record_error(error, field.shape, field, Path(path, key, typename))
                         result = None
                     else:
                         result = self._complete_read(field, Path(path, key, typename), value)
@@ -217,7 +217,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         try:
             return self._complete_field(field, path, self._resolved(field, source, path))
         except Exception as error:
-            self.failed(error, field.shape, field, path)
+            self.record_error(error, field.shape, field, path)
             return None
 
     def _info(self, field: Field, path: Path) -> Info:
@@ -234,8 +234,8 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         arguments = self._argument_values.get(field)
         if arguments is None:
             arguments = self._argument_values[field] = self._coerce_arguments(field)
-        if field.asked is not None:
-            return field.asked(source, info, arguments)
+        if field.call_with_arguments is not None:
+            return field.call_with_arguments(source, info, arguments)
         return (field.definition.resolve or self.field_resolver)(source, info, **arguments)
 
     def _coerce_arguments(self, field: Field) -> dict[str, Any]:
@@ -251,16 +251,18 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         try:
             return self._complete_field(field, path, value)
         except Exception as error:
-            self.failed(error, field.shape, field, path)
+            self.record_error(error, field.shape, field, path)
             return None
 
     def _complete_field(self, field: Field, path: Path, value: Any) -> Any:
         if self.is_awaitable(value):
-            return self.awaited(value, field.shape, field, path, path)
+            return self.complete_awaitable(value, field.shape, field, path, path)
         completed = self.complete(field.shape, field, path, path, value)
-        return self.later(completed, field.shape, field, path) if self.is_awaitable(completed) else completed
+        return self.await_completion(completed, field.shape, field, path) if self.is_awaitable(completed) else completed
 
-    async def awaited(self, awaitable: Awaitable[Any], shape: TypePlan, field: Field, at: Path, path: Path) -> Any:
+    async def complete_awaitable(
+        self, awaitable: Awaitable[Any], shape: TypePlan, field: Field, at: Path, path: Path
+    ) -> Any:
         """Await a resolver's value and complete it."""
         try:
             value = await awaitable
@@ -269,18 +271,18 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             completed = self.complete(shape, field, at, path, value)
             return await completed if self.is_awaitable(completed) else completed
         except Exception as error:
-            self.failed(error, shape, field, path)
+            self.record_error(error, shape, field, path)
             return None
 
-    async def later(self, completed: Awaitable[Any], shape: TypePlan, field: Field, path: Path) -> Any:
+    async def await_completion(self, completed: Awaitable[Any], shape: TypePlan, field: Field, path: Path) -> Any:
         """Await a value that is being completed."""
         try:
             return await completed
         except Exception as error:
-            self.failed(error, shape, field, path)
+            self.record_error(error, shape, field, path)
             return None
 
-    def failed(self, error: Exception, shape: TypePlan, field: Field, path: Path) -> None:
+    def record_error(self, error: Exception, shape: TypePlan, field: Field, path: Path) -> None:
         """Record the error. Raises it if the field must not be null."""
         self.handle_field_error(error, shape.full, field.details, path)
 
@@ -365,8 +367,8 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             return self.complete_list_value(shape.type, field.details, self._info(field, at), path, value, None)
         return ListCompleter(self, shape.item, field, at, path, value).complete()
 
-    def together(self, shape: TypePlan, field: Field, values: Sequence[Any]) -> Columns | None:
+    def complete_together(self, shape: TypePlan, field: Field, values: Sequence[Any]) -> Columns | None:
         """Complete items that are objects, as far as this is possible for all of them together."""
         result, count = columns(self, shape.type, field, values)
-        self.turns.spent += count
+        self.yield_budget.spent += count
         return result

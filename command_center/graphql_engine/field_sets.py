@@ -26,7 +26,7 @@ from graphql import (
 )
 
 
-class Field:
+class FieldOccurrence:
     """One occurrence of a field in the document. It is equal only to itself."""
 
     __slots__ = ("answer", "arguments", "name", "node", "parent", "returns", "shape", "type")
@@ -49,7 +49,7 @@ class Block:
     __slots__ = ("fields", "spreads")
 
     def __init__(self) -> None:
-        self.fields: list[Field] = []
+        self.fields: list[FieldOccurrence] = []
         self.spreads: set[str] = set()
 
 
@@ -78,7 +78,7 @@ class FieldSets:
             if isinstance(each, OperationDefinitionNode)
         ]
 
-    def below(self, fields: Iterable[Field]) -> Blocks:
+    def below(self, fields: Iterable[FieldOccurrence]) -> Blocks:
         """Return the set for the object that these fields return."""
         sets = {self._set(each.type, each.node.selection_set) for each in fields if each.node.selection_set is not None}
         self.steps += sum(map(len, sets))
@@ -116,7 +116,7 @@ class FieldSets:
                     if isinstance(selection, FieldNode):
                         definition = self._schema.get_field(parent, selection.name.value)
                         returns = None if definition is None else definition.type
-                        block.fields.append(Field(selection, parent, returns))
+                        block.fields.append(FieldOccurrence(selection, parent, returns))
                     elif isinstance(selection, FragmentSpreadNode):
                         block.spreads.add(selection.name.value)
                     elif isinstance(selection, InlineFragmentNode):

@@ -9,24 +9,26 @@ from graphql.pyutils import Path, gather_with_cancel
 from command_center.graphql_engine.columns import Columns
 from command_center.graphql_engine.plans import Field
 from command_center.graphql_engine.type_plans import Kind, TypePlan, other
-from command_center.graphql_engine.yield_budget import MOST, YieldBudget
+from command_center.graphql_engine.yield_budget import MAX_VALUES_PER_TURN, YieldBudget
 
 BATCH_ITEMS = 100
 """Items that are examined together."""
 
 
-class Values(Protocol):
+class ListExecutor(Protocol):
     """What this module needs from the executor, whose class describes the methods."""
 
-    turns: YieldBudget
+    yield_budget: YieldBudget
 
     def is_awaitable(self, value: Any, /) -> bool: ...
     def complete(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any: ...
-    async def awaited(self, awaitable: Awaitable[Any], shape: TypePlan, field: Field, at: Path, path: Path) -> Any: ...
-    async def later(self, completed: Awaitable[Any], shape: TypePlan, field: Field, path: Path) -> Any: ...
-    def failed(self, error: Exception, shape: TypePlan, field: Field, path: Path) -> None: ...
+    async def complete_awaitable(
+        self, awaitable: Awaitable[Any], shape: TypePlan, field: Field, at: Path, path: Path
+    ) -> Any: ...
+    async def await_completion(self, completed: Awaitable[Any], shape: TypePlan, field: Field, path: Path) -> Any: ...
+    def record_error(self, error: Exception, shape: TypePlan, field: Field, path: Path) -> None: ...
     def settle_in_background(self, awaitables: list[Awaitable[Any]]) -> None: ...
-    def together(self, shape: TypePlan, field: Field, values: Sequence[Any]) -> Columns | None: ...
+    def complete_together(self, shape: TypePlan, field: Field, values: Sequence[Any]) -> Columns | None: ...
     def field(self, field: Field, source: Any, path: Path) -> Any: ...
     async def awaited_fields(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]: ...
 
@@ -40,7 +42,7 @@ class ListCompleter:
     )
 
     def __init__(
-        self, executor: Values, item: TypePlan, field: Field, at: Path, path: Path, items: Sequence[Any]
+        self, executor: ListExecutor, item: TypePlan, field: Field, at: Path, path: Path, items: Sequence[Any]
     ) -> None:
         self._executor = executor
         self._item = item
@@ -58,7 +60,7 @@ class ListCompleter:
 
     def complete(self) -> Any:
         """Return the completed list, or an awaitable of it."""
-        if self._executor.turns.spent >= MOST or not self._complete_turn():
+        if self._executor.yield_budget.spent >= MAX_VALUES_PER_TURN or not self._complete_turn():
             return self._complete_in_turns()
         return self._await_pending() if self._pending else self._completed
 
@@ -72,7 +74,7 @@ class ListCompleter:
             completed[index] = asyncio.ensure_future(completed[index])
         while True:
             try:
-                await self._executor.turns.next()
+                await self._executor.yield_budget.next()
             except asyncio.CancelledError:
                 for index in pending:
                     completed[index].cancel()
@@ -86,16 +88,16 @@ class ListCompleter:
 
     def _complete_turn(self) -> bool:
         """Complete items until the list ends or the turn is over, and return whether the list ended."""
-        turns, items, completed = self._executor.turns, self._items, self._completed
+        budget, items, completed = self._executor.yield_budget, self._items, self._completed
         try:
             while (index := self._next) < len(items):
-                if turns.spent >= MOST:
+                if budget.spent >= MAX_VALUES_PER_TURN:
                     return False
                 if index == self._batch_end:
                     self._complete_batch()
                     continue
                 self._next += 1
-                turns.spent += 1
+                budget.spent += 1
                 result = self._complete_item(items[index], Path(self._path, index, None))
                 if self._executor.is_awaitable(result):
                     self._pending.append(index)
@@ -116,9 +118,9 @@ class ListCompleter:
         self._columns, done = None, None
         if table:
             done = batch if all(table.get(type_, other) is None for type_ in set(map(type, batch))) else None
-            self._executor.turns.spent += len(batch) if done else 0
+            self._executor.yield_budget.spent += len(batch) if done else 0
         elif self._item.kind is Kind.OBJECT and len(batch) > 1:
-            self._columns = self._executor.together(self._item, self._field, batch)
+            self._columns = self._executor.complete_together(self._item, self._field, batch)
             done = self._columns.rows if self._columns and not self._columns.incomplete else None
         if done is not None:
             self._completed += done
@@ -127,16 +129,18 @@ class ListCompleter:
     def _complete_item(self, value: Any, path: Path) -> Any:
         executor, item, field, columns = self._executor, self._item, self._field, self._columns
         if columns is None and executor.is_awaitable(value):
-            return executor.awaited(value, item, field, self._at, path)
+            return executor.complete_awaitable(value, item, field, self._at, path)
         try:
             if columns is None:
                 completed = executor.complete(item, field, self._at, path, value)
             else:
                 completed = self._complete_object(columns, self._next - 1 - self._batch_start, path)
         except Exception as error:
-            executor.failed(error, item, field, path)
+            executor.record_error(error, item, field, path)
             return None
-        return executor.later(completed, item, field, path) if executor.is_awaitable(completed) else completed
+        return (
+            executor.await_completion(completed, item, field, path) if executor.is_awaitable(completed) else completed
+        )
 
     def _complete_object(self, columns: Columns, index: int, path: Path) -> Any:
         """Complete an object of which some columns are incomplete. The result may be awaitable."""
@@ -164,9 +168,13 @@ class ListCompleter:
         try:
             completed = self._complete_object(columns, index, path)
         except Exception as error:
-            executor.failed(error, field.shape, field, path)
+            executor.record_error(error, field.shape, field, path)
             return None
-        return executor.later(completed, field.shape, field, path) if executor.is_awaitable(completed) else completed
+        return (
+            executor.await_completion(completed, field.shape, field, path)
+            if executor.is_awaitable(completed)
+            else completed
+        )
 
     async def _await_pending(self) -> list[Any]:
         completed, pending = self._completed, self._pending

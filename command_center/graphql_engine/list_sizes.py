@@ -17,15 +17,15 @@ from graphql import (
 
 from command_center.graphql_engine.hints import Measure, SchemaHints
 
-ERRORS = (Measure.BATCH, 10)
+USER_ERRORS = (Measure.BATCH, 10)
 """The measure and number for `userErrors` in every payload."""
 
-BATCHES = ("ids", "personIds", "events")
+BATCH_ARGUMENTS = ("ids", "personIds", "events")
 """Arguments that list the objects a mutation acts on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class FieldSize:
     """The size of one field that returns objects."""
 
     type: GraphQLNamedType
@@ -39,10 +39,10 @@ class Size:
     """The argument that lists the objects acted on, if there is one."""
 
 
-Sizes = Mapping[str, Mapping[str, Size]]
+FieldSizes = Mapping[str, Mapping[str, FieldSize]]
 
 
-def sizes(schema: GraphQLSchema, hints: SchemaHints) -> Sizes:
+def field_sizes(schema: GraphQLSchema, hints: SchemaHints) -> FieldSizes:
     """Return the size of every field that returns objects, by type name and field name."""
     return {
         name: {
@@ -59,7 +59,7 @@ def is_connection(name: str) -> bool:
     return name.endswith("Connection")
 
 
-def _size(parent: str, name: str, definition: GraphQLField, hints: SchemaHints) -> Size:
+def _size(parent: str, name: str, definition: GraphQLField, hints: SchemaHints) -> FieldSize:
     named_type = get_named_type(definition.type)
     counts, (measure, number) = 1, (Measure.FIXED, 1)
     if is_connection(named_type.name):
@@ -67,8 +67,8 @@ def _size(parent: str, name: str, definition: GraphQLField, hints: SchemaHints) 
     elif named_type.name == "PageInfo" or (is_connection(parent) and name == "edges"):
         counts = 0
     elif named_type.name == "UserError":
-        measure, number = ERRORS
+        measure, number = USER_ERRORS
     elif is_list_type(get_nullable_type(definition.type)) and not is_connection(parent):
         measure, number = hints.lists.get(f"{parent}.{name}", (Measure.FIXED, hints.default_page))
-    batch = next((argument for argument in BATCHES if argument in definition.args), None)
-    return Size(named_type, counts, measure, number, batch)
+    batch = next((argument for argument in BATCH_ARGUMENTS if argument in definition.args), None)
+    return FieldSize(named_type, counts, measure, number, batch)

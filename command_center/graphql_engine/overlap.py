@@ -19,19 +19,19 @@ from graphql import (
     GraphQLSchema,
 )
 
-from command_center.graphql_engine.field_sets import Field, FieldSets
+from command_center.graphql_engine.field_sets import FieldOccurrence, FieldSets
 
-STEPS = 100_000
+MAX_STEPS = 100_000
 """The fields that may be visited before a document is rejected. An ordinary document needs a few for each token.
 Fragments can be arranged so that the number of sets grows exponentially, like the states of an automaton."""
 
-Groups = Iterator[list[Field]]
+Groups = Iterator[list[FieldOccurrence]]
 
 
 class Overlap:
     """Compares the overlapping fields of one document. `steps` is the number of fields visited."""
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, most: int = STEPS) -> None:
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, most: int = MAX_STEPS) -> None:
         self._sets = FieldSets(schema, document)
         self._max_steps = most
         self._compared = 0
@@ -50,7 +50,9 @@ class Overlap:
             yield from self._differing(_by_answer, _shapes)
 
     def _differing(
-        self, grouped: Callable[[Iterable[Field]], Groups], reason: Callable[[list[Field]], GraphQLError | None]
+        self,
+        grouped: Callable[[Iterable[FieldOccurrence]], Groups],
+        reason: Callable[[list[FieldOccurrence]], GraphQLError | None],
     ) -> Iterator[GraphQLError]:
         pending = self._sets.roots()
         seen = set(pending)
@@ -71,18 +73,18 @@ class Overlap:
                 return
 
 
-def _by_answer(fields: Iterable[Field]) -> Groups:
-    groups: defaultdict[str, list[Field]] = defaultdict(list)
+def _by_answer(fields: Iterable[FieldOccurrence]) -> Groups:
+    groups: defaultdict[str, list[FieldOccurrence]] = defaultdict(list)
     for each in fields:
         groups[each.answer].append(each)
     yield from groups.values()
 
 
-def _by_object(fields: Iterable[Field]) -> Groups:
+def _by_object(fields: Iterable[FieldOccurrence]) -> Groups:
     """Group fields by key and object type. Fields on abstract types belong to the groups of all object types."""
     for group in _by_answer(fields):
-        on_abstract: list[Field] = []
-        by_object_type: defaultdict[str, list[Field]] = defaultdict(list)
+        on_abstract: list[FieldOccurrence] = []
+        by_object_type: defaultdict[str, list[FieldOccurrence]] = defaultdict(list)
         for each in group:
             fields_there = (
                 by_object_type[each.parent.name] if isinstance(each.parent, GraphQLObjectType) else on_abstract
@@ -94,7 +96,7 @@ def _by_object(fields: Iterable[Field]) -> Groups:
             yield on_abstract
 
 
-def _meanings(group: list[Field]) -> GraphQLError | None:
+def _meanings(group: list[FieldOccurrence]) -> GraphQLError | None:
     first = group[0]
     if all(each.name == first.name and each.arguments == first.arguments for each in group):
         return None
@@ -106,7 +108,7 @@ def _meanings(group: list[Field]) -> GraphQLError | None:
     return _conflict(first, other, "they have differing arguments")
 
 
-def _shapes(group: list[Field]) -> GraphQLError | None:
+def _shapes(group: list[FieldOccurrence]) -> GraphQLError | None:
     shaped = [each for each in group if each.shape is not None]
     if not shaped or all(each.shape == shaped[0].shape for each in shaped):
         return None
@@ -115,12 +117,12 @@ def _shapes(group: list[Field]) -> GraphQLError | None:
     return _conflict(first, other, f"they return conflicting types '{first.returns}' and '{other.returns}'")
 
 
-def _in_order(group: Iterable[Field]) -> list[Field]:
+def _in_order(group: Iterable[FieldOccurrence]) -> list[FieldOccurrence]:
     """Return the fields in the order of the document. Sets have no order, and error messages should be stable."""
     return sorted(group, key=lambda each: each.node.loc.start if each.node.loc else 0)
 
 
-def _conflict(first: Field, other: Field, reason: str) -> GraphQLError:
+def _conflict(first: FieldOccurrence, other: FieldOccurrence, reason: str) -> GraphQLError:
     return GraphQLError(
         f"Fields '{first.answer}' conflict because {reason}."
         " Use different aliases on the fields to fetch both if this was intentional.",

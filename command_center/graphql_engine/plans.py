@@ -13,7 +13,16 @@ from graphql import FieldNode, FragmentDefinitionNode, GraphQLObjectType, Operat
 from graphql.execution.collect_fields import FieldDetailsList, FragmentDetails, GroupedFieldSet
 from graphql.language import NamedTypeNode, NonNullTypeNode
 
-from command_center.graphql_engine.type_plans import Asked, Call, FieldPlan, Pointer, Read, Table, TypePlan, TypePlans
+from command_center.graphql_engine.type_plans import (
+    Call,
+    FieldPlan,
+    Pointer,
+    Read,
+    ResolverWithArguments,
+    Table,
+    TypePlan,
+    TypePlans,
+)
 from command_center.graphql_engine.variables import VariableCoercion
 
 Prefetches = tuple[tuple[tuple[Read, ...], Pointer], ...]
@@ -24,9 +33,9 @@ class Field:
     """One response key under one parent type: all occurrences of the field, and its plan."""
 
     __slots__ = (
-        "asked",
         "below",
         "call",
+        "call_with_arguments",
         "definition",
         "details",
         "key",
@@ -47,7 +56,7 @@ class Field:
         self.definition = plan.definition
         self.shape: TypePlan = plan.shape
         self.call: Call | None = plan.call
-        self.asked: Asked | None = plan.asked
+        self.call_with_arguments: ResolverWithArguments | None = plan.call_with_arguments
         self.read, self.pointer = plan.read, plan.pointer
         self.details = details
         self.nodes: list[FieldNode] = [each.node for each in details]
@@ -105,7 +114,7 @@ class Plans:
     _plans: dict[tuple[Any, ...], Plan] = field(default_factory=dict)
     _deciding_variables: dict[int, list[str]] = field(default_factory=dict)
     _field_count: int = 0
-    begun: dict[str | None, ExecutionTemplate] = field(default_factory=dict)
+    templates: dict[str | None, ExecutionTemplate] = field(default_factory=dict)
     """By the requested operation name, for operations that were executed before."""
 
     def plan(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Plan:

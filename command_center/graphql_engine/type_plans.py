@@ -34,7 +34,7 @@ from command_center.graphql_engine.variables import Coercions
 Info = GraphQLResolveInfo[Any]
 Read = Callable[[Any], Any]
 Call = Callable[[Any, Any], Any]
-Asked = Callable[[Any, Any, Mapping[str, Any]], Any]
+ResolverWithArguments = Callable[[Any, Any, Mapping[str, Any]], Any]
 Table = Mapping[type, Callable[[Any], Any] | None]
 """For values of exactly these types: the function that converts them to a response value, or None if they are one.
 
@@ -95,8 +95,8 @@ class TypePlan:
 class FieldPlan:
     """One field of a type, with every way to resolve it that is faster than its own resolver.
 
-    `read` needs only the row. `call` takes the row and the info, for fields without arguments; `asked` also takes the
-    arguments. The field's own resolver always works. `pointer` is the reference that can be loaded in advance.
+    `read` needs only the row. `call` takes the row and the info, for fields without arguments. `call_with_arguments`
+    also takes the arguments. The field's own resolver always works. `pointer` is the reference to load in advance.
     """
 
     name: str
@@ -104,7 +104,7 @@ class FieldPlan:
     shape: TypePlan
     read: Read | None
     call: Call | None
-    asked: Asked | None = None
+    call_with_arguments: ResolverWithArguments | None = None
     pointer: Pointer | None = None
 
 
@@ -145,7 +145,7 @@ class TypePlans:
         strawberry_field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
         metadata = strawberry_field.metadata if isinstance(strawberry_field, StrawberryField) else {}
         return FieldPlan(
-            *(name, definition, shape, None, self._call(definition), self._asked(definition)),
+            *(name, definition, shape, None, self._call(definition), self._call_with_arguments(definition)),
             metadata.get(self._reference_key),
         )
 
@@ -180,7 +180,7 @@ class TypePlans:
         name, info = info_parameter.name, self._info
         return lambda source, raw: method(source, **{name: info(_raw_info=raw, _field=field)})  # type: ignore[misc]
 
-    def _asked(self, definition: GraphQLField) -> Asked | None:
+    def _call_with_arguments(self, definition: GraphQLField) -> ResolverWithArguments | None:
         """Return the function behind a resolver with arguments, to be called exactly as Strawberry calls it."""
         field = self._field(definition, "_resolver", "_async_resolver", takes_arguments=True)
         method = None if field is None else _method(field)

@@ -30,7 +30,7 @@ from graphql.utilities.coerce_input_value import coerce_default_value
 
 Coerce: TypeAlias = Callable[[Any], Any]
 """Coerces a JSON value to a type. Raises any exception if the value is not certainly valid."""
-SLICE = 100
+SLICE_ITEMS = 100
 """Items of a variable's list that are coerced without a pause for other tasks."""
 
 
@@ -63,11 +63,11 @@ class VariableCoercion:
 
     def is_long(self, raw: Mapping[str, Any]) -> bool:
         """Return whether a list is so long that it should be coerced in slices."""
-        return any(type(value) is list and len(value) > SLICE for value in raw.values())
+        return any(type(value) is list and len(value) > SLICE_ITEMS for value in raw.values())
 
     async def in_slices(self, raw: Mapping[str, Any]) -> VariableValues | None:
         """Coerce like `__call__`, but let other tasks run between slices."""
-        steps = self._steps(raw, SLICE)
+        steps = self._steps(raw, SLICE_ITEMS)
         while True:
             try:
                 next(steps)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-MOST = 5_000
+MAX_VALUES_PER_TURN = 5_000
 """Values that may be completed without a pause: about 5 ms if they are read from rows, 50 ms if each has a resolver."""
 
 
@@ -18,7 +18,7 @@ class YieldBudget:
 
     async def next(self) -> None:
         """Pause until every other task has run. If several coroutines wait, they continue one at a time."""
-        while self.spent >= MOST:
+        while self.spent >= MAX_VALUES_PER_TURN:
             if not self._is_reset_scheduled:
                 self._is_reset_scheduled = True
                 asyncio.get_running_loop().call_soon(self._reset)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 MIN_PROGRESS_BYTES: Final = 65536
-"""Bytes that a client must accept in each period of `patience`. A slower client counts as disconnected."""
+"""Bytes that a client must accept in each period of `timeout`. A slower client counts as disconnected."""
 LINGER_SECONDS: Final = 2.0
 """How long a client may continue to send data that is read and dropped."""
 
@@ -13,31 +13,31 @@ class BoundedTransport(asyncio.Transport):
     """A transport that aborts the connection of a client that does not read.
 
     Data that the operating system does not accept waits in this process. While some waits, or the connection is
-    closing, the client must accept at least `MIN_PROGRESS_BYTES` in every `patience` seconds.
+    closing, the client must accept at least `MIN_PROGRESS_BYTES` in every `timeout` seconds.
 
-    If a connection is closed while the client is still sending (`unread`), the operating system resets it, and the
-    client may lose the last response. In this case `close` only ends the sending direction, and for
+    If a connection is closed while the client is still sending (`has_unread_input`), the operating system resets it,
+    and the client may lose the last response. In this case `close` only ends the sending direction, and for
     `LINGER_SECONDS` data that arrives is read and dropped.
     """
 
-    def __init__(self, transport: asyncio.Transport, patience: float) -> None:
+    def __init__(self, transport: asyncio.Transport, timeout: float) -> None:
         super().__init__()
         self._transport = transport
-        self._patience = patience
+        self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._unsent_bytes = 0
         self._is_lost = False
         self._coalesces = False
         self._pending = b""
-        self.unread = False
-        self.parting = False
+        self.has_unread_input = False
+        self.is_lingering = False
 
     def watch(self) -> None:
         """Require progress from the client from now on."""
         if self._timer is None and not self._is_lost:
             self._unsent_bytes = self._transport.get_write_buffer_size()
-            self._timer = self._loop.call_later(self._patience, self._check_progress)
+            self._timer = self._loop.call_later(self._timeout, self._check_progress)
 
     def unwatch(self) -> None:
         """Stop requiring progress, because everything was sent. A closing connection remains watched."""
@@ -62,14 +62,14 @@ class BoundedTransport(asyncio.Transport):
 
     def close(self) -> None:
         """Close the connection, as described for the class if the client is still sending."""
-        if self.parting or self._transport.is_closing():
+        if self.is_lingering or self._transport.is_closing():
             return
         self._flush()
-        if not self.unread:
+        if not self.has_unread_input:
             self._transport.close()
             self.watch()
             return
-        self.parting = True
+        self.is_lingering = True
         if self._timer is not None:
             self._timer.cancel()
         if self._transport.can_write_eof():
@@ -79,7 +79,7 @@ class BoundedTransport(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         """Write data, delayed after `coalesce`. It is dropped if `close` was called while the client was sending."""
-        if self.parting:
+        if self.is_lingering:
             return
         if self._pending:
             data, self._pending = self._pending + data, b""
@@ -96,13 +96,13 @@ class BoundedTransport(asyncio.Transport):
                 self._transport.write(pending)
 
     def is_closing(self) -> bool:
-        return self.parting or self._transport.is_closing()
+        return self.is_lingering or self._transport.is_closing()
 
     def abort(self) -> None:
         self._transport.abort()
 
     def pause_reading(self) -> None:
-        if not self.parting:
+        if not self.is_lingering:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:

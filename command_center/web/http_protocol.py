@@ -37,13 +37,13 @@ _STOPPING: Final = (503, "The server is stopping. Nothing was done; send the req
 class ConnectionLimits:
     """The limits of a connection.
 
-    `guards` are headers that are sent with rejections. `patience` is how long a client may accept too little of what is
-    sent to it (see `BoundedTransport`).
+    `rejection_headers` are sent with rejections. `patience` is how long a client may accept too little of what is sent
+    to it (see `BoundedTransport`).
     """
 
     header_bytes: int
     header_time: timedelta
-    guards: Headers = ()
+    rejection_headers: Headers = ()
     patience: timedelta = timedelta(seconds=30)
 
 
@@ -118,7 +118,7 @@ class HttpConnection(HttpToolsProtocol):
         self._bounded_transport.unwatch()
 
     def data_received(self, data: bytes) -> None:
-        if self._bounded_transport.parting:
+        if self._bounded_transport.is_lingering:
             return
         self._unset_keepalive_if_required()
         self._bytes_without_progress += len(data)
@@ -191,7 +191,7 @@ class HttpConnection(HttpToolsProtocol):
         self._bytes_without_progress = 0
         self._bounded_transport.coalesce()
         super().on_headers_complete()
-        self._bounded_transport.unread = True
+        self._bounded_transport.has_unread_input = True
 
     def _check_host(self) -> None:
         """Reject a request that does not name exactly one host (RFC 9112, 3.2). HTTP/1.0 may omit the header."""
@@ -217,7 +217,7 @@ class HttpConnection(HttpToolsProtocol):
         self._in_head = True
         self._has_started = False
         self._bytes_without_progress = 0
-        self._bounded_transport.unread = False
+        self._bounded_transport.has_unread_input = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -269,7 +269,7 @@ class HttpConnection(HttpToolsProtocol):
             text = f"{message}\n".encode()
             headers = [
                 *self.server_state.default_headers,
-                *self.limits.guards,
+                *self.limits.rejection_headers,
                 (b"content-type", b"text/plain; charset=utf-8"),
                 (b"content-length", b"%d" % len(text)),
                 (b"connection", b"close"),
@@ -279,7 +279,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._answering():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self._bounded_transport.unread = True
+        self._bounded_transport.has_unread_input = True
         self._bounded_transport.close()
 
 

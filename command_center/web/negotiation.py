@@ -18,8 +18,8 @@ class Form(Enum):
 
 
 # A client that accepts anything gets plain JSON.
-ONE: Final = (Form.JSON, Form.RESPONSE)
-MANY: Final = (Form.EVENTS, Form.PARTS)
+SINGLE_FORMS: Final = (Form.JSON, Form.RESPONSE)
+STREAM_FORMS: Final = (Form.EVENTS, Form.PARTS)
 SUBSCRIPTION_PARAMETER: Final = "subscriptionspec"
 """The parameter with which a client requests a subscription as parts: https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol"""
 
@@ -55,13 +55,13 @@ def for_one(accept: str | None) -> Form | None:
     It is JSON if any JSON is acceptable, whatever else the header names.
     """
     ranges = list(_ranges(accept))
-    return _best(ranges, ONE) or _best(ranges, MANY)
+    return _best(ranges, SINGLE_FORMS) or _best(ranges, STREAM_FORMS)
 
 
 @lru_cache(CACHED_HEADERS)
 def for_many(accept: str | None) -> Form | None:
     """Return the form for a subscription; None if the client accepts no stream."""
-    return _best(list(_ranges(accept)), MANY)
+    return _best(list(_ranges(accept)), STREAM_FORMS)
 
 
 def _best(ranges: list[Range], forms: tuple[Form, ...]) -> Form | None:

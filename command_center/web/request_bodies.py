@@ -12,14 +12,16 @@ _LAST = {"Connection": "close"}
 
 
 class BodyReader:
-    """Reads bodies of at most `most` bytes that arrive within `time`, however slowly each part arrives."""
+    """Reads bodies of at most `max_bytes` bytes that arrive within `timeout`, however slowly each part arrives."""
 
-    def __init__(self, most: int, time: timedelta) -> None:
-        self._max_bytes = most
-        self._time = time.total_seconds()
-        self._too_large = ErrorResponse(413, "PAYLOAD_TOO_LARGE", f"A request's body may have {most:,} bytes.", _LAST)
+    def __init__(self, max_bytes: int, timeout: timedelta) -> None:
+        self._max_bytes = max_bytes
+        self._timeout = timeout.total_seconds()
+        self._too_large = ErrorResponse(
+            413, "PAYLOAD_TOO_LARGE", f"A request's body may have {max_bytes:,} bytes.", _LAST
+        )
         self._too_late = ErrorResponse(
-            408, "REQUEST_TIMEOUT", f"A request's body must arrive within {self._time:,g} seconds.", _LAST
+            408, "REQUEST_TIMEOUT", f"A request's body must arrive within {self._timeout:,g} seconds.", _LAST
         )
         self._encoded = ErrorResponse(
             415, "UNSUPPORTED_MEDIA_TYPE", "A request's body must come as it is, without Content-Encoding.", _LAST
@@ -49,7 +51,7 @@ class BodyReader:
         if length > self._max_bytes:
             return self._too_large
         try:
-            async with asyncio.timeout(self._time):
+            async with asyncio.timeout(self._timeout):
                 return await self._read_all(receive)
         except TimeoutError:
             return self._too_late

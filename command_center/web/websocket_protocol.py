@@ -56,7 +56,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self._bounded_transport.unwatch()
 
     def data_received(self, data: bytes) -> None:
-        if self._bounded_transport.parting:
+        if self._bounded_transport.is_lingering:
             return
         super().data_received(data)
         if not self.handshake_initiated:
@@ -136,7 +136,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
     def handle_parser_exception(self) -> None:
         # The client may still be sending what was rejected. It should receive the close code nevertheless.
-        self._bounded_transport.unread = True
+        self._bounded_transport.has_unread_input = True
         if self.conn.close_sent is None:
             # Frames arrived before the handshake was answered, so no close frame can be sent yet.
             self._bounded_transport.close()
