@@ -207,7 +207,7 @@ class _Rendering:
 
 
 class BroadcastGroups:
-    """All broadcast groups of this process. `executions` counts the rendered messages."""
+    """All broadcast groups of this process. `rendered_count` counts the rendered messages."""
 
     def __init__(self, encode: Callable[[ExecutionResult], bytes], excuse: Callable[[Exception], bytes]) -> None:
         self.encode = encode

@@ -57,7 +57,7 @@ class Endpoint:
         self,
         operations: Operations,
         services: Callable[[], Services],
-        repeats: Callable[[], IdempotentRequests],
+        idempotent_requests: Callable[[], IdempotentRequests],
         tokens: Tokens,
         rates: RateLimiter,
         device_cookies: DeviceCookies,
@@ -67,7 +67,7 @@ class Endpoint:
     ) -> None:
         self._operations = operations
         self._services = services
-        self._repeats = repeats
+        self._idempotent_requests = idempotent_requests
         self._tokens = tokens
         self._rates = rates
         self._device_cookies = device_cookies
@@ -131,7 +131,7 @@ class Endpoint:
 
             parameters = operation.parameters
             request_fingerprint = fingerprint(parameters.query, parameters.operation_name, parameters.variables)
-            return await self._repeats().answer(context, key, request_fingerprint, run)
+            return await self._idempotent_requests().answer(context, key, request_fingerprint, run)
         except IdempotencyRefused as exc:
             raise HttpError(ErrorResponse(exc.status, exc.code, str(exc))) from exc
 

@@ -81,10 +81,10 @@ def fingerprint(document: str, operation: str | None, variables: Mapping[str, An
 
 
 class IdempotentRequests:
-    """Runs the requests with a key in this process. `patience` is how long a request may take."""
+    """Runs the requests with a key in this process. `timeout` is how long a request may take."""
 
-    def __init__(self, patience: timedelta) -> None:
-        self._timeout = patience
+    def __init__(self, timeout: timedelta) -> None:
+        self._timeout = timeout
         self._process = secrets.token_hex(8)
         self._running: dict[tuple[int, str], tuple[str, asyncio.Task[Answer]]] = {}
 

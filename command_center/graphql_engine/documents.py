@@ -93,7 +93,7 @@ class PreparedOperation:
 class Documents:
     """Prepares documents for one schema, and caches the valid ones.
 
-    `taken` counts the accepted operations by type.
+    `accepted` counts the accepted operations by type.
     """
 
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, hints: SchemaHints, errors: int = 20) -> None:
@@ -129,7 +129,8 @@ class Documents:
     def afford(self, prepared: PreparedOperation, variables: Mapping[str, Any], beside: int = 0) -> int:
         """Return the operation's cost with these variables, and count the operation as accepted.
 
-        `beside` is the cost of the variables themselves, which is added. Raises: Rejected if the sum is too high.
+        `variables_cost` is the cost of the variables themselves, which is added. Raises: Rejected if the sum is too
+        high.
         """
         cost, max_cost = prepared.cost(variables), self._limits.cost
         if cost + beside > max_cost:

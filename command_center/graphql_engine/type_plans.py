@@ -96,7 +96,7 @@ class FieldPlan:
     """One field of a type, with every way to resolve it that is faster than its own resolver.
 
     `read` needs only the row. `call` takes the row and the info, for fields without arguments. `call_with_arguments`
-    also takes the arguments. The field's own resolver always works. `pointer` is the reference to load in advance.
+    also takes the arguments. The field's own resolver always works. `reference` describes the row to load.
     """
 
     name: str

@@ -24,7 +24,7 @@ class Unauthenticated(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a token. `until` is when it expires, in seconds since 1970."""
+    """The claims of a token. `expires_at` is when it expires, in seconds since 1970."""
 
     user_id: int
     team_id: int

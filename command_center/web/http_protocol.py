@@ -37,8 +37,8 @@ _STOPPING: Final = (503, "The server is stopping. Nothing was done; send the req
 class ConnectionLimits:
     """The limits of a connection.
 
-    `rejection_headers` are sent with rejections. `patience` is how long a client may accept too little of what is sent
-    to it (see `BoundedTransport`).
+    `rejection_headers` are sent with rejections. `write_timeout` is how long a client may accept too little data (see
+    `BoundedTransport`).
     """
 
     header_bytes: int

@@ -16,7 +16,7 @@ class RateLimiter:
 
     A bucket is stored as one number: the time at which it is full again. A bucket that was not used for a minute is
     full, like one that does not exist. Buckets therefore belong to a generation that is kept for a minute after its
-    last use, and then dropped as a whole. If there are more keys than `remembered`, generations change sooner, and the
+    last use, and then dropped as a whole. If there are more keys than `max_keys`, generations change sooner, and the
     keys that were not used for the longest time become full first.
     """
 
