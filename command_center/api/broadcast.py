@@ -1,8 +1,9 @@
-"""Broadcast groups: subscribers with the same document, variables and permissions receive the same bytes.
+"""Renders each change message once for all subscribers of a broadcast group.
 
-Each change message is executed and encoded once per group. This happens in a task of its own, with the viewer that the
-subscribers have in common, their current permissions, and new loaders. It does not depend on the subscriber that needed
-the message first, which may leave. Each subscriber tracks its own position in the log.
+Subscribers with the same document, variables and permissions form a group and receive the same bytes. Each change
+message is executed and encoded once per group. This happens in a task of its own, with the viewer that the subscribers
+have in common, their current permissions, and new loaders. It does not depend on the subscriber that needed the message
+first, which may leave. Each subscriber tracks its own position in the log.
 """
 
 import asyncio
@@ -35,7 +36,10 @@ CACHE_BYTES: Final = 2 * 2**20
 
 
 class EncodedPayload(NamedTuple):
-    """The encoded form of one change message. It is None if the viewer no longer exists. `last` ends the stream."""
+    """The encoded form of one change message.
+
+    `body` is None if the viewer no longer exists. `last` means that the stream ends after it.
+    """
 
     body: bytes | None
     last: bool = False
@@ -43,7 +47,10 @@ class EncodedPayload(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GroupKey:
-    """What the subscribers of a group have in common. While a document is cached, `prepared` is the same object."""
+    """What the subscribers of a group have in common.
+
+    While a document is cached, `prepared` is the same object.
+    """
 
     prepared: PreparedOperation
     variables: bytes
@@ -86,7 +93,10 @@ class BroadcastGroup:
         return [each if isinstance(each, EncodedPayload) else (await each.payload())[place] for place, each in sources]
 
     def notify(self, identity: LogIdentity, entries: Sequence[LogEntry], followers: Collection[Subscriber]) -> None:
-        """Render what the subscribers need next, then deliver it to those that are up to date and wake the others."""
+        """Render what the subscribers need next.
+
+        The payloads are delivered to subscribers that are up to date. The others are woken.
+        """
         burst = EntryBatch(identity, entries[:BURST])
         task = self._start(burst) if self.members > 1 else None
         if task is None:
@@ -104,7 +114,10 @@ class BroadcastGroup:
                 subscriber.wake()
 
     def _start(self, burst: EntryBatch) -> "asyncio.Task[Mapping[Place, EncodedPayload]] | None":
-        """Start rendering what is neither cached nor being rendered. Returns None if there is nothing to start."""
+        """Start rendering what is neither cached nor being rendered.
+
+        Returns None if there is nothing to start.
+        """
         messages = burst.frames().items()
         new = {place: each for place, each in messages if place not in self._cached and place not in self._running}
         if not new:
@@ -128,7 +141,7 @@ class BroadcastGroup:
         asyncio.get_running_loop().call_later(CACHE_SECONDS, self._forget, places)
 
     async def _execute(self, messages: Mapping[Place, ChangeMessage]) -> Mapping[Place, EncodedPayload]:
-        """Render the messages together, so that they see the same rows and share their loading."""
+        """Render the messages together, so that they share the rows that they load."""
         self._registry.executions += len(messages)
         context = Context(self._services, self._viewer)
         try:
@@ -207,7 +220,10 @@ class _Rendering:
 
 
 class BroadcastGroups:
-    """All broadcast groups of this process. `rendered_count` counts the rendered messages."""
+    """All broadcast groups of this process.
+
+    `rendered_count` counts the rendered messages.
+    """
 
     def __init__(self, encode: Callable[[ExecutionResult], bytes], excuse: Callable[[Exception], bytes]) -> None:
         self.encode = encode
@@ -219,7 +235,10 @@ class BroadcastGroups:
         return len(self._groups)
 
     def join(self, key: GroupKey, executor: Executor[Any], services: Services) -> BroadcastGroup:
-        """Return the group with that key, which is created if necessary. The caller must call `leave` at the end."""
+        """Return the group with that key, which is created if necessary.
+
+        The caller must call `leave` at the end.
+        """
         group = self._groups.get(key)
         if group is None:
             template = copy(executor)
@@ -253,7 +272,7 @@ def group_key(prepared: PreparedOperation, parameters: Parameters, viewer: Viewe
 
 
 async def execute_event(executor: Executor[Any], event: Any) -> ExecutionResult:
-    """Execute the operation for an event that no broadcast group shares, in the subscriber's own context."""
+    """Execute the operation for an event that no broadcast group shares."""
     running: Any = executor.build_per_event_executor(event).execute_operation(False)
     result: ExecutionResult = await running if executor.is_awaitable(running) else running
     return result

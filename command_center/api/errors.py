@@ -51,12 +51,18 @@ def client_error(error: GraphQLError) -> GraphQLError:
 
 
 def away(errors: Iterable[GraphQLError]) -> bool:
-    """Return whether the database caused one of these errors, so that HTTP answers 503 with Retry-After."""
+    """Return whether the database caused one of these errors.
+
+    HTTP then answers 503 with Retry-After.
+    """
     return any((error.extensions or {}).get("code") in ("UNAVAILABLE", "OUTCOME_UNKNOWN") for error in errors)
 
 
 def _unavailable(error: GraphQLError, cause: Unavailable) -> GraphQLError:
-    """Return an error that promises no more than is certain, as a mutation may fail after its commit."""
+    """Return an error that promises no more than is certain.
+
+    A mutation may fail after its commit.
+    """
     reference = _database_failures.warn(cause)
     if isinstance(cause, OutcomeUnknown):
         sentence = "The database was lost while this was written down: it was done as a whole, or not at all."

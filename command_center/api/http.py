@@ -1,7 +1,8 @@
-"""GraphQL over HTTP as in https://graphql.github.io/graphql-over-http/draft/: POST of JSON, GET and HEAD of queries.
+"""Serves GraphQL over HTTP: POST of JSON, GET and HEAD of queries.
 
-Only the GraphiQL page is served without a token. An invalid HTTP request gets an error status and a coded error. A
-valid one gets 200 as application/json. As application/graphql-response+json it gets 400 if nothing was executed.
+Implements https://graphql.github.io/graphql-over-http/draft/ exactly. Only the GraphiQL page is served without a token.
+A request that this specification does not allow gets an error status and a coded error. Any other request gets 200 as
+application/json. As application/graphql-response+json it gets 400 if nothing was executed.
 """
 
 import math
@@ -164,7 +165,10 @@ class Endpoint:
         return streaming.Frames(form, payloads, claims.until, self._shutdown, hold.release)
 
     def _hold(self, operation: Operation, viewer: Viewer) -> Hold:
-        """Count the subscription for its user. Raises: HttpError if the user has too many open."""
+        """Count the subscription for its user.
+
+        Raises: HttpError if the user has too many open.
+        """
         hold: Hold | None = None
         try:
             hold = self._quotas.hold(viewer.user_id, operation.parameters)
@@ -184,7 +188,7 @@ class Endpoint:
         return Response(encoded(response_body), status, media_type=f"{form.value}; charset=utf-8")
 
     def _mark_device(self, request: Request, response: Response, viewer: Viewer) -> None:
-        """Set the cookie that marks the browser as the viewer's, unless the request has it."""
+        """Set the cookie that marks the browser as the viewer's, unless it is set."""
         for value in self._device_cookies(request.cookies, viewer.user_id):
             response.headers.append("set-cookie", value)
 
@@ -211,7 +215,10 @@ def _malformed_status(malformed: Malformed) -> int:
 
 
 async def _read_parameters(request: Request) -> Any:
-    """Return the parameters of a request as a JSON value. Raises: Malformed or HttpError."""
+    """Return the parameters of a request as a JSON value.
+
+    Raises: Malformed or HttpError.
+    """
     if request.scope["method"] in _QUERY_STRING_METHODS:
         return _from_query_string(request)
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
@@ -222,7 +229,10 @@ async def _read_parameters(request: Request) -> Any:
 
 
 def _is_utf8(parameters: str) -> bool:
-    """Return whether the charset parameter of a content type is absent or UTF-8, the only encoding of JSON."""
+    """Return whether the charset of a content type is absent or UTF-8.
+
+    JSON has no other encoding.
+    """
     settings = dict(part.strip().lower().partition("=")[::2] for part in parameters.split(";"))
     return settings.get("charset", "utf-8").strip('"') in ("utf-8", "utf8", "us-ascii")
 

@@ -1,7 +1,8 @@
-"""Idempotency-Key: a mutation with a key runs once, and repeated requests get the same bytes for 24 hours.
+"""Runs a mutation with an Idempotency-Key only once.
 
-The transport decides which documents may have a key, and how an error looks on the wire. Once such a request has
-started, it runs to its end, even if every client that waits for it disconnects.
+Repeated requests get the same bytes for 24 hours. The transport decides which documents may have a key, and how an
+error looks on the wire. Once such a request has started, it runs to its end, even if every client that waits for it
+disconnects.
 """
 
 import asyncio
@@ -29,7 +30,10 @@ _logger = logging.getLogger("command_center.repeats")
 
 
 class IdempotencyRefused(Exception):
-    """The request is not executed, and there is no response to repeat. `code` is for programs, `status` for HTTP."""
+    """The request is not executed, and there is no response to repeat.
+
+    `code` is for programs, `status` for HTTP.
+    """
 
     def __init__(self, message: str, code: str, status: int) -> None:
         super().__init__(message)
@@ -39,7 +43,10 @@ class IdempotencyRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of a response. `replayed` means that an earlier request with the key produced it."""
+    """The body of a response.
+
+    `replayed` means that an earlier request with the key produced it.
+    """
 
     body: bytes
     replayed: bool = False
@@ -55,9 +62,9 @@ Run = Callable[[Context], Awaitable[bytes]]
 
 
 def key_in(headers: Sequence[str]) -> str | None:
-    """Return the key in the values of the Idempotency-Key header, plain or as a structured string; None if absent.
+    """Return the key in the values of the Idempotency-Key header, or None.
 
-    Raises: IdempotencyRefused if the key is invalid.
+    It may be plain or a structured string. Raises: IdempotencyRefused if the key is invalid.
     """
     if not headers:
         return None
@@ -69,19 +76,22 @@ def key_in(headers: Sequence[str]) -> str | None:
 
 
 def _unquoted(text: str) -> str:
-    """Return the content of a string of RFC 8941; an empty string if the text is not one."""
+    """Return the content of an RFC 8941 string, or "" if the text is not one."""
     match = _STRUCTURED_STRING.fullmatch(text)
     return "" if match is None else re.sub(r"\\(.)", r"\1", match[1])
 
 
 def fingerprint(document: str, operation: str | None, variables: Mapping[str, Any] | None) -> str:
-    """Return a hash that is equal for requests with the same text, operation name and variables."""
+    """Return a hash of a request's text, operation name and variables."""
     text = json.dumps([document, operation, variables or {}], sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()
 
 
 class IdempotentRequests:
-    """Runs the requests with a key in this process. `timeout` is how long a request may take."""
+    """Runs the requests with a key in this process.
+
+    `timeout` is how long a request may take.
+    """
 
     def __init__(self, timeout: timedelta) -> None:
         self._timeout = timeout
@@ -154,7 +164,10 @@ async def _execute(context: Context, claim: IdempotencyClaim, run: Run) -> Answe
 
 
 async def _record(work: Awaitable[bool]) -> bool:
-    """Record how a request ended. If the database fails now, the response that was produced remains valid."""
+    """Record how a request ended.
+
+    If the database fails now, the response that was produced remains valid.
+    """
     try:
         return await work
     except Exception:

@@ -1,7 +1,8 @@
-"""Executes operations: one response for a query or mutation, or a stream of payloads for a subscription.
+"""Executes operations, without knowing the transport.
 
-This module knows no transport. A response is the map that the GraphQL specification defines, with `data`, `errors` and
-`extensions`. It has no `data` if nothing was executed.
+The result is one response for a query or mutation, or a stream of payloads for a subscription. A response is the map
+that the GraphQL specification defines, with `data`, `errors` and `extensions`. If nothing was executed, it has no
+`data`.
 """
 
 import asyncio
@@ -90,14 +91,18 @@ class Operations:
         return parameters(request, self._limits.variable_values)
 
     def ready(self, request: Parameters) -> Operation:
-        """Return the requested operation. Raises: Rejected if it is invalid or too expensive."""
+        """Return the requested operation.
+
+        Raises: Rejected if it is invalid or too expensive.
+        """
         prepared = self._documents.prepare(request.query, request.operation_name)
         return Operation(prepared, request, self._documents.afford(prepared, request.variables, request.cost))
 
     async def answer(self, operation: Operation, context: Context) -> Answer:
-        """Execute a query or mutation within the time limit of a request. Raises: Rejected, also after a timeout.
+        """Execute a query or mutation within the time limit of a request.
 
-        A mutation is never interrupted. It runs to its end even if its client disconnects or gets a timeout.
+        Raises: Rejected, also after a timeout. A mutation is never interrupted. It runs to its end even if its client
+        disconnects or gets a timeout.
         """
         if operation.kind is not OperationType.MUTATION:
             try:
@@ -116,7 +121,10 @@ class Operations:
         return task.result()
 
     async def execute(self, operation: Operation, context: Context) -> Answer:
-        """Execute a query or mutation without a time limit. Raises: Rejected if nothing can be executed."""
+        """Execute a query or mutation without a time limit.
+
+        Raises: Rejected if nothing can be executed.
+        """
         executor = self._begin(operation, context, await self._long_variables(operation))
         running: Any = executor.execute_operation()
         result: ExecutionResult = await running if awaitable(running) else running
@@ -125,7 +133,10 @@ class Operations:
         return self._response(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
 
     async def subscribe(self, operation: Operation, context: Context) -> AsyncGenerator[bytes, None]:
-        """Return a subscription's payloads as JSON. Raises: Rejected if it fails before the first event."""
+        """Return a subscription's payloads as JSON.
+
+        Raises: Rejected if it fails before the first event.
+        """
         executor = self._begin(operation, context)
         started: Any = create_source_event_stream(executor)
         source = await started if awaitable(started) else started
@@ -134,7 +145,7 @@ class Operations:
         return self._payloads(source, group_key(operation.prepared, operation.parameters, context.viewer), executor)
 
     async def _long_variables(self, operation: Operation) -> VariableValues | None:
-        """Coerce the variables in slices if they are so long that other tasks need to run in between."""
+        """Coerce long variables in slices, so that other tasks run in between."""
         template = operation.prepared.plans.templates.get(operation.parameters.operation_name)
         if template is None or not template.values.is_long(operation.parameters.variables):
             return None
@@ -196,7 +207,7 @@ class Operations:
         return encoded(self._response(result, {}))
 
     def _stream_error(self, cause: Exception) -> bytes:
-        """Return the last payload of a stream that failed as a whole, not in one of its fields."""
+        """Return the last payload of a stream that failed as a whole."""
         return encoded(self.error_response([GraphQLError(str(cause), original_error=cause)]))
 
     def _response(self, result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:

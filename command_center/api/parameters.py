@@ -1,6 +1,7 @@
-"""Parses the parameters of a request, for all transports: `query`, `variables`, `operationName` and `extensions`.
+"""Parses the parameters of a request, for all transports.
 
-This module checks types and sizes, and knows nothing about GraphQL.
+The parameters are `query`, `variables`, `operationName` and `extensions`. This module checks types and sizes, and knows
+nothing about GraphQL.
 """
 
 import json
@@ -29,7 +30,10 @@ VALUE_BYTES: Final = 64
 
 
 class Malformed(Exception):
-    """The request is invalid. `code` is for programs, and the message may be shown to the client."""
+    """The request is invalid.
+
+    `code` is for programs, and the message may be shown to the client.
+    """
 
     def __init__(self, message: str, code: str = "BAD_REQUEST") -> None:
         super().__init__(message)
@@ -53,7 +57,10 @@ class Parameters:
 
     @property
     def cost(self) -> int:
-        """What the variables add to the cost of the operation. A few short values add nothing."""
+        """What the variables add to the cost of the operation.
+
+        A few short values add nothing.
+        """
         return self.values // VALUES_OF_ONE + self.characters // CHARACTERS_OF_ONE
 
 
@@ -101,7 +108,7 @@ def parameters(value: Any, most_values: int) -> Parameters:
 
 
 def _measure(variables: Any, max_values: int) -> tuple[int, int, int]:
-    """Return the number of values, the characters of all strings, and the approximate memory of the variables.
+    """Return the number of values, the characters of strings, and the bytes in memory.
 
     The traversal goes level by level, because deep values could exhaust the stack of a recursion. Raises: Malformed if
     a limit is exceeded.

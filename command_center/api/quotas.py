@@ -1,6 +1,7 @@
-"""Limits what one user has open in this process: WebSockets, subscriptions, and the memory of their operations.
+"""Limits what one user has open in this process.
 
-Each connection has its own limits. These apply to all connections of a user together.
+The limits concern WebSockets, subscriptions, and the memory of their operations. They apply to all connections of a
+user together. Each connection has its own limits in addition.
 """
 
 from collections import Counter
@@ -20,7 +21,10 @@ class QuotaExceeded(Exception):
 
 @dataclass(slots=True)
 class _Holdings:
-    """What one user has open. A document counts once, however many subscriptions use it."""
+    """What one user has open.
+
+    A document counts once, however many subscriptions use it.
+    """
 
     sockets: int = 0
     streams: int = 0
@@ -42,7 +46,10 @@ class UserQuotas:
         return len(self._users)
 
     def open_socket(self, user_id: int) -> None:
-        """Count one WebSocket until `close_socket`. Raises: QuotaExceeded if the user has too many."""
+        """Count one WebSocket until `close_socket`.
+
+        Raises: QuotaExceeded if the user has too many.
+        """
         holdings = self._users.get(user_id)
         if holdings is not None and holdings.sockets >= self.limits.sockets:
             raise QuotaExceeded(f"A user may have {self.limits.sockets:,} WebSockets open at once.")
@@ -54,13 +61,19 @@ class UserQuotas:
         self.forget(user_id)
 
     def hold(self, user_id: int, asked: Parameters) -> "Hold":
-        """Count the text and variables of an operation until `release`. Raises: QuotaExceeded if they are too large."""
+        """Count the text and variables of an operation until `release`.
+
+        Raises: QuotaExceeded if they are too large.
+        """
         hold = Hold(self, user_id)
         hold.add(asked.bytes)
         return hold
 
     def of(self, user_id: int) -> _Holdings:
-        """Return the holdings of a user, created if necessary. The caller calls `forget` if they may be empty."""
+        """Return the holdings of a user, created if necessary.
+
+        The caller calls `forget` if they may be empty.
+        """
         return self._users.setdefault(user_id, _Holdings())
 
     def forget(self, user_id: int) -> None:
@@ -82,7 +95,10 @@ class Hold:
         self._prepared: PreparedOperation | None = None
 
     def add(self, size: int) -> None:
-        """Count bytes. Raises: QuotaExceeded if the user's operations would exceed the limit."""
+        """Count bytes.
+
+        Raises: QuotaExceeded if the user's operations would exceed the limit.
+        """
         limit = self._quotas.limits.bytes
         holdings = self._quotas.of(self._user_id)
         if holdings.bytes + size > limit:
@@ -95,7 +111,10 @@ class Hold:
         self._bytes += size
 
     def subscribe(self, prepared: PreparedOperation) -> None:
-        """Count a subscription, and its document if it is the user's first with it. Raises: QuotaExceeded."""
+        """Count a subscription, and its document if it is the user's first with it.
+
+        Raises: QuotaExceeded.
+        """
         holdings, limit = self._quotas.of(self._user_id), self._quotas.limits.streams
         if holdings.streams >= limit:
             raise QuotaExceeded(f"A user may have {limit:,} subscriptions open at once.")

@@ -14,7 +14,10 @@ from command_center.web.websocket_protocol import TEXT
 
 
 class SocketWriter:
-    """Writes to one WebSocket. `open` becomes false when either side has ended the connection."""
+    """Writes to one WebSocket.
+
+    `open` becomes false when either side has ended the connection.
+    """
 
     def __init__(self, websocket: WebSocket) -> None:
         self.open = True
@@ -28,11 +31,17 @@ class SocketWriter:
         await self._send_text(encoded(message))
 
     async def send_payload(self, head: bytes, payload: bytes) -> None:
-        """Send one `next` message of an operation. `head` is its beginning, from the function `head`."""
+        """Send one `next` message of an operation.
+
+        `head` is its beginning, from the function `head`.
+        """
         await self._send_text(head + payload + b"}")
 
     def sink(self, head: bytes) -> Sink | None:
-        """Return a function that delivers payloads of an operation at once; None if the server cannot do that."""
+        """Return a function that delivers payloads of an operation immediately.
+
+        The result is None if the server cannot do that.
+        """
         offer = self._offer
         if offer is None:
             return None

@@ -1,4 +1,6 @@
-"""Sends subscriptions over HTTP, one message at a time, until they end, the client disconnects or the token expires.
+"""Sends subscriptions over HTTP, one message at a time.
+
+A stream ends with its subscription, with the client's connection, or when the token expires.
 
 The format is server-sent events (graphql-sse, distinct connections mode) or a multipart body (Apollo's protocol).
 
@@ -25,7 +27,10 @@ BEAT_SECONDS: Final = 12.0
 
 
 class StreamFormat(ABC):
-    """The wire format of a stream. A client can process each message as soon as it has arrived."""
+    """The wire format of a stream.
+
+    A client can process each message as soon as it has arrived.
+    """
 
     content_type: str
     opening: bytes = b""
@@ -41,7 +46,10 @@ class StreamFormat(ABC):
 
 
 class EventStreamFormat(StreamFormat):
-    """Server-sent events. Without a `complete` event official clients reconnect, so an interruption sends none."""
+    """Server-sent events.
+
+    Without a `complete` event official clients reconnect, so an interruption sends none.
+    """
 
     content_type = "text/event-stream; charset=utf-8"
     heartbeat = b":\n\n"
@@ -53,9 +61,10 @@ class EventStreamFormat(StreamFormat):
 
 
 class MultipartFormat(StreamFormat):
-    """Parts of a multipart body. The boundary follows each part at once, because clients read a part up to it.
+    """Parts of a multipart body.
 
-    Content-Length serves clients that read a part by its length. Clients ignore the heartbeat `{}`.
+    The boundary follows each part at once, because clients read a part up to it. Content-Length serves clients that
+    read a part by its length. Clients ignore the heartbeat `{}`.
     """
 
     content_type = 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"'

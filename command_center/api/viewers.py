@@ -6,7 +6,10 @@ from resolvers.context import find_viewer
 
 
 async def viewer_of(claims: Claims) -> Viewer:
-    """Return the user of a token with their current role. Raises: Unauthenticated if there is none."""
+    """Return the user of a token with their current role.
+
+    Raises: Unauthenticated if there is none.
+    """
     found = await find_viewer(claims.user_id, claims.team_id, claims.scopes)
     if found is None:
         raise Unauthenticated("The token is not valid.")

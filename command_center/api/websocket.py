@@ -1,8 +1,8 @@
-"""The graphql-transport-ws protocol, as in https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md.
+"""Serves GraphQL over WebSockets with the graphql-transport-ws protocol.
 
-A `Socket` is one connection. Its user is known from `connection_init` on. Each operation has its own task, and a
-context with the permissions at its start. An error in an operation leaves the socket open; an invalid protocol message
-closes it.
+Implements https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md exactly. A `Socket` is one connection. Its
+user is known from `connection_init` on. Each operation has its own task, and a context with the permissions at its
+start. An error in an operation leaves the socket open; an invalid protocol message closes it.
 """
 
 import asyncio
@@ -258,7 +258,10 @@ class Socket:
         self._timers.append(asyncio.get_running_loop().call_later(max(0.0, seconds), end))
 
     async def _close(self, code: int, reason: str) -> None:
-        """Close the connection, and send nothing more. The reading loop continues until the client has closed too."""
+        """Close the connection, and send nothing more.
+
+        The reading loop continues until the client has closed too.
+        """
         if not self._writer.open:
             return
         self._writer.open = False

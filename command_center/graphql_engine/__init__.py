@@ -1,1 +1,4 @@
-"""Validation, planning and execution of GraphQL documents. Knows the schema, but nothing of the product."""
+"""Validates, plans and executes GraphQL documents.
+
+The package knows the schema, but nothing of the product.
+"""

@@ -1,4 +1,4 @@
-"""Converts a field's arguments from graphql-core's values to those that its resolver takes, as Strawberry does.
+"""Converts a field's arguments to those of its resolver, as Strawberry does.
 
 Strawberry looks up names, types and defaults again for each input object, and a mutation may have hundreds. Here the
 lookups happen once. Types that are not supported here (those with their own `from_input`, decoded ids, `Maybe`) make
@@ -46,7 +46,10 @@ class Conversions:
         self._inputs: dict[Any, Convert] = {}
 
     def of(self, field: StrawberryField) -> Arguments | None:
-        """Return the conversion of a field's arguments, or None if Strawberry has to convert them."""
+        """Return the conversion of a field's arguments.
+
+        The result is None if Strawberry has to convert them.
+        """
         try:
             parameters = [
                 (self._names.from_argument(each), each.python_name, self._convert(each.type))

@@ -1,9 +1,9 @@
-"""Completes the objects of a list column by column: each field is read for all objects at once.
+"""Completes the objects of a list column by column.
 
-A page has many rows and few fields, so this is faster than row by row. Only values that rows hold, or that were
-prefetched for them, are read. A value is unusual if it fails, is an invalid null, is awaitable, or has another type.
-The executor completes a column that has one again, row by row. Responses and errors therefore equal those of
-graphql-core's executor, provided that reading a row twice gives the same value.
+Each field is read for all objects at once. A page has many rows and few fields, so this is faster than row by row. Only
+values that rows hold, or that were prefetched for them, are read. A value is unusual if it fails, is an invalid null,
+is awaitable, or has another type. The executor completes a column that has one again, row by row. Responses and errors
+therefore equal those of graphql-core's executor, provided that reading a row twice gives the same value.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,10 @@ class Reader(Protocol):
         """Return whether a value must be awaited."""
 
     def selected(self, type_: GraphQLObjectType, field: Field, /) -> Selection | None:
-        """Return the fields selected from an object of that type; None if graphql-core has to execute them."""
+        """Return the fields selected from an object of that type.
+
+        The result is None if graphql-core has to execute them.
+        """
 
 
 class Columns:
@@ -61,7 +64,7 @@ Completion = tuple[Columns | None, int]
 
 
 def columns(reader: Reader, type_: GraphQLObjectType, field: Field, values: Sequence[Any]) -> Completion:
-    """Complete what can be read from a field's values, if all of them are objects of that type."""
+    """Complete the values of a field, if all of them are objects of that type."""
     try:
         if _are_ready(reader, values) and _all_of_type(type_, values):
             selection = reader.selected(type_, field)
@@ -116,7 +119,7 @@ def _complete_leaves(read: Read, table: Table, values: Sequence[Any]) -> list[An
 def _complete_objects(
     reader: Reader, field: Field, values: Sequence[Any]
 ) -> tuple[list[Any] | None, Columns | None, int]:
-    """Return the completed objects, or partly completed ones together with their columns."""
+    """Return the completed objects, or partly completed ones with their columns."""
     if field.read is not None:
         objects = _read_all(field.read, values)
     elif field.pointer is not None and field.call is not None:
@@ -150,7 +153,10 @@ def _read_all(read: Read, values: Sequence[Any]) -> list[Any] | None:
 
 
 def _discard(read: Read, results: Sequence[Any]) -> None:
-    """Close the coroutines in the results of a method, which creates new ones when it is called again."""
+    """Close the coroutines in a method's results.
+
+    The method creates new ones when it is called again.
+    """
     if not isinstance(read, attrgetter):
         _close_coroutines(results)
 
@@ -176,7 +182,10 @@ def _may_be_ready(type_: type) -> bool:
 
 @cache
 def _is_certainly_ready(type_: type) -> bool:
-    """Return whether the type alone shows that a value is ready. Tortoise rows are awaitable, but need no await."""
+    """Return whether the type alone shows that a value is ready.
+
+    Tortoise rows are awaitable, but need not be awaited.
+    """
     if not _may_be_ready(type_):
         return False
     if issubclass(type_, Model):

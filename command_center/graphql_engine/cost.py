@@ -1,9 +1,10 @@
-"""Estimates the cost of an operation: the number of objects that its response may contain.
+"""Estimates the cost of operations.
 
-A field that returns an object costs 1. Under a connection the cost is multiplied by `first` (or `last`, or the default
-page size), and for a list of ids by its length. Connections, edges and pageInfo are free. The estimate follows the text
-of the document: a field selected twice counts twice, @skip and @include change nothing, and fragments on different
-types all count, although an object has only one type.
+The cost of an operation is the number of objects that its response may contain. A field that returns an object costs 1.
+Under a connection the cost is multiplied by `first` (or `last`, or the default page size), and for a list of ids by its
+length. Connections, edges and pageInfo are free. The estimate follows the text of the document: a field selected twice
+counts twice, @skip and @include change nothing, and fragments on different types all count, although an object has only
+one type.
 """
 
 from collections.abc import Callable, Mapping
@@ -91,7 +92,10 @@ class CostEstimator:
 
 
 class OperationCount:
-    """One count with one set of variables. `inputs` are the variables it depends on, each with its reader."""
+    """One count with one set of variables.
+
+    `inputs` are the variables it depends on, each with its reader.
+    """
 
     def __init__(self, estimator: CostEstimator, variables: Mapping[str, Any]) -> None:
         self._estimator = estimator
@@ -180,7 +184,7 @@ def literal(node: ValueNode) -> Any:
 
 
 def rows(max_page: int, value: Any) -> int | None:
-    """Return the number of rows that `first` or `last` requests; None if the argument is absent."""
+    """Return the number of rows that `first` or `last` requests, or None."""
     if value is None:
         return None
     sensible = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= max_page

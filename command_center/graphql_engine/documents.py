@@ -1,4 +1,4 @@
-"""Turns a query text into an operation that may be executed: parses, limits, validates and caches it.
+"""Parses, limits and validates query texts, and caches the operations in them.
 
 This module knows neither users nor transports. Every rejection has a code in `extensions.code`, and if a limit was
 exceeded, the message names it. Cheap checks run first.
@@ -50,8 +50,10 @@ MAX_DOCUMENTS, MAX_CACHE_BYTES = 512, 64 * 2**20
 """How many documents the cache holds, and about how much memory they may take together."""
 
 TOKEN_BYTES = 1_300
-"""Measured memory of a token with its part of the syntax tree and of a plan's field, of which there are at most as
-many."""
+"""The measured memory of one token with its part of the syntax tree, and of one planned field.
+
+A document's plans have at most as many fields as the document has tokens.
+"""
 
 MAX_MESSAGE_CHARACTERS = 500
 """The most characters of an error message."""
@@ -61,7 +63,10 @@ _RULES = tuple(_INSTEAD.get(rule, rule) for rule in specified_rules if rule is n
 
 
 class Rejected(Exception):
-    """The operation is rejected before it is executed. Each error has `extensions.code`."""
+    """The operation is rejected before it is executed.
+
+    Each error has `extensions.code`.
+    """
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__("; ".join(error.message for error in errors))
@@ -70,7 +75,10 @@ class Rejected(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedOperation:
-    """One operation of a valid document. It stays the same object as long as its document is cached."""
+    """One operation of a valid document.
+
+    It stays the same object as long as its document is cached.
+    """
 
     document: DocumentNode
     operation: OperationDefinitionNode
@@ -86,7 +94,7 @@ class PreparedOperation:
         return self.operation.operation
 
     def cost(self, variables: Mapping[str, Any]) -> int:
-        """Return how many objects the response may contain, by the variables as the client sent them."""
+        """Return the cost for the variables as the client sent them."""
         return self.cost_estimator.cost(variables)
 
 
@@ -107,7 +115,10 @@ class Documents:
         self._cache: LruCache[str, Mapping[str | None, PreparedOperation]] = LruCache(MAX_DOCUMENTS, MAX_CACHE_BYTES)
 
     def prepare(self, text: str, operation_name: str | None) -> PreparedOperation:
-        """Return the operation to execute. Raises: Rejected if the document is invalid or lacks the operation."""
+        """Return the operation to execute.
+
+        Raises: Rejected if the document is invalid or lacks the operation.
+        """
         operations = self._cache.get(text)
         if operations is None:
             document = self._parse_and_validate(text)
@@ -127,7 +138,7 @@ class Documents:
         return prepared
 
     def afford(self, prepared: PreparedOperation, variables: Mapping[str, Any], beside: int = 0) -> int:
-        """Return the operation's cost with these variables, and count the operation as accepted.
+        """Return the operation's cost, and count the operation as accepted.
 
         `variables_cost` is the cost of the variables themselves, which is added. Raises: Rejected if the sum is too
         high.
@@ -173,7 +184,10 @@ class Documents:
             raise Rejected(first_errors)
 
     def _operations(self, document: DocumentNode, plans: Plans, size: int) -> Mapping[str | None, PreparedOperation]:
-        """Return the operations by name. If there is only one, it is also found under None."""
+        """Return the operations by name.
+
+        If there is only one, it is also found under None.
+        """
         fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
         operations: dict[str | None, PreparedOperation] = {}
         for each in document.definitions:
@@ -193,7 +207,7 @@ class Documents:
 def _shaping_variables(
     operation: OperationDefinitionNode, fragments: Iterable[FragmentDefinitionNode]
 ) -> frozenset[str]:
-    """Return the variables used anywhere but in the arguments of a subscription's root fields."""
+    """Return the variables used outside the arguments of a subscription's root fields."""
     if operation.operation is not OperationType.SUBSCRIPTION:
         return frozenset()
     nodes: list[Node] = [*(operation.directives or ()), *fragments]
@@ -224,7 +238,10 @@ def _rejected(code: str, message: str) -> Rejected:
 
 
 def _with_code(error: GraphQLError, code: str) -> GraphQLError:
-    """Set the code of an error from graphql-core and shorten its message, which may quote long values."""
+    """Set the code of an error, and shorten its message.
+
+    Messages of graphql-core may quote long values.
+    """
     error.extensions = {"code": code}
     if len(error.message) > MAX_MESSAGE_CHARACTERS:
         error.message = f"{error.message[:MAX_MESSAGE_CHARACTERS]}…"

@@ -1,7 +1,8 @@
-"""The executor: extends graphql-core's with plans, so that it reads simple fields from rows and repeats no lookups.
+"""Extends graphql-core's executor with plans.
 
-Each method does the same as its counterpart in graphql-core, in the same order and with the same awaits. Values, errors
-and their paths and order are therefore the same. Cases that are not supported here go to the inherited methods.
+It reads simple fields directly from rows, and repeats no lookups. Each method does the same as its counterpart in
+graphql-core, in the same order and with the same awaits. Values, errors and their paths and order are therefore the
+same. Cases that are not supported here go to the inherited methods.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -289,7 +290,10 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
     # Values, by their type. `at` is the path of the field, `path` that of the value: they differ in a list.
 
     def complete(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
-        """Complete a value of the type. The result may be awaitable. Raises: any error of the value."""
+        """Complete a value of the type.
+
+        The result may be awaitable. Raises: any error of the value.
+        """
         if isinstance(value, Exception):
             raise value
         if value is None or value is Undefined:
@@ -344,7 +348,10 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return self._fields(selection, value, path)
 
     def selected(self, type_: GraphQLObjectType, field: Field) -> Selection | None:
-        """Return the fields selected from an object of that type; None if graphql-core has to execute them."""
+        """Return the fields selected from an object of that type.
+
+        The result is None if graphql-core has to execute them.
+        """
         if type_ not in field.below:
             collected = self.collect_subfields(type_, field.details)
             can_plan = not collected.new_defer_usages
@@ -368,7 +375,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return ListCompleter(self, shape.item, field, at, path, value).complete()
 
     def complete_together(self, shape: TypePlan, field: Field, values: Sequence[Any]) -> Columns | None:
-        """Complete items that are objects, as far as this is possible for all of them together."""
+        """Complete items that are objects, as far as possible for all of them together."""
         result, count = columns(self, shape.type, field, values)
         self.yield_budget.spent += count
         return result

@@ -1,4 +1,4 @@
-"""Groups the fields of a document into sets: the fields that end up in one object, including those of fragments."""
+"""Groups the fields of a document into sets, one for each object of the response."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -44,7 +44,10 @@ class FieldOccurrence:
 
 
 class Block:
-    """The contents of one selection set: its fields, with those of inline fragments, and the fragments it spreads."""
+    """The contents of one selection set.
+
+    These are its fields, with those of inline fragments, and the fragments that it spreads.
+    """
 
     __slots__ = ("fields", "spreads")
 
@@ -58,7 +61,10 @@ Blocks = frozenset[Block]
 
 
 class FieldSets:
-    """The field sets of one document. `steps` counts the blocks that were added to sets."""
+    """The field sets of one document.
+
+    `steps` counts the blocks that were added to sets.
+    """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
@@ -71,7 +77,10 @@ class FieldSets:
         self.steps = 0
 
     def roots(self) -> list[Blocks]:
-        """Return the set of each operation's root. Fragments are covered by the operations that use them."""
+        """Return the set of each operation's root.
+
+        Fragments are covered by the operations that use them.
+        """
         return [
             self._set(self._schema.get_root_type(each.operation), each.selection_set)
             for each in self._document.definitions
@@ -85,7 +94,7 @@ class FieldSets:
         return frozenset().union(*sets)
 
     def _set(self, parent: Any, selection_set: SelectionSetNode) -> Blocks:
-        """Return the block of a selection set and those of all fragments it spreads, each once."""
+        """Return the blocks of a selection set and of all fragments it spreads."""
         blocks = self._blocks_of.get(id(selection_set))
         if blocks is None:
             visited: list[Block] = []
@@ -127,7 +136,10 @@ class FieldSets:
 
 
 def _value(node: ValueNode) -> Any:
-    """Return a comparable form of a literal. The order of an object's fields does not matter."""
+    """Return a comparable form of a literal.
+
+    The order of an object's fields does not matter.
+    """
     if isinstance(node, ObjectValueNode):
         members = sorted(node.fields, key=lambda each: each.name.value)
         return node.kind, tuple((each.name.value, _value(each.value)) for each in members)

@@ -1,4 +1,7 @@
-"""What the engine needs to know about a schema and cannot read from it. The application passes it in."""
+"""What the engine needs to know about a schema and cannot read from it.
+
+The application passes it in.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

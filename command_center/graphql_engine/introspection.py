@@ -1,4 +1,7 @@
-"""Counts the objects in the response to an introspection query by walking the schema with graphql-core's resolvers."""
+"""Counts the objects in the response to an introspection query.
+
+The count walks the schema with graphql-core's resolvers.
+"""
 
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace

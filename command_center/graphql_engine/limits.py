@@ -1,4 +1,7 @@
-"""Limits on operations, their documents and their connections. The settings provide the numbers."""
+"""Limits on operations, their documents and their connections.
+
+The settings provide the numbers.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +9,10 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class DocumentLimits:
-    """Limits on a document and its variables. `cost` counts the objects that the response may contain."""
+    """Limits on a document and its variables.
+
+    `cost` counts the objects that the response may contain.
+    """
 
     tokens: int = 2_000
     depth: int = 12
@@ -19,7 +25,10 @@ class DocumentLimits:
 
 @dataclass(frozen=True, slots=True)
 class AnswerLimits:
-    """The number of errors in one response or change message, and the time that a query or mutation may take."""
+    """Limits on one response: its errors, and the time of a query or mutation.
+
+    The limit on errors applies to change messages too.
+    """
 
     errors: int = 20
     time: timedelta = timedelta(seconds=10)
@@ -27,7 +36,10 @@ class AnswerLimits:
 
 @dataclass(frozen=True, slots=True)
 class SocketLimits:
-    """Limits of one WebSocket: concurrent operations, and the time until `connection_init` must arrive."""
+    """Limits of one WebSocket.
+
+    They concern its concurrent operations, and the time until `connection_init` must arrive.
+    """
 
     operations: int = 100
     init: timedelta = timedelta(seconds=5)
@@ -35,7 +47,7 @@ class SocketLimits:
 
 @dataclass(frozen=True, slots=True)
 class UserLimits:
-    """Limits on what one user may have open in one process, over all connections together."""
+    """Limits on what one user has open in one process, over all connections."""
 
     sockets: int = 2_000
     streams: int = 2_000

@@ -1,4 +1,4 @@
-"""Completes lists item by item, like graphql-core's executor, but pauses for other tasks if a list is long."""
+"""Completes lists item by item, with pauses for other tasks if a list is long."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -87,7 +87,7 @@ class ListCompleter:
             started = len(pending)
 
     def _complete_turn(self) -> bool:
-        """Complete items until the list ends or the turn is over, and return whether the list ended."""
+        """Complete items until the turn is over. Returns true if the list ended."""
         budget, items, completed = self._executor.yield_budget, self._items, self._completed
         try:
             while (index := self._next) < len(items):
@@ -143,7 +143,10 @@ class ListCompleter:
         )
 
     def _complete_object(self, columns: Columns, index: int, path: Path) -> Any:
-        """Complete an object of which some columns are incomplete. The result may be awaitable."""
+        """Complete an object of which some columns are incomplete.
+
+        The result may be awaitable.
+        """
         executor, row, source = self._executor, columns.rows[index], columns.values[index]
         pending: list[str] = []
         try:

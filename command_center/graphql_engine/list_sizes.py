@@ -1,4 +1,7 @@
-"""Estimates how many objects each field returns, from the schema and the application's hints."""
+"""Estimates how many objects each field returns.
+
+The estimate uses the schema and the application's hints.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +46,7 @@ FieldSizes = Mapping[str, Mapping[str, FieldSize]]
 
 
 def field_sizes(schema: GraphQLSchema, hints: SchemaHints) -> FieldSizes:
-    """Return the size of every field that returns objects, by type name and field name."""
+    """Return the sizes of the fields that return objects, by type and field name."""
     return {
         name: {
             field: _size(name, field, definition, hints)

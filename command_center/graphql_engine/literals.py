@@ -1,4 +1,4 @@
-"""A validation rule for values in a document, like graphql-core's, whose errors say where the value is."""
+"""A validation rule for values in a document, with precise error locations."""
 
 from typing import Any
 

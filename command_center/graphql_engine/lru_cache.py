@@ -1,4 +1,7 @@
-"""A least-recently-used cache. When it is full, the value that was read longest ago is removed first."""
+"""A least-recently-used cache.
+
+When it is full, the value that was read longest ago is removed first.
+"""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar

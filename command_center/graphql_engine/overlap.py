@@ -1,9 +1,11 @@
-"""Checks that fields with the same response key can be merged, like graphql-core's OverlappingFieldsCanBeMergedRule.
+"""Checks that fields with the same response key can be merged.
+
+It replaces graphql-core's OverlappingFieldsCanBeMergedRule, whose time is quadratic in the number of fields.
 
 The original rule compares all pairs of fields. This one works on sets: all fields that end up in one object form a set.
-Those with the same key are compared with the first of them, their selections form the next set, and each set is
-visited once. There are two passes, as in the specification. If two fields may belong to the same object, the same key
-must mean the same field with the same arguments. Whatever the object is, the same key must mean the same type shape.
+Those with the same key are compared with the first of them, their selections form the next set, and each set is visited
+once. There are two passes, as in the specification. If two fields may belong to the same object, the same key must mean
+the same field with the same arguments. Whatever the object is, the same key must mean the same type shape.
 
 The result equals that of the original rule for documents that pass the other rules: all types and fragments exist, no
 fragment spreads itself, and nothing is streamed.
@@ -29,7 +31,10 @@ Groups = Iterator[list[FieldOccurrence]]
 
 
 class Overlap:
-    """Compares the overlapping fields of one document. `steps` is the number of fields visited."""
+    """Compares the overlapping fields of one document.
+
+    `steps` is the number of fields visited.
+    """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, most: int = MAX_STEPS) -> None:
         self._sets = FieldSets(schema, document)
@@ -41,7 +46,10 @@ class Overlap:
         return self._compared + self._sets.steps
 
     def conflicts(self) -> Iterator[GraphQLError]:
-        """Yield the conflicts. Type shapes are compared only if there are none, as different fields differ in shape."""
+        """Yield the conflicts.
+
+        Type shapes are compared only if there are none, as different fields differ in shape.
+        """
         has_conflict = False
         for error in self._differing(_by_object, _meanings):
             has_conflict = True
@@ -81,7 +89,10 @@ def _by_answer(fields: Iterable[FieldOccurrence]) -> Groups:
 
 
 def _by_object(fields: Iterable[FieldOccurrence]) -> Groups:
-    """Group fields by key and object type. Fields on abstract types belong to the groups of all object types."""
+    """Group fields by key and object type.
+
+    Fields on abstract types belong to the groups of all object types.
+    """
     for group in _by_answer(fields):
         on_abstract: list[FieldOccurrence] = []
         by_object_type: defaultdict[str, list[FieldOccurrence]] = defaultdict(list)
@@ -118,7 +129,10 @@ def _shapes(group: list[FieldOccurrence]) -> GraphQLError | None:
 
 
 def _in_order(group: Iterable[FieldOccurrence]) -> list[FieldOccurrence]:
-    """Return the fields in the order of the document. Sets have no order, and error messages should be stable."""
+    """Return the fields in the order of the document.
+
+    Sets have no order, and error messages should be stable.
+    """
     return sorted(group, key=lambda each: each.node.loc.start if each.node.loc else 0)
 
 

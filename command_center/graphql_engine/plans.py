@@ -1,7 +1,8 @@
-"""Execution plans: the selections of an operation, merged for each object type and cached with the document.
+"""Plans the execution of operations.
 
-A plan grows during execution, because a type that is never returned needs no plan. It depends on no variables but those
-that may decide what is skipped, and these are part of its cache key.
+A plan holds the selections of an operation, merged for each object type. It is cached with the document. A plan grows
+during execution, because a type that is never returned needs no plan. It depends on no variables but those that may
+decide what is skipped, and these are part of its cache key.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ Prefetches = tuple[tuple[tuple[Read, ...], Pointer], ...]
 
 
 class Field:
-    """One response key under one parent type: all occurrences of the field, and its plan."""
+    """One response key under one parent type, with the plan of its field."""
 
     __slots__ = (
         "below",

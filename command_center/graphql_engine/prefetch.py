@@ -1,6 +1,7 @@
-"""Loads the rows that the fields of a list refer to for all items together, as soon as the list is resolved.
+"""Loads the rows that list items refer to, for all items together.
 
-From outside it looks as if the list's resolver took slightly longer. The fields then find their rows loaded.
+This happens as soon as the list is resolved. From outside it looks as if the list's resolver took slightly longer. The
+fields then find their rows loaded.
 """
 
 import asyncio
@@ -21,7 +22,10 @@ Reads = tuple[Read, ...]
 
 
 def find_prefetches(field: Field, select: SelectFields) -> Prefetches:
-    """Return the references that attribute reads alone can reach from a field's value, each with those reads."""
+    """Return the references that attribute reads can reach from a field's value.
+
+    Each comes with those reads.
+    """
     return tuple(_find_prefetches(field, select, ()))
 
 
@@ -36,7 +40,10 @@ def _find_prefetches(field: Field, select: SelectFields, reads: Reads) -> Iterat
 
 
 async def prefetch(prefetches: Prefetches, context: Any, value: Any) -> None:
-    """Load the references. Errors are ignored, because the fields load for themselves what is missing."""
+    """Load the references.
+
+    Errors are ignored, because the fields load for themselves what is missing.
+    """
     with suppress(Exception):
         loads = [pointer.load(context, _follow_reads([value], reads)) for reads, pointer in prefetches]
         await (loads[0] if len(loads) == 1 else asyncio.gather(*loads))

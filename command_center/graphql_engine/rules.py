@@ -1,4 +1,4 @@
-"""Limits on documents that need no schema: depth, aliases, root fields and directives.
+"""Checks the limits that need no schema: depth, aliases, root fields, directives.
 
 Each definition is read once, and a fragment counts once, however often it is spread. The multiplication that spreads
 cause is limited by the cost instead.
@@ -60,7 +60,7 @@ class DocumentStats:
         return stats
 
     def _field(self, node: FieldNode, depth: int | None) -> int | None:
-        """Count a field, and return the depth of its selection set (None for introspection)."""
+        """Count a field, and return the depth of its selection set, or None."""
         self.aliases += node.alias is not None
         self.root_fields += depth == 0
         if depth is None or node.name.value in INTROSPECTION:
@@ -80,7 +80,10 @@ class DocumentStats:
 
 
 class DocumentStatistics:
-    """The statistics of all definitions. If fragments share a name, which validation rejects, the last one counts."""
+    """The statistics of all definitions.
+
+    If fragments share a name, which validation rejects, the last one counts.
+    """
 
     def __init__(self, document: DocumentNode) -> None:
         self._operations: list[DocumentStats] = []
@@ -97,7 +100,10 @@ class DocumentStatistics:
                     self._fragments[definition.name.value] = stats
 
     def depth(self) -> int:
-        """Return the depth of the deepest operation; 0 for cyclic fragments, which validation rejects."""
+        """Return the depth of the deepest operation.
+
+        The result is 0 for cyclic fragments, which validation rejects.
+        """
         spreads = {
             name: [each for each in stats.spreads if each in self._fragments] for name, stats in self._fragments.items()
         }

@@ -1,6 +1,7 @@
-"""Plans for the fields and types of a schema: how a field is read, and how its values are completed.
+"""Plans for the fields and types of a schema.
 
-Nothing is executed here. If a field cannot be read in a known way, its own resolver is called.
+They contain how a field is read, and how its values are completed. Nothing is executed here. If a field cannot be read
+in a known way, its own resolver is called.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +59,10 @@ _SAME: Mapping[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean:
 
 
 class Pointer(Protocol):
-    """A field that refers to another row, which can be loaded for many rows before the field is resolved."""
+    """A field that refers to another row.
+
+    Before the field is resolved, the rows that many objects refer to can be loaded together.
+    """
 
     def follow(self, context: Any, row: Any, /) -> Any:
         """Return the row that this row refers to, or an awaitable of it."""
@@ -81,7 +85,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TypePlan:
-    """A type of the schema, analysed once. `full` is the type itself, `type` the same without its non-null."""
+    """A type of the schema, analysed once.
+
+    `full` is the type itself, `type` the same without its non-null.
+    """
 
     full: Any
     type: Any
@@ -93,7 +100,7 @@ class TypePlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldPlan:
-    """One field of a type, with every way to resolve it that is faster than its own resolver.
+    """One field of a type, with the ways to resolve it faster than by its resolver.
 
     `read` needs only the row. `call` takes the row and the info, for fields without arguments. `call_with_arguments`
     also takes the arguments. The field's own resolver always works. `reference` describes the row to load.
@@ -109,7 +116,10 @@ class FieldPlan:
 
 
 class TypePlans:
-    """The plans of one schema, created when first needed. There are at most as many as the schema has fields."""
+    """The plans of one schema, created when first needed.
+
+    There are at most as many as the schema has fields.
+    """
 
     def __init__(self, schema: GraphQLSchema, reference_key: str) -> None:
         self._schema = schema
@@ -126,7 +136,7 @@ class TypePlans:
         self.coercions = Coercions(schema)
 
     def known(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
-        """Return the plan of the field with that name, or None if the type has no such field."""
+        """Return the plan of the field with that name, or None if there is no such field."""
         key = parent, name
         if key not in self._field_plans:
             self._field_plans[key] = self._create(parent, name)
@@ -169,7 +179,10 @@ class TypePlans:
         return method
 
     def _call(self, definition: GraphQLField) -> Call | None:
-        """Return the function behind a resolver without arguments, to be called exactly as Strawberry calls it."""
+        """Return the function behind a resolver without arguments.
+
+        It is called exactly as Strawberry calls it.
+        """
         field = self._field(definition, "_resolver", "_async_resolver")
         method = None if field is None else _method(field)
         if field is None or method is None or field.base_resolver is None:
@@ -181,7 +194,10 @@ class TypePlans:
         return lambda source, raw: method(source, **{name: info(_raw_info=raw, _field=field)})  # type: ignore[misc]
 
     def _call_with_arguments(self, definition: GraphQLField) -> ResolverWithArguments | None:
-        """Return the function behind a resolver with arguments, to be called exactly as Strawberry calls it."""
+        """Return the function behind a resolver with arguments.
+
+        It is called exactly as Strawberry calls it.
+        """
         field = self._field(definition, "_resolver", "_async_resolver", takes_arguments=True)
         method = None if field is None else _method(field)
         convert = None if field is None or self._conversions is None else self._conversions.of(field)
@@ -204,7 +220,10 @@ class TypePlans:
     def _field(
         self, definition: GraphQLField, *function_names: str, takes_arguments: bool = False
     ) -> StrawberryField | None:
-        """Return Strawberry's field if only Strawberry's own function with one of these names resolves it."""
+        """Return Strawberry's field if only one of these functions resolves it.
+
+        They are Strawberry's own functions, given by name.
+        """
         field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
         resolve = definition.resolve
         if (
@@ -222,12 +241,18 @@ class TypePlans:
 
 @cache
 def blind(is_type_of: Callable[..., Any]) -> bool:
-    """Return whether the function uses only the row: then its second parameter is named `_`."""
+    """Return whether the function uses only the row.
+
+    Its second parameter is then named `_`.
+    """
     return list(signature(is_type_of).parameters)[-1] == "_"
 
 
 def _method(field: StrawberryField) -> Read | None:
-    """Return the function of a resolver if it takes at most the row, the info and the field's arguments."""
+    """Return the function of a resolver if it takes only supported parameters.
+
+    These are the row, the info and the field's arguments.
+    """
     resolver = field.base_resolver
     if resolver is None or not resolver.self_parameter or resolver.root_parameter or resolver.parent_parameter:
         return None

@@ -1,4 +1,4 @@
-"""Coerces variables from JSON to graphql-core's values, with the type lookups done once for each type.
+"""Coerces variables from JSON, with the type lookups done once for each type.
 
 graphql-core determines the type of each value again, and a mutation may have hundreds of objects. Only values that are
 certainly valid are coerced here. Everything else is left to graphql-core, which also produces the error messages.
@@ -48,7 +48,10 @@ class _Variable(NamedTuple):
 
 
 class VariableCoercion:
-    """Coerces the variables of one operation. The result is None if graphql-core has to do it."""
+    """Coerces the variables of one operation.
+
+    The result is None if graphql-core has to do it.
+    """
 
     def __init__(self, variables: Sequence[_Variable] | None) -> None:
         self._variables = variables
@@ -168,7 +171,7 @@ class Coercions:
 
 
 def _default_factory(field: GraphQLInputField) -> Callable[[], Any] | None:
-    """Return what creates the value of an absent field; None if the field stays absent."""
+    """Return what creates the value of an absent field, or None if it stays absent."""
     if is_required_input_field(field):
         return _needs_full
     if coerce_default_value(field) is Undefined:

@@ -1,4 +1,4 @@
-"""A limit on how long one execution may occupy the event loop before other tasks run."""
+"""Limits how long one execution occupies the event loop before other tasks run."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ MAX_VALUES_PER_TURN = 5_000
 
 
 class YieldBudget:
-    """Counts the values that one execution completes, and pauses it when there are too many."""
+    """Counts the values that an execution completes, and pauses it after too many."""
 
     __slots__ = ("_is_reset_scheduled", "spent")
 
@@ -17,7 +17,10 @@ class YieldBudget:
         self._is_reset_scheduled = False
 
     async def next(self) -> None:
-        """Pause until every other task has run. If several coroutines wait, they continue one at a time."""
+        """Pause until every other task has run.
+
+        If several coroutines wait, they continue one at a time.
+        """
         while self.spent >= MAX_VALUES_PER_TURN:
             if not self._is_reset_scheduled:
                 self._is_reset_scheduled = True

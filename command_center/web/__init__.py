@@ -1,1 +1,4 @@
-"""The HTTP edge below GraphQL: authentication, limits, security headers, errors and uvicorn's protocols."""
+"""The HTTP edge below GraphQL.
+
+It contains authentication, limits, security headers, error responses and uvicorn's protocols.
+"""

@@ -60,7 +60,10 @@ class Tokens:
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
     def read(self, token: str) -> Claims:
-        """Return a token's claims. Verified tokens are cached. Raises: Unauthenticated if it is invalid or expired."""
+        """Return a token's claims.
+
+        Verified tokens are cached. Raises: Unauthenticated if it is invalid or expired.
+        """
         claims = self._cache.get(token)
         if claims is None:
             claims = self._verify(token)
@@ -89,7 +92,10 @@ class Tokens:
 
 
 def bearer(header: object) -> str:
-    """Return the token of an Authorization header. Raises: Unauthenticated if there is none."""
+    """Return the token of an Authorization header.
+
+    Raises: Unauthenticated if there is none.
+    """
     if not isinstance(header, str) or not header:
         raise Unauthenticated("A bearer token is needed.")
     scheme, _, token = header.strip().partition(" ")

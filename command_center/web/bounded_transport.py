@@ -1,4 +1,7 @@
-"""A transport that limits how long a client may delay it. It is used below HTTP and WebSocket."""
+"""A transport that limits how long a client may delay it.
+
+It is used below HTTP and WebSocket.
+"""
 
 import asyncio
 from typing import Any, Final
@@ -40,13 +43,16 @@ class BoundedTransport(asyncio.Transport):
             self._timer = self._loop.call_later(self._timeout, self._check_progress)
 
     def unwatch(self) -> None:
-        """Stop requiring progress, because everything was sent. A closing connection remains watched."""
+        """Stop requiring progress, because everything was sent.
+
+        A closing connection remains watched.
+        """
         if self._timer is not None and not self.is_closing():
             self._timer.cancel()
             self._timer = None
 
     def coalesce(self) -> None:
-        """Delay the next write, to send it together with the one that follows it immediately.
+        """Delay the next write, to send it with the one that follows it immediately.
 
         Otherwise the head and the body of a response would need a system call each.
         """
@@ -78,7 +84,10 @@ class BoundedTransport(asyncio.Transport):
         self._timer = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
 
     def write(self, data: Any) -> None:
-        """Write data, delayed after `coalesce`. It is dropped if `close` was called while the client was sending."""
+        """Write data, delayed after `coalesce`.
+
+        It is dropped if `close` was called while the client was sending.
+        """
         if self.is_lingering:
             return
         if self._pending:

@@ -30,7 +30,10 @@ Header = tuple[bytes, bytes]
 
 
 def is_compressible(headers: Iterable[Header]) -> bool:
-    """Return whether a response is worth compressing: text of a known length without a content coding."""
+    """Return whether a response is worth compressing.
+
+    It must be text of a known length without a content coding.
+    """
     length, media_type = 0, b""
     for name, value in headers:
         name = name.lower()
@@ -50,7 +53,7 @@ def _is_text(value: bytes) -> bool:
 
 
 def accepts_gzip(headers: Iterable[Header]) -> bool:
-    """Return whether a request accepts gzip, and prefers it to no coding (RFC 9110, 12.5.3)."""
+    """Return whether a request prefers gzip to no coding (RFC 9110, 12.5.3)."""
     values = [value for name, value in headers if name == b"accept-encoding"]
     return bool(values) and _prefers_gzip(b",".join(values)[:200])
 

@@ -1,4 +1,4 @@
-"""Responses to requests that are rejected: GraphQL errors on /graphql, a line of text elsewhere.
+"""Responses to rejected requests: GraphQL errors on /graphql, else a line of text.
 
 GraphQL errors have the media type that the request accepts.
 """

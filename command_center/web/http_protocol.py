@@ -1,4 +1,4 @@
-"""uvicorn's HTTP connections with limits on the size and the time of a request's head.
+"""uvicorn's HTTP connections, with limits on the size and time of request heads.
 
 Errors below the level of ASGI are answered here with one line of text. They are not logged. The middleware limits
 bodies and rates, because it knows which request they belong to.
@@ -101,7 +101,7 @@ class HttpConnection(HttpToolsProtocol):
             self._bounded_transport.abort()
 
     def _awaits_body(self) -> bool:
-        """Return whether the next request has not arrived completely, so that nothing was done for it."""
+        """Return whether the next request is incomplete, so that nothing was done for it."""
         return not (self._in_head or self.pipeline or self.cycle.response_started)
 
     def _refuse_body(self) -> None:
@@ -142,9 +142,10 @@ class HttpConnection(HttpToolsProtocol):
                 self._feed_without_upgrade(data[exc.args[0] :])
 
     def _feed_without_upgrade(self, rest: bytes) -> None:
-        """Serve a request as if it had not offered another protocol. Java's client offers HTTP/2 each time.
+        """Serve a request as if it had not offered another protocol.
 
-        The parser assumes that such a request has no body, so a new parser gets the request without the offer.
+        Java's client offers HTTP/2 each time. The parser assumes that such a request has no body, so a new parser gets
+        the request without the offer.
         """
         version = self.parser.get_http_version().encode()
         lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
@@ -194,7 +195,10 @@ class HttpConnection(HttpToolsProtocol):
         self._bounded_transport.has_unread_input = True
 
     def _check_host(self) -> None:
-        """Reject a request that does not name exactly one host (RFC 9112, 3.2). HTTP/1.0 may omit the header."""
+        """Reject a request that does not name exactly one host (RFC 9112, 3.2).
+
+        HTTP/1.0 may omit the header.
+        """
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) == 1:
             if _is_host(hosts[0].strip(b" \t")):
@@ -254,7 +258,10 @@ class HttpConnection(HttpToolsProtocol):
             self._bounded_transport.close()
 
     def _break_cycles(self) -> None:
-        """Break reference cycles, so that this object is freed at once and not by the garbage collector."""
+        """Break reference cycles.
+
+        The object is then freed immediately, not by the garbage collector.
+        """
         self.parser = cast(httptools.HttpRequestParser, None)
         self.cycle = cast(RequestResponseCycle, None)
 
@@ -264,7 +271,10 @@ class HttpConnection(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _refuse(self, status: int, message: str) -> None:
-        """Respond with an error, unless the response to another request is in progress, and close the connection."""
+        """Respond with an error, and close the connection.
+
+        No error is sent while the response to another request is in progress.
+        """
         if not self._answering() or self._awaits_body():
             text = f"{message}\n".encode()
             headers = [
@@ -285,7 +295,7 @@ class HttpConnection(HttpToolsProtocol):
 
 @lru_cache(256)
 def _is_host(value: bytes) -> bool:
-    """Return whether the value is a host and optionally a port, as in a URL (RFC 3986, 3.2.2)."""
+    """Return whether the value is a host with an optional port (RFC 3986, 3.2.2)."""
     match = _HOST_RE.fullmatch(value)
     if match is None or match["v6"] is None:
         return match is not None
@@ -297,5 +307,5 @@ def _is_host(value: bytes) -> bool:
 
 
 def limited(limits: ConnectionLimits) -> type[HttpConnection]:
-    """Return the class of connections with these limits, in the form that uvicorn takes."""
+    """Return the class of connections with these limits, as uvicorn needs it."""
     return type("LimitedHttpConnection", (HttpConnection,), {"limits": limits})

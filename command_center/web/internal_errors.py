@@ -1,4 +1,4 @@
-"""Internal errors: the log gets all details, and clients get a reference to the log entry."""
+"""Logs internal errors, and gives clients a reference to the log entry."""
 
 import logging
 import secrets
@@ -7,7 +7,7 @@ _logger = logging.getLogger("command_center.errors")
 
 
 def log_internal_error(cause: BaseException) -> str:
-    """Log an internal error with its traceback, and return the reference that begins the log line."""
+    """Log an internal error with its traceback, and return its reference."""
     reference = secrets.token_hex(6)
     _logger.error("reference %s", reference, exc_info=cause)
     return reference

@@ -1,6 +1,7 @@
-"""The middleware around all routes: address rates, origins, bodies, response headers and unhandled exceptions.
+"""The middleware around all routes.
 
-Requests that are rejected here reach no route. The protocols limit the time of headers and sockets, not this module.
+It handles address rates, origins, bodies, response headers and unhandled exceptions. Requests that are rejected here
+reach no route. The protocols limit the time of headers and sockets, not this module.
 """
 
 import asyncio
@@ -38,7 +39,10 @@ _FORBIDDEN_ORIGIN = ErrorResponse(
 
 @dataclass(frozen=True, slots=True)
 class EdgeLimits:
-    """The limits that the middleware enforces. `secure` means that the base URL is https."""
+    """The limits that the middleware enforces.
+
+    `secure` means that the base URL is https.
+    """
 
     address_requests: int
     """Requests per minute of one network address."""
@@ -52,7 +56,10 @@ class EdgeLimits:
 
 
 class RequestLimitsMiddleware:
-    """ASGI middleware that enforces the limits. `rates` are the rates of network addresses."""
+    """ASGI middleware that enforces the limits.
+
+    `rates` are the rates of network addresses.
+    """
 
     def __init__(
         self, app: ASGIApp, limits: EdgeLimits, rates: RateLimiter | None = None, shutdown: Shutdown | None = None
@@ -108,11 +115,12 @@ class RequestLimitsMiddleware:
         await self._app(scope, receive, send)
 
     def _with_cors(self, app: ASGIApp) -> ASGIApp:
-        """Add the CORS headers, so that pages of the allowed origins, and no others, can read responses and errors.
+        """Add the CORS headers.
 
-        A POST from another origin is not rejected. Without a token, which no browser adds by itself, it has no effect,
-        and applications other than browsers send unusual origins too. Credentials are allowed for the cookie that
-        marks a user's own browser. The cookie authenticates no user.
+        Only pages of the allowed origins can then read responses, including errors. A POST from another origin is not
+        rejected. Without a token, which no browser adds by itself, it has no effect, and applications other than
+        browsers send unusual origins too. Credentials are allowed for the cookie that marks a user's own browser. The
+        cookie authenticates no user.
         """
         return CORSMiddleware(
             app,
@@ -125,7 +133,10 @@ class RequestLimitsMiddleware:
         )
 
     def _may_open(self, scope: Scope) -> bool:
-        """Return whether a WebSocket may be opened. Browsers let any page try, and only send its origin."""
+        """Return whether a WebSocket may be opened.
+
+        Browsers let any page try, and only send its origin.
+        """
         headers = Headers(scope=scope)
         own_hosts = {self._host, _host(headers.get("host", ""))}
         for origin in map(str.lower, headers.getlist("origin")):
@@ -139,7 +150,7 @@ class RequestLimitsMiddleware:
 
 
 class _ResponseSender:
-    """Sends one response: completes its headers, compresses it, and records how much was sent."""
+    """Sends one response: completes its headers, and compresses it."""
 
     def __init__(self, scope: Scope, send: Send, guards: SecurityHeaders) -> None:
         self._scope = scope
@@ -179,7 +190,7 @@ class _ResponseSender:
         return message
 
     async def fail(self, cause: Exception, receive: Receive) -> None:
-        """Log the exception, and send an error with the reference of the log entry if that is still possible."""
+        """Log the exception, and send an error with its reference if that is possible."""
         reference = log_internal_error(cause)
         self._start = None
         if not self._last_sent:
@@ -190,7 +201,10 @@ class _ResponseSender:
 
 
 def _client_network(client: Any) -> str | None:
-    """Return the key by which requests are counted: an IPv4 address, or the /64 network of an IPv6 address."""
+    """Return the key for a client's rate.
+
+    It is the IPv4 address, or the /64 network of an IPv6 address.
+    """
     if client is None:
         return None
     host: str = client[0]
@@ -204,5 +218,5 @@ def _client_network(client: Any) -> str | None:
 
 
 def _host(text: str) -> str:
-    """Return a host and port in the form in which they are compared: without the default ports."""
+    """Return a host and port in lower case and without a default port."""
     return text.lower().removesuffix(":443").removesuffix(":80")

@@ -1,4 +1,4 @@
-"""Chooses the media type of a response by the Accept header (RFC 9110, 12.5.1), with parameters and weights."""
+"""Chooses the media type of a response by the Accept header (RFC 9110, 12.5.1)."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,10 @@ _PART: Final = re.compile(r'(?:[^,;"]|"(?:[^"\\]|\\.)*")+|[,;]')
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """One media range of an Accept header. `weight` is from 0, which means not acceptable, to 1."""
+    """One media range of an Accept header.
+
+    `weight` is from 0, which means not acceptable, to 1.
+    """
 
     kind: str
     parameters: frozenset[str]

@@ -1,4 +1,7 @@
-"""Limits request rates per minute, in this process. Memory is bounded, and a check takes constant time."""
+"""Limits request rates per minute, in this process.
+
+Memory is bounded, and a check takes constant time.
+"""
 
 import time
 from collections.abc import Callable, Hashable
@@ -12,12 +15,14 @@ _NANOSECONDS: Final = 1_000_000_000
 
 
 class RateLimiter:
-    """A token bucket for each key. It holds the requests of one minute, and is refilled continuously.
+    """A token bucket for each key.
 
-    A bucket is stored as one number: the time at which it is full again. A bucket that was not used for a minute is
-    full, like one that does not exist. Buckets therefore belong to a generation that is kept for a minute after its
-    last use, and then dropped as a whole. If there are more keys than `max_keys`, generations change sooner, and the
-    keys that were not used for the longest time become full first.
+    It holds the requests of one minute, and is refilled continuously. A bucket is stored as one number: the time at
+    which it is full again. A bucket that was not used for a minute is full, like one that does not exist.
+
+    Buckets therefore belong to a generation that is kept for a minute after its last use, and then dropped as a whole.
+    If there are more keys than `max_keys`, generations change sooner. The buckets that were not used for the longest
+    time are dropped first, so that they count as full.
     """
 
     def __init__(
@@ -36,9 +41,10 @@ class RateLimiter:
         return len(self._current) + len(self._previous)
 
     def take(self, key: Hashable, amount: int = 1) -> float:
-        """Take tokens from a key's bucket and return 0.0; if it has too few, take none and return the seconds to wait.
+        """Take tokens from a key's bucket and return 0.0.
 
-        An amount of more than one minute's requests is allowed if the bucket is full, and empties it.
+        If it has too few, none are taken, and the result is the seconds to wait. An amount of more than one minute's
+        requests is allowed if the bucket is full, and empties it.
         """
         now = self._clock()
         if now - self._started_at >= MINUTE or len(self._current) >= self._max_keys:

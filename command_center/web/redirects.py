@@ -1,6 +1,7 @@
-"""Redirects to the path that a client most likely means: with or without a final slash, and from `/` to the page.
+"""Redirects to the path that a client most likely means.
 
-`Location` is a path, because the client chooses the Host header, and behind a proxy it names the wrong host.
+This adds or removes a final slash, and leads from `/` to the page. `Location` is a path, because the client chooses the
+Host header, and behind a proxy it names the wrong host.
 """
 
 from starlette.applications import Starlette
@@ -33,7 +34,10 @@ async def _to_page(request: Request) -> Response:
 
 
 def _other_path(app: Starlette, scope: Scope) -> str | None:
-    """Return the path with its final slash added or removed, and the query, if a route matches it."""
+    """Return the path with a final slash added or removed, if a route matches it.
+
+    The query is kept.
+    """
     path: str = scope["path"]
     raw: str = scope["raw_path"].decode("ascii")
     if path.endswith("/") != raw.endswith("/"):

@@ -1,4 +1,7 @@
-"""Reads the body of a request completely before the application sees the request, and limits its size and time."""
+"""Reads request bodies completely, with limits on size and time.
+
+The application sees a request when its body has arrived.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -12,7 +15,7 @@ _LAST = {"Connection": "close"}
 
 
 class BodyReader:
-    """Reads bodies of at most `max_bytes` bytes that arrive within `timeout`, however slowly each part arrives."""
+    """Reads bodies of at most `max_bytes` that arrive within `timeout`."""
 
     def __init__(self, max_bytes: int, timeout: timedelta) -> None:
         self._max_bytes = max_bytes
@@ -28,9 +31,9 @@ class BodyReader:
         )
 
     async def read(self, scope: Scope, receive: Receive) -> Receive | ErrorResponse | None:
-        """Return a `receive` that has the whole body, or an error; None if the client disconnected before the end.
+        """Return a `receive` that has the whole body, or an error.
 
-        A request without a body keeps its own `receive`.
+        The result is None if the client disconnected before the end. A request without a body keeps its own `receive`.
         """
         length, is_chunked, is_encoded = 0, False, False
         for name, value in scope["headers"]:
@@ -73,7 +76,10 @@ class BodyReader:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body, then the connection's messages, so that a disconnect is still seen."""
+    """Return a `receive` that gives the body, then the connection's messages.
+
+    Its caller therefore still sees a disconnect.
+    """
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

@@ -1,4 +1,4 @@
-"""The security headers of all responses, which restrict what a browser does with them."""
+"""The security headers, which restrict what a browser does with a response."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -23,7 +23,10 @@ _TLS: Final[Headers] = ((b"strict-transport-security", b"max-age=31536000"),)
 
 
 class SecurityHeaders:
-    """Adds the headers to a response, unless its route has set them. `secure` means that only HTTPS is used."""
+    """Adds the headers to a response, unless its route has set them.
+
+    `secure` means that only HTTPS is used.
+    """
 
     def __init__(self, secure: bool) -> None:
         always = (*_ALWAYS, *(_TLS if secure else ()))

@@ -18,7 +18,10 @@ class Shutdown:
                 future.set_result(None)
 
     def watch(self) -> asyncio.Future[None]:
-        """Return a future that is done when the server stops. The caller cancels it when it is no longer needed."""
+        """Return a future that is done when the server stops.
+
+        The caller cancels it when it is no longer needed.
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.started:
             future.set_result(None)

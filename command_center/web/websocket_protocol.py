@@ -1,4 +1,7 @@
-"""uvicorn's WebSocket connections, corrected: protocol errors close with the code of the RFC and are not logged."""
+"""Corrects uvicorn's WebSocket connections.
+
+Protocol errors close with the code of the RFC, and are not logged.
+"""
 
 import asyncio
 import struct
@@ -63,9 +66,10 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self._refuse_handshake()
 
     def _refuse_handshake(self) -> None:
-        """Reject a handshake that `websockets` could not read, for example because a line is too long.
+        """Reject a handshake that `websockets` could not read.
 
-        Handshakes arrive in one piece. `websockets` may have a response ready, which uvicorn does not look for.
+        A line may be too long, for example. Handshakes arrive in one piece. `websockets` may have a response ready,
+        which uvicorn does not look for.
         """
         self.handshake_complete = self.close_sent = True
         answer = b"".join(self.conn.data_to_send())
@@ -89,9 +93,10 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.scope["extensions"][TEXT] = {"send": self.send_text, "offer": self.offer_texts}
 
     async def send_text(self, text: bytes) -> None:
-        """Send UTF-8 text once the handshake is complete, without passing through all middleware as `send` does.
+        """Send UTF-8 text once the handshake is complete.
 
-        Raises: ClientDisconnected if the connection is closed.
+        Unlike `send`, this does not pass through the middleware. Raises: ClientDisconnected if the connection is
+        closed.
         """
         if not self.writable.is_set():
             await self.writable.wait()
@@ -105,7 +110,10 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self._bounded_transport.write(_text_frame(text))
 
     def offer_texts(self, texts: Sequence[bytes]) -> bool:
-        """Send the texts now and return true, unless the client has not yet accepted what was sent before."""
+        """Send the texts now if the client has accepted everything sent before.
+
+        Otherwise the result is false.
+        """
         if not self.writable.is_set() or self.close_sent or self.disconnected or self.conn.state is not State.OPEN:
             return False
         self._bounded_transport.write(b"".join(map(_text_frame, texts)))
@@ -150,9 +158,10 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
 
 def _text_frame(text: bytes) -> bytes:
-    """Return a WebSocket frame with the text, several times faster than through uvicorn and `websockets`.
+    """Return a WebSocket frame with the text.
 
-    Nothing is compressed, so a server's frame consists of the length and the text.
+    This is several times faster than uvicorn and `websockets`. Nothing is compressed, so a server's frame consists of
+    the length and the text.
     """
     size = len(text)
     if size < 126:

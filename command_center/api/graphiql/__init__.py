@@ -1,1 +1,1 @@
-"""The GraphiQL page, served from the server's own origin: fetches and serves its assets, script and style."""
+"""The GraphiQL page with its assets, served from the server's own origin."""

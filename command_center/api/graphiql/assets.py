@@ -1,8 +1,8 @@
-"""Fetches the GraphiQL page's assets from the npm registry, checks the hash of each file, and puts them in `vendor/`.
+"""Fetches the GraphiQL page's assets from the npm registry.
 
-Run as `python -m command_center.api.graphiql.assets`; a second run only compares the hashes. Third-party bundles are
-not committed, and the page never loads them from another origin. This module uses the standard library only, because
-it runs during the setup.
+The files are put in `vendor/` after their hashes are checked. Run as `python -m command_center.api.graphiql.assets`; a
+second run only compares the hashes. Third-party bundles are not committed, and the page never loads them from another
+origin. This module uses the standard library only, because it runs during the setup.
 """
 
 import base64
@@ -90,7 +90,10 @@ def sha384(content: bytes) -> str:
 
 
 def fetch(vendor: Path) -> None:
-    """Fetch all files, and replace `vendor` in one step. Raises: FetchFailed; then `vendor` is unchanged."""
+    """Fetch all files, and replace `vendor` in one step.
+
+    Raises: FetchFailed; then `vendor` is unchanged.
+    """
     with tempfile.TemporaryDirectory(prefix="graphiql-") as downloads:
         archives = _pack(sorted({asset.package for asset in ASSETS.values()}), Path(downloads))
         fresh = Path(tempfile.mkdtemp(prefix=".vendor-", dir=vendor.parent))
@@ -142,7 +145,10 @@ def _member(archive: Path, asset: Asset) -> bytes:
 
 
 def _swap(fresh: Path, vendor: Path) -> None:
-    """Replace `vendor` with `fresh`. If another process does the same at this time, either result is complete."""
+    """Replace `vendor` with `fresh`.
+
+    If another process does the same at this time, either result is complete.
+    """
     old = Path(tempfile.mkdtemp(prefix=".vendor-", dir=vendor.parent))
     with suppress(FileNotFoundError):
         vendor.replace(old)

@@ -1,4 +1,4 @@
-"""Runs npm: the installed one, or else the one in a Python wheel, which is installed on first use.
+"""Runs npm, which is installed as a Python wheel on first use if it is missing.
 
 `python -m command_center.api.graphiql.npm ARGUMENTS…` behaves like npm. This module uses the standard library only,
 because it runs during the setup.

@@ -1,7 +1,8 @@
-"""The GraphiQL page and its files as Starlette routes. They depend on almost nothing else of the server.
+"""The GraphiQL page and its files as Starlette routes.
 
-Nothing is loaded from another origin. The page's Content-Security-Policy forbids inline scripts, inline styles and
-eval. If the assets were not fetched, the page says how to fetch them.
+They depend on almost nothing else of the server. Nothing is loaded from another origin. The page's
+Content-Security-Policy forbids inline scripts, inline styles and eval. If the assets were not fetched, the page says
+how to fetch them.
 """
 
 import asyncio
@@ -98,9 +99,9 @@ async def page(request: Request) -> Response:
 
 
 async def file(request: Request) -> Response:
-    """Serve one file, whose URL contains the hash of its content. Returns 304 if the browser has it.
+    """Serve one file, whose URL contains the hash of its content.
 
-    Only names on the lists exist, so no path can lead to other files.
+    Returns 304 if the browser has it. Only names on the lists exist, so no path can lead to other files.
     """
     name = request.path_params["name"]
     address = _address(name) if name in SCRIPTS or name in STYLES else None
@@ -123,14 +124,20 @@ async def file(request: Request) -> Response:
 
 
 def _has_current(request: Request, etag: str) -> bool:
-    """Return whether If-None-Match contains the tag, by the weak comparison (RFC 9110, 13.1.2)."""
+    """Return whether If-None-Match contains the tag.
+
+    The comparison is the weak one (RFC 9110, 13.1.2).
+    """
     etags = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
     return "*" in etags or etag.removeprefix("W/") in etags
 
 
 @lru_cache(maxsize=16)
 def _gzipped(path: Path, modified_ns: int) -> bytes:
-    """Compress a file at the highest level. The result is cached until the file's modification time changes."""
+    """Compress a file at the highest level.
+
+    The result is cached until the file's modification time changes.
+    """
     return compression.gzip(path.read_bytes(), 9)
 
 
