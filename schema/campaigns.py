@@ -7,8 +7,8 @@ import strawberry
 
 from resolvers import campaigns, people
 from schema.enums import SendKind
-from schema.field_helpers import UNSET, After, Asked, Before, First, Last, answer, given, paging
-from schema.filters import Narrowed, raw
+from schema.field_helpers import UNSET, After, Before, First, Info, Last, as_field_type, paging, value_or_none
+from schema.filters import EmailFilterArgument, raw_filter
 from schema.nodes import Node, PageInfo
 from schema.people import User
 
@@ -26,22 +26,22 @@ class Campaign(Node):
         return campaigns.is_campaign(row)
 
     @strawberry.field(description="Who began it.")
-    async def owner(self: Any, info: Asked) -> User:
-        return answer(await people.user(info.context, self.owner_id))
+    async def owner(self: Any, info: Info) -> User:
+        return as_field_type(await people.user(info.context, self.owner_id))
 
     @strawberry.field(description="Its emails, newest first: the viewer's own where the filter names no sender.")
     async def emails(
         self: Any,
-        info: Asked,
-        filter: Narrowed = UNSET,
+        info: Info,
+        filter: EmailFilterArgument = UNSET,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Annotated["EmailConnection", strawberry.lazy("schema.emails")]:
         arguments = paging(first, after, last, before)
-        found = await campaigns.emails_of_campaign(info.context, self, raw(given(filter)), arguments)
-        return answer(found)
+        page = await campaigns.emails_of_campaign(info.context, self, raw_filter(value_or_none(filter)), arguments)
+        return as_field_type(page)
 
 
 @strawberry.type(description="A text to begin from. Templates belong to the whole team.")
@@ -66,20 +66,20 @@ class BulkSend(Node):
         return campaigns.is_bulk_send(row)
 
     @strawberry.field(description="Who asked for it.")
-    async def sender(self: Any, info: Asked) -> User:
-        return answer(await people.user(info.context, self.sender_id))
+    async def sender(self: Any, info: Info) -> User:
+        return as_field_type(await people.user(info.context, self.sender_id))
 
     @strawberry.field(description="Its emails, newest first.")
     async def emails(
         self: Any,
-        info: Asked,
+        info: Info,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Annotated["EmailConnection", strawberry.lazy("schema.emails")]:
-        found = await campaigns.emails_of_bulk_send(info.context, self, paging(first, after, last, before))
-        return answer(found)
+        page = await campaigns.emails_of_bulk_send(info.context, self, paging(first, after, last, before))
+        return as_field_type(page)
 
 
 @strawberry.type(description="One campaign of a page.")

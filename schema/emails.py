@@ -19,8 +19,20 @@ from schema.enums import (
     OrderDirection,
     SendKind,
 )
-from schema.field_helpers import UNSET, After, Asked, Before, First, Last, answer, given, paging, pointing, said
-from schema.filters import Narrowed, raw
+from schema.field_helpers import (
+    UNSET,
+    After,
+    Before,
+    First,
+    Info,
+    Last,
+    as_field_type,
+    described,
+    paging,
+    reference_field,
+    value_or_none,
+)
+from schema.filters import EmailFilterArgument, raw_filter
 from schema.nodes import Node, PageInfo
 from schema.people import Person, User
 
@@ -52,53 +64,53 @@ class Email(Node):
     scheduled_at: datetime | None = strawberry.field(description="When it is, or was, to be sent.")
     sent_at: datetime | None = strawberry.field(description="When it was last sent with success.")
     failed_at: datetime | None = strawberry.field(description="When it failed, bounced or was complained about.")
-    sender: User = pointing(emails.SENDER, "Who sends it.")
-    person: Person = pointing(emails.PERSON, "Whom it is to.")
-    campaign: Campaign | None = pointing(emails.CAMPAIGN, "The campaign it is part of.")
-    template: Template | None = pointing(emails.TEMPLATE, "The template it was made from.")
-    bulk_send: BulkSend | None = pointing(emails.BULK_SEND, "The bulk send it was part of.")
+    sender: User = reference_field(emails.SENDER, "Who sends it.")
+    person: Person = reference_field(emails.PERSON, "Whom it is to.")
+    campaign: Campaign | None = reference_field(emails.CAMPAIGN, "The campaign it is part of.")
+    template: Template | None = reference_field(emails.TEMPLATE, "The template it was made from.")
+    bulk_send: BulkSend | None = reference_field(emails.BULK_SEND, "The bulk send it was part of.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return emails.is_email(row)
 
     @strawberry.field(description="HTML, or plain text.")
-    def body(self: Any, info: Asked) -> str:
-        return answer(emails.body(info.context, self))
+    def body(self: Any, info: Info) -> str:
+        return as_field_type(emails.body(info.context, self))
 
     @strawberry.field(description="Present exactly when the status is FAILED, BOUNCED or SPAM.")
     def failure(self: Any) -> DeliveryFailure | None:
-        return answer(emails.failure(self))
+        return as_field_type(emails.failure(self))
 
     @strawberry.field(description="Its human views, clicks and replies.")
     def engagement_summary(self: Any) -> EngagementSummary:
-        return answer(emails.summary(self))
+        return as_field_type(emails.summary(self))
 
     @strawberry.field(description="Every event, whoever acted, newest first.")
     async def engagements(
         self: Any,
-        info: Asked,
+        info: Info,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> EngagementConnection:
-        found = await emails.engagements(info.context, self, paging(first, after, last, before))
-        return answer(found)
+        page = await emails.engagements(info.context, self, paging(first, after, last, before))
+        return as_field_type(page)
 
     @strawberry.field(description="The viewer's tasks that were made from it, soonest due first.")
     async def tasks(
         self: Any,
-        info: Asked,
+        info: Info,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Annotated["TaskConnection", strawberry.lazy("schema.tasks")]:
-        return answer(await tasks.of_email(info.context, self, paging(first, after, last, before)))
+        return as_field_type(await tasks.of_email(info.context, self, paging(first, after, last, before)))
 
     @strawberry.field(description="What the viewer may do to it now; nothing for anyone but its sender.")
-    def actions(self: Any, info: Asked) -> list[EmailAction]:
+    def actions(self: Any, info: Info) -> list[EmailAction]:
         return emails.actions(info.context, self)
 
 
@@ -124,13 +136,13 @@ class EmailOrder:
         return emails.order(self.field, self.direction)
 
 
-Ordered = Annotated[EmailOrder | None, said("How they are ordered.")]
+EmailOrderArgument = Annotated[EmailOrder | None, described("How they are ordered.")]
 
 
-def ordering(order: EmailOrder | None) -> Order:
+def email_order(order: EmailOrder | None) -> Order:
     """The order asked for, or newest created first."""
-    asked = given(order)
-    return emails.NEWEST if asked is None else asked.value()
+    value = value_or_none(order)
+    return emails.NEWEST if value is None else value.value()
 
 
 @strawberry.type(description="One folder of one sender. Its id names both, so that caches keep senders apart.")
@@ -143,27 +155,27 @@ class Folder(Node):
         return isinstance(row, folders.Folder)
 
     @strawberry.field(description="How many emails lie in it, exactly.")
-    async def email_count(self: Any, info: Asked) -> int:
-        return int(await answer(self.email_count(info.context)))
+    async def email_count(self: Any, info: Info) -> int:
+        return int(await as_field_type(self.email_count(info.context)))
 
     @strawberry.field(description="What may be done to an email here: the table the mutations go by.")
-    def actions(self: Any, info: Asked) -> list[EmailAction]:
-        return answer(self.actions(info.context))
+    def actions(self: Any, info: Info) -> list[EmailAction]:
+        return as_field_type(self.actions(info.context))
 
     @strawberry.field(description="Its emails, newest created first where no order is given.")
     async def emails(
         self: Any,
-        info: Asked,
-        filter: Narrowed = UNSET,
-        order_by: Ordered = UNSET,
+        info: Info,
+        filter: EmailFilterArgument = UNSET,
+        order_by: EmailOrderArgument = UNSET,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> EmailConnection:
         arguments = paging(first, after, last, before)
-        found = await self.emails(info.context, raw(given(filter)), ordering(order_by), arguments)
-        return answer(found)
+        page = await self.emails(info.context, raw_filter(value_or_none(filter)), email_order(order_by), arguments)
+        return as_field_type(page)
 
 
 @strawberry.type(description="One of the three groups of folders of one sender.")
@@ -176,5 +188,5 @@ class FolderGroup(Node):
         return isinstance(row, folders.FolderGroup)
 
     @strawberry.field(description="How many emails lie in all of them, exactly.")
-    async def email_count(self: Any, info: Asked) -> int:
-        return int(await answer(self.email_count(info.context)))
+    async def email_count(self: Any, info: Info) -> int:
+        return int(await as_field_type(self.email_count(info.context)))

@@ -7,7 +7,7 @@ import strawberry
 
 from resolvers import engagements
 from schema.enums import EngagementKind, EngagementVerdict
-from schema.field_helpers import Asked, answer
+from schema.field_helpers import Info, as_field_type
 from schema.nodes import Node, PageInfo
 from schema.people import Person
 from schema.scalars import ChangeCursor
@@ -30,12 +30,12 @@ class Engagement(Node):
         return engagements.is_engagement(row)
 
     @strawberry.field(description="The email it was about.")
-    async def email(self: Any, info: Asked) -> Annotated["Email", strawberry.lazy("schema.emails")]:
-        return answer(await engagements.email(info.context, self))
+    async def email(self: Any, info: Info) -> Annotated["Email", strawberry.lazy("schema.emails")]:
+        return as_field_type(await engagements.email(info.context, self))
 
     @strawberry.field(description="Whom the email was to.")
-    async def person(self: Any, info: Asked) -> Person:
-        return answer(await engagements.person(info.context, self))
+    async def person(self: Any, info: Info) -> Person:
+        return as_field_type(await engagements.person(info.context, self))
 
 
 @strawberry.type(description="The human views, clicks and replies of one email.")
@@ -45,8 +45,8 @@ class EngagementSummary:
     replies: int = strawberry.field(description="How many replies came.")
 
     @strawberry.field(description="The newest of them.")
-    async def latest(self: Any, info: Asked) -> Engagement | None:
-        return answer(await self.latest(info.context))
+    async def latest(self: Any, info: Info) -> Engagement | None:
+        return as_field_type(await self.latest(info.context))
 
 
 @strawberry.type(description="One event of a page.")

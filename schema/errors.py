@@ -32,7 +32,7 @@ class Notice:
     message: str = strawberry.field(description="A sentence for people.")
 
 
-async def attempt(payload: Callable[..., P], name: str, action: Awaitable[Any], nothing: Any = None) -> P:
+async def run_action(payload: Callable[..., P], name: str, action: Awaitable[Any], nothing: Any = None) -> P:
     """The payload of a deed; of a refused one the reasons, and `nothing` in the place of the result."""
     try:
         return payload(**{name: await action}, user_errors=[])
@@ -40,7 +40,7 @@ async def attempt(payload: Callable[..., P], name: str, action: Awaitable[Any], 
         return payload(**{name: nothing}, user_errors=list(exc.problems))
 
 
-async def attempt_with_notices(payload: Callable[..., P], name: str, action: Awaitable[tuple[Any, Any]]) -> P:
+async def run_action_with_notices(payload: Callable[..., P], name: str, action: Awaitable[tuple[Any, Any]]) -> P:
     """As `attempt`, of a deed that returns its result and its notices."""
     try:
         result, notices = await action

@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 
 from command_center.search.datetimes import from_datetime
-from resolvers.mutations import UNSET as NOT_GIVEN
+from resolvers.mutations import UNSET as UNCHANGED
 from resolvers.mutations import (
     Edit,
     GroupSend,
@@ -22,14 +22,14 @@ from resolvers.mutations import (
     TaskRevision,
 )
 from schema.enums import DeliveryKind, EngagementKind, EngagementVerdict, TaskKind, TaskPriority
-from schema.field_helpers import UNSET, given
+from schema.field_helpers import UNSET, value_or_none
 from schema.filters import EmailFilter
 
 
 def micros(moment: datetime | None) -> int | None:
     """A moment as actions take it; None where it is absent or null."""
-    known = given(moment)
-    return None if known is None else from_datetime(known)
+    value = value_or_none(moment)
+    return None if value is None else from_datetime(value)
 
 
 def _optional(description: str) -> Any:
@@ -53,8 +53,8 @@ class EmailDraftInput:
             body=self.body,
             cc=self.cc,
             bcc=self.bcc,
-            template_id=given(self.template_id),
-            campaign_id=given(self.campaign_id),
+            template_id=value_or_none(self.template_id),
+            campaign_id=value_or_none(self.campaign_id),
         )
 
 
@@ -71,7 +71,7 @@ class EmailReviseInput:
     def value(self) -> Revision:
         return Revision(
             **{
-                name: NOT_GIVEN if value is UNSET else from_datetime(value) if isinstance(value, datetime) else value
+                name: UNCHANGED if value is UNSET else from_datetime(value) if isinstance(value, datetime) else value
                 for name, value in vars(self).items()
             }
         )
@@ -84,7 +84,7 @@ class PersonEdit:
     body: str | None = _optional("HTML, or plain text.")
 
     def value(self) -> Edit:
-        return Edit(self.person_id, given(self.subject), given(self.body))
+        return Edit(self.person_id, value_or_none(self.subject), value_or_none(self.body))
 
 
 @strawberry.input(description="A message to people chosen one by one, with what is said to some of them instead.")
@@ -103,11 +103,11 @@ class SelectAndSendInput:
             person_ids=self.person_ids,
             subject=self.subject,
             body=self.body,
-            template_id=given(self.template_id),
-            campaign_id=given(self.campaign_id),
+            template_id=value_or_none(self.template_id),
+            campaign_id=value_or_none(self.campaign_id),
             at=micros(self.at),
             edits=[edit.value() for edit in self.edits],
-            request_id=given(self.request_id),
+            request_id=value_or_none(self.request_id),
         )
 
 
@@ -126,10 +126,10 @@ class GroupSendInput:
             group_id=self.group_id,
             subject=self.subject,
             body=self.body,
-            template_id=given(self.template_id),
-            campaign_id=given(self.campaign_id),
+            template_id=value_or_none(self.template_id),
+            campaign_id=value_or_none(self.campaign_id),
             at=micros(self.at),
-            request_id=given(self.request_id),
+            request_id=value_or_none(self.request_id),
         )
 
 
@@ -154,8 +154,8 @@ class TaskCreateInput:
             due_on=self.due_on,
             priority=self.priority,
             details=self.details,
-            assignee_id=given(self.assignee_id),
-            email_id=given(self.email_id),
+            assignee_id=value_or_none(self.assignee_id),
+            email_id=value_or_none(self.email_id),
         )
 
 
@@ -169,7 +169,7 @@ class TaskReviseInput:
     assignee_id: strawberry.ID | None = _optional("Who is to do it. For a teammate the person must be shared.")
 
     def value(self) -> TaskRevision:
-        return TaskRevision(**{name: NOT_GIVEN if value is UNSET else value for name, value in vars(self).items()})
+        return TaskRevision(**{name: UNCHANGED if value is UNSET else value for name, value in vars(self).items()})
 
 
 @strawberry.input(description="A task for each member of a list, about its person and made from its email.")
@@ -205,11 +205,11 @@ class PersonInput:
         return NewPerson(
             self.name,
             self.address,
-            given(self.title),
-            given(self.company),
-            given(self.phone),
+            value_or_none(self.title),
+            value_or_none(self.company),
+            value_or_none(self.phone),
             self.shared,
-            given(self.first_name),
+            value_or_none(self.first_name),
         )
 
 
@@ -244,10 +244,10 @@ class EngagementInput:
             kind=self.kind,
             occurred_at=from_datetime(self.occurred_at),
             dedupe_key=self.dedupe_key,
-            verdict=given(self.verdict),
-            url=given(self.url),
-            user_agent=given(self.user_agent),
-            ip_address=given(self.ip_address),
+            verdict=value_or_none(self.verdict),
+            url=value_or_none(self.url),
+            user_agent=value_or_none(self.user_agent),
+            ip_address=value_or_none(self.ip_address),
         )
 
 

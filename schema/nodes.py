@@ -5,7 +5,7 @@ from typing import Any
 import strawberry
 
 from resolvers import nodes
-from schema.field_helpers import answer
+from schema.field_helpers import as_field_type
 
 
 @strawberry.interface(description="Anything with an id of its own.")
@@ -22,8 +22,8 @@ class PageInfo:
 
     @strawberry.field(description="Whether anything follows this page.")
     def has_next_page(self: Any) -> bool:
-        return answer(self.has_next_page())
+        return as_field_type(self.has_next_page())
 
     @strawberry.field(description="Whether anything comes before this page.")
     def has_previous_page(self: Any) -> bool:
-        return answer(self.has_previous_page())
+        return as_field_type(self.has_previous_page())

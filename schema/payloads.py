@@ -24,7 +24,9 @@ class EmailPayload:
 @strawberry.type(description="The emails of a bulk that could be done, and what was wrong with the others.")
 class EmailsPayload:
     emails: list[Email] = strawberry.field(description="As they are now, in the order asked.")
-    user_errors: list[UserErrorInterface] = strawberry.field(description="Each refused id by its place; the others were done.")
+    user_errors: list[UserErrorInterface] = strawberry.field(
+        description="Each refused id by its place; the others were done."
+    )
 
 
 @strawberry.type(description="A bulk send that was accepted as a whole, or what was wrong: then nothing is sent.")
@@ -45,7 +47,9 @@ class TaskPayload:
 @strawberry.type(description="The tasks of a bulk, and what was wrong.")
 class TasksPayload:
     tasks: list[Task] = strawberry.field(description="As they are now, in the order asked, or that of the list.")
-    user_errors: list[UserErrorInterface] = strawberry.field(description="Each refused id by its place; the others were done.")
+    user_errors: list[UserErrorInterface] = strawberry.field(
+        description="Each refused id by its place; the others were done."
+    )
 
 
 @strawberry.type(description="A saved search, or what was wrong.")
@@ -63,7 +67,9 @@ class PersonPayload:
 @strawberry.type(description="A group, or what was wrong.")
 class GroupPayload:
     group: Group | None = strawberry.field(description="As it is now; null when it was refused.")
-    user_errors: list[UserErrorInterface] = strawberry.field(description="Each refused id by its place; the others were done.")
+    user_errors: list[UserErrorInterface] = strawberry.field(
+        description="Each refused id by its place; the others were done."
+    )
 
 
 @strawberry.type(description="A campaign, or what was wrong.")
@@ -82,7 +88,9 @@ class TemplatePayload:
 @strawberry.type(description="What was deleted, and what was not.")
 class DeletePayload:
     deleted_ids: list[strawberry.ID] = strawberry.field(description="The ids that are no more.")
-    user_errors: list[UserErrorInterface] = strawberry.field(description="Each refused id by its place; the others were done.")
+    user_errors: list[UserErrorInterface] = strawberry.field(
+        description="Each refused id by its place; the others were done."
+    )
 
 
 @strawberry.type(description="What became of a batch of events.")
@@ -96,7 +104,9 @@ class EngagementRecordPayload:
 @strawberry.type(description="The events of a bulk whose verdict is as asked, and what was wrong with the others.")
 class EngagementsPayload:
     engagements: list[Engagement] = strawberry.field(description="As they are now, in the order asked.")
-    user_errors: list[UserErrorInterface] = strawberry.field(description="Each refused id by its place; the others were done.")
+    user_errors: list[UserErrorInterface] = strawberry.field(
+        description="Each refused id by its place; the others were done."
+    )
 
 
 @strawberry.type(description="What became of a batch of delivery reports.")

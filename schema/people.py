@@ -6,7 +6,7 @@ import strawberry
 
 from resolvers import people
 from schema.enums import Role
-from schema.field_helpers import UNSET, After, Asked, Before, First, Last, answer, paging
+from schema.field_helpers import UNSET, After, Before, First, Info, Last, as_field_type, paging
 from schema.nodes import Node, PageInfo
 
 
@@ -40,12 +40,12 @@ class Person(Node):
         return people.is_person(row)
 
     @strawberry.field(description="Who entered them.")
-    async def owner(self: Any, info: Asked) -> User:
-        return answer(await people.user(info.context, self.owner_id))
+    async def owner(self: Any, info: Info) -> User:
+        return as_field_type(await people.user(info.context, self.owner_id))
 
     @strawberry.field(description="The groups they are in, of those the viewer sees.")
-    async def groups(self: Any, info: Asked) -> list["Group"]:
-        return answer(await people.groups_of(info.context, self))
+    async def groups(self: Any, info: Info) -> list["Group"]:
+        return as_field_type(await people.groups_of(info.context, self))
 
 
 @strawberry.type(description="One person of a page.")
@@ -71,23 +71,23 @@ class Group(Node):
         return people.is_group(row)
 
     @strawberry.field(description="Who made it.")
-    async def owner(self: Any, info: Asked) -> User:
-        return answer(await people.user(info.context, self.owner_id))
+    async def owner(self: Any, info: Info) -> User:
+        return as_field_type(await people.user(info.context, self.owner_id))
 
     @strawberry.field(description="How many people are in it.")
-    async def person_count(self: Any, info: Asked) -> int:
+    async def person_count(self: Any, info: Info) -> int:
         return await people.person_count(info.context, self)
 
     @strawberry.field(description="Who is in it, newest person first.")
     async def people(
         self: Any,
-        info: Asked,
+        info: Info,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> PersonConnection:
-        return answer(await people.people_of(info.context, self, paging(first, after, last, before)))
+        return as_field_type(await people.people_of(info.context, self, paging(first, after, last, before)))
 
 
 @strawberry.type(description="One group of a page.")

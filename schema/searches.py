@@ -9,7 +9,7 @@ from resolvers import searches
 from schema.emails import Email
 from schema.engagements import Engagement
 from schema.enums import ChangeCauseKind, SavedSearchState
-from schema.field_helpers import UNSET, After, Asked, Before, First, Last, answer, paging, said
+from schema.field_helpers import UNSET, After, Before, First, Info, Last, as_field_type, described, paging
 from schema.nodes import Node, PageInfo
 from schema.people import User
 from schema.scalars import ChangeCursor, EmailFilterValue
@@ -22,8 +22,8 @@ class ChangeCause:
     )
 
     @strawberry.field(description="The event, where it was one; null once it is gone.")
-    async def engagement(self: Any, info: Asked) -> Engagement | None:
-        return answer(await self.engagement(info.context))
+    async def engagement(self: Any, info: Info) -> Engagement | None:
+        return as_field_type(await self.engagement(info.context))
 
 
 @strawberry.type(description="One condition of a filter, held against one email.")
@@ -54,36 +54,36 @@ class SavedSearch(Node):
         return searches.is_search(row)
 
     @strawberry.field(description="Whose list it is.")
-    async def owner(self: Any, info: Asked) -> User:
-        return answer(await searches.owner(info.context, self))
+    async def owner(self: Any, info: Info) -> User:
+        return as_field_type(await searches.owner(info.context, self))
 
     @strawberry.field(description="The filter in its canonical form.")
     def filter(self: Any) -> EmailFilterValue:
-        return answer(searches.definition(self))
+        return as_field_type(searches.definition(self))
 
     @strawberry.field(description="The filter as a sentence.")
-    async def summary(self: Any, info: Asked) -> str:
+    async def summary(self: Any, info: Info) -> str:
         return await searches.summary(info.context, self)
 
     @strawberry.field(description="The emails it holds, newest stay first.")
     async def members(
         self: Any,
-        info: Asked,
+        info: Info,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> "SavedSearchMemberConnection":
-        found = await searches.members(info.context, self, paging(first, after, last, before))
-        return answer(found)
+        page = await searches.members(info.context, self, paging(first, after, last, before))
+        return as_field_type(page)
 
     @strawberry.field(description="Why this email is, or is not, in the list; null for one that is out of range.")
     async def explain(
         self: Any,
-        info: Asked,
-        email_id: Annotated[strawberry.ID, said("Any email in the list's range, member or not.")],
+        info: Info,
+        email_id: Annotated[strawberry.ID, described("Any email in the list's range, member or not.")],
     ) -> FilterExplanation | None:
-        return answer(await searches.explain(info.context, self, email_id))
+        return as_field_type(await searches.explain(info.context, self, email_id))
 
 
 @strawberry.type(description="A stay of one email in one list. Leaving and coming back makes another.")
@@ -95,16 +95,16 @@ class SavedSearchMember(Node):
         return searches.is_member(row)
 
     @strawberry.field(description="The list.")
-    async def saved_search(self: Any, info: Asked) -> SavedSearch:
-        return answer(await searches.search_of(info.context, self))
+    async def saved_search(self: Any, info: Info) -> SavedSearch:
+        return as_field_type(await searches.search_of(info.context, self))
 
     @strawberry.field(description="Read as it is now, not as it was when it joined.")
-    async def email(self: Any, info: Asked) -> Email:
-        return answer(await searches.email_of(info.context, self))
+    async def email(self: Any, info: Info) -> Email:
+        return as_field_type(await searches.email_of(info.context, self))
 
     @strawberry.field(description="The newest thing that had happened to the email when it joined.")
     def cause(self: Any) -> ChangeCause:
-        return answer(searches.cause_of(self))
+        return as_field_type(searches.cause_of(self))
 
 
 @strawberry.type(description="The published definition of a saved search: no members, no mail.")
@@ -117,15 +117,15 @@ class SharedSearch(Node):
         return isinstance(row, searches.SharedSearch)
 
     @strawberry.field(description="Who published it.")
-    async def owner(self: Any, info: Asked) -> User:
-        return answer(await searches.owner(info.context, self.source))
+    async def owner(self: Any, info: Info) -> User:
+        return as_field_type(await searches.owner(info.context, self.source))
 
     @strawberry.field(description="The filter in its canonical form.")
     def filter(self: Any) -> EmailFilterValue:
-        return answer(searches.definition(self.source))
+        return as_field_type(searches.definition(self.source))
 
     @strawberry.field(description="The filter as a sentence.")
-    async def summary(self: Any, info: Asked) -> str:
+    async def summary(self: Any, info: Info) -> str:
         return await searches.summary(info.context, self.source)
 
 

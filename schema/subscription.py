@@ -8,7 +8,7 @@ import strawberry
 from resolvers import change_messages, folders, subscriptions
 from schema.emails import Folder, FolderGroup
 from schema.engagements import Engagement
-from schema.field_helpers import UNSET, Asked, FromCursor, ViewAs, answer, given, said
+from schema.field_helpers import UNSET, FromCursor, Info, ViewAs, as_field_type, described, value_or_none
 from schema.scalars import ChangeCursor
 from schema.searches import ChangeCause, SavedSearch, SavedSearchMember
 from schema.tasks import Task
@@ -34,8 +34,8 @@ class MemberJoined(Change):
         return isinstance(row, change_messages.MemberJoined)
 
     @strawberry.field(description="The stay as it is now; null where it has ended meanwhile.")
-    async def member(self: Any, info: Asked) -> SavedSearchMember | None:
-        return answer(await self.member(info.context))
+    async def member(self: Any, info: Info) -> SavedSearchMember | None:
+        return as_field_type(await self.member(info.context))
 
 
 @strawberry.type(description="An email left a list.")
@@ -59,8 +59,8 @@ class SavedSearchUpserted(Change):
         return isinstance(row, change_messages.SavedSearchUpserted)
 
     @strawberry.field(description="The list as it is now; null where it is gone.")
-    async def saved_search(self: Any, info: Asked) -> SavedSearch | None:
-        return answer(await self.saved_search(info.context))
+    async def saved_search(self: Any, info: Info) -> SavedSearch | None:
+        return as_field_type(await self.saved_search(info.context))
 
 
 @strawberry.type(description="A list was filled or refined: read its members again. Stays that persist keep their ids.")
@@ -72,8 +72,8 @@ class SavedSearchReset(Change):
         return isinstance(row, change_messages.SavedSearchReset)
 
     @strawberry.field(description="The list as it is now; null where it is gone.")
-    async def saved_search(self: Any, info: Asked) -> SavedSearch | None:
-        return answer(await self.saved_search(info.context))
+    async def saved_search(self: Any, info: Info) -> SavedSearch | None:
+        return as_field_type(await self.saved_search(info.context))
 
 
 @strawberry.type(description="A list was deleted, and with it all its stays.")
@@ -94,8 +94,8 @@ class TaskUpserted(Change):
         return isinstance(row, change_messages.TaskUpserted)
 
     @strawberry.field(description="The task as it is now; null where it is gone, or no longer the viewer's to see.")
-    async def task(self: Any, info: Asked) -> Task | None:
-        return answer(await self.task(info.context))
+    async def task(self: Any, info: Info) -> Task | None:
+        return as_field_type(await self.task(info.context))
 
 
 @strawberry.type(description="A task was deleted, or given away out of the viewer's sight.")
@@ -120,8 +120,8 @@ class EngagementRecorded(Change):
     @strawberry.field(
         description="The event as it is now. Null if it counts as the sender's own or its email was deleted: remove it."
     )
-    async def engagement(self: Any, info: Asked) -> Engagement | None:
-        return answer(await self.engagement(info.context))
+    async def engagement(self: Any, info: Info) -> Engagement | None:
+        return as_field_type(await self.engagement(info.context))
 
 
 @strawberry.type(description="Everything up to the moment of subscribing was sent; what follows is live.")
@@ -168,34 +168,34 @@ class Subscription:
     )
     async def saved_search_changes(
         self,
-        info: Asked,
-        saved_search_id: Annotated[strawberry.ID, said("Which list.")],
+        info: Info,
+        saved_search_id: Annotated[strawberry.ID, described("Which list.")],
         after: FromCursor = UNSET,
     ) -> AsyncGenerator[SavedSearchChange, None]:
-        return answer(await subscriptions.one_list(info.context, saved_search_id, given(after)))
+        return as_field_type(await subscriptions.one_list(info.context, saved_search_id, value_or_none(after)))
 
     @strawberry.subscription(description="All of the viewer's lists, those to come included.")
     async def all_saved_search_changes(
-        self, info: Asked, after: FromCursor = UNSET
+        self, info: Info, after: FromCursor = UNSET
     ) -> AsyncGenerator[SavedSearchChange, None]:
-        return answer(await subscriptions.all_lists(info.context, given(after)))
+        return as_field_type(await subscriptions.all_lists(info.context, value_or_none(after)))
 
     @strawberry.subscription(description="All of the viewer's tasks, those to come included.")
-    async def task_changes(self, info: Asked, after: FromCursor = UNSET) -> AsyncGenerator[TaskChange, None]:
-        return answer(await subscriptions.tasks(info.context, given(after)))
+    async def task_changes(self, info: Info, after: FromCursor = UNSET) -> AsyncGenerator[TaskChange, None]:
+        return as_field_type(await subscriptions.tasks(info.context, value_or_none(after)))
 
     @strawberry.subscription(
         description="Exact counts of the folders: at once as they stand, then as often as they change. Of changes that"
         " come quickly or are read slowly only the latest state is told. `viewAs` is for admins."
     )
-    async def folder_counts(self, info: Asked, view_as: ViewAs = UNSET) -> AsyncGenerator[FolderCounts, None]:
-        return answer(await folders.follow_counts(info.context, given(view_as)))
+    async def folder_counts(self, info: Info, view_as: ViewAs = UNSET) -> AsyncGenerator[FolderCounts, None]:
+        return as_field_type(await folders.follow_counts(info.context, value_or_none(view_as)))
 
     @strawberry.subscription(
         description="The live feed: views, clicks and replies on the viewer's emails as they are recorded, without the"
         " sender's own."
     )
     async def engagement_feed(
-        self, info: Asked, after: FromCursor = UNSET
+        self, info: Info, after: FromCursor = UNSET
     ) -> AsyncGenerator[EngagementFeedChange, None]:
-        return answer(await subscriptions.engagement_feed(info.context, given(after)))
+        return as_field_type(await subscriptions.engagement_feed(info.context, value_or_none(after)))

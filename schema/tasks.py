@@ -10,7 +10,7 @@ from resolvers.pagination import Order
 from schema.campaigns import Campaign
 from schema.emails import Email
 from schema.enums import OrderDirection, TaskBucket, TaskKind, TaskOrderField, TaskPriority, TaskStatus
-from schema.field_helpers import UNSET, Asked, answer, given, said
+from schema.field_helpers import UNSET, Info, as_field_type, described, value_or_none
 from schema.filters import TextFilter
 from schema.nodes import Node, PageInfo
 from schema.people import Person, User
@@ -34,28 +34,28 @@ class Task(Node):
         return tasks.is_task(row)
 
     @strawberry.field(description="Where its day lies, seen from the viewer's today; null once it is complete.")
-    async def bucket(self: Any, info: Asked) -> TaskBucket | None:
+    async def bucket(self: Any, info: Info) -> TaskBucket | None:
         return await tasks.bucket(info.context, self)
 
     @strawberry.field(description="Who made it.")
-    async def creator(self: Any, info: Asked) -> User:
-        return answer(await tasks.creator(info.context, self))
+    async def creator(self: Any, info: Info) -> User:
+        return as_field_type(await tasks.creator(info.context, self))
 
     @strawberry.field(description="Who is to do it.")
-    async def assignee(self: Any, info: Asked) -> User:
-        return answer(await tasks.assignee(info.context, self))
+    async def assignee(self: Any, info: Info) -> User:
+        return as_field_type(await tasks.assignee(info.context, self))
 
     @strawberry.field(description="Whom it is about.")
-    async def person(self: Any, info: Asked) -> Person:
-        return answer(await tasks.person(info.context, self))
+    async def person(self: Any, info: Info) -> Person:
+        return as_field_type(await tasks.person(info.context, self))
 
     @strawberry.field(description="The email it was made from; null where there was none, or it has been deleted.")
-    async def email(self: Any, info: Asked) -> Email | None:
-        return answer(await tasks.email(info.context, self))
+    async def email(self: Any, info: Info) -> Email | None:
+        return as_field_type(await tasks.email(info.context, self))
 
     @strawberry.field(description="The campaign of that email.")
-    async def campaign(self: Any, info: Asked) -> Campaign | None:
-        return answer(await tasks.campaign(info.context, self))
+    async def campaign(self: Any, info: Info) -> Campaign | None:
+        return as_field_type(await tasks.campaign(info.context, self))
 
 
 @strawberry.type(description="One task of a page.")
@@ -74,7 +74,7 @@ class TaskConnection:
     )
 
 
-def _absent(description: str) -> Any:
+def _optional(description: str) -> Any:
     return strawberry.field(default=UNSET, description=description)
 
 
@@ -83,17 +83,17 @@ def _absent(description: str) -> Any:
     " absent, and an empty list matches nothing."
 )
 class TaskFilter:
-    status: list[TaskStatus] | None = _absent("Open, complete, or either.")
-    kind: list[TaskKind] | None = _absent("Of any of these kinds.")
-    priority: list[TaskPriority] | None = _absent("Of any of these priorities.")
-    bucket: list[TaskBucket] | None = _absent("Open, and in any of these by the viewer's own day.")
-    assignee: list[strawberry.ID] | None = _absent("To be done by any of these users.")
-    person: list[strawberry.ID] | None = _absent("About any of these people.")
-    email: list[strawberry.ID] | None = _absent("Made from any of these emails.")
-    campaign: list[strawberry.ID] | None = _absent("Made from an email of any of these campaigns.")
-    due_from: date | None = _absent("Due on this day or after it.")
-    due_until: date | None = _absent("Due on this day or before it.")
-    name: TextFilter | None = _absent("What it says is to be done, regardless of case.")
+    status: list[TaskStatus] | None = _optional("Open, complete, or either.")
+    kind: list[TaskKind] | None = _optional("Of any of these kinds.")
+    priority: list[TaskPriority] | None = _optional("Of any of these priorities.")
+    bucket: list[TaskBucket] | None = _optional("Open, and in any of these by the viewer's own day.")
+    assignee: list[strawberry.ID] | None = _optional("To be done by any of these users.")
+    person: list[strawberry.ID] | None = _optional("About any of these people.")
+    email: list[strawberry.ID] | None = _optional("Made from any of these emails.")
+    campaign: list[strawberry.ID] | None = _optional("Made from an email of any of these campaigns.")
+    due_from: date | None = _optional("Due on this day or after it.")
+    due_until: date | None = _optional("Due on this day or before it.")
+    name: TextFilter | None = _optional("What it says is to be done, regardless of case.")
 
 
 @strawberry.input(description="How tasks are ordered. Ties go by age, in the same direction.")
@@ -105,11 +105,13 @@ class TaskOrder:
         return tasks.order(self.field, self.direction)
 
 
-Wanted = Annotated[TaskFilter | None, said("What must hold of them; absent, all.")]
-Arranged = Annotated[TaskOrder | None, said("How they are ordered; absent, by day and then the urgent first.")]
+TaskFilterArgument = Annotated[TaskFilter | None, described("What must hold of them; absent, all.")]
+TaskOrderArgument = Annotated[
+    TaskOrder | None, described("How they are ordered; absent, by day and then the urgent first.")
+]
 
 
-def arranging(order: TaskOrder | None) -> Order:
+def task_order(order: TaskOrder | None) -> Order:
     """The order asked for, or the soonest due first and on each day the urgent before the others."""
-    asked = given(order)
-    return tasks.URGENT if asked is None else asked.value()
+    value = value_or_none(order)
+    return tasks.URGENT if value is None else value.value()
