@@ -1,4 +1,4 @@
-"""The schema, put together."""
+"""Builds the executable schema from the three root types, and prints it as SDL."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from schema.subscription import Subscription
 
 
 def build() -> strawberry.Schema:
-    """The executable schema."""
+    """Return the executable schema."""
     schema = strawberry.Schema(
         query=Query,
         mutation=Mutation,
@@ -24,17 +24,17 @@ def build() -> strawberry.Schema:
         types=[BulkSend, InputError, SavedSearchMember, SharedSearch],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )
-    # Strawberry's own fails on lists and on what is never null.
+    # Strawberry's resolver raises for list and non-null types.
     introspected: Any = schema._schema.type_map["__Type"]
     introspected.fields["isOneOf"].resolve = _is_one_of
     return schema
 
 
 def _is_one_of(type_: Any, _: Any) -> bool | None:
-    """As the specification has it: null for all but input objects."""
+    """Return what the specification demands: null for every type except input objects."""
     return type_.is_one_of if isinstance(type_, GraphQLInputObjectType) else None
 
 
 def sdl() -> str:
-    """The schema in the schema definition language, as it is committed."""
+    """Return the schema definition language text, as in `schema/schema.graphql`."""
     return build().as_str() + "\n"

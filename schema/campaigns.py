@@ -1,4 +1,4 @@
-"""Campaigns, templates and bulk sends."""
+"""Defines the types for campaigns, templates and bulk sends, and their pages."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,20 +16,22 @@ if TYPE_CHECKING:
     from schema.emails import EmailConnection
 
 
-@strawberry.type(description="What several emails belong to. Campaigns belong to the whole team.")
+@strawberry.type(description="A campaign, which groups several emails. The whole team sees every campaign.")
 class Campaign(Node):
-    name: str = strawberry.field(description="As it was named.")
-    ended_at: datetime | None = strawberry.field(description="When it ended; null while it goes on.")
+    name: str = strawberry.field(description="The name, as it was entered.")
+    ended_at: datetime | None = strawberry.field(description="When it ended; null while it is running.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return campaigns.is_campaign(row)
 
-    @strawberry.field(description="Who began it.")
+    @strawberry.field(description="The user who created it.")
     async def owner(self: Any, info: Info) -> User:
         return as_field_type(await people.user(info.context, self.owner_id))
 
-    @strawberry.field(description="Its emails, newest first: the viewer's own where the filter names no sender.")
+    @strawberry.field(
+        description="Its emails, newest first. If the filter names no sender, only the viewer's own are returned."
+    )
     async def emails(
         self: Any,
         info: Info,
@@ -44,28 +46,28 @@ class Campaign(Node):
         return as_field_type(page)
 
 
-@strawberry.type(description="A text to begin from. Templates belong to the whole team.")
+@strawberry.type(description="A reusable subject and body for new emails. The whole team sees every template.")
 class Template(Node):
-    name: str = strawberry.field(description="As it was named.")
-    subject: str = strawberry.field(description="The subject, dynamic fields included.")
-    body: str = strawberry.field(description="The body, dynamic fields included.")
+    name: str = strawberry.field(description="The name, as it was entered.")
+    subject: str = strawberry.field(description="The subject, including its dynamic fields.")
+    body: str = strawberry.field(description="The body, including its dynamic fields.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return campaigns.is_template(row)
 
 
-@strawberry.type(description="One Select and Send, or one Group Email: what its emails roll up to.")
+@strawberry.type(description="One Select and Send or one Group Email, which groups the emails it created.")
 class BulkSend(Node):
-    send_kind: SendKind = strawberry.field(description="Select and Send or Group Email.")
-    created_at: datetime = strawberry.field(description="When it was asked for.")
-    email_count: int = strawberry.field(description="How many emails it made.")
+    send_kind: SendKind = strawberry.field(description="Whether it is a Select and Send or a Group Email.")
+    created_at: datetime = strawberry.field(description="When it was requested.")
+    email_count: int = strawberry.field(description="The number of emails it created.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return campaigns.is_bulk_send(row)
 
-    @strawberry.field(description="Who asked for it.")
+    @strawberry.field(description="The user who requested it.")
     async def sender(self: Any, info: Info) -> User:
         return as_field_type(await people.user(info.context, self.sender_id))
 
@@ -82,27 +84,27 @@ class BulkSend(Node):
         return as_field_type(page)
 
 
-@strawberry.type(description="One campaign of a page.")
+@strawberry.type(description="One campaign of a page, with its cursor.")
 class CampaignEdge:
-    cursor: str = strawberry.field(description="Its place in the order: hand it back as `after` or `before`.")
-    node: Campaign = strawberry.field(description="The campaign itself.")
+    cursor: str = strawberry.field(description="The position of this edge; pass it as `after` or `before`.")
+    node: Campaign = strawberry.field(description="The campaign at this position.")
 
 
 @strawberry.type(description="A page of campaigns.")
 class CampaignConnection:
     edges: list[CampaignEdge] = strawberry.field(description="The campaigns with their cursors.")
-    nodes: list[Campaign] = strawberry.field(description="The campaigns alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+    nodes: list[Campaign] = strawberry.field(description="The campaigns of the page without their cursors.")
+    page_info: PageInfo = strawberry.field(description="The boundaries of the page and what lies beyond them.")
 
 
-@strawberry.type(description="One template of a page.")
+@strawberry.type(description="One template of a page, with its cursor.")
 class TemplateEdge:
-    cursor: str = strawberry.field(description="Its place in the order: hand it back as `after` or `before`.")
-    node: Template = strawberry.field(description="The template itself.")
+    cursor: str = strawberry.field(description="The position of this edge; pass it as `after` or `before`.")
+    node: Template = strawberry.field(description="The template at this position.")
 
 
 @strawberry.type(description="A page of templates.")
 class TemplateConnection:
     edges: list[TemplateEdge] = strawberry.field(description="The templates with their cursors.")
-    nodes: list[Template] = strawberry.field(description="The templates alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+    nodes: list[Template] = strawberry.field(description="The templates of the page without their cursors.")
+    page_info: PageInfo = strawberry.field(description="The boundaries of the page and what lies beyond them.")

@@ -1,4 +1,4 @@
-"""The API's enumerations: the domain's own, with what each value means."""
+"""Publishes the enumerations of `models.enums` with a description for each value."""
 
 from enum import Enum
 
@@ -52,6 +52,7 @@ __all__ = [
 
 
 def _describe(enum: type[Enum], description: str, **values: str) -> None:
+    """Register an enum with Strawberry. `values` must describe every member by its name."""
     definition = strawberry.enum(enum, description=description).__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:
         value.description = values[value.name]
@@ -59,154 +60,156 @@ def _describe(enum: type[Enum], description: str, **values: str) -> None:
 
 _describe(
     Role,
-    "What a user may do.",
-    MEMBER="Sees and does what is their own.",
-    ADMIN="May also view the mail of any sender of the team.",
+    "The role of a user, which decides what they may do.",
+    MEMBER="Sees and changes their own mail.",
+    ADMIN="May also read the mail of every sender in the team.",
 )
 _describe(
     FolderGroupName,
     "The three groups of folders.",
-    SENT="What left: Delivered and Archived.",
-    PENDING="What is on its way: Scheduled, Draft and In Progress.",
-    UNDELIVERED="What did not arrive: Failed, Bounced and Spam.",
+    SENT="Emails that were sent: Delivered and Archived.",
+    PENDING="Emails not sent yet: Scheduled, Draft and In Progress.",
+    UNDELIVERED="Emails that were not delivered: Failed, Bounced and Spam.",
 )
 _describe(
     FolderName,
-    "The folders emails sort themselves into.",
+    "The folders into which the server sorts emails.",
     DELIVERED="Sent and not archived.",
-    ARCHIVED="Sent and archived: no longer tracked.",
-    SCHEDULED="To be sent at a moment to come.",
+    ARCHIVED="Sent and archived; no longer tracked.",
+    SCHEDULED="To be sent at a future time.",
     DRAFT="Not yet sent or scheduled.",
-    IN_PROGRESS="Being handed over to the mail server.",
+    IN_PROGRESS="The hand-over to the mail server is in progress.",
     FAILED="Never left the application.",
     BOUNCED="Returned by the recipient's mail server.",
     SPAM="Reported as spam by the recipient.",
 )
 _describe(
     EmailAction,
-    "What may be done to an email in its folder.",
-    EDIT="Change it, or send a draft.",
-    ARCHIVE="Switch its tracking off.",
-    UNARCHIVE="Switch its tracking on again.",
-    MARK_SUCCESS="Mark it as a success, or take the mark back.",
-    RETRY_SEND="Send it again, at once.",
-    DELETE="Delete it for good.",
+    "An action on an email, which depends on its folder.",
+    EDIT="Change the email, or send it if it is a draft.",
+    ARCHIVE="Archive the email, which stops its tracking.",
+    UNARCHIVE="Take the email out of the archive, which resumes its tracking.",
+    MARK_SUCCESS="Mark the email as a success, or remove that mark.",
+    RETRY_SEND="Send the email again now.",
+    DELETE="Delete the email permanently.",
 )
 _describe(
     EmailStatus,
-    "Where an email stands on its way.",
-    DRAFT="Written, and not yet sent or scheduled.",
-    SCHEDULED="To be sent at a moment to come.",
-    IN_PROGRESS="Being handed over to the mail server.",
-    SENT="Taken by the mail server.",
+    "How far the sending of an email has come, or how it failed.",
+    DRAFT="Saved, and not yet sent or scheduled.",
+    SCHEDULED="To be sent at a future time.",
+    IN_PROGRESS="The hand-over to the mail server is in progress.",
+    SENT="Accepted by the mail server.",
     FAILED="Never left the application.",
     BOUNCED="Returned by the recipient's mail server.",
     SPAM="Reported as spam by the recipient.",
 )
 _describe(
     SendKind,
-    "The kind of sending an email was part of.",
-    INDIVIDUAL="Sent by itself.",
-    SELECT_AND_SEND="One of several to selected people.",
-    GROUP="One of many to a group.",
-    CAMPAIGN="A step of a campaign.",
+    "How an email was sent.",
+    INDIVIDUAL="Sent alone.",
+    SELECT_AND_SEND="Sent by a Select and Send, one to each of several selected people.",
+    GROUP="Sent by a Group Email, one to each person in a group.",
+    CAMPAIGN="Sent as a step of a campaign.",
 )
 _describe(
     FailureCode,
-    "Why an email did not arrive.",
+    "Why an email was not delivered.",
     UNSUBSCRIBED="The person has unsubscribed.",
-    BLOCKED_DOMAIN="Nothing is sent to that domain.",
+    BLOCKED_DOMAIN="The recipient's domain is blocked.",
     UNRESOLVED_FIELD="A dynamic field had no value for the person.",
     CHANNEL_REFUSED="The mail server refused the login or the sender.",
     CHANNEL_UNREACHABLE="The mail server could not be reached.",
-    OUTCOME_UNKNOWN="It may have left or not: it is not sent again by itself.",
+    OUTCOME_UNKNOWN="It may or may not have been sent. The server does not retry it automatically.",
     CAMPAIGN_ENDED="Its campaign ended before it was due.",
     BOUNCED="The recipient's mail server returned it.",
     SPAM_COMPLAINT="The recipient reported it as spam.",
 )
 _describe(
     EngagementKind,
-    "What a recipient did.",
+    "The kind of an engagement event.",
     VIEW="The tracking pixel was fetched.",
     CLICK="A tracked link was followed.",
-    REPLY="An answer arrived, from whatever address.",
+    REPLY="An answer to the email arrived, from any address.",
 )
 _describe(
     EngagementVerdict,
     "Who acted. Only HUMAN events count unless a filter says otherwise.",
     HUMAN="A person.",
-    MACHINE="A prefetch, a link scanner or a privacy proxy.",
+    MACHINE="A program: a prefetch, a link scanner or a privacy proxy.",
     SELF="The sender's own device.",
 )
 _describe(
     DeliveryKind,
-    "What a mail server reports after the hand-over.",
-    BOUNCED="The message was returned.",
-    SPAM_COMPLAINT="The recipient complained.",
+    "The kind of a delivery report, which arrives after the hand-over.",
+    BOUNCED="The recipient's mail server returned the email.",
+    SPAM_COMPLAINT="The recipient reported the email as spam.",
 )
 _describe(
     TaskKind,
-    "What kind of thing is to be done.",
+    "The kind of work that a task describes.",
     EMAIL="Write an email.",
     CALL="Make a call.",
     IN_MAIL="Send an InMail.",
     CUSTOM="Anything else.",
 )
-_describe(TaskStatus, "Whether a task has been done.", OPEN="Still to be done.", COMPLETE="Done.")
-_describe(TaskPriority, "How urgent a task is.", NORMAL="As most are.", HIGH="Before the others.")
+_describe(TaskStatus, "Whether a task has been done.", OPEN="Not done yet.", COMPLETE="Done.")
+_describe(TaskPriority, "How urgent a task is.", NORMAL="The usual urgency.", HIGH="More urgent than the others.")
 _describe(
     TaskBucket,
-    "Where the day of an open task lies, seen from the viewer's today.",
-    OVERDUE="Before today.",
-    TODAY="Due on the viewer's own day.",
-    TOMORROW="Due on the day after.",
-    NEXT_7_DAYS="After tomorrow, and at most seven days from today.",
-    LATER="More than seven days from today.",
+    "When an open task is due, relative to the current day in the viewer's time zone.",
+    OVERDUE="Due before today.",
+    TODAY="Due on the current day.",
+    TOMORROW="Due on the day after today.",
+    NEXT_7_DAYS="Due after tomorrow and at most seven days from today.",
+    LATER="Due more than seven days from today.",
 )
 _describe(
     TaskOrderField,
-    "What tasks may be ordered by.",
-    DUE_ON="The day it is to be done by.",
-    PRIORITY="How urgent it is; ascending, HIGH comes first.",
-    CREATED_AT="When it was made.",
+    "The property by which to sort tasks.",
+    DUE_ON="The day on which the task is due.",
+    PRIORITY="How urgent the task is; in ascending order HIGH comes first.",
+    CREATED_AT="When the task was created.",
 )
 _describe(
     SavedSearchState,
-    "Whether a list is complete.",
-    BUILDING="Its first full evaluation is not in the change log yet.",
-    LIVE="Complete, and kept so.",
+    "Whether a list has been evaluated completely.",
+    BUILDING="The result of its first full evaluation is not in the change log yet.",
+    LIVE="Complete; the server keeps it up to date.",
 )
 _describe(
     ChangeCauseKind,
     "Why an email joined or left a list.",
     ENGAGEMENT="A view, a click or a reply.",
-    EMAIL_CHANGED="The email itself changed.",
-    PERSON_CHANGED="The person or one of their groups changed.",
-    CLOCK="Time alone.",
-    SEARCH_CHANGED="The list was filled or refined.",
-    ACCESS_CHANGED="The owner may see more, or less, than before.",
+    EMAIL_CHANGED="A change of the email itself.",
+    PERSON_CHANGED="A change of the person or of their groups.",
+    CLOCK="The passage of time alone.",
+    SEARCH_CHANGED="The list was evaluated for the first time, or its filter was changed.",
+    ACCESS_CHANGED="The list's owner gained or lost access.",
 )
 _describe(
     UserErrorCode,
-    "What kind of mistake an input holds.",
-    BLANK="Something that must be there is not.",
-    TOO_LONG="Longer than allowed.",
-    INVALID="Not of the form or meaning required.",
-    TAKEN="In use already.",
-    NOT_FOUND="No such thing, or not the viewer's to see.",
-    FORBIDDEN="Seen, but not the viewer's to act on.",
-    WRONG_STATE="Not possible in the present state.",
-    LIMIT_REACHED="A limit is reached; the message gives the number.",
+    "The kind of an error in the input.",
+    BLANK="A required value is missing.",
+    TOO_LONG="The value exceeds the maximum length.",
+    INVALID="The value has the wrong form or meaning.",
+    TAKEN="Another object uses the value already.",
+    NOT_FOUND="No such object exists, or the viewer may not see it.",
+    FORBIDDEN="The viewer may see the object but not perform this action.",
+    WRONG_STATE="The action is impossible in the object's present state.",
+    LIMIT_REACHED="A limit was reached; the message states the number.",
 )
-_describe(OrderDirection, "Which way an order runs.", ASC="Smallest or oldest first.", DESC="Largest or newest first.")
+_describe(
+    OrderDirection, "The direction of a sort order.", ASC="Smallest or oldest first.", DESC="Largest or newest first."
+)
 _describe(
     EmailOrderField,
-    "What emails may be ordered by. Absent dates are last either way.",
-    CREATED_AT="When it was written.",
-    UPDATED_AT="When it last changed.",
-    SCHEDULED_AT="When it is or was to be sent.",
-    SENT_AT="When it was last sent.",
-    FAILED_AT="When it failed, bounced or was complained about.",
+    "The property by which to sort emails. Emails without the date come last in both directions.",
+    CREATED_AT="When the email was first saved.",
+    UPDATED_AT="When the email last changed.",
+    SCHEDULED_AT="The time for which the email is, or was, scheduled.",
+    SENT_AT="When the email was last sent successfully.",
+    FAILED_AT="When the email failed, bounced or was reported as spam.",
     LATEST_ACTIVITY="When a person last viewed, clicked or replied.",
-    SUBJECT="Its subject, regardless of case.",
+    SUBJECT="The subject, ignoring case.",
 )

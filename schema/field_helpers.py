@@ -1,6 +1,7 @@
-"""Where the schema's types meet the rows: resolvers return rows as they are, a type only says what of them is shown.
+"""Provides what all fields of the schema share: argument types, and casts from rows to types.
 
-`Asked` is the info of a field; `answer` vouches that a resolver's rows are what the field's type describes.
+Resolvers return database rows unchanged; the schema's types only declare which attributes are exposed. The type checker
+cannot see that a row fits a type, so `as_field_type` casts it.
 """
 
 from typing import Annotated, Any, TypeAlias, TypeVar, cast
@@ -18,30 +19,37 @@ UNSET: Any = strawberry.UNSET
 
 
 def described(description: str) -> Any:
-    """What an argument means, as its part of an Annotated type."""
+    """Return an argument's description, for use in an Annotated type."""
     return strawberry.argument(description=description)
 
 
-First = Annotated[int | None, described("How many from the start of what `after` leaves; at most 200.")]
-After = Annotated[str | None, described("A cursor: only what comes after it.")]
-Last = Annotated[int | None, described("How many from the end of what `before` leaves; at most 200.")]
-Before = Annotated[str | None, described("A cursor: only what comes before it.")]
-FromCursor = Annotated[ChangeCursor | None, described("Where to go on: the cursor of the last frame, or an `asOf`.")]
-Id = Annotated[strawberry.ID, described("An id as it was received. What is not the viewer's to see counts as absent.")]
+First = Annotated[int | None, described("How many items to return from the start, or from `after` on; at most 200.")]
+After = Annotated[str | None, described("A cursor; only items after it are returned.")]
+Last = Annotated[int | None, described("How many items to return from the end, or back from `before`; at most 200.")]
+Before = Annotated[str | None, described("A cursor; only items before it are returned.")]
+FromCursor = Annotated[
+    ChangeCursor | None, described("Where to resume: the cursor of the last change message, or an `asOf`.")
+]
+Id = Annotated[
+    strawberry.ID,
+    described("An id exactly as it was received. An object that the viewer may not see counts as absent."),
+]
 Ids = Annotated[
     list[strawberry.ID],
-    described("Ids as they were received. Each refused one is named by its place, the others are done."),
+    described(
+        "Ids exactly as they were received. Each rejected id is reported with its index; the others are processed."
+    ),
 ]
-ViewAs = Annotated[strawberry.ID | None, described("The user whose mail is meant; absent, the viewer.")]
+ViewAs = Annotated[strawberry.ID | None, described("The user whose mail to show; if absent, the viewer.")]
 
 
 def as_field_type(rows: object) -> T:  # type: ignore[type-var]
-    """The resolver's answer, or the awaitable of it, as the type of the field."""
+    """Cast a resolver's result, or an awaitable of it, to the type of the field."""
     return cast(T, rows)
 
 
 def reference_field(pointer: Pointer, description: str) -> Any:
-    """A field that is the row which its own points at."""
+    """Return a field whose value is the row that a foreign key of the parent row names."""
 
     def follow(self: Any, info: Info):  # type: ignore[no-untyped-def]
         return pointer.follow(info.context, self)
@@ -50,10 +58,10 @@ def reference_field(pointer: Pointer, description: str) -> Any:
 
 
 def value_or_none(value: T) -> T | None:
-    """An argument's value; None where it is absent or null, which are the same."""
+    """Return an argument's value, or None if it is absent or null."""
     return None if value is UNSET else value
 
 
 def paging(first: Any, after: Any, last: Any, before: Any) -> Arguments:
-    """The four arguments of every connection."""
+    """Return the four arguments of a connection, not checked yet."""
     return Arguments(*(cast(Any, value_or_none(value)) for value in (first, after, last, before)))

@@ -1,4 +1,7 @@
-"""The filter as input, and that input as the plain value that the search room checks."""
+"""Defines the input types of email filters, and converts filter inputs to plain values.
+
+The plain values are not validated here; `command_center.search.parser` does that.
+"""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -20,73 +23,80 @@ def _optional(description: str, name: str | None = None) -> Any:
     return strawberry.field(default=UNSET, description=description, name=name)
 
 
-@strawberry.input(description="A test of a text, regardless of case. Everything given must hold.")
+@strawberry.input(description="A test of a text, ignoring case. All given conditions must hold.")
 class TextFilter:
-    equals: str | None = _optional("The whole text.")
-    contains: str | None = _optional("Anywhere in it.")
-    starts_with: str | None = _optional("At its beginning.")
-    ends_with: str | None = _optional("The last of it.")
+    equals: str | None = _optional("The text is equal to this value.")
+    contains: str | None = _optional("The text contains this value anywhere.")
+    starts_with: str | None = _optional("The first characters of the text.")
+    ends_with: str | None = _optional("The last characters of the text.")
 
 
-@strawberry.input(description="A test of a date. Everything given must hold; relative bounds move with the clock.")
+@strawberry.input(description="A test of a time. All given conditions must hold; relative bounds move with the clock.")
 class TimeFilter:
-    from_: datetime | None = _optional("At this moment or after it.", "from")
-    until: datetime | None = _optional("Before this moment.")
-    within: Duration | None = _optional("In the last such span; for scheduledAt in the next.")
-    older_than: Duration | None = _optional("Longer ago than such a span.")
+    from_: datetime | None = _optional("At this time or later.", "from")
+    until: datetime | None = _optional("Before this time.")
+    within: Duration | None = _optional("In the last period of this length; for `scheduledAt`, in the next one.")
+    older_than: Duration | None = _optional("Longer ago than this duration.")
 
 
-@strawberry.input(description="How many such events an email has. With neither bound, at least one.")
+@strawberry.input(
+    description="A condition on the number of matching events of an email. Without bounds, at least one must exist."
+)
 class EngagementFilter:
-    kind: EngagementKind = strawberry.field(description="What was done.")
-    at_least: int | None = _optional("This many or more.")
-    at_most: int | None = _optional("This many or fewer; alone, none will do. 0 is absence.")
-    within: Duration | None = _optional("Counting only events of the last such span.")
-    after_send: Duration | None = _optional(
-        "Counting only events up to such a span after the email was sent; an unsent email fails."
+    kind: EngagementKind = strawberry.field(description="Which kind of event to count.")
+    at_least: int | None = _optional("The minimum number of events.")
+    at_most: int | None = _optional(
+        "The maximum number of events. Given alone, it also matches emails without such events."
     )
-    url: TextFilter | None = _optional("For clicks only: the link followed.")
+    within: Duration | None = _optional("Count only events of the last period of this length.")
+    after_send: Duration | None = _optional(
+        "Count only events up to this long after the email was sent. An unsent email does not match."
+    )
+    url: TextFilter | None = _optional("For clicks only: a test of the link that was followed.")
     verdict: list[EngagementVerdict] = strawberry.field(
-        default_factory=lambda: [EngagementVerdict.HUMAN], description="Who acted: any of these."
+        default_factory=lambda: [EngagementVerdict.HUMAN], description="Count only events with one of these verdicts."
     )
 
 
 @strawberry.input(
-    description="Everything given must hold; null is the same as absent. Without `sender` or `everySender` it ranges"
-    " over the viewer's own mail."
+    description="A filter of emails. All given conditions must hold; null is the same as absent. Without `sender`"
+    " or `everySender` it covers the viewer's own mail only."
 )
 class EmailFilter:
-    all: list["EmailFilter"] | None = _optional("Every one of these must hold.")
+    all: list["EmailFilter"] | None = _optional("All of these must hold.")
     any: list["EmailFilter"] | None = _optional("At least one of these must hold.")
     not_: "EmailFilter | None" = _optional("This must not hold.", "not")
-    folder: list[FolderName] | None = _optional("In any of these folders.")
-    folder_group: list[FolderGroupName] | None = _optional("In any of these groups of folders.")
+    folder: list[FolderName] | None = _optional("In one of these folders.")
+    folder_group: list[FolderGroupName] | None = _optional("In a folder of one of these groups.")
     sender: list[strawberry.ID] | None = _optional(
-        "From any of these users. At the top level, anyone but oneself is for admins; deeper it only filters."
+        "From one of these users. At the top level only an admin may name other users; in a nested filter"
+        " it only narrows the result."
     )
-    every_sender: bool | None = _optional("True: from every sender of the team, for admins.")
-    person: list[strawberry.ID] | None = _optional("To any of these people.")
-    person_group: list[strawberry.ID] | None = _optional("To people who are in any of these groups now.")
-    campaign: list[strawberry.ID] | None = _optional("In any of these campaigns.")
-    template: list[strawberry.ID] | None = _optional("Made from any of these templates.")
+    every_sender: bool | None = _optional("If true, from any sender of the team; for admins only.")
+    person: list[strawberry.ID] | None = _optional("Addressed to one of these people.")
+    person_group: list[strawberry.ID] | None = _optional("Addressed to a person who is now in one of these groups.")
+    campaign: list[strawberry.ID] | None = _optional("Part of one of these campaigns.")
+    template: list[strawberry.ID] | None = _optional("Created from one of these templates.")
     send_kind: list[SendKind] | None = _optional("Sent in any of these ways.")
-    bulk_send: list[strawberry.ID] | None = _optional("Part of any of these bulk sends.")
-    success: bool | None = _optional("Marked as a success, or not.")
-    subject: TextFilter | None = _optional("The one line above the body.")
-    address: TextFilter | None = _optional("The person's address.")
-    company: TextFilter | None = _optional("The person's company; an absent one matches no text.")
-    created_at: TimeFilter | None = _optional("When it was written.")
+    bulk_send: list[strawberry.ID] | None = _optional("Created by one of these bulk sends.")
+    success: bool | None = _optional("Whether its sender marked it as a success.")
+    subject: TextFilter | None = _optional("A test of the subject.")
+    address: TextFilter | None = _optional("A test of the person's address.")
+    company: TextFilter | None = _optional(
+        "A test of the person's company. A person without a company matches no test."
+    )
+    created_at: TimeFilter | None = _optional("When it was first saved.")
     sent_at: TimeFilter | None = _optional("When it was last sent.")
-    scheduled_at: TimeFilter | None = _optional("When it is or was to be sent.")
-    failed_at: TimeFilter | None = _optional("When it failed, bounced or was complained about.")
-    engagement: list[EngagementFilter] | None = _optional("Each of these conditions must hold.")
+    scheduled_at: TimeFilter | None = _optional("The time for which it is, or was, scheduled.")
+    failed_at: TimeFilter | None = _optional("When it failed, bounced or was reported as spam.")
+    engagement: list[EngagementFilter] | None = _optional("Conditions on its events; each of them must hold.")
 
 
-EmailFilterArgument = Annotated[EmailFilter | None, described("What must hold of them; absent, all.")]
+EmailFilterArgument = Annotated[EmailFilter | None, described("Which emails to return; if absent, all.")]
 
 
 def raw_filter(filter: object | None) -> Mapping[str, Any]:
-    """A filter, of emails or of tasks, in the shape of its canonical form, unchecked."""
+    """Return an email or task filter in the shape of its canonical form, not validated."""
     value: Mapping[str, Any] = {} if filter is None else _plain(filter)
     return value
 

@@ -1,4 +1,4 @@
-"""Inputs of mutations, each of which knows the value an action takes."""
+"""Defines the input types of mutations. `value` returns the argument of the action."""
 
 from datetime import date, datetime
 from typing import Any
@@ -27,7 +27,7 @@ from schema.filters import EmailFilter
 
 
 def micros(moment: datetime | None) -> int | None:
-    """A moment as actions take it; None where it is absent or null."""
+    """Return a moment in microseconds, or None if it is absent or null."""
     value = value_or_none(moment)
     return None if value is None else from_datetime(value)
 
@@ -38,13 +38,17 @@ def _optional(description: str) -> Any:
 
 @strawberry.input(description="A new draft.")
 class EmailDraftInput:
-    person_id: strawberry.ID = strawberry.field(description="Whom it is to.")
-    subject: str = strawberry.field(description="One line, dynamic fields included.")
-    body: str = strawberry.field(default="", description="HTML or plain text, dynamic fields included.")
-    cc: list[str] = strawberry.field(default_factory=list, description="Further addresses, shown to all.")
-    bcc: list[str] = strawberry.field(default_factory=list, description="Further addresses, shown to nobody.")
-    template_id: strawberry.ID | None = _optional("The template it was made from.")
-    campaign_id: strawberry.ID | None = _optional("The campaign it is part of.")
+    person_id: strawberry.ID = strawberry.field(description="The person who receives it.")
+    subject: str = strawberry.field(description="The subject, a single line that may contain dynamic fields.")
+    body: str = strawberry.field(
+        default="", description="The body as HTML or plain text; it may contain dynamic fields."
+    )
+    cc: list[str] = strawberry.field(default_factory=list, description="Further addresses, visible to every recipient.")
+    bcc: list[str] = strawberry.field(
+        default_factory=list, description="Further addresses, hidden from every other recipient."
+    )
+    template_id: strawberry.ID | None = _optional("The template from which it was created.")
+    campaign_id: strawberry.ID | None = _optional("The campaign to which it belongs.")
 
     def value(self) -> NewEmail:
         return NewEmail(
@@ -58,15 +62,15 @@ class EmailDraftInput:
         )
 
 
-@strawberry.input(description="Changes to an email. Absent leaves a value as it is; null clears it.")
+@strawberry.input(description="Changes to an email. An absent field keeps its value; null clears it.")
 class EmailReviseInput:
-    person_id: strawberry.ID | None = _optional("Whom it is to.")
-    subject: str | None = _optional("One line.")
-    body: str | None = _optional("HTML, or plain text.")
-    cc: list[str] | None = _optional("Further addresses, shown to all.")
-    bcc: list[str] | None = _optional("Further addresses, shown to nobody.")
-    template_id: strawberry.ID | None = _optional("The template it was made from.")
-    at: datetime | None = _optional("Moves a scheduled email to another moment to come.")
+    person_id: strawberry.ID | None = _optional("The person who receives it.")
+    subject: str | None = _optional("The subject, a single line.")
+    body: str | None = _optional("The body as HTML or plain text.")
+    cc: list[str] | None = _optional("Further addresses, visible to every recipient.")
+    bcc: list[str] | None = _optional("Further addresses, hidden from every other recipient.")
+    template_id: strawberry.ID | None = _optional("The template from which it was created.")
+    at: datetime | None = _optional("A future time to which a scheduled email is moved.")
 
     def value(self) -> Revision:
         return Revision(
@@ -77,26 +81,34 @@ class EmailReviseInput:
         )
 
 
-@strawberry.input(description="What is said to one person instead. Absent leaves it as it is said to all.")
+@strawberry.input(
+    description="A text for one person instead of the common text. An absent field keeps the common text."
+)
 class PersonEdit:
-    person_id: strawberry.ID = strawberry.field(description="Whom it is to: one of the `personIds`.")
-    subject: str | None = _optional("One line.")
-    body: str | None = _optional("HTML, or plain text.")
+    person_id: strawberry.ID = strawberry.field(
+        description="The person for whom the text is meant; one of the `personIds`."
+    )
+    subject: str | None = _optional("The subject, a single line.")
+    body: str | None = _optional("The body as HTML or plain text.")
 
     def value(self) -> Edit:
         return Edit(self.person_id, value_or_none(self.subject), value_or_none(self.body))
 
 
-@strawberry.input(description="A message to people chosen one by one, with what is said to some of them instead.")
+@strawberry.input(description="An email to selected people, optionally with different texts for some of them.")
 class SelectAndSendInput:
-    person_ids: list[strawberry.ID] = strawberry.field(description="Whom it is to; each gets one message.")
-    subject: str = strawberry.field(description="One line, dynamic fields included.")
-    body: str = strawberry.field(description="HTML or plain text, dynamic fields included.")
-    template_id: strawberry.ID | None = _optional("The template it was made from.")
-    campaign_id: strawberry.ID | None = _optional("The campaign it is part of.")
-    at: datetime | None = _optional("A moment to come; absent, now.")
-    edits: list[PersonEdit] = strawberry.field(default_factory=list, description="At most one for each person.")
-    request_id: str | None = _optional("A name of the client's for this request; a repeat sends nothing again.")
+    person_ids: list[strawberry.ID] = strawberry.field(description="The recipients; each of them gets their own email.")
+    subject: str = strawberry.field(description="The subject, a single line that may contain dynamic fields.")
+    body: str = strawberry.field(description="The body as HTML or plain text; it may contain dynamic fields.")
+    template_id: strawberry.ID | None = _optional("The template from which it was created.")
+    campaign_id: strawberry.ID | None = _optional("The campaign to which it belongs.")
+    at: datetime | None = _optional("A future time to send at; if absent, now.")
+    edits: list[PersonEdit] = strawberry.field(
+        default_factory=list, description="Different texts for some people; at most one for each person."
+    )
+    request_id: str | None = _optional(
+        "An id that the client chooses for this request. A repeated request sends nothing again."
+    )
 
     def value(self) -> SelectAndSend:
         return SelectAndSend(
@@ -111,15 +123,19 @@ class SelectAndSendInput:
         )
 
 
-@strawberry.input(description="A message to everyone who is in a group at the moment of asking.")
+@strawberry.input(description="An email to each person who is in a group when the request arrives.")
 class GroupSendInput:
-    group_id: strawberry.ID = strawberry.field(description="Whom it is to; each gets one message of their own.")
-    subject: str = strawberry.field(description="One line, dynamic fields included.")
-    body: str = strawberry.field(description="HTML or plain text, dynamic fields included.")
-    template_id: strawberry.ID | None = _optional("The template it was made from.")
-    campaign_id: strawberry.ID | None = _optional("The campaign it is part of.")
-    at: datetime | None = _optional("A moment to come; absent, now.")
-    request_id: str | None = _optional("A name of the client's for this request; a repeat sends nothing again.")
+    group_id: strawberry.ID = strawberry.field(
+        description="The group of recipients; each of them gets their own email."
+    )
+    subject: str = strawberry.field(description="The subject, a single line that may contain dynamic fields.")
+    body: str = strawberry.field(description="The body as HTML or plain text; it may contain dynamic fields.")
+    template_id: strawberry.ID | None = _optional("The template from which it was created.")
+    campaign_id: strawberry.ID | None = _optional("The campaign to which it belongs.")
+    at: datetime | None = _optional("A future time to send at; if absent, now.")
+    request_id: str | None = _optional(
+        "An id that the client chooses for this request. A repeated request sends nothing again."
+    )
 
     def value(self) -> GroupSend:
         return GroupSend(
@@ -135,16 +151,18 @@ class GroupSendInput:
 
 @strawberry.input(description="A new task.")
 class TaskCreateInput:
-    name: str = strawberry.field(description="What is to be done, in one line.")
-    kind: TaskKind = strawberry.field(description="What kind of thing that is.")
-    person_id: strawberry.ID = strawberry.field(description="Whom it is about.")
-    due_on: date = strawberry.field(description="The day it is to be done by.")
+    name: str = strawberry.field(description="What to do, in one line.")
+    kind: TaskKind = strawberry.field(description="The kind of work.")
+    person_id: strawberry.ID = strawberry.field(description="The person concerned.")
+    due_on: date = strawberry.field(description="The day on which it is due.")
     priority: TaskPriority = strawberry.field(default=TaskPriority.NORMAL, description="How urgent it is.")
-    details: str = strawberry.field(default="", description="Whatever else there is to know.")
+    details: str = strawberry.field(default="", description="Further information.")
     assignee_id: strawberry.ID | None = _optional(
-        "Who is to do it; absent, oneself. For a teammate the person must be shared."
+        "The user who should do it; if absent, the viewer. For a teammate the person must be shared."
     )
-    email_id: strawberry.ID | None = _optional("The email it is made from, which must be to the same person.")
+    email_id: strawberry.ID | None = _optional(
+        "The email from which it is created; its recipient must be the same person."
+    )
 
     def value(self) -> NewTask:
         return NewTask(
@@ -159,26 +177,32 @@ class TaskCreateInput:
         )
 
 
-@strawberry.input(description="Changes to a task. Absent leaves a value as it is; null clears the details alone.")
+@strawberry.input(
+    description="Changes to a task. An absent field keeps its value; null clears `details` and no other field."
+)
 class TaskReviseInput:
-    name: str | None = _optional("What is to be done, in one line.")
-    kind: TaskKind | None = _optional("What kind of thing that is.")
-    due_on: date | None = _optional("The day it is to be done by.")
+    name: str | None = _optional("What to do, in one line.")
+    kind: TaskKind | None = _optional("The kind of work.")
+    due_on: date | None = _optional("The day on which it is due.")
     priority: TaskPriority | None = _optional("How urgent it is.")
-    details: str | None = _optional("Whatever else there is to know.")
-    assignee_id: strawberry.ID | None = _optional("Who is to do it. For a teammate the person must be shared.")
+    details: str | None = _optional("Further information.")
+    assignee_id: strawberry.ID | None = _optional(
+        "The user who should do it. For a teammate the person must be shared."
+    )
 
     def value(self) -> TaskRevision:
         return TaskRevision(**{name: UNCHANGED if value is UNSET else value for name, value in vars(self).items()})
 
 
-@strawberry.input(description="A task for each member of a list, about its person and made from its email.")
+@strawberry.input(
+    description="A task for each member of a list. It concerns the member's person and refers to the member's email."
+)
 class MemberTaskInput:
-    name: str = strawberry.field(description="What is to be done, in one line.")
-    kind: TaskKind = strawberry.field(description="What kind of thing that is.")
-    due_on: date = strawberry.field(description="The day it is to be done by.")
+    name: str = strawberry.field(description="What to do, in one line.")
+    kind: TaskKind = strawberry.field(description="The kind of work.")
+    due_on: date = strawberry.field(description="The day on which it is due.")
     priority: TaskPriority = strawberry.field(default=TaskPriority.NORMAL, description="How urgent it is.")
-    details: str = strawberry.field(default="", description="Whatever else there is to know.")
+    details: str = strawberry.field(default="", description="Further information.")
 
     def value(self) -> NewMemberTask:
         return NewMemberTask(self.name, self.kind, self.due_on, self.priority, self.details)
@@ -186,20 +210,20 @@ class MemberTaskInput:
 
 @strawberry.input(description="A new saved search.")
 class SavedSearchCreateInput:
-    name: str = strawberry.field(description="What to call it.")
-    filter: EmailFilter = strawberry.field(description="What it holds.")
-    shared: bool = strawberry.field(default=False, description="Whether to publish its definition to the team.")
+    name: str = strawberry.field(description="The name to give it.")
+    filter: EmailFilter = strawberry.field(description="The condition that decides which emails are members.")
+    shared: bool = strawberry.field(default=False, description="Whether to publish the definition to the team.")
 
 
 @strawberry.input(description="A new person.")
 class PersonInput:
     name: str = strawberry.field(description="First and last name.")
-    first_name: str | None = _optional("The first name, if it is known.")
-    address: str = strawberry.field(description="Where mail to them goes.")
-    title: str | None = _optional("What they are at work.")
-    company: str | None = _optional("Where they work.")
-    phone: str | None = _optional("A number.")
-    shared: bool = strawberry.field(default=True, description="Whether the team sees them too.")
+    first_name: str | None = _optional("The given name, if it is known.")
+    address: str = strawberry.field(description="The email address.")
+    title: str | None = _optional("Their position at work.")
+    company: str | None = _optional("The organization they work for.")
+    phone: str | None = _optional("A telephone number.")
+    shared: bool = strawberry.field(default=True, description="Whether the whole team sees the person.")
 
     def value(self) -> NewPerson:
         return NewPerson(
@@ -214,29 +238,33 @@ class PersonInput:
 
 
 @strawberry.input(
-    description="A new template. A dynamic field is written `{{first_name}}`, or with something for whom nothing is"
-    ' known, `{{first_name | default: "there"}}`; there are first_name, last_name, title, company and my_name. Each'
-    " email has its fields filled in for its person when it leaves."
+    description="A new template. A dynamic field is written `{{first_name}}`, or with a default value"
+    ' `{{first_name | default: "there"}}`. The fields are first_name, last_name, title, company and'
+    " my_name. The server fills them in for each person when it sends an email."
 )
 class TemplateInput:
-    name: str = strawberry.field(description="What to call it.")
-    subject: str = strawberry.field(description="The subject, dynamic fields included.")
-    body: str = strawberry.field(description="The body, dynamic fields included.")
+    name: str = strawberry.field(description="The name to give it.")
+    subject: str = strawberry.field(description="The subject; it may contain dynamic fields.")
+    body: str = strawberry.field(description="The body; it may contain dynamic fields.")
 
     def value(self) -> NewTemplate:
         return NewTemplate(self.name, self.subject, self.body)
 
 
-@strawberry.input(description="One event as an integration observed it.")
+@strawberry.input(description="One engagement event that an integration observed.")
 class EngagementInput:
-    email_id: strawberry.ID = strawberry.field(description="The email it is about.")
-    kind: EngagementKind = strawberry.field(description="What was done.")
-    occurred_at: datetime = strawberry.field(description="When it happened; at most 5 minutes ahead.")
-    dedupe_key: str = strawberry.field(description="Unique to the event within the team: a repeat is counted once.")
-    verdict: EngagementVerdict | None = _optional("Who did it; absent, it is judged by the evidence below.")
-    url: str | None = _optional("The link followed: required for a click, refused otherwise.")
-    user_agent: str | None = _optional("Evidence: what the client called itself.")
-    ip_address: str | None = _optional("Evidence: where the request came from.")
+    email_id: strawberry.ID = strawberry.field(description="The email concerned.")
+    kind: EngagementKind = strawberry.field(description="Whether it is a view, a click or a reply.")
+    occurred_at: datetime = strawberry.field(description="When it happened; at most 5 minutes in the future.")
+    dedupe_key: str = strawberry.field(
+        description="A key that identifies the event within the team. An event sent twice is counted once."
+    )
+    verdict: EngagementVerdict | None = _optional(
+        "Who acted. If absent, the server decides by the evidence in `userAgent` and `ipAddress`."
+    )
+    url: str | None = _optional("The link that was followed; required for a click and rejected otherwise.")
+    user_agent: str | None = _optional("Evidence: the User-Agent header of the request.")
+    ip_address: str | None = _optional("Evidence: the address from which the request came.")
 
     def value(self) -> NewEvent:
         return NewEvent(
@@ -251,13 +279,15 @@ class EngagementInput:
         )
 
 
-@strawberry.input(description="One bounce or complaint.")
+@strawberry.input(description="A report of one bounce or one spam complaint.")
 class DeliveryInput:
-    email_id: strawberry.ID = strawberry.field(description="The email it is about.")
-    kind: DeliveryKind = strawberry.field(description="What was reported.")
-    message: str = strawberry.field(default="", description="The report, for people.")
-    occurred_at: datetime = strawberry.field(description="When it happened; at most 5 minutes ahead.")
-    dedupe_key: str = strawberry.field(description="Unique to the report within the team: a repeat is counted once.")
+    email_id: strawberry.ID = strawberry.field(description="The email concerned.")
+    kind: DeliveryKind = strawberry.field(description="Whether it is a bounce or a spam complaint.")
+    message: str = strawberry.field(default="", description="The report as a text for people.")
+    occurred_at: datetime = strawberry.field(description="When it happened; at most 5 minutes in the future.")
+    dedupe_key: str = strawberry.field(
+        description="A key that identifies the report within the team. A report sent twice is counted once."
+    )
 
     def value(self) -> NewReport:
         return NewReport(self.email_id, self.kind, self.message, from_datetime(self.occurred_at), self.dedupe_key)

@@ -1,4 +1,4 @@
-"""What mutations answer: the result, and what was wrong with the input."""
+"""Defines the payloads that mutations return: the result and the user errors."""
 
 import strawberry
 
@@ -10,107 +10,133 @@ from schema.people import Group, Person
 from schema.searches import SavedSearch
 from schema.tasks import Task
 
-_NOTICES = "What was saved and will not leave as it was written: one notice for each kind of thing."
-_ERRORS = "Every mistake in the input, all at once; empty when all was done."
+_NOTICES = "Warnings about saved texts that will not be sent as they were written; one for each kind of"
+" problem."
+_ERRORS = "All errors in the input; empty if the mutation succeeded."
 
 
-@strawberry.type(description="An email, or what was wrong.")
+@strawberry.type(description="The email, or the errors.")
 class EmailPayload:
-    email: Email | None = strawberry.field(description="As it is now; null when it was refused.")
+    email: Email | None = strawberry.field(
+        description="Its state after the mutation; null if the mutation was rejected."
+    )
     user_errors: list[UserErrorInterface] = strawberry.field(description=_ERRORS)
     notices: list[Notice] = strawberry.field(default_factory=list, description=_NOTICES)
 
 
-@strawberry.type(description="The emails of a bulk that could be done, and what was wrong with the others.")
+@strawberry.type(description="The emails that were processed, and the errors for the others.")
 class EmailsPayload:
-    emails: list[Email] = strawberry.field(description="As they are now, in the order asked.")
+    emails: list[Email] = strawberry.field(description="Their state after the mutation, in the order of the request.")
     user_errors: list[UserErrorInterface] = strawberry.field(
-        description="Each refused id by its place; the others were done."
+        description="One error for each rejected id, with its index; the others were processed."
     )
 
 
-@strawberry.type(description="A bulk send that was accepted as a whole, or what was wrong: then nothing is sent.")
+@strawberry.type(description="The bulk send, or the errors. If there are errors, nothing is sent.")
 class BulkSendPayload:
-    bulk_send: BulkSend | None = strawberry.field(description="With all its emails; null when it was refused.")
+    bulk_send: BulkSend | None = strawberry.field(
+        description="The accepted send with all its emails; null if it was rejected."
+    )
     user_errors: list[UserErrorInterface] = strawberry.field(description=_ERRORS)
     notices: list[Notice] = strawberry.field(default_factory=list, description=_NOTICES)
 
 
-@strawberry.type(description="A task, or what was wrong.")
+@strawberry.type(description="The task, or the errors.")
 class TaskPayload:
     task: Task | None = strawberry.field(
-        description="As it is now; null when it was refused, and when it was given away out of the viewer's sight."
+        description="Its state after the mutation; null if the mutation was rejected, or if the viewer can no longer"
+        " see the task after assigning it to another user."
     )
     user_errors: list[UserErrorInterface] = strawberry.field(description=_ERRORS)
 
 
-@strawberry.type(description="The tasks of a bulk, and what was wrong.")
+@strawberry.type(description="The tasks that were processed or created, and the errors.")
 class TasksPayload:
-    tasks: list[Task] = strawberry.field(description="As they are now, in the order asked, or that of the list.")
+    tasks: list[Task] = strawberry.field(
+        description="Their state after the mutation, in the order of the request or of the list."
+    )
     user_errors: list[UserErrorInterface] = strawberry.field(
-        description="Each refused id by its place; the others were done."
+        description="One error for each rejected id, with its index; the others were processed."
     )
 
 
-@strawberry.type(description="A saved search, or what was wrong.")
+@strawberry.type(description="The saved search, or the errors.")
 class SavedSearchPayload:
-    saved_search: SavedSearch | None = strawberry.field(description="As it is now; null when it was refused.")
+    saved_search: SavedSearch | None = strawberry.field(
+        description="Its state after the mutation; null if the mutation was rejected."
+    )
     user_errors: list[UserErrorInterface] = strawberry.field(description=_ERRORS)
 
 
-@strawberry.type(description="A person, or what was wrong.")
+@strawberry.type(description="The person, or the errors.")
 class PersonPayload:
-    person: Person | None = strawberry.field(description="As they are now; null when it was refused.")
+    person: Person | None = strawberry.field(
+        description="Their state after the mutation; null if the mutation was rejected."
+    )
     user_errors: list[UserErrorInterface] = strawberry.field(description=_ERRORS)
 
 
-@strawberry.type(description="A group, or what was wrong.")
+@strawberry.type(description="The group, or the errors.")
 class GroupPayload:
-    group: Group | None = strawberry.field(description="As it is now; null when it was refused.")
+    group: Group | None = strawberry.field(
+        description="Its state after the mutation; null if the mutation was rejected."
+    )
     user_errors: list[UserErrorInterface] = strawberry.field(
-        description="Each refused id by its place; the others were done."
+        description="One error for each rejected id, with its index; the others were processed."
     )
 
 
-@strawberry.type(description="A campaign, or what was wrong.")
+@strawberry.type(description="The campaign, or the errors.")
 class CampaignPayload:
-    campaign: Campaign | None = strawberry.field(description="As it is now; null when it was refused.")
+    campaign: Campaign | None = strawberry.field(
+        description="Its state after the mutation; null if the mutation was rejected."
+    )
     user_errors: list[UserErrorInterface] = strawberry.field(description=_ERRORS)
 
 
-@strawberry.type(description="A template, or what was wrong.")
+@strawberry.type(description="The template, or the errors.")
 class TemplatePayload:
-    template: Template | None = strawberry.field(description="As it is now; null when it was refused.")
+    template: Template | None = strawberry.field(
+        description="Its state after the mutation; null if the mutation was rejected."
+    )
     user_errors: list[UserErrorInterface] = strawberry.field(description=_ERRORS)
     notices: list[Notice] = strawberry.field(default_factory=list, description=_NOTICES)
 
 
-@strawberry.type(description="What was deleted, and what was not.")
+@strawberry.type(description="The ids that were deleted, and the errors for the others.")
 class DeletePayload:
-    deleted_ids: list[strawberry.ID] = strawberry.field(description="The ids that are no more.")
+    deleted_ids: list[strawberry.ID] = strawberry.field(description="Ids of the deleted objects.")
     user_errors: list[UserErrorInterface] = strawberry.field(
-        description="Each refused id by its place; the others were done."
+        description="One error for each rejected id, with its index; the others were processed."
     )
 
 
-@strawberry.type(description="What became of a batch of events.")
+@strawberry.type(description="The result of recording a batch of events.")
 class EngagementRecordPayload:
-    recorded: int = strawberry.field(description="New events.")
-    duplicates: int = strawberry.field(description="Events whose dedupeKey was known already.")
-    ignored: int = strawberry.field(description="Views and clicks of archived emails.")
-    user_errors: list[UserErrorInterface] = strawberry.field(description="Each refused event by its place.")
-
-
-@strawberry.type(description="The events of a bulk whose verdict is as asked, and what was wrong with the others.")
-class EngagementsPayload:
-    engagements: list[Engagement] = strawberry.field(description="As they are now, in the order asked.")
+    recorded: int = strawberry.field(description="The number of new events.")
+    duplicates: int = strawberry.field(description="The number of events whose `dedupeKey` had been recorded before.")
+    ignored: int = strawberry.field(
+        description="The number of views and clicks that were dropped because their email is archived."
+    )
     user_errors: list[UserErrorInterface] = strawberry.field(
-        description="Each refused id by its place; the others were done."
+        description="One error for each rejected event, with its index."
     )
 
 
-@strawberry.type(description="What became of a batch of delivery reports.")
+@strawberry.type(description="The events that now have the requested verdict, and the errors for the others.")
+class EngagementsPayload:
+    engagements: list[Engagement] = strawberry.field(
+        description="Their state after the mutation, in the order of the request."
+    )
+    user_errors: list[UserErrorInterface] = strawberry.field(
+        description="One error for each rejected id, with its index; the others were processed."
+    )
+
+
+@strawberry.type(description="The result of recording a batch of delivery reports.")
 class DeliveryRecordPayload:
-    recorded: int = strawberry.field(description="New reports.")
-    duplicates: int = strawberry.field(description="Reports whose dedupeKey was known already.")
-    user_errors: list[UserErrorInterface] = strawberry.field(description="Each refused report by its place.")
+    recorded: int = strawberry.field(description="The number of new reports.")
+    duplicates: int = strawberry.field(description="The number of reports whose `dedupeKey` had been recorded before.")
+    user_errors: list[UserErrorInterface] = strawberry.field(
+        description="One error for each rejected report, with its index."
+    )

@@ -1,4 +1,4 @@
-"""Users, people and groups."""
+"""Defines the types for users, people and groups, and their pages."""
 
 from typing import Any
 
@@ -10,75 +10,78 @@ from schema.field_helpers import UNSET, After, Before, First, Info, Last, as_fie
 from schema.nodes import Node, PageInfo
 
 
-@strawberry.type(description="A seller, or an admin, of the team.")
+@strawberry.type(description="A seller or an admin of the team.")
 class User(Node):
-    name: str = strawberry.field(description="As colleagues and recipients read it.")
-    address: str = strawberry.field(description="Mail is sent from it.")
-    role: Role = strawberry.field(description="What the user may do.")
-    time_zone: str = strawberry.field(description="Their days begin by it; an IANA name.")
+    name: str = strawberry.field(description="The name that colleagues and recipients see.")
+    address: str = strawberry.field(description="The address from which their mail is sent.")
+    role: Role = strawberry.field(description="The role, which decides what the user may do.")
+    time_zone: str = strawberry.field(description="The IANA name of the time zone that decides when their days begin.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return people.is_user(row)
 
 
-@strawberry.type(description="Someone emails go to. An address is unique in the team, regardless of case.")
+@strawberry.type(description="A recipient of emails. The address is unique in the team, ignoring case.")
 class Person(Node):
     name: str = strawberry.field(description="First and last name.")
     first_name: str | None = strawberry.field(
-        description="As imported or entered. If it is null, dynamic fields use what `name` says for certain."
+        description="The given name as imported or entered. If it is null, dynamic fields use a first name only if"
+        " `name` has an unambiguous one."
     )
-    address: str = strawberry.field(description="Where mail to them goes.")
-    title: str | None = strawberry.field(description="What they are at work.")
-    company: str | None = strawberry.field(description="Where they work.")
-    phone: str | None = strawberry.field(description="A number, as it was entered.")
-    shared: bool = strawberry.field(description="Whether the team sees them too.")
-    unsubscribed: bool = strawberry.field(description="Nothing is sent to them any more.")
+    address: str = strawberry.field(description="The email address.")
+    title: str | None = strawberry.field(description="Their position at work.")
+    company: str | None = strawberry.field(description="The organization they work for.")
+    phone: str | None = strawberry.field(description="A telephone number, as it was entered.")
+    shared: bool = strawberry.field(description="Whether the whole team sees the person.")
+    unsubscribed: bool = strawberry.field(
+        description="Whether they have unsubscribed, in which case nothing is sent to them."
+    )
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return people.is_person(row)
 
-    @strawberry.field(description="Who entered them.")
+    @strawberry.field(description="The user who added the person.")
     async def owner(self: Any, info: Info) -> User:
         return as_field_type(await people.user(info.context, self.owner_id))
 
-    @strawberry.field(description="The groups they are in, of those the viewer sees.")
+    @strawberry.field(description="The groups that contain the person, as far as the viewer may see them.")
     async def groups(self: Any, info: Info) -> list["Group"]:
         return as_field_type(await people.groups_of(info.context, self))
 
 
-@strawberry.type(description="One person of a page.")
+@strawberry.type(description="One person of a page, with their cursor.")
 class PersonEdge:
-    cursor: str = strawberry.field(description="Its place in the order: hand it back as `after` or `before`.")
-    node: Person = strawberry.field(description="The person itself.")
+    cursor: str = strawberry.field(description="The position of this edge; pass it as `after` or `before`.")
+    node: Person = strawberry.field(description="The person at this position.")
 
 
 @strawberry.type(description="A page of people.")
 class PersonConnection:
     edges: list[PersonEdge] = strawberry.field(description="The people with their cursors.")
-    nodes: list[Person] = strawberry.field(description="The people alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+    nodes: list[Person] = strawberry.field(description="The people of the page without their cursors.")
+    page_info: PageInfo = strawberry.field(description="The boundaries of the page and what lies beyond them.")
 
 
 @strawberry.type(description="A static set of people.")
 class Group(Node):
-    name: str = strawberry.field(description="As its owner named it.")
-    shared: bool = strawberry.field(description="Whether the team sees it too.")
+    name: str = strawberry.field(description="The name that its owner gave it.")
+    shared: bool = strawberry.field(description="Whether the whole team sees it.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return people.is_group(row)
 
-    @strawberry.field(description="Who made it.")
+    @strawberry.field(description="The user who created it.")
     async def owner(self: Any, info: Info) -> User:
         return as_field_type(await people.user(info.context, self.owner_id))
 
-    @strawberry.field(description="How many people are in it.")
+    @strawberry.field(description="The number of people in it.")
     async def person_count(self: Any, info: Info) -> int:
         return await people.person_count(info.context, self)
 
-    @strawberry.field(description="Who is in it, newest person first.")
+    @strawberry.field(description="The people in it, most recently created first.")
     async def people(
         self: Any,
         info: Info,
@@ -90,27 +93,27 @@ class Group(Node):
         return as_field_type(await people.people_of(info.context, self, paging(first, after, last, before)))
 
 
-@strawberry.type(description="One group of a page.")
+@strawberry.type(description="One group of a page, with its cursor.")
 class GroupEdge:
-    cursor: str = strawberry.field(description="Its place in the order: hand it back as `after` or `before`.")
-    node: Group = strawberry.field(description="The group itself.")
+    cursor: str = strawberry.field(description="The position of this edge; pass it as `after` or `before`.")
+    node: Group = strawberry.field(description="The group at this position.")
 
 
 @strawberry.type(description="A page of groups.")
 class GroupConnection:
     edges: list[GroupEdge] = strawberry.field(description="The groups with their cursors.")
-    nodes: list[Group] = strawberry.field(description="The groups alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+    nodes: list[Group] = strawberry.field(description="The groups of the page without their cursors.")
+    page_info: PageInfo = strawberry.field(description="The boundaries of the page and what lies beyond them.")
 
 
-@strawberry.type(description="One user of a page.")
+@strawberry.type(description="One user of a page, with their cursor.")
 class UserEdge:
-    cursor: str = strawberry.field(description="Its place in the order: hand it back as `after` or `before`.")
-    node: User = strawberry.field(description="The user itself.")
+    cursor: str = strawberry.field(description="The position of this edge; pass it as `after` or `before`.")
+    node: User = strawberry.field(description="The user at this position.")
 
 
 @strawberry.type(description="A page of users.")
 class UserConnection:
     edges: list[UserEdge] = strawberry.field(description="The users with their cursors.")
-    nodes: list[User] = strawberry.field(description="The users alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+    nodes: list[User] = strawberry.field(description="The users of the page without their cursors.")
+    page_info: PageInfo = strawberry.field(description="The boundaries of the page and what lies beyond them.")

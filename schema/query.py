@@ -1,4 +1,4 @@
-"""The root of reading."""
+"""Defines the root fields of queries."""
 
 from typing import Annotated
 
@@ -30,24 +30,28 @@ from schema.searches import SavedSearch, SavedSearchConnection, SharedSearchConn
 from schema.tasks import Task, TaskConnection, TaskFilterArgument, TaskOrderArgument, task_order
 
 ID = strawberry.ID
-NodeIds = Annotated[list[strawberry.ID], described("At most 200 ids, as they were received; one may come twice.")]
+NodeIds = Annotated[
+    list[strawberry.ID], described("At most 200 ids, exactly as they were received; an id may occur twice.")
+]
 
 
-@strawberry.type(description="What can be read.")
+@strawberry.type(description="The operations that read data.")
 class Query:
-    @strawberry.field(description="Who is asking.")
+    @strawberry.field(description="The user who sent the request.")
     async def viewer(self, info: Info) -> User:
         return as_field_type(await people.viewer(info.context))
 
-    @strawberry.field(description="Any object by its id; null for what is absent or not the viewer's to see.")
+    @strawberry.field(description="Any object by its id; null if it does not exist or the viewer may not see it.")
     async def node(self, info: Info, id: Id) -> Node | None:
         return as_field_type(await nodes.one(info.context, id))
 
-    @strawberry.field(description="At most 200 objects, in the order asked; null for each that is not to be seen.")
+    @strawberry.field(
+        description="At most 200 objects in the order of their ids, with null for each that the viewer cannot see."
+    )
     async def nodes(self, info: Info, ids: NodeIds) -> list[Node | None]:
         return as_field_type(await nodes.many(info.context, ids))
 
-    @strawberry.field(description="Everyone of the team.")
+    @strawberry.field(description="All members of the team.")
     async def users(
         self,
         info: Info,
@@ -58,24 +62,28 @@ class Query:
     ) -> UserConnection:
         return as_field_type(await people.users(info.context, paging(first, after, last, before)))
 
-    @strawberry.field(description="Sent, Pending, Undelivered, in that order. `viewAs` is for admins.")
+    @strawberry.field(description="The groups Sent, Pending and Undelivered, in that order. `viewAs` is for admins.")
     async def folders(self, info: Info, view_as: ViewAs = UNSET) -> list[FolderGroup]:
         return as_field_type(await folders.groups(info.context, value_or_none(view_as)))
 
-    @strawberry.field(description="One folder. `viewAs` is for admins.")
+    @strawberry.field(description="One folder by its name. `viewAs` is for admins.")
     async def folder(
         self,
         info: Info,
-        name: Annotated[FolderName, described("Its name in the sidebar.")],
+        name: Annotated[FolderName, described("The folder's name in the sidebar.")],
         view_as: ViewAs = UNSET,
     ) -> Folder:
         return as_field_type(await folders.folder(info.context, name, value_or_none(view_as)))
 
-    @strawberry.field(description="One of the viewer's own or, for an admin, of the team; null for any other id.")
+    @strawberry.field(
+        description="One of the viewer's own emails or, for an admin, of the team's; null for any other id."
+    )
     async def email(self, info: Info, id: Id) -> Email | None:
         return as_field_type(await emails.one(info.context, id))
 
-    @strawberry.field(description="The emails a filter holds for now; the viewer's own where it names no sender.")
+    @strawberry.field(
+        description="The emails that match a filter now. If it names no sender, only the viewer's own are returned."
+    )
     async def emails(
         self,
         info: Info,
@@ -91,12 +99,13 @@ class Query:
             await emails.filtered(info.context, raw_filter(value_or_none(filter)), email_order(order_by), arguments)
         )
 
-    @strawberry.field(description="A reminder that the viewer was given or made.")
+    @strawberry.field(description="One task that the viewer created or is assigned to; null for any other id.")
     async def task(self, info: Info, id: Id) -> Task | None:
         return as_field_type(await tasks.one(info.context, id))
 
     @strawberry.field(
-        description="The tasks the viewer was given or made: soonest due first, the urgent before others."
+        description="The tasks that the viewer created or is assigned to. Without `orderBy`, the earliest due date"
+        " comes first, and on each day the urgent tasks."
     )
     async def tasks(
         self,
@@ -113,7 +122,7 @@ class Query:
             await tasks.filtered(info.context, raw_filter(value_or_none(filter)), task_order(order_by), arguments)
         )
 
-    @strawberry.field(description="One of the viewer's own lists.")
+    @strawberry.field(description="One of the viewer's own lists; null for any other id.")
     async def saved_search(self, info: Info, id: Id) -> SavedSearch | None:
         return as_field_type(await searches.one(info.context, id))
 
@@ -128,7 +137,7 @@ class Query:
     ) -> SavedSearchConnection:
         return as_field_type(await searches.page_of(info.context, paging(first, after, last, before)))
 
-    @strawberry.field(description="What the team has published.")
+    @strawberry.field(description="The definitions that the team has published.")
     async def shared_searches(
         self,
         info: Info,
@@ -139,18 +148,19 @@ class Query:
     ) -> SharedSearchConnection:
         return as_field_type(await searches.shared(info.context, paging(first, after, last, before)))
 
-    @strawberry.field(description="One of the viewer's own or the shared people; null for any other id.")
+    @strawberry.field(description="One person whom the viewer owns or the team shares; null for any other id.")
     async def person(self, info: Info, id: Id) -> Person | None:
         return as_field_type(await people.person(info.context, id))
 
     @strawberry.field(
-        description="The viewer's own and the shared people. `search` looks at names, addresses and companies."
+        description="The people whom the viewer owns or the team shares. `search` covers names, addresses and"
+        " companies."
     )
     async def people(
         self,
         info: Info,
         search: Annotated[
-            str | None, described("Words; each must be in the name, the address or the company.")
+            str | None, described("Words, each of which the name, the address or the company must contain.")
         ] = UNSET,
         first: First = UNSET,
         after: After = UNSET,
@@ -161,7 +171,7 @@ class Query:
             await people.people(info.context, value_or_none(search), paging(first, after, last, before))
         )
 
-    @strawberry.field(description="The viewer's own and the shared groups.")
+    @strawberry.field(description="The groups that the viewer owns or the team shares.")
     async def groups(
         self,
         info: Info,
@@ -172,7 +182,7 @@ class Query:
     ) -> GroupConnection:
         return as_field_type(await people.groups(info.context, paging(first, after, last, before)))
 
-    @strawberry.field(description="The team's campaigns.")
+    @strawberry.field(description="All campaigns of the team.")
     async def campaigns(
         self,
         info: Info,
@@ -183,7 +193,7 @@ class Query:
     ) -> CampaignConnection:
         return as_field_type(await campaigns.campaigns(info.context, paging(first, after, last, before)))
 
-    @strawberry.field(description="The team's templates.")
+    @strawberry.field(description="All templates of the team.")
     async def templates(
         self,
         info: Info,
@@ -194,7 +204,7 @@ class Query:
     ) -> TemplateConnection:
         return as_field_type(await campaigns.templates(info.context, paging(first, after, last, before)))
 
-    @strawberry.field(description="What happened to the viewer's emails, newest first, without their own views.")
+    @strawberry.field(description="The events on the viewer's emails, newest first, without the viewer's own actions.")
     async def engagements(
         self,
         info: Info,

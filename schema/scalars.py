@@ -1,4 +1,4 @@
-"""Scalars: moments, days, spans, filters and places in the change log, as texts and values."""
+"""Defines the scalars: how each is parsed from an input and serialized to output."""
 
 from datetime import UTC, date, datetime
 from typing import Any, NewType
@@ -24,7 +24,7 @@ def _text(value: Any, what: str) -> str:
     return value
 
 
-def _moment(value: Any) -> datetime:
+def _parse_datetime(value: Any) -> datetime:
     text = _text(value, "A DateTime")
     try:
         return datetimes.read(text)
@@ -32,7 +32,7 @@ def _moment(value: Any) -> datetime:
         raise GraphQLError("A DateTime is ISO 8601 with an offset, such as 2026-01-31T09:30:00Z.") from exc
 
 
-def _day(value: Any) -> date:
+def _parse_date(value: Any) -> date:
     text = _text(value, "A Date")
     try:
         return datetimes.parse_day(text)
@@ -40,7 +40,7 @@ def _day(value: Any) -> date:
         raise GraphQLError("A Date is an ISO 8601 calendar date, such as 2026-01-31.") from exc
 
 
-def _duration(value: Any) -> DurationValue:
+def _parse_duration(value: Any) -> DurationValue:
     text = _text(value, "A Duration")
     try:
         return parse_duration(text)
@@ -48,13 +48,13 @@ def _duration(value: Any) -> DurationValue:
         raise GraphQLError("A Duration is ISO 8601, such as P3D or PT12H.") from exc
 
 
-def _cursor(value: Any) -> str:
+def _parse_cursor(value: Any) -> str:
     return _text(value, "A ChangeCursor")
 
 
-def _shown(value: datetime) -> str:
+def _serialize_datetime(value: datetime) -> str:
     if value.tzinfo is UTC:
-        # As all of our rows have it: the same text, in a third of the time.
+        # All our rows have this zone. This gives the same text in a third of the time.
         return orjson.dumps(value, option=orjson.OPT_UTC_Z)[1:-1].decode()
     return datetimes.render(datetimes.from_datetime(value.astimezone(UTC)))
 
@@ -62,36 +62,37 @@ def _shown(value: datetime) -> str:
 SCALARS: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A moment: ISO 8601 with any offset when given, in UTC when answered.",
+        description="A moment in ISO 8601. An input may have any offset; output is in UTC.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time",
-        serialize=_shown,
-        parse_value=_moment,
+        serialize=_serialize_datetime,
+        parse_value=_parse_datetime,
     ),
     date: strawberry.scalar(
         name="Date",
-        description="A calendar day: ISO 8601, such as 2026-01-31.",
+        description="A calendar day in ISO 8601, such as 2026-01-31.",
         specified_by_url="https://scalars.graphql.org/andimarek/local-date",
         serialize=date.isoformat,
-        parse_value=_day,
+        parse_value=_parse_date,
     ),
     Duration: strawberry.scalar(
         name="Duration",
-        description="A span of time: ISO 8601, a whole number of one unit, such as P3D, PT12H, PT45M or PT30S.",
+        description="A length of time in ISO 8601: a whole number of one unit, such as P3D, PT12H, PT45M or PT30S.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339#appendix-A",
         serialize=str,
-        parse_value=_duration,
+        parse_value=_parse_duration,
     ),
     EmailFilterValue: strawberry.scalar(
         name="EmailFilterValue",
-        description="A filter as JSON in the shape of EmailFilter, every default written out. It can be sent back.",
+        description="A filter as JSON in the form of EmailFilter, with every default written out. It can be used as"
+        " an input.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
         serialize=lambda value: value,
     ),
     ChangeCursor: strawberry.scalar(
         name="ChangeCursor",
-        description="A place in the change log. Opaque: hand it back as it was received.",
+        description="A position in the change log. The text is opaque; send it exactly as it was received.",
         specified_by_url="https://relay.dev/graphql/connections.htm#sec-Cursor",
         serialize=lambda value: str(value) if isinstance(value, (Cursor, ReceivedCursor)) else value,
-        parse_value=_cursor,
+        parse_value=_parse_cursor,
     ),
 }

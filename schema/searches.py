@@ -1,4 +1,4 @@
-"""Saved searches: dynamic lists, their members, and the definitions published to the team."""
+"""Defines the types for saved searches, their members, and published definitions."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -15,45 +15,47 @@ from schema.people import User
 from schema.scalars import ChangeCursor, EmailFilterValue
 
 
-@strawberry.type(description="Why an email joined or left.")
+@strawberry.type(description="Why an email joined or left a list.")
 class ChangeCause:
     kind: ChangeCauseKind = strawberry.field(
-        description="Whether somebody acted, something was changed, or time went by."
+        description="Whether a person acted, something was changed, or time passed."
     )
 
-    @strawberry.field(description="The event, where it was one; null once it is gone.")
+    @strawberry.field(description="The event, if one was the cause; null after the event is deleted.")
     async def engagement(self: Any, info: Info) -> Engagement | None:
         return as_field_type(await self.engagement(info.context))
 
 
-@strawberry.type(description="One condition of a filter, held against one email.")
+@strawberry.type(description="One condition of a filter, evaluated for one email.")
 class FilterLeaf:
-    path: list[str] = strawberry.field(description="Its place in the filter.")
-    summary: str = strawberry.field(description="What it wants.")
-    holds: bool = strawberry.field(description="Whether it holds.")
-    actual: str = strawberry.field(description="What the email has instead.")
+    path: list[str] = strawberry.field(description="The location of the condition in the filter.")
+    summary: str = strawberry.field(description="A description of the condition.")
+    holds: bool = strawberry.field(description="Whether the email meets the condition.")
+    actual: str = strawberry.field(description="The value that the email has.")
 
 
-@strawberry.type(description="Why an email is in a list, or not.")
+@strawberry.type(description="Why an email is or is not in a list.")
 class FilterExplanation:
-    matches: bool = strawberry.field(description="Whether the whole filter holds now.")
-    leaves: list[FilterLeaf] = strawberry.field(description="One line for each condition, in the order written.")
+    matches: bool = strawberry.field(description="Whether the email matches the whole filter now.")
+    leaves: list[FilterLeaf] = strawberry.field(description="One entry for each condition, in the order of the filter.")
 
 
-@strawberry.type(description="A dynamic list of emails, one's own. It keeps the filter, never frozen results.")
+@strawberry.type(
+    description="A dynamic list of emails: a stored filter, whose members are the emails that match it now."
+)
 class SavedSearch(Node):
-    name: str = strawberry.field(description="As its owner named it.")
-    shared: bool = strawberry.field(description="Whether its definition is published to the team.")
-    state: SavedSearchState = strawberry.field(description="Whether it is complete.")
-    member_count: int = strawberry.field(description="How many emails it holds.")
-    created_at: datetime = strawberry.field(description="When it was saved.")
-    updated_at: datetime = strawberry.field(description="When its name, filter or state last changed.")
+    name: str = strawberry.field(description="The name that its owner gave it.")
+    shared: bool = strawberry.field(description="Whether the definition is published to the team.")
+    state: SavedSearchState = strawberry.field(description="Whether the first evaluation is complete.")
+    member_count: int = strawberry.field(description="The number of emails in it.")
+    created_at: datetime = strawberry.field(description="When the search was saved.")
+    updated_at: datetime = strawberry.field(description="When the name, the filter or the state last changed.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return searches.is_search(row)
 
-    @strawberry.field(description="Whose list it is.")
+    @strawberry.field(description="The user who owns the list.")
     async def owner(self: Any, info: Info) -> User:
         return as_field_type(await searches.owner(info.context, self))
 
@@ -61,11 +63,11 @@ class SavedSearch(Node):
     def filter(self: Any) -> EmailFilterValue:
         return as_field_type(searches.definition(self))
 
-    @strawberry.field(description="The filter as a sentence.")
+    @strawberry.field(description="The filter described in a sentence.")
     async def summary(self: Any, info: Info) -> str:
         return await searches.summary(info.context, self)
 
-    @strawberry.field(description="The emails it holds, newest stay first.")
+    @strawberry.field(description="The memberships of the list, most recent first.")
     async def members(
         self: Any,
         info: Info,
@@ -77,46 +79,48 @@ class SavedSearch(Node):
         page = await searches.members(info.context, self, paging(first, after, last, before))
         return as_field_type(page)
 
-    @strawberry.field(description="Why this email is, or is not, in the list; null for one that is out of range.")
+    @strawberry.field(description="Why an email is or is not in the list; null if the list cannot cover that email.")
     async def explain(
         self: Any,
         info: Info,
-        email_id: Annotated[strawberry.ID, described("Any email in the list's range, member or not.")],
+        email_id: Annotated[strawberry.ID, described("An email that the list covers, whether a member or not.")],
     ) -> FilterExplanation | None:
         return as_field_type(await searches.explain(info.context, self, email_id))
 
 
-@strawberry.type(description="A stay of one email in one list. Leaving and coming back makes another.")
+@strawberry.type(
+    description="One continuous membership of an email in a list. If the email leaves and returns, a new one begins."
+)
 class SavedSearchMember(Node):
-    joined_at: datetime = strawberry.field(description="When it was seen to join.")
+    joined_at: datetime = strawberry.field(description="When the server noticed that the email matched.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return searches.is_member(row)
 
-    @strawberry.field(description="The list.")
+    @strawberry.field(description="The list to which the email belongs.")
     async def saved_search(self: Any, info: Info) -> SavedSearch:
         return as_field_type(await searches.search_of(info.context, self))
 
-    @strawberry.field(description="Read as it is now, not as it was when it joined.")
+    @strawberry.field(description="The email in its current state, not as it was when it joined.")
     async def email(self: Any, info: Info) -> Email:
         return as_field_type(await searches.email_of(info.context, self))
 
-    @strawberry.field(description="The newest thing that had happened to the email when it joined.")
+    @strawberry.field(description="The latest change that concerned the email when it joined.")
     def cause(self: Any) -> ChangeCause:
         return as_field_type(searches.cause_of(self))
 
 
-@strawberry.type(description="The published definition of a saved search: no members, no mail.")
+@strawberry.type(description="The published definition of a saved search, without members or mail.")
 class SharedSearch(Node):
-    name: str = strawberry.field(description="As its owner named it.")
-    updated_at: datetime = strawberry.field(description="When it last changed.")
+    name: str = strawberry.field(description="The name that its owner gave it.")
+    updated_at: datetime = strawberry.field(description="When the saved search last changed.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return isinstance(row, searches.SharedSearch)
 
-    @strawberry.field(description="Who published it.")
+    @strawberry.field(description="The user who published it.")
     async def owner(self: Any, info: Info) -> User:
         return as_field_type(await searches.owner(info.context, self.source))
 
@@ -124,51 +128,53 @@ class SharedSearch(Node):
     def filter(self: Any) -> EmailFilterValue:
         return as_field_type(searches.definition(self.source))
 
-    @strawberry.field(description="The filter as a sentence.")
+    @strawberry.field(description="The filter described in a sentence.")
     async def summary(self: Any, info: Info) -> str:
         return await searches.summary(info.context, self.source)
 
 
-@strawberry.type(description="One list of a page.")
+@strawberry.type(description="One list of a page, with its cursor.")
 class SavedSearchEdge:
-    cursor: str = strawberry.field(description="Its place in the order: hand it back as `after` or `before`.")
-    node: SavedSearch = strawberry.field(description="The list itself.")
+    cursor: str = strawberry.field(description="The position of this edge; pass it as `after` or `before`.")
+    node: SavedSearch = strawberry.field(description="The list at this position.")
 
 
 @strawberry.type(description="A page of lists.")
 class SavedSearchConnection:
     edges: list[SavedSearchEdge] = strawberry.field(description="The lists with their cursors.")
-    nodes: list[SavedSearch] = strawberry.field(description="The lists alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+    nodes: list[SavedSearch] = strawberry.field(description="The lists of the page without their cursors.")
+    page_info: PageInfo = strawberry.field(description="The boundaries of the page and what lies beyond them.")
     as_of: ChangeCursor = strawberry.field(
-        description="A place in the change log, read before the rows: follow from there and nothing is missed."
+        description="A position in the change log, read before the rows. A subscription with this `after` misses no"
+        " later change."
     )
 
 
-@strawberry.type(description="One stay of a page.")
+@strawberry.type(description="One membership of a page, with its cursor.")
 class SavedSearchMemberEdge:
-    cursor: str = strawberry.field(description="Its place in the order: hand it back as `after` or `before`.")
-    node: SavedSearchMember = strawberry.field(description="The stay itself.")
+    cursor: str = strawberry.field(description="The position of this edge; pass it as `after` or `before`.")
+    node: SavedSearchMember = strawberry.field(description="The membership at this position.")
 
 
-@strawberry.type(description="A page of stays.")
+@strawberry.type(description="A page of memberships.")
 class SavedSearchMemberConnection:
-    edges: list[SavedSearchMemberEdge] = strawberry.field(description="The stays with their cursors.")
-    nodes: list[SavedSearchMember] = strawberry.field(description="The stays alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+    edges: list[SavedSearchMemberEdge] = strawberry.field(description="The memberships with their cursors.")
+    nodes: list[SavedSearchMember] = strawberry.field(description="The memberships of the page without their cursors.")
+    page_info: PageInfo = strawberry.field(description="The boundaries of the page and what lies beyond them.")
     as_of: ChangeCursor = strawberry.field(
-        description="A place in the change log, read before the rows: follow from there and nothing is missed."
+        description="A position in the change log, read before the rows. A subscription with this `after` misses no"
+        " later change."
     )
 
 
-@strawberry.type(description="One definition of a page.")
+@strawberry.type(description="One published definition of a page, with its cursor.")
 class SharedSearchEdge:
-    cursor: str = strawberry.field(description="Its place in the order: hand it back as `after` or `before`.")
-    node: SharedSearch = strawberry.field(description="The definition itself.")
+    cursor: str = strawberry.field(description="The position of this edge; pass it as `after` or `before`.")
+    node: SharedSearch = strawberry.field(description="The definition at this position.")
 
 
-@strawberry.type(description="A page of definitions.")
+@strawberry.type(description="A page of published definitions.")
 class SharedSearchConnection:
     edges: list[SharedSearchEdge] = strawberry.field(description="The definitions with their cursors.")
-    nodes: list[SharedSearch] = strawberry.field(description="The definitions alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+    nodes: list[SharedSearch] = strawberry.field(description="The definitions of the page without their cursors.")
+    page_info: PageInfo = strawberry.field(description="The boundaries of the page and what lies beyond them.")

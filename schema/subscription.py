@@ -1,4 +1,7 @@
-"""The root of following: frames in the order of the change log, each with its cursor; and folder counts."""
+"""Defines the subscriptions and the change messages that they send.
+
+Change messages arrive in the order of the change log, each with its cursor. Folder counts have no cursor.
+"""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
@@ -13,12 +16,14 @@ from schema.scalars import ChangeCursor
 from schema.searches import ChangeCause, SavedSearch, SavedSearchMember
 from schema.tasks import Task
 
-_CURSOR = "Hand it back as `after` to go on from here."
-_ID = "The list's id, whether or not it is still there."
-_TASK_ID = "The task's id, whether or not it is still there."
+_CURSOR = "Pass it as `after` to resume from here."
+_ID = "The id of the list, which may have been deleted since."
+_TASK_ID = "The id of the task, which may have been deleted since."
 
 
-@strawberry.interface(description="One frame of a stream. Applying it twice does no harm.")
+@strawberry.interface(
+    description="One change message of a stream. Applying it twice has the same effect as applying it once."
+)
 class Change:
     cursor: ChangeCursor = strawberry.field(description=_CURSOR)
 
@@ -26,14 +31,16 @@ class Change:
 @strawberry.type(description="An email joined a list.")
 class MemberJoined(Change):
     saved_search_id: strawberry.ID = strawberry.field(description=_ID)
-    member_id: strawberry.ID = strawberry.field(description="The stay that began.")
-    email_id: strawberry.ID = strawberry.field(description="What joined; readable by this id as long as it exists.")
+    member_id: strawberry.ID = strawberry.field(description="The id of the membership that began.")
+    email_id: strawberry.ID = strawberry.field(
+        description="The id of the email that joined; the email may have been deleted since."
+    )
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return isinstance(row, change_messages.MemberJoined)
 
-    @strawberry.field(description="The stay as it is now; null where it has ended meanwhile.")
+    @strawberry.field(description="The current state of the membership; null if it has ended since.")
     async def member(self: Any, info: Info) -> SavedSearchMember | None:
         return as_field_type(await self.member(info.context))
 
@@ -41,16 +48,18 @@ class MemberJoined(Change):
 @strawberry.type(description="An email left a list.")
 class MemberLeft(Change):
     saved_search_id: strawberry.ID = strawberry.field(description=_ID)
-    member_id: strawberry.ID = strawberry.field(description="The stay that ended.")
-    email_id: strawberry.ID = strawberry.field(description="What left; it may have been deleted since.")
-    cause: ChangeCause = strawberry.field(description="The newest thing that had happened to it.")
+    member_id: strawberry.ID = strawberry.field(description="The id of the membership that ended.")
+    email_id: strawberry.ID = strawberry.field(
+        description="The id of the email that left; the email may have been deleted since."
+    )
+    cause: ChangeCause = strawberry.field(description="The latest change that concerned the email when it left.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return isinstance(row, change_messages.MemberLeft)
 
 
-@strawberry.type(description="A list was created, renamed, shared, or is LIVE now.")
+@strawberry.type(description="A list was created, renamed or shared, or became LIVE.")
 class SavedSearchUpserted(Change):
     saved_search_id: strawberry.ID = strawberry.field(description=_ID)
 
@@ -58,12 +67,15 @@ class SavedSearchUpserted(Change):
     def is_type_of(cls, row: object, _: object) -> bool:
         return isinstance(row, change_messages.SavedSearchUpserted)
 
-    @strawberry.field(description="The list as it is now; null where it is gone.")
+    @strawberry.field(description="The current state of the list; null if it has been deleted.")
     async def saved_search(self: Any, info: Info) -> SavedSearch | None:
         return as_field_type(await self.saved_search(info.context))
 
 
-@strawberry.type(description="A list was filled or refined: read its members again. Stays that persist keep their ids.")
+@strawberry.type(
+    description="A list was evaluated completely or its filter was changed. Query its members again; memberships"
+    " that continue keep their ids."
+)
 class SavedSearchReset(Change):
     saved_search_id: strawberry.ID = strawberry.field(description=_ID)
 
@@ -71,21 +83,21 @@ class SavedSearchReset(Change):
     def is_type_of(cls, row: object, _: object) -> bool:
         return isinstance(row, change_messages.SavedSearchReset)
 
-    @strawberry.field(description="The list as it is now; null where it is gone.")
+    @strawberry.field(description="The current state of the list; null if it has been deleted.")
     async def saved_search(self: Any, info: Info) -> SavedSearch | None:
         return as_field_type(await self.saved_search(info.context))
 
 
-@strawberry.type(description="A list was deleted, and with it all its stays.")
+@strawberry.type(description="A list was deleted, and all its memberships ended.")
 class SavedSearchDeleted(Change):
-    saved_search_id: strawberry.ID = strawberry.field(description="The id of the list that is no more.")
+    saved_search_id: strawberry.ID = strawberry.field(description="The id of the deleted list.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return isinstance(row, change_messages.SavedSearchDeleted)
 
 
-@strawberry.type(description="A task was made, changed, completed, reopened, or given to the viewer.")
+@strawberry.type(description="A task was created, changed, completed, reopened or assigned to the viewer.")
 class TaskUpserted(Change):
     task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
 
@@ -93,38 +105,45 @@ class TaskUpserted(Change):
     def is_type_of(cls, row: object, _: object) -> bool:
         return isinstance(row, change_messages.TaskUpserted)
 
-    @strawberry.field(description="The task as it is now; null where it is gone, or no longer the viewer's to see.")
+    @strawberry.field(
+        description="The current state of the task; null if it was deleted or the viewer can no longer see it."
+    )
     async def task(self: Any, info: Info) -> Task | None:
         return as_field_type(await self.task(info.context))
 
 
-@strawberry.type(description="A task was deleted, or given away out of the viewer's sight.")
+@strawberry.type(
+    description="A task was deleted, or was assigned to another user so that the viewer can no longer see it."
+)
 class TaskDeleted(Change):
-    task_id: strawberry.ID = strawberry.field(description="The id of the task that is no more.")
+    task_id: strawberry.ID = strawberry.field(description="The id of the task to remove.")
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return isinstance(row, change_messages.TaskDeleted)
 
 
-@strawberry.type(
-    description="A view, a click or a reply was recorded or got another verdict, or its email was deleted."
-)
+@strawberry.type(description="A view, click or reply was recorded or its verdict changed, or its email was deleted.")
 class EngagementRecorded(Change):
-    engagement_id: strawberry.ID = strawberry.field(description="The event's id, whether or not it is still there.")
+    engagement_id: strawberry.ID = strawberry.field(
+        description="The id of the event, which may have been deleted since."
+    )
 
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
         return isinstance(row, change_messages.EngagementRecorded)
 
     @strawberry.field(
-        description="The event as it is now. Null if it counts as the sender's own or its email was deleted: remove it."
+        description="The current state of the event. If it is null, remove the event: it is the sender's own or its"
+        " email was deleted."
     )
     async def engagement(self: Any, info: Info) -> Engagement | None:
         return as_field_type(await self.engagement(info.context))
 
 
-@strawberry.type(description="Everything up to the moment of subscribing was sent; what follows is live.")
+@strawberry.type(
+    description="All changes from before the subscription started have been sent. Later change messages are live."
+)
 class CaughtUp(Change):
     @classmethod
     def is_type_of(cls, row: object, _: object) -> bool:
@@ -132,7 +151,8 @@ class CaughtUp(Change):
 
 
 @strawberry.type(
-    description="The log does not reach back to `after`: query again and follow the new `asOf`. The stream ends here."
+    description="The change log no longer contains the position of `after`. The stream ends; query again and"
+    " subscribe from the new `asOf`."
 )
 class CursorExpired(Change):
     @classmethod
@@ -142,58 +162,61 @@ class CursorExpired(Change):
 
 SavedSearchChange = Annotated[
     MemberJoined | MemberLeft | SavedSearchUpserted | SavedSearchReset | SavedSearchDeleted | CaughtUp | CursorExpired,
-    strawberry.union("SavedSearchChange", description="What can happen to a list, or to the stream itself."),
+    strawberry.union("SavedSearchChange", description="A change of a list, or of the stream itself."),
 ]
 TaskChange = Annotated[
     TaskUpserted | TaskDeleted | CaughtUp | CursorExpired,
-    strawberry.union("TaskChange", description="What can happen to a task, or to the stream itself."),
+    strawberry.union("TaskChange", description="A change of a task, or of the stream itself."),
 ]
 EngagementFeedChange = Annotated[
     EngagementRecorded | CaughtUp | CursorExpired,
-    strawberry.union("EngagementFeedChange", description="What the feed can say, of an event or of itself."),
+    strawberry.union("EngagementFeedChange", description="A change of an event, or of the stream itself."),
 ]
 
 
-@strawberry.type(description="The counts of one sender's folders at one moment.")
+@strawberry.type(description="The email counts of one sender's folders at one moment.")
 class FolderCounts:
-    folders: list[Folder] = strawberry.field(description="All eight, in the order of their groups.")
-    groups: list[FolderGroup] = strawberry.field(description="Sent, Pending, Undelivered, in that order.")
+    folders: list[Folder] = strawberry.field(description="All eight folders, in the order of their groups.")
+    groups: list[FolderGroup] = strawberry.field(description="The groups Sent, Pending and Undelivered, in that order.")
 
 
-@strawberry.type(description="What can be followed. A refused subscription is an error before the first frame.")
+@strawberry.type(
+    description="The streams of changes. A rejected subscription returns an error before the first change message."
+)
 class Subscription:
     @strawberry.subscription(
-        description="One list. Without `after` from now on; with it, from there on, nothing left out. It completes"
-        " after the list's deletion."
+        description="The changes of one list. Without `after` the stream starts now; with it, the stream starts at"
+        " that position and omits nothing. It completes after the list is deleted."
     )
     async def saved_search_changes(
         self,
         info: Info,
-        saved_search_id: Annotated[strawberry.ID, described("Which list.")],
+        saved_search_id: Annotated[strawberry.ID, described("The id of the list.")],
         after: FromCursor = UNSET,
     ) -> AsyncGenerator[SavedSearchChange, None]:
         return as_field_type(await subscriptions.one_list(info.context, saved_search_id, value_or_none(after)))
 
-    @strawberry.subscription(description="All of the viewer's lists, those to come included.")
+    @strawberry.subscription(description="The changes of all the viewer's lists, including lists created later.")
     async def all_saved_search_changes(
         self, info: Info, after: FromCursor = UNSET
     ) -> AsyncGenerator[SavedSearchChange, None]:
         return as_field_type(await subscriptions.all_lists(info.context, value_or_none(after)))
 
-    @strawberry.subscription(description="All of the viewer's tasks, those to come included.")
+    @strawberry.subscription(description="The changes of all the viewer's tasks, including tasks created later.")
     async def task_changes(self, info: Info, after: FromCursor = UNSET) -> AsyncGenerator[TaskChange, None]:
         return as_field_type(await subscriptions.tasks(info.context, value_or_none(after)))
 
     @strawberry.subscription(
-        description="Exact counts of the folders: at once as they stand, then as often as they change. Of changes that"
-        " come quickly or are read slowly only the latest state is told. `viewAs` is for admins."
+        description="The exact email counts of the folders: first the current counts, then the counts after each"
+        " change. If changes are frequent or the client reads slowly, intermediate states are skipped."
+        " `viewAs` is for admins."
     )
     async def folder_counts(self, info: Info, view_as: ViewAs = UNSET) -> AsyncGenerator[FolderCounts, None]:
         return as_field_type(await folders.follow_counts(info.context, value_or_none(view_as)))
 
     @strawberry.subscription(
-        description="The live feed: views, clicks and replies on the viewer's emails as they are recorded, without the"
-        " sender's own."
+        description="The live feed of views, clicks and replies on the viewer's emails as they are recorded, without"
+        " the viewer's own actions."
     )
     async def engagement_feed(
         self, info: Info, after: FromCursor = UNSET
