@@ -1,4 +1,4 @@
-"""Campaigns, templates and bulk sends: what emails are sent as part of."""
+"""Defines the tables of campaigns, templates and bulk sends, to which emails refer."""
 
 from tortoise import fields
 from tortoise.expressions import Q
@@ -25,7 +25,7 @@ class Campaign(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """Campaigns belong to the whole team."""
+        """Return the condition for campaigns that the viewer may see: all of the team."""
         return Q(team_id=viewer.team_id)
 
 
@@ -44,12 +44,15 @@ class Template(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """Templates belong to the whole team."""
+        """Return the condition for templates that the viewer may see: all of the team."""
         return Q(team_id=viewer.team_id)
 
 
 class BulkSend(Model):
-    """One Select and Send or Group Email, which its emails roll up to. `body` is what they share, see `Email`."""
+    """One Select and Send or Group Email, to which its emails refer.
+
+    `body` is the text that its emails share if their `shared_body` is set.
+    """
 
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
@@ -67,5 +70,8 @@ class BulkSend(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """One's own sends; all of the team's for an admin."""
+        """Return the condition for bulk sends that the viewer may see.
+
+        A user sees their own bulk sends; an admin sees all of the team.
+        """
         return Q(team_id=viewer.team_id) if viewer.admin else Q(team_id=viewer.team_id, sender_id=viewer.user_id)

@@ -1,5 +1,7 @@
-"""The change log of each team, the marks that ask the matcher to look again, its lease, and where the clock last
-stood."""
+"""Defines the tables of the change log and of the matcher.
+
+These are the log of each team, invalidations, leases, and the state of restores, of the clock and of time transitions.
+"""
 
 from typing import Any
 
@@ -12,10 +14,11 @@ from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind
 
 
 class ChangeLog(Model):
-    """One log for each team. `position` is the last one given out, and rows up to `trimmed_to` are gone.
+    """The change log of one team. The row is its counter of positions.
 
-    The row is locked last before a commit, so the order of positions is the order of commits. `check_value` is that of
-    the last entry, and `trimmed_check` that of the last trimmed one.
+    `position` is that of the last entry. Entries up to and including `trimmed_to` have been deleted. A transaction
+    locks the row last before its commit, so the order of positions is the order of commits. `check_value` is that of
+    the last entry, and `trimmed_check` that of the last deleted one.
     """
 
     team: fields.OneToOneRelation["Model"] = fields.OneToOneField("models.Team", primary_key=True)
@@ -31,7 +34,7 @@ class ChangeLog(Model):
 
 
 class Change(Model):
-    """One row of a log. `owner_id` is the user whose stream it belongs to."""
+    """One entry of a change log. `owner_id` is the user in whose streams it appears."""
 
     id = fields.BigIntField(primary_key=True)
     team_id = fields.BigIntField()
@@ -54,9 +57,10 @@ class Change(Model):
 
 
 class Invalidation(Model):
-    """Something happened to `subject_id`: look again at all it concerns. Left in the transaction that changed it.
+    """A durable note that the matcher must match again all emails that `subject_id` concerns.
 
-    `people` names the people a group gained or lost; `progress` is how far a large mark has been worked off.
+    The transaction that changes the subject inserts it. `kind` tells which table `subject_id` refers to. `people` are
+    the ids of people whom a group gained or lost. `progress` is how far the matcher has expanded a large invalidation.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -70,7 +74,7 @@ class Invalidation(Model):
 
     class Meta:
         table = "marks"
-        # So that the oldest of each team, and the rare kinds, are found however many of another team's wait.
+        # They find the oldest invalidations of each team, and the rare kinds, however many of another team are pending.
         indexes = (
             ("team_id", "id"),
             PartialIndex(fields=["kind", "id"], condition={"kind": int(InvalidationKind.SEARCH)}),
@@ -79,7 +83,10 @@ class Invalidation(Model):
 
 
 class Lease(Model):
-    """The right of one process to do a job. Taking it increments `epoch`, and writes under an older one are refused."""
+    """The right of one process to do a job. `epoch` is its fencing number.
+
+    Acquiring the lease increments `epoch`. Writes under an older epoch are rejected.
+    """
 
     id = fields.IntField(primary_key=True)
     epoch = fields.BigIntField()
@@ -89,10 +96,11 @@ class Lease(Model):
 
 
 class RestoreState(Model):
-    """What tells a database that was restored from a backup, and whether sending is paused since. One row.
+    """The data that reveals a restore from a backup, and whether sending is paused since. It is one row.
 
-    `cursor_key` signs cursors, `restores` counts what was recognised, `identity` is PostgreSQL's, `stamped` says that a
-    stamp was written beside the database, and `claims` counts batches of mail.
+    `cursor_key` signs cursors and `restores` is the number of restores recognised. `identity` is the identity of a
+    PostgreSQL database. `stamped` is set if a stamp was written beside the database. `claims` is the number of batches
+    of mail that were claimed. `reason` explains a pause.
     """
 
     id = fields.IntField(primary_key=True)
@@ -109,10 +117,11 @@ class RestoreState(Model):
 
 
 class ClockState(Model):
-    """The decision on jumps of the clock, for all processes.
+    """The latest decision on jumps of the clock, shared by all processes. It is one row.
 
-    `decision` counts them. `kind`, `jumped_to` and `good_at` describe a pause. `accepted_at` is the last reading that a
-    decision made good.
+    `decision` is its number. `kind`, `jumped_to` and `good_at` describe a pause: the direction of the jump, the time
+    that the clock jumped to, and the last good time. `accepted_at` is the last reading that a decision accepted. Times
+    are in microseconds.
     """
 
     id = fields.IntField(primary_key=True)
@@ -128,7 +137,7 @@ class ClockState(Model):
 
 
 class Tick(Model):
-    """The moment of the last look at the clock. One row, and it never goes back.
+    """The moment up to which time transitions have been processed. It is one row and never decreases.
 
     No membership was decided for a moment later than `decided_until`.
     """

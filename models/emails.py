@@ -1,4 +1,4 @@
-"""Emails, one message to one person, and the exact number of them in each folder of each sender."""
+"""Defines the tables of emails, of the email counts per folder, and of send requests."""
 
 import json
 from typing import Any
@@ -14,12 +14,15 @@ from models.viewers import Viewer
 
 
 class Email(Model):
-    """`views`, `clicks` and `replies` count human events, `latest_…` tells of the newest one.
+    """One message to one person.
 
-    `recipient_count` is how many people it goes to, copies included, once a sender loop has claimed it. With
-    `shared_body` the body is that of its bulk send and `body` is empty; `field_values` is what it has in the places of
-    the fields (see `actions/markup/shared_texts.py`), once a sender loop has filled them in. `claimed_at` is set while
-    a sender loop works on the email; `due_at` is when the loop may next claim it.
+    `views`, `clicks` and `replies` count human events; `latest_…` describes the newest of them. `recipient_count` is
+    the number of recipients including copies; it is valid once a sender loop has claimed the email.
+
+    If `shared_body` is set, `body` is empty and the text is that of the bulk send. `field_values` then holds the values
+    of its dynamic fields (see `actions/markup/shared_texts.py`), once a sender loop has filled them in.
+
+    `claimed_at` is set while a sender loop works on the email. `due_at` is the earliest time of the next claim.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -75,7 +78,8 @@ class Email(Model):
         table = "emails"
         indexes = (
             ("team_id", "id"),
-            # A mailbox in its orders, and one folder of it. A subject may be longer than PostgreSQL lets an index hold.
+            # These serve the sort orders of a mailbox and of one folder. There is none for the subject, which may be
+            # longer than an index entry in PostgreSQL may be.
             ("sender_id", "created_at", "id"),
             ("sender_id", "updated_at", "id"),
             ("sender_id", "scheduled_at", "id"),
@@ -88,7 +92,7 @@ class Email(Model):
             ("template_id", "id"),
             ("message_id",),
             ("due_at",),
-            # What crosses a boundary of time is found by these.
+            # These find the emails that cross a time boundary.
             ("created_at",),
             ("sent_at",),
             ("scheduled_at",),
@@ -101,17 +105,20 @@ class Email(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """One's own mail; every sender's of the team for an admin."""
+        """Return the condition for emails that the viewer may see.
+
+        A user sees the emails they send; an admin sees all of the team.
+        """
         return Q(team_id=viewer.team_id) if viewer.admin else Q(team_id=viewer.team_id, sender_id=viewer.user_id)
 
 
 def addresses(stored: Any) -> tuple[str, ...]:
-    """The addresses of `cc` or `bcc` as a driver answers them: as JSON text, or as the list itself."""
+    """Return the addresses of a `cc` or `bcc` column, which drivers return as JSON text or as a list."""
     return tuple(json.loads(stored) if isinstance(stored, str) else stored or ())
 
 
 class FolderCount(Model):
-    """How many emails of one sender lie in one folder, kept by every transition, never by a scan."""
+    """The number of emails of one sender in one folder. Every transition updates it; no scan computes it."""
 
     id = fields.BigIntField(primary_key=True)
     sender: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=False)
@@ -125,7 +132,7 @@ class FolderCount(Model):
 
 
 class SendRequest(Model):
-    """What a client's `requestId` was first used for, so that a repeat is answered and sends nothing."""
+    """The first use of a client's `requestId`, so that a repeated request returns its result and sends nothing."""
 
     id = fields.BigIntField(primary_key=True)
     user: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=False)

@@ -1,4 +1,7 @@
-"""Engagement events, each with a verdict, and delivery reports. A dedupe key is unique within the team."""
+"""Defines the tables of engagement events and delivery reports.
+
+A dedupe key is unique among the events, and among the reports, of a team.
+"""
 
 from tortoise import fields
 from tortoise.expressions import Q
@@ -10,10 +13,11 @@ from models.viewers import Viewer
 
 
 class Engagement(Model):
-    """`sender_id` is the email's, repeated so that a seller's feed is one range of one index.
+    """One view, click or reply, with the verdict on who acted.
 
-    `judged`: the verdict came of the evidence, so that more evidence may revise it; not so what a source or somebody
-    said, nor where there is no evidence.
+    `sender_id` repeats that of the email, so that the feed of a user is one range of one index. `judged` is set if the
+    verdict was derived from evidence, in which case further evidence may revise it. It is not set if a source or a user
+    stated the verdict, or if there is no evidence.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -41,14 +45,14 @@ class Engagement(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """Those of the emails the viewer can see."""
+        """Return the condition for events on emails that the viewer may see."""
         return Q(team_id=viewer.team_id) if viewer.admin else Q(team_id=viewer.team_id, sender_id=viewer.user_id)
 
 
 class DeliveryReport(Model):
-    """A bounce or a complaint that came back after the hand-over.
+    """A bounce or a spam complaint that arrived after the hand-over.
 
-    `applied` is false while its email is still being handed over, as far as we know.
+    `applied` is false as long as the outcome of the hand-over has not been recorded.
     """
 
     id = fields.BigIntField(primary_key=True)

@@ -1,6 +1,6 @@
-"""Every enumeration of the domain. Members are named as the API names them and stored by number.
+"""Defines every enumeration of the domain. Members have the names of the API and are stored as numbers.
 
-Imports nothing, so that any room may use it. Numbers are part of the database: never renumber.
+The module imports nothing, so that any package may use it. The numbers are stored in databases: never change them.
 """
 
 from enum import Enum, IntEnum
@@ -101,7 +101,7 @@ class TaskPriority(IntEnum):
 
 
 class TaskBucket(IntEnum):
-    """Never stored: as days pass, a task moves by itself."""
+    """When an open task is due, relative to today. It is never stored, because it changes as days pass."""
 
     OVERDUE = 1
     TODAY = 2
@@ -125,12 +125,12 @@ class ChangeCauseKind(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "ChangeCauseKind | None":
-        """A cause that only a later version knows is read as EMAIL_CHANGED, which says least."""
+        """Return EMAIL_CHANGED, the least specific cause, for a number that only a later version knows."""
         return cls.EMAIL_CHANGED if isinstance(value, int) else None
 
 
 class InvalidationKind(IntEnum):
-    """What a mark asks the matcher to look at again."""
+    """The kind of object that an invalidation names."""
 
     EMAIL = 1
     PERSON = 2
@@ -140,7 +140,7 @@ class InvalidationKind(IntEnum):
 
 
 class ChangeKind(IntEnum):
-    """What a row of the change log says."""
+    """The kind of an entry in the change log."""
 
     MEMBER_JOINED = 1
     MEMBER_LEFT = 2

@@ -1,6 +1,6 @@
-"""The folders: a pure function of an email's status and its archived flag, and what may be done in each.
+"""Derives an email's folder from its status and archived flag, and lists each folder's actions.
 
-One table serves the resolvers, the mutations and the filter, so that they cannot disagree.
+Resolvers, mutations and filters use the same table, so they cannot disagree. All functions are pure.
 """
 
 from collections.abc import Mapping
@@ -52,17 +52,17 @@ ACTIONS: Mapping[FolderName, tuple[EmailAction, ...]] = MappingProxyType(
 
 
 def folder_of(status: EmailStatus, archived: bool) -> FolderName:
-    """Where an email is. `archived` means something for SENT alone."""
+    """Return the folder of an email. `archived` matters only if the status is SENT."""
     if archived and status is EmailStatus.SENT:
         return FolderName.ARCHIVED
     return _BY_STATUS[status]
 
 
 def group_of(folder: FolderName) -> FolderGroupName:
-    """The group a folder is shown under."""
+    """Return the folder group to which a folder belongs."""
     return _GROUP_OF[folder]
 
 
 def states_of(folder: FolderName) -> tuple[EmailStatus, bool | None]:
-    """The status and archived flag of a folder's emails; None where the flag says nothing."""
+    """Return the status and archived flag of a folder's emails; the flag is None if it does not matter."""
     return _STATES[folder]

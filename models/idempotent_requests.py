@@ -1,4 +1,4 @@
-"""Requests that came with an Idempotency-Key, and what they were answered."""
+"""Defines the table of requests with an Idempotency-Key and their stored responses."""
 
 from tortoise import fields
 from tortoise.models import Model
@@ -7,9 +7,10 @@ from command_center.database.fields import MomentField
 
 
 class IdempotentRequest(Model):
-    """A key as a user first used it: `done` once a deed was done under it, `answer` once there is one.
+    """The first request of a user with an Idempotency-Key.
 
-    `process` names the life of the server that claimed it.
+    `done` is set when a transaction under the key has committed a change. `answer` is the response, once there is one.
+    `process` is a random id of the server process that claimed the key, new at every start.
     """
 
     id = fields.BigIntField(primary_key=True)

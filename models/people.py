@@ -1,4 +1,7 @@
-"""People, whom emails go to, and groups, static sets of people. Both are private or shared with the team."""
+"""Defines the tables of people, who receive emails, and of groups, which are static sets of people.
+
+A person or a group is private to its owner or shared with the team.
+"""
 
 from tortoise import fields
 from tortoise.expressions import Q
@@ -9,10 +12,10 @@ from models.viewers import Viewer
 
 
 class Person(Model):
-    """Somebody emails go to. A folded text may be longer than the text: one letter can fold to three.
+    """A recipient of emails. A folded text may be longer than the text, because one letter can fold to three.
 
-    `address_folded` is the address's comparison key (see `email_addresses`), with a number in duplicates from before
-    that rule; `address_search` is its folded text, which searches and filters read.
+    `address_folded` is the comparison key of the address (see `email_addresses`). Duplicates from before keys were
+    compared have a number in it. `address_search` is the folded address, which searches and filters use.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -23,7 +26,7 @@ class Person(Model):
     name = fields.CharField(max_length=200)
     name_folded = fields.CharField(max_length=800)
     first_name = fields.CharField(max_length=200, null=True)
-    """As imported or entered. None if unknown; dynamic fields then use what the name says for certain."""
+    """The first name as imported or entered. If it is None, dynamic fields derive one from `name` (`split_name`)."""
     address = fields.CharField(max_length=320)
     address_folded = fields.CharField(max_length=1280)
     address_search = fields.CharField(max_length=1280, db_default="")
@@ -46,7 +49,10 @@ class Person(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """One's own, and what is shared with the team."""
+        """Return the condition for people that the viewer may see.
+
+        A user sees what they own and what is shared with the team.
+        """
         return Q(team_id=viewer.team_id) & (Q(shared=True) | Q(owner_id=viewer.user_id))
 
 
@@ -66,12 +72,15 @@ class Group(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """One's own, and what is shared with the team."""
+        """Return the condition for groups that the viewer may see.
+
+        A user sees what they own and what is shared with the team.
+        """
         return Q(team_id=viewer.team_id) & (Q(shared=True) | Q(owner_id=viewer.user_id))
 
 
 class GroupPerson(Model):
-    """One person's place in one group."""
+    """The membership of one person in one group."""
 
     id = fields.BigIntField(primary_key=True)
     group: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Group", db_index=False)

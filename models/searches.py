@@ -1,4 +1,4 @@
-"""Saved searches and their members. Members are written by the matcher alone."""
+"""Defines the tables of saved searches and memberships. Only the matcher writes memberships."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from models.viewers import Viewer
 
 
 class SavedSearch(Model):
-    """A dynamic list: the canonical filter, never frozen results."""
+    """A dynamic list. `definition` is its filter in canonical form."""
 
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
@@ -33,17 +33,23 @@ class SavedSearch(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """One's own only: what others published is seen as a definition, never as a list."""
+        """Return the condition for lists that the viewer may see: only their own.
+
+        Of the lists that others publish, a viewer sees the definition but never the list.
+        """
         return Q(team_id=viewer.team_id, owner_id=viewer.user_id)
 
     @staticmethod
     def published(viewer: Viewer) -> Q:
-        """The definitions published to the viewer's team."""
+        """Return the condition for lists whose definition is published to the viewer's team."""
         return Q(team_id=viewer.team_id, shared=True)
 
 
 class Membership(Model):
-    """One stay of one email in one list. `email_id` may outlive its email until the matcher has looked."""
+    """One continuous membership of an email in a list.
+
+    The row may remain after the email is deleted, until the matcher processes that invalidation.
+    """
 
     id = fields.BigIntField(primary_key=True)
     search_id = fields.BigIntField()

@@ -1,4 +1,4 @@
-"""All tables in one module, which is what Tortoise is pointed at."""
+"""Collects all tables in one module, from which Tortoise loads its models."""
 
 from models.campaigns import BulkSend, Campaign, Template
 from models.changes import Change, ChangeLog, ClockState, Invalidation, Lease, RestoreState, Tick

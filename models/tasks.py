@@ -1,4 +1,4 @@
-"""Reminder tasks about a person, with a day they are due on."""
+"""Defines the table of tasks. A task is a reminder that concerns a person and has a due date."""
 
 from tortoise import fields
 from tortoise.expressions import Q
@@ -10,7 +10,7 @@ from models.viewers import Viewer
 
 
 class Task(Model):
-    """`email` is set only when the task was made from one, and becomes null when that email is deleted."""
+    """One task. `email` is the email from which it was created; it becomes null when that email is deleted."""
 
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
@@ -42,9 +42,9 @@ class Task(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """Those one was given, and those one made."""
+        """Return the condition for tasks that the viewer may see: those they are assigned to or created."""
         return Q(team_id=viewer.team_id) & (Q(assignee_id=viewer.user_id) | Q(creator_id=viewer.user_id))
 
-    def seen_by(self, viewer: Viewer) -> bool:
-        """`visible` for one row."""
+    def is_visible_to(self, viewer: Viewer) -> bool:
+        """Evaluate the condition of `visible` for this row."""
         return self.team_id == viewer.team_id and viewer.user_id in (self.assignee_id, self.creator_id)

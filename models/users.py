@@ -1,4 +1,4 @@
-"""Users: sellers and their admins. A user's address belongs to one user across all teams."""
+"""Defines the table of users, who are sellers or admins. An address is unique across all teams."""
 
 from tortoise import fields
 from tortoise.expressions import Q
@@ -13,7 +13,11 @@ _ROLES = {int(role): role for role in Role}
 
 
 class User(Model):
-    """`address_folded` is the address's comparison key, with a number in duplicates from before that rule."""
+    """A seller or an admin of a team.
+
+    `address_folded` is the comparison key of the address. Duplicates from before keys were compared have a number in
+    it.
+    """
 
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=True)
@@ -31,11 +35,11 @@ class User(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """Everyone of the viewer's team."""
+        """Return the condition for users that the viewer may see: all of the team."""
         return Q(team_id=viewer.team_id)
 
 
-async def with_present_rights(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:
-    """A user of a team as a viewer, by the role of this moment; None where there is none."""
+async def load_viewer(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:
+    """Return a user of a team as a viewer with their current role, or None if there is no such user."""
     rows = await database().fetch_inline("SELECT role FROM users WHERE id = ? AND team_id = ?", user_id, team_id)
     return Viewer(user_id, team_id, _ROLES[rows[0]["role"]], scopes) if rows else None

@@ -1,4 +1,4 @@
-"""Who is asking: the person behind a token, as every room needs it. A value; reads nothing."""
+"""Defines the viewer: the user on whose behalf a request runs. It is a value and reads no table."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from models.enums import Role
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """One signed-in user. `scopes` are what the token was given beyond a user's own rights."""
+    """One signed-in user. `scopes` are rights of the token beyond those of the user."""
 
     user_id: int
     team_id: int
@@ -19,5 +19,8 @@ class Viewer:
         return self.role is Role.ADMIN
 
     def sees_mail_of(self, team_id: int, sender_id: int) -> bool:
-        """Whether a sender's emails, and what hangs on them, are the viewer's to see: `Email.visible` for one row."""
+        """Return whether the viewer may see a sender's emails and their events.
+
+        This evaluates the condition of `Email.visible` for one row.
+        """
         return team_id == self.team_id and (self.admin or sender_id == self.user_id)

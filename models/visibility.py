@@ -1,9 +1,10 @@
-"""Which of the rows somebody names they may see: one query a noun, by each noun's own `visible`."""
+"""Finds out which of the rows that a filter or an input names the viewer may see.
+
+It runs one query for each type of row, with the `visible` condition of its table.
+"""
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
-from tortoise.expressions import Q
 from tortoise.models import Model
 
 from command_center.database.connections import key_chunks
@@ -12,13 +13,7 @@ from models.people import Group, Person
 from models.users import User
 from models.viewers import Viewer
 
-
-class _Seen(Protocol):
-    @staticmethod
-    def visible(viewer: Viewer) -> Q: ...
-
-
-NOUNS: Mapping[str, type[Model]] = {
+MODELS_BY_TYPE: Mapping[str, type[Model]] = {
     "BulkSend": BulkSend,
     "Campaign": Campaign,
     "Group": Group,
@@ -29,16 +24,16 @@ NOUNS: Mapping[str, type[Model]] = {
 
 
 async def visible_keys(viewer: Viewer, named: Iterable[tuple[str, int]]) -> dict[str, set[int]]:
-    """The keys among (noun, key) pairs that the viewer can see, by noun."""
-    wanted: dict[str, set[int]] = {}
-    for noun, key in named:
-        wanted.setdefault(noun, set()).add(key)
-    seen: dict[str, set[int]] = {}
-    for noun, keys in wanted.items():
-        model = NOUNS[noun]
-        visible = model.visible(viewer)  # type: ignore[attr-defined]
-        seen[noun] = set()
-        for part in key_chunks([key for key in keys if key > 0]):
-            rows = await model.filter(visible, id__in=part).values_list("id", flat=True)
-            seen[noun].update(int(str(key)) for key in rows)
-    return seen
+    """Return those keys of (type name, key) pairs whose row the viewer may see, by type name."""
+    keys_by_type: dict[str, set[int]] = {}
+    for type_name, key in named:
+        keys_by_type.setdefault(type_name, set()).add(key)
+    visible: dict[str, set[int]] = {}
+    for type_name, keys in keys_by_type.items():
+        model = MODELS_BY_TYPE[type_name]
+        condition = model.visible(viewer)  # type: ignore[attr-defined]
+        visible[type_name] = set()
+        for chunk in key_chunks([key for key in keys if key > 0]):
+            rows = await model.filter(condition, id__in=chunk).values_list("id", flat=True)
+            visible[type_name].update(int(str(key)) for key in rows)
+    return visible

@@ -1,7 +1,7 @@
-"""Time zones by name, and the day that a moment lies in there. Pure.
+"""Loads time zones by name, and computes the calendar day of a moment in a zone.
 
-Rules come from the newer of the system's data and the `tzdata` package, which is pinned with the product: governments
-change them at short notice, and either may be years behind. `ZoneInfo(name)` would always prefer the system's.
+The rules come from the newer of the system's data and the pinned `tzdata` package. Governments change rules at short
+notice, and either source may be years behind. `ZoneInfo(name)` would always prefer the system's data.
 """
 
 import re
@@ -24,12 +24,15 @@ _PACKAGE = "tzdata.zoneinfo"
 
 @lru_cache(maxsize=1024)
 def zone(name: str) -> tzinfo:
-    """Returns the zone, or UTC if there are no rules for the name, so that work goes on."""
+    """Return the zone, or UTC if there are no rules for the name, so that one bad name stops nothing."""
     return load_zone(name, zoneinfo.TZPATH) or UTC
 
 
 def load_zone(name: str, system: Sequence[str]) -> tzinfo | None:
-    """Returns the zone by the newer rules, or by the only ones. `system` are folders, searched in their order."""
+    """Return the zone by the newer rules, or by the only rules there are; None if there are none.
+
+    `system` is a list of folders, which are searched in this order.
+    """
     if len(name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(name):
         return None
     package: Traversable = resources.files(_PACKAGE)
@@ -42,15 +45,15 @@ def load_zone(name: str, system: Sequence[str]) -> tzinfo | None:
             with source.joinpath(*name.split("/")).open("rb") as file:
                 return zoneinfo.ZoneInfo.from_file(file, key=name)
         except (OSError, ValueError):
-            # Not in this one, or not readable.
+            # This source does not have the zone, or its file is not readable.
             continue
     return None
 
 
 def data_version(folder: Traversable) -> tuple[int, int, str]:
-    """Returns the version of the rules in a folder, such as 2026f, in a form that can be compared.
+    """Return the version of the rules in a folder, such as 2026f, in a form that can be compared.
 
-    A version that is not known counts as the oldest, so that the pinned package applies.
+    An unknown version counts as the oldest, so that the pinned package is used.
     """
     for name in _VERSION_FILES:
         try:
@@ -64,5 +67,5 @@ def data_version(folder: Traversable) -> tuple[int, int, str]:
 
 
 def day(moment: int, name: str) -> date:
-    """The calendar day of a moment, in microseconds, by the clocks of a zone."""
+    """Return the calendar day of a moment in a zone. The moment is in microseconds."""
     return from_micros(moment).astimezone(zone(name)).date()

@@ -107,7 +107,7 @@ class TaskUpserted(TaskMessage):
     async def task(self, context: Context) -> Task | None:
         """As it is now; None where it is gone, or no longer the viewer's to see."""
         task = await context.loaders.row(Task, self.task_key)
-        return task if task is not None and task.seen_by(context.viewer) else None
+        return task if task is not None and task.is_visible_to(context.viewer) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from command_center.changes.hub import Hub
 from command_center.changes.idempotency import IdempotencyClaim
 from command_center.changes.subscribers import GroupNotifier, Sink
 from command_center.database.connections import database
-from models.users import User, with_present_rights
+from models.users import User, load_viewer
 from models.viewers import Viewer
 from models.zones import day
 from resolvers.loaders import Loaders
@@ -43,7 +43,7 @@ class Context:
         """Forgets what was loaded and looks at the rights anew, for the next frame of a stream. Whether the viewer is
         still there."""
         self.loaders = Loaders()
-        viewer = await with_present_rights(self.viewer.user_id, self.viewer.team_id, self.viewer.scopes)
+        viewer = await load_viewer(self.viewer.user_id, self.viewer.team_id, self.viewer.scopes)
         self.viewer = viewer or self.viewer
         return viewer is not None
 
@@ -67,4 +67,4 @@ class Context:
 
 async def find_viewer(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:
     """Returns a user of a team as a viewer, with their present role; None if there is no such user."""
-    return await with_present_rights(user_id, team_id, scopes)
+    return await load_viewer(user_id, team_id, scopes)

@@ -26,8 +26,8 @@ class User(Node):
 class Person(Node):
     name: str = strawberry.field(description="First and last name.")
     first_name: str | None = strawberry.field(
-        description="The given name as imported or entered. If it is null, dynamic fields use a first name only if"
-        " `name` has an unambiguous one."
+        description="The first name as imported or entered. If it is null, dynamic fields take it from `name`, or"
+        " use the whole name if that is ambiguous."
     )
     address: str = strawberry.field(description="The email address.")
     title: str | None = strawberry.field(description="Their position at work.")

@@ -1,6 +1,6 @@
-"""Comparison keys of addresses in `address_folded`; their folded texts, for searches, in `address_search`.
+"""Stores comparison keys of addresses in `address_folded`, and their folded texts in `address_search`.
 
-A row whose key another row has already is numbered, and the duplicates of an unsubscribed person are unsubscribed.
+If another row has the key already, a number is added to the key. Duplicates of an unsubscribed person are unsubscribed.
 """
 
 from tortoise import fields, migrations
@@ -33,7 +33,7 @@ async def _compute(connection: Connection, table: str, scope: str) -> None:
             await connection.execute_many("UPDATE people SET address_search = ? WHERE id = ?", texts)
         new = ((row["id"], lookup_key(row["address"]), row["address_folded"]) for row in rows)
         changed += [(row_id, key) for row_id, key, old in new if key != old]
-    # First a key that no row can have, so that a row never waits for another one to give up its old key.
+    # Each row first gets a key that no other row can have. Otherwise its new key could be the old key of another row.
     await connection.execute_many(
         f"UPDATE {table} SET address_folded = ? WHERE id = ?", [(f" {row_id}", row_id) for row_id, _ in changed]
     )

@@ -6,7 +6,8 @@ from tortoise.migrations.schema_generator.state_apps import StateApps
 
 
 async def _fill(_: StateApps, editor: BaseSchemaEditor) -> None:
-    # Random values, so that a log that is restored and migrated again has others than the log that its cursors are from.
+    # The values are random. If a backup is restored and migrated again, its log therefore differs from the log that
+    # clients have cursors of.
     number = "(random() * 9007199254740991)::bigint" if editor.client.capabilities.dialect == "postgres" else "abs(random() >> 1)"
     last = "SELECT c.check_value FROM changes c WHERE c.team_id = change_logs.team_id AND c.position = change_logs.position"
     for statement in (
@@ -19,7 +20,7 @@ async def _fill(_: StateApps, editor: BaseSchemaEditor) -> None:
 
 
 async def _leave(_: StateApps, __: BaseSchemaEditor) -> None:
-    """The values go with their columns."""
+    """Do nothing: dropping the columns removes the values."""
 
 
 class Migration(migrations.Migration):

@@ -1,4 +1,4 @@
-"""How many recipients each email has: the copies of those that leave today count against the daily limit too."""
+"""Adds the number of recipients to each email, because copies count against the daily limit too."""
 
 from tortoise import fields, migrations
 from tortoise.migrations import operations as ops

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     operations = [
         ops.AddIndex(model_name="Mark", index=Index(fields=["team_id", "id"])),
-        # The kinds are written out: SEARCH and USER as they are numbered.
+        # 4 is SEARCH and 5 is USER. A migration must not change when the enumeration does.
         ops.AddIndex(model_name="Mark", index=PartialIndex(fields=["kind", "id"], condition={"kind": 4})),
         ops.AddIndex(model_name="Mark", index=PartialIndex(fields=["id", "kind"], condition={"kind": 5})),
     ]
