@@ -1,4 +1,4 @@
-"""Campaigns, templates and bulk sends."""
+"""Resolves campaigns, templates and bulk sends, and pages of their emails."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +36,10 @@ async def templates(context: Context, arguments: Arguments) -> Page[Template]:
 async def emails_of_campaign(
     context: Context, campaign: Campaign, raw: Mapping[str, Any] | None, arguments: Arguments
 ) -> Page[Email]:
-    """A campaign's emails, within the range of the filter: one's own where it names no sender."""
+    """Return the emails of a campaign that match a filter.
+
+    If the filter names no sender, only the viewer's own emails are returned.
+    """
     part = Clause("e.campaign_id = ?", (campaign.id,))
     return await emails.filtered(context, raw, emails.NEWEST, arguments, part)
 

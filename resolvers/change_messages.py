@@ -1,4 +1,7 @@
-"""Frames: what rows of the change log say. Each carries its cursor, and the ids of what may be gone when it is read."""
+"""Turns entries of the change log into change messages.
+
+Each message carries its cursor and the ids of its objects, which may have been deleted when a client receives it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from resolvers.searches import Cause
 
 @dataclass(frozen=True, slots=True)
 class ChangeMessage:
-    """One thing that a stream says."""
+    """One payload of a subscription. `cursor` is the position after it."""
 
     cursor: Cursor | ReceivedCursor
 
@@ -35,7 +38,7 @@ class CursorExpired(ChangeMessage):
 
 @dataclass(frozen=True, slots=True)
 class SavedSearchMessage(ChangeMessage):
-    """Something about one list."""
+    """A message that concerns one list."""
 
     search_key: int
 
@@ -79,7 +82,7 @@ class MemberMessage(SavedSearchMessage):
 @dataclass(frozen=True, slots=True)
 class MemberJoined(MemberMessage):
     async def member(self, context: Context) -> Membership | None:
-        """As it is now; None where the stay has ended."""
+        """Return the current state of the membership, or None if it has ended."""
         member = await context.loaders.row(Membership, self.member_key)
         if member is None or await searches.email_of(context, member) is None:
             return None
@@ -93,7 +96,7 @@ class MemberLeft(MemberMessage):
 
 @dataclass(frozen=True, slots=True)
 class TaskMessage(ChangeMessage):
-    """Something about one task."""
+    """A message that concerns one task."""
 
     task_key: int
 
@@ -105,7 +108,7 @@ class TaskMessage(ChangeMessage):
 @dataclass(frozen=True, slots=True)
 class TaskUpserted(TaskMessage):
     async def task(self, context: Context) -> Task | None:
-        """As it is now; None where it is gone, or no longer the viewer's to see."""
+        """Return the current state of the task, or None if it is deleted or the viewer may not see it."""
         task = await context.loaders.row(Task, self.task_key)
         return task if task is not None and task.is_visible_to(context.viewer) else None
 
@@ -124,8 +127,10 @@ class EngagementRecorded(ChangeMessage):
         return ids.encode("Engagement", self.engagement_key)
 
     async def engagement(self, context: Context) -> Engagement | None:
-        """As it is now; None where its email is gone, or where it turned out to be the sender's own: the feed holds
-        neither."""
+        """Return the current state of the event, or None if it does not belong to the feed.
+
+        The feed contains neither events of deleted emails nor events whose verdict is that the sender acted.
+        """
         event = await context.loaders.row(Engagement, self.engagement_key)
         if event is None or event.sender_id != context.viewer.user_id or event.verdict is EngagementVerdict.SELF:
             return None
@@ -133,7 +138,10 @@ class EngagementRecorded(ChangeMessage):
 
 
 def _message(entry: LogEntry, cursor: Cursor) -> ChangeMessage:
-    """What one row of the log says, on whatever stream."""
+    """Return the change message of a log entry. It is the same on every stream.
+
+    Raises: LookupError if this version does not know the kind of the entry.
+    """
     search, member, email = entry.search_id or 0, entry.member_id or 0, entry.email_id or 0
     match entry.kind:
         case ChangeKind.MEMBER_JOINED:
@@ -158,29 +166,35 @@ def _message(entry: LogEntry, cursor: Cursor) -> ChangeMessage:
 
 
 Place = tuple[str, int, int | None, type[ChangeMessage] | None]
+"""Identifies a message: the log's id, the position, the check value, and the type if it is not a log entry's."""
 
 
 class EntryBatch(NamedTuple):
-    """What can be said at once, in order: rows of a log, or a frame that is none. Whoever shows it has the frames made,
-    unless it knows by their places what they come to."""
+    """The change messages that are ready at one moment, in order.
+
+    A batch has either log entries or one message that does not come from the log, such as CaughtUp. The entries are
+    not converted to messages yet, because a broadcast group may have their rendered payloads already.
+    """
 
     log: LogIdentity
     entries: Sequence[LogEntry] = ()
     frame: ChangeMessage | None = None
 
     def places(self) -> list[Place]:
-        """What tells the frames apart, whoever follows: a row has one frame in whatever streams it belongs to."""
+        """Return the keys of the messages. The key of an entry is the same in all streams that contain it."""
         if self.frame is not None:
             cursor = self.frame.cursor
             return [(self.log.log_id, cursor.position, cursor.check_value, type(self.frame))]
         return [(self.log.log_id, entry.position, entry.check_value, None) for entry in self.entries]
 
     def frames(self) -> dict[Place, ChangeMessage]:
+        """Create the messages and return them by key, in order."""
         if self.frame is not None:
             return dict(zip(self.places(), (self.frame,), strict=True))
-        made = [_message(entry, Cursor(self.log, entry.position, entry.check_value)) for entry in self.entries]
-        return dict(zip(self.places(), made, strict=True))
+        messages = [_message(entry, Cursor(self.log, entry.position, entry.check_value)) for entry in self.entries]
+        return dict(zip(self.places(), messages, strict=True))
 
 
-def alone(frame: ChangeMessage) -> EntryBatch:
-    return EntryBatch(LogIdentity(frame.cursor.log_id), frame=frame)
+def batch_of_one(message: ChangeMessage) -> EntryBatch:
+    """Return a batch of one message that does not come from the log."""
+    return EntryBatch(LogIdentity(message.cursor.log_id), frame=message)

@@ -1,4 +1,4 @@
-"""What a resolver is given: who asks, the way to write, the streams, and loaders that live for one answer only."""
+"""Defines the context of resolvers: the viewer, the server's services, and the loaders of one response."""
 
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -28,20 +28,26 @@ class Services:
 
 @dataclass
 class Context:
-    """One operation's, and on a stream one frame's: a loader kept longer would serve rows of yesterday."""
+    """The context of one operation or, on a stream, of one change message.
+
+    Loaders live no longer than that, because they would return stale rows.
+    """
 
     services: Services
     viewer: Viewer
     loaders: Loaders = field(default_factory=Loaders)
     claim: IdempotencyClaim | None = None
-    """Of a request with an Idempotency-Key."""
+    """The claim on its key, if the request has an Idempotency-Key."""
     bell: GroupNotifier | None = None
-    """Of a stream that others follow too: what wakes it, and where it goes."""
+    """The notifier of the broadcast group to which a stream belongs."""
     sink: Sink | None = None
+    """A direct way to the socket of a stream. It delivers rendered payloads without waking the subscriber."""
 
     async def renew(self) -> bool:
-        """Forgets what was loaded and looks at the rights anew, for the next frame of a stream. Whether the viewer is
-        still there."""
+        """Discard all loaded rows and load the viewer again, before the next message of a stream.
+
+        Returns False if the user no longer exists.
+        """
         self.loaders = Loaders()
         viewer = await load_viewer(self.viewer.user_id, self.viewer.team_id, self.viewer.scopes)
         self.viewer = viewer or self.viewer
@@ -49,15 +55,16 @@ class Context:
 
     @property
     def ctx(self) -> ActionContext:
+        """The context of actions. Its writer records every change under the request's idempotency claim."""
         ctx = self.services.ctx
         return ctx if self.claim is None else replace(ctx, writer=ctx.writer.with_claim(self.claim))
 
     async def now(self) -> int:
-        """The moment by the clock that decides membership, in microseconds."""
+        """Return the current time in microseconds, by the clock that decides membership."""
         return await self.ctx.writer.clock.now(database())
 
     async def today(self) -> date:
-        """The viewer's own day, the same all through one answer."""
+        """Return the current day in the viewer's time zone. It does not change within one response."""
         return await self.loaders.once("today", self._today)
 
     async def _today(self) -> date:
@@ -66,5 +73,5 @@ class Context:
 
 
 async def find_viewer(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:
-    """Returns a user of a team as a viewer, with their present role; None if there is no such user."""
+    """Return a user of a team as a viewer with their current role, or None if there is no such user."""
     return await load_viewer(user_id, team_id, scopes)

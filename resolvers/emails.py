@@ -1,4 +1,4 @@
-"""Emails: one, a page of them by filter and order, and what hangs on one."""
+"""Resolves emails: one by id, pages by filter and order, and the fields of one email."""
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ _EVENTS = Order("occurred", (Column("occurred_at"),))
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an email did not arrive."""
+    """Why an email was not delivered."""
 
     code: FailureCode
     message: str
@@ -60,7 +60,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Human views, clicks and replies of one email."""
+    """The counts of human views, clicks and replies of one email."""
 
     views: int
     clicks: int
@@ -75,13 +75,13 @@ def is_email(row: object) -> bool:
     return isinstance(row, Email)
 
 
-async def one(context: Context, email_id: str) -> Email | None:
+async def email_by_id(context: Context, email_id: str) -> Email | None:
     key = ids.decode_key("Email", email_id)
     return None if key is None else await Email.get_or_none(Email.visible(context.viewer), id=key)
 
 
 def order(field: EmailOrderField | None, direction: OrderDirection) -> Order:
-    """The order asked for; newest created first where none is."""
+    """Return the requested order; without a field, the most recently created come first."""
     if field is None:
         return NEWEST
     descending = direction is OrderDirection.DESC
@@ -97,25 +97,33 @@ async def filtered(
     extra: Clause | None = None,
     view_as: int | None = None,
 ) -> Page[Email]:
-    """Emails that a filter holds for at this moment, within what the viewer may see."""
+    """Return the emails that match a filter now, restricted to those that the viewer may see.
+
+    `raw` is the unvalidated filter and `extra` a further condition. `view_as` is the only sender, if it is given.
+
+    Raises: UserErrors if the filter is invalid, or names another sender than `view_as`.
+    """
     filter = await searches.checked_query(context.ctx, context.viewer, raw or {}, ("filter",))
-    wide = scope(filter, Owner(context.viewer.user_id, context.viewer.team_id, context.viewer.admin))
+    filter_scope = scope(filter, Owner(context.viewer.user_id, context.viewer.team_id, context.viewer.admin))
     if view_as is not None:
-        wide = Scope(wide.team_id, await _senders(context, filter, wide, view_as))
-    return await _selected(context, await _visible(context, filter), wide, order, arguments, extra)
+        filter_scope = Scope(filter_scope.team_id, await _senders(context, filter, filter_scope, view_as))
+    return await _selected(context, await _visible(context, filter), filter_scope, order, arguments, extra)
 
 
-async def _senders(context: Context, filter: Filter, wide: Scope, view_as: int) -> frozenset[int]:
-    """A folder is of one sender: that one, unless the filter names others. Raises Refused where it names a colleague
-    and not the sender."""
-    if not context.viewer.sees_mail_of(wide.team_id, view_as):
-        # A bulk send can be reached through somebody else's email; its other emails cannot.
+async def _senders(context: Context, filter: Filter, filter_scope: Scope, view_as: int) -> frozenset[int]:
+    """Return the senders whose emails a page of one sender may contain: that sender or none.
+
+    Raises: UserErrors if the filter names visible colleagues but not this sender.
+    """
+    if not context.viewer.sees_mail_of(filter_scope.team_id, view_as):
+        # The viewer can reach a bulk send through a colleague's email, but must not see its other emails.
         return frozenset()
-    # Nobody's range, seen by an admin: it names whom the filter names, everyone, or nobody at all.
-    asked = scope(filter, Owner(NO_KEY, wide.team_id, True)).senders
-    if asked is None or asked == {NO_KEY} or view_as in asked:
+    # An owner that does not exist but is an admin shows what the filter names: some senders, everyone (None), or none
+    # (only NO_KEY).
+    named = scope(filter, Owner(NO_KEY, filter_scope.team_id, True)).senders
+    if named is None or named == {NO_KEY} or view_as in named:
         return frozenset({view_as})
-    if (await visible_keys(context.viewer, (("User", key) for key in asked))).get("User"):
+    if (await visible_keys(context.viewer, (("User", key) for key in named))).get("User"):
         raise user_error(UserErrorCode.INVALID, ("filter", "sender"), "This is the folder of another sender.")
     return frozenset()
 
@@ -126,10 +134,10 @@ async def _visible(context: Context, filter: Filter) -> Filter:
 
 
 async def _selected(
-    context: Context, filter: Filter, wide: Scope, order: Order, arguments: Arguments, extra: Clause | None
+    context: Context, filter: Filter, filter_scope: Scope, order: Order, arguments: Arguments, extra: Clause | None
 ) -> Page[Email]:
     dialect = POSTGRES if database().postgres else SQLITE
-    clauses = [scope_clause(wide, dialect), filter_clause(filter, dialect, await context.now())]
+    clauses = [scope_clause(filter_scope, dialect), filter_clause(filter, dialect, await context.now())]
     if extra is not None:
         clauses.append(extra)
     where = Clause(
@@ -147,7 +155,7 @@ def in_folder(name: FolderName) -> Clause:
 
 
 def failure(email: Email) -> Failure | None:
-    """Present exactly when the email failed, bounced or was complained about."""
+    """Return why an email was not delivered; set exactly if it failed, bounced or was reported as spam."""
     if email.status not in (EmailStatus.FAILED, EmailStatus.BOUNCED, EmailStatus.SPAM) or email.failure_code is None:
         return None
     moment = email.failed_at
@@ -155,7 +163,7 @@ def failure(email: Email) -> Failure | None:
 
 
 def body(context: Context, email: Email) -> str | Awaitable[str]:
-    """Return the email's body; an awaitable of it if its bulk send, which has the text, is not loaded yet."""
+    """Return the email's body, or an awaitable of it if the bulk send that has the text is not loaded."""
     if not email.shared_body:
         return email.body
     loaded = BULK_SEND.follow(context, email)
@@ -171,7 +179,7 @@ def summary(email: Email) -> Summary:
 
 
 async def engagements(context: Context, email: Email, arguments: Arguments) -> Page[Engagement]:
-    """All events of one email, its sender's own included, newest first."""
+    """Return all events of an email, including those with the verdict SELF, newest first."""
     state = await context.loaders.once("as_of", partial(log.state, email.team_id))
     return await page(Rows(Engagement.filter(email_id=email.id)), _EVENTS, arguments, state.cursor())
 

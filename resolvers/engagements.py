@@ -1,4 +1,4 @@
-"""Engagement events, as they hang on emails and as the live feed's past."""
+"""Resolves engagement events: the fields of one, and the past events of the live feed."""
 
 from command_center import ids
 from command_center.changes import log
@@ -17,7 +17,7 @@ def is_engagement(row: object) -> bool:
 
 
 async def feed(context: Context, arguments: Arguments) -> Page[Engagement]:
-    """What happened to the viewer's own emails, newest first, without their own views."""
+    """Return the events on the viewer's own emails, newest first, without the viewer's own actions."""
     viewer = context.viewer
     as_of = (await log.state(viewer.team_id)).cursor()
     rows = Engagement.filter(team_id=viewer.team_id, sender_id=viewer.user_id)
@@ -29,8 +29,8 @@ async def email(context: Context, engagement: Engagement) -> Email | None:
 
 
 async def person(context: Context, engagement: Engagement) -> Person | None:
-    found = await email(context, engagement)
-    return None if found is None else await context.loaders.row(Person, found.person_id)
+    source = await email(context, engagement)
+    return None if source is None else await context.loaders.row(Person, source.person_id)
 
 
 def identifier(key: int) -> str:

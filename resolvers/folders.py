@@ -1,4 +1,7 @@
-"""Folders and their groups: a sender's, with exact counts that no scan is needed for, asked for or followed."""
+"""Resolves folders and folder groups of a sender, and streams their exact email counts.
+
+The counts are stored, so that no scan is needed.
+"""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -35,7 +38,7 @@ class Folder:
         return (await context.loaders.folder_counts(self.sender_id)).get(self.name, 0)
 
     def actions(self, context: Context) -> list[EmailAction]:
-        """What the viewer may do here: nothing in the mail of somebody else."""
+        """Return the actions that the viewer may perform in this folder; none in the mail of another user."""
         return list(ACTIONS[self.name]) if self.sender_id == context.viewer.user_id else []
 
     async def emails(
@@ -66,7 +69,7 @@ class FolderGroup:
 
 @dataclass(frozen=True, slots=True)
 class FolderCounts:
-    """One frame of a stream of counts: all of one sender's folders and groups, as of one commit."""
+    """One message of a stream of counts: all folders and groups of one sender, as of one commit."""
 
     sender_id: int
 
@@ -80,7 +83,7 @@ class FolderCounts:
 
 
 async def groups(context: Context, view_as: str | None) -> list[FolderGroup]:
-    """Sent, Pending, Undelivered, in that order."""
+    """Return the groups Sent, Pending and Undelivered, in that order."""
     return FolderCounts(await viewing.sender(context, view_as)).groups
 
 
@@ -89,33 +92,38 @@ async def folder(context: Context, name: FolderName, view_as: str | None) -> Fol
 
 
 async def follow_counts(context: Context, view_as: str | None) -> AsyncGenerator[FolderCounts, None]:
-    """The counts as they stand, then whenever they differ. Raises Refused before the first frame, CountsLost later."""
-    return _frames(context, await viewing.sender(context, view_as))
+    """Stream the current counts, and then the counts after each change.
+
+    Raises: UserErrors before the first message if the viewer may not see the sender's mail. The stream raises
+    CountsLost if it can no longer be kept up to date.
+    """
+    return _messages(context, await viewing.sender(context, view_as))
 
 
-async def _frames(context: Context, sender_id: int) -> AsyncGenerator[FolderCounts, None]:
-    # One's own mail is one's own; the right to a colleague's may go while nothing moves there.
-    patience = None if sender_id == context.viewer.user_id else POLL_SECONDS
-    watcher = await context.services.board.subscribe(sender_id)
+async def _messages(context: Context, sender_id: int) -> AsyncGenerator[FolderCounts, None]:
+    # A viewer can always see their own mail. The right to see a colleague's may end while no count changes, so it is
+    # checked regularly.
+    timeout = None if sender_id == context.viewer.user_id else POLL_SECONDS
+    subscription = await context.services.board.subscribe(sender_id)
     try:
-        while await watcher.wait(patience) and await context.renew():
+        while await subscription.wait(timeout) and await context.renew():
             if not context.viewer.sees_mail_of(context.viewer.team_id, sender_id):
                 return
-            if (counts := watcher.take()) is not None:
-                context.loaders.know_folder_counts(sender_id, counts)
+            if (counts := subscription.take()) is not None:
+                context.loaders.prime_folder_counts(sender_id, counts)
                 yield FolderCounts(sender_id)
     finally:
-        watcher.close()
+        subscription.close()
 
 
-async def by_key(context: Context, noun: str, key: str) -> Folder | FolderGroup | None:
-    """A folder or a group from its id; None where its sender's mail is not the viewer's to see."""
+async def by_key(context: Context, type_name: str, key: str) -> Folder | FolderGroup | None:
+    """Return the folder or group with a key, or None if the viewer may not see its sender's mail."""
     digits, _, name = key.partition(".")
     sender = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
     viewer = context.viewer
     if sender != viewer.user_id and not (viewer.admin and await User.filter(User.visible(viewer), id=sender).exists()):
         return None
-    if noun == "Folder":
+    if type_name == "Folder":
         return Folder(sender, FolderName[name]) if name in FolderName.__members__ else None
     return FolderGroup(sender, FolderGroupName[name]) if name in FolderGroupName.__members__ else None
 

@@ -1,6 +1,6 @@
-"""Loaders: rows by key, gathered into one statement for everything an answer asks at the same time.
+"""Loads rows by key, and batches the keys that a response needs at the same time into one statement.
 
-No rights are checked here: what a readable row points at is readable through it.
+Loaders check no permissions: a viewer who may see a row may also see the rows it refers to.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from models.users import User
 M = TypeVar("M", bound=Model)
 V = TypeVar("V")
 
-FEW = 100
-"""Rows that are read at a glance: more would hold up the event loop."""
-_NAMED: dict[str, type[Model]] = {
+MAX_INLINE_ROWS = 100
+"""The most rows that are read on the event loop itself. More would block it for too long."""
+_NAMED_MODELS: dict[str, type[Model]] = {
     "User": User,
     "Person": Person,
     "Group": Group,
@@ -36,25 +36,25 @@ _NAMED: dict[str, type[Model]] = {
 
 
 async def in_order(model: type[M], keys: Sequence[int]) -> list[M]:
-    """The rows that are there, in the order of their keys, however many."""
-    found = await by_key(model, keys)
-    return [found[key] for key in keys if key in found]
+    """Return the rows that exist, in the order of their keys. There may be any number of keys."""
+    rows = await rows_by_key(model, keys)
+    return [rows[key] for key in keys if key in rows]
 
 
-async def by_key(model: type[M], keys: Sequence[int]) -> dict[int, M]:
-    """The rows that are there, however many."""
+async def rows_by_key(model: type[M], keys: Sequence[int]) -> dict[int, M]:
+    """Return the rows that exist by their keys. There may be any number of keys."""
     db = database()
-    read = db.fetch_inline if len(keys) <= FEW else db.fetch
-    rows = await read(f"SELECT * FROM {model._meta.db_table} WHERE {db.in_any('id')}", db.array_param(keys))
+    fetch = db.fetch_inline if len(keys) <= MAX_INLINE_ROWS else db.fetch
+    rows = await fetch(f"SELECT * FROM {model._meta.db_table} WHERE {db.in_any('id')}", db.array_param(keys))
     return dict(zip([row["id"] for row in rows], hydrated(model, rows), strict=True))
 
 
 class Loaders:
-    """One set for one answer."""
+    """The loaders of one response. Rows that were loaded once are not read again."""
 
     def __init__(self) -> None:
         self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
-        self._near: dict[type[Model], dict[int, Any]] = {}
+        self._prefetched: dict[type[Model], dict[int, Any]] = {}
 
     def _loader(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
         if name not in self._loaders:
@@ -62,11 +62,11 @@ class Loaders:
         return self._loaders[name]
 
     async def _load(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]], key: Any) -> Any:
-        """What all fields that ask for the key wait for: one that is given up must not end it for the others."""
+        """Load one key. Cancelling one caller does not cancel the load, for which other fields may wait."""
         return await asyncio.shield(self._loader(name, load).load(key))
 
     async def once(self, name: str, make: Callable[[], Awaitable[V]]) -> V:
-        """What is worked out once for one answer, however many fields ask for it at the same time."""
+        """Compute a value once for the whole response, even if several fields need it at the same time."""
 
         async def load(keys: list[int]) -> list[V]:
             return [await make() for _ in keys]
@@ -74,43 +74,48 @@ class Loaders:
         return cast(V, await self._load(name, load, 0))
 
     async def row(self, model: type[M], key: int | None) -> M | None:
-        """The row with this key, or None."""
+        """Return the row with this key, or None if there is none."""
         if key is None:
             return None
-        near = self._near.get(model)
-        if near is not None and key in near:
-            return cast("M | None", near[key])
+        prefetched = self._prefetched.get(model)
+        if prefetched is not None and key in prefetched:
+            return cast("M | None", prefetched[key])
 
         async def load(keys: list[int]) -> Any:
-            rows = await by_key(model, keys)
+            rows = await rows_by_key(model, keys)
             return [rows.get(each) for each in keys]
 
         return cast("M | None", await self._load(model, load, key))
 
-    async def ahead(self, model: type[Model], keys: Iterable[int | None]) -> None:
-        """Loads rows that fields are about to ask for. One alone may as well be asked for with others'."""
-        near = self._near.setdefault(model, {})
-        missing = [key for key in dict.fromkeys(keys) if key is not None and key not in near]
-        if len(missing) > 1:
-            near |= dict.fromkeys(missing) | await by_key(model, missing)
+    async def prefetch(self, model: type[Model], keys: Iterable[int | None]) -> None:
+        """Load the rows that fields will need soon.
 
-    def near(self, model: type[M], key: int | None) -> M | Awaitable[M | None] | None:
-        """The row with this key, or None: at once where it was loaded ahead."""
+        A single missing row is left to `row`, which batches it with the keys of other fields.
+        """
+        prefetched = self._prefetched.setdefault(model, {})
+        missing = [key for key in dict.fromkeys(keys) if key is not None and key not in prefetched]
+        if len(missing) > 1:
+            prefetched |= dict.fromkeys(missing) | await rows_by_key(model, missing)
+
+    def loaded(self, model: type[M], key: int | None) -> M | Awaitable[M | None] | None:
+        """Return the row with this key or None, or an awaitable of that if it was not prefetched."""
         if key is None:
             return None
-        near = self._near.get(model)
-        return self.row(model, key) if near is None or key not in near else cast("M | None", near[key])
+        prefetched = self._prefetched.get(model)
+        if prefetched is None or key not in prefetched:
+            return self.row(model, key)
+        return cast("M | None", prefetched[key])
 
-    def all_near(self, model: type[M], keys: Iterable[int | None]) -> list[M | None] | None:
-        """The rows with these keys, if all of them were loaded ahead."""
-        near = self._near.get(model, {})
+    def all_loaded(self, model: type[M], keys: Iterable[int | None]) -> list[M | None] | None:
+        """Return the rows with these keys, or None unless all of them were prefetched."""
+        prefetched = self._prefetched.get(model, {})
         try:
-            return [None if key is None else near[key] for key in keys]
+            return [None if key is None else prefetched[key] for key in keys]
         except KeyError:
             return None
 
     async def group_ids(self, person_id: int) -> list[int]:
-        """The groups a person is in."""
+        """Return the ids of the groups that contain a person."""
 
         async def load(keys: list[int]) -> list[list[int]]:
             db = database()
@@ -126,7 +131,7 @@ class Loaders:
         return cast(list[int], await self._load("group_ids", load, person_id))
 
     async def person_count(self, group_id: int) -> int:
-        """How many people are in a group."""
+        """Return the number of people in a group."""
 
         async def load(keys: list[int]) -> list[int]:
             db = database()
@@ -140,23 +145,23 @@ class Loaders:
         return cast(int, await self._load("person_count", load, group_id))
 
     async def folder_counts(self, sender_id: int) -> Counts:
-        """Exact counts of one sender's folders, as the transitions kept them."""
+        """Return the stored, exact email counts of one sender's folders."""
         return cast(Counts, await asyncio.shield(self._folder_counts().load(sender_id)))
 
-    def know_folder_counts(self, sender_id: int, known: Counts) -> None:
-        """Answers with these, which have been read already."""
-        self._folder_counts().prime(sender_id, known)
+    def prime_folder_counts(self, sender_id: int, counts: Counts) -> None:
+        """Store counts that have been read already, so that `folder_counts` returns them."""
+        self._folder_counts().prime(sender_id, counts)
 
     def _folder_counts(self) -> DataLoader[Any, Any]:
         async def load(keys: list[int]) -> list[Counts]:
-            found = await counts.read_counts(keys)
-            return [found[key] for key in keys]
+            counts_by_sender = await counts.read_counts(keys)
+            return [counts_by_sender[key] for key in keys]
 
         return self._loader("folder_counts", load)
 
-    async def name(self, noun: str, key: int) -> str | None:
-        """What a row is called."""
-        model = _NAMED.get(noun)
+    async def name(self, type_name: str, key: int) -> str | None:
+        """Return the name of a row, or None if there is no such row or its type has no name."""
+        model = _NAMED_MODELS.get(type_name)
         row = None if model is None else await self.row(model, key)
         return None if row is None else str(row.name)  # type: ignore[attr-defined]
 

@@ -1,4 +1,7 @@
-"""Mutations: which action answers each, and the rows it answers with."""
+"""Calls the action of each mutation, and loads the rows that the mutation returns.
+
+The actions check permissions and write; this module writes nothing itself.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -58,21 +61,21 @@ __all__ = [
 ENGAGEMENT_WRITE = "engagement:write"
 _BODY, _EDITS = ("input", "body"), ("input", "edits")
 T = TypeVar("T")
-SLICE = 100
-"""Inputs that are converted in one turn of the event loop."""
+INPUTS_PER_SLICE = 100
+"""The number of inputs that are converted before the event loop may run other tasks."""
 Input = TypeVar("Input")
 
 
 @dataclass(frozen=True, slots=True)
 class BulkRows:
-    """The rows that a bulk action changed, and each error."""
+    """The rows that a bulk action changed, or their ids if it deleted them, and the errors of the others."""
 
     rows: list[Any]
     problems: tuple[UserError, ...]
 
 
 Noticed = tuple[T, list[Notice]]
-"""A row that was saved, and what its author should know."""
+"""A saved row, and notices about its texts."""
 
 
 async def email_draft(context: Context, new: NewEmail) -> Noticed[Email]:
@@ -93,7 +96,7 @@ async def email_send(context: Context, email_id: str, at: int | None, request_id
 async def email_send_to_many(context: Context, new: SelectAndSend | GroupSend) -> Noticed[BulkSend]:
     bulk_send = await bulk_sends.send(context.ctx, context.viewer, new)
     edits = new.edits if isinstance(new, SelectAndSend) else ()
-    bodies = [((*_EDITS, str(place), "body"), edit.body) for place, edit in enumerate(edits) if edit.body is not None]
+    bodies = [((*_EDITS, str(index), "body"), edit.body) for index, edit in enumerate(edits) if edit.body is not None]
     return bulk_send, await context.ctx.inspector.notices([(_BODY, new.body), *bodies])
 
 
@@ -114,13 +117,13 @@ async def email_retry_send(context: Context, ids: Sequence[str]) -> BulkRows:
 
 
 async def email_delete(context: Context, ids: Sequence[str]) -> BulkRows:
-    done = await emails.delete(context.ctx, context.viewer, ids)
-    return BulkRows([global_ids.encode("Email", key) for key in done.keys], done.problems)
+    result = await emails.delete(context.ctx, context.viewer, ids)
+    return BulkRows([global_ids.encode("Email", key) for key in result.keys], result.problems)
 
 
 async def _emails(action: Awaitable[BulkResult]) -> BulkRows:
-    done = await action
-    return BulkRows(await in_order(Email, done.keys), done.problems)
+    result = await action
+    return BulkRows(await in_order(Email, result.keys), result.problems)
 
 
 async def task_create(context: Context, new: NewTask) -> Task:
@@ -132,18 +135,18 @@ async def task_revise(context: Context, task_id: str, revision: TaskRevision) ->
 
 
 async def task_complete(context: Context, ids: Sequence[str]) -> BulkRows:
-    done = await tasks.complete(context.ctx, context.viewer, ids)
-    return BulkRows(await in_order(Task, done.keys), done.problems)
+    result = await tasks.complete(context.ctx, context.viewer, ids)
+    return BulkRows(await in_order(Task, result.keys), result.problems)
 
 
 async def task_reopen(context: Context, ids: Sequence[str]) -> BulkRows:
-    done = await tasks.reopen(context.ctx, context.viewer, ids)
-    return BulkRows(await in_order(Task, done.keys), done.problems)
+    result = await tasks.reopen(context.ctx, context.viewer, ids)
+    return BulkRows(await in_order(Task, result.keys), result.problems)
 
 
 async def task_delete(context: Context, ids: Sequence[str]) -> BulkRows:
-    done = await tasks.delete(context.ctx, context.viewer, ids)
-    return BulkRows([global_ids.encode("Task", key) for key in done.keys], done.problems)
+    result = await tasks.delete(context.ctx, context.viewer, ids)
+    return BulkRows([global_ids.encode("Task", key) for key in result.keys], result.problems)
 
 
 async def task_create_for_members(context: Context, search_id: str, new: NewMemberTask) -> list[Task]:
@@ -188,13 +191,13 @@ async def group_create(context: Context, name: str, shared: bool) -> Group:
 
 
 async def group_add_people(context: Context, group_id: str, person_ids: Sequence[str]) -> BulkRows:
-    group, findings = await people.add_people(context.ctx, context.viewer, group_id, person_ids)
-    return BulkRows([group], tuple(findings.problems))
+    group, errors = await people.add_people(context.ctx, context.viewer, group_id, person_ids)
+    return BulkRows([group], tuple(errors.problems))
 
 
 async def group_remove_people(context: Context, group_id: str, person_ids: Sequence[str]) -> BulkRows:
-    group, findings = await people.remove_people(context.ctx, context.viewer, group_id, person_ids)
-    return BulkRows([group], tuple(findings.problems))
+    group, errors = await people.remove_people(context.ctx, context.viewer, group_id, person_ids)
+    return BulkRows([group], tuple(errors.problems))
 
 
 async def group_add_members(context: Context, group_id: str, search_id: str) -> Group:
@@ -215,12 +218,15 @@ async def template_create(context: Context, new: NewTemplate) -> Noticed[Templat
 
 
 async def engagement_record(context: Context, inputs: Sequence[Input], value: Callable[[Input], NewEvent]) -> Outcome:
-    """Records events, each the value of an input. Raises Refused without the token's leave."""
-    _need(context, ENGAGEMENT_WRITE)
+    """Record events. `value` converts an input to an event.
+
+    Raises: UserErrors if the token lacks the scope.
+    """
+    _require_scope(context, ENGAGEMENT_WRITE)
     events: list[NewEvent] = []
-    for place in range(0, len(inputs), SLICE):
-        events += map(value, inputs[place : place + SLICE])
-        if place:
+    for start in range(0, len(inputs), INPUTS_PER_SLICE):
+        events += map(value, inputs[start : start + INPUTS_PER_SLICE])
+        if start:
             await asyncio.sleep(0)
     try:
         return await context.services.recorder.record(events, context.viewer, context.claim)
@@ -229,24 +235,30 @@ async def engagement_record(context: Context, inputs: Sequence[Input], value: Ca
 
 
 async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: EngagementVerdict) -> BulkRows:
-    """Revises verdicts. Raises Refused without the token's leave."""
-    _need(context, ENGAGEMENT_WRITE)
+    """Change the verdict of events.
+
+    Raises: UserErrors if the token lacks the scope.
+    """
+    _require_scope(context, ENGAGEMENT_WRITE)
     try:
-        done = await verdict_revisions.reclassify(context.ctx, context.viewer, ids, verdict)
+        result = await verdict_revisions.reclassify(context.ctx, context.viewer, ids, verdict)
     except UserErrors as exc:
         return BulkRows([], exc.problems)
-    return BulkRows(await in_order(Engagement, done.keys), done.problems)
+    return BulkRows(await in_order(Engagement, result.keys), result.problems)
 
 
 async def delivery_record(context: Context, reports: Sequence[NewReport]) -> deliveries.Outcome:
-    """Records delivery reports. Raises Refused without the token's leave."""
-    _need(context, ENGAGEMENT_WRITE)
+    """Record delivery reports.
+
+    Raises: UserErrors if the token lacks the scope.
+    """
+    _require_scope(context, ENGAGEMENT_WRITE)
     try:
         return await deliveries.record(context.ctx, context.viewer, reports)
     except UserErrors as exc:
         return deliveries.Outcome(problems=list(exc.problems))
 
 
-def _need(context: Context, scope: str) -> None:
+def _require_scope(context: Context, scope: str) -> None:
     if scope not in context.viewer.scopes:
         raise user_error(UserErrorCode.FORBIDDEN, (), f"This needs a token with the scope {scope}.")

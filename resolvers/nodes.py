@@ -1,4 +1,7 @@
-"""Any row by its global id. What is absent and what is not the viewer's to see are the same: null."""
+"""Resolves any row by its global id.
+
+A row that does not exist and a row that the viewer may not see give the same result: None.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
@@ -18,8 +21,8 @@ from resolvers import folders, searches
 from resolvers.context import Context
 from resolvers.folders import Folder, FolderGroup
 
-MOST = 200
-_VISIBLE: dict[str, Any] = {
+MAX_IDS = 200
+_MODELS: dict[str, Any] = {
     "BulkSend": BulkSend,
     "Campaign": Campaign,
     "Email": Email,
@@ -30,49 +33,53 @@ _VISIBLE: dict[str, Any] = {
     "Template": Template,
     "User": User,
 }
-_SPECIAL: dict[str, Callable[[Context, int], Awaitable[Any]]] = {
+_OWN_RESOLVERS: dict[str, Callable[[Context, int], Awaitable[Any]]] = {
     "SavedSearch": searches.by_key,
     "SavedSearchMember": searches.member_by_key,
     "SharedSearch": searches.shared_by_key,
 }
 
 
-async def one(context: Context, node_id: str) -> Any:
-    found = ids.decode(node_id)
-    if found is None:
+async def node_by_id(context: Context, node_id: str) -> Any:
+    """Return the row with a global id, or None if it does not exist or the viewer may not see it."""
+    decoded = ids.decode(node_id)
+    if decoded is None:
         return None
-    noun, text = found
-    if noun in ("Folder", "FolderGroup"):
-        return await folders.by_key(context, noun, text)
-    key = ids.decode_key(noun, node_id)
+    type_name, text = decoded
+    if type_name in ("Folder", "FolderGroup"):
+        return await folders.by_key(context, type_name, text)
+    key = ids.decode_key(type_name, node_id)
     if key is None:
         return None
-    if noun in _SPECIAL:
-        return await _SPECIAL[noun](context, key)
-    model = _VISIBLE.get(noun)
+    if type_name in _OWN_RESOLVERS:
+        return await _OWN_RESOLVERS[type_name](context, key)
+    model = _MODELS.get(type_name)
     return None if model is None else await model.get_or_none(model.visible(context.viewer), id=key)
 
 
-async def many(context: Context, node_ids: Sequence[str]) -> list[Any]:
-    """In the order asked."""
-    if len(node_ids) > MOST:
-        raise user_error(UserErrorCode.LIMIT_REACHED, ("ids",), f"At most {MOST} ids at once, not {len(node_ids)}.")
-    return [await one(context, node_id) for node_id in node_ids]
+async def nodes_by_ids(context: Context, node_ids: Sequence[str]) -> list[Any]:
+    """Return the rows with global ids in their order, with None for each that `node_by_id` does not return.
+
+    Raises: UserErrors if there are more than `MAX_IDS` ids.
+    """
+    if len(node_ids) > MAX_IDS:
+        raise user_error(UserErrorCode.LIMIT_REACHED, ("ids",), f"At most {MAX_IDS} ids at once, not {len(node_ids)}.")
+    return [await node_by_id(context, node_id) for node_id in node_ids]
 
 
 def identifier(row: Any) -> str:
-    """The global id of a row."""
-    noun = _noun(row.__class__)
-    if noun is not None:
-        return ids.encode(noun, row.id)
+    """Return the global id of a row."""
+    type_name = _type_name(row.__class__)
+    if type_name is not None:
+        return ids.encode(type_name, row.id)
     if isinstance(row, searches.SharedSearch):
         return ids.encode("SharedSearch", row.source.id)
     return folders.identifier(row)
 
 
 @cache
-def _noun(type_: Any) -> str | None:
-    """What goes with the key of such a row; None where its id is made otherwise."""
+def _type_name(type_: Any) -> str | None:
+    """Return the type name in the global ids of a class, or None if its ids are built differently."""
     if issubclass(type_, Folder | FolderGroup | searches.SharedSearch):
         return None
     return "SavedSearchMember" if type_ is Membership else type_.__name__

@@ -1,7 +1,8 @@
-"""Keyset pages, both ways: a statement of LIMIT n + 1, opaque cursors, stable while rows come and go.
+"""Implements keyset pagination in both directions, which stays stable while rows are inserted and deleted.
 
-A cursor holds the kind of row, the order's name, the values of its columns and the row's key. Whether there is
-something on the far side of where the page began is asked only when the client asks.
+One statement with LIMIT n + 1 reads a page. A cursor contains the type of row, the order's name, the values of its
+columns and the row's key, and is opaque to clients. Whether rows lie on the other side of the cursor from which the
+page starts needs a second statement, which runs only if the client selects that field.
 """
 
 import base64
@@ -37,7 +38,7 @@ N = TypeVar("N")
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """`first`/`after` or `last`/`before`; neither means the first 50."""
+    """The arguments of a connection: `first` and `after`, or `last` and `before`. The default is the first 50."""
 
     first: int | None = None
     after: str | None = None
@@ -45,7 +46,10 @@ class Arguments:
     before: str | None = None
 
     def checked(self) -> "Arguments":
-        """These, once they make sense. Raises Refused."""
+        """Return these arguments.
+
+        Raises: UserErrors if both `first` and `last` are given, or one is out of range.
+        """
         if self.first is not None and self.last is not None:
             raise user_error(UserErrorCode.INVALID, ("last",), "Give either `first` or `last`, not both.")
         for name, value in (("first", self.first), ("last", self.last)):
@@ -64,16 +68,17 @@ class Arguments:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of an order. `attribute` is the row's; moments travel in cursors as microseconds, days as text.
+    """One column of an order. In a cursor, moments are microseconds and days are texts.
 
-    `most` is the largest number the column can hold: a cursor of somebody's own making may hold any.
+    `attribute` is the name of the column and of the row's attribute. `max_value` is the largest number the column can
+    hold. It is needed because a forged cursor may contain any number.
     """
 
     attribute: str
     descending: bool = True
     nullable: bool = False
     text: bool = False
-    most: int = 2**62
+    max_value: int = 2**62
 
     @property
     def moment(self) -> bool:
@@ -86,9 +91,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Columns, then the row's key. Absent values are last either way.
+    """A total order of rows: by columns, and by the row's key if they are equal. Nulls come last in both directions.
 
-    `descending` is the key's direction; absent, that of the last column.
+    `descending` is the direction of the key. If it is None, the key has the direction of the last column.
     """
 
     name: str
@@ -96,51 +101,52 @@ class Order:
     descending: bool | None = None
 
     @property
-    def whole(self) -> tuple[Column, ...]:
+    def all_columns(self) -> tuple[Column, ...]:
+        """The columns and the key."""
         descending = self.descending
         if descending is None:
             descending = self.columns[-1].descending if self.columns else True
         return (*self.columns, Column("id", descending))
 
 
-Place = tuple[Any, ...]
-"""The values of an order's columns at one row, the key last."""
+Keyset = tuple[Any, ...]
+"""The values of an order's columns in one row, with the key last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Rows after a place, or before it; the row at the place itself only where it is included."""
+    """Restricts a page to rows after a keyset or before it. `included` admits the row with the keyset itself."""
 
-    place: Place
+    keyset: Keyset
     after: bool
     included: bool = False
 
 
 class Source(Protocol[M]):
-    """Where the rows of a page come from. `kind` names what they are: their cursors say it."""
+    """Reads the rows of a page. `kind` names the type of row, and is part of its cursors."""
 
     @property
     def kind(self) -> str: ...
 
     async def rows(self, order: Order, bounds: Sequence[Bound], reverse: bool, limit: int) -> list[M]:
-        """Rows within all the bounds, in the order or reversed."""
+        """Return at most `limit` rows within all bounds, in the order or in its reverse."""
         ...
 
 
-# A frozen one takes several times as long to make, and a page is made of them.
+# It is not frozen: a frozen dataclass takes several times as long to create, and a page has many edges.
 @dataclass(slots=True)
 class Edge(Generic[N]):
     cursor: str
     node: N
 
 
-Answer = Callable[[], bool | Awaitable[bool]]
+LazyBool = Callable[[], bool | Awaitable[bool]]
 
 
 class PageInfo:
-    """Both answers are exact."""
+    """The boundaries of a page. Both `has_…` functions are exact."""
 
-    def __init__(self, edges: Sequence[Edge[Any]], previous: Answer, following: Answer) -> None:
+    def __init__(self, edges: Sequence[Edge[Any]], previous: LazyBool, following: LazyBool) -> None:
         self.start_cursor = edges[0].cursor if edges else None
         self.end_cursor = edges[-1].cursor if edges else None
         self.has_previous_page = previous
@@ -148,7 +154,7 @@ class PageInfo:
 
 
 class Page(Generic[N]):
-    """A page of rows, and, where it can be followed, the place in the change log read before them."""
+    """A page of rows. If clients can subscribe to changes, `as_of` is a log position read before the rows."""
 
     def __init__(self, edges: list[Edge[N]], page_info: PageInfo, as_of: Cursor | None) -> None:
         self.edges = edges
@@ -161,33 +167,39 @@ class Page(Generic[N]):
 
 
 async def page(source: Source[M], order: Order, arguments: Arguments, as_of: Cursor | None = None) -> Page[M]:
-    """One page. Raises Refused for arguments or cursors that make no sense."""
-    asked = arguments.checked()
+    """Return one page.
+
+    Raises: UserErrors if the arguments are invalid, or a cursor is malformed or belongs to another connection.
+    """
+    arguments = arguments.checked()
     name = f"{source.kind} {order.name}"
-    after = None if asked.after is None else _parse(asked.after, name, order, "after")
-    before = None if asked.before is None else _parse(asked.before, name, order, "before")
-    bounds = [Bound(place, side) for place, side in ((after, True), (before, False)) if place is not None]
-    rows = await source.rows(order, bounds, asked.backwards, asked.count + 1)
-    more = len(rows) > asked.count
-    rows = rows[: asked.count]
-    if asked.backwards:
+    after = None if arguments.after is None else _parse(arguments.after, name, order, "after")
+    before = None if arguments.before is None else _parse(arguments.before, name, order, "before")
+    bounds = [Bound(keyset, side) for keyset, side in ((after, True), (before, False)) if keyset is not None]
+    rows = await source.rows(order, bounds, arguments.backwards, arguments.count + 1)
+    more = len(rows) > arguments.count
+    rows = rows[: arguments.count]
+    if arguments.backwards:
         rows.reverse()
     edges = _edges(rows, name, order)
 
-    async def beyond(edge: M | None, asked_from: Place, later: bool) -> bool:
-        """Whether a row lies past the page's edge; past or at where it was asked from, where the page is empty."""
-        bound = Bound(asked_from, later, included=True) if edge is None else Bound(_place(edge, order), later)
+    async def exists_beyond(outermost: M | None, start: Keyset, later: bool) -> bool:
+        """Return whether a row lies beyond the outermost row of the page.
+
+        On an empty page, the row at the cursor `start` counts too.
+        """
+        bound = Bound(start, later, included=True) if outermost is None else Bound(_keyset(outermost, order), later)
         return bool(await source.rows(order, [bound], not later, 1))
 
     def previous() -> bool | Awaitable[bool]:
-        if after is None or (asked.backwards and more):
-            return asked.backwards and more
-        return beyond(rows[0] if rows else None, after, later=False)
+        if after is None or (arguments.backwards and more):
+            return arguments.backwards and more
+        return exists_beyond(rows[0] if rows else None, after, later=False)
 
     def following() -> bool | Awaitable[bool]:
-        if before is None or (more and not asked.backwards):
-            return more and not asked.backwards
-        return beyond(rows[-1] if rows else None, before, later=True)
+        if before is None or (more and not arguments.backwards):
+            return more and not arguments.backwards
+        return exists_beyond(rows[-1] if rows else None, before, later=True)
 
     return Page(edges, PageInfo(edges, previous, following), as_of)
 
@@ -196,55 +208,60 @@ def _value(row: Model, column: Column) -> Any:
     value = getattr(row, column.attribute)
     if isinstance(value, datetime):
         return to_micros(value)
-    # Not an enum's member or a truth, which are numbers in the database.
+    # This converts members of enumerations and bools, which are numbers in the database.
     return int(value) if isinstance(value, int) else value
 
 
-def _place(row: Model, order: Order) -> Place:
-    return tuple(_value(row, column) for column in order.whole)
+def _keyset(row: Model, order: Order) -> Keyset:
+    return tuple(_value(row, column) for column in order.all_columns)
 
 
 def _edges(rows: Sequence[M], name: str, order: Order) -> list[Edge[M]]:
-    columns = [_values(rows, column) for column in order.whole]
-    # A day is written as the text it is.
+    columns = [_values(rows, column) for column in order.all_columns]
+    # orjson writes a day as text.
     cursors = ids.opaque(map(orjson.dumps, zip(repeat(name), *columns)))
     return list(map(Edge, cursors, rows))
 
 
 def _values(rows: Sequence[Model], column: Column) -> Sequence[Any]:
-    """What `_value` says of each."""
-    found = [getattr(row, column.attribute) for row in rows]
-    types = set(map(type, found))
+    """Return `_value` of each row, with a faster path for columns of one common type."""
+    values = [getattr(row, column.attribute) for row in rows]
+    types = set(map(type, values))
     if types <= {int, str, date, type(None)}:
-        return found
+        return values
     if types == {datetime}:
-        return all_to_micros(found)
+        return all_to_micros(values)
     return [_value(row, column) for row in rows]
 
 
-def _parse(text: str, name: str, order: Order, argument: str) -> Place:
+def _parse(text: str, name: str, order: Order, argument: str) -> Keyset:
+    """Return the keyset in a cursor.
+
+    Raises: UserErrors if the cursor is malformed, or does not have this name.
+    """
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-        found = json.loads(plain)
+        content = json.loads(plain)
     except (binascii.Error, ValueError, RecursionError):
-        found = None
-    if not (isinstance(found, list) and len(found) == 1 + len(order.whole) and found[0] == name):
+        content = None
+    if not (isinstance(content, list) and len(content) == 1 + len(order.all_columns) and content[0] == name):
         raise user_error(UserErrorCode.INVALID, (argument,), _MALFORMED)
-    read = list(zip(found[1:], order.whole, strict=True))
-    if not all(_sound(value, column) for value, column in read):
+    pairs = list(zip(content[1:], order.all_columns, strict=True))
+    if not all(_is_valid(value, column) for value, column in pairs):
         raise user_error(UserErrorCode.INVALID, (argument,), _MALFORMED)
-    return tuple(parse_day(value) if column.day and value else value for value, column in read)
+    return tuple(parse_day(value) if column.day and value else value for value, column in pairs)
 
 
-def _sound(value: Any, column: Column) -> bool:
+def _is_valid(value: Any, column: Column) -> bool:
+    """Return whether a value from a cursor can be compared with a column. A cursor may be forged."""
     if value is None:
         return column.nullable
     if column.text:
         return isinstance(value, str) and "\x00" not in value and not broken(value)
     if column.day:
         return isinstance(value, str) and _is_day(value)
-    least, most = (EARLIEST, LATEST) if column.moment else (-column.most, column.most)
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    lowest, highest = (EARLIEST, LATEST) if column.moment else (-column.max_value, column.max_value)
+    return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest
 
 
 def _is_day(text: str) -> bool:
@@ -256,7 +273,7 @@ def _is_day(text: str) -> bool:
 
 
 class Rows(Generic[M]):
-    """Rows of a Tortoise query, ordered by columns that are never absent."""
+    """Rows of a Tortoise query, ordered by columns that are never null."""
 
     def __init__(self, query: QuerySet[M]) -> None:
         self._query = query
@@ -269,31 +286,34 @@ class Rows(Generic[M]):
         query = self._query
         for bound in bounds:
             query = query.filter(self._within(order, bound))
-        names = [("-" if column.descending != reverse else "") + column.attribute for column in order.whole]
+        names = [("-" if column.descending != reverse else "") + column.attribute for column in order.all_columns]
         return await selected(query.order_by(*names).limit(limit))
 
     @staticmethod
     def _within(order: Order, bound: Bound) -> Q:
         steps: list[Q] = []
         equal: dict[str, Any] = {}
-        for column, value in zip(order.whole, bound.place, strict=True):
+        for column, value in zip(order.all_columns, bound.keyset, strict=True):
             sign = "lt" if column.descending == bound.after else "gt"
-            given: Any = from_micros(value) if column.moment else value
-            steps.append(
-                Q(*[Q(**{name: known}) for name, known in equal.items()], Q(**{f"{column.attribute}__{sign}": given}))
-            )
-            equal[column.attribute] = given
+            operand: Any = from_micros(value) if column.moment else value
+            equalities = [Q(**{name: each}) for name, each in equal.items()]
+            steps.append(Q(*equalities, Q(**{f"{column.attribute}__{sign}": operand})))
+            equal[column.attribute] = operand
         if bound.included:
-            steps.append(Q(*[Q(**{name: known}) for name, known in equal.items()]))
-        # Said once more of the first column alone, for the sake of its index: alternatives are looked up in none.
-        column, value = order.whole[0], next(iter(equal.values()))
-        reach = f"{column.attribute}__{'lte' if column.descending == bound.after else 'gte'}"
-        return Q(Q(**{reach: value}), Q(*steps, join_type=Q.OR))
+            steps.append(Q(*[Q(**{name: each}) for name, each in equal.items()]))
+        # The condition on the first column alone is redundant, but lets the database use an index on that column. It
+        # cannot use one for an OR.
+        column, value = order.all_columns[0], next(iter(equal.values()))
+        lookup = f"{column.attribute}__{'lte' if column.descending == bound.after else 'gte'}"
+        return Q(Q(**{lookup: value}), Q(*steps, join_type=Q.OR))
 
 
 class Selection(Generic[M]):
-    """Rows of `SELECT e.*` from a hand-written FROM and WHERE. Where the first column of the order may be absent, what
-    is present and what is absent are two runs, each of which an index can answer."""
+    """Rows of `SELECT e.*` from a hand-written FROM and WHERE.
+
+    If the first column of the order can be null, the rows with and without a value are read by two statements. An
+    index can answer each of them.
+    """
 
     def __init__(self, model: type[M], tables: str, where: Clause) -> None:
         self._model = model
@@ -305,16 +325,16 @@ class Selection(Generic[M]):
         return self._model.__name__
 
     async def rows(self, order: Order, bounds: Sequence[Bound], reverse: bool, limit: int) -> list[M]:
-        runs = _runs(order, bounds)
-        found: list[M] = []
-        for run in reversed(runs) if reverse else runs:
-            if run != FALSE and len(found) < limit:
-                found += await self._run(every([self._where, run]), order, reverse, limit - len(found))
-        return found
+        ranges = _ranges(order, bounds)
+        rows: list[M] = []
+        for each in reversed(ranges) if reverse else ranges:
+            if each != FALSE and len(rows) < limit:
+                rows += await self._select(every([self._where, each]), order, reverse, limit - len(rows))
+        return rows
 
-    async def _run(self, where: Clause, order: Order, reverse: bool, limit: int) -> list[M]:
+    async def _select(self, where: Clause, order: Order, reverse: bool, limit: int) -> list[M]:
         ordering = (
-            f"e.{column.attribute} {'DESC' if column.descending != reverse else 'ASC'}" for column in order.whole
+            f"e.{column.attribute} {'DESC' if column.descending != reverse else 'ASC'}" for column in order.all_columns
         )
         rows = await database().fetch(
             f"SELECT e.* FROM {self._tables} WHERE {where.text} ORDER BY {', '.join(ordering)} LIMIT ?",
@@ -324,32 +344,35 @@ class Selection(Generic[M]):
         return hydrated(self._model, rows)
 
 
-def _runs(order: Order, bounds: Sequence[Bound]) -> list[Clause]:
-    """The rows within the bounds, absent values last."""
-    first = order.whole[0]
+def _ranges(order: Order, bounds: Sequence[Bound]) -> list[Clause]:
+    """Return one condition for the rows within the bounds, or two: rows with a value and rows with null, in order."""
+    first = order.all_columns[0]
     if not first.nullable:
-        return [every(_beyond(order.whole, bound.place, bound) for bound in bounds)]
+        return [every(_beyond(order.all_columns, bound.keyset, bound) for bound in bounds)]
     present = [Clause(f"e.{first.attribute} IS NOT NULL")]
     absent = [Clause(f"e.{first.attribute} IS NULL")]
     for bound in bounds:
-        if bound.place[0] is not None:
-            present.append(_beyond(order.whole, bound.place, bound))
+        if bound.keyset[0] is not None:
+            present.append(_beyond(order.all_columns, bound.keyset, bound))
             absent.append(TRUE if bound.after else FALSE)
         else:
             present.append(FALSE if bound.after else TRUE)
-            absent.append(_beyond(order.whole[1:], bound.place[1:], bound))
+            absent.append(_beyond(order.all_columns[1:], bound.keyset[1:], bound))
     return [every(present), every(absent)]
 
 
-def _beyond(columns: Sequence[Column], place: Place, bound: Bound) -> Clause:
-    """After a place, or before it. Columns in one direction are compared as one, which an index on them can look up;
-    others one by one, as words are ordered letter by letter."""
-    first, value = f"e.{columns[0].attribute}", place[0]
+def _beyond(columns: Sequence[Column], keyset: Keyset, bound: Bound) -> Clause:
+    """Return the condition for rows after or before a keyset.
+
+    Columns with the same direction are compared as one row value, for which an index can be used. Columns with
+    different directions are compared one after the other, in lexicographic order.
+    """
+    first, value = f"e.{columns[0].attribute}", keyset[0]
     sign = "<" if columns[0].descending == bound.after else ">"
     if len({column.descending for column in columns}) == 1:
         names = ", ".join(f"e.{column.attribute}" for column in columns)
-        return Clause(f"({names}) {sign}{'=' * bound.included} ({', '.join('?' for _ in place)})", place)
-    rest = _beyond(columns[1:], place[1:], bound)
-    # The first bound is implied, and said for the sake of an index: alternatives are looked up in none.
+        return Clause(f"({names}) {sign}{'=' * bound.included} ({', '.join('?' for _ in keyset)})", keyset)
+    rest = _beyond(columns[1:], keyset[1:], bound)
+    # The first comparison is redundant, but lets the database use an index. It cannot use one for an OR.
     text = f"({first} {sign}= ? AND ({first} {sign} ? OR ({first} = ? AND {rest.text})))"
     return Clause(text, (value, value, value, *rest.parameters))

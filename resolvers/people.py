@@ -1,4 +1,4 @@
-"""Users, people and groups."""
+"""Resolves users, people and groups, and searches people by words."""
 
 import asyncio
 
@@ -15,10 +15,10 @@ from resolvers.context import Context
 from resolvers.pagination import Arguments, Column, Order, Page, Rows, page
 
 NEWEST = Order("created", (Column("created_at"),))
-WORDS = 50
-"""That `search` may hold; each is looked for in every row."""
-LONGEST = 1000
-"""More letters than a name, an address or a company can have, folded. SQLite looks for no pattern of 50,000 bytes."""
+MAX_WORDS = 50
+"""The most words that `search` may contain. Each of them is compared with every row."""
+MAX_WORD_CHARACTERS = 1000
+"""More characters than a folded name, address or company can have. SQLite rejects patterns of 50,000 bytes."""
 
 
 def is_user(row: object) -> bool:
@@ -51,20 +51,23 @@ async def person(context: Context, person_id: str) -> Person | None:
 
 
 async def people(context: Context, search: str | None, arguments: Arguments) -> Page[Person]:
-    """The viewer's own and the shared people; `search` is looked for in name, address and company. Raises Refused."""
+    """Return the people whom the viewer may see and whose name, address or company contains each word of `search`.
+
+    Raises: UserErrors if `search` has too many words, or the arguments are invalid.
+    """
     query = Person.filter(Person.visible(context.viewer))
     words = dict.fromkeys(fold(search or "").split())
-    if any(len(word) > LONGEST or "\x00" in word or broken(word) for word in words):
-        # No text of ours holds such a word.
+    if any(len(word) > MAX_WORD_CHARACTERS or "\x00" in word or broken(word) for word in words):
+        # No stored text can contain such a word.
         return await page(Rows(query.filter(id=0)), NEWEST, arguments)
-    if len(words) > WORDS:
-        raise user_error(UserErrorCode.INVALID, ("search",), f"`search` may have {WORDS} words.")
+    if len(words) > MAX_WORDS:
+        raise user_error(UserErrorCode.INVALID, ("search",), f"`search` may have {MAX_WORDS} words.")
     for word in words:
-        query = query.filter(_holds(word))
+        query = query.filter(_contains(word))
     return await page(Rows(query), NEWEST, arguments)
 
 
-def _holds(word: str) -> Q:
+def _contains(word: str) -> Q:
     columns = ("name_folded", "address_search", "company_folded")
     return Q(*(Q(**{f"{column}__contains": word}) for column in columns), join_type=Q.OR)
 
@@ -74,11 +77,11 @@ async def groups(context: Context, arguments: Arguments) -> Page[Group]:
 
 
 async def groups_of(context: Context, person: Person) -> list[Group]:
-    """The groups a person is in, of those the viewer can see."""
+    """Return the groups that contain a person, as far as the viewer may see them."""
     keys = await context.loaders.group_ids(person.id)
-    found = await asyncio.gather(*(context.loaders.row(Group, key) for key in keys))
+    groups = await asyncio.gather(*(context.loaders.row(Group, key) for key in keys))
     viewer = context.viewer
-    return [group for group in found if group is not None and (group.shared or group.owner_id == viewer.user_id)]
+    return [group for group in groups if group is not None and (group.shared or group.owner_id == viewer.user_id)]
 
 
 async def person_count(context: Context, group: Group) -> int:
@@ -86,6 +89,6 @@ async def person_count(context: Context, group: Group) -> int:
 
 
 async def people_of(context: Context, group: Group, arguments: Arguments) -> Page[Person]:
-    """Everyone in a group the viewer can see: a person in it is readable through it."""
-    # The team is said as well, so that a large group can be walked in the order of the team's people.
+    """Return all people in a group. A viewer who may see a group may see each person in it."""
+    # The condition on the team is redundant. With it, an index on the team's people gives the order of a large group.
     return await page(Rows(Person.filter(team_id=group.team_id, memberships__group_id=group.id)), NEWEST, arguments)

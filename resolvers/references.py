@@ -1,5 +1,8 @@
-"""Fields whose value is the row that another points at by its key. Declared as what they are, so that those of a whole
-list can be loaded in one statement before the first of them is asked for."""
+"""Describes fields whose value is the row that a foreign key of the parent row names.
+
+The GraphQL engine finds these descriptions in the fields' metadata. It can therefore prefetch the rows for a whole list
+in one statement before it resolves the first of them.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,24 +14,24 @@ from tortoise.models import Model
 from resolvers.context import Context
 
 NAME = "pointer"
-"""Under which a field's metadata has it."""
+"""The key of the `Pointer` in a field's metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """From rows with this attribute to rows of the model."""
+    """A reference from rows with a foreign key, the attribute, to rows of a model."""
 
     model: type[Model]
     attribute: str
 
     def follow(self, context: Context, row: Any) -> Any:
-        """The row, or None; or an awaitable of that where it has not been loaded ahead."""
-        return context.loaders.near(self.model, getattr(row, self.attribute))
+        """Return the referenced row or None, or an awaitable of that if it was not prefetched."""
+        return context.loaders.loaded(self.model, getattr(row, self.attribute))
 
     def together(self, context: Context, rows: Iterable[Any]) -> list[Any] | None:
-        """What each of these rows points at, if all of it has been loaded ahead."""
-        return context.loaders.all_near(self.model, map(attrgetter(self.attribute), rows))
+        """Return the referenced rows of these rows, or None unless all of them were prefetched."""
+        return context.loaders.all_loaded(self.model, map(attrgetter(self.attribute), rows))
 
     async def load(self, context: Context, rows: Iterable[Any]) -> None:
-        """What all these rows point at."""
-        await context.loaders.ahead(self.model, [getattr(row, self.attribute) for row in rows])
+        """Prefetch the referenced rows of these rows."""
+        await context.loaders.prefetch(self.model, [getattr(row, self.attribute) for row in rows])

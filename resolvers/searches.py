@@ -1,4 +1,7 @@
-"""Saved searches, their members, what others published, and why an email is or is not in a list."""
+"""Resolves saved searches, their memberships, published definitions, and explanations.
+
+An explanation says why an email is or is not a member of a list.
+"""
 
 import asyncio
 from collections.abc import Mapping, Set
@@ -32,7 +35,7 @@ from resolvers.pagination import Arguments, Column, Edge, Order, Page, Rows, Sel
 
 NEWEST = Order("created", (Column("created_at"),))
 NEWEST_PUBLISHED = Order("published", (Column("created_at"),))
-NEWEST_STAY = Order("stay", ())
+NEWEST_MEMBERSHIP = Order("stay", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class SharedSearch:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a stay began or ended."""
+    """Why a membership began or ended."""
 
     kind: ChangeCauseKind
     engagement_id: int | None
@@ -65,7 +68,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Whether the whole filter holds for an email, and one line for each leaf."""
+    """Whether an email matches the whole filter, and the verdict on each leaf condition."""
 
     matches: bool
     leaves: list[explaining.LeafVerdict] = field(default_factory=list)
@@ -79,7 +82,7 @@ def is_member(row: object) -> bool:
     return isinstance(row, Membership)
 
 
-async def one(context: Context, search_id: str) -> SavedSearch | None:
+async def search_by_id(context: Context, search_id: str) -> SavedSearch | None:
     key = ids.decode_key("SavedSearch", search_id)
     return None if key is None else await by_key(context, key)
 
@@ -94,9 +97,11 @@ async def page_of(context: Context, arguments: Arguments) -> Page[SavedSearch]:
 
 
 async def shared(context: Context, arguments: Arguments) -> Page[SharedSearch]:
-    found = await page(Rows(SavedSearch.filter(SavedSearch.published(context.viewer))), NEWEST_PUBLISHED, arguments)
-    edges = [Edge(edge.cursor, SharedSearch(edge.node)) for edge in found.edges]
-    return Page(edges, found.page_info, None)
+    definitions = await page(
+        Rows(SavedSearch.filter(SavedSearch.published(context.viewer))), NEWEST_PUBLISHED, arguments
+    )
+    edges = [Edge(edge.cursor, SharedSearch(edge.node)) for edge in definitions.edges]
+    return Page(edges, definitions.page_info, None)
 
 
 async def shared_by_key(context: Context, key: int) -> SharedSearch | None:
@@ -105,7 +110,7 @@ async def shared_by_key(context: Context, key: int) -> SharedSearch | None:
 
 
 def definition(search: SavedSearch) -> dict[str, Any]:
-    """The filter in its canonical form. PostgreSQL keeps the keys of JSON in an order of its own."""
+    """Return the filter in canonical form. It is rebuilt because PostgreSQL does not keep the order of JSON keys."""
     return to_value(load(search.definition))
 
 
@@ -114,38 +119,41 @@ async def owner(context: Context, search: SavedSearch) -> User | None:
 
 
 async def summary(context: Context, search: SavedSearch) -> str:
-    """The filter as a sentence, naming what the viewer can see."""
+    """Return the filter as a sentence. It names only objects that the viewer may see."""
     filter = load(search.definition)
-    return sentence(filter, await _names(context, filter))
+    return sentence(filter, await _names_in_filter(context, filter))
 
 
-async def _names(context: Context, filter: Filter) -> dict[tuple[str, int], str]:
-    wanted = {(each.noun, each.key) for each in named_ids(filter)}
-    return await _known(context, await visible_keys(context.viewer, wanted))
+async def _names_in_filter(context: Context, filter: Filter) -> dict[tuple[str, int], str]:
+    named = {(each.noun, each.key) for each in named_ids(filter)}
+    return await _names(context, await visible_keys(context.viewer, named))
 
 
-async def _known(context: Context, visible: Mapping[str, Set[int]]) -> dict[tuple[str, int], str]:
-    """The names of what can be seen."""
-    wanted = [(noun, key) for noun, keys in visible.items() for key in keys]
-    names = await asyncio.gather(*(context.loaders.name(noun, key) for noun, key in wanted))
-    return {each: name for each, name in zip(wanted, names, strict=True) if name is not None}
+async def _names(context: Context, visible: Mapping[str, Set[int]]) -> dict[tuple[str, int], str]:
+    """Return the names of the visible rows, by (type name, key)."""
+    rows = [(type_name, key) for type_name, keys in visible.items() for key in keys]
+    names = await asyncio.gather(*(context.loaders.name(type_name, key) for type_name, key in rows))
+    return {row: name for row, name in zip(rows, names, strict=True) if name is not None}
 
 
 async def members(context: Context, search: SavedSearch, arguments: Arguments) -> Page[Membership]:
-    """Newest stay first. A stay whose email is gone is over, though the matcher has yet to say so."""
+    """Return the memberships of a list, most recent first.
+
+    A membership whose email is deleted has ended, even if the matcher has not recorded that yet.
+    """
     as_of = (await log.state(search.team_id)).cursor()
-    return await page(_stays(search.id, context.viewer), NEWEST_STAY, arguments, as_of)
+    return await page(_memberships(search.id, context.viewer), NEWEST_MEMBERSHIP, arguments, as_of)
 
 
-def _stays(search_id: int, viewer: Viewer) -> Selection[Membership]:
-    """The stays of one list, less those whose email is gone, or no longer its owner's to see."""
-    who = Clause("e.search_id = ? AND m.team_id = ?", (search_id, viewer.team_id))
-    whose = TRUE if viewer.admin else Clause("m.sender_id = ?", (viewer.user_id,))
-    return Selection(Membership, "memberships e JOIN emails m ON m.id = e.email_id", every([who, whose]))
+def _memberships(search_id: int, viewer: Viewer) -> Selection[Membership]:
+    """Return the memberships of a list, except those whose email is deleted or invisible to the list's owner."""
+    in_list = Clause("e.search_id = ? AND m.team_id = ?", (search_id, viewer.team_id))
+    of_sender = TRUE if viewer.admin else Clause("m.sender_id = ?", (viewer.user_id,))
+    return Selection(Membership, "memberships e JOIN emails m ON m.id = e.email_id", every([in_list, of_sender]))
 
 
 async def member_by_key(context: Context, key: int) -> Membership | None:
-    """A stay in one of the viewer's own lists."""
+    """Return a membership in one of the viewer's own lists, or None."""
     member = await Membership.get_or_none(id=key)
     if member is None or await by_key(context, member.search_id) is None:
         return None
@@ -153,7 +161,10 @@ async def member_by_key(context: Context, key: int) -> Membership | None:
 
 
 async def email_of(context: Context, member: Membership) -> Email | None:
-    """The email of a stay; None where it is gone, or no longer the viewer's to see and about to leave."""
+    """Return the email of a membership, or None if it is deleted or the viewer may no longer see it.
+
+    In both cases the matcher will end the membership.
+    """
     email = await context.loaders.row(Email, member.email_id)
     return email if email and context.viewer.sees_mail_of(email.team_id, email.sender_id) else None
 
@@ -167,27 +178,27 @@ def cause_of(member: Membership) -> Cause:
 
 
 async def explain(context: Context, search: SavedSearch, email_id: str) -> Explanation | None:
-    """Why an email is, or is not, a member by now; None for one that is out of range."""
+    """Return why an email is or is not a member now, or None if it is outside the list's scope."""
     key = ids.decode_key("Email", email_id)
-    found = {} if key is None else await facts.load(database(), [key])
+    facts_by_key = {} if key is None else await facts.load(database(), [key])
     filter = load(search.definition)
-    if key is None or key not in found:
+    if key is None or key not in facts_by_key:
         return None
-    who = await _viewer(context, search)
-    wide = scope(filter, Owner(who.user_id, who.team_id, who.admin))
-    if not wide.covers(found[key].team_id, found[key].sender_id):
+    email = facts_by_key[key]
+    owner = await _owner_as_viewer(context, search)
+    if not scope(filter, Owner(owner.user_id, owner.team_id, owner.admin)).covers(email.team_id, email.sender_id):
         return None
     named = {(each.noun, each.key) for each in named_ids(filter)}
-    visible = await visible_keys(who, named | _own(found[key]))
-    # A group the viewer cannot see is not spoken of, not even as one more.
-    found[key].groups &= visible.get("Group", set())
-    names = await _known(context, visible)
-    seen, now = keep_ids(filter, visible), await context.now()
-    return Explanation(holds(seen, found[key], now), explaining.explain(seen, found[key], now, names))
+    visible = await visible_keys(owner, named | _references(email))
+    # An explanation reveals nothing of groups that the viewer may not see, not even their number.
+    email.groups &= visible.get("Group", set())
+    names = await _names(context, visible)
+    visible_filter, now = keep_ids(filter, visible), await context.now()
+    return Explanation(holds(visible_filter, email, now), explaining.explain(visible_filter, email, now, names))
 
 
-def _own(email: Facts) -> set[tuple[str, int]]:
-    """What an email itself points at."""
+def _references(email: Facts) -> set[tuple[str, int]]:
+    """Return the rows to which an email refers, as (type name, key) pairs."""
     pairs = [
         ("User", email.sender_id),
         ("Person", email.person_id),
@@ -195,9 +206,9 @@ def _own(email: Facts) -> set[tuple[str, int]]:
         ("Template", email.template_id),
         *(("Group", group) for group in email.groups),
     ]
-    return {(noun, key) for noun, key in pairs if key is not None}
+    return {(type_name, key) for type_name, key in pairs if key is not None}
 
 
-async def _viewer(context: Context, search: SavedSearch) -> Viewer:
+async def _owner_as_viewer(context: Context, search: SavedSearch) -> Viewer:
     user = await context.loaders.row(User, search.owner_id)
     return Viewer(search.owner_id, search.team_id, Role.MEMBER if user is None else user.role)

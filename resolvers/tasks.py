@@ -1,4 +1,4 @@
-"""Tasks: one, a page of them by filter and order, and what one points at."""
+"""Resolves tasks: one by id, pages by filter and order, and the objects to which a task refers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +19,8 @@ from resolvers.context import Context
 from resolvers.pagination import Arguments, Column, Order, Page, Selection, page
 
 _DUE = Column("due_on", descending=False)
-# The urgent has the greater number and comes first.
-_PRIORITY = Column("priority", descending=True, most=max(TaskPriority))
+# HIGH has the greater number and comes first.
+_PRIORITY = Column("priority", descending=True, max_value=max(TaskPriority))
 URGENT = Order("due", (_DUE, _PRIORITY), descending=False)
 
 
@@ -28,18 +28,18 @@ def is_task(row: object) -> bool:
     return isinstance(row, Task)
 
 
-async def one(context: Context, task_id: str) -> Task | None:
+async def task_by_id(context: Context, task_id: str) -> Task | None:
     key = global_ids.decode_key("Task", task_id)
     return None if key is None else await Task.get_or_none(Task.visible(context.viewer), id=key)
 
 
 def order(field: TaskOrderField, direction: OrderDirection) -> Order:
-    """The order asked for; ascending by priority, HIGH comes first."""
+    """Return the requested order. In ascending order by priority, HIGH comes first."""
     descending = direction is OrderDirection.DESC
     column = Column(
         field.value,
         descending is not (field is TaskOrderField.PRIORITY),
-        most=_PRIORITY.most if field is TaskOrderField.PRIORITY else 2**62,
+        max_value=_PRIORITY.max_value if field is TaskOrderField.PRIORITY else 2**62,
     )
     return Order(f"{field.name.lower()} {direction.name.lower()}", (column,), descending)
 
@@ -47,7 +47,10 @@ def order(field: TaskOrderField, direction: OrderDirection) -> Order:
 async def filtered(
     context: Context, raw: Mapping[str, Any] | None, order: Order, arguments: Arguments, extra: Clause | None = None
 ) -> Page[Task]:
-    """The viewer's tasks that a filter holds for on this day of theirs."""
+    """Return the viewer's tasks that match a filter on the current day in the viewer's time zone.
+
+    Raises: UserErrors if the filter or the arguments are invalid.
+    """
     limits = context.ctx.limits.filter
     filter = filters.check(raw or {}, most_ids=limits.ids, path=("filter",))
     viewer = context.viewer
@@ -61,12 +64,12 @@ async def filtered(
 
 
 async def of_email(context: Context, email: Email, arguments: Arguments) -> Page[Task]:
-    """The viewer's tasks that were made from an email."""
+    """Return the viewer's tasks that were created from an email."""
     return await filtered(context, None, URGENT, arguments, Clause("e.email_id = ?", (email.id,)))
 
 
 async def bucket(context: Context, task: Task) -> TaskBucket | None:
-    """By the viewer's own day; None once the task is complete."""
+    """Return the bucket by the current day in the viewer's time zone, or None if the task is complete."""
     return None if task.status is TaskStatus.COMPLETE else bucket_of(task.due_on, await context.today())
 
 
@@ -87,6 +90,6 @@ async def email(context: Context, task: Task) -> Email | None:
 
 
 async def campaign(context: Context, task: Task) -> Campaign | None:
-    """A task's campaign is that of the email it was made from."""
-    found = await email(context, task)
-    return None if found is None else await context.loaders.row(Campaign, found.campaign_id)
+    """Return the campaign of the email from which a task was created, or None."""
+    source = await email(context, task)
+    return None if source is None else await context.loaders.row(Campaign, source.campaign_id)

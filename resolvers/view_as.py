@@ -1,4 +1,7 @@
-"""View As: whose mail a field is about. For admins; a member may name only themselves."""
+"""Resolves the argument `viewAs`: the user whose mail a field shows.
+
+An admin may name any user of the team, a member only themselves.
+"""
 
 from command_center import ids
 from command_center.errors import not_found, user_error
@@ -8,7 +11,10 @@ from resolvers.context import Context
 
 
 async def sender(context: Context, view_as: str | None, path: tuple[str, ...] = ("viewAs",)) -> int:
-    """The user whose mail is meant. Raises Refused: FORBIDDEN for a colleague, NOT_FOUND for nobody."""
+    """Return the id of the user whose mail to show; without `view_as`, that of the viewer.
+
+    Raises: UserErrors with NOT_FOUND if there is no such user, or with FORBIDDEN if a member names a colleague.
+    """
     viewer = context.viewer
     if view_as is None:
         return viewer.user_id

@@ -43,13 +43,13 @@ class Query:
 
     @strawberry.field(description="Any object by its id; null if it does not exist or the viewer may not see it.")
     async def node(self, info: Info, id: Id) -> Node | None:
-        return as_field_type(await nodes.one(info.context, id))
+        return as_field_type(await nodes.node_by_id(info.context, id))
 
     @strawberry.field(
         description="At most 200 objects in the order of their ids, with null for each that the viewer cannot see."
     )
     async def nodes(self, info: Info, ids: NodeIds) -> list[Node | None]:
-        return as_field_type(await nodes.many(info.context, ids))
+        return as_field_type(await nodes.nodes_by_ids(info.context, ids))
 
     @strawberry.field(description="All members of the team.")
     async def users(
@@ -79,7 +79,7 @@ class Query:
         description="One of the viewer's own emails or, for an admin, of the team's; null for any other id."
     )
     async def email(self, info: Info, id: Id) -> Email | None:
-        return as_field_type(await emails.one(info.context, id))
+        return as_field_type(await emails.email_by_id(info.context, id))
 
     @strawberry.field(
         description="The emails that match a filter now. If it names no sender, only the viewer's own are returned."
@@ -101,7 +101,7 @@ class Query:
 
     @strawberry.field(description="One task that the viewer created or is assigned to; null for any other id.")
     async def task(self, info: Info, id: Id) -> Task | None:
-        return as_field_type(await tasks.one(info.context, id))
+        return as_field_type(await tasks.task_by_id(info.context, id))
 
     @strawberry.field(
         description="The tasks that the viewer created or is assigned to. Without `orderBy`, the earliest due date"
@@ -124,7 +124,7 @@ class Query:
 
     @strawberry.field(description="One of the viewer's own lists; null for any other id.")
     async def saved_search(self, info: Info, id: Id) -> SavedSearch | None:
-        return as_field_type(await searches.one(info.context, id))
+        return as_field_type(await searches.search_by_id(info.context, id))
 
     @strawberry.field(description="The viewer's own lists.")
     async def saved_searches(
