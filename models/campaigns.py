@@ -10,6 +10,8 @@ from models.viewers import Viewer
 
 
 class Campaign(Model):
+    """A set of emails with a common purpose. The whole team sees it."""
+
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
     team_id: int
@@ -30,6 +32,8 @@ class Campaign(Model):
 
 
 class Template(Model):
+    """A reusable subject and body, which may contain dynamic fields. The whole team sees it."""
+
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
     team_id: int

@@ -101,6 +101,7 @@ class Email(Model):
 
     @property
     def folder(self) -> FolderName:
+        """The folder, derived from `status` and `archived`."""
         return folder_of(self.status, self.archived)
 
     @staticmethod

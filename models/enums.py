@@ -7,17 +7,23 @@ from enum import Enum, IntEnum
 
 
 class Role(IntEnum):
+    """What a user may do in their team."""
+
     MEMBER = 1
     ADMIN = 2
 
 
 class FolderGroupName(IntEnum):
+    """The groups of folders."""
+
     SENT = 1
     PENDING = 2
     UNDELIVERED = 3
 
 
 class FolderName(IntEnum):
+    """The folders, which are derived from an email's status and archived flag."""
+
     DELIVERED = 1
     ARCHIVED = 2
     SCHEDULED = 3
@@ -29,6 +35,8 @@ class FolderName(IntEnum):
 
 
 class EmailAction(IntEnum):
+    """The actions on emails that depend on the folder."""
+
     EDIT = 1
     ARCHIVE = 2
     UNARCHIVE = 3
@@ -38,6 +46,8 @@ class EmailAction(IntEnum):
 
 
 class EmailStatus(IntEnum):
+    """How far the sending of an email has come, or how it failed."""
+
     DRAFT = 1
     SCHEDULED = 2
     IN_PROGRESS = 3
@@ -48,6 +58,8 @@ class EmailStatus(IntEnum):
 
 
 class SendKind(IntEnum):
+    """How an email was sent: alone or as part of a larger send."""
+
     INDIVIDUAL = 1
     SELECT_AND_SEND = 2
     GROUP = 3
@@ -55,6 +67,8 @@ class SendKind(IntEnum):
 
 
 class FailureCode(IntEnum):
+    """Why an email was not delivered."""
+
     UNSUBSCRIBED = 1
     BLOCKED_DOMAIN = 2
     UNRESOLVED_FIELD = 3
@@ -67,23 +81,31 @@ class FailureCode(IntEnum):
 
 
 class EngagementKind(IntEnum):
+    """The kind of an engagement event."""
+
     VIEW = 1
     CLICK = 2
     REPLY = 3
 
 
 class EngagementVerdict(IntEnum):
+    """Who acted in an engagement event."""
+
     HUMAN = 1
     MACHINE = 2
     SELF = 3
 
 
 class DeliveryKind(IntEnum):
+    """The kind of a delivery report."""
+
     BOUNCED = 1
     SPAM_COMPLAINT = 2
 
 
 class TaskKind(IntEnum):
+    """The kind of work that a task describes."""
+
     EMAIL = 1
     CALL = 2
     IN_MAIL = 3
@@ -91,11 +113,15 @@ class TaskKind(IntEnum):
 
 
 class TaskStatus(IntEnum):
+    """Whether a task is done."""
+
     OPEN = 1
     COMPLETE = 2
 
 
 class TaskPriority(IntEnum):
+    """How urgent a task is. A greater number is more urgent."""
+
     NORMAL = 1
     HIGH = 2
 
@@ -111,11 +137,15 @@ class TaskBucket(IntEnum):
 
 
 class SavedSearchState(IntEnum):
+    """Whether the backfill of a list is complete."""
+
     BUILDING = 1
     LIVE = 2
 
 
 class ChangeCauseKind(IntEnum):
+    """Why a membership began or ended."""
+
     ENGAGEMENT = 1
     EMAIL_CHANGED = 2
     PERSON_CHANGED = 3
@@ -153,6 +183,8 @@ class ChangeKind(IntEnum):
 
 
 class UserErrorCode(Enum):
+    """The kind of an error in the input."""
+
     BLANK = "BLANK"
     TOO_LONG = "TOO_LONG"
     INVALID = "INVALID"
@@ -164,11 +196,15 @@ class UserErrorCode(Enum):
 
 
 class OrderDirection(Enum):
+    """The direction of a sort order."""
+
     ASC = "ASC"
     DESC = "DESC"
 
 
 class EmailOrderField(Enum):
+    """The properties by which emails can be sorted. Values are columns."""
+
     CREATED_AT = "created_at"
     UPDATED_AT = "updated_at"
     SCHEDULED_AT = "scheduled_at"
@@ -179,6 +215,8 @@ class EmailOrderField(Enum):
 
 
 class TaskOrderField(Enum):
+    """The properties by which tasks can be sorted. Values are columns."""
+
     DUE_ON = "due_on"
     PRIORITY = "priority"
     CREATED_AT = "created_at"

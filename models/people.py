@@ -57,6 +57,8 @@ class Person(Model):
 
 
 class Group(Model):
+    """A static set of people. Its rows of `GroupPerson` are the people in it."""
+
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
     team_id: int

@@ -7,6 +7,8 @@ from command_center.database.fields import MomentField
 
 
 class Team(Model):
+    """One tenant."""
+
     id = fields.BigIntField(primary_key=True)
     name = fields.CharField(max_length=200, unique=True)
     created_at = MomentField()

@@ -26,10 +26,12 @@ def is_bulk_send(row: object) -> bool:
 
 
 async def campaigns(context: Context, arguments: Arguments) -> Page[Campaign]:
+    """Return a page of the team's campaigns, newest first."""
     return await page(Rows(Campaign.filter(Campaign.visible(context.viewer))), NEWEST, arguments)
 
 
 async def templates(context: Context, arguments: Arguments) -> Page[Template]:
+    """Return a page of the team's templates, newest first."""
     return await page(Rows(Template.filter(Template.visible(context.viewer))), NEWEST, arguments)
 
 
@@ -45,5 +47,6 @@ async def emails_of_campaign(
 
 
 async def emails_of_bulk_send(context: Context, bulk_send: BulkSend, arguments: Arguments) -> Page[Email]:
+    """Return the emails of a bulk send, newest first."""
     part = Clause("e.bulk_send_id = ?", (bulk_send.id,))
     return await emails.filtered(context, None, emails.NEWEST, arguments, part, bulk_send.sender_id)

@@ -28,12 +28,12 @@ class ChangeMessage:
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp(ChangeMessage):
-    pass
+    """All entries from before the subscription started have been sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class CursorExpired(ChangeMessage):
-    pass
+    """The change log no longer contains the cursor's position. It is the last message of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +52,23 @@ class SavedSearchMessage(ChangeMessage):
 
 @dataclass(frozen=True, slots=True)
 class SavedSearchUpserted(SavedSearchMessage):
-    pass
+    """A list was created or changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedSearchReset(SavedSearchMessage):
-    pass
+    """A list's members must be queried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedSearchDeleted(SavedSearchMessage):
-    pass
+    """A list was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberMessage(SavedSearchMessage):
+    """A message that concerns one membership."""
+
     member_key: int
     email_key: int
 
@@ -81,6 +83,8 @@ class MemberMessage(SavedSearchMessage):
 
 @dataclass(frozen=True, slots=True)
 class MemberJoined(MemberMessage):
+    """A membership began."""
+
     async def member(self, context: Context) -> Membership | None:
         """Return the current state of the membership, or None if it has ended."""
         member = await context.loaders.row(Membership, self.member_key)
@@ -91,6 +95,8 @@ class MemberJoined(MemberMessage):
 
 @dataclass(frozen=True, slots=True)
 class MemberLeft(MemberMessage):
+    """A membership ended."""
+
     cause: Cause
 
 
@@ -107,6 +113,8 @@ class TaskMessage(ChangeMessage):
 
 @dataclass(frozen=True, slots=True)
 class TaskUpserted(TaskMessage):
+    """A task was created, changed or assigned to the viewer."""
+
     async def task(self, context: Context) -> Task | None:
         """Return the current state of the task, or None if it is deleted or the viewer may not see it."""
         task = await context.loaders.row(Task, self.task_key)
@@ -115,11 +123,13 @@ class TaskUpserted(TaskMessage):
 
 @dataclass(frozen=True, slots=True)
 class TaskDeleted(TaskMessage):
-    pass
+    """A task was deleted, or the viewer can no longer see it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngagementRecorded(ChangeMessage):
+    """An event was recorded, changed or removed."""
+
     engagement_key: int
 
     @property
@@ -178,23 +188,23 @@ class EntryBatch(NamedTuple):
 
     log: LogIdentity
     entries: Sequence[LogEntry] = ()
-    frame: ChangeMessage | None = None
+    message: ChangeMessage | None = None
 
     def places(self) -> list[Place]:
         """Return the keys of the messages. The key of an entry is the same in all streams that contain it."""
-        if self.frame is not None:
-            cursor = self.frame.cursor
-            return [(self.log.log_id, cursor.position, cursor.check_value, type(self.frame))]
+        if self.message is not None:
+            cursor = self.message.cursor
+            return [(self.log.log_id, cursor.position, cursor.check_value, type(self.message))]
         return [(self.log.log_id, entry.position, entry.check_value, None) for entry in self.entries]
 
     def frames(self) -> dict[Place, ChangeMessage]:
         """Create the messages and return them by key, in order."""
-        if self.frame is not None:
-            return dict(zip(self.places(), (self.frame,), strict=True))
+        if self.message is not None:
+            return dict(zip(self.places(), (self.message,), strict=True))
         messages = [_message(entry, Cursor(self.log, entry.position, entry.check_value)) for entry in self.entries]
         return dict(zip(self.places(), messages, strict=True))
 
 
 def batch_of_one(message: ChangeMessage) -> EntryBatch:
     """Return a batch of one message that does not come from the log."""
-    return EntryBatch(LogIdentity(message.cursor.log_id), frame=message)
+    return EntryBatch(LogIdentity(message.cursor.log_id), message=message)

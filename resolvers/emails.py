@@ -76,6 +76,7 @@ def is_email(row: object) -> bool:
 
 
 async def email_by_id(context: Context, email_id: str) -> Email | None:
+    """Return the email with a global id, or None if the viewer may not see it."""
     key = ids.decode_key("Email", email_id)
     return None if key is None else await Email.get_or_none(Email.visible(context.viewer), id=key)
 
@@ -148,8 +149,11 @@ async def _selected(
 
 
 def in_folder(name: FolderName) -> Clause:
-    """The emails of one folder. Nothing but sent mail is archived, so the flag can be told of every folder, and one
-    index holds each of them in order."""
+    """Return the condition for emails in a folder.
+
+    Only sent emails are archived. The condition can therefore fix the archived flag for every folder, so that the same
+    index gives each of them in order.
+    """
     status, archived = states_of(name)
     return Clause(f"e.status = ? AND e.archived = {'TRUE' if archived else 'FALSE'}", (int(status),))
 
@@ -185,4 +189,5 @@ async def engagements(context: Context, email: Email, arguments: Arguments) -> P
 
 
 def actions(context: Context, email: Email) -> list[EmailAction]:
+    """Return the actions that the viewer may perform on an email now."""
     return emails.allowed_actions(email, context.viewer)

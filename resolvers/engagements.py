@@ -29,9 +29,11 @@ async def email(context: Context, engagement: Engagement) -> Email | None:
 
 
 async def person(context: Context, engagement: Engagement) -> Person | None:
+    """Return the recipient of an event's email, or None if the email is deleted."""
     source = await email(context, engagement)
     return None if source is None else await context.loaders.row(Person, source.person_id)
 
 
 def identifier(key: int) -> str:
+    """Return the global id of an event."""
     return ids.encode("Engagement", key)

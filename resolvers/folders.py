@@ -28,6 +28,7 @@ class Folder:
 
     @property
     def key(self) -> str:
+        """The key in the folder's global id."""
         return f"{self.sender_id}.{self.name.name}"
 
     @property
@@ -56,6 +57,7 @@ class FolderGroup:
 
     @property
     def key(self) -> str:
+        """The key in the group's global id."""
         return f"{self.sender_id}.{self.name.name}"
 
     @property
@@ -88,6 +90,10 @@ async def groups(context: Context, view_as: str | None) -> list[FolderGroup]:
 
 
 async def folder(context: Context, name: FolderName, view_as: str | None) -> Folder:
+    """Return one folder of the viewer or, with `view_as`, of another sender.
+
+    Raises: UserErrors if the viewer may not see the sender's mail.
+    """
     return Folder(await viewing.sender(context, view_as), name)
 
 
@@ -129,4 +135,5 @@ async def by_key(context: Context, type_name: str, key: str) -> Folder | FolderG
 
 
 def identifier(row: Folder | FolderGroup) -> str:
+    """Return the global id of a folder or a group."""
     return ids.encode(type(row).__name__, row.key)

@@ -59,10 +59,12 @@ class Arguments:
 
     @property
     def backwards(self) -> bool:
+        """Whether the page is read from its end."""
         return self.last is not None
 
     @property
     def count(self) -> int:
+        """The number of rows to return."""
         return next((value for value in (self.first, self.last) if value is not None), DEFAULT)
 
 
@@ -136,6 +138,8 @@ class Source(Protocol[M]):
 # It is not frozen: a frozen dataclass takes several times as long to create, and a page has many edges.
 @dataclass(slots=True)
 class Edge(Generic[N]):
+    """A row of a page and its cursor."""
+
     cursor: str
     node: N
 

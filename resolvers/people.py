@@ -34,6 +34,7 @@ def is_group(row: object) -> bool:
 
 
 async def viewer(context: Context) -> User:
+    """Return the user who sent the request."""
     return await User.get(id=context.viewer.user_id)
 
 
@@ -42,10 +43,12 @@ async def user(context: Context, key: int | None) -> User | None:
 
 
 async def users(context: Context, arguments: Arguments) -> Page[User]:
+    """Return a page of the team's users, newest first."""
     return await page(Rows(User.filter(User.visible(context.viewer))), NEWEST, arguments)
 
 
 async def person(context: Context, person_id: str) -> Person | None:
+    """Return the person with a global id, or None if the viewer may not see them."""
     key = ids.decode_key("Person", person_id)
     return None if key is None else await Person.get_or_none(Person.visible(context.viewer), id=key)
 
@@ -73,6 +76,7 @@ def _contains(word: str) -> Q:
 
 
 async def groups(context: Context, arguments: Arguments) -> Page[Group]:
+    """Return a page of the groups that the viewer may see, newest first."""
     return await page(Rows(Group.filter(Group.visible(context.viewer))), NEWEST, arguments)
 
 

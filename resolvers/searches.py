@@ -62,6 +62,7 @@ class Cause:
     engagement_id: int | None
 
     async def engagement(self, context: Context) -> Engagement | None:
+        """Return the event that was the cause, or None if there is none or the viewer may not see it."""
         event = await context.loaders.row(Engagement, self.engagement_id)
         return event if event and context.viewer.sees_mail_of(event.team_id, event.sender_id) else None
 
@@ -83,20 +84,24 @@ def is_member(row: object) -> bool:
 
 
 async def search_by_id(context: Context, search_id: str) -> SavedSearch | None:
+    """Return the list with a global id, or None unless it is the viewer's own."""
     key = ids.decode_key("SavedSearch", search_id)
     return None if key is None else await by_key(context, key)
 
 
 async def by_key(context: Context, key: int) -> SavedSearch | None:
+    """Return the list with a key, or None unless it is the viewer's own."""
     return await SavedSearch.get_or_none(SavedSearch.visible(context.viewer), id=key)
 
 
 async def page_of(context: Context, arguments: Arguments) -> Page[SavedSearch]:
+    """Return a page of the viewer's own lists, newest first."""
     as_of = (await log.state(context.viewer.team_id)).cursor()
     return await page(Rows(SavedSearch.filter(SavedSearch.visible(context.viewer))), NEWEST, arguments, as_of)
 
 
 async def shared(context: Context, arguments: Arguments) -> Page[SharedSearch]:
+    """Return a page of the definitions published to the team, newest first."""
     definitions = await page(
         Rows(SavedSearch.filter(SavedSearch.published(context.viewer))), NEWEST_PUBLISHED, arguments
     )
@@ -105,6 +110,7 @@ async def shared(context: Context, arguments: Arguments) -> Page[SharedSearch]:
 
 
 async def shared_by_key(context: Context, key: int) -> SharedSearch | None:
+    """Return the published definition with the key of its list, or None."""
     source = await SavedSearch.get_or_none(SavedSearch.published(context.viewer), id=key)
     return None if source is None else SharedSearch(source)
 

@@ -29,6 +29,7 @@ def is_task(row: object) -> bool:
 
 
 async def task_by_id(context: Context, task_id: str) -> Task | None:
+    """Return the task with a global id, or None if the viewer may not see it."""
     key = global_ids.decode_key("Task", task_id)
     return None if key is None else await Task.get_or_none(Task.visible(context.viewer), id=key)
 
