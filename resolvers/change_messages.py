@@ -21,7 +21,7 @@ from resolvers.searches import Cause
 
 @dataclass(frozen=True, slots=True)
 class ChangeMessage:
-    """One payload of a subscription. `cursor` is the position after it."""
+    """One payload of a subscription. A stream that starts at `cursor` continues after it."""
 
     cursor: Cursor | ReceivedCursor
 

@@ -1,8 +1,8 @@
 """Implements keyset pagination in both directions, which stays stable while rows are inserted and deleted.
 
 One statement with LIMIT n + 1 reads a page. A cursor contains the type of row, the order's name, the values of its
-columns and the row's key, and is opaque to clients. Whether rows lie on the other side of the cursor from which the
-page starts needs a second statement, which runs only if the client selects that field.
+columns and the row's key, and is opaque to clients. A second statement finds out whether rows lie on the other side of
+the cursor from which the page starts. It runs only if the client selects that field.
 """
 
 import base64
