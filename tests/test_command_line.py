@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -294,6 +295,11 @@ def test_the_printed_schema_is_the_committed_one(here: Here) -> None:
     said = here("sdl")
     assert (said.code, said.err) == (0, "")
     assert said.out == (ROOT / "schema/schema.graphql").read_text()
+
+
+def test_the_version_is_that_of_the_project(here: Here) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert here("--version") == Said(0, f"command-center {project['version']}\n", "")
 
 
 def test_the_audit_finds_what_was_tampered_with_and_repairs_it(database_url: str, here: Here) -> None:

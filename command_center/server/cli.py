@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import uvloop
@@ -63,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         description="A GraphQL backend for sales teams.",
         epilog=f"Settings are {PREFIX}… variables.",
     )
+    number = f"%(prog)s {version('command-center')}"
+    parser.add_argument("--version", action="version", version=number, help="print the version")
     commands = parser.add_subparsers(metavar="command", required=True)
     _add_process_commands(commands)
     _add_data_commands(commands)
