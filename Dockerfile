@@ -18,7 +18,7 @@ COPY command_center/api/graphiql/ command_center/api/graphiql/
 RUN /build/bin/python -m command_center.api.graphiql.assets
 
 # What ships: our wheel and what it asks for, no test tool, no linter, no pip.
-COPY pyproject.toml ./
+COPY pyproject.toml README.md ./
 COPY models/ models/
 COPY resolvers/ resolvers/
 COPY schema/ schema/
