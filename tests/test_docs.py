@@ -23,6 +23,8 @@ def pages() -> list[Page]:
 
 
 PAGES = pages()
+GUIDES = [Page.read("CONTRIBUTING.md"), Page.read("SECURITY.md")]
+DECISIONS = [Page.read(f"decisions/{path.name}") for path in sorted((ROOT / "decisions").glob("*.md"))]
 
 
 async def test_every_example_answers_what_is_documented(database_url: str) -> None:
@@ -37,7 +39,7 @@ def test_the_readme_leads_to_every_page() -> None:
     assert {page.path for page in PAGES[1:]} == {f"docs/{each.name}" for each in (ROOT / "docs").glob("*.md")}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
+@pytest.mark.parametrize("page", [*PAGES, *GUIDES, *DECISIONS], ids=lambda page: page.path)
 def test_what_a_page_points_at_is_there(page: Page) -> None:
     for target in _LINK.findall(page.text):
         path, _, heading = target.partition("#")
@@ -57,7 +59,7 @@ def test_each_example_of_a_page_says_what_it_answers(page: Page) -> None:
     assert [example.place for example in page.examples() if not example.answers] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
+@pytest.mark.parametrize("page", [*PAGES, *GUIDES], ids=lambda page: page.path)
 def test_the_lines_of_a_page_are_no_longer_than_in_the_code(page: Page) -> None:
     assert [
         line for line in page.text.splitlines() if len(line) > 120 and not line.lstrip().startswith(("|", '"message"'))
