@@ -232,6 +232,16 @@ def test_the_settings_in_force_are_printed_without_secrets(here: Here) -> None:
     assert f"# {PREFIX}SECRET is not set\n" in here("config").out
 
 
+def test_the_page_about_settings_is_generated_from_the_code(here: Here) -> None:
+    said = here("config", "--markdown")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == (ROOT / "docs/settings.md").read_text()
+    for setting in TABLE:
+        row = next(line for line in said.out.splitlines() if line.startswith(f"| `{PREFIX}{setting.name}` |"))
+        assert setting.meaning in row
+        assert not setting.default or f"`{setting.default}`" in row
+
+
 def test_what_config_prints_can_be_pasted_back(here: Here, tmp_path: Path) -> None:
     given = {
         "DATABASE_URL": f"sqlite:///{tmp_path}/a file's name.db",

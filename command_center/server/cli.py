@@ -17,7 +17,15 @@ from command_center import ids
 from command_center.actions import users
 from command_center.actions.users import seconds
 from command_center.errors import UserErrors
-from command_center.server.settings import PREFIX, Misconfigured, Settings, as_environment_file, read, unknown
+from command_center.server.settings import (
+    PREFIX,
+    Misconfigured,
+    Settings,
+    as_environment_file,
+    as_markdown,
+    read,
+    unknown,
+)
 from models.enums import Role
 
 GARBAGE = 10_000
@@ -137,7 +145,8 @@ def _add_maintenance_commands(commands: "argparse._SubParsersAction[argparse.Arg
     resume = _command(commands, "resume-sending", _resume_sending, "list what is due, and send it after a restore")
     resume.add_argument("--list", action="store_true", help="only list what is due")
     _command(commands, "sdl", _sdl, "print the schema")
-    _command(commands, "config", _config, "print the settings in force, as a file of environment variables")
+    config = _command(commands, "config", _config, "print the settings in force, as a file of environment variables")
+    config.add_argument("--markdown", action="store_true", help="print a page about all settings and their defaults")
     health = _command(commands, "healthcheck", _healthcheck, "ask each serve and worker of this user here if it works")
     health.add_argument("--port", type=int, action="append", default=[], help="ask this port of 127.0.0.1 instead")
 
@@ -305,8 +314,8 @@ async def _sdl(_: Settings, __: argparse.Namespace) -> int:
     return 0
 
 
-async def _config(settings: Settings, _: argparse.Namespace) -> int:
-    print("\n".join(as_environment_file(settings)))
+async def _config(settings: Settings, arguments: argparse.Namespace) -> int:
+    print(as_markdown() if arguments.markdown else "\n".join((*as_environment_file(settings), "")), end="")
     return 0
 
 

@@ -132,84 +132,128 @@ def _parse_level(text: str) -> str:
 
 
 TABLE = (
-    Setting("DATABASE_URL", _parse_database_url, "sqlite:///command-center.db", "where everything is kept"),
+    Setting(
+        "DATABASE_URL",
+        _parse_database_url,
+        "sqlite:///command-center.db",
+        "Database: `sqlite:///` with a path, or `postgresql://` with the parameters of libpq.",
+    ),
     Setting(
         "SQLITE_CACHE_BYTES",
         _parse_cache_bytes,
         str(CACHE_BYTES),
-        "memory that the page caches of SQLite's connections may take together",
+        "Memory for the page caches of all SQLite connections together, in bytes; at least 1,000,000.",
     ),
     Setting(
-        "SECRET", _parse_secret, None, f"signs tokens and tracking links; at least {SECRET_LENGTH} characters", True
+        "SECRET",
+        _parse_secret,
+        None,
+        f"Secret that signs tokens and tracking links; at least {SECRET_LENGTH} characters.",
+        True,
     ),
-    Setting("BASE_URL", _parse_base_url, "http://127.0.0.1:8000", "how recipients reach the tracking links"),
-    Setting("SMTP_URL", _parse_smtp_url, "smtp://127.0.0.1:25", "the mail server that emails are handed to"),
-    Setting("LOG_RETENTION", _parse_duration, "P30D", "how long the change log reaches back"),
+    Setting(
+        "BASE_URL",
+        _parse_base_url,
+        "http://127.0.0.1:8000",
+        "URL at which recipients reach this server; tracking and unsubscribe links begin with it.",
+    ),
+    Setting(
+        "SMTP_URL",
+        _parse_smtp_url,
+        "smtp://127.0.0.1:25",
+        "Mail server that emails are handed over to, with user and password if it requires them.",
+    ),
+    Setting("LOG_RETENTION", _parse_duration, "P30D", "Age after which entries of the change log are deleted."),
     Setting(
         "EMAILS_PER_DAY",
         _parse_number,
         "1000",
-        "emails that leave a user's hands in a day of theirs, each cc and bcc one more",
+        "Maximum number of emails that a user sends in a day, counting each cc and bcc.",
     ),
-    Setting("COPIES", _parse_number, "50", "cc and bcc of one email together"),
-    Setting("SELECT_AND_SEND_PEOPLE", _parse_number, "200", "people one Select and Send goes to"),
-    Setting("GROUP_SEND_PEOPLE", _parse_number, "1000", "people one Group Email goes to"),
-    Setting("SEARCHES_PER_USER", _parse_number, "500", "saved searches of one user"),
-    Setting("EVENTS_PER_REQUEST", _parse_number, "1000", "events in one engagementRecord or deliveryRecord"),
+    Setting("COPIES", _parse_number, "50", "Maximum number of cc and bcc addresses of an email."),
+    Setting("SELECT_AND_SEND_PEOPLE", _parse_number, "200", "Maximum number of people in a Select and Send."),
+    Setting("GROUP_SEND_PEOPLE", _parse_number, "1000", "Maximum number of people in a Group Email."),
+    Setting("SEARCHES_PER_USER", _parse_number, "500", "Maximum number of saved searches of a user."),
+    Setting(
+        "EVENTS_PER_REQUEST", _parse_number, "1000", "Maximum number of events in one `engagementRecord` or `deliveryRecord`."
+    ),
     Setting(
         "BLOCKED_DOMAINS",
         _parse_domains,
         "",
-        "domains nothing is sent to, their subdomains included, with commas between",
+        "Domains to which nothing is sent, including their subdomains, separated by commas.",
     ),
-    Setting("FILTER_DEPTH", _parse_number, "8", "how deep a filter may nest"),
-    Setting("FILTER_LEAVES", _parse_number, "64", "how many conditions a filter may hold"),
-    Setting("DOCUMENT_TOKENS", _parse_number, "2000", "tokens of one GraphQL document"),
-    Setting("DOCUMENT_DEPTH", _parse_number, "12", "how deep the fields of a document may nest"),
-    Setting("DOCUMENT_ALIASES", _parse_number, "30", "aliases in one document"),
-    Setting("DOCUMENT_ROOT_FIELDS", _parse_number, "20", "fields of one query or mutation at its root"),
-    Setting("DOCUMENT_DIRECTIVES", _parse_number, "50", "directives in one document"),
-    Setting("QUERY_COST", _parse_number, "20000", "objects that one answer may hold, counted by what `first` allows"),
+    Setting("FILTER_DEPTH", _parse_number, "8", "Maximum nesting depth of a filter."),
+    Setting("FILTER_LEAVES", _parse_number, "64", "Maximum number of conditions in a filter."),
+    Setting("DOCUMENT_TOKENS", _parse_number, "2000", "Maximum number of tokens in a GraphQL document."),
+    Setting("DOCUMENT_DEPTH", _parse_number, "12", "Maximum nesting depth of the fields in a document."),
+    Setting("DOCUMENT_ALIASES", _parse_number, "30", "Maximum number of aliases in a document."),
+    Setting("DOCUMENT_ROOT_FIELDS", _parse_number, "20", "Maximum number of root fields in a query or mutation."),
+    Setting("DOCUMENT_DIRECTIVES", _parse_number, "50", "Maximum number of directives in a document."),
+    Setting(
+        "QUERY_COST",
+        _parse_number,
+        "20000",
+        "Maximum number of objects that a response can contain, estimated from `first` and `last`.",
+    ),
     Setting(
         "VARIABLE_VALUES",
         _parse_number,
         "70000",
-        "values in the variables of one request; one in thirty may be an object",
+        "Maximum number of values in the variables of a request; one in thirty may be an object.",
     ),
-    Setting("ANSWER_ERRORS", _parse_number, "20", "errors told in one answer"),
-    Setting("REQUEST_TIME", _parse_duration, "PT10S", "how long a query or mutation may take"),
-    Setting("BODY_BYTES", _parse_number, "1000000", "bytes of a request's body"),
-    Setting("BODY_TIME", _parse_duration, "PT30S", "how long a request's body may take to arrive"),
-    Setting("HEADER_BYTES", _parse_number, "65536", "bytes of a request's line and headers"),
-    Setting("HEADER_TIME", _parse_duration, "PT10S", "how long a request's headers may take to arrive"),
-    Setting("FRAME_BYTES", _parse_number, "256000", "bytes of one WebSocket message from a client"),
-    Setting("SOCKET_OPERATIONS", _parse_number, "100", "operations under way at once on one WebSocket"),
-    Setting("USER_SOCKETS", _parse_number, "2000", "WebSockets that one user may have open at once"),
-    Setting("USER_SUBSCRIPTIONS", _parse_number, "2000", "subscriptions that one user may have open at once"),
+    Setting("ANSWER_ERRORS", _parse_number, "20", "Maximum number of errors in a response."),
+    Setting("REQUEST_TIME", _parse_duration, "PT10S", "Time limit of a query or mutation."),
+    Setting("BODY_BYTES", _parse_number, "1000000", "Maximum size of a request's body in bytes."),
+    Setting("BODY_TIME", _parse_duration, "PT30S", "Time in which a request's body must arrive."),
+    Setting("HEADER_BYTES", _parse_number, "65536", "Maximum size of a request's line and headers in bytes."),
+    Setting("HEADER_TIME", _parse_duration, "PT10S", "Time in which a request's headers must arrive."),
+    Setting("FRAME_BYTES", _parse_number, "256000", "Maximum size of a WebSocket message from a client in bytes."),
+    Setting("SOCKET_OPERATIONS", _parse_number, "100", "Maximum number of simultaneous operations on one WebSocket."),
+    Setting("USER_SOCKETS", _parse_number, "2000", "Maximum number of open WebSockets of a user in each process."),
+    Setting("USER_SUBSCRIPTIONS", _parse_number, "2000", "Maximum number of open subscriptions of a user in each process."),
     Setting(
         "USER_OPERATION_BYTES",
         _parse_number,
         "64000000",
-        "memory that a user's open operations may take, with their variables",
+        "Memory for a user's open operations and their variables in each process, in bytes.",
     ),
-    Setting("SOCKET_INIT_TIME", _parse_duration, "PT5S", "how long a WebSocket may stay without `connection_init`"),
-    Setting("USER_REQUESTS", _parse_number, "30000", "operations of one user in a minute"),
+    Setting("SOCKET_INIT_TIME", _parse_duration, "PT5S", "Time in which a WebSocket must send `connection_init`."),
+    Setting("USER_REQUESTS", _parse_number, "30000", "Maximum number of operations of a user in a minute."),
     Setting(
-        "ADDRESS_REQUESTS", _parse_number, "60000", "requests from one network address in a minute, tracking apart"
+        "ADDRESS_REQUESTS",
+        _parse_number,
+        "60000",
+        "Maximum number of requests from a network address in a minute, not counting tracking.",
     ),
     Setting(
         "ALLOWED_ORIGINS",
         _parse_origins,
         "",
-        "origins of applications in browsers beside our own, such as https://app.example.com, with commas between",
+        "Other origins whose pages may call the API, such as https://app.example.com, separated by commas.",
     ),
     Setting(
         "ALLOWED_HEADERS",
         _parse_headers,
         ALLOWED_HEADERS,
-        "headers that requests of those applications may carry beside Accept, Authorization and Content-Type",
+        "Headers that these pages may send besides Accept, Authorization and Content-Type, separated by commas.",
     ),
-    Setting("LOG_LEVEL", _parse_level, "info", "how much is logged: debug, info, warning or error"),
+    Setting(
+        "LOG_LEVEL", _parse_level, "info", "Lowest level of log messages that are written: debug, info, warning or error."
+    ),
+)
+
+
+_PAGE_HEAD = (
+    "# Settings",
+    "",
+    "<!-- Generated by `command-center config --markdown`; change command_center/server/settings.py instead. -->",
+    "",
+    "Settings are environment variables. Startup fails with a message that names the first invalid variable. Durations",
+    "have the form of ISO 8601: `PT30S`, `PT10M`, `P30D`. `command-center config` prints the current settings.",
+    "",
+    "| variable | default | meaning |",
+    "|---|---|---|",
 )
 
 
@@ -355,8 +399,20 @@ def as_environment_file(settings: Settings) -> list[str]:
     return lines
 
 
-def _format_value(value: Any) -> str | None:
-    """Return a setting's value in the form that the environment contains."""
+def as_markdown() -> str:
+    """Returns the page docs/settings.md, which lists all settings with their defaults."""
+    rows = (f"| `{PREFIX}{each.name}` | {_default(each)} | {each.meaning} |" for each in TABLE)
+    return "\n".join((*_PAGE_HEAD, *rows)) + "\n"
+
+
+def _default(setting: Setting) -> str:
+    if setting.default is None:
+        return "required"
+    return f"`{setting.default}`" if setting.default else "none"
+
+
+def _text(value: Any) -> str | None:
+    """A setting's value in the form in which it is given."""
     if isinstance(value, timedelta):
         return period(value // timedelta(seconds=1))
     if isinstance(value, frozenset):
