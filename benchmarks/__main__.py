@@ -38,6 +38,8 @@ from benchmarks.report import Report, compared
 from tests.databases import Databases, databases
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+NOTES_HEADING = "## Measurements behind decisions\n"
+"""The section of RESULTS that is written by hand. A new run keeps it."""
 PACKAGES = (
     "strawberry-graphql",
     "graphql-core",
@@ -161,6 +163,12 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
+def _notes() -> str:
+    """Returns the section with the notes written by hand, with its heading."""
+    _, heading, notes = RESULTS.read_text().partition(NOTES_HEADING)
+    return heading + notes
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(PARTS)}; all where none is named")
@@ -181,7 +189,7 @@ def main() -> None:
     if not asked.names:
         print(text)
         if not failed:
-            RESULTS.write_text(text)
+            RESULTS.write_text(text.rstrip("\n") + "\n\n" + _notes())
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 
