@@ -1,1 +1,1 @@
-"""The road of a GraphQL request, stretch by stretch, and both sides of each line on it; decisions/0008-request-pipeline.md."""
+"""Tests of the request pipeline, stage by stage, and of its limits; see decisions/0008-request-pipeline.md."""
