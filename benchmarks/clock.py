@@ -25,9 +25,9 @@ from benchmarks.report import Compared, Report, Slope
 from benchmarks.verifying import Wrong
 from command_center.database.connections import database, sqlite_path
 from command_center.ids import encode
-from command_center.search.parser import check
+from command_center.search.parser import parse_filter
 from command_center.search.scope import Scope
-from command_center.server.runtime import Runtime, running
+from command_center.server.runtime import Runtime, run_runtime
 from models.enums import ChangeCauseKind, EmailStatus, InvalidationKind, SavedSearchState, SendKind
 from tests.databases import Databases
 from tests.serving import ManualClock, settings
@@ -80,7 +80,7 @@ async def _measure(database_url: str, searches: int) -> Ticked:
     ]
     homes = [number * 7919 % campaigns(searches) for number in range(len(sent))]
     filling.fill_sqlite(sqlite_path(database_url), _tables(searches, sent, homes, clock.moment))
-    async with running(settings(database_url), clock, works=False) as engine:
+    async with run_runtime(settings(database_url), clock, run_worker=False) as engine:
         await engine.matcher.start()
         async with engine.ctx.writer.unit_of_work() as uow:
             for key in range(1, len(sent) + 1):
@@ -99,13 +99,14 @@ async def _measure(database_url: str, searches: int) -> Ticked:
 
 async def _tick(engine: Runtime, clock: ManualClock, crossing: int) -> float:
     matcher = engine.matcher
-    before = matcher.left, matcher.joined
+    before = matcher.leave_count, matcher.join_count
     clock.advance(timedelta(seconds=1))
     began = time.perf_counter()
     await matcher.settle()
     took = time.perf_counter() - began
-    if (matcher.left, matcher.joined) != (before[0] + crossing, before[1] + crossing):
-        raise Wrong(f"{crossing} emails crossed: {matcher.left - before[0]} left, {matcher.joined - before[1]} joined")
+    if (matcher.leave_count, matcher.join_count) != (before[0] + crossing, before[1] + crossing):
+        left, joined = matcher.leave_count - before[0], matcher.join_count - before[1]
+        raise Wrong(f"{crossing} emails crossed: {left} left, {joined} joined")
     return took
 
 
@@ -113,7 +114,7 @@ async def _every_span(engine: Runtime, clock: ManualClock) -> float:
     """A tick that nothing crosses, where every span is asked of every date."""
     for number, (date, span) in enumerate((date, span) for date in DATES for span in SPANS):
         engine.matcher.index.add(
-            -1 - number, Scope(TEAM, frozenset({FIRST_SELLER})), check({date: {"olderThan": span}})
+            -1 - number, Scope(TEAM, frozenset({FIRST_SELLER})), parse_filter({date: {"olderThan": span}})
         )
     return median([await _tick(engine, clock, 0) for _ in range(ROUNDS)])
 

@@ -21,12 +21,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from command_center.demo import mailbox
-from command_center.demo.behavior import AGENT
+from command_center.demo.behavior import USER_AGENT
 from command_center.demo.campaign import DRAFT, PERSON, SAVE, SEND, DemoList
 from command_center.demo.checks import spread
 from command_center.demo.client import Client
 from command_center.demo.mailbox import Mail
-from command_center.demo.watching import Move, Watch
+from command_center.demo.watching import ListChange, ListWatcher
 
 MOST_SECONDS = 60.0
 """How long the mail, the first fills and a frame may take; a demo that does not answer ends the probe."""
@@ -51,12 +51,12 @@ class Probe:
     """Email ids by address."""
     lists: list[DemoList] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
-    frames: "asyncio.Queue[Move]" = field(default_factory=asyncio.Queue)
+    frames: "asyncio.Queue[ListChange]" = field(default_factory=asyncio.Queue)
 
     async def save(self, name: str, patience: float | None, **conditions: Any) -> DemoList:
         """A list over the probe's own mail."""
         filter = {"address": {"endsWith": f"@{self.domain}"}, **conditions}
-        made = await self.client.one(SAVE, input={"name": f"{name} {self.domain}", "filter": filter})
+        made = await self.client.execute_field(SAVE, input={"name": f"{name} {self.domain}", "filter": filter})
         self.lists.append(DemoList(str(made["savedSearch"]["id"]), name, patience))
         return self.lists[-1]
 
@@ -64,16 +64,18 @@ class Probe:
         """That many emails, as they arrived."""
         for place in range(number):
             address = f"reader{place}@{self.domain}"
-            person = (await self.client.one(PERSON, input={"name": f"Reader {place}", "address": address}))["person"]
+            person = (await self.client.execute_field(PERSON, input={"name": f"Reader {place}", "address": address}))[
+                "person"
+            ]
             draft = {"personId": person["id"], "subject": "A probe", "body": "<p>Hello.</p>"}
-            self.emails[address] = (await self.client.one(DRAFT, input=draft))["email"]["id"]
+            self.emails[address] = (await self.client.execute_field(DRAFT, input=draft))["email"]["id"]
         for email_id in self.emails.values():
-            await self.client.one(SEND, id=email_id)
+            await self.client.execute_field(SEND, id=email_id)
         deadline = time.monotonic() + MOST_SECONDS
         while True:
             found = self._arrived()
             if len(found) >= number:
-                return [mailbox.read(path) for path in found]
+                return [mailbox.read_mail(path) for path in found]
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"{len(found)} of {number} emails arrived in {self.folder}")
             await asyncio.sleep(POLL_SECONDS)
@@ -93,10 +95,10 @@ class Probe:
 
     async def clean(self) -> None:
         for each in self.lists:
-            await self.client.one(FORGET, id=each.id)
+            await self.client.execute_field(FORGET, id=each.id)
         if self.emails:
-            await self.client.ask(ARCHIVE, ids=list(self.emails.values()))
-            await self.client.ask(DELETE, ids=list(self.emails.values()))
+            await self.client.execute(ARCHIVE, ids=list(self.emails.values()))
+            await self.client.execute(DELETE, ids=list(self.emails.values()))
 
     def _arrived(self) -> Sequence[Path]:
         return sorted(self.folder.glob(f"*@{self.domain}.eml"))
@@ -105,8 +107,8 @@ class Probe:
 async def run(link: str, folder: Path, number: int, patience: int) -> int:
     """Measures and prints. 0 where the bounds are kept."""
     async with _probe(link, folder) as probe:
-        watch = Watch(probe.client, probe.frames.put_nowait)
-        following = asyncio.create_task(watch.follow())
+        watch = ListWatcher(probe.client, probe.frames.put_nowait)
+        following = asyncio.create_task(watch.run())
         try:
             await asyncio.wait_for(watch.caught_up.wait(), MOST_SECONDS)
             demos = await _waiting_lists(probe.client)
@@ -115,7 +117,7 @@ async def run(link: str, folder: Path, number: int, patience: int) -> int:
             unanswered = [{"kind": "REPLY", "atMost": 0, "afterSend": span}]
             await probe.save("no reply", float(patience), sentAt={"olderThan": span}, engagement=unanswered)
             watch.add(probe.lists)
-            await asyncio.wait_for(watch.filled(), MOST_SECONDS)
+            await asyncio.wait_for(watch.wait_until_filled(), MOST_SECONDS)
             watch.add(demos)
             for mail in await probe.send(number):
                 await probe.view(mail, viewed)
@@ -127,12 +129,12 @@ async def run(link: str, folder: Path, number: int, patience: int) -> int:
         return _report(probe, watch, demos)
 
 
-def _report(probe: Probe, watch: Watch, demos: Sequence[DemoList]) -> int:
+def _report(probe: Probe, watch: ListWatcher, demos: Sequence[DemoList]) -> int:
     print(f"join after the pixel's answer:              {spread(probe.latencies)}")
     for each in (probe.lists[1], *demos):
         timed = [found for found in watch.lateness if found.search_id == each.id]
-        print(f"{f'{each.name} ({each.patience:g} s), joinedAt':<44}{spread(found.stored for found in timed)}")
-        print(f"{f'{each.name} ({each.patience:g} s), the frame':<44}{spread(found.seen for found in timed)}")
+        print(f"{f'{each.name} ({each.reply_seconds:g} s), joinedAt':<44}{spread(found.stored for found in timed)}")
+        print(f"{f'{each.name} ({each.reply_seconds:g} s), the frame':<44}{spread(found.seen for found in timed)}")
     joined = sum(each.search_id == probe.lists[1].id for each in watch.lateness)
     late = max((each.seen for each in watch.lateness), default=LATE_BOUND)
     kept = median(probe.latencies) <= JOIN_BOUND and late <= LATE_BOUND and joined == len(probe.emails)
@@ -142,7 +144,7 @@ def _report(probe: Probe, watch: Watch, demos: Sequence[DemoList]) -> int:
 
 async def _waiting_lists(client: Client) -> list[DemoList]:
     """The lists that stand already and wait for so many seconds after the send."""
-    nodes = (await client.one(LISTS))["nodes"]
+    nodes = (await client.execute_field(LISTS))["nodes"]
     spans = {node["id"]: (node["filter"].get("sentAt") or {}).get("olderThan") or "" for node in nodes}
     return [
         DemoList(node["id"], node["name"], float(spans[node["id"]][2:-1]))
@@ -155,7 +157,7 @@ async def _waiting_lists(client: Client) -> list[DemoList]:
 async def _probe(link: str, folder: Path) -> AsyncIterator[Probe]:
     parts = urlsplit(link)
     client = Client(f"{parts.scheme}://{parts.netloc}", parse_qs(parts.fragment)["token"][0])
-    async with httpx.AsyncClient(trust_env=False, headers={"User-Agent": AGENT}) as http:
+    async with httpx.AsyncClient(trust_env=False, headers={"User-Agent": USER_AGENT}) as http:
         probe = Probe(client, http, folder)
         try:
             yield probe

@@ -9,7 +9,7 @@ from benchmarks.measure import Ratio, Work, ratio
 from command_center.actions import people, users
 from command_center.actions.people import NewPerson
 from command_center.database.connections import transaction
-from command_center.server.runtime import Runtime, running
+from command_center.server.runtime import Runtime, run_runtime
 from models.enums import EmailStatus, Role
 from models.folders import folder_of
 from models.viewers import Viewer
@@ -32,7 +32,7 @@ _SCAN = "SELECT status, archived, COUNT(*) AS count FROM emails WHERE sender_id 
 
 
 async def run(database_url: str) -> Ratio:
-    async with running(settings(database_url), works=False) as engine:
+    async with run_runtime(settings(database_url), run_worker=False) as engine:
         schema = build()
         few, many = [await _seller(engine, schema, count) for count in (FEW, MANY)]
         await few()

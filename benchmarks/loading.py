@@ -23,9 +23,9 @@ from benchmarks.standing import A_CAMPAIGN, resident, thresholds
 from command_center.database.connections import Connection, database, open_database, transaction
 from command_center.lists.matcher import Matcher
 from command_center.search.canonical import to_value
-from command_center.search.parser import check
-from command_center.server.cli import GARBAGE
-from command_center.server.runtime import Runtime, running
+from command_center.search.parser import parse_filter
+from command_center.server.cli import GC_THRESHOLD
+from command_center.server.runtime import Runtime, run_runtime
 from models.enums import Role, SavedSearchState
 from tests.databases import Databases, databases
 from tests.serving import settings
@@ -62,7 +62,7 @@ def _search(rng: random.Random, number: int, owners: int) -> tuple[int, int, str
     turn, owner = divmod(number, owners)
     campaign = owner * AN_OWNER // A_CAMPAIGN + turn // A_CAMPAIGN + 1
     raw = thresholds(campaign, turn % A_CAMPAIGN + 1, rng.randint(1, 3))
-    return number + 1, owner + 1, json.dumps(to_value(check(raw))), number
+    return number + 1, owner + 1, json.dumps(to_value(parse_filter(raw))), number
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,10 @@ def load(database_url: str, searches: int) -> Loaded:
     """In a process of its own, which is set up as `command-center` sets itself up."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     gc.freeze()
-    gc.set_threshold(GARBAGE, 20, 50)
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
 
     async def work() -> Loaded:
-        async with running(settings(database_url), works=False) as engine:
+        async with run_runtime(settings(database_url), run_worker=False) as engine:
             return await _load(engine, searches)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

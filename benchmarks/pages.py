@@ -23,14 +23,14 @@ from command_center import ids
 from command_center.actions import emails, people, users
 from command_center.actions.emails import NewEmail
 from command_center.actions.people import NewPerson
-from command_center.api.operations import Operations, encoded
-from command_center.api.parameters import parsed
+from command_center.api.operations import Operations, encode_json
+from command_center.api.parameters import parse_json
 from command_center.database.connections import database
 from command_center.database.fields import from_micros
 from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
-from command_center.server.cli import GARBAGE
-from command_center.server.runtime import Runtime, running
+from command_center.server.cli import GC_THRESHOLD
+from command_center.server.runtime import Runtime, run_runtime
 from command_center.server.schema_hints import HINTS
 from models.enums import EmailStatus, Role, SendKind
 from models.folders import folder_of
@@ -73,7 +73,7 @@ class Stock(ExecutorThrowingOnIncremental):
 
 
 async def run(database_url: str) -> list[Ratio]:
-    async with running(settings(database_url), works=False) as engine:
+    async with run_runtime(settings(database_url), run_worker=False) as engine:
         viewer = await _filled(engine)
         planned, stock = (_graphql(engine, viewer, executor) for executor in (PlannedExecutor, Stock))
         bare = _bare(viewer)
@@ -96,7 +96,7 @@ async def _ratio(name: str, ours: Starlette, theirs: Starlette) -> Ratio:
 def _collector_as_served() -> Iterator[None]:
     usual = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(GARBAGE, 20, 50)
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
     try:
         yield
     finally:
@@ -117,9 +117,9 @@ def _graphql(engine: Runtime, viewer: Viewer, executor: type[Any]) -> Starlette:
     operations = Operations(build()._schema, DocumentLimits(), AnswerLimits(), HINTS, executor)
 
     async def endpoint(request: Request) -> Response:
-        operation = operations.ready(operations.read(parsed(await request.body())))
-        answer = await operations.answer(operation, Context(engine.services, viewer))
-        return Response(encoded(answer), media_type="application/json")
+        operation = operations.prepare(operations.parse_parameters(parse_json(await request.body())))
+        answer = await operations.execute_within_limit(operation, Context(engine.services, viewer))
+        return Response(encode_json(answer), media_type="application/json")
 
     return _app(endpoint)
 

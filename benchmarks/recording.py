@@ -9,7 +9,7 @@ from command_center.actions import emails, people, users
 from command_center.actions.emails import NewEmail
 from command_center.actions.engagements import NewEvent
 from command_center.actions.people import NewPerson
-from command_center.server.runtime import Runtime, running
+from command_center.server.runtime import Runtime, run_runtime
 from models.emails import Email
 from models.enums import EngagementKind, Role
 from models.viewers import Viewer
@@ -20,7 +20,7 @@ ROWS = 40
 
 
 async def run(database_url: str) -> Ratio:
-    async with running(settings(database_url), works=False) as engine:
+    async with run_runtime(settings(database_url), run_worker=False) as engine:
         return await _run(engine)
 
 

@@ -25,8 +25,8 @@ from benchmarks.report import Compared, Report, Slope
 from command_center.ids import encode
 from command_center.search.facts import Event, Facts
 from command_center.search.index.search_index import Index
-from command_center.search.parser import check
-from command_center.search.scope import Owner, scope
+from command_center.search.parser import parse_filter
+from command_center.search.scope import Owner, resolve_scope
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
 
 SIZES = (1_000, 100_000, 1_000_000)
@@ -130,8 +130,8 @@ def filed(population: str, searches: int) -> Index:
     rng, index = random.Random(1), Index()
     for number in range(searches):
         owner, raw = POPULATIONS[population].search(rng, number, searches)
-        filter = check(raw)
-        index.add(number + 1, scope(filter, owner), filter)
+        filter = parse_filter(raw)
+        index.add(number + 1, resolve_scope(filter, owner), filter)
     return index
 
 

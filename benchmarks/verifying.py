@@ -81,8 +81,8 @@ async def compare(db: Connection, keys: Sequence[int], now: int = 0) -> None:
     for row in counted:
         if row["member_count"] != len(members.get(row["id"], ())):
             raise Wrong(f"list {row['id']} counts {row['member_count']} members")
-    for search in await standing_searches.load(db, keys):
-        if await backfill.matching(db, search, now) != members.get(search.id, set()):
+    for search in await standing_searches.load_searches(db, keys):
+        if await backfill.load_matching_ids(db, search, now) != members.get(search.id, set()):
             raise Wrong(f"list {search.id} is not what its filter finds")
 
 

@@ -68,7 +68,7 @@ def lookup_key(text: str) -> str:
         return fold(text.strip())
 
 
-def distinct(texts: Iterable[str], seen: Iterable[str] = ()) -> tuple[str, ...]:
+def distinct_addresses(texts: Iterable[str], seen: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the addresses in their order, without repetitions and without those in `seen`.
 
     Different spellings of one address are the same.
@@ -97,7 +97,7 @@ def lower_numbered_keys(stored: str) -> list[str]:
     return [numbered_key(key, lower) for lower in range(1, int(number or 1))]
 
 
-def without_number(stored: str) -> str:
+def strip_number(stored: str) -> str:
     """Return the comparison key that a stored key contains."""
     return stored.partition(_NUMBER_SEPARATOR)[0]
 

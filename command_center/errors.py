@@ -18,9 +18,9 @@ class UserError:
 class UserErrors(Exception):
     """The request was refused: nothing was changed, and these are all the reasons."""
 
-    def __init__(self, problems: Iterable[UserError]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("; ".join(f"{'.'.join(p.path)}: {p.message}" for p in self.problems))
+    def __init__(self, errors: Iterable[UserError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(f"{'.'.join(p.path)}: {p.message}" for p in self.errors))
 
 
 def user_error(code: UserErrorCode, path: Iterable[str], message: str) -> UserErrors:

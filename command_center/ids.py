@@ -7,12 +7,12 @@ from collections.abc import Iterable
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-def encode(noun: str, key: int | str) -> str:
+def encode(type_name: str, key: int | str) -> str:
     """Return the opaque id of one object, for example `encode("Email", 7)`."""
-    return binascii.b2a_base64(f"{noun}:{key}".encode(), newline=False).translate(_URL_SAFE, b"=").decode()
+    return binascii.b2a_base64(f"{type_name}:{key}".encode(), newline=False).translate(_URL_SAFE, b"=").decode()
 
 
-def opaque(plain: Iterable[bytes]) -> list[str]:
+def encode_opaque(plain: Iterable[bytes]) -> list[str]:
     """Encode many texts that are not ids in the same opaque form, for example the cursors of a page."""
     # b2a_base64 ends each text with a line feed.
     lines = b"".join(map(binascii.b2a_base64, plain)).translate(_URL_SAFE, b"=").decode()
@@ -31,15 +31,15 @@ def decode(text: str) -> tuple[str, str] | None:
     return noun, key
 
 
-def decode_key(noun: str, text: str) -> int | None:
+def decode_key(type_name: str, text: str) -> int | None:
     """Return the integer key of an id of this type; None for any other text."""
     try:
         # This decoder is lenient. The comparison with the encoded result below rejects any other spelling.
         plain = binascii.a2b_base64(text.replace("-", "+").replace("_", "/") + "==")
     except ValueError:
         return None
-    key = plain[len(noun) + 1 :]
+    key = plain[len(type_name) + 1 :]
     if not key.isdigit() or len(key) > 18:
         return None
     number = int(key)
-    return number if encode(noun, number) == text else None
+    return number if encode(type_name, number) == text else None

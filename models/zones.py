@@ -66,6 +66,6 @@ def data_version(folder: Traversable) -> tuple[int, int, str]:
     return 0, 0, ""
 
 
-def day(moment: int, name: str) -> date:
+def local_day(moment: int, name: str) -> date:
     """Return the calendar day of a moment in a zone. The moment is in microseconds."""
     return from_micros(moment).astimezone(zone(name)).date()

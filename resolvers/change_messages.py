@@ -175,7 +175,7 @@ def _message(entry: LogEntry, cursor: Cursor) -> ChangeMessage:
             raise LookupError("an entry of an unknown kind belongs to no stream")
 
 
-Place = tuple[str, int, int | None, type[ChangeMessage] | None]
+MessageKey = tuple[str, int, int | None, type[ChangeMessage] | None]
 """Identifies a message: the log's id, the position, the check value, and the type if it is not a log entry's."""
 
 
@@ -190,19 +190,19 @@ class EntryBatch(NamedTuple):
     entries: Sequence[LogEntry] = ()
     message: ChangeMessage | None = None
 
-    def places(self) -> list[Place]:
+    def message_keys(self) -> list[MessageKey]:
         """Return the keys of the messages. The key of an entry is the same in all streams that contain it."""
         if self.message is not None:
             cursor = self.message.cursor
             return [(self.log.log_id, cursor.position, cursor.check_value, type(self.message))]
         return [(self.log.log_id, entry.position, entry.check_value, None) for entry in self.entries]
 
-    def frames(self) -> dict[Place, ChangeMessage]:
+    def messages(self) -> dict[MessageKey, ChangeMessage]:
         """Create the messages and return them by key, in order."""
         if self.message is not None:
-            return dict(zip(self.places(), (self.message,), strict=True))
+            return dict(zip(self.message_keys(), (self.message,), strict=True))
         messages = [_message(entry, Cursor(self.log, entry.position, entry.check_value)) for entry in self.entries]
-        return dict(zip(self.places(), messages, strict=True))
+        return dict(zip(self.message_keys(), messages, strict=True))
 
 
 def batch_of_one(message: ChangeMessage) -> EntryBatch:

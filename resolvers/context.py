@@ -8,11 +8,11 @@ from command_center.actions.engagements import Recorder
 from command_center.changes.folder_counts import FolderCountBroadcaster
 from command_center.changes.hub import Hub
 from command_center.changes.idempotency import IdempotencyClaim
-from command_center.changes.subscribers import GroupNotifier, Sink
+from command_center.changes.subscribers import GroupNotifier, PayloadSender
 from command_center.database.connections import database
 from models.users import User, load_viewer
 from models.viewers import Viewer
-from models.zones import day
+from models.zones import local_day
 from resolvers.loaders import Loaders
 
 
@@ -22,7 +22,7 @@ class Services:
 
     ctx: ActionContext
     hub: Hub
-    board: FolderCountBroadcaster
+    folder_counts: FolderCountBroadcaster
     recorder: Recorder
 
 
@@ -38,12 +38,12 @@ class Context:
     loaders: Loaders = field(default_factory=Loaders)
     claim: IdempotencyClaim | None = None
     """The claim on its key, if the request has an Idempotency-Key."""
-    bell: GroupNotifier | None = None
+    notifier: GroupNotifier | None = None
     """The notifier of the broadcast group to which a stream belongs."""
-    sink: Sink | None = None
+    sink: PayloadSender | None = None
     """A direct way to the socket of a stream. It delivers rendered payloads without waking the subscriber."""
 
-    async def renew(self) -> bool:
+    async def refresh(self) -> bool:
         """Discard all loaded rows and load the viewer again, before the next message of a stream.
 
         Returns False if the user no longer exists.
@@ -69,7 +69,7 @@ class Context:
 
     async def _today(self) -> date:
         user = await self.loaders.row(User, self.viewer.user_id)
-        return day(await self.now(), "UTC" if user is None else user.time_zone)
+        return local_day(await self.now(), "UTC" if user is None else user.time_zone)
 
 
 async def find_viewer(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:

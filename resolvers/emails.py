@@ -15,8 +15,8 @@ from command_center.database.connections import database
 from command_center.errors import user_error
 from command_center.search.dialects import Clause
 from command_center.search.filter_ast import NO_KEY, Filter
-from command_center.search.references import keep_ids, named_ids
-from command_center.search.scope import Owner, Scope, scope
+from command_center.search.references import id_references, keep_visible_ids
+from command_center.search.scope import Owner, Scope, resolve_scope
 from command_center.search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
 from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
@@ -104,8 +104,8 @@ async def filtered(
 
     Raises: UserErrors if the filter is invalid, or names another sender than `view_as`.
     """
-    filter = await searches.checked_query(context.ctx, context.viewer, raw or {}, ("filter",))
-    filter_scope = scope(filter, Owner(context.viewer.user_id, context.viewer.team_id, context.viewer.admin))
+    filter = await searches.parse_query_filter(context.ctx, context.viewer, raw or {}, ("filter",))
+    filter_scope = resolve_scope(filter, Owner(context.viewer.user_id, context.viewer.team_id, context.viewer.admin))
     if view_as is not None:
         filter_scope = Scope(filter_scope.team_id, await _senders(context, filter, filter_scope, view_as))
     return await _selected(context, await _visible(context, filter), filter_scope, order, arguments, extra)
@@ -121,7 +121,7 @@ async def _senders(context: Context, filter: Filter, filter_scope: Scope, view_a
         return frozenset()
     # An owner that does not exist but is an admin shows what the filter names: some senders, everyone (None), or none
     # (only NO_KEY).
-    named = scope(filter, Owner(NO_KEY, filter_scope.team_id, True)).senders
+    named = resolve_scope(filter, Owner(NO_KEY, filter_scope.team_id, True)).senders
     if named is None or named == {NO_KEY} or view_as in named:
         return frozenset({view_as})
     if (await visible_keys(context.viewer, (("User", key) for key in named))).get("User"):
@@ -130,8 +130,8 @@ async def _senders(context: Context, filter: Filter, filter_scope: Scope, view_a
 
 
 async def _visible(context: Context, filter: Filter) -> Filter:
-    named = named_ids(filter)
-    return keep_ids(filter, await visible_keys(context.viewer, ((each.noun, each.key) for each in named)))
+    named = id_references(filter)
+    return keep_visible_ids(filter, await visible_keys(context.viewer, ((each.noun, each.key) for each in named)))
 
 
 async def _selected(
@@ -184,7 +184,7 @@ def summary(email: Email) -> Summary:
 
 async def engagements(context: Context, email: Email, arguments: Arguments) -> Page[Engagement]:
     """Return all events of an email, including those with the verdict SELF, newest first."""
-    state = await context.loaders.once("as_of", partial(log.state, email.team_id))
+    state = await context.loaders.once("as_of", partial(log.load_state, email.team_id))
     return await page(Rows(Engagement.filter(email_id=email.id)), _EVENTS, arguments, state.cursor())
 
 

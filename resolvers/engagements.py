@@ -19,7 +19,7 @@ def is_engagement(row: object) -> bool:
 async def feed(context: Context, arguments: Arguments) -> Page[Engagement]:
     """Return the events on the viewer's own emails, newest first, without the viewer's own actions."""
     viewer = context.viewer
-    as_of = (await log.state(viewer.team_id)).cursor()
+    as_of = (await log.load_state(viewer.team_id)).cursor()
     rows = Engagement.filter(team_id=viewer.team_id, sender_id=viewer.user_id)
     return await page(Rows(rows.exclude(verdict=EngagementVerdict.SELF)), NEWEST, arguments, as_of)
 

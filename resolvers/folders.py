@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from command_center import ids
-from command_center.changes.folder_counts import POLL_SECONDS
+from command_center.changes.folder_counts import POLL_INTERVAL_SECONDS
 from models.emails import Email
 from models.enums import EmailAction, FolderGroupName, FolderName
 from models.folders import ACTIONS, GROUPS, group_of
@@ -109,13 +109,13 @@ async def follow_counts(context: Context, view_as: str | None) -> AsyncGenerator
 async def _messages(context: Context, sender_id: int) -> AsyncGenerator[FolderCounts, None]:
     # A viewer can always see their own mail. The right to see a colleague's may end while no count changes, so it is
     # checked regularly.
-    timeout = None if sender_id == context.viewer.user_id else POLL_SECONDS
-    subscription = await context.services.board.subscribe(sender_id)
+    timeout = None if sender_id == context.viewer.user_id else POLL_INTERVAL_SECONDS
+    subscription = await context.services.folder_counts.subscribe(sender_id)
     try:
-        while await subscription.wait(timeout) and await context.renew():
+        while await subscription.wait(timeout) and await context.refresh():
             if not context.viewer.sees_mail_of(context.viewer.team_id, sender_id):
                 return
-            if (counts := subscription.take()) is not None:
+            if (counts := subscription.take_changed()) is not None:
                 context.loaders.prime_folder_counts(sender_id, counts)
                 yield FolderCounts(sender_id)
     finally:

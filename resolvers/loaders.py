@@ -13,7 +13,7 @@ from tortoise.models import Model
 from command_center.changes import folder_counts as counts
 from command_center.changes.folder_counts import Counts
 from command_center.database.connections import MAX_KEYS_PER_STATEMENT, database
-from command_center.database.hydration import hydrated
+from command_center.database.hydration import hydrate
 from models.campaigns import BulkSend, Campaign, Template
 from models.emails import Email
 from models.engagements import Engagement
@@ -46,7 +46,7 @@ async def rows_by_key(model: type[M], keys: Sequence[int]) -> dict[int, M]:
     db = database()
     fetch = db.fetch_inline if len(keys) <= MAX_INLINE_ROWS else db.fetch
     rows = await fetch(f"SELECT * FROM {model._meta.db_table} WHERE {db.in_any('id')}", db.array_param(keys))
-    return dict(zip([row["id"] for row in rows], hydrated(model, rows), strict=True))
+    return dict(zip([row["id"] for row in rows], hydrate(model, rows), strict=True))
 
 
 class Loaders:

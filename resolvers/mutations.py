@@ -25,7 +25,7 @@ from command_center.actions.bodies import Notice
 from command_center.actions.bulk_sends import Edit, GroupSend, SelectAndSend
 from command_center.actions.deliveries import NewReport
 from command_center.actions.emails import NewEmail, Revision
-from command_center.actions.engagements import NewEvent, Outcome
+from command_center.actions.engagements import EngagementRecordResult, NewEvent
 from command_center.actions.inputs import UNSET, BulkResult
 from command_center.actions.member_tasks import NewMemberTask
 from command_center.actions.people import NewPerson
@@ -217,7 +217,9 @@ async def template_create(context: Context, new: NewTemplate) -> Noticed[Templat
     return template, await context.ctx.inspector.notices([(_BODY, new.body)])
 
 
-async def engagement_record(context: Context, inputs: Sequence[Input], value: Callable[[Input], NewEvent]) -> Outcome:
+async def engagement_record(
+    context: Context, inputs: Sequence[Input], value: Callable[[Input], NewEvent]
+) -> EngagementRecordResult:
     """Record events. `value` converts an input to an event.
 
     Raises: UserErrors if the token lacks the scope.
@@ -231,7 +233,7 @@ async def engagement_record(context: Context, inputs: Sequence[Input], value: Ca
     try:
         return await context.services.recorder.record(events, context.viewer, context.claim)
     except UserErrors as exc:
-        return Outcome(problems=list(exc.problems))
+        return EngagementRecordResult(problems=list(exc.errors))
 
 
 async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: EngagementVerdict) -> BulkRows:
@@ -243,11 +245,11 @@ async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: E
     try:
         result = await verdict_revisions.reclassify(context.ctx, context.viewer, ids, verdict)
     except UserErrors as exc:
-        return BulkRows([], exc.problems)
+        return BulkRows([], exc.errors)
     return BulkRows(await in_order(Engagement, result.keys), result.problems)
 
 
-async def delivery_record(context: Context, reports: Sequence[NewReport]) -> deliveries.Outcome:
+async def delivery_record(context: Context, reports: Sequence[NewReport]) -> deliveries.DeliveryRecordResult:
     """Record delivery reports.
 
     Raises: UserErrors if the token lacks the scope.
@@ -256,7 +258,7 @@ async def delivery_record(context: Context, reports: Sequence[NewReport]) -> del
     try:
         return await deliveries.record(context.ctx, context.viewer, reports)
     except UserErrors as exc:
-        return deliveries.Outcome(problems=list(exc.problems))
+        return deliveries.DeliveryRecordResult(problems=list(exc.errors))
 
 
 def _require_scope(context: Context, scope: str) -> None:

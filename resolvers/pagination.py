@@ -20,17 +20,17 @@ from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
 from command_center import ids
-from command_center.actions.inputs import broken
+from command_center.actions.inputs import has_lone_surrogate
 from command_center.changes.cursors import Cursor
 from command_center.database.connections import database
 from command_center.database.fields import all_to_micros, from_micros, to_micros
-from command_center.database.hydration import hydrated, selected
+from command_center.database.hydration import fetch_models, hydrate
 from command_center.errors import user_error
 from command_center.search.datetimes import EARLIEST, LATEST, parse_day
-from command_center.search.dialects import FALSE, TRUE, Clause, every
+from command_center.search.dialects import FALSE, TRUE, Clause, all_of
 from models.enums import UserErrorCode
 
-DEFAULT, MOST = 50, 200
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
 _MALFORMED = "A cursor is handed back as it was received, to the same kind of connection and in the same order."
 M = TypeVar("M", bound=Model)
 N = TypeVar("N")
@@ -53,8 +53,10 @@ class Arguments:
         if self.first is not None and self.last is not None:
             raise user_error(UserErrorCode.INVALID, ("last",), "Give either `first` or `last`, not both.")
         for name, value in (("first", self.first), ("last", self.last)):
-            if value is not None and not 0 <= value <= MOST:
-                raise user_error(UserErrorCode.INVALID, (name,), f"`{name}` is a number from 0 to {MOST}, not {value}.")
+            if value is not None and not 0 <= value <= MAX_PAGE_SIZE:
+                raise user_error(
+                    UserErrorCode.INVALID, (name,), f"`{name}` is a number from 0 to {MAX_PAGE_SIZE}, not {value}."
+                )
         return self
 
     @property
@@ -65,7 +67,7 @@ class Arguments:
     @property
     def count(self) -> int:
         """The number of rows to return."""
-        return next((value for value in (self.first, self.last) if value is not None), DEFAULT)
+        return next((value for value in (self.first, self.last) if value is not None), DEFAULT_PAGE_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,7 @@ def _keyset(row: Model, order: Order) -> Keyset:
 def _edges(rows: Sequence[M], name: str, order: Order) -> list[Edge[M]]:
     columns = [_values(rows, column) for column in order.all_columns]
     # orjson writes a day as text.
-    cursors = ids.opaque(map(orjson.dumps, zip(repeat(name), *columns)))
+    cursors = ids.encode_opaque(map(orjson.dumps, zip(repeat(name), *columns)))
     return list(map(Edge, cursors, rows))
 
 
@@ -261,7 +263,7 @@ def _is_valid(value: Any, column: Column) -> bool:
     if value is None:
         return column.nullable
     if column.text:
-        return isinstance(value, str) and "\x00" not in value and not broken(value)
+        return isinstance(value, str) and "\x00" not in value and not has_lone_surrogate(value)
     if column.day:
         return isinstance(value, str) and _is_day(value)
     lowest, highest = (EARLIEST, LATEST) if column.moment else (-column.max_value, column.max_value)
@@ -291,7 +293,7 @@ class Rows(Generic[M]):
         for bound in bounds:
             query = query.filter(self._within(order, bound))
         names = [("-" if column.descending != reverse else "") + column.attribute for column in order.all_columns]
-        return await selected(query.order_by(*names).limit(limit))
+        return await fetch_models(query.order_by(*names).limit(limit))
 
     @staticmethod
     def _within(order: Order, bound: Bound) -> Q:
@@ -333,7 +335,7 @@ class Selection(Generic[M]):
         rows: list[M] = []
         for each in reversed(ranges) if reverse else ranges:
             if each != FALSE and len(rows) < limit:
-                rows += await self._select(every([self._where, each]), order, reverse, limit - len(rows))
+                rows += await self._select(all_of([self._where, each]), order, reverse, limit - len(rows))
         return rows
 
     async def _select(self, where: Clause, order: Order, reverse: bool, limit: int) -> list[M]:
@@ -345,14 +347,14 @@ class Selection(Generic[M]):
             *where.parameters,
             limit,
         )
-        return hydrated(self._model, rows)
+        return hydrate(self._model, rows)
 
 
 def _ranges(order: Order, bounds: Sequence[Bound]) -> list[Clause]:
     """Return one condition for the rows within the bounds, or two: rows with a value and rows with null, in order."""
     first = order.all_columns[0]
     if not first.nullable:
-        return [every(_beyond(order.all_columns, bound.keyset, bound) for bound in bounds)]
+        return [all_of(_beyond(order.all_columns, bound.keyset, bound) for bound in bounds)]
     present = [Clause(f"e.{first.attribute} IS NOT NULL")]
     absent = [Clause(f"e.{first.attribute} IS NULL")]
     for bound in bounds:
@@ -362,7 +364,7 @@ def _ranges(order: Order, bounds: Sequence[Bound]) -> list[Clause]:
         else:
             present.append(FALSE if bound.after else TRUE)
             absent.append(_beyond(order.all_columns[1:], bound.keyset[1:], bound))
-    return [every(present), every(absent)]
+    return [all_of(present), all_of(absent)]
 
 
 def _beyond(columns: Sequence[Column], keyset: Keyset, bound: Bound) -> Clause:

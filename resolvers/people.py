@@ -5,7 +5,7 @@ import asyncio
 from tortoise.expressions import Q
 
 from command_center import ids
-from command_center.actions.inputs import broken
+from command_center.actions.inputs import has_lone_surrogate
 from command_center.errors import user_error
 from command_center.search.text import fold
 from models.enums import UserErrorCode
@@ -60,7 +60,7 @@ async def people(context: Context, search: str | None, arguments: Arguments) -> 
     """
     query = Person.filter(Person.visible(context.viewer))
     words = dict.fromkeys(fold(search or "").split())
-    if any(len(word) > MAX_WORD_CHARACTERS or "\x00" in word or broken(word) for word in words):
+    if any(len(word) > MAX_WORD_CHARACTERS or "\x00" in word or has_lone_surrogate(word) for word in words):
         # No stored text can contain such a word.
         return await page(Rows(query.filter(id=0)), NEWEST, arguments)
     if len(words) > MAX_WORDS:

@@ -13,7 +13,7 @@ from tortoise.models import Model
 
 from resolvers.context import Context
 
-NAME = "pointer"
+POINTER_METADATA_KEY = "pointer"
 """The key of the `Pointer` in a field's metadata."""
 
 
@@ -28,7 +28,7 @@ class Pointer:
         """Return the referenced row or None, or an awaitable of that if it was not prefetched."""
         return context.loaders.loaded(self.model, getattr(row, self.attribute))
 
-    def together(self, context: Context, rows: Iterable[Any]) -> list[Any] | None:
+    def follow_all(self, context: Context, rows: Iterable[Any]) -> list[Any] | None:
         """Return the referenced rows of these rows, or None unless all of them were prefetched."""
         return context.loaders.all_loaded(self.model, map(attrgetter(self.attribute), rows))
 

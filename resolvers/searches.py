@@ -15,14 +15,14 @@ from command_center.database.connections import database
 from command_center.lists import facts
 from command_center.search import explain as explaining
 from command_center.search.canonical import to_value
-from command_center.search.describe import sentence
-from command_center.search.dialects import TRUE, Clause, every
+from command_center.search.describe import describe_filter
+from command_center.search.dialects import TRUE, Clause, all_of
 from command_center.search.facts import Facts
 from command_center.search.filter_ast import Filter
-from command_center.search.parser import load
+from command_center.search.parser import parse_stored_filter
 from command_center.search.predicate import holds
-from command_center.search.references import keep_ids, named_ids
-from command_center.search.scope import Owner, scope
+from command_center.search.references import id_references, keep_visible_ids
+from command_center.search.scope import Owner, resolve_scope
 from models.emails import Email
 from models.engagements import Engagement
 from models.enums import ChangeCauseKind, Role
@@ -72,7 +72,7 @@ class Explanation:
     """Whether an email matches the whole filter, and the verdict on each leaf condition."""
 
     matches: bool
-    leaves: list[explaining.LeafVerdict] = field(default_factory=list)
+    leaves: list[explaining.LeafExplanation] = field(default_factory=list)
 
 
 def is_search(row: object) -> bool:
@@ -96,7 +96,7 @@ async def by_key(context: Context, key: int) -> SavedSearch | None:
 
 async def page_of(context: Context, arguments: Arguments) -> Page[SavedSearch]:
     """Return a page of the viewer's own lists, newest first."""
-    as_of = (await log.state(context.viewer.team_id)).cursor()
+    as_of = (await log.load_state(context.viewer.team_id)).cursor()
     return await page(Rows(SavedSearch.filter(SavedSearch.visible(context.viewer))), NEWEST, arguments, as_of)
 
 
@@ -117,7 +117,7 @@ async def shared_by_key(context: Context, key: int) -> SharedSearch | None:
 
 def definition(search: SavedSearch) -> dict[str, Any]:
     """Return the filter in canonical form. It is rebuilt because PostgreSQL does not keep the order of JSON keys."""
-    return to_value(load(search.definition))
+    return to_value(parse_stored_filter(search.definition))
 
 
 async def owner(context: Context, search: SavedSearch) -> User | None:
@@ -126,12 +126,12 @@ async def owner(context: Context, search: SavedSearch) -> User | None:
 
 async def summary(context: Context, search: SavedSearch) -> str:
     """Return the filter as a sentence. It names only objects that the viewer may see."""
-    filter = load(search.definition)
-    return sentence(filter, await _names_in_filter(context, filter))
+    filter = parse_stored_filter(search.definition)
+    return describe_filter(filter, await _names_in_filter(context, filter))
 
 
 async def _names_in_filter(context: Context, filter: Filter) -> dict[tuple[str, int], str]:
-    named = {(each.noun, each.key) for each in named_ids(filter)}
+    named = {(each.noun, each.key) for each in id_references(filter)}
     return await _names(context, await visible_keys(context.viewer, named))
 
 
@@ -147,7 +147,7 @@ async def members(context: Context, search: SavedSearch, arguments: Arguments) -
 
     A membership whose email is deleted has ended, even if the matcher has not recorded that yet.
     """
-    as_of = (await log.state(search.team_id)).cursor()
+    as_of = (await log.load_state(search.team_id)).cursor()
     return await page(_memberships(search.id, context.viewer), NEWEST_MEMBERSHIP, arguments, as_of)
 
 
@@ -155,7 +155,7 @@ def _memberships(search_id: int, viewer: Viewer) -> Selection[Membership]:
     """Return the memberships of a list, except those whose email is deleted or invisible to the list's owner."""
     in_list = Clause("e.search_id = ? AND m.team_id = ?", (search_id, viewer.team_id))
     of_sender = TRUE if viewer.admin else Clause("m.sender_id = ?", (viewer.user_id,))
-    return Selection(Membership, "memberships e JOIN emails m ON m.id = e.email_id", every([in_list, of_sender]))
+    return Selection(Membership, "memberships e JOIN emails m ON m.id = e.email_id", all_of([in_list, of_sender]))
 
 
 async def member_by_key(context: Context, key: int) -> Membership | None:
@@ -186,20 +186,22 @@ def cause_of(member: Membership) -> Cause:
 async def explain(context: Context, search: SavedSearch, email_id: str) -> Explanation | None:
     """Return why an email is or is not a member now, or None if it is outside the list's scope."""
     key = ids.decode_key("Email", email_id)
-    facts_by_key = {} if key is None else await facts.load(database(), [key])
-    filter = load(search.definition)
+    facts_by_key = {} if key is None else await facts.load_facts(database(), [key])
+    filter = parse_stored_filter(search.definition)
     if key is None or key not in facts_by_key:
         return None
     email = facts_by_key[key]
     owner = await _owner_as_viewer(context, search)
-    if not scope(filter, Owner(owner.user_id, owner.team_id, owner.admin)).covers(email.team_id, email.sender_id):
+    if not resolve_scope(filter, Owner(owner.user_id, owner.team_id, owner.admin)).covers(
+        email.team_id, email.sender_id
+    ):
         return None
-    named = {(each.noun, each.key) for each in named_ids(filter)}
+    named = {(each.noun, each.key) for each in id_references(filter)}
     visible = await visible_keys(owner, named | _references(email))
     # An explanation reveals nothing of groups that the viewer may not see, not even their number.
     email.groups &= visible.get("Group", set())
     names = await _names(context, visible)
-    visible_filter, now = keep_ids(filter, visible), await context.now()
+    visible_filter, now = keep_visible_ids(filter, visible), await context.now()
     return Explanation(holds(visible_filter, email, now), explaining.explain(visible_filter, email, now, names))
 
 

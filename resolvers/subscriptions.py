@@ -61,7 +61,7 @@ async def _may_resume_deleted(context: Context, key: int, after: ReceivedCursor)
     if reach is not log.Reach.REACHED:
         return True
     topic = Topic(context.viewer.user_id, StreamKind.SEARCHES, key)
-    return bool(await log.read(topic, context.viewer.team_id, state.trimmed_to, state.position, 1))
+    return bool(await log.read_topic(topic, context.viewer.team_id, state.trimmed_to, state.position, 1))
 
 
 def _stream(
@@ -69,7 +69,7 @@ def _stream(
 ) -> AsyncGenerator[EntryBatch, None]:
     # The context is read when the first batch is requested, because the API sets the group's notifier before that.
     def subscribe() -> Awaitable[Subscriber]:
-        return context.services.hub.subscribe(context.viewer.team_id, topic, after, context.bell, context.sink)
+        return context.services.hub.subscribe(context.viewer.team_id, topic, after, context.notifier, context.sink)
 
     return _batches(subscribe, after, last, is_over)
 
@@ -91,17 +91,19 @@ async def _batches(
     try:
         if after is None and last is not None:
             # The list may have been deleted after it was looked up. Then no entry would ever end the stream.
-            newest = await log.latest(subscriber.topic, subscriber.feed.team_id, subscriber.start.position)
+            newest = await log.latest_entry(
+                subscriber.topic, subscriber.feed.team_id, subscriber.initial_state.position
+            )
             is_over = newest is not None and newest.kind is last
-        async for entries in subscriber.past():
+        async for entries in subscriber.replay():
             batch = _through(entries, last)
-            yield EntryBatch(subscriber.start.identity, batch)
+            yield EntryBatch(subscriber.initial_state.identity, batch)
             if batch[-1].kind is last:
                 return
-        yield batch_of_one(CaughtUp(subscriber.start.cursor()))
+        yield batch_of_one(CaughtUp(subscriber.initial_state.cursor()))
         while not is_over and (entries := await subscriber.next()):
             batch = _through(entries, last)
-            yield EntryBatch(subscriber.start.identity, batch)
+            yield EntryBatch(subscriber.initial_state.identity, batch)
             is_over = batch[-1].kind is last
     except Expired:
         yield batch_of_one(CursorExpired(subscriber.cursor()))

@@ -7,7 +7,7 @@ from command_center import ids as global_ids
 from command_center.changes import log
 from command_center.database.connections import database
 from command_center.search import task_filters as filters
-from command_center.search.dialects import POSTGRES, SQLITE, Clause, every
+from command_center.search.dialects import POSTGRES, SQLITE, Clause, all_of
 from command_center.search.task_buckets import bucket_of
 from models.campaigns import Campaign
 from models.emails import Email
@@ -53,15 +53,15 @@ async def filtered(
     Raises: UserErrors if the filter or the arguments are invalid.
     """
     limits = context.ctx.limits.filter
-    filter = filters.check(raw or {}, most_ids=limits.ids, path=("filter",))
+    filter = filters.parse_task_filter(raw or {}, most_ids=limits.ids, path=("filter",))
     viewer = context.viewer
     dialect = POSTGRES if database().postgres else SQLITE
     clauses = [filters.range_clause(viewer.team_id, viewer.user_id, dialect)]
     clauses.append(filters.filter_clause(filter, dialect, await context.today()))
     if extra is not None:
         clauses.append(extra)
-    as_of = (await log.state(viewer.team_id)).cursor()
-    return await page(Selection(Task, "tasks e", every(clauses)), order, arguments, as_of)
+    as_of = (await log.load_state(viewer.team_id)).cursor()
+    return await page(Selection(Task, "tasks e", all_of(clauses)), order, arguments, as_of)
 
 
 async def of_email(context: Context, email: Email, arguments: Arguments) -> Page[Task]:

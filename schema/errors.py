@@ -43,7 +43,7 @@ async def run_action(payload: Callable[..., P], name: str, action: Awaitable[Any
     try:
         return payload(**{name: await action}, user_errors=[])
     except UserErrors as exc:
-        return payload(**{name: nothing}, user_errors=list(exc.problems))
+        return payload(**{name: nothing}, user_errors=list(exc.errors))
 
 
 async def run_action_with_notices(payload: Callable[..., P], name: str, action: Awaitable[tuple[Any, Any]]) -> P:
@@ -51,5 +51,5 @@ async def run_action_with_notices(payload: Callable[..., P], name: str, action: 
     try:
         result, notices = await action
     except UserErrors as exc:
-        return payload(**{name: None}, notices=[], user_errors=list(exc.problems))
+        return payload(**{name: None}, notices=[], user_errors=list(exc.errors))
     return payload(**{name: result}, notices=notices, user_errors=[])

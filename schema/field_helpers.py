@@ -10,7 +10,7 @@ import strawberry
 
 from resolvers.context import Context
 from resolvers.pagination import Arguments
-from resolvers.references import NAME, Pointer
+from resolvers.references import POINTER_METADATA_KEY, Pointer
 from schema.scalars import ChangeCursor
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def reference_field(pointer: Pointer, description: str) -> Any:
     def follow(self: Any, info: Info):  # type: ignore[no-untyped-def]
         return pointer.follow(info.context, self)
 
-    return strawberry.field(resolver=follow, description=description, metadata={NAME: pointer})
+    return strawberry.field(resolver=follow, description=description, metadata={POINTER_METADATA_KEY: pointer})
 
 
 def value_or_none(value: T) -> T | None:

@@ -106,7 +106,7 @@ def _plain(value: Any) -> Any:
         case Enum():
             return value.name
         case datetime():
-            return datetimes.render(datetimes.from_datetime(value))
+            return datetimes.format_moment(datetimes.from_datetime(value))
         case date():
             return value.isoformat()
         case DurationValue():

@@ -84,7 +84,7 @@ async def _group_payload(action: Awaitable[mutations.BulkRows]) -> GroupPayload:
     try:
         result = await action
     except UserErrors as exc:
-        return as_field_type(GroupPayload(group=None, user_errors=as_field_type(list(exc.problems))))
+        return as_field_type(GroupPayload(group=None, user_errors=as_field_type(list(exc.errors))))
     return as_field_type(
         GroupPayload(group=as_field_type(result.rows[0]), user_errors=as_field_type(list(result.problems)))
     )

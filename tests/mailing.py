@@ -7,7 +7,7 @@ from typing import Any
 
 from command_center.mail.outbox import Outbox
 from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
-from command_center.search.datetimes import render
+from command_center.search.datetimes import format_moment
 from models.enums import FailureCode
 from tests.serving import Client, ManualClock, Server
 
@@ -57,7 +57,7 @@ async def deliver(server: Server, channel: Post | None = None) -> Post:
 
 def moment(clock: ManualClock, seconds: float = 0) -> str:
     """A moment by the test's clock, so many seconds from now."""
-    return render(clock.moment + timedelta(seconds=seconds) // timedelta(microseconds=1))
+    return format_moment(clock.moment + timedelta(seconds=seconds) // timedelta(microseconds=1))
 
 
 async def person(client: Client, address: str, **more: Any) -> str:

@@ -17,10 +17,10 @@ from command_center.api.broadcast import BroadcastGroups
 from command_center.api.operations import Operations
 from command_center.database.clock import Clock
 from command_center.database.connections import Connection
-from command_center.server.app import create
+from command_center.server.app import create_app
 from command_center.server.runtime import Runtime
-from command_center.server.serving import bound, server
-from command_center.server.settings import PREFIX, Settings, read
+from command_center.server.serving import bind_socket, create_server
+from command_center.server.settings import PREFIX, Settings, read_settings
 from command_center.web.authentication import Tokens
 from models.enums import Role
 from models.users import User
@@ -52,7 +52,7 @@ def settings(database_url: str, **more: str) -> Settings:
     """The settings of a test's server. Mail goes nowhere unless SMTP_URL is given."""
     given = {"DATABASE_URL": database_url, "SECRET": SECRET, "SMTP_URL": "smtp://127.0.0.1:1", "LOG_LEVEL": "warning"}
     given |= more
-    return read({PREFIX + name: value for name, value in given.items()})
+    return read_settings({PREFIX + name: value for name, value in given.items()})
 
 
 class Failed(AssertionError):
@@ -172,7 +172,7 @@ class Server:
     @property
     def audiences(self) -> BroadcastGroups:
         assert self.operations is not None
-        return self.operations.audiences
+        return self.operations.broadcast_groups
 
     async def user(self, name: str, team: str = "Team", role: Role = Role.MEMBER, time_zone: str = "UTC") -> User:
         """Makes or updates a user, as the command line does."""
@@ -214,16 +214,16 @@ async def surrounded(
     **more: str,
 ) -> AsyncIterator[Server]:
     """The same with something around the application."""
-    listener = bound("127.0.0.1", 0)
+    listener = bind_socket("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     given = settings(database_url, **({"BASE_URL": url} | more))
 
     class Executed(Twice):
         differences: ClassVar[list[str]] = []
 
-    app = create(given, clock, works, looks, Executed)
+    app = create_app(given, clock, works, looks, Executed)
     app.user_middleware[:0] = around
-    running = server(app, given)
+    running = create_server(app, given)
     task = asyncio.create_task(running.serve(sockets=[listener]))
     try:
         while not running.started:

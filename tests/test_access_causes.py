@@ -108,16 +108,16 @@ class Office:
             pass
         self.settled_role = self.role
         self.moved.clear()
-        assert await audit.differences(self.server.engine.ctx.writer) == []
+        assert await audit.find_differences(self.server.engine.ctx.writer) == []
 
     async def check(self) -> None:
         row = await database().fetch_one("SELECT team_id FROM users WHERE name = 'Boss'")
         assert row is not None
-        for entry in await log.read_all(row["team_id"], self.position):
+        for entry in await log.read_team(row["team_id"], self.position):
             self.position = entry.position
             if entry.kind in MOVES and entry.search_id in self.searches:
                 self._check(entry)
-        assert self.position == (await log.state(row["team_id"])).position
+        assert self.position == (await log.load_state(row["team_id"])).position
 
     def _check(self, entry: LogEntry) -> None:
         assert entry.search_id is not None

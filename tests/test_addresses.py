@@ -22,7 +22,7 @@ from command_center.email_addresses import (
     normalize_address,
     strip_invisible,
 )
-from command_center.mail.links import trackable
+from command_center.mail.links import trackable_url
 from command_center.search.text import fold
 from command_center.server.cli import main
 from models.enums import Role
@@ -102,8 +102,8 @@ def test_links_lead_to_the_host_that_browsers_go_to() -> None:
     hosts["ශ්\u200dරී.com"] = "xn--10cl1a0b660p.com"
     for host, right in hosts.items():
         assert link_host(host) == right
-        assert trackable(f"https://{host}:8443/ß?q=ß") == f"https://{right}:8443/%C3%9F?q=%C3%9F"
-    assert trackable(f"https://{'ü' * 63}.example/") is None
+        assert trackable_url(f"https://{host}:8443/ß?q=ß") == f"https://{right}:8443/%C3%9F?q=%C3%9F"
+    assert trackable_url(f"https://{'ü' * 63}.example/") is None
 
 
 def test_padding_is_white_space_and_what_cannot_be_seen() -> None:
@@ -151,10 +151,10 @@ async def test_users_are_the_same_by_their_comparison_key(quiet_server: Server) 
     assert (await users.add(ctx, "T", "C", "sam@straße.example", Role.MEMBER, "UTC")).id != (
         await users.add(ctx, "T", "D", "sam@strasse.example", Role.MEMBER, "UTC")
     ).id
-    found = await users.by_address("sam@bu\u0308cher.example")
+    found = await users.find_by_address("sam@bu\u0308cher.example")
     assert found is not None
     assert found.id == first.id
-    assert await users.by_address("no address") is None
+    assert await users.find_by_address("no address") is None
 
 
 # ---- rows from before the rule ---------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ async def test_an_event_that_was_too_old_when_it_came_is_no_difference(
     await ann.one(RECORD, e=[event(mail, "VIEW", "1", old)])
     await quiet_server.settle()
     assert (await ann.one(MEMBERS, id=search))["memberCount"] == 0
-    assert await audit.differences(quiet_server.engine.ctx.writer) == []
+    assert await audit.find_differences(quiet_server.engine.ctx.writer) == []
 
 
 async def test_a_list_filled_since_is_held_against_the_moment_of_its_fill(
@@ -39,4 +39,4 @@ async def test_a_list_filled_since_is_held_against_the_moment_of_its_fill(
     search = await save(ann, {"createdAt": {"olderThan": "PT3S"}})
     await quiet_server.settle()
     assert (await ann.one(MEMBERS, id=search))["memberCount"] == 1
-    assert await audit.differences(quiet_server.engine.ctx.writer) == []
+    assert await audit.find_differences(quiet_server.engine.ctx.writer) == []

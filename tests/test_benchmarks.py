@@ -10,7 +10,7 @@ from command_center.ids import encode
 from command_center.search.canonical import to_value
 from command_center.search.durations import as_span
 from command_center.search.facts import Event, Facts
-from command_center.search.parser import check
+from command_center.search.parser import parse_filter
 from command_center.search.predicate import compile_predicate
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
 
@@ -23,13 +23,13 @@ def test_every_filter_is_in_its_canonical_form(population: str) -> None:
     made = list(every(population, SEARCHES))
     assert len(made) == SEARCHES
     for search in made:
-        assert to_value(check(search.definition)) == search.definition
+        assert to_value(parse_filter(search.definition)) == search.definition
 
 
 @pytest.mark.parametrize("population", POPULATIONS)
 def test_a_search_holds_from_the_view_on_that_is_foretold(population: str) -> None:
     for search in every(population, SEARCHES):
-        holds = compile_predicate(check(search.definition))
+        holds = compile_predicate(parse_filter(search.definition))
         first = next((views for views in range(VIEWS + 1) if holds(_seen(search.campaign or 0, views), NOW)), None)
         assert first == search.views
 

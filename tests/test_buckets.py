@@ -17,7 +17,7 @@ from command_center.database.connections import database
 from command_center.database.fields import to_micros
 from command_center.search.task_buckets import bucket_of, days_of
 from models.enums import TaskBucket
-from models.zones import day
+from models.zones import local_day
 from tests.mailing import person
 from tests.serving import Client, ManualClock, Server, serving
 from tests.tasking import COMPLETE, TASK, create, found
@@ -88,13 +88,21 @@ def oracle_bucket(due_on: date, today: date) -> str:
 @example(zone="Pacific/Apia", moment=datetime(2011, 12, 30, 10, tzinfo=UTC))
 @settings(deadline=None)
 def test_a_day_is_the_one_that_the_clocks_of_the_place_show(zone: str, moment: datetime) -> None:
-    assert day(to_micros(moment), zone) == oracle_day(moment, zone)
+    assert local_day(to_micros(moment), zone) == oracle_day(moment, zone)
 
 
 def test_over_the_date_line_a_day_is_left_out() -> None:
     before, after = (to_micros(CHANGES[0] + timedelta(microseconds=off)) for off in (-1, 0))
-    assert (day(before, "Pacific/Apia"), day(after, "Pacific/Apia")) == (date(2011, 12, 29), date(2011, 12, 31))
-    assert day(before, "Mars/Olympus") == day(before, "../etc/passwd") == day(before, "") == date(2011, 12, 30)
+    assert (local_day(before, "Pacific/Apia"), local_day(after, "Pacific/Apia")) == (
+        date(2011, 12, 29),
+        date(2011, 12, 31),
+    )
+    assert (
+        local_day(before, "Mars/Olympus")
+        == local_day(before, "../etc/passwd")
+        == local_day(before, "")
+        == date(2011, 12, 30)
+    )
 
 
 @given(today=st.dates(date(1000, 1, 1), date(9000, 1, 1)), due_on=st.dates(), near=st.integers(-10, 10))

@@ -398,7 +398,7 @@ async def test_a_new_subject_is_found_though_the_email_went_at_once(quiet_server
     await quiet_server.settle()
     assert (await ann.one(MEMBERS, id=search))["members"]["nodes"] == []
     # While it is being handed over it says what it says to Dora.
-    taken, _ = await claims.claim(quiet_server.engine.ctx, quiet_server.engine.links.domain)
+    taken, _ = await claims.claim_batch(quiet_server.engine.ctx, quiet_server.engine.links.domain)
     assert [each.email.subject for each in taken] == ["Dora!"]
     await quiet_server.settle()
     assert (await ann.one(MEMBERS, id=search))["members"]["nodes"] == [{"email": {"subject": "Dora!"}}]

@@ -13,7 +13,7 @@ from command_center.database import clock_state
 from command_center.database.clock import DatabaseClock
 from command_center.database.connections import database, open_database
 from command_center.lists import audit
-from command_center.lists.matcher import DECIDED_AHEAD
+from command_center.lists.matcher import DECIDED_AHEAD_MICROSECONDS
 from command_center.server.leases import hold_lease
 from tests.mailing import Post, deliver, draft, person
 from tests.mailing import send as schedule
@@ -128,19 +128,19 @@ async def test_one_decision_holds_for_all_processes(database_url: str) -> None:
         wrong.error = 2 * DAY
 
         async def stored() -> bool:
-            return (await clock_state.load(database())).paused
+            return (await clock_state.load_clock_state(database())).paused
 
         await until(stored)
         # A process that starts meanwhile has seen no jump of its own: two days could be its downtime.
         other = wrong.clock()
         await other.start()
-        assert other.pause() is not None
+        assert other.pause_reason() is not None
         assert await other.now(database()) < micros() + DAY
-        state = await clock_state.load(database())
-        await clock_state.accept(database(), await other.reading(database()), state.decision)
+        state = await clock_state.load_clock_state(database())
+        await clock_state.store_acceptance(database(), await other.reading(database()), state.decision)
         await until(lambda: going(server))
         await other.check()
-        assert other.pause() is None
+        assert other.pause_reason() is None
         assert await other.now(database()) > micros() + DAY
         written = await ann.one(STATE, id=await email(ann))
         assert datetime.fromisoformat(written["createdAt"]) > datetime.now(UTC) + timedelta(days=1)
@@ -202,13 +202,13 @@ def test_a_reset_leads_back_from_times_that_a_wrong_clock_stored(here: Here, dat
             assert rows[0]["newest"] <= micros()
             times = await database().fetch_one("SELECT ticked_at, decided_until FROM ticks")
             assert times is not None
-            assert max(times["ticked_at"], times["decided_until"]) <= micros() + DECIDED_AHEAD
+            assert max(times["ticked_at"], times["decided_until"]) <= micros() + DECIDED_AHEAD_MICROSECONDS
             async with asyncio.timeout(10):
                 while True:
                     try:
-                        assert await audit.differences(server.engine.ctx.writer) == []
+                        assert await audit.find_differences(server.engine.ctx.writer) == []
                         return
-                    except audit.Outstanding:
+                    except audit.InvalidationsPending:
                         await asyncio.sleep(0.05)
 
     asyncio.run(by_a_wrong_clock())

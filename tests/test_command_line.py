@@ -238,7 +238,7 @@ def test_the_page_about_settings_is_generated_from_the_code(here: Here) -> None:
     assert said.out == (ROOT / "docs/settings.md").read_text()
     for setting in TABLE:
         row = next(line for line in said.out.splitlines() if line.startswith(f"| `{PREFIX}{setting.name}` |"))
-        assert setting.meaning in row
+        assert setting.description in row
         assert not setting.default or f"`{setting.default}`" in row
 
 

@@ -79,4 +79,4 @@ async def _check(server: Server) -> None:
     )
     for row in rows:
         assert (row["newest"] >= row["joined_at"] - SPAN // MICROSECOND) == (row["name"] != "Without"), row
-    assert await audit.differences(server.engine.ctx.writer) == []
+    assert await audit.find_differences(server.engine.ctx.writer) == []

@@ -20,7 +20,7 @@ class Waiting:
 
 
 def taken(queue: FairQueue[Waiting]) -> list[tuple[int | None, int, bool]]:
-    return [(part.request.team_id, len(part.events), part.last) for part in queue.take()]
+    return [(part.request.team_id, len(part.events), part.last) for part in queue.take_batch()]
 
 
 def test_requests_of_one_team_share_a_commit_whole() -> None:
@@ -37,8 +37,8 @@ def test_a_request_larger_than_a_batch_is_taken_alone() -> None:
     queue = FairQueue[Waiting]()
     queue.add(Waiting(1, fair_queue.BATCH + 1))
     queue.add(Waiting(1, 1))
-    assert len(queue.take()[0].events) == fair_queue.BATCH
-    assert [len(part.events) for part in queue.take()] == [1, 1]
+    assert len(queue.take_batch()[0].events) == fair_queue.BATCH
+    assert [len(part.events) for part in queue.take_batch()] == [1, 1]
 
 
 def test_several_teams_get_equal_parts_and_what_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_what_is_left_of_a_request_may_be_discarded() -> None:
     large = Waiting(1, 1_000)
     queue.add(large)
     queue.add(Waiting(2, 1))
-    queue.take()
+    queue.take_batch()
     queue.discard(large)
     queue.discard(large)
     assert not queue

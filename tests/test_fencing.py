@@ -46,7 +46,7 @@ async def test_a_matcher_whose_lease_was_taken_leaves_no_list_without_its_member
     await first.settle()
     await second.settle()
     assert (await ann.one(MEMBERS, id=search))["memberCount"] == 1
-    assert await audit.differences(quiet_server.engine.ctx.writer) == []
+    assert await audit.find_differences(quiet_server.engine.ctx.writer) == []
 
 
 async def _event(server: Server, ann: Client, mail: str, search: str) -> None:
@@ -88,7 +88,7 @@ async def test_a_matcher_whose_lease_was_taken_writes_nothing_at_all(quiet_serve
             await _look_and_wait(stale)
         assert await _rows() == before, change.__name__
     await quiet_server.settle()
-    assert await audit.differences(quiet_server.engine.ctx.writer) == []
+    assert await audit.find_differences(quiet_server.engine.ctx.writer) == []
 
 
 async def _look_and_wait(matcher: Matcher) -> None:

@@ -5,21 +5,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from command_center.actions import template_fields
-from command_center.actions.template_fields import Unresolved, problems, resolve
+from command_center.actions.template_fields import UnresolvedField, field_errors, resolve
 from command_center.database.connections import Row
-from command_center.mail.texts import FilledText, filled
+from command_center.mail.texts import FilledText, fill_text
 from tests.laws.counts import CASES
 
-DORA = template_fields.values("Dora Dean", "CTO", "Dean & Sons", "Sam Seller")
-NOBODY = template_fields.values("", None, None, "Sam Seller")
+DORA = template_fields.person_values("Dora Dean", "CTO", "Dean & Sons", "Sam Seller")
+NOBODY = template_fields.person_values("", None, None, "Sam Seller")
 
 
 def test_a_first_name_that_was_entered_comes_before_what_the_name_says() -> None:
-    known = template_fields.values("Anna Maria Schmidt, M.Sc.", None, None, "Sam", "Anna Maria")
+    known = template_fields.person_values("Anna Maria Schmidt, M.Sc.", None, None, "Sam", "Anna Maria")
     assert (known["first_name"], known["last_name"]) == ("Anna Maria", "Schmidt")
-    known = template_fields.values("J. R. Smith", None, None, "Sam", "Joan")
+    known = template_fields.person_values("J. R. Smith", None, None, "Sam", "Joan")
     assert (known["first_name"], known["last_name"]) == ("Joan", "Smith")
-    known = template_fields.values("J. R. Smith", None, None, "Sam")
+    known = template_fields.person_values("J. R. Smith", None, None, "Sam")
     assert (known["first_name"], known["last_name"]) == ("J. R. Smith", "Smith")
 
 
@@ -76,19 +76,19 @@ def test_a_default_stands_for_an_absent_company_even_an_empty_one() -> None:
     ],
 )
 def test_what_is_no_field_is_named(text: str, said: str) -> None:
-    with pytest.raises(Unresolved, match=r"braces|field") as refusal:
+    with pytest.raises(UnresolvedField, match=r"braces|field") as refusal:
         resolve(text, DORA, False)
     assert said in str(refusal.value)
     assert len(str(refusal.value)) < 200
 
 
 def test_every_mistake_is_told_once() -> None:
-    assert len(problems("{{a}} {{company}} {{b}} {{a}} {{")) == 3
-    assert problems("no } field }} here { at all {x}") == []
+    assert len(field_errors("{{a}} {{company}} {{b}} {{a}} {{")) == 3
+    assert field_errors("no } field }} here { at all {x}") == []
 
 
 def test_values_are_one_line_and_are_not_looked_at_again() -> None:
-    odd = template_fields.values("Dora O'Neil", "a\u2028b  c", '<b>"x"</b>', "Sam", "{{my_name}}\n\x1b{{x}}")
+    odd = template_fields.person_values("Dora O'Neil", "a\u2028b  c", '<b>"x"</b>', "Sam", "{{my_name}}\n\x1b{{x}}")
     assert resolve("{{first_name}} {{last_name}} {{title}}", odd, False) == "{{my_name}} {{x}} O'Neil a b  c"
     assert resolve("{{company}}", odd, True) == "&lt;b&gt;&quot;x&quot;&lt;/b&gt;"
 
@@ -108,20 +108,20 @@ def email(subject: str, body: str, **more: str | None) -> Row:
 
 
 def test_an_email_without_fields_or_tried_before_stays_as_it_is() -> None:
-    assert filled(email("Hi", "<p>{ no } field }}</p>")) is None
-    assert filled(email("Hi {{first_name}}", "", message_id="<1@x>")) is None
-    assert filled(email("Hi", "{{first_name}}")) == FilledText("Hi", "Dora")
-    assert filled(email("Hi {{first_name}}", "", first_name="Doro")) == FilledText("Hi Doro", "")
-    assert filled(email(" {{title}} Hi {{title}}", "")) == FilledText("Hi", "")
+    assert fill_text(email("Hi", "<p>{ no } field }}</p>")) is None
+    assert fill_text(email("Hi {{first_name}}", "", message_id="<1@x>")) is None
+    assert fill_text(email("Hi", "{{first_name}}")) == FilledText("Hi", "Dora")
+    assert fill_text(email("Hi {{first_name}}", "", first_name="Doro")) == FilledText("Hi Doro", "")
+    assert fill_text(email(" {{title}} Hi {{title}}", "")) == FilledText("Hi", "")
 
 
 def test_values_are_escaped_in_html_alone() -> None:
-    text = filled(email("{{company}}", "<p>{{company}}</p>", company="A & <b>"))
+    text = fill_text(email("{{company}}", "<p>{{company}}</p>", company="A & <b>"))
     assert text == FilledText("A & <b>", "<p>A &amp; &lt;b&gt;</p>")
-    assert filled(email("S", "{{company}}\nwrites", company="A & B")) == FilledText("S", "A & B\nwrites")
+    assert fill_text(email("S", "{{company}}\nwrites", company="A & B")) == FilledText("S", "A & B\nwrites")
     # Plain text that would become HTML by a value is told as HTML in which it is text.
-    assert filled(email("S", "{{company}}\nwrites", company="<b>")) == FilledText("S", "<b>\nwrites")
-    text = filled(email("S", "{{company}}\nwrites", company="<b>x</b>"))
+    assert fill_text(email("S", "{{company}}\nwrites", company="<b>")) == FilledText("S", "<b>\nwrites")
+    text = fill_text(email("S", "{{company}}\nwrites", company="<b>x</b>"))
     assert text == FilledText("S", "<div>&lt;b&gt;x&lt;/b&gt;<br>\nwrites</div>")
 
 
@@ -136,8 +136,8 @@ def test_values_are_escaped_in_html_alone() -> None:
     ],
 )
 def test_an_email_that_cannot_be_filled_in_says_why(subject: str, body: str, said: str) -> None:
-    with pytest.raises(Unresolved) as refusal:
-        filled(email(subject, body, company="x" * 200))
+    with pytest.raises(UnresolvedField) as refusal:
+        fill_text(email(subject, body, company="x" * 200))
     assert said in str(refusal.value)
 
 
@@ -164,7 +164,7 @@ FIELDS = st.sampled_from(
     ("{{first_name}}", "{{ company }}", '{{title | default: "you"}}', "{{company|default:'a \"b\"'}}", "{{my_name\n}}")
 )
 TEXTS = st.lists(st.one_of(st.sampled_from(TOKENS), FIELDS), max_size=14).map("".join)
-KNOWN = st.sampled_from((DORA, NOBODY, template_fields.values("{{title}}", "}}", "{{", "'")))
+KNOWN = st.sampled_from((DORA, NOBODY, template_fields.person_values("{{title}}", "}}", "{{", "'")))
 
 
 class Bad(Exception):
@@ -206,11 +206,11 @@ def test_any_text_means_what_it_means_by_hand(text: str, known: dict[str, str]) 
     try:
         expected = by_hand(text, known)
     except Bad:
-        assert problems(text)
-        with pytest.raises(Unresolved):
+        assert field_errors(text)
+        with pytest.raises(UnresolvedField):
             resolve(text, known, False)
     else:
-        assert problems(text) == []
+        assert field_errors(text) == []
         assert resolve(text, known, False) == expected
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from command_center.changes.folder_counts import PAUSE_SECONDS
+from command_center.changes.folder_counts import MIN_READ_INTERVAL_SECONDS
 from models.enums import Role
 from tests.mailing import ARCHIVE, FOLDERS, deliver, draft, person, send
 from tests.serving import Completed, Failed, ManualClock, Server, Stream
@@ -75,7 +75,7 @@ async def test_a_burst_of_deeds_makes_few_frames_and_the_last_is_exact(quiet_ser
         made = await asyncio.gather(*(ann(f"mutation($p:ID!){{{burst}}}", p=to) for _ in range(5)))
         frames = await until(stream, DRAFT=100)
         # However slow the machine and long the burst: no more frames than pauses fit in.
-        assert len(frames) <= (time.monotonic() - began) / PAUSE_SECONDS + 2
+        assert len(frames) <= (time.monotonic() - began) / MIN_READ_INTERVAL_SECONDS + 2
         assert [each["DRAFT"] for each in frames] == sorted(each["DRAFT"] for each in frames)
         await ann.one(DELETE, ids=[each["email"]["id"] for part in made for each in part.values()])
         assert await until(stream) == [Counter()]
@@ -90,7 +90,7 @@ async def test_several_who_follow_are_told_the_same(quiet_server: Server) -> Non
     ):
         for stream in (own, theirs, hers):
             await until(stream)
-        assert quiet_server.engine.board.subscription_count == 3
+        assert quiet_server.engine.folder_counts.subscription_count == 3
         await draft(ann, await person(ann, "dora@example.org"))
         frames = []
         for stream in (own, theirs):
@@ -122,7 +122,7 @@ async def test_counts_of_others_are_for_admins(quiet_server: Server) -> None:
     async with bob.follow(COUNTS, **{"as": bob.user_id}) as stream:
         await until(stream)
     async with asyncio.timeout(5):
-        while quiet_server.engine.board.subscription_count:
+        while quiet_server.engine.folder_counts.subscription_count:
             await asyncio.sleep(0.01)
 
 

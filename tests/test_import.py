@@ -25,9 +25,9 @@ from command_center.actions import imports
 from command_center.actions.people import NewPerson
 from command_center.database.connections import database, open_database
 from command_center.importing.cells import UnreadableCell, read_address, read_opt_out, read_phone, read_text
-from command_center.importing.columns import columns
-from command_center.importing.records import LONGEST
-from command_center.importing.tables import table
+from command_center.importing.columns import recognise_columns
+from command_center.importing.records import MAX_RECORD_CHARACTERS
+from command_center.importing.tables import read_table
 from command_center.search.text import fold
 from tests.mailing import draft, person, send
 from tests.serving import SECRET, Client, Server, serving
@@ -259,7 +259,7 @@ def test_what_was_written_is_read(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "people.csv")
         path.write_bytes(written(lines, encoding, delimiter, end, quoting))
-        found = table(path, encoding if encoding == "cp1252" else None)
+        found = read_table(path, encoding if encoding == "cp1252" else None)
         with found.open() as file:
             people = [found.columns.row(record.line, record.fields, True).new for record in found.rows(file)]
     assert [(each.name, each.company, each.address) for each in people] == [
@@ -274,7 +274,7 @@ def test_no_file_breaks_the_reader(content: bytes) -> None:
         path = Path(folder, "people.csv")
         path.write_bytes(content)
         try:
-            found = table(path, None)
+            found = read_table(path, None)
         except ValueError as exc:
             assert str(exc)  # noqa: PT017
             return
@@ -406,7 +406,7 @@ def test_refused_rows_are_told_by_line_and_can_be_mended(small_team: Team) -> No
         6: "A name may have at most 200 characters, not 201.",
         7: "The address contains the character U+0000, which must be removed.",
         8: "A company must be one line without control characters.",
-        9: f"The row has more than {LONGEST:,} characters, or a quotation mark in it is not closed.",
+        9: f"The row has more than {MAX_RECORD_CHARACTERS:,} characters, or a quotation mark in it is not closed.",
         10: "A company may have at most 200 characters, not 3000.",
         11: "A name must not be blank.",
         13: "The same address as in line 2.",
@@ -678,7 +678,7 @@ SAYING_MORE = (
 
 @pytest.mark.parametrize("name", [*OPT_OUTS, *SAYING_MORE])
 def test_columns_of_opt_outs_are_known_by_their_names(name: str) -> None:
-    known = columns(["Email", name])
+    known = recognise_columns(["Email", name])
     assert known is not None
     row = known.row(2, ["pat@ex.example", "2021-01-01 10:00:00"], True)
     assert (row.opted_out, row.fault) == (name in OPT_OUTS, None)
@@ -686,7 +686,7 @@ def test_columns_of_opt_outs_are_known_by_their_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", STATES)
 def test_columns_of_states_say_who_has_opted_out(name: str) -> None:
-    known = columns(["Email", name])
+    known = recognise_columns(["Email", name])
     assert known is not None
     rows = [known.row(2, ["pat@ex.example", state], True) for state in STATES[name]]
     assert [(row.opted_out, row.fault) for row in rows] == [(True, None), (False, None)]
@@ -731,9 +731,9 @@ async def test_what_is_scheduled_to_somebody_who_opted_out_fails(server: Server)
     ann = await server.client("Ann")
     mail = await draft(ann, await person(ann, "pat@ex.example"))
     await send(ann, mail, "2099-01-01T00:00:00Z")
-    viewer = await imports.owner("Team", "ann@team.example")
+    viewer = await imports.find_owner("Team", "ann@team.example")
     new = NewPerson(name="Pat", address="PAT@ex.example")
-    tally = await imports.Import(server.engine.ctx, viewer).take([imports.Row(2, new, opted_out=True)])
+    tally = await imports.Import(server.engine.ctx, viewer).import_batch([imports.ImportRow(2, new, opted_out=True)])
     assert tally.unsubscribed == 1
     found = await ann.one("query($id:ID!){email(id:$id){failure{code message}}}", id=mail)
     assert found == {"failure": {"code": "UNSUBSCRIBED", "message": "pat@ex.example has unsubscribed."}}

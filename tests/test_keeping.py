@@ -9,29 +9,29 @@ from command_center.database.errors import FailureLog
 
 
 def test_what_is_beyond_the_room_is_lost_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    kept: RetryBuffer[int] = RetryBuffer(FailureLog(logging.getLogger("kept"), "events wait"), room=3)
+    kept: RetryBuffer[int] = RetryBuffer(FailureLog(logging.getLogger("kept"), "events wait"), capacity=3)
     kept.add([1, 2])
-    assert (len(kept), kept.lost) == (2, 0)
+    assert (len(kept), kept.lost_count) == (2, 0)
     kept.add([3, 4, 5])
-    assert (len(kept), kept.lost) == (3, 2)
+    assert (len(kept), kept.lost_count) == (3, 2)
     assert "2 views and clicks are lost" in caplog.text
-    assert kept.due() == [1, 2, 3]
-    assert kept.pause() is None
+    assert kept.take_due() == [1, 2, 3]
+    assert kept.seconds_until_retry() is None
 
 
 def test_a_failed_attempt_is_followed_by_a_pause_and_a_database_that_is_back_by_none() -> None:
     kept: RetryBuffer[int] = RetryBuffer(FailureLog(logging.getLogger("kept"), "events wait"))
     kept.add([1])
-    assert kept.pause() == 0
-    kept.rest()
-    first = kept.pause()
+    assert kept.seconds_until_retry() == 0
+    kept.back_off()
+    first = kept.seconds_until_retry()
     assert first is not None
     assert first > 0
-    assert kept.due() == []
-    kept.rest()
-    assert (kept.pause() or 0) > first
-    kept.hurry()
-    assert kept.due() == [1]
+    assert kept.take_due() == []
+    kept.back_off()
+    assert (kept.seconds_until_retry() or 0) > first
+    kept.reset()
+    assert kept.take_due() == [1]
 
 
 def test_an_outage_is_one_line_under_one_reference(caplog: pytest.LogCaptureFixture) -> None:

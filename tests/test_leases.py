@@ -7,7 +7,7 @@ import pytest
 
 from command_center.database.connections import database
 from command_center.lists.invalidations import StaleBatch, claim_invalidations
-from command_center.server.leases import LeaseLost, Taken, hold_lease
+from command_center.server.leases import LeaseHeld, LeaseLost, hold_lease
 from models.enums import ChangeCauseKind, InvalidationKind
 from tests.serving import Server, serving
 from tests.test_lists import MEMBERS, RECORD, email, event, save
@@ -15,10 +15,10 @@ from tests.test_lists import MEMBERS, RECORD, email, event, save
 
 async def test_only_one_has_the_lease_and_the_next_gets_it_after(database_url: str) -> None:
     async with hold_lease(database_url):
-        with pytest.raises(Taken):
-            async with hold_lease(database_url, patient=False):
+        with pytest.raises(LeaseHeld):
+            async with hold_lease(database_url, wait=False):
                 pass
-    async with asyncio.timeout(5), hold_lease(database_url, patient=False):
+    async with asyncio.timeout(5), hold_lease(database_url, wait=False):
         pass
 
 

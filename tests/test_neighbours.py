@@ -42,7 +42,7 @@ async def test_an_email_that_takes_long_is_set_aside_and_matched(
         await matcher.process_batch()
         assert await members(bob, viewed) == {quick}
         await server.settle()
-        assert matcher.set_aside == 1
+        assert matcher.set_aside_count == 1
         assert await members(ann, clicked) == {slow}
         assert [await members(ann, search) for search in never] == [set()] * len(never)
         assert await members(bob, viewed) == {quick}
@@ -72,9 +72,9 @@ async def test_a_look_leaves_room_for_every_team(database_url: str, monkeypatch:
         assert not both.causes
         part = batch.split(teams[0])
         assert (sorted(part.causes), sorted(batch.causes)) == ([1_000, 1_001], [2_000])
-        assert (len(part.done), len(batch.done)) == (2, 1)
+        assert (len(part.completed_ids), len(batch.completed_ids)) == (2, 1)
         part.leave({1_001})
-        assert (list(part.causes), len(part.done)) == ([1_000], 1)
+        assert (list(part.causes), len(part.completed_ids)) == ([1_000], 1)
 
 
 async def test_large_requests_of_several_teams_are_recorded_in_parts(

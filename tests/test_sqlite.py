@@ -13,7 +13,7 @@ import pytest
 from command_center.database.connections import Row, database, open_database, sqlite_path, transaction
 from command_center.database.errors import Unavailable
 from command_center.database.sqlite import checkpoints
-from command_center.database.sqlite.client import READERS
+from command_center.database.sqlite.client import READER_COUNT
 
 WRITER = """
 import asyncio, sys
@@ -90,7 +90,7 @@ async def renamed(url: str, name: str) -> None:
 async def test_what_was_committed_is_copied_into_the_file_beside_the_writers(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(checkpoints, "DELAY_SECONDS", 0.01)
     async with open_database(sqlite_url):
         await a_team()
         for name in ("U", "V", "W"):
@@ -98,8 +98,8 @@ async def test_what_was_committed_is_copied_into_the_file_beside_the_writers(
 
 
 async def test_a_wal_that_is_long_is_begun_anew(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(checkpoints, "LONG", 20)
+    monkeypatch.setattr(checkpoints, "DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(checkpoints, "MAX_WAL_PAGES", 20)
     wal = Path(f"{sqlite_path(sqlite_url)}-wal")
     async with open_database(sqlite_url):
         await a_team()
@@ -110,7 +110,7 @@ async def test_a_wal_that_is_long_is_begun_anew(sqlite_url: str, monkeypatch: py
 
 
 async def test_a_file_is_closed_while_it_is_being_copied(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "DELAY_SECONDS", 0.0)
     for number in range(20):
         async with open_database(sqlite_url):
             if not number:
@@ -197,7 +197,7 @@ async def test_all_page_caches_together_take_what_is_allowed(sqlite_url: str, to
             glance = asyncio.create_task(_glance(size), context=outside)
             sizes += [row["size"] for row in await glance]
         # Each reader is busy until all of them are.
-        reading = await asyncio.gather(*(database().fetch(size) for _ in range(READERS)))
+        reading = await asyncio.gather(*(database().fetch(size) for _ in range(READER_COUNT)))
         sizes += [rows[0]["size"] for rows in reading]
     assert all(each < 0 for each in sizes)
     assert 0.99 * total < -1024 * sum(sizes) <= total

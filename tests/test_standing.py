@@ -12,10 +12,10 @@ from command_center.database.connections import transaction
 from command_center.lists.batches import WorkBatch
 from command_center.lists.matcher import Matcher
 from command_center.lists.membership_diff import Cause
-from command_center.lists.standing_searches import PAGE
-from command_center.search.parser import check
+from command_center.lists.standing_searches import PAGE_SEARCHES
+from command_center.search.parser import parse_filter
 from command_center.search.scope import Scope
-from command_center.server.runtime import running
+from command_center.server.runtime import run_runtime
 from models.enums import ChangeCauseKind, Role, SavedSearchState
 from tests.search.test_index import FACTS
 from tests.serving import settings
@@ -31,8 +31,8 @@ _SEARCH = (
 
 
 async def test_every_search_is_filed_though_pages_end_within_an_owners_and_a_moment(database_url: str) -> None:
-    numbers = range(1, 3 * PAGE + 1)
-    async with running(settings(database_url), works=False) as engine:
+    numbers = range(1, 3 * PAGE_SEARCHES + 1)
+    async with run_runtime(settings(database_url), run_worker=False) as engine:
         async with transaction() as tx:
             await tx.execute("INSERT INTO teams (id, name, created_at) VALUES (1, 'Team', 1)")
             await tx.execute_many(_USER, [(user, f"a{user}@x.test", f"a{user}@x.test") for user in range(1, 8)])
@@ -48,13 +48,13 @@ async def test_a_long_look_leaves_others_their_turns(monkeypatch: pytest.MonkeyP
     """What is asked of every email in its range is the dearest there is: here of each a few milliseconds."""
     matcher = Matcher(Writer(DatabaseClock(), Hub()))
     for number in range(1, 20_001):
-        matcher.index.add(number, Scope(FACTS.team_id, None), check({"subject": {"contains": f"word {number}"}}))
+        matcher.index.add(number, Scope(FACTS.team_id, None), parse_filter({"subject": {"contains": f"word {number}"}}))
     emails = range(1, 41)
     cause = Cause(ChangeCauseKind.ENGAGEMENT)
     facts = {email: replace(FACTS, id=email, subject=f"word {email * 500}") for email in emails}
     batch = WorkBatch(0, causes=dict.fromkeys(emails, cause), facts=facts, team_of=dict.fromkeys(emails, FACTS.team_id))
     monkeypatch.setattr("command_center.lists.matcher.ASIDE_SECONDS", 60.0)
-    look = asyncio.create_task(matcher._decide_aside(batch))
+    look = asyncio.create_task(matcher._evaluate_aside(batch))
     turns = 0
     while not look.done():
         await asyncio.sleep(0)

@@ -31,7 +31,7 @@ async def append(team_id: int, owner_id: int, search_id: int, kind: int = UNKNOW
 
 
 async def test_entries_of_unknown_kinds_are_skipped_and_counted(quiet_server: Server, clock: ManualClock) -> None:
-    quiet_server.engine.hub.poll = 0.05
+    quiet_server.engine.hub.poll_seconds = 0.05
     ann = await quiet_server.client("Ann")
     mail, search = await email(ann), await save(ann, VIEWED)
     await quiet_server.settle()

@@ -15,7 +15,7 @@ from graphql.pyutils import Path
 from strawberry.execution import optimized_is_awaitable
 
 from command_center.graphql_engine.executor import PlannedExecutor
-from command_center.graphql_engine.plans import Field
+from command_center.graphql_engine.plans import PlannedField
 from command_center.graphql_engine.type_plans import Info
 
 APART = 20
@@ -65,10 +65,10 @@ class Twice(PlannedExecutor):
         self._failures = 0
         return self._twice(super().execute_operation(serially), serially)
 
-    def _resolved(self, field: Field, source: Any, path: Path) -> Any:
+    def _resolve(self, field: PlannedField, source: Any, path: Path) -> Any:
         outcome = self._outcomes[tuple(path.as_list())] = Outcome()
         try:
-            outcome.value = super()._resolved(field, source, path)
+            outcome.value = super()._resolve(field, source, path)
         except Exception as error:
             outcome.error = error
             raise
@@ -120,8 +120,8 @@ class Twice(PlannedExecutor):
         outcome = self._outcomes.get(tuple(info.path.as_list()))
         if outcome is not None:
             return outcome.again()
-        known = self._plan.plans.shapes.known(info.parent_type, info.field_name)
-        if known is None or (known.read is None and known.pointer is None):
+        known = self._plan.plans.type_plans.field_plan(info.parent_type, info.field_name)
+        if known is None or (known.read is None and known.reference is None):
             raise AssertionError("this was not asked the first time")
         return stock(source, info, **arguments)
 

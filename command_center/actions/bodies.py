@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from command_center.actions.inputs import BODY, ErrorCollector, Path
+from command_center.actions.inputs import MAX_BODY_CHARACTERS, ErrorCollector, Path
 from command_center.actions.markup.inspection import BodyReport, inspect
 from command_center.actions.text_process import INLINE_CHARACTERS, WAITED_FOR_NICENESS, TextProcess, TextProcessLost
 from models.enums import UserErrorCode
@@ -36,7 +36,7 @@ class BodyInspector:
 
     async def reports(self, bodies: Iterable[str]) -> dict[str, BodyReport]:
         """Return the report of each body. A body that is too long to be saved has none."""
-        return {body: await self._report(body) for body in dict.fromkeys(bodies) if len(body) <= BODY}
+        return {body: await self._report(body) for body in dict.fromkeys(bodies) if len(body) <= MAX_BODY_CHARACTERS}
 
     async def notices(self, bodies: Iterable[tuple[Path, str]]) -> list[Notice]:
         """Return the notices about saved bodies, each with the path of its argument."""

@@ -49,7 +49,7 @@ class Agent:
     match: Match = Match.CONTAINS
     kinds: frozenset[EngagementKind] = _ANY_KIND
     verdict: EngagementVerdict = EngagementVerdict.MACHINE
-    looked_at: date = _CHECKED_ON
+    checked_on: date = _CHECKED_ON
 
     def matches(self, user_agent: str) -> bool:
         """Return whether a user agent, in lower case, is this program's."""
@@ -69,12 +69,12 @@ class Network:
     what: str
     ranges: tuple[str, ...]
     source: str
-    looked_at: date = _CHECKED_ON
+    checked_on: date = _CHECKED_ON
 
 
 def _http_library(pattern: str, match: Match = Match.STARTS_WITH) -> Agent:
     what = "a library or a tool for HTTP, not a browser"
-    return Agent(pattern.strip(" /("), what, pattern, _WORDS, match, looked_at=_WORDS_CHECKED_ON)
+    return Agent(pattern.strip(" /("), what, pattern, _WORDS, match, checked_on=_WORDS_CHECKED_ON)
 
 
 AGENTS: tuple[Agent, ...] = (
@@ -86,7 +86,7 @@ AGENTS: tuple[Agent, ...] = (
         " Safari/537.36 Edge/12.246 Mozilla/5.0",
         "https://www.gmass.co/blog/false-opens-in-gmail/",
         Match.EQUALS,
-        looked_at=_WORDS_CHECKED_ON,
+        checked_on=_WORDS_CHECKED_ON,
     ),
     Agent(
         "Gmail",
@@ -231,7 +231,7 @@ AGENTS: tuple[Agent, ...] = (
         r"|headless|phantomjs|puppeteer|playwright|lighthouse",
         _WORDS,
         Match.REGEX,
-        looked_at=_WORDS_CHECKED_ON,
+        checked_on=_WORDS_CHECKED_ON,
     ),
     Agent(
         "by its own address",
@@ -239,7 +239,7 @@ AGENTS: tuple[Agent, ...] = (
         r"\+https?://",
         _WORDS,
         Match.REGEX,
-        looked_at=_WORDS_CHECKED_ON,
+        checked_on=_WORDS_CHECKED_ON,
     ),
 )
 """The known programs; the first match decides."""

@@ -12,13 +12,13 @@ from command_center.actions import campaigns, request_ids, suppression
 from command_center.actions.access import visible_key
 from command_center.actions.bodies import LONG_BODY_CHARACTERS, check_body
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import SUBJECT, ErrorCollector
+from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, ErrorCollector
 from command_center.actions.markup.inspection import BodyReport
 from command_center.actions.people import visible_people
 from command_center.actions.request_ids import CreatedRow
 from command_center.actions.suppression import Suppression
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.email_addresses import without_number
+from command_center.email_addresses import strip_number
 from command_center.search.text import fold
 from models.campaigns import BulkSend
 from models.enums import ChangeCauseKind, EmailStatus, InvalidationKind, SendKind, UserErrorCode
@@ -128,7 +128,7 @@ async def _validate(
     errors: ErrorCollector,
 ) -> _Order:
     """Validate the input of a bulk send. Raises: UserErrors with all validation errors."""
-    subject = errors.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
+    subject = errors.line(new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
     text = Text(subject, check_body(errors, new.body, ("input", "body"), reports))
     if isinstance(new, SelectAndSend):
         kind, texts = SendKind.SELECT_AND_SEND, await _selected_people(ctx, viewer, new, text, reports, errors)
@@ -172,7 +172,7 @@ def _edited_texts(new: SelectAndSend, text: Text, reports: Reports, errors: Erro
             errors.add(UserErrorCode.INVALID, (*path, "personId"), "What is said to this person is edited twice.")
         subject, body = text.subject, text.body
         if edit.subject is not None:
-            subject = errors.line(edit.subject, (*path, "subject"), "A subject", SUBJECT)
+            subject = errors.line(edit.subject, (*path, "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
         if edit.body is not None:
             body = check_body(errors, edit.body, (*path, "body"), reports)
         edited[edit.person_id] = Text(subject, body)
@@ -210,7 +210,7 @@ async def _deduplicate_by_address(uow: UnitOfWork, texts: Mapping[int, Text]) ->
     if not rows:
         return texts
     rows = await tx.fetch(f"SELECT id, address_folded FROM people WHERE {tx.in_any('id')}", tx.array_param(texts))
-    keys = {row["id"]: without_number(row["address_folded"]) for row in rows}
+    keys = {row["id"]: strip_number(row["address_folded"]) for row in rows}
     first: dict[str, int] = {}
     for person in texts:
         first.setdefault(keys[person], person)
@@ -247,7 +247,7 @@ async def _accept(ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, order: _O
     for row in await tx.fetch("SELECT id, status FROM emails WHERE bulk_send_id = ? ORDER BY id", key):
         uow.move_count(viewer.user_id, None, folder_of(EmailStatus(row["status"]), False))
         uow.invalidate(InvalidationKind.EMAIL, viewer.team_id, row["id"], ChangeCauseKind.EMAIL_CHANGED)
-    uow.sends = True
+    uow.sends_due = True
     return key
 
 

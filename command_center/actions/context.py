@@ -29,5 +29,5 @@ class ActionContext:
     writer: Writer
     limits: Limits = field(default_factory=Limits)
     inspector: BodyInspector = field(default_factory=BodyInspector)
-    composing: TextProcess = field(default_factory=TextProcess)
+    composer: TextProcess = field(default_factory=TextProcess)
     """The process that composes emails with long bodies."""

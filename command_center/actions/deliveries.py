@@ -40,7 +40,7 @@ class NewReport:
 
 
 @dataclass(slots=True)
-class Outcome:
+class DeliveryRecordResult:
     """Counts the reports of one request, and holds an error for each refused one."""
 
     recorded: int = 0
@@ -48,14 +48,14 @@ class Outcome:
     problems: list[UserError] = field(default_factory=list)
 
 
-async def record(ctx: ActionContext, viewer: Viewer, reports: Sequence[NewReport]) -> Outcome:
+async def record(ctx: ActionContext, viewer: Viewer, reports: Sequence[NewReport]) -> DeliveryRecordResult:
     """Record the new reports among these. The error of a refused report has its position in the path.
 
     Raises: UserErrors (LIMIT_REACHED) for too many reports in one request.
     """
     check_event_count(len(reports), ctx.limits.events_per_request, ("events",))
     errors = ErrorCollector()
-    outcome = Outcome()
+    outcome = DeliveryRecordResult()
     async with ctx.writer.unit_of_work() as uow:
         keys = (ids.decode_key("Email", report.email_id) for report in reports)
         emails = await lock_emails(uow.connection, (key for key in keys if key is not None))
@@ -73,7 +73,7 @@ async def _validate_and_record(
     email: Row | None,
     path: tuple[str, ...],
     errors: ErrorCollector,
-    outcome: Outcome,
+    outcome: DeliveryRecordResult,
 ) -> None:
     """Record one report if it is valid, and count it in `outcome`; otherwise add errors at `path`."""
     error_count = len(errors.problems)
@@ -119,10 +119,12 @@ async def _record(uow: UnitOfWork, email: Row, report: NewReport, key: str, mess
 async def _mark_failed(uow: UnitOfWork, email: Row, kind: DeliveryKind, message: str, at: int) -> None:
     """Set the status, the failure code and the message of an email after a delivery report."""
     status, code, default_message = _FAILURES[kind]
-    await transitions.change(uow, [email], transitions.failure(code, message or default_message, at, status))
+    await transitions.update_emails(
+        uow, [email], transitions.failure_columns(code, message or default_message, at, status)
+    )
 
 
-async def apply_early(uow: UnitOfWork, sent: Mapping[int, Row]) -> None:
+async def apply_early_reports(uow: UnitOfWork, sent: Mapping[int, Row]) -> None:
     """Apply the reports that arrived during the hand-over of these emails, which are SENT and locked.
 
     Later reports about the same email are ignored.

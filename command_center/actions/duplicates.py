@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from command_center.database.connections import Connection
-from command_center.email_addresses import numbered_key, without_number
+from command_center.email_addresses import numbered_key, strip_number
 
 _QUERY_NUMBERS = 8
 """The count of numbers that one query searches for."""
@@ -35,7 +35,7 @@ async def with_duplicates(connection: Connection, ids: Iterable[int]) -> set[int
     people = await connection.fetch(
         f"SELECT id, team_id, address_folded FROM people WHERE {connection.in_any('id')}", connection.array_param(ids)
     )
-    keys = {without_number(row["address_folded"]) for row in people}
+    keys = {strip_number(row["address_folded"]) for row in people}
     duplicates = [await _ids_with_keys(connection, "people", team, keys) for team in {row["team_id"] for row in people}]
     return {row["id"] for row in people}.union(*duplicates)
 
@@ -46,7 +46,7 @@ async def all_duplicates(connection: Connection) -> list[list[Duplicate]]:
     # A person's address is unique within the team, a user's among all teams.
     for noun, table, scope in (("Person", "people", "team_id"), ("User", "users", "0")):
         numbered = await connection.fetch(_SELECT_NUMBERED.format(scope, table))
-        for team, key in sorted({(row["scope"], without_number(row["address_folded"])) for row in numbered}):
+        for team, key in sorted({(row["scope"], strip_number(row["address_folded"])) for row in numbered}):
             ids = connection.array_param(await _ids_with_keys(connection, table, team or None, {key}))
             rows = await connection.fetch(_SELECT_ROWS.format(table, connection.in_any("r.id")), ids)
             ids_found.append([Duplicate(noun, row["id"], row["team"], row["name"], row["address"]) for row in rows])
@@ -64,7 +64,7 @@ async def _ids_with_keys(connection: Connection, table: str, team_id: int | None
         }
         rows = await connection.fetch(
             f"SELECT id, address_folded FROM {table} WHERE {team}{connection.in_texts('address_folded')}",
-            connection.text_array(by_stored_key),
+            connection.text_array_param(by_stored_key),
         )
         ids_found.update(row["id"] for row in rows)
         last = {numbered_key(key, start + _QUERY_NUMBERS - 1) for key in keys}

@@ -15,12 +15,12 @@ from command_center.actions.access import lock_own_emails, paths_by_id, visible_
 from command_center.actions.bodies import check_body
 from command_center.actions.context import ActionContext, Limits
 from command_center.actions.deliveries import discard_early_reports
-from command_center.actions.inputs import SUBJECT, UNSET, BulkResult, ErrorCollector
+from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, UNSET, BulkResult, ErrorCollector
 from command_center.actions.request_ids import CreatedRow
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
-from command_center.email_addresses import distinct
-from command_center.errors import not_found, user_error
+from command_center.email_addresses import distinct_addresses
+from command_center.errors import UserErrors, not_found, user_error
 from command_center.search.text import fold
 from models.emails import Email, addresses
 from models.enums import (
@@ -66,7 +66,7 @@ async def draft(ctx: ActionContext, viewer: Viewer, new: NewEmail) -> Email:
     """Create a draft. Raises: UserErrors if the input is invalid or the campaign has ended."""
     errors = ErrorCollector()
     person = await visible_key(viewer, "Person", new.person_id, ("input", "personId"), errors)
-    subject = errors.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
+    subject = errors.line(new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
     body = check_body(errors, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
     cc = errors.addresses(new.cc, ("input", "cc"))
     bcc = errors.addresses(new.bcc, ("input", "bcc"))
@@ -111,15 +111,15 @@ async def revise(ctx: ActionContext, viewer: Viewer, email_id: str, revision: Re
             after = row | values
             _check_copies(ctx.limits, addresses(after["cc"]), addresses(after["bcc"]), errors)
         errors.raise_any()
-        await transitions.change(uow, [row], values)
-        uow.sends = True
+        await transitions.update_emails(uow, [row], values)
+        uow.sends_due = True
     return await Email.get(id=row["id"])
 
 
 def _check_copies(limits: Limits, cc: Sequence[str], bcc: Sequence[str], errors: ErrorCollector) -> None:
     """Check the number of recipients: copies are limited, and each of them counts against the daily limit."""
     path = ("input", "cc" if len(cc) > limits.copies or not bcc else "bcc")
-    copies, recipients = len(cc) + len(bcc), 1 + len(distinct((*cc, *bcc)))
+    copies, recipients = len(cc) + len(bcc), 1 + len(distinct_addresses((*cc, *bcc)))
     if copies > limits.copies:
         errors.add(UserErrorCode.LIMIT_REACHED, path, suppression.too_many_copies(copies, limits))
     elif recipients > limits.emails_per_day:
@@ -148,7 +148,7 @@ async def _changed_columns(
             errors.add(UserErrorCode.BLANK, path, "An email must be to somebody.")
         values["person_id"] = await visible_key(viewer, "Person", revision.person_id, path, errors)
     if revision.subject is not UNSET:
-        subject = errors.line(revision.subject or "", ("input", "subject"), "A subject", SUBJECT)
+        subject = errors.line(revision.subject or "", ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
         values |= {"subject": subject, "subject_folded": fold(subject)}
     if revision.body is not UNSET:
         text = revision.body or ""
@@ -208,7 +208,7 @@ async def _queue_for_sending(ctx: ActionContext, uow: UnitOfWork, rows: Sequence
 
     Fails the emails with a suppressed recipient. The emails must be locked.
     """
-    sendable = await suppression.hold_back(uow, ctx.limits, rows)
+    sendable = await suppression.fail_suppressed(uow, ctx.limits, rows)
     values: dict[str, Any] = {
         "status": EmailStatus.IN_PROGRESS if at is None else EmailStatus.SCHEDULED,
         "due_at": uow.now if at is None else at,
@@ -219,8 +219,8 @@ async def _queue_for_sending(ctx: ActionContext, uow: UnitOfWork, rows: Sequence
     }
     if at is not None:
         values["scheduled_at"] = at
-    await transitions.change(uow, sendable, values)
-    uow.sends = bool(sendable)
+    await transitions.update_emails(uow, sendable, values)
+    uow.sends_due = bool(sendable)
 
 
 async def archive(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
@@ -250,7 +250,7 @@ async def _bulk(
     async with ctx.writer.unit_of_work() as uow:
         rows = await _lock_allowed_emails(uow, viewer, ids, action, errors)
         for row in rows:
-            await transitions.change(uow, [row], values(row))
+            await transitions.update_emails(uow, [row], values(row))
     return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
 
 
@@ -286,7 +286,7 @@ async def _lock_allowed_emails(
     allowed: list[Row] = []
     for row, path in await lock_own_emails(uow.connection, viewer, paths_by_id(ids), errors):
         if action not in ACTIONS[transitions.folder_of_row(row)]:
-            errors.problems.extend(_wrong_state(row, path, _PARTICIPLES[action]).problems)
+            errors.problems.extend(_wrong_state(row, path, _PARTICIPLES[action]).errors)
         elif action is EmailAction.DELETE and row["campaign_id"] is not None:
             errors.add(UserErrorCode.WRONG_STATE, path, "An email of a campaign is never deleted.")
         else:
@@ -318,7 +318,7 @@ _PARTICIPLES = {
 }
 
 
-def _wrong_state(row: Row, path: tuple[str, ...], participle: str) -> Any:
+def _wrong_state(row: Row, path: tuple[str, ...], participle: str) -> UserErrors:
     """Return the error for an action that the email's folder does not allow."""
     message = f"An email in {transitions.folder_of_row(row).name} cannot be {participle}."
     return user_error(UserErrorCode.WRONG_STATE, path, message)

@@ -100,7 +100,7 @@ _RecordedEvent = tuple[tuple[int, EngagementVerdict], NewEvent, Row]
 
 
 @dataclass(slots=True)
-class Outcome:
+class EngagementRecordResult:
     """Counts the events of one request, and holds the errors. `ignored` counts views and clicks of archived emails."""
 
     recorded: int = 0
@@ -116,7 +116,7 @@ class _Request:
     events: Sequence[tuple[int, int, NewEvent]]
     """Each event with its position in the request, and with the key of its email: 0 if the email's id is invalid."""
     viewer: Viewer | None
-    outcome: Outcome
+    outcome: EngagementRecordResult
     done: asyncio.Future[None]
     claim: IdempotencyClaim | None = None
     durable: bool = False
@@ -155,7 +155,7 @@ class Recorder:
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._outage = FailureLog(_logger, "events wait for the database")
-        self.kept: RetryBuffer[_Request] = RetryBuffer(self._outage)
+        self.retry_buffer: RetryBuffer[_Request] = RetryBuffer(self._outage)
         self.tally: Counter[str] = Counter(recorded=0, duplicate=0, ignored=0, refused=0)
         """Counts the events since the start of the process by result."""
 
@@ -172,19 +172,19 @@ class Recorder:
         for request in self._waiting:
             if not request.done.done() and not request.durable:
                 request.done.set_exception(ConnectionError("the server is stopping"))
-        if unstored := len(self.kept) + sum(request.durable for request in self._waiting):
+        if unstored := len(self.retry_buffer) + sum(request.durable for request in self._waiting):
             _logger.error("%d views and clicks are lost: the server stopped before the database was back", unstored)
 
     async def record(
         self, events: Sequence[NewEvent], viewer: Viewer | None, claim: IdempotencyClaim | None = None
-    ) -> Outcome:
+    ) -> EngagementRecordResult:
         """Record the new events among these. The error of a refused event has its position in the path.
 
         `claim` belongs to a request with an Idempotency-Key; the last commit of the request marks it as done.
         Raises: UserErrors (LIMIT_REACHED) for too many events, Unavailable if the database fails.
         """
         check_event_count(len(events), self._ctx.limits.events_per_request, ("events",))
-        outcome = Outcome()
+        outcome = EngagementRecordResult()
         errors = ErrorCollector()
         valid: list[tuple[int, int, NewEvent]] = []
         for index, event in enumerate(events):
@@ -201,7 +201,7 @@ class Recorder:
         outcome.problems.sort(key=lambda problem: int(problem.path[1]))
         return outcome
 
-    async def note(self, event: NewEvent) -> None:
+    async def record_from_reader(self, event: NewEvent) -> None:
         """Record a view or click from a tracking link, waiting at most `READER_WAIT_SECONDS` for its commit.
 
         An event that cannot be stored by then is stored later. An invalid event is only logged.
@@ -210,9 +210,11 @@ class Recorder:
             _logger.warning("an event of a tracking link is refused: %s", errors.problems[0].message)
             return
         done = asyncio.get_running_loop().create_future()
-        request = _Request([(0, _email_key(event), _with_trimmed_key(event))], None, Outcome(), done, durable=True)
-        if self.kept:
-            self.kept.add([request])
+        request = _Request(
+            [(0, _email_key(event), _with_trimmed_key(event))], None, EngagementRecordResult(), done, durable=True
+        )
+        if self.retry_buffer:
+            self.retry_buffer.add([request])
             return
         self._waiting.add(request)
         self._wake.set()
@@ -221,17 +223,17 @@ class Recorder:
     async def _run(self) -> None:
         """Commit batches, and retry buffered requests, until cancelled."""
         while True:
-            await wait_for(self._wake, self.kept.pause())
+            await wait_for(self._wake, self.retry_buffer.seconds_until_retry())
             self._wake.clear()
-            self._waiting.add_first([*map(_Request.reset, self.kept.due())])
+            self._waiting.add_first([*map(_Request.reset, self.retry_buffer.take_due())])
             while self._waiting:
-                await self._process(self._waiting.take())
+                await self._process(self._waiting.take_batch())
 
     async def _process(self, batch: list[_Part]) -> None:
         """Commit a batch, and handle its failure."""
         try:
             await self._commit(batch)
-            self.kept.hurry()
+            self.retry_buffer.reset()
         except Unavailable as exc:
             self._postpone(batch, exc)
         except Exception as exc:
@@ -245,8 +247,8 @@ class Recorder:
         self._outage.warn(cause)
         in_batch = [part.request for part in batch]
         others = [request for request in self._waiting.clear() if request not in in_batch]
-        self.kept.add([request for request in (*in_batch, *others) if request.durable])
-        self.kept.rest()
+        self.retry_buffer.add([request for request in (*in_batch, *others) if request.durable])
+        self.retry_buffer.back_off()
         for request in in_batch:
             _fail(request, copy.copy(cause))
         not_written = Unavailable(*cause.args)
@@ -327,12 +329,12 @@ def _email_key(event: NewEvent) -> int:
     return ids.decode_key("Email", event.email_id) or 0
 
 
-async def _write_batch(batch: Sequence[_Part], uow: UnitOfWork) -> list[Outcome]:
+async def _write_batch(batch: Sequence[_Part], uow: UnitOfWork) -> list[EngagementRecordResult]:
     """Write all events of a batch in one unit of work, and return the outcome of each part."""
     uow.claims.extend(part.request.claim for part in batch if part.last and part.request.claim)
     emails = {row["id"]: row for row in (dict(zip(_EMAIL_COLUMNS, values, strict=True)) for values in uow.first_rows)}
-    outcomes = [Outcome() for _ in batch]
-    new_events: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]] = {}
+    outcomes = [EngagementRecordResult() for _ in batch]
+    new_events: dict[tuple[int, str], tuple[EngagementRecordResult, NewEvent, Row]] = {}
     for part, outcome in zip(batch, outcomes, strict=True):
         for index, number, event in part.events:
             email = emails.get(number)
@@ -390,7 +392,9 @@ def _lock_statement(batch: Iterable[_Part], connection: Connection) -> tuple[Seq
     )
 
 
-async def _load_simultaneous_keys(uow: UnitOfWork, new_events: Iterable[tuple[Outcome, NewEvent, Row]]) -> None:
+async def _load_simultaneous_keys(
+    uow: UnitOfWork, new_events: Iterable[tuple[EngagementRecordResult, NewEvent, Row]]
+) -> None:
     """Load the dedupe keys of the emails' latest events that occurred at the same time as a new event.
 
     Of two simultaneous events, the one with the greater dedupe key is the later one.
@@ -411,7 +415,7 @@ async def _load_simultaneous_keys(uow: UnitOfWork, new_events: Iterable[tuple[Ou
 
 
 async def _insert(
-    uow: UnitOfWork, new_events: dict[tuple[int, str], tuple[Outcome, NewEvent, Row]]
+    uow: UnitOfWork, new_events: dict[tuple[int, str], tuple[EngagementRecordResult, NewEvent, Row]]
 ) -> dict[tuple[int, str], tuple[int, EngagementVerdict]]:
     """Insert events, and return their keys and verdicts by team and dedupe key.
 

@@ -86,7 +86,7 @@ class FairQueue(Generic[R]):
         self._by_team.clear()
         return requests
 
-    def take(self) -> list[Part[R]]:
+    def take_batch(self) -> list[Part[R]]:
         """Remove and return the next batch: whole requests if only one team is active, otherwise equal shares."""
         return self._take_parts() if self._is_shared() else self._take_requests()
 

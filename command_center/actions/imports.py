@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import ErrorCollector, broken
+from command_center.actions.inputs import ErrorCollector, has_lone_surrogate
 from command_center.actions.people import NewPerson, add_to_group, unsubscribe_all, validate
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row as StoredRow
@@ -36,7 +36,7 @@ _UPDATE_PERSON = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ImportRow:
     """One row of a file, and the line at which it begins.
 
     A row with a fault is refused, but the opt-out of an existing person still takes effect.
@@ -49,7 +49,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class Tally:
+class ImportResult:
     """Counts the results of the imported rows.
 
     `colleagues` counts the unchanged people that belong to another user, and `hidden` those of them that are private.
@@ -66,15 +66,19 @@ class Tally:
     """The line and the reason of each refused row."""
 
 
-async def owner(team: str, address: str) -> Viewer:
+async def find_owner(team: str, address: str) -> Viewer:
     """Find the user who will own the imported people.
 
     Raises: UserErrors (NOT_FOUND), with the path `team` or `owner`, if there is no such team or user.
     """
-    team_row = None if broken(team) else await Team.get_or_none(name=team.strip())
+    team_row = None if has_lone_surrogate(team) else await Team.get_or_none(name=team.strip())
     if team_row is None:
         raise user_error(UserErrorCode.NOT_FOUND, ("team",), f"There is no team named {team.strip()!r}.")
-    user = None if broken(address) else await User.get_or_none(address_folded=lookup_key(address), team_id=team_row.id)
+    user = (
+        None
+        if has_lone_surrogate(address)
+        else await User.get_or_none(address_folded=lookup_key(address), team_id=team_row.id)
+    )
     if user is None:
         raise user_error(UserErrorCode.NOT_FOUND, ("owner",), f"The team has no user with the address {address!r}.")
     return Viewer(user.id, team_row.id, user.role)
@@ -96,12 +100,12 @@ class Import:
         self._viewer = viewer
         self._lines: dict[str, int] = {}
 
-    async def take(self, rows: Iterable[Row]) -> Tally:
+    async def import_batch(self, rows: Iterable[ImportRow]) -> ImportResult:
         """Import one batch in one transaction: add new people, and update those the viewer owns.
 
         Unsubscribes each person who has opted out, regardless of the owner. Never subscribes anyone again.
         """
-        tally = Tally()
+        tally = ImportResult()
         all_rows = list(rows)
         people = self._valid_people(all_rows, tally)
         opted_out = {key for row in all_rows if row.opted_out and (key := _comparison_key(row.new.address)) is not None}
@@ -112,7 +116,7 @@ class Import:
                 tally.unsubscribed = await _unsubscribe(uow, self._viewer, opted_out)
         return tally
 
-    def _valid_people(self, rows: Iterable[Row], tally: Tally) -> dict[str, NewPerson]:
+    def _valid_people(self, rows: Iterable[ImportRow], tally: ImportResult) -> dict[str, NewPerson]:
         """Return the valid people by comparison key. Adds the other rows to the refused ones of the tally."""
         people: dict[str, NewPerson] = {}
         for row in rows:
@@ -132,7 +136,7 @@ class Import:
                 tally.refused.append((row.line, f"The same address as in line {first_line}."))
         return people
 
-    async def _write(self, uow: UnitOfWork, people: Mapping[str, NewPerson], tally: Tally) -> None:
+    async def _write(self, uow: UnitOfWork, people: Mapping[str, NewPerson], tally: ImportResult) -> None:
         """Insert or update valid people, add them to the group, and count them."""
         added = await _insert_people(uow, self._viewer, people)
         existing = await _lock_existing(uow, self._viewer, [folded for folded in people if folded not in added])
@@ -161,7 +165,7 @@ async def _unsubscribe(uow: UnitOfWork, viewer: Viewer, keys: Collection[str]) -
     if not keys:
         return 0
     tx = uow.connection
-    rows = await tx.fetch(_SELECT_SUBSCRIBED + tx.in_texts("address_folded"), viewer.team_id, tx.text_array(keys))
+    rows = await tx.fetch(_SELECT_SUBSCRIBED + tx.in_texts("address_folded"), viewer.team_id, tx.text_array_param(keys))
     if rows:
         await unsubscribe_all(uow, [row["id"] for row in rows])
     return len(rows)
@@ -201,7 +205,7 @@ async def _lock_existing(uow: UnitOfWork, viewer: Viewer, folded: Sequence[str])
     tx = uow.connection
     return await tx.fetch(
         f"{_SELECT_EXISTING} AND {tx.in_texts('address_folded')} ORDER BY id" + tx.for_update("NO KEY UPDATE"),
-        *(viewer.team_id, tx.text_array(folded)),
+        *(viewer.team_id, tx.text_array_param(folded)),
     )
 
 

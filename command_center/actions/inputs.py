@@ -18,9 +18,9 @@ UNSET: Any = object()
 """Stands for an argument that is absent, as opposed to null."""
 MAX_NAME_CHARACTERS = 200
 """The most characters in a name and in other short lines."""
-SUBJECT = 998
+MAX_SUBJECT_CHARACTERS = 998
 """The most characters in a subject."""
-BODY = 500_000
+MAX_BODY_CHARACTERS = 500_000
 """The most characters in a body."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f]")
@@ -44,7 +44,7 @@ def check_event_count(number: int, most: int, path: Path) -> None:
         raise user_error(UserErrorCode.LIMIT_REACHED, path, message)
 
 
-def broken(text: str) -> bool:
+def has_lone_surrogate(text: str) -> bool:
     """Return whether a text contains a lone surrogate. JSON can encode one, but no database can store it."""
     return _LONE_SURROGATE.search(text) is not None
 
@@ -77,7 +77,7 @@ class ErrorCollector:
             self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(text)}.")
         elif _CONTROL_CHARACTER.search(text):
             self.add(UserErrorCode.INVALID, path, f"{what} must be one line without control characters.")
-        elif broken(text):
+        elif has_lone_surrogate(text):
             self.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")
         return text
 
@@ -85,13 +85,13 @@ class ErrorCollector:
         """Check a line as `line` does, but return None if it is absent or blank."""
         return self.line(value, path, what, longest) if value is not None and value.strip() else None
 
-    def text(self, value: str, path: Path, what: str, longest: int = BODY) -> str:
+    def text(self, value: str, path: Path, what: str, longest: int = MAX_BODY_CHARACTERS) -> str:
         """Check free text, which may be empty and have several lines."""
         if len(value) > longest:
             self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(value)}.")
         elif "\x00" in value:
             self.add(UserErrorCode.INVALID, path, f"{what} must not hold a NUL character.")
-        elif broken(value):
+        elif has_lone_surrogate(value):
             self.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")
         return value
 
@@ -103,7 +103,7 @@ class ErrorCollector:
         elif len(text) > MAX_ADDRESS_CHARACTERS:
             message = f"An address may have at most {MAX_ADDRESS_CHARACTERS} characters."
             self.add(UserErrorCode.TOO_LONG, path, message)
-        elif broken(text):
+        elif has_lone_surrogate(text):
             self.add(UserErrorCode.INVALID, path, "An address looks like name@example.com.")
         else:
             try:

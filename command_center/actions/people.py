@@ -92,11 +92,11 @@ async def unsubscribe(ctx: ActionContext, viewer: Viewer, person_id: str) -> Per
     errors = ErrorCollector()
     key = await visible_key(viewer, "Person", person_id, ("id",), errors)
     errors.raise_any()
-    await leave(ctx, int(key or 0))
+    await unsubscribe_by_key(ctx, int(key or 0))
     return await Person.get(id=key)
 
 
-async def leave(ctx: ActionContext, key: int) -> None:
+async def unsubscribe_by_key(ctx: ActionContext, key: int) -> None:
     """Unsubscribe the person with a key. The caller must have checked it: by the viewer's rights or a signed link."""
     async with ctx.writer.unit_of_work() as uow:
         await unsubscribe_all(uow, [key])
@@ -125,7 +125,7 @@ async def fail_scheduled(uow: UnitOfWork, column: str, key: Any, code: FailureCo
         key,
         int(EmailStatus.SCHEDULED),
     )
-    await transitions.change(uow, rows, transitions.failure(code, message, uow.now))
+    await transitions.update_emails(uow, rows, transitions.failure_columns(code, message, uow.now))
 
 
 async def create_group(ctx: ActionContext, viewer: Viewer, name: str, shared: bool) -> Group:

@@ -19,7 +19,7 @@ from models.viewers import Viewer
 
 REQUEST_ID_PATH = ("requestId",)
 """The path of all errors about a requestId, regardless of its position among the arguments."""
-TRIM = 1000
+TRIM_BATCH_ROWS = 1000
 """Number of rows that one statement deletes."""
 
 
@@ -69,9 +69,9 @@ async def store_created(uow: UnitOfWork, viewer: Viewer, request_id: str, create
     )
 
 
-async def trim(connection: Connection, table: str, now: int) -> int:
+async def delete_expired(connection: Connection, table: str, now: int) -> int:
     """Delete one batch of expired rows of a table, and return their number. `now` is in microseconds."""
     return await connection.execute(
         f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
-        *(now - RETENTION_MICROS, TRIM),
+        *(now - RETENTION_MICROS, TRIM_BATCH_ROWS),
     )

@@ -16,10 +16,10 @@ Item = TypeVar("Item")
 class RetryBuffer(Generic[Item]):
     """Holds items until they are stored. If it is full, it drops new items, because verdicts depend on older events."""
 
-    def __init__(self, outage: FailureLog, room: int = MAX_ITEMS) -> None:
-        self.lost = 0
+    def __init__(self, outage: FailureLog, capacity: int = MAX_ITEMS) -> None:
+        self.lost_count = 0
         self._outage = outage
-        self._room = room
+        self._room = capacity
         self._items: list[Item] = []
         self._pause = FIRST_PAUSE_SECONDS
         self._retry_at = 0.0
@@ -32,25 +32,25 @@ class RetryBuffer(Generic[Item]):
         free_slots = max(0, self._room - len(self._items))
         self._items += items[:free_slots]
         if len(items) > free_slots:
-            self.lost += len(items) - free_slots
-            self._outage.warn(Unavailable(f"{self.lost} views and clicks are lost: more than {self._room} wait"))
+            self.lost_count += len(items) - free_slots
+            self._outage.warn(Unavailable(f"{self.lost_count} views and clicks are lost: more than {self._room} wait"))
 
-    def pause(self) -> float | None:
+    def seconds_until_retry(self) -> float | None:
         """Return the seconds until the next attempt, or None if the buffer is empty."""
         return max(0.0, self._retry_at - time.monotonic()) if self._items else None
 
-    def due(self) -> list[Item]:
+    def take_due(self) -> list[Item]:
         """Remove and return all items if the pause is over. The caller adds those that fail again."""
         if time.monotonic() < self._retry_at:
             return []
         taken, self._items = self._items, []
         return taken
 
-    def rest(self) -> None:
+    def back_off(self) -> None:
         """Start the next pause after a failed attempt."""
         self._retry_at = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, MAX_PAUSE_SECONDS)
 
-    def hurry(self) -> None:
+    def reset(self) -> None:
         """Reset the pauses after a successful attempt."""
         self._pause, self._retry_at = FIRST_PAUSE_SECONDS, 0.0

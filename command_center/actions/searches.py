@@ -16,9 +16,9 @@ from command_center.database.connections import Row
 from command_center.errors import UserError, UserErrors, not_found, user_error
 from command_center.search.canonical import to_value
 from command_center.search.filter_ast import Filter
-from command_center.search.parser import check, load
-from command_center.search.references import named_ids
-from command_center.search.scope import Owner, view_as_problems, without_range
+from command_center.search.parser import parse_filter, parse_stored_filter
+from command_center.search.references import id_references
+from command_center.search.scope import Owner, view_as_errors, without_scope
 from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind, SavedSearchState, UserErrorCode
 from models.searches import SavedSearch
 from models.viewers import Viewer
@@ -47,7 +47,7 @@ async def adopt(ctx: ActionContext, viewer: Viewer, shared_search_id: str, name:
         raise not_found(path, "shared search")
     errors = ErrorCollector()
     name = errors.line(source.name if name is None else name, ("name",), "A name")
-    filter = without_range(load(source.definition))
+    filter = without_scope(parse_stored_filter(source.definition))
     await _check_references(viewer, filter, errors, path)
     errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
@@ -102,7 +102,7 @@ async def delete(ctx: ActionContext, viewer: Viewer, search_id: str) -> int:
     return int(row["id"])
 
 
-async def checked_query(ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: Path) -> Filter:
+async def parse_query_filter(ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: Path) -> Filter:
     """Return the filter of a query. Ids of invisible objects are allowed, and match nothing.
 
     Raises: UserErrors if the filter is invalid in another way.
@@ -131,22 +131,22 @@ async def _validate(
 def _parse(ctx: ActionContext, raw: Mapping[str, Any], path: Path, errors: ErrorCollector) -> Filter | None:
     """Parse a filter; adds the errors and returns None if it is invalid."""
     try:
-        return check(raw, limits=ctx.limits.filter, path=path)
+        return parse_filter(raw, limits=ctx.limits.filter, path=path)
     except UserErrors as exc:
-        errors.problems.extend(exc.problems)
+        errors.problems.extend(exc.errors)
         return None
 
 
 async def _view_as_errors(viewer: Viewer, filter: Filter, path: Path) -> list[UserError]:
     """Return the errors of a filter that ranges over other senders' emails without the right to do so."""
-    references = [(reference.noun, reference.key) for reference in named_ids(filter) if reference.noun == "User"]
+    references = [(reference.noun, reference.key) for reference in id_references(filter) if reference.noun == "User"]
     colleagues = (await visible_keys(viewer, references)).get("User", set())
-    return view_as_problems(filter, Owner(viewer.user_id, viewer.team_id, viewer.admin), path, colleagues)
+    return view_as_errors(filter, Owner(viewer.user_id, viewer.team_id, viewer.admin), path, colleagues)
 
 
 async def _check_references(viewer: Viewer, filter: Filter, errors: ErrorCollector, prefix: Path) -> None:
     """Add a NOT_FOUND error for each object in the filter that the viewer cannot see."""
-    references = named_ids(filter)
+    references = id_references(filter)
     visible = await visible_keys(viewer, ((reference.noun, reference.key) for reference in references))
     for reference in references:
         if reference.key not in visible.get(reference.noun, ()):

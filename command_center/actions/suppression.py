@@ -10,7 +10,7 @@ from command_center.actions import transitions
 from command_center.actions.context import Limits
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Connection, Row
-from command_center.email_addresses import distinct, domain_of, lookup_key, lower_numbered_keys
+from command_center.email_addresses import distinct_addresses, domain_of, lookup_key, lower_numbered_keys
 from models.emails import addresses
 from models.enums import FailureCode
 
@@ -68,7 +68,7 @@ async def lock_recipient_and_campaign(connection: Connection, email_id: int) -> 
         )
 
 
-async def hold_back(uow: UnitOfWork, limits: Limits, rows: Sequence[Row]) -> list[Row]:
+async def fail_suppressed(uow: UnitOfWork, limits: Limits, rows: Sequence[Row]) -> list[Row]:
     """Fail the suppressed ones among these locked emails, and return the others in their order."""
     tx = uow.connection
     people = await _people(tx, {row["person_id"] for row in rows})
@@ -84,7 +84,9 @@ async def hold_back(uow: UnitOfWork, limits: Limits, rows: Sequence[Row]) -> lis
             suppression = await _sent_to_duplicate(uow, row, person)
         (sendable if suppression is None else suppressed.setdefault(suppression, [])).append(row)
     for suppression, failed in suppressed.items():
-        await transitions.change(uow, failed, transitions.failure(suppression.code, suppression.message, uow.now))
+        await transitions.update_emails(
+            uow, failed, transitions.failure_columns(suppression.code, suppression.message, uow.now)
+        )
     return sendable
 
 
@@ -104,7 +106,7 @@ async def _sent_to_duplicate(uow: UnitOfWork, row: Row, person: Row) -> Suppress
     other = await tx.fetch_one(
         "SELECT s.id FROM emails e JOIN emails s ON s.bulk_send_id = e.bulk_send_id JOIN people p ON p.id = s.person_id"
         f" WHERE e.id = ? AND p.team_id = e.team_id AND {tx.in_texts('p.address_folded')} LIMIT 1",
-        *(row["id"], tx.text_array(lower)),
+        *(row["id"], tx.text_array_param(lower)),
     )
     if other is None:
         return None
@@ -121,7 +123,7 @@ async def _unsubscribed_copies(connection: Connection, rows: Sequence[Row]) -> s
         f"SELECT team_id, address_folded FROM people WHERE {connection.in_any('team_id')}"
         f" AND {connection.in_texts('address_folded')} AND unsubscribed_at IS NOT NULL",
         connection.array_param({team for team, _ in keys}),
-        connection.text_array({key for _, key in keys}),
+        connection.text_array_param({key for _, key in keys}),
     )
     return {(row["team_id"], row["address_folded"]) for row in rows_of_people} & keys
 
@@ -147,7 +149,7 @@ def _suppression_by_copies(row: Row, unsubscribed: Collection[tuple[int, str]], 
 
 def copies_of(row: Row) -> tuple[str, ...]:
     """Return the cc and bcc addresses of an email, without duplicates in another spelling."""
-    return distinct((*addresses(row["cc"]), *addresses(row["bcc"])))
+    return distinct_addresses((*addresses(row["cc"]), *addresses(row["bcc"])))
 
 
 def too_many_copies(number: int, limits: Limits) -> str:

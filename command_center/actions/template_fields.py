@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from command_center.actions.person_names import split_name
 
-NAMES = ("first_name", "last_name", "title", "company", "my_name")
+FIELD_NAMES = ("first_name", "last_name", "title", "company", "my_name")
 _BUILT_IN_DEFAULTS = {"company": "your company"}
 _MAX_SHOWN_CHARACTERS = 60
 _BRACES = re.compile(r"\{\{(.*?)(\}\}|\Z)", re.DOTALL)
@@ -20,19 +20,19 @@ _SINGLE = "(?:['‘’‚‛‹›]|&(?:apos|lsquo|rsquo|sbquo|lsaquo|rsaquo|#0?
 _QUOTED = "|".join(f"{quote}((?:(?!{quote}).)*){quote}" for quote in (_DOUBLE, _SINGLE))
 _FIELD = re.compile(rf"{_GAP}([\w.-]+)(?:{_GAP}\|{_GAP}default{_GAP}:{_GAP}(?:{_QUOTED}))?{_GAP}", re.DOTALL)
 _LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
-_NAMES_SENTENCE = f"{', '.join(NAMES[:-1])} and {NAMES[-1]}"
+_NAMES_SENTENCE = f"{', '.join(FIELD_NAMES[:-1])} and {FIELD_NAMES[-1]}"
 
 
-class Unresolved(ValueError):
+class UnresolvedField(ValueError):
     """Raised if a text contains an invalid field; the message explains it to the author."""
 
 
-def any_in(text: str) -> bool:
+def has_fields(text: str) -> bool:
     """Return whether a text may contain dynamic fields."""
     return "{{" in text
 
 
-def values(
+def person_values(
     name: str, title: str | None, company: str | None, my_name: str, first_name: str | None = None
 ) -> dict[str, str]:
     """Return the values of the fields for one person and one sender; an unknown value is empty.
@@ -45,10 +45,10 @@ def values(
         first, rest = first_name, name.removeprefix(f"{first_name} ")
         last = last if rest == name else rest.partition(",")[0]
     field_values = (first, last, title or "", company or "", my_name)
-    return {field: _LINE_BREAKS.sub(" ", value).strip() for field, value in zip(NAMES, field_values, strict=True)}
+    return {field: _LINE_BREAKS.sub(" ", value).strip() for field, value in zip(FIELD_NAMES, field_values, strict=True)}
 
 
-def problems(text: str) -> list[str]:
+def field_errors(text: str) -> list[str]:
     """Return a sentence for each invalid field, in the order of the text and without duplicates."""
     sentences = (_error_in(match) for match in _BRACES.finditer(text))
     return list(dict.fromkeys(sentence for sentence in sentences if sentence is not None))
@@ -60,9 +60,9 @@ def resolve(text: str, field_values: Mapping[str, str], escaped: bool) -> str:
     A default replaces an absent value; it is the author's own text, so HTML in an HTML body. Braces in values are not
     read as fields. Raises: UnresolvedField if a field is invalid.
     """
-    errors = problems(text)
+    errors = field_errors(text)
     if errors:
-        raise Unresolved(" ".join(errors))
+        raise UnresolvedField(" ".join(errors))
 
     def fill(match: re.Match[str]) -> str:
         name, double, single = _name_and_defaults(match)
@@ -74,12 +74,12 @@ def resolve(text: str, field_values: Mapping[str, str], escaped: bool) -> str:
     return _BRACES.sub(fill, text)
 
 
-def mask(text: str, replace: Callable[[str], str]) -> str:
+def replace_fields(text: str, replace: Callable[[str], str]) -> str:
     """Return the text with all fields replaced, valid or not."""
     return _BRACES.sub(lambda match: replace(match[0]), text)
 
 
-def shown(field: str) -> str:
+def shorten(field: str) -> str:
     """Return a field as an error message shows it: on one line, and shortened if it is long."""
     text = _on_one_line(field)
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else text[:_MAX_SHOWN_CHARACTERS] + "…"
@@ -87,13 +87,13 @@ def shown(field: str) -> str:
 
 def _error_in(match: re.Match[str]) -> str | None:
     """Return a sentence about an invalid field, or None if it is valid."""
-    source = shown(match[0])
+    source = shorten(match[0])
     if not match[2]:
         return f"{source} has no closing braces."
     field = _FIELD.fullmatch(match[1])
     if field is None:
         return f'{source} is not how a field is written: {{{{company}}}}, or {{{{company | default: "your team"}}}}.'
-    if field[1] not in NAMES:
+    if field[1] not in FIELD_NAMES:
         return f"{source} is no field: there are {_NAMES_SENTENCE}."
     return None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from command_center.actions import template_fields
 from command_center.actions.bodies import check_body
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import SUBJECT, ErrorCollector
+from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, ErrorCollector
 from models.campaigns import Template
 from models.enums import UserErrorCode
 from models.viewers import Viewer
@@ -24,10 +24,10 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewTemplate) -> Templa
     """Create a template. Raises: UserErrors if the input is invalid, including its dynamic fields."""
     errors = ErrorCollector()
     name = errors.line(new.name, ("input", "name"), "A name")
-    subject = errors.line(new.subject, ("input", "subject"), "A subject", SUBJECT)
+    subject = errors.line(new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
     body = check_body(errors, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
     for what, text in (("subject", subject), ("body", body)):
-        for problem in template_fields.problems(text):
+        for problem in template_fields.field_errors(text):
             errors.add(UserErrorCode.INVALID, ("input", what), problem)
     errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:

@@ -10,7 +10,7 @@ from models.enums import ChangeCauseKind, EmailStatus, FailureCode, FolderName, 
 from models.folders import folder_of
 
 NO_FAILURE: Mapping[str, Any] = {"failed_at": None, "failure_code": None, "failure_message": None}
-IDLE: Mapping[str, Any] = {"due_at": None, "claimed_at": None}
+NOT_DUE: Mapping[str, Any] = {"due_at": None, "claimed_at": None}
 
 
 def folder_of_row(row: Row) -> FolderName:
@@ -18,8 +18,8 @@ def folder_of_row(row: Row) -> FolderName:
     return folder_of(EmailStatus(row["status"]), bool(row["archived"]))
 
 
-async def change(
-    uow: UnitOfWork, rows: Iterable[Row], values: Mapping[str, Any], edited: bool = True, marked: bool = True
+async def update_emails(
+    uow: UnitOfWork, rows: Iterable[Row], values: Mapping[str, Any], edited: bool = True, invalidate: bool = True
 ) -> None:
     """Set the same columns of all these locked emails; `values` may contain `status` and `archived`.
 
@@ -46,11 +46,11 @@ async def change(
         after = folder_of_row(row)
         if before is not after:
             uow.move_count(row["sender_id"], before, after)
-        if marked:
+        if invalidate:
             uow.invalidate(InvalidationKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
 
 
-async def reword(uow: UnitOfWork, texts: Iterable[tuple[Row, str, str | None, str | None]]) -> None:
+async def update_texts(uow: UnitOfWork, texts: Iterable[tuple[Row, str, str | None, str | None]]) -> None:
     """Set the subject of each of these locked emails, and its body or its field values in a shared body.
 
     A body or field values of None stay unchanged. Updates the rows too.
@@ -68,12 +68,14 @@ async def reword(uow: UnitOfWork, texts: Iterable[tuple[Row, str, str | None, st
         uow.invalidate(InvalidationKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
 
 
-def failure(code: FailureCode, message: str, at: int, status: EmailStatus = EmailStatus.FAILED) -> dict[str, Any]:
+def failure_columns(
+    code: FailureCode, message: str, at: int, status: EmailStatus = EmailStatus.FAILED
+) -> dict[str, Any]:
     """Return the columns of an email that failed, bounced or was reported as spam; `at` is in microseconds."""
     return {
         "status": status,
         "failed_at": at,
         "failure_code": code,
         "failure_message": message[:1000],
-        **IDLE,
+        **NOT_DUE,
     }

@@ -75,7 +75,7 @@ async def _update(
     return existing
 
 
-async def by_address(address: str) -> User | None:
+async def find_by_address(address: str) -> User | None:
     """Return the user with an address in any spelling, or None."""
     return await User.get_or_none(address_folded=lookup_key(address))
 
@@ -83,7 +83,7 @@ async def by_address(address: str) -> User | None:
 _PERIOD = re.compile(r"P(?:(\d{1,5})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?)?")
 
 
-def seconds(period: str) -> int:
+def parse_period(period: str) -> int:
     """Return the seconds of an ISO 8601 period of days and times, such as P1D or PT12H.
 
     Raises: ValueError if it is not such a period, or zero.
@@ -96,7 +96,7 @@ def seconds(period: str) -> int:
     return total
 
 
-def period(total: int) -> str:
+def format_period(total: int) -> str:
     """Return a whole number of seconds as an ISO 8601 period."""
     days, remainder = divmod(total, 86400)
     units = zip("HMS", (remainder // 3600, remainder % 3600 // 60, remainder % 60), strict=True)

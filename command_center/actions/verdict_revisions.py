@@ -39,7 +39,7 @@ async def revise_by_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], sinc
     return await _revise_clicks(uow, sent, since - MAX_BURST_MICROS, until + MAX_BURST_MICROS)
 
 
-async def by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
+async def revise_by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
     """Revise the clicks around the delivery of emails, once their delivery times are known: no person made them.
 
     `sent` holds the delivery times in microseconds by the emails' keys. Also updates the summaries, appends to the

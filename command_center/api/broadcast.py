@@ -21,11 +21,11 @@ from graphql.pyutils import gather_with_cancel
 from command_center.api.parameters import Parameters
 from command_center.changes.cursors import LogIdentity
 from command_center.changes.entries import LogEntry
-from command_center.changes.subscribers import BURST, Subscriber
+from command_center.changes.subscribers import MAX_BATCH_ENTRIES, Subscriber
 from command_center.graphql_engine.documents import PreparedOperation
 from models.enums import ChangeKind
 from models.viewers import Viewer
-from resolvers.change_messages import ChangeMessage, EntryBatch, Place
+from resolvers.change_messages import ChangeMessage, EntryBatch, MessageKey
 from resolvers.context import Context, Services
 
 CACHE_SECONDS: Final = 1.0
@@ -71,22 +71,22 @@ class BroadcastGroup:
         self._template = template
         self._services = services
         self._viewer = viewer
-        self._running: dict[Place, _Rendering] = {}
-        self._cached: dict[Place, EncodedPayload] = {}
+        self._running: dict[MessageKey, _Rendering] = {}
+        self._cached: dict[MessageKey, EncodedPayload] = {}
         self._cached_bytes = 0
         self._may_wait = False
         """Whether rendering a change message has ever had to wait for rows."""
 
-    def known(self, burst: EntryBatch) -> Sequence[EncodedPayload] | None:
+    def cached_payloads(self, burst: EntryBatch) -> Sequence[EncodedPayload] | None:
         """Return what `render` would return, if all of it is cached; otherwise None."""
-        payloads = [each for place in burst.places() if (each := self._cached.get(place))]
+        payloads = [each for place in burst.message_keys() if (each := self._cached.get(place))]
         return payloads if len(payloads) == len(burst.entries or (None,)) else None
 
     async def render(self, burst: EntryBatch) -> Sequence[EncodedPayload]:
         """Return the payloads of the entries."""
         if self.members == 1:
-            return [*(await self._execute(burst.frames())).values()]
-        places = burst.places()
+            return [*(await self._execute(burst.messages())).values()]
+        places = burst.message_keys()
         self._start(burst)
         # Collected before anything is awaited, because cached payloads may expire meanwhile.
         sources = [(place, self._cached.get(place) or self._running[place]) for place in places]
@@ -97,7 +97,7 @@ class BroadcastGroup:
 
         The payloads are delivered to subscribers that are up to date. The others are woken.
         """
-        burst = EntryBatch(identity, entries[:BURST])
+        burst = EntryBatch(identity, entries[:MAX_BATCH_ENTRIES])
         task = self._start(burst) if self.members > 1 else None
         if task is None:
             self._serve(burst, followers)
@@ -107,18 +107,18 @@ class BroadcastGroup:
     def _serve(self, burst: EntryBatch, followers: Collection[Subscriber]) -> None:
         # If the payload may end a stream, the stream itself has to handle it.
         ends = any(entry.kind is ChangeKind.SEARCH_DELETED for entry in burst.entries)
-        payloads = () if ends else self.known(burst) or ()
+        payloads = () if ends else self.cached_payloads(burst) or ()
         bodies = [each.body for each in payloads if each.body is not None]
         for subscriber in followers:
             if not bodies or not subscriber.try_deliver(burst.entries, bodies):
                 subscriber.wake()
 
-    def _start(self, burst: EntryBatch) -> "asyncio.Task[Mapping[Place, EncodedPayload]] | None":
+    def _start(self, burst: EntryBatch) -> "asyncio.Task[Mapping[MessageKey, EncodedPayload]] | None":
         """Start rendering what is neither cached nor being rendered.
 
         Returns None if there is nothing to start.
         """
-        messages = burst.frames().items()
+        messages = burst.messages().items()
         new = {place: each for place, each in messages if place not in self._cached and place not in self._running}
         if not new:
             return None
@@ -127,7 +127,7 @@ class BroadcastGroup:
         rendering.task.add_done_callback(lambda _: self._store(new, rendering))
         return rendering.task
 
-    def _store(self, places: Mapping[Place, ChangeMessage], rendering: "_Rendering") -> None:
+    def _store(self, places: Mapping[MessageKey, ChangeMessage], rendering: "_Rendering") -> None:
         for place in places:
             del self._running[place]
         payloads = rendering.end()
@@ -140,12 +140,12 @@ class BroadcastGroup:
             self._drop(next(iter(self._cached)))
         asyncio.get_running_loop().call_later(CACHE_SECONDS, self._forget, places)
 
-    async def _execute(self, messages: Mapping[Place, ChangeMessage]) -> Mapping[Place, EncodedPayload]:
+    async def _execute(self, messages: Mapping[MessageKey, ChangeMessage]) -> Mapping[MessageKey, EncodedPayload]:
         """Render the messages together, so that they share the rows that they load."""
-        self._registry.executions += len(messages)
+        self._registry.rendered_count += len(messages)
         context = Context(self._services, self._viewer)
         try:
-            if not await context.renew():
+            if not await context.refresh():
                 return dict.fromkeys(messages, EncodedPayload(None, last=True))
             if context.viewer != self._viewer:
                 # Payloads rendered with other permissions must not be reused.
@@ -178,11 +178,11 @@ class BroadcastGroup:
             result = await result
         return EncodedPayload(self._registry.encode(result))
 
-    def _forget(self, places: Iterable[Place]) -> None:
+    def _forget(self, places: Iterable[MessageKey]) -> None:
         for place in places:
             self._drop(place)
 
-    def _drop(self, place: Place) -> None:
+    def _drop(self, place: MessageKey) -> None:
         payload = self._cached.pop(place, None)
         self._cached_bytes -= len(payload.body or b"") if payload else 0
 
@@ -199,11 +199,11 @@ class _Rendering:
 
     __slots__ = ("_waiters", "task")
 
-    def __init__(self, task: "asyncio.Task[Mapping[Place, EncodedPayload]]") -> None:
+    def __init__(self, task: "asyncio.Task[Mapping[MessageKey, EncodedPayload]]") -> None:
         self.task = task
         self._waiters: list[asyncio.Future[None]] = []
 
-    async def payload(self) -> Mapping[Place, EncodedPayload]:
+    async def payload(self) -> Mapping[MessageKey, EncodedPayload]:
         """Wait for the rendering, and return its payloads."""
         if not self.task.done():
             waiter = asyncio.get_running_loop().create_future()
@@ -211,7 +211,7 @@ class _Rendering:
             await waiter
         return self.task.result()
 
-    def end(self) -> Mapping[Place, EncodedPayload]:
+    def end(self) -> Mapping[MessageKey, EncodedPayload]:
         """Complete the futures, and return the payloads; none if the task was cancelled."""
         for waiter in self._waiters:
             if not waiter.done():
@@ -228,7 +228,7 @@ class BroadcastGroups:
     def __init__(self, encode: Callable[[ExecutionResult], bytes], excuse: Callable[[Exception], bytes]) -> None:
         self.encode = encode
         self.excuse = excuse
-        self.executions = 0
+        self.rendered_count = 0
         self._groups: dict[GroupKey, BroadcastGroup] = {}
 
     def __len__(self) -> int:
@@ -266,7 +266,9 @@ def group_key(prepared: PreparedOperation, parameters: Parameters, viewer: Viewe
     Variables that only select what is subscribed, and from which position, are not part of it: the change message
     contains them.
     """
-    shaping_variables = {name: value for name, value in parameters.variables.items() if name in prepared.shaping}
+    shaping_variables = {
+        name: value for name, value in parameters.variables.items() if name in prepared.shaping_variables
+    }
     text = json.dumps(shaping_variables, sort_keys=True).encode() if shaping_variables else b""
     return GroupKey(prepared, hashlib.sha256(text).digest() if len(text) > 32 else text, viewer)
 

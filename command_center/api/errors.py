@@ -38,7 +38,7 @@ def client_error(error: GraphQLError) -> GraphQLError:
         return error
     if isinstance(original, UserErrors):
         return _with_code(
-            error, _message(original.problems), _code(original.problems), problems=_as_extensions(original.problems)
+            error, _message(original.errors), _code(original.errors), problems=_as_extensions(original.errors)
         )
     if isinstance(error, GraphQLSyntaxError):
         return _with_code(error, error.message, "GRAPHQL_PARSE_FAILED")
@@ -50,7 +50,7 @@ def client_error(error: GraphQLError) -> GraphQLError:
     return _with_code(error, internal_error_message(reference), "INTERNAL", reference=reference)
 
 
-def away(errors: Iterable[GraphQLError]) -> bool:
+def is_database_failure(errors: Iterable[GraphQLError]) -> bool:
     """Return whether the database caused one of these errors.
 
     HTTP then answers 503 with Retry-After.

@@ -16,16 +16,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from command_center.api import streaming
 from command_center.api.errors import RETRY_SECONDS, client_error
-from command_center.api.idempotency import Answer, IdempotencyRefused, IdempotentRequests, fingerprint, key_in
-from command_center.api.operations import Operation, Operations, encoded
-from command_center.api.parameters import Malformed, parsed
+from command_center.api.idempotency import (
+    IdempotencyRefused,
+    IdempotentRequests,
+    IdempotentResponse,
+    fingerprint,
+    parse_key,
+)
+from command_center.api.operations import Operation, Operations, encode_json
+from command_center.api.parameters import Malformed, parse_json
 from command_center.api.quotas import CODE, Hold, QuotaExceeded, UserQuotas
 from command_center.api.viewers import viewer_of
 from command_center.database.errors import Unavailable
 from command_center.graphql_engine.documents import Rejected
 from command_center.web import authentication, negotiation
 from command_center.web.authentication import Claims, Tokens, Unauthenticated
-from command_center.web.error_responses import ErrorResponse, too_often
+from command_center.web.error_responses import ErrorResponse, rate_limited
 from command_center.web.negotiation import Form
 from command_center.web.rate_limits import RateLimiter
 from command_center.web.shutdown import Shutdown
@@ -51,7 +57,7 @@ DeviceCookies = Callable[[Mapping[str, str], int], Iterable[str]]
 """Returns the values of Set-Cookie that mark the browser as the user's, for a request's cookies and a user's id."""
 
 
-class Endpoint:
+class HttpEndpoint:
     """`/graphql` over HTTP, as an ASGI application."""
 
     def __init__(
@@ -85,9 +91,9 @@ class Endpoint:
             try:
                 response = await self._response(request)
             except HttpError as exc:
-                response = exc.response.answer(scope)
+                response = exc.response.to_response(scope)
             except Unavailable as exc:
-                response = _unavailable(exc).answer(scope)
+                response = _unavailable(exc).to_response(scope)
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> ASGIApp:
@@ -95,16 +101,16 @@ class Endpoint:
         if request.scope["method"] not in (*_QUERY_STRING_METHODS, "POST"):
             raise _wrong_method("GraphQL is asked for with GET, HEAD or POST.", ALLOWED)
         accept = request.headers.get("accept")
-        form = negotiation.for_one(accept)
+        form = negotiation.choose_form(accept)
         if form is None:
             forms = ", ".join(each.value for each in (*negotiation.SINGLE_FORMS, *negotiation.STREAM_FORMS))
             raise HttpError(ErrorResponse(406, "NOT_ACCEPTABLE", f"An answer comes as one of {forms}."))
         try:
-            parameters = self._operations.read(await _read_parameters(request))
+            parameters = self._operations.parse_parameters(await _read_parameters(request))
         except Malformed as exc:
             raise HttpError(ErrorResponse(_malformed_status(exc), exc.code, str(exc))) from exc
         try:
-            operation = self._operations.ready(parameters)
+            operation = self._operations.prepare(parameters)
             if operation.kind is OperationType.SUBSCRIPTION:
                 return await self._subscribe(operation, claims, viewer, accept)
             if operation.kind is OperationType.MUTATION and request.scope["method"] in _QUERY_STRING_METHODS:
@@ -113,34 +119,36 @@ class Endpoint:
         except Rejected as exc:
             return self._rejection(exc.errors, form)
         if form in negotiation.STREAM_FORMS:
-            return streaming.Frames(form, streaming.single_payload(answer.body), claims.until, self._shutdown)
+            return streaming.StreamedResponse(
+                form, streaming.single_payload(answer.body), claims.expires_at, self._shutdown
+            )
         headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
         response = Response(answer.body, headers=headers, media_type=f"{form.value}; charset=utf-8")
         self._mark_device(request, response, viewer)
         return response
 
-    async def _execute(self, operation: Operation, context: Context, request: Request) -> Answer:
+    async def _execute(self, operation: Operation, context: Context, request: Request) -> IdempotentResponse:
         """Execute a query or mutation. Raises: Rejected or HttpError."""
         keys = request.headers.getlist("idempotency-key") if operation.kind is OperationType.MUTATION else []
         try:
-            key = key_in(keys)
+            key = parse_key(keys)
             if key is None:
-                return Answer(encoded(await self._operations.answer(operation, context)))
+                return IdempotentResponse(encode_json(await self._operations.execute_within_limit(operation, context)))
 
             async def run(claimed_context: Context) -> bytes:
-                return encoded(await self._operations.execute(operation, claimed_context))
+                return encode_json(await self._operations.execute(operation, claimed_context))
 
             parameters = operation.parameters
             request_fingerprint = fingerprint(parameters.query, parameters.operation_name, parameters.variables)
-            return await self._idempotent_requests().answer(context, key, request_fingerprint, run)
+            return await self._idempotent_requests().execute_once(context, key, request_fingerprint, run)
         except IdempotencyRefused as exc:
             raise HttpError(ErrorResponse(exc.status, exc.code, str(exc))) from exc
 
     async def _authenticate(self, request: Request) -> tuple[Claims, Viewer]:
         try:
-            claims = self._tokens.read(authentication.bearer(request.headers.get("authorization")))
+            claims = self._tokens.verify(authentication.parse_bearer_token(request.headers.get("authorization")))
             if wait := self._rates.take(claims.user_id):
-                raise HttpError(too_often("user", self._rates.per_minute, wait))
+                raise HttpError(rate_limited("user", self._rates.per_minute, wait))
             return claims, await viewer_of(claims)
         except Unauthenticated as exc:
             raise HttpError(ErrorResponse(401, "UNAUTHENTICATED", str(exc), {"WWW-Authenticate": "Bearer"})) from exc
@@ -150,7 +158,7 @@ class Endpoint:
             raise
 
     async def _subscribe(self, operation: Operation, claims: Claims, viewer: Viewer, accept: str | None) -> ASGIApp:
-        form = negotiation.for_many(accept)
+        form = negotiation.choose_stream_form(accept)
         if form is None:
             ways = "over a WebSocket, as text/event-stream, or as multipart/mixed with subscriptionSpec"
             raise HttpError(ErrorResponse(406, "NOT_ACCEPTABLE", f"A subscription comes {ways}."))
@@ -158,11 +166,11 @@ class Endpoint:
         try:
             payloads = await self._operations.subscribe(operation, Context(self._services(), viewer))
         except Rejected as exc:
-            payloads = streaming.single_payload(encoded(self._operations.error_response(exc.errors)))
+            payloads = streaming.single_payload(encode_json(self._operations.error_response(exc.errors)))
         except BaseException:
             hold.release()
             raise
-        return streaming.Frames(form, payloads, claims.until, self._shutdown, hold.release)
+        return streaming.StreamedResponse(form, payloads, claims.expires_at, self._shutdown, hold.release)
 
     def _hold(self, operation: Operation, viewer: Viewer) -> Hold:
         """Count the subscription for its user.
@@ -182,10 +190,12 @@ class Endpoint:
     def _rejection(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
         response_body = self._operations.error_response(errors)
         if form in negotiation.STREAM_FORMS:
-            return streaming.Frames(form, streaming.single_payload(encoded(response_body)), math.inf, self._shutdown)
+            return streaming.StreamedResponse(
+                form, streaming.single_payload(encode_json(response_body)), math.inf, self._shutdown
+            )
         code = response_body["errors"][0]["extensions"]["code"]
         status = _STATUS.get(code, 400 if form is Form.RESPONSE else 200)
-        return Response(encoded(response_body), status, media_type=f"{form.value}; charset=utf-8")
+        return Response(encode_json(response_body), status, media_type=f"{form.value}; charset=utf-8")
 
     def _mark_device(self, request: Request, response: Response, viewer: Viewer) -> None:
         """Set the cookie that marks the browser as the viewer's, unless it is set."""
@@ -225,7 +235,7 @@ async def _read_parameters(request: Request) -> Any:
     if kind.strip().lower() != "application/json" or not _is_utf8(parameters):
         raise HttpError(ErrorResponse(415, "UNSUPPORTED_MEDIA_TYPE", "A request's body is application/json, in UTF-8."))
     # The middleware has read the body, so it arrives as one message.
-    return parsed((await request.receive()).get("body", b""))
+    return parse_json((await request.receive()).get("body", b""))
 
 
 def _is_utf8(parameters: str) -> bool:
@@ -244,5 +254,5 @@ def _from_query_string(request: Request) -> dict[str, Any]:
     }
     for name in ("variables", "extensions"):
         if query_params.get(name):
-            parameters[name] = parsed(query_params[name])
+            parameters[name] = parse_json(query_params[name])
     return parameters

@@ -17,7 +17,7 @@ from hashlib import sha256
 from typing import Any
 
 from command_center.changes import idempotency
-from command_center.changes.idempotency import Asked, IdempotencyClaim, Kept, KeyTaken
+from command_center.changes.idempotency import IdempotencyClaim, IdempotencyRequest, KeyReused, StoredResponse
 from resolvers.context import Context
 
 MAX_KEY_CHARACTERS = 200
@@ -42,7 +42,7 @@ class IdempotencyRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class IdempotentResponse:
     """The body of a response.
 
     `replayed` means that an earlier request with the key produced it.
@@ -52,7 +52,7 @@ class Answer:
     replayed: bool = False
 
     @property
-    def erred(self) -> bool:
+    def has_errors(self) -> bool:
         """Whether the response contains errors."""
         return bool(json.loads(self.body).get("errors"))
 
@@ -61,7 +61,7 @@ Run = Callable[[Context], Awaitable[bytes]]
 """Executes the request in a context and returns the body of the response."""
 
 
-def key_in(headers: Sequence[str]) -> str | None:
+def parse_key(headers: Sequence[str]) -> str | None:
     """Return the key in the values of the Idempotency-Key header, or None.
 
     It may be plain or a structured string. Raises: IdempotencyRefused if the key is invalid.
@@ -96,7 +96,7 @@ class IdempotentRequests:
     def __init__(self, timeout: timedelta) -> None:
         self._timeout = timeout
         self._process = secrets.token_hex(8)
-        self._running: dict[tuple[int, str], tuple[str, asyncio.Task[Answer]]] = {}
+        self._running: dict[tuple[int, str], tuple[str, asyncio.Task[IdempotentResponse]]] = {}
 
     async def stop(self) -> None:
         """Wait for running requests, and cancel those that take longer than STOP_SECONDS."""
@@ -107,14 +107,14 @@ class IdempotentRequests:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def answer(self, context: Context, key: str, fingerprint: str, run: Run) -> Answer:
+    async def execute_once(self, context: Context, key: str, fingerprint: str, run: Run) -> IdempotentResponse:
         """Return the response to the viewer's first request with this key.
 
         The first request is executed by `run` in its own task. Raises: IdempotencyRefused, and any error of `run`.
         """
         request_id = (context.viewer.user_id, key)
         if request_id not in self._running:
-            request = Asked(*request_id, fingerprint, self._process)
+            request = IdempotencyRequest(*request_id, fingerprint, self._process)
             task = asyncio.create_task(self._claim_or_wait(context, request, run), name="request with a key")
             self._running[request_id] = fingerprint, task
             task.add_done_callback(lambda _: self._running.pop(request_id))
@@ -124,41 +124,41 @@ class IdempotentRequests:
             raise _key_taken()
         return replace(await self._wait_for_result(task), replayed=True)
 
-    async def _wait_for_result(self, task: asyncio.Task[Answer]) -> Answer:
+    async def _wait_for_result(self, task: asyncio.Task[IdempotentResponse]) -> IdempotentResponse:
         # Slightly longer than the task itself waits for another process, so that the task gives up first.
         await asyncio.wait({task}, timeout=self._timeout.total_seconds() + 2 * POLL_INTERVAL_SECONDS)
         if not task.done() or task.cancelled():
             raise _in_progress()
         return task.result()
 
-    async def _claim_or_wait(self, context: Context, request: Asked, run: Run) -> Answer:
+    async def _claim_or_wait(self, context: Context, request: IdempotencyRequest, run: Run) -> IdempotentResponse:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._timeout.total_seconds()
         abandoned_micros = (self._timeout + ABANDONED_MARGIN) // timedelta(microseconds=1)
         while True:
             try:
                 outcome = await idempotency.claim(context.ctx.writer.clock, request, abandoned_micros)
-            except KeyTaken as exc:
+            except KeyReused as exc:
                 raise _key_taken() from exc
             if isinstance(outcome, IdempotencyClaim):
                 return await _execute(context, outcome, run)
-            if isinstance(outcome, Kept):
+            if isinstance(outcome, StoredResponse):
                 return _stored_response(outcome)
             if loop.time() >= until:
                 raise _in_progress()
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
-async def _execute(context: Context, claim: IdempotencyClaim, run: Run) -> Answer:
+async def _execute(context: Context, claim: IdempotencyClaim, run: Run) -> IdempotentResponse:
     try:
-        answer = Answer(await run(replace(context, claim=claim)))
+        answer = IdempotentResponse(await run(replace(context, claim=claim)))
     except BaseException:
         await _record(idempotency.release(claim))
         raise
     # If nothing was done and the response has errors, a retry may succeed, so the key becomes free again.
-    if answer.erred and await _record(idempotency.release(claim)):
+    if answer.has_errors and await _record(idempotency.release(claim)):
         return answer
-    if not await _record(idempotency.keep(claim, answer.body.decode())):
+    if not await _record(idempotency.store_response(claim, answer.body.decode())):
         raise _in_progress()
     return answer
 
@@ -175,14 +175,14 @@ async def _record(work: Awaitable[bool]) -> bool:
         return True
 
 
-def _stored_response(stored: Kept) -> Answer:
-    if stored.answer is None:
+def _stored_response(stored: StoredResponse) -> IdempotentResponse:
+    if stored.response is None:
         message = (
             "This request was carried out, wholly or in part, and its answer is lost. Nothing is done again: look at"
             " what it did."
         )
         raise IdempotencyRefused(message, "ANSWER_LOST", 410)
-    return Answer(stored.answer.encode(), replayed=True)
+    return IdempotentResponse(stored.response.encode(), replayed=True)
 
 
 def _key_taken() -> IdempotencyRefused:

@@ -22,21 +22,21 @@ from tortoise.models import Model
 
 from command_center.api.broadcast import BroadcastGroups, GroupKey, execute_event, group_key
 from command_center.api.errors import client_error, request_error
-from command_center.api.parameters import Parameters, parameters
+from command_center.api.parameters import Parameters, parse_parameters
 from command_center.changes.wakeups import wait_for
 from command_center.graphql_engine.documents import Documents, PreparedOperation, Rejected
 from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.graphql_engine.hints import SchemaHints
 from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
-from command_center.graphql_engine.type_plans import ATOMS
+from command_center.graphql_engine.type_plans import ATOMIC_TYPES
 from resolvers.change_messages import EntryBatch
 from resolvers.context import Context
 
 Answer = dict[str, Any]
-_NEVER_AWAITABLE = ATOMS | {type(None)}
+_NEVER_AWAITABLE = ATOMIC_TYPES | {type(None)}
 
 
-def awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
+def is_awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
     """Return whether a resolver's value must be awaited.
 
     Rows must not, although Tortoise makes them awaitable: awaiting one gives the row itself, and would cost a task for
@@ -79,26 +79,26 @@ class Operations:
         self._answers = answers
         self._mutations: set[asyncio.Task[Answer]] = set()
         self._coercing = asyncio.Lock()
-        self.audiences = BroadcastGroups(self._encode, self._stream_error)
+        self.broadcast_groups = BroadcastGroups(self._encode, self._stream_error)
 
     @property
-    def taken(self) -> Mapping[OperationType, int]:
+    def accepted(self) -> Mapping[OperationType, int]:
         """The accepted operations since the start, by type."""
-        return self._documents.taken
+        return self._documents.accepted
 
-    def read(self, request: Any) -> Parameters:
+    def parse_parameters(self, request: Any) -> Parameters:
         """Return the parameters in a JSON value. Raises: Malformed if they are invalid."""
-        return parameters(request, self._limits.variable_values)
+        return parse_parameters(request, self._limits.variable_values)
 
-    def ready(self, request: Parameters) -> Operation:
+    def prepare(self, request: Parameters) -> Operation:
         """Return the requested operation.
 
         Raises: Rejected if it is invalid or too expensive.
         """
         prepared = self._documents.prepare(request.query, request.operation_name)
-        return Operation(prepared, request, self._documents.afford(prepared, request.variables, request.cost))
+        return Operation(prepared, request, self._documents.check_cost(prepared, request.variables, request.cost))
 
-    async def answer(self, operation: Operation, context: Context) -> Answer:
+    async def execute_within_limit(self, operation: Operation, context: Context) -> Answer:
         """Execute a query or mutation within the time limit of a request.
 
         Raises: Rejected, also after a timeout. A mutation is never interrupted. It runs to its end even if its client
@@ -127,7 +127,7 @@ class Operations:
         """
         executor = self._begin(operation, context, await self._long_variables(operation))
         running: Any = executor.execute_operation()
-        result: ExecutionResult = await running if awaitable(running) else running
+        result: ExecutionResult = await running if is_awaitable(running) else running
         if result.data is None and not any(error.path for error in result.errors or ()):
             raise Rejected(self._coded(result.errors or ()))
         return self._response(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
@@ -139,7 +139,7 @@ class Operations:
         """
         executor = self._begin(operation, context)
         started: Any = create_source_event_stream(executor)
-        source = await started if awaitable(started) else started
+        source = await started if is_awaitable(started) else started
         if isinstance(source, ExecutionResult):
             raise Rejected(self._coded(source.errors or ()))
         return self._payloads(source, group_key(operation.prepared, operation.parameters, context.viewer), executor)
@@ -147,11 +147,11 @@ class Operations:
     async def _long_variables(self, operation: Operation) -> VariableValues | None:
         """Coerce long variables in slices, so that other tasks run in between."""
         template = operation.prepared.plans.templates.get(operation.parameters.operation_name)
-        if template is None or not template.values.is_long(operation.parameters.variables):
+        if template is None or not template.coercion.is_long(operation.parameters.variables):
             return None
         # One operation at a time: otherwise other tasks would have to wait for a slice of each.
         async with self._coercing:
-            return await template.values.in_slices(operation.parameters.variables)
+            return await template.coercion.in_slices(operation.parameters.variables)
 
     def _begin(self, operation: Operation, context: Context, values: VariableValues | None = None) -> PlannedExecutor:
         """Create the executor of an operation. Raises: Rejected if the request has errors."""
@@ -162,7 +162,7 @@ class Operations:
             context,
             request.variables,
             request.operation_name,
-            awaitable,
+            is_awaitable,
             prepared.plans,
             values,
         )
@@ -174,7 +174,7 @@ class Operations:
         """Wait for running mutations and renderings, for at most `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self.audiences.settle()
+                await self.broadcast_groups.settle()
                 if self._mutations:
                     await asyncio.wait(set(self._mutations))
 
@@ -186,12 +186,12 @@ class Operations:
         self, source: AsyncGenerator[Any, None], key: GroupKey, executor: Executor[Any]
     ) -> AsyncGenerator[bytes, None]:
         context: Context = executor.context_value
-        group = context.bell = self.audiences.join(key, executor, context.services)
+        group = context.notifier = self.broadcast_groups.join(key, executor, context.services)
         async with aclosing(source):
             try:
                 async for event in source:
                     if isinstance(event, EntryBatch):
-                        for body, last in group.known(event) or await group.render(event):
+                        for body, last in group.cached_payloads(event) or await group.render(event):
                             if body is not None:
                                 yield body
                             if last:
@@ -201,14 +201,14 @@ class Operations:
             except Exception as exc:
                 yield self._stream_error(exc)
             finally:
-                self.audiences.leave(key)
+                self.broadcast_groups.leave(key)
 
     def _encode(self, result: ExecutionResult) -> bytes:
-        return encoded(self._response(result, {}))
+        return encode_json(self._response(result, {}))
 
     def _stream_error(self, cause: Exception) -> bytes:
         """Return the last payload of a stream that failed as a whole."""
-        return encoded(self.error_response([GraphQLError(str(cause), original_error=cause)]))
+        return encode_json(self.error_response([GraphQLError(str(cause), original_error=cause)]))
 
     def _response(self, result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:
         response: Answer = {"data": result.data}
@@ -229,7 +229,7 @@ class Operations:
         )
 
 
-def encoded(answer: Answer | str) -> bytes:
+def encode_json(answer: Answer | str) -> bytes:
     """Encode a response, or a string, as JSON."""
     try:
         return orjson.dumps(answer)

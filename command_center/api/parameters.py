@@ -12,17 +12,17 @@ from typing import Any, Final
 
 import orjson
 
-DEEPEST: Final = 50
+MAX_DEPTH: Final = 50
 """The deepest nesting of variables. A filter needs 20; coercing hundreds of levels would overflow the stack."""
 _NO_JSON: Final = "The request is not JSON in UTF-8."
 
-OBJECTS: Final = 30
+VALUES_PER_OBJECT: Final = 30
 """Values per allowed object: objects are limited more strictly, because creating them takes the most time."""
 
 
-VALUES_OF_ONE: Final = 10
+VALUES_PER_COST: Final = 10
 """The number of values in the variables that cost as much as one object of the response."""
-CHARACTERS_OF_ONE: Final = 1_000
+CHARACTERS_PER_COST: Final = 1_000
 """The number of characters of strings in the variables that cost as much as one object of the response."""
 
 VALUE_BYTES: Final = 64
@@ -61,10 +61,10 @@ class Parameters:
 
         A few short values add nothing.
         """
-        return self.values // VALUES_OF_ONE + self.characters // CHARACTERS_OF_ONE
+        return self.values // VALUES_PER_COST + self.characters // CHARACTERS_PER_COST
 
 
-def parsed(text: bytes | str) -> Any:
+def parse_json(text: bytes | str) -> Any:
     """Return the value of a JSON text. Raises: Malformed if it is not JSON."""
     try:
         return orjson.loads(text)
@@ -83,7 +83,7 @@ def _refuse_constant(constant: str) -> None:
     raise ValueError(constant)
 
 
-def parameters(value: Any, most_values: int) -> Parameters:
+def parse_parameters(value: Any, most_values: int) -> Parameters:
     """Return the parameters in a JSON value. Raises: Malformed if they are invalid."""
     if isinstance(value, list):
         raise Malformed("One operation a request: batches are not taken.", "BATCHING_NOT_SUPPORTED")
@@ -116,7 +116,7 @@ def _measure(variables: Any, max_values: int) -> tuple[int, int, int]:
     if not variables:
         return 0, 0, 0
     level, count, objects, characters, size = [variables], 0, 0, 0, 0
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         count += len(level)
         below: list[Any] = []
         for value in level:
@@ -128,8 +128,8 @@ def _measure(variables: Any, max_values: int) -> tuple[int, int, int]:
             elif isinstance(value, str):
                 characters += len(value)
                 size += getsizeof(value)
-        if objects > 1 + max_values // OBJECTS:
-            message = f"The variables hold more than the {max_values // OBJECTS} objects that are allowed."
+        if objects > 1 + max_values // VALUES_PER_OBJECT:
+            message = f"The variables hold more than the {max_values // VALUES_PER_OBJECT} objects that are allowed."
             raise Malformed(message, "TOO_MANY_VALUES")
         if count > max_values:
             raise Malformed(
@@ -139,4 +139,4 @@ def _measure(variables: Any, max_values: int) -> tuple[int, int, int]:
             # The object that holds the variables does not count.
             return count - 1, characters, size + VALUE_BYTES * count
         level = below
-    raise Malformed(f"The variables nest deeper than the {DEEPEST} levels that are allowed.", "TOO_DEEP")
+    raise Malformed(f"The variables nest deeper than the {MAX_DEPTH} levels that are allowed.", "TOO_DEEP")

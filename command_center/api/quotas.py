@@ -53,11 +53,11 @@ class UserQuotas:
         holdings = self._users.get(user_id)
         if holdings is not None and holdings.sockets >= self.limits.sockets:
             raise QuotaExceeded(f"A user may have {self.limits.sockets:,} WebSockets open at once.")
-        self.of(user_id).sockets += 1
+        self.holdings(user_id).sockets += 1
 
     def close_socket(self, user_id: int) -> None:
         """Release one WebSocket."""
-        self.of(user_id).sockets -= 1
+        self.holdings(user_id).sockets -= 1
         self.forget(user_id)
 
     def hold(self, user_id: int, asked: Parameters) -> "Hold":
@@ -69,7 +69,7 @@ class UserQuotas:
         hold.add(asked.bytes)
         return hold
 
-    def of(self, user_id: int) -> _Holdings:
+    def holdings(self, user_id: int) -> _Holdings:
         """Return the holdings of a user, created if necessary.
 
         The caller calls `forget` if they may be empty.
@@ -100,7 +100,7 @@ class Hold:
         Raises: QuotaExceeded if the user's operations would exceed the limit.
         """
         limit = self._quotas.limits.bytes
-        holdings = self._quotas.of(self._user_id)
+        holdings = self._quotas.holdings(self._user_id)
         if holdings.bytes + size > limit:
             self._quotas.forget(self._user_id)
             raise QuotaExceeded(
@@ -115,7 +115,7 @@ class Hold:
 
         Raises: QuotaExceeded.
         """
-        holdings, limit = self._quotas.of(self._user_id), self._quotas.limits.streams
+        holdings, limit = self._quotas.holdings(self._user_id), self._quotas.limits.streams
         if holdings.streams >= limit:
             raise QuotaExceeded(f"A user may have {limit:,} subscriptions open at once.")
         if prepared not in holdings.documents:
@@ -128,7 +128,7 @@ class Hold:
 
     def release(self) -> None:
         """Release everything that was counted. Calling it again has no effect."""
-        holdings = self._quotas.of(self._user_id)
+        holdings = self._quotas.holdings(self._user_id)
         holdings.bytes -= self._bytes
         if self._prepared is not None:
             holdings.streams -= 1

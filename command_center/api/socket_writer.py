@@ -8,9 +8,9 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from command_center.api.operations import encoded
-from command_center.changes.subscribers import Sink
-from command_center.web.websocket_protocol import TEXT
+from command_center.api.operations import encode_json
+from command_center.changes.subscribers import PayloadSender
+from command_center.web.websocket_protocol import TEXT_EXTENSION
 
 
 class SocketWriter:
@@ -22,13 +22,13 @@ class SocketWriter:
     def __init__(self, websocket: WebSocket) -> None:
         self.open = True
         self._websocket = websocket
-        extension = websocket.scope.get("extensions", {}).get(TEXT)
+        extension = websocket.scope.get("extensions", {}).get(TEXT_EXTENSION)
         self._send: Callable[[bytes], Awaitable[None]] = extension["send"] if extension else self._send_through_asgi
-        self._offer: Sink | None = extension["offer"] if extension else None
+        self._offer: PayloadSender | None = extension["offer"] if extension else None
 
     async def send_message(self, message: dict[str, Any]) -> None:
         """Send one message of the protocol."""
-        await self._send_text(encoded(message))
+        await self._send_text(encode_json(message))
 
     async def send_payload(self, head: bytes, payload: bytes) -> None:
         """Send one `next` message of an operation.
@@ -37,7 +37,7 @@ class SocketWriter:
         """
         await self._send_text(head + payload + b"}")
 
-    def sink(self, head: bytes) -> Sink | None:
+    def sink(self, head: bytes) -> PayloadSender | None:
         """Return a function that delivers payloads of an operation immediately.
 
         The result is None if the server cannot do that.
@@ -71,4 +71,4 @@ class SocketWriter:
 
 def head(name: str) -> bytes:
     """Return the beginning of every `next` message of the operation with that id."""
-    return b'{"id":' + encoded(name) + b',"type":"next","payload":'
+    return b'{"id":' + encode_json(name) + b',"type":"next","payload":'

@@ -18,11 +18,11 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from command_center.api.errors import request_error
-from command_center.api.operations import encoded
+from command_center.api.operations import encode_json
 from command_center.web.negotiation import Form
 from command_center.web.shutdown import Shutdown
 
-BEAT_SECONDS: Final = 12.0
+HEARTBEAT_SECONDS: Final = 12.0
 """How often something is sent: intermediaries close silent connections, and only a write detects a lost client."""
 
 
@@ -74,7 +74,7 @@ class MultipartFormat(StreamFormat):
         stopping = request_error("The server is stopping. Subscribe again to resume.", "UNAVAILABLE")
         self.heartbeat = _part(b"{}")
         self.ending = _part(b"{}", last=True)
-        self.interruption = _part(encoded({"payload": None, "errors": [stopping.formatted]}), last=True)
+        self.interruption = _part(encode_json({"payload": None, "errors": [stopping.formatted]}), last=True)
 
     def message(self, payload: bytes) -> bytes:
         return _part(b'{"payload":' + payload + b"}")
@@ -88,7 +88,7 @@ def _part(body: bytes, last: bool = False) -> bytes:
 FORMATS: Final[dict[Form, StreamFormat]] = {Form.EVENTS: EventStreamFormat(), Form.PARTS: MultipartFormat()}
 
 
-class Frames:
+class StreamedResponse:
     """An HTTP response that consists of many payloads.
 
     `until` is when the client's token expires, in seconds since 1970. `release` is called when the response ends.
@@ -167,10 +167,12 @@ class Frames:
             while True:
                 seconds_left = self._until - time.time()
                 if seconds_left <= 0:
-                    yield encoded({"errors": [request_error("The token has expired.", "UNAUTHENTICATED").formatted]})
+                    yield encode_json(
+                        {"errors": [request_error("The token has expired.", "UNAUTHENTICATED").formatted]}
+                    )
                     return
                 next_payload = next_payload or asyncio.ensure_future(anext(self._payloads))
-                done, _ = await asyncio.wait({next_payload}, timeout=min(BEAT_SECONDS, seconds_left))
+                done, _ = await asyncio.wait({next_payload}, timeout=min(HEARTBEAT_SECONDS, seconds_left))
                 if done:
                     try:
                         payload = next_payload.result()
@@ -179,7 +181,7 @@ class Frames:
                     finally:
                         next_payload = None
                     yield payload
-                elif seconds_left > BEAT_SECONDS:
+                elif seconds_left > HEARTBEAT_SECONDS:
                     yield None
         finally:
             if next_payload is not None:

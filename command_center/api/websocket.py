@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from command_center.api.errors import client_error, request_error
 from command_center.api.operations import Operations
-from command_center.api.parameters import Malformed, Parameters, parsed
+from command_center.api.parameters import Malformed, Parameters, parse_json
 from command_center.api.quotas import CODE, Hold, QuotaExceeded, UserQuotas
 from command_center.api.socket_writer import SocketWriter, head
 from command_center.api.viewers import viewer_of
@@ -25,7 +25,7 @@ from command_center.graphql_engine.documents import Rejected
 from command_center.graphql_engine.limits import SocketLimits
 from command_center.web import authentication
 from command_center.web.authentication import Claims, Tokens, Unauthenticated
-from command_center.web.error_responses import too_often
+from command_center.web.error_responses import rate_limited
 from command_center.web.rate_limits import RateLimiter
 from resolvers.context import Context, Services
 
@@ -37,7 +37,7 @@ MAX_ACTIVE_OPERATIONS: Final = 10
 """Operations that one socket executes at the same time. The others wait, so that other clients get their share."""
 
 
-class Ended(Exception):
+class ConnectionClosed(Exception):
     """The connection ends with a close code of the protocol."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -52,7 +52,7 @@ class _Running(NamedTuple):
     hold: Hold
 
 
-class Sockets:
+class WebSocketEndpoint:
     """`/graphql` over WebSockets, as an ASGI application."""
 
     def __init__(
@@ -72,13 +72,13 @@ class Sockets:
         self.quotas = quotas
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await Socket(self, WebSocket(scope, receive, send)).run()
+        await WebSocketSession(self, WebSocket(scope, receive, send)).run()
 
 
-class Socket:
+class WebSocketSession:
     """One WebSocket connection."""
 
-    def __init__(self, server: Sockets, websocket: WebSocket) -> None:
+    def __init__(self, server: WebSocketEndpoint, websocket: WebSocket) -> None:
         self._server = server
         self._websocket = websocket
         self._writer = SocketWriter(websocket)
@@ -102,7 +102,7 @@ class Socket:
                 await self._handle(await self._receive())
                 # The next message may be there already, so other tasks run first.
                 await asyncio.sleep(0)
-        except Ended as exc:
+        except ConnectionClosed as exc:
             await self._close(exc.code, str(exc))
         except WebSocketDisconnect:
             pass
@@ -115,13 +115,13 @@ class Socket:
             raise WebSocketDisconnect(received.get("code", 1005))
         text = received.get("text")
         if text is None:
-            raise Ended(4400, "A message is a text, not bytes")
+            raise ConnectionClosed(4400, "A message is a text, not bytes")
         try:
-            message = parsed(text)
+            message = parse_json(text)
         except Malformed as exc:
-            raise Ended(4400, "A message is JSON") from exc
+            raise ConnectionClosed(4400, "A message is JSON") from exc
         if not isinstance(message, dict):
-            raise Ended(4400, "A message is a JSON object")
+            raise ConnectionClosed(4400, "A message is a JSON object")
         return message
 
     async def _handle(self, message: Mapping[str, Any]) -> None:
@@ -140,48 +140,48 @@ class Socket:
             case "complete":
                 self._cancel(_id(message))
             case _:
-                raise Ended(4400, "A message's type is one of the graphql-transport-ws protocol")
+                raise ConnectionClosed(4400, "A message's type is one of the graphql-transport-ws protocol")
 
     async def _init(self, payload: Mapping[str, Any]) -> None:
         if self._init_received:
-            raise Ended(4429, "Too many initialisation requests")
+            raise ConnectionClosed(4429, "Too many initialisation requests")
         self._init_received = True
         header = next((value for key, value in payload.items() if key.lower() == "authorization" and value), None)
         # Clients other than browsers may send the header with the handshake, as with any other request.
         header = header or self._websocket.headers.get("authorization")
         try:
-            claims = self._server.tokens.read(authentication.bearer(header))
+            claims = self._server.tokens.verify(authentication.parse_bearer_token(header))
             await viewer_of(claims)
         except Unauthenticated as exc:
-            raise Ended(4403, f"Forbidden: {exc}") from exc
+            raise ConnectionClosed(4403, f"Forbidden: {exc}") from exc
         except Exception as exc:
             # The client sent nothing wrong, so the close code lets it reconnect later.
-            raise Ended(1013, client_error(GraphQLError(str(exc), original_error=exc)).message) from exc
+            raise ConnectionClosed(1013, client_error(GraphQLError(str(exc), original_error=exc)).message) from exc
         if not self._writer.open:
             return
         try:
             self._server.quotas.open_socket(claims.user_id)
         except QuotaExceeded as exc:
-            raise Ended(1013, str(exc)) from exc
+            raise ConnectionClosed(1013, str(exc)) from exc
         for timer in self._timers:
             timer.cancel()
-        self._close_later(claims.until - time.time(), 4403, "Forbidden: The token has expired.")
+        self._close_later(claims.expires_at - time.time(), 4403, "Forbidden: The token has expired.")
         self._claims = claims
         await self._writer.send_message({"type": "connection_ack"})
 
     async def _subscribe(self, name: str, payload: Any) -> None:
         claims = self._claims
         if claims is None:
-            raise Ended(4401, "Unauthorized")
+            raise ConnectionClosed(4401, "Unauthorized")
         if name in self._operations:
-            raise Ended(4409, f"Subscriber for {name} already exists")
+            raise ConnectionClosed(4409, f"Subscriber for {name} already exists")
         if not isinstance(payload, dict):
-            raise Ended(4400, "An operation's payload is an object with `query`")
+            raise ConnectionClosed(4400, "An operation's payload is an object with `query`")
         try:
-            parameters = self._server.operations.read(payload)
+            parameters = self._server.operations.parse_parameters(payload)
         except Malformed as exc:
             if exc.code == "BAD_REQUEST":
-                raise Ended(4400, str(exc)) from exc
+                raise ConnectionClosed(4400, str(exc)) from exc
             await self._refuse(name, [request_error(str(exc), exc.code)])
             return
         max_operations = self._server.limits.operations
@@ -191,8 +191,8 @@ class Socket:
             )
             await self._refuse(name, [error])
         elif wait := self._server.rates.take(claims.user_id):
-            refusal = too_often("user", self._server.rates.per_minute, wait)
-            await self._refuse(name, [request_error(refusal.message, refusal.code, **refusal.more)])
+            refusal = rate_limited("user", self._server.rates.per_minute, wait)
+            await self._refuse(name, [request_error(refusal.message, refusal.code, **refusal.extensions)])
         else:
             try:
                 hold = self._server.quotas.hold(claims.user_id, parameters)
@@ -207,7 +207,7 @@ class Socket:
     async def _operate(self, name: str, parameters: Parameters, claims: Claims, hold: Hold) -> None:
         try:
             async with self._active:
-                operation = self._server.operations.ready(parameters)
+                operation = self._server.operations.prepare(parameters)
                 context = Context(self._server.services(), await viewer_of(claims))
             if operation.kind is OperationType.SUBSCRIPTION:
                 hold.subscribe(operation.prepared)
@@ -221,7 +221,7 @@ class Socket:
                 # The operation stays active until the client has read the response, so few responses wait in memory
                 # for a client that does not read.
                 async with self._active:
-                    answer = await self._server.operations.answer(operation, context)
+                    answer = await self._server.operations.execute_within_limit(operation, context)
                     await self._writer.send_message({"id": name, "type": "next", "payload": answer})
             # From now on the client may use the id for another operation.
             self._operations.pop(name, None)
@@ -287,14 +287,14 @@ class Socket:
 def _payload(message: Mapping[str, Any]) -> Mapping[str, Any]:
     payload = message.get("payload")
     if payload is not None and not isinstance(payload, dict):
-        raise Ended(4400, "A message's payload is an object")
+        raise ConnectionClosed(4400, "A message's payload is an object")
     return payload or {}
 
 
 def _id(message: Mapping[str, Any]) -> str:
     name = message.get("id")
     if not isinstance(name, str) or not name:
-        raise Ended(4400, "An operation's id is a text that is not empty")
+        raise ConnectionClosed(4400, "An operation's id is a text that is not empty")
     if len(name) > ID_CHARACTERS:
-        raise Ended(4400, f"An operation's id has at most {ID_CHARACTERS} characters")
+        raise ConnectionClosed(4400, f"An operation's id has at most {ID_CHARACTERS} characters")
     return name

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from command_center.ids import opaque
+from command_center.ids import encode_opaque
 
 
 class MalformedCursor(ValueError):
@@ -46,7 +46,7 @@ class Cursor:
 
     def __str__(self) -> str:
         plain = f"{self.log.log_id}.{self.position}.{self.check_value:x}.{self.log.restores}".encode()
-        return opaque([b"%b.%b" % (plain, _signature(self.log.key, plain))])[0]
+        return encode_opaque([b"%b.%b" % (plain, _signature(self.log.key, plain))])[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class LogEntry(NamedTuple):
         return (all_lists,) if self.search_id is None else (all_lists, Topic(self.owner_id, kind, self.search_id))
 
 
-TYPES = {
+COLUMN_TYPES = {
     "team_id": "bigint",
     "kind": "smallint",
     "owner_id": "bigint",
@@ -85,12 +85,12 @@ TYPES = {
     "at": "bigint",
     "check_value": "bigint",
 }
-COLUMNS = ", ".join(TYPES)
+COLUMNS = ", ".join(COLUMN_TYPES)
 
 
 def from_row(row: Mapping[str, Any]) -> LogEntry:
     """Return the entry of a row of the table `changes`."""
-    return from_values([row[name] for name in TYPES])
+    return from_values([row[name] for name in COLUMN_TYPES])
 
 
 def from_values(values: Sequence[Any]) -> LogEntry:

@@ -15,8 +15,8 @@ from command_center.database.connections import database
 from command_center.database.errors import FailureLog, Unavailable
 from models.enums import FolderName
 
-POLL_SECONDS = 1.0
-PAUSE_SECONDS = 0.05
+POLL_INTERVAL_SECONDS = 1.0
+MIN_READ_INTERVAL_SECONDS = 0.05
 """The least pause between two reads, so that a burst of transactions is read a few times instead of once each."""
 _logger = logging.getLogger("command_center.counts")
 
@@ -88,16 +88,16 @@ class FolderCountBroadcaster:
         try:
             await self._read({sender_id})
         except BaseException:
-            self.leave(subscription)
+            self.unsubscribe(subscription)
             raise
         return subscription
 
-    def leave(self, watcher: "CountSubscription") -> None:
+    def unsubscribe(self, subscription: "CountSubscription") -> None:
         """Remove a subscription. Does nothing if it is not registered."""
-        subscriptions = self._subscriptions.get(watcher.sender_id, set())
-        subscriptions.discard(watcher)
+        subscriptions = self._subscriptions.get(subscription.sender_id, set())
+        subscriptions.discard(subscription)
         if not subscriptions:
-            self._subscriptions.pop(watcher.sender_id, None)
+            self._subscriptions.pop(subscription.sender_id, None)
 
     def _all(self) -> "list[CountSubscription]":
         return [subscription for subscriptions in self._subscriptions.values() for subscription in subscriptions]
@@ -111,10 +111,10 @@ class FolderCountBroadcaster:
             self._wake.clear()
             senders, self._changed_senders = self._changed_senders, set()
             if (now := asyncio.get_running_loop().time()) >= next_poll:
-                senders, next_poll = set(self._subscriptions), now + POLL_SECONDS
+                senders, next_poll = set(self._subscriptions), now + POLL_INTERVAL_SECONDS
             if senders:
                 await self._refresh(senders)
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(MIN_READ_INTERVAL_SECONDS)
 
     async def _refresh(self, sender_ids: set[int]) -> None:
         try:
@@ -122,7 +122,7 @@ class FolderCountBroadcaster:
         except Exception as exc:
             self._failures.warn(exc)
             for subscription in self._all():
-                subscription.lose()
+                subscription.fail()
 
     async def _read(self, sender_ids: set[int]) -> None:
         # Serialized: of two concurrent reads, the older result might be delivered last.
@@ -135,9 +135,9 @@ class FolderCountBroadcaster:
 class CountSubscription:
     """One open subscription of one sender's folder counts. Call `close` when done."""
 
-    def __init__(self, board: FolderCountBroadcaster, sender_id: int) -> None:
+    def __init__(self, broadcaster: FolderCountBroadcaster, sender_id: int) -> None:
         self.sender_id = sender_id
-        self._broadcaster = board
+        self._broadcaster = broadcaster
         self._latest: Counts | None = None
         self._taken: Counts | None = None
         self._wake = asyncio.Event()
@@ -155,16 +155,16 @@ class CountSubscription:
         self._is_ended = True
         self._wake.set()
 
-    def lose(self) -> None:
+    def fail(self) -> None:
         """End the subscription with CountsLost."""
         self._is_lost = True
         self._wake.set()
 
     def close(self) -> None:
         """Unregister the subscription."""
-        self._broadcaster.leave(self)
+        self._broadcaster.unsubscribe(self)
 
-    def take(self) -> Counts | None:
+    def take_changed(self) -> Counts | None:
         """Return the latest counts; None if they equal those that were taken last."""
         if self._latest == self._taken:
             return None

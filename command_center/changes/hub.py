@@ -13,13 +13,13 @@ from command_center.changes import log, restores
 from command_center.changes.cursors import Cursor, ReceivedCursor
 from command_center.changes.entries import LogEntry, Topic
 from command_center.changes.log import Diverged, LogState, Reach
-from command_center.changes.subscribers import Expired, Feed, GroupNotifier, Sink, Subscriber
+from command_center.changes.subscribers import Expired, GroupNotifier, PayloadSender, Subscriber, TeamFeed
 from command_center.database.connections import database
 from command_center.database.errors import FailureLog
 
-QUEUE = 256
+MAX_QUEUED_ENTRIES = 256
 """The number of entries that may be queued for one subscriber."""
-POLL_SECONDS = 1.0
+POLL_INTERVAL_SECONDS = 1.0
 """The interval at which the log is polled for entries of other processes."""
 _logger = logging.getLogger("command_center.hub")
 
@@ -33,12 +33,14 @@ class Hub:
     - `unknown_entries`: how many entries were skipped because this version does not know their kind.
     """
 
-    def __init__(self, queue: int = QUEUE, poll: float = POLL_SECONDS) -> None:
-        self.queue = queue
-        self.poll = poll
+    def __init__(
+        self, max_queued_entries: int = MAX_QUEUED_ENTRIES, poll_seconds: float = POLL_INTERVAL_SECONDS
+    ) -> None:
+        self.max_queued_entries = max_queued_entries
+        self.poll_seconds = poll_seconds
         self.overflows = 0
         self.unknown_entries = 0
-        self._feeds: dict[int, Feed] = {}
+        self._feeds: dict[int, TeamFeed] = {}
         self._poll_task: asyncio.Task[None] | None = None
         self._failures = FailureLog(_logger, "the change log cannot be read")
 
@@ -48,9 +50,9 @@ class Hub:
 
     async def stop(self) -> None:
         """End all subscriptions, and stop reading and polling."""
-        tasks = [feed.reading for feed in self._feeds.values()] + [self._poll_task]
+        tasks = [feed.reader_task for feed in self._feeds.values()] + [self._poll_task]
         for feed in list(self._feeds.values()):
-            for subscriber in feed.each():
+            for subscriber in feed.all_subscribers():
                 subscriber.end()
         for task in tasks:
             if task is not None:
@@ -61,7 +63,7 @@ class Hub:
     @property
     def subscriber_count(self) -> int:
         """The number of open subscriptions."""
-        return sum(len(feed.each()) for feed in self._feeds.values())
+        return sum(len(feed.all_subscribers()) for feed in self._feeds.values())
 
     def offer(self, entries: Sequence[LogEntry]) -> None:
         """Deliver entries that were just committed. They are grouped by team, each group in the order of the log."""
@@ -72,7 +74,7 @@ class Hub:
             if feed is None:
                 continue
             team_entries = entries if is_one_team else [entry for entry in entries if entry.team_id == team_id]
-            self.unknown_entries += feed.hand_out(team_entries)
+            self.unknown_entries += feed.deliver(team_entries)
             if team_entries[-1].position > feed.position:
                 self._read_soon(feed)
 
@@ -81,8 +83,8 @@ class Hub:
         team_id: int,
         topic: Topic,
         after: ReceivedCursor | None,
-        bell: GroupNotifier | None = None,
-        sink: Sink | None = None,
+        notifier: GroupNotifier | None = None,
+        payload_sender: PayloadSender | None = None,
     ) -> "Subscriber":
         """Return a subscriber that starts after a cursor, or with the next entry if `after` is None.
 
@@ -93,47 +95,47 @@ class Hub:
         while True:
             feed = self._feeds.get(team_id)
             if feed is None:
-                state = await log.state(team_id)
-                feed = self._feeds.setdefault(team_id, Feed(team_id, state))
-            subscriber = Subscriber(self, feed, topic, bell, sink)
-            feed.join(subscriber)
+                state = await log.load_state(team_id)
+                feed = self._feeds.setdefault(team_id, TeamFeed(team_id, state))
+            subscriber = Subscriber(self, feed, topic, notifier, payload_sender)
+            feed.add(subscriber)
             try:
                 feed_cursor = feed.cursor()
                 if after is None:
-                    state, reach = await log.state(team_id), Reach.REACHED
+                    state, reach = await log.load_state(team_id), Reach.REACHED
                 else:
                     state, reach = await log.locate(team_id, after)
                 if after is not None and reach is Reach.DIVERGED:
-                    await restores.pause_for(after, state.identity)
+                    await restores.pause_for_cursor(after, state.identity)
                 if reach is not Reach.REACHED:
                     raise Expired
             except BaseException:
-                self.leave(subscriber)
+                self.unsubscribe(subscriber)
                 raise
             if not _has_diverged(feed_cursor, state):
                 subscriber.begin(state, after)
                 return subscriber
-            self.leave(subscriber)
+            self.unsubscribe(subscriber)
             self._drop_feed(feed)
 
-    def leave(self, follower: "Subscriber") -> None:
+    def unsubscribe(self, subscriber: "Subscriber") -> None:
         """Remove a subscriber, and its team's feed if it was the last."""
-        feed = follower.feed
-        feed.leave(follower)
-        if not feed.followers and self._feeds.get(feed.team_id) is feed and feed.reading is None:
+        feed = subscriber.feed
+        feed.remove(subscriber)
+        if not feed.subscribers and self._feeds.get(feed.team_id) is feed and feed.reader_task is None:
             del self._feeds[feed.team_id]
 
-    def _read_soon(self, feed: Feed) -> None:
-        feed.more = True
-        if feed.reading is None:
-            feed.reading = asyncio.create_task(self._read(feed), name=f"hub-read-{feed.team_id}")
+    def _read_soon(self, feed: TeamFeed) -> None:
+        feed.must_read = True
+        if feed.reader_task is None:
+            feed.reader_task = asyncio.create_task(self._read(feed), name=f"hub-read-{feed.team_id}")
 
-    async def _read(self, feed: Feed) -> None:
+    async def _read(self, feed: TeamFeed) -> None:
         try:
-            while feed.more:
-                feed.more = False
-                while entries := await log.read_on(feed.team_id, feed.cursor()):
-                    self.unknown_entries += feed.hand_out(entries)
+            while feed.must_read:
+                feed.must_read = False
+                while entries := await log.read_after(feed.team_id, feed.cursor()):
+                    self.unknown_entries += feed.deliver(entries)
                     if feed.position < entries[-1].position:
                         # The next entries were trimmed. Skip them; each subscriber checks its cursor when it reads.
                         feed.position, feed.check_value = entries[-1].position, entries[-1].check_value
@@ -145,21 +147,21 @@ class Hub:
             self._failures.warn(exc)
             self._fail_all(feed)
         finally:
-            feed.reading = None
-            if not feed.followers and self._feeds.get(feed.team_id) is feed:
+            feed.reader_task = None
+            if not feed.subscribers and self._feeds.get(feed.team_id) is feed:
                 del self._feeds[feed.team_id]
 
     @staticmethod
-    def _overflow(feed: Feed) -> None:
-        for subscriber in feed.each():
+    def _overflow(feed: TeamFeed) -> None:
+        for subscriber in feed.all_subscribers():
             subscriber.overflow()
 
     @staticmethod
-    def _fail_all(feed: Feed) -> None:
-        for subscriber in feed.each():
-            subscriber.lose()
+    def _fail_all(feed: TeamFeed) -> None:
+        for subscriber in feed.all_subscribers():
+            subscriber.fail()
 
-    def _drop_feed(self, feed: Feed) -> None:
+    def _drop_feed(self, feed: TeamFeed) -> None:
         """End the subscriptions of a feed whose log was replaced. New subscribers get a new feed."""
         self._fail_all(feed)
         if self._feeds.get(feed.team_id) is feed:
@@ -168,7 +170,7 @@ class Hub:
     async def _poll_logs(self) -> None:
         """Poll the logs of all feeds: read new entries, and drop the feeds of replaced logs."""
         while True:
-            await asyncio.sleep(self.poll)
+            await asyncio.sleep(self.poll_seconds)
             if not self._feeds:
                 continue
             # Compare with the cursors of this moment: entries delivered during the query are newer than its result.
@@ -176,7 +178,7 @@ class Hub:
             try:
                 db = database()
                 rows = await db.fetch(
-                    f"SELECT l.team_id, {log.STATE} FROM {log.STATES} WHERE {db.in_any('l.team_id')}",
+                    f"SELECT l.team_id, {log.STATE_COLUMNS} FROM {log.STATE_TABLES} WHERE {db.in_any('l.team_id')}",
                     db.array_param(polled_cursors),
                 )
             except Exception as exc:

@@ -40,7 +40,7 @@ async def mark_done(connection: Connection, claims: Iterable[IdempotencyClaim]) 
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IdempotencyRequest:
     """A request with an idempotency key. `process` is a random id that each start of a server creates."""
 
     user_id: int
@@ -50,17 +50,19 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredResponse:
     """The response of an earlier request; None if it changed something but its response was lost."""
 
-    answer: str | None
+    response: str | None
 
 
-class KeyTaken(Exception):
+class KeyReused(Exception):
     """The key was used for a different request."""
 
 
-async def claim(clock: Clock, asked: Asked, patience: int) -> IdempotencyClaim | Kept | None:
+async def claim(
+    clock: Clock, request: IdempotencyRequest, takeover_micros: int
+) -> IdempotencyClaim | StoredResponse | None:
     """Claim the key of a request, or return the stored response of its first use.
 
     The result is None while the first request with this key still runs in another process. The caller ensures that this
@@ -76,45 +78,45 @@ async def claim(clock: Clock, asked: Asked, patience: int) -> IdempotencyClaim |
         row = await db.fetch_one(
             "SELECT id, fingerprint, process, done, answer, created_at FROM idempotent_requests"
             " WHERE user_id = ? AND key = ?",
-            *(asked.user_id, asked.key),
+            *(request.user_id, request.key),
         )
         if row is None:
-            new_claim = await _insert(db, asked, now)
+            new_claim = await _insert(db, request, now)
             if new_claim is not None:
                 return new_claim
         elif row["created_at"] <= now - RETENTION_MICROS:
             await db.execute("DELETE FROM idempotent_requests WHERE id = ?", row["id"])
-        elif row["answer"] is None and not row["done"] and _is_abandoned(db, row, asked, now - patience):
+        elif row["answer"] is None and not row["done"] and _is_abandoned(db, row, request, now - takeover_micros):
             await release(IdempotencyClaim(row["id"]))
-        elif row["fingerprint"] != asked.fingerprint:
-            raise KeyTaken
-        elif row["answer"] is None and not _is_abandoned(db, row, asked, now - patience):
+        elif row["fingerprint"] != request.fingerprint:
+            raise KeyReused
+        elif row["answer"] is None and not _is_abandoned(db, row, request, now - takeover_micros):
             return None
         else:
-            return Kept(row["answer"])
+            return StoredResponse(row["answer"])
 
 
-async def _insert(db: Connection, asked: Asked, now: int) -> IdempotencyClaim | None:
+async def _insert(db: Connection, request: IdempotencyRequest, now: int) -> IdempotencyClaim | None:
     """Insert the claim; return None if another process inserted one first."""
     row = await db.fetch_one(
         "INSERT INTO idempotent_requests (user_id, key, fingerprint, process, done, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (user_id, key) DO NOTHING RETURNING id",
-        *(asked.user_id, asked.key, asked.fingerprint, asked.process, False, now),
+        *(request.user_id, request.key, request.fingerprint, request.process, False, now),
     )
     return None if row is None else IdempotencyClaim(row["id"])
 
 
-def _is_abandoned(db: Connection, row: Row, asked: Asked, before: int) -> bool:
+def _is_abandoned(db: Connection, row: Row, request: IdempotencyRequest, before: int) -> bool:
     """Return whether no process works on the request any more.
 
     An SQLite file has one server, so any other process has ended.
     """
-    return row["process"] == asked.process or not db.postgres or bool(row["created_at"] <= before)
+    return row["process"] == request.process or not db.postgres or bool(row["created_at"] <= before)
 
 
-async def keep(claim: IdempotencyClaim, answer: str) -> bool:
+async def store_response(claim: IdempotencyClaim, response: str) -> bool:
     """Store the response of a request; return False if the claim was lost."""
-    return bool(await database().execute("UPDATE idempotent_requests SET answer = ? WHERE id = ?", answer, claim.key))
+    return bool(await database().execute("UPDATE idempotent_requests SET answer = ? WHERE id = ?", response, claim.key))
 
 
 async def release(claim: IdempotencyClaim) -> bool:

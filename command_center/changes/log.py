@@ -12,15 +12,15 @@ from itertools import groupby
 from typing import Any
 
 from command_center.changes.cursors import Cursor, LogIdentity, ReceivedCursor
-from command_center.changes.entries import COLUMNS, TYPES, LogEntry, Topic, from_row
+from command_center.changes.entries import COLUMN_TYPES, COLUMNS, LogEntry, Topic, from_row
 from command_center.database.connections import Connection, Statement, as_ctes, database
 
-PAGE = 500
+PAGE_ENTRIES = 500
 """The number of entries that a read returns at most, unless its caller passes another limit."""
-TRIM = 2000
+TRIM_BATCH_ENTRIES = 2000
 """The number of entries that one call of `trim` deletes at most."""
-STATE = "l.log_id, l.position, l.trimmed_to, l.check_value, l.trimmed_check, r.restores, r.cursor_key"
-STATES = "change_logs l LEFT JOIN restore_state r ON r.id = 1"
+STATE_COLUMNS = "l.log_id, l.position, l.trimmed_to, l.check_value, l.trimmed_check, r.restores, r.cursor_key"
+STATE_TABLES = "change_logs l LEFT JOIN restore_state r ON r.id = 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ async def create(connection: Connection, team_id: int) -> None:
     )
 
 
-async def state(team_id: int) -> LogState:
+async def load_state(team_id: int) -> LogState:
     """Return the committed state of a team's log. Raises: LookupError if the team has none."""
-    row = await database().fetch_one(f"SELECT {STATE} FROM {STATES} WHERE l.team_id = ?", team_id)
+    row = await database().fetch_one(f"SELECT {STATE_COLUMNS} FROM {STATE_TABLES} WHERE l.team_id = ?", team_id)
     if row is None:
         raise LookupError(f"team {team_id} has no change log")
     return LogState(**row)
@@ -84,8 +84,8 @@ async def locate(team_id: int, cursor: Cursor | ReceivedCursor) -> tuple[LogStat
     Both come from one lookup by primary keys. Raises: LookupError if the team has no log.
     """
     row = await database().fetch_one(
-        f"SELECT {STATE}, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
-        f" AS found FROM {STATES} WHERE l.team_id = ?",
+        f"SELECT {STATE_COLUMNS}, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
+        f" AS found FROM {STATE_TABLES} WHERE l.team_id = ?",
         *(cursor.position, team_id),
     )
     if row is None:
@@ -110,7 +110,7 @@ def new_check_value() -> int:
 
 
 async def append(
-    connection: Connection, entries: Iterable[LogEntry], at: int, beside: Sequence[Statement] = ()
+    connection: Connection, entries: Iterable[LogEntry], at: int, other_statements: Sequence[Statement] = ()
 ) -> list[LogEntry]:
     """Insert entries in the given order, and return them with their positions. Call it last in a transaction.
 
@@ -124,9 +124,9 @@ async def append(
         # Positions relative to the last entry, whose absolute position is known once the counter has been updated.
         last = len(group_entries)
         relative_rows = [(*entry[:-3], index - last, at, check) for index, entry in enumerate(group_entries, 1)]
-        written += await _write(connection, team_id, relative_rows, beside)
-        beside = ()
-    await connection.execute_batch(beside)
+        written += await _write(connection, team_id, relative_rows, other_statements)
+        other_statements = ()
+    await connection.execute_batch(other_statements)
     return written
 
 
@@ -138,8 +138,8 @@ async def _write(
     check = relative_rows[-1][-1]
     if connection.postgres:
         # One statement: a round trip takes longer than all of its work.
-        names = ", ".join(f"given.{name}" for name in TYPES).replace("given.pos", "moved.position + given.pos")
-        source, source_values = connection.values_table(TYPES, relative_rows)
+        names = ", ".join(f"given.{name}" for name in COLUMN_TYPES).replace("given.pos", "moved.position + given.pos")
+        source, source_values = connection.values_table(COLUMN_TYPES, relative_rows)
         insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM moved, {source}"
         parts, values = as_ctes([(insert, source_values), *other_statements])
         moved = await connection.fetch_one(
@@ -153,11 +153,11 @@ async def _write(
     last: int = moved["position"]
     written = [(*entry[:-3], last + entry[-3], *entry[-2:]) for entry in relative_rows]
     if not connection.postgres:
-        await connection.insert("changes", TYPES, written)
+        await connection.insert("changes", COLUMN_TYPES, written)
     return list(map(LogEntry._make, written))
 
 
-def appending(source: str) -> str:
+def append_ctes(source: str) -> str:
     """Return PostgreSQL CTEs that append the rows of the CTE `source` to the logs of their teams.
 
     `source` has the columns of COLUMN_TYPES; its `position` counts from 1 in each team, and `check_value` is the same
@@ -165,7 +165,7 @@ def appending(source: str) -> str:
 
     As with `append`, no other row may be locked afterwards.
     """
-    names = ", ".join(f"s.{name}" for name in TYPES).replace("s.position", "moved_on.before + s.position")
+    names = ", ".join(f"s.{name}" for name in COLUMN_TYPES).replace("s.position", "moved_on.before + s.position")
     return (
         # With an array of keys PostgreSQL uses the index, whatever its statistics say about the table.
         f"heads AS MATERIALIZED (SELECT l.team_id, s.count, s.check_value FROM change_logs l JOIN (SELECT team_id,"
@@ -180,7 +180,7 @@ def appending(source: str) -> str:
     )
 
 
-async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = PAGE) -> list[LogEntry]:
+async def read_topic(topic: Topic, team_id: int, after: int, up_to: int, limit: int = PAGE_ENTRIES) -> list[LogEntry]:
     """Return entries of a topic with after < position <= up_to, oldest first."""
     column, key = ("owner_id", topic.owner_id) if topic.search_id is None else ("search_id", topic.search_id)
     db = database()
@@ -189,7 +189,7 @@ async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = P
         f" AND owner_id = ? AND {db.in_any('kind', 'smallint')} ORDER BY position LIMIT ?",
         key,
         after,
-        upto,
+        up_to,
         team_id,
         topic.owner_id,
         db.array_param(topic.stream.value),
@@ -198,18 +198,18 @@ async def read(topic: Topic, team_id: int, after: int, upto: int, limit: int = P
     return [from_row(row) for row in rows]
 
 
-async def latest(topic: Topic, team_id: int, upto: int) -> LogEntry | None:
+async def latest_entry(topic: Topic, team_id: int, up_to: int) -> LogEntry | None:
     """Return the newest entry with position <= up_to. The topic must be that of a single list."""
     db = database()
     row = await db.fetch_one(
         f"SELECT {COLUMNS} FROM changes WHERE search_id = ? AND position <= ? AND team_id = ? AND owner_id = ?"
         f" AND {db.in_any('kind', 'smallint')} ORDER BY position DESC LIMIT 1",
-        *(topic.search_id, upto, team_id, topic.owner_id, db.array_param(topic.stream.value)),
+        *(topic.search_id, up_to, team_id, topic.owner_id, db.array_param(topic.stream.value)),
     )
     return None if row is None else from_row(row)
 
 
-async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[LogEntry]:
+async def read_team(team_id: int, after: int, limit: int = PAGE_ENTRIES) -> list[LogEntry]:
     """Return a team's entries after a position, oldest first."""
     rows = await database().fetch(
         f"SELECT {COLUMNS} FROM changes WHERE team_id = ? AND position > ? ORDER BY position LIMIT ?",
@@ -220,18 +220,18 @@ async def read_all(team_id: int, after: int, limit: int = PAGE) -> list[LogEntry
     return [from_row(row) for row in rows]
 
 
-async def read_on(team_id: int, known: Cursor) -> list[LogEntry]:
+async def read_after(team_id: int, cursor: Cursor) -> list[LogEntry]:
     """Return a team's entries after a cursor, oldest first.
 
     Raises: Diverged if the log does not have the entry at the cursor.
     """
-    entries = await read_all(team_id, known.position - 1, PAGE + 1)
-    if entries and entries[0].position == known.position:
-        if entries[0].check_value != known.check_value:
+    entries = await read_team(team_id, cursor.position - 1, PAGE_ENTRIES + 1)
+    if entries and entries[0].position == cursor.position:
+        if entries[0].check_value != cursor.check_value:
             raise Diverged("the change log was replaced")
         return entries[1:]
     # The entry at the cursor was trimmed, or the cursor is that of an empty log.
-    if (await locate(team_id, known))[1] is Reach.DIVERGED:
+    if (await locate(team_id, cursor))[1] is Reach.DIVERGED:
         raise Diverged("the change log was replaced")
     return entries
 
@@ -256,7 +256,7 @@ async def stale_teams(before: int) -> list[int]:
     return [row["team_id"] for row in rows]
 
 
-async def trim(connection: Connection, team_id: int, before: int, limit: int = TRIM) -> int:
+async def trim(connection: Connection, team_id: int, before: int, limit: int = TRIM_BATCH_ENTRIES) -> int:
     """Delete at most `limit` of a team's oldest entries that are older than `before`; return their number.
 
     Cursors before the last deleted entry expire.

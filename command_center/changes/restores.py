@@ -20,7 +20,7 @@ from command_center.changes.stamps import Stamp, StampFile
 from command_center.database.connections import Connection, database
 from command_center.database.errors import Unavailable
 
-REPORT_SECONDS = 60.0
+REPORT_INTERVAL_SECONDS = 60.0
 _logger = logging.getLogger("command_center.restores")
 _IDENTITY = (
     "SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::text || '/'"
@@ -48,7 +48,7 @@ class RestoreState:
         return hashlib.blake2b(self.cursor_key.encode(), digest_size=8).hexdigest()
 
 
-async def load(connection: Connection) -> RestoreState | None:
+async def load_state(connection: Connection) -> RestoreState | None:
     """Return the stored state; None before the first `serve` or `worker` of a database."""
     row = await connection.fetch_one(
         "SELECT cursor_key, restores, identity, stamped, claims, paused, reason FROM restore_state WHERE id = 1"
@@ -58,7 +58,7 @@ async def load(connection: Connection) -> RestoreState | None:
     return RestoreState(**{**row, "stamped": bool(row["stamped"]), "paused": bool(row["paused"])})
 
 
-async def pause(connection: Connection, reason: str, known: int) -> bool:
+async def pause_sending(connection: Connection, reason: str, known_restores: int) -> bool:
     """Pause sending because a restore was recognised; return whether this call recognised it first.
 
     `known_restores` is the number of restores that the evidence already takes into account. Cursors that are issued
@@ -67,7 +67,7 @@ async def pause(connection: Connection, reason: str, known: int) -> bool:
     """
     paused = await connection.execute(
         "UPDATE restore_state SET paused = ?, reason = ?, restores = ? WHERE id = 1 AND restores <= ?",
-        *(True, reason, known + 1, known),
+        *(True, reason, known_restores + 1, known_restores),
     )
     if paused:
         _logger.error(
@@ -76,16 +76,16 @@ async def pause(connection: Connection, reason: str, known: int) -> bool:
     return bool(paused)
 
 
-async def pause_for(cursor: ReceivedCursor, log: LogIdentity) -> None:
+async def pause_for_cursor(cursor: ReceivedCursor, log: LogIdentity) -> None:
     """Pause sending if a cursor proves that the database lost changes.
 
     This requires a cursor that was signed for this log, and issued after the last recognised restore.
     """
     if cursor.log_id == log.log_id and cursor.restores >= log.restores and cursor.is_signed_by(log.key):
-        await pause(database(), "a client knows changes that the database does not have", cursor.restores)
+        await pause_sending(database(), "a client knows changes that the database does not have", cursor.restores)
 
 
-async def resume(connection: Connection) -> None:
+async def resume_sending(connection: Connection) -> None:
     """End the pause."""
     await connection.execute("UPDATE restore_state SET paused = ?, reason = NULL WHERE id = 1", False)
 
@@ -107,13 +107,13 @@ class RestoreGuard:
             " VALUES (1, ?, 0, ?, 0, ?) ON CONFLICT (id) DO NOTHING",
             *(secrets.token_hex(16), False, False),
         )
-        state = await load(db)
+        state = await load_state(db)
         if state is None:
             raise LookupError("the database has no restore state")
         identity = await _identity(db) if db.postgres else None
         reason = await self._restore_reason(db, state, identity)
         if reason is not None:
-            await pause(db, reason, state.restores)
+            await pause_sending(db, reason, state.restores)
         elif identity is not None and identity.startswith(_UNKNOWN):
             # This role may not read the system identifier, so a stored one is not overwritten.
             identity = state.identity or identity
@@ -134,7 +134,7 @@ class RestoreGuard:
             return "it is on another PostgreSQL server, or was created anew, since the product last used it"
         if self._path is None:
             return None
-        stamp = stamps.read(self._path)
+        stamp = stamps.read_stamp(self._path)
         if stamp is None:
             return f"{self._path.name} beside it is missing or damaged" if state.stamped else None
         if stamp.database != state.name:
@@ -145,10 +145,10 @@ class RestoreGuard:
             return f"{self._path.name} beside it is ahead of it"
         return None
 
-    def committed(self, entries: Sequence[LogEntry]) -> None:
+    def record_commit(self, entries: Sequence[LogEntry]) -> None:
         """Record the last entry of a committed transaction."""
         if entries:
-            self._file.committed(entries[-1])
+            self._file.record_commit(entries[-1])
 
     async def count_claim(self, tx: Connection) -> int | None:
         """Count a batch of emails that this transaction claims; return the count, or None if sending is paused.
@@ -166,9 +166,9 @@ class RestoreGuard:
             return 0
         return None if row["paused"] else int(row["claims"])
 
-    def claimed(self, claims: int) -> None:
+    def record_claim(self, claims: int) -> None:
         """Record the number of claimed batches before the new one is handed over."""
-        self._file.claimed(claims)
+        self._file.record_claim(claims)
 
     async def may_send(self) -> bool:
         """Return whether due emails may be sent.
@@ -178,14 +178,14 @@ class RestoreGuard:
         db = database()
         if not self._started:
             await self.start()
-        state = await load(db)
+        state = await load_state(db)
         if state is None:
             return False
         if not state.paused and not await _has_stamped_entry(db, self._file.stamp):
-            await pause(db, "it lacks changes that this process made", state.restores)
+            await pause_sending(db, "it lacks changes that this process made", state.restores)
             self._file.stamp = await _current_stamp(db, state)
             return False
-        if state.paused and time.monotonic() - self._reported >= REPORT_SECONDS:
+        if state.paused and time.monotonic() - self._reported >= REPORT_INTERVAL_SECONDS:
             self._reported = time.monotonic()
             _logger.warning("mail is due, and sending is paused: see `command-center resume-sending --list`")
         return not state.paused

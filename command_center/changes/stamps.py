@@ -12,13 +12,13 @@ from pathlib import Path
 
 from command_center.changes.entries import LogEntry
 
-WIDTH = 120
+FILE_BYTES = 120
 """The size of the file in bytes.
 
 It is overwritten in place, so that after a crash it has the old or the new content.
 """
 
-STORABLE = range(2**63)
+STORABLE_NUMBERS = range(2**63)
 """The numbers that a database can store."""
 
 
@@ -64,12 +64,12 @@ class StampFile:
             os.close(self._file)
         self._file = None
 
-    def committed(self, entry: LogEntry) -> None:
+    def record_commit(self, entry: LogEntry) -> None:
         """Record an entry that was committed."""
         self.stamp = replace(self.stamp, team_id=entry.team_id, position=entry.position, check_value=entry.check_value)
         self._write()
 
-    def claimed(self, claims: int) -> None:
+    def record_claim(self, claims: int) -> None:
         """Record the number of claimed batches of emails. Call it before the batch is handed over."""
         self.stamp = replace(self.stamp, claims=claims)
         self._write()
@@ -81,16 +81,16 @@ class StampFile:
                 os.pwrite(self._file, _line(self.stamp), 0)
 
 
-def read(path: Path) -> Stamp | None:
+def read_stamp(path: Path) -> Stamp | None:
     """Return the stamp in a file; None if the file is missing or damaged."""
     try:
         name, *texts = path.read_text("ascii").split()
         numbers = [int(text) for text in texts]
-        return Stamp(name, *numbers) if all(number in STORABLE for number in numbers) else None
+        return Stamp(name, *numbers) if all(number in STORABLE_NUMBERS for number in numbers) else None
     except (OSError, ValueError, TypeError):
         return None
 
 
 def _line(stamp: Stamp) -> bytes:
     plain = f"{stamp.database} {stamp.team_id} {stamp.position} {stamp.check_value} {stamp.claims}"
-    return f"{plain:<{WIDTH - 1}}\n".encode()
+    return f"{plain:<{FILE_BYTES - 1}}\n".encode()

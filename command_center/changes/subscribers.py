@@ -15,7 +15,7 @@ from command_center.changes.cursors import Cursor, LogIdentity, ReceivedCursor
 from command_center.changes.entries import LogEntry, Topic
 from command_center.database.errors import Unavailable
 
-BURST = 32
+MAX_BATCH_ENTRIES = 32
 """The number of entries that a reader receives at once. They are loaded and sent together."""
 
 
@@ -27,30 +27,30 @@ class LogLost(Unavailable):
     """The log cannot be read. The subscription ends with this error instead of staying open and silent."""
 
 
-Sink = Callable[[Sequence[bytes]], bool]
+PayloadSender = Callable[[Sequence[bytes]], bool]
 """Sends payloads to the client at once, all or none; returns False if it would have to wait."""
 
 
 class GroupNotifier(Protocol):
     """Wakes the subscribers of a broadcast group once the payload that they share is rendered."""
 
-    def notify(self, identity: LogIdentity, entries: Sequence[LogEntry], followers: "Collection[Subscriber]") -> None:
+    def notify(self, identity: LogIdentity, entries: Sequence[LogEntry], subscribers: "Collection[Subscriber]") -> None:
         """Handle new entries of one log, which are in the queues of these subscribers already.
 
         Each of these subscribers must be woken, or must get the payload delivered, soon afterwards.
         """
 
 
-class Home(Protocol):
+class SubscriberOwner(Protocol):
     """What a subscriber uses of the hub."""
 
-    queue: int
+    max_queued_entries: int
     overflows: int
 
-    def leave(self, follower: "Subscriber") -> None: ...
+    def unsubscribe(self, subscriber: "Subscriber") -> None: ...
 
 
-class Feed:
+class TeamFeed:
     """Delivers the log entries of one team to this process's subscribers, up to `position`.
 
     `check_value` is that of the entry at this position.
@@ -58,15 +58,15 @@ class Feed:
 
     def __init__(self, team_id: int, state: log.LogState) -> None:
         self.team_id = team_id
-        self.log = state.identity
+        self.log_identity = state.identity
         self.position = state.position
         self.check_value = state.check_value
-        self.followers: dict[int, dict[Topic, dict[GroupNotifier | None, set[Subscriber]]]] = {}
+        self.subscribers: dict[int, dict[Topic, dict[GroupNotifier | None, set[Subscriber]]]] = {}
         """Grouped by owner first, because most entries belong to users that have no subscriber at the moment."""
-        self.reading: asyncio.Task[None] | None = None
-        self.more = False
+        self.reader_task: asyncio.Task[None] | None = None
+        self.must_read = False
 
-    def hand_out(self, entries: Sequence[LogEntry]) -> int:
+    def deliver(self, entries: Sequence[LogEntry]) -> int:
         """Deliver those entries that continue the sequence; return how many of them are of an unknown kind."""
         unknown = 0
         notifications: dict[GroupNotifier, tuple[dict[int, LogEntry], set[Subscriber]]] = {}
@@ -75,7 +75,7 @@ class Feed:
                 continue
             self.position, self.check_value = entry.position, entry.check_value
             unknown += entry.kind is None
-            topics = self.followers.get(entry.owner_id)
+            topics = self.subscribers.get(entry.owner_id)
             if topics is None:
                 continue
             for topic in entry.topics():
@@ -89,38 +89,38 @@ class Feed:
                         new_entries[entry.position] = entry
                         group_members |= subscribers
         for notifier, (new_entries, group_members) in notifications.items():
-            notifier.notify(self.log, [*new_entries.values()], group_members)
+            notifier.notify(self.log_identity, [*new_entries.values()], group_members)
         return unknown
 
     def cursor(self) -> Cursor:
         """Return the cursor up to which entries were delivered."""
-        return Cursor(self.log, self.position, self.check_value)
+        return Cursor(self.log_identity, self.position, self.check_value)
 
-    def join(self, follower: "Subscriber") -> None:
+    def add(self, subscriber: "Subscriber") -> None:
         """Register a subscriber."""
-        topic = follower.topic
-        topics = self.followers.setdefault(topic.owner_id, {})
-        topics.setdefault(topic, {}).setdefault(follower.bell, set()).add(follower)
+        topic = subscriber.topic
+        topics = self.subscribers.setdefault(topic.owner_id, {})
+        topics.setdefault(topic, {}).setdefault(subscriber.notifier, set()).add(subscriber)
 
-    def leave(self, follower: "Subscriber") -> None:
+    def remove(self, subscriber: "Subscriber") -> None:
         """Remove a subscriber and the groups that become empty. Does nothing if it is not registered."""
-        topic = follower.topic
-        topics = self.followers.get(topic.owner_id, {})
+        topic = subscriber.topic
+        topics = self.subscribers.get(topic.owner_id, {})
         notifiers = topics.get(topic, {})
-        subscribers = notifiers.get(follower.bell, set())
-        subscribers.discard(follower)
+        subscribers = notifiers.get(subscriber.notifier, set())
+        subscribers.discard(subscriber)
         if not subscribers:
-            notifiers.pop(follower.bell, None)
+            notifiers.pop(subscriber.notifier, None)
         if not notifiers:
             topics.pop(topic, None)
         if not topics:
-            self.followers.pop(topic.owner_id, None)
+            self.subscribers.pop(topic.owner_id, None)
 
-    def each(self) -> "list[Subscriber]":
+    def all_subscribers(self) -> "list[Subscriber]":
         """Return all subscribers of the team."""
         return [
             subscriber
-            for topics in self.followers.values()
+            for topics in self.subscribers.values()
             for notifiers in topics.values()
             for subscribers in notifiers.values()
             for subscriber in subscribers
@@ -141,12 +141,19 @@ class Subscriber:
     It supports one reader at a time. Call `close` when done.
     """
 
-    def __init__(self, home: Home, feed: Feed, topic: Topic, bell: GroupNotifier | None, sink: Sink | None) -> None:
+    def __init__(
+        self,
+        owner: SubscriberOwner,
+        feed: TeamFeed,
+        topic: Topic,
+        notifier: GroupNotifier | None,
+        payload_sender: PayloadSender | None,
+    ) -> None:
         self.feed = feed
         self.topic = topic
-        self.bell = bell
-        self.sink = sink
-        self._owner = home
+        self.notifier = notifier
+        self.payload_sender = payload_sender
+        self._owner = owner
         self._queue: deque[LogEntry] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._has_overflowed = False
@@ -161,11 +168,11 @@ class Subscriber:
         self._page: Sequence[LogEntry] = ()
         self._page_is_last = True
         """Whether the log contains no more entries up to `_up_to` than those in `_page`."""
-        self.start = log.LogState("", 0, 0)
+        self.initial_state = log.LogState("", 0, 0)
 
     def begin(self, state: log.LogState, after: ReceivedCursor | None) -> None:
         """Start after a cursor that the log reaches, or after the given state of the log."""
-        self.start = state
+        self.initial_state = state
         self._up_to = state.cursor()
         self._move_to(after or self._up_to)
 
@@ -176,7 +183,7 @@ class Subscriber:
         """Add an entry to the queue. The caller must wake the reader."""
         if self._has_overflowed:
             return
-        if len(self._queue) >= self._owner.queue:
+        if len(self._queue) >= self._owner.max_queued_entries:
             self._owner.overflows += 1
             self.overflow()
             return
@@ -187,21 +194,21 @@ class Subscriber:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def try_deliver(self, entries: Sequence[LogEntry], bodies: Sequence[bytes]) -> bool:
+    def try_deliver(self, entries: Sequence[LogEntry], payloads: Sequence[bytes]) -> bool:
         """Send payloads to a reader that waits for exactly these entries; return False if nothing was sent.
 
         The reader is not woken, because switching to its task costs more than the delivery.
         """
         queue, waiter = self._queue, self._waiter
         if (
-            self.sink is None
+            self.payload_sender is None
             or waiter is None
             or waiter.done()
             or len(queue) != len(entries)
             or queue[0] is not entries[0]
             or queue[-1] is not entries[-1]
             or queue[0].position <= self.position
-            or not self.sink(bodies)
+            or not self.payload_sender(payloads)
         ):
             return False
         self._move_to(queue[-1])
@@ -219,20 +226,20 @@ class Subscriber:
         self._is_ended = True
         self.wake()
 
-    def lose(self) -> None:
+    def fail(self) -> None:
         """End the subscription with LogLost."""
         self._is_lost = True
         self.wake()
 
     def close(self) -> None:
         """Unregister the subscriber."""
-        self._owner.leave(self)
+        self._owner.unsubscribe(self)
 
     def cursor(self) -> Cursor:
         """Return the cursor up to which the reader has received entries."""
-        return Cursor(self.start.identity, self.position, self._check_value)
+        return Cursor(self.initial_state.identity, self.position, self._check_value)
 
-    async def past(self) -> AsyncIterator[Sequence[LogEntry]]:
+    async def replay(self) -> AsyncIterator[Sequence[LogEntry]]:
         """Iterate over the entries between the cursor and the moment of subscribing. Raises: Expired."""
         while entries := await self._next_from_log():
             yield entries
@@ -259,7 +266,7 @@ class Subscriber:
                 self._queue.clear()
                 self._up_to = self.feed.cursor()
             elif self._queue:
-                batch = [self._queue.popleft() for _ in range(min(BURST, len(self._queue)))]
+                batch = [self._queue.popleft() for _ in range(min(MAX_BATCH_ENTRIES, len(self._queue)))]
                 if batch[0].position <= self.position:
                     batch = [entry for entry in batch if entry.position > self.position]
                 if batch:
@@ -273,13 +280,13 @@ class Subscriber:
         """Return the next entries from the log; none once it was read up to `_up_to`."""
         team_id = self.feed.team_id
         if not self._page and self.position < self._up_to.position:
-            self._page = await log.read(self.topic, team_id, self.position, self._up_to.position)
+            self._page = await log.read_topic(self.topic, team_id, self.position, self._up_to.position)
             # Checked after reading, because entries of the page may have been trimmed meanwhile.
             _, reach = await log.locate(team_id, self.cursor())
             if reach is not log.Reach.REACHED:
                 raise Expired
-            self._page_is_last = len(self._page) < log.PAGE
-        batch, self._page = self._page[:BURST], self._page[BURST:]
+            self._page_is_last = len(self._page) < log.PAGE_ENTRIES
+        batch, self._page = self._page[:MAX_BATCH_ENTRIES], self._page[MAX_BATCH_ENTRIES:]
         if batch:
             self._move_to(batch[-1])
         if not self._page and self._page_is_last and self.position < self._up_to.position:

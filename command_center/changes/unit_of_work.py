@@ -41,7 +41,7 @@ _INVALIDATION_COLUMNS = {
 }
 
 
-Opening: TypeAlias = Callable[[Connection], tuple[Sequence[str], Statement]]
+FirstQuery: TypeAlias = Callable[[Connection], tuple[Sequence[str], Statement]]
 """Returns the column names of a SELECT, and the SELECT with its values (see `Clock.now_and_rows`)."""
 
 
@@ -54,7 +54,7 @@ class UnitOfWork:
     entries: list[LogEntry] = field(default_factory=list)
     invalidations: list[tuple[Any, ...]] = field(default_factory=list)
     count_changes: Counter[tuple[int, FolderName]] = field(default_factory=Counter)
-    sends: bool = False
+    sends_due: bool = False
     """Whether emails became due, so that the outbox must be woken."""
     claims: list[IdempotencyClaim] = field(default_factory=list)
     """The claims of the requests with an Idempotency-Key for which this transaction is carried out."""
@@ -62,7 +62,7 @@ class UnitOfWork:
     """The rows of the `first_query` that was passed to `Writer.run_in_transaction`."""
     deferred: list[Statement] = field(default_factory=list)
     """Statements for the end of the transaction (see `defer`)."""
-    logged: list[LogEntry] = field(default_factory=list)
+    entries_in_log: list[LogEntry] = field(default_factory=list)
     """Entries that are already in the log, with their positions."""
 
     def invalidate(
@@ -115,7 +115,7 @@ class UnitOfWork:
         await self.connection.execute_many(_ADD_TO_COUNT, rows)
         if self.invalidations:
             self.deferred.append(self.connection.insert_statement("marks", _INVALIDATION_COLUMNS, self.invalidations))
-        self.entries = self.logged + await log.append(self.connection, self.entries, self.now, self.deferred)
+        self.entries = self.entries_in_log + await log.append(self.connection, self.entries, self.now, self.deferred)
 
 
 class Writer:
@@ -157,7 +157,7 @@ class Writer:
     async def run_in_transaction(
         self,
         body: Callable[[UnitOfWork], Coroutine[Any, Any, T]],
-        first_query: Opening | None = None,
+        first_query: FirstQuery | None = None,
         now: int | None = None,
         single_statement: bool = False,
     ) -> T:
@@ -178,14 +178,14 @@ class Writer:
         return result
 
     async def _begin(
-        self, connection: Connection, first_query: Opening | None = None, now: int | None = None
+        self, connection: Connection, first_query: FirstQuery | None = None, now: int | None = None
     ) -> UnitOfWork:
         """Read the clock, and the rows of the first query in the same statement if possible."""
         first_rows: Sequence[Sequence[Any]] = ()
         if first_query is not None:
             columns, (sql, values) = first_query(connection)
             if now is None:
-                now, first_rows = await self.clock.beside(connection, columns, sql, *values)
+                now, first_rows = await self.clock.now_and_rows(connection, columns, sql, *values)
             else:
                 first_rows = await connection.fetch_tuples(columns, sql, *values)
         elif now is None:
@@ -196,10 +196,10 @@ class Writer:
 
     def notify(self, uow: UnitOfWork) -> None:
         """Notify others after the commit. These are hints: a lost one delays, because the tables contain everything."""
-        self.restores.committed(uow.entries)
+        self.restores.record_commit(uow.entries)
         self.hub.offer(tuple(uow.entries))
         self.folder_counts.notify(uow.senders_with_moved_counts())
         if uow.invalidations:
             self.invalidated.set()
-        if uow.sends:
+        if uow.sends_due:
             self.sends_due.set()

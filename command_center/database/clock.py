@@ -17,11 +17,11 @@ from command_center.database.connections import Connection, database
 from command_center.database.errors import FailureLog
 from command_center.database.fields import from_micros
 
-CHECK_SECONDS = 5.0
+CHECK_INTERVAL_SECONDS = 5.0
 """The interval of readings in a process that reads the clock for no other purpose."""
-PAUSED_CHECK_SECONDS = 1.0
+PAUSED_CHECK_INTERVAL_SECONDS = 1.0
 """The interval of readings while the clock is paused."""
-REPORT_SECONDS = 60.0
+REPORT_INTERVAL_SECONDS = 60.0
 _logger = logging.getLogger("command_center.clock")
 
 
@@ -36,13 +36,13 @@ class Clock(Protocol):
 
     async def now(self, connection: Connection) -> int: ...
 
-    async def beside(
+    async def now_and_rows(
         self, connection: Connection, columns: Sequence[str], sql: str, *values: Any
     ) -> tuple[int, list[Sequence[Any]]]:
         """Return the time and the rows of `Connection.fetch_tuples`, in one round trip if possible."""
         return await self.now(connection), await connection.fetch_tuples(columns, sql, *values)
 
-    def pause(self) -> str | None:
+    def pause_reason(self) -> str | None:
         """Return why nothing that depends on time may happen; None while the clock is trusted."""
         return None
 
@@ -73,8 +73,8 @@ class DatabaseClock(Clock):
         self,
         distort: Callable[[int], int] = _unchanged,
         elapsed: Callable[[], int] = elapsed_micros,
-        check: float = CHECK_SECONDS,
-        paused_check: float = PAUSED_CHECK_SECONDS,
+        check: float = CHECK_INTERVAL_SECONDS,
+        paused_check: float = PAUSED_CHECK_INTERVAL_SECONDS,
     ) -> None:
         self._distort = distort
         self._guard = ClockGuard(elapsed)
@@ -93,11 +93,11 @@ class DatabaseClock(Clock):
             return self._distort(int(row["now"]) if row else 0)
         return self._distort(time.time_ns() // 1000)
 
-    async def beside(
+    async def now_and_rows(
         self, connection: Connection, columns: Sequence[str], sql: str, *values: Any
     ) -> tuple[int, list[Sequence[Any]]]:
         if not connection.postgres:
-            return await super().beside(connection, columns, sql, *values)
+            return await super().now_and_rows(connection, columns, sql, *values)
         # In one round trip. The first column of a row is never NULL, so a NULL there means that no row was found.
         combined = f"WITH found AS MATERIALIZED ({sql}) SELECT found.*, clock.now FROM ({_NOW}) AS clock"
         rows = await connection.fetch_tuples((*columns, "now"), f"{combined} LEFT JOIN found ON true", *values)
@@ -108,13 +108,13 @@ class DatabaseClock(Clock):
         """The jump for which the clock is paused."""
         return self._guard.jump
 
-    def pause(self) -> str | None:
-        return None if self.jump is None else clock_state.describe(self.jump)
+    def pause_reason(self) -> str | None:
+        return None if self.jump is None else clock_state.describe_jump(self.jump)
 
     async def start(self) -> None:
         """Continue from the last stored time. Pauses if the clock is far from it, or if another process paused it."""
         db = database()
-        state = await clock_state.load(db)
+        state = await clock_state.load_clock_state(db)
         self.decision = state.decision
         jumped_to = state.jumped_to if state.paused and state.kind is JumpKind.AHEAD else None
         self._guard.start(await self.reading(db), state.reference, state.good_at if state.paused else None, jumped_to)
@@ -133,7 +133,7 @@ class DatabaseClock(Clock):
         db = database()
         reading = await self.reading(db)
         now = self._guard.read(reading)
-        state = await clock_state.load(db)
+        state = await clock_state.load_clock_state(db)
         if state.decision != self.decision:
             # Another process or an operator has decided, perhaps that the time goes back.
             self.decision = state.decision
@@ -141,29 +141,29 @@ class DatabaseClock(Clock):
             return
         jump = self._guard.jump
         if jump is not None and self._guard.is_confirmed(reading, state.reference):
-            self.decision = await clock_state.accept(db, reading, state.decision)
+            self.decision = await clock_state.store_acceptance(db, reading, state.decision)
             self._guard.believe(reading)
             _logger.warning("the clock is believed: its readings agreed for 10 minutes")
         elif jump is not None:
-            await clock_state.pause(db, state, jump, now)
+            await clock_state.store_pause(db, state, jump, now)
         elif state.paused:
             # The reading is as expected here, so the pause that another process stored ends.
-            self.decision = await clock_state.resume(db, state.decision)
+            self.decision = await clock_state.store_recovery(db, state.decision)
 
     def _report(self) -> None:
         """Log a pause once a minute, and its end."""
-        reason, now = self.pause(), time.monotonic()
+        reason, now = self.pause_reason(), time.monotonic()
         if reason is None:
             if self._reported != float("-inf"):
                 _logger.warning("the clock is right again: timed work continues")
             self._reported = float("-inf")
-        elif now - self._reported >= REPORT_SECONDS:
+        elif now - self._reported >= REPORT_INTERVAL_SECONDS:
             self._reported = now
             _logger.error(
                 "%s. Lists do not follow time, nothing is sent or trimmed: see `command-center clock`", reason
             )
 
 
-async def moment(clock: Clock) -> datetime:
+async def current_time(clock: Clock) -> datetime:
     """Return the current time as an aware datetime."""
     return from_micros(await clock.now(database()))

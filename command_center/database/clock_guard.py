@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-HOUR = 3_600_000_000
-JUMP = HOUR
+HOUR_MICROS = 3_600_000_000
+MAX_DEVIATION_MICROS = HOUR_MICROS
 """The deviation from the expected reading, in microseconds, above which a reading is a jump."""
-DOWNTIME = 30 * 24 * HOUR
+MAX_DOWNTIME_MICROS = 30 * 24 * HOUR_MICROS
 """The longest time since the last stored tick, in microseconds, that is accepted without an operator."""
-AGREEMENT = 600_000_000
+CONFIRMATION_MICROS = 600_000_000
 """How long readings must agree, in microseconds, before a jump is accepted."""
-TOLERANCE = 60_000_000
+MAX_DISAGREEMENT_MICROS = 60_000_000
 """How much agreeing readings may differ, in microseconds."""
 _BOOT_TIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -67,11 +67,15 @@ class ClockGuard:
             start = max(reference, good or 0)
             self._latest = max(self._latest, reference)
             kind: JumpKind | None = None
-            if reference and reading > reference + DOWNTIME:
+            if reference and reading > reference + MAX_DOWNTIME_MICROS:
                 kind = JumpKind.AHEAD
-            elif reading < start - JUMP:
+            elif reading < start - MAX_DEVIATION_MICROS:
                 kind = JumpKind.BEHIND
-            elif jumped_to is not None and jumped_to - JUMP <= reading and reading > start + JUMP:
+            elif (
+                jumped_to is not None
+                and jumped_to - MAX_DEVIATION_MICROS <= reading
+                and reading > start + MAX_DEVIATION_MICROS
+            ):
                 kind = JumpKind.AHEAD
             self._good = (reading if kind is None else start, at)
             self.jump = None if kind is None else Jump(kind, reading, at)
@@ -84,14 +88,18 @@ class ClockGuard:
                 return self._latest
             at = self._elapsed()
             expected = self._good[0] + at - self._good[1]
-            if -JUMP <= reading - expected <= JUMP:
+            if -MAX_DEVIATION_MICROS <= reading - expected <= MAX_DEVIATION_MICROS:
                 self.jump = None
                 self._good = (reading, at)
                 self._latest = max(self._latest, reading)
                 return self._latest
             kind = JumpKind.AHEAD if reading > expected else JumpKind.BEHIND
             jump = self.jump
-            if jump is None or jump.kind is not kind or abs(reading - jump.reading - at + jump.elapsed) > TOLERANCE:
+            if (
+                jump is None
+                or jump.kind is not kind
+                or abs(reading - jump.reading - at + jump.elapsed) > MAX_DISAGREEMENT_MICROS
+            ):
                 self.jump = Jump(kind, reading, at)
             self._latest = max(self._latest, expected)
             return self._latest
@@ -103,8 +111,8 @@ class ClockGuard:
             return (
                 jump is not None
                 and jump.kind is JumpKind.AHEAD
-                and self._elapsed() - jump.elapsed >= AGREEMENT
-                and reading <= reference + DOWNTIME
+                and self._elapsed() - jump.elapsed >= CONFIRMATION_MICROS
+                and reading <= reference + MAX_DOWNTIME_MICROS
             )
 
     def believe(self, reading: int) -> None:
@@ -115,4 +123,4 @@ class ClockGuard:
         with self._lock:
             self.jump = None
             self._good = (reading, self._elapsed())
-            self._latest = reading if reading < self._latest - JUMP else max(self._latest, reading)
+            self._latest = reading if reading < self._latest - MAX_DEVIATION_MICROS else max(self._latest, reading)

@@ -6,7 +6,7 @@ from command_center.database.clock_guard import Jump, JumpKind
 from command_center.database.connections import Connection
 from command_center.database.fields import from_micros
 
-STORE_EVERY = 10_000_000
+STORE_INTERVAL_MICROS = 10_000_000
 """The least interval, in microseconds, between two trusted times that are stored during a pause."""
 _LOAD = (
     "SELECT (SELECT ticked_at FROM ticks WHERE id = 1) AS ticked_at, s.decision, s.paused, s.kind, s.jumped_to,"
@@ -43,7 +43,7 @@ class ClockState:
         return max(self.ticked_at or 0, self.accepted_at or 0)
 
 
-async def load(connection: Connection) -> ClockState:
+async def load_clock_state(connection: Connection) -> ClockState:
     """Return the stored state, or an initial one if the database has none yet."""
     row = await connection.fetch_one(_LOAD)
     if row is None or row["decision"] is None:
@@ -52,26 +52,26 @@ async def load(connection: Connection) -> ClockState:
     return ClockState(**{**row, "kind": kind, "paused": bool(row["paused"])})
 
 
-async def pause(connection: Connection, known: ClockState, jump: Jump, good: int) -> None:
+async def store_pause(connection: Connection, state: ClockState, jump: Jump, good_at: int) -> None:
     """Store a pause, and at intervals the last trusted time. Does nothing if a decision was stored meanwhile."""
-    if known.paused and known.kind is jump.kind and good - (known.good_at or 0) < STORE_EVERY:
+    if state.paused and state.kind is jump.kind and good_at - (state.good_at or 0) < STORE_INTERVAL_MICROS:
         return
-    await connection.execute(_PAUSE, known.decision, True, jump.kind.value, jump.reading, good)
+    await connection.execute(_PAUSE, state.decision, True, jump.kind.value, jump.reading, good_at)
 
 
-async def accept(connection: Connection, reading: int, decision: int) -> int:
+async def store_acceptance(connection: Connection, reading: int, decision: int) -> int:
     """Store the decision that a reading is trusted; return the number of the decision."""
     await connection.execute(_DECIDE, decision + 1, False, reading)
     return decision + 1
 
 
-async def resume(connection: Connection, decision: int) -> int:
+async def store_recovery(connection: Connection, decision: int) -> int:
     """Store that the clock is as expected again; return the number of the decision."""
     await connection.execute(_DECIDE, decision + 1, False, None)
     return decision + 1
 
 
-def describe(jump: Jump) -> str:
+def describe_jump(jump: Jump) -> str:
     """Describe a jump in a clause without a full stop."""
     moment = from_micros(jump.reading).isoformat(timespec="seconds")
     if jump.kind is JumpKind.AHEAD:

@@ -33,7 +33,7 @@ MAX_KEYS_PER_STATEMENT = 10_000
 """How many keys one of Tortoise's statements may have. Each is a parameter, and PostgreSQL accepts 32,767."""
 MAX_ROWS_BY_VALUE = 4
 """Up to this number of rows, SQLite gets a parameter for each value. More rows are passed as JSON."""
-CACHE_BYTES = 32_000_000
+DEFAULT_CACHE_BYTES = 32_000_000
 """The default for the total size of the page caches of SQLite's connections."""
 MODELS = "models.tables"
 MIGRATIONS = "models.migrations"
@@ -43,7 +43,7 @@ class UnknownDatabase(ValueError):
     """The address is not that of a supported database."""
 
 
-def configuration(url: str, cache_bytes: int = CACHE_BYTES) -> dict[str, Any]:
+def configuration(url: str, cache_bytes: int = DEFAULT_CACHE_BYTES) -> dict[str, Any]:
     """Return Tortoise's configuration for `sqlite:///file` or `postgresql://…`. `cache_bytes` is for SQLite.
 
     Raises: UnknownDatabase.
@@ -71,7 +71,7 @@ def configuration(url: str, cache_bytes: int = CACHE_BYTES) -> dict[str, Any]:
 
 @asynccontextmanager
 async def open_database(
-    url: str, timeout_seconds: float | None = None, cache_bytes: int = CACHE_BYTES
+    url: str, timeout_seconds: float | None = None, cache_bytes: int = DEFAULT_CACHE_BYTES
 ) -> AsyncIterator[TortoiseContext]:
     """Open the database for the code inside the block, including tasks that are started there.
 
@@ -310,7 +310,7 @@ class Connection:
         """
         return f"{column} = ANY(?::text[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
 
-    def text_array(self, texts: Iterable[str]) -> Any:
+    def text_array_param(self, texts: Iterable[str]) -> Any:
         """Return the parameter for `in_texts`."""
         return list(texts) if self.postgres else orjson.dumps(list(texts)).decode()
 
@@ -370,16 +370,16 @@ async def run_in_transaction(body: TransactionBody[T], single_statement: bool = 
         raise
 
 
-async def run_snapshot(work: TransactionBody[T]) -> T:
+async def run_snapshot(body: TransactionBody[T]) -> T:
     """Run several SELECTs that all read the same snapshot."""
     client: Any = require_context().db()
-    return await client.run_snapshot(work)  # type: ignore[no-any-return]
+    return await client.run_snapshot(body)  # type: ignore[no-any-return]
 
 
-async def run_indexed_reads(work: TransactionBody[T]) -> T:
+async def run_indexed_reads(body: TransactionBody[T]) -> T:
     """Run several SELECTs that find their rows by keys (see `run_in_transaction`).
 
     On SQLite all read the same snapshot. On PostgreSQL each reads what is committed when it starts.
     """
     client: Any = require_context().db()
-    return await client.run_indexed_reads(work)  # type: ignore[no-any-return]
+    return await client.run_indexed_reads(body)  # type: ignore[no-any-return]

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-PATIENCE = 7.0
+REQUEST_TIMEOUT_SECONDS = 7.0
 """How long a request waits for one result of the database, or for the write lock."""
-LONG = 300.0
+LONG_TIMEOUT_SECONDS = 300.0
 """The same limit for background work, whose statements may be long."""
-EVERY_SECONDS = 60.0
+LOG_INTERVAL_SECONDS = 60.0
 """The least interval between two log messages about the same failure."""
 _has_long_timeout: ContextVar[bool] = ContextVar("unhurried", default=False)
 
@@ -43,9 +43,9 @@ def long_timeout() -> Iterator[None]:
         _has_long_timeout.reset(token)
 
 
-def timeout_limit(patience: float | None) -> float | None:
+def effective_timeout(timeout: float | None) -> float | None:
     """Return the time limit of this context, in seconds, for a database that was opened with this timeout."""
-    return LONG if patience is not None and _has_long_timeout.get() else patience
+    return LONG_TIMEOUT_SECONDS if timeout is not None and _has_long_timeout.get() else timeout
 
 
 class FailureLog:
@@ -55,9 +55,9 @@ class FailureLog:
     requests fail.
     """
 
-    def __init__(self, logger: logging.Logger, what: str) -> None:
+    def __init__(self, logger: logging.Logger, message: str) -> None:
         self._logger = logger
-        self._message = what
+        self._message = message
         self._reference = ""
         self._failed_at = self._logged_at = float("-inf")
         self._count = 0
@@ -65,12 +65,12 @@ class FailureLog:
     def warn(self, cause: BaseException) -> str:
         """Count a failure, and log it if a message is due; return the reference."""
         now = time.monotonic()
-        if now - self._failed_at > EVERY_SECONDS:
+        if now - self._failed_at > LOG_INTERVAL_SECONDS:
             self._reference, self._count = secrets.token_hex(6), 0
             self._logged_at = float("-inf")
         self._failed_at = now
         self._count += 1
-        if now - self._logged_at >= EVERY_SECONDS:
+        if now - self._logged_at >= LOG_INTERVAL_SECONDS:
             self._logged_at = now
             again = f", {self._count} times so far" if self._count > 1 else ""
             self._logger.warning("%s%s: %s (reference %s)", self._message, again, cause, self._reference)

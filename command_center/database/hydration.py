@@ -32,7 +32,7 @@ class _EnumMembers(dict[int, IntEnum]):
         return self._enum(number)
 
 
-def hydrated(model: type[M], rows: list[Row]) -> list[M]:
+def hydrate(model: type[M], rows: list[Row]) -> list[M]:
     """Return the rows as model instances, as Tortoise would have read them.
 
     Each row must have all columns of the model; it becomes the `__dict__` of its instance.
@@ -54,14 +54,14 @@ def hydrated(model: type[M], rows: list[Row]) -> list[M]:
     return instances
 
 
-async def selected(query: QuerySet[M]) -> list[M]:
+async def fetch_models(query: QuerySet[M]) -> list[M]:
     """Run a query for whole rows and return its model instances.
 
     Tortoise builds the statement; its own conversion would handle the rows one by one.
     """
     query._choose_db_if_not_chosen()
     query._make_query()
-    return hydrated(query.model, await query._db.execute_query_dict(*query.query.get_parameterized_sql()))
+    return hydrate(query.model, await query._db.execute_query_dict(*query.query.get_parameterized_sql()))
 
 
 @cache

@@ -15,12 +15,12 @@ from command_center.demo.campaign import SentEmail
 from command_center.demo.client import Client, RequestFailed
 from command_center.demo.mailbox import Mail
 from command_center.demo.recipients import Action
-from command_center.demo.watching import Watch
+from command_center.demo.watching import ListWatcher
 
 DUPLICATE_EVERY = 3
 """Every third reply is reported twice, because providers repeat events."""
 RETRY_SECONDS, RETRY_PAUSE_SECONDS = 10.0, 0.25
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36"
+USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36"
 RECORD_ENGAGEMENT = """mutation($events:[EngagementInput!]!){engagementRecord(events:$events){
     recorded duplicates userErrors{message path code}}}"""
 RECORD_DELIVERY = """mutation($events:[DeliveryInput!]!){deliveryRecord(events:$events){
@@ -38,7 +38,7 @@ class RecipientSimulator:
     emails: dict[str, SentEmail]
     """The sent emails by the recipient's address."""
     integration: Client
-    watch: Watch
+    watch: ListWatcher
     arrived: Counter[str] = field(default_factory=Counter)
     """The number of arrived messages by address."""
     fetches: int = 0
@@ -46,7 +46,7 @@ class RecipientSimulator:
     done: Counter[Action] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     http: httpx.AsyncClient = field(
-        default_factory=lambda: httpx.AsyncClient(timeout=30.0, trust_env=False, headers={"User-Agent": AGENT})
+        default_factory=lambda: httpx.AsyncClient(timeout=30.0, trust_env=False, headers={"User-Agent": USER_AGENT})
     )
 
     async def act_on(self, mail: Mail) -> None:
@@ -104,11 +104,11 @@ class RecipientSimulator:
             "occurredAt": datetime.now(UTC).isoformat(),
             "dedupeKey": f"reply to {mail.message_id}",
         }
-        result = await self.integration.one(RECORD_ENGAGEMENT, events=[event])
+        result = await self.integration.execute_field(RECORD_ENGAGEMENT, events=[event])
         action.answered_at = time.time()
         _expect(result, recorded=1)
         if self.done[Action.REPLY] % DUPLICATE_EVERY == 0:
-            _expect(await self.integration.one(RECORD_ENGAGEMENT, events=[event]), recorded=0)
+            _expect(await self.integration.execute_field(RECORD_ENGAGEMENT, events=[event]), recorded=0)
 
     async def _report_failure(self, action: Action, mail: Mail, email: SentEmail) -> None:
         """Report a bounce or a complaint, as the recipient's mail server does."""
@@ -127,7 +127,7 @@ class RecipientSimulator:
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
             try:
-                result: dict[str, int] = await self.integration.one(RECORD_DELIVERY, events=[event])
+                result: dict[str, int] = await self.integration.execute_field(RECORD_DELIVERY, events=[event])
             except RequestFailed as exc:
                 if "WRONG_STATE" not in str(exc) or time.monotonic() >= deadline:
                     raise

@@ -39,23 +39,23 @@ class DemoList:
 
     id: str
     name: str
-    patience: float | None = None
+    reply_seconds: float | None = None
 
 
 async def prepare(client: Client, recipients: Iterable[Recipient]) -> tuple[str, list[SentEmail]]:
     """Create a campaign with a draft for each recipient; return its id and the drafts."""
-    campaign = str((await client.one(CAMPAIGN, name="A hundred questions"))["campaign"]["id"])
+    campaign = str((await client.execute_field(CAMPAIGN, name="A hundred questions"))["campaign"]["id"])
 
     async def draft(recipient: Recipient) -> SentEmail:
         person = {attribute: getattr(recipient, attribute) for attribute in ("name", "address", "title", "company")}
-        created = await client.one(PERSON, input=person)
+        created = await client.execute_field(PERSON, input=person)
         email = {
             "personId": created["person"]["id"],
             "subject": recipient.subject,
             "body": recipient.body,
             "campaignId": campaign,
         }
-        return SentEmail(str((await client.one(DRAFT, input=email))["email"]["id"]), recipient)
+        return SentEmail(str((await client.execute_field(DRAFT, input=email))["email"]["id"]), recipient)
 
     return campaign, await _run_limited(draft, recipients)
 
@@ -84,7 +84,7 @@ async def save_lists(client: Client, campaign: str, reply_seconds: int) -> list[
 async def _save_list(
     client: Client, name: str, campaign: str, filter: dict[str, Any], reply_seconds: float | None = None
 ) -> DemoList:
-    created = await client.one(SAVE, input={"name": name, "filter": {"campaign": [campaign], **filter}})
+    created = await client.execute_field(SAVE, input={"name": name, "filter": {"campaign": [campaign], **filter}})
     return DemoList(str(created["savedSearch"]["id"]), name, reply_seconds)
 
 
@@ -92,7 +92,7 @@ async def send(client: Client, emails: Iterable[SentEmail]) -> None:
     """Request the sending of each email. The product's sender loop sends them."""
 
     async def request_send(email: SentEmail) -> None:
-        await client.one(SEND, id=email.email_id, requestId=f"demo {email.email_id}")
+        await client.execute_field(SEND, id=email.email_id, requestId=f"demo {email.email_id}")
 
     await _run_limited(request_send, emails)
 

@@ -12,9 +12,9 @@ from command_center.demo.behavior import RecipientSimulator
 from command_center.demo.campaign import DemoList
 from command_center.demo.client import Client
 from command_center.demo.recipients import PEOPLE, Action
-from command_center.demo.watching import Watch
+from command_center.demo.watching import ListWatcher
 from command_center.lists import audit
-from command_center.lists.audit import Outstanding
+from command_center.lists.audit import InvalidationsPending
 
 SETTLE_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
@@ -53,7 +53,7 @@ class CheckReport:
 
 
 async def run_checks(
-    client: Client, ctx: ActionContext, campaign: str, recipients: RecipientSimulator, watch: Watch, visits: int
+    client: Client, ctx: ActionContext, campaign: str, recipients: RecipientSimulator, watch: ListWatcher, visits: int
 ) -> CheckReport:
     """Check a run through the API and the product's own audit. Waits a few seconds for the lists to become equal."""
     report = CheckReport(visits)
@@ -104,7 +104,7 @@ def _join_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items())
 
 
-def _note_pushes(report: CheckReport, watch: Watch) -> None:
+def _note_pushes(report: CheckReport, watch: ListWatcher) -> None:
     """Add the numbers of joins and leaves, and their latencies, to the report."""
     # Lists that another client created do not belong to the run.
     own = [change for change in watch.changes if change.search_id in watch.lists]
@@ -121,7 +121,7 @@ def _note_pushes(report: CheckReport, watch: Watch) -> None:
     report.note("", f"the frame: {spread(join.seen for join in watch.lateness)}")
 
 
-async def _compare_lists(client: Client, watch: Watch) -> dict[DemoList, tuple[set[str], set[str], set[str]]]:
+async def _compare_lists(client: Client, watch: ListWatcher) -> dict[DemoList, tuple[set[str], set[str], set[str]]]:
     """Read each list from its members, a fresh query and the folded messages.
 
     A time transition between two reads may make them differ, so different ones are read again for a few seconds.
@@ -130,7 +130,7 @@ async def _compare_lists(client: Client, watch: Watch) -> dict[DemoList, tuple[s
     while True:
         results = {}
         for demo_list in watch.lists.values():
-            if (search := await client.one(FILTER, id=demo_list.id)) is None:
+            if (search := await client.execute_field(FILTER, id=demo_list.id)) is None:
                 continue  # another client has deleted it
             filter = search["filter"]
             fresh = {str(node["id"]) async for node in client.nodes(EMAILS, "emails", filter=filter)}
@@ -150,8 +150,8 @@ async def _check_audit(report: CheckReport, ctx: ActionContext) -> None:
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
         try:
-            results = await audit.differences(ctx.writer)
-        except Outstanding:
+            results = await audit.find_differences(ctx.writer)
+        except InvalidationsPending:
             await asyncio.sleep(PAUSE_SECONDS)
             continue
         report.note("audit", f"{len(results)} lists differ" if results else "no difference")

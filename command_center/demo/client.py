@@ -30,7 +30,7 @@ class Client:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def ask(self, document: str, **variables: Any) -> dict[str, Any]:
+    async def execute(self, document: str, **variables: Any) -> dict[str, Any]:
         """Execute an operation, and return its data. Raises: RequestFailed if there are errors."""
         self.mutations += document.lstrip().startswith("mutation")
         response = await self._http.post(
@@ -43,12 +43,12 @@ class Client:
             raise RequestFailed(json.dumps(result["errors"]))
         return dict(result["data"])
 
-    async def one(self, document: str, **variables: Any) -> Any:
+    async def execute_field(self, document: str, **variables: Any) -> Any:
         """Execute an operation with a single root field, and return the field.
 
         Raises: RequestFailed if there are errors or userErrors.
         """
-        (field,) = (await self.ask(document, **variables)).values()
+        (field,) = (await self.execute(document, **variables)).values()
         if isinstance(field, dict) and field.get("userErrors"):
             raise RequestFailed(json.dumps(field["userErrors"]))
         return field
@@ -61,7 +61,7 @@ class Client:
         """
         after: str | None = None
         while True:
-            result: Any = await self.ask(document, first=PAGE_SIZE, after=after, **variables)
+            result: Any = await self.execute(document, first=PAGE_SIZE, after=after, **variables)
             for name in path:
                 result = result[name]
                 if result is None:

@@ -19,10 +19,10 @@ from command_center.actions import users
 from command_center.api.operations import Operations
 from command_center.demo.mailbox import MailServer
 from command_center.server import serving
-from command_center.server.app import create
-from command_center.server.metrics import Traffic
+from command_center.server.app import create_app
+from command_center.server.metrics import TrafficCounts
 from command_center.server.runtime import Runtime
-from command_center.server.settings import PREFIX, Settings, read
+from command_center.server.settings import PREFIX, Settings, read_settings
 from command_center.web.authentication import SCOPES, Tokens
 from models.enums import Role
 
@@ -103,8 +103,8 @@ async def start_environment(listener: socket.socket, folder: Folder) -> AsyncIte
     mail = MailServer(folder.mail, _thread_safe(arrivals.put_nowait))
     with mail.running():
         settings = _settings(folder, url, mail.url)
-        app = create(settings)
-        config = serving.server(app, settings).config
+        app = create_app(settings)
+        config = serving.create_server(app, settings).config
         config.timeout_graceful_shutdown = GRACE_SECONDS
         server = Server(config, app.state.shutdown)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="server")
@@ -124,10 +124,10 @@ async def start_environment(listener: socket.socket, folder: Folder) -> AsyncIte
 
 def _count_changes(app: Starlette) -> int:
     """Return the number of mutations and of requests for tracking pixels and links."""
-    traffic: Traffic = app.state.traffic
+    traffic: TrafficCounts = app.state.traffic
     operations: Operations = app.state.operations
-    tracked = sum(number for (route, _), number in traffic.answers.items() if route == "/t")
-    return operations.taken[OperationType.MUTATION] + tracked
+    tracked = sum(number for (route, _), number in traffic.responses.items() if route == "/t")
+    return operations.accepted[OperationType.MUTATION] + tracked
 
 
 def _settings(folder: Folder, url: str, smtp_url: str) -> Settings:
@@ -139,7 +139,7 @@ def _settings(folder: Folder, url: str, smtp_url: str) -> Settings:
         "SMTP_URL": smtp_url,
         "LOG_LEVEL": "warning",
     }
-    return read({PREFIX + name: value for name, value in variables.items()})
+    return read_settings({PREFIX + name: value for name, value in variables.items()})
 
 
 def _thread_safe(callback: Callable[[Path], None]) -> Callable[[Path], None]:

@@ -94,7 +94,7 @@ class MailServer:
         return self._sessions[-1]
 
 
-def read(path: Path) -> Mail:
+def read_mail(path: Path) -> Mail:
     """Parse the message in a file. Raises: ValueError if it contains no HTML or no picture."""
     message = message_from_bytes(path.read_bytes(), policy=policy.default)
     body = message.get_body(("html",))

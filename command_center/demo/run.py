@@ -11,7 +11,7 @@ from command_center.demo.client import Client
 from command_center.demo.environment import Environment, Folder, start_environment, throw_away_folder
 from command_center.demo.scenario import Plan, Scenario
 from command_center.demo.terminal import Terminal, TerminalState
-from command_center.server.serving import bound
+from command_center.server.serving import bind_socket
 
 HOST = "127.0.0.1"
 DRAW_INTERVAL_SECONDS = 0.25
@@ -19,20 +19,20 @@ INTERRUPTED_EXIT_CODE = 130
 _logger = logging.getLogger("command_center.demo")
 
 
-async def run(port: int, seed: int, seconds: float, once: bool, patience: int) -> int:
+async def run(port: int, seed: int, seconds: float, once: bool, reply_seconds: int) -> int:
     """Run the demo, and return its exit code.
 
     The code is 0 if all checks passed, 1 if not, and 130 if a run with `once` was interrupted. `reply_seconds` is the
     wait of the no-reply list. Raises: Misconfigured if the port is not available.
     """
-    listener = bound(HOST, port)
+    listener = bind_socket(HOST, port)
     stop = asyncio.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     terminal = Terminal(TerminalState())
     with throw_away_folder() as folder, _redirect_logging(folder, terminal):
         async with start_environment(listener, folder) as environment:
-            report = await _run_scenario(environment, folder, terminal, stop, Plan(seed, seconds, once, patience))
+            report = await _run_scenario(environment, folder, terminal, stop, Plan(seed, seconds, once, reply_seconds))
         folder.keep = report is not None and bool(report.problems)
         ending = f"Kept for a look: {folder.path}" if folder.keep else f"Deleted: {folder.path}"
         terminal.print([*_report_lines(report), ending])

@@ -18,7 +18,7 @@ from command_center.demo.client import Client
 from command_center.demo.environment import Environment
 from command_center.demo.recipients import PEOPLE, Action, plan_recipients
 from command_center.demo.terminal import Terminal
-from command_center.demo.watching import Watch
+from command_center.demo.watching import ListWatcher
 
 CONNECT_SECONDS = 10.0
 ARRIVAL_SECONDS = 60.0
@@ -47,7 +47,7 @@ class Scenario:
         self._terminal = terminal
         self._seller = seller
         self._plan = plan
-        self._watch = Watch(seller, terminal.show_change)
+        self._watch = ListWatcher(seller, terminal.show_change)
         self._servers = servers
         self._recipients = RecipientSimulator({}, servers, self._watch)
         self._background: set[asyncio.Task[None]] = set()
@@ -62,11 +62,11 @@ class Scenario:
         self._terminal.state.names = {email.email_id: email.recipient.name for email in emails}
         self._recipients.emails = {email.recipient.address: email for email in emails}
         # Subscribes before the lists exist, so that no change message about them is missed.
-        self._spawn(self._watch.follow(), "the follower of the frames")
+        self._spawn(self._watch.run(), "the follower of the frames")
         await asyncio.wait_for(self._watch.caught_up.wait(), CONNECT_SECONDS)
         lists = await campaign.save_lists(self._seller, campaign_id, self._plan.reply_seconds)
         self._watch.add(lists)
-        await asyncio.wait_for(self._watch.filled(), CONNECT_SECONDS)
+        await asyncio.wait_for(self._watch.wait_until_filled(), CONNECT_SECONDS)
         self._terminal.state.lists = {demo_list.id: demo_list.name for demo_list in lists}
         await self._send_campaign(emails)
         self._terminal.state.status = "Comparing the lists with fresh queries"
@@ -101,7 +101,7 @@ class Scenario:
         """Start the actions of each recipient at the first arrival, and count all arrivals to detect second copies."""
         emails, arrived = self._recipients.emails, self._recipients.arrived
         while True:
-            mail = mailbox.read(await self._environment.arrivals.get())
+            mail = mailbox.read_mail(await self._environment.arrivals.get())
             # A visitor may send emails to other people.
             if mail.address in emails:
                 arrived[mail.address] += 1
@@ -114,7 +114,7 @@ class Scenario:
         """Query the counts of the folders and lists every second."""
         state, done = self._terminal.state, self._recipients.done
         while True:
-            result = await self._seller.ask(FOLDERS)
+            result = await self._seller.execute(FOLDERS)
             state.folders = {_label(group["name"]): _folder_counts(group["folders"]) for group in result["folders"]}
             state.members = {node["id"]: node["memberCount"] for node in result["savedSearches"]["nodes"]}
             if self._started_at is not None:

@@ -13,7 +13,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from command_center.demo.watching import Move
+from command_center.demo.watching import ListChange
 
 MAX_FEED_LINES = 200
 MIN_FEED_LINES = 3
@@ -86,7 +86,7 @@ class Terminal:
         else:
             self._feed.append(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
 
-    def show_change(self, change: Move) -> None:
+    def show_change(self, change: ListChange) -> None:
         """Count a join or a leave, and add a line about it to the feed."""
         (self.state.joined if change.joined else self.state.left)[change.search_id] += 1
         name = self.state.names.get(change.email_id, "someone")

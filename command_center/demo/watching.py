@@ -31,7 +31,7 @@ class TimedAction:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class ListChange:
     """A join or a leave of an email, from a change message that arrived at `at` (seconds since 1970)."""
 
     at: float
@@ -61,14 +61,14 @@ class Lateness:
 
 
 @dataclass(slots=True)
-class Watch:
+class ListWatcher:
     """Collects the changes of all lists, and calls `on_change` with each join and leave."""
 
     client: Client
-    on_change: Callable[[Move], None]
+    on_change: Callable[[ListChange], None]
     lists: dict[str, DemoList] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
-    changes: list[Move] = field(default_factory=list)
+    changes: list[ListChange] = field(default_factory=list)
     lateness: list[Lateness] = field(default_factory=list)
     message_counts: Counter[str] = field(default_factory=Counter)
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,12 +85,12 @@ class Watch:
         self._actions[email_id, kind].append(action)
         return action
 
-    async def filled(self) -> None:
+    async def wait_until_filled(self) -> None:
         """Wait until the first backfill of each added list has been received."""
         for search_id in self.lists:
             await self._filled[search_id].wait()
 
-    async def follow(self) -> None:
+    async def run(self) -> None:
         """Fold change messages until cancelled."""
         async for message in self.client.subscribe(SUBSCRIPTION):
             at = time.time()
@@ -127,20 +127,20 @@ class Watch:
         change = self._add_change(message, at, True, member.get("cause"))
         demo_list = self.lists.get(change.search_id)
         # An email that left again before its message was rendered has no member, so there is nothing to measure.
-        if demo_list is not None and demo_list.patience is not None and member and change.cause == "CLOCK":
-            due = timestamp(member["email"]["sentAt"]) + demo_list.patience
+        if demo_list is not None and demo_list.reply_seconds is not None and member and change.cause == "CLOCK":
+            due = timestamp(member["email"]["sentAt"]) + demo_list.reply_seconds
             self.lateness.append(Lateness(change.search_id, timestamp(member["joinedAt"]) - due, at - due))
 
     def _leave(self, message: dict[str, Any], at: float) -> None:
         self.members.setdefault(message["savedSearchId"], set()).discard(message["emailId"])
         self._add_change(message, at, False, message["cause"])
 
-    def _add_change(self, message: dict[str, Any], at: float, joined: bool, cause: dict[str, Any] | None) -> Move:
+    def _add_change(self, message: dict[str, Any], at: float, joined: bool, cause: dict[str, Any] | None) -> ListChange:
         """Add a change, and notify the callback."""
         event = (cause or {}).get("engagement")
         cause_kind = event["kind"] if event else cause["kind"] if cause else "?"
         action = self._find_action(message["emailId"], event) if event else None
-        change = Move(at, joined, message["savedSearchId"], message["emailId"], cause_kind, action)
+        change = ListChange(at, joined, message["savedSearchId"], message["emailId"], cause_kind, action)
         self.changes.append(change)
         self.on_change(change)
         return change

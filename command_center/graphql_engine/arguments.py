@@ -45,7 +45,7 @@ class Conversions:
         self._scalars = scalars
         self._inputs: dict[Any, Convert] = {}
 
-    def of(self, field: StrawberryField) -> Arguments | None:
+    def for_field(self, field: StrawberryField) -> Arguments | None:
         """Return the conversion of a field's arguments.
 
         The result is None if Strawberry has to convert them.

@@ -18,8 +18,8 @@ from graphql import GraphQLObjectType
 from graphql.pyutils import UndefinedType
 from tortoise.models import Model
 
-from command_center.graphql_engine.plans import Field, Selection
-from command_center.graphql_engine.type_plans import ATOMS, Kind, Read, Table, blind, other
+from command_center.graphql_engine.plans import PlannedField, Selection
+from command_center.graphql_engine.type_plans import ATOMIC_TYPES, Kind, Read, Table, ignores_info, unknown_type
 
 
 class Reader(Protocol):
@@ -30,7 +30,7 @@ class Reader(Protocol):
     def is_awaitable(self, value: Any, /) -> bool:
         """Return whether a value must be awaited."""
 
-    def selected(self, type_: GraphQLObjectType, field: Field, /) -> Selection | None:
+    def selected(self, type_: GraphQLObjectType, field: PlannedField, /) -> Selection | None:
         """Return the fields selected from an object of that type.
 
         The result is None if graphql-core has to execute them.
@@ -51,7 +51,7 @@ class Columns:
         type_: GraphQLObjectType,
         values: Sequence[Any],
         rows: list[dict[str, Any]],
-        incomplete: "list[tuple[str, Field, Columns | None]]",
+        incomplete: "list[tuple[str, PlannedField, Columns | None]]",
     ) -> None:
         self.type = type_
         self.values = values
@@ -63,7 +63,7 @@ Completion = tuple[Columns | None, int]
 """The columns of some objects, or None if they are not all of the expected kind; and how many values were completed."""
 
 
-def columns(reader: Reader, type_: GraphQLObjectType, field: Field, values: Sequence[Any]) -> Completion:
+def columns(reader: Reader, type_: GraphQLObjectType, field: PlannedField, values: Sequence[Any]) -> Completion:
     """Complete the values of a field, if all of them are objects of that type."""
     try:
         if _are_ready(reader, values) and _all_of_type(type_, values):
@@ -81,12 +81,12 @@ def _complete_fields(reader: Reader, selection: Selection, values: Sequence[Any]
     # Copies of one dictionary that are filled column by column, which is faster than building each row key by key.
     blank: dict[str, Any] = dict.fromkeys([key for key, _, _, _ in selection.fields])
     rows = [blank.copy() for _ in values]
-    incomplete: list[tuple[str, Field, Columns | None]] = []
+    incomplete: list[tuple[str, PlannedField, Columns | None]] = []
     for key, read, table, field in selection.fields:
         values_of_field, inner_columns = None, None
         if read is not None and table:
             values_of_field = _complete_leaves(read, table, values)
-        elif field.shape.kind is Kind.OBJECT:
+        elif field.type_plan.kind is Kind.OBJECT:
             values_of_field, inner_columns, inner_count = _complete_objects(reader, field, values)
             count += inner_count
         if values_of_field is None or inner_columns is not None:
@@ -102,8 +102,8 @@ def _complete_leaves(read: Read, table: Table, values: Sequence[Any]) -> list[An
     values_read = _read_all(read, values)
     if values_read is None:
         return None
-    makers = {type_: table.get(type_, other) for type_ in set(map(type, values_read))}
-    if other in makers.values():
+    makers = {type_: table.get(type_, unknown_type) for type_ in set(map(type, values_read))}
+    if unknown_type in makers.values():
         _discard(read, values_read)
         return None
     unchanged = {type_ for type_, make in makers.items() if make is None}
@@ -113,25 +113,25 @@ def _complete_leaves(read: Read, table: Table, values: Sequence[Any]) -> list[An
         completed = [make(value) if (make := makers[type(value)]) else value for value in values_read]
     except Exception:
         return None
-    return completed if set(map(type, completed)) <= ATOMS | unchanged else None
+    return completed if set(map(type, completed)) <= ATOMIC_TYPES | unchanged else None
 
 
 def _complete_objects(
-    reader: Reader, field: Field, values: Sequence[Any]
+    reader: Reader, field: PlannedField, values: Sequence[Any]
 ) -> tuple[list[Any] | None, Columns | None, int]:
     """Return the completed objects, or partly completed ones with their columns."""
     if field.read is not None:
         objects = _read_all(field.read, values)
-    elif field.pointer is not None and field.call is not None:
-        objects = field.pointer.together(reader.context_value, values)
+    elif field.reference is not None and field.call is not None:
+        objects = field.reference.follow_all(reader.context_value, values)
     else:
         objects = None
     if objects is None:
         return None, None, 0
     has_null = type(None) in set(map(type, objects))
     present = [value for value in objects if value is not None] if has_null else objects
-    inner_columns, count = columns(reader, field.shape.type, field, present)
-    if inner_columns is None or (has_null and (field.shape.non_null or inner_columns.incomplete)):
+    inner_columns, count = columns(reader, field.type_plan.type, field, present)
+    if inner_columns is None or (has_null and (field.type_plan.non_null or inner_columns.incomplete)):
         if inner_columns is None and field.read is not None:
             _discard(field.read, objects)
         return None, None, count
@@ -199,7 +199,7 @@ def _all_of_type(type_: GraphQLObjectType, values: Sequence[Any]) -> bool:
     is_type_of: Any = type_.is_type_of
     if is_type_of is None:
         return True
-    if not blind(is_type_of) or iscoroutinefunction(is_type_of):
+    if not ignores_info(is_type_of) or iscoroutinefunction(is_type_of):
         return False
     results: list[Any] = []
     try:

@@ -27,7 +27,7 @@ from graphql import (
 )
 
 from command_center.graphql_engine.hints import Measure
-from command_center.graphql_engine.introspection import CEILING, Introspection
+from command_center.graphql_engine.introspection import MAX_COST, IntrospectionCounter
 from command_center.graphql_engine.list_sizes import FieldSize, FieldSizes
 from command_center.graphql_engine.lru_cache import LruCache
 from command_center.graphql_engine.rules import INTROSPECTION
@@ -100,7 +100,7 @@ class OperationCount:
     def __init__(self, estimator: CostEstimator, variables: Mapping[str, Any]) -> None:
         self._estimator = estimator
         self._variables = variables
-        self._introspection = Introspection(estimator.schema, estimator.fragments, estimator.max_cost)
+        self._introspection = IntrospectionCounter(estimator.schema, estimator.fragments, estimator.max_cost)
         self._totals: dict[tuple[int, int | None], int] = {}
         self.inputs: dict[tuple[str, VariableReader], None] = {}
 
@@ -108,7 +108,7 @@ class OperationCount:
         """Return the cost of the operation."""
         operation = self._estimator.operation
         root = self._estimator.schema.get_root_type(operation.operation)
-        return min(CEILING, self._selections(root.name if root else "", operation.selection_set, None))
+        return min(MAX_COST, self._selections(root.name if root else "", operation.selection_set, None))
 
     def _selections(self, parent: str, selection_set: SelectionSetNode, batch: int | None) -> int:
         """Return the cost of a selection set.
@@ -129,7 +129,7 @@ class OperationCount:
                     condition = selection.type_condition
                     inner_type = parent if condition is None else condition.name.value
                     total += self._selections(inner_type, selection.selection_set, batch)
-            total = self._totals[key] = min(CEILING, total)
+            total = self._totals[key] = min(MAX_COST, total)
         return total
 
     def _field(self, parent: str, node: FieldNode, batch: int | None) -> int:

@@ -33,12 +33,12 @@ from graphql.language import OperationType
 
 from command_center.graphql_engine.cost import CostEstimator
 from command_center.graphql_engine.hints import SchemaHints
-from command_center.graphql_engine.introspection import CEILING
+from command_center.graphql_engine.introspection import MAX_COST
 from command_center.graphql_engine.limits import DocumentLimits
 from command_center.graphql_engine.list_sizes import field_sizes
 from command_center.graphql_engine.literals import LiteralValuesRule
 from command_center.graphql_engine.lru_cache import LruCache
-from command_center.graphql_engine.overlap import Overlap
+from command_center.graphql_engine.overlap import OverlapChecker
 from command_center.graphql_engine.plans import Plans
 from command_center.graphql_engine.rules import limit_violations
 from command_center.graphql_engine.type_plans import TypePlans
@@ -86,7 +86,7 @@ class PreparedOperation:
     plans: Plans
     bytes: int = 0
     """About how much memory the document takes while it is referenced."""
-    shaping: frozenset[str] = frozenset()
+    shaping_variables: frozenset[str] = frozenset()
     """Variables of a subscription that shape the response to an event, not only select the events."""
 
     @property
@@ -111,7 +111,7 @@ class Documents:
         self._limits = limits
         self._max_page = hints.max_page
         self._errors = errors
-        self.taken: Counter[OperationType] = Counter()
+        self.accepted: Counter[OperationType] = Counter()
         self._cache: LruCache[str, Mapping[str | None, PreparedOperation]] = LruCache(MAX_DOCUMENTS, MAX_CACHE_BYTES)
 
     def prepare(self, text: str, operation_name: str | None) -> PreparedOperation:
@@ -137,19 +137,19 @@ class Documents:
             raise _rejected("OPERATION_NOT_FOUND", message)
         return prepared
 
-    def afford(self, prepared: PreparedOperation, variables: Mapping[str, Any], beside: int = 0) -> int:
+    def check_cost(self, prepared: PreparedOperation, variables: Mapping[str, Any], variables_cost: int = 0) -> int:
         """Return the operation's cost, and count the operation as accepted.
 
         `variables_cost` is the cost of the variables themselves, which is added. Raises: Rejected if the sum is too
         high.
         """
         cost, max_cost = prepared.cost(variables), self._limits.cost
-        if cost + beside > max_cost:
-            amount = f"{CEILING:,} objects or more" if cost == CEILING else f"{cost:,} objects"
-            variables_cost = f", and its variables count as {beside:,} more" if beside else ""
-            raise _rejected("COST_EXCEEDED", f"The answer may hold {amount}{variables_cost}; {max_cost:,} are allowed.")
-        self.taken[prepared.kind] += 1
-        return cost + beside
+        if cost + variables_cost > max_cost:
+            amount = f"{MAX_COST:,} objects or more" if cost == MAX_COST else f"{cost:,} objects"
+            of_variables = f", and its variables count as {variables_cost:,} more" if variables_cost else ""
+            raise _rejected("COST_EXCEEDED", f"The answer may hold {amount}{of_variables}; {max_cost:,} are allowed.")
+        self.accepted[prepared.kind] += 1
+        return cost + variables_cost
 
     def _parse_and_validate(self, text: str) -> DocumentNode:
         document = self._parse(text)
@@ -157,7 +157,7 @@ class Documents:
         # Fields are compared last, because the comparison relies on what the other rules check.
         for errors in (
             validate(self._schema, document, _RULES, self._errors, hide_suggestions=True),
-            Overlap(self._schema, document).conflicts(),
+            OverlapChecker(self._schema, document).conflicts(),
         ):
             self._raise_first(_with_code(error, "GRAPHQL_VALIDATION_FAILED") for error in errors)
         return document

@@ -28,8 +28,8 @@ from graphql.pyutils import Path, gather_with_cancel
 from command_center.graphql_engine import prefetch
 from command_center.graphql_engine.columns import Columns, columns
 from command_center.graphql_engine.list_completion import ListCompleter
-from command_center.graphql_engine.plans import ExecutionTemplate, Field, Plan, Plans, Prefetches, Selection
-from command_center.graphql_engine.type_plans import ATOMS, Info, Kind, TypePlan, blind, other
+from command_center.graphql_engine.plans import ExecutionTemplate, Plan, PlannedField, Plans, Prefetches, Selection
+from command_center.graphql_engine.type_plans import ATOMIC_TYPES, Info, Kind, TypePlan, ignores_info, unknown_type
 from command_center.graphql_engine.yield_budget import YieldBudget
 
 
@@ -40,7 +40,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         super().__init__(*arguments, **more)
         self.yield_budget = YieldBudget()
         self._plan: Plan = plans.plan(self.operation, self.variable_values.coerced)
-        self._argument_values: dict[Field, dict[str, Any]] = {}
+        self._argument_values: dict[PlannedField, dict[str, Any]] = {}
         """Coerced arguments. They are the same for all objects with the field, and for all events of a stream."""
 
     @property
@@ -75,7 +75,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         """
         template = plans.templates.get(operation_name)
         if template is not None and values is None:
-            values = template.values(variables)
+            values = template.coercion(variables)
         if template is not None and values is not None:
             return cls(
                 schema,
@@ -97,7 +97,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             plans=plans,
         )
         if template is None and isinstance(built, cls):
-            coercion = plans.shapes.coercions.of(built.operation.variable_definitions or ())
+            coercion = plans.type_plans.coercions.for_variables(built.operation.variable_definitions or ())
             plans.templates[operation_name] = ExecutionTemplate(
                 built.fragment_definitions, built.fragments, built.operation, coercion
             )
@@ -174,7 +174,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         results: dict[str, Any] = {}
         pending: list[str] = []
         typename = selection.type.name
-        self.yield_budget.spent += len(selection.fields)
+        self.yield_budget.completed_values += len(selection.fields)
         try:
             for key, read, table, field in selection.fields:
                 if read is None:
@@ -182,15 +182,15 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
                 else:
                     try:
                         value = read(source)
-                        convert = table.get(type(value), other)
+                        convert = table.get(type(value), unknown_type)
                         if convert is None:
                             results[key] = value
                             continue
-                        if convert is not other and type(completed := convert(value)) in ATOMS:
+                        if convert is not unknown_type and type(completed := convert(value)) in ATOMIC_TYPES:
                             results[key] = completed
                             continue
                     except Exception as error:
-                        self.record_error(error, field.shape, field, Path(path, key, typename))
+                        self.record_error(error, field.type_plan, field, Path(path, key, typename))
                         result = None
                     else:
                         result = self._complete_read(field, Path(path, key, typename), value)
@@ -213,20 +213,20 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
     # Fields: resolved, then completed.
 
-    def field(self, field: Field, source: Any, path: Path) -> Any:
+    def field(self, field: PlannedField, source: Any, path: Path) -> Any:
         """Resolve and complete one field of an object. The result may be awaitable."""
         try:
-            return self._complete_field(field, path, self._resolved(field, source, path))
+            return self._complete_field(field, path, self._resolve(field, source, path))
         except Exception as error:
-            self.record_error(error, field.shape, field, path)
+            self.record_error(error, field.type_plan, field, path)
             return None
 
-    def _info(self, field: Field, path: Path) -> Info:
+    def _info(self, field: PlannedField, path: Path) -> Info:
         return self.build_resolve_info(field.definition, field.nodes, field.parent, path)
 
-    def _resolved(self, field: Field, source: Any, path: Path) -> Any:
-        if field.pointer is not None and field.call is not None:
-            return field.pointer.follow(self.context_value, source)
+    def _resolve(self, field: PlannedField, source: Any, path: Path) -> Any:
+        if field.reference is not None and field.call is not None:
+            return field.reference.follow(self.context_value, source)
         if field.read is not None:
             return field.read(source)
         info = self._info(field, path)
@@ -239,7 +239,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             return field.call_with_arguments(source, info, arguments)
         return (field.definition.resolve or self.field_resolver)(source, info, **arguments)
 
-    def _coerce_arguments(self, field: Field) -> dict[str, Any]:
+    def _coerce_arguments(self, field: PlannedField) -> dict[str, Any]:
         first, definition = field.details[0], field.definition
         if not definition.args and not first.node.arguments:
             return {}
@@ -247,27 +247,31 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             definition, first.node, self.variable_values, first.fragment_variable_values, self.hide_suggestions
         )
 
-    def _complete_read(self, field: Field, path: Path, value: Any) -> Any:
+    def _complete_read(self, field: PlannedField, path: Path, value: Any) -> Any:
         """Complete a value that was read but whose type is not in the table."""
         try:
             return self._complete_field(field, path, value)
         except Exception as error:
-            self.record_error(error, field.shape, field, path)
+            self.record_error(error, field.type_plan, field, path)
             return None
 
-    def _complete_field(self, field: Field, path: Path, value: Any) -> Any:
+    def _complete_field(self, field: PlannedField, path: Path, value: Any) -> Any:
         if self.is_awaitable(value):
-            return self.complete_awaitable(value, field.shape, field, path, path)
-        completed = self.complete(field.shape, field, path, path, value)
-        return self.await_completion(completed, field.shape, field, path) if self.is_awaitable(completed) else completed
+            return self.complete_awaitable(value, field.type_plan, field, path, path)
+        completed = self.complete(field.type_plan, field, path, path, value)
+        return (
+            self.await_completion(completed, field.type_plan, field, path)
+            if self.is_awaitable(completed)
+            else completed
+        )
 
     async def complete_awaitable(
-        self, awaitable: Awaitable[Any], shape: TypePlan, field: Field, at: Path, path: Path
+        self, awaitable: Awaitable[Any], shape: TypePlan, field: PlannedField, at: Path, path: Path
     ) -> Any:
         """Await a resolver's value and complete it."""
         try:
             value = await awaitable
-            if shape is field.shape and (prefetches := self._prefetches(field)):
+            if shape is field.type_plan and (prefetches := self._prefetches(field)):
                 await prefetch.prefetch(prefetches, self.context_value, value)
             completed = self.complete(shape, field, at, path, value)
             return await completed if self.is_awaitable(completed) else completed
@@ -275,7 +279,9 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             self.record_error(error, shape, field, path)
             return None
 
-    async def await_completion(self, completed: Awaitable[Any], shape: TypePlan, field: Field, path: Path) -> Any:
+    async def await_completion(
+        self, completed: Awaitable[Any], shape: TypePlan, field: PlannedField, path: Path
+    ) -> Any:
         """Await a value that is being completed."""
         try:
             return await completed
@@ -283,13 +289,13 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             self.record_error(error, shape, field, path)
             return None
 
-    def record_error(self, error: Exception, shape: TypePlan, field: Field, path: Path) -> None:
+    def record_error(self, error: Exception, shape: TypePlan, field: PlannedField, path: Path) -> None:
         """Record the error. Raises it if the field must not be null."""
         self.handle_field_error(error, shape.full, field.details, path)
 
     # Values, by their type. `at` is the path of the field, `path` that of the value: they differ in a list.
 
-    def complete(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
+    def complete(self, shape: TypePlan, field: PlannedField, at: Path, path: Path, value: Any) -> Any:
         """Complete a value of the type.
 
         The result may be awaitable. Raises: any error of the value.
@@ -309,7 +315,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             return self._list(shape, field, at, path, value)
         return self._abstract(shape, field, at, path, value)
 
-    def _abstract(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
+    def _abstract(self, shape: TypePlan, field: PlannedField, at: Path, path: Path, value: Any) -> Any:
         info = self._info(field, at)
         runtime_type: Any = (shape.type.resolve_type or self.type_resolver)(value, info, shape.type)
 
@@ -323,9 +329,9 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
         return awaited() if self.is_awaitable(runtime_type) else complete_as(runtime_type)
 
-    def _object(self, type_: GraphQLObjectType, field: Field, at: Path, path: Path, value: Any) -> Any:
+    def _object(self, type_: GraphQLObjectType, field: PlannedField, at: Path, path: Path, value: Any) -> Any:
         if type_.is_type_of:
-            info: Any = None if blind(type_.is_type_of) else self._info(field, at)
+            info: Any = None if ignores_info(type_.is_type_of) else self._info(field, at)
             matches: Any = type_.is_type_of(value, info)
             if self.is_awaitable(matches):
                 return self._object_if(matches, type_, field, path, value)
@@ -334,20 +340,20 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
         return self._below(type_, field, path, value)
 
     async def _object_if(
-        self, matches: Awaitable[bool], type_: GraphQLObjectType, field: Field, path: Path, value: Any
+        self, matches: Awaitable[bool], type_: GraphQLObjectType, field: PlannedField, path: Path, value: Any
     ) -> Any:
         if not await matches:
             raise invalid_return_type_error(type_, value, field.details)
         completed = self._below(type_, field, path, value)
         return await completed if self.is_awaitable(completed) else completed
 
-    def _below(self, type_: GraphQLObjectType, field: Field, path: Path, value: Any) -> Any:
+    def _below(self, type_: GraphQLObjectType, field: PlannedField, path: Path, value: Any) -> Any:
         selection = self.selected(type_, field)
         if selection is None:
             return self.collect_and_execute_subfields(type_, field.details, path, value, None)
         return self._fields(selection, value, path)
 
-    def selected(self, type_: GraphQLObjectType, field: Field) -> Selection | None:
+    def selected(self, type_: GraphQLObjectType, field: PlannedField) -> Selection | None:
         """Return the fields selected from an object of that type.
 
         The result is None if graphql-core has to execute them.
@@ -358,7 +364,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
             field.below[type_] = self._plan.selection(type_, collected.grouped_field_set) if can_plan else None
         return field.below[type_]
 
-    def _prefetches(self, field: Field) -> Prefetches:
+    def _prefetches(self, field: PlannedField) -> Prefetches:
         if field.prefetches is None:
             try:
                 field.prefetches = prefetch.find_prefetches(field, self.selected)
@@ -369,13 +375,13 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
     # Lists.
 
-    def _list(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any:
+    def _list(self, shape: TypePlan, field: PlannedField, at: Path, path: Path, value: Any) -> Any:
         if shape.item is None or field.streams or type(value) not in (list, tuple):
             return self.complete_list_value(shape.type, field.details, self._info(field, at), path, value, None)
         return ListCompleter(self, shape.item, field, at, path, value).complete()
 
-    def complete_together(self, shape: TypePlan, field: Field, values: Sequence[Any]) -> Columns | None:
+    def complete_together(self, shape: TypePlan, field: PlannedField, values: Sequence[Any]) -> Columns | None:
         """Complete items that are objects, as far as possible for all of them together."""
         result, count = columns(self, shape.type, field, values)
-        self.yield_budget.spent += count
+        self.yield_budget.completed_values += count
         return result

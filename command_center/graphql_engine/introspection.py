@@ -22,7 +22,7 @@ from graphql import (
     is_list_type,
 )
 
-CEILING = 1_000_000_000
+MAX_COST = 1_000_000_000
 """The largest cost. Nested fragments could otherwise produce integers that JSON parsers cannot represent."""
 
 _SCHEMA: Any = introspection_types["__Schema"]
@@ -33,7 +33,7 @@ Part = tuple[int, GraphQLObjectType, Any, SelectionSetNode]
 """Whether it counts as an object (1 or 0), its type, the object itself, and what is selected from it."""
 
 
-class Introspection:
+class IntrospectionCounter:
     """Counts the introspection objects of one document.
 
     Each pair of a selection set and an object is counted once. After `max_steps` pairs the count is `CEILING`.
@@ -61,7 +61,7 @@ class Introspection:
         total = self._totals.get(key)
         if total is None:
             self._steps_left -= 1
-            total = CEILING if self._steps_left < 0 else 0
+            total = MAX_COST if self._steps_left < 0 else 0
             # Not `sum` over a generator: `ofType` may nest two hundred times, and each level would add a stack frame.
             for counts, inner_type, item, inner in (
                 self._parts(kind, value, selection_set) if self._steps_left >= 0 else ()

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from graphql.pyutils import Path, gather_with_cancel
 
 from command_center.graphql_engine.columns import Columns
-from command_center.graphql_engine.plans import Field
-from command_center.graphql_engine.type_plans import Kind, TypePlan, other
+from command_center.graphql_engine.plans import PlannedField
+from command_center.graphql_engine.type_plans import Kind, TypePlan, unknown_type
 from command_center.graphql_engine.yield_budget import MAX_VALUES_PER_TURN, YieldBudget
 
 BATCH_ITEMS = 100
@@ -21,15 +21,17 @@ class ListExecutor(Protocol):
     yield_budget: YieldBudget
 
     def is_awaitable(self, value: Any, /) -> bool: ...
-    def complete(self, shape: TypePlan, field: Field, at: Path, path: Path, value: Any) -> Any: ...
+    def complete(self, shape: TypePlan, field: PlannedField, at: Path, path: Path, value: Any) -> Any: ...
     async def complete_awaitable(
-        self, awaitable: Awaitable[Any], shape: TypePlan, field: Field, at: Path, path: Path
+        self, awaitable: Awaitable[Any], shape: TypePlan, field: PlannedField, at: Path, path: Path
     ) -> Any: ...
-    async def await_completion(self, completed: Awaitable[Any], shape: TypePlan, field: Field, path: Path) -> Any: ...
-    def record_error(self, error: Exception, shape: TypePlan, field: Field, path: Path) -> None: ...
+    async def await_completion(
+        self, completed: Awaitable[Any], shape: TypePlan, field: PlannedField, path: Path
+    ) -> Any: ...
+    def record_error(self, error: Exception, shape: TypePlan, field: PlannedField, path: Path) -> None: ...
     def settle_in_background(self, awaitables: list[Awaitable[Any]]) -> None: ...
-    def complete_together(self, shape: TypePlan, field: Field, values: Sequence[Any]) -> Columns | None: ...
-    def field(self, field: Field, source: Any, path: Path) -> Any: ...
+    def complete_together(self, shape: TypePlan, field: PlannedField, values: Sequence[Any]) -> Columns | None: ...
+    def field(self, field: PlannedField, source: Any, path: Path) -> Any: ...
     async def awaited_fields(self, results: dict[str, Any], pending: list[str]) -> dict[str, Any]: ...
 
 
@@ -42,7 +44,7 @@ class ListCompleter:
     )
 
     def __init__(
-        self, executor: ListExecutor, item: TypePlan, field: Field, at: Path, path: Path, items: Sequence[Any]
+        self, executor: ListExecutor, item: TypePlan, field: PlannedField, at: Path, path: Path, items: Sequence[Any]
     ) -> None:
         self._executor = executor
         self._item = item
@@ -60,7 +62,7 @@ class ListCompleter:
 
     def complete(self) -> Any:
         """Return the completed list, or an awaitable of it."""
-        if self._executor.yield_budget.spent >= MAX_VALUES_PER_TURN or not self._complete_turn():
+        if self._executor.yield_budget.completed_values >= MAX_VALUES_PER_TURN or not self._complete_turn():
             return self._complete_in_turns()
         return self._await_pending() if self._pending else self._completed
 
@@ -74,7 +76,7 @@ class ListCompleter:
             completed[index] = asyncio.ensure_future(completed[index])
         while True:
             try:
-                await self._executor.yield_budget.next()
+                await self._executor.yield_budget.wait()
             except asyncio.CancelledError:
                 for index in pending:
                     completed[index].cancel()
@@ -91,13 +93,13 @@ class ListCompleter:
         budget, items, completed = self._executor.yield_budget, self._items, self._completed
         try:
             while (index := self._next) < len(items):
-                if budget.spent >= MAX_VALUES_PER_TURN:
+                if budget.completed_values >= MAX_VALUES_PER_TURN:
                     return False
                 if index == self._batch_end:
                     self._complete_batch()
                     continue
                 self._next += 1
-                budget.spent += 1
+                budget.completed_values += 1
                 result = self._complete_item(items[index], Path(self._path, index, None))
                 if self._executor.is_awaitable(result):
                     self._pending.append(index)
@@ -117,8 +119,8 @@ class ListCompleter:
         table = self._item.table
         self._columns, done = None, None
         if table:
-            done = batch if all(table.get(type_, other) is None for type_ in set(map(type, batch))) else None
-            self._executor.yield_budget.spent += len(batch) if done else 0
+            done = batch if all(table.get(type_, unknown_type) is None for type_ in set(map(type, batch))) else None
+            self._executor.yield_budget.completed_values += len(batch) if done else 0
         elif self._item.kind is Kind.OBJECT and len(batch) > 1:
             self._columns = self._executor.complete_together(self._item, self._field, batch)
             done = self._columns.rows if self._columns and not self._columns.incomplete else None
@@ -166,15 +168,15 @@ class ListCompleter:
             raise
         return executor.awaited_fields(row, pending) if pending else row
 
-    def _complete_inner(self, columns: Columns, index: int, field: Field, path: Path) -> Any:
+    def _complete_inner(self, columns: Columns, index: int, field: PlannedField, path: Path) -> Any:
         executor = self._executor
         try:
             completed = self._complete_object(columns, index, path)
         except Exception as error:
-            executor.record_error(error, field.shape, field, path)
+            executor.record_error(error, field.type_plan, field, path)
             return None
         return (
-            executor.await_completion(completed, field.shape, field, path)
+            executor.await_completion(completed, field.type_plan, field, path)
             if executor.is_awaitable(completed)
             else completed
         )

@@ -16,9 +16,9 @@ class LruCache(Generic[K, V]):
     A value's `weight` is what the caller says it costs, for example in bytes.
     """
 
-    def __init__(self, entries: int, weight: int = 0) -> None:
-        self._max_entries = entries
-        self._max_weight = weight
+    def __init__(self, max_entries: int, max_weight: int = 0) -> None:
+        self._max_entries = max_entries
+        self._max_weight = max_weight
         self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self.weight = 0
 

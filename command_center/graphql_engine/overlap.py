@@ -30,15 +30,15 @@ Fragments can be arranged so that the number of sets grows exponentially, like t
 Groups = Iterator[list[FieldOccurrence]]
 
 
-class Overlap:
+class OverlapChecker:
     """Compares the overlapping fields of one document.
 
     `steps` is the number of fields visited.
     """
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, most: int = MAX_STEPS) -> None:
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, max_steps: int = MAX_STEPS) -> None:
         self._sets = FieldSets(schema, document)
-        self._max_steps = most
+        self._max_steps = max_steps
         self._compared = 0
 
     @property

@@ -17,20 +17,20 @@ from graphql.language import NamedTypeNode, NonNullTypeNode
 from command_center.graphql_engine.type_plans import (
     Call,
     FieldPlan,
-    Pointer,
     Read,
     ResolverWithArguments,
+    RowReference,
     Table,
     TypePlan,
     TypePlans,
 )
 from command_center.graphql_engine.variables import VariableCoercion
 
-Prefetches = tuple[tuple[tuple[Read, ...], Pointer], ...]
+Prefetches = tuple[tuple[tuple[Read, ...], RowReference], ...]
 """The references that can be loaded in advance for a field's value, each with the attribute reads that lead to it."""
 
 
-class Field:
+class PlannedField:
     """One response key under one parent type, with the plan of its field."""
 
     __slots__ = (
@@ -43,11 +43,11 @@ class Field:
         "name",
         "nodes",
         "parent",
-        "pointer",
         "prefetches",
         "read",
-        "shape",
+        "reference",
         "streams",
+        "type_plan",
     )
 
     def __init__(self, parent: GraphQLObjectType, key: str, plan: FieldPlan, details: FieldDetailsList) -> None:
@@ -55,10 +55,10 @@ class Field:
         self.key = key
         self.name = plan.name
         self.definition = plan.definition
-        self.shape: TypePlan = plan.shape
+        self.type_plan: TypePlan = plan.type_plan
         self.call: Call | None = plan.call
         self.call_with_arguments: ResolverWithArguments | None = plan.call_with_arguments
-        self.read, self.pointer = plan.read, plan.pointer
+        self.read, self.reference = plan.read, plan.reference
         self.details = details
         self.nodes: list[FieldNode] = [each.node for each in details]
         self.streams = any(each.name.value == "stream" for node in self.nodes for each in node.directives or ())
@@ -78,7 +78,7 @@ class Selection:
     """
 
     type: GraphQLObjectType
-    fields: tuple[tuple[str, Read | None, Table, Field], ...]
+    fields: tuple[tuple[str, Read | None, Table, PlannedField], ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +99,7 @@ class ExecutionTemplate(NamedTuple):
     fragment_definitions: dict[str, FragmentDefinitionNode]
     fragments: dict[str, FragmentDetails]
     operation: OperationDefinitionNode
-    values: VariableCoercion
+    coercion: VariableCoercion
 
 
 @dataclass(slots=True, eq=False)
@@ -110,7 +110,7 @@ class Plans:
     places.
     """
 
-    shapes: TypePlans
+    type_plans: TypePlans
     max_fields: int
     _plans: dict[tuple[Any, ...], Plan] = field(default_factory=dict)
     _deciding_variables: dict[int, list[str]] = field(default_factory=dict)
@@ -132,13 +132,13 @@ class Plans:
 
     def selection(self, type_: GraphQLObjectType, grouped: GroupedFieldSet) -> Selection:
         """Plan the fields that were collected from one object type."""
-        planned_fields: list[tuple[str, Read | None, Table, Field]] = []
+        planned_fields: list[tuple[str, Read | None, Table, PlannedField]] = []
         for key, details in grouped.items():
-            plan = self.shapes.known(type_, details[0].node.name.value)
+            plan = self.type_plans.field_plan(type_, details[0].node.name.value)
             if plan is not None:
-                planned = Field(type_, key, plan, details)
-                direct = plan.shape.table or isinstance(plan.read, attrgetter)
-                planned_fields.append((key, plan.read if direct else None, plan.shape.table, planned))
+                planned = PlannedField(type_, key, plan, details)
+                direct = plan.type_plan.table or isinstance(plan.read, attrgetter)
+                planned_fields.append((key, plan.read if direct else None, plan.type_plan.table, planned))
         self._count_fields(len(planned_fields))
         return Selection(type_, tuple(planned_fields))
 

@@ -13,15 +13,15 @@ from typing import Any
 
 from graphql import GraphQLObjectType
 
-from command_center.graphql_engine.plans import Field, Prefetches, Selection
-from command_center.graphql_engine.type_plans import Kind, Pointer, Read
+from command_center.graphql_engine.plans import PlannedField, Prefetches, Selection
+from command_center.graphql_engine.type_plans import Kind, Read, RowReference
 
-SelectFields = Callable[[GraphQLObjectType, Field], Selection | None]
+SelectFields = Callable[[GraphQLObjectType, PlannedField], Selection | None]
 Reads = tuple[Read, ...]
 """Attribute reads, one after the other, that lead from a field's value to a nested one."""
 
 
-def find_prefetches(field: Field, select: SelectFields) -> Prefetches:
+def find_prefetches(field: PlannedField, select: SelectFields) -> Prefetches:
     """Return the references that attribute reads can reach from a field's value.
 
     Each comes with those reads.
@@ -29,12 +29,12 @@ def find_prefetches(field: Field, select: SelectFields) -> Prefetches:
     return tuple(_find_prefetches(field, select, ()))
 
 
-def _find_prefetches(field: Field, select: SelectFields, reads: Reads) -> Iterator[tuple[Reads, Pointer]]:
-    shape = field.shape.item or field.shape
+def _find_prefetches(field: PlannedField, select: SelectFields, reads: Reads) -> Iterator[tuple[Reads, RowReference]]:
+    shape = field.type_plan.item or field.type_plan
     selection = select(shape.type, field) if shape.kind is Kind.OBJECT else None
     for _, _, _, below in selection.fields if selection is not None else ():
-        if below.pointer is not None:
-            yield reads, below.pointer
+        if below.reference is not None:
+            yield reads, below.reference
         elif isinstance(below.read, attrgetter):
             yield from _find_prefetches(below, select, (*reads, below.read))
 

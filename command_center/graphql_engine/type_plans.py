@@ -44,21 +44,21 @@ awaitable or invalid.
 """
 
 
-def other(_: Any) -> Any:
+def unknown_type(_: Any) -> Any:
     """Marks a type that is not in a table. It is never called."""
     raise AssertionError
 
 
-ATOMS = frozenset({str, int, float, bool, list, dict})
+ATOMIC_TYPES = frozenset({str, int, float, bool, list, dict})
 """Types whose values are certainly neither awaitable nor null."""
 
-_HARMLESS = (*ATOMS, datetime, date, timedelta)
+_HARMLESS = (*ATOMIC_TYPES, datetime, date, timedelta)
 """Types that scalars may convert without a check whether the value is awaitable, null or an error."""
 
 _SAME: Mapping[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 
 
-class Pointer(Protocol):
+class RowReference(Protocol):
     """A field that refers to another row.
 
     Before the field is resolved, the rows that many objects refer to can be loaded together.
@@ -67,7 +67,7 @@ class Pointer(Protocol):
     def follow(self, context: Any, row: Any, /) -> Any:
         """Return the row that this row refers to, or an awaitable of it."""
 
-    def together(self, context: Any, rows: Sequence[Any], /) -> list[Any] | None:
+    def follow_all(self, context: Any, rows: Sequence[Any], /) -> list[Any] | None:
         """Return the rows that these rows refer to if all are loaded, otherwise None."""
 
     async def load(self, context: Any, rows: Sequence[Any], /) -> None:
@@ -108,11 +108,11 @@ class FieldPlan:
 
     name: str
     definition: GraphQLField
-    shape: TypePlan
+    type_plan: TypePlan
     read: Read | None
     call: Call | None
     call_with_arguments: ResolverWithArguments | None = None
-    pointer: Pointer | None = None
+    reference: RowReference | None = None
 
 
 class TypePlans:
@@ -135,7 +135,7 @@ class TypePlans:
         self._conversions = None if converter is None else Conversions(converter.config, converter.scalar_registry)
         self.coercions = Coercions(schema)
 
-    def known(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
+    def field_plan(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
         """Return the plan of the field with that name, or None if there is no such field."""
         key = parent, name
         if key not in self._field_plans:
@@ -200,7 +200,7 @@ class TypePlans:
         """
         field = self._field(definition, "_resolver", "_async_resolver", takes_arguments=True)
         method = None if field is None else _method(field)
-        convert = None if field is None or self._conversions is None else self._conversions.of(field)
+        convert = None if field is None or self._conversions is None else self._conversions.for_field(field)
         if field is None or method is None or convert is None or field.base_resolver is None:
             return None
         info_parameter, info = field.base_resolver.info_parameter, self._info
@@ -240,7 +240,7 @@ class TypePlans:
 
 
 @cache
-def blind(is_type_of: Callable[..., Any]) -> bool:
+def ignores_info(is_type_of: Callable[..., Any]) -> bool:
     """Return whether the function uses only the row.
 
     Its second parameter is then named `_`.

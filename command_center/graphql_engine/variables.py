@@ -109,7 +109,7 @@ class Coercions:
         self._schema = schema
         self._objects: dict[GraphQLInputObjectType, Coerce] = {}
 
-    def of(self, definitions: Sequence[VariableDefinitionNode]) -> "VariableCoercion":
+    def for_variables(self, definitions: Sequence[VariableDefinitionNode]) -> "VariableCoercion":
         """Return the coercion of an operation's variables."""
         variables: list[_Variable] = []
         for each in definitions:

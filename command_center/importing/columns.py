@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from command_center.actions.imports import Row
+from command_center.actions.imports import ImportRow
 from command_center.actions.people import NewPerson
 from command_center.importing.cells import (
     UnreadableCell,
@@ -112,7 +112,7 @@ class Columns:
         """Return whether a row has values beyond the last column, so that its values have probably shifted."""
         return any(value.strip() for value in fields[self.width :])
 
-    def row(self, line: int, fields: Sequence[str], shared: bool) -> Row:
+    def row(self, line: int, fields: Sequence[str], shared: bool) -> ImportRow:
         """Return the person in a row, not yet validated. The row has a fault if one of its cells cannot be read."""
         reader = _CellReader()
         new = NewPerson(
@@ -125,7 +125,7 @@ class Columns:
             shared=shared,
         )
         opted_out = reader.value(lambda: self._opted_out(fields), False)
-        return Row(line, new, opted_out, " ".join(reader.errors) or None)
+        return ImportRow(line, new, opted_out, " ".join(reader.errors) or None)
 
     def _opted_out(self, fields: Sequence[str]) -> bool:
         """Return whether any column means that the person must not be emailed. Raises: UnreadableCell."""
@@ -191,7 +191,7 @@ class _CellReader:
             return default
 
 
-def columns(header: Sequence[str]) -> Columns | None:
+def recognise_columns(header: Sequence[str]) -> Columns | None:
     """Return the recognised columns of a header, or None if no column contains addresses."""
     header = _without_empty_end(header)
     by_key: dict[str, list[int]] = {}

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-LONGEST = 1 << 20
+MAX_RECORD_CHARACTERS = 1 << 20
 """A record has at most this number of characters, which bounds the memory."""
 MAX_SHOWN_CHARACTERS = 1000
 DELIMITERS = ",;\t|"
-_TOO_LONG = f"The row has more than {LONGEST:,} characters, or a quotation mark in it is not closed."
+_TOO_LONG = f"The row has more than {MAX_RECORD_CHARACTERS:,} characters, or a quotation mark in it is not closed."
 _QUOTES = "The quotation marks of the row do not fit together."
 
 
@@ -62,28 +62,28 @@ class _Lines:
 
     def __next__(self) -> str:
         is_repeated = bool(self._pushed_back)
-        line = self._pushed_back.popleft() if is_repeated else self._file.readline(LONGEST)
+        line = self._pushed_back.popleft() if is_repeated else self._file.readline(MAX_RECORD_CHARACTERS)
         if not line:
             raise StopIteration
         self.number += 1
         self._record.append(line)
         self._length += len(line)
-        if len(line) == LONGEST and not is_repeated:
+        if len(line) == MAX_RECORD_CHARACTERS and not is_repeated:
             self._skip_line(line)
-        if self._length >= LONGEST:
+        if self._length >= MAX_RECORD_CHARACTERS:
             raise _TooLong
         return line
 
     def _skip_line(self, piece: str) -> None:
         """Skip the rest of a line that exceeds the limit."""
         while piece and not piece.endswith(("\n", "\r")):
-            piece = self._file.readline(LONGEST)
+            piece = self._file.readline(MAX_RECORD_CHARACTERS)
 
 
-def records(file: TextIO, delimiter: str) -> Iterator[Record]:
+def read_records(file: TextIO, delimiter: str) -> Iterator[Record]:
     """Yield all records, including blank lines. The file must be opened with `newline=""`."""
     # This limit applies to the whole process. Here the length of a record bounds its fields.
-    csv.field_size_limit(LONGEST)
+    csv.field_size_limit(MAX_RECORD_CHARACTERS)
     lines = _Lines(file)
     reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
     while True:

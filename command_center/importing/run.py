@@ -7,23 +7,23 @@ from pathlib import Path
 
 from command_center.actions import imports
 from command_center.actions.context import ActionContext
-from command_center.actions.imports import Import, Tally
+from command_center.actions.imports import Import, ImportResult
 from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
 from command_center.database.clock import DatabaseClock
 from command_center.importing.records import Record
 from command_center.importing.report import Refusals, progress
-from command_center.importing.tables import Table, UnreadableTable, table
+from command_center.importing.tables import Table, UnreadableTable, read_table
 from command_center.importing.texts import UndecodableText
-from command_center.server.runtime import connected
-from command_center.server.settings import Misconfigured, Settings
+from command_center.server.runtime import open_current_database
+from command_center.server.settings import ConfigurationError, Settings
 
 MAX_BATCH_ROWS = 1000
 EXIT_ALL_IMPORTED, EXIT_SOME_REFUSED = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ImportOrder:
     """Holds the options of an import. If `refused` is None, refused rows go to a file next to the original."""
 
     file: Path
@@ -32,25 +32,25 @@ class Order:
     group: str | None
     shared: bool
     encoding: str | None
-    refused: Path | None
+    refused_path: Path | None
 
 
-async def run(settings: Settings, order: Order) -> int:
+async def run_import(settings: Settings, order: ImportOrder) -> int:
     """Run an import, and return 0 if every row was imported, or 1 if some were refused.
 
     Raises: Misconfigured and UserErrors if the import cannot start, and Misconfigured if it stops early.
     """
     source = _open_table(order)
-    refused_path = order.refused or order.file.with_name(f"{order.file.name}.refused.csv")
+    refused_path = order.refused_path or order.file.with_name(f"{order.file.name}.refused.csv")
     if refused_path.exists() and refused_path.samefile(order.file):
-        raise Misconfigured("--refused names the file that is imported")
-    async with connected(settings):
+        raise ConfigurationError("--refused names the file that is imported")
+    async with open_current_database(settings):
         clock = DatabaseClock()
         await clock.start()
         ctx = ActionContext(Writer(clock, Hub()), settings.limits())
-        work = Import(ctx, await imports.owner(order.team, order.owner), order.group)
+        work = Import(ctx, await imports.find_owner(order.team, order.owner), order.group)
         with progress(source.size) as (print_line, advance), source.open() as file:
-            total = Tally()
+            total = ImportResult()
             refusals = Refusals(refused_path, source, print_line)
             try:
                 for batch in _batches(source.rows(file)):
@@ -63,17 +63,17 @@ async def run(settings: Settings, order: Order) -> int:
     return _print_summary(total, refusals)
 
 
-def _open_table(order: Order) -> Table:
+def _open_table(order: ImportOrder) -> Table:
     try:
-        return table(order.file, order.encoding)
+        return read_table(order.file, order.encoding)
     except OSError as exc:
-        raise Misconfigured(f"{order.file} cannot be read: {exc.strerror or exc}") from exc
+        raise ConfigurationError(f"{order.file} cannot be read: {exc.strerror or exc}") from exc
     except (UnreadableTable, UndecodableText) as exc:
-        raise Misconfigured(f"{order.file} cannot be imported: {exc}") from exc
+        raise ConfigurationError(f"{order.file} cannot be imported: {exc}") from exc
 
 
-def _stopped_error(exc: Exception, rows: int) -> Misconfigured:
-    return Misconfigured(f"the import stopped after {rows} rows: {exc}. They stay; run it again, and it goes on")
+def _stopped_error(exc: Exception, rows: int) -> ConfigurationError:
+    return ConfigurationError(f"the import stopped after {rows} rows: {exc}. They stay; run it again, and it goes on")
 
 
 def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -83,12 +83,12 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 async def _import_batch(
-    work: Import, batch: list[Record], shared: bool, table: Table, total: Tally, refusals: Refusals
+    work: Import, batch: list[Record], shared: bool, table: Table, total: ImportResult, refusals: Refusals
 ) -> None:
     """Import one batch, add its counts to the total, and report refused rows in the order of the file."""
     reasons = {record.line: fault for record in batch if (fault := _fault_of(record, table)) is not None}
     importable = [record for record in batch if record.line not in reasons]
-    tally = await work.take(table.columns.row(each.line, each.fields, shared) for each in importable)
+    tally = await work.import_batch(table.columns.row(each.line, each.fields, shared) for each in importable)
     total.added += tally.added
     total.changed += tally.changed
     total.unchanged += tally.unchanged
@@ -107,11 +107,11 @@ def _fault_of(record: Record, table: Table) -> str | None:
     return record.fault
 
 
-def _row_count(total: Tally, refusals: Refusals) -> int:
+def _row_count(total: ImportResult, refusals: Refusals) -> int:
     return total.added + total.changed + total.unchanged + refusals.count
 
 
-def _print_summary(total: Tally, refusals: Refusals) -> int:
+def _print_summary(total: ImportResult, refusals: Refusals) -> int:
     if total.colleagues:
         hidden = f", {total.hidden} of them private" if total.hidden else ""
         print(f"{total.colleagues} of the unchanged are people of colleagues{hidden}")

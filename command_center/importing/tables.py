@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from command_center.importing.columns import MAX_HEADER_RECORDS, Columns, columns
-from command_center.importing.records import DELIMITERS, Record, records
+from command_center.importing.columns import MAX_HEADER_RECORDS, Columns, recognise_columns
+from command_center.importing.records import DELIMITERS, Record, read_records
 from command_center.importing.texts import detect_encoding
 
 _DELIMITER_LINE = re.compile(r'\ufeff?"?sep=([^\s"]|\t)"?[,;\t|]*\s*', re.IGNORECASE)
@@ -39,7 +39,7 @@ class Table:
         return (record for record in _non_blank_records(file, self.delimiter) if record.line > self.header.line)
 
 
-def table(path: Path, encoding: str | None) -> Table:
+def read_table(path: Path, encoding: str | None) -> Table:
     """Return the table in a file. Raises: UnreadableTable, UndecodableText, OSError."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -68,7 +68,7 @@ def _find_header(path: Path, size: int, encoding: str, delimiters: Iterable[str]
     for delimiter in delimiters:
         with _open(path, encoding) as file:
             for record in islice(_non_blank_records(file, delimiter), MAX_HEADER_RECORDS):
-                recognised = None if record.fault else columns(record.fields)
+                recognised = None if record.fault else recognise_columns(record.fields)
                 if recognised is not None:
                     if best is None or recognised.recognised_count > best.columns.recognised_count:
                         best = Table(path, size, encoding, delimiter, record, recognised)
@@ -82,7 +82,7 @@ def _open(path: Path, encoding: str) -> TextIO:
 
 
 def _non_blank_records(file: TextIO, delimiter: str) -> Iterator[Record]:
-    return (record for record in records(file, delimiter) if record.fault or any(map(str.strip, record.fields)))
+    return (record for record in read_records(file, delimiter) if record.fault or any(map(str.strip, record.fields)))
 
 
 def _preview(path: Path, encoding: str) -> str:

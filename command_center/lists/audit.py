@@ -19,7 +19,7 @@ from models.enums import ChangeCauseKind, InvalidationKind
 PAGE_SEARCHES = 200
 
 
-class Outstanding(Exception):
+class InvalidationsPending(Exception):
     """Invalidations are pending, so the lists cannot be expected to equal their filters yet."""
 
 
@@ -30,13 +30,13 @@ class Difference:
     search_id: int
     missing: tuple[int, ...]
     surplus: tuple[int, ...]
-    counted: int
+    stored_count: int
     """The stored number of members."""
-    held: int
+    actual_count: int
     """The number of memberships."""
 
 
-async def differences(writer: Writer) -> list[Difference]:
+async def find_differences(writer: Writer) -> list[Difference]:
     """Return every list that differs from its filter, read from one snapshot of the database.
 
     Raises: Outstanding if invalidations are pending.
@@ -45,14 +45,14 @@ async def differences(writer: Writer) -> list[Difference]:
         if connection.postgres:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         if await connection.fetch_one("SELECT id FROM marks LIMIT 1"):
-            raise Outstanding
+            raise InvalidationsPending
         now = await writer.clock.now(connection)
         times = await time_transitions.load_stored_times(connection, now)
         audited = times._replace(decided_until=max(times.ticked_at, min(times.decided_until, now)))
         return [difference async for difference in _differences(connection, audited)]
 
 
-async def repair(writer: Writer, list_differences: list[Difference]) -> None:
+async def repair_lists(writer: Writer, list_differences: list[Difference]) -> None:
     """Queue a backfill of each list, and correct its stored number of members.
 
     Subscribers notice the repair by the list's Reset.
@@ -82,7 +82,7 @@ async def _differences(connection: Connection, times: StoredTimes) -> AsyncItera
         rows = await connection.fetch(
             "SELECT id FROM saved_searches WHERE id > ? ORDER BY id LIMIT ?", after, PAGE_SEARCHES
         )
-        searches = await standing_searches.load(connection, [row["id"] for row in rows])
+        searches = await standing_searches.load_searches(connection, [row["id"] for row in rows])
         excluded = await _crossed_since_tick(connection, searches, times)
         for search in searches:
             difference = await _difference(connection, search, times.ticked_at, excluded)
@@ -110,7 +110,7 @@ async def _crossed_since_tick(
 async def _difference(
     connection: Connection, search: StandingSearch, now: int, excluded: AbstractSet[int]
 ) -> Difference | None:
-    matching_ids = await backfill.matching(connection, search, now)
+    matching_ids = await backfill.load_matching_ids(connection, search, now)
     rows = await connection.fetch("SELECT email_id FROM memberships WHERE search_id = ?", search.id)
     member_ids = {row["email_id"] for row in rows}
     row = await connection.fetch_one("SELECT member_count FROM saved_searches WHERE id = ?", search.id)

@@ -51,7 +51,7 @@ async def run_backfill(
     writer: FencedWriter, clock: Clock, index: Index, rights: ChangedRights, invalidation: Row, stored: StoredTimes
 ) -> StoredTimes:
     """Process one batch of a saved search's invalidation. Return the times that are stored afterwards."""
-    searches = await standing_searches.load(database(), [invalidation["subject_id"]])
+    searches = await standing_searches.load_searches(database(), [invalidation["subject_id"]])
     if not searches:
         index.remove(invalidation["subject_id"])
         rights.discard(invalidation["subject_id"])
@@ -70,7 +70,7 @@ async def run_backfill(
     return times
 
 
-async def matching(
+async def load_matching_ids(
     connection: Connection, search: StandingSearch, now: int, after: int = 0, upto: int = _MAX_ID
 ) -> set[int]:
     """Return the ids in a range of the emails that match the filter at a moment, by SQL."""
@@ -106,7 +106,7 @@ async def _diff_next_range(
     id_range = await _next_id_range(connection, search, invalidation["progress"])
     # Read the clock after the first SELECT, which fixes the snapshot: nothing in the snapshot is later than `now`.
     now = await clock.now(connection)
-    matching_ids = await matching(connection, search, now, id_range.after, id_range.upto)
+    matching_ids = await load_matching_ids(connection, search, now, id_range.after, id_range.upto)
     member_ids = {
         email_id: key
         for key, email_id in await connection.fetch_tuples(
@@ -122,7 +122,7 @@ async def _diff_next_range(
     )
     changes = MembershipChanges(tuple(joins), tuple(leaves))
     if before is not None and changes:
-        matched_before = await matching(connection, before, now, id_range.after, id_range.upto)
+        matched_before = await load_matching_ids(connection, before, now, id_range.after, id_range.upto)
         changes = await _attribute_others(connection, search, changes, matched_before)
     return now, id_range, changes
 

@@ -91,7 +91,7 @@ class WorkBatch:
     """The oldest invalidation of a saved search."""
     causes: dict[int, Cause] = field(default_factory=dict)
     """The newest cause by email id."""
-    done: list[int] = field(default_factory=list)
+    completed_ids: list[int] = field(default_factory=list)
     """Ids of the invalidations that the batch completes."""
     progress: list[tuple[int, int]] = field(default_factory=list)
     """For each other invalidation, the last email id reached and its own id."""
@@ -107,7 +107,7 @@ class WorkBatch:
     @property
     def emails(self) -> bool:
         """True if the batch processes invalidations of emails, people or groups."""
-        return bool(self.done or self.progress)
+        return bool(self.completed_ids or self.progress)
 
     def split(self, team_id: int) -> "WorkBatch":
         """Remove the part that belongs to a team, and return it as a batch."""
@@ -122,9 +122,9 @@ class WorkBatch:
         part.invalidations = {
             key: invalidation for key, invalidation in self.invalidations.items() if invalidation["team_id"] == team_id
         }
-        part.done = [key for key in self.done if key in part.invalidations]
+        part.completed_ids = [key for key in self.completed_ids if key in part.invalidations]
         part.progress = [each for each in self.progress if each[1] in part.invalidations]
-        self.done = [key for key in self.done if key not in part.invalidations]
+        self.completed_ids = [key for key in self.completed_ids if key not in part.invalidations]
         self.progress = [each for each in self.progress if each[1] not in part.invalidations]
         return part
 
@@ -133,7 +133,9 @@ class WorkBatch:
 
         Every invalidation of the batch must name a single email (see `divisible`).
         """
-        self.done = [key for key in self.done if self.invalidations[key]["subject_id"] not in email_ids]
+        self.completed_ids = [
+            key for key in self.completed_ids if self.invalidations[key]["subject_id"] not in email_ids
+        ]
         for key in email_ids:
             del self.causes[key]
 
@@ -178,10 +180,10 @@ async def load_batch(
         _record_cause(batch, email_ids, invalidation)
         batch.invalidations[invalidation["id"]] = invalidation
         if is_last:
-            batch.done.append(invalidation["id"])
+            batch.completed_ids.append(invalidation["id"])
         else:
             batch.progress.append((email_ids[-1], invalidation["id"]))
-    batch.more = batch.search is not None or len(batch.done) < len(invalidations) or full
+    batch.more = batch.search is not None or len(batch.completed_ids) < len(invalidations) or full
     if batch.causes:
         batch.facts, batch.memberships = loaded
         if missing := [key for key in batch.causes if key not in batch.facts]:
@@ -205,10 +207,12 @@ async def _load_oldest(
     teams = (connection.array_param(aside),) * 2 if aside else ()
     if connection.postgres:
         sql = _WITH_FACTS[bool(aside)]
-        now, ((invalidation_json, facts_json),) = await clock.beside(connection, ("marks", "facts"), sql, *teams, limit)
+        now, ((invalidation_json, facts_json),) = await clock.now_and_rows(
+            connection, ("marks", "facts"), sql, *teams, limit
+        )
         values, loaded = orjson.loads(invalidation_json), facts.parse_rows(orjson.loads(facts_json))
     else:
-        now, values = await clock.beside(connection, _COLUMNS, _OLDEST[False, bool(aside)], *teams, limit)
+        now, values = await clock.now_and_rows(connection, _COLUMNS, _OLDEST[False, bool(aside)], *teams, limit)
     # Each kind is ordered by id, but UNION ALL guarantees no order.
     return now, sorted(_as_rows(values), key=itemgetter("id")), loaded
 

@@ -31,7 +31,7 @@ _INVALIDATE_ALL = (
 """Queues an invalidation of every saved search."""
 
 
-async def reset(tx: Connection, now: int, decision: int) -> dict[str, int]:
+async def reset_future_times(tx: Connection, now: int, decision: int) -> dict[str, int]:
     """Correct the stored times in one transaction. Return the number of corrected rows by column."""
     corrected: dict[str, int] = {}
     # Take the lease, because a matcher that still runs would store its wrong time again.
@@ -45,7 +45,7 @@ async def reset(tx: Connection, now: int, decision: int) -> dict[str, int]:
         if count:
             corrected[f"{table}.{column}"] = count
     await tx.execute(_INVALIDATE_ALL)
-    await clock_state.accept(tx, now, decision)
+    await clock_state.store_acceptance(tx, now, decision)
     return corrected
 
 

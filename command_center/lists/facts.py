@@ -59,7 +59,7 @@ _KIND = {int(value): value for value in EngagementKind}
 _VERDICT = {int(value): value for value in EngagementVerdict}
 
 
-async def load(connection: Connection, email_ids: Collection[int]) -> dict[int, Facts]:
+async def load_facts(connection: Connection, email_ids: Collection[int]) -> dict[int, Facts]:
     """Return facts by email id. A deleted email has none."""
     return (await load_with_memberships(connection, email_ids))[0] if email_ids else {}
 

@@ -45,7 +45,7 @@ SHARED_SECONDS = 1.0
 """Seconds after a team's last invalidation during which batches stay small for its sake."""
 TICK_SECONDS = 0.2
 """Seconds between two ticks, which is also the longest wait for a wake-up."""
-DECIDED_AHEAD = 200_000
+DECIDED_AHEAD_MICROSECONDS = 200_000
 """Microseconds that the stored `decided_until` lies ahead, so that few batches have to store it again."""
 DATABASE_RETRY_SECONDS = 1.0
 """Seconds until the next batch after the database was unavailable."""
@@ -63,13 +63,13 @@ class Matcher:
         self._writer = writer
         self._fenced = FencedWriter(writer, NO_EPOCH)
         self._rights = ChangedRights()
-        self.evaluated = 0
+        self.evaluation_count = 0
         """How many evaluations of an email there were since the start."""
-        self.joined = 0
+        self.join_count = 0
         """How many memberships began since the start."""
-        self.left = 0
+        self.leave_count = 0
         """How many memberships ended since the start."""
-        self.set_aside = 0
+        self.set_aside_count = 0
         """How often a team was set aside since the start."""
         self._ticked_at = 0
         self._stored_times = StoredTimes(0, 0)
@@ -201,7 +201,7 @@ class Matcher:
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
-        if now <= self._ticked_at or self._writer.clock.pause() is not None:
+        if now <= self._ticked_at or self._writer.clock.pause_reason() is not None:
             return
         self._stored_times = await time_transitions.tick(
             self._fenced, self.index.time_keys(), self._ticked_at, self._stored_times, now
@@ -214,7 +214,7 @@ class Matcher:
         rows = await db.fetch(
             "SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", invalidation["subject_id"]
         )
-        searches = await standing_searches.load(db, [row["id"] for row in rows])
+        searches = await standing_searches.load_searches(db, [row["id"] for row in rows])
         time_slice = TimeSlice()
         for search in searches:
             self.index.add(search.id, search.scope, search.filter)
@@ -247,24 +247,24 @@ class Matcher:
         self._stored_times = self._stored_times.later(*times)
 
     async def _match(self, batch: WorkBatch, aside: bool = False) -> None:
-        changes = await (self._decide_aside if aside else self._decide)(batch)
+        changes = await (self._evaluate_aside if aside else self._evaluate)(batch)
         if not batch.emails:
             return
         # The audit relies on these times. Store them with the changes, unless the stored ones already cover this batch.
         times = None
         if batch.now > self._stored_times.decided_until:
-            times = self._stored_times.later(self._ticked_at, batch.now + DECIDED_AHEAD)
+            times = self._stored_times.later(self._ticked_at, batch.now + DECIDED_AHEAD_MICROSECONDS)
         await self._writer.run_in_transaction(
             partial(_write, self._fenced.epoch, batch, changes, times),
             now=batch.now,
             single_statement=not batch.progress,
         )
-        self.evaluated += len(batch.causes)
-        self.joined += len(changes.joins)
-        self.left += len(changes.leaves)
+        self.evaluation_count += len(batch.causes)
+        self.join_count += len(changes.joins)
+        self.leave_count += len(changes.leaves)
         self._stored_times = self._stored_times.later(*times) if times else self._stored_times
 
-    async def _decide(self, batch: WorkBatch) -> MembershipChanges:
+    async def _evaluate(self, batch: WorkBatch) -> MembershipChanges:
         """Evaluate the emails of a batch for `batch.now`, which is recorded with the changes.
 
         The event loop runs in between. The last tick may be older than `batch.now`: the next tick invalidates the
@@ -287,7 +287,7 @@ class Matcher:
                 if seconds_spent >= STRETCH_SECONDS:
                     steps.close()
                     changes_by_team.pop(team, None)
-                    self.set_aside += 1
+                    self.set_aside_count += 1
                     self._set_aside(team, partial(self._match, batch.split(team), aside=True))
                     break
                 await asyncio.sleep(0)
@@ -299,7 +299,7 @@ class Matcher:
                 stretch_end = time.monotonic() + STRETCH_SECONDS
         return _merge(part for parts in changes_by_team.values() for part in parts)
 
-    async def _decide_aside(self, batch: WorkBatch) -> MembershipChanges:
+    async def _evaluate_aside(self, batch: WorkBatch) -> MembershipChanges:
         """Evaluate the batch of a team that is set aside, leaving at least half of the time to others.
 
         After `ASIDE_SECONDS` the remaining emails are left to a later batch, if the batch can be divided.
@@ -355,5 +355,5 @@ async def _take_over(uow: UnitOfWork) -> tuple[int, StoredTimes]:
 async def _write(
     epoch: int, batch: WorkBatch, changes: MembershipChanges, times: StoredTimes | None, uow: UnitOfWork
 ) -> None:
-    await write_changes(uow, epoch, changes, completed_ids=batch.done, times=times)
+    await write_changes(uow, epoch, changes, completed_ids=batch.completed_ids, times=times)
     await claim_invalidations(uow.connection, (), batch.progress)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from command_center.changes import log
-from command_center.changes.entries import TYPES, LogEntry, from_values
+from command_center.changes.entries import COLUMN_TYPES, LogEntry, from_values
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.lists.fencing import LeaseTaken, check_epoch, fence_cte
 from command_center.lists.invalidations import claim_invalidations, require_all_deleted
@@ -162,7 +162,7 @@ async def _write_in_one_statement(
         " WHERE id = 1 AND EXISTS (SELECT 1 FROM all_there)),"
     )
     rows = await tx.fetch_tuples(
-        ("held", "claimed", *TYPES),
+        ("held", "claimed", *COLUMN_TYPES),
         f"WITH {fence_cte()}, there AS MATERIALIZED (SELECT id FROM marks WHERE {tx.in_any('id')}"
         " AND EXISTS (SELECT 1 FROM fence) ORDER BY id FOR UPDATE),"
         " all_there AS MATERIALIZED (SELECT 1 FROM there HAVING count(*) = ?::bigint AND EXISTS (SELECT 1 FROM fence)),"
@@ -189,9 +189,9 @@ async def _write_in_one_statement(
         " ?::bigint AS check_value"
         " FROM moved m JOIN searches s ON s.id = m.search_id"
         f" WHERE ?::bool AND s.state = {int(SavedSearchState.LIVE)}),"
-        f" {log.appending('said')}"
+        f" {log.append_ctes('said')}"
         " SELECT EXISTS (SELECT 1 FROM fence) AS held, (SELECT count(*) FROM there) AS claimed,"
-        f" {', '.join('written.' + column for column in TYPES)}"
+        f" {', '.join('written.' + column for column in COLUMN_TYPES)}"
         " FROM (VALUES (1)) AS always LEFT JOIN written ON TRUE ORDER BY written.team_id, written.position",
         *(epoch, invalidation_ids, len(set(completed_ids)), *(times or ()), invalidation_ids, search_ids),
         *(member_ids, *join_values, *leave_values, search_ids, uow.now, log.new_check_value(), announce),
@@ -200,4 +200,4 @@ async def _write_in_one_statement(
     if not fence_held:
         raise LeaseTaken
     require_all_deleted(pending_count, completed_ids)
-    uow.logged += [from_values(row[2:]) for row in rows if row[2] is not None]
+    uow.entries_in_log += [from_values(row[2:]) for row in rows if row[2] is not None]

@@ -33,12 +33,14 @@ class ChangedRights:
             int(InvalidationKind.SEARCH),
             int(ChangeCauseKind.ACCESS_CHANGED),
         )
-        await self.add(connection, await standing_searches.load(connection, [row["subject_id"] for row in rows]))
+        await self.add(
+            connection, await standing_searches.load_searches(connection, [row["subject_id"] for row in rows])
+        )
 
     async def add(self, connection: Connection, searches: Iterable[StandingSearch]) -> None:
         """Add lists, which must have the current rights of their owners."""
         now = {search.id: search for search in searches}
-        for before in await standing_searches.load(connection, now, before=True):
+        for before in await standing_searches.load_searches(connection, now, before=True):
             self._now[before.id], self._before[before.id] = now[before.id], before
             self._index.add(before.id, before.scope, before.filter)
 

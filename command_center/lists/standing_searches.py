@@ -15,13 +15,13 @@ from command_center.database.connections import Connection, Row
 from command_center.search import parser
 from command_center.search.filter_ast import Filter
 from command_center.search.index.search_index import Index
-from command_center.search.references import keep_ids, referenced_keys
-from command_center.search.scope import Owner, Scope, scope
+from command_center.search.references import keep_visible_ids, referenced_keys
+from command_center.search.scope import Owner, Scope, resolve_scope
 from models.enums import Role, SavedSearchState
 from models.viewers import Viewer
 from models.visibility import visible_keys
 
-PAGE = 500
+PAGE_SEARCHES = 500
 """Saved searches that `load_all` reads with one statement."""
 PROGRESS_SEARCHES = 100_000
 """Saved searches between two progress messages of `load_all`."""
@@ -48,7 +48,9 @@ class StandingSearch:
     filter: Filter
 
 
-async def load(connection: Connection, search_ids: Collection[int], before: bool = False) -> list[StandingSearch]:
+async def load_searches(
+    connection: Connection, search_ids: Collection[int], before: bool = False
+) -> list[StandingSearch]:
     """Return the saved searches with these ids that exist.
 
     If `before` is set, they have the rights that their owners had before the last change.
@@ -71,13 +73,13 @@ async def load_all(connection: Connection, index: Index) -> int:
     time_slice = TimeSlice()
     while True:
         # Do not load the next page concurrently: its thread would only compete for the interpreter.
-        rows = await connection.fetch(_SELECT + _NEXT_PAGE, *after, PAGE)
+        rows = await connection.fetch(_SELECT + _NEXT_PAGE, *after, PAGE_SEARCHES)
         for row, search_scope, filter in await _resolve(rows):
             index.add(row["id"], search_scope, filter)
             if len(index) % PROGRESS_SEARCHES == 0:
                 _logger.info("%s saved searches are filed", f"{len(index):,}")
             await time_slice.yield_if_due()
-        if len(rows) < PAGE:
+        if len(rows) < PAGE_SEARCHES:
             return len(index)
         after = (rows[-1]["owner_id"], rows[-1]["created_at"], rows[-1]["id"])
         # Exempt the index from garbage collection: it has no cycles, and reference counts free what is removed.
@@ -91,15 +93,15 @@ async def _resolve(rows: list[Row]) -> list[tuple[Row, Scope, Filter]]:
     filters: list[Filter] = []
     named_ids: dict[int, set[tuple[str, int]]] = {owner: set() for owner in viewers}
     for row in rows:
-        filters.append(parser.load(_json(row["definition"])))
+        filters.append(parser.parse_stored_filter(_json(row["definition"])))
         named_ids[row["owner_id"]].update(referenced_keys(filters[-1]))
         await time_slice.yield_if_due()
     visible = {owner: await visible_keys(viewer, named_ids[owner]) for owner, viewer in viewers.items()}
     owners = {viewer.user_id: Owner(viewer.user_id, viewer.team_id, viewer.admin) for viewer in viewers.values()}
     resolved: list[tuple[Row, Scope, Filter]] = []
     for row, filter in zip(rows, filters, strict=True):
-        visible_filter = keep_ids(filter, visible[row["owner_id"]])
-        resolved.append((row, scope(visible_filter, owners[row["owner_id"]]), visible_filter))
+        visible_filter = keep_visible_ids(filter, visible[row["owner_id"]])
+        resolved.append((row, resolve_scope(visible_filter, owners[row["owner_id"]]), visible_filter))
         await time_slice.yield_if_due()
     return resolved
 

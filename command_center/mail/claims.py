@@ -13,12 +13,12 @@ from typing import Any
 
 from command_center.actions import suppression, transitions
 from command_center.actions.context import ActionContext
-from command_center.actions.template_fields import Unresolved
+from command_center.actions.template_fields import UnresolvedField
 from command_center.database.connections import Connection, Row
 from command_center.database.fields import from_micros
-from command_center.email_addresses import distinct
+from command_center.email_addresses import distinct_addresses
 from command_center.mail import sending_days, texts
-from command_center.mail.compose import OutgoingEmail, message_id
+from command_center.mail.compose import OutgoingEmail, new_message_id
 from command_center.mail.texts import FilledText
 from models.emails import addresses
 from models.enums import EmailStatus, FailureCode
@@ -102,7 +102,7 @@ async def next_due(connection: Connection) -> int | None:
     return None if row is None else int(row["due_at"])
 
 
-async def claim(
+async def claim_batch(
     ctx: ActionContext, domain: str, failed: Counter[FailureCode] | None = None
 ) -> tuple[list[ClaimedEmail], bool]:
     """Claim a batch of due emails.
@@ -120,14 +120,14 @@ async def claim(
         rows = _limit_batch(rows)
         texts.require_templates(rows)
         quotas = await _quotas(tx, ctx.limits.emails_per_day, rows, now)
-        filled = _fill_rows(await suppression.hold_back(uow, ctx.limits, rows))
+        filled = _fill_rows(await suppression.fail_suppressed(uow, ctx.limits, rows))
         for message, unresolved_rows in filled.unresolved.items():
-            await transitions.change(
-                uow, unresolved_rows, transitions.failure(FailureCode.UNRESOLVED_FIELD, message, now)
+            await transitions.update_emails(
+                uow, unresolved_rows, transitions.failure_columns(FailureCode.UNRESOLVED_FIELD, message, now)
             )
         claimed_rows, postponed = _apply_quotas(filled.fillable, quotas)
         for tomorrow, postponed_rows in postponed.items():
-            await transitions.change(uow, postponed_rows, put_off_columns(tomorrow))
+            await transitions.update_emails(uow, postponed_rows, put_off_columns(tomorrow))
         for row in claimed_rows:
             _begin_attempt(row, domain, now)
         # After this commit an email whose outcome is lost is never sent again automatically.
@@ -137,10 +137,10 @@ async def claim(
             row for row in claimed_rows if row["status"] == EmailStatus.SCHEDULED and row["id"] not in filled.texts
         ]
         silent = [row for row in claimed_rows if row["status"] != EmailStatus.SCHEDULED or row["id"] in filled.texts]
-        await transitions.change(uow, visible, columns)
-        await transitions.change(uow, silent, columns, edited=False, marked=False)
+        await transitions.update_emails(uow, visible, columns)
+        await transitions.update_emails(uow, silent, columns, edited=False, invalidate=False)
         filled_rows = ((row, filled.texts[row["id"]]) for row in claimed_rows if row["id"] in filled.texts)
-        await transitions.reword(uow, [(row, text.subject, text.body, text.values) for row, text in filled_rows])
+        await transitions.update_texts(uow, [(row, text.subject, text.body, text.values) for row, text in filled_rows])
         await tx.execute_many(
             _ATTEMPT,
             [
@@ -149,7 +149,7 @@ async def claim(
             ],
         )
     # This must precede the hand-over. The number shows whether the database was restored to a state before this claim.
-    ctx.writer.restores.claimed(claims)
+    ctx.writer.restores.record_claim(claims)
     if failed is not None:
         failed.update(FailureCode(row["failure_code"]) for row in rows if row["status"] == EmailStatus.FAILED)
     return [_claimed_email(row) for row in claimed_rows], bool(rows)
@@ -180,8 +180,8 @@ def _fill_rows(rows: Iterable[Row]) -> _FilledRows:
     filled = _FilledRows()
     for row in rows:
         try:
-            text = texts.filled(row)
-        except Unresolved as exc:
+            text = texts.fill_text(row)
+        except UnresolvedField as exc:
             filled.unresolved.setdefault(str(exc), []).append(row)
             continue
         filled.fillable.append(row)
@@ -210,12 +210,12 @@ def _apply_quotas(rows: Iterable[Row], quotas: Mapping[int, _Quota]) -> tuple[li
 def _recipient_count(row: Row) -> int:
     """Return the number of recipients. Copies count, and each address counts once."""
     copies = (*addresses(row["cc"]), *addresses(row["bcc"]))
-    return 1 + len(distinct(copies, seen=[row["to_address"]])) if copies else 1
+    return 1 + len(distinct_addresses(copies, seen=[row["to_address"]])) if copies else 1
 
 
 def _begin_attempt(row: Row, domain: str, now: int) -> None:
     """Count another attempt. All attempts have the same Message-ID, so that a mail program recognises duplicates."""
-    row["message_id"] = row["message_id"] or message_id(row["id"], domain, secrets.token_hex(8))
+    row["message_id"] = row["message_id"] or new_message_id(row["id"], domain, secrets.token_hex(8))
     row["attempts"] += 1
     row["first_attempt_at"] = row["first_attempt_at"] or now
 
@@ -230,8 +230,8 @@ async def fail_lost_claims(ctx: ActionContext, before: int | None, batch: int = 
         limit = uow.now if before is None else before
         rows = await tx.fetch(_LOST_CLAIMS + tx.for_update("UPDATE SKIP LOCKED"), limit, batch)
         message = "The sending was interrupted, so nobody knows whether the message left. Retry sends it again."
-        failed = transitions.failure(FailureCode.OUTCOME_UNKNOWN, message, uow.now)
-        await transitions.change(uow, rows, failed)
+        failed = transitions.failure_columns(FailureCode.OUTCOME_UNKNOWN, message, uow.now)
+        await transitions.update_emails(uow, rows, failed)
     return len(rows)
 
 
@@ -250,7 +250,7 @@ async def _quotas(tx: Connection, emails_per_day: int, rows: Iterable[Row], now:
     )
     quotas: dict[int, _Quota] = {}
     for sender, zone in zones.items():
-        today, tomorrow = sending_days.around(now, zone)
+        today, tomorrow = sending_days.day_bounds(now, zone)
         used = await tx.fetch_one(_USED_QUOTA, sender, today, sender)
         quotas[sender] = _Quota(emails_per_day - int(used["number"] if used else 0), tomorrow)
     return quotas

@@ -12,11 +12,11 @@ from datetime import datetime
 from command_center.actions.markup.prepared import PreparedBody, prepare
 from command_center.actions.markup.shared_bodies import prepare_shared
 from command_center.actions.markup.shared_texts import stored_values
-from command_center.email_addresses import InvalidAddress, delivery_form, distinct
+from command_center.email_addresses import InvalidAddress, delivery_form, distinct_addresses
 from command_center.ids import encode
 from command_center.mail import headers, mime
 from command_center.mail.headers import Mailbox
-from command_center.mail.links import Links, trackable
+from command_center.mail.links import Links, trackable_url
 from command_center.mail.transport import Envelope
 
 _UNSUBSCRIBE = "Unsubscribe"
@@ -50,12 +50,12 @@ class OutgoingEmail:
     values: str | None = None
 
 
-def message_id(email_id: int, domain: str, random: str) -> str:
+def new_message_id(email_id: int, domain: str, random: str) -> str:
     """Return a Message-ID, by which replies can be matched: the email's global id, a dot, and a random part."""
     return f"<{encode('Email', email_id)}.{random}@{domain}>"
 
 
-def envelope(email: OutgoingEmail, links: Links) -> Envelope:
+def compose_email(email: OutgoingEmail, links: Links) -> Envelope:
     """Compose the message for the person in To.
 
     Raises: Unsendable if any address is invalid, including those of the copies.
@@ -65,12 +65,14 @@ def envelope(email: OutgoingEmail, links: Links) -> Envelope:
     return _envelope(email, links, links.unsubscribe(email.email_id, email.person_id))
 
 
-def copies(email: OutgoingEmail, links: Links) -> list[Envelope]:
+def compose_copies(email: OutgoingEmail, links: Links) -> list[Envelope]:
     """Compose one message for each address in cc and bcc. No header mentions bcc.
 
     The messages have no unsubscribe link, because it would unsubscribe the person in To. Raises: Unsendable.
     """
-    addresses = [_delivery_address(each) for each in distinct((*email.cc, *email.bcc), seen=[email.to_address])]
+    addresses = [
+        _delivery_address(each) for each in distinct_addresses((*email.cc, *email.bcc), seen=[email.to_address])
+    ]
     if not addresses:
         return []
     message = _envelope(email, links, None)
@@ -79,7 +81,7 @@ def copies(email: OutgoingEmail, links: Links) -> list[Envelope]:
 
 def _envelope(email: OutgoingEmail, links: Links, unsubscribe_url: str | None) -> Envelope:
     sender, to = _delivery_address(email.from_address), _delivery_address(email.to_address)
-    cc = [_delivery_address(each) for each in distinct(email.cc, seen=[email.to_address])]
+    cc = [_delivery_address(each) for each in distinct_addresses(email.cc, seen=[email.to_address])]
     utf8 = not all(each.isascii() for each in (sender, to, *cc))
     fields = [
         *_headers(email, sender, to, cc),
@@ -116,7 +118,7 @@ def _content(email: OutgoingEmail, links: Links, unsubscribe_url: str | None) ->
     unsubscribe_line = "" if unsubscribe_url is None else f"{_UNSUBSCRIBE}: {unsubscribe_url}\n"
     footer = "" if unsubscribe_url is None else _footer(unsubscribe_url)
     return f"{prepared.text}\n{unsubscribe_line}", _html_page(
-        tracked(prepared, email.email_id, links, footer), prepared.sheet
+        tracked_html(prepared, email.email_id, links, footer), prepared.sheet
     )
 
 
@@ -125,14 +127,14 @@ def _footer(unsubscribe_url: str) -> str:
     return f'<div style="margin-top:24px;font-size:12px;color:#767676">{link}</div>\n'
 
 
-def tracked(prepared: PreparedBody, email_id: int, links: Links, footer: str = "") -> str:
+def tracked_html(prepared: PreparedBody, email_id: int, links: Links, footer: str = "") -> str:
     """Return safe HTML with tracked links, followed by the footer and the tracking pixel.
 
     Links to mailto:, tel:, cid: and #… stay unchanged.
     """
 
     def rewrite(target: str) -> str:
-        url = trackable(target)
+        url = trackable_url(target)
         return target if url is None else links.click(email_id, url)
 
     pixel = f'<img src="{links.pixel(email_id)}" width="1" height="1" alt="" style="border:0">'

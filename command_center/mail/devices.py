@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from command_center.mail.links import Links
 
-NAME = "command_center_device"
+COOKIE_NAME = "command_center_device"
 COOKIE_MAX_AGE_SECONDS = 365 * 24 * 3600
 COOKIE_PATHS = ("/t", "/graphql")
 MAX_CACHED_USERS = 10_000
@@ -29,7 +29,7 @@ MAX_CACHED_USERS = 10_000
 
 def device_owner(links: Links, cookies: Mapping[str, str]) -> int | None:
     """Return the id of the user whose browser sent these cookies, or None if no valid cookie of ours is among them."""
-    token = cookies.get(NAME)
+    token = cookies.get(COOKIE_NAME)
     return None if token is None else links.open_device(token)
 
 
@@ -44,5 +44,6 @@ def cookie_headers(links: Links, user_id: int) -> tuple[str, ...]:
     policy = "SameSite=None; Secure" if links.secure else "SameSite=Lax"
     token = links.device(user_id)
     return tuple(
-        f"{NAME}={token}; Max-Age={COOKIE_MAX_AGE_SECONDS}; Path={path}; HttpOnly; {policy}" for path in COOKIE_PATHS
+        f"{COOKIE_NAME}={token}; Max-Age={COOKIE_MAX_AGE_SECONDS}; Path={path}; HttpOnly; {policy}"
+        for path in COOKIE_PATHS
     )

@@ -14,7 +14,7 @@ from command_center.email_addresses import link_host
 VERSION = b"\x01"
 SIGNATURE_BYTES = 16
 """A signature has 128 bits."""
-LONGEST = 2000
+MAX_TARGET_CHARACTERS = 2000
 """Links with more characters are not tracked, because mail programs truncate links that are not much longer."""
 _PIXEL, _CLICK, _UNSUBSCRIBE, _DEVICE = b"pixel", b"click", b"unsubscribe", b"device"
 # These ASCII characters of a URL are not percent-encoded.
@@ -29,7 +29,7 @@ class Links:
 
     def __init__(self, secret: str, base_url: str) -> None:
         # It must be ASCII, because it also appears in headers.
-        self._base = (trackable(base_url) or base_url).rstrip("/")
+        self._base = (trackable_url(base_url) or base_url).rstrip("/")
         # Each purpose has its own key, so that no token is valid for another purpose. The secret also signs API tokens.
         self._keys = {
             purpose: hmac.digest(secret.encode(), b"command-center/tracking/" + purpose, sha256)
@@ -100,7 +100,7 @@ class Links:
         return hmac.digest(self._keys[purpose], VERSION + purpose + b"\x00" + payload, sha256)[:SIGNATURE_BYTES]
 
 
-def trackable(target: str) -> str | None:
+def trackable_url(target: str) -> str | None:
     """Return a link in the form that is tracked, or None if it cannot be tracked.
 
     It must be http or https with a host. Characters outside ASCII are encoded.
@@ -116,7 +116,7 @@ def trackable(target: str) -> str | None:
         return None
     rest = text.partition("://")[2][len(parts.netloc) :]
     encoded = f"{parts.scheme}://{quote(netloc, safe=_SAFE)}{quote(rest, safe=_SAFE)}"
-    return encoded if len(encoded) <= LONGEST else None
+    return encoded if len(encoded) <= MAX_TARGET_CHARACTERS else None
 
 
 def _encode_key(key: int) -> bytes:

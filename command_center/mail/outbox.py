@@ -18,13 +18,13 @@ from command_center.database.connections import database
 from command_center.database.errors import FailureLog, Unavailable
 from command_center.mail import claims
 from command_center.mail.claims import ClaimedEmail
-from command_center.mail.compose import Unsendable, copies, envelope
+from command_center.mail.compose import Unsendable, compose_copies, compose_email
 from command_center.mail.links import Links
 from command_center.mail.outcomes import HandOverResult, record_outcomes
 from command_center.mail.statistics import MailStatistics
 from command_center.mail.texts import TemplatesMissing
 from command_center.mail.transport import (
-    PATIENCE,
+    HAND_OVER_TIMEOUT_SECONDS,
     Deferred,
     Delivered,
     Envelope,
@@ -37,7 +37,7 @@ from command_center.mail.transport import (
 )
 from models.enums import FailureCode
 
-LOOK_SECONDS = 1.0
+POLL_INTERVAL_SECONDS = 1.0
 """The outbox polls the database at least this often, and retries after an error at this interval."""
 MIN_WAIT_SECONDS = 0.05
 RECOVERY_INTERVAL_SECONDS = 60.0
@@ -49,7 +49,9 @@ MAX_START_DELAY_SECONDS = 240.0
 """A claim that is older than this is released instead of being handed over."""
 MAX_COPIES_SECONDS = 120.0
 """Handing over the copies of one email takes at most this long."""
-LOST = int((MAX_START_DELAY_SECONDS + PATIENCE + MAX_COPIES_SECONDS + 60) * 1_000_000)
+LOST_CLAIM_MICROSECONDS = int(
+    (MAX_START_DELAY_SECONDS + HAND_OVER_TIMEOUT_SECONDS + MAX_COPIES_SECONDS + 60) * 1_000_000
+)
 """If several processes share the database, a claim older than this belongs to a process that has died.
 
 The unit is microseconds, and the value 10 minutes.
@@ -75,16 +77,16 @@ class Outbox:
         links: Links,
         transport: MailTransport,
         max_concurrent: int = 8,
-        look: float = LOOK_SECONDS,
+        poll_seconds: float = POLL_INTERVAL_SECONDS,
     ) -> None:
         self._ctx = ctx
         self._links = links
         self._transport = transport
         self._max_concurrent = max_concurrent
-        self._poll_seconds = look
+        self._poll_seconds = poll_seconds
         self._last_recovery = float("-inf")
         self._paused = False
-        self.tally = MailStatistics()
+        self.statistics = MailStatistics()
         self._outage = FailureLog(_logger, "the outbox waits for the database")
 
     async def run(self) -> None:
@@ -101,10 +103,10 @@ class Outbox:
                         await self._wait_for_work()
                 except Unavailable as exc:
                     self._outage.warn(exc)
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(POLL_INTERVAL_SECONDS)
                 except Exception:
                     _logger.exception("a look at the outbox failed and will be repeated")
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(POLL_INTERVAL_SECONDS)
         finally:
             await self._transport.close()
 
@@ -114,11 +116,11 @@ class Outbox:
         A claim is lost if its outcome was never recorded. On SQLite no other process sends, so every claim is lost; on
         PostgreSQL only old claims are. It must not run during a step.
         """
-        before = await self._now() - LOST if database().postgres else None
+        before = await self._now() - LOST_CLAIM_MICROSECONDS if database().postgres else None
         lost_count = 0
         while count := await claims.fail_lost_claims(self._ctx, before):
             lost_count += count
-        self.tally.failed[FailureCode.OUTCOME_UNKNOWN] += lost_count
+        self.statistics.failed[FailureCode.OUTCOME_UNKNOWN] += lost_count
         if lost_count:
             _logger.warning("%d emails were being handed over when their sender stopped: OUTCOME_UNKNOWN", lost_count)
         return lost_count
@@ -133,7 +135,7 @@ class Outbox:
             return False
         started_at = time.monotonic()
         try:
-            claimed, more = await claims.claim(self._ctx, self._links.domain, self.tally.failed)
+            claimed, more = await claims.claim_batch(self._ctx, self._links.domain, self.statistics.failed)
         except TemplatesMissing as exc:
             await self._parse_templates(exc.bodies)
             return True
@@ -143,13 +145,13 @@ class Outbox:
 
     async def _may_send(self) -> bool:
         writer = self._ctx.writer
-        return writer.clock.pause() is None and await writer.restores.may_send()
+        return writer.clock.pause_reason() is None and await writer.restores.may_send()
 
     async def _parse_templates(self, bodies: Sequence[str]) -> None:
         """Parse the fields of long bodies outside the event loop. The next claim fills them in."""
         for body in bodies:
             try:
-                template = await self._ctx.composing.run(len(body), filling.parse_template, body)
+                template = await self._ctx.composer.run(len(body), filling.parse_template, body)
             except TextProcessLost:
                 template = filling.parse_template(body)
             filling.cache_template(body, template)
@@ -218,7 +220,7 @@ class Outbox:
     async def _hand_over(self, batch: "_Batch", claim: ClaimedEmail) -> Outcome:
         try:
             email = claim.email
-            message = await self._ctx.composing.run(len(email.body), envelope, email, self._links)
+            message = await self._ctx.composer.run(len(email.body), compose_email, email, self._links)
         except Unsendable as exc:
             return Failed(FailureCode.CHANNEL_REFUSED, str(exc))
         except Exception:
@@ -247,7 +249,7 @@ class Outbox:
         remaining: list[Envelope] = []
         reason = "no time was left"
         try:
-            remaining = await self._ctx.composing.run(len(claim.email.body), copies, claim.email, self._links)
+            remaining = await self._ctx.composer.run(len(claim.email.body), compose_copies, claim.email, self._links)
             async with asyncio.timeout(MAX_COPIES_SECONDS):
                 while remaining:
                     outcome = await self._transport.send(remaining[0])
@@ -297,10 +299,10 @@ class Outbox:
                 if batch.stop.is_set() or time.monotonic() > deadline:
                     return
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
+                    async with asyncio.timeout(POLL_INTERVAL_SECONDS):
                         await batch.stop.wait()
             else:
-                self.tally.count(recorded)
+                self.statistics.count(recorded)
                 for each in recorded:
                     _log_refused_copies(each.claim, each.outcome)
                 return

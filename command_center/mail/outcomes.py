@@ -7,7 +7,7 @@ from command_center.actions import deliveries, transitions, verdict_revisions
 from command_center.actions.context import ActionContext
 from command_center.mail import claims, retries
 from command_center.mail.claims import ClaimedEmail
-from command_center.mail.smtp_replies import readable
+from command_center.mail.smtp_replies import make_readable
 from command_center.mail.transport import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
 from models.enums import EmailStatus, FailureCode
 
@@ -42,44 +42,44 @@ async def record_outcomes(ctx: ActionContext, results: Sequence[HandOverResult])
         current = [each for each in results if rows.get(each[0].email_id, {}).get("claimed_at") == each[0].claimed_at]
         # Nearly the whole batch is delivered, and all delivered emails change in the same way.
         delivered = [rows[claim.email_id] for claim, outcome in current if isinstance(outcome, Delivered)]
-        await transitions.change(uow, delivered, sent_columns(uow.now))
-        await verdict_revisions.by_delivery(uow, {row["id"]: uow.now for row in delivered})
-        await deliveries.apply_early(uow, {row["id"]: row for row in delivered})
+        await transitions.update_emails(uow, delivered, sent_columns(uow.now))
+        await verdict_revisions.revise_by_delivery(uow, {row["id"]: uow.now for row in delivered})
+        await deliveries.apply_early_reports(uow, {row["id"]: row for row in delivered})
         for claim, outcome in current:
             failure = None
             if outcome is None:
                 columns = released_columns(claim, uow.now)
-                await transitions.change(uow, [rows[claim.email_id]], columns, edited=False, marked=False)
+                await transitions.update_emails(uow, [rows[claim.email_id]], columns, edited=False, invalidate=False)
             elif not isinstance(outcome, Delivered):
                 values = undelivered_columns(claim, outcome, uow.now)
                 failure = values.get("failure_code")
-                await transitions.change(uow, [rows[claim.email_id]], values)
+                await transitions.update_emails(uow, [rows[claim.email_id]], values)
             recorded.append(RecordedOutcome(claim, outcome, failure))
     return recorded
 
 
 def sent_columns(now: int) -> Mapping[str, Any]:
     """Return the columns of an email that was sent."""
-    return {"status": EmailStatus.SENT, "sent_at": now, **transitions.NO_FAILURE, **transitions.IDLE}
+    return {"status": EmailStatus.SENT, "sent_at": now, **transitions.NO_FAILURE, **transitions.NOT_DUE}
 
 
 def undelivered_columns(
     claim: ClaimedEmail, outcome: Bounced | Failed | Deferred | Unknown, now: int
 ) -> Mapping[str, Any]:
     """Return the columns of an email that was not delivered, whether it is retried or has failed."""
-    message = readable(outcome.message)
+    message = make_readable(outcome.message)
     match outcome:
         case Bounced():
-            return transitions.failure(FailureCode.BOUNCED, message, now, EmailStatus.BOUNCED)
+            return transitions.failure_columns(FailureCode.BOUNCED, message, now, EmailStatus.BOUNCED)
         case Failed(code, _):
-            return transitions.failure(code, message, now)
+            return transitions.failure_columns(code, message, now)
         case Deferred(_, code):
             next_attempt_at = retries.next_attempt(claim.attempts, claim.first_attempt_at, now)
             if next_attempt_at is None:
-                return transitions.failure(code, f"Put off for a day: {message}", now)
+                return transitions.failure_columns(code, f"Put off for a day: {message}", now)
             return claims.put_off_columns(next_attempt_at)
         case Unknown():
-            return transitions.failure(FailureCode.OUTCOME_UNKNOWN, message, now)
+            return transitions.failure_columns(FailureCode.OUTCOME_UNKNOWN, message, now)
 
 
 def released_columns(claim: ClaimedEmail, now: int) -> Mapping[str, Any]:

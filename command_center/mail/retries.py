@@ -1,8 +1,8 @@
 """Schedules further attempts for a message that was put off: after growing waits, for at most one day. Pure."""
 
-MINUTE = 60 * 1_000_000
+MINUTE_MICROSECONDS = 60 * 1_000_000
 """This is one minute in microseconds."""
-LONGEST = 24 * 60 * MINUTE
+MAX_RETRY_MICROSECONDS = 24 * 60 * MINUTE_MICROSECONDS
 """The last attempt is made this many microseconds after the first."""
 WAIT_MINUTES = (1, 2, 5, 10, 20, 40, 60)
 """These are the minutes before the second, third, … attempt. The last value repeats."""
@@ -14,8 +14,8 @@ def next_attempt(attempts: int, first_attempt_at: int, now: int) -> int | None:
     `attempts` is the number of attempts so far. The last attempt is made when the day ends, even if the wait is
     shorter then.
     """
-    deadline = first_attempt_at + LONGEST
+    deadline = first_attempt_at + MAX_RETRY_MICROSECONDS
     if now >= deadline:
         return None
-    wait = WAIT_MINUTES[min(max(attempts, 1), len(WAIT_MINUTES)) - 1] * MINUTE
+    wait = WAIT_MINUTES[min(max(attempts, 1), len(WAIT_MINUTES)) - 1] * MINUTE_MICROSECONDS
     return min(now + wait, deadline)

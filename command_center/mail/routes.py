@@ -40,7 +40,7 @@ _PREFETCH_WORDS = ("prefetch", "preview", "prerender")
 _logger = logging.getLogger("command_center.tracking")
 
 
-def routes(links: Links, recorder: Recorder, clock: Clock) -> list[Route]:
+def tracking_routes(links: Links, recorder: Recorder, clock: Clock) -> list[Route]:
     """Return the routes of the pixel and the tracked links. They need no authentication."""
     tracking = _Tracking(links, recorder, clock)
     return [
@@ -97,7 +97,7 @@ class _Tracking:
                 or None,
                 ip_address=request.client.host[:64] if request.client is not None else None,
             )
-            await self._recorder.note(event)
+            await self._recorder.record_from_reader(event)
         except Exception:
             _logger.exception("a %s of email %d could not be recorded", kind.name, email_id)
 

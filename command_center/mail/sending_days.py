@@ -6,10 +6,10 @@ from command_center.database.fields import to_micros
 from models import zones
 
 
-def around(moment: int, zone: str) -> tuple[int, int]:
+def day_bounds(moment: int, zone: str) -> tuple[int, int]:
     """Return the start of the day that contains a moment, and of the next day, in microseconds."""
     time_zone = zones.zone(zone)
-    today = zones.day(moment, zone)
+    today = zones.local_day(moment, zone)
     return _midnight(today, time_zone), _midnight(today + timedelta(days=1), time_zone)
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from command_center.mail.smtp_dialogue import GOODBYE, ConnectionLost
 from command_center.mail.smtp_health import ServerHealth
-from command_center.mail.smtp_replies import ProtocolError, Reply, readable
+from command_center.mail.smtp_replies import ProtocolError, Reply, make_readable
 from command_center.mail.smtp_session import BadAddress, ServerTrouble, Session, mail_server, open_session
 from command_center.mail.transport import (
-    PATIENCE,
+    HAND_OVER_TIMEOUT_SECONDS,
     Bounced,
     Deferred,
     Delivered,
@@ -57,10 +57,12 @@ class SmtpTransport:
     `?clear_password=yes`.
     """
 
-    def __init__(self, url: str, reply_seconds: float = REPLY_SECONDS, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, url: str, reply_seconds: float = REPLY_SECONDS, timeout_seconds: float = HAND_OVER_TIMEOUT_SECONDS
+    ) -> None:
         self._server = mail_server(url)
         self._reply_seconds = reply_seconds
-        self._timeout = patience
+        self._timeout = timeout_seconds
         self._idle: list[tuple[Session, float]] = []
         self._in_use = 0
         self._health = ServerHealth(self.name, self._probe)
@@ -230,7 +232,7 @@ def _outcome_of(exc: Exception, progress: _Progress) -> Outcome:
 
     After the end of the data it is Unknown, unless the server has refused the message. Before that, nothing has left.
     """
-    reason = readable(str(exc) or ("no reply in time" if isinstance(exc, TimeoutError) else type(exc).__name__))
+    reason = make_readable(str(exc) or ("no reply in time" if isinstance(exc, TimeoutError) else type(exc).__name__))
     if progress.outcome is not None:
         return progress.outcome
     if progress.may_have_left:

@@ -22,7 +22,7 @@ class ProtocolError(Exception):
     """The server violated the SMTP protocol."""
 
 
-def readable(text: str) -> str:
+def make_readable(text: str) -> str:
     """Return the text with control characters replaced by escapes such as `\\x00`, and shortened.
 
     Every database can store the result, and every character of it is visible.
@@ -64,7 +64,7 @@ class Reply:
     @property
     def text(self) -> str:
         """Return the reply as readable text."""
-        return readable(f"{self.code} {chr(10).join(self.lines)}".strip())
+        return make_readable(f"{self.code} {chr(10).join(self.lines)}".strip())
 
 
 class ReplyParser:
@@ -125,4 +125,4 @@ class ReplyParser:
 
     def _check(self, prefix: bytes) -> None:
         if not _PREFIX.match(prefix):
-            raise ProtocolError(f"this is no SMTP reply: {readable(decode(bytes(self._line) or prefix)[:100])}")
+            raise ProtocolError(f"this is no SMTP reply: {make_readable(decode(bytes(self._line) or prefix)[:100])}")

@@ -14,7 +14,7 @@ from functools import cached_property
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from command_center.mail.smtp_dialogue import GOODBYE, ConnectionLost, Dialogue, connect
-from command_center.mail.smtp_replies import ProtocolError, Reply, readable
+from command_center.mail.smtp_replies import ProtocolError, Reply, make_readable
 from models.enums import FailureCode
 
 CONFIRM_SECONDS = 5.0
@@ -266,5 +266,5 @@ async def open_session(server: MailServer, reply_seconds: float) -> Session:
             raise
         protocol = isinstance(exc, ProtocolError)
         code = FailureCode.CHANNEL_REFUSED if protocol else FailureCode.CHANNEL_UNREACHABLE
-        raise ServerTrouble(code, readable(str(exc) or type(exc).__name__)) from exc
+        raise ServerTrouble(code, make_readable(str(exc) or type(exc).__name__)) from exc
     return session

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from command_center.database.connections import Connection
 from command_center.mail.outcomes import RecordedOutcome
-from command_center.mail.retries import MINUTE, WAIT_MINUTES
+from command_center.mail.retries import MINUTE_MICROSECONDS, WAIT_MINUTES
 from command_center.mail.transport import Delivered
 from models.enums import EmailStatus, FailureCode
 
@@ -37,12 +37,12 @@ class MailStatistics:
                 self.put_off += 1
 
 
-async def waiting(connection: Connection, now: int) -> tuple[int, float]:
+async def count_waiting(connection: Connection, now: int) -> tuple[int, float]:
     """Return the number of due emails that have not left, and the seconds since the oldest became due.
 
     An email that was put off counts as due since its first attempt.
     """
-    row = await connection.fetch_one(_WAITING, now + WAIT_MINUTES[-1] * MINUTE, now)
+    row = await connection.fetch_one(_WAITING, now + WAIT_MINUTES[-1] * MINUTE_MICROSECONDS, now)
     if row is None or not row["number"]:
         return 0, 0.0
     return int(row["number"]), max((now - int(row["oldest"])) / 1_000_000, 0.0)

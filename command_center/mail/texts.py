@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from command_center.actions import template_fields
-from command_center.actions.inputs import BODY, SUBJECT
+from command_center.actions.inputs import MAX_BODY_CHARACTERS, MAX_SUBJECT_CHARACTERS
 from command_center.actions.markup import filling
 from command_center.actions.markup.shared_texts import as_stored
-from command_center.actions.template_fields import Unresolved
+from command_center.actions.template_fields import UnresolvedField
 from command_center.actions.text_process import INLINE_CHARACTERS
 from command_center.database.connections import Row
 
@@ -40,7 +40,9 @@ def require_templates(rows: Iterable[Row]) -> None:
     long_bodies = dict.fromkeys(
         row["body"]
         for row in rows
-        if row["message_id"] is None and len(row["body"]) > INLINE_CHARACTERS and template_fields.any_in(row["body"])
+        if row["message_id"] is None
+        and len(row["body"]) > INLINE_CHARACTERS
+        and template_fields.has_fields(row["body"])
     )
     # The look-up also moves a cached template to the end of the eviction order, so that it stays until it is used.
     missing = [body for body in long_bodies if not filling.is_template_cached(body)]
@@ -48,25 +50,25 @@ def require_templates(rows: Iterable[Row]) -> None:
         raise TemplatesMissing(missing)
 
 
-def filled(row: Row) -> FilledText | None:
+def fill_text(row: Row) -> FilledText | None:
     """Return the filled-in text of an email, or None if it needs no filling in.
 
     An email with a message id was attempted before and already has its final text, so that each attempt sends the same.
     Raises: Unresolved if a field cannot be filled in, or the result is too long.
     """
     subject, body = row["subject"], row["body"]
-    if row["message_id"] is not None or not (template_fields.any_in(subject) or template_fields.any_in(body)):
+    if row["message_id"] is not None or not (template_fields.has_fields(subject) or template_fields.has_fields(body)):
         return None
-    template = filling.template(body)
-    errors = dict.fromkeys([*template_fields.problems(subject), *template.field_problems()])
+    template = filling.cached_template(body)
+    errors = dict.fromkeys([*template_fields.field_errors(subject), *template.field_problems()])
     if errors:
-        raise Unresolved(" ".join(errors))
-    field_values = template_fields.values(
+        raise UnresolvedField(" ".join(errors))
+    field_values = template_fields.person_values(
         row["to_name"], row["title"], row["company"], row["from_name"], row["first_name"]
     )
     subject = template_fields.resolve(subject, field_values, escaped=False).strip()
     if not subject:
-        raise Unresolved("Nothing is left of the subject once its fields are filled in.")
+        raise UnresolvedField("Nothing is left of the subject once its fields are filled in.")
     text = FilledText(subject)
     if row["shared_body"]:
         values = list(zip(template.fields, template.values(field_values), strict=True))
@@ -75,7 +77,10 @@ def filled(row: Row) -> FilledText | None:
     else:
         text = replace(text, body=template.fill(body, field_values))
         length = len(text.body or "")
-    for part, number, limit in (("subject", len(subject), SUBJECT), ("body", length, BODY)):
+    for part, number, limit in (
+        ("subject", len(subject), MAX_SUBJECT_CHARACTERS),
+        ("body", length, MAX_BODY_CHARACTERS),
+    ):
         if number > limit:
-            raise Unresolved(f"The {part} has {number} characters once its fields are filled in; at most {limit}.")
+            raise UnresolvedField(f"The {part} has {number} characters once its fields are filled in; at most {limit}.")
     return text

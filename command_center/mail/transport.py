@@ -90,5 +90,5 @@ class MailTransport(Protocol):
     async def close(self) -> None: ...
 
 
-PATIENCE = 180.0
+HAND_OVER_TIMEOUT_SECONDS = 180.0
 """A hand-over takes at most this number of seconds."""

@@ -63,7 +63,7 @@ class Recipient:
     sender: str | None
 
 
-def routes(links: Links, ctx: ActionContext) -> list[Route]:
+def unsubscribe_routes(links: Links, ctx: ActionContext) -> list[Route]:
     """Return the unsubscribe route."""
     return [Route("/t/u/{token}", _UnsubscribeEndpoint(links, ctx).answer, methods=["GET", "POST"])]
 
@@ -81,7 +81,7 @@ class _UnsubscribeEndpoint:
             if recipient is None:
                 return PlainTextResponse("Not found.\n", status_code=404, headers=HEADERS)
             if request.method == "POST":
-                await people.leave(self._ctx, recipient.key)
+                await people.unsubscribe_by_key(self._ctx, recipient.key)
                 return _done_page(recipient)
             return _done_page(recipient) if recipient.unsubscribed else _confirmation_page(recipient)
         except Unavailable as exc:
@@ -104,7 +104,7 @@ class _UnsubscribeEndpoint:
         return Recipient(person_id, row["address"], unsubscribed, row["team"], row["sender"])
 
 
-def masked(address: str) -> str:
+def mask_address(address: str) -> str:
     """Return a masked address that its owner recognises.
 
     Anyone else who has the link learns only two letters and the top-level domain.
@@ -118,12 +118,12 @@ def _confirmation_page(recipient: Recipient) -> Response:
     senders = f"<b>{html.escape(recipient.team)}</b>"
     if recipient.sender is not None:
         senders = f"<b>{html.escape(recipient.sender)}</b> and everyone else of {senders}"
-    hint = html.escape(masked(recipient.address))
+    hint = html.escape(mask_address(recipient.address))
     return _page("Unsubscribe?", f"<p>{senders} will stop sending email to <b>{hint}</b>.</p>\n{_FORM}")
 
 
 def _done_page(recipient: Recipient) -> Response:
-    hint, team = html.escape(masked(recipient.address)), html.escape(recipient.team)
+    hint, team = html.escape(mask_address(recipient.address)), html.escape(recipient.team)
     return _page("You are unsubscribed", f"<p><b>{team}</b> sends no more email to <b>{hint}</b>.</p>")
 
 

@@ -81,8 +81,8 @@ def _test(test: TextTest) -> dict[str, Any]:
 
 def _bounds(bounds: Bounds) -> dict[str, Any]:
     return _without_nulls(
-        **{"from": None if bounds.since is None else datetimes.render(bounds.since)},
-        until=None if bounds.until is None else datetimes.render(bounds.until),
+        **{"from": None if bounds.since is None else datetimes.format_moment(bounds.since)},
+        until=None if bounds.until is None else datetimes.format_moment(bounds.until),
         within=bounds.within and str(bounds.within),
         olderThan=bounds.older_than and str(bounds.older_than),
     )

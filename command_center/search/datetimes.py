@@ -13,15 +13,15 @@ _PATTERN = re.compile(
 )
 
 
-def parse(text: str) -> int:
+def parse_moment(text: str) -> int:
     """Return the moment of an ISO 8601 text with an offset. Digits beyond microseconds are cut off.
 
     Raises: ValueError if the text has any other form.
     """
-    return from_datetime(read(text))
+    return from_datetime(parse_datetime(text))
 
 
-def read(text: str) -> datetime:
+def parse_datetime(text: str) -> datetime:
     """Return the UTC datetime of an ISO 8601 text with an offset. Digits beyond microseconds are cut off.
 
     Raises: ValueError if the text has any other form.
@@ -50,7 +50,7 @@ def parse_day(text: str) -> date:
     return day
 
 
-def render(moment: int) -> str:
+def format_moment(moment: int) -> str:
     """Return the canonical text: in UTC, with a fraction only if it is not zero."""
     return to_datetime(moment).isoformat().replace("+00:00", "Z")
 

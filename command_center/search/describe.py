@@ -25,7 +25,7 @@ from command_center.search.filter_ast import (
     TextTest,
 )
 from command_center.search.references import NOUNS
-from command_center.search.scope import without_range
+from command_center.search.scope import without_scope
 from models.enums import EngagementKind, EngagementVerdict
 
 Names: TypeAlias = Mapping[tuple[str, int], str]
@@ -54,12 +54,12 @@ _ACTORS = {
 }
 
 
-def sentence(filter: Filter, names: Names) -> str:
+def describe_filter(filter: Filter, names: Names) -> str:
     """Return one sentence that describes the whole filter. The scope comes first.
 
     A row without an entry in `names` is described as invisible.
     """
-    phrases = [phrase for part in without_range(filter).parts for phrase in _phrases(part, names)]
+    phrases = [phrase for part in without_scope(filter).parts for phrase in _phrases(part, names)]
     return ", ".join([_range(filter, names), *phrases]) + "."
 
 
@@ -155,8 +155,8 @@ def _test(test: TextTest) -> str:
 def _dates(leaf: Dates) -> str:
     verb, bounds = leaf.field.removesuffix("At"), leaf.bounds
     texts_by_phrase = {
-        "at or after {}": None if bounds.since is None else datetimes.render(bounds.since),
-        "before {}": None if bounds.until is None else datetimes.render(bounds.until),
+        "at or after {}": None if bounds.since is None else datetimes.format_moment(bounds.since),
+        "before {}": None if bounds.until is None else datetimes.format_moment(bounds.until),
         ("within the next {}" if verb == "scheduled" else "within the last {}"): bounds.within and bounds.within.words,
         "more than {} ago": bounds.older_than and bounds.older_than.words,
     }

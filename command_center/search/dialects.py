@@ -89,7 +89,7 @@ POSTGRES = Dialect(
 )
 
 
-def every(clauses: Iterable[Clause]) -> Clause:
+def all_of(clauses: Iterable[Clause]) -> Clause:
     """Return the conjunction of the clauses.
 
     Constants are simplified, so that empty branches add nothing to the statement.
@@ -98,13 +98,13 @@ def every(clauses: Iterable[Clause]) -> Clause:
     return FALSE if FALSE in operands else _join(operands, " AND ", TRUE)
 
 
-def some(clauses: Iterable[Clause]) -> Clause:
+def any_of(clauses: Iterable[Clause]) -> Clause:
     """Return the disjunction of the clauses, with constants simplified."""
     operands = [clause for clause in clauses if clause != FALSE]
     return TRUE if TRUE in operands else _join(operands, " OR ", FALSE)
 
 
-def negated(clause: Clause) -> Clause:
+def negate(clause: Clause) -> Clause:
     """Return the negation of a clause."""
     if clause in (TRUE, FALSE):
         return FALSE if clause == TRUE else TRUE

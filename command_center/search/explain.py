@@ -28,7 +28,7 @@ from models.folders import folder_of
 
 
 @dataclass(frozen=True, slots=True)
-class LeafVerdict:
+class LeafExplanation:
     """The explanation of one leaf. `path` is the leaf's position in the filter."""
 
     path: Path
@@ -37,10 +37,10 @@ class LeafVerdict:
     actual: str
 
 
-def explain(filter: Filter, facts: Facts, now: int, names: Names) -> list[LeafVerdict]:
+def explain(filter: Filter, facts: Facts, now: int, names: Names) -> list[LeafExplanation]:
     """Return the explanation of each leaf, in the order of the filter."""
     return [
-        LeafVerdict(
+        LeafExplanation(
             leaf.path,
             describe_requirement(leaf, names),
             compile_leaf(leaf)(facts, now),
@@ -67,7 +67,7 @@ def _actual(leaf: Leaf, facts: Facts, now: int, names: Names) -> str:
             return text_of(field, facts) or "none"
         case Dates(field):
             date = date_of(field, facts)
-            return "never" if date is None else datetimes.render(date)
+            return "never" if date is None else datetimes.format_moment(date)
         case Engaged():
             return _count(leaf, facts, now)
         case _:

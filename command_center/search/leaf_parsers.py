@@ -143,7 +143,7 @@ def _text_parser(parse_text: Callable[[str], Value]) -> Callable[[Any, Path, Fil
     return parse
 
 
-_moment = _text_parser(datetimes.parse)
+_moment = _text_parser(datetimes.parse_moment)
 _span: Callable[[Any, Path, FilterErrors], Span | None] = _text_parser(as_span)
 
 

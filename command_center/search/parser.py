@@ -57,7 +57,7 @@ _MAX_CACHED_PART_BYTES = 300
 """The most bytes of a stored part whose tree is cached."""
 
 
-def check(raw: Mapping[str, Any], *, limits: FilterLimits = DEFAULT_LIMITS, path: Path = ()) -> Filter:
+def parse_filter(raw: Mapping[str, Any], *, limits: FilterLimits = DEFAULT_LIMITS, path: Path = ()) -> Filter:
     """Parse a filter.
 
     Raises: UserErrors with every error, each with a path that begins with `path`.
@@ -72,13 +72,13 @@ def check(raw: Mapping[str, Any], *, limits: FilterLimits = DEFAULT_LIMITS, path
     return filter
 
 
-def load(canonical: Mapping[str, Any]) -> Filter:
+def parse_stored_filter(canonical: Mapping[str, Any]) -> Filter:
     """Parse a stored filter. It was checked when it was saved, so limits that were lowered since do not apply.
 
     Millions of similar filters are loaded, so short parts are cached, with the paths of their leaves.
     """
     if not _FIELD_ORDER.keys() >= canonical.keys():
-        return check(canonical, limits=_UNLIMITED)
+        return parse_filter(canonical, limits=_UNLIMITED)
     parts: list[Part] = []
     for key in sorted(canonical, key=_FIELD_ORDER.__getitem__):
         text = orjson.dumps(canonical[key])
@@ -87,7 +87,7 @@ def load(canonical: Mapping[str, Any]) -> Filter:
 
 
 def _parse_part(key: str, text: bytes) -> tuple[Part, ...]:
-    return check({key: orjson.loads(text)}, limits=_UNLIMITED).parts
+    return parse_filter({key: orjson.loads(text)}, limits=_UNLIMITED).parts
 
 
 _cached_part = lru_cache(maxsize=4_096)(_parse_part)

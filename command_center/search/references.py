@@ -20,7 +20,7 @@ NOUNS: Mapping[IdsField, Noun] = {
 
 
 @dataclass(frozen=True, slots=True)
-class NamedId:
+class IdReference:
     """One id in a filter, with its path in the filter.
 
     The key is `NO_KEY` if the text is not an id of the noun.
@@ -31,10 +31,10 @@ class NamedId:
     path: Path
 
 
-def named_ids(filter: Filter) -> list[NamedId]:
+def id_references(filter: Filter) -> list[IdReference]:
     """Return every id at any depth, in the order of the filter, with repetitions."""
     return [
-        NamedId(NOUNS[leaf.field], key, (*leaf.path, str(position)))
+        IdReference(NOUNS[leaf.field], key, (*leaf.path, str(position)))
         for leaf in id_lists(filter)
         for position, key in enumerate(leaf.ids)
     ]
@@ -45,7 +45,7 @@ def referenced_keys(filter: Filter) -> set[tuple[Noun, int]]:
     return {(NOUNS[leaf.field], key) for leaf in id_lists(filter) for key in leaf.ids}
 
 
-def keep_ids(filter: Filter, visible: Mapping[str, AbstractSet[int]]) -> Filter:
+def keep_visible_ids(filter: Filter, visible: Mapping[str, AbstractSet[int]]) -> Filter:
     """Return the filter with only the visible ids. A list that becomes empty matches nothing.
 
     A noun that `visible` lacks has no visible ids.

@@ -30,7 +30,7 @@ class Scope:
         return team_id == self.team_id and (self.senders is None or sender_id in self.senders)
 
 
-def scope(filter: Filter, owner: Owner) -> Scope:
+def resolve_scope(filter: Filter, owner: Owner) -> Scope:
     """Return the scope of a filter.
 
     If the owner is no longer an admin, a wider scope shrinks to their own emails.
@@ -46,7 +46,7 @@ def scope(filter: Filter, owner: Owner) -> Scope:
     return Scope(owner.team_id, senders)
 
 
-def view_as_problems(
+def view_as_errors(
     filter: Filter, owner: Owner, path: Path = (), colleagues: AbstractSet[int] | None = None
 ) -> list[UserError]:
     """Return FORBIDDEN errors if a member names other senders, or asks for every sender.
@@ -63,7 +63,7 @@ def view_as_problems(
     return [*errors, _forbidden((*path, "everySender"))] if _covers_everyone(filter) else errors
 
 
-def without_range(filter: Filter) -> Filter:
+def without_scope(filter: Filter) -> Filter:
     """Return the filter without the parts that set its scope.
 
     A published definition is adopted for the emails of the user who adopts it.

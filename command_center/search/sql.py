@@ -7,7 +7,7 @@ that first.
 from collections.abc import Iterator
 from typing import Any, assert_never
 
-from command_center.search.dialects import FALSE, POSTGRES, SQLITE, TRUE, Clause, Dialect, every, negated, some
+from command_center.search.dialects import FALSE, POSTGRES, SQLITE, TRUE, Clause, Dialect, all_of, any_of, negate
 from command_center.search.filter_ast import (
     All,
     AnyOf,
@@ -62,26 +62,26 @@ _SUMMARIES = {EngagementKind.VIEW: "e.views", EngagementKind.CLICK: "e.clicks", 
 
 def filter_clause(filter: Filter, dialect: Dialect, now: int) -> Clause:
     """Return the filter at one moment, as a clause for a larger statement. Every parameter is a bare `?`."""
-    return every(_part(part, dialect, now) for part in filter.parts)
+    return all_of(_part(part, dialect, now) for part in filter.parts)
 
 
 def scope_clause(scope: Scope, dialect: Dialect) -> Clause:
     """Return the scope, as a clause for a larger statement."""
     team = dialect.equal("e.team_id", scope.team_id)
     senders = TRUE if scope.senders is None else dialect.one_of("e.sender_id", scope.senders)
-    return every([team, senders])
+    return all_of([team, senders])
 
 
 def _part(part: Part, dialect: Dialect, now: int) -> Clause:
     match part:
         case All(filters):
-            return every(filter_clause(branch, dialect, now) for branch in filters)
+            return all_of(filter_clause(branch, dialect, now) for branch in filters)
         case AnyOf(filters):
-            return some(filter_clause(branch, dialect, now) for branch in filters)
+            return any_of(filter_clause(branch, dialect, now) for branch in filters)
         case Not(branch):
-            return negated(filter_clause(branch, dialect, now))
+            return negate(filter_clause(branch, dialect, now))
         case Engagement(conditions):
-            return every(_engaged(condition, dialect, now) for condition in conditions)
+            return all_of(_engaged(condition, dialect, now) for condition in conditions)
         case _:
             return _leaf(part, dialect, now)
 
@@ -89,7 +89,7 @@ def _part(part: Part, dialect: Dialect, now: int) -> Clause:
 def _leaf(leaf: Leaf, dialect: Dialect, now: int) -> Clause:
     match leaf:
         case Folders() | FolderGroups():
-            return some(_folder(folder) for folder in sorted(leaf.folders))
+            return any_of(_folder(folder) for folder in sorted(leaf.folders))
         case Ids():
             return _ids(leaf, dialect)
         case EverySender():
@@ -99,7 +99,7 @@ def _leaf(leaf: Leaf, dialect: Dialect, now: int) -> Clause:
         case Success(value):
             return Clause("e.success" if value else "NOT e.success")
         case Text(field, test):
-            return _not_null_and(field, _TEXTS[field], every(text_clauses(_TEXTS[field], test, dialect)))
+            return _not_null_and(field, _TEXTS[field], all_of(text_clauses(_TEXTS[field], test, dialect)))
         case Dates():
             return _dates(leaf, dialect, now)
         case Engaged():
@@ -112,7 +112,7 @@ def _not_null_and(field: str, column: str, clause: Clause) -> Clause:
     """Return the clause, preceded by a test for NULL if the column may be NULL."""
     if clause in (TRUE, FALSE) or field not in _NULLABLE:
         return clause
-    return every([Clause(f"{column} IS NOT NULL"), clause])
+    return all_of([Clause(f"{column} IS NOT NULL"), clause])
 
 
 def among(column: str, values: tuple[int, ...]) -> Clause:
@@ -127,7 +127,7 @@ def _folder(folder: FolderName) -> Clause:
     clause = Clause(f"e.status = {int(status)}")
     if archived is None:
         return clause
-    return every([clause, Clause("e.archived" if archived else "NOT e.archived")])
+    return all_of([clause, Clause("e.archived" if archived else "NOT e.archived")])
 
 
 def _ids(leaf: Ids, dialect: Dialect) -> Clause:
@@ -156,7 +156,7 @@ def text_clauses(column: str, test: TextTest, dialect: Dialect) -> Iterator[Clau
 def _dates(leaf: Dates, dialect: Dialect, now: int) -> Clause:
     column = _DATES[leaf.field]
     bounds = (Clause(f"{column} {operator} {dialect.number}", (moment,)) for operator, moment in _limits(leaf, now))
-    return _not_null_and(leaf.field, column, every(bounds))
+    return _not_null_and(leaf.field, column, all_of(bounds))
 
 
 def _limits(leaf: Dates, now: int) -> Iterator[tuple[str, int]]:
@@ -181,7 +181,7 @@ def _engaged(condition: Engaged, dialect: Dialect, now: int) -> Clause:
         return _count_in_bounds(_SUMMARIES[condition.kind], (), condition, dialect)
     events = _events(condition, dialect, now)
     clause = _exists_or_count(events, condition, dialect)
-    return clause if condition.after_send is None else every([Clause("e.sent_at IS NOT NULL"), clause])
+    return clause if condition.after_send is None else all_of([Clause("e.sent_at IS NOT NULL"), clause])
 
 
 def _events(condition: Engaged, dialect: Dialect, now: int) -> Clause:
@@ -196,7 +196,7 @@ def _events(condition: Engaged, dialect: Dialect, now: int) -> Clause:
     if condition.after_send is not None:
         tests.append(Clause(f"g.occurred_at <= e.sent_at + {dialect.number}", (condition.after_send.microseconds,)))
     tests.extend(text_clauses("g.url_folded", condition.url or TextTest(), dialect))
-    conditions = every(tests)
+    conditions = all_of(tests)
     return Clause(f"FROM engagements g WHERE {conditions.text}", conditions.parameters)
 
 

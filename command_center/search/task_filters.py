@@ -12,7 +12,7 @@ from typing import Any
 from command_center.errors import UserErrors
 from command_center.ids import decode_key
 from command_center.search.datetimes import parse_day
-from command_center.search.dialects import FALSE, Clause, Dialect, every, some
+from command_center.search.dialects import FALSE, Clause, Dialect, all_of, any_of
 from command_center.search.filter_ast import Path, TextTest
 from command_center.search.leaf_parsers import (
     Choice,
@@ -82,7 +82,7 @@ _PARSERS: Mapping[str, Callable[[Any, Path, FilterErrors], Any]] = {
 _ATTRIBUTES = {"dueFrom": "due_from", "dueUntil": "due_until"}
 
 
-def check(raw: Mapping[str, Any], *, most_ids: int, path: Path = ()) -> TaskFilter:
+def parse_task_filter(raw: Mapping[str, Any], *, most_ids: int, path: Path = ()) -> TaskFilter:
     """Parse a filter.
 
     Raises: UserErrors with every error, each with a path that begins with `path`.
@@ -97,13 +97,13 @@ def check(raw: Mapping[str, Any], *, most_ids: int, path: Path = ()) -> TaskFilt
 
 def range_clause(team_id: int, user_id: int, dialect: Dialect) -> Clause:
     """Return the clause for the tasks that a user can see: those assigned to them and those they created."""
-    mine = some([dialect.equal("e.assignee_id", user_id), dialect.equal("e.creator_id", user_id)])
-    return every([dialect.equal("e.team_id", team_id), mine])
+    mine = any_of([dialect.equal("e.assignee_id", user_id), dialect.equal("e.creator_id", user_id)])
+    return all_of([dialect.equal("e.team_id", team_id), mine])
 
 
 def filter_clause(filter: TaskFilter, dialect: Dialect, today: date) -> Clause:
     """Return the filter on the viewer's current day, as a clause for a larger statement."""
-    return every(_clauses(filter, dialect, today))
+    return all_of(_clauses(filter, dialect, today))
 
 
 def _clauses(filter: TaskFilter, dialect: Dialect, today: date) -> Iterator[Clause]:
@@ -111,7 +111,7 @@ def _clauses(filter: TaskFilter, dialect: Dialect, today: date) -> Iterator[Clau
         if values is not None:
             yield among(f"e.{column}", tuple(values))
     if filter.bucket is not None:
-        yield some(_bucket(bucket, today) for bucket in sorted(set(filter.bucket)))
+        yield any_of(_bucket(bucket, today) for bucket in sorted(set(filter.bucket)))
     for column, keys in (("assignee", filter.assignee), ("person", filter.person), ("email", filter.email)):
         if keys is not None:
             yield dialect.one_of(f"e.{column}_id", set(keys))
@@ -123,7 +123,7 @@ def _clauses(filter: TaskFilter, dialect: Dialect, today: date) -> Iterator[Clau
 
 
 def _bucket(bucket: TaskBucket, today: date) -> Clause:
-    return every([Clause(f"e.status = {int(TaskStatus.OPEN)}"), *_due(*days_of(bucket, today))])
+    return all_of([Clause(f"e.status = {int(TaskStatus.OPEN)}"), *_due(*days_of(bucket, today))])
 
 
 def _due(first: date | None, last: date | None) -> Iterator[Clause]:

@@ -13,11 +13,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from command_center.api.graphiql import page as graphiql
-from command_center.api.http import Endpoint
+from command_center.api.http import HttpEndpoint
 from command_center.api.idempotency import IdempotentRequests
 from command_center.api.operations import Operations
 from command_center.api.quotas import UserQuotas
-from command_center.api.websocket import Sockets
+from command_center.api.websocket import WebSocketEndpoint
 from command_center.changes import restores
 from command_center.database.clock import Clock
 from command_center.database.connections import database
@@ -26,7 +26,7 @@ from command_center.mail import devices, unsubscribe
 from command_center.mail import routes as tracking
 from command_center.mail.links import Links
 from command_center.server import runtime as engines
-from command_center.server.metrics import Counted, Metrics, Traffic
+from command_center.server.metrics import Metrics, TrafficCounts, TrafficMiddleware
 from command_center.server.runtime import Runtime
 from command_center.server.schema_hints import HINTS
 from command_center.server.settings import Settings
@@ -45,11 +45,11 @@ READY_SECONDS = 2.0
 """How long the database may take to answer a readiness check."""
 
 
-def create(
+def create_app(
     settings: Settings,
     clock: Clock | None = None,
-    works: bool = True,
-    looks: bool = True,
+    run_worker: bool = True,
+    run_matcher: bool = True,
     executor: type[PlannedExecutor] = PlannedExecutor,
 ) -> Starlette:
     """Create the application.
@@ -63,10 +63,10 @@ def create(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with engines.running(settings, clock, works, looks) as engine:
+        async with engines.run_runtime(settings, clock, run_worker, run_matcher) as engine:
             app.state.engine = engine
-            app.router.routes.extend(tracking.routes(engine.links, engine.recorder, engine.ctx.writer.clock))
-            app.router.routes.extend(unsubscribe.routes(engine.links, engine.ctx))
+            app.router.routes.extend(tracking.tracking_routes(engine.links, engine.recorder, engine.ctx.writer.clock))
+            app.router.routes.extend(unsubscribe.unsubscribe_routes(engine.links, engine.ctx))
             yield
             await operations.settle(SETTLE_SECONDS)
 
@@ -76,14 +76,14 @@ def create(
 
     def repeats() -> IdempotentRequests:
         engine: Runtime = app.state.engine
-        return engine.repeats
+        return engine.idempotent_requests
 
     # Strawberry defines the schema; the executor needs the graphql-core schema inside it.
     operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), HINTS, executor)
     secret = settings.signing_secret()
     tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), RateLimiter(settings.user_requests)
-    traffic, shutdown, quotas = Traffic(), Shutdown(), UserQuotas(settings.user_limits())
-    endpoint = Endpoint(
+    traffic, shutdown, quotas = TrafficCounts(), Shutdown(), UserQuotas(settings.user_limits())
+    endpoint = HttpEndpoint(
         operations,
         services,
         repeats,
@@ -97,19 +97,21 @@ def create(
     app = Starlette(
         routes=[
             Route(GRAPHQL, endpoint),
-            WebSocketRoute(GRAPHQL, Sockets(operations, services, tokens, rates, settings.socket_limits(), quotas)),
+            WebSocketRoute(
+                GRAPHQL, WebSocketEndpoint(operations, services, tokens, rates, settings.socket_limits(), quotas)
+            ),
             *graphiql.routes(),
             Route("/healthz", _health, methods=["GET"]),
             Route("/readyz", _readiness, methods=["GET"]),
         ],
         middleware=[
-            Middleware(Counted, traffic),
+            Middleware(TrafficMiddleware, traffic),
             Middleware(RequestLimitsMiddleware, settings.edge_limits(), shutdown=shutdown),
             Middleware(_GraphQLShortcutMiddleware, endpoint),
         ],
         lifespan=lifespan,
     )
-    redirects.install(app)
+    redirects.install_redirects(app)
     app.state.operations = operations
     app.state.traffic = traffic
     app.state.shutdown = shutdown
@@ -141,11 +143,11 @@ async def _readiness(request: Request) -> Response:
     """Answer whether the database responds. A pause is only a warning, because requests are still served."""
     try:
         async with asyncio.timeout(READY_SECONDS):
-            state = await restores.load(database())
+            state = await restores.load_state(database())
     except Exception:
         return JSONResponse({"status": "the database does not answer"}, status_code=503)
     engine: Runtime = request.app.state.engine
-    warnings = [warning] if (warning := engine.ctx.writer.clock.pause()) else []
+    warnings = [warning] if (warning := engine.ctx.writer.clock.pause_reason()) else []
     if state is not None and state.paused:
         warnings.append(f"sending is paused, because the database was restored: {state.reason}")
     return JSONResponse({"status": "ok"} | ({"warnings": warnings} if warnings else {}))

@@ -7,14 +7,14 @@ import asyncio
 
 from command_center.database.connections import database
 from command_center.lists import audit as auditor
-from command_center.lists.audit import Difference, Outstanding
-from command_center.server.leases import Taken, hold_lease
-from command_center.server.runtime import Runtime, build, connected
-from command_center.server.settings import Misconfigured, Settings
+from command_center.lists.audit import Difference, InvalidationsPending
+from command_center.server.leases import LeaseHeld, hold_lease
+from command_center.server.runtime import Runtime, build_runtime, open_current_database
+from command_center.server.settings import ConfigurationError, Settings
 
 ATTEMPTS = 20
 PAUSE_SECONDS = 0.25
-EQUAL, REPAIRED, DIFFERENT = 0, 1, 3
+EXIT_EQUAL, EXIT_REPAIRED, EXIT_DIFFERENT = 0, 1, 3
 
 
 async def audit(settings: Settings) -> int:
@@ -24,9 +24,9 @@ async def audit(settings: Settings) -> int:
 
     Raises: ConfigurationError if the lists change too fast to be compared.
     """
-    async with connected(settings):
-        engine = await build(settings)
-        if reason := engine.ctx.writer.clock.pause():
+    async with open_current_database(settings):
+        engine = await build_runtime(settings)
+        if reason := engine.ctx.writer.clock.pause_reason():
             print(f"{reason}; the lists are compared as of the last tick")
         differences = await _differences(engine)
         count = await database().fetch_one("SELECT COUNT(*) AS count FROM saved_searches")
@@ -34,31 +34,33 @@ async def audit(settings: Settings) -> int:
         for difference in differences:
             print(_line(difference))
         if not differences:
-            return EQUAL
-        await auditor.repair(engine.ctx.writer, differences)
+            return EXIT_EQUAL
+        await auditor.repair_lists(engine.ctx.writer, differences)
         remaining = await _differences(engine)
         print(f"repaired; {len(remaining)} differ now")
-        return DIFFERENT if remaining else REPAIRED
+        return EXIT_DIFFERENT if remaining else EXIT_REPAIRED
 
 
 async def _differences(engine: Runtime) -> list[Difference]:
     for _ in range(ATTEMPTS):
         try:
-            return await auditor.differences(engine.ctx.writer)
-        except Outstanding:
+            return await auditor.find_differences(engine.ctx.writer)
+        except InvalidationsPending:
             await asyncio.sleep(PAUSE_SECONDS)
     try:
-        async with hold_lease(engine.settings.database_url, patient=False):
+        async with hold_lease(engine.settings.database_url, wait=False):
             # No other process handles the invalidations, so this one does.
             await engine.matcher.start()
             await engine.matcher.settle()
-            return await auditor.differences(engine.ctx.writer)
-    except Taken:
-        raise Misconfigured("the lists change faster than they can be held against their filters: try again") from None
+            return await auditor.find_differences(engine.ctx.writer)
+    except LeaseHeld:
+        raise ConfigurationError(
+            "the lists change faster than they can be held against their filters: try again"
+        ) from None
 
 
 def _line(difference: Difference) -> str:
     return (
         f"list {difference.search_id}: lacks {len(difference.missing)}, holds {len(difference.surplus)} too many,"
-        f" counts {difference.counted} of {difference.held}"
+        f" counts {difference.stored_count} of {difference.actual_count}"
     )

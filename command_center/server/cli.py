@@ -15,20 +15,20 @@ import uvloop
 
 from command_center import ids
 from command_center.actions import users
-from command_center.actions.users import seconds
+from command_center.actions.users import parse_period
 from command_center.errors import UserErrors
 from command_center.server.settings import (
     PREFIX,
-    Misconfigured,
+    ConfigurationError,
     Settings,
     as_environment_file,
     as_markdown,
-    read,
-    unknown,
+    read_settings,
+    unknown_variables,
 )
 from models.enums import Role
 
-GARBAGE = 10_000
+GC_THRESHOLD = 10_000
 """The garbage collector's first threshold: new containers between two searches of the youngest generation.
 
 Such a search takes one or two milliseconds.
@@ -41,21 +41,21 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its code."""
     parsed = _parser().parse_args(arguments)
     try:
-        settings = read(os.environ)
+        settings = read_settings(os.environ)
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        for name in unknown(os.environ):
+        for name in unknown_variables(os.environ):
             print(f"command-center: {name} is no setting of ours", file=sys.stderr)
         # Imported modules are never freed, so the collector need not examine them. With a thousand subscriptions and
         # the default thresholds, it would examine all objects for every event.
         gc.freeze()
-        gc.set_threshold(GARBAGE, 20, 50)
+        gc.set_threshold(GC_THRESHOLD, 20, 50)
         # uvicorn would choose uvloop by itself, but the tasks beside it need the same loop.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(parsed.command(settings, parsed))
-    except Misconfigured as exc:
+    except ConfigurationError as exc:
         code = _print_error(str(exc))
     except UserErrors as exc:
-        code = _print_error("; ".join(f"{'.'.join(problem.path)}: {problem.message}" for problem in exc.problems))
+        code = _print_error("; ".join(f"{'.'.join(problem.path)}: {problem.message}" for problem in exc.errors))
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
@@ -152,30 +152,30 @@ def _add_maintenance_commands(commands: "argparse._SubParsersAction[argparse.Arg
 
 
 async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
-    from command_center.server.app import create
-    from command_center.server.healthcheck import answering, local_address
-    from command_center.server.runtime import connected
-    from command_center.server.serving import bound, server
+    from command_center.server.app import create_app
+    from command_center.server.healthcheck import answer_health_checks, local_address
+    from command_center.server.runtime import open_current_database
+    from command_center.server.serving import bind_socket, create_server
 
     settings.signing_secret()
-    listener = bound(arguments.host, arguments.port)
+    listener = bind_socket(arguments.host, arguments.port)
     # Connect once before the server starts, so that a database error is reported in one line.
-    async with connected(settings):
+    async with open_current_database(settings):
         pass
     host, port = listener.getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql", flush=True)
-    async with answering(local_address(host, port)):
-        await server(create(settings), settings).serve(sockets=[listener])
+    async with answer_health_checks(local_address(host, port)):
+        await create_server(create_app(settings), settings).serve(sockets=[listener])
     return 0
 
 
 async def _worker(settings: Settings, _: argparse.Namespace) -> int:
-    from command_center.server.healthcheck import answering
-    from command_center.server.runtime import running
+    from command_center.server.healthcheck import answer_health_checks
+    from command_center.server.runtime import run_runtime
 
     if settings.database_url.startswith("sqlite"):
-        raise Misconfigured("on SQLite `serve` does the work itself; a worker of its own needs PostgreSQL")
-    async with running(settings), answering():
+        raise ConfigurationError("on SQLite `serve` does the work itself; a worker of its own needs PostgreSQL")
+    async with run_runtime(settings), answer_health_checks():
         await _wait_for_signal()
     return 0
 
@@ -193,12 +193,12 @@ async def _demo(_: Settings, arguments: argparse.Namespace) -> int:
     try:
         from command_center.demo.run import run
     except ModuleNotFoundError as exc:
-        raise Misconfigured(f"the demo lacks {exc.name}: install command-center[demo]") from exc
+        raise ConfigurationError(f"the demo lacks {exc.name}: install command-center[demo]") from exc
 
     if not 1 <= arguments.patience <= 59:
-        raise Misconfigured(f"--patience {arguments.patience} must be a whole number from 1 to 59")
+        raise ConfigurationError(f"--patience {arguments.patience} must be a whole number from 1 to 59")
     if not 1 <= arguments.seconds <= 86400:
-        raise Misconfigured(f"--seconds {arguments.seconds:g} must be from 1 to 86400")
+        raise ConfigurationError(f"--seconds {arguments.seconds:g} must be from 1 to 86400")
     return await run(arguments.port, arguments.seed, arguments.seconds, arguments.once, arguments.patience)
 
 
@@ -207,9 +207,9 @@ async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:
     from command_center.changes.hub import Hub
     from command_center.changes.unit_of_work import Writer
     from command_center.database.clock import DatabaseClock
-    from command_center.server.runtime import connected
+    from command_center.server.runtime import open_current_database
 
-    async with connected(settings):
+    async with open_current_database(settings):
         clock = DatabaseClock()
         await clock.start()
         ctx = ActionContext(Writer(clock, Hub()), settings.limits())
@@ -226,26 +226,26 @@ async def _user_add(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _import(settings: Settings, arguments: argparse.Namespace) -> int:
-    from command_center.importing.run import Order, run
+    from command_center.importing.run import ImportOrder, run_import
 
-    order = Order(
+    order = ImportOrder(
         file=arguments.file,
         team=arguments.team,
         owner=arguments.owner,
         group=arguments.group,
         shared=not arguments.private,
         encoding=arguments.encoding,
-        refused=arguments.refused,
+        refused_path=arguments.refused,
     )
-    return await run(settings, order)
+    return await run_import(settings, order)
 
 
 async def _people_duplicates(settings: Settings, _: argparse.Namespace) -> int:
     from command_center.actions.duplicates import all_duplicates
     from command_center.database.connections import database
-    from command_center.server.runtime import connected
+    from command_center.server.runtime import open_current_database
 
-    async with connected(settings):
+    async with open_current_database(settings):
         groups = await all_duplicates(database())
     for group in groups:
         for row in group:
@@ -256,21 +256,21 @@ async def _people_duplicates(settings: Settings, _: argparse.Namespace) -> int:
 
 
 async def _token(settings: Settings, arguments: argparse.Namespace) -> int:
-    from command_center.server.runtime import connected
+    from command_center.server.runtime import open_current_database
     from command_center.web.authentication import SCOPES, Tokens
 
     unknown_scopes = [scope for scope in arguments.scope if scope not in SCOPES]
     if unknown_scopes:
-        raise Misconfigured(f"--scope {unknown_scopes[0]} is none of: {', '.join(SCOPES)}")
+        raise ConfigurationError(f"--scope {unknown_scopes[0]} is none of: {', '.join(SCOPES)}")
     try:
-        lifetime = timedelta(seconds=seconds(arguments.expires))
+        lifetime = timedelta(seconds=parse_period(arguments.expires))
     except ValueError as exc:
-        raise Misconfigured(f"--expires {arguments.expires}: {exc}") from exc
+        raise ConfigurationError(f"--expires {arguments.expires}: {exc}") from exc
     tokens = Tokens(settings.signing_secret())
-    async with connected(settings):
-        user = await users.by_address(arguments.address)
+    async with open_current_database(settings):
+        user = await users.find_by_address(arguments.address)
         if user is None:
-            raise Misconfigured(f"there is no user with the address {arguments.address}")
+            raise ConfigurationError(f"there is no user with the address {arguments.address}")
         print(tokens.issue(user, tuple(arguments.scope), lifetime))
     return 0
 
@@ -282,7 +282,7 @@ async def _migrate(settings: Settings, _: argparse.Namespace) -> int:
         async with open_database(settings.database_url):
             steps = await migrate(settings.database_url)
     except Exception as exc:
-        raise Misconfigured(f"the database of {PREFIX}DATABASE_URL cannot be migrated: {exc}") from exc
+        raise ConfigurationError(f"the database of {PREFIX}DATABASE_URL cannot be migrated: {exc}") from exc
     print("\n".join(steps) if steps else "up to date")
     return 0
 
@@ -320,8 +320,8 @@ async def _config(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _healthcheck(_: Settings, arguments: argparse.Namespace) -> int:
-    from command_center.server.healthcheck import check
+    from command_center.server.healthcheck import find_problems
 
-    problems = await asyncio.to_thread(check, arguments.port)
+    problems = await asyncio.to_thread(find_problems, arguments.port)
     print("\n".join(problems) or "ok")
     return 1 if problems else 0

@@ -2,31 +2,31 @@
 
 from command_center.database import clock_state
 from command_center.database.clock import DatabaseClock
-from command_center.database.clock_guard import DOWNTIME, JumpKind
+from command_center.database.clock_guard import MAX_DOWNTIME_MICROS, JumpKind
 from command_center.database.clock_state import ClockState
 from command_center.database.connections import database, transaction
 from command_center.database.fields import from_micros
-from command_center.lists.clock_reset import reset
-from command_center.server.leases import Taken, hold_lease
-from command_center.server.runtime import connected
-from command_center.server.settings import Misconfigured, Settings
+from command_center.lists.clock_reset import reset_future_times
+from command_center.server.leases import LeaseHeld, hold_lease
+from command_center.server.runtime import open_current_database
+from command_center.server.settings import ConfigurationError, Settings
 
-RUNNING, PAUSED = 0, 1
+EXIT_RUNNING, EXIT_PAUSED = 0, 1
 
 
 async def show(settings: Settings) -> int:
     """Print the state of the clock; return 1 if it is paused."""
-    async with connected(settings):
+    async with open_current_database(settings):
         clock, state, reading = await _read_clock()
         print(f"database time  {_iso(reading)}")
         print(f"last tick      {'none' if state.ticked_at is None else _iso(state.ticked_at)}")
         jump = clock.jump
         if jump is None:
             print("state          running")
-            return RUNNING
-        print(f"state          {clock_state.describe(jump)}")
+            return EXIT_RUNNING
+        print(f"state          {clock_state.describe_jump(jump)}")
         print(f"               {_remedy(jump.kind, reading, state)}")
-        return PAUSED
+        return EXIT_PAUSED
 
 
 async def accept(settings: Settings) -> int:
@@ -34,19 +34,19 @@ async def accept(settings: Settings) -> int:
 
     Raises: ConfigurationError if the clock is behind.
     """
-    async with connected(settings):
+    async with open_current_database(settings):
         clock, state, reading = await _read_clock()
         jump = clock.jump
         if jump is None:
             print("the clock is not paused: there is nothing to accept")
         elif jump.kind is JumpKind.BEHIND:
-            raise Misconfigured(
+            raise ConfigurationError(
                 f"the database time {_iso(reading)} is before times that are stored: if it is right, use --reset"
             )
         else:
-            await clock_state.accept(database(), reading, state.decision)
+            await clock_state.store_acceptance(database(), reading, state.decision)
             print(f"accepted       {_iso(reading)}")
-        return RUNNING
+        return EXIT_RUNNING
 
 
 async def return_to_present(settings: Settings) -> int:
@@ -54,39 +54,41 @@ async def return_to_present(settings: Settings) -> int:
 
     Raises: ConfigurationError if a `serve` or `worker` runs, or if the clock is ahead.
     """
-    async with connected(settings):
+    async with open_current_database(settings):
         try:
-            async with hold_lease(settings.database_url, patient=False):
+            async with hold_lease(settings.database_url, wait=False):
                 return await _reset()
-        except Taken:
-            raise Misconfigured("stop every `serve` and `worker` first: --reset corrects what they work with") from None
+        except LeaseHeld:
+            raise ConfigurationError(
+                "stop every `serve` and `worker` first: --reset corrects what they work with"
+            ) from None
 
 
 async def _reset() -> int:
     clock, state, reading = await _read_clock()
     if clock.jump is not None and clock.jump.kind is JumpKind.AHEAD:
-        raise Misconfigured(
+        raise ConfigurationError(
             f"the database time {_iso(reading)} is ahead of the stored times: correct the clock, or use --accept if"
             " it is right"
         )
     async with transaction() as tx:
-        corrected = await reset(tx, reading, state.decision)
+        corrected = await reset_future_times(tx, reading, state.decision)
     for column, count in sorted(corrected.items()):
         print(f"{column}: {count}")
     print(f"no stored time lies after {_iso(reading)} now; every list will be evaluated again")
-    return RUNNING
+    return EXIT_RUNNING
 
 
 async def _read_clock() -> tuple[DatabaseClock, ClockState, int]:
     clock = DatabaseClock()
     await clock.start()
-    return clock, await clock_state.load(database()), await clock.reading(database())
+    return clock, await clock_state.load_clock_state(database()), await clock.reading(database())
 
 
 def _remedy(kind: JumpKind, reading: int, state: ClockState) -> str:
     if kind is JumpKind.BEHIND:
         return "correct the clock, or use --reset if the database time is right"
-    if reading <= state.reference + DOWNTIME:
+    if reading <= state.reference + MAX_DOWNTIME_MICROS:
         return "correct the clock, or use --accept if it is right; a server believes it after 10 minutes"
     return "correct the clock, or use --accept if it is right"
 

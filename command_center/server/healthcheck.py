@@ -24,7 +24,7 @@ _LIMIT_BYTES = 300
 
 
 @asynccontextmanager
-async def answering(address: str = "") -> AsyncIterator[None]:
+async def answer_health_checks(address: str = "") -> AsyncIterator[None]:
     """Answer health checks until the block ends.
 
     `address` is the `host:port` where this process serves HTTP, if it does.
@@ -54,7 +54,7 @@ def local_address(host: str, port: int) -> str:
     return f"[{reachable_host}]:{port}" if ":" in reachable_host else f"{reachable_host}:{port}"
 
 
-def check(ports: Iterable[int] = ()) -> list[str]:
+def find_problems(ports: Iterable[int] = ()) -> list[str]:
     """Return the problems, one sentence each.
 
     They are the processes of this user that do not work, and the ports without an answer. Without `ports`, at least one

@@ -19,12 +19,12 @@ from command_center.database.connections import sqlite_path
 from command_center.database.errors import FailureLog
 from command_center.database.postgres import url as postgres_url
 
-KEY = 0x436F6D6D616E64
+ADVISORY_LOCK_KEY = 0x436F6D6D616E64
 RETRY_SECONDS = 1.0
-ANSWER_SECONDS = 5.0
+QUERY_TIMEOUT_SECONDS = 5.0
 _logger = logging.getLogger("command_center.lease")
 _failures = FailureLog(_logger, "the lease cannot be asked for")
-Held = Callable[[], Coroutine[Any, Any, None]]
+LeaseWatch = Callable[[], Coroutine[Any, Any, None]]
 """Watches a lease until cancelled; raises LeaseLost if it is lost."""
 
 
@@ -32,29 +32,29 @@ class LeaseLost(Exception):
     """The connection that held the lease is lost, and another process may hold the lease."""
 
 
-class Taken(Exception):
+class LeaseHeld(Exception):
     """Another process holds the lease."""
 
 
 @asynccontextmanager
-async def hold_lease(url: str, patient: bool = True) -> AsyncIterator[Held]:
+async def hold_lease(url: str, wait: bool = True) -> AsyncIterator[LeaseWatch]:
     """Hold the lease during the block, and yield a coroutine function that watches it.
 
     The caller awaits that function beside its work, because it raises LeaseLost if the lease is lost. Without `wait`
     the lease must be free: otherwise LeaseHeld is raised.
     """
-    context = _on_sqlite(url, patient) if url.startswith("sqlite") else _on_postgres(url, patient)
+    context = _on_sqlite(url, wait) if url.startswith("sqlite") else _on_postgres(url, wait)
     async with context as watch:
         yield watch
 
 
 @asynccontextmanager
-async def _on_sqlite(url: str, patient: bool) -> AsyncIterator[Held]:
+async def _on_sqlite(url: str, wait: bool) -> AsyncIterator[LeaseWatch]:
     file = await asyncio.to_thread(_open_lock_file, sqlite_path(url))
     try:
         while not _try_lock(file):
-            if not patient:
-                raise Taken
+            if not wait:
+                raise LeaseHeld
             await asyncio.sleep(RETRY_SECONDS / 10)
         yield _wait_forever
     finally:
@@ -80,10 +80,10 @@ async def _wait_forever() -> None:
 
 
 @asynccontextmanager
-async def _on_postgres(url: str, patient: bool) -> AsyncIterator[Held]:
+async def _on_postgres(url: str, wait: bool) -> AsyncIterator[LeaseWatch]:
     connection = None
     while connection is None:
-        connection = await _try_acquire(url, patient)
+        connection = await _try_acquire(url, wait)
         if connection is None:
             await asyncio.sleep(RETRY_SECONDS)
     owner = connection
@@ -93,18 +93,20 @@ async def _on_postgres(url: str, patient: bool) -> AsyncIterator[Held]:
         await _close(owner)
 
 
-async def _try_acquire(url: str, patient: bool) -> Any:
+async def _try_acquire(url: str, wait: bool) -> Any:
     """Return a connection that holds the lease; None if another process holds it or the server does not answer."""
     connection = None
     try:
         connection = await asyncpg.connect(**postgres_url.parse(url).arguments())
-        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", KEY, timeout=ANSWER_SECONDS):
+        if await connection.fetchval(
+            "SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK_KEY, timeout=QUERY_TIMEOUT_SECONDS
+        ):
             return connection
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         _failures.warn(exc)
     await _close(connection)
-    if not patient:
-        raise Taken
+    if not wait:
+        raise LeaseHeld
     return None
 
 
@@ -118,7 +120,7 @@ async def _watch(connection: Any) -> None:
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         try:
-            await connection.fetchval("SELECT 1", timeout=ANSWER_SECONDS)
+            await connection.fetchval("SELECT 1", timeout=QUERY_TIMEOUT_SECONDS)
         except Exception as exc:
             # After any error, including asyncpg's internal ones, it is unknown whether the session has the lock.
             raise LeaseLost from exc

@@ -21,7 +21,7 @@ from command_center.api.operations import Operations
 from command_center.changes import restores
 from command_center.database.connections import database
 from command_center.database.errors import Unavailable
-from command_center.mail.statistics import waiting
+from command_center.mail.statistics import count_waiting
 from command_center.server.runtime import Runtime
 from models.enums import FailureCode
 
@@ -29,18 +29,18 @@ PREFIX = "command_center_"
 _ROUTES = ("/graphql", "/healthz", "/readyz", "/metrics")
 
 
-class Traffic:
+class TrafficCounts:
     """Counts responses by route and status, and open WebSockets."""
 
     def __init__(self) -> None:
-        self.answers: Counter[tuple[str, int]] = Counter()
+        self.responses: Counter[tuple[str, int]] = Counter()
         self.sockets = 0
 
 
-class Counted:
+class TrafficMiddleware:
     """Counts the application's traffic. It is the outermost middleware, so that it counts rejected requests as well."""
 
-    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
+    def __init__(self, app: ASGIApp, traffic: TrafficCounts) -> None:
         self._app = app
         self._traffic = traffic
 
@@ -56,7 +56,7 @@ class Counted:
 
             async def count_response(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    self._traffic.answers[route, message["status"]] += 1
+                    self._traffic.responses[route, message["status"]] += 1
                 await send(message)
 
             await self._app(scope, receive, count_response)
@@ -75,7 +75,7 @@ class Metrics:
     It gets the runtime from `app` for each request, because that starts after the application.
     """
 
-    def __init__(self, traffic: Traffic, operations: Operations, app: Any) -> None:
+    def __init__(self, traffic: TrafficCounts, operations: Operations, app: Any) -> None:
         self._traffic = traffic
         self._operations = operations
         self._app = app
@@ -92,8 +92,8 @@ class Metrics:
         try:
             row = await database().fetch_one("SELECT count(*) AS count FROM marks")
             self._marks = int(row["count"]) if row else 0
-            self._waiting = await waiting(database(), await engine.ctx.writer.clock.now(database()))
-            state = await restores.load(database())
+            self._waiting = await count_waiting(database(), await engine.ctx.writer.clock.now(database()))
+            state = await restores.load_state(database())
             self._sending_paused = float(state is not None and state.paused)
         except Unavailable:
             self._marks = self._sending_paused = math.nan
@@ -112,14 +112,14 @@ class Metrics:
         yield from self._emails(engine)
         yield from self._streams(engine)
         responses = CounterMetricFamily(f"{PREFIX}answers", "HTTP answers.", labels=("route", "status"))
-        for (route, status), count in sorted(self._traffic.answers.items()):
+        for (route, status), count in sorted(self._traffic.responses.items()):
             responses.add_metric((route, str(status)), count)
         yield responses
         operations = CounterMetricFamily(
             f"{PREFIX}operations", "GraphQL operations that were carried out, or begun.", labels=("kind",)
         )
         for kind in OperationType:
-            operations.add_metric((kind.value,), self._operations.taken[kind])
+            operations.add_metric((kind.value,), self._operations.accepted[kind])
         yield operations
         yield _gauge("sockets", "Open WebSockets.", self._traffic.sockets)
 
@@ -133,14 +133,14 @@ class Metrics:
             "Conjunctions that neither a key nor a threshold narrows.",
             matcher.index.unindexed,
         )
-        paused = engine.ctx.writer.clock.pause() is not None
+        paused = engine.ctx.writer.clock.pause_reason() is not None
         yield _gauge("clock_paused", "1 while the clock is not believed and nothing timed happens.", paused)
         yield _gauge("sending_paused", "1 while nothing is sent because of a restore.", self._sending_paused)
         yield _gauge("marks", "Changes that the matcher has yet to look at.", self._marks)
-        yield _counter("emails_matched", "Looks at an email.", matcher.evaluated)
+        yield _counter("emails_matched", "Looks at an email.", matcher.evaluation_count)
         changes = CounterMetricFamily(f"{PREFIX}memberships_changed", "Emails that came and went.", labels=("change",))
-        changes.add_metric(("joined",), matcher.joined)
-        changes.add_metric(("left",), matcher.left)
+        changes.add_metric(("joined",), matcher.join_count)
+        changes.add_metric(("left",), matcher.leave_count)
         yield changes
 
     def _events(self, engine: Runtime) -> Iterator[Metric]:
@@ -150,10 +150,10 @@ class Metrics:
         for outcome, count in sorted(engine.recorder.tally.items()):
             events.add_metric((outcome,), count)
         yield events
-        yield _gauge("events_kept", "Views and clicks that wait for the database.", len(engine.recorder.kept))
+        yield _gauge("events_kept", "Views and clicks that wait for the database.", len(engine.recorder.retry_buffer))
 
     def _emails(self, engine: Runtime) -> Iterator[Metric]:
-        tally, (number, oldest) = engine.outbox.tally, self._waiting
+        tally, (number, oldest) = engine.outbox.statistics, self._waiting
         yield _counter("emails_sent", "Emails that the mail server took over.", tally.sent)
         yield _counter("emails_put_off", "Attempts to send that are to be repeated.", tally.put_off)
         failed = CounterMetricFamily(
@@ -172,7 +172,9 @@ class Metrics:
         yield _counter("follower_overflows", "Times a reader was slow and the log was read instead.", hub.overflows)
         documentation = "Entries of the change log that were skipped, because only a later version knows their kind."
         yield _counter("unknown_changes", documentation, hub.unknown_entries)
-        yield _counter("frames_executed", "Frames made, however many read each.", self._operations.audiences.executions)
+        yield _counter(
+            "frames_executed", "Frames made, however many read each.", self._operations.broadcast_groups.rendered_count
+        )
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

@@ -5,13 +5,13 @@ from command_center.database.clock import DatabaseClock
 from command_center.database.connections import database
 from command_center.database.fields import from_micros
 from command_center.mail.backlog import DueMail, due_mail
-from command_center.server.runtime import connected
+from command_center.server.runtime import open_current_database
 from command_center.server.settings import Settings
 
 
 async def resume_sending(settings: Settings, only_list: bool) -> int:
     """Print the number of due emails of each sender. Ends the pause unless `only_list` is set."""
-    async with connected(settings):
+    async with open_current_database(settings):
         clock = DatabaseClock()
         await clock.start()
         db = database()
@@ -19,13 +19,13 @@ async def resume_sending(settings: Settings, only_list: bool) -> int:
         for each in due:
             print(_line(each))
         print(f"{sum(each.count for each in due)} emails are due")
-        state = await restores.load(db)
+        state = await restores.load_state(db)
         if state is None or not state.paused:
             print("sending is not paused")
         elif only_list:
             print(f"sending is paused, because the database was restored: {state.reason}")
         else:
-            await restores.resume(db)
+            await restores.resume_sending(db)
             print("sending is resumed")
         return 0
 

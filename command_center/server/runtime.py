@@ -23,19 +23,19 @@ from command_center.changes.restores import RestoreGuard
 from command_center.changes.unit_of_work import Writer
 from command_center.database.clock import Clock, DatabaseClock
 from command_center.database.connections import database, migrate, open_database, pending_migrations, sqlite_path
-from command_center.database.errors import PATIENCE, FailureLog, Unavailable, long_timeout
+from command_center.database.errors import REQUEST_TIMEOUT_SECONDS, FailureLog, Unavailable, long_timeout
 from command_center.lists.fencing import LeaseTaken
 from command_center.lists.matcher import Matcher
 from command_center.mail.links import Links
 from command_center.mail.outbox import Outbox
 from command_center.mail.smtp import SmtpTransport
 from command_center.server.leases import LeaseLost, hold_lease
-from command_center.server.settings import Misconfigured, Settings
+from command_center.server.settings import ConfigurationError, Settings
 from resolvers.context import Services
 
-TRIM_SECONDS = 3600.0
+TRIM_INTERVAL_SECONDS = 3600.0
 """The interval of deleting old rows."""
-AGAIN_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 """The interval after a failure, or while the clock is paused."""
 _logger = logging.getLogger("command_center.engine")
 
@@ -47,18 +47,18 @@ class Runtime:
     settings: Settings
     ctx: ActionContext
     hub: Hub
-    board: FolderCountBroadcaster
+    folder_counts: FolderCountBroadcaster
     recorder: Recorder
     matcher: Matcher
     outbox: Outbox
     links: Links
-    repeats: IdempotentRequests
+    idempotent_requests: IdempotentRequests
     services: Services
-    channel: SmtpTransport
+    transport: SmtpTransport
 
 
 @asynccontextmanager
-async def connected(settings: Settings, timeout_seconds: float | None = None) -> AsyncIterator[None]:
+async def open_current_database(settings: Settings, timeout_seconds: float | None = None) -> AsyncIterator[None]:
     """Open the database, and ensure that its tables are up to date.
 
     SQLite databases are migrated; PostgreSQL databases must have been. For the parameters see `open_database`.
@@ -72,17 +72,19 @@ async def connected(settings: Settings, timeout_seconds: float | None = None) ->
             if url.startswith("sqlite"):
                 await migrate(url)
             elif steps := await pending_migrations(url):
-                raise Misconfigured(f"the database lacks {len(steps)} migration(s): run `command-center migrate` first")
-        except Misconfigured:
+                raise ConfigurationError(
+                    f"the database lacks {len(steps)} migration(s): run `command-center migrate` first"
+                )
+        except ConfigurationError:
             raise
         except Exception as exc:
-            raise Misconfigured(f"the database of COMMAND_CENTER_DATABASE_URL cannot be opened: {exc}") from exc
+            raise ConfigurationError(f"the database of COMMAND_CENTER_DATABASE_URL cannot be opened: {exc}") from exc
         yield
 
 
 @asynccontextmanager
-async def running(
-    settings: Settings, clock: Clock | None = None, works: bool = True, looks: bool = True
+async def run_runtime(
+    settings: Settings, clock: Clock | None = None, run_worker: bool = True, run_matcher: bool = True
 ) -> AsyncIterator[Runtime]:
     """Run all components until the block ends.
 
@@ -91,16 +93,16 @@ async def running(
 
     Raises: ConfigurationError.
     """
-    async with connected(settings, PATIENCE):
-        engine = await build(settings, clock)
+    async with open_current_database(settings, REQUEST_TIMEOUT_SECONDS):
+        engine = await build_runtime(settings, clock)
         await _recognise_restore(engine)
         tasks = [_start_task(engine.ctx.writer.clock.watch(), "clock")]
         await engine.hub.start()
-        await engine.board.start()
+        await engine.folder_counts.start()
         await engine.recorder.start()
-        if works:
-            tasks.append(_start_task(_run_worker(engine, looks), "worker"))
-            tasks.append(_start_task(_report_mail_server(engine.channel), "mail server check"))
+        if run_worker:
+            tasks.append(_start_task(_run_worker(engine, run_matcher), "worker"))
+            tasks.append(_start_task(_report_mail_server(engine.transport), "mail server check"))
         try:
             yield engine
         finally:
@@ -108,16 +110,16 @@ async def running(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            await engine.repeats.stop()
+            await engine.idempotent_requests.stop()
             await engine.recorder.stop()
-            await engine.board.stop()
+            await engine.folder_counts.stop()
             await engine.hub.stop()
             await engine.ctx.inspector.close()
-            await engine.ctx.composing.close()
+            await engine.ctx.composer.close()
             engine.ctx.writer.restores.stop()
 
 
-async def build(settings: Settings, clock: Clock | None = None) -> Runtime:
+async def build_runtime(settings: Settings, clock: Clock | None = None) -> Runtime:
     """Create the components without starting them."""
     clock = clock or DatabaseClock()
     await clock.start()
@@ -169,22 +171,22 @@ def _log_failure(task: asyncio.Task[None]) -> None:
         _logger.critical("%s ended", task.get_name(), exc_info=task.exception())
 
 
-async def _report_mail_server(channel: SmtpTransport) -> None:
+async def _report_mail_server(transport: SmtpTransport) -> None:
     """Log once whether the mail server can be used. Nothing waits for this."""
-    problem = await channel.check()
+    problem = await transport.check()
     if problem is None:
-        _logger.info("the mail server %s can be used", channel.name)
+        _logger.info("the mail server %s can be used", transport.name)
     else:
         _logger.warning(
-            "the mail server %s cannot be used, so emails will wait: %s", channel.name, " ".join(problem.split())
+            "the mail server %s cannot be used, so emails will wait: %s", transport.name, " ".join(problem.split())
         )
 
 
-async def _run_worker(engine: Runtime, looks: bool) -> None:
+async def _run_worker(engine: Runtime, run_matcher: bool) -> None:
     """Match and send whenever this process holds the lease, so that one process per database does."""
     while True:
         try:
-            await _work_under_lease(engine, looks)
+            await _work_under_lease(engine, run_matcher)
         except* LeaseLost:
             _logger.warning("the lease was lost; what was under way is repeated by whoever gets it")
         except* Exception:
@@ -192,9 +194,9 @@ async def _run_worker(engine: Runtime, looks: bool) -> None:
             await asyncio.sleep(1)
 
 
-async def _work_under_lease(engine: Runtime, looks: bool) -> None:
+async def _work_under_lease(engine: Runtime, run_matcher: bool) -> None:
     async with hold_lease(engine.settings.database_url) as watch_lease, asyncio.TaskGroup() as group:
-        if looks:
+        if run_matcher:
             group.create_task(_run_matcher(engine), name="matcher")
             group.create_task(_trim_periodically(engine.ctx, engine.settings.log_retention), name="trimmer")
         group.create_task(_run_outbox(engine), name="outbox")
@@ -234,16 +236,16 @@ async def _retry_start(start: Callable[[], Awaitable[object]]) -> None:
 
 async def _trim_periodically(ctx: ActionContext, retention: timedelta) -> None:
     while True:
-        pause = TRIM_SECONDS
-        if ctx.writer.clock.pause() is not None:
-            await asyncio.sleep(AGAIN_SECONDS)
+        pause = TRIM_INTERVAL_SECONDS
+        if ctx.writer.clock.pause_reason() is not None:
+            await asyncio.sleep(RETRY_SECONDS)
             continue
         for trim in (partial(_trim_log, ctx, retention), partial(_trim_requests, ctx)):
             try:
                 await trim()
             except Unavailable as exc:
                 _logger.warning("what is old was not trimmed: %s", exc)
-                pause = AGAIN_SECONDS
+                pause = RETRY_SECONDS
             except Exception:
                 _logger.exception("what is old was not trimmed")
         await asyncio.sleep(pause)
@@ -255,12 +257,12 @@ async def _trim_log(ctx: ActionContext, retention: timedelta) -> None:
         while True:
             async with ctx.writer.unit_of_work() as uow:
                 dropped = await log.trim(uow.connection, team_id, before)
-            if dropped < log.TRIM:
+            if dropped < log.TRIM_BATCH_ENTRIES:
                 break
 
 
 async def _trim_requests(ctx: ActionContext) -> None:
     now = await ctx.writer.clock.now(database())
     for table in ("send_requests", "idempotent_requests"):
-        while await request_ids.trim(database(), table, now) == request_ids.TRIM:
+        while await request_ids.delete_expired(database(), table, now) == request_ids.TRIM_BATCH_ROWS:
             pass

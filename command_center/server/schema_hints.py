@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from command_center.graphql_engine.hints import Measure, SchemaHints
 from models.enums import FolderName
 from models.folders import GROUPS
-from resolvers.pagination import DEFAULT, MOST
-from resolvers.references import NAME
+from resolvers.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from resolvers.references import POINTER_METADATA_KEY
 
 LISTS: Mapping[str, tuple[Measure, int]] = {
     # One for each kind of markup that was removed.
     "BulkSendPayload.notices": (Measure.FIXED, 10),
     "EmailPayload.notices": (Measure.FIXED, 10),
     "TemplatePayload.notices": (Measure.FIXED, 10),
-    "EmailsPayload.emails": (Measure.BATCH, DEFAULT),
-    "EngagementsPayload.engagements": (Measure.BATCH, DEFAULT),
+    "EmailsPayload.emails": (Measure.BATCH, DEFAULT_PAGE_SIZE),
+    "EngagementsPayload.engagements": (Measure.BATCH, DEFAULT_PAGE_SIZE),
     "FilterExplanation.leaves": (Measure.FIXED, 64),
     "FolderCounts.folders": (Measure.FIXED, len(FolderName)),
     "FolderCounts.groups": (Measure.FIXED, len(GROUPS)),
@@ -22,10 +22,10 @@ LISTS: Mapping[str, tuple[Measure, int]] = {
     # Their number has no limit, but a person is usually in a few.
     "Person.groups": (Measure.FIXED, 10),
     "Query.folders": (Measure.FIXED, len(GROUPS)),
-    "Query.nodes": (Measure.IDS, DEFAULT),
+    "Query.nodes": (Measure.IDS, DEFAULT_PAGE_SIZE),
     # `taskCreateForMembers` may return one for each member of a list; that counts as a page.
-    "TasksPayload.tasks": (Measure.BATCH, DEFAULT),
+    "TasksPayload.tasks": (Measure.BATCH, DEFAULT_PAGE_SIZE),
 }
 """How the size of lists other than connections is estimated, and the number if that is absent or fixed."""
 
-HINTS = SchemaHints(DEFAULT, MOST, LISTS, NAME)
+HINTS = SchemaHints(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, LISTS, POINTER_METADATA_KEY)

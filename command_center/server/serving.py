@@ -10,18 +10,18 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from command_center.server.settings import Misconfigured, Settings
+from command_center.server.settings import ConfigurationError, Settings
 from command_center.web import http_protocol
 from command_center.web.http_protocol import ConnectionLimits
 from command_center.web.security_headers import SecurityHeaders
 from command_center.web.shutdown import Shutdown
 from command_center.web.websocket_protocol import SocketConnection
 
-KEEP_ALIVE_SECONDS = 75
+KEEP_ALIVE_TIMEOUT_SECONDS = 75
 GRACE_SECONDS = 4
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
     """Return a bound socket.
 
     Raises: ConfigurationError if the port is in use or the host is not an address of this machine.
@@ -34,7 +34,7 @@ def bound(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except (OSError, OverflowError) as exc:
         listener.close()
-        raise Misconfigured(f"cannot listen on {host}:{port}: {getattr(exc, 'strerror', None) or exc}") from exc
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {getattr(exc, 'strerror', None) or exc}") from exc
     listener.set_inheritable(True)
     return listener
 
@@ -68,19 +68,19 @@ class GracefulServer(uvicorn.Server):
             self._captured_signals = [each for each in self._captured_signals if each != signal.SIGTERM]
 
 
-def server(app: Starlette, settings: Settings) -> GracefulServer:
+def create_server(app: Starlette, settings: Settings) -> GracefulServer:
     """Return a server for one bound socket. `app` is created by `command_center.server.app.create_app`."""
-    headers = SecurityHeaders(settings.secure).elsewhere
+    headers = SecurityHeaders(settings.uses_https).default
     config = uvicorn.Config(
         app,
         log_level=settings.log_level,
         access_log=False,
         lifespan="on",
-        http=http_protocol.limited(ConnectionLimits(settings.header_bytes, settings.header_time, headers)),
+        http=http_protocol.connection_class(ConnectionLimits(settings.header_bytes, settings.header_time, headers)),
         ws=SocketConnection,
         ws_max_size=settings.frame_bytes,
         ws_per_message_deflate=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_TIMEOUT_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
     )

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from command_center.actions.context import Limits
-from command_center.actions.users import period, seconds
-from command_center.database.connections import CACHE_BYTES
+from command_center.actions.users import format_period, parse_period
+from command_center.database.connections import DEFAULT_CACHE_BYTES
 from command_center.database.postgres import url as postgres_url
 from command_center.email_addresses import domain_key
 from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits, SocketLimits, UserLimits
@@ -21,8 +21,8 @@ from command_center.search.parser import FilterLimits
 from command_center.web.middleware import EdgeLimits
 
 PREFIX = "COMMAND_CENTER_"
-SECRET_LENGTH = 32
-LEAST_CACHE_BYTES = 1_000_000
+MIN_SECRET_CHARACTERS = 32
+MIN_CACHE_BYTES = 1_000_000
 _DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
@@ -40,7 +40,7 @@ A browser refuses a request with a header that is not allowed.
 """
 
 
-class Misconfigured(Exception):
+class ConfigurationError(Exception):
     """A setting or an option is missing or invalid. The message names it and says what is allowed."""
 
 
@@ -52,9 +52,9 @@ class Setting:
     """
 
     name: str
-    read: Callable[[str], Any]
+    parse: Callable[[str], Any]
     default: str | None
-    meaning: str
+    description: str
     secret: bool = False
 
 
@@ -68,8 +68,10 @@ def _parse_database_url(text: str) -> str:
 
 
 def _parse_secret(text: str) -> str:
-    if len(text) < SECRET_LENGTH:
-        raise ValueError(f"must have at least {SECRET_LENGTH} characters, such as `openssl rand -hex 32` prints")
+    if len(text) < MIN_SECRET_CHARACTERS:
+        raise ValueError(
+            f"must have at least {MIN_SECRET_CHARACTERS} characters, such as `openssl rand -hex 32` prints"
+        )
     return text
 
 
@@ -95,13 +97,13 @@ def _parse_number(text: str) -> int:
 
 def _parse_cache_bytes(text: str) -> int:
     number = _parse_number(text)
-    if number < LEAST_CACHE_BYTES:
-        raise ValueError(f"must be at least {LEAST_CACHE_BYTES}")
+    if number < MIN_CACHE_BYTES:
+        raise ValueError(f"must be at least {MIN_CACHE_BYTES}")
     return number
 
 
 def _parse_duration(text: str) -> timedelta:
-    return timedelta(seconds=seconds(text))
+    return timedelta(seconds=parse_period(text))
 
 
 def _parse_domains(text: str) -> frozenset[str]:
@@ -141,14 +143,14 @@ TABLE = (
     Setting(
         "SQLITE_CACHE_BYTES",
         _parse_cache_bytes,
-        str(CACHE_BYTES),
+        str(DEFAULT_CACHE_BYTES),
         "Memory for the page caches of all SQLite connections together, in bytes; at least 1,000,000.",
     ),
     Setting(
         "SECRET",
         _parse_secret,
         None,
-        f"Secret that signs tokens and tracking links; at least {SECRET_LENGTH} characters.",
+        f"Secret that signs tokens and tracking links; at least {MIN_SECRET_CHARACTERS} characters.",
         True,
     ),
     Setting(
@@ -175,7 +177,10 @@ TABLE = (
     Setting("GROUP_SEND_PEOPLE", _parse_number, "1000", "Maximum number of people in a Group Email."),
     Setting("SEARCHES_PER_USER", _parse_number, "500", "Maximum number of saved searches of a user."),
     Setting(
-        "EVENTS_PER_REQUEST", _parse_number, "1000", "Maximum number of events in one `engagementRecord` or `deliveryRecord`."
+        "EVENTS_PER_REQUEST",
+        _parse_number,
+        "1000",
+        "Maximum number of events in one `engagementRecord` or `deliveryRecord`.",
     ),
     Setting(
         "BLOCKED_DOMAINS",
@@ -211,7 +216,9 @@ TABLE = (
     Setting("FRAME_BYTES", _parse_number, "256000", "Maximum size of a WebSocket message from a client in bytes."),
     Setting("SOCKET_OPERATIONS", _parse_number, "100", "Maximum number of simultaneous operations on one WebSocket."),
     Setting("USER_SOCKETS", _parse_number, "2000", "Maximum number of open WebSockets of a user in each process."),
-    Setting("USER_SUBSCRIPTIONS", _parse_number, "2000", "Maximum number of open subscriptions of a user in each process."),
+    Setting(
+        "USER_SUBSCRIPTIONS", _parse_number, "2000", "Maximum number of open subscriptions of a user in each process."
+    ),
     Setting(
         "USER_OPERATION_BYTES",
         _parse_number,
@@ -239,7 +246,10 @@ TABLE = (
         "Headers that these pages may send besides Accept, Authorization and Content-Type, separated by commas.",
     ),
     Setting(
-        "LOG_LEVEL", _parse_level, "info", "Lowest level of log messages that are written: debug, info, warning or error."
+        "LOG_LEVEL",
+        _parse_level,
+        "info",
+        "Lowest level of log messages that are written: debug, info, warning or error.",
     ),
 )
 
@@ -302,7 +312,7 @@ class Settings:
     log_level: str
 
     @property
-    def secure(self) -> bool:
+    def uses_https(self) -> bool:
         """Whether clients reach the server over HTTPS only."""
         return self.base_url.startswith("https:")
 
@@ -334,7 +344,7 @@ class Settings:
             address_requests=self.address_requests,
             body_bytes=self.body_bytes,
             body_time=self.body_time,
-            secure=self.secure,
+            secure=self.uses_https,
             base_url=self.base_url,
             allowed_origins=self.allowed_origins,
             allowed_headers=self.allowed_headers,
@@ -352,29 +362,29 @@ class Settings:
     def signing_secret(self) -> str:
         """Return the secret. Raises: ConfigurationError if it is not set."""
         if self.secret is None:
-            raise Misconfigured(
-                f"{PREFIX}SECRET is missing: set at least {SECRET_LENGTH} characters, such as `openssl rand -hex 32`"
-                " prints"
+            raise ConfigurationError(
+                f"{PREFIX}SECRET is missing: set at least {MIN_SECRET_CHARACTERS} characters,"
+                " such as `openssl rand -hex 32` prints"
             )
         return self.secret
 
 
-def read(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str]) -> Settings:
     """Return the settings of an environment. Raises: ConfigurationError for the first invalid one."""
     values: dict[str, Any] = {}
     for setting in TABLE:
         text = environment.get(PREFIX + setting.name)
         try:
             value_text = setting.default if text is None else text
-            values[setting.name.lower()] = None if value_text is None else setting.read(value_text)
+            values[setting.name.lower()] = None if value_text is None else setting.parse(value_text)
         except ValueError as exc:
-            raise Misconfigured(
+            raise ConfigurationError(
                 f"{PREFIX}{setting.name} is {_format_invalid(setting, text)}: it {_requirement(exc)}"
             ) from exc
     return Settings(**{each.name: values[each.name] for each in fields(Settings)})
 
 
-def unknown(environment: Mapping[str, str]) -> list[str]:
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Return the variables that have the prefix but are not settings, for example misspelled ones."""
     names = {PREFIX + setting.name for setting in TABLE}
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in names)
@@ -388,7 +398,7 @@ def as_environment_file(settings: Settings) -> list[str]:
     lines: list[str] = []
     for each in TABLE:
         name, value = PREFIX + each.name, _format_value(getattr(settings, each.name.lower()))
-        lines.append(f"# {each.meaning}")
+        lines.append(f"# {each.description}")
         if value is None:
             lines.append(f"# {name} is not set")
         elif each.secret or value != _without_password(value):
@@ -401,7 +411,7 @@ def as_environment_file(settings: Settings) -> list[str]:
 
 def as_markdown() -> str:
     """Returns the page docs/settings.md, which lists all settings with their defaults."""
-    rows = (f"| `{PREFIX}{each.name}` | {_default(each)} | {each.meaning} |" for each in TABLE)
+    rows = (f"| `{PREFIX}{each.name}` | {_default(each)} | {each.description} |" for each in TABLE)
     return "\n".join((*_PAGE_HEAD, *rows)) + "\n"
 
 
@@ -411,10 +421,10 @@ def _default(setting: Setting) -> str:
     return f"`{setting.default}`" if setting.default else "none"
 
 
-def _text(value: Any) -> str | None:
+def _format_value(value: Any) -> str | None:
     """A setting's value in the form in which it is given."""
     if isinstance(value, timedelta):
-        return period(value // timedelta(seconds=1))
+        return format_period(value // timedelta(seconds=1))
     if isinstance(value, frozenset):
         return ",".join(sorted(value))
     return None if value is None else str(value)

@@ -29,7 +29,7 @@ class Claims:
     user_id: int
     team_id: int
     scopes: frozenset[str]
-    until: float
+    expires_at: float
 
 
 class TokenUser(Protocol):
@@ -59,7 +59,7 @@ class Tokens:
         }
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
-    def read(self, token: str) -> Claims:
+    def verify(self, token: str) -> Claims:
         """Return a token's claims.
 
         Verified tokens are cached. Raises: Unauthenticated if it is invalid or expired.
@@ -70,7 +70,7 @@ class Tokens:
             if len(self._cache) >= CACHED_TOKENS:
                 del self._cache[next(iter(self._cache))]
             self._cache[token] = claims
-        if claims.until <= time.time():
+        if claims.expires_at <= time.time():
             raise Unauthenticated(EXPIRED)
         return claims
 
@@ -91,7 +91,7 @@ class Tokens:
             raise Unauthenticated("The token is not valid.") from exc
 
 
-def bearer(header: object) -> str:
+def parse_bearer_token(header: object) -> str:
     """Return the token of an Authorization header.
 
     Raises: Unauthenticated if there is none.

@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-LEAST_BYTES: Final = 1_000
+MIN_BYTES: Final = 1_000
 """Below this size the headers outweigh the savings."""
 LEVEL: Final = 3
 """0.3 ms for a page of 23 kB, which becomes 3 kB. Level 6 takes four times as long and saves only a tenth more."""
-ASIDE_BYTES: Final = 50_000
+THREAD_MIN_BYTES: Final = 50_000
 """From this size on another thread compresses, because other requests would wait more than half a millisecond."""
 
 _GZIP_WRAPPER: Final = 31
@@ -43,7 +43,7 @@ def is_compressible(headers: Iterable[Header]) -> bool:
             media_type = value
         elif name in (b"content-encoding", b"content-range"):
             return False
-    return length >= LEAST_BYTES and _is_text(media_type)
+    return length >= MIN_BYTES and _is_text(media_type)
 
 
 @lru_cache(64)
@@ -95,7 +95,7 @@ def gzipped_headers(headers: Iterable[Header], length: int) -> list[Header]:
 
 async def compress(body: bytes) -> bytes:
     """Return the body as gzip, without blocking the event loop."""
-    if len(body) < ASIDE_BYTES:
+    if len(body) < THREAD_MIN_BYTES:
         return gzip(body)
     return await asyncio.to_thread(gzip, body)
 

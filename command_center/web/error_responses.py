@@ -24,21 +24,21 @@ class ErrorResponse:
     code: str
     message: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    more: Mapping[str, object] = field(default_factory=dict)
+    extensions: Mapping[str, object] = field(default_factory=dict)
     """Further members of the error's `extensions`."""
 
-    def answer(self, scope: Scope) -> Response:
+    def to_response(self, scope: Scope) -> Response:
         """Return the response, which also works for the handshake of a WebSocket."""
         if scope["path"] != GRAPHQL:
             return PlainTextResponse(f"{self.message}\n", self.status, self.headers)
-        error = {"message": self.message, "extensions": {"code": self.code, **self.more}}
+        error = {"message": self.message, "extensions": {"code": self.code, **self.extensions}}
         # A client that accepts streams only, or nothing that exists here, gets plain JSON.
-        accepts_response_type = negotiation.for_one(Headers(scope=scope).get("accept")) is Form.RESPONSE
+        accepts_response_type = negotiation.choose_form(Headers(scope=scope).get("accept")) is Form.RESPONSE
         media_type = Form.RESPONSE.value if accepts_response_type else Form.JSON.value
         return JSONResponse({"errors": [error]}, self.status, self.headers, f"{media_type}; charset=utf-8")
 
 
-def too_often(who: str, per_minute: int, wait: float) -> ErrorResponse:
+def rate_limited(who: str, per_minute: int, wait: float) -> ErrorResponse:
     """Return the response to a request that came `wait` seconds too early."""
     seconds = max(1, math.ceil(wait))
     message = f"One {who} may send {per_minute:,} requests a minute; try again in {seconds} s."

@@ -44,7 +44,7 @@ class ConnectionLimits:
     header_bytes: int
     header_time: timedelta
     rejection_headers: Headers = ()
-    patience: timedelta = timedelta(seconds=30)
+    write_timeout: timedelta = timedelta(seconds=30)
 
 
 class _Refused(Exception):
@@ -74,7 +74,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._bounded_transport = BoundedTransport(
-            cast(asyncio.Transport, transport), self.limits.patience.total_seconds()
+            cast(asyncio.Transport, transport), self.limits.write_timeout.total_seconds()
         )
         super().connection_made(self._bounded_transport)
         self._expect_head()
@@ -306,6 +306,6 @@ def _is_host(value: bytes) -> bool:
     return True
 
 
-def limited(limits: ConnectionLimits) -> type[HttpConnection]:
+def connection_class(limits: ConnectionLimits) -> type[HttpConnection]:
     """Return the class of connections with these limits, as uvicorn needs it."""
     return type("LimitedHttpConnection", (HttpConnection,), {"limits": limits})

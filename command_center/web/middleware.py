@@ -19,7 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
 from command_center.web import compression
-from command_center.web.error_responses import ErrorResponse, too_often
+from command_center.web.error_responses import ErrorResponse, rate_limited
 from command_center.web.internal_errors import internal_error_message, log_internal_error
 from command_center.web.rate_limits import RateLimiter
 from command_center.web.request_bodies import BodyReader
@@ -80,7 +80,7 @@ class RequestLimitsMiddleware:
         response = _ResponseSender(scope, send, self._guards)
         try:
             rejection = self._rejection(scope)
-            inner: ASGIApp = self._call_app if rejection is None else rejection.answer(scope)
+            inner: ASGIApp = self._call_app if rejection is None else rejection.to_response(scope)
             if self._allowed_origins and scope["type"] == "http" and scope["path"] == GRAPHQL:
                 inner = self._with_cors(inner)
             await inner(scope, receive, response.send)
@@ -100,7 +100,7 @@ class RequestLimitsMiddleware:
         if not path.startswith(TRACKING) and path not in UNLIMITED_PATHS:
             wait = self._rates.take(_client_network(scope["client"]))
             if wait:
-                return too_often("address", self._rates.per_minute, wait)
+                return rate_limited("address", self._rates.per_minute, wait)
         return None if scope["type"] == "http" or self._may_open(scope) else _FORBIDDEN_ORIGIN
 
     async def _call_app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,7 +109,7 @@ class RequestLimitsMiddleware:
             if body is None:
                 return
             if isinstance(body, ErrorResponse):
-                await body.answer(scope)(scope, receive, send)
+                await body.to_response(scope)(scope, receive, send)
                 return
             receive = body
         await self._app(scope, receive, send)
@@ -163,7 +163,7 @@ class _ResponseSender:
     async def send(self, message: Message) -> None:
         kind: str = message["type"]
         if kind.endswith("http.response.start"):
-            headers = self._guards.beside(message.get("headers", ()), self._scope["path"])
+            headers = self._guards.complete(message.get("headers", ()), self._scope["path"])
             if kind == "http.response.start" and compression.is_compressible(headers):
                 headers = compression.with_vary(headers)
                 if compression.accepts_gzip(self._scope["headers"]):
@@ -195,7 +195,7 @@ class _ResponseSender:
         self._start = None
         if not self._last_sent:
             rejection = ErrorResponse(500, "INTERNAL", internal_error_message(reference))
-            await rejection.answer(self._scope)(self._scope, receive, self.send)
+            await rejection.to_response(self._scope)(self._scope, receive, self.send)
         elif self._last_sent in ("websocket.accept", "websocket.send"):
             await self._send({"type": "websocket.close", "code": 1011, "reason": internal_error_message(reference)})
 

@@ -52,7 +52,7 @@ class Range:
 
 
 @lru_cache(CACHED_HEADERS)
-def for_one(accept: str | None) -> Form | None:
+def choose_form(accept: str | None) -> Form | None:
     """Return the form for a query or mutation; None if the client accepts none.
 
     It is JSON if any JSON is acceptable, whatever else the header names.
@@ -62,7 +62,7 @@ def for_one(accept: str | None) -> Form | None:
 
 
 @lru_cache(CACHED_HEADERS)
-def for_many(accept: str | None) -> Form | None:
+def choose_stream_form(accept: str | None) -> Form | None:
     """Return the form for a subscription; None if the client accepts no stream."""
     return _best(list(_ranges(accept)), STREAM_FORMS)
 

@@ -25,14 +25,12 @@ class RateLimiter:
     time are dropped first, so that they count as full.
     """
 
-    def __init__(
-        self, per_minute: int, clock: Callable[[], float] = time.monotonic, remembered: int = MAX_KEYS
-    ) -> None:
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic, max_keys: int = MAX_KEYS) -> None:
         self.per_minute = per_minute
         self._interval = MINUTE * _NANOSECONDS // per_minute
         self._capacity = self._interval * per_minute
         self._clock = clock
-        self._max_keys = remembered
+        self._max_keys = max_keys
         self._current: dict[Hashable, int] = {}
         self._previous: dict[Hashable, int] = {}
         self._started_at = clock()

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from command_center.web.security_headers import GRAPHQL
 
 
-def install(app: Starlette) -> None:
+def install_redirects(app: Starlette) -> None:
     """Add the route of `/`, and replace Starlette's own slash redirects."""
     app.router.routes.append(Route("/", _to_page, methods=["GET"]))
     app.router.redirect_slashes = False

@@ -30,11 +30,11 @@ class SecurityHeaders:
 
     def __init__(self, secure: bool) -> None:
         always = (*_ALWAYS, *(_TLS if secure else ()))
-        self.elsewhere: Headers = (*always, *_SAME_ORIGIN)
+        self.default: Headers = (*always, *_SAME_ORIGIN)
         self._tracking: Headers = (*always, *_CROSS_ORIGIN)
-        self._graphql: Headers = (*self.elsewhere, *_NO_STORE)
+        self._graphql: Headers = (*self.default, *_NO_STORE)
 
-    def beside(self, headers: Iterable[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
+    def complete(self, headers: Iterable[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
         """Return the headers of a response from that path, with the missing ones added."""
         present = list(headers)
         names = {name.lower() for name, _ in present}
@@ -43,4 +43,4 @@ class SecurityHeaders:
     def _for(self, path: str) -> Headers:
         if path == GRAPHQL:
             return self._graphql
-        return self._tracking if path.startswith(TRACKING) else self.elsewhere
+        return self._tracking if path.startswith(TRACKING) else self.default

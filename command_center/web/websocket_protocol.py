@@ -18,13 +18,13 @@ from websockets.protocol import State
 
 from command_center.web.bounded_transport import BoundedTransport
 
-TEXT: Final = "command_center.text"
+TEXT_EXTENSION: Final = "command_center.text"
 """The ASGI extension through which an application finds `send_text` and `offer_texts`."""
 _TEXT_FRAME: Final = 0x81
 _SHORT, _LONG, _LONGER = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
 CLOSE_SECONDS: Final = 0.6
 """How long the close frame may take to be written when the server stops."""
-FRAGMENTS: Final = 1000
+MAX_FRAGMENTS: Final = 1000
 """The most fragments of one message. Empty ones do not count towards its size limit, but they also use memory."""
 
 
@@ -43,7 +43,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         # it much later, because connections fill its generations only slowly.
         self.conn.parser.close()
         if (scope := getattr(self, "scope", None)) is not None:
-            scope["extensions"].pop(TEXT, None)
+            scope["extensions"].pop(TEXT_EXTENSION, None)
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -90,7 +90,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if not self.handshake_complete:
-            self.scope["extensions"][TEXT] = {"send": self.send_text, "offer": self.offer_texts}
+            self.scope["extensions"][TEXT_EXTENSION] = {"send": self.send_text, "offer": self.offer_texts}
 
     async def send_text(self, text: bytes) -> None:
         """Send UTF-8 text once the handshake is complete.
@@ -120,8 +120,8 @@ class SocketConnection(WebSocketsSansIOProtocol):
         return True
 
     def handle_cont(self, event: Frame) -> None:
-        if len(self.frames) >= FRAGMENTS:
-            self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message may come in {FRAGMENTS} pieces")
+        if len(self.frames) >= MAX_FRAGMENTS:
+            self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message may come in {MAX_FRAGMENTS} pieces")
         else:
             super().handle_cont(event)
 

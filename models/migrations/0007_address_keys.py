@@ -7,7 +7,7 @@ from tortoise import fields, migrations
 from tortoise.migrations import operations as ops
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 
-from command_center.email_addresses import lookup_key, numbered_key, without_number
+from command_center.email_addresses import lookup_key, numbered_key, strip_number
 from command_center.database.connections import Connection
 from command_center.search.text import fold
 
@@ -49,14 +49,14 @@ async def _compute(connection: Connection, table: str, scope: str) -> None:
 
 async def _unsubscribe_duplicates(connection: Connection) -> None:
     numbered = await connection.fetch("SELECT team_id, address_folded FROM people WHERE address_folded LIKE '% %'")
-    for team_id, key in sorted({(row["team_id"], without_number(row["address_folded"])) for row in numbered}):
+    for team_id, key in sorted({(row["team_id"], strip_number(row["address_folded"])) for row in numbered}):
         keys = [
             row["address_folded"]
             for row in numbered
-            if row["team_id"] == team_id and without_number(row["address_folded"]) == key
+            if row["team_id"] == team_id and strip_number(row["address_folded"]) == key
         ]
         same = f"team_id = ? AND {connection.in_texts('address_folded')}"
-        values = (team_id, connection.text_array([key, *keys]))
+        values = (team_id, connection.text_array_param([key, *keys]))
         await connection.execute(
             f"UPDATE people SET unsubscribed_at = (SELECT min(unsubscribed_at) FROM people WHERE {same})"
             f" WHERE unsubscribed_at IS NULL AND {same}",

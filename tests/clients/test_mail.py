@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from command_center.api.graphiql import npm
-from command_center.mail.compose import OutgoingEmail, envelope, message_id
+from command_center.mail.compose import OutgoingEmail, compose_email, new_message_id
 from command_center.mail.links import Links
 from command_center.mail.mime import alternative_message
 from command_center.mail.smtp import SmtpTransport
@@ -38,7 +38,7 @@ def letter(number: int) -> OutgoingEmail:
     return OutgoingEmail(
         email_id=number,
         person_id=9,
-        message_id=message_id(number, LINKS.domain, "abc"),
+        message_id=new_message_id(number, LINKS.domain, "abc"),
         from_name=line(source, 200),
         from_address="sam@sellers.example",
         to_name=line(source, 200) if number % 10 else "",
@@ -59,7 +59,7 @@ def bodies(number: int) -> tuple[str, str]:
 
 def with_bodies(number: int) -> Envelope:
     """The message of a letter, with generated content in place of what the letter said."""
-    made = envelope(letter(number), LINKS)
+    made = compose_email(letter(number), LINKS)
     fields = made.content.partition(b"\r\nMIME-Version")[0].decode()
     return replace(made, content=alternative_message([fields], str(number), *bodies(number)))
 
@@ -141,7 +141,7 @@ async def test_foreign_parsers_read_what_was_typed() -> None:
 
 
 async def test_they_read_what_a_letter_says() -> None:
-    (found,) = await read(await sent([envelope(letter(1), LINKS)]))
+    (found,) = await read(await sent([compose_email(letter(1), LINKS)]))
     for message in found.values():
         assert message["text"].startswith("What the letter said.\n\nUnsubscribe: https://mail.example.com/t/u/")
         assert "What the letter said." in message["html"]

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from command_center.ids import encode
-from command_center.search.datetimes import render
+from command_center.search.datetimes import format_moment
 from command_center.search.durations import as_span
 from command_center.search.facts import Event, Facts
 from command_center.search.text import fold
@@ -188,7 +188,7 @@ def text_filters(words: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, s
 
 
 def time_filters() -> st.SearchStrategy[dict[str, str]]:
-    edges, spans = dates().map(render), st.sampled_from(SPANS)
+    edges, spans = dates().map(format_moment), st.sampled_from(SPANS)
     return _one_or_more(**{"from": edges}, until=edges, within=spans, olderThan=spans)
 
 

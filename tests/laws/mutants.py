@@ -133,8 +133,8 @@ MUTANTS = (
     Mutant(
         name="the log gives out its positions backwards",
         path="command_center/changes/log.py",
-        old="(*entry[:-3], place - len(batch), at, check)",
-        new="(*entry[:-3], 1 - place, at, check)",
+        old="(*entry[:-3], index - last, at, check)",
+        new="(*entry[:-3], 1 - index, at, check)",
         law=_ORDER,
     ),
     Mutant(

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from command_center.database.fields import from_micros
 from command_center.lists import audit
-from command_center.search.datetimes import render
+from command_center.search.datetimes import format_moment
 from tests.laws.counts import CASES
 from tests.laws.followers import members_of
 from tests.laws.wishes import KINDS, SPANS, URLS, VERDICTS, Wishes
@@ -193,7 +193,7 @@ def test_haste_is_judged_alike_in_whatever_order_the_clicks_and_the_delivery_bec
 
     async def differences() -> list[audit.Difference]:
         await product.server.settle()
-        return await audit.differences(product.server.engine.ctx.writer)
+        return await audit.find_differences(product.server.engine.ctx.writer)
 
     assert product.runner.run(differences()) == []
 
@@ -213,7 +213,9 @@ async def _followed(product: Product, clicks: list[Followed], rng: random.Random
     await _tell(client, email, sent_at, [each for each in known if each not in early], rng)
     (node,) = await client.one(SUMMARIES, ids=[email])
     found = sorted((each["occurredAt"], each["url"], each["verdict"]) for each in node["engagements"]["nodes"])
-    expected = [(render(sent_at + each.at), f"https://x.test/{each.link}", verdict(each, clicks)) for each in clicks]
+    expected = [
+        (format_moment(sent_at + each.at), f"https://x.test/{each.link}", verdict(each, clicks)) for each in clicks
+    ]
     assert found == sorted(expected)
     people = sum(told == "HUMAN" for *_, told in expected)
     assert node["engagementSummary"]["clicks"] == people
@@ -234,7 +236,7 @@ async def _tell(
             {
                 "emailId": email,
                 "kind": "CLICK",
-                "occurredAt": render(sent_at + click.at),
+                "occurredAt": format_moment(sent_at + click.at),
                 "dedupeKey": f"{email} {number}",
                 "url": f"https://x.test/{click.link}",
                 "userAgent": AGENT,

@@ -13,13 +13,13 @@ from command_center.ids import encode
 from command_center.lists.membership_diff import Cause, diff_memberships
 from command_center.search.facts import Event, Facts
 from command_center.search.filter_ast import Filter
-from command_center.search.index.dnf import MOST
+from command_center.search.index.dnf import MAX_CONJUNCTIONS
 from command_center.search.index.entries import IndexEntry
-from command_center.search.index.search_index import Index, _several
+from command_center.search.index.search_index import Index, _as_tuple
 from command_center.search.index.time_boundaries import crossed_range
-from command_center.search.parser import check
+from command_center.search.parser import parse_filter
 from command_center.search.predicate import holds
-from command_center.search.scope import Owner, Scope, scope
+from command_center.search.scope import Owner, Scope, resolve_scope
 from models.enums import ChangeCauseKind, EngagementKind, EngagementVerdict
 from tests.laws.counts import CASES
 from tests.laws.filters import (
@@ -45,8 +45,8 @@ Searches = dict[int, tuple[Scope, Filter]]
 def ranges(draw: st.DrawFn, raw: dict[str, Any]) -> tuple[Scope, Filter]:
     # Another team's searches stand in the same index.
     owner = Owner(draw(st.sampled_from(USERS)), draw(st.sampled_from((TEAM, TEAM, TEAM + 1))), draw(st.booleans()))
-    filter = check(raw)
-    return scope(filter, owner), filter
+    filter = parse_filter(raw)
+    return resolve_scope(filter, owner), filter
 
 
 @st.composite
@@ -79,7 +79,7 @@ def counters(draw: st.DrawFn) -> dict[str, Any]:
 def at_the_bound(draw: st.DrawFn) -> Searches:
     """Searches with as many alternatives as are told apart, with fewer, and with too many."""
     alternatives = st.lists(flat_filters(), min_size=3, max_size=5)
-    wide = st.lists(flat_filters(), min_size=MOST - 1, max_size=MOST + 2)
+    wide = st.lists(flat_filters(), min_size=MAX_CONJUNCTIONS - 1, max_size=MAX_CONJUNCTIONS + 2)
     chosen = st.fixed_dictionaries({"all": st.lists(st.fixed_dictionaries({"any": alternatives}), max_size=2)})
     every = [
         {name: [encode(noun, key)], "success": success}
@@ -90,7 +90,7 @@ def at_the_bound(draw: st.DrawFn) -> Searches:
         )
         for key, success in product(keys, (True, False))
     ]
-    keyed = st.permutations(every).map(lambda chosen: chosen[: MOST + 2])
+    keyed = st.permutations(every).map(lambda chosen: chosen[: MAX_CONJUNCTIONS + 2])
     refused = st.fixed_dictionaries({"not": st.fixed_dictionaries({"all": wide})})
     wide_or_keyed = st.fixed_dictionaries({"any": wide | keyed})
     raws = draw(st.lists(chosen | refused | wide_or_keyed, min_size=1, max_size=3))
@@ -140,7 +140,7 @@ def contents(index: Index) -> tuple[Any, ...]:
         return filed.scope, frozenset(each.part for each in filed.conditions), frozenset(filed.searches)
 
     return (
-        {id: {spelt(each) for each in _several(filed)} for id, filed in index._standing.items()},
+        {id: {spelt(each) for each in _as_tuple(filed)} for id, filed in index._standing.items()},
         {scope: Counter(spelt(each) for each in filed.values()) for scope, filed in index._filed.items()},
         {
             (range_, key): Counter(map(spelt, [there] if isinstance(there, IndexEntry) else there))
@@ -178,7 +178,7 @@ def test_however_many_alternatives_each_finds_its_emails(standing: Searches, ema
 @law
 @given(one_of_each(), facts(), moments())
 def test_every_field_finds_its_emails(raws: tuple[dict[str, Any], ...], email: Facts, now: int) -> None:
-    standing = {id: (Scope(TEAM, None), check(raw)) for id, raw in enumerate(raws)}
+    standing = {id: (Scope(TEAM, None), parse_filter(raw)) for id, raw in enumerate(raws)}
     index = indexed(standing)
     assert brute_force(standing, email, now) <= index.candidates(email)
     assert index.matching(email, now) == brute_force(standing, email, now)
@@ -191,7 +191,7 @@ def test_each_of_two_alternatives_finds_its_emails(
 ) -> None:
     others = (*raws[shift:], *raws[:shift])
     pairs = enumerate(zip(raws, others, strict=True))
-    standing = {id: (Scope(TEAM, None), check({"any": list(pair)})) for id, pair in pairs}
+    standing = {id: (Scope(TEAM, None), parse_filter({"any": list(pair)})) for id, pair in pairs}
     assert brute_force(standing, email, now) <= indexed(standing).candidates(email)
 
 

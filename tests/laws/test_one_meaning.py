@@ -24,9 +24,9 @@ from command_center.lists.standing_searches import StandingSearch
 from command_center.search.facts import Facts
 from command_center.search.filter_ast import Filter
 from command_center.search.index.time_boundaries import time_keys
-from command_center.search.parser import check
+from command_center.search.parser import parse_filter
 from command_center.search.predicate import compile_predicate
-from command_center.search.scope import Owner, scope
+from command_center.search.scope import Owner, resolve_scope
 from command_center.search.text import fold
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SavedSearchState, SendKind
 from tests.laws.counts import CASES
@@ -89,10 +89,10 @@ class Database:
         try:
             async with transaction() as connection:
                 await _insert(connection, world)
-                loaded = await stored.load(connection, [email.id for email in world.emails])
+                loaded = await stored.load_facts(connection, [email.id for email in world.emails])
                 assert loaded == {email.id: known(world, email, loaded) for email in world.emails}
                 for raw, owner in zip(raws, owners, strict=True):
-                    filter = check(raw)
+                    filter = parse_filter(raw)
                     for now in (*times, *turns(filter, loaded)):
                         await self._ask(connection, filter, owner, loaded, now)
                 raise _Undo
@@ -102,8 +102,10 @@ class Database:
     async def _ask(
         self, connection: Connection, filter: Filter, owner: Owner, loaded: dict[int, Facts], now: int
     ) -> None:
-        search = StandingSearch(1, owner.team_id, owner.user_id, SavedSearchState.LIVE, scope(filter, owner), filter)
-        by_sql = await backfill.matching(connection, search, now)
+        search = StandingSearch(
+            1, owner.team_id, owner.user_id, SavedSearchState.LIVE, resolve_scope(filter, owner), filter
+        )
+        by_sql = await backfill.load_matching_ids(connection, search, now)
         holds = compile_predicate(filter)
         by_predicate = {
             id

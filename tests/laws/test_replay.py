@@ -112,7 +112,7 @@ async def emptied(url: str) -> None:
 async def check(world: World) -> None:
     """Everything against everything, once the matcher has nothing left to look at."""
     await world.server.settle()
-    assert await audit.differences(world.server.engine.ctx.writer) == []
+    assert await audit.find_differences(world.server.engine.ctx.writer) == []
     await world.read_logs()
     await check_summaries(world)
     for account in world.accounts:
@@ -197,7 +197,7 @@ async def check_follower(world: World, account: Account, follower: Follower, lis
     assert follower.errors == []
     if follower.expired:
         # Rightly so: the log was trimmed past where it stood. It fetches anew and goes on from there.
-        assert follower.position < (await log.state(team_id)).trimmed_to
+        assert follower.position < (await log.load_state(team_id)).trimmed_to
         await world.again(follower)
         concerned = list(follower.concerned(world.logs[team_id], account.key))
     assert follower.rows == [row_of(entry) for entry in concerned], account.name

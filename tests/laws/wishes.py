@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from command_center.search.datetimes import render
+from command_center.search.datetimes import format_moment
 
 SPANS = {
     "PT5S": timedelta(seconds=5),
@@ -77,7 +77,7 @@ class Wishes:
     def _dates(self) -> dict[str, Any]:
         field = self._rng.choice(("createdAt", "sentAt", "scheduledAt", "failedAt"))
         bound = self._rng.choice(("within", "within", "olderThan", "olderThan", "from", "until"))
-        value = render(self._now) if bound in ("from", "until") else self._rng.choice(list(SPANS))
+        value = format_moment(self._now) if bound in ("from", "until") else self._rng.choice(list(SPANS))
         return {field: {bound: value}}
 
     def _condition(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from command_center.ids import encode
 from command_center.lists.invalidations import StaleBatch
 from command_center.mail.outbox import Outbox
 from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
-from command_center.search.datetimes import render
+from command_center.search.datetimes import format_moment
 from command_center.web.authentication import Tokens
 from models.enums import FailureCode, Role
 from tests.laws.followers import Follower
@@ -159,7 +159,7 @@ class World:
         self.server = await self._stack.enter_async_context(serving(self.url, self.clock, works=False, looks=False))
         engine = self.server.engine
         # Short queues overflow, and what overflows must come from the log.
-        engine.hub.queue = self.rng.choice((1, 4, 256))
+        engine.hub.max_queued_entries = self.rng.choice((1, 4, 256))
         self.outbox = Outbox(engine.ctx, engine.links, Dice(self.rng))
         for account in self.accounts:
             account.client.url = self.server.url
@@ -329,7 +329,7 @@ class World:
         return self.rng.choice(list(SPANS.values()))
 
     def _moment(self, ahead: timedelta) -> str:
-        return render(self.clock.moment + ahead // MICROSECOND)
+        return format_moment(self.clock.moment + ahead // MICROSECOND)
 
     # ---- what comes back ---------------------------------------------------------------------------
 
@@ -529,7 +529,7 @@ class World:
     async def read_logs(self) -> None:
         """Keeps a copy of every row of the logs, since trimming drops them. Positions have no gaps."""
         for team_id, entries in self.logs.items():
-            while more := await log.read_all(team_id, entries[-1].position if entries else 0):
+            while more := await log.read_team(team_id, entries[-1].position if entries else 0):
                 entries.extend(more)
             assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
 

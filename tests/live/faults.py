@@ -21,7 +21,7 @@ import asyncpg
 import httpx
 
 from command_center.changes.cursors import parse
-from command_center.server.serving import bound
+from command_center.server.serving import bind_socket
 from command_center.server.settings import PREFIX
 from tests.laws.followers import ALL
 from tests.live.test_crashes import COMMAND, DRAFT, GONE, PERSON, RECORD, ROOT, SAVE
@@ -128,7 +128,7 @@ class Process:
 
 @asynccontextmanager
 async def process(database_url: str) -> AsyncIterator[Process]:
-    with closing(bound("127.0.0.1", 0)) as free:
+    with closing(bind_socket("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     made = Process(database_url, port)
     try:

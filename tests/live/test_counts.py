@@ -31,7 +31,7 @@ FEED = "subscription{engagementFeed{__typename}}"
 async def none_left(server: Server) -> None:
     """Waits until no stream of either kind is left."""
     async with asyncio.timeout(10):
-        while server.engine.board.subscription_count or server.engine.hub.subscriber_count:
+        while server.engine.folder_counts.subscription_count or server.engine.hub.subscriber_count:
             await asyncio.sleep(0.02)
     # A reading that was under way is over soon; the board's own loop stays.
     names = [task.get_name() for task in asyncio.all_tasks()]
@@ -49,11 +49,11 @@ async def test_one_of_two_streams_on_a_socket_can_be_cancelled(server: Server) -
     for name, document in (("a", COUNTS), ("b", COUNTS), ("c", FEED)):
         await subscribe(line, name, document)
         assert json.loads(await line.recv())["id"] == name
-    assert (server.engine.board.subscription_count, server.engine.hub.subscriber_count) == (2, 1)
+    assert (server.engine.folder_counts.subscription_count, server.engine.hub.subscriber_count) == (2, 1)
     for name in ("a", "c"):
         await line.send(json.dumps({"id": name, "type": "complete"}))
     async with asyncio.timeout(10):
-        while server.engine.board.subscription_count + server.engine.hub.subscriber_count > 1:
+        while server.engine.folder_counts.subscription_count + server.engine.hub.subscriber_count > 1:
             await asyncio.sleep(0.01)
     await draft(ann, await person(ann, "dora@example.org"))
     assert json.loads(await line.recv())["id"] == "b"

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from command_center.changes.entries import LogEntry
 from command_center.database.connections import database
-from command_center.web.websocket_protocol import TEXT
+from command_center.web.websocket_protocol import TEXT_EXTENSION
 from models.enums import ChangeKind, Role
 from tests.live.test_followers import none_left, socket
 from tests.requests.test_streaming import PARTS, events, streaming
@@ -59,11 +59,11 @@ async def test_fifty_followers_of_a_list_cause_one_execution_a_frame(server: Ser
     async with AsyncExitStack() as stack:
         streams = await many(stack, ann, 50, FOLLOW, id=search)
         assert len(server.audiences) == 1
-        before = server.audiences.executions
+        before = server.audiences.rendered_count
         await view(server, ann, mails[0])
         await view(server, ann, *mails[1:])
         frames = [[await stream.frame() for _ in mails] for stream in streams]
-        assert server.audiences.executions - before == len(mails)
+        assert server.audiences.rendered_count - before == len(mails)
         assert all(each == frames[0] for each in frames)
         assert [frame["emailId"] for frame in frames[0]] == mails
     await none_left(server)
@@ -77,14 +77,14 @@ async def test_whoever_comes_back_hears_what_others_hear_from_where_they_were(se
         async with ann.follow(FOLLOW, id=search) as stream:
             cursor = (await stream.frame())["cursor"]
         await view(server, ann, *mails)
-        before = server.audiences.executions
+        before = server.audiences.rendered_count
         streams = [await stack.enter_async_context(ann.follow(FOLLOW, id=search, after=cursor)) for _ in range(10)]
         told = await asyncio.gather(*(stream.until("CaughtUp") for stream in streams))
         assert [frame["emailId"] for frame in told[0][:-1]] == mails
         assert all(each == told[0] for each in told)
         assert len(server.audiences) == 1
         # The first of them was alone for a moment.
-        assert server.audiences.executions - before <= 3 * (len(mails) + 1)
+        assert server.audiences.rendered_count - before <= 3 * (len(mails) + 1)
 
 
 async def test_other_documents_variables_and_users_share_nothing(server: Server) -> None:
@@ -101,10 +101,10 @@ async def test_other_documents_variables_and_users_share_nothing(server: Server)
         ]
         pairs = [await many(stack, client, 2, document, **variables) for client, document, variables in asked]
         assert len(server.audiences) == 4
-        before = server.audiences.executions
+        before = server.audiences.rendered_count
         await view(server, ann, mails[0])
         named, bare, full, other = [[await stream.frame() for stream in pair] for pair in pairs]
-        assert server.audiences.executions - before == 4
+        assert server.audiences.rendered_count - before == 4
         assert named[0] == named[1]
         assert named[0]["member"] == {"email": {"subject": "Hello 0"}}
         assert "member" not in bare[0]
@@ -173,7 +173,7 @@ class Breaking:
         if scope["type"] == "websocket":
             self._sockets += 1
             if self._sockets % 3 == 1:
-                scope["extensions"][TEXT]["offer"] = self._break
+                scope["extensions"][TEXT_EXTENSION]["offer"] = self._break
         await self._app(scope, receive, send)
 
     def _break(self, texts: object) -> bool:
@@ -210,12 +210,12 @@ async def test_two_streams_on_one_socket_have_their_own_names(server: Server) ->
     for name in ("a", 'b"'):
         await connection.send(json.dumps({"id": name, "type": "subscribe", "payload": {"query": LISTS}}))
         assert json.loads(await connection.recv())["id"] == name
-    before = server.audiences.executions
+    before = server.audiences.rendered_count
     await save(ann, VIEWED)
     told = [json.loads(await connection.recv()) for _ in range(2)]
     assert {each["id"] for each in told} == {"a", 'b"'}
     assert told[0]["payload"] == told[1]["payload"]
-    assert server.audiences.executions - before == 1
+    assert server.audiences.rendered_count - before == 1
     await connection.send(json.dumps({"id": "a", "type": "complete"}))
     while server.engine.hub.subscriber_count > 1:
         await asyncio.sleep(0.01)
@@ -226,7 +226,7 @@ async def test_two_streams_on_one_socket_have_their_own_names(server: Server) ->
 
 
 async def test_a_reader_that_never_reads_holds_nobody_up_and_leaves_nothing(server: Server) -> None:
-    server.engine.hub.queue = 8
+    server.engine.hub.max_queued_entries = 8
     ann = await server.client("Ann")
     connection = await socket(ann, ping=None)
     long = " ".join(f"{'x' * 1200}{number}: __typename" for number in range(25))
@@ -267,7 +267,7 @@ async def test_events_and_parts_share_with_sockets(server: Server) -> None:
         text = ""
         while "CaughtUp" not in text:
             text += await anext(received)
-        before = server.audiences.executions
+        before = server.audiences.rendered_count
         await save(ann, VIEWED)
         frame = await streams[0].frame()
         assert frame["__typename"] == "SavedSearchUpserted"
@@ -275,7 +275,7 @@ async def test_events_and_parts_share_with_sockets(server: Server) -> None:
         while "Upserted" not in text:
             text += await anext(received)
         assert frame["cursor"] in text
-        assert server.audiences.executions - before == 1
+        assert server.audiences.rendered_count - before == 1
     await none_left(server)
 
 

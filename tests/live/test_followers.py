@@ -84,7 +84,7 @@ async def test_a_socket_that_is_torn_leaves_nothing(server: Server) -> None:
 
 
 async def test_a_reader_that_reads_late_misses_nothing_and_holds_nobody_up(server: Server) -> None:
-    server.engine.hub.queue = 2
+    server.engine.hub.max_queued_entries = 2
     ann = await server.client("Ann")
     search = await save(ann, VIEWED)
     await live(ann, search)
@@ -143,7 +143,7 @@ async def test_a_stream_ends_when_the_server_does(database_url: str) -> None:
 async def test_a_look_at_the_log_that_is_overtaken_by_commits_ends_no_stream(database_url: str) -> None:
     rows = 150
     async with open_database(database_url):
-        hub = Hub(poll=0.001)
+        hub = Hub(poll_seconds=0.001)
         writer = Writer(DatabaseClock(), hub)
         user = await users.add(ActionContext(writer, Limits()), "Team", "Ann", "ann@team.example", Role.MEMBER, "UTC")
         follower = await hub.subscribe(user.team_id, Topic(user.id, StreamKind.SEARCHES), None)

@@ -50,7 +50,7 @@ class Reader:
     seen: list[int | None] = field(default_factory=list)
 
     async def read(self) -> None:
-        for entry in await log.read_all(self.team_id, self.position):
+        for entry in await log.read_team(self.team_id, self.position):
             self.position = entry.position
             self.seen.append(entry.search_id)
 

@@ -13,7 +13,7 @@ import pytest
 
 from command_center.changes import restores
 from command_center.database.connections import database, sqlite_path, transaction
-from command_center.server.leases import Taken, hold_lease
+from command_center.server.leases import LeaseHeld, hold_lease
 from tests.databases import Databases
 from tests.live.test_restores import changes, kinds, resumed
 from tests.mailing import deliver, draft, moment, person
@@ -144,8 +144,8 @@ def test_a_database_has_one_stamp_and_one_lease_however_many_links_lead_to_it(sq
 
     async def both() -> None:
         async with hold_lease(sqlite_url):
-            with pytest.raises(Taken):
-                async with hold_lease(f"sqlite:///{link}", patient=False):
+            with pytest.raises(LeaseHeld):
+                async with hold_lease(f"sqlite:///{link}", wait=False):
                     pass
 
     asyncio.run(both())
@@ -166,7 +166,7 @@ def test_a_role_that_may_not_read_the_system_identifier_is_no_sign_of_a_restore(
             await database().execute(statement)
 
     async def identity(_: Server, __: Client) -> str | None:
-        state = await restores.load(database())
+        state = await restores.load_state(database())
         assert state is not None
         return state.identity
 
@@ -203,7 +203,7 @@ async def test_a_client_of_a_lost_history_pauses_and_a_forged_cursor_does_not(qu
     lost = await changes(quiet_server, ann, 3)
 
     async def state() -> restores.RestoreState:
-        found = await restores.load(database())
+        found = await restores.load_state(database())
         assert found is not None
         return found
 
@@ -217,7 +217,7 @@ async def test_a_client_of_a_lost_history_pauses_and_a_forged_cursor_does_not(qu
         assert kinds(await resumed(ann, cursor)) == ["CursorExpired"]
     assert ((await state()).paused, (await state()).restores) == (True, 1)
     # A client that comes later with a cursor of the same lost history pauses nothing again.
-    await restores.resume(database())
+    await restores.resume_sending(database())
     for cursor in lost:
         assert kinds(await resumed(ann, cursor)) == ["CursorExpired"]
     assert not (await state()).paused
@@ -241,7 +241,7 @@ async def test_a_process_sends_nothing_from_a_database_that_was_replaced_under_i
     clock.advance(timedelta(seconds=61))
     await go_back(common)
     assert await sent(quiet_server, ann) == 0
-    await restores.resume(database())
+    await restores.resume_sending(database())
     assert await sent(quiet_server, ann) == 1
 
 

@@ -125,7 +125,7 @@ async def test_open_streams_end_when_the_log_is_replaced(quiet_server: Server, g
     topic = Topic(user["id"], StreamKind.SEARCHES)
     follower = await hub.subscribe(user["team_id"], topic, None)
     # Another process restores: the last entry is gone, and others come in its place.
-    last = follower.start.position
+    last = follower.initial_state.position
     async with transaction() as tx:
         await tx.execute("DELETE FROM changes WHERE position = ?", last)
         await tx.execute(
@@ -138,7 +138,7 @@ async def test_open_streams_end_when_the_log_is_replaced(quiet_server: Server, g
     follower.close()
     # Whoever comes next starts with the log as it is.
     again = await hub.subscribe(user["team_id"], topic, None)
-    assert again.start.position == last - 1 + grown
+    assert again.initial_state.position == last - 1 + grown
     again.close()
 
 

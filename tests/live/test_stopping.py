@@ -12,7 +12,7 @@ from command_center.actions.context import ActionContext
 from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
 from command_center.database.clock import DatabaseClock
-from command_center.server.runtime import connected as connected_database
+from command_center.server.runtime import open_current_database as connected_database
 from command_center.web.authentication import Tokens
 from models.enums import Role
 from tests.live.test_crashes import Box, box

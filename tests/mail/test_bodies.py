@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from command_center.actions.markup.detection import is_html
 from command_center.actions.markup.inspection import inspect
 from command_center.actions.markup.prepared import PreparedBody, prepare
-from command_center.mail.links import trackable
+from command_center.mail.links import trackable_url
 from tests.laws.counts import CASES
 from tests.mail.test_compose import Seen, composed, part
 
@@ -142,7 +142,7 @@ def test_spaces_and_indentation_stay_as_they_were_typed() -> None:
     ],
 )
 def test_an_address_ends_where_a_reader_sees_it_end(text: str, url: str) -> None:
-    assert Seen(part(composed(text), "html")).targets() == [trackable(url)]
+    assert Seen(part(composed(text), "html")).targets() == [trackable_url(url)]
     assert words_of(html_of(text)) == text.split()
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from command_center.mail.compose import OutgoingEmail, Unsendable, copies, envelope, message_id
+from command_center.mail.compose import OutgoingEmail, Unsendable, compose_copies, compose_email, new_message_id
 from command_center.mail.links import Links
 from command_center.mail.transport import Envelope
 
@@ -34,7 +34,7 @@ def written(body: str = "Hello", **changes: Any) -> OutgoingEmail:
     values: dict[str, Any] = {
         "email_id": 7,
         "person_id": 9,
-        "message_id": message_id(7, LINKS.domain, "abc"),
+        "message_id": new_message_id(7, LINKS.domain, "abc"),
         "from_name": "Sam Seller",
         "from_address": "sam@sellers.example",
         "to_name": "Pat Person",
@@ -47,11 +47,11 @@ def written(body: str = "Hello", **changes: Any) -> OutgoingEmail:
 
 
 def composed(body: str = "Hello", **changes: Any) -> Envelope:
-    return envelope(written(body, **changes), LINKS)
+    return compose_email(written(body, **changes), LINKS)
 
 
 def copies_of(**changes: Any) -> list[Envelope]:
-    return copies(written(**changes), LINKS)
+    return compose_copies(written(**changes), LINKS)
 
 
 def read(made: Envelope) -> EmailMessage:

@@ -25,13 +25,13 @@ HOUR = 3600 * 1_000_000
     ],
 )
 def test_days(moment: datetime, zone: str, start: datetime, hours: int) -> None:
-    first, following = sending_days.around(to_micros(moment), zone)
+    first, following = sending_days.day_bounds(to_micros(moment), zone)
     assert first == to_micros(start)
     assert following - first == hours * HOUR
 
 
 def test_a_day_begins_with_its_first_moment() -> None:
-    start, following = sending_days.around(to_micros(datetime(2026, 5, 4, 13, tzinfo=UTC)), "Asia/Kolkata")
-    assert sending_days.around(start, "Asia/Kolkata")[0] == start
-    assert sending_days.around(start - 1, "Asia/Kolkata")[1] == start
-    assert sending_days.around(following, "Asia/Kolkata")[0] == following
+    start, following = sending_days.day_bounds(to_micros(datetime(2026, 5, 4, 13, tzinfo=UTC)), "Asia/Kolkata")
+    assert sending_days.day_bounds(start, "Asia/Kolkata")[0] == start
+    assert sending_days.day_bounds(start - 1, "Asia/Kolkata")[1] == start
+    assert sending_days.day_bounds(following, "Asia/Kolkata")[0] == following

@@ -6,7 +6,7 @@ from http.cookies import SimpleCookie
 import httpx
 
 from command_center.ids import decode_key
-from command_center.mail.devices import NAME
+from command_center.mail.devices import COOKIE_NAME
 from command_center.mail.links import Links
 from models.enums import Role
 from tests.mailing import delivered
@@ -85,8 +85,8 @@ async def test_a_forged_cookie_or_somebody_elses_is_nothing(quiet_server: Server
     async with httpx.AsyncClient(headers=BROWSER) as browser:
         for each in bad:
             clock.advance(timedelta(minutes=1))
-            await fetched(quiet_server, browser, mail, **{NAME: each})
-        await fetched(quiet_server, browser, mail, another="1", **{NAME: good})
+            await fetched(quiet_server, browser, mail, **{COOKIE_NAME: each})
+        await fetched(quiet_server, browser, mail, another="1", **{COOKIE_NAME: good})
     await fetched(quiet_server, bob.http, mail)
     told = [verdict for verdict, _ in await verdicts(ann, mail)]
     assert told == ["HUMAN"] * 2 * len(bad) + ["SELF"] * 2 + ["HUMAN"] * 2
@@ -104,7 +104,7 @@ async def test_the_cookie_is_given_once_to_each_user_of_a_browser_and_to_nobody_
         assert given(await asked(browser, bob)) == []
         assert given(await asked(browser, ann)) == first
     value = quiet_server.engine.links.device(decode_key("User", ann.user_id) or 0)
-    common = {"name": NAME, "value": value, "max-age": "31536000", "httponly": "True", "samesite": "Lax"}
+    common = {"name": COOKIE_NAME, "value": value, "max-age": "31536000", "httponly": "True", "samesite": "Lax"}
     assert first == [{**common, "path": path} for path in ("/t", "/graphql")]
     async with httpx.AsyncClient(base_url=quiet_server.url) as nobody:
         refused = await nobody.post("/graphql", json={"query": VIEWER})

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from command_center.mail.links import LONGEST, Links, trackable
+from command_center.mail.links import MAX_TARGET_CHARACTERS, Links, trackable_url
 
 CALM = settings(deadline=None)
 
 LINKS = Links("a secret of some length", "https://mail.example.com/")
 KEYS = st.integers(min_value=1, max_value=2**63 - 1)
-TARGETS = st.from_regex(r"https?://[a-z]{1,12}\.example(/[!-~]{0,40})?", fullmatch=True).map(trackable).filter(bool)
+TARGETS = st.from_regex(r"https?://[a-z]{1,12}\.example(/[!-~]{0,40})?", fullmatch=True).map(trackable_url).filter(bool)
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -81,7 +81,7 @@ def test_a_token_is_good_for_one_purpose_and_one_secret() -> None:
         ("https://a.example/über?q=ß", "https://a.example/%C3%BCber?q=%C3%9F"),
         ("https://münchen.example:8080/x", "https://xn--mnchen-3ya.example:8080/x"),
         ("HTTPS://A.example/X", "https://A.example/X"),
-        ("https://a.example/" + "x" * LONGEST, None),
+        ("https://a.example/" + "x" * MAX_TARGET_CHARACTERS, None),
         ("mailto:jo@example.com", None),
         ("tel:+4912345", None),
         ("cid:logo", None),
@@ -97,18 +97,18 @@ def test_a_token_is_good_for_one_purpose_and_one_secret() -> None:
     ],
 )
 def test_only_web_links_are_tracked(target: str, tracked: str | None) -> None:
-    assert trackable(target) == tracked
+    assert trackable_url(target) == tracked
 
 
 @CALM
 @given(st.text(max_size=60).map(lambda text: "https://a.example/" + text))
 def test_what_is_trackable_fits_in_a_header_as_it_is(target: str) -> None:
-    sound = trackable(target)
+    sound = trackable_url(target)
     if sound is not None:
         assert sound.isascii()
         assert sound.isprintable()
         assert " " not in sound
-        assert trackable(sound) == sound
+        assert trackable_url(sound) == sound
         assert LINKS.open_click(token(LINKS.click(1, sound))) == (1, sound)
 
 

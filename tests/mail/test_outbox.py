@@ -17,7 +17,7 @@ from command_center.database.connections import open_database
 from command_center.database.fields import from_micros, to_micros
 from command_center.mail import claims, outbox
 from command_center.mail.links import Links
-from command_center.mail.outbox import LOOK_SECONDS, Outbox
+from command_center.mail.outbox import POLL_INTERVAL_SECONDS, Outbox
 from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import (
     Bounced,
@@ -70,8 +70,8 @@ class Office:
     sender: User
     people: int = 0
 
-    def outbox(self, channel: MailTransport, look: float = LOOK_SECONDS) -> Outbox:
-        return Outbox(self.ctx, LINKS, channel, look=look)
+    def outbox(self, channel: MailTransport, look: float = POLL_INTERVAL_SECONDS) -> Outbox:
+        return Outbox(self.ctx, LINKS, channel, poll_seconds=look)
 
     async def person(self, **values: Any) -> Person:
         self.people += 1
@@ -286,9 +286,9 @@ async def test_an_email_is_claimed_before_anything_leaves(database_url: str) -> 
 async def test_after_a_crash_nobody_knows_and_nothing_is_sent_again(database_url: str) -> None:
     async with office(database_url) as at:
         made, waiting = await at.email(), await at.email(due_at=at.clock.moment + MINUTE, status=EmailStatus.SCHEDULED)
-        taken, _ = await claims.claim(at.ctx, LINKS.domain)
+        taken, _ = await claims.claim_batch(at.ctx, LINKS.domain)
         assert [one.email_id for one in taken] == [made.id]
-        at.clock.moment += outbox.LOST
+        at.clock.moment += outbox.LOST_CLAIM_MICROSECONDS
         channel = Fake()
         sender = at.outbox(channel)
         assert await sender.recover() == 1
@@ -303,15 +303,15 @@ async def test_after_a_crash_nobody_knows_and_nothing_is_sent_again(database_url
 async def test_a_claim_of_a_living_worker_is_left_alone_where_there_may_be_several(postgres_url: str) -> None:
     async with office(postgres_url) as at:
         await at.email()
-        await claims.claim(at.ctx, LINKS.domain)
-        at.clock.moment += outbox.LOST - 1
+        await claims.claim_batch(at.ctx, LINKS.domain)
+        at.clock.moment += outbox.LOST_CLAIM_MICROSECONDS - 1
         assert await at.outbox(Fake()).recover() == 0
 
 
 async def test_with_one_process_whatever_is_claimed_at_the_start_is_lost(sqlite_url: str) -> None:
     async with office(sqlite_url) as at:
         await at.email()
-        await claims.claim(at.ctx, LINKS.domain)
+        await claims.claim_batch(at.ctx, LINKS.domain)
         assert await at.outbox(Fake()).recover() == 1
 
 
@@ -321,7 +321,7 @@ async def test_an_outcome_that_comes_after_the_email_was_given_up_changes_nothin
         channel = Fake(hold=asyncio.Event())
         step = asyncio.create_task(at.outbox(channel).step())
         await eventually(lambda: bool(channel.taken))
-        at.clock.moment += outbox.LOST
+        at.clock.moment += outbox.LOST_CLAIM_MICROSECONDS
         assert await at.outbox(Fake()).recover() == 1
         assert channel.hold is not None
         channel.hold.set()

@@ -17,7 +17,7 @@ from command_center.changes.unit_of_work import Writer
 from command_center.database.connections import open_database
 from command_center.database.fields import to_micros
 from command_center.mail.links import Links
-from command_center.mail.routes import PIXEL, routes
+from command_center.mail.routes import PIXEL, tracking_routes
 from models.emails import Email
 from models.engagements import Engagement
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, Role
@@ -53,7 +53,9 @@ async def recipient(url: str) -> AsyncIterator[Recipient]:
         email = await _sent(ctx)
         recorder = Recorder(ctx)
         await recorder.start()
-        transport = httpx.ASGITransport(Starlette(routes=routes(LINKS, recorder, clock)), client=("192.0.2.7", 4711))
+        transport = httpx.ASGITransport(
+            Starlette(routes=tracking_routes(LINKS, recorder, clock)), client=("192.0.2.7", 4711)
+        )
         async with httpx.AsyncClient(transport=transport, headers=BROWSER) as http:
             yield Recipient(http, email, recorder)
         await recorder.stop()

@@ -58,7 +58,7 @@ VALUES = st.sampled_from(
 
 
 def prepared_both_ways(body: str, known: dict[str, str]) -> tuple[PreparedBody, PreparedBody]:
-    template = filling.template(body)
+    template = filling.cached_template(body)
     values = list(zip(template.fields, template.values(known), strict=True))
     shared = prepare_shared(body, [(field.start, field.end, value) for field, value in values])
     return shared, prepare(with_values(body, values))
@@ -67,7 +67,7 @@ def prepared_both_ways(body: str, known: dict[str, str]) -> tuple[PreparedBody, 
 @settings(max_examples=200)
 @given(st.lists(PIECES, max_size=12).map("".join), VALUES, VALUES, VALUES)
 def test_shared_bodies_equal_bodies_of_their_own(body: str, first: str, title: str, company: str) -> None:
-    known = dict(zip(template_fields.NAMES, (first, "", title, company, "Sam"), strict=True))
+    known = dict(zip(template_fields.FIELD_NAMES, (first, "", title, company, "Sam"), strict=True))
     shared, own = prepared_both_ways("<p>Hi</p>" + body, known)
     assert (shared.html(str), shared.text, shared.sheet) == (own.html(str), own.text, own.sheet)
 
@@ -75,10 +75,12 @@ def test_shared_bodies_equal_bodies_of_their_own(body: str, first: str, title: s
 @pytest.mark.parametrize("company", ["Acme", "Bolt & Sons", "<b> Bo"])
 def test_a_body_is_prepared_once_for_ordinary_values(company: str) -> None:
     body = '<p>Hello {{first_name}} of <a href="https://ex.example/?c={{company}}">{{company}}</a>.</p>'
-    prepared_both_ways(body, {**dict.fromkeys(template_fields.NAMES, ""), "first_name": "Ada", "company": "First One"})
+    prepared_both_ways(
+        body, {**dict.fromkeys(template_fields.FIELD_NAMES, ""), "first_name": "Ada", "company": "First One"}
+    )
     before = shared_bodies._prepared.cache_info().misses
     shared, own = prepared_both_ways(
-        body, {**dict.fromkeys(template_fields.NAMES, ""), "first_name": "Bo", "company": company}
+        body, {**dict.fromkeys(template_fields.FIELD_NAMES, ""), "first_name": "Bo", "company": company}
     )
     assert shared.html(str) == own.html(str)
     if company != "Acme":
@@ -87,7 +89,7 @@ def test_a_body_is_prepared_once_for_ordinary_values(company: str) -> None:
 
 
 def test_plain_text_is_prepared_with_its_values() -> None:
-    known = {**dict.fromkeys(template_fields.NAMES, ""), "company": "A & <b>x</b>"}
+    known = {**dict.fromkeys(template_fields.FIELD_NAMES, ""), "company": "A & <b>x</b>"}
     shared, _ = prepared_both_ways("At {{company}}: https://ex.example/", known)
     assert (shared.html(str), shared.text) == (
         '<div>At A &amp; &lt;b&gt;x&lt;/b&gt;: <a href="https://ex.example/">https://ex.example/</a></div>',

@@ -89,7 +89,7 @@ async def converse(server: ScriptedServer, number: int, size: int) -> list[str]:
     mixed = [*cases, *innocent]
     chance.shuffle(mixed)
     gate = asyncio.Semaphore(chance.choice((1, 1, 2, 3)))
-    channel = SmtpTransport(server.url, REPLY_SECONDS, patience=60)
+    channel = SmtpTransport(server.url, REPLY_SECONDS, timeout_seconds=60)
 
     async def one(place: int, case: Case) -> str | None:
         name = f"e{number}.{place}"
@@ -132,7 +132,7 @@ async def test_a_connection_that_begins_badly_puts_off_its_email_alone() -> None
     async def run(number: int) -> list[str]:
         case = some_greeting(dice("greeting", number))
         async with gate, scripted_server() as server:
-            channel = SmtpTransport(server.url, REPLY_SECONDS, patience=60)
+            channel = SmtpTransport(server.url, REPLY_SECONDS, timeout_seconds=60)
             server.greetings = [case.fault]
             try:
                 first, second = letter("first"), letter("second")
@@ -160,7 +160,7 @@ async def test_a_used_connection_that_is_out_of_step_is_replaced() -> None:
         chance = dice("resume", number)
         fault, _ = chance.choice((single, closing, junk, nothing))(chance, "EHLO")
         async with gate, scripted_server() as server:
-            channel = SmtpTransport(server.url, REPLY_SECONDS, patience=60)
+            channel = SmtpTransport(server.url, REPLY_SECONDS, timeout_seconds=60)
             server.resumes = [fault]
             try:
                 outcomes = [await channel.send(letter(name)) for name in ("first", "second", "third")]

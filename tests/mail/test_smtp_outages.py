@@ -9,7 +9,7 @@ import pytest
 
 from command_center.database.fields import to_micros
 from command_center.mail import smtp_health
-from command_center.mail.retries import LONGEST
+from command_center.mail.retries import MAX_RETRY_MICROSECONDS
 from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import Deferred, Delivered, Outcome
 from models.emails import Email
@@ -39,7 +39,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_a_thousand_emails_do_not_make_a_thousand_connections() -> None:
     async with scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2000
-        channel, gate = SmtpTransport(server.url, 5, patience=30), asyncio.Semaphore(8)
+        channel, gate = SmtpTransport(server.url, 5, timeout_seconds=30), asyncio.Semaphore(8)
 
         async def one(number: int) -> Outcome:
             async with gate:
@@ -54,7 +54,7 @@ async def test_a_thousand_emails_do_not_make_a_thousand_connections() -> None:
 async def test_when_the_server_is_back_the_next_emails_leave(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2
-        channel = SmtpTransport(server.url, 5, patience=30)
+        channel = SmtpTransport(server.url, 5, timeout_seconds=30)
         first = [await channel.send(letter(f"a{number}")) for number in range(2)]
         second = await asyncio.gather(*(channel.send(letter(f"b{number}")) for number in range(5)))
         await channel.close()
@@ -72,7 +72,7 @@ async def test_an_outage_is_logged_from_time_to_time_however_many_emails_wait(
         monkeypatch.setattr(smtp_health, name, seconds)
     async with scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2000
-        channel = SmtpTransport(server.url, 5, patience=30)
+        channel = SmtpTransport(server.url, 5, timeout_seconds=30)
         for number in range(100):
             assert isinstance(await channel.send(letter(f"e{number}")), Deferred)
         assert len(lines(caplog)) < 5
@@ -93,7 +93,7 @@ async def test_an_outage_is_logged_from_time_to_time_however_many_emails_wait(
 async def test_a_connection_that_is_refused_while_others_work_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted_server() as server:
         server.faults["slow@sellers.example"] = Fault("END", (b"25", b"0 queued\r\n"), pause=0.5)
-        channel = SmtpTransport(server.url, 5, patience=30)
+        channel = SmtpTransport(server.url, 5, timeout_seconds=30)
         slow = asyncio.create_task(channel.send(letter("slow")))
         await asyncio.sleep(0.2)
         server.greetings = [Fault("BANNER", (b"421 too many connections\r\n",), After.CLOSES)]
@@ -122,11 +122,11 @@ async def test_an_email_waits_for_a_day_and_then_says_why_it_failed(database_url
             at.clock.moment = moment
         await channel.close()
         assert waits[:8] == [1, 2, 5, 10, 20, 40, 60, 60]
-        assert at.clock.moment == begun + LONGEST
+        assert at.clock.moment == begun + MAX_RETRY_MICROSECONDS
         code = FailureCode.CHANNEL_REFUSED if kind == "refusing" else FailureCode.CHANNEL_UNREACHABLE
         assert (email.status, email.failure_code) == (EmailStatus.FAILED, code)
-        assert sender.tally.failed == {code: 1}
-        assert sender.tally.put_off == len(waits)
+        assert sender.statistics.failed == {code: 1}
+        assert sender.statistics.put_off == len(waits)
 
 
 async def test_each_emails_day_begins_with_its_own_first_attempt(sqlite_url: str) -> None:
@@ -135,7 +135,7 @@ async def test_each_emails_day_begins_with_its_own_first_attempt(sqlite_url: str
         channel = SmtpTransport(f"smtp://127.0.0.1:{closed_port()}", 5)
         sender = at.outbox(channel)
         await drained(sender)
-        at.clock.moment += LONGEST
+        at.clock.moment += MAX_RETRY_MICROSECONDS
         late = await at.email()
         await drained(sender)
         await channel.close()

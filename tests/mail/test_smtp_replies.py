@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from command_center.mail.smtp_replies import MAX_REPLY_BYTES, ProtocolError, Reply, ReplyParser, readable
+from command_center.mail.smtp_replies import MAX_REPLY_BYTES, ProtocolError, Reply, ReplyParser, make_readable
 
 CALM = settings(deadline=None)
 TEXTS = st.binary(max_size=30).map(lambda raw: raw.replace(b"\n", b" ").replace(b"\r", b" ").strip())
@@ -125,5 +125,5 @@ def test_a_long_reply_that_ends_is_one_reply() -> None:
 @CALM
 @given(st.text(alphabet=st.characters(min_codepoint=0, max_codepoint=sys.maxunicode)))
 def test_readable_text_can_be_encoded(text: str) -> None:
-    assert "\x00" not in readable(text)
-    readable(text).encode()
+    assert "\x00" not in make_readable(text)
+    make_readable(text).encode()

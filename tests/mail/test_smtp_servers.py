@@ -26,7 +26,7 @@ HELLO = "250-mx\r\n250 SIZE 10"
 
 
 async def outcome(url: str, reply_seconds: float = 2.0) -> Outcome:
-    channel = SmtpTransport(url, reply_seconds, patience=10)
+    channel = SmtpTransport(url, reply_seconds, timeout_seconds=10)
     try:
         return await channel.send(LETTER)
     finally:

@@ -24,7 +24,7 @@ from command_center.demo import mailbox
 from command_center.mail.links import Links
 from command_center.mail.outbox import Outbox
 from command_center.mail.smtp import SmtpTransport
-from command_center.mail.unsubscribe import masked
+from command_center.mail.unsubscribe import mask_address
 from tests.mail.servers import Mailbox
 from tests.mail.servers import serving as receiving
 from tests.mailing import ARCHIVE, deliver, draft, moment, person, send
@@ -374,7 +374,7 @@ async def test_the_demos_readers_do_not_take_the_way_out_for_a_link(sqlite_url: 
         body = "<p><a href='https://a.example/1'>1</a> <a href='https://a.example/2'>2</a></p>"
         _, mail = await post.mail(ann, await person(ann, "dora@example.org"), body)
         (tmp_path / "mail.eml").write_bytes(mail.raw)
-        read = mailbox.read(tmp_path / "mail.eml")
+        read = mailbox.read_mail(tmp_path / "mail.eml")
         assert [urlsplit(link).path[:5] for link in read.links] == ["/t/c/", "/t/c/"]
         assert urlsplit(read.pixel).path.startswith("/t/o/")
 
@@ -389,7 +389,7 @@ async def test_the_demos_readers_do_not_take_the_way_out_for_a_link(sqlite_url: 
     ],
 )
 def test_an_address_is_hinted_at(address: str, hint: str) -> None:
-    assert masked(address) == hint
+    assert mask_address(address) == hint
 
 
 async def test_a_blocked_domain_stands_for_its_subdomains_and_spellings(database_url: str) -> None:

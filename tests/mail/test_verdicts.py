@@ -176,7 +176,7 @@ def test_every_row_of_the_data_has_a_source_and_a_day_and_no_range_is_one_that_p
     rows: tuple[Agent | Network, ...] = (*AGENTS, *NETWORKS)
     for row in rows:
         assert urlsplit(row.source).scheme == "https", row.name
-        assert row.looked_at.year >= 2026
+        assert row.checked_on.year >= 2026
         assert row.name
         assert row.what
     # What Microsoft publishes as the way to Outlook on the web: its people's requests may come from there.

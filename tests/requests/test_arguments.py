@@ -52,7 +52,7 @@ def compared(schema: strawberry.Schema, random: Random, cases: int) -> tuple[int
             field = definition.extensions.get("strawberry-definition")
             if not definition.args or field is None:
                 continue
-            convert = conversions.of(field)
+            convert = conversions.for_field(field)
             if convert is None:
                 left.append(f"{type_.name}.{name}")
                 continue
@@ -124,7 +124,7 @@ def test_odd_arguments_are_converted_as_strawberry_does_or_left_to_it(camel: boo
 def test_a_default_is_nobodys_to_change() -> None:
     converter = strawberry.Schema(Query).schema_converter
     field = strawberry.Schema(Query)._schema.query_type.fields["plain"].extensions["strawberry-definition"]  # type: ignore[union-attr]
-    convert = Conversions(converter.config, converter.scalar_registry).of(field)
+    convert = Conversions(converter.config, converter.scalar_registry).for_field(field)
     assert convert is not None
     default = [1, 2]
     convert({"many": default})["many"].append(3)

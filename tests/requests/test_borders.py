@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from command_center.database.connections import database
-from command_center.server.app import create
+from command_center.server.app import create_app
 from command_center.web.middleware import RequestLimitsMiddleware
 from tests.requests.raw import UPGRADE, Answer, connected, socket
 from tests.serving import Client, Server, serving, settings
@@ -382,11 +382,11 @@ def serve_first(monkeypatch: pytest.MonkeyPatch, *routes: BaseRoute) -> None:
     """Puts routes of the test before those of the product."""
 
     def made(*given: Any) -> Starlette:
-        app = create(*given)
+        app = create_app(*given)
         app.router.routes[:0] = routes
         return app
 
-    monkeypatch.setattr("tests.serving.create", made)
+    monkeypatch.setattr("tests.serving.create_app", made)
 
 
 async def broken(_: Request) -> Response:

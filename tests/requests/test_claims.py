@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from command_center.actions import campaigns
-from command_center.actions.request_ids import TRIM
+from command_center.actions.request_ids import TRIM_BATCH_ROWS
 from command_center.api.idempotency import fingerprint
 from command_center.changes import idempotency
-from command_center.changes.idempotency import Asked, ClaimLost, IdempotencyClaim
+from command_center.changes.idempotency import ClaimLost, IdempotencyClaim, IdempotencyRequest
 from command_center.database.connections import database
 from command_center.ids import decode_key
 from models.users import User
@@ -39,7 +39,9 @@ async def test_whoever_is_cut_off_before_anything_was_done_may_ask_anew_and_afte
 
     for run in (breaks, breaks, does_and_breaks):
         with pytest.raises(ConnectionError):
-            await engine.repeats.answer(context, "once", fingerprint(CAMPAIGN, None, {"n": "Spring"}), run)
+            await engine.idempotent_requests.execute_once(
+                context, "once", fingerprint(CAMPAIGN, None, {"n": "Spring"}), run
+            )
     answer = await ask(ann, "once", CAMPAIGN, n="Spring")
     assert (answer.status_code, codes(answer)) == (410, ["ANSWER_LOST"])
     assert await number("campaigns") == 1
@@ -93,7 +95,7 @@ async def test_what_is_a_day_old_is_dropped(database_url: str, clock: ManualCloc
         await database().execute_many(
             "INSERT INTO idempotent_requests (user_id, key, fingerprint, process, done, created_at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            [(row[0], f"old {place}", *row[1:]) for place in range(2 * TRIM)],
+            [(row[0], f"old {place}", *row[1:]) for place in range(2 * TRIM_BATCH_ROWS)],
         )
         clock.advance(timedelta(hours=1))
     async with serving(database_url, clock):
@@ -104,10 +106,10 @@ async def test_what_is_a_day_old_is_dropped(database_url: str, clock: ManualCloc
         assert await database().fetch("SELECT request_id FROM send_requests") == [{"request_id": "young"}]
 
 
-def elsewhere(client: Client, process: str = "another") -> Asked:
+def elsewhere(client: Client, process: str = "another") -> IdempotencyRequest:
     """A campaign, as another process would be asked for it by the same user."""
     user = decode_key("User", client.user_id) or 0
-    return Asked(user, "once", fingerprint(CAMPAIGN, None, {"n": "Spring"}), process)
+    return IdempotencyRequest(user, "once", fingerprint(CAMPAIGN, None, {"n": "Spring"}), process)
 
 
 async def test_what_another_process_has_begun_is_waited_for(postgres_url: str, clock: ManualClock) -> None:
@@ -119,7 +121,7 @@ async def test_what_another_process_has_begun_is_waited_for(postgres_url: str, c
         await asyncio.sleep(0.3)
         assert not asking.done()
         assert codes(await ask(ann, "once", CAMPAIGN, n="Other")) == ["TAKEN"]
-        assert await idempotency.keep(claim, '{"data":1}')
+        assert await idempotency.store_response(claim, '{"data":1}')
         answer = await asking
         assert (answer.json(), replayed(answer)) == ({"data": 1}, True)
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from command_center.web.compression import ASIDE_BYTES, LEAST_BYTES, accepts_gzip, is_compressible
+from command_center.web.compression import MIN_BYTES, THREAD_MIN_BYTES, accepts_gzip, is_compressible
 from tests.requests.raw import Answer, connected
 from tests.requests.test_streaming import PARTS
 from tests.requests.wire import server
@@ -41,7 +41,7 @@ async def test_a_large_response_is_compressed_for_clients_that_accept_it(server:
     for _ in range(10):
         await ann(MAKE)
     plain = await ask(ann, LARGE)
-    assert len(plain.body) > ASIDE_BYTES
+    assert len(plain.body) > THREAD_MIN_BYTES
     for accept in ("gzip", "gzip, deflate, br", "*", "br;q=1.0, gzip;q=0.8, *;q=0.1", "GZIP", "identity;q=0.5, gzip"):
         for method in ("POST", "GET"):
             answer = await ask(ann, LARGE, method, Accept_Encoding=accept)
@@ -106,8 +106,8 @@ async def test_streams_are_not_delayed_by_it(server: Server, accept: str) -> Non
 @pytest.mark.parametrize(
     "headers, compressible",
     [
-        ([(b"content-length", b"%d" % LEAST_BYTES), (b"content-type", b"application/json")], True),
-        ([(b"content-length", b"%d" % (LEAST_BYTES - 1)), (b"content-type", b"application/json")], False),
+        ([(b"content-length", b"%d" % MIN_BYTES), (b"content-type", b"application/json")], True),
+        ([(b"content-length", b"%d" % (MIN_BYTES - 1)), (b"content-type", b"application/json")], False),
         ([(b"Content-Length", b"5000"), (b"Content-Type", b"text/html; charset=utf-8")], True),
         ([(b"content-length", b"5000"), (b"content-type", b"text/event-stream")], False),
         ([(b"content-length", b"5000"), (b"content-type", b"image/gif")], False),

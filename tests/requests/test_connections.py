@@ -16,10 +16,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from command_center.server.serving import bound
+from command_center.server.serving import bind_socket
 from command_center.web import http_protocol
 from command_center.web.http_protocol import ConnectionLimits
-from command_center.web.websocket_protocol import FRAGMENTS, SocketConnection
+from command_center.web.websocket_protocol import MAX_FRAGMENTS, SocketConnection
 from tests.requests.raw import UPGRADE, Raw, connected, socket
 from tests.serving import serving
 
@@ -79,12 +79,12 @@ async def standing() -> AsyncIterator[str]:
         Route("/slow", slow),
         WebSocketRoute("/graphql", echo),
     ]
-    listener = bound("127.0.0.1", 0)
+    listener = bind_socket("127.0.0.1", 0)
     config = uvicorn.Config(
         Starlette(routes=routes),
         log_level="warning",
         access_log=False,
-        http=http_protocol.limited(LIMITS),
+        http=http_protocol.connection_class(LIMITS),
         ws=SocketConnection,
         ws_max_size=FRAME,
         ws_per_message_deflate=False,
@@ -320,7 +320,7 @@ async def test_an_answer_before_the_end_of_the_body_is_read_and_ends_the_connect
 async def test_a_client_that_takes_nothing_is_let_go_and_a_slow_one_is_served(url: str) -> None:
     async with connected(url) as raw:
         await raw.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.sleep(LIMITS.patience.total_seconds() * 3)
+        await asyncio.sleep(LIMITS.write_timeout.total_seconds() * 3)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await raw.reader.readexactly(LARGE)
     async with connected(url) as raw:
@@ -337,7 +337,7 @@ async def test_a_socket_that_takes_nothing_is_let_go(url: str) -> None:
         # Each answer is a hundred times as long, and there is room in the system for some of them.
         for _ in range(500):
             await raw.frame(1, b"x" * FRAME)
-        await asyncio.sleep(LIMITS.patience.total_seconds() * 3)
+        await asyncio.sleep(LIMITS.write_timeout.total_seconds() * 3)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await raw.reader.readexactly(100 * FRAME * 500)
 
@@ -356,7 +356,7 @@ async def test_a_message_of_the_allowed_bytes_passes_and_one_more_closes_with_10
 async def test_a_message_in_endlessly_many_pieces_closes_with_1009(url: str) -> None:
     async with socket(url) as raw:
         await raw.frame(1, b"", fin=False)
-        for _ in range(FRAGMENTS):
+        for _ in range(MAX_FRAGMENTS):
             await raw.frame(0, b"", fin=False)
         assert await raw.close_code() == 1009
 

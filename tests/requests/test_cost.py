@@ -129,9 +129,9 @@ def test_a_batch_ends_with_the_answer_of_its_mutation(documents: Documents) -> N
 
 def test_20000_objects_may_be_asked_for_and_no_more(documents: Documents) -> None:
     prepared = documents.prepare("query($ids:[ID!]!){nodes(ids:$ids){id}}", None)
-    assert documents.afford(prepared, {"ids": ["a"] * 20_000}) == 20_000
+    assert documents.check_cost(prepared, {"ids": ["a"] * 20_000}) == 20_000
     with pytest.raises(Rejected) as caught:
-        documents.afford(prepared, {"ids": ["a"] * 20_001})
+        documents.check_cost(prepared, {"ids": ["a"] * 20_001})
     (error,) = caught.value.errors
     assert error.message == "The answer may hold 20,001 objects; 20,000 are allowed."
     assert error.extensions == {"code": "COST_EXCEEDED"}
@@ -147,7 +147,7 @@ def test_a_cost_that_no_reader_of_json_could_hold_is_cut(documents: Documents) -
     prepared = documents.prepare(f"{text} fragment F100 on Email{{sender{{id}}}}", None)
     assert prepared.cost({}) == 1_000_000_000
     with pytest.raises(Rejected, match="may hold 1,000,000,000 objects or more; 20,000 are allowed"):
-        documents.afford(prepared, {})
+        documents.check_cost(prepared, {})
 
 
 def objects(value: Any) -> int:
@@ -192,7 +192,7 @@ def test_introspection_that_is_long_to_count_is_not_counted_to_its_end(documents
         text += "".join(f"fragment F{n} on __Type{{...F{n + 1} ...F{n + 1}}}" for n in range(150))
         text += "fragment F150 on __Type{fields{name}}"
     with pytest.raises(Rejected, match="1,000,000,000 objects or more"):
-        documents.afford(documents.prepare(text, None), {})
+        documents.check_cost(documents.prepare(text, None), {})
 
 
 def lists(schema: GraphQLSchema) -> set[str]:

@@ -160,7 +160,7 @@ def test_aliases_and_directives_are_counted_wherever_they_are_written(documents:
 
 def test_the_standard_introspection_query_passes(documents: Documents) -> None:
     prepared = documents.prepare(INTROSPECTION, None)
-    assert 1_000 < documents.afford(prepared, {}) < 5_000
+    assert 1_000 < documents.check_cost(prepared, {}) < 5_000
 
 
 def test_introspection_in_rounds_is_refused(documents: Documents) -> None:
@@ -271,7 +271,7 @@ def test_what_was_prepared_is_prepared_once_as_long_as_it_is_among_the_last_512(
 
 
 def test_what_is_kept_is_bounded_by_its_weight() -> None:
-    kept: LruCache[str, int] = LruCache(entries=10, weight=100)
+    kept: LruCache[str, int] = LruCache(max_entries=10, max_weight=100)
     for number, key in enumerate("abc"):
         kept.add(key, number, weight=40)
     assert [kept.get(key) for key in "abc"] == [None, 1, 2]

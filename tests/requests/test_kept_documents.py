@@ -9,7 +9,7 @@ from typing import Any
 
 import graphql
 
-from command_center.graphql_engine.overlap import Overlap
+from command_center.graphql_engine.overlap import OverlapChecker
 from command_center.graphql_engine.rules import limit_violations
 from tests.requests.wire import codes, get, post, server, talking
 from tests.serving import Server
@@ -17,7 +17,8 @@ from tests.serving import Server
 __all__ = ["server"]
 
 READING = {
-    each.__code__: each.__name__ for each in (graphql.parse, graphql.validate, limit_violations, Overlap.conflicts)
+    each.__code__: each.__name__
+    for each in (graphql.parse, graphql.validate, limit_violations, OverlapChecker.conflicts)
 }
 WHOLE = {"parse": 1, "validate": 1, "excesses": 1, "conflicts": 1}
 

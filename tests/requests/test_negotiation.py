@@ -2,7 +2,7 @@
 
 import pytest
 
-from command_center.web.negotiation import Form, for_many, for_one
+from command_center.web.negotiation import Form, choose_form, choose_stream_form
 
 APOLLO = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/json'
 APOLLO_QUERY = "application/graphql-response+json,application/json;q=0.9"
@@ -45,7 +45,7 @@ URQL = (
     ],
 )
 def test_an_answer_is_json_wherever_json_is_taken(accept: str | None, form: Form | None) -> None:
-    assert for_one(accept) is form
+    assert choose_form(accept) is form
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_an_answer_is_json_wherever_json_is_taken(accept: str | None, form: Form
     ],
 )
 def test_a_subscription_takes_the_stream_that_is_named(accept: str, form: Form | None) -> None:
-    assert for_many(accept) is form
+    assert choose_stream_form(accept) is form

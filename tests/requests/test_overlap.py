@@ -15,7 +15,7 @@ from graphql import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from command_center.graphql_engine.overlap import Overlap
+from command_center.graphql_engine.overlap import OverlapChecker
 from tests.laws.counts import CASES
 from tests.requests.schemas import crossed, ours
 from tests.requests.writing import Writer
@@ -24,7 +24,7 @@ OTHERS = tuple(set(specified_rules) - {OverlappingFieldsCanBeMergedRule, NoUnuse
 
 
 def mergeable(schema: GraphQLSchema, text: str) -> bool:
-    return not list(Overlap(schema, parse(text)).conflicts())
+    return not list(OverlapChecker(schema, parse(text)).conflicts())
 
 
 def stock(schema: GraphQLSchema, text: str) -> bool:
@@ -32,7 +32,7 @@ def stock(schema: GraphQLSchema, text: str) -> bool:
 
 
 def steps(text: str) -> int:
-    overlap = Overlap(ours(), parse(text))
+    overlap = OverlapChecker(ours(), parse(text))
     assert not list(overlap.conflicts())
     return overlap.steps
 
@@ -108,7 +108,7 @@ def test_each_conflict_is_told_once_with_both_places_in_the_order_of_the_text() 
     document = parse("{viewer{b:id b:name ...F} viewer{b:role}} fragment F on User{c:id c:name}")
     told = [
         (error.message.partition(" because ")[0], [place.column for place in error.locations or ()])
-        for error in Overlap(ours(), document).conflicts()
+        for error in OverlapChecker(ours(), document).conflicts()
     ]
     assert sorted(told) == [("Fields 'b' conflict", [9, 14]), ("Fields 'c' conflict", [62, 67])]
 
@@ -140,6 +140,6 @@ def test_a_large_fragment_in_many_places_is_looked_at_once() -> None:
 
 def test_whoever_makes_more_sets_than_can_be_looked_at_is_refused() -> None:
     text = "{viewer{id ...F}} fragment F on User{name}"
-    assert not list(Overlap(ours(), parse(text), most=20).conflicts())
-    (error,) = Overlap(ours(), parse(text), most=3).conflicts()
+    assert not list(OverlapChecker(ours(), parse(text), max_steps=20).conflicts())
+    (error,) = OverlapChecker(ours(), parse(text), max_steps=3).conflicts()
     assert error.message == "Fields overlap in more ways than can be looked at."

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from command_center.api.parameters import VALUE_BYTES, parameters
+from command_center.api.parameters import VALUE_BYTES, parse_parameters
 from command_center.api.quotas import QuotaExceeded, UserQuotas
 from command_center.api.websocket import ID_CHARACTERS
 from command_center.graphql_engine.documents import Documents
@@ -145,13 +145,13 @@ async def test_the_open_operations_of_a_user_take_as_much_memory_as_allowed(sqli
 def test_memory_is_counted_to_the_byte_and_a_document_once() -> None:
     documents = Documents(ours(), DocumentLimits(), HINTS)
     prepared, other = documents.prepare(LISTS, None), documents.prepare(LISTS.replace("{", " {", 1), None)
-    asked = parameters({"query": LISTS}, 1)
+    asked = parse_parameters({"query": LISTS}, 1)
     quotas = UserQuotas(UserLimits(bytes=2 * asked.bytes + prepared.bytes))
     first, second = quotas.hold(1, asked), quotas.hold(1, asked)
     for hold in (first, second):
         hold.subscribe(prepared)
     with pytest.raises(QuotaExceeded, match=f"{quotas.limits.bytes:,} bytes"):
-        quotas.hold(1, parameters({"query": ""}, 1))
+        quotas.hold(1, parse_parameters({"query": ""}, 1))
     quotas.hold(2, asked).subscribe(prepared)
     first.release()
     first.release()
@@ -183,7 +183,7 @@ def test_memory_is_counted_to_the_byte_and_a_document_once() -> None:
     ],
 )
 def test_variables_count_by_their_values_and_characters(variables: Any, values: int, cost: int) -> None:
-    asked = parameters({"query": "{viewer{id}}", "variables": variables}, 1_000)
+    asked = parse_parameters({"query": "{viewer{id}}", "variables": variables}, 1_000)
     assert (asked.values, asked.cost) == (values, cost)
     assert asked.bytes >= len(asked.query) + VALUE_BYTES * values
     assert asked.bytes >= len(json.dumps(variables or ""))

@@ -73,7 +73,7 @@ def test_who_is_gone_for_a_minute_is_not_remembered() -> None:
 
 
 def test_a_million_addresses_are_no_more_than_are_remembered() -> None:
-    rates = RateLimiter(10, Hand(), remembered=100)
+    rates = RateLimiter(10, Hand(), max_keys=100)
     for key in range(10_000):
         assert rates.take(key) == 0.0
         assert len(rates) <= 200

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from command_center.api.streaming import Frames
-from command_center.server.serving import bound, server
+from command_center.api.streaming import StreamedResponse
+from command_center.server.serving import bind_socket, create_server
 from command_center.web.middleware import RequestLimitsMiddleware
 from command_center.web.negotiation import Form
 from command_center.web.shutdown import Shutdown
@@ -45,15 +45,15 @@ async def test_clients_that_do_not_read_and_requests_that_do_not_end_are_given_u
     given = settings(f"sqlite:///{tmp_path / 'x.db'}")
     stopping = Shutdown()
     routes = [
-        Route("/endless", Frames(Form.EVENTS, _endless(), math.inf, stopping)),
+        Route("/endless", StreamedResponse(Form.EVENTS, _endless(), math.inf, stopping)),
         Route("/stuck", _stuck),
     ]
     app = Starlette(
         routes=routes, middleware=[Middleware(RequestLimitsMiddleware, given.edge_limits(), shutdown=stopping)]
     )
     app.state.shutdown = stopping
-    listener = bound("127.0.0.1", 0)
-    running = server(app, given)
+    listener = bind_socket("127.0.0.1", 0)
+    running = create_server(app, given)
     running.config.timeout_graceful_shutdown = 1
     serving = asyncio.create_task(running.serve(sockets=[listener]))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -106,7 +106,7 @@ async def test_a_stream_that_begins_while_the_server_stops_ends_at_once() -> Non
         sent.append(message)
 
     async with asyncio.timeout(END):
-        await Frames(Form.PARTS, _endless(), math.inf, stopping)({"type": "http"}, receive, send)
+        await StreamedResponse(Form.PARTS, _endless(), math.inf, stopping)({"type": "http"}, receive, send)
     assert sent[0]["status"] == 200
     assert b"".join(each["body"] for each in sent[1:]).endswith(b"\r\n--graphql--\r\n")
     assert not sent[-1]["more_body"]

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from command_center.api.streaming import BEAT_SECONDS
+from command_center.api.streaming import HEARTBEAT_SECONDS
 from command_center.web.authentication import Tokens
 from tests.mailing import person
 from tests.requests.wire import codes, post, server
@@ -85,7 +85,7 @@ class Body:
 
     async def until(self, ending: str) -> str:
         """Read until the text ends so, within a time well below that of the heartbeat."""
-        async with asyncio.timeout(BEAT_SECONDS / 3):
+        async with asyncio.timeout(HEARTBEAT_SECONDS / 3):
             while not self.text.endswith(ending):
                 self.text += await anext(self._chunks)
         return self.text

@@ -129,7 +129,7 @@ def test_what_is_plainly_right_is_made_here_and_the_rest_is_left(given: dict[str
     schema = build_schema(SMALL)
     document = parse("query ($id: ID!, $many: [Colour!] = [BLUE], $tree: Tree) { tree(tree: $tree) }")
     definitions = document.definitions[0].variable_definitions  # type: ignore[attr-defined]
-    values = Coercions(schema).of(definitions)(given)
+    values = Coercions(schema).for_variables(definitions)(given)
     assert (values is not None) is plain
     if values is not None:
         stock = get_variable_values(schema, definitions, given)

@@ -7,16 +7,16 @@ import pytest
 from command_center.errors import UserErrors
 from command_center.ids import encode
 from command_center.search.filter_ast import NO_KEY, Engaged, Filter, Ids, leaves
-from command_center.search.parser import FilterLimits, check, load
+from command_center.search.parser import FilterLimits, parse_filter, parse_stored_filter
 from models.enums import EngagementKind, EngagementVerdict, UserErrorCode
 
 
 def problems(raw: Any, **arguments: Any) -> list[tuple[str, str]]:
     """The place and the code of everything wrong; empty where nothing is."""
     try:
-        check(raw, **arguments)
+        parse_filter(raw, **arguments)
     except UserErrors as refusal:
-        return [(".".join(problem.path), problem.code.value) for problem in refusal.problems]
+        return [(".".join(problem.path), problem.code.value) for problem in refusal.errors]
     return []
 
 
@@ -25,7 +25,7 @@ def condition(**fields: Any) -> dict[str, Any]:
 
 
 def only_condition(**fields: Any) -> Engaged:
-    [leaf] = leaves(check(condition(**fields)))
+    [leaf] = leaves(parse_filter(condition(**fields)))
     assert isinstance(leaf, Engaged)
     return leaf
 
@@ -134,10 +134,10 @@ def test_all_problems_come_at_once_under_the_callers_path() -> None:
 
 def test_a_limit_reached_is_named_with_its_number() -> None:
     with pytest.raises(UserErrors, match="at most 2 levels") as depth:
-        check(nested(3), limits=FilterLimits(depth=2))
+        parse_filter(nested(3), limits=FilterLimits(depth=2))
     with pytest.raises(UserErrors, match="at most 1 conditions"):
-        check({"success": True, "campaign": []}, limits=FilterLimits(leaves=1))
-    assert depth.value.problems[0].code is UserErrorCode.LIMIT_REACHED
+        parse_filter({"success": True, "campaign": []}, limits=FilterLimits(leaves=1))
+    assert depth.value.errors[0].code is UserErrorCode.LIMIT_REACHED
 
 
 def test_no_depth_of_input_exhausts_the_stack() -> None:
@@ -145,7 +145,7 @@ def test_no_depth_of_input_exhausts_the_stack() -> None:
 
 
 def test_a_stored_filter_outlives_lower_limits() -> None:
-    assert load(nested(9)) != Filter()
+    assert parse_stored_filter(nested(9)) != Filter()
 
 
 def test_the_defaults_of_a_condition_are_filled_in() -> None:
@@ -157,7 +157,7 @@ def test_the_defaults_of_a_condition_are_filled_in() -> None:
 
 def test_ids_keep_their_texts_and_bad_ones_match_no_row() -> None:
     texts = (encode("Person", 5), encode("User", 5), "?")
-    [leaf] = leaves(check({"person": list(texts)}))
+    [leaf] = leaves(parse_filter({"person": list(texts)}))
     assert leaf == Ids("person", (5, NO_KEY, NO_KEY), texts)
     assert isinstance(leaf, Ids)
     assert leaf.keys == {5}
@@ -165,7 +165,7 @@ def test_ids_keep_their_texts_and_bad_ones_match_no_row() -> None:
 
 def test_a_leaf_knows_its_place_and_is_equal_elsewhere() -> None:
     raw = {"any": [{"engagement": [{"kind": "VIEW"}, {"kind": "VIEW"}]}], "success": True}
-    first, second, last = leaves(check(raw))
+    first, second, last = leaves(parse_filter(raw))
     assert [leaf.path for leaf in (first, second, last)] == [
         ("any", "0", "engagement", "0"),
         ("any", "0", "engagement", "1"),

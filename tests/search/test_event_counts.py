@@ -7,7 +7,7 @@ import pytest
 
 from command_center.search.event_counts import Unfinished, UrlMatches
 from command_center.search.facts import Event, Facts
-from command_center.search.parser import check
+from command_center.search.parser import parse_filter
 from command_center.search.predicate import Predicate, compile_predicate
 from models.enums import EngagementKind, EngagementVerdict
 from tests.search.test_index import FACTS
@@ -40,7 +40,7 @@ def condition(**more: Any) -> dict[str, Any]:
 def test_each_distinct_url_is_tested_once_for_each_test() -> None:
     CountedUrl.tested = 0
     email = clicked(*(CountedUrl(f"https://x.test/{number}") for number in range(10)), times=100)
-    tests = [check(condition(url={"contains": f"/no-{number}"})) for number in range(20)]
+    tests = [parse_filter(condition(url={"contains": f"/no-{number}"})) for number in range(20)]
     holds = [compile_predicate(test) for test in tests]
     for _ in range(3):
         assert not any(each(email, NOW) for each in holds)
@@ -49,7 +49,7 @@ def test_each_distinct_url_is_tested_once_for_each_test() -> None:
 
 def test_a_later_pass_tests_only_new_urls() -> None:
     urls = [CountedUrl(f"https://x.test/{number}") for number in range(10)]
-    holds = compile_predicate(check(condition(url={"contains": "/10"})))
+    holds = compile_predicate(parse_filter(condition(url={"contains": "/10"})))
     kept = UrlMatches()
     email = clicked(*urls)
     email.count_in_steps(kept)
@@ -82,7 +82,7 @@ def test_a_later_pass_tests_only_new_urls() -> None:
 )
 def test_counts_are_those_of_all_events_that_fit(more: dict[str, Any], expected: bool) -> None:
     email = clicked("https://x.test/a", "https://x.test/b", "https://y.test/", times=10)
-    assert compile_predicate(check(condition(**more)))(email, NOW) is expected
+    assert compile_predicate(parse_filter(condition(**more)))(email, NOW) is expected
 
 
 def test_counting_continues_where_the_allowance_was_spent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,11 +90,13 @@ def test_counting_continues_where_the_allowance_was_spent(monkeypatch: pytest.Mo
     CountedUrl.tested = 0
     email = clicked(*(CountedUrl(f"https://x.test/{number}") for number in range(10)))
     email.count_in_steps()
-    holds = compile_predicate(check(condition(atLeast=2, atMost=2, url={"startsWith": "https", "contains": "9"})))
+    holds = compile_predicate(
+        parse_filter(condition(atLeast=2, atMost=2, url={"startsWith": "https", "contains": "9"}))
+    )
     assert not any(attempt is not None for attempt in (_attempt(holds, email) for _ in range(3)))
     assert _attempt(holds, email) is False
     email.renew_allowance()
-    number = compile_predicate(check(condition(atLeast=1, url={"contains": "/9"})))
+    number = compile_predicate(parse_filter(condition(atLeast=1, url={"contains": "/9"})))
     assert [_attempt(number, email) for _ in range(4)] == [None, None, None, True]
     assert CountedUrl.tested == 10 + 10
 

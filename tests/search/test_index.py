@@ -10,8 +10,8 @@ from command_center.search.facts import Event, Facts
 from command_center.search.index.keys import index_keys
 from command_center.search.index.search_index import Index
 from command_center.search.index.time_boundaries import TimeKey
-from command_center.search.parser import check
-from command_center.search.scope import Owner, Scope, scope
+from command_center.search.parser import parse_filter
+from command_center.search.scope import Owner, Scope, resolve_scope
 from models.enums import EngagementKind, EngagementVerdict, FolderName
 from tests.laws.filters import TEAM, World
 from tests.search.test_sql import EMPTY, PERSON
@@ -47,13 +47,13 @@ FACTS = replace(World({1: PERSON}, (EMPTY,)).facts(EMPTY), campaign_id=1)
     ],
 )
 def test_a_filter_is_filed_under_its_narrowest_necessary_keys(raw: dict[str, Any], keys: set[Any] | None) -> None:
-    assert index_keys(check(raw)) == keys
+    assert index_keys(parse_filter(raw)) == keys
 
 
 def index_of(**searches: tuple[dict[str, Any], frozenset[int] | None]) -> Index:
     index = Index()
     for number, (raw, senders) in searches.items():
-        index.add(int(number.removeprefix("s")), Scope(TEAM, senders), check(raw))
+        index.add(int(number.removeprefix("s")), Scope(TEAM, senders), parse_filter(raw))
     return index
 
 
@@ -72,9 +72,9 @@ def test_many_senders_with_many_ids_are_filed_by_sender_alone() -> None:
 
 
 def test_the_top_levels_senders_are_the_range_and_no_key() -> None:
-    filter = check({"sender": [encode("User", id) for id in range(1, 51)]})
+    filter = parse_filter({"sender": [encode("User", id) for id in range(1, 51)]})
     index = Index()
-    index.add(1, scope(filter, Owner(1, TEAM, admin=True)), filter)
+    index.add(1, resolve_scope(filter, Owner(1, TEAM, admin=True)), filter)
     assert sum(map(len, index._ranges.values())) == 50
     assert index.candidates(FACTS) == {1}
 

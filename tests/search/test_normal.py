@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from command_center.ids import encode
 from command_center.search.facts import Facts
 from command_center.search.filter_ast import All, Filter
-from command_center.search.index.dnf import MOST, conjunctions
-from command_center.search.parser import check
+from command_center.search.index.dnf import MAX_CONJUNCTIONS, conjunctions
+from command_center.search.parser import parse_filter
 from command_center.search.predicate import holds
 from tests.laws.filters import facts, filters, moments
 from tests.laws.test_index_is_only_faster import law
@@ -41,27 +41,27 @@ def two_ways(number: int) -> dict[str, Any]:
     ],
 )
 def test_what_means_the_same_has_the_same_form(raw: dict[str, Any], same: dict[str, Any]) -> None:
-    assert conjunctions(check(raw)) == conjunctions(check(same))
+    assert conjunctions(parse_filter(raw)) == conjunctions(parse_filter(same))
 
 
 def test_a_form_has_at_most_so_many_conjunctions_and_what_has_more_stays_whole() -> None:
     fits, explodes = ({"all": [two_ways(number) for number in range(ways)]} for ways in (4, 5))
-    assert len(conjunctions(check(fits))) == MOST == 16
-    (whole,) = conjunctions(check(explodes))
-    assert whole == {All((check(explodes),))}
+    assert len(conjunctions(parse_filter(fits))) == MAX_CONJUNCTIONS == 16
+    (whole,) = conjunctions(parse_filter(explodes))
+    assert whole == {All((parse_filter(explodes),))}
 
 
 @law
 @given(filters(), facts(), moments())
 def test_the_form_holds_when_the_filter_does(raw: dict[str, Any], email: Facts, now: int) -> None:
-    form = conjunctions(check(raw))
-    assert any(holds(Filter(tuple(each)), email, now) for each in form) is holds(check(raw), email, now)
+    form = conjunctions(parse_filter(raw))
+    assert any(holds(Filter(tuple(each)), email, now) for each in form) is holds(parse_filter(raw), email, now)
 
 
 @law
 @given(st.lists(filters(depth=2), min_size=3, max_size=6), facts(), moments())
 def test_so_it_does_at_the_bound(raws: list[dict[str, Any]], email: Facts, now: int) -> None:
     for raw in ({"all": [{"any": raws[:3]}, {"any": raws[3:]}]}, {"not": {"all": raws}}):
-        form = conjunctions(check(raw))
-        assert len(form) <= MOST
-        assert any(holds(Filter(tuple(each)), email, now) for each in form) is holds(check(raw), email, now)
+        form = conjunctions(parse_filter(raw))
+        assert len(form) <= MAX_CONJUNCTIONS
+        assert any(holds(Filter(tuple(each)), email, now) for each in form) is holds(parse_filter(raw), email, now)

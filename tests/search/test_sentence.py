@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from command_center.ids import encode
-from command_center.search.describe import sentence
+from command_center.search.describe import describe_filter
 from command_center.search.explain import explain
 from command_center.search.facts import Event, Facts
 from command_center.search.filter_ast import leaves
-from command_center.search.parser import check
+from command_center.search.parser import parse_filter
 from command_center.search.predicate import holds
 from models.enums import EngagementKind, EngagementVerdict
 from tests.laws.counts import CASES
@@ -56,7 +56,7 @@ OWN = "Every email of one's own"
     ],
 )  # fmt: skip
 def test_a_filter_reads_as_a_sentence(raw: dict[str, Any], expected: str) -> None:
-    assert sentence(check(raw), NAMES) == expected
+    assert describe_filter(parse_filter(raw), NAMES) == expected
 
 
 def test_an_explanation_has_a_line_for_each_leaf() -> None:
@@ -70,7 +70,7 @@ def test_an_explanation_has_a_line_for_each_leaf() -> None:
         "sentAt": {"olderThan": "P3D"},
         "any": [{"engagement": [{"kind": "VIEW"}, {"kind": "REPLY", "afterSend": "P1D"}]}],
     }
-    lines = {line.path: (line.holds, line.actual) for line in explain(check(raw), email, NOW, NAMES)}
+    lines = {line.path: (line.holds, line.actual) for line in explain(parse_filter(raw), email, NOW, NAMES)}
     assert lines == {
         ("campaign",): (False, "Spring"),
         ("personGroup",): (True, "VIPs"),
@@ -99,15 +99,15 @@ def test_a_condition_on_engagement_tells_what_it_wants_and_what_there_is(
 ) -> None:
     view = Event(EngagementKind.VIEW, EngagementVerdict.HUMAN, NOW)
     email = replace(World({1: PERSON}, (EMPTY,)).facts(EMPTY), events=(view,))
-    (line,) = explain(check({"engagement": [raw]}), email, NOW, {})
+    (line,) = explain(parse_filter({"engagement": [raw]}), email, NOW, {})
     assert (line.summary, line.actual) == (wanted, actual)
 
 
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(filters(), facts())
 def test_whatever_can_be_asked_can_be_said_and_explained(raw: dict[str, Any], email: Facts) -> None:
-    filter = check(raw)
-    assert sentence(filter, {}).endswith(".")
+    filter = parse_filter(raw)
+    assert describe_filter(filter, {}).endswith(".")
     lines = explain(filter, email, NOW, {})
     assert [line.path for line in lines] == [leaf.path for leaf in leaves(filter)]
     if not raw.keys() & {"any", "not", "all"}:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from command_center.ids import encode
-from command_center.search.datetimes import render
+from command_center.search.datetimes import format_moment
 from command_center.search.filter_ast import Filter
-from command_center.search.parser import check
+from command_center.search.parser import parse_filter
 from command_center.search.predicate import holds
 from command_center.search.scope import Scope
 from command_center.search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
@@ -131,7 +131,7 @@ def test_sqlite_and_the_predicate_agree_on_every_field(
     fill(database, world)
     # Each with its opposite: what is NULL to SQL is false either way.
     for raw in (*raws, *({"not": raw} for raw in raws)):
-        filter = check(raw)
+        filter = parse_filter(raw)
         assert found(database, filter, now) == {e.id for e in world.emails if holds(filter, world.facts(e), now)}
 
 
@@ -141,7 +141,7 @@ def test_sqlite_and_the_predicate_agree_on_nested_filters(
     database: sqlite3.Connection, raw: dict[str, Any], world: World, now: int
 ) -> None:
     fill(database, world)
-    filter = check(raw)
+    filter = parse_filter(raw)
     assert found(database, filter, now) == {e.id for e in world.emails if holds(filter, world.facts(e), now)}
 
 
@@ -153,8 +153,8 @@ HOUR = 3_600_000_000
     [
         ({"sentAt": {"within": "PT1H"}}, -HOUR, None),
         ({"sentAt": {"olderThan": "PT1H"}}, None, -HOUR - 1),
-        ({"sentAt": {"from": render(NOW)}}, 0, None),
-        ({"sentAt": {"until": render(NOW)}}, None, -1),
+        ({"sentAt": {"from": format_moment(NOW)}}, 0, None),
+        ({"sentAt": {"until": format_moment(NOW)}}, None, -1),
         ({"scheduledAt": {"within": "PT1H"}}, 0, HOUR),
         ({"scheduledAt": {"olderThan": "PT1H"}}, None, -HOUR - 1),
         ({"engagement": [{"kind": "VIEW", "within": "PT1H"}]}, -HOUR, None),
@@ -164,7 +164,7 @@ HOUR = 3_600_000_000
 def test_windows_end_on_the_microsecond(
     database: sqlite3.Connection, raw: dict[str, Any], first: int | None, last: int | None
 ) -> None:
-    filter = check(raw)
+    filter = parse_filter(raw)
     for edge in (first, last):
         for offset in () if edge is None else (edge - 1, edge, edge + 1):
             world = World({1: PERSON}, (happened_at(NOW + offset),))
@@ -181,7 +181,7 @@ def test_after_send_ends_on_the_microsecond_and_has_no_beginning(
     reply = EventRow(EngagementKind.REPLY, EngagementVerdict.HUMAN, NOW + late, None)
     world = World({1: PERSON}, (replace(EMPTY, sent_at=NOW, events=(reply,)),))
     fill(database, world)
-    filter = check({"engagement": [{"kind": "REPLY", "afterSend": "PT1H"}]})
+    filter = parse_filter({"engagement": [{"kind": "REPLY", "afterSend": "PT1H"}]})
     assert found(database, filter, NOW) == ({1} if counts else set())
     assert holds(filter, world.facts(world.emails[0]), NOW) is counts
 
@@ -195,21 +195,24 @@ def happened_at(moment: int) -> EmailRow:
 def test_no_leaf_is_ever_null_so_that_not_is_its_opposite(database: sqlite3.Connection, raw: dict[str, Any]) -> None:
     world = World({1: PERSON}, (EMPTY,))
     fill(database, world)
-    plain, opposite = filter_clause(check(raw), SQLITE, NOW), filter_clause(check({"not": raw}), SQLITE, NOW)
+    plain, opposite = (
+        filter_clause(parse_filter(raw), SQLITE, NOW),
+        filter_clause(parse_filter({"not": raw}), SQLITE, NOW),
+    )
     answer = f"SELECT {plain.text}, {opposite.text} {FROM}"
-    expected = holds(check(raw), world.facts(EMPTY), NOW)
+    expected = holds(parse_filter(raw), world.facts(EMPTY), NOW)
     assert database.execute(answer, plain.parameters + opposite.parameters).fetchone() == (expected, not expected)
-    assert holds(check({"not": raw}), world.facts(EMPTY), NOW) is not expected
+    assert holds(parse_filter({"not": raw}), world.facts(EMPTY), NOW) is not expected
 
 
 @pytest.mark.parametrize("raw", EVERY_LEAF, ids=str)
 def test_postgres_is_told_the_type_of_each_parameter(raw: dict[str, Any]) -> None:
-    asked = filter_clause(check({"any": [raw, {"not": raw}]}), POSTGRES, NOW)
+    asked = filter_clause(parse_filter({"any": [raw, {"not": raw}]}), POSTGRES, NOW)
     assert len(re.findall(r"\?::", asked.text)) == asked.text.count("?") == len(asked.parameters)
 
 
 def test_a_thousand_ids_are_one_parameter() -> None:
-    filter = check({"person": [encode("Person", id) for id in range(1, 1001)]})
+    filter = parse_filter({"person": [encode("Person", id) for id in range(1, 1001)]})
     assert filter_clause(filter, POSTGRES, NOW).parameters == (list(range(1, 1001)),)
     assert len(filter_clause(filter, SQLITE, NOW).parameters) == 1
 
@@ -217,21 +220,21 @@ def test_a_thousand_ids_are_one_parameter() -> None:
 def test_many_empty_branches_leave_no_trace_in_the_sql(database: sqlite3.Connection) -> None:
     fill(database, World({1: PERSON}, (EMPTY,)))
     raw = {"any": [{"campaign": [encode("Campaign", 1)]}, *[{}] * 40], "not": {"all": [{}] * 10, "folder": []}}
-    assert filter_clause(check(raw), SQLITE, NOW).text == "TRUE"
-    assert filter_clause(check(raw), POSTGRES, NOW).parameters == ()
-    assert found(database, check(raw), NOW) == {1}
+    assert filter_clause(parse_filter(raw), SQLITE, NOW).text == "TRUE"
+    assert filter_clause(parse_filter(raw), POSTGRES, NOW).parameters == ()
+    assert found(database, parse_filter(raw), NOW) == {1}
 
 
 def test_unwindowed_human_counts_come_from_the_summary() -> None:
-    assert filter_clause(check({"engagement": [{"kind": "CLICK"}]}), SQLITE, NOW).text == "e.clicks >= ?"
-    asked = filter_clause(check({"engagement": [{"kind": "CLICK", "verdict": ["HUMAN", "SELF"]}]}), SQLITE, NOW)
+    assert filter_clause(parse_filter({"engagement": [{"kind": "CLICK"}]}), SQLITE, NOW).text == "e.clicks >= ?"
+    asked = filter_clause(parse_filter({"engagement": [{"kind": "CLICK", "verdict": ["HUMAN", "SELF"]}]}), SQLITE, NOW)
     assert "engagements" in asked.text
 
 
 def test_like_has_no_part_in_text(database: sqlite3.Connection) -> None:
     percent, plain = replace(EMPTY, subject="100% Sure"), replace(EMPTY, id=2, subject="1000 sure")
     fill(database, World({1: PERSON}, (percent, plain)))
-    assert found(database, check({"subject": {"startsWith": "100%", "endsWith": "SURE"}}), NOW) == {1}
+    assert found(database, parse_filter({"subject": {"startsWith": "100%", "endsWith": "SURE"}}), NOW) == {1}
 
 
 def test_a_scope_names_the_team_and_its_senders(database: sqlite3.Connection) -> None:
@@ -244,5 +247,7 @@ def test_a_scope_names_the_team_and_its_senders(database: sqlite3.Connection) ->
 
 
 def test_verdicts_are_asked_for_by_number() -> None:
-    asked = filter_clause(check({"engagement": [{"kind": "VIEW", "verdict": ["SELF", "MACHINE"]}]}), POSTGRES, NOW)
+    asked = filter_clause(
+        parse_filter({"engagement": [{"kind": "VIEW", "verdict": ["SELF", "MACHINE"]}]}), POSTGRES, NOW
+    )
     assert f"g.verdict IN ({EngagementVerdict.MACHINE:d}, {EngagementVerdict.SELF:d})" in asked.text

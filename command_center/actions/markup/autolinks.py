@@ -63,7 +63,7 @@ def _lines(text: str, links: Slots) -> str:
     parts: list[str] = []
     position = len(text) - len(text.lstrip(" \t"))
     parts.append(_escaped(" " + text[:position])[1:])
-    for begin, end in addresses(text):
+    for begin, end in find_urls(text):
         parts.append(_escaped(text[position:begin]))
         url = text[begin:end]
         parts.append(f'<a href="{links.add(url)}">{html.escape(url)}</a>')
@@ -81,7 +81,7 @@ def _non_breaking(match: re.Match[str]) -> str:
     return "".join("&nbsp;" * 4 if letter == "\t" else "&nbsp;" for letter in match[0])
 
 
-def addresses(text: str) -> Iterator[tuple[int, int]]:
+def find_urls(text: str) -> Iterator[tuple[int, int]]:
     """Yield the start and the end of each web address in a text."""
     position = 0
     while match := _START.search(text, position):

@@ -18,7 +18,7 @@ from command_center.actions.markup import autolinks
 from command_center.actions.markup.detection import is_html
 from command_center.actions.markup.slots import Slots
 from command_center.actions.markup.tokens import Token, TokenKind, attribute_values, tokenize
-from command_center.actions.template_fields import Unresolved
+from command_center.actions.template_fields import UnresolvedField
 
 MAX_CACHED_TEMPLATES = 64
 """This is more than the outbox claims in one batch, so that no template of a batch is evicted before its use."""
@@ -57,11 +57,11 @@ class BodyTemplate:
         """Return one sentence for each field in a context where it cannot be filled in, without duplicates."""
         unfillable = (field.written for field in self.fields if field.context is FieldContext.FORBIDDEN)
         reason = "stands where no value can be filled in: in a style, a script or a tag's name."
-        return [f"{template_fields.shown(field)} {reason}" for field in dict.fromkeys(unfillable)]
+        return [f"{template_fields.shorten(field)} {reason}" for field in dict.fromkeys(unfillable)]
 
     def field_problems(self) -> list[str]:
         """Return one sentence for each field that cannot be filled in, for any reason."""
-        return [*template_fields.problems("".join(field.written for field in self.fields)), *self.problems()]
+        return [*template_fields.field_errors("".join(field.written for field in self.fields)), *self.problems()]
 
     def values(self, field_values: Mapping[str, str]) -> list[str]:
         """Return the encoded value of each field. `field_values` is a result of `template_fields.values`.
@@ -69,7 +69,7 @@ class BodyTemplate:
         Raises: Unresolved if a field cannot be filled in.
         """
         if errors := self.field_problems():
-            raise Unresolved(" ".join(errors))
+            raise UnresolvedField(" ".join(errors))
         return [_encode(field.written, field.context, field_values) for field in self.fields]
 
     def fill(self, body: str, field_values: Mapping[str, str]) -> str:
@@ -96,7 +96,7 @@ def with_values(body: str, values: Iterable[tuple[BodyField, str]]) -> str:
 _templates: OrderedDict[bytes, BodyTemplate] = OrderedDict()
 
 
-def template(body: str) -> BodyTemplate:
+def cached_template(body: str) -> BodyTemplate:
     """Return the template of a body, cached for the other recipients of the same body."""
     parsed = _templates.get(_cache_key(body))
     if parsed is None:
@@ -128,7 +128,7 @@ def _cache_key(body: str) -> bytes:
 def parse_template(body: str) -> BodyTemplate:
     """Parse the fields of a body and determine their contexts."""
     slots = Slots()
-    masked = template_fields.mask(body, slots.add)
+    masked = template_fields.replace_fields(body, slots.add)
     markup = is_html(masked)
     contexts: dict[int, FieldContext] = {}
     for token in tokenize(masked) if markup and slots.texts else ():

@@ -22,12 +22,12 @@ class BodyReport:
 @lru_cache(maxsize=8)
 def inspect(body: str) -> BodyReport:
     """Inspect a body whose fields are not filled in."""
-    template = filling.template(body)
+    template = filling.cached_template(body)
     field_slots = Slots()
-    masked = template_fields.mask(body, field_slots.add)
+    masked = template_fields.replace_fields(body, field_slots.add)
     removals = Removals(field_slots.fill)
     if not template.is_html:
-        if sum(1 for _ in autolinks.addresses(masked)) > MAX_TRACKED_LINKS:
+        if sum(1 for _ in autolinks.find_urls(masked)) > MAX_TRACKED_LINKS:
             removals.add(Removal.TOO_MANY_LINKS)
         return BodyReport(notices=tuple(removals.sentences()))
     sanitizer = Sanitizer(masked, removals)

@@ -275,7 +275,7 @@ class Sanitizer:
         return value
 
     def _link(self, value: str) -> str | None:
-        target = urls.target(value)
+        target = urls.parse_target(value)
         if target.scheme and target.scheme not in urls.LINK_SCHEMES:
             self.removals.add(Removal.URLS, target.url)
             return None
@@ -286,7 +286,7 @@ class Sanitizer:
         return target.url
 
     def _picture(self, value: str) -> str | None:
-        target = urls.target(value)
+        target = urls.parse_target(value)
         if target.scheme and target.scheme not in urls.PICTURE_SCHEMES:
             self.removals.add(Removal.URLS, target.url)
             return None

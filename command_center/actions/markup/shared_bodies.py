@@ -42,7 +42,7 @@ def prepare_shared(body: str, values: Iterable[tuple[int, int, str]]) -> Prepare
     Each value comes with the start and the end of its field in the body. Whether the body is HTML is decided without
     the values.
     """
-    template = filling.template(body)
+    template = filling.cached_template(body)
     contexts = {(field.start, field.end): field.context for field in template.fields}
     field_values = [
         (BodyField(start, end, "", contexts.get((start, end), FieldContext.PLAIN)), value)

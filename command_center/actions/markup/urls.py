@@ -32,7 +32,7 @@ class Target:
     scheme: str
 
 
-def target(value: str) -> Target:
+def parse_target(value: str) -> Target:
     """Return the target in an attribute's decoded value.
 
     Surrounding white space, tabs, and line breaks with the indentation of the next line are removed. A host without a

@@ -21,13 +21,13 @@ from tortoise.backends.base.client import (
 from tortoise.connection import get_connections
 
 from command_center.database.connections import TransactionBody
-from command_center.database.errors import timeout_limit
+from command_center.database.errors import effective_timeout
 from command_center.database.postgres.direct import DirectConnection
 from command_center.database.postgres.errors import translate_errors, unavailable
 from command_center.database.postgres.lookup_pool import (
-    MOST,
-    SETTINGS,
-    TIDY_SECONDS,
+    MAX_CONNECTIONS,
+    RESET_TIMEOUT_SECONDS,
+    SESSION_SETTINGS,
     LookupPool,
     acquire_connection,
     reset_or_terminate,
@@ -36,7 +36,7 @@ from command_center.database.postgres.lookup_pool import (
 )
 from command_center.database.postgres.url import PostgresAddress
 
-CLOSE_SECONDS = 2.0
+CLOSE_TIMEOUT_SECONDS = 2.0
 _ARGUMENTS_FROM_ADDRESS = frozenset({"host", "port", "user", "password", "database", "dsn"})
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class _TimeoutClient(stock.AsyncpgDBClient):
 
     async def _translate_exceptions(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
-            async with asyncio.timeout(timeout_limit(self.timeout)):
+            async with asyncio.timeout(effective_timeout(self.timeout)):
                 return await super()._translate_exceptions(func, *args, **kwargs)
         except Exception as exc:
             if (instead := unavailable(exc)) is not None:
@@ -61,7 +61,7 @@ class _TimeoutClient(stock.AsyncpgDBClient):
                 return await self._direct(connection).fetch(query, *(values or ()))
 
     def _direct(self, connection: asyncpg.Connection) -> DirectConnection:
-        return DirectConnection(connection, timeout_limit(self.timeout))
+        return DirectConnection(connection, effective_timeout(self.timeout))
 
 
 class NoResetConnection(asyncpg.Connection):  # type: ignore[misc]
@@ -88,7 +88,7 @@ class PostgresClient(_TimeoutClient):
 
     async def create_connection(self, with_db: bool) -> None:
         await super().create_connection(with_db)
-        settings = {"max_size": MOST, "server_settings": self.server_settings | SETTINGS}
+        settings = {"max_size": MAX_CONNECTIONS, "server_settings": self.server_settings | SESSION_SETTINGS}
         self._lookup_pool = LookupPool(await self.create_pool(password=self.password, **self._template | settings))
         # Connect once, so that an unreachable server is detected now and not by the first statement.
         async with self.acquire_connection():
@@ -106,40 +106,40 @@ class PostgresClient(_TimeoutClient):
             for close in (self._lookup_pool.close, self._pool.close):
                 with suppress(TimeoutError):
                     # After the timeout the pool terminates its connections without notifying the server.
-                    async with asyncio.timeout(CLOSE_SECONDS / 2):
+                    async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS / 2):
                         await close()
             self._pool = None
 
     def acquire_connection(self) -> "PooledConnection":
         return PooledConnection(self, self._pool_init_lock)
 
-    async def run_in_transaction(self, work: TransactionBody[T]) -> T:
+    async def run_in_transaction(self, body: TransactionBody[T]) -> T:
         """Run a transaction on one connection (see `command_center.database.connections.run_in_transaction`)."""
-        return await self._lookup(lambda direct: direct.run_in_transaction(work))
+        return await self._lookup(lambda direct: direct.run_in_transaction(body))
 
-    async def run_statement(self, work: TransactionBody[T]) -> T:
+    async def run_statement(self, body: TransactionBody[T]) -> T:
         """Run a body that executes one statement, which is a transaction by itself."""
-        return await self._lookup(lambda direct: direct.run_statement(work))
+        return await self._lookup(lambda direct: direct.run_statement(body))
 
-    async def run_snapshot(self, work: TransactionBody[T]) -> T:
+    async def run_snapshot(self, body: TransactionBody[T]) -> T:
         """Run several SELECTs that all read the same snapshot."""
         with translate_errors():
             async with self.acquire_connection() as connection:
-                return await roll_back_on_failure(connection, lambda raw: self._direct(raw).run_snapshot(work))
+                return await roll_back_on_failure(connection, lambda raw: self._direct(raw).run_snapshot(body))
 
-    async def run_indexed_reads(self, work: TransactionBody[T]) -> T:
+    async def run_indexed_reads(self, body: TransactionBody[T]) -> T:
         """Run several SELECTs on one connection."""
-        return await self._lookup(work)
+        return await self._lookup(body)
 
     async def fetch_inline(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
         """Return the rows of a SELECT that finds few rows by a key."""
         return await self._lookup(lambda direct: direct.fetch(query, *values))
 
-    async def _lookup(self, work: Callable[[DirectConnection], Coroutine[Any, Any, T]]) -> T:
+    async def _lookup(self, body: Callable[[DirectConnection], Coroutine[Any, Any, T]]) -> T:
         if self._pool is None:
             await self.create_connection(with_db=True)
         with translate_errors():
-            return await self._lookup_pool.use(lambda connection: work(self._direct(connection)))
+            return await self._lookup_pool.use(lambda connection: body(self._direct(connection)))
 
     def _in_transaction(self) -> TransactionContext:
         return WriteTransaction(Transaction(self), self._pool_init_lock)
@@ -155,7 +155,7 @@ class PooledConnection(PoolConnectionWrapper[Any]):
         if self.connection is not None and self.client._pool is not None:
             # A connection that cannot be reset in time is closed, which makes room in the pool.
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await self.client._pool.release(self.connection, timeout=TIDY_SECONDS)
+                await self.client._pool.release(self.connection, timeout=RESET_TIMEOUT_SECONDS)
 
 
 class WriteTransaction(TransactionContextPooled):
@@ -192,7 +192,7 @@ class WriteTransaction(TransactionContextPooled):
     async def _commit(self) -> None:
         client = cast(Transaction, self.client)
         try:
-            async with asyncio.timeout(timeout_limit(client.timeout)):
+            async with asyncio.timeout(effective_timeout(client.timeout)):
                 await client.commit()
         except Exception as exc:
             if (instead := unavailable(exc, committing=True)) is not None:

@@ -45,14 +45,14 @@ class DirectConnection(Connection):
             self._count()
             await self._raw.executemany(numbered_parameters(sql), value_lists, timeout=self._seconds)
 
-    async def run_in_transaction(self, work: TransactionBody[T]) -> T:
+    async def run_in_transaction(self, body: TransactionBody[T]) -> T:
         """Run one transaction. If it fails, it is left open.
 
         Raises: errors of asyncpg, Unavailable if PostgreSQL rolled it back, OutcomeUnknown if the commit was
         interrupted.
         """
         await self._raw.execute("BEGIN", timeout=self._seconds)
-        result = await work(self)
+        result = await body(self)
         with _translate_failures():
             status = await self._raw.execute("COMMIT", timeout=self._seconds)
         if status != "COMMIT":
@@ -60,19 +60,19 @@ class DirectConnection(Connection):
             raise Unavailable("PostgreSQL took the transaction back")
         return result
 
-    async def run_statement(self, work: TransactionBody[T]) -> T:
+    async def run_statement(self, body: TransactionBody[T]) -> T:
         """Run a body that executes one statement at most: each would be a transaction by itself.
 
         Raises: as `run_in_transaction`.
         """
         self._most = 1
         with _translate_failures():
-            return await work(self)
+            return await body(self)
 
-    async def run_snapshot(self, work: TransactionBody[T]) -> T:
+    async def run_snapshot(self, body: TransactionBody[T]) -> T:
         """Run SELECTs that read the same snapshot. If one fails, the transaction is left open."""
         await self._raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", timeout=self._seconds)
-        result = await work(self)
+        result = await body(self)
         await self._raw.execute("COMMIT", timeout=self._seconds)
         return result
 

@@ -14,13 +14,13 @@ import asyncpg
 
 from command_center.database.errors import Unavailable
 from command_center.database.postgres.errors import message_of
-from command_center.database.postgres.url import TIMEOUT_SECONDS
+from command_center.database.postgres.url import CONNECT_TIMEOUT_SECONDS
 
 T = TypeVar("T")
-MOST = 5
-SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+MAX_CONNECTIONS = 5
+SESSION_SETTINGS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
 """Session settings of the connections."""
-TIDY_SECONDS = 0.5
+RESET_TIMEOUT_SECONDS = 0.5
 """How long resetting a connection may take before it is closed instead."""
 
 
@@ -33,7 +33,7 @@ class LookupPool:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._idle: list[asyncpg.Connection] = []
-        self._free_slots = asyncio.Semaphore(MOST)
+        self._free_slots = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def use(self, act: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Call a coroutine function with a connection. Afterwards no transaction is open, whatever happens.
@@ -58,7 +58,7 @@ class LookupPool:
         """
         for connection in self._idle:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await self._pool.release(connection, timeout=TIDY_SECONDS)
+                await self._pool.release(connection, timeout=RESET_TIMEOUT_SECONDS)
         await self._pool.close()
 
     async def _enter(self) -> None:
@@ -77,7 +77,7 @@ class LookupPool:
 async def acquire_connection(acquire: Callable[[], Awaitable[T]]) -> T:
     """Acquire a connection, or a slot for one. Raises: Unavailable if none is available in time."""
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             return await acquire()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise Unavailable(f"no connection: {message_of(exc)}") from exc
@@ -95,7 +95,7 @@ async def roll_back_on_failure(connection: asyncpg.Connection, act: Callable[[as
 async def reset_or_terminate(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[Any]]) -> None:
     """Roll back. If that fails or takes too long, terminate the connection, which ends its transaction."""
     try:
-        async with asyncio.timeout(TIDY_SECONDS):
+        async with asyncio.timeout(RESET_TIMEOUT_SECONDS):
             await roll_back()
     except BaseException as exc:
         # Also after a second cancellation: the next user of the connection must not continue this transaction.

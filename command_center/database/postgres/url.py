@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 SCHEMES = ("postgres", "postgresql")
-TIMEOUT_SECONDS = 4.0
+CONNECT_TIMEOUT_SECONDS = 4.0
 """How long connecting may take. The parameter `connect_timeout` may shorten it."""
 _MIN_TIMEOUT_SECONDS = 2
 _ASYNCPG_PARAMETERS = {
@@ -97,12 +97,12 @@ def parse(url: str) -> PostgresAddress:
 def _timeout(text: str) -> float:
     """Parse `connect_timeout`, which can only shorten the wait. As in libpq, 1 counts as 2 and 0 as absent."""
     if not text:
-        return TIMEOUT_SECONDS
+        return CONNECT_TIMEOUT_SECONDS
     try:
         seconds = int(text)
     except ValueError as exc:
         raise ValueError("must have a whole number of seconds as connect_timeout") from exc
-    return min(max(seconds, _MIN_TIMEOUT_SECONDS), TIMEOUT_SECONDS) if seconds > 0 else TIMEOUT_SECONDS
+    return min(max(seconds, _MIN_TIMEOUT_SECONDS), CONNECT_TIMEOUT_SECONDS) if seconds > 0 else CONNECT_TIMEOUT_SECONDS
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:

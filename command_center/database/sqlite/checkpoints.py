@@ -7,25 +7,25 @@ import asyncio
 import sqlite3
 from contextlib import suppress
 
-PAUSE_SECONDS = 1.0
+DELAY_SECONDS = 1.0
 """The delay between a commit and the checkpoint that copies it and later commits."""
-LONG = 8_000
+MAX_WAL_PAGES = 8_000
 """The number of pages above which a WAL is restarted. That needs the write lock for a moment."""
 
 
 class Checkpoints:
     """Schedules the checkpoints of one database file. `write_lock` is the lock of its writers in this process."""
 
-    def __init__(self, path: str, turn: asyncio.Lock) -> None:
+    def __init__(self, path: str, write_lock: asyncio.Lock) -> None:
         self._path = path
-        self._turn = turn
+        self._write_lock = write_lock
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def schedule(self) -> None:
         """Start a checkpoint DELAY_SECONDS after a commit, unless one is already scheduled or running."""
         if self._timer is None and self._task is None:
-            self._timer = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._start)
+            self._timer = asyncio.get_running_loop().call_later(DELAY_SECONDS, self._start)
 
     async def stop(self) -> None:
         """Cancel a scheduled checkpoint, and wait for a running one."""
@@ -43,10 +43,10 @@ class Checkpoints:
         try:
             # If the file cannot be written, the next write reports it to its caller.
             with suppress(sqlite3.Error):
-                if await asyncio.to_thread(_run_checkpoint, self._path) < LONG:
+                if await asyncio.to_thread(_run_checkpoint, self._path) < MAX_WAL_PAGES:
                     return
                 # The first checkpoint has copied nearly everything, so the lock is held briefly.
-                async with self._turn:
+                async with self._write_lock:
                     await asyncio.to_thread(_run_checkpoint, self._path)
         finally:
             self._task = None

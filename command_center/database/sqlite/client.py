@@ -16,10 +16,10 @@ import aiosqlite
 from tortoise.backends.base.client import TransactionContext
 from tortoise.backends.sqlite import client as stock
 
-from command_center.database.connections import CACHE_BYTES
-from command_center.database.errors import timeout_limit
+from command_center.database.connections import DEFAULT_CACHE_BYTES
+from command_center.database.errors import effective_timeout
 from command_center.database.sqlite.checkpoints import Checkpoints
-from command_center.database.sqlite.direct import STEP_SECONDS, DirectConnection, fetch_rows, in_thread, translated
+from command_center.database.sqlite.direct import STEP_SECONDS, DirectConnection, fetch_rows, in_thread, translate_error
 from command_center.database.sqlite.errors import is_broken, is_read_only, is_writable
 from command_center.database.sqlite.inline_reader import InlineReader, TooSlowInline
 from command_center.database.sqlite.transactions import (
@@ -31,9 +31,9 @@ from command_center.database.sqlite.transactions import (
 )
 
 T = TypeVar("T")
-READERS = 3
+READER_COUNT = 3
 """The number of reading connections with a thread."""
-PRAGMAS = {
+WRITER_PRAGMAS = {
     "journal_mode": "WAL",
     "synchronous": "FULL",
     "foreign_keys": "ON",
@@ -43,7 +43,7 @@ PRAGMAS = {
     "wal_autocheckpoint": "64000",
     "temp_store": "MEMORY",
 }
-READING = {"temp_store": PRAGMAS["temp_store"], "busy_timeout": "5000", "query_only": "ON"}
+READER_PRAGMAS = {"temp_store": WRITER_PRAGMAS["temp_store"], "busy_timeout": "5000", "query_only": "ON"}
 
 
 def cache_sizes(total: int) -> tuple[str, str]:
@@ -53,7 +53,7 @@ def cache_sizes(total: int) -> tuple[str, str]:
     rest.
     """
     kibibytes = total // 1024
-    return f"-{kibibytes // 2}", f"-{kibibytes // 2 // (READERS + 1)}"
+    return f"-{kibibytes // 2}", f"-{kibibytes // 2 // (READER_COUNT + 1)}"
 
 
 def _check_file(path: str) -> None:
@@ -91,11 +91,11 @@ class SqliteClient(TimeoutClient):
     `broken` is the error because of which the writer must be reopened before its next use.
     """
 
-    def __init__(self, file_path: str, cache_bytes: int = CACHE_BYTES, **kwargs: Any) -> None:
+    def __init__(self, file_path: str, cache_bytes: int = DEFAULT_CACHE_BYTES, **kwargs: Any) -> None:
         super().__init__(file_path, **kwargs)
         writer_cache, reader_cache = cache_sizes(cache_bytes)
-        self.pragmas = PRAGMAS | {"cache_size": writer_cache}
-        self._reader_pragmas = READING | {"cache_size": reader_cache}
+        self.pragmas = WRITER_PRAGMAS | {"cache_size": writer_cache}
+        self._reader_pragmas = READER_PRAGMAS | {"cache_size": reader_cache}
         self.broken: sqlite3.Error | None = None
         self._idle_readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._readers: set[aiosqlite.Connection] = set()
@@ -113,7 +113,7 @@ class SqliteClient(TimeoutClient):
             if not self._connection:
                 self._connection = await _open(self.filename, self.pragmas.items())
                 await self._post_connect()
-            while len(self._readers) < READERS:
+            while len(self._readers) < READER_COUNT:
                 reader = await self._open_reader()
                 self._readers.add(reader)
                 self._idle_readers.put_nowait(reader)
@@ -169,7 +169,7 @@ class SqliteClient(TimeoutClient):
         errors.
         """
         try:
-            return self._inline_reader.rows(self._warm_connection(), query, values)
+            return self._inline_reader.fetch(self._warm_connection(), query, values)
         except TooSlowInline:
             return await self.execute_query_dict(query, list(values))
 
@@ -225,19 +225,19 @@ class SqliteClient(TimeoutClient):
                 list[dict[str, Any]], await execute_in_thread(fetch_rows, connection._conn, query, values or ())
             )
 
-    async def run_in_transaction(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def run_in_transaction(self, body: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Run a transaction in the writer's thread (see `command_center.database.connections.run_in_transaction`)."""
         until = await acquire_write_lock(self)
         connection = cast(aiosqlite.Connection, self._connection)
         direct = DirectConnection(connection._conn)
-        seconds = timeout_limit(self.timeout)
+        seconds = effective_timeout(self.timeout)
         remaining = None if seconds is None else until - time.monotonic() + seconds
         try:
             result: T = await in_thread(
-                connection, direct.run_in_transaction, work, until, stop=direct.interrupt, seconds=remaining
+                connection, direct.run_in_transaction, body, until, stop=direct.interrupt, seconds=remaining
             )
         except sqlite3.Error as exc:
-            raise translated(exc) from exc
+            raise translate_error(exc) from exc
         finally:
             self.broken = direct.broken
             self.write_lock.release()
@@ -246,25 +246,25 @@ class SqliteClient(TimeoutClient):
 
     run_statement = run_in_transaction
 
-    async def run_snapshot(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def run_snapshot(self, body: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Run several SELECTs of one snapshot in a reader's thread."""
         try:
             async with self.reader() as connection:
                 direct = DirectConnection(connection._conn)
-                seconds = timeout_limit(self.timeout)
-                return await in_thread(connection, direct.run_snapshot, work, stop=direct.interrupt, seconds=seconds)
+                seconds = effective_timeout(self.timeout)
+                return await in_thread(connection, direct.run_snapshot, body, stop=direct.interrupt, seconds=seconds)
         except sqlite3.Error as exc:
-            raise translated(exc) from exc
+            raise translate_error(exc) from exc
 
-    async def run_indexed_reads(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def run_indexed_reads(self, body: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Run several SELECTs of one snapshot, in the event loop's thread if they are fast.
 
         Otherwise they run in a reader's thread.
         """
         try:
-            return self._inline_reader.read(self._warm_connection(), work)
+            return self._inline_reader.run_snapshot(self._warm_connection(), body)
         except TooSlowInline:
-            return await self.run_snapshot(work)
+            return await self.run_snapshot(body)
 
     def _in_transaction(self) -> TransactionContext:
         return WriteTransaction(Transaction(self), self.write_lock)

@@ -73,22 +73,22 @@ class DirectConnection(Connection):
                 if not is_busy(exc) or remaining <= STEP_SECONDS:
                     raise
 
-    def run_in_transaction(self, work: Callable[[Connection], Coroutine[Any, Any, T]], until: float) -> T:
+    def run_in_transaction(self, body: Callable[[Connection], Coroutine[Any, Any, T]], until: float) -> T:
         """Run one write transaction (see `begin`). Raises: sqlite3.Error, Unavailable."""
         self.begin(until)
         try:
-            result = _run_coroutine(work(self))
+            result = _run_coroutine(body(self))
             self._commit()
         except BaseException as exc:
             self._roll_back(exc)
             raise
         return result
 
-    def run_snapshot(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    def run_snapshot(self, body: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """Run SELECTs that read the same snapshot. Raises: sqlite3.Error, Unavailable."""
         self._execute("BEGIN", ())
         try:
-            return _run_coroutine(work(self))
+            return _run_coroutine(body(self))
         finally:
             self._raw.rollback()
 
@@ -180,7 +180,7 @@ class _RunningCall(asyncio.Future[T]):
 
 async def in_thread(
     connection: aiosqlite.Connection,
-    act: Callable[..., T],
+    function: Callable[..., T],
     *values: Any,
     stop: Callable[[], None] | None = None,
     seconds: float | None = None,
@@ -196,7 +196,7 @@ async def in_thread(
     call: _RunningCall[T] = _RunningCall(stop)
     timer = asyncio.get_running_loop().call_later(seconds, stop) if stop and seconds is not None else None
     # As aiosqlite does it; its own method abandons the call if the waiting task is cancelled.
-    connection._tx.put_nowait((call, partial(act, *values)))
+    connection._tx.put_nowait((call, partial(function, *values)))
     try:
         return await call
     except asyncio.CancelledError:
@@ -207,7 +207,7 @@ async def in_thread(
             timer.cancel()
 
 
-def translated(exc: sqlite3.Error) -> Exception:
+def translate_error(exc: sqlite3.Error) -> Exception:
     """Return the exception that Tortoise's own statements would raise.
 
     It is Unavailable if the file is the cause, and Tortoise's error otherwise.

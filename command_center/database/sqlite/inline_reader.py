@@ -13,11 +13,11 @@ from command_center.database.connections import Connection
 from command_center.database.sqlite.direct import DirectConnection, fetch_rows
 
 T = TypeVar("T")
-MOMENT = 0.002
+MAX_READ_SECONDS = 0.002
 """The time, in seconds, after which a read is interrupted."""
-STEPS = 2_000
+STEPS_PER_CHECK = 2_000
 """The number of virtual machine instructions between two checks of the time: some tens of microseconds."""
-PAUSE = 0.1
+PAUSE_SECONDS = 0.1
 """The time, in seconds, for which snapshots are read in a thread after one was interrupted here."""
 
 
@@ -39,18 +39,22 @@ class InlineReader:
         self._deadline = 0.0
         self._retry_at = 0.0
 
-    def rows(self, spare: sqlite3.Connection | None, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    def fetch(
+        self, warm_connection: sqlite3.Connection | None, sql: str, values: Sequence[Any]
+    ) -> list[dict[str, Any]]:
         """Return the rows of a SELECT. Raises: TooSlowInline."""
-        return self._bounded(spare, lambda connection: fetch_rows(connection, sql, values))
+        return self._bounded(warm_connection, lambda connection: fetch_rows(connection, sql, values))
 
-    def read(self, spare: sqlite3.Connection | None, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    def run_snapshot(
+        self, warm_connection: sqlite3.Connection | None, body: Callable[[Connection], Coroutine[Any, Any, T]]
+    ) -> T:
         """Run several SELECTs of one snapshot. Raises: TooSlowInline; the caller then runs the body again elsewhere."""
         if time.monotonic() < self._retry_at:
             raise TooSlowInline
         try:
-            return self._bounded(spare, lambda connection: DirectConnection(connection).run_snapshot(work))
+            return self._bounded(warm_connection, lambda connection: DirectConnection(connection).run_snapshot(body))
         except TooSlowInline:
-            self._retry_at = time.monotonic() + PAUSE
+            self._retry_at = time.monotonic() + PAUSE_SECONDS
             raise
 
     def close(self) -> None:
@@ -59,11 +63,11 @@ class InlineReader:
             self._own.close()
             self._own = None
 
-    def _bounded(self, spare: sqlite3.Connection | None, read: Callable[[sqlite3.Connection], T]) -> T:
+    def _bounded(self, warm_connection: sqlite3.Connection | None, read: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            connection = spare or self._open()
-            self._deadline = time.monotonic() + MOMENT
-            connection.set_progress_handler(self._is_overdue, STEPS)
+            connection = warm_connection or self._open()
+            self._deadline = time.monotonic() + MAX_READ_SECONDS
+            connection.set_progress_handler(self._is_overdue, STEPS_PER_CHECK)
             try:
                 return read(connection)
             finally:

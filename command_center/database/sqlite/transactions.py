@@ -18,7 +18,7 @@ from tortoise.backends.sqlite import client as stock
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
-from command_center.database.errors import Unavailable, timeout_limit
+from command_center.database.errors import Unavailable, effective_timeout
 from command_center.database.sqlite.direct import DirectConnection, in_thread
 from command_center.database.sqlite.errors import is_broken, translate_errors, unavailable
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from command_center.database.sqlite.client import SqliteClient
 
 T = TypeVar("T")
-LONGEST_SECONDS = 60.0
+MAX_LOCK_WAIT_SECONDS = 60.0
 """How long a command waits for the write lock if it has no other limit."""
 
 
@@ -37,7 +37,7 @@ class TimeoutClient(stock.SqliteClient):
 
     async def _with_timeout(self, work: Coroutine[Any, Any, Any]) -> Any:
         with translate_errors():
-            async with asyncio.timeout(timeout_limit(self.timeout)):
+            async with asyncio.timeout(effective_timeout(self.timeout)):
                 return await work
 
     async def execute_insert(self, query: str, values: list[Any]) -> int:
@@ -73,7 +73,7 @@ async def acquire_write_lock(client: "SqliteClient") -> float:
 
     Raises: Unavailable.
     """
-    until = time.monotonic() + (timeout_limit(client.timeout) or LONGEST_SECONDS)
+    until = time.monotonic() + (effective_timeout(client.timeout) or MAX_LOCK_WAIT_SECONDS)
     if client.write_lock.is_free():
         await client.write_lock.acquire()
     else:

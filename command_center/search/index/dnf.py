@@ -38,7 +38,7 @@ Conjunction: TypeAlias = frozenset[Part]
 Form: TypeAlias = frozenset[Conjunction]
 Value = TypeVar("Value")
 
-MOST = 16
+MAX_CONJUNCTIONS = 16
 """The most conjunctions of one filter.
 
 Saved searches seldom have more than three; twelve choices of two would give 4,096.
@@ -131,7 +131,7 @@ def _single_conjunction(forms: Iterable[Form], known_consistent: bool = False) -
 
 
 def _bounded(form: Form) -> Form:
-    if len(form) > MOST:
+    if len(form) > MAX_CONJUNCTIONS:
         raise _TooMany
     return form
 

@@ -20,7 +20,7 @@ from command_center.search.index.entries import Condition, Conditions, Evaluatio
 from command_center.search.index.keys import IndexKey, IndexKeys, email_keys
 from command_center.search.index.posting_lists import Counts, PostingList
 from command_center.search.index.time_boundaries import TimeKey
-from command_center.search.scope import Scope, without_range
+from command_center.search.scope import Scope, without_scope
 
 Partition: TypeAlias = tuple[int, int | None]
 """A team, and one of its senders or None for all of them."""
@@ -85,7 +85,7 @@ class Index:
 
     def remove(self, search_id: int) -> None:
         """Remove a search, if it exists, with everything that only it uses."""
-        for entry in _several(self._standing.pop(search_id, ())):
+        for entry in _as_tuple(self._standing.pop(search_id, ())):
             entry.remove(search_id)
             if not entry.searches:
                 self._remove_entry(entry)
@@ -125,7 +125,7 @@ class Index:
         return any(
             entry.scope.covers(facts.team_id, facts.sender_id)
             and all(condition.holds(facts, now) for condition in entry.conditions)
-            for entry in _several(self._standing.get(search_id, ()))
+            for entry in _as_tuple(self._standing.get(search_id, ()))
         )
 
     def matches_in_steps(self, search_id: int, facts: Facts, now: int) -> Generator[None, None, bool]:
@@ -223,13 +223,13 @@ def finish(steps: Generator[None, None, T]) -> T:
             return stop.value  # type: ignore[no-any-return]
 
 
-def _several(standing: IndexEntry | tuple[IndexEntry, ...]) -> tuple[IndexEntry, ...]:
+def _as_tuple(standing: IndexEntry | tuple[IndexEntry, ...]) -> tuple[IndexEntry, ...]:
     return (standing,) if isinstance(standing, IndexEntry) else standing
 
 
 def _without_scope_senders(filter: Filter, scope: Scope) -> Filter:
     """Return the filter without its sender conditions, if the scope implies them."""
-    remainder = without_range(filter)
+    remainder = without_scope(filter)
     if remainder is filter:
         return filter
     sender_parts = (part for part in filter.parts if isinstance(part, Ids) and part.field == "sender")
