@@ -77,6 +77,38 @@ async def test_a_look_leaves_room_for_every_team(database_url: str, monkeypatch:
         assert (list(part.causes), len(part.completed_ids)) == ([1_000], 1)
 
 
+@pytest.mark.parametrize("seconds, last", [(0.0, 2), (60.0, 20)])
+async def test_a_shared_batch_takes_as_many_emails_as_time_allows(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, seconds: float, last: int
+) -> None:
+    monkeypatch.setattr("command_center.lists.matcher.SHARED_BATCH_SECONDS", seconds)
+    monkeypatch.setattr("command_center.lists.matcher.MIN_SHARED_BATCH_EMAILS", 2)
+    monkeypatch.setattr("command_center.lists.matcher.SHARED_SECONDS", 60.0)
+    monkeypatch.setattr(batches, "MAX_SHARED_BATCH_EMAILS", 20)
+    async with serving(database_url, looks=False) as server:
+        teams = [(await server.user(*name)).team_id for name in (("Ann",), ("Bob", "Others"))]
+        matcher = server.engine.matcher
+        await server.settle()
+
+        async def invalidate(number: int, uow: UnitOfWork) -> None:
+            for subject in range(number):
+                uow.invalidate(
+                    InvalidationKind.EMAIL, teams[subject % 2], 1_000 + subject, ChangeCauseKind.EMAIL_CHANGED
+                )
+
+        await server.engine.ctx.writer.run_in_transaction(partial(invalidate, 2))
+        await server.settle()
+        await server.engine.ctx.writer.run_in_transaction(partial(invalidate, 400))
+        matched: list[int] = []
+        while len(matched) < 15:
+            before = matcher.evaluation_count
+            await matcher.process_batch(tick=False)
+            matched.append(matcher.evaluation_count - before)
+        assert matched[-1] == last
+        await server.settle()
+        assert matcher.evaluation_count >= 400
+
+
 async def test_large_requests_of_several_teams_are_recorded_in_parts(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

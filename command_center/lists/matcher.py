@@ -43,6 +43,10 @@ ASIDE_SECONDS = 0.3
 """Seconds after which the changes of such a team are written, even if emails of its batch remain."""
 SHARED_SECONDS = 1.0
 """Seconds after a team's last invalidation during which batches stay small for its sake."""
+SHARED_BATCH_SECONDS = 0.006
+"""Seconds that a batch should take while several teams have invalidations: each of them waits for it."""
+MIN_SHARED_BATCH_EMAILS = 5
+"""Emails of such a batch, however long it takes. Emails with many events are slow."""
 TICK_SECONDS = 0.2
 """Seconds between two ticks, which is also the longest wait for a wake-up."""
 DECIDED_AHEAD_MICROSECONDS = 200_000
@@ -78,6 +82,7 @@ class Matcher:
         # For each team, when it last had an invalidation, by the monotonic clock.
         self._last_active: dict[int, float] = {}
         self._small_teams_first = False
+        self._shared_batch_emails = batches.MAX_SHARED_BATCH_EMAILS
 
     async def start(self) -> None:
         """Take the next epoch of the lease, index all saved searches and load the time of the last tick.
@@ -160,11 +165,12 @@ class Matcher:
             await self._tick()
         self._small_teams_first = not self._small_teams_first
         aside = self._team_tasks.teams
+        limit, began = self._limit(), time.monotonic()
         load = partial(
             batches.load_batch,
             self.index,
             self._writer.clock,
-            limit=self._limit(),
+            limit=limit,
             aside=aside,
             few=self._small_teams_first,
         )
@@ -176,6 +182,8 @@ class Matcher:
         if batch.emails:
             self._last_active.update(dict.fromkeys(batch.team_of.values(), time.monotonic()))
             await self._match(batch)
+            if limit == self._shared_batch_emails:
+                self._adapt_shared_batch(time.monotonic() - began, len(batch.causes))
         if batch.search is not None:
             if (team := batch.search["team_id"]) not in self._team_tasks.teams:
                 self._set_aside(team, partial(self._backfill, batch.search))
@@ -197,7 +205,15 @@ class Matcher:
         if len(self._last_active) > 1:
             since = time.monotonic() - SHARED_SECONDS
             self._last_active = {team: at for team, at in self._last_active.items() if at >= since}
-        return batches.MAX_SHARED_BATCH_EMAILS if len(self._last_active) > 1 else batches.MAX_BATCH_EMAILS
+        return self._shared_batch_emails if len(self._last_active) > 1 else batches.MAX_BATCH_EMAILS
+
+    def _adapt_shared_batch(self, seconds: float, emails: int) -> None:
+        """Make the next shared batch smaller if this one took long, and slowly larger otherwise."""
+        if seconds > SHARED_BATCH_SECONDS:
+            smaller = min(self._shared_batch_emails, emails) * 3 // 4
+            self._shared_batch_emails = max(MIN_SHARED_BATCH_EMAILS, smaller)
+        else:
+            self._shared_batch_emails = min(batches.MAX_SHARED_BATCH_EMAILS, self._shared_batch_emails + 1)
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
