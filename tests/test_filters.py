@@ -180,10 +180,10 @@ async def test_a_filter_reads_as_a_sentence_that_names_what_its_reader_sees(quie
     filter = {"campaign": [campaign["campaign"]["id"]], "personGroup": [group["group"]["id"]], "engagement": engaged}
     made = await create(ann, filter, shared=True)
     rest = "with at least 1 view, with at least 1 click, with no reply up to 3 days after it was sent."
-    assert made["summary"] == (f"Every email of one's own, to people in group “Secret”, in campaign “Spring”, {rest}")
+    assert made["summary"] == (f"The owner's emails, to people in group “Secret”, in campaign “Spring”, {rest}")
     (shared,) = (await bob.one("{sharedSearches{nodes{summary}}}"))["nodes"]
     assert shared["summary"] == (
-        f"Every email of one's own, to people in group something not visible, in campaign “Spring”, {rest}"
+        f"The owner's emails, to people in group something not visible, in campaign “Spring”, {rest}"
     )
 
 

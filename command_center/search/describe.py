@@ -123,7 +123,7 @@ def _range(filter: Filter, names: Names) -> str:
             return f"Emails {describe_leaf(part, names)}"
     if any(isinstance(part, EverySender) and part.value for part in filter.parts):
         return "Emails from any sender"
-    return "Every email of one's own"
+    return "The owner's emails"
 
 
 def _row_names(leaf: Ids, names: Names) -> Iterator[str]:

@@ -19,7 +19,7 @@ from tests.laws.filters import NOW, World, facts, filters
 from tests.search.test_sql import EMPTY, PERSON
 
 NAMES = {("Campaign", 1): "Spring", ("User", 2): "Bo", ("Person", 3): "Ana", ("Group", 4): "VIPs"}
-OWN = "Every email of one's own"
+OWN = "The owner's emails"
 
 
 @pytest.mark.parametrize(
