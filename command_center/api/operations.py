@@ -29,6 +29,7 @@ from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.graphql_engine.hints import SchemaHints
 from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
 from command_center.graphql_engine.type_plans import ATOMIC_TYPES
+from command_center.web.internal_errors import log_internal_error
 from resolvers.change_messages import EntryBatch
 from resolvers.context import Context
 
@@ -115,8 +116,13 @@ class Operations:
         task.add_done_callback(self._mutations.discard)
         ended = asyncio.Event()
         task.add_done_callback(lambda _: ended.set())
-        await wait_for(ended, self._answers.time.total_seconds())
+        try:
+            await wait_for(ended, self._answers.time.total_seconds())
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_unseen_failure)
+            raise
         if not task.done():
+            task.add_done_callback(_log_unseen_failure)
             raise self._timeout_error("It goes on, and may still be done.")
         return task.result()
 
@@ -236,3 +242,9 @@ def encode_json(answer: Answer | str) -> bytes:
     except TypeError:
         # A lone surrogate that a client sent and an error quotes. JSON can escape it, but UTF-8 cannot encode it.
         return json.dumps(answer).encode()
+
+
+def _log_unseen_failure(task: asyncio.Task[Answer]) -> None:
+    """Log the failure of a mutation whose caller has gone. An invalid operation is no failure of ours."""
+    if not task.cancelled() and (failure := task.exception()) is not None and not isinstance(failure, Rejected):
+        log_internal_error(failure)

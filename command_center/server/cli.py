@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from importlib.metadata import version
@@ -43,6 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         settings = read_settings(os.environ)
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        # If a request is cancelled before its coroutines start, nobody awaits them. That is no error.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         for name in unknown_variables(os.environ):
             print(f"command-center: {name} is no setting of ours", file=sys.stderr)
         # Imported modules are never freed, so the collector need not examine them. With a thousand subscriptions and

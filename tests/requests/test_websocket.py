@@ -320,3 +320,20 @@ async def test_a_closed_connection_is_freed_without_the_garbage_collector(server
                 await asyncio.sleep(0.01)
     finally:
         gc.enable()
+
+
+async def test_an_invalid_mutation_that_is_cancelled_leaves_no_error(
+    server: Server, ann: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "mutation($ids:[ID!]!){emailArchive(ids:$ids){emails{id}}}"
+    async with talking(server, ann.token) as talk:
+        for number in range(50):
+            subscribe = {"query": text, "variables": {"ids": [{"not": "an id"}]}}
+            await talk.say({"id": str(number), "type": "subscribe", "payload": subscribe})
+            await talk.say({"id": str(number), "type": "complete"})
+            await asyncio.sleep(number % 5 * 0.0005)
+        await talk.say({"type": "ping"})
+        while (await talk.hear())["type"] != "pong":
+            pass
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
