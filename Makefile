@@ -123,7 +123,7 @@ constraints: ## pin every dependency anew, with hashes
 	@rm -rf build/pip-tools
 
 clean: ## remove everything made here, the environment too
-	@rm -rf $(VENV) build dist server/graphiql/vendor tests/clients/node_modules tests/clients/__generated__ \
+	@rm -rf $(VENV) build dist command_center/api/graphiql/vendor tests/clients/node_modules tests/clients/__generated__ \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
