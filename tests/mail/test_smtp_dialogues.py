@@ -6,6 +6,7 @@ SMTP_DIALOGUES is how many dialogues are tried; SMTP_SEED repeats a run.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 
 from command_center.mail.smtp import SmtpTransport
@@ -81,6 +82,14 @@ async def settled(run: Callable[[int], Awaitable[list[str]]], number: int) -> li
     return found
 
 
+async def wait_until_taken(server: ScriptedServer, envelope: Envelope) -> None:
+    """Waits until the server has read a message: with some faults it accepts it before its end."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(REPLY_SECONDS):
+            while not server.taken[envelope.sender]:
+                await asyncio.sleep(0.001)
+
+
 async def converse(server: ScriptedServer, number: int, size: int) -> list[str]:
     """Some emails with faults and some without on one channel, several at a time; returns what went wrong."""
     chance = dice("channel", number)
@@ -99,6 +108,8 @@ async def converse(server: ScriptedServer, number: int, size: int) -> list[str]:
         envelope = letter(name)
         async with gate:
             outcome = await channel.send(envelope)
+        if isinstance(outcome, Delivered):
+            await wait_until_taken(server, envelope)
         right = (
             verdict(outcome) in case.right
             and sent_as_it_was(server, envelope, outcome)
