@@ -100,6 +100,14 @@ def counterfeit(random: Random, known: Sequence[str]) -> Any:
             return random.choice((0, -1, 2**40, 1.5, True, None, [], {}, [None], random.choice(_PLAIN)))
 
 
+def _decoded(text: str) -> bytes:
+    """The bytes of an id or a cursor; of any other text that was returned, its own."""
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return text.encode(errors="replace")
+
+
 def _base64(plain: bytes) -> str:
     return base64.urlsafe_b64encode(plain).rstrip(b"=").decode()
 
@@ -116,7 +124,7 @@ def _bent(random: Random, text: str) -> str:
         case 3:
             return text.swapcase()
         case 4:
-            plain = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            plain = bytearray(_decoded(text))
             bit = random.randrange(max(1, len(plain)) * 8)
             if plain:
                 plain[bit // 8] ^= 1 << bit % 8
@@ -127,7 +135,7 @@ def _bent(random: Random, text: str) -> str:
 
 def _rewritten(random: Random, text: str) -> str:
     """A real one whose form is kept and whose values are others."""
-    plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode(errors="replace")
+    plain = _decoded(text).decode(errors="replace")
     if plain.startswith("["):
         values = json.loads(plain)
         place = random.randrange(len(values))

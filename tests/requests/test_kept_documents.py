@@ -20,7 +20,7 @@ READING = {
     each.__code__: each.__name__
     for each in (graphql.parse, graphql.validate, limit_violations, OverlapChecker.conflicts)
 }
-WHOLE = {"parse": 1, "validate": 1, "excesses": 1, "conflicts": 1}
+WHOLE = {"parse": 1, "validate": 1, "limit_violations": 1, "conflicts": 1}
 
 
 @contextmanager
