@@ -34,6 +34,11 @@ GC_THRESHOLD = 10_000
 
 Such a search takes one or two milliseconds.
 """
+GC_FULL_THRESHOLD = 250
+"""Searches of the middle generation between two of all objects.
+
+A search of all objects takes up to two seconds if many documents are cached, and nothing else runs meanwhile.
+"""
 
 Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
 
@@ -51,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         # Imported modules are never freed, so the collector need not examine them. With a thousand subscriptions and
         # the default thresholds, it would examine all objects for every event.
         gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 20, 50)
+        gc.set_threshold(GC_THRESHOLD, 20, GC_FULL_THRESHOLD)
         # uvicorn would choose uvloop by itself, but the tasks beside it need the same loop.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(parsed.command(settings, parsed))
