@@ -10,7 +10,8 @@ from command_center.changes.hub import Hub
 from command_center.changes.idempotency import IdempotencyClaim
 from command_center.changes.subscribers import GroupNotifier, PayloadSender
 from command_center.database.connections import database
-from models.users import User, load_viewer
+from models.users import User
+from models.users import load_viewer as load_viewer
 from models.viewers import Viewer
 from models.zones import local_day
 from resolvers.loaders import Loaders
@@ -70,8 +71,3 @@ class Context:
     async def _today(self) -> date:
         user = await self.loaders.row(User, self.viewer.user_id)
         return local_day(await self.now(), "UTC" if user is None else user.time_zone)
-
-
-async def find_viewer(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:
-    """Return a user of a team as a viewer with their current role, or None if there is no such user."""
-    return await load_viewer(user_id, team_id, scopes)

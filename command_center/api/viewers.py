@@ -2,7 +2,7 @@
 
 from command_center.web.authentication import Claims, Unauthenticated
 from models.viewers import Viewer
-from resolvers.context import find_viewer
+from resolvers.context import load_viewer
 
 
 async def viewer_of(claims: Claims) -> Viewer:
@@ -10,7 +10,7 @@ async def viewer_of(claims: Claims) -> Viewer:
 
     Raises: Unauthenticated if there is none.
     """
-    found = await find_viewer(claims.user_id, claims.team_id, claims.scopes)
+    found = await load_viewer(claims.user_id, claims.team_id, claims.scopes)
     if found is None:
         raise Unauthenticated("The token is not valid.")
     return found

@@ -114,8 +114,8 @@ def _add_process_commands(commands: "argparse._SubParsersAction[argparse.Argumen
 
 def _add_data_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     user = commands.add_parser("user", help="users of a team")
-    units = user.add_subparsers(metavar="deed", required=True)
-    add = _command(units, "add", _user_add, "make a user, and the team where there is none; or update the user")
+    actions = user.add_subparsers(metavar="action", required=True)
+    add = _command(actions, "add", _user_add, "make a user, and the team where there is none; or update the user")
     for name in ("--team", "--name", "--address"):
         add.add_argument(name, required=True)
     role = add.add_mutually_exclusive_group()

@@ -188,7 +188,7 @@ async def _run_worker(engine: Runtime, run_matcher: bool) -> None:
         try:
             await _work_under_lease(engine, run_matcher)
         except* LeaseLost:
-            _logger.warning("the lease was lost; what was under way is repeated by whoever gets it")
+            _logger.warning("the lease was lost; the next holder repeats unfinished work")
         except* Exception:
             _logger.exception("the worker stopped and begins again")
             await asyncio.sleep(1)
