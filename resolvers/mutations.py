@@ -21,7 +21,7 @@ from command_center.actions import (
     templates,
     verdict_revisions,
 )
-from command_center.actions.bodies import Notice
+from command_center.actions.bodies import BodyNotice
 from command_center.actions.bulk_sends import Edit, GroupSend, SelectAndSend
 from command_center.actions.deliveries import NewReport
 from command_center.actions.emails import NewEmail, Revision
@@ -74,7 +74,7 @@ class BulkRows:
     problems: tuple[UserError, ...]
 
 
-Noticed = tuple[T, list[Notice]]
+Noticed = tuple[T, list[BodyNotice]]
 """A saved row, and notices about its texts."""
 
 

@@ -20,7 +20,7 @@ _EMPTY_REPORT = BodyReport()
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class BodyNotice:
     """A remark to the author about a text that was saved nevertheless."""
 
     path: Path
@@ -38,12 +38,12 @@ class BodyInspector:
         """Return the report of each body. A body that is too long to be saved has none."""
         return {body: await self._report(body) for body in dict.fromkeys(bodies) if len(body) <= MAX_BODY_CHARACTERS}
 
-    async def notices(self, bodies: Iterable[tuple[Path, str]]) -> list[Notice]:
+    async def notices(self, bodies: Iterable[tuple[Path, str]]) -> list[BodyNotice]:
         """Return the notices about saved bodies, each with the path of its argument."""
         bodies = list(bodies)
         reports = await self.reports(body for _, body in bodies)
         return [
-            Notice(path, message)
+            BodyNotice(path, message)
             for path, body in bodies
             for message in reports.get(body, _EMPTY_REPORT).notices
         ]  # fmt: skip

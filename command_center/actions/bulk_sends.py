@@ -40,7 +40,7 @@ Reports = Mapping[str, BodyReport]
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class EmailText:
     """The subject and the body of a message."""
 
     subject: str
@@ -88,8 +88,8 @@ class _Order:
     """A validated bulk send. `texts` holds the text for each recipient by the person's key."""
 
     kind: SendKind
-    text: Text
-    texts: Mapping[int, Text]
+    text: EmailText
+    texts: Mapping[int, EmailText]
     template: int | None
     campaign: int | None
     at: int | None
@@ -129,7 +129,7 @@ async def _validate(
 ) -> _Order:
     """Validate the input of a bulk send. Raises: UserErrors with all validation errors."""
     subject = errors.line(new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
-    text = Text(subject, check_body(errors, new.body, ("input", "body"), reports))
+    text = EmailText(subject, check_body(errors, new.body, ("input", "body"), reports))
     if isinstance(new, SelectAndSend):
         kind, texts = SendKind.SELECT_AND_SEND, await _selected_people(ctx, viewer, new, text, reports, errors)
     else:
@@ -144,8 +144,8 @@ async def _validate(
 
 
 async def _selected_people(
-    ctx: ActionContext, viewer: Viewer, new: SelectAndSend, text: Text, reports: Reports, errors: ErrorCollector
-) -> dict[int, Text]:
+    ctx: ActionContext, viewer: Viewer, new: SelectAndSend, text: EmailText, reports: Reports, errors: ErrorCollector
+) -> dict[int, EmailText]:
     """Return the text for each selected person by key. Adds an error for each invalid person or edit."""
     path = ("input", "personIds")
     number, limit = len(set(new.person_ids)), ctx.limits.select_and_send_people
@@ -160,10 +160,12 @@ async def _selected_people(
     return {key: edits.get(text_id, text) for text_id, key in people.items()}
 
 
-def _edited_texts(new: SelectAndSend, text: Text, reports: Reports, errors: ErrorCollector) -> dict[str, Text]:
+def _edited_texts(
+    new: SelectAndSend, text: EmailText, reports: Reports, errors: ErrorCollector
+) -> dict[str, EmailText]:
     """Return the texts of those people whose text is edited, by the person's global id."""
     chosen = set(new.person_ids)
-    edited: dict[str, Text] = {}
+    edited: dict[str, EmailText] = {}
     for index, edit in enumerate(new.edits):
         path = ("input", "edits", str(index))
         if edit.person_id not in chosen:
@@ -175,7 +177,7 @@ def _edited_texts(new: SelectAndSend, text: Text, reports: Reports, errors: Erro
             subject = errors.line(edit.subject, (*path, "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
         if edit.body is not None:
             body = check_body(errors, edit.body, (*path, "body"), reports)
-        edited[edit.person_id] = Text(subject, body)
+        edited[edit.person_id] = EmailText(subject, body)
     return edited
 
 
@@ -197,7 +199,7 @@ async def _group_members(
     return [row["person_id"] for row in rows]
 
 
-async def _deduplicate_by_address(uow: UnitOfWork, texts: Mapping[int, Text]) -> Mapping[int, Text]:
+async def _deduplicate_by_address(uow: UnitOfWork, texts: Mapping[int, EmailText]) -> Mapping[int, EmailText]:
     """Leave out each person whose address an earlier person has.
 
     Such duplicates date from before addresses had comparison keys.
@@ -251,7 +253,7 @@ async def _accept(ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, order: _O
     return key
 
 
-def _delays_micros(texts: Iterable[Text]) -> Iterator[int]:
+def _delays_micros(texts: Iterable[EmailText]) -> Iterator[int]:
     """Yield the delay of each email in microseconds. The gaps after long emails let the emails of others leave."""
     delay = 0
     for text in texts:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 from command_center import ids
 from command_center.actions import summaries, verdict_revisions
 from command_center.actions.context import ActionContext
-from command_center.actions.fair_queue import FairQueue, Part
+from command_center.actions.fair_queue import BatchPart, FairQueue
 from command_center.actions.inputs import ErrorCollector, check_event_count
 from command_center.actions.retry_buffer import RetryBuffer
 from command_center.actions.verdicts import Evidence, Judgement, judge
@@ -143,7 +143,7 @@ class _Request:
         return self.viewer is None or self.viewer.sees_mail_of(email["team_id"], email["sender_id"])
 
 
-_Part: TypeAlias = Part[_Request]
+_Part: TypeAlias = BatchPart[_Request]
 
 
 class Recorder:

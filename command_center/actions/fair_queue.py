@@ -38,7 +38,7 @@ R = TypeVar("R", bound=Request)
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[R]):
+class BatchPart(Generic[R]):
     """The events of a request in one commit. `last` means that they complete the request."""
 
     request: R
@@ -86,7 +86,7 @@ class FairQueue(Generic[R]):
         self._by_team.clear()
         return requests
 
-    def take_batch(self) -> list[Part[R]]:
+    def take_batch(self) -> list[BatchPart[R]]:
         """Remove and return the next batch: whole requests if only one team is active, otherwise equal shares."""
         return self._take_parts() if self._is_shared() else self._take_requests()
 
@@ -99,9 +99,9 @@ class FairQueue(Generic[R]):
             }
         return len(self._last_request) > 1
 
-    def _take_requests(self) -> list[Part[R]]:
+    def _take_requests(self) -> list[BatchPart[R]]:
         """Take whole requests until a batch is full; the first request may exceed it."""
-        parts: list[Part[R]] = []
+        parts: list[BatchPart[R]] = []
         room = BATCH
         for team, requests in list(self._by_team.items()):
             while requests and (not parts or len(requests[0].events) - requests[0].taken <= room):
@@ -109,9 +109,9 @@ class FairQueue(Generic[R]):
             self._remove_if_empty(team)
         return parts
 
-    def _take_parts(self) -> list[Part[R]]:
+    def _take_parts(self) -> list[BatchPart[R]]:
         """Take equal shares of the waiting teams' requests for a small batch."""
-        parts: list[Part[R]] = []
+        parts: list[BatchPart[R]] = []
         room = SHARED_BATCH
         # Teams with the fewest events come first, so that the others get the unused rest of their shares.
         sizes = {
@@ -133,7 +133,7 @@ class FairQueue(Generic[R]):
         return parts
 
     @staticmethod
-    def _take(requests: deque[R], limit: int, parts: list[Part[R]]) -> int:
+    def _take(requests: deque[R], limit: int, parts: list[BatchPart[R]]) -> int:
         """Move up to `limit` events of the first request to `parts`, and return their number."""
         request = requests[0]
         events = request.events[request.taken : request.taken + limit]
@@ -141,7 +141,7 @@ class FairQueue(Generic[R]):
         last = request.taken >= len(request.events)
         if last:
             requests.popleft()
-        parts.append(Part(request, events, last))
+        parts.append(BatchPart(request, events, last))
         return len(events)
 
     def _remove_if_empty(self, team_id: int | None) -> None:

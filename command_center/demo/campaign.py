@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from command_center.demo.client import Client
-from command_center.demo.recipients import Recipient
+from command_center.demo.recipients import SimulatedRecipient
 
 MAX_CONCURRENT = 8
 CAMPAIGN = "mutation($name:String!){campaignCreate(name:$name){campaign{id} userErrors{message path code}}}"
@@ -27,7 +27,7 @@ class SentEmail:
     """An email of the campaign, with its id and its recipient."""
 
     email_id: str
-    recipient: Recipient
+    recipient: SimulatedRecipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class DemoList:
     reply_seconds: float | None = None
 
 
-async def prepare(client: Client, recipients: Iterable[Recipient]) -> tuple[str, list[SentEmail]]:
+async def prepare(client: Client, recipients: Iterable[SimulatedRecipient]) -> tuple[str, list[SentEmail]]:
     """Create a campaign with a draft for each recipient; return its id and the drafts."""
     campaign = str((await client.execute_field(CAMPAIGN, name="A hundred questions"))["campaign"]["id"])
 
-    async def draft(recipient: Recipient) -> SentEmail:
+    async def draft(recipient: SimulatedRecipient) -> SentEmail:
         person = {attribute: getattr(recipient, attribute) for attribute in ("name", "address", "title", "company")}
         created = await client.execute_field(PERSON, input=person)
         email = {

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from command_center.actions import users
 from command_center.api.operations import Operations
-from command_center.demo.mailbox import MailServer
+from command_center.demo.mailbox import DemoMailServer
 from command_center.server import serving
 from command_center.server.app import create_app
 from command_center.server.metrics import TrafficCounts
@@ -31,7 +31,7 @@ LIFETIME = timedelta(days=1)
 
 
 @dataclass(slots=True)
-class Folder:
+class RunFolder:
     """The temporary folder with the files of a run. It is deleted at the end unless `keep` is set."""
 
     path: Path
@@ -51,9 +51,9 @@ class Folder:
 
 
 @contextmanager
-def throw_away_folder() -> Iterator[Folder]:
+def throw_away_folder() -> Iterator[RunFolder]:
     """Create a temporary folder for one run, and delete it at the end unless `keep` is set."""
-    folder = Folder(Path(tempfile.mkdtemp(prefix="command-center-demo-")))
+    folder = RunFolder(Path(tempfile.mkdtemp(prefix="command-center-demo-")))
     try:
         folder.mail.mkdir()
         yield folder
@@ -95,12 +95,12 @@ class Environment:
 
 
 @asynccontextmanager
-async def start_environment(listener: socket.socket, folder: Folder) -> AsyncIterator[Environment]:
+async def start_environment(listener: socket.socket, folder: RunFolder) -> AsyncIterator[Environment]:
     """Serve the product on the socket, with its own mail server. Stops both within a few seconds at the end."""
     host, port = listener.getsockname()[:2]
     url = f"http://{host}:{port}"
     arrivals: asyncio.Queue[Path] = asyncio.Queue()
-    mail = MailServer(folder.mail, _thread_safe(arrivals.put_nowait))
+    mail = DemoMailServer(folder.mail, _thread_safe(arrivals.put_nowait))
     with mail.running():
         settings = _settings(folder, url, mail.url)
         app = create_app(settings)
@@ -130,7 +130,7 @@ def _count_changes(app: Starlette) -> int:
     return operations.accepted[OperationType.MUTATION] + tracked
 
 
-def _settings(folder: Folder, url: str, smtp_url: str) -> Settings:
+def _settings(folder: RunFolder, url: str, smtp_url: str) -> Settings:
     """Return settings that ignore the environment variables, which may belong to a real installation."""
     variables = {
         "DATABASE_URL": folder.database_url,

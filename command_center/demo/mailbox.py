@@ -32,7 +32,7 @@ class Mail:
     links: tuple[str, ...]
 
 
-class MailServer:
+class DemoMailServer:
     """Accepts all messages. Calls `on_arrival` in the server's thread with the path of each stored file."""
 
     def __init__(self, folder: Path, on_arrival: Callable[[Path], None]) -> None:
@@ -63,7 +63,7 @@ class MailServer:
         return "250 Taken"
 
     @contextmanager
-    def running(self) -> Iterator["MailServer"]:
+    def running(self) -> Iterator["DemoMailServer"]:
         """Run the server in a thread. Raises: RuntimeError if it does not start in time."""
         thread = threading.Thread(target=self._run, name="mail server", daemon=True)
         thread.start()

@@ -59,7 +59,7 @@ class PlannedAction:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipient:
+class SimulatedRecipient:
     """A recipient of the campaign, with their planned actions."""
 
     name: str
@@ -103,7 +103,7 @@ _BEHAVIOR_COUNTS = {
 }
 
 
-def plan_recipients(seed: int, seconds: float) -> list[Recipient]:
+def plan_recipients(seed: int, seconds: float) -> list[SimulatedRecipient]:
     """Plan the recipients of one run, whose actions end about `seconds` after the arrival of their emails."""
     random = Random(seed)
     names = random.sample(list(product(_FIRST, _LAST)), PEOPLE)
@@ -115,9 +115,9 @@ def plan_recipients(seed: int, seconds: float) -> list[Recipient]:
     ]
 
 
-def _plan_recipient(random: Random, first: str, last: str, behavior: str, seconds: float) -> Recipient:
+def _plan_recipient(random: Random, first: str, last: str, behavior: str, seconds: float) -> SimulatedRecipient:
     company, domain = random.choice(_COMPANIES)
-    return Recipient(
+    return SimulatedRecipient(
         name=f"{first} {last}",
         address=f"{first}.{last}@{domain}".lower(),
         title=random.choice(_TITLES),

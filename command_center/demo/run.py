@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 from command_center.demo.checks import CheckReport
 from command_center.demo.client import Client
-from command_center.demo.environment import Environment, Folder, start_environment, throw_away_folder
-from command_center.demo.scenario import Plan, Scenario
+from command_center.demo.environment import Environment, RunFolder, start_environment, throw_away_folder
+from command_center.demo.scenario import Scenario, ScenarioOptions
 from command_center.demo.terminal import Terminal, TerminalState
 from command_center.server.serving import bind_socket
 
@@ -32,7 +32,9 @@ async def run(port: int, seed: int, seconds: float, once: bool, reply_seconds: i
     terminal = Terminal(TerminalState())
     with throw_away_folder() as folder, _redirect_logging(folder, terminal):
         async with start_environment(listener, folder) as environment:
-            report = await _run_scenario(environment, folder, terminal, stop, Plan(seed, seconds, once, reply_seconds))
+            report = await _run_scenario(
+                environment, folder, terminal, stop, ScenarioOptions(seed, seconds, once, reply_seconds)
+            )
         folder.keep = report is not None and bool(report.problems)
         ending = f"Kept for a look: {folder.path}" if folder.keep else f"Deleted: {folder.path}"
         terminal.print([*_report_lines(report), ending])
@@ -42,7 +44,7 @@ async def run(port: int, seed: int, seconds: float, once: bool, reply_seconds: i
 
 
 async def _run_scenario(
-    environment: Environment, folder: Folder, terminal: Terminal, stop: asyncio.Event, plan: Plan
+    environment: Environment, folder: RunFolder, terminal: Terminal, stop: asyncio.Event, options: ScenarioOptions
 ) -> CheckReport | None:
     """Run the scenario with its display, and return its report; None if it was stopped before its end."""
     application, integration = await environment.seller()
@@ -51,19 +53,19 @@ async def _run_scenario(
         # This token may record events, so that the user can also act as the recipients' mail servers.
         f"{environment.url}/graphiql#token={integration}",
         f"The mail that arrives: {folder.mail}",
-        "The folder and the database in it are deleted at the end." + ("" if plan.once else " Ctrl-C ends it."),
+        "The folder and the database in it are deleted at the end." + ("" if options.once else " Ctrl-C ends it."),
     ]
     with terminal.running(heading):
         async with (
             _client(environment.url, application) as seller,
             _client(environment.url, integration) as servers,
-            _ending(Scenario(environment, terminal, seller, servers, plan)) as scenario,
+            _ending(Scenario(environment, terminal, seller, servers, options)) as scenario,
         ):
             running = asyncio.create_task(scenario.run(), name="run")
             stopped = asyncio.create_task(stop.wait(), name="stop")
             drawing = asyncio.create_task(_draw(terminal), name="draw")
             try:
-                return await _wait_for_end(environment, terminal, plan, running, stopped)
+                return await _wait_for_end(environment, terminal, options, running, stopped)
             finally:
                 for task in (running, stopped, drawing):
                     task.cancel()
@@ -73,7 +75,7 @@ async def _run_scenario(
 async def _wait_for_end(
     environment: Environment,
     terminal: Terminal,
-    plan: Plan,
+    options: ScenarioOptions,
     running: "asyncio.Task[CheckReport]",
     stopped: "asyncio.Task[bool]",
 ) -> CheckReport | None:
@@ -87,7 +89,7 @@ async def _wait_for_end(
             raise RuntimeError("the demo's server ended by itself")
         return None
     report = _result_of(running)
-    if not plan.once:
+    if not options.once:
         for line in _report_lines(report):
             terminal.log(line)
         result = "something went WRONG" if report.problems else "all sent, all lists equal to fresh queries"
@@ -137,7 +139,7 @@ async def _ending(scenario: Scenario) -> AsyncIterator[Scenario]:
 
 
 @contextmanager
-def _redirect_logging(folder: Folder, terminal: Terminal) -> Iterator[None]:
+def _redirect_logging(folder: RunFolder, terminal: Terminal) -> Iterator[None]:
     """Send warnings to the feed and completely to a file: log lines on the terminal would destroy the layout."""
 
     class Feed(logging.Handler):

@@ -28,7 +28,7 @@ FOLDERS = "{folders{name folders{name emailCount}} savedSearches(first:100){node
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ScenarioOptions:
     """The options of the command line. `reply_seconds` is the wait of the no-reply list."""
 
     seed: int
@@ -41,12 +41,12 @@ class Scenario:
     """Connects the seller's application, the recipients and their mail servers in one environment."""
 
     def __init__(
-        self, environment: Environment, terminal: Terminal, seller: Client, servers: Client, plan: Plan
+        self, environment: Environment, terminal: Terminal, seller: Client, servers: Client, options: ScenarioOptions
     ) -> None:
         self._environment = environment
         self._terminal = terminal
         self._seller = seller
-        self._plan = plan
+        self._options = options
         self._watch = ListWatcher(seller, terminal.show_change)
         self._servers = servers
         self._recipients = RecipientSimulator({}, servers, self._watch)
@@ -58,13 +58,15 @@ class Scenario:
         """Run the scenario once, and return the results of its checks."""
         self._terminal.state.status = f"Making {PEOPLE} people and drafts"
         self._spawn(self._poll(), "the query of the folders")
-        campaign_id, emails = await campaign.prepare(self._seller, plan_recipients(self._plan.seed, self._plan.seconds))
+        campaign_id, emails = await campaign.prepare(
+            self._seller, plan_recipients(self._options.seed, self._options.seconds)
+        )
         self._terminal.state.names = {email.email_id: email.recipient.name for email in emails}
         self._recipients.emails = {email.recipient.address: email for email in emails}
         # Subscribes before the lists exist, so that no change message about them is missed.
         self._spawn(self._watch.run(), "the follower of the frames")
         await asyncio.wait_for(self._watch.caught_up.wait(), CONNECT_SECONDS)
-        lists = await campaign.save_lists(self._seller, campaign_id, self._plan.reply_seconds)
+        lists = await campaign.save_lists(self._seller, campaign_id, self._options.reply_seconds)
         self._watch.add(lists)
         await asyncio.wait_for(self._watch.wait_until_filled(), CONNECT_SECONDS)
         self._terminal.state.lists = {demo_list.id: demo_list.name for demo_list in lists}
@@ -94,7 +96,7 @@ class Scenario:
                 await asyncio.wait_for(self._all_arrived.wait(), ARRIVAL_SECONDS)
             arrived = time.monotonic()
             self._terminal.log(f"{len(self._recipients.arrived)} arrived within {arrived - started_at:.1f} s")
-        await asyncio.sleep(arrived + self._plan.reply_seconds + 1 - time.monotonic())
+        await asyncio.sleep(arrived + self._options.reply_seconds + 1 - time.monotonic())
         self._started_at = None
 
     async def _deliver_mail(self, group: asyncio.TaskGroup) -> None:
@@ -118,7 +120,7 @@ class Scenario:
             state.folders = {_label(group["name"]): _folder_counts(group["folders"]) for group in result["folders"]}
             state.members = {node["id"]: node["memberCount"] for node in result["savedSearches"]["nodes"]}
             if self._started_at is not None:
-                progress = f"{time.monotonic() - self._started_at:.0f} s of about {self._plan.seconds:.0f}"
+                progress = f"{time.monotonic() - self._started_at:.0f} s of about {self._options.seconds:.0f}"
                 clicks = done[Action.FIRST_LINK] + done[Action.SECOND_LINK]
                 state.status = (
                     f"{progress}: {done[Action.VIEW]} views, {clicks} clicks, {done[Action.REPLY]} replies,"

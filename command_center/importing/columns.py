@@ -92,7 +92,7 @@ _OPT_OUT_KINDS = ("opted_out", "state", "subscribed")
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnMapping:
     """Holds the indexes of the recognised columns of a header.
 
     `places` maps each kind to its columns, in the order of preference. `width` is the number of columns of the header,
@@ -191,7 +191,7 @@ class _CellReader:
             return default
 
 
-def recognise_columns(header: Sequence[str]) -> Columns | None:
+def recognise_columns(header: Sequence[str]) -> ColumnMapping | None:
     """Return the recognised columns of a header, or None if no column contains addresses."""
     header = _without_empty_end(header)
     by_key: dict[str, list[int]] = {}
@@ -206,7 +206,7 @@ def recognise_columns(header: Sequence[str]) -> Columns | None:
     places |= {kind: () for kind in _OPT_OUT_KINDS if kind not in places}
     # If there is a column for the job title, a column "Title" contains the form of address, such as Dr.
     places["title"] = places["title"][:1]
-    return Columns(places, len(header), tuple(map(read_text, header))) if places["address"] else None
+    return ColumnMapping(places, len(header), tuple(map(read_text, header))) if places["address"] else None
 
 
 def _without_empty_end(header: Sequence[str]) -> Sequence[str]:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from command_center.importing.columns import MAX_HEADER_RECORDS, Columns, recognise_columns
+from command_center.importing.columns import MAX_HEADER_RECORDS, ColumnMapping, recognise_columns
 from command_center.importing.records import DELIMITERS, Record, read_records
 from command_center.importing.texts import detect_encoding
 
@@ -28,7 +28,7 @@ class Table:
     encoding: str
     delimiter: str
     header: Record
-    columns: Columns
+    columns: ColumnMapping
 
     def open(self) -> TextIO:
         """Open the file with the detected encoding. The caller must close it."""

@@ -11,8 +11,8 @@ from command_center.search.filter_ast import (
     AnyOf,
     Bounds,
     Dates,
-    Engaged,
-    Engagement,
+    EngagementCondition,
+    EngagementConditions,
     EverySender,
     Filter,
     FolderGroups,
@@ -41,9 +41,9 @@ def _part(part: Part) -> tuple[str, Any]:
             return "any", [to_value(branch) for branch in filters]
         case Not(branch):
             return "not", to_value(branch)
-        case Engagement(conditions):
+        case EngagementConditions(conditions):
             return "engagement", [_condition(condition) for condition in conditions]
-        case Engaged():
+        case EngagementCondition():
             return "engagement", [_condition(part)]
         case _:
             return _leaf(part)
@@ -67,7 +67,7 @@ def _leaf(leaf: Leaf) -> tuple[str, Any]:
             return field, _test(test)
         case Dates(field, bounds):
             return field, _bounds(bounds)
-        case Engaged():
+        case EngagementCondition():
             return "engagement", [_condition(leaf)]
         case _:
             assert_never(leaf)
@@ -88,7 +88,7 @@ def _bounds(bounds: Bounds) -> dict[str, Any]:
     )
 
 
-def _condition(condition: Engaged) -> dict[str, Any]:
+def _condition(condition: EngagementCondition) -> dict[str, Any]:
     return _without_nulls(
         kind=condition.kind.name,
         atLeast=condition.at_least,

@@ -8,8 +8,8 @@ from command_center.search.filter_ast import (
     All,
     AnyOf,
     Dates,
-    Engaged,
-    Engagement,
+    EngagementCondition,
+    EngagementConditions,
     EverySender,
     Filter,
     FolderGroups,
@@ -80,7 +80,7 @@ def describe_leaf(leaf: Leaf, names: Names) -> str:
             return f"whose {field} {_test(test)}"
         case Dates():
             return _dates(leaf)
-        case Engaged():
+        case EngagementCondition():
             return f"with {_condition(leaf)}"
         case _:
             assert_never(leaf)
@@ -88,7 +88,7 @@ def describe_leaf(leaf: Leaf, names: Names) -> str:
 
 def describe_requirement(leaf: Leaf, names: Names) -> str:
     """Return a phrase for one leaf by itself, such as "clicks by a person: at least 1"."""
-    if not isinstance(leaf, Engaged):
+    if not isinstance(leaf, EngagementCondition):
         return describe_leaf(leaf, names)
     actors = f"by {_alternatives(_ACTORS[verdict] for verdict in leaf.verdicts)}"
     return f"{' '.join([EVENT_WORDS[leaf.kind][1], actors, *_circumstances(leaf)])}: {_bounds(leaf)}"
@@ -105,7 +105,7 @@ def _phrases(part: Part, names: Names) -> Iterator[str]:
             yield f"either ({some})" if filters else "which none is"
         case Not(branch):
             yield f"not ({_inner(branch, names)})"
-        case Engagement(conditions):
+        case EngagementConditions(conditions):
             yield from (describe_leaf(condition, names) for condition in conditions)
         case _:
             yield describe_leaf(part, names)
@@ -164,14 +164,14 @@ def _dates(leaf: Dates) -> str:
     return f"{verb} {' and '.join(limits)}" if limits else f"{verb} at any time or never"
 
 
-def _condition(condition: Engaged) -> str:
+def _condition(condition: EngagementCondition) -> str:
     words = [_amount(condition)]
     if set(condition.verdicts) != {EngagementVerdict.HUMAN}:
         words.append(f"by {_alternatives(_ACTORS[verdict] for verdict in condition.verdicts)}")
     return " ".join([*words, *_circumstances(condition)])
 
 
-def _circumstances(condition: Engaged) -> Iterator[str]:
+def _circumstances(condition: EngagementCondition) -> Iterator[str]:
     """Yield phrases for the link and the spans of an engagement condition."""
     if condition.url:
         yield f"on a link that {_test(condition.url)}"
@@ -181,7 +181,7 @@ def _circumstances(condition: Engaged) -> Iterator[str]:
         yield f"up to {condition.after_send.words} after it was sent"
 
 
-def _amount(condition: Engaged) -> str:
+def _amount(condition: EngagementCondition) -> str:
     """Return the phrase for the number of events."""
     one, many = EVENT_WORDS[condition.kind]
     if condition.at_most == 0:
@@ -192,7 +192,7 @@ def _amount(condition: Engaged) -> str:
     return f"{_bounds(condition)} {one if last == 1 else many}"
 
 
-def _bounds(condition: Engaged) -> str:
+def _bounds(condition: EngagementCondition) -> str:
     least, most = condition.least, condition.at_most
     if most is None:
         return f"at least {least}" if least else "any number"

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
-from command_center.search.filter_ast import Engaged, TextTest
+from command_center.search.filter_ast import EngagementCondition, TextTest
 from command_center.search.text import fold
 from models.enums import EngagementKind, EngagementVerdict
 
@@ -61,7 +61,7 @@ class EventSeries:
         return self.contains is not None or self.fits is not None
 
 
-def series_of(condition: Engaged, fits: UrlTest) -> EventSeries:
+def series_of(condition: EngagementCondition, fits: UrlTest) -> EventSeries:
     """Return the series of a condition. `fits` tests a folded URL; it is used only if the condition names a URL."""
     verdicts = frozenset(condition.verdicts)
     if not condition.url:

@@ -9,7 +9,7 @@ from command_center.search.describe import INVISIBLE, Names, describe_requiremen
 from command_center.search.facts import Facts
 from command_center.search.filter_ast import (
     Dates,
-    Engaged,
+    EngagementCondition,
     EverySender,
     Filter,
     FolderGroups,
@@ -68,7 +68,7 @@ def _actual(leaf: Leaf, facts: Facts, now: int, names: Names) -> str:
         case Dates(field):
             date = date_of(field, facts)
             return "never" if date is None else datetimes.format_moment(date)
-        case Engaged():
+        case EngagementCondition():
             return _count(leaf, facts, now)
         case _:
             assert_never(leaf)
@@ -82,7 +82,7 @@ def _row_names(leaf: Ids, facts: Facts, names: Names) -> Iterator[str]:
             yield names.get((NOUNS[leaf.field], row), INVISIBLE)
 
 
-def _count(condition: Engaged, facts: Facts, now: int) -> str:
+def _count(condition: EngagementCondition, facts: Facts, now: int) -> str:
     if condition.after_send is not None and facts.sent_at is None:
         return "not sent"
     return f"has {event_count(condition)(facts, now)}"

@@ -133,7 +133,7 @@ class Dates:
 
 
 @dataclass(frozen=True, slots=True)
-class Engaged:
+class EngagementCondition:
     """The number of such events lies within the bounds.
 
     `at_least` is None only if `at_most` is set; the lower bound is then zero.
@@ -154,14 +154,14 @@ class Engaged:
         return self.at_least or 0
 
 
-Leaf: TypeAlias = Folders | FolderGroups | Ids | EverySender | SendKinds | Success | Text | Dates | Engaged
+Leaf: TypeAlias = Folders | FolderGroups | Ids | EverySender | SendKinds | Success | Text | Dates | EngagementCondition
 
 
 @dataclass(frozen=True, slots=True)
-class Engagement:
+class EngagementConditions:
     """The conditions of one `engagement` list. All must hold, so an empty list holds."""
 
-    conditions: tuple[Engaged, ...]
+    conditions: tuple[EngagementCondition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class Not:
     filter: "Filter"
 
 
-Part: TypeAlias = All | AnyOf | Not | Engagement | Leaf
+Part: TypeAlias = All | AnyOf | Not | EngagementConditions | Leaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def leaves(filter: Filter) -> Iterator[Leaf]:
                     yield from leaves(branch)
             case Not(branch):
                 yield from leaves(branch)
-            case Engagement(conditions):
+            case EngagementConditions(conditions):
                 yield from conditions
             case _:
                 yield part

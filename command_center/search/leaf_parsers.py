@@ -17,7 +17,7 @@ from command_center.search.filter_ast import (
     Bounds,
     DateField,
     Dates,
-    Engaged,
+    EngagementCondition,
     EverySender,
     FolderGroups,
     Folders,
@@ -240,7 +240,7 @@ def dates_parser(field: DateField) -> Callable[[Any, Path, FilterErrors], Leaf |
     return lambda raw, path, errors: Dates(field, _bounds(raw, path, errors), path)
 
 
-def parse_engagement(raw: Any, path: Path, errors: FilterErrors) -> Engaged | None:
+def parse_engagement(raw: Any, path: Path, errors: FilterErrors) -> EngagementCondition | None:
     """Parse one engagement condition, with defaults filled in."""
     fields = object_fields(raw, _ENGAGEMENT_KEYS, path, errors)
     if isinstance(raw, Mapping) and "kind" not in fields:
@@ -249,7 +249,7 @@ def parse_engagement(raw: Any, path: Path, errors: FilterErrors) -> Engaged | No
     _check_contradictions(values, path, errors)
     if values.get("kind") is None:
         return None
-    return Engaged(
+    return EngagementCondition(
         kind=values["kind"],
         at_least=values.get("atLeast") if "atLeast" in fields or "atMost" in fields else 1,
         at_most=values.get("atMost"),

@@ -13,7 +13,7 @@ import orjson
 
 from command_center.errors import UserErrors
 from command_center.search import leaf_parsers
-from command_center.search.filter_ast import All, AnyOf, Engagement, Filter, Leaf, Not, Part, Path
+from command_center.search.filter_ast import All, AnyOf, EngagementConditions, Filter, Leaf, Not, Part, Path
 from command_center.search.leaf_parsers import FilterErrors, list_elements, object_fields
 from models.enums import UserErrorCode
 
@@ -137,10 +137,10 @@ def _parse_field(
             return _LEAVES[key](raw, path, errors)
 
 
-def _engagement(raw: Any, path: Path, errors: FilterErrors) -> Engagement:
+def _engagement(raw: Any, path: Path, errors: FilterErrors) -> EngagementConditions:
     conditions = [
         leaf_parsers.parse_engagement(element, element_path, errors)
         for element, element_path in list_elements(raw, path, errors)
     ]
     errors.leaves += len(conditions)
-    return Engagement(tuple(condition for condition in conditions if condition is not None))
+    return EngagementConditions(tuple(condition for condition in conditions if condition is not None))

@@ -15,8 +15,8 @@ from command_center.search.filter_ast import (
     Bounds,
     DateField,
     Dates,
-    Engaged,
-    Engagement,
+    EngagementCondition,
+    EngagementConditions,
     EverySender,
     Filter,
     FolderGroups,
@@ -101,7 +101,7 @@ def compile_leaf(leaf: Leaf) -> Predicate:
             return _text(leaf)
         case Dates():
             return _dates(leaf)
-        case Engaged():
+        case EngagementCondition():
             return _engaged(leaf)
         case _:
             assert_never(leaf)
@@ -116,7 +116,7 @@ def _part(part: Part) -> Predicate:
         case Not(branch):
             inner = compile_predicate(branch)
             return lambda facts, now: not inner(facts, now)
-        case Engagement(conditions):
+        case EngagementConditions(conditions):
             return _every([_engaged(condition) for condition in conditions])
         case _:
             return compile_leaf(part)
@@ -191,7 +191,7 @@ def _in_moving_bounds(date: int, bounds: Bounds, now: int, future: bool) -> bool
     return date >= now - bounds.within.microseconds
 
 
-def _engaged(condition: Engaged) -> Predicate:
+def _engaged(condition: EngagementCondition) -> Predicate:
     count, least = event_count(condition), condition.least
     most = float("inf") if condition.at_most is None else condition.at_most
     if condition.after_send is None:
@@ -199,7 +199,7 @@ def _engaged(condition: Engaged) -> Predicate:
     return lambda facts, now: facts.sent_at is not None and least <= count(facts, now) <= most
 
 
-def event_count(condition: Engaged) -> Callable[[Facts, int], int]:
+def event_count(condition: EngagementCondition) -> Callable[[Facts, int], int]:
     """Return a function that counts the events of a condition, without regard to its bounds."""
     series = event_series(condition)
     within = None if condition.within is None else condition.within.microseconds
@@ -217,6 +217,6 @@ def event_count(condition: Engaged) -> Callable[[Facts, int], int]:
     return count
 
 
-def event_series(condition: Engaged) -> EventSeries:
+def event_series(condition: EngagementCondition) -> EventSeries:
     """Return the events that a condition may count."""
     return series_of(condition, text_fits(condition.url or TextTest()))

@@ -13,8 +13,8 @@ from command_center.search.filter_ast import (
     AnyOf,
     DateField,
     Dates,
-    Engaged,
-    Engagement,
+    EngagementCondition,
+    EngagementConditions,
     EverySender,
     Filter,
     FolderGroups,
@@ -80,7 +80,7 @@ def _part(part: Part, dialect: Dialect, now: int) -> Clause:
             return any_of(filter_clause(branch, dialect, now) for branch in filters)
         case Not(branch):
             return negate(filter_clause(branch, dialect, now))
-        case Engagement(conditions):
+        case EngagementConditions(conditions):
             return all_of(_engaged(condition, dialect, now) for condition in conditions)
         case _:
             return _leaf(part, dialect, now)
@@ -102,7 +102,7 @@ def _leaf(leaf: Leaf, dialect: Dialect, now: int) -> Clause:
             return _not_null_and(field, _TEXTS[field], all_of(text_clauses(_TEXTS[field], test, dialect)))
         case Dates():
             return _dates(leaf, dialect, now)
-        case Engaged():
+        case EngagementCondition():
             return _engaged(leaf, dialect, now)
         case _:
             assert_never(leaf)
@@ -175,7 +175,7 @@ def _limits(leaf: Dates, now: int) -> Iterator[tuple[str, int]]:
         yield ">=", now - bounds.within.microseconds
 
 
-def _engaged(condition: Engaged, dialect: Dialect, now: int) -> Clause:
+def _engaged(condition: EngagementCondition, dialect: Dialect, now: int) -> Clause:
     human = set(condition.verdicts) == {EngagementVerdict.HUMAN}
     if human and not (condition.within or condition.after_send or condition.url):
         return _count_in_bounds(_SUMMARIES[condition.kind], (), condition, dialect)
@@ -184,7 +184,7 @@ def _engaged(condition: Engaged, dialect: Dialect, now: int) -> Clause:
     return clause if condition.after_send is None else all_of([Clause("e.sent_at IS NOT NULL"), clause])
 
 
-def _events(condition: Engaged, dialect: Dialect, now: int) -> Clause:
+def _events(condition: EngagementCondition, dialect: Dialect, now: int) -> Clause:
     """Return the FROM and WHERE clauses that select the events of a condition."""
     tests = [
         Clause("g.email_id = e.id"),
@@ -200,7 +200,7 @@ def _events(condition: Engaged, dialect: Dialect, now: int) -> Clause:
     return Clause(f"FROM engagements g WHERE {conditions.text}", conditions.parameters)
 
 
-def _exists_or_count(events: Clause, condition: Engaged, dialect: Dialect) -> Clause:
+def _exists_or_count(events: Clause, condition: EngagementCondition, dialect: Dialect) -> Clause:
     # The two most frequent conditions need only the first event.
     if (condition.least, condition.at_most) == (1, None):
         return Clause(f"EXISTS (SELECT 1 {events.text})", events.parameters)
@@ -209,7 +209,9 @@ def _exists_or_count(events: Clause, condition: Engaged, dialect: Dialect) -> Cl
     return _count_in_bounds(f"(SELECT count(*) {events.text})", events.parameters, condition, dialect)
 
 
-def _count_in_bounds(count: str, parameters: tuple[Any, ...], condition: Engaged, dialect: Dialect) -> Clause:
+def _count_in_bounds(
+    count: str, parameters: tuple[Any, ...], condition: EngagementCondition, dialect: Dialect
+) -> Clause:
     """Return the clause that a count lies within the bounds of a condition."""
     least, most = condition.least, condition.at_most
     if most is None and least == 0:

@@ -29,7 +29,7 @@ from models.enums import TaskBucket, TaskKind, TaskPriority, TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
-class TaskFilter:
+class TaskConditions:
     """The conditions on a task, or None for fields without a condition. Ids are keys; days are inclusive."""
 
     status: tuple[TaskStatus, ...] | None = None
@@ -82,7 +82,7 @@ _PARSERS: Mapping[str, Callable[[Any, Path, FilterErrors], Any]] = {
 _ATTRIBUTES = {"dueFrom": "due_from", "dueUntil": "due_until"}
 
 
-def parse_task_filter(raw: Mapping[str, Any], *, most_ids: int, path: Path = ()) -> TaskFilter:
+def parse_task_filter(raw: Mapping[str, Any], *, most_ids: int, path: Path = ()) -> TaskConditions:
     """Parse a filter.
 
     Raises: UserErrors with every error, each with a path that begins with `path`.
@@ -92,7 +92,7 @@ def parse_task_filter(raw: Mapping[str, Any], *, most_ids: int, path: Path = ())
     values = {_ATTRIBUTES.get(key, key): _PARSERS[key](value, (key,), errors) for key, value in fields.items()}
     if errors.user_errors:
         raise UserErrors(errors.user_errors)
-    return TaskFilter(**values)
+    return TaskConditions(**values)
 
 
 def range_clause(team_id: int, user_id: int, dialect: Dialect) -> Clause:
@@ -101,12 +101,12 @@ def range_clause(team_id: int, user_id: int, dialect: Dialect) -> Clause:
     return all_of([dialect.equal("e.team_id", team_id), mine])
 
 
-def filter_clause(filter: TaskFilter, dialect: Dialect, today: date) -> Clause:
+def filter_clause(filter: TaskConditions, dialect: Dialect, today: date) -> Clause:
     """Return the filter on the viewer's current day, as a clause for a larger statement."""
     return all_of(_clauses(filter, dialect, today))
 
 
-def _clauses(filter: TaskFilter, dialect: Dialect, today: date) -> Iterator[Clause]:
+def _clauses(filter: TaskConditions, dialect: Dialect, today: date) -> Iterator[Clause]:
     for column, values in (("status", filter.status), ("kind", filter.kind), ("priority", filter.priority)):
         if values is not None:
             yield among(f"e.{column}", tuple(values))

@@ -125,8 +125,8 @@ MUTANTS = (
     Mutant(
         name="the index takes a bound of none for a need",
         path="command_center/search/index/keys.py",
-        old="case Engaged() if leaf.least > 0:",
-        new="case Engaged():",
+        old="case EngagementCondition() if leaf.least > 0:",
+        new="case EngagementCondition():",
         law=_CANDIDATES,
         counts=_FEW,
     ),

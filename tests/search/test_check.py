@@ -6,7 +6,7 @@ import pytest
 
 from command_center.errors import UserErrors
 from command_center.ids import encode
-from command_center.search.filter_ast import NO_KEY, Engaged, Filter, Ids, leaves
+from command_center.search.filter_ast import NO_KEY, EngagementCondition, Filter, Ids, leaves
 from command_center.search.parser import FilterLimits, parse_filter, parse_stored_filter
 from models.enums import EngagementKind, EngagementVerdict, UserErrorCode
 
@@ -24,9 +24,9 @@ def condition(**fields: Any) -> dict[str, Any]:
     return {"engagement": [{"kind": "CLICK", **fields}]}
 
 
-def only_condition(**fields: Any) -> Engaged:
+def only_condition(**fields: Any) -> EngagementCondition:
     [leaf] = leaves(parse_filter(condition(**fields)))
-    assert isinstance(leaf, Engaged)
+    assert isinstance(leaf, EngagementCondition)
     return leaf
 
 

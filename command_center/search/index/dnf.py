@@ -15,8 +15,8 @@ from command_center.search.filter_ast import (
     AnyOf,
     Bounds,
     Dates,
-    Engaged,
-    Engagement,
+    EngagementCondition,
+    EngagementConditions,
     EverySender,
     Filter,
     FolderGroups,
@@ -46,7 +46,7 @@ Saved searches seldom have more than three; twelve choices of two would give 4,0
 
 _MAX_CACHED_ITEMS = 3
 """The most conditions or ids of a part whose form is cached."""
-_PARTS_WITH_COUNTERS = (All, AnyOf, Not, Engagement, Engaged)
+_PARTS_WITH_COUNTERS = (All, AnyOf, Not, EngagementConditions, EngagementCondition)
 
 _ALWAYS: Form = frozenset({frozenset()})
 _NEVER: Form = frozenset()
@@ -67,7 +67,7 @@ def conjunctions(filter: Filter) -> Form:
 def is_counter(condition: Part) -> bool:
     """Return True if a condition only bounds the number of human events of a kind."""
     return (
-        isinstance(condition, Engaged)
+        isinstance(condition, EngagementCondition)
         and condition.verdicts == (EngagementVerdict.HUMAN,)
         and not (condition.within or condition.after_send or condition.url)
     )
@@ -85,7 +85,7 @@ def _filter(filter: Filter, positive: bool) -> Form:
 
 def _is_short(part: Part) -> bool:
     """Return True if a part is often equal to another search's part, and cheap to compare."""
-    if isinstance(part, Engagement):
+    if isinstance(part, EngagementConditions):
         return len(part.conditions) <= _MAX_CACHED_ITEMS
     return isinstance(part, Ids) and len(part.ids) <= _MAX_CACHED_ITEMS
 
@@ -98,7 +98,7 @@ def _part(part: Part, positive: bool) -> Form:
             return _combine([_filter(branch, positive) for branch in filters], not positive)
         case Not(branch):
             return _filter(branch, not positive)
-        case Engagement(conditions):
+        case EngagementConditions(conditions):
             return _combine([_leaf(condition, positive) for condition in conditions], positive)
         case _:
             return _leaf(part, positive)
@@ -138,10 +138,10 @@ def _bounded(form: Form) -> Form:
 
 def _merge_counters(union: Conjunction) -> Conjunction | None:
     """Merge the counters of each kind into one. Return None if their bounds exclude each other."""
-    counters: dict[int, Engaged] = {}
+    counters: dict[int, EngagementCondition] = {}
     has_duplicates = False
     for part in union:
-        if isinstance(part, Engaged) and is_counter(part):
+        if isinstance(part, EngagementCondition) and is_counter(part):
             has_duplicates = has_duplicates or part.kind in counters
             counters[part.kind] = merged = _intersect(counters.get(part.kind, part), part)
             if merged.at_most is not None and merged.least > merged.at_most:
@@ -153,7 +153,7 @@ def _merge_counters(union: Conjunction) -> Conjunction | None:
     )
 
 
-def _intersect(one: Engaged, other: Engaged) -> Engaged:
+def _intersect(one: EngagementCondition, other: EngagementCondition) -> EngagementCondition:
     if one is other:
         return one
     bounds = [bound for bound in (one.at_most, other.at_most) if bound is not None]
@@ -177,7 +177,7 @@ def _leaf(leaf: Leaf, positive: bool) -> Form:
             return _literal(Text(field, _fold_test(test)), positive) if test else _constant(positive)
         case Dates(field, bounds):
             return _literal(Dates(field, bounds), positive) if bounds != Bounds() else _constant(positive)
-        case Engaged():
+        case EngagementCondition():
             return _engaged(leaf, positive)
 
 
@@ -205,7 +205,7 @@ def _choice(
 
 # A few conditions occur in very many searches.
 @lru_cache(maxsize=1_000)
-def _engaged(leaf: Engaged, positive: bool) -> Form:
+def _engaged(leaf: EngagementCondition, positive: bool) -> Form:
     condition = _canonical_engaged(leaf)
     # Without `afterSend`, "any number of events, including none" always holds.
     if condition.after_send is None and (condition.least, condition.at_most) == (0, None):
@@ -224,7 +224,7 @@ def _engaged(leaf: Engaged, positive: bool) -> Form:
 _cached_part = lru_cache(maxsize=1_000)(_part)
 
 
-def _canonical_engaged(leaf: Engaged) -> Engaged:
+def _canonical_engaged(leaf: EngagementCondition) -> EngagementCondition:
     url = _fold_test(leaf.url) if leaf.url else None
     return replace(leaf, at_least=leaf.least, url=url, verdicts=tuple(sorted(set(leaf.verdicts))), path=())
 

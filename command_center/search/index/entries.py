@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from command_center.search.facts import Facts
-from command_center.search.filter_ast import Engaged, Filter, Part, id_lists
+from command_center.search.filter_ast import EngagementCondition, Filter, Part, id_lists
 from command_center.search.index.dnf import is_counter
 from command_center.search.index.keys import breadth, index_keys, is_exact
 from command_center.search.index.posting_lists import Counts, selectivity
@@ -39,7 +39,7 @@ class Condition:
         self.keys = index_keys(Filter((part,)))
         self.breadth = None if self.keys is None else breadth(self.keys)
         """See `keys.breadth`; None if the condition has no index keys."""
-        self.counter = part if isinstance(part, Engaged) and is_counter(part) else None
+        self.counter = part if isinstance(part, EngagementCondition) and is_counter(part) else None
         """The condition itself, if it only bounds the number of human events of a kind."""
         self.selectivity = None if self.counter is None else selectivity(self.counter)
         self.is_exact = is_exact(part)

@@ -10,8 +10,8 @@ from command_center.search.facts import Facts
 from command_center.search.filter_ast import (
     All,
     AnyOf,
-    Engaged,
-    Engagement,
+    EngagementCondition,
+    EngagementConditions,
     Filter,
     FolderGroups,
     Folders,
@@ -102,7 +102,7 @@ def _part(part: Part) -> IndexKeys:
         case Not():
             # What must not hold names no email that has it.
             return None
-        case Engagement(conditions):
+        case EngagementConditions(conditions):
             return _narrowest(_leaf(condition) for condition in conditions)
         case _:
             return _leaf(part)
@@ -120,7 +120,7 @@ def _leaf(leaf: Leaf) -> IndexKeys:
             return frozenset({("success", int(value))})
         case Text(field, test) if test.equals is not None:
             return frozenset({(field, fold(test.equals))})
-        case Engaged() if leaf.least > 0:
+        case EngagementCondition() if leaf.least > 0:
             return frozenset({("engaged", int(leaf.kind))})
         case _:
             return None

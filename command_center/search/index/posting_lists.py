@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Generic, TypeAlias, TypeVar
 
-from command_center.search.filter_ast import Engaged
+from command_center.search.filter_ast import EngagementCondition
 
 Counts: TypeAlias = Mapping[int, int]
 """Human events of an email by kind. A kind without events may be absent."""
@@ -18,7 +18,7 @@ _Side: TypeAlias = tuple[int, bool]
 """An event kind, and True for lower bounds or False for upper bounds."""
 
 
-def selectivity(counter: Engaged) -> tuple[bool, int, int]:
+def selectivity(counter: EngagementCondition) -> tuple[bool, int, int]:
     """Return a sort key that is greater if fewer emails reach the counter.
 
     Replies come before clicks, and higher counts before lower ones.
@@ -47,7 +47,7 @@ class PostingList(Generic[Posting]):
         first, second = (*islice(self, 2), None, None)[:2]
         return first if second is None else None
 
-    def add(self, entry: Posting, threshold: Engaged | None) -> None:
+    def add(self, entry: Posting, threshold: EngagementCondition | None) -> None:
         if threshold is None:
             self._without_threshold.append(entry)
         else:
@@ -57,7 +57,7 @@ class PostingList(Generic[Posting]):
                 line = self._by_side[side] = _SortedPostings()
             line.add(bound, entry)
 
-    def remove(self, entry: Posting, threshold: Engaged | None) -> None:
+    def remove(self, entry: Posting, threshold: EngagementCondition | None) -> None:
         if threshold is None:
             self._without_threshold.remove(entry)
             return
@@ -100,7 +100,7 @@ class _SortedPostings(Generic[Posting]):
         del self.bounds[position], self.filed[position]
 
 
-def _side_and_bound(counter: Engaged) -> tuple[_Side, int]:
+def _side_and_bound(counter: EngagementCondition) -> tuple[_Side, int]:
     if counter.least > 0:
         return (counter.kind, True), counter.least
     return (counter.kind, False), counter.at_most or 0

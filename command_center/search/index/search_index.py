@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 
 from command_center.search.event_counts import Unfinished
 from command_center.search.facts import Facts
-from command_center.search.filter_ast import Engaged, Filter, Ids
+from command_center.search.filter_ast import EngagementCondition, Filter, Ids
 from command_center.search.index.dnf import Conjunction, conjunctions
 from command_center.search.index.entries import Condition, Conditions, Evaluation, IndexEntry, counts_of
 from command_center.search.index.keys import IndexKey, IndexKeys, email_keys
@@ -275,7 +275,7 @@ def _buckets(scope: Scope, key_condition: Condition | None) -> list[Bucket]:
     return [((scope.team_id, sender), key) for sender in senders for key in index_keys]
 
 
-def _threshold(entry: IndexEntry) -> Engaged | None:
+def _threshold(entry: IndexEntry) -> EngagementCondition | None:
     """Return the counter that the fewest emails reach, or None if the conjunction has no counter."""
     best: Condition | None = None
     for condition in entry.conditions:
@@ -286,6 +286,6 @@ def _threshold(entry: IndexEntry) -> Engaged | None:
     return None if best is None else best.counter
 
 
-def _is_unindexed(buckets: list[Bucket], threshold: Engaged | None) -> bool:
+def _is_unindexed(buckets: list[Bucket], threshold: EngagementCondition | None) -> bool:
     """Return True if neither a key nor a threshold narrows an entry."""
     return threshold is None and any(key == _CATCH_ALL_KEY for _, key in buckets)

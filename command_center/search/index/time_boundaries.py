@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from command_center.search.filter_ast import DateField, Dates, Engaged, Filter, Leaf, leaves
+from command_center.search.filter_ast import DateField, Dates, EngagementCondition, Filter, Leaf, leaves
 
 Source = Literal["created_at", "sent_at", "scheduled_at", "failed_at", "occurred_at"]
 """The date that a boundary is relative to: one of an email, or `occurred_at` of an event."""
@@ -48,7 +48,7 @@ def crossed_range(key: TimeKey, previous: int, now: int) -> tuple[int, int]:
 def _keys(leaf: Leaf) -> Iterator[TimeKey]:
     """Yield the time boundaries of one leaf."""
     match leaf:
-        case Engaged(within=span) if span:
+        case EngagementCondition(within=span) if span:
             yield TimeKey("occurred_at", span.microseconds)
         case Dates(field, bounds):
             source = _SOURCES[field]
