@@ -10,10 +10,10 @@ from command_center.changes.hub import Hub
 from command_center.changes.idempotency import IdempotencyClaim
 from command_center.changes.subscribers import GroupNotifier, PayloadSender
 from command_center.database.connections import database
+from command_center.time_zones import local_day
 from models.users import User
 from models.users import load_viewer as load_viewer
 from models.viewers import Viewer
-from models.zones import local_day
 from resolvers.loaders import Loaders
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from command_center.database.connections import database
 from command_center.database.fields import to_micros
 from command_center.search.task_buckets import bucket_of, days_of
+from command_center.time_zones import local_day
 from models.enums import TaskBucket
-from models.zones import local_day
 from tests.mailing import person
 from tests.serving import Client, ManualClock, Server, serving
 from tests.tasking import COMPLETE, TASK, create, found

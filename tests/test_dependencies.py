@@ -10,12 +10,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HIDDEN = "command_center."
 """The prefix that is left out below: `database` is `command_center.database`."""
-SMALL = {"email_addresses", "errors", "ids"}
+SMALL = {"email_addresses", "errors", "ids", "time_zones"}
 """Modules beside the packages. All of these may import them but those in `WITHOUT_SMALL`."""
 PACKAGES = {
     "errors": {"models.enums"},
     "ids": set(),
     "email_addresses": {"search.text"},
+    "time_zones": set(),
     "graphql_engine": set(),
     "database": {"errors"},
     "models": {"database"},
@@ -59,10 +60,10 @@ PURE = {
     "search",
     "models.enums",
     "models.folders",
-    "models.zones",
     "email_addresses",
     "errors",
     "ids",
+    "time_zones",
 }
 """Neither waits nor reads a clock."""
 

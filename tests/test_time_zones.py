@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from models.zones import data_version, load_zone, zone
+from command_center.time_zones import data_version, get_zone, load_zone
 
 PINNED = resources.files("tzdata.zoneinfo")
 NOON = datetime(2027, 1, 15, 12)  # noqa: DTZ001
@@ -82,7 +82,7 @@ def test_rules_that_cannot_be_read_give_way_to_the_others(tmp_path: Path) -> Non
 )
 def test_a_name_without_rules_is_utc(name: str, tmp_path: Path) -> None:
     assert load_zone(name, system(tmp_path, VERSION="2999a")) is None
-    assert zone(name).utcoffset(None) == timedelta(0)
+    assert get_zone(name).utcoffset(None) == timedelta(0)
 
 
 def test_versions_are_in_their_order(tmp_path: Path) -> None:

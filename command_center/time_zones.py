@@ -7,23 +7,22 @@ notice, and either source may be years behind. `ZoneInfo(name)` would always pre
 import re
 import zoneinfo
 from collections.abc import Sequence
-from datetime import UTC, date, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-
-from command_center.database.fields import from_micros
 
 MAX_NAME_CHARACTERS = 100
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
 _VERSION = re.compile(r"(?:# version )?(\d{4})([a-z]+)")
 _VERSION_FILES = ("tzdata.zi", "+VERSION")
 _PACKAGE = "tzdata.zoneinfo"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @lru_cache(maxsize=1024)
-def zone(name: str) -> tzinfo:
+def get_zone(name: str) -> tzinfo:
     """Return the zone, or UTC if there are no rules for the name, so that one bad name stops nothing."""
     return load_zone(name, zoneinfo.TZPATH) or UTC
 
@@ -68,4 +67,4 @@ def data_version(folder: Traversable) -> tuple[int, int, str]:
 
 def local_day(moment: int, name: str) -> date:
     """Return the calendar day of a moment in a zone. The moment is in microseconds."""
-    return from_micros(moment).astimezone(zone(name)).date()
+    return (_EPOCH + timedelta(microseconds=moment)).astimezone(get_zone(name)).date()
