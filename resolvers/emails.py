@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from inspect import isawaitable
 from typing import Any
 
 from command_center import ids
@@ -36,15 +35,15 @@ from models.users import User
 from models.visibility import visible_keys
 from resolvers.context import Context
 from resolvers.pagination import Arguments, Column, Order, Page, Rows, Selection, page
-from resolvers.references import Pointer
+from resolvers.references import Reference
 
 TABLES = "emails e JOIN people p ON p.id = e.person_id"
 NEWEST = Order("created", (Column("created_at"),))
-SENDER = Pointer(User, "sender_id")
-PERSON = Pointer(Person, "person_id")
-CAMPAIGN = Pointer(Campaign, "campaign_id")
-TEMPLATE = Pointer(Template, "template_id")
-BULK_SEND = Pointer(BulkSend, "bulk_send_id")
+SENDER = Reference(User, "sender_id")
+PERSON = Reference(Person, "person_id")
+CAMPAIGN = Reference(Campaign, "campaign_id")
+TEMPLATE = Reference(Template, "template_id")
+BULK_SEND = Reference(BulkSend, "bulk_send_id")
 _NULLABLE = frozenset({"scheduled_at", "sent_at", "failed_at", "latest_activity_at"})
 _EVENTS = Order("occurred", (Column("occurred_at"),))
 
@@ -170,12 +169,17 @@ def body(context: Context, email: Email) -> str | Awaitable[str]:
     """Return the email's body, or an awaitable of it if the bulk send that has the text is not loaded."""
     if not email.shared_body:
         return email.body
-    loaded = BULK_SEND.follow(context, email)
-    return _shared_body(loaded, email) if isawaitable(loaded) else filled_text(loaded.body, email.field_values)
+    loaded = BULK_SEND.load(context, email)
+    if isinstance(loaded, BulkSend):
+        return filled_text(loaded.body, email.field_values)
+    return _load_shared_body(loaded, email)
 
 
-async def _shared_body(loading: Awaitable[BulkSend], email: Email) -> str:
-    return filled_text((await loading).body, email.field_values)
+async def _load_shared_body(loading: Awaitable[BulkSend | None] | None, email: Email) -> str:
+    bulk_send = None if loading is None else await loading
+    if bulk_send is None:
+        raise LookupError(f"email {email.id} has no bulk send, which has its body")
+    return filled_text(bulk_send.body, email.field_values)
 
 
 def summary(email: Email) -> Summary:

@@ -4,34 +4,35 @@ The GraphQL engine finds these descriptions in the fields' metadata. It can ther
 in one statement before it resolves the first of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Generic, TypeVar
 
 from tortoise.models import Model
 
 from resolvers.context import Context
 
-POINTER_METADATA_KEY = "pointer"
-"""The key of the `Pointer` in a field's metadata."""
+REFERENCE_METADATA_KEY = "reference"
+"""The key of the `Reference` in a field's metadata."""
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
-class Pointer:
+class Reference(Generic[M]):
     """A reference from rows with a foreign key, the attribute, to rows of a model."""
 
-    model: type[Model]
+    model: type[M]
     attribute: str
 
-    def follow(self, context: Context, row: Any) -> Any:
+    def load(self, context: Context, row: object) -> M | Awaitable[M | None] | None:
         """Return the referenced row or None, or an awaitable of that if it was not prefetched."""
         return context.loaders.loaded(self.model, getattr(row, self.attribute))
 
-    def follow_all(self, context: Context, rows: Iterable[Any]) -> list[Any] | None:
+    def get_prefetched(self, context: Context, rows: Iterable[object]) -> list[M | None] | None:
         """Return the referenced rows of these rows, or None unless all of them were prefetched."""
         return context.loaders.all_loaded(self.model, map(attrgetter(self.attribute), rows))
 
-    async def load(self, context: Context, rows: Iterable[Any]) -> None:
+    async def prefetch(self, context: Context, rows: Iterable[object]) -> None:
         """Prefetch the referenced rows of these rows."""
         await context.loaders.prefetch(self.model, [getattr(row, self.attribute) for row in rows])

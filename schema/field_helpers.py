@@ -10,7 +10,7 @@ import strawberry
 
 from resolvers.context import Context
 from resolvers.pagination import Arguments
-from resolvers.references import POINTER_METADATA_KEY, Pointer
+from resolvers.references import REFERENCE_METADATA_KEY, Reference
 from schema.scalars import ChangeCursor
 
 T = TypeVar("T")
@@ -48,13 +48,13 @@ def as_field_type(rows: object) -> T:  # type: ignore[type-var]
     return cast(T, rows)
 
 
-def reference_field(pointer: Pointer, description: str) -> Any:
+def reference_field(reference: Reference[Any], description: str) -> Any:
     """Return a field whose value is the row that a foreign key of the parent row names."""
 
-    def follow(self: Any, info: Info):  # type: ignore[no-untyped-def]
-        return pointer.follow(info.context, self)
+    def load(self: Any, info: Info):  # type: ignore[no-untyped-def]
+        return reference.load(info.context, self)
 
-    return strawberry.field(resolver=follow, description=description, metadata={POINTER_METADATA_KEY: pointer})
+    return strawberry.field(resolver=load, description=description, metadata={REFERENCE_METADATA_KEY: reference})
 
 
 def value_or_none(value: T) -> T | None:

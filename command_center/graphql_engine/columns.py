@@ -123,7 +123,7 @@ def _complete_objects(
     if field.read is not None:
         objects = _read_all(field.read, values)
     elif field.reference is not None and field.call is not None:
-        objects = field.reference.follow_all(reader.context_value, values)
+        objects = field.reference.get_prefetched(reader.context_value, values)
     else:
         objects = None
     if objects is None:

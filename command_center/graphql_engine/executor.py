@@ -226,7 +226,7 @@ class PlannedExecutor(ExecutorThrowingOnIncremental):
 
     def _resolve(self, field: PlannedField, source: Any, path: Path) -> Any:
         if field.reference is not None and field.call is not None:
-            return field.reference.follow(self.context_value, source)
+            return field.reference.load(self.context_value, source)
         if field.read is not None:
             return field.read(source)
         info = self._info(field, path)

@@ -45,7 +45,7 @@ async def prefetch(prefetches: Prefetches, context: Any, value: Any) -> None:
     Errors are ignored, because the fields load for themselves what is missing.
     """
     with suppress(Exception):
-        loads = [pointer.load(context, _follow_reads([value], reads)) for reads, pointer in prefetches]
+        loads = [reference.prefetch(context, _follow_reads([value], reads)) for reads, reference in prefetches]
         await (loads[0] if len(loads) == 1 else asyncio.gather(*loads))
 
 

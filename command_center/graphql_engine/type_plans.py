@@ -64,13 +64,13 @@ class RowReference(Protocol):
     Before the field is resolved, the rows that many objects refer to can be loaded together.
     """
 
-    def follow(self, context: Any, row: Any, /) -> Any:
+    def load(self, context: Any, row: Any, /) -> Any:
         """Return the row that this row refers to, or an awaitable of it."""
 
-    def follow_all(self, context: Any, rows: Sequence[Any], /) -> list[Any] | None:
-        """Return the rows that these rows refer to if all are loaded, otherwise None."""
+    def get_prefetched(self, context: Any, rows: Sequence[Any], /) -> list[Any] | None:
+        """Return the rows that these rows refer to if all were prefetched, otherwise None."""
 
-    async def load(self, context: Any, rows: Sequence[Any], /) -> None:
+    async def prefetch(self, context: Any, rows: Sequence[Any], /) -> None:
         """Load the rows that these rows refer to."""
 
 
@@ -254,7 +254,11 @@ def _method(field: StrawberryField) -> Read | None:
     These are the row, the info and the field's arguments.
     """
     resolver = field.base_resolver
-    if resolver is None or not resolver.self_parameter or resolver.root_parameter or resolver.parent_parameter:
+    if resolver is None or resolver.root_parameter:
+        return None
+    # The row is passed by position, so its parameter must be the first: `self`, or that of a static method.
+    row_parameters = [each for each in (resolver.self_parameter, resolver.parent_parameter) if each is not None]
+    if row_parameters != list(resolver.signature.parameters.values())[:1]:
         return None
     method: Any = resolver.wrapped_func
     if field.is_async != iscoroutinefunction(method):

@@ -6,7 +6,7 @@ from command_center.graphql_engine.hints import Measure, SchemaHints
 from models.enums import FolderName
 from models.folders import GROUPS
 from resolvers.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from resolvers.references import POINTER_METADATA_KEY
+from resolvers.references import REFERENCE_METADATA_KEY
 
 LISTS: Mapping[str, tuple[Measure, int]] = {
     # One for each kind of markup that was removed.
@@ -28,4 +28,4 @@ LISTS: Mapping[str, tuple[Measure, int]] = {
 }
 """How the size of lists other than connections is estimated, and the number if that is absent or fixed."""
 
-HINTS = SchemaHints(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, LISTS, POINTER_METADATA_KEY)
+HINTS = SchemaHints(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, LISTS, REFERENCE_METADATA_KEY)

@@ -15,7 +15,7 @@ from strawberry.execution import optimized_is_awaitable
 from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.graphql_engine.plans import Plans
 from command_center.graphql_engine.type_plans import TypePlans
-from resolvers.references import POINTER_METADATA_KEY
+from resolvers.references import REFERENCE_METADATA_KEY
 from tests.requests.plays import Later, Trouble
 
 ROWS, ODD = 5, 2
@@ -82,7 +82,7 @@ class Query:
 
 SCHEMA = strawberry.Schema(Query)._schema
 PLANS = {
-    text: Plans(TypePlans(SCHEMA, POINTER_METADATA_KEY), 100)
+    text: Plans(TypePlans(SCHEMA, REFERENCE_METADATA_KEY), 100)
     for text in (
         "{things{name note madeAt}}",
         "{things{told within{name} note __typename}}",

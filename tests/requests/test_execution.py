@@ -28,13 +28,13 @@ from strawberry.execution import optimized_is_awaitable
 from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.graphql_engine.plans import Plans
 from command_center.graphql_engine.type_plans import Kind, TypePlan, TypePlans
-from resolvers.references import POINTER_METADATA_KEY
+from resolvers.references import REFERENCE_METADATA_KEY
 from tests.laws.counts import CASES
 from tests.requests.plays import Colour, Row, Trouble, schema
 from tests.requests.writing import Writer
 from tests.twice import Twice
 
-SHAPES = TypePlans(schema(), POINTER_METADATA_KEY)
+SHAPES = TypePlans(schema(), REFERENCE_METADATA_KEY)
 
 
 class Chooser(Writer):
@@ -162,7 +162,7 @@ def parts(count: int) -> list[Part]:
 
 async def carried_out(text: str, context: Any, planned: bool = True, plans: Plans | None = None) -> ExecutionResult:
     more: Any = (
-        {"executor_class": PlannedExecutor, "plans": plans or Plans(TypePlans(LARGE, POINTER_METADATA_KEY), 100)}
+        {"executor_class": PlannedExecutor, "plans": plans or Plans(TypePlans(LARGE, REFERENCE_METADATA_KEY), 100)}
         if planned
         else {}
     )
@@ -234,13 +234,14 @@ async def test_each_frame_of_a_subscription_is_that_of_the_stock_executor() -> N
 
     stock = await frames()
     assert (
-        await frames(executor_class=PlannedExecutor, plans=Plans(TypePlans(LARGE, POINTER_METADATA_KEY), 100)) == stock
+        await frames(executor_class=PlannedExecutor, plans=Plans(TypePlans(LARGE, REFERENCE_METADATA_KEY), 100))
+        == stock
     )
     assert [bool(frame.errors) for frame in stock] == [False, True, False]
 
 
 async def test_a_plan_is_kept_for_each_choice_of_what_is_skipped_and_no_larger_than_allowed() -> None:
-    shapes = TypePlans(LARGE, POINTER_METADATA_KEY)
+    shapes = TypePlans(LARGE, REFERENCE_METADATA_KEY)
     operation: Any = parse("query($a:Boolean!,$b:String){parts{name}}").definitions[0]
     plans = Plans(shapes, 3)
     first = plans.plan(operation, {"a": True, "b": "one"})
@@ -265,7 +266,7 @@ async def test_a_difference_between_the_two_executions_of_a_test_is_noticed() ->
         parse("{parts{name}}"),
         context_value=parts(1),
         executor_class=Forgetful,
-        plans=Plans(TypePlans(LARGE, POINTER_METADATA_KEY), 9),
+        plans=Plans(TypePlans(LARGE, REFERENCE_METADATA_KEY), 9),
     )
     assert (await running).data == {"parts": []}
     (difference,) = Forgetful.differences
