@@ -71,7 +71,7 @@ class BulkRows:
     """The rows that a bulk action changed, or their ids if it deleted them, and the errors of the others."""
 
     rows: list[Any]
-    problems: tuple[UserError, ...]
+    errors: tuple[UserError, ...]
 
 
 Noticed = tuple[T, list[BodyNotice]]
@@ -118,12 +118,12 @@ async def email_retry_send(context: Context, ids: Sequence[str]) -> BulkRows:
 
 async def email_delete(context: Context, ids: Sequence[str]) -> BulkRows:
     result = await emails.delete(context.ctx, context.viewer, ids)
-    return BulkRows([global_ids.encode("Email", key) for key in result.keys], result.problems)
+    return BulkRows([global_ids.encode("Email", key) for key in result.keys], result.errors)
 
 
 async def _emails(action: Awaitable[BulkResult]) -> BulkRows:
     result = await action
-    return BulkRows(await in_order(Email, result.keys), result.problems)
+    return BulkRows(await in_order(Email, result.keys), result.errors)
 
 
 async def task_create(context: Context, new: NewTask) -> Task:
@@ -136,17 +136,17 @@ async def task_revise(context: Context, task_id: str, revision: TaskRevision) ->
 
 async def task_complete(context: Context, ids: Sequence[str]) -> BulkRows:
     result = await tasks.complete(context.ctx, context.viewer, ids)
-    return BulkRows(await in_order(Task, result.keys), result.problems)
+    return BulkRows(await in_order(Task, result.keys), result.errors)
 
 
 async def task_reopen(context: Context, ids: Sequence[str]) -> BulkRows:
     result = await tasks.reopen(context.ctx, context.viewer, ids)
-    return BulkRows(await in_order(Task, result.keys), result.problems)
+    return BulkRows(await in_order(Task, result.keys), result.errors)
 
 
 async def task_delete(context: Context, ids: Sequence[str]) -> BulkRows:
     result = await tasks.delete(context.ctx, context.viewer, ids)
-    return BulkRows([global_ids.encode("Task", key) for key in result.keys], result.problems)
+    return BulkRows([global_ids.encode("Task", key) for key in result.keys], result.errors)
 
 
 async def task_create_for_members(context: Context, search_id: str, new: NewMemberTask) -> list[Task]:
@@ -192,12 +192,12 @@ async def group_create(context: Context, name: str, shared: bool) -> Group:
 
 async def group_add_people(context: Context, group_id: str, person_ids: Sequence[str]) -> BulkRows:
     group, errors = await people.add_people(context.ctx, context.viewer, group_id, person_ids)
-    return BulkRows([group], tuple(errors.problems))
+    return BulkRows([group], tuple(errors))
 
 
 async def group_remove_people(context: Context, group_id: str, person_ids: Sequence[str]) -> BulkRows:
     group, errors = await people.remove_people(context.ctx, context.viewer, group_id, person_ids)
-    return BulkRows([group], tuple(errors.problems))
+    return BulkRows([group], tuple(errors))
 
 
 async def group_add_members(context: Context, group_id: str, search_id: str) -> Group:
@@ -233,7 +233,7 @@ async def engagement_record(
     try:
         return await context.services.recorder.record(events, context.viewer, context.claim)
     except UserErrors as exc:
-        return EngagementRecordResult(problems=list(exc.errors))
+        return EngagementRecordResult(errors=list(exc.errors))
 
 
 async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: EngagementVerdict) -> BulkRows:
@@ -246,7 +246,7 @@ async def engagement_reclassify(context: Context, ids: Sequence[str], verdict: E
         result = await verdict_revisions.reclassify(context.ctx, context.viewer, ids, verdict)
     except UserErrors as exc:
         return BulkRows([], exc.errors)
-    return BulkRows(await in_order(Engagement, result.keys), result.problems)
+    return BulkRows(await in_order(Engagement, result.keys), result.errors)
 
 
 async def delivery_record(context: Context, reports: Sequence[NewReport]) -> deliveries.DeliveryRecordResult:
@@ -258,7 +258,7 @@ async def delivery_record(context: Context, reports: Sequence[NewReport]) -> del
     try:
         return await deliveries.record(context.ctx, context.viewer, reports)
     except UserErrors as exc:
-        return deliveries.DeliveryRecordResult(problems=list(exc.errors))
+        return deliveries.DeliveryRecordResult(errors=list(exc.errors))
 
 
 def _require_scope(context: Context, scope: str) -> None:

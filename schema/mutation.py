@@ -77,7 +77,7 @@ Reports = Annotated[list[DeliveryInput], described("The delivery reports to reco
 
 async def _bulk_payload(payload: Callable[..., P], name: str, action: Awaitable[mutations.BulkRows]) -> P:
     result = await action
-    return payload(**{name: result.rows}, user_errors=list(result.problems))
+    return payload(**{name: result.rows}, user_errors=list(result.errors))
 
 
 async def _group_payload(action: Awaitable[mutations.BulkRows]) -> GroupPayload:
@@ -86,7 +86,7 @@ async def _group_payload(action: Awaitable[mutations.BulkRows]) -> GroupPayload:
     except UserErrors as exc:
         return as_field_type(GroupPayload(group=None, user_errors=as_field_type(list(exc.errors))))
     return as_field_type(
-        GroupPayload(group=as_field_type(result.rows[0]), user_errors=as_field_type(list(result.problems)))
+        GroupPayload(group=as_field_type(result.rows[0]), user_errors=as_field_type(list(result.errors)))
     )
 
 
@@ -301,7 +301,7 @@ class Mutation:
             recorded=result.recorded,
             duplicates=result.duplicates,
             ignored=result.ignored,
-            user_errors=as_field_type(result.problems),
+            user_errors=as_field_type(result.errors),
         )
 
     @strawberry.mutation(
@@ -323,5 +323,5 @@ class Mutation:
     ) -> DeliveryRecordPayload:
         result = await mutations.delivery_record(info.context, [event.value() for event in events])
         return DeliveryRecordPayload(
-            recorded=result.recorded, duplicates=result.duplicates, user_errors=as_field_type(result.problems)
+            recorded=result.recorded, duplicates=result.duplicates, user_errors=as_field_type(result.errors)
         )

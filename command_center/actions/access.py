@@ -6,8 +6,8 @@ A row that the viewer cannot see results in NOT_FOUND, exactly as one that does 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from command_center import ids as global_ids
-from command_center.actions.inputs import ErrorCollector, Path
 from command_center.database.connections import Connection, Row
+from command_center.errors import ErrorCollector, InputPath
 from models.enums import InvalidationKind, SavedSearchState, UserErrorCode
 from models.viewers import Viewer
 from models.visibility import visible_keys
@@ -15,7 +15,9 @@ from models.visibility import visible_keys
 EMAIL_COLUMNS = "id, team_id, sender_id, person_id, campaign_id, status, archived, claimed_at, message_id, cc, bcc"
 
 
-async def visible_key(viewer: Viewer, noun: str, text: str | None, path: Path, errors: ErrorCollector) -> int | None:
+async def visible_key(
+    viewer: Viewer, noun: str, text: str | None, path: InputPath, errors: ErrorCollector
+) -> int | None:
     """Return the key of the row with a global id if the viewer can see it.
 
     Returns None if `text` is None. Returns None and adds a NOT_FOUND error if the viewer cannot see such a row.
@@ -52,9 +54,9 @@ async def lock_complete_list(connection: Connection, viewer: Viewer, search_id: 
     return key
 
 
-def paths_by_id(ids: Sequence[str], path: str = "ids") -> dict[str, Path]:
+def paths_by_id(ids: Sequence[str], path: str = "ids") -> dict[str, InputPath]:
     """Return each distinct id with the path of its first occurrence among the arguments."""
-    paths: dict[str, Path] = {}
+    paths: dict[str, InputPath] = {}
     for index, text in enumerate(ids):
         paths.setdefault(text, (path, str(index)))
     return paths
@@ -62,7 +64,7 @@ def paths_by_id(ids: Sequence[str], path: str = "ids") -> dict[str, Path]:
 
 async def rows_in_request_order(
     noun: str,
-    paths: Mapping[str, Path],
+    paths: Mapping[str, InputPath],
     rows_of: Callable[[Sequence[int]], Awaitable[Iterable[Row]]],
     errors: ErrorCollector,
 ) -> list[Row]:
@@ -79,15 +81,15 @@ async def rows_in_request_order(
 
 
 async def lock_own_emails(
-    connection: Connection, viewer: Viewer, paths: dict[str, Path], errors: ErrorCollector
-) -> list[tuple[Row, Path]]:
+    connection: Connection, viewer: Viewer, paths: dict[str, InputPath], errors: ErrorCollector
+) -> list[tuple[Row, InputPath]]:
     """Lock the viewer's own emails among those with these ids, and return each row with its path.
 
     Each other id adds an error: FORBIDDEN for a colleague's email that an admin can see, otherwise NOT_FOUND.
     """
     keys = {text: global_ids.decode_key("Email", text) for text in paths}
     rows = await lock_emails(connection, (key for key in keys.values() if key is not None))
-    own: list[tuple[Row, Path]] = []
+    own: list[tuple[Row, InputPath]] = []
     for text, path in paths.items():
         row = rows.get(keys[text] or 0)
         if row is None or row["team_id"] != viewer.team_id:

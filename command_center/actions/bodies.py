@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from command_center.actions.inputs import MAX_BODY_CHARACTERS, ErrorCollector, Path
+from command_center.actions.inputs import MAX_BODY_CHARACTERS, check_text
 from command_center.actions.markup.inspection import BodyReport, inspect
 from command_center.actions.text_process import INLINE_CHARACTERS, WAITED_FOR_NICENESS, TextProcess, TextProcessLost
+from command_center.errors import ErrorCollector, InputPath
 from models.enums import UserErrorCode
 
 LONG_BODY_CHARACTERS = 50_000
@@ -23,7 +24,7 @@ _EMPTY_REPORT = BodyReport()
 class BodyNotice:
     """A remark to the author about a text that was saved nevertheless."""
 
-    path: Path
+    path: InputPath
     message: str
 
 
@@ -38,7 +39,7 @@ class BodyInspector:
         """Return the report of each body. A body that is too long to be saved has none."""
         return {body: await self._report(body) for body in dict.fromkeys(bodies) if len(body) <= MAX_BODY_CHARACTERS}
 
-    async def notices(self, bodies: Iterable[tuple[Path, str]]) -> list[BodyNotice]:
+    async def notices(self, bodies: Iterable[tuple[InputPath, str]]) -> list[BodyNotice]:
         """Return the notices about saved bodies, each with the path of its argument."""
         bodies = list(bodies)
         reports = await self.reports(body for _, body in bodies)
@@ -64,18 +65,16 @@ class BodyInspector:
             try:
                 report = await process.run(len(body), inspect, body)
             except TextProcessLost:
-                return BodyReport(
-                    problems=("This body could not be checked in time; try it again or make it simpler.",)
-                )
+                return BodyReport(errors=("This body could not be checked in time; try it again or make it simpler.",))
             self._reports[key] = report
             if len(self._reports) > _MAX_REPORTS:
                 self._reports.popitem(last=False)
         return report
 
 
-def check_body(errors: ErrorCollector, value: str, path: Path, reports: Mapping[str, BodyReport]) -> str:
-    """Check a body, and return it as it is stored. Adds an error for each problem in its report."""
-    text = errors.text(value, path, "A body")
-    for problem in reports.get(text, _EMPTY_REPORT).problems:
-        errors.add(UserErrorCode.INVALID, path, problem)
+def check_body(errors: ErrorCollector, value: str, path: InputPath, reports: Mapping[str, BodyReport]) -> str:
+    """Check a body, and return it as it is stored. Adds the errors of its report."""
+    text = check_text(errors, value, path, "A body")
+    for message in reports.get(text, _EMPTY_REPORT).errors:
+        errors.add(UserErrorCode.INVALID, path, message)
     return text

@@ -12,13 +12,14 @@ from command_center.actions import campaigns, request_ids, suppression
 from command_center.actions.access import visible_key
 from command_center.actions.bodies import LONG_BODY_CHARACTERS, check_body
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, ErrorCollector
+from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, check_line
 from command_center.actions.markup.inspection import BodyReport
 from command_center.actions.people import visible_people
 from command_center.actions.request_ids import CreatedRow
 from command_center.actions.suppression import Suppression
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.email_addresses import strip_number
+from command_center.errors import ErrorCollector
 from command_center.search.text import fold
 from models.campaigns import BulkSend
 from models.enums import ChangeCauseKind, EmailStatus, InvalidationKind, SendKind, UserErrorCode
@@ -109,7 +110,7 @@ async def send(ctx: ActionContext, viewer: Viewer, new: SelectAndSend | GroupSen
     arguments = {name: value for name, value in asdict(new).items() if name != "request_id"}
     async with ctx.writer.unit_of_work() as uow:
         key = None
-        if request is not None and not errors.problems:
+        if request is not None and not errors:
             key = await request_ids.find_created(uow, viewer, request, mutation, arguments, CreatedRow.BULK_SEND)
         if key is None:
             order = await _validate(ctx, uow, viewer, new, reports, errors)
@@ -128,7 +129,7 @@ async def _validate(
     errors: ErrorCollector,
 ) -> _Order:
     """Validate the input of a bulk send. Raises: UserErrors with all validation errors."""
-    subject = errors.line(new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
+    subject = check_line(errors, new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
     text = EmailText(subject, check_body(errors, new.body, ("input", "body"), reports))
     if isinstance(new, SelectAndSend):
         kind, texts = SendKind.SELECT_AND_SEND, await _selected_people(ctx, viewer, new, text, reports, errors)
@@ -174,7 +175,7 @@ def _edited_texts(
             errors.add(UserErrorCode.INVALID, (*path, "personId"), "What is said to this person is edited twice.")
         subject, body = text.subject, text.body
         if edit.subject is not None:
-            subject = errors.line(edit.subject, (*path, "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
+            subject = check_line(errors, edit.subject, (*path, "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
         if edit.body is not None:
             body = check_body(errors, edit.body, (*path, "body"), reports)
         edited[edit.person_id] = EmailText(subject, body)

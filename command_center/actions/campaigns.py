@@ -2,9 +2,10 @@
 
 from command_center.actions.access import visible_key
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import ErrorCollector
+from command_center.actions.inputs import check_line
 from command_center.actions.people import fail_scheduled
 from command_center.changes.unit_of_work import UnitOfWork
+from command_center.errors import ErrorCollector
 from models.campaigns import Campaign
 from models.enums import FailureCode, UserErrorCode
 from models.viewers import Viewer
@@ -13,7 +14,7 @@ from models.viewers import Viewer
 async def create(ctx: ActionContext, viewer: Viewer, name: str) -> Campaign:
     """Create a campaign. Raises: UserErrors if the name is invalid."""
     errors = ErrorCollector()
-    name = errors.line(name, ("name",), "A name")
+    name = check_line(errors, name, ("name",), "A name")
     errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         row = await uow.connection.fetch_one(

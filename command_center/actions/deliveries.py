@@ -11,10 +11,10 @@ from command_center.actions import transitions
 from command_center.actions.access import lock_emails
 from command_center.actions.context import ActionContext
 from command_center.actions.engagements import MAX_AHEAD_MICROS, MAX_DEDUPE_KEY_CHARACTERS
-from command_center.actions.inputs import ErrorCollector, check_event_count
+from command_center.actions.inputs import check_event_count, check_line, check_text
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
-from command_center.errors import UserError
+from command_center.errors import ErrorCollector, UserError
 from models.enums import DeliveryKind, EmailStatus, FailureCode, UserErrorCode
 from models.viewers import Viewer
 
@@ -45,7 +45,7 @@ class DeliveryRecordResult:
 
     recorded: int = 0
     duplicates: int = 0
-    problems: list[UserError] = field(default_factory=list)
+    errors: list[UserError] = field(default_factory=list)
 
 
 async def record(ctx: ActionContext, viewer: Viewer, reports: Sequence[NewReport]) -> DeliveryRecordResult:
@@ -62,7 +62,7 @@ async def record(ctx: ActionContext, viewer: Viewer, reports: Sequence[NewReport
         for index, report in enumerate(reports):
             email = emails.get(ids.decode_key("Email", report.email_id) or 0)
             await _validate_and_record(uow, viewer, report, email, ("events", str(index)), errors, outcome)
-    outcome.problems = errors.problems
+    outcome.errors = list(errors)
     return outcome
 
 
@@ -76,14 +76,14 @@ async def _validate_and_record(
     outcome: DeliveryRecordResult,
 ) -> None:
     """Record one report if it is valid, and count it in `outcome`; otherwise add errors at `path`."""
-    error_count = len(errors.problems)
-    key = errors.line(report.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)
-    message = errors.text(report.message, (*path, "message"), "A message", 10_000)
+    error_count = len(errors)
+    key = check_line(errors, report.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)
+    message = check_text(errors, report.message, (*path, "message"), "A message", 10_000)
     if email is None or not viewer.sees_mail_of(email["team_id"], email["sender_id"]):
         errors.add(UserErrorCode.NOT_FOUND, (*path, "emailId"), "There is no such email.")
     if report.occurred_at > uow.now + MAX_AHEAD_MICROS:
         errors.add(UserErrorCode.INVALID, (*path, "occurredAt"), "An event may lie at most 5 minutes in the future.")
-    if email is None or len(errors.problems) > error_count:
+    if email is None or len(errors) > error_count:
         return
     # The report may arrive before the hand-over of its email is recorded.
     handing_over = email["status"] == EmailStatus.IN_PROGRESS and email["claimed_at"] is not None

@@ -15,12 +15,12 @@ from command_center.actions.access import lock_own_emails, paths_by_id, visible_
 from command_center.actions.bodies import check_body
 from command_center.actions.context import ActionContext, Limits
 from command_center.actions.deliveries import discard_early_reports
-from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, UNSET, BulkResult, ErrorCollector
+from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, UNSET, BulkResult, check_addresses, check_line
 from command_center.actions.request_ids import CreatedRow
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
 from command_center.email_addresses import distinct_addresses
-from command_center.errors import UserErrors, not_found, user_error
+from command_center.errors import ErrorCollector, UserErrors, not_found, user_error
 from command_center.search.text import fold
 from models.emails import Email, addresses
 from models.enums import (
@@ -66,10 +66,10 @@ async def draft(ctx: ActionContext, viewer: Viewer, new: NewEmail) -> Email:
     """Create a draft. Raises: UserErrors if the input is invalid or the campaign has ended."""
     errors = ErrorCollector()
     person = await visible_key(viewer, "Person", new.person_id, ("input", "personId"), errors)
-    subject = errors.line(new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
+    subject = check_line(errors, new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
     body = check_body(errors, new.body, ("input", "body"), await ctx.inspector.reports([new.body]))
-    cc = errors.addresses(new.cc, ("input", "cc"))
-    bcc = errors.addresses(new.bcc, ("input", "bcc"))
+    cc = check_addresses(errors, new.cc, ("input", "cc"))
+    bcc = check_addresses(errors, new.bcc, ("input", "bcc"))
     _check_copies(ctx.limits, cc, bcc, errors)
     template = await visible_key(viewer, "Template", new.template_id, ("input", "templateId"), errors)
     campaign = await visible_key(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), errors)
@@ -148,7 +148,7 @@ async def _changed_columns(
             errors.add(UserErrorCode.BLANK, path, "An email must be to somebody.")
         values["person_id"] = await visible_key(viewer, "Person", revision.person_id, path, errors)
     if revision.subject is not UNSET:
-        subject = errors.line(revision.subject or "", ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
+        subject = check_line(errors, revision.subject or "", ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
         values |= {"subject": subject, "subject_folded": fold(subject)}
     if revision.body is not UNSET:
         text = revision.body or ""
@@ -158,9 +158,9 @@ async def _changed_columns(
         # A postponed email keeps its message id because its fields are filled in already. A new text gets a new id.
         values["message_id"] = None
     if revision.cc is not UNSET:
-        values["cc"] = json.dumps(errors.addresses(revision.cc or (), ("input", "cc")))
+        values["cc"] = json.dumps(check_addresses(errors, revision.cc or (), ("input", "cc")))
     if revision.bcc is not UNSET:
-        values["bcc"] = json.dumps(errors.addresses(revision.bcc or (), ("input", "bcc")))
+        values["bcc"] = json.dumps(check_addresses(errors, revision.bcc or (), ("input", "bcc")))
     if revision.template_id is not UNSET:
         template = revision.template_id
         values["template_id"] = await visible_key(viewer, "Template", template, ("input", "templateId"), errors)
@@ -251,7 +251,7 @@ async def _bulk(
         rows = await _lock_allowed_emails(uow, viewer, ids, action, errors)
         for row in rows:
             await transitions.update_emails(uow, [row], values(row))
-    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors))
 
 
 async def retry(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
@@ -261,7 +261,7 @@ async def retry(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkR
         rows = await _lock_allowed_emails(uow, viewer, ids, EmailAction.RETRY_SEND, errors)
         await discard_early_reports(uow, (row["id"] for row in rows))
         await _queue_for_sending(ctx, uow, rows, None)
-    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors))
 
 
 async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
@@ -276,7 +276,7 @@ async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> Bulk
         for row in rows:
             uow.move_count(row["sender_id"], transitions.folder_of_row(row), None)
             uow.invalidate(InvalidationKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
-    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors))
 
 
 async def _lock_allowed_emails(
@@ -286,7 +286,7 @@ async def _lock_allowed_emails(
     allowed: list[Row] = []
     for row, path in await lock_own_emails(uow.connection, viewer, paths_by_id(ids), errors):
         if action not in ACTIONS[transitions.folder_of_row(row)]:
-            errors.problems.extend(_wrong_state(row, path, _PARTICIPLES[action]).errors)
+            errors.extend(_wrong_state(row, path, _PARTICIPLES[action]).errors)
         elif action is EmailAction.DELETE and row["campaign_id"] is not None:
             errors.add(UserErrorCode.WRONG_STATE, path, "An email of a campaign is never deleted.")
         else:

@@ -19,7 +19,7 @@ from command_center import ids
 from command_center.actions import summaries, verdict_revisions
 from command_center.actions.context import ActionContext
 from command_center.actions.fair_queue import BatchPart, FairQueue
-from command_center.actions.inputs import ErrorCollector, check_event_count
+from command_center.actions.inputs import check_event_count, check_line, check_text
 from command_center.actions.retry_buffer import RetryBuffer
 from command_center.actions.verdicts import Evidence, Judgement, judge
 from command_center.changes.idempotency import IdempotencyClaim
@@ -27,7 +27,7 @@ from command_center.changes.unit_of_work import UnitOfWork
 from command_center.changes.wakeups import wait_for
 from command_center.database.connections import Connection, Row, Statement
 from command_center.database.errors import FailureLog, Unavailable
-from command_center.errors import UserError
+from command_center.errors import ErrorCollector, UserError
 from command_center.search.text import fold
 from models.enums import (
     ChangeCauseKind,
@@ -106,7 +106,7 @@ class EngagementRecordResult:
     recorded: int = 0
     duplicates: int = 0
     ignored: int = 0
-    problems: list[UserError] = field(default_factory=list)
+    errors: list[UserError] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -192,13 +192,13 @@ class Recorder:
                 valid.append((index, _email_key(event), _with_trimmed_key(event)))
             if index % EVENTS_PER_YIELD == EVENTS_PER_YIELD - 1:
                 await asyncio.sleep(0)
-        outcome.problems.extend(errors.problems)
+        outcome.errors.extend(errors)
         if valid:
             request = _Request(valid, viewer, outcome, asyncio.get_running_loop().create_future(), claim)
             self._waiting.add(request)
             self._wake.set()
             await request.done
-        outcome.problems.sort(key=lambda problem: int(problem.path[1]))
+        outcome.errors.sort(key=lambda error: int(error.path[1]))
         return outcome
 
     async def record_from_reader(self, event: NewEvent) -> None:
@@ -207,7 +207,7 @@ class Recorder:
         An event that cannot be stored by then is stored later. An invalid event is only logged.
         """
         if not _validate(event, 0, errors := ErrorCollector()):
-            _logger.warning("an event of a tracking link is refused: %s", errors.problems[0].message)
+            _logger.warning("an event of a tracking link is refused: %s", next(iter(errors)).message)
             return
         done = asyncio.get_running_loop().create_future()
         request = _Request(
@@ -266,13 +266,13 @@ class Recorder:
             total.recorded += outcome.recorded
             total.duplicates += outcome.duplicates
             total.ignored += outcome.ignored
-            total.problems.extend(outcome.problems)
+            total.errors.extend(outcome.errors)
             if part.last:
                 part.request.resolve()
             self.tally["recorded"] += outcome.recorded
             self.tally["duplicate"] += outcome.duplicates
             self.tally["ignored"] += outcome.ignored
-            self.tally["refused"] += len(outcome.problems)
+            self.tally["refused"] += len(outcome.errors)
 
     async def _commit_separately(self, batch: Sequence[_Part], cause: Exception) -> None:
         """Commit each part of a failed batch separately, so that one bad request does not fail the others."""
@@ -306,17 +306,17 @@ def _fail(request: _Request, cause: Exception) -> None:
 def _validate(event: NewEvent, index: int, errors: ErrorCollector) -> bool:
     """Return whether the event at this position of a request is valid, and add its errors."""
     path = ("events", str(index))
-    before = len(errors.problems)
-    errors.line(event.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)
+    before = len(errors)
+    check_line(errors, event.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)
     if event.kind is EngagementKind.CLICK:
-        errors.line(event.url or "", (*path, "url"), "The link of a click", MAX_URL_CHARACTERS)
+        check_line(errors, event.url or "", (*path, "url"), "The link of a click", MAX_URL_CHARACTERS)
     elif event.url is not None:
         errors.add(UserErrorCode.INVALID, (*path, "url"), "Only a click has a link.")
     if event.user_agent is not None:
-        errors.text(event.user_agent, (*path, "userAgent"), "A user agent", MAX_URL_CHARACTERS)
+        check_text(errors, event.user_agent, (*path, "userAgent"), "A user agent", MAX_URL_CHARACTERS)
     if event.ip_address is not None:
-        errors.text(event.ip_address, (*path, "ipAddress"), "An IP address", 64)
-    return len(errors.problems) == before
+        check_text(errors, event.ip_address, (*path, "ipAddress"), "An IP address", 64)
+    return len(errors) == before
 
 
 def _with_trimmed_key(event: NewEvent) -> NewEvent:
@@ -338,9 +338,9 @@ async def _write_batch(batch: Sequence[_Part], uow: UnitOfWork) -> list[Engageme
     for part, outcome in zip(batch, outcomes, strict=True):
         for index, number, event in part.events:
             email = emails.get(number)
-            problem = _find_error(part.request, event, index, email, uow.now)
-            if problem is not None or email is None:
-                outcome.problems.extend([problem] if problem else [])
+            error = _find_error(part.request, event, index, email, uow.now)
+            if error is not None or email is None:
+                outcome.errors.extend([error] if error else [])
             elif _is_ignored(email, event):
                 outcome.ignored += 1
             elif (email["team_id"], event.dedupe_key) in new_events:

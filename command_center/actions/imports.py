@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import ErrorCollector, has_lone_surrogate
+from command_center.actions.inputs import check_line, has_lone_surrogate
 from command_center.actions.people import NewPerson, add_to_group, unsubscribe_all, validate
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row as StoredRow
 from command_center.email_addresses import InvalidAddress, comparison_key, lookup_key
-from command_center.errors import user_error
+from command_center.errors import ErrorCollector, user_error
 from command_center.search.text import fold
 from models.enums import ChangeCauseKind, InvalidationKind, UserErrorCode
 from models.teams import Team
@@ -94,7 +94,7 @@ class Import:
         Raises: UserErrors if that name is invalid.
         """
         errors = ErrorCollector()
-        self._group = None if group is None else errors.line(group, ("group",), "A name")
+        self._group = None if group is None else check_line(errors, group, ("group",), "A name")
         errors.raise_any()
         self._ctx = ctx
         self._viewer = viewer
@@ -125,8 +125,8 @@ class Import:
             if row.fault is not None:
                 tally.refused.append((row.line, row.fault))
                 continue
-            if errors.problems:
-                tally.refused.append((row.line, " ".join(problem.message for problem in errors.problems)))
+            if errors:
+                tally.refused.append((row.line, " ".join(error.message for error in errors)))
                 continue
             folded = comparison_key(new.address)
             first_line = self._lines.setdefault(folded, row.line)

@@ -1,6 +1,7 @@
-"""Validation of single input values, shared by all actions.
+"""Checks of single input values, shared by all actions.
 
-Each check adds its errors to an `ErrorCollector`, so that the client gets all validation errors together.
+Each check returns the value as it is to be stored, and adds an error at `path` if it is invalid. `what` begins the
+error's message and names the value. `longest` is a number of characters.
 """
 
 import re
@@ -9,11 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from command_center.email_addresses import MAX_ADDRESS_CHARACTERS, InvalidAddress, normalize_address
-from command_center.errors import UserError, UserErrors, user_error
+from command_center.errors import ErrorCollector, InputPath, UserError, user_error
 from models.enums import UserErrorCode
 
-Path = tuple[str, ...]
-"""The path of an argument within the input, with list positions as numbers in text form."""
 UNSET: Any = object()
 """Stands for an argument that is absent, as opposed to null."""
 MAX_NAME_CHARACTERS = 200
@@ -31,10 +30,10 @@ class BulkResult:
     """The result of a bulk action: the keys of the affected rows, in request order, and the errors of the others."""
 
     keys: tuple[int, ...]
-    problems: tuple[UserError, ...]
+    errors: tuple[UserError, ...]
 
 
-def check_event_count(number: int, most: int, path: Path) -> None:
+def check_event_count(number: int, most: int, path: InputPath) -> None:
     """Check the number of events in one request.
 
     Raises: UserErrors (LIMIT_REACHED) if `number` exceeds `most`.
@@ -49,69 +48,60 @@ def has_lone_surrogate(text: str) -> bool:
     return _LONE_SURROGATE.search(text) is not None
 
 
-class ErrorCollector:
-    """Collects the validation errors of one request.
+def check_line(
+    errors: ErrorCollector, value: str, path: InputPath, what: str, longest: int = MAX_NAME_CHARACTERS
+) -> str:
+    """Check a required single line of text, and return it without surrounding white space."""
+    text = value.strip()
+    if not text:
+        errors.add(UserErrorCode.BLANK, path, f"{what} must not be blank.")
+    elif len(text) > longest:
+        errors.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(text)}.")
+    elif _CONTROL_CHARACTER.search(text):
+        errors.add(UserErrorCode.INVALID, path, f"{what} must be one line without control characters.")
+    elif has_lone_surrogate(text):
+        errors.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")
+    return text
 
-    The checking methods return the value as it is to be stored, and add an error at `path` if it is invalid. `what`
-    begins the error's message and names the value. `longest` is a number of characters.
-    """
 
-    def __init__(self) -> None:
-        self.problems: list[UserError] = []
+def check_optional_line(
+    errors: ErrorCollector, value: str | None, path: InputPath, what: str, longest: int = MAX_NAME_CHARACTERS
+) -> str | None:
+    """Check a line as `check_line` does, but return None if it is absent or blank."""
+    return check_line(errors, value, path, what, longest) if value is not None and value.strip() else None
 
-    def add(self, code: UserErrorCode, path: Iterable[str], message: str) -> None:
-        """Add an error."""
-        self.problems.append(UserError(message, tuple(path), code))
 
-    def raise_any(self) -> None:
-        """Raise UserErrors if there are any errors."""
-        if self.problems:
-            raise UserErrors(self.problems)
+def check_text(
+    errors: ErrorCollector, value: str, path: InputPath, what: str, longest: int = MAX_BODY_CHARACTERS
+) -> str:
+    """Check free text, which may be empty and have several lines."""
+    if len(value) > longest:
+        errors.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(value)}.")
+    elif "\x00" in value:
+        errors.add(UserErrorCode.INVALID, path, f"{what} must not hold a NUL character.")
+    elif has_lone_surrogate(value):
+        errors.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")
+    return value
 
-    def line(self, value: str, path: Path, what: str, longest: int = MAX_NAME_CHARACTERS) -> str:
-        """Check a required single line of text, and return it without surrounding white space."""
-        text = value.strip()
-        if not text:
-            self.add(UserErrorCode.BLANK, path, f"{what} must not be blank.")
-        elif len(text) > longest:
-            self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(text)}.")
-        elif _CONTROL_CHARACTER.search(text):
-            self.add(UserErrorCode.INVALID, path, f"{what} must be one line without control characters.")
-        elif has_lone_surrogate(text):
-            self.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")
-        return text
 
-    def optional_line(self, value: str | None, path: Path, what: str, longest: int = MAX_NAME_CHARACTERS) -> str | None:
-        """Check a line as `line` does, but return None if it is absent or blank."""
-        return self.line(value, path, what, longest) if value is not None and value.strip() else None
+def check_address(errors: ErrorCollector, value: str, path: InputPath) -> str:
+    """Check an email address, and return it as it is stored; see `email_addresses`."""
+    text = value.strip()
+    if not text:
+        errors.add(UserErrorCode.BLANK, path, "An address must not be blank.")
+    elif len(text) > MAX_ADDRESS_CHARACTERS:
+        message = f"An address may have at most {MAX_ADDRESS_CHARACTERS} characters."
+        errors.add(UserErrorCode.TOO_LONG, path, message)
+    elif has_lone_surrogate(text):
+        errors.add(UserErrorCode.INVALID, path, "An address looks like name@example.com.")
+    else:
+        try:
+            return normalize_address(text)
+        except InvalidAddress as exc:
+            errors.add(UserErrorCode.INVALID, path, str(exc))
+    return text
 
-    def text(self, value: str, path: Path, what: str, longest: int = MAX_BODY_CHARACTERS) -> str:
-        """Check free text, which may be empty and have several lines."""
-        if len(value) > longest:
-            self.add(UserErrorCode.TOO_LONG, path, f"{what} may have at most {longest} characters, not {len(value)}.")
-        elif "\x00" in value:
-            self.add(UserErrorCode.INVALID, path, f"{what} must not hold a NUL character.")
-        elif has_lone_surrogate(value):
-            self.add(UserErrorCode.INVALID, path, f"{what} holds half of a character.")
-        return value
 
-    def address(self, value: str, path: Path) -> str:
-        """Check an email address, and return it as it is stored; see `email_addresses`."""
-        text = value.strip()
-        if not text:
-            self.add(UserErrorCode.BLANK, path, "An address must not be blank.")
-        elif len(text) > MAX_ADDRESS_CHARACTERS:
-            message = f"An address may have at most {MAX_ADDRESS_CHARACTERS} characters."
-            self.add(UserErrorCode.TOO_LONG, path, message)
-        elif has_lone_surrogate(text):
-            self.add(UserErrorCode.INVALID, path, "An address looks like name@example.com.")
-        else:
-            try:
-                return normalize_address(text)
-            except InvalidAddress as exc:
-                self.add(UserErrorCode.INVALID, path, str(exc))
-        return text
-
-    def addresses(self, values: Iterable[str], path: Path) -> list[str]:
-        """Check a list of email addresses. The path of an error ends with the position in the list."""
-        return [self.address(value, (*path, str(index))) for index, value in enumerate(values)]
+def check_addresses(errors: ErrorCollector, values: Iterable[str], path: InputPath) -> list[str]:
+    """Check a list of email addresses. The path of an error ends with the position in the list."""
+    return [check_address(errors, value, (*path, str(index))) for index, value in enumerate(values)]

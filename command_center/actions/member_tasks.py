@@ -10,9 +10,10 @@ from datetime import date
 from command_center.actions import tasks
 from command_center.actions.access import lock_complete_list
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import ErrorCollector
+from command_center.actions.inputs import check_line, check_text
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Connection, Row
+from command_center.errors import ErrorCollector
 from command_center.search.text import fold
 from models.enums import TaskKind, TaskPriority, TaskStatus
 from models.viewers import Viewer
@@ -36,8 +37,8 @@ async def create(ctx: ActionContext, viewer: Viewer, search_id: str, new: NewMem
     during the list's backfill.
     """
     errors = ErrorCollector()
-    name = errors.line(new.name, ("input", "name"), "A name")
-    details = errors.text(new.details, ("input", "details"), "Details", tasks.DETAILS)
+    name = check_line(errors, new.name, ("input", "name"), "A name")
+    details = check_text(errors, new.details, ("input", "details"), "Details", tasks.DETAILS)
     async with ctx.writer.unit_of_work() as uow:
         key = await lock_complete_list(uow.connection, viewer, search_id, errors)
         errors.raise_any()

@@ -8,10 +8,10 @@ from command_center import ids
 from command_center.actions import duplicates, suppression, transitions
 from command_center.actions.access import lock_complete_list, visible_key
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import ErrorCollector, Path
+from command_center.actions.inputs import check_address, check_line, check_optional_line
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.email_addresses import comparison_key
-from command_center.errors import user_error
+from command_center.errors import ErrorCollector, InputPath, user_error
 from command_center.search.text import fold
 from models.enums import ChangeCauseKind, EmailStatus, FailureCode, InvalidationKind, UserErrorCode
 from models.people import Group, Person
@@ -71,16 +71,16 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewPerson) -> Person:
     return await Person.get(id=row["id"])
 
 
-def validate(new: NewPerson, errors: ErrorCollector, path: Path = ()) -> NewPerson:
+def validate(new: NewPerson, errors: ErrorCollector, path: InputPath = ()) -> NewPerson:
     """Check a person, and return it as it is stored: without surrounding white space, and None instead of blank."""
     return NewPerson(
-        name=errors.line(new.name, (*path, "name"), "A name"),
-        address=errors.address(new.address, (*path, "address")),
-        title=errors.optional_line(new.title, (*path, "title"), "A title"),
-        company=errors.optional_line(new.company, (*path, "company"), "A company"),
-        phone=errors.optional_line(new.phone, (*path, "phone"), "A phone number", _MAX_PHONE_CHARACTERS),
+        name=check_line(errors, new.name, (*path, "name"), "A name"),
+        address=check_address(errors, new.address, (*path, "address")),
+        title=check_optional_line(errors, new.title, (*path, "title"), "A title"),
+        company=check_optional_line(errors, new.company, (*path, "company"), "A company"),
+        phone=check_optional_line(errors, new.phone, (*path, "phone"), "A phone number", _MAX_PHONE_CHARACTERS),
         shared=new.shared,
-        first_name=errors.optional_line(new.first_name, (*path, "firstName"), "A first name"),
+        first_name=check_optional_line(errors, new.first_name, (*path, "firstName"), "A first name"),
     )
 
 
@@ -131,7 +131,7 @@ async def fail_scheduled(uow: UnitOfWork, column: str, key: Any, code: FailureCo
 async def create_group(ctx: ActionContext, viewer: Viewer, name: str, shared: bool) -> Group:
     """Create an empty group. Raises: UserErrors if the name is invalid."""
     errors = ErrorCollector()
-    name = errors.line(name, ("name",), "A name")
+    name = check_line(errors, name, ("name",), "A name")
     errors.raise_any()
     async with ctx.writer.unit_of_work() as uow:
         row = await uow.connection.fetch_one(
@@ -218,7 +218,9 @@ async def _own_group(viewer: Viewer, text: str) -> int:
     return int(group.id)
 
 
-async def visible_people(viewer: Viewer, texts: Iterable[str], path: Path, errors: ErrorCollector) -> dict[str, int]:
+async def visible_people(
+    viewer: Viewer, texts: Iterable[str], path: InputPath, errors: ErrorCollector
+) -> dict[str, int]:
     """Return the keys of visible people by global id, without duplicates and in request order.
 
     Adds a NOT_FOUND error with the position of each id that names no visible person.

@@ -9,11 +9,11 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-from command_center.actions.inputs import ErrorCollector
+from command_center.actions.inputs import check_line
 from command_center.changes.idempotency import RETENTION_MICROS
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Connection
-from command_center.errors import user_error
+from command_center.errors import ErrorCollector, user_error
 from models.enums import UserErrorCode
 from models.viewers import Viewer
 
@@ -32,7 +32,7 @@ class CreatedRow(Enum):
 
 def validate(request_id: str | None, errors: ErrorCollector) -> str | None:
     """Check a requestId, and return it without surrounding white space; None if it is absent."""
-    return None if request_id is None else errors.line(request_id, REQUEST_ID_PATH, "A requestId")
+    return None if request_id is None else check_line(errors, request_id, REQUEST_ID_PATH, "A requestId")
 
 
 async def find_created(

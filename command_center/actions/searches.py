@@ -9,11 +9,11 @@ from typing import Any
 
 from command_center import ids
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import ErrorCollector, Path
+from command_center.actions.inputs import check_line
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
-from command_center.errors import UserError, UserErrors, not_found, user_error
+from command_center.errors import ErrorCollector, InputPath, UserError, UserErrors, not_found, user_error
 from command_center.search.canonical import to_value
 from command_center.search.filter_ast import Filter
 from command_center.search.parser import parse_filter, parse_stored_filter
@@ -28,7 +28,7 @@ from models.visibility import visible_keys
 async def create(ctx: ActionContext, viewer: Viewer, name: str, raw: Mapping[str, Any], shared: bool) -> SavedSearch:
     """Create a saved search. Raises: UserErrors if the input is invalid, or if the viewer has too many."""
     errors = ErrorCollector()
-    name = errors.line(name, ("input", "name"), "A name")
+    name = check_line(errors, name, ("input", "name"), "A name")
     filter = await _validate(ctx, viewer, raw, ("input", "filter"), errors)
     async with ctx.writer.unit_of_work() as uow:
         key = await _insert(ctx, uow, viewer, name, filter, shared, ("input",))
@@ -46,7 +46,7 @@ async def adopt(ctx: ActionContext, viewer: Viewer, shared_search_id: str, name:
     if source is None:
         raise not_found(path, "shared search")
     errors = ErrorCollector()
-    name = errors.line(source.name if name is None else name, ("name",), "A name")
+    name = check_line(errors, source.name if name is None else name, ("name",), "A name")
     filter = without_scope(parse_stored_filter(source.definition))
     await _check_references(viewer, filter, errors, path)
     errors.raise_any()
@@ -58,7 +58,7 @@ async def adopt(ctx: ActionContext, viewer: Viewer, shared_search_id: str, name:
 async def rename(ctx: ActionContext, viewer: Viewer, search_id: str, name: str) -> SavedSearch:
     """Rename one of the viewer's saved searches. Raises: UserErrors if it is invalid or not found."""
     errors = ErrorCollector()
-    name = errors.line(name, ("name",), "A name")
+    name = check_line(errors, name, ("name",), "A name")
     errors.raise_any()
     return await _update(ctx, viewer, search_id, {"name": name})
 
@@ -102,7 +102,7 @@ async def delete(ctx: ActionContext, viewer: Viewer, search_id: str) -> int:
     return int(row["id"])
 
 
-async def parse_query_filter(ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: Path) -> Filter:
+async def parse_query_filter(ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: InputPath) -> Filter:
     """Return the filter of a query. Ids of invisible objects are allowed, and match nothing.
 
     Raises: UserErrors if the filter is invalid in another way.
@@ -110,41 +110,41 @@ async def parse_query_filter(ctx: ActionContext, viewer: Viewer, raw: Mapping[st
     errors = ErrorCollector()
     filter = _parse(ctx, raw, path, errors)
     if filter is not None:
-        errors.problems.extend(await _view_as_errors(viewer, filter, path))
+        errors.extend(await _view_as_errors(viewer, filter, path))
     errors.raise_any()
     return filter or Filter(())
 
 
 async def _validate(
-    ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: Path, errors: ErrorCollector
+    ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: InputPath, errors: ErrorCollector
 ) -> Filter:
     """Return the filter of a saved search. Raises: UserErrors with all errors collected so far."""
     filter = _parse(ctx, raw, path, errors)
     if filter is not None:
         forbidden = await _view_as_errors(viewer, filter, path)
-        errors.problems.extend(forbidden)
+        errors.extend(forbidden)
         await _check_references(viewer, filter, errors, path)
     errors.raise_any()
     return filter or Filter(())
 
 
-def _parse(ctx: ActionContext, raw: Mapping[str, Any], path: Path, errors: ErrorCollector) -> Filter | None:
+def _parse(ctx: ActionContext, raw: Mapping[str, Any], path: InputPath, errors: ErrorCollector) -> Filter | None:
     """Parse a filter; adds the errors and returns None if it is invalid."""
     try:
         return parse_filter(raw, limits=ctx.limits.filter, path=path)
     except UserErrors as exc:
-        errors.problems.extend(exc.errors)
+        errors.extend(exc.errors)
         return None
 
 
-async def _view_as_errors(viewer: Viewer, filter: Filter, path: Path) -> list[UserError]:
+async def _view_as_errors(viewer: Viewer, filter: Filter, path: InputPath) -> list[UserError]:
     """Return the errors of a filter that ranges over other senders' emails without the right to do so."""
     references = [(reference.noun, reference.key) for reference in id_references(filter) if reference.noun == "User"]
     colleagues = (await visible_keys(viewer, references)).get("User", set())
     return view_as_errors(filter, Owner(viewer.user_id, viewer.team_id, viewer.admin), path, colleagues)
 
 
-async def _check_references(viewer: Viewer, filter: Filter, errors: ErrorCollector, prefix: Path) -> None:
+async def _check_references(viewer: Viewer, filter: Filter, errors: ErrorCollector, prefix: InputPath) -> None:
     """Add a NOT_FOUND error for each object in the filter that the viewer cannot see."""
     references = id_references(filter)
     visible = await visible_keys(viewer, ((reference.noun, reference.key) for reference in references))
@@ -155,7 +155,7 @@ async def _check_references(viewer: Viewer, filter: Filter, errors: ErrorCollect
 
 
 async def _insert(
-    ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, name: str, filter: Filter, shared: bool, path: Path
+    ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, name: str, filter: Filter, shared: bool, path: InputPath
 ) -> int:
     """Insert a saved search, queue its backfill, and return its key. Raises: UserErrors (LIMIT_REACHED)."""
     tx = uow.connection

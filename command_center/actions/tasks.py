@@ -12,10 +12,11 @@ from typing import Any
 from command_center import ids as global_ids
 from command_center.actions.access import paths_by_id, rows_in_request_order, visible_key
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import UNSET, BulkResult, ErrorCollector, Path
+from command_center.actions.inputs import UNSET, BulkResult, check_line, check_text
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Connection, Row
+from command_center.errors import ErrorCollector, InputPath
 from command_center.search.text import fold
 from models.enums import ChangeKind, TaskKind, TaskPriority, TaskStatus, UserErrorCode
 from models.people import Person
@@ -59,8 +60,8 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:
     Raises: UserErrors if the input is invalid.
     """
     errors = ErrorCollector()
-    name = errors.line(new.name, ("input", "name"), "A name")
-    details = errors.text(new.details, ("input", "details"), "Details", DETAILS)
+    name = check_line(errors, new.name, ("input", "name"), "A name")
+    details = check_text(errors, new.details, ("input", "details"), "Details", DETAILS)
     person = await visible_key(viewer, "Person", new.person_id, ("input", "personId"), errors)
     path = ("input", "assigneeId")
     assignee: int | None = viewer.user_id
@@ -143,9 +144,9 @@ async def _changed_columns(viewer: Viewer, revision: TaskRevision, errors: Error
         elif value is not UNSET:
             values[name] = value
     if revision.name is not UNSET:
-        values["name"] = errors.line(revision.name or "", ("input", "name"), "A name")
+        values["name"] = check_line(errors, revision.name or "", ("input", "name"), "A name")
     if revision.details is not UNSET:
-        values["details"] = errors.text(revision.details or "", ("input", "details"), "Details", DETAILS)
+        values["details"] = check_text(errors, revision.details or "", ("input", "details"), "Details", DETAILS)
     if revision.assignee_id is not UNSET:
         path = ("input", "assigneeId")
         if revision.assignee_id is None:
@@ -172,7 +173,7 @@ async def _set_status(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], st
         completed_at = uow.now if status is TaskStatus.COMPLETE else None
         changed_rows = [row for row in rows if row["status"] != status]
         await _change(uow, changed_rows, {"status": status, "completed_at": completed_at})
-    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors))
 
 
 async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkResult:
@@ -183,7 +184,7 @@ async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> Bulk
         rows = await _lock_visible_tasks(uow, viewer, paths_by_id(ids), errors)
         await tx.execute(f"DELETE FROM tasks WHERE {tx.in_any('id')}", tx.array_param(row["id"] for row in rows))
         log_tasks(uow, rows, ChangeKind.TASK_DELETED)
-    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors))
 
 
 async def detach_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None:
@@ -197,7 +198,7 @@ async def detach_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None
 
 
 async def _lock_visible_tasks(
-    uow: UnitOfWork, viewer: Viewer, paths: Mapping[str, Path], errors: ErrorCollector
+    uow: UnitOfWork, viewer: Viewer, paths: Mapping[str, InputPath], errors: ErrorCollector
 ) -> list[Row]:
     """Lock the tasks that the viewer can see, and return them in request order. Adds an error for each other id.
 

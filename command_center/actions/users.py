@@ -4,12 +4,12 @@ import re
 from zoneinfo import available_timezones
 
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import ErrorCollector
+from command_center.actions.inputs import check_address, check_line
 from command_center.changes import log
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
 from command_center.email_addresses import comparison_key, lookup_key
-from command_center.errors import user_error
+from command_center.errors import ErrorCollector, user_error
 from models.enums import ChangeCauseKind, InvalidationKind, Role, UserErrorCode
 from models.users import User
 
@@ -23,8 +23,8 @@ async def add(
     invalid, or if the address belongs to a user of another team.
     """
     errors = ErrorCollector()
-    team, name = errors.line(team, ("team",), "A team"), errors.line(name, ("name",), "A name")
-    address = errors.address(address, ("address",))
+    team, name = check_line(errors, team, ("team",), "A team"), check_line(errors, name, ("name",), "A name")
+    address = check_address(errors, address, ("address",))
     if time_zone is not None and time_zone not in available_timezones():
         errors.add(UserErrorCode.INVALID, ("time-zone",), "A time zone is named as in Europe/Berlin or UTC.")
     errors.raise_any()

@@ -17,11 +17,12 @@ from command_center.actions.click_timing import (
     machine_clicks,
 )
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import BulkResult, ErrorCollector, check_event_count
+from command_center.actions.inputs import BulkResult, check_event_count
 from command_center.actions.verdicts import VERDICT_TEXTS
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
+from command_center.errors import ErrorCollector
 from models.enums import ChangeCauseKind, ChangeKind, EngagementKind, EngagementVerdict, InvalidationKind
 from models.viewers import Viewer
 
@@ -126,7 +127,7 @@ async def reclassify(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], ver
             "Engagement", paths_by_id(ids), partial(_lock_visible_events, uow, viewer), errors
         )
         await _set_verdict(uow, viewer, rows, verdict)
-    return BulkResult(tuple(row["id"] for row in rows), tuple(errors.problems))
+    return BulkResult(tuple(row["id"] for row in rows), tuple(errors))
 
 
 async def _lock_visible_events(uow: UnitOfWork, viewer: Viewer, keys: Sequence[int]) -> list[Row]:

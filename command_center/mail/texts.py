@@ -60,7 +60,7 @@ def fill_text(row: Row) -> FilledText | None:
     if row["message_id"] is not None or not (template_fields.has_fields(subject) or template_fields.has_fields(body)):
         return None
     template = filling.cached_template(body)
-    errors = dict.fromkeys([*template_fields.field_errors(subject), *template.field_problems()])
+    errors = dict.fromkeys([*template_fields.field_errors(subject), *template.field_errors()])
     if errors:
         raise UnresolvedField(" ".join(errors))
     field_values = template_fields.person_values(

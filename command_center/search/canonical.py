@@ -3,7 +3,7 @@
 The parser reads it back to an equal tree, so saving a returned filter changes nothing.
 """
 
-from typing import Any, assert_never
+from typing import assert_never
 
 from command_center.search import datetimes
 from command_center.search.filter_ast import (
@@ -28,12 +28,12 @@ from command_center.search.filter_ast import (
 )
 
 
-def to_value(filter: Filter) -> dict[str, Any]:
+def to_value(filter: Filter) -> dict[str, object]:
     """Return the filter in the form of the API's input."""
     return dict(_part(part) for part in filter.parts)
 
 
-def _part(part: Part) -> tuple[str, Any]:
+def _part(part: Part) -> tuple[str, object]:
     match part:
         case All(filters):
             return "all", [to_value(branch) for branch in filters]
@@ -49,7 +49,7 @@ def _part(part: Part) -> tuple[str, Any]:
             return _leaf(part)
 
 
-def _leaf(leaf: Leaf) -> tuple[str, Any]:
+def _leaf(leaf: Leaf) -> tuple[str, object]:
     match leaf:
         case Folders(values):
             return "folder", [value.name for value in values]
@@ -73,13 +73,13 @@ def _leaf(leaf: Leaf) -> tuple[str, Any]:
             assert_never(leaf)
 
 
-def _test(test: TextTest) -> dict[str, Any]:
+def _test(test: TextTest) -> dict[str, object]:
     return _without_nulls(
         equals=test.equals, contains=test.contains, startsWith=test.starts_with, endsWith=test.ends_with
     )
 
 
-def _bounds(bounds: Bounds) -> dict[str, Any]:
+def _bounds(bounds: Bounds) -> dict[str, object]:
     return _without_nulls(
         **{"from": None if bounds.since is None else datetimes.format_moment(bounds.since)},
         until=None if bounds.until is None else datetimes.format_moment(bounds.until),
@@ -88,7 +88,7 @@ def _bounds(bounds: Bounds) -> dict[str, Any]:
     )
 
 
-def _condition(condition: EngagementCondition) -> dict[str, Any]:
+def _condition(condition: EngagementCondition) -> dict[str, object]:
     return _without_nulls(
         kind=condition.kind.name,
         atLeast=condition.at_least,
@@ -100,5 +100,5 @@ def _condition(condition: EngagementCondition) -> dict[str, Any]:
     )
 
 
-def _without_nulls(**values: Any) -> dict[str, Any]:
+def _without_nulls(**values: object) -> dict[str, object]:
     return {key: value for key, value in values.items() if value is not None}

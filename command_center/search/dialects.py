@@ -6,8 +6,12 @@ Every parameter in a clause is a bare `?`. The connection numbers them once the 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from itertools import chain
-from typing import Any
+from typing import TypeAlias
+
+Parameter: TypeAlias = int | str | date | list[int]
+"""The value of a placeholder. Only PostgreSQL takes lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,7 @@ class Clause:
     """A piece of SQL, and the values of its `?` placeholders in order."""
 
     text: str
-    parameters: tuple[Any, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
 
 
 TRUE = Clause("TRUE")

@@ -4,11 +4,11 @@ Parsers never raise for bad input: they add an error with its path and return No
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import TypeAlias, TypeVar
 
-from command_center.errors import UserError
+from command_center.errors import ErrorCollector
 from command_center.ids import decode_key
 from command_center.search import datetimes
 from command_center.search.durations import Span, as_span
@@ -38,70 +38,68 @@ MAX_TEXT_LENGTH = 1_000
 _MAX_COUNT = 2**31 - 1
 _TEXT_KEYS = ("equals", "contains", "startsWith", "endsWith")
 _TIME_KEYS = ("from", "until", "within", "olderThan")
-_ENGAGEMENT_KEYS = ("kind", "atLeast", "atMost", "within", "afterSend", "url", "verdict")
+_COUNT_KEYS = ("atLeast", "atMost")
+_SPAN_KEYS = ("within", "afterSend")
+_ENGAGEMENT_KEYS = ("kind", *_COUNT_KEYS, *_SPAN_KEYS, "url", "verdict")
 
 Value = TypeVar("Value")
 Choice = TypeVar("Choice", bound=IntEnum)
 
 
 @dataclass(slots=True)
-class FilterErrors:
-    """The errors so far, and the number of leaves parsed.
+class ParseState:
+    """The errors of one parse, the number of leaves so far, and the most elements of a list."""
 
-    `prefix` is the filter's position in the caller's input.
-    """
-
-    prefix: Path
+    errors: ErrorCollector
     most_ids: int
     leaves: int = 0
-    user_errors: list[UserError] = field(default_factory=list)
 
-    def add(self, path: Path, message: str, code: UserErrorCode = UserErrorCode.INVALID) -> None:
+    def add_error(self, path: Path, message: str, code: UserErrorCode = UserErrorCode.INVALID) -> None:
         """Add an error. `path` is relative to the filter."""
-        self.user_errors.append(UserError(message, self.prefix + path, code))
+        self.errors.add(code, path, message)
 
 
-def object_fields(raw: Any, keys: tuple[str, ...], path: Path, errors: FilterErrors) -> dict[str, Any]:
+Parser: TypeAlias = Callable[[object, Path, ParseState], Value]
+"""Parses a raw value at a path. It returns None, or an empty result, if it adds errors."""
+
+
+def object_fields(raw: object, keys: tuple[str, ...], path: Path, state: ParseState) -> dict[str, object]:
     """Return the non-null fields of an object, in the order of `keys`. Other keys are errors."""
     if not isinstance(raw, Mapping):
-        errors.add(path, "This must be an object.")
+        state.add_error(path, "This must be an object.")
         return {}
     for key in raw:
         if key not in keys:
-            errors.add((*path, str(key)), "There is no such field.")
+            state.add_error((*path, str(key)), "There is no such field.")
     return {key: raw[key] for key in keys if key in raw and raw[key] is not None}
 
 
-def list_elements(raw: Any, path: Path, errors: FilterErrors) -> Iterator[tuple[Any, Path]]:
+def list_elements(raw: object, path: Path, state: ParseState) -> Iterator[tuple[object, Path]]:
     """Yield the elements of a list, each with its path."""
     if not isinstance(raw, list | tuple):
-        errors.add(path, "This must be a list.")
+        state.add_error(path, "This must be a list.")
         return
-    if len(raw) > errors.most_ids:
-        errors.add(path, f"A list may hold at most {errors.most_ids:,}, not {len(raw):,}.")
+    if len(raw) > state.most_ids:
+        state.add_error(path, f"A list may hold at most {state.most_ids:,}, not {len(raw):,}.")
         return
     for position, element in enumerate(raw):
         yield element, (*path, str(position))
 
 
-def parse_list(
-    raw: Any, path: Path, errors: FilterErrors, parse_element: Callable[[Any, Path, FilterErrors], Value | None]
-) -> list[Value]:
+def parse_list(raw: object, path: Path, state: ParseState, parse_element: Parser[Value | None]) -> list[Value]:
     """Return the elements of a list that could be parsed."""
-    values = (
-        parse_element(element, element_path, errors) for element, element_path in list_elements(raw, path, errors)
-    )
+    values = (parse_element(element, element_path, state) for element, element_path in list_elements(raw, path, state))
     return [value for value in values if value is not None]
 
 
-def enum_parser(choices: type[Choice]) -> Callable[[Any, Path, FilterErrors], Choice | None]:
+def enum_parser(choices: type[Choice]) -> Parser[Choice | None]:
     """Return a parser of the names of an enumeration."""
     members = dict(choices.__members__)
 
-    def parse(raw: Any, path: Path, errors: FilterErrors) -> Choice | None:
+    def parse(raw: object, path: Path, state: ParseState) -> Choice | None:
         if isinstance(raw, str) and raw in members:
             return members[raw]
-        errors.add(path, f"This must be one of {', '.join(members)}.")
+        state.add_error(path, f"This must be one of {', '.join(members)}.")
         return None
 
     return parse
@@ -114,114 +112,114 @@ _kind = enum_parser(EngagementKind)
 _verdict = enum_parser(EngagementVerdict)
 
 
-def _boolean(raw: Any, path: Path, errors: FilterErrors) -> bool | None:
+def _boolean(raw: object, path: Path, state: ParseState) -> bool | None:
     if isinstance(raw, bool):
         return raw
-    errors.add(path, "This must be true or false.")
+    state.add_error(path, "This must be true or false.")
     return None
 
 
-def _count(raw: Any, path: Path, errors: FilterErrors) -> int | None:
+def _count(raw: object, path: Path, state: ParseState) -> int | None:
     # In Python, bool is a subclass of int.
     if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw <= _MAX_COUNT:
         return raw
-    errors.add(path, "This must be a whole number, zero or more.")
+    state.add_error(path, "This must be a whole number, zero or more.")
     return None
 
 
-def _text_parser(parse_text: Callable[[str], Value]) -> Callable[[Any, Path, FilterErrors], Value | None]:
+def _text_parser(parse_text: Callable[[str], Value]) -> Parser[Value | None]:
     """Return a parser that adds the ValueError of `parse_text` as an error."""
 
-    def parse(raw: Any, path: Path, errors: FilterErrors) -> Value | None:
+    def parse(raw: object, path: Path, state: ParseState) -> Value | None:
         try:
             return parse_text(raw if isinstance(raw, str) else "")
         except ValueError as error:
             message = str(error)
-            errors.add(path, f"{message[:1].upper()}{message[1:]}.")
+            state.add_error(path, f"{message[:1].upper()}{message[1:]}.")
             return None
 
     return parse
 
 
 _moment = _text_parser(datetimes.parse_moment)
-_span: Callable[[Any, Path, FilterErrors], Span | None] = _text_parser(as_span)
+_span: Parser[Span | None] = _text_parser(as_span)
 
 
-def _phrase(raw: Any, path: Path, errors: FilterErrors) -> str | None:
+def _phrase(raw: object, path: Path, state: ParseState) -> str | None:
     """Parse a text to compare with."""
     if not isinstance(raw, str):
-        errors.add(path, "This must be text.")
+        state.add_error(path, "This must be text.")
     elif not raw:
-        errors.add(path, "This must not be empty.")
+        state.add_error(path, "This must not be empty.")
     elif len(raw) > MAX_TEXT_LENGTH:
-        errors.add(path, f"This is longer than {MAX_TEXT_LENGTH} characters.", UserErrorCode.TOO_LONG)
+        state.add_error(path, f"This is longer than {MAX_TEXT_LENGTH} characters.", UserErrorCode.TOO_LONG)
     elif "\0" in raw or any("\ud800" <= character <= "\udfff" for character in raw):
         # No database column can store these characters, so no text could ever match.
-        errors.add(path, "This holds a character that no text can have.")
+        state.add_error(path, "This holds a character that no text can have.")
     else:
         return raw
     return None
 
 
-def parse_text_test(raw: Any, path: Path, errors: FilterErrors) -> TextTest:
+def parse_text_test(raw: object, path: Path, state: ParseState) -> TextTest:
     """Parse the tests of one text."""
-    fields = object_fields(raw, _TEXT_KEYS, path, errors)
-    return TextTest(*(_phrase(fields[key], (*path, key), errors) if key in fields else None for key in _TEXT_KEYS))
+    fields = object_fields(raw, _TEXT_KEYS, path, state)
+    return TextTest(*(_phrase(fields[key], (*path, key), state) if key in fields else None for key in _TEXT_KEYS))
 
 
-def _bounds(raw: Any, path: Path, errors: FilterErrors) -> Bounds:
-    fields = object_fields(raw, _TIME_KEYS, path, errors)
-    since, until = (_moment(fields[key], (*path, key), errors) if key in fields else None for key in _TIME_KEYS[:2])
-    within, older = (_span(fields[key], (*path, key), errors) if key in fields else None for key in _TIME_KEYS[2:])
+def _bounds(raw: object, path: Path, state: ParseState) -> Bounds:
+    fields = object_fields(raw, _TIME_KEYS, path, state)
+    since, until = (_moment(fields[key], (*path, key), state) if key in fields else None for key in _TIME_KEYS[:2])
+    within, older = (_span(fields[key], (*path, key), state) if key in fields else None for key in _TIME_KEYS[2:])
     return Bounds(since, until, within, older)
 
 
-def parse_folders(raw: Any, path: Path, errors: FilterErrors) -> Leaf | None:
-    return Folders(tuple(parse_list(raw, path, errors, _folder)), path)
+def parse_folders(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    return Folders(tuple(parse_list(raw, path, state, _folder)), path)
 
 
-def parse_folder_groups(raw: Any, path: Path, errors: FilterErrors) -> Leaf | None:
-    return FolderGroups(tuple(parse_list(raw, path, errors, _folder_group)), path)
+def parse_folder_groups(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    return FolderGroups(tuple(parse_list(raw, path, state, _folder_group)), path)
 
 
-def parse_send_kinds(raw: Any, path: Path, errors: FilterErrors) -> Leaf | None:
-    return SendKinds(tuple(parse_list(raw, path, errors, _send_kind)), path)
+def parse_send_kinds(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    return SendKinds(tuple(parse_list(raw, path, state, _send_kind)), path)
 
 
-def parse_success(raw: Any, path: Path, errors: FilterErrors) -> Leaf | None:
-    value = _boolean(raw, path, errors)
+def parse_success(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    value = _boolean(raw, path, state)
     return None if value is None else Success(value, path)
 
 
-def parse_every_sender(raw: Any, path: Path, errors: FilterErrors) -> Leaf | None:
-    value = _boolean(raw, path, errors)
+def parse_every_sender(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    value = _boolean(raw, path, state)
     return None if value is None else EverySender(value, path)
 
 
-def parse_id_texts(raw: Any, path: Path, errors: FilterErrors) -> list[str] | None:
+def parse_id_texts(raw: object, path: Path, state: ParseState) -> list[str] | None:
     """Return ids as the client wrote them, or None if there are too many."""
-    if isinstance(raw, list | tuple) and len(raw) > errors.most_ids:
-        errors.add(path, f"These are more than {errors.most_ids} ids.")
+    if isinstance(raw, list | tuple) and len(raw) > state.most_ids:
+        state.add_error(path, f"These are more than {state.most_ids} ids.")
         return None
-    return parse_list(raw, path, errors, _id_text)
+    return parse_list(raw, path, state, _id_text)
 
 
-def _id_text(raw: Any, path: Path, errors: FilterErrors) -> str | None:
+def _id_text(raw: object, path: Path, state: ParseState) -> str | None:
     if isinstance(raw, str):
         return raw
-    errors.add(path, "This must be an id.")
+    state.add_error(path, "This must be an id.")
     return None
 
 
-def ids_parser(field: IdsField) -> Callable[[Any, Path, FilterErrors], Leaf | None]:
+def ids_parser(field: IdsField) -> Parser[Leaf | None]:
     """Return a parser of ids.
 
     An id that is malformed or of another noun stays, with a key that no row has. This package does not know what a
     viewer may see, so such an id is treated like one that is not visible.
     """
 
-    def parse(raw: Any, path: Path, errors: FilterErrors) -> Leaf | None:
-        texts = parse_id_texts(raw, path, errors)
+    def parse(raw: object, path: Path, state: ParseState) -> Leaf | None:
+        texts = parse_id_texts(raw, path, state)
         if texts is None:
             return None
         keys = (decode_key(NOUNS[field], text) for text in texts)
@@ -230,58 +228,46 @@ def ids_parser(field: IdsField) -> Callable[[Any, Path, FilterErrors], Leaf | No
     return parse
 
 
-def text_parser(field: TextField) -> Callable[[Any, Path, FilterErrors], Leaf | None]:
+def text_parser(field: TextField) -> Parser[Leaf | None]:
     """Return a parser of the tests of a text field."""
-    return lambda raw, path, errors: Text(field, parse_text_test(raw, path, errors), path)
+    return lambda raw, path, state: Text(field, parse_text_test(raw, path, state), path)
 
 
-def dates_parser(field: DateField) -> Callable[[Any, Path, FilterErrors], Leaf | None]:
+def dates_parser(field: DateField) -> Parser[Leaf | None]:
     """Return a parser of the bounds of a date field."""
-    return lambda raw, path, errors: Dates(field, _bounds(raw, path, errors), path)
+    return lambda raw, path, state: Dates(field, _bounds(raw, path, state), path)
 
 
-def parse_engagement(raw: Any, path: Path, errors: FilterErrors) -> EngagementCondition | None:
+def parse_engagement(raw: object, path: Path, state: ParseState) -> EngagementCondition | None:
     """Parse one engagement condition, with defaults filled in."""
-    fields = object_fields(raw, _ENGAGEMENT_KEYS, path, errors)
+    fields = object_fields(raw, _ENGAGEMENT_KEYS, path, state)
     if isinstance(raw, Mapping) and "kind" not in fields:
-        errors.add((*path, "kind"), "A condition needs a kind.")
-    values = {key: _ENGAGEMENT_PARSERS[key](value, (*path, key), errors) for key, value in fields.items()}
-    _check_contradictions(values, path, errors)
-    if values.get("kind") is None:
+        state.add_error((*path, "kind"), "A condition needs a kind.")
+    kind = _kind(fields["kind"], (*path, "kind"), state) if "kind" in fields else None
+    least, most = (_count(fields[key], (*path, key), state) if key in fields else None for key in _COUNT_KEYS)
+    within, after = (_span(fields[key], (*path, key), state) if key in fields else None for key in _SPAN_KEYS)
+    url = parse_text_test(fields["url"], (*path, "url"), state) if "url" in fields else None
+    verdicts = _verdicts(fields["verdict"], (*path, "verdict"), state) if "verdict" in fields else None
+    if least is not None and most is not None and least > most:
+        state.add_error((*path, "atLeast"), "This is more than atMost.")
+    if url is not None and kind not in (None, EngagementKind.CLICK):
+        state.add_error((*path, "url"), "Only clicks have a link.")
+    if kind is None:
         return None
     return EngagementCondition(
-        kind=values["kind"],
-        at_least=values.get("atLeast") if "atLeast" in fields or "atMost" in fields else 1,
-        at_most=values.get("atMost"),
-        within=values.get("within"),
-        after_send=values.get("afterSend"),
-        url=values.get("url"),
-        verdicts=values.get("verdict") or (EngagementVerdict.HUMAN,),
+        kind=kind,
+        at_least=least if "atLeast" in fields or "atMost" in fields else 1,
+        at_most=most,
+        within=within,
+        after_send=after,
+        url=url,
+        verdicts=verdicts or (EngagementVerdict.HUMAN,),
         path=path,
     )
 
 
-def _check_contradictions(values: Mapping[str, Any], path: Path, errors: FilterErrors) -> None:
-    least, most = values.get("atLeast"), values.get("atMost")
-    if least is not None and most is not None and least > most:
-        errors.add((*path, "atLeast"), "This is more than atMost.")
-    if "url" in values and values.get("kind") not in (None, EngagementKind.CLICK):
-        errors.add((*path, "url"), "Only clicks have a link.")
-
-
-def _verdicts(raw: Any, path: Path, errors: FilterErrors) -> tuple[EngagementVerdict, ...] | None:
+def _verdicts(raw: object, path: Path, state: ParseState) -> tuple[EngagementVerdict, ...] | None:
     if isinstance(raw, list | tuple) and not raw:
-        errors.add(path, "This must not be empty.")
+        state.add_error(path, "This must not be empty.")
         return None
-    return tuple(parse_list(raw, path, errors, _verdict))
-
-
-_ENGAGEMENT_PARSERS: Mapping[str, Callable[[Any, Path, FilterErrors], Any]] = {
-    "kind": _kind,
-    "atLeast": _count,
-    "atMost": _count,
-    "within": _span,
-    "afterSend": _span,
-    "url": parse_text_test,
-    "verdict": _verdicts,
-}
+    return tuple(parse_list(raw, path, state, _verdict))

@@ -7,14 +7,13 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import orjson
 
-from command_center.errors import UserErrors
+from command_center.errors import ErrorCollector
 from command_center.search import leaf_parsers
 from command_center.search.filter_ast import All, AnyOf, EngagementConditions, Filter, Leaf, Not, Part, Path
-from command_center.search.leaf_parsers import FilterErrors, list_elements, object_fields
+from command_center.search.leaf_parsers import Parser, ParseState, list_elements, object_fields
 from models.enums import UserErrorCode
 
 
@@ -31,7 +30,7 @@ DEFAULT_LIMITS = FilterLimits()
 _UNLIMITED = FilterLimits(sys.maxsize, sys.maxsize, sys.maxsize)
 
 # The contract's order, which is also the order of the canonical form.
-_LEAVES: Mapping[str, Callable[[Any, Path, FilterErrors], Leaf | None]] = {
+_LEAVES: Mapping[str, Parser[Leaf | None]] = {
     "folder": leaf_parsers.parse_folders,
     "folderGroup": leaf_parsers.parse_folder_groups,
     "sender": leaf_parsers.ids_parser("sender"),
@@ -57,22 +56,21 @@ _MAX_CACHED_PART_BYTES = 300
 """The most bytes of a stored part whose tree is cached."""
 
 
-def parse_filter(raw: Mapping[str, Any], *, limits: FilterLimits = DEFAULT_LIMITS, path: Path = ()) -> Filter:
+def parse_filter(raw: Mapping[str, object], *, limits: FilterLimits = DEFAULT_LIMITS, path: Path = ()) -> Filter:
     """Parse a filter.
 
     Raises: UserErrors with every error, each with a path that begins with `path`.
     """
-    errors = FilterErrors(path, limits.ids)
-    filter = _filter(raw, (), 1, limits, errors)
-    if errors.leaves > limits.leaves:
-        message = f"A filter may have at most {limits.leaves} conditions; this one has {errors.leaves}."
-        errors.add((), message, UserErrorCode.LIMIT_REACHED)
-    if errors.user_errors:
-        raise UserErrors(errors.user_errors)
+    state = ParseState(ErrorCollector(path), limits.ids)
+    filter = _filter(raw, (), 1, limits, state)
+    if state.leaves > limits.leaves:
+        message = f"A filter may have at most {limits.leaves} conditions; this one has {state.leaves}."
+        state.add_error((), message, UserErrorCode.LIMIT_REACHED)
+    state.errors.raise_any()
     return filter
 
 
-def parse_stored_filter(canonical: Mapping[str, Any]) -> Filter:
+def parse_stored_filter(canonical: Mapping[str, object]) -> Filter:
     """Parse a stored filter. It was checked when it was saved, so limits that were lowered since do not apply.
 
     Millions of similar filters are loaded, so short parts are cached, with the paths of their leaves.
@@ -93,54 +91,54 @@ def _parse_part(key: str, text: bytes) -> tuple[Part, ...]:
 _cached_part = lru_cache(maxsize=4_096)(_parse_part)
 
 
-def _filter(raw: Any, path: Path, depth: int, limits: FilterLimits, errors: FilterErrors) -> Filter:
+def _filter(raw: object, path: Path, depth: int, limits: FilterLimits, state: ParseState) -> Filter:
     # Parts that are too deep are not parsed, so the recursion is bounded for any input.
     if depth > limits.depth:
         message = f"A filter may nest at most {limits.depth} levels deep."
-        errors.add(path, message, UserErrorCode.LIMIT_REACHED)
+        state.add_error(path, message, UserErrorCode.LIMIT_REACHED)
         return Filter()
 
-    def branch(raw: Any, path: Path) -> Filter:
+    def branch(raw: object, path: Path) -> Filter:
         # With too many leaves the filter is rejected already, so parsing more of it would only take time.
-        if errors.leaves > limits.leaves:
+        if state.leaves > limits.leaves:
             return Filter()
-        return _filter(raw, path, depth + 1, limits, errors)
+        return _filter(raw, path, depth + 1, limits, state)
 
-    leaves_before = errors.leaves
-    fields = object_fields(raw, FIELDS, path, errors)
-    parts = (_parse_field(key, value, (*path, key), branch, errors) for key, value in fields.items())
+    leaves_before = state.leaves
+    fields = object_fields(raw, FIELDS, path, state)
+    parts = (_parse_field(key, value, (*path, key), branch, state) for key, value in fields.items())
     filter = Filter(tuple(part for part in parts if part is not None))
-    if errors.leaves == leaves_before and depth > 1:
+    if state.leaves == leaves_before and depth > 1:
         # Count an empty branch as a leaf, so that the limit covers inputs with a hundred thousand of them.
-        errors.leaves += 1
+        state.leaves += 1
     return filter
 
 
 def _parse_field(
-    key: str, raw: Any, path: Path, branch: Callable[[Any, Path], Filter], errors: FilterErrors
+    key: str, raw: object, path: Path, branch: Callable[[object, Path], Filter], state: ParseState
 ) -> Part | None:
     match key:
         case "all":
             return All(
-                tuple(branch(element, element_path) for element, element_path in list_elements(raw, path, errors))
+                tuple(branch(element, element_path) for element, element_path in list_elements(raw, path, state))
             )
         case "any":
             return AnyOf(
-                tuple(branch(element, element_path) for element, element_path in list_elements(raw, path, errors))
+                tuple(branch(element, element_path) for element, element_path in list_elements(raw, path, state))
             )
         case "not":
             return Not(branch(raw, path))
         case "engagement":
-            return _engagement(raw, path, errors)
+            return _engagement(raw, path, state)
         case _:
-            errors.leaves += 1
-            return _LEAVES[key](raw, path, errors)
+            state.leaves += 1
+            return _LEAVES[key](raw, path, state)
 
 
-def _engagement(raw: Any, path: Path, errors: FilterErrors) -> EngagementConditions:
+def _engagement(raw: object, path: Path, state: ParseState) -> EngagementConditions:
     conditions = [
-        leaf_parsers.parse_engagement(element, element_path, errors)
-        for element, element_path in list_elements(raw, path, errors)
+        leaf_parsers.parse_engagement(element, element_path, state)
+        for element, element_path in list_elements(raw, path, state)
     ]
-    errors.leaves += len(conditions)
+    state.leaves += len(conditions)
     return EngagementConditions(tuple(condition for condition in conditions if condition is not None))

@@ -5,9 +5,20 @@ that first.
 """
 
 from collections.abc import Iterator
-from typing import Any, assert_never
+from typing import assert_never
 
-from command_center.search.dialects import FALSE, POSTGRES, SQLITE, TRUE, Clause, Dialect, all_of, any_of, negate
+from command_center.search.dialects import (
+    FALSE,
+    POSTGRES,
+    SQLITE,
+    TRUE,
+    Clause,
+    Dialect,
+    Parameter,
+    all_of,
+    any_of,
+    negate,
+)
 from command_center.search.filter_ast import (
     All,
     AnyOf,
@@ -210,7 +221,7 @@ def _exists_or_count(events: Clause, condition: EngagementCondition, dialect: Di
 
 
 def _count_in_bounds(
-    count: str, parameters: tuple[Any, ...], condition: EngagementCondition, dialect: Dialect
+    count: str, parameters: tuple[Parameter, ...], condition: EngagementCondition, dialect: Dialect
 ) -> Clause:
     """Return the clause that a count lies within the bounds of a condition."""
     least, most = condition.least, condition.at_most

@@ -4,19 +4,20 @@ A task matches if every field of the filter holds. A list holds if any of its el
 matches nothing, because no task that the user can see refers to it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-from command_center.errors import UserErrors
+from command_center.errors import ErrorCollector
 from command_center.ids import decode_key
 from command_center.search.datetimes import parse_day
 from command_center.search.dialects import FALSE, Clause, Dialect, all_of, any_of
 from command_center.search.filter_ast import Path, TextTest
 from command_center.search.leaf_parsers import (
     Choice,
-    FilterErrors,
+    Parser,
+    ParseState,
+    Value,
     enum_parser,
     object_fields,
     parse_id_texts,
@@ -45,54 +46,67 @@ class TaskConditions:
     name: TextTest | None = None
 
 
-def _choices(choices: type[Choice]) -> Callable[[Any, Path, FilterErrors], tuple[Choice, ...]]:
+def _choices(choices: type[Choice]) -> Parser[tuple[Choice, ...]]:
     parse_name = enum_parser(choices)
-    return lambda raw, path, errors: tuple(parse_list(raw, path, errors, parse_name))
+    return lambda raw, path, state: tuple(parse_list(raw, path, state, parse_name))
 
 
-def _keys(noun: str) -> Callable[[Any, Path, FilterErrors], tuple[int, ...]]:
-    def parse(raw: Any, path: Path, errors: FilterErrors) -> tuple[int, ...]:
-        keys = (decode_key(noun, text) for text in parse_id_texts(raw, path, errors) or ())
+def _keys(noun: str) -> Parser[tuple[int, ...]]:
+    def parse(raw: object, path: Path, state: ParseState) -> tuple[int, ...]:
+        keys = (decode_key(noun, text) for text in parse_id_texts(raw, path, state) or ())
         return tuple(key for key in keys if key is not None)
 
     return parse
 
 
-def _day(raw: Any, path: Path, errors: FilterErrors) -> date | None:
+def _day(raw: object, path: Path, state: ParseState) -> date | None:
     try:
         return parse_day(raw if isinstance(raw, str) else "")
     except ValueError:
-        errors.add(path, "This must be a calendar day, such as 2026-01-31.")
+        state.add_error(path, "This must be a calendar day, such as 2026-01-31.")
         return None
 
 
-_PARSERS: Mapping[str, Callable[[Any, Path, FilterErrors], Any]] = {
-    "status": _choices(TaskStatus),
-    "kind": _choices(TaskKind),
-    "priority": _choices(TaskPriority),
-    "bucket": _choices(TaskBucket),
-    "assignee": _keys("User"),
-    "person": _keys("Person"),
-    "email": _keys("Email"),
-    "campaign": _keys("Campaign"),
-    "dueFrom": _day,
-    "dueUntil": _day,
-    "name": parse_text_test,
-}
-_ATTRIBUTES = {"dueFrom": "due_from", "dueUntil": "due_until"}
+_statuses = _choices(TaskStatus)
+_kinds = _choices(TaskKind)
+_priorities = _choices(TaskPriority)
+_buckets = _choices(TaskBucket)
+_users = _keys("User")
+_people = _keys("Person")
+_emails = _keys("Email")
+_campaigns = _keys("Campaign")
+_FIELDS = (
+    *("status", "kind", "priority", "bucket", "assignee", "person", "email", "campaign"),
+    *("dueFrom", "dueUntil", "name"),
+)
 
 
-def parse_task_filter(raw: Mapping[str, Any], *, most_ids: int, path: Path = ()) -> TaskConditions:
+def parse_task_filter(raw: Mapping[str, object], *, most_ids: int, path: Path = ()) -> TaskConditions:
     """Parse a filter.
 
     Raises: UserErrors with every error, each with a path that begins with `path`.
     """
-    errors = FilterErrors(path, most_ids)
-    fields = object_fields(raw, tuple(_PARSERS), (), errors)
-    values = {_ATTRIBUTES.get(key, key): _PARSERS[key](value, (key,), errors) for key, value in fields.items()}
-    if errors.user_errors:
-        raise UserErrors(errors.user_errors)
-    return TaskConditions(**values)
+    state = ParseState(ErrorCollector(path), most_ids)
+    fields = object_fields(raw, _FIELDS, (), state)
+
+    def parse(key: str, parser: Parser[Value]) -> Value | None:
+        return parser(fields[key], (key,), state) if key in fields else None
+
+    conditions = TaskConditions(
+        status=parse("status", _statuses),
+        kind=parse("kind", _kinds),
+        priority=parse("priority", _priorities),
+        bucket=parse("bucket", _buckets),
+        assignee=parse("assignee", _users),
+        person=parse("person", _people),
+        email=parse("email", _emails),
+        campaign=parse("campaign", _campaigns),
+        due_from=parse("dueFrom", _day),
+        due_until=parse("dueUntil", _day),
+        name=parse("name", parse_text_test),
+    )
+    state.errors.raise_any()
+    return conditions
 
 
 def range_clause(team_id: int, user_id: int, dialect: Dialect) -> Clause:

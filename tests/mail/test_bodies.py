@@ -212,7 +212,7 @@ def test_a_target_is_read_as_a_browser_reads_it(href: str, target: str) -> None:
 def test_what_is_removed_is_told(body: str, notice: str) -> None:
     (told,) = inspect(body).notices
     assert notice in told
-    assert inspect(body).problems == ()
+    assert inspect(body).errors == ()
 
 
 def test_what_stays_is_not_told() -> None:
@@ -277,11 +277,11 @@ def test_the_text_part_is_readable(body: str, text: str) -> None:
 
 # ---- limits and time -------------------------------------------------------------------------------------------------
 def test_nesting_and_tags_are_limited() -> None:
-    assert inspect("<div>" * 100 + "x").problems == ()
-    assert inspect("<div>" * 101 + "x").problems == ("The elements of a body may be nested at most 100 deep.",)
-    assert inspect("<p>x</p>" * 10_000).problems == ()
-    assert inspect("<p>x</p>" * 10_000 + "<br>").problems == ("A body may have at most 20,000 tags, not 20,001.",)
-    assert inspect("<p>x<li>y<td>z" * 200).problems == ()
+    assert inspect("<div>" * 100 + "x").errors == ()
+    assert inspect("<div>" * 101 + "x").errors == ("The elements of a body may be nested at most 100 deep.",)
+    assert inspect("<p>x</p>" * 10_000).errors == ()
+    assert inspect("<p>x</p>" * 10_000 + "<br>").errors == ("A body may have at most 20,000 tags, not 20,001.",)
+    assert inspect("<p>x<li>y<td>z" * 200).errors == ()
 
 
 def test_a_body_over_the_limits_that_was_saved_before_leaves_with_its_words() -> None:

@@ -45,7 +45,9 @@ def test_fields_come_in_the_contracts_order_and_lists_in_their_own() -> None:
 def test_the_inner_fields_are_in_order_too() -> None:
     condition = {"verdict": ["SELF"], "url": {"endsWith": "b", "equals": "a"}, "afterSend": "P1D", "within": "PT1H"}
     raw = {"engagement": [{**condition, "atMost": 2, "atLeast": 1, "kind": "CLICK"}]}
-    [value] = to_value(parse_filter(raw))["engagement"]
+    conditions = to_value(parse_filter(raw))["engagement"]
+    assert isinstance(conditions, list)
+    [value] = conditions
     assert list(value) == ["kind", "atLeast", "atMost", "within", "afterSend", "url", "verdict"]
     assert list(value["url"]) == ["equals", "endsWith"]
 

@@ -53,22 +53,22 @@ class BodyTemplate:
     is_html: bool
     fields: tuple[BodyField, ...]
 
-    def problems(self) -> list[str]:
+    def errors(self) -> list[str]:
         """Return one sentence for each field in a context where it cannot be filled in, without duplicates."""
         unfillable = (field.written for field in self.fields if field.context is FieldContext.FORBIDDEN)
         reason = "stands where no value can be filled in: in a style, a script or a tag's name."
         return [f"{template_fields.shorten(field)} {reason}" for field in dict.fromkeys(unfillable)]
 
-    def field_problems(self) -> list[str]:
+    def field_errors(self) -> list[str]:
         """Return one sentence for each field that cannot be filled in, for any reason."""
-        return [*template_fields.field_errors("".join(field.written for field in self.fields)), *self.problems()]
+        return [*template_fields.field_errors("".join(field.written for field in self.fields)), *self.errors()]
 
     def values(self, field_values: Mapping[str, str]) -> list[str]:
         """Return the encoded value of each field. `field_values` is a result of `template_fields.values`.
 
         Raises: Unresolved if a field cannot be filled in.
         """
-        if errors := self.field_problems():
+        if errors := self.field_errors():
             raise UnresolvedField(" ".join(errors))
         return [_encode(field.written, field.context, field_values) for field in self.fields]
 

@@ -13,9 +13,9 @@ from command_center.actions.markup.slots import Slots
 
 @dataclass(frozen=True, slots=True)
 class BodyReport:
-    """Holds sentences for the author. A body with `problems` cannot be saved."""
+    """Holds sentences for the author. A body with `errors` cannot be saved."""
 
-    problems: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
 
@@ -32,11 +32,11 @@ def inspect(body: str) -> BodyReport:
         return BodyReport(notices=tuple(removals.sentences()))
     sanitizer = Sanitizer(masked, removals)
     sanitized = sanitizer.sanitize()
-    problems = template.problems()
+    errors = template.errors()
     if sanitized.tags > MAX_TAGS:
-        problems.append(f"A body may have at most {MAX_TAGS:,} tags, not {sanitized.tags:,}.")
+        errors.append(f"A body may have at most {MAX_TAGS:,} tags, not {sanitized.tags:,}.")
     if sanitized.nesting > MAX_NESTING:
-        problems.append(f"The elements of a body may be nested at most {MAX_NESTING} deep.")
+        errors.append(f"The elements of a body may be nested at most {MAX_NESTING} deep.")
     if len(sanitizer.links.texts) > MAX_TRACKED_LINKS:
         removals.add(Removal.TOO_MANY_LINKS)
-    return BodyReport(tuple(problems), tuple(removals.sentences()))
+    return BodyReport(tuple(errors), tuple(removals.sentences()))
