@@ -65,13 +65,13 @@ test-browser: assets ## the GraphiQL page in a headless Chromium
 
 test-full: setup ## the laws with thousands of cases, 2,000 SMTP dialogues, twenty crashes, lost leases, long lists paged
 	@LAW_CASES=2000 LAW_RUNS=200 LAW_STEPS=40 CRASHES=20 TAKEOVERS=35 DEEDS=10000 PAGES_ROWS=100000 SMTP_DIALOGUES=2000 \
-		$(PY) -m pytest tests/laws tests/live tests/test_access_causes.py tests/test_pages_at_scale.py \
+		$(PY) -m pytest tests/laws tests/live tests/api/test_access_causes.py tests/api/test_pagination_at_scale.py \
 		tests/mail/test_smtp_dialogues.py --timeout=7200 $(ARGS)
 
 test-fuzz: setup $(SCHEMATHESIS)/.ready ## attacks by the ten thousand, schemathesis, and the siege
 	@FUZZ_DOCUMENTS=50000 FUZZ_CURSORS=50000 FUZZ_BODIES=10000 FUZZ_FRAMES=10000 SCHEMATHESIS_EXAMPLES=200 \
 		SCHEMATHESIS=$(SCHEMATHESIS)/bin/schemathesis SIEGE=1 \
-		$(PY) -m pytest tests/fuzz tests/live/test_siege.py -s --timeout=7200 $(ARGS)
+		$(PY) -m pytest tests/fuzz -s --timeout=7200 $(ARGS)
 
 # In an environment of its own: nobody else needs it.
 $(SCHEMATHESIS)/.ready: tests/fuzz/constraints.txt $(READY)

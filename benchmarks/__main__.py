@@ -35,7 +35,7 @@ from benchmarks import (
 )
 from benchmarks.measure import Ratio
 from benchmarks.report import Report, compared
-from tests.databases import Databases, databases
+from tests.support.databases import Databases, databases
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 NOTES_HEADING = "## Measurements behind decisions\n"

@@ -29,8 +29,8 @@ from command_center.search.parser import parse_filter
 from command_center.search.scope import Scope
 from command_center.server.runtime import Runtime, run_runtime
 from models.enums import ChangeCauseKind, EmailStatus, InvalidationKind, SavedSearchState, SendKind
-from tests.databases import Databases
-from tests.serving import ManualClock, settings
+from tests.support.databases import Databases
+from tests.support.server import ManualClock, settings
 
 SIZES = (1_000, 100_000)
 CROSSING = (0, 10, 100, 1_000)

@@ -25,7 +25,7 @@ from benchmarks.processes import own_cpu
 from benchmarks.report import Compared, Report, Slope
 from benchmarks.targets import Sent, Target
 from command_center.database.connections import sqlite_path
-from tests.databases import Databases, databases
+from tests.support.databases import Databases, databases
 
 RATE = 200
 SECONDS = 5.0

@@ -18,7 +18,7 @@ import uvloop
 from benchmarks import report
 from benchmarks.broadcasters import Target, ask, other, product, verify
 from benchmarks.report import Compared, Report
-from tests.databases import Databases, databases
+from tests.support.databases import Databases, databases
 
 SUBSCRIBERS, IDLE = 1_000, 5_000
 PAIRS, FRAMES = 5, 20

@@ -15,7 +15,7 @@ from models.folders import folder_of
 from models.viewers import Viewer
 from resolvers.context import Context
 from schema.build import build
-from tests.serving import settings
+from tests.support.server import settings
 
 FEW, MANY = 10_000, 1_000_000
 ASKED = 200

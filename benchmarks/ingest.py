@@ -26,8 +26,8 @@ from benchmarks.report import Compared, Report
 from command_center.database.connections import database, open_database, sqlite_path
 from command_center.mail.links import Links
 from models.emails import Email
-from tests.databases import Databases, databases
-from tests.serving import SECRET
+from tests.support.databases import Databases, databases
+from tests.support.server import SECRET
 
 SEARCHES = 100_000
 SECONDS, PAIR_SECONDS = 60.0, 5.0

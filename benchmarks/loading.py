@@ -27,8 +27,8 @@ from command_center.search.parser import parse_filter
 from command_center.server.cli import GC_THRESHOLD
 from command_center.server.runtime import Runtime, run_runtime
 from models.enums import Role, SavedSearchState
-from tests.databases import Databases, databases
-from tests.serving import settings
+from tests.support.databases import Databases, databases
+from tests.support.server import settings
 
 SIZES = (100_000, 1_000_000)
 AN_OWNER = 500

@@ -31,8 +31,8 @@ from command_center.ids import encode
 from command_center.web.authentication import Tokens
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, Role, SavedSearchState, SendKind
 from models.users import User
-from tests.databases import Databases, databases
-from tests.serving import SECRET
+from tests.support.databases import Databases, databases
+from tests.support.server import SECRET
 
 T = TypeVar("T")
 ROUNDS, PROBES = 5, 200

@@ -26,7 +26,7 @@ from benchmarks.targets import Target
 from benchmarks.verifying import Wrong
 from command_center.database.connections import database, open_database
 from command_center.ids import decode_key
-from tests.databases import Databases, databases
+from tests.support.databases import Databases, databases
 
 EMAILS = 1_000_000
 SEARCHES = 1_000

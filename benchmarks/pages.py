@@ -38,7 +38,7 @@ from models.viewers import Viewer
 from resolvers.context import Context
 from resolvers.emails import TABLES
 from schema.build import build
-from tests.serving import settings
+from tests.support.server import settings
 
 PAGE = 50
 ASKED = 40

@@ -26,7 +26,7 @@ from benchmarks.filling import TEAM, Filled, fill, seller_of
 from benchmarks.populations import A_CAMPAIGN, campaigns, every
 from benchmarks.report import Compared, Report, Slope
 from benchmarks.targets import Target
-from tests.databases import Databases, Postgres, databases
+from tests.support.databases import Databases, Postgres, databases
 
 SIZES = (10_000, 100_000)
 PAIRS = 5

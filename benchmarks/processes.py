@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from command_center.server.settings import PREFIX
-from tests.serving import SECRET
+from tests.support.server import SECRET
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60.0

@@ -13,7 +13,7 @@ from command_center.server.runtime import Runtime, run_runtime
 from models.emails import Email
 from models.enums import EngagementKind, Role
 from models.viewers import Viewer
-from tests.serving import settings
+from tests.support.server import settings
 
 CALLERS = 400
 ROWS = 40

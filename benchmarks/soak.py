@@ -24,7 +24,7 @@ from benchmarks import client, processes, targets
 from benchmarks.client import Wires
 from benchmarks.neighbours import QUIET, TARGETS, authorized, fill, token
 from benchmarks.processes import Served
-from tests.databases import Databases, databases
+from tests.support.databases import Databases, databases
 
 SECONDS = 600.0
 SUBSCRIBERS, NEVER_READ, COME_AND_GO = 500, 50, 20

@@ -19,7 +19,7 @@ from benchmarks.processes import Served
 from command_center.ids import encode
 from command_center.web.authentication import Tokens
 from models.users import User
-from tests.serving import SECRET
+from tests.support.server import SECRET
 
 RECORD = """mutation Record($events: [EngagementInput!]!) {
   engagementRecord(events: $events) { recorded duplicates ignored userErrors { path message code } } }"""

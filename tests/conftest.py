@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests import sdl_report
-from tests.databases import KINDS, Databases, databases
-from tests.serving import ManualClock, Server, serving
+from tests.support import schema_coverage_report as sdl_report
+from tests.support.databases import KINDS, Databases, databases
+from tests.support.server import ManualClock, Server, serving
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,6 +39,13 @@ def postgres_url(all_databases: Databases) -> str:
 async def server(database_url: str) -> AsyncIterator[Server]:
     """The whole product: it matches and sends by itself, by the real clock."""
     async with serving(database_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def sqlite_server(sqlite_url: str) -> AsyncIterator[Server]:
+    """The whole product, on the database that starts fastest: how requests travel does not depend on it."""
+    async with serving(sqlite_url) as running:
         yield running
 
 

@@ -2,7 +2,8 @@
 
 import re
 
-from tests.documents import ROOT, Page
+from tests.support.documentation import Page
+from tests.support.paths import ROOT
 from tests.test_dependencies import PACKAGES
 
 PAGE = Page.read("docs/architecture.md").text

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from graphql import Node, Visitor, parse, visit
 
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
+
 PENDING: frozenset[str] = frozenset()
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "decisions/*.md")
 PACKAGES = ("command_center", "models", "resolvers", "schema")

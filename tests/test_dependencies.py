@@ -3,11 +3,11 @@
 import ast
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 HIDDEN = "command_center."
 """The prefix that is left out below: `database` is `command_center.database`."""
 SMALL = {"email_addresses", "errors", "ids", "time_zones"}

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import ROOT, Page, Wrong, differences, filled
-from tests.reading import Reader, product
-from tests.serving import SECRET
-from tests.test_command_line import surroundings
+from tests.support.documentation import Page, Wrong, differences, filled
+from tests.support.documentation_runner import Reader, product
+from tests.support.paths import ROOT
+from tests.support.server import SECRET
+from tests.unit.test_cli import surroundings
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 

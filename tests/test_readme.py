@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.documents import ROOT, Page
-from tests.serving import Client
-from tests.test_command_line import surroundings
+from tests.support.documentation import Page
+from tests.support.paths import ROOT
+from tests.support.server import Client
+from tests.unit.test_cli import surroundings
 
 MAX_LINES = 150
 

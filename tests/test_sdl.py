@@ -13,8 +13,8 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from tests.exercised import Exercised, everything, published
-from tests.sdl_report import lines
+from tests.support.schema_coverage import Exercised, everything, published
+from tests.support.schema_coverage_report import lines
 
 SAYS_NOTHING = """a an the of its it is are this that one ones which what who in to for by as with and or be was were
     their them they all any every each some on at from has have"""

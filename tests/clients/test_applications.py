@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from command_center.api.graphiql import npm
+from tests.api.test_memberships import RECORD, event, live, save
+from tests.api.test_verdict_revisions import done
 from tests.live.test_crashes import Box, box
-from tests.mailing import draft, person
-from tests.serving import PATIENCE, Client
-from tests.tasking import COMPLETE, REVISE, create
-from tests.tasking import DELETE as DELETE_TASKS
-from tests.test_lists import RECORD, event, live, save
-from tests.test_reclassify import done
+from tests.support.emails import draft, person
+from tests.support.server import PATIENCE, Client
+from tests.support.tasks import COMPLETE, REVISE, create
+from tests.support.tasks import DELETE as DELETE_TASKS
 
 FOLDER = Path(__file__).parent
 APPLICATIONS = ("apollo", "urql", "relay")

@@ -19,8 +19,8 @@ from command_center.mail.mime import alternative_message
 from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import Delivered, Envelope
 from tests.clients.test_applications import FOLDER
-from tests.mail import servers
-from tests.mail.generated_texts import address, content, line
+from tests.support import smtp_servers as servers
+from tests.support.generated_texts import address, content, line
 
 MESSAGES = int(os.environ.get("MAIL_TEXTS", "300"))
 """How many messages; each holds a generated subject, two names, up to three copies and a body."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.databases import Databases
-from tests.fuzz.ground import Ground, furnished, standing
+from tests.fuzz.fuzz_server import Ground, furnished, standing
+from tests.support.databases import Databases
 
 # Its executable stands in an environment of its own, which `make test-fuzz` sets up.
 collect_ignore = [] if os.environ.get("SCHEMATHESIS") else ["test_schemathesis.py"]

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from tests.fuzz.crooked import crooked
-from tests.fuzz.ground import Ground, count
-from tests.fuzz.wire import Case, Closed, cases
+from tests.fuzz.fuzz_server import Ground, count
+from tests.fuzz.http_cases import Case, Closed, cases
+from tests.fuzz.invalid_bodies import crooked
 
 BODIES = count("FUZZ_BODIES", 400)
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from command_center import ids
-from tests.exercised import published
-from tests.fuzz.counterfeits import counterfeit
-from tests.fuzz.ground import Ground, count
-from tests.fuzz.places import Place, expected, places
-from tests.fuzz.wire import Case, cases, request
+from tests.fuzz.forged_cursors import counterfeit
+from tests.fuzz.fuzz_server import Ground, count
+from tests.fuzz.http_cases import Case, cases, request
+from tests.fuzz.positions import Place, expected, places
+from tests.support.schema_coverage import published
 
 CURSORS = count("FUZZ_CURSORS", 400)
 ALL = list(places(published()))

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from graphql import GraphQLError, OperationDefinitionNode, parse, type_from_ast
 
-from tests.exercised import published
-from tests.fuzz.bent import bent, real
-from tests.fuzz.ground import Ground, count
-from tests.fuzz.sentences import Sentence
-from tests.fuzz.values import WRONG, Values
-from tests.fuzz.wire import Case, cases, request
+from tests.fuzz.fuzz_server import Ground, count
+from tests.fuzz.generated_documents import Sentence
+from tests.fuzz.generated_values import WRONG, Values
+from tests.fuzz.http_cases import Case, cases, request
+from tests.fuzz.mutated_documents import bent, real
+from tests.support.schema_coverage import published
 
 DOCUMENTS = count("FUZZ_DOCUMENTS", 400)
 ACCEPT = ("application/json", "application/json", "application/graphql-response+json", "text/event-stream", "*/*")

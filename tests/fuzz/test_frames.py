@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.fuzz.ground import Ground, count
-from tests.fuzz.scripts import CLOSE, PING, PONG, TEXT, frame, message, script
-from tests.fuzz.wire import PATIENCE, Case, cases, faults, leaks, miscoded, misses, read
-from tests.requests.raw import UPGRADE
+from tests.fuzz.fuzz_server import Ground, count
+from tests.fuzz.http_cases import PATIENCE, Case, cases, faults, leaks, miscoded, misses, read
+from tests.fuzz.websocket_scripts import CLOSE, PING, PONG, TEXT, frame, message, script
+from tests.support.raw_http import UPGRADE
 
 FRAMES = count("FUZZ_FRAMES", 300)
 BREACHES = (1002, 1007, 1009)

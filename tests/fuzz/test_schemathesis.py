@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.ground import ROOT, SEED, Ground, count
+from tests.fuzz.fuzz_server import SEED, Ground, count
+from tests.support.paths import ROOT
 
 SCHEMATHESIS = str(Path(os.environ["SCHEMATHESIS"]).absolute())
 EXAMPLES = count("SCHEMATHESIS_EXAMPLES", 5)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 PACKAGES = ("command_center", "models", "resolvers", "schema", "tests")
 FILES = ("pyproject.toml",)
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "node_modules", "vendor", "__generated__", ".hypothesis")
@@ -31,7 +32,7 @@ _MEANING = "tests/laws/test_one_meaning.py"
 _INDEX = "tests/laws/test_index_is_only_faster.py"
 _REPLAY = "tests/laws/test_replay.py::test_what_is_folded_is_what_is_there[sqlite]"
 _EDGES = f"{_MEANING}::test_windows_agree_at_their_edges[sqlite]"
-_ORDER = "tests/live/test_interleaving.py::test_a_reader_of_the_log_misses_nothing"
+_ORDER = "tests/live/test_log_order.py::test_a_reader_of_the_log_misses_nothing"
 _TEXTS = f"{_MEANING}::test_text_compares_alike_whatever_it_holds[sqlite]"
 _CANDIDATES = f"{_INDEX}::test_every_field_finds_its_emails"
 _ALTERNATIVES = f"{_INDEX}::test_each_of_two_alternatives_finds_its_emails"

@@ -15,8 +15,8 @@ from typing import Any
 from command_center.database.connections import database
 from models.enums import EmailStatus
 from models.folders import folder_of
-from tests.laws.world import Account, World
-from tests.serving import Stream
+from tests.laws.simulation import Account, World
+from tests.support.server import Stream
 
 DEEDS = int(os.environ.get("DEEDS", "300"))
 SEED = int(os.environ.get("LAW_SEED", "1"))

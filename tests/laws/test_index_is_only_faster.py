@@ -21,8 +21,7 @@ from command_center.search.parser import parse_filter
 from command_center.search.predicate import holds
 from command_center.search.scope import Owner, Scope, resolve_scope
 from models.enums import ChangeCauseKind, EngagementKind, EngagementVerdict
-from tests.laws.counts import CASES
-from tests.laws.filters import (
+from tests.support.generated_filters import (
     CAMPAIGNS,
     GROUPS,
     NOW,
@@ -35,6 +34,7 @@ from tests.laws.filters import (
     moments,
     one_of_each,
 )
+from tests.support.law_settings import CASES
 
 law = settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 

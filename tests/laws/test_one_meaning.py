@@ -29,8 +29,7 @@ from command_center.search.predicate import compile_predicate
 from command_center.search.scope import Owner, resolve_scope
 from command_center.search.text import fold
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SavedSearchState, SendKind
-from tests.laws.counts import CASES
-from tests.laws.filters import (
+from tests.support.generated_filters import (
     BULK_SENDS,
     CAMPAIGNS,
     GROUPS,
@@ -50,6 +49,7 @@ from tests.laws.filters import (
     one_of_each,
     worlds,
 )
+from tests.support.law_settings import CASES
 
 FILTERS = 5
 """Filters asked of one world: of all its emails, at two moments and at some where the verdict may turn."""

@@ -17,9 +17,9 @@ from command_center.database.connections import database
 from command_center.ids import decode_key
 from command_center.lists import audit
 from models.enums import EngagementKind, EngagementVerdict, Role
-from tests.databases import Databases
-from tests.laws.followers import Follower, members_of, row_of
-from tests.laws.world import Account, World
+from tests.laws.simulation import Account, World
+from tests.support.databases import Databases
+from tests.support.list_replicas import Follower, members_of, row_of
 
 RUNS = int(os.environ.get("LAW_RUNS", "10"))
 STEPS = int(os.environ.get("LAW_STEPS", "25"))

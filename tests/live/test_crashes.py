@@ -27,15 +27,15 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from command_center.changes.cursors import parse
 from command_center.ids import decode_key
 from command_center.server.settings import PREFIX
-from tests.laws.followers import ALL, KINDS, Row, members_of
-from tests.serving import SECRET, Client, Completed
+from tests.support.list_replicas import ALL, KINDS, Row, members_of
+from tests.support.paths import ROOT
+from tests.support.server import SECRET, Client, Completed
 
 CRASHES = int(os.environ.get("CRASHES", "2"))
 SEED = int(os.environ.get("LAW_SEED", "1"))
 WRITERS = 6
 EMAILS = 20
 COMMAND = "from command_center.__main__ import main; main()"
-ROOT = Path(__file__).parents[2]
 GONE = (OSError, httpx.HTTPError, ConnectionClosed, InvalidHandshake, InvalidMessage, Completed, json.JSONDecodeError)
 
 PERSON = "mutation($i:PersonInput!){personCreate(input:$i){person{id} userErrors{message}}}"

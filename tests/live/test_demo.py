@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from command_center.demo.recipients import PEOPLE, plan_recipients
-from tests.mailing import draft, person, send
-from tests.serving import Client
+from tests.support.emails import draft, person, send
+from tests.support.server import Client
 
 COMMAND = (sys.executable, "-c", "from command_center.__main__ import main; main()", "demo")
 PATIENCE = 120.0

@@ -14,13 +14,13 @@ import pytest
 from command_center.changes import restores
 from command_center.database.connections import database, sqlite_path, transaction
 from command_center.server.leases import LeaseHeld, hold_lease
-from tests.databases import Databases
+from tests.live.test_clock_errors import metric, warnings
 from tests.live.test_restores import changes, kinds, resumed
-from tests.mailing import deliver, draft, moment, person
-from tests.mailing import send as schedule
-from tests.serving import Client, ManualClock, Server, serving
-from tests.test_clock import metric, warnings
-from tests.test_command_line import Here, here
+from tests.support.databases import Databases
+from tests.support.emails import deliver, draft, moment, person
+from tests.support.emails import send as schedule
+from tests.support.server import Client, ManualClock, Server, serving
+from tests.unit.test_cli import Here, here
 
 __all__ = ["here"]
 T = TypeVar("T")

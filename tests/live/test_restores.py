@@ -13,9 +13,9 @@ from command_center.changes.entries import LogEntry, StreamKind, Topic
 from command_center.changes.subscribers import LogLost
 from command_center.database.connections import configuration, database, migrate, open_database, transaction
 from models.enums import ChangeKind
-from tests.databases import Databases
-from tests.serving import Client, Completed, ManualClock, Server, serving
-from tests.test_lists import RECORD, SAVE, email, event
+from tests.api.test_memberships import RECORD, SAVE, email, event
+from tests.support.databases import Databases
+from tests.support.server import Client, Completed, ManualClock, Server, serving
 
 AS_OF = "{savedSearches{asOf nodes{id}}}"
 ALL = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"

@@ -10,8 +10,8 @@ from command_center.actions.markup.detection import is_html
 from command_center.actions.markup.inspection import inspect
 from command_center.actions.markup.prepared import PreparedBody, prepare
 from command_center.mail.links import trackable_url
-from tests.laws.counts import CASES
 from tests.mail.test_compose import Seen, composed, part
+from tests.support.law_settings import CASES
 
 
 def html_of(body: str) -> str:

@@ -9,8 +9,8 @@ from command_center.ids import decode_key
 from command_center.mail.devices import COOKIE_NAME
 from command_center.mail.links import Links
 from models.enums import Role
-from tests.mailing import delivered
-from tests.serving import BROWSER, SECRET, Client, ManualClock, Server, serving
+from tests.support.emails import delivered
+from tests.support.server import BROWSER, SECRET, Client, ManualClock, Server, serving
 
 VIEWER = "{viewer{id}}"
 FEED = "{engagements{nodes{id kind}}}"

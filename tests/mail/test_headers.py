@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from command_center.mail.headers import Mailbox, address_field, date_field, fixed_field, text_field
-from tests.laws.counts import CASES
-from tests.mail.generated_texts import ENCODED_WORDS, FRAGMENTS, address, line
+from tests.support.generated_texts import ENCODED_WORDS, FRAGMENTS, address, line
+from tests.support.law_settings import CASES
 
 WORD = re.compile(r"=\?utf-8\?([bq])\?([!->@-~]*)\?=")
 MAILBOX = re.compile(r'(?s)(?:(.*?) )?<?((?:"(?:\\.|[^"\\])*"|[^"<>\s]+)@[A-Za-z0-9.-]+)>?')

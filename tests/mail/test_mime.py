@@ -8,8 +8,8 @@ import re
 import pytest
 
 from command_center.mail.mime import alternative_message, transfer_encoded
-from tests.laws.counts import CASES
-from tests.mail.generated_texts import content
+from tests.support.generated_texts import content
+from tests.support.law_settings import CASES
 
 
 def parts(message: bytes) -> list[str]:

@@ -35,8 +35,8 @@ from models.emails import Email, FolderCount
 from models.enums import EmailStatus, FailureCode, FolderName, Role
 from models.people import Person
 from models.users import User
-from tests.mail.servers import Mailbox, serving
-from tests.serving import ManualClock
+from tests.support.server import ManualClock
+from tests.support.smtp_servers import Mailbox, serving
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = 60 * 1_000_000

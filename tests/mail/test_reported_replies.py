@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.documents import Page
-from tests.mail.servers import Mailbox
-from tests.mail.servers import serving as receiving
-from tests.mailing import draft, person, send
-from tests.serving import PATIENCE, Client, serving
+from tests.support.documentation import Page
+from tests.support.emails import draft, person, send
+from tests.support.server import PATIENCE, Client, serving
+from tests.support.smtp_servers import Mailbox
+from tests.support.smtp_servers import serving as receiving
 
 STATE = "query($id:ID!){email(id:$id){status engagements{nodes{kind verdict}} engagementSummary{replies}}}"
 ENGAGEMENT = ("engagement:write",)

@@ -22,7 +22,7 @@ from models.emails import Email
 from models.engagements import Engagement
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, Role
 from models.people import Person
-from tests.serving import BROWSER, ManualClock
+from tests.support.server import BROWSER, ManualClock
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LINKS = Links("a secret of some length", "http://mail.test")

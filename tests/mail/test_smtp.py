@@ -15,7 +15,7 @@ from command_center.mail.smtp import BadAddress, SmtpTransport
 from command_center.mail.smtp_dialogue import data_chunks
 from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
 from models.enums import FailureCode
-from tests.mail.servers import Mailbox, accounts, scripted, serving
+from tests.support.smtp_servers import Mailbox, accounts, scripted, serving
 
 TO = "pat@people.example"
 LETTER = Envelope("sam@sellers.example", TO, b"Subject: Hello\r\n\r\n.\r\n..dots\r\nlast\r\n")

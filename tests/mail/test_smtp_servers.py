@@ -16,8 +16,8 @@ from command_center.mail.smtp import SmtpTransport
 from command_center.mail.smtp_session import mail_server
 from command_center.mail.transport import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
 from models.enums import FailureCode
-from tests.mail.servers import Mailbox, accounts, scripted, serving
 from tests.mail.smtp_scripts import letter
+from tests.support.smtp_servers import Mailbox, accounts, scripted, serving
 
 AUTHORITY = trustme.CA()
 LETTER = letter("e")

@@ -25,11 +25,11 @@ from command_center.mail.links import Links
 from command_center.mail.outbox import Outbox
 from command_center.mail.smtp import SmtpTransport
 from command_center.mail.unsubscribe import mask_address
-from tests.mail.servers import Mailbox
-from tests.mail.servers import serving as receiving
-from tests.mailing import ARCHIVE, deliver, draft, moment, person, send
-from tests.serving import Client, ManualClock, Server, serving
-from tests.test_people import FAILURES, SHOW
+from tests.api.test_people import FAILURES, SHOW
+from tests.support.emails import ARCHIVE, deliver, draft, moment, person, send
+from tests.support.server import Client, ManualClock, Server, serving
+from tests.support.smtp_servers import Mailbox
+from tests.support.smtp_servers import serving as receiving
 
 LINKS = Links("a secret of some length", "https://mail.example.com")
 KEYS = st.integers(min_value=1, max_value=2**63 - 1)

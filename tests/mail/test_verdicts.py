@@ -17,8 +17,8 @@ import pytest
 from command_center.actions.bot_signatures import AGENTS, NETWORKS, Agent, Network
 from command_center.ids import decode_key
 from command_center.mail.transport import Envelope, Outcome
-from tests.mailing import RECORD, Post, deliver, delivered, draft, moment, person, send
-from tests.serving import Client, ManualClock, Server
+from tests.support.emails import RECORD, Post, deliver, delivered, draft, moment, person, send
+from tests.support.server import Client, ManualClock, Server
 
 EVENTS = """query($id:ID!,$after:String){email(id:$id){engagementSummary{views clicks replies latest{url}}
     engagements(first:200,after:$after){nodes{kind verdict verdictReason url occurredAt}

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from graphql import GraphQLError, get_introspection_query
@@ -12,10 +11,10 @@ from command_center.graphql_engine.documents import Documents, Rejected
 from command_center.graphql_engine.limits import DocumentLimits
 from command_center.graphql_engine.lru_cache import LruCache
 from command_center.server.schema_hints import HINTS
-from tests.documents import Page
 from tests.requests.schemas import ours
+from tests.support.documentation import Page
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 INTROSPECTION = get_introspection_query(
     descriptions=True,
     specified_by_url=True,

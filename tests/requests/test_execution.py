@@ -29,10 +29,10 @@ from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.graphql_engine.plans import Plans
 from command_center.graphql_engine.type_plans import Kind, TypePlan, TypePlans
 from resolvers.references import REFERENCE_METADATA_KEY
-from tests.laws.counts import CASES
 from tests.requests.plays import Colour, Row, Trouble, schema
 from tests.requests.writing import Writer
-from tests.twice import Twice
+from tests.support.double_execution import Twice
+from tests.support.law_settings import CASES
 
 SHAPES = TypePlans(schema(), REFERENCE_METADATA_KEY)
 

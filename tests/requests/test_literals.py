@@ -2,10 +2,8 @@
 
 import pytest
 
-from tests.requests.wire import codes, post, server
-from tests.serving import Server
-
-__all__ = ["server"]
+from tests.support.graphql_http import codes, post
+from tests.support.server import Server
 
 FILTERED = "query($f:EmailFilter){emails(filter:$f){nodes{id}}}"
 
@@ -21,8 +19,8 @@ FILTERED = "query($f:EmailFilter){emails(filter:$f){nodes{id}}}"
         ("{emails(first:one){nodes{id}}}", "first: "),
     ],
 )
-async def test_a_value_in_a_document(server: Server, document: str, message: str) -> None:
-    answer = await post(await server.client("Ann"), {"query": document})
+async def test_a_value_in_a_document(sqlite_server: Server, document: str, message: str) -> None:
+    answer = await post(await sqlite_server.client("Ann"), {"query": document})
     assert codes(answer) == ["GRAPHQL_VALIDATION_FAILED"]
     (error,) = answer.json()["errors"]
     assert error["message"].startswith(message)
@@ -30,9 +28,9 @@ async def test_a_value_in_a_document(server: Server, document: str, message: str
     assert (location["line"], location["column"] > 1) == (1, True)
 
 
-async def test_a_value_in_the_variables(server: Server) -> None:
+async def test_a_value_in_the_variables(sqlite_server: Server) -> None:
     variables = {"f": {"all": [{"sentAt": {"from": "monday"}}, {"sentAt": {"within": "3 days"}}]}}
-    answer = await post(await server.client("Ann"), {"query": FILTERED, "variables": variables})
+    answer = await post(await sqlite_server.client("Ann"), {"query": FILTERED, "variables": variables})
     assert codes(answer) == ["GRAPHQL_VALIDATION_FAILED"] * 2
     messages = [error["message"] for error in answer.json()["errors"]]
     assert ["all[0].sentAt.from: A DateTime is" in messages[0], "all[1].sentAt.within: A Duration" in messages[1]] == [

@@ -1,0 +1,96 @@
+"""A requestId: whoever sends with one again and again, from many places at once, sends once; for 24 h."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from command_center.database.connections import database
+from tests.support.emails import draft, person
+from tests.support.idempotency import (
+    CLIENTS,
+    GROUP_SEND,
+    REPEATS,
+    SELECT_AND_SEND,
+    ask,
+    group,
+    number,
+    replayed,
+    together,
+)
+from tests.support.server import ManualClock, Server, serving
+
+# What has left reads differently from what is about to leave, so the answer asks for what stays.
+SEND = """mutation($id:ID!,$at:DateTime,$r:String){emailSend(id:$id,at:$at,requestId:$r){
+    email{id subject createdAt} userErrors{message path code}}}"""
+
+
+@pytest.mark.parametrize("what", ["email", "select and send", "group send"])
+async def test_many_clients_that_send_with_one_name_send_once_and_get_equal_answers(server: Server, what: str) -> None:
+    ann = await server.client("Ann")
+    asked: dict[str, Any]
+    if what == "email":
+        document = SEND
+        asked = {"id": await draft(ann, await person(ann, "dora@example.org")), "r": "once"}
+    elif what == "select and send":
+        people = [await person(ann, f"{name}@example.org") for name in ("dora", "emil")]
+        document, asked = SELECT_AND_SEND, {"i": {"personIds": people, "subject": "S", "body": "B"}}
+    else:
+        document, asked = GROUP_SEND, {"i": {"groupId": await group(ann, 3), "subject": "S", "body": "B"}}
+    if "i" in asked:
+        asked["i"]["requestId"] = "once"
+    answers = await together(ann, lambda client: ask(client, None, document, **asked))
+    assert len(answers) == REPEATS // CLIENTS * CLIENTS
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.content for answer in answers} == {answers[0].content}
+    assert next(iter(answers[0].json()["data"].values()))["userErrors"] == []
+    assert await number("send_requests") == 1
+    assert await number("bulk_sends") == (0 if what == "email" else 1)
+    assert await number("emails") == {"email": 1, "select and send": 2, "group send": 3}[what]
+
+
+async def test_a_name_is_still_known_after_the_server_stopped_and_started(database_url: str) -> None:
+    async with serving(database_url, works=False) as server:
+        ann = await server.client("Ann")
+        asked = {"groupId": await group(ann, 1), "subject": "S", "body": "B", "requestId": "once"}
+        first = await ask(ann, None, GROUP_SEND, i=asked)
+    async with serving(database_url, works=False) as server:
+        ann = await server.client("Ann")
+        assert (await ask(ann, None, GROUP_SEND, i=asked)).content == first.content
+        other = await ann.one(GROUP_SEND, i={**asked, "body": "C"})
+        assert [error["code"] for error in other["userErrors"]] == ["TAKEN"]
+
+
+async def test_a_name_is_forgotten_after_a_day_and_not_before(quiet_server: Server, clock: ManualClock) -> None:
+    ann = await quiet_server.client("Ann")
+    to = await person(ann, "dora@example.org")
+    mail = [await draft(ann, to, f"Mail {place}") for place in range(2)]
+    group_ = await group(ann, 1)
+    asked = {"groupId": group_, "subject": "S", "body": "B", "requestId": "once"}
+    first = await ann.one(GROUP_SEND, i=asked)
+    clock.advance(timedelta(hours=24) - timedelta(microseconds=1))
+    assert await ann.one(GROUP_SEND, i=asked) == first
+    refused = await ann.one(SEND, id=mail[0], r="once")
+    assert [error["code"] for error in refused["userErrors"]] == ["TAKEN"]
+    clock.advance(timedelta(microseconds=1))
+    # A request that is refused does not use the name up.
+    assert (await ann.one(GROUP_SEND, i={**asked, "subject": ""}))["bulkSend"] is None
+    second = await ann.one(GROUP_SEND, i=asked)
+    assert (second["userErrors"], second["bulkSend"] == first["bulkSend"]) == ([], False)
+    assert await ann.one(GROUP_SEND, i=asked) == second
+    clock.advance(timedelta(hours=24))
+    # By now it may name something else altogether.
+    assert (await ann.one(SEND, id=mail[0], r="once"))["userErrors"] == []
+    assert (await ann.one(SEND, id=mail[0], r="once"))["userErrors"] == []
+    rows = await database().fetch("SELECT email_id IS NULL AS none, bulk_send_id IS NULL AS no FROM send_requests")
+    assert [(bool(row["none"]), bool(row["no"])) for row in rows] == [(False, True)]
+    assert await number("bulk_sends") == 2
+
+
+async def test_a_name_and_a_key_go_together(quiet_server: Server) -> None:
+    ann = await quiet_server.client("Ann")
+    asked = {"groupId": await group(ann, 1), "subject": "S", "body": "B", "requestId": "once"}
+    first = await ask(ann, "key", GROUP_SEND, i=asked)
+    other = await ask(ann, "other", GROUP_SEND, i=asked)
+    assert (other.content, replayed(other)) == (first.content, False)
+    assert await number("bulk_sends") == 1

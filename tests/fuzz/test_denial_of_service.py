@@ -1,0 +1,162 @@
+"""Clients who want the server to be busy with them alone: each is cut or refused, and everybody else is answered.
+
+SIEGE=1 besieges in full. What another client sees meanwhile is measured from a process of its own and printed; only
+that it was always answered is asserted, as how fast depends on the machine.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fuzz.expensive_requests import Body, hostile
+from tests.fuzz.fuzz_server import WHO, Ground, furnished, standing
+from tests.fuzz.latency_probe import probing
+from tests.support.databases import Databases
+from tests.support.graphql_http import Talk, talking
+from tests.support.raw_http import connected, socket
+from tests.support.server import Server
+
+FULL = "SIEGE" in os.environ
+SOCKETS = 300 if FULL else 20
+MESSAGES = 10_000 if FULL else 500
+TIMES = 3 if FULL else 1
+MEGABYTES = 32
+
+
+@pytest.fixture
+def ground(all_databases: Databases) -> Iterator[Ground]:
+    url = all_databases.make("sqlite")
+    span = "PT8S" if FULL else "PT1S"
+    times = dict.fromkeys(("HEADER_TIME", "BODY_TIME", "SOCKET_INIT_TIME"), span)
+    with standing(url, asyncio.run(furnished(url)), **times) as found:
+        yield found
+
+
+async def _dribble_headers(ground: Ground) -> None:
+    async with connected(ground.url) as raw:
+        await raw.send("GET /graphql HTTP/1.1\r\nX: ")
+        dribbling = asyncio.create_task(raw.dribble(0.2))
+        assert (await raw.answer()).status == 408
+        dribbling.cancel()
+
+
+async def _dribble_a_body(ground: Ground) -> None:
+    async with connected(ground.url) as raw:
+        await raw.send("POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
+        dribbling = asyncio.create_task(raw.dribble(0.2))
+        answer = await raw.answer()
+        assert json.loads(answer.body)["errors"][0]["extensions"]["code"] == "REQUEST_TIMEOUT"
+        dribbling.cancel()
+
+
+async def _open_and_say_nothing(ground: Ground) -> None:
+    async with socket(ground.url) as raw:
+        assert await raw.close_code() == 4408
+
+
+async def _begin_a_handshake(ground: Ground) -> None:
+    async with connected(ground.url) as raw:
+        await raw.send("GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: webso")
+        assert (await raw.answer()).status == 408
+
+
+async def _flood(ground: Ground) -> None:
+    async with talking(Server(ground.url, None), ground.tokens[1]) as talk:  # type: ignore[arg-type]
+        heard = asyncio.create_task(_ended(talk))
+        for number in range(MESSAGES):
+            await talk.ask(str(number), WHO)
+        assert await heard == MESSAGES
+
+
+async def _ended(talk: Talk) -> int:
+    """How many operations were completed or refused, once all are."""
+    ended = 0
+    while ended < MESSAGES:
+        message = await talk.hear()
+        if message["type"] == "error":
+            assert message["payload"][0]["extensions"]["code"] == "TOO_MANY_OPERATIONS"
+        ended += message["type"] in ("complete", "error")
+    return ended
+
+
+Besieger = Callable[[Ground], Coroutine[None, None, None]]
+BESIEGERS: tuple[tuple[Besieger, int], ...] = (
+    (_dribble_headers, SOCKETS),
+    (_dribble_a_body, SOCKETS * 2 // 3),
+    (_open_and_say_nothing, SOCKETS),
+    (_begin_a_handshake, SOCKETS),
+    (_flood, 1),
+)
+
+
+@pytest.mark.timeout(600)
+async def test_who_dribbles_waits_or_floods_is_cut_and_others_are_answered(ground: Ground) -> None:
+    with probing(ground.address[1], "/graphql", ground.tokens[0], 0.02) as quiet:
+        await asyncio.sleep(10 if FULL else 0.5)
+    with probing(ground.address[1], "/graphql", ground.tokens[0], 0.02) as besieged:
+        async with asyncio.timeout(300), asyncio.TaskGroup() as group:
+            for besieger, number in BESIEGERS:
+                for _ in range(number):
+                    group.create_task(besieger(ground))
+    print(
+        f"\nworst of {len(quiet.seconds)} answers: {quiet.worst:.0f} ms; besieged, of {len(besieged.seconds)}:"
+        f" {besieged.worst:.0f} ms"
+    )
+    assert quiet.unanswered == besieged.unanswered == 0
+    assert not ground.complaints()
+
+
+@pytest.mark.timeout(600)
+async def test_what_is_made_to_be_expensive_is_refused_or_is_not(ground: Ground) -> None:
+    names = [name for name, _, _ in hostile(list(ground.known))]
+    assert len(set(names)) == len(names)
+    rows, told, expected = [], {}, {}
+    async with httpx.AsyncClient(timeout=60) as http:
+        await _tell(http, ground, {"query": WHO})
+        with probing(ground.address[1], "/healthz", ground.tokens[0], 0.004) as quiet:
+            await asyncio.sleep(5 if FULL else 0.3)
+        for name, body, code in hostile(list(ground.known)):
+            before = _memory(ground, "VmRSS")
+            Path(f"/proc/{ground.process.pid}/clear_refs").write_text("5")
+            holds = []
+            for number in range(TIMES):
+                with probing(ground.address[1], "/healthz", ground.tokens[0], 0.004) as held:
+                    await asyncio.sleep(0.05)
+                    expected[name], told[name] = code, await _tell(http, ground, _another(body, number))
+                    await asyncio.sleep(0.02)
+                assert held.unanswered == 0
+                holds.append(held.worst)
+            # Others use the machine too: the least of them is what the request itself did.
+            rows.append((name, told[name], min(holds), _memory(ground, "VmHWM") - before))
+    print(f"\n/healthz at worst, by itself: {quiet.worst:.0f} ms")
+    for name, code, worst, grown in rows:
+        print(f"{name:28} {code or 'answered':26} {worst:5.0f} ms {grown:5.1f} MB")
+    assert told == expected
+    assert not ground.complaints()
+    assert not FULL or max(grown for *_, grown in rows) <= MEGABYTES
+
+
+async def _tell(http: httpx.AsyncClient, ground: Ground, body: Body) -> str | None:
+    """The code of the first error of the answer."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    assert len(content) <= 1_000_000
+    headers = {"authorization": f"Bearer {ground.tokens[0]}", "content-type": "application/json"}
+    answer = await http.post(f"{ground.url}/graphql", content=content, headers=headers)
+    errors = answer.json().get("errors")
+    return errors[0]["extensions"]["code"] if errors else None
+
+
+def _another(body: Body, number: int) -> Body:
+    """The same in other letters: what was asked before is known already."""
+    return body if isinstance(body, bytes) else {**body, "query": f"{body['query']}#{number}"}
+
+
+def _memory(ground: Ground, what: str) -> float:
+    """Of the server, in megabytes: VmRSS is what it has now, VmHWM the most that it had."""
+    status = Path(f"/proc/{ground.process.pid}/status").read_text()
+    return int(status.partition(f"{what}:")[2].split()[0]) / 1024

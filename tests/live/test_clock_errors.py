@@ -1,0 +1,263 @@
+"""A clock that is wrong for a while, on both databases: nothing timed happens by it, and there is a way back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from command_center.database import clock_state
+from command_center.database.clock import DatabaseClock
+from command_center.database.connections import database, open_database
+from command_center.lists import audit
+from command_center.lists.matcher import DECIDED_AHEAD_MICROSECONDS
+from command_center.server.leases import hold_lease
+from tests.api.test_memberships import MEMBERS, RECORD, email, event, live, save
+from tests.support.emails import Post, deliver, draft, person
+from tests.support.emails import send as schedule
+from tests.support.server import SECRET, Client, Server, serving
+from tests.unit.test_cli import Here, command, here
+
+__all__ = ["here"]
+DAY = timedelta(days=1) // timedelta(microseconds=1)
+STATE = "query($id:ID!){node(id:$id){... on Email{folder createdAt}}}"
+PAST_TICK = "INSERT INTO ticks (id, ticked_at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET ticked_at = ?"
+
+
+class Wrong:
+    """How far the readings of a clock are from the truth, in microseconds, and how much time is made up."""
+
+    def __init__(self, error: int = 0) -> None:
+        self.error = error
+
+    def clock(self) -> DatabaseClock:
+        return DatabaseClock(lambda reading: reading + self.error, check=0.05, paused_check=0.05)
+
+
+def micros() -> int:
+    return int(datetime.now(UTC).timestamp() * 1_000_000)
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    async with asyncio.timeout(15):
+        while not await holds():
+            await asyncio.sleep(0.05)
+
+
+async def warnings(server: Server) -> list[str]:
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"{server.url}/readyz")
+        assert answer.status_code == 200
+        found: list[str] = answer.json().get("warnings", [])
+        return found
+
+
+async def metric(server: Server, name: str) -> float:
+    async with httpx.AsyncClient() as http:
+        text = (await http.get(f"{server.url}/metrics")).text
+    return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")))
+
+
+async def paused(server: Server) -> bool:
+    return bool(await warnings(server))
+
+
+async def going(server: Server) -> bool:
+    return not await warnings(server)
+
+
+async def time_passes(client: Client) -> None:
+    """Waits until an email has joined a list by time alone."""
+    search = await save(client, {"createdAt": {"olderThan": "PT1S"}}, "Older than a second")
+    await email(client, 7)
+
+    async def joined() -> bool:
+        found = await client.one(MEMBERS, id=search)
+        return any(node["cause"]["kind"] == "CLOCK" for node in found["members"]["nodes"])
+
+    await live(client, search)
+    await until(joined)
+
+
+async def test_nothing_timed_happens_by_a_clock_that_is_wrong_for_seconds(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = Wrong()
+    async with serving(database_url, wrong.clock()) as server:
+        ann = await server.client("Ann")
+        search = await save(ann, {"createdAt": {"olderThan": "P30D"}})
+        await email(ann)
+        await live(ann, search)
+        later = await draft(ann, await person(ann, "later@example.org"))
+        await schedule(ann, later, (datetime.now(UTC) + timedelta(days=1)).isoformat())
+        assert await going(server)
+        assert await metric(server, "command_center_clock_paused") == 0
+        wrong.error = 400 * DAY
+        await until(lambda: paused(server))
+        assert "the clock is paused: it jumped ahead" in (await warnings(server))[0]
+        assert await metric(server, "command_center_clock_paused") == 1
+        # Writes go on, by the last good time and what has passed since.
+        written = await ann.one(STATE, id=await email(ann, 2))
+        assert abs(datetime.fromisoformat(written["createdAt"]) - datetime.now(UTC)) < timedelta(minutes=1)
+        # Several looks of the matcher and the outbox.
+        await asyncio.sleep(0.7)
+        assert (await ann.one(MEMBERS, id=search))["memberCount"] == 0
+        assert (await ann.one(STATE, id=later))["folder"] == "SCHEDULED"
+        ticks = await database().fetch("SELECT ticked_at FROM ticks")
+        assert all(row["ticked_at"] <= micros() for row in ticks)
+        wrong.error = 0
+        await until(lambda: going(server))
+        await time_passes(ann)
+        assert (await ann.one(MEMBERS, id=search))["memberCount"] == 0
+        row = await database().fetch_one("SELECT max(at) AS newest FROM changes")
+        assert row is not None
+        assert row["newest"] <= micros()
+    reports = [record.getMessage() for record in caplog.records if record.name == "command_center.clock"]
+    assert len(reports) == 2
+    assert "jumped ahead" in reports[0]
+    assert "right again" in reports[1]
+
+
+async def test_one_decision_holds_for_all_processes(database_url: str) -> None:
+    wrong = Wrong()
+    async with serving(database_url, wrong.clock()) as server:
+        ann = await server.client("Ann")
+        wrong.error = 2 * DAY
+
+        async def stored() -> bool:
+            return (await clock_state.load_clock_state(database())).paused
+
+        await until(stored)
+        # A process that starts meanwhile has seen no jump of its own: two days could be its downtime.
+        other = wrong.clock()
+        await other.start()
+        assert other.pause_reason() is not None
+        assert await other.now(database()) < micros() + DAY
+        state = await clock_state.load_clock_state(database())
+        await clock_state.store_acceptance(database(), await other.reading(database()), state.decision)
+        await until(lambda: going(server))
+        await other.check()
+        assert other.pause_reason() is None
+        assert await other.now(database()) > micros() + DAY
+        written = await ann.one(STATE, id=await email(ann))
+        assert datetime.fromisoformat(written["createdAt"]) > datetime.now(UTC) + timedelta(days=1)
+        await time_passes(ann)
+
+
+@asynccontextmanager
+async def ticked(url: str, before: timedelta) -> AsyncIterator[None]:
+    async with open_database(url):
+        then = micros() - before // timedelta(microseconds=1)
+        await database().execute(PAST_TICK, then, then)
+        yield
+
+
+def test_after_a_long_downtime_the_clock_is_accepted_by_command(here: Here, database_url: str) -> None:
+    async def prepare(days: int) -> None:
+        async with ticked(database_url, timedelta(days=days)):
+            pass
+
+    async def served(ready: bool) -> None:
+        async with serving(database_url) as server:
+            ann = await server.client("Ann")
+            assert await going(server) is ready
+            if ready:
+                await time_passes(ann)
+
+    asyncio.run(prepare(29))
+    assert here("clock", DATABASE_URL=database_url).code == 0
+    asyncio.run(prepare(31))
+    said = here("clock", DATABASE_URL=database_url)
+    assert said.code == 1
+    assert "the clock is paused: it jumped ahead" in said.out
+    assert "--accept" in said.out
+    asyncio.run(served(ready=False))
+    assert here("clock", "--accept", DATABASE_URL=database_url).code == 0
+    said = here("clock", DATABASE_URL=database_url)
+    assert (said.code, said.out.splitlines()[-1].split()) == (0, ["state", "running"])
+    asyncio.run(served(ready=True))
+    assert "nothing to accept" in here("clock", "--accept", DATABASE_URL=database_url).out
+
+
+def test_a_reset_leads_back_from_times_that_a_wrong_clock_stored(here: Here, database_url: str) -> None:
+    async def by_a_wrong_clock() -> None:
+        async with serving(database_url, Wrong(400 * DAY).clock()) as server:
+            ann = await server.client("Ann")
+            mail = await email(ann)
+            old = await save(ann, {"createdAt": {"until": "2027-06-01T00:00:00Z"}}, "By a date")
+            ever = await save(ann, {"engagement": [{"kind": "VIEW", "atLeast": 0, "atMost": 0}]}, "Unread")
+            for search in (old, ever):
+                await live(ann, search)
+            await ann.one(RECORD, e=[event(mail, "CLICK", "1", datetime.now(UTC) + timedelta(days=400))])
+
+    async def by_the_right_one() -> None:
+        async with serving(database_url) as server:
+            ann = await server.client("Ann")
+            assert await going(server)
+            await time_passes(ann)
+            rows = await database().fetch("SELECT max(created_at) AS newest FROM emails")
+            assert rows[0]["newest"] <= micros()
+            times = await database().fetch_one("SELECT ticked_at, decided_until FROM ticks")
+            assert times is not None
+            assert max(times["ticked_at"], times["decided_until"]) <= micros() + DECIDED_AHEAD_MICROSECONDS
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        assert await audit.find_differences(server.engine.ctx.writer) == []
+                        return
+                    except audit.InvalidationsPending:
+                        await asyncio.sleep(0.05)
+
+    asyncio.run(by_a_wrong_clock())
+    said = here("clock", DATABASE_URL=database_url)
+    assert said.code == 1
+    assert "before times that are stored" in said.out
+    assert "--reset" in said.out
+    refused = here("clock", "--accept", DATABASE_URL=database_url)
+    assert refused.code == 2
+    assert "--reset" in refused.err
+    done = here("clock", "--reset", DATABASE_URL=database_url)
+    assert done.code == 0
+    assert "engagements.occurred_at: 1" in done.out
+    assert here("clock", DATABASE_URL=database_url).code == 0
+    asyncio.run(by_the_right_one())
+
+
+def test_after_a_reset_no_email_waits_for_a_time_that_the_wrong_clock_chose(here: Here, database_url: str) -> None:
+    """One that was sent at once, one to be tried again, and one that its sender scheduled."""
+
+    async def by_a_wrong_clock() -> list[str]:
+        async with serving(database_url, Wrong(400 * DAY).clock(), works=False) as server:
+            ann = await server.client("Ann")
+            deferred, at_once, scheduled = [
+                await draft(ann, await person(ann, f"{name}@example.org")) for name in ("deferred", "sent", "later")
+            ]
+            await schedule(ann, deferred)
+            await deliver(server, Post())
+            assert (await ann.one(STATE, id=deferred))["folder"] == "SCHEDULED"
+            await schedule(ann, at_once)
+            await schedule(ann, scheduled, (datetime.now(UTC) + timedelta(days=500)).isoformat())
+            return [deferred, at_once, scheduled]
+
+    async def by_the_right_one(emails: list[str]) -> None:
+        async with serving(database_url, works=False) as server:
+            ann = await server.client("Ann")
+            await deliver(server, Post({}))
+            folders = [(await ann.one(STATE, id=each))["folder"] for each in emails]
+            assert folders == ["DELIVERED", "DELIVERED", "SCHEDULED"]
+
+    emails = asyncio.run(by_a_wrong_clock())
+    done = here("clock", "--reset", DATABASE_URL=database_url)
+    assert done.code == 0
+    assert "emails.due_at: 2" in done.out
+    asyncio.run(by_the_right_one(emails))
+
+
+async def test_a_reset_is_refused_while_a_server_works(sqlite_url: str) -> None:
+    async with hold_lease(sqlite_url):
+        said = await command("clock", "--reset", DATABASE_URL=sqlite_url, SECRET=SECRET)
+    assert said.code == 2
+    assert "stop every `serve` and `worker` first" in said.err

@@ -1,0 +1,41 @@
+"""Deeds that meet in the middle, on PostgreSQL, where two of them can be under way at once."""
+
+import asyncio
+
+import pytest
+
+from command_center.database.connections import database, transaction
+from tests.live.test_log_order import until, waits_for_a_lock
+from tests.support.emails import SEND, draft, person
+from tests.support.server import serving
+
+CAMPAIGN = 'mutation{campaignCreate(name:"Spring"){campaign{id}}}'
+END = "mutation($id:ID!){campaignEnd(id:$id){userErrors{code}}}"
+UNSUBSCRIBE = "mutation($id:ID!){personUnsubscribe(id:$id){userErrors{code}}}"
+
+
+async def waits() -> bool:
+    """Whether somebody waits for a lock by now; within a transaction it would be told what was so at first."""
+    await database().fetch("SELECT pg_stat_clear_snapshot()")
+    return await waits_for_a_lock()
+
+
+@pytest.mark.parametrize("way", ["unsubscribed", "ended"])
+async def test_what_is_scheduled_while_its_person_leaves_or_its_campaign_ends_is_found(
+    postgres_url: str, way: str
+) -> None:
+    async with serving(postgres_url, works=False, looks=False) as server:
+        ann = await server.client("Ann")
+        to, campaign = await person(ann, "dora@example.org"), (await ann.one(CAMPAIGN))["campaign"]["id"]
+        mail = await draft(ann, to, campaignId=campaign)
+        document, subject = (UNSUBSCRIBE, to) if way == "unsubscribed" else (END, campaign)
+        async with transaction() as connection:
+            # The send has looked at them both, and cannot commit yet.
+            await connection.fetch("SELECT id FROM folder_counts FOR UPDATE")
+            sending = asyncio.create_task(ann.one(SEND, id=mail, at="2099-01-01T00:00:00Z"))
+            await until(waits)
+            leaving = asyncio.create_task(ann.one(document, id=subject))
+            await asyncio.wait({leaving}, timeout=0.5)
+        assert (await sending)["email"]["folder"] == "SCHEDULED"
+        await leaving
+        assert (await ann.one("query($id:ID!){email(id:$id){folder}}", id=mail))["folder"] == "FAILED"

@@ -1,0 +1,56 @@
+"""Two servers on one PostgreSQL: a key that is asked for at both is carried out by one of them."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+from command_center.database.connections import open_database
+from command_center.server.settings import PREFIX
+from tests.live.test_crashes import Box, box
+from tests.support.idempotency import CAMPAIGN, ask, number, replayed
+from tests.support.server import Client
+
+KEYS = 40
+REPEATS = 6
+
+
+@dataclass
+class Process(Box):
+    """A server in a process of its own, on a database that it shares."""
+
+    database_url: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {f"{PREFIX}DATABASE_URL": self.database_url}
+
+
+async def test_a_key_that_is_asked_for_at_two_servers_at_once_is_carried_out_by_one(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        boxes = [await stack.enter_async_context(box(tmp_path / name)) for name in ("one", "two")]
+        servers = [Process(each.path, each.port, database_url=postgres_url) for each in boxes]
+        user = ("user", "add", "--team", "T", "--name", "Ann", "--address", "ann@x.example")
+        assert (await servers[0].command(*user))[0] == 0
+        code, token = await servers[0].command("token", "ann@x.example")
+        assert code == 0, token
+        for made, server in zip(boxes, servers, strict=True):
+            await server.start()
+            # Whoever made the box ends its process.
+            made.process = server.process
+        clients = [Client(server.url, token) for server in servers]
+        asked = [f"key-{place}" for place in range(KEYS) for _ in range(REPEATS)]
+        answers = await asyncio.gather(
+            *(ask(client, key, CAMPAIGN, n=key) for key, client in zip(asked, cycle(clients), strict=False))
+        )
+        for client in clients:
+            await client.http.aclose()
+    for place in range(KEYS):
+        alike = answers[place * REPEATS : (place + 1) * REPEATS]
+        assert len({answer.content for answer in alike}) == 1, alike[0].text
+        assert [replayed(answer) for answer in alike].count(False) == 1
+    async with open_database(postgres_url):
+        assert await number("campaigns") == KEYS

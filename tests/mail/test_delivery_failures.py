@@ -1,0 +1,57 @@
+"""What a mail server refuses, as the sender reads it over GraphQL: the code of the failure, and what may be done."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.emails import draft, person, send
+from tests.support.server import PATIENCE, Client, serving
+from tests.support.smtp_servers import Mailbox
+from tests.support.smtp_servers import serving as mail_serving
+
+FATE = "query($id:ID!){email(id:$id){folder status actions sentAt failedAt failure{code message occurredAt}}}"
+COUNT = "query($f:EmailFilter){emails(filter:$f){nodes{id}}}"
+
+
+async def fate(client: Client, email_id: str) -> dict[str, Any]:
+    """What became of an email, once it is no longer on its way."""
+    async with asyncio.timeout(PATIENCE):
+        while (email := await client.one(FATE, id=email_id))["status"] == "IN_PROGRESS":
+            await asyncio.sleep(0.01)
+    found: dict[str, Any] = email
+    return found
+
+
+@pytest.mark.parametrize(
+    "answers, folder, code",
+    [
+        ({"MAIL": "550 we know no such sender"}, "FAILED", "CHANNEL_REFUSED"),
+        ({"pat@example.org": "550 no such mailbox"}, "BOUNCED", "BOUNCED"),
+        ({"DATA": "554 we do not like this message"}, "BOUNCED", "BOUNCED"),
+    ],
+)
+async def test_a_refusal_at_the_hand_over_is_told_with_its_code(
+    database_url: str, answers: dict[str, str], folder: str, code: str
+) -> None:
+    async with mail_serving(Mailbox(answers)) as mailbox, serving(database_url, SMTP_URL=mailbox.url) as server:
+        ann = await server.client("Ann")
+        email = await draft(ann, await person(ann, "pat@example.org"))
+        await send(ann, email)
+        found = await fate(ann, email)
+        assert (found["folder"], found["failure"]["code"]) == (folder, code)
+        (refusal,) = answers.values()
+        assert refusal.split(" ", 1)[1] in found["failure"]["message"]
+        assert found["failure"]["occurredAt"] == found["failedAt"]
+        assert found["sentAt"] is None
+        assert found["actions"] == ["RETRY_SEND", "DELETE"]
+        assert mailbox.taken == []
+
+
+async def test_a_kind_of_sending_that_no_email_was_part_of_matches_none(database_url: str) -> None:
+    async with serving(database_url, works=False, looks=False) as server:
+        ann = await server.client("Ann")
+        email = await draft(ann, await person(ann, "pat@example.org"))
+        kinds = ("SELECT_AND_SEND", "GROUP", "CAMPAIGN")
+        assert (await ann.one(COUNT, f={"sendKind": list(kinds)}))["nodes"] == []
+        assert (await ann.one(COUNT, f={"sendKind": [*kinds, "INDIVIDUAL"]}))["nodes"] == [{"id": email}]

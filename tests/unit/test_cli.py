@@ -1,0 +1,358 @@
+"""The command line as an operator meets it: what it makes, and one clear line with a non-zero code where it cannot."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from command_center import ids
+from command_center.database.connections import database, open_database
+from command_center.server.cli import main
+from command_center.server.settings import PREFIX, TABLE
+from models.enums import Role
+from tests.support.emails import draft, person
+from tests.support.paths import ROOT
+from tests.support.server import SECRET, Client, serving
+
+SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id}}}"
+MEMBERS = "query($id:ID!){savedSearch(id:$id){memberCount members{nodes{email{id}}}}}"
+LOOK = "{viewer{name role timeZone address}}"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def surroundings(**settings: str) -> dict[str, str]:
+    """The environment of a command, with these of our settings and no others."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return plain | {PREFIX + name: value for name, value in settings.items()}
+
+
+async def command(*words: str, **settings: str) -> Said:
+    """A command in a process of its own."""
+    starter = "from command_center.__main__ import main; main()"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", starter, *words),
+        cwd=ROOT,
+        env=surroundings(**settings),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return Said(process.returncode or 0, out.decode(), err.decode())
+
+
+class Here:
+    """Runs commands in this process, which is quicker; each in an event loop of its own, so tests are not async."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *words: str, **settings: str) -> Said:
+        with self._monkeypatch.context() as patch:
+            patch.setattr(os, "environ", surroundings(**settings))
+            with pytest.raises(SystemExit) as ended:
+                main(list(words))
+        said = self._capsys.readouterr()
+        return Said(int(str(ended.value.code)), said.out, said.err)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    return Here(monkeypatch, capsys)
+
+
+def complains(said: Said, *words: str) -> None:
+    """One line, no trace, nothing made, a code."""
+    assert said.code == 2, said
+    assert said.out == "", said
+    assert said.err.startswith("command-center: "), said
+    assert said.err.count("\n") == 1, said
+    assert all(word in said.err for word in words), said
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_a_user_is_made_and_then_updated_and_signs_in_with_a_token(database_url: str, here: Here) -> None:
+    known = {"DATABASE_URL": database_url, "SECRET": SECRET}
+    add = ("user", "add", "--team", "Apples", "--address")
+    first = here(*add, "Ann@apples.example", "--name", "Ann", **known)
+    assert first == Said(0, "Ann@apples.example\n", "")
+    more = ("--name", "Anna", "--admin", "--time-zone", "Asia/Tokyo")
+    assert here(*add, "ANN@apples.example", *more, **known) == Said(0, "ANN@apples.example\n", "")
+    token = here("token", "ann@APPLES.example", "--scope", "engagement:write", "--expires", "PT2H", **known)
+    assert (token.code, token.err, token.out.count("\n")) == (0, "", 1)
+    claims = jwt.decode(token.out.strip(), SECRET, algorithms=["HS256"], issuer="command-center")
+    assert claims["scope"] == "engagement:write"
+    assert timedelta(seconds=claims["exp"] - claims["iat"]) == timedelta(hours=2)
+
+    async def sign_in() -> None:
+        async with serving(database_url, works=False, looks=False) as server:
+            ann = Client(server.url, token.out.strip())
+            server.clients.append(ann)
+            assert await ann.one(LOOK) == {
+                "name": "Anna",
+                "role": "ADMIN",
+                "timeZone": "Asia/Tokyo",
+                "address": "ANN@apples.example",
+            }
+            assert await database().fetch_one("SELECT COUNT(*) AS count FROM users") == {"count": 1}
+
+    asyncio.run(sign_in())
+
+
+def test_what_makes_no_sense_is_one_line_and_makes_nothing(sqlite_url: str, here: Here) -> None:
+    known = {"DATABASE_URL": sqlite_url, "SECRET": SECRET}
+    add = ("user", "add", "--name", "Ann", "--address", "ann@apples.example", "--team")
+    assert here(*add, "Apples", **known).code == 0
+    complains(here(*add, "Bananas", **known), "address", "another team")
+    complains(here(*add, "Apples", "--time-zone", "Mars/Olympus", **known), "time-zone")
+    complains(here(*add, " ", **known), "team")
+    complains(here("token", "bob@apples.example", **known), "bob@apples.example")
+    complains(here("token", "ann@apples.example", "--expires", "soon", **known), "--expires")
+    complains(here("token", "ann@apples.example", "--scope", "all", **known), "--scope", "engagement:write")
+    complains(here("token", "ann@apples.example", DATABASE_URL=sqlite_url), f"{PREFIX}SECRET is missing")
+    complains(here("serve", "--port", "99999", **known), "99999")
+    complains(here("worker", **known), "PostgreSQL")
+
+
+async def test_without_what_it_needs_nothing_starts(sqlite_url: str, tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("this is no database, however long it is " * 100)
+    serve = ("serve", "--port", "0")
+    complains(await command(*serve, DATABASE_URL=sqlite_url), f"{PREFIX}SECRET is missing")
+    with taken_port() as port:
+        said = await command("serve", "--port", str(port), DATABASE_URL=sqlite_url, SECRET=SECRET)
+        complains(said, f"127.0.0.1:{port}", "in use")
+    for url in (
+        f"sqlite:///{tmp_path}",
+        f"sqlite:///{tmp_path}/no/such/folder/x.db",
+        f"sqlite:///{tmp_path}/text.db",
+        "postgresql://postgres@127.0.0.1:1/nothing",
+    ):
+        complains(await command(*serve, DATABASE_URL=url, SECRET=SECRET), f"{PREFIX}DATABASE_URL")
+    for words in (("migrate",), ("audit",)):
+        said = await command(*words, DATABASE_URL=f"sqlite:///{tmp_path}", SECRET=SECRET)
+        complains(said, f"{PREFIX}DATABASE_URL")
+
+
+WRONG = {
+    "DATABASE_URL": ("mysql://localhost/x", "", "x.db", "postgresql://sam:short@db.example/x?sslmod=require"),
+    "SECRET": ("short", ""),
+    "BASE_URL": ("mail.example.com", "ftp://x.example", ""),
+    "SMTP_URL": ("mail.example.com:25", "http://x.example", "smtp://"),
+    "LOG_RETENTION": ("30 days", "P0D", "-P1D", ""),
+    "EMAILS_PER_DAY": ("0", "-1", "1.5", "many", "", "٣"),
+    "COPIES": ("0", "-1", "many", ""),
+    "SELECT_AND_SEND_PEOPLE": ("0", "x"),
+    "GROUP_SEND_PEOPLE": ("0", "x"),
+    "SEARCHES_PER_USER": ("0", "x"),
+    "EVENTS_PER_REQUEST": ("0", "x"),
+    "BLOCKED_DOMAINS": ("jo@example.com", "*.example.com", "a.example b.example", "https://a.example", "a..example"),
+    "FILTER_DEPTH": ("0", "x"),
+    "FILTER_LEAVES": ("0", "x"),
+    "DOCUMENT_TOKENS": ("0", "x"),
+    "DOCUMENT_DEPTH": ("0", "x"),
+    "DOCUMENT_ALIASES": ("0", "x"),
+    "DOCUMENT_ROOT_FIELDS": ("0", "x"),
+    "DOCUMENT_DIRECTIVES": ("0", "x"),
+    "QUERY_COST": ("0", "x"),
+    "VARIABLE_VALUES": ("0", "x"),
+    "ANSWER_ERRORS": ("0", "x"),
+    "BODY_BYTES": ("0", "x"),
+    "HEADER_BYTES": ("0", "x"),
+    "FRAME_BYTES": ("0", "x"),
+    "SOCKET_OPERATIONS": ("0", "x"),
+    "USER_REQUESTS": ("0", "x"),
+    "ADDRESS_REQUESTS": ("0", "x"),
+    "REQUEST_TIME": ("10", "PT0S"),
+    "BODY_TIME": ("10", "PT0S"),
+    "HEADER_TIME": ("10", "PT0S"),
+    "SOCKET_INIT_TIME": ("10", "PT0S"),
+    "USER_SOCKETS": ("0", "x"),
+    "USER_SUBSCRIPTIONS": ("0", "x"),
+    "USER_OPERATION_BYTES": ("0", "x"),
+    "SQLITE_CACHE_BYTES": ("0", "x", "999999"),
+    "ALLOWED_ORIGINS": ("app.example.com", "https://app.example.com/", "*", "https://a.example b.example"),
+    "ALLOWED_HEADERS": ("x request", "x-request-id;", "*, é"),
+    "LOG_LEVEL": ("loud", ""),
+}
+
+
+def test_a_wrong_setting_is_named_with_what_is_allowed(here: Here) -> None:
+    assert set(WRONG) == {setting.name for setting in TABLE}
+    for name, values in WRONG.items():
+        for value in values:
+            said = here("config", **{name: value})
+            assert (said.code, said.out, said.err.count("\n")) == (2, "", 1), (name, value)
+            assert said.err.startswith(f"command-center: {PREFIX}{name} is ")
+            assert "must" in said.err
+            assert "short" not in said.err
+
+
+def test_the_settings_in_force_are_printed_without_secrets(here: Here) -> None:
+    given = {
+        "SECRET": SECRET,
+        "SMTP_URL": "smtp://user:pass/w@rd@mail.example.com",
+        "DATABASE_URL": "postgresql://postgres:hid/d@n@db.example/x?sslpassword=covered",
+        "FILTER_DEPTH": "5",
+    }
+    said = here("config", **given, FILTER_DEEP="9")
+    assert said.code == 0
+    assert {setting.name for setting in TABLE} == set(re.findall(rf"^(?:# )?{PREFIX}(\w+)", said.out, re.MULTILINE))
+    assert f"\n{PREFIX}FILTER_DEPTH=5\n" in said.out
+    assert f"\n{PREFIX}FILTER_LEAVES=64\n" in said.out
+    assert f"# {PREFIX}SMTP_URL is set and secret: smtp://user:***@mail.example.com\n" in said.out
+    assert not [secret for secret in (SECRET, "pass/", "rd@", "hid", "d@n", "covered") if secret in said.out]
+    assert said.err == f"command-center: {PREFIX}FILTER_DEEP is no setting of ours\n"
+    assert f"# {PREFIX}SECRET is not set\n" in here("config").out
+
+
+def test_the_page_about_settings_is_generated_from_the_code(here: Here) -> None:
+    said = here("config", "--markdown")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == (ROOT / "docs/settings.md").read_text()
+    for setting in TABLE:
+        row = next(line for line in said.out.splitlines() if line.startswith(f"| `{PREFIX}{setting.name}` |"))
+        assert setting.description in row
+        assert not setting.default or f"`{setting.default}`" in row
+
+
+def test_what_config_prints_can_be_pasted_back(here: Here, tmp_path: Path) -> None:
+    given = {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/a file's name.db",
+        "LOG_RETENTION": "P1DT36H90S",
+        "REQUEST_TIME": "PT2M",
+        "BLOCKED_DOMAINS": "b.example, a.example",
+        "ALLOWED_ORIGINS": "",
+    }
+    printed = here("config", **given).out
+    assert f"{PREFIX}LOG_RETENTION=P2DT12H1M30S\n" in printed
+    script = f"set -a\n{printed}\nset +a\nenv -0"
+    out = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True, env={}).stdout
+    pasted = dict(line.split("=", 1) for line in out.split("\0") if line.startswith(PREFIX))
+    assert len(pasted) == len(TABLE) - 1
+    again = here("config", **{name.removeprefix(PREFIX): value for name, value in pasted.items()}).out
+    assert again == printed
+
+
+def test_a_user_keeps_what_a_later_command_does_not_mention(sqlite_url: str, here: Here) -> None:
+    known = {"DATABASE_URL": sqlite_url, "SECRET": SECRET}
+    add = ("user", "add", "--team", "Apples", "--address", "ann@apples.example", "--name")
+
+    async def stored() -> tuple[int, str]:
+        async with open_database(sqlite_url):
+            row = await database().fetch_one("SELECT role, time_zone FROM users")
+        return (row["role"], row["time_zone"]) if row else (0, "")
+
+    steps: list[tuple[list[str], Role, str]] = [
+        (["Ann"], Role.MEMBER, "UTC"),
+        (["Ann", "--admin", "--time-zone", "Asia/Tokyo"], Role.ADMIN, "Asia/Tokyo"),
+        (["Anna"], Role.ADMIN, "Asia/Tokyo"),
+        (["Anna", "--time-zone", "UTC"], Role.ADMIN, "UTC"),
+        (["Anna", "--member"], Role.MEMBER, "UTC"),
+    ]
+    for words, role, zone in steps:
+        assert here(*add, *words, **known).code == 0
+        assert asyncio.run(stored()) == (role, zone), words
+
+
+def test_an_older_program_leaves_a_newer_database_alone(database_url: str, here: Here) -> None:
+    known = {"DATABASE_URL": database_url, "SECRET": SECRET}
+
+    async def migrated_by_a_newer_one() -> None:
+        async with open_database(database_url):
+            await database().execute(
+                "INSERT INTO tortoise_migrations (app, name, applied_at) VALUES ('models', '9999_later', ?)",
+                datetime.now(UTC) if database().postgres else "2030-01-01 00:00:00",
+            )
+
+    asyncio.run(migrated_by_a_newer_one())
+    for words in (
+        ("serve", "--port", "0"),
+        ("migrate",),
+        ("audit",),
+        ("user", "add", "--team", "T", "--name", "N", "--address", "n@t.example"),
+    ):
+        complains(here(*words, **known), f"{PREFIX}DATABASE_URL", "newer version", "9999_later")
+
+
+def test_the_printed_schema_is_the_committed_one(here: Here) -> None:
+    said = here("sdl")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == (ROOT / "schema/schema.graphql").read_text()
+
+
+def test_the_version_is_that_of_the_project(here: Here) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert here("--version") == Said(0, f"command-center {project['version']}\n", "")
+
+
+def test_the_audit_finds_what_was_tampered_with_and_repairs_it(database_url: str, here: Here) -> None:
+    known = {"DATABASE_URL": database_url, "SECRET": SECRET}
+    searches = asyncio.run(three_lists(database_url))
+    assert here("audit", **known) == Said(0, "3 lists looked at, 0 differ\n", "")
+    asyncio.run(tamper(database_url, *(ids.decode_key("SavedSearch", each) or 0 for each in searches)))
+    found = here("audit", **known)
+    assert found.code == 1, found
+    lines = found.out.splitlines()
+    assert (lines[0], lines[-1]) == ("3 lists looked at, 2 differ", "repaired; 0 differ now")
+    assert sorted(lines[1:-1]) == [
+        "list 1: lacks 1, holds 0 too many, counts 3 of 2",
+        "list 2: lacks 0, holds 0 too many, counts 7 of 3",
+    ]
+    assert here("audit", **known) == Said(0, "3 lists looked at, 0 differ\n", "")
+    assert asyncio.run(held(database_url, searches)) == [3, 3, 0]
+
+
+async def three_lists(url: str) -> list[str]:
+    """Two lists that hold three emails, one that holds none."""
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    filters: list[dict[str, Any]] = [{"createdAt": {"until": later}}, {}, {"any": []}]
+    async with serving(url, works=False, looks=False) as server:
+        ann = await server.client("Ann")
+        to = await person(ann, "p@example.org")
+        for number in range(3):
+            await draft(ann, to, f"S{number}")
+        made = [await ann.one(SAVE, i={"name": "L", "filter": each}) for each in filters]
+        await server.settle()
+    return [each["savedSearch"]["id"] for each in made]
+
+
+async def tamper(url: str, first: int, second: int, _: int) -> None:
+    async with open_database(url):
+        row = await database().fetch_one("SELECT MAX(id) AS id FROM memberships WHERE search_id = ?", first)
+        assert await database().execute("DELETE FROM memberships WHERE id = ?", row and row["id"]) == 1
+        await database().execute("UPDATE saved_searches SET member_count = 7 WHERE id = ?", second)
+
+
+async def held(url: str, searches: list[str]) -> list[int]:
+    async with serving(url, works=False, looks=False) as server:
+        ann = await server.client("Ann")
+        found = [await ann.one(MEMBERS, id=search) for search in searches]
+    assert [each["memberCount"] for each in found] == [len(each["members"]["nodes"]) for each in found]
+    return [each["memberCount"] for each in found]
