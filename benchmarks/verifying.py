@@ -24,7 +24,7 @@ class Wrong(AssertionError):
 async def settled() -> None:
     """Nothing is left to look at. The database must be open."""
     async with asyncio.timeout(SETTLE_SECONDS):
-        while await database().fetch_one("SELECT id FROM marks LIMIT 1"):
+        while await database().fetch_one("SELECT id FROM invalidations LIMIT 1"):
             await asyncio.sleep(0.02)
 
 

@@ -73,7 +73,7 @@ class Invalidation(Model):
     progress = fields.BigIntField(default=0)
 
     class Meta:
-        table = "marks"
+        table = "invalidations"
         # They find the oldest invalidations of each team, and the rare kinds, however many of another team are pending.
         indexes = (
             ("team_id", "id"),
@@ -136,15 +136,16 @@ class ClockState(Model):
         table = "clock_state"
 
 
-class Tick(Model):
-    """The moment up to which time transitions have been processed. It is one row and never decreases.
+class MatcherState(Model):
+    """How far the matcher has followed the clock. It is one row, and its times never decrease.
 
-    No membership was decided for a moment later than `decided_until`.
+    Emails that crossed a time boundary up to `transitions_until` have been invalidated. No membership was evaluated for
+    a moment later than `evaluated_until`.
     """
 
     id = fields.IntField(primary_key=True)
-    ticked_at = MomentField()
-    decided_until = MomentField(null=True)
+    transitions_until = MomentField()
+    evaluated_until = MomentField(null=True)
 
     class Meta:
-        table = "ticks"
+        table = "matcher_state"

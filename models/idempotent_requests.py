@@ -9,7 +9,7 @@ from command_center.database.fields import MomentField
 class IdempotentRequest(Model):
     """The first request of a user with an Idempotency-Key.
 
-    `done` is set when a transaction under the key has committed a change. `answer` is the response, once there is one.
+    `done` is set when a transaction under the key has committed a change. `response` is null until it is stored.
     `process` is a random id of the server process that claimed the key, new at every start.
     """
 
@@ -20,7 +20,7 @@ class IdempotentRequest(Model):
     fingerprint = fields.CharField(max_length=64)
     process = fields.CharField(max_length=16)
     done = fields.BooleanField(default=False)
-    answer = fields.TextField(null=True)
+    response = fields.TextField(null=True)
     created_at = MomentField()
 
     class Meta:

@@ -1,7 +1,7 @@
 """Collects all tables in one module, from which Tortoise loads its models."""
 
 from models.campaigns import BulkSend, Campaign, Template
-from models.changes import Change, ChangeLog, ClockState, Invalidation, Lease, RestoreState, Tick
+from models.changes import Change, ChangeLog, ClockState, Invalidation, Lease, MatcherState, RestoreState
 from models.emails import Email, FolderCount, SendRequest
 from models.engagements import DeliveryReport, Engagement
 from models.idempotent_requests import IdempotentRequest
@@ -26,6 +26,7 @@ __all__ = [
     "IdempotentRequest",
     "Invalidation",
     "Lease",
+    "MatcherState",
     "Membership",
     "Person",
     "RestoreState",
@@ -34,6 +35,5 @@ __all__ = [
     "Task",
     "Team",
     "Template",
-    "Tick",
     "User",
 ]

@@ -33,7 +33,7 @@ async def visible_key(
 
 _LIST = (
     "SELECT s.state, EXISTS"
-    f" (SELECT 1 FROM marks k WHERE k.kind = {int(InvalidationKind.SEARCH)} AND k.subject_id = s.id)"
+    f" (SELECT 1 FROM invalidations k WHERE k.kind = {int(InvalidationKind.SEARCH)} AND k.subject_id = s.id)"
     " AS filling FROM saved_searches s WHERE s.id = ? AND s.team_id = ? AND s.owner_id = ?"
 )
 

@@ -83,7 +83,7 @@ async def refine(ctx: ActionContext, viewer: Viewer, search_id: str, raw: Mappin
         )
         # A backfill in progress uses the old filter, and would mark the list as complete too early.
         await uow.connection.execute(
-            "DELETE FROM marks WHERE kind = ? AND subject_id = ?", int(InvalidationKind.SEARCH), row["id"]
+            "DELETE FROM invalidations WHERE kind = ? AND subject_id = ?", int(InvalidationKind.SEARCH), row["id"]
         )
         uow.invalidate(InvalidationKind.SEARCH, viewer.team_id, row["id"], ChangeCauseKind.SEARCH_CHANGED)
     return await SavedSearch.get(id=row["id"])

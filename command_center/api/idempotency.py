@@ -26,7 +26,7 @@ ABANDONED_MARGIN = timedelta(seconds=20)
 POLL_INTERVAL_SECONDS = 0.1
 STOP_SECONDS = 5.0
 _STRUCTURED_STRING = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
-_logger = logging.getLogger("command_center.repeats")
+_logger = logging.getLogger("command_center.idempotency")
 
 
 class IdempotencyRefused(Exception):
@@ -151,16 +151,16 @@ class IdempotentRequests:
 
 async def _execute(context: Context, claim: IdempotencyClaim, run: Run) -> IdempotentResponse:
     try:
-        answer = IdempotentResponse(await run(replace(context, claim=claim)))
+        response = IdempotentResponse(await run(replace(context, claim=claim)))
     except BaseException:
         await _record(idempotency.release(claim))
         raise
     # If nothing was done and the response has errors, a retry may succeed, so the key becomes free again.
-    if answer.has_errors and await _record(idempotency.release(claim)):
-        return answer
-    if not await _record(idempotency.store_response(claim, answer.body.decode())):
+    if response.has_errors and await _record(idempotency.release(claim)):
+        return response
+    if not await _record(idempotency.store_response(claim, response.body.decode())):
         raise _in_progress()
-    return answer
+    return response
 
 
 async def _record(work: Awaitable[bool]) -> bool:
@@ -171,14 +171,14 @@ async def _record(work: Awaitable[bool]) -> bool:
     try:
         return await work
     except Exception:
-        _logger.exception("the end of a request with an Idempotency-Key was not written down")
+        _logger.exception("the end of a request with an Idempotency-Key could not be stored")
         return True
 
 
 def _stored_response(stored: StoredResponse) -> IdempotentResponse:
     if stored.response is None:
         message = (
-            "This request was carried out, wholly or in part, and its answer is lost. Nothing is done again: look at"
+            "This request was executed, wholly or in part, and its response is lost. It is not executed again: query"
             " what it did."
         )
         raise IdempotencyRefused(message, "ANSWER_LOST", 410)

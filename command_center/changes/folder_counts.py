@@ -18,7 +18,7 @@ from models.enums import FolderName
 POLL_INTERVAL_SECONDS = 1.0
 MIN_READ_INTERVAL_SECONDS = 0.05
 """The least pause between two reads, so that a burst of transactions is read a few times instead of once each."""
-_logger = logging.getLogger("command_center.counts")
+_logger = logging.getLogger("command_center.folder_counts")
 
 Counts = Mapping[FolderName, int]
 """The number of emails by folder; an empty folder is absent."""

@@ -76,7 +76,7 @@ async def claim(
     while True:
         now = await clock.now(db)
         row = await db.fetch_one(
-            "SELECT id, fingerprint, process, done, answer, created_at FROM idempotent_requests"
+            "SELECT id, fingerprint, process, done, response, created_at FROM idempotent_requests"
             " WHERE user_id = ? AND key = ?",
             *(request.user_id, request.key),
         )
@@ -86,14 +86,14 @@ async def claim(
                 return new_claim
         elif row["created_at"] <= now - RETENTION_MICROS:
             await db.execute("DELETE FROM idempotent_requests WHERE id = ?", row["id"])
-        elif row["answer"] is None and not row["done"] and _is_abandoned(db, row, request, now - takeover_micros):
+        elif row["response"] is None and not row["done"] and _is_abandoned(db, row, request, now - takeover_micros):
             await release(IdempotencyClaim(row["id"]))
         elif row["fingerprint"] != request.fingerprint:
             raise KeyReused
-        elif row["answer"] is None and not _is_abandoned(db, row, request, now - takeover_micros):
+        elif row["response"] is None and not _is_abandoned(db, row, request, now - takeover_micros):
             return None
         else:
-            return StoredResponse(row["answer"])
+            return StoredResponse(row["response"])
 
 
 async def _insert(db: Connection, request: IdempotencyRequest, now: int) -> IdempotencyClaim | None:
@@ -116,7 +116,9 @@ def _is_abandoned(db: Connection, row: Row, request: IdempotencyRequest, before:
 
 async def store_response(claim: IdempotencyClaim, response: str) -> bool:
     """Store the response of a request; return False if the claim was lost."""
-    return bool(await database().execute("UPDATE idempotent_requests SET answer = ? WHERE id = ?", response, claim.key))
+    return bool(
+        await database().execute("UPDATE idempotent_requests SET response = ? WHERE id = ?", response, claim.key)
+    )
 
 
 async def release(claim: IdempotencyClaim) -> bool:
@@ -124,6 +126,6 @@ async def release(claim: IdempotencyClaim) -> bool:
     # On PostgreSQL this waits for a transaction that has marked the claim, and then does not delete it.
     return bool(
         await database().execute(
-            "DELETE FROM idempotent_requests WHERE id = ? AND done = ? AND answer IS NULL", claim.key, False
+            "DELETE FROM idempotent_requests WHERE id = ? AND done = ? AND response IS NULL", claim.key, False
         )
     )

@@ -114,7 +114,9 @@ class UnitOfWork:
         rows = sorted((sender, int(folder), n) for (sender, folder), n in self.count_changes.items() if n)
         await self.connection.execute_many(_ADD_TO_COUNT, rows)
         if self.invalidations:
-            self.deferred.append(self.connection.insert_statement("marks", _INVALIDATION_COLUMNS, self.invalidations))
+            self.deferred.append(
+                self.connection.insert_statement("invalidations", _INVALIDATION_COLUMNS, self.invalidations)
+            )
         self.entries = self.entries_in_log + await log.append(self.connection, self.entries, self.now, self.deferred)
 
 

@@ -9,8 +9,9 @@ from command_center.database.fields import from_micros
 STORE_INTERVAL_MICROS = 10_000_000
 """The least interval, in microseconds, between two trusted times that are stored during a pause."""
 _LOAD = (
-    "SELECT (SELECT ticked_at FROM ticks WHERE id = 1) AS ticked_at, s.decision, s.paused, s.kind, s.jumped_to,"
-    " s.good_at, s.accepted_at FROM (SELECT 1 AS one) AS always LEFT JOIN clock_state s ON s.id = 1"
+    "SELECT (SELECT transitions_until FROM matcher_state WHERE id = 1) AS transitions_until, s.decision,"
+    " s.paused, s.kind, s.jumped_to, s.good_at, s.accepted_at"
+    " FROM (SELECT 1 AS one) AS always LEFT JOIN clock_state s ON s.id = 1"
 )
 _PAUSE = (
     "INSERT INTO clock_state (id, decision, paused, kind, jumped_to, good_at) VALUES (1, ?, ?, ?, ?, ?)"
@@ -29,7 +30,7 @@ _DECIDE = (
 class ClockState:
     """The stored state. Times are in microseconds; `good_at` is the last trusted time stored during a pause."""
 
-    ticked_at: int | None
+    transitions_until: int | None
     decision: int = 0
     paused: bool = False
     kind: JumpKind | None = None
@@ -40,14 +41,14 @@ class ClockState:
     @property
     def reference(self) -> int:
         """The last time that was certainly right; 0 in a new database."""
-        return max(self.ticked_at or 0, self.accepted_at or 0)
+        return max(self.transitions_until or 0, self.accepted_at or 0)
 
 
 async def load_clock_state(connection: Connection) -> ClockState:
     """Return the stored state, or an initial one if the database has none yet."""
     row = await connection.fetch_one(_LOAD)
     if row is None or row["decision"] is None:
-        return ClockState(None if row is None else row["ticked_at"])
+        return ClockState(None if row is None else row["transitions_until"])
     kind = None if row["kind"] is None else JumpKind(row["kind"])
     return ClockState(**{**row, "kind": kind, "paused": bool(row["paused"])})
 

@@ -44,11 +44,11 @@ async def find_differences(writer: Writer) -> list[Difference]:
     async with transaction() as connection:
         if connection.postgres:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        if await connection.fetch_one("SELECT id FROM marks LIMIT 1"):
+        if await connection.fetch_one("SELECT id FROM invalidations LIMIT 1"):
             raise InvalidationsPending
         now = await writer.clock.now(connection)
         times = await time_transitions.load_stored_times(connection, now)
-        audited = times._replace(decided_until=max(times.ticked_at, min(times.decided_until, now)))
+        audited = times._replace(evaluated_until=max(times.transitions_until, min(times.evaluated_until, now)))
         return [difference async for difference in _differences(connection, audited)]
 
 
@@ -85,7 +85,7 @@ async def _differences(connection: Connection, times: StoredTimes) -> AsyncItera
         searches = await standing_searches.load_searches(connection, [row["id"] for row in rows])
         excluded = await _crossed_since_tick(connection, searches, times)
         for search in searches:
-            difference = await _difference(connection, search, times.ticked_at, excluded)
+            difference = await _difference(connection, search, times.transitions_until, excluded)
             if difference is not None:
                 yield difference
         if len(rows) < PAGE_SEARCHES:
@@ -100,10 +100,10 @@ async def _crossed_since_tick(
 
     They may have been evaluated for a later moment than the tick, and the next tick invalidates them.
     """
-    if times.decided_until == times.ticked_at:
+    if times.evaluated_until == times.transitions_until:
         return set()
     keys = sorted(set().union(*(time_keys(search.filter) for search in searches)), key=str)
-    crossed = await time_transitions.crossed_emails(keys, times.ticked_at, times.decided_until, connection)
+    crossed = await time_transitions.crossed_emails(keys, times.transitions_until, times.evaluated_until, connection)
     return {email_id for _, email_id in crossed}
 
 

@@ -63,7 +63,7 @@ async def run_backfill(
     access_changed = invalidation["cause"] == ChangeCauseKind.ACCESS_CHANGED
     before = rights.before(search.id) if access_changed else None
     now, id_range, changes = await run_snapshot(partial(_diff_next_range, clock, search, before, invalidation))
-    times = stored.later(stored.ticked_at, now)
+    times = stored.later(stored.transitions_until, now)
     await writer.run_in_transaction(partial(_write, search, invalidation, id_range, changes, times, writer.epoch), now)
     if access_changed and id_range.is_last:
         rights.discard(search.id)
@@ -141,8 +141,8 @@ async def _attribute_others(
         return changes
     causes = dict.fromkeys(email_ids, Cause(ChangeCauseKind.CLOCK))
     for row in await connection.fetch(
-        f"SELECT subject_id, cause, engagement_id FROM marks WHERE kind = ? AND {connection.in_any('subject_id')}"
-        " ORDER BY id",
+        "SELECT subject_id, cause, engagement_id FROM invalidations"
+        f" WHERE kind = ? AND {connection.in_any('subject_id')} ORDER BY id",
         int(InvalidationKind.EMAIL),
         connection.array_param(email_ids),
     ):
@@ -219,6 +219,6 @@ async def _delete_members(writer: FencedWriter, invalidation: Row) -> None:
             BATCH_EMAILS,
         )
         if deleted_count < BATCH_EMAILS:
-            await uow.connection.execute("DELETE FROM marks WHERE id = ?", invalidation["id"])
+            await uow.connection.execute("DELETE FROM invalidations WHERE id = ?", invalidation["id"])
 
     await writer.run_in_transaction(delete)

@@ -50,7 +50,8 @@ def _oldest_sql(postgres: bool, aside: bool) -> str:
     )
     columns = ", ".join(_COLUMNS)
     return " UNION ALL ".join(
-        f"SELECT * FROM (SELECT {columns} FROM marks WHERE {condition}) AS {name}" for name, condition in selects
+        f"SELECT * FROM (SELECT {columns} FROM invalidations WHERE {condition}) AS {name}"
+        for name, condition in selects
     )
 
 
@@ -59,7 +60,8 @@ def _with_facts(oldest: str) -> str:
     return (
         f"WITH oldest AS MATERIALIZED ({oldest}),"
         f" named AS (SELECT DISTINCT subject_id FROM oldest WHERE kind = {int(InvalidationKind.EMAIL)})"
-        f" SELECT (SELECT coalesce(json_agg(json_build_array({', '.join(_COLUMNS)})), '[]') FROM oldest) AS marks,"
+        f" SELECT (SELECT coalesce(json_agg(json_build_array({', '.join(_COLUMNS)})), '[]') FROM oldest)"
+        " AS invalidations,"
         " (SELECT coalesce(json_agg(known.facts), '[]') FROM named,"
         f" LATERAL ({facts.facts_subquery('named.subject_id')}) AS known) AS facts"
     )
@@ -68,11 +70,13 @@ def _with_facts(oldest: str) -> str:
 _OLDEST = {(postgres, aside): _oldest_sql(postgres, aside) for postgres in (False, True) for aside in (False, True)}
 _WITH_FACTS = {aside: _with_facts(_OLDEST[True, aside]) for aside in (False, True)}
 _OLDEST_OF_TEAM = (
-    f"SELECT {', '.join(_COLUMNS)} FROM marks WHERE team_id = ? AND kind IN ({_EMAIL_KINDS}) ORDER BY id LIMIT ?"
+    f"SELECT {', '.join(_COLUMNS)} FROM invalidations WHERE team_id = ? AND kind IN ({_EMAIL_KINDS})"
+    " ORDER BY id LIMIT ?"
 )
 _TEAMS_WITH_INVALIDATIONS = (
-    "WITH RECURSIVE waiting AS (SELECT min(team_id) AS team_id FROM marks UNION ALL SELECT (SELECT min(m.team_id)"
-    " FROM marks m WHERE m.team_id > waiting.team_id) FROM waiting WHERE waiting.team_id IS NOT NULL)"
+    "WITH RECURSIVE waiting AS (SELECT min(team_id) AS team_id FROM invalidations UNION ALL"
+    " SELECT (SELECT min(i.team_id) FROM invalidations i WHERE i.team_id > waiting.team_id)"
+    " FROM waiting WHERE waiting.team_id IS NOT NULL)"
     " SELECT team_id FROM waiting WHERE team_id IS NOT NULL"
 )
 
@@ -208,7 +212,7 @@ async def _load_oldest(
     if connection.postgres:
         sql = _WITH_FACTS[bool(aside)]
         now, ((invalidation_json, facts_json),) = await clock.now_and_rows(
-            connection, ("marks", "facts"), sql, *teams, limit
+            connection, ("invalidations", "facts"), sql, *teams, limit
         )
         values, loaded = orjson.loads(invalidation_json), facts.parse_rows(orjson.loads(facts_json))
     else:

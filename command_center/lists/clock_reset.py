@@ -25,7 +25,7 @@ _RESET_RETRIES = (
 )
 """Corrects the due time of retries: the product chose it, by the wrong clock."""
 _INVALIDATE_ALL = (
-    "INSERT INTO marks (team_id, kind, subject_id, cause, progress) SELECT team_id,"
+    "INSERT INTO invalidations (team_id, kind, subject_id, cause, progress) SELECT team_id,"
     f" {int(InvalidationKind.SEARCH)}, id, {int(ChangeCauseKind.CLOCK)}, 0 FROM saved_searches"
 )
 """Queues an invalidation of every saved search."""

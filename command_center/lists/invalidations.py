@@ -20,12 +20,16 @@ async def claim_invalidations(
     """
     if completed_ids:
         require_all_deleted(
-            await tx.execute(f"DELETE FROM marks WHERE {tx.in_any('id')}", tx.array_param(completed_ids)), completed_ids
+            await tx.execute(f"DELETE FROM invalidations WHERE {tx.in_any('id')}", tx.array_param(completed_ids)),
+            completed_ids,
         )
     for email_id, invalidation_id in progress:
         if (
             await tx.execute(
-                "UPDATE marks SET progress = ? WHERE id = ? AND progress < ?", email_id, invalidation_id, email_id
+                "UPDATE invalidations SET progress = ? WHERE id = ? AND progress < ?",
+                email_id,
+                invalidation_id,
+                email_id,
             )
             != 1
         ):

@@ -50,7 +50,7 @@ MIN_SHARED_BATCH_EMAILS = 5
 TICK_SECONDS = 0.2
 """Seconds between two ticks, which is also the longest wait for a wake-up."""
 DECIDED_AHEAD_MICROSECONDS = 200_000
-"""Microseconds that the stored `decided_until` lies ahead, so that few batches have to store it again."""
+"""Microseconds that the stored `evaluated_until` lies ahead, so that few batches have to store it again."""
 DATABASE_RETRY_SECONDS = 1.0
 """Seconds until the next batch after the database was unavailable."""
 _logger = logging.getLogger("command_center.matcher")
@@ -75,7 +75,7 @@ class Matcher:
         """How many memberships ended since the start."""
         self.set_aside_count = 0
         """How often a team was set aside since the start."""
-        self._ticked_at = 0
+        self._transitions_until = 0
         self._stored_times = StoredTimes(0, 0)
         self._url_matches = UrlMatchesCache()
         self._team_tasks = TeamTasks(writer.invalidated.set)
@@ -94,7 +94,7 @@ class Matcher:
         self.index = Index()
         self._fenced = FencedWriter(self._writer, NO_EPOCH)
         epoch, self._stored_times = await self._writer.run_in_transaction(_take_over)
-        self._ticked_at = self._stored_times.ticked_at
+        self._transitions_until = self._stored_times.transitions_until
         await standing_searches.load_all(database(), self.index)
         await self._rights.load(database())
         self._fenced = FencedWriter(self._writer, epoch)
@@ -111,7 +111,7 @@ class Matcher:
 
     async def _run(self) -> None:
         last_tick = 0.0
-        outage = FailureLog(_logger, "a look waits for the database")
+        outage = FailureLog(_logger, "a batch waits for the database")
         while True:
             self._writer.invalidated.clear()
             try:
@@ -123,13 +123,13 @@ class Matcher:
             except LeaseTaken:
                 raise
             except StaleBatch:
-                _logger.warning("marks were removed during a look, which is repeated")
+                _logger.warning("invalidations were deleted during a batch, which is repeated")
                 await asyncio.sleep(TICK_SECONDS)
             except Unavailable as exc:
                 outage.warn(exc)
                 await asyncio.sleep(DATABASE_RETRY_SECONDS)
             except Exception:
-                _logger.exception("a look failed and will be repeated")
+                _logger.exception("a batch failed and will be repeated")
                 await asyncio.sleep(TICK_SECONDS)
             await wait_for(self._writer.invalidated, TICK_SECONDS)
 
@@ -196,7 +196,7 @@ class Matcher:
             try:
                 await work()
             except StaleBatch:
-                _logger.warning("marks were removed during a look, which is repeated")
+                _logger.warning("invalidations were deleted during a batch, which is repeated")
 
         self._team_tasks.start(team_id, carry_out())
 
@@ -217,12 +217,12 @@ class Matcher:
 
     async def _tick(self) -> None:
         now = await self._writer.clock.now(database())
-        if now <= self._ticked_at or self._writer.clock.pause_reason() is not None:
+        if now <= self._transitions_until or self._writer.clock.pause_reason() is not None:
             return
         self._stored_times = await time_transitions.tick(
-            self._fenced, self.index.time_keys(), self._ticked_at, self._stored_times, now
+            self._fenced, self.index.time_keys(), self._transitions_until, self._stored_times, now
         )
-        self._ticked_at = now
+        self._transitions_until = now
 
     async def _apply_rights(self, invalidation: Row) -> None:
         """Apply a change of a user's rights: index each of their lists anew, and queue a backfill of each."""
@@ -241,7 +241,7 @@ class Matcher:
             await claim_invalidations(uow.connection, [invalidation["id"]])
             # If the backfill of an earlier change is still pending, replace it by one that starts from the beginning.
             await uow.connection.execute(
-                f"DELETE FROM marks WHERE kind = ? AND cause = ? AND {uow.connection.in_any('subject_id')}",
+                f"DELETE FROM invalidations WHERE kind = ? AND cause = ? AND {uow.connection.in_any('subject_id')}",
                 *(
                     int(InvalidationKind.SEARCH),
                     invalidation["cause"],
@@ -256,7 +256,7 @@ class Matcher:
         await self._fenced.run_in_transaction(invalidate_lists)
 
     async def _backfill(self, invalidation: Row) -> None:
-        stored = self._stored_times.later(self._ticked_at, 0)
+        stored = self._stored_times.later(self._transitions_until, 0)
         times = await backfill.run_backfill(
             self._fenced, self._writer.clock, self.index, self._rights, invalidation, stored
         )
@@ -268,8 +268,8 @@ class Matcher:
             return
         # The audit relies on these times. Store them with the changes, unless the stored ones already cover this batch.
         times = None
-        if batch.now > self._stored_times.decided_until:
-            times = self._stored_times.later(self._ticked_at, batch.now + DECIDED_AHEAD_MICROSECONDS)
+        if batch.now > self._stored_times.evaluated_until:
+            times = self._stored_times.later(self._transitions_until, batch.now + DECIDED_AHEAD_MICROSECONDS)
         await self._writer.run_in_transaction(
             partial(_write, self._fenced.epoch, batch, changes, times),
             now=batch.now,

@@ -158,15 +158,16 @@ async def _write_in_one_statement(
     joined_kind, left_kind = (f"{int(kind)}::smallint" for kind in (ChangeKind.MEMBER_JOINED, ChangeKind.MEMBER_LEFT))
     # The matcher inserted the row when it started.
     store_times = (
-        " followed AS (UPDATE ticks SET ticked_at = ?::bigint, decided_until = ?::bigint"
+        " followed AS (UPDATE matcher_state SET transitions_until = ?::bigint, evaluated_until = ?::bigint"
         " WHERE id = 1 AND EXISTS (SELECT 1 FROM all_there)),"
     )
     rows = await tx.fetch_tuples(
         ("held", "claimed", *COLUMN_TYPES),
-        f"WITH {fence_cte()}, there AS MATERIALIZED (SELECT id FROM marks WHERE {tx.in_any('id')}"
+        f"WITH {fence_cte()}, there AS MATERIALIZED (SELECT id FROM invalidations WHERE {tx.in_any('id')}"
         " AND EXISTS (SELECT 1 FROM fence) ORDER BY id FOR UPDATE),"
         " all_there AS MATERIALIZED (SELECT 1 FROM there HAVING count(*) = ?::bigint AND EXISTS (SELECT 1 FROM fence)),"
-        f"{store_times if times else ''} claimed AS (DELETE FROM marks USING all_there WHERE {tx.in_any('id')}),"
+        f"{store_times if times else ''}"
+        f" claimed AS (DELETE FROM invalidations USING all_there WHERE {tx.in_any('id')}),"
         f" searches AS MATERIALIZED (SELECT id, {', '.join(_SEARCH_COLUMNS)} FROM saved_searches"
         f" WHERE {tx.in_any('id')} AND EXISTS (SELECT 1 FROM all_there) ORDER BY id{tx.for_update('NO KEY UPDATE')}),"
         # IN (...) IS TRUE is one hash lookup for each row. As a join, PostgreSQL might choose a nested loop, because

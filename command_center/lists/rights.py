@@ -29,7 +29,7 @@ class ChangedRights:
         """Load the lists whose backfill is pending."""
         self.clear()
         rows = await connection.fetch(
-            "SELECT DISTINCT subject_id FROM marks WHERE kind = ? AND cause = ?",
+            "SELECT DISTINCT subject_id FROM invalidations WHERE kind = ? AND cause = ?",
             int(InvalidationKind.SEARCH),
             int(ChangeCauseKind.ACCESS_CHANGED),
         )

@@ -24,25 +24,25 @@ STORE_INTERVAL_MICROSECONDS = 10_000_000
 class StoredTimes(NamedTuple):
     """How far the matcher has followed the clock, in microseconds.
 
-    Emails that crossed a boundary up to `ticked_at` have been invalidated. No email was evaluated for a moment later
-    than `decided_until`. The next tick invalidates the emails that cross a boundary in between, so the audit leaves
-    them out.
+    Emails that crossed a boundary up to `transitions_until` have been invalidated. No email was evaluated for a moment
+    later than `evaluated_until`. The next tick invalidates the emails that cross a boundary in between, so the audit
+    leaves them out.
     """
 
-    ticked_at: int
-    decided_until: int
+    transitions_until: int
+    evaluated_until: int
 
-    def later(self, ticked_at: int, decided_until: int) -> "StoredTimes":
+    def later(self, transitions_until: int, evaluated_until: int) -> "StoredTimes":
         """Return the later of each two times."""
-        return StoredTimes(max(self.ticked_at, ticked_at), max(self.decided_until, decided_until))
+        return StoredTimes(max(self.transitions_until, transitions_until), max(self.evaluated_until, evaluated_until))
 
 
 async def load_stored_times(connection: Connection, now: int) -> StoredTimes:
     """Return the stored times, or `now` if none are stored."""
-    row = await connection.fetch_one("SELECT ticked_at, decided_until FROM ticks WHERE id = 1")
+    row = await connection.fetch_one("SELECT transitions_until, evaluated_until FROM matcher_state WHERE id = 1")
     if row is None:
         return StoredTimes(now, now)
-    return StoredTimes(row["ticked_at"], max(row["ticked_at"], row["decided_until"] or 0))
+    return StoredTimes(row["transitions_until"], max(row["transitions_until"], row["evaluated_until"] or 0))
 
 
 def store_times_statement(times: StoredTimes) -> Statement:
@@ -50,11 +50,13 @@ def store_times_statement(times: StoredTimes) -> Statement:
 
     It belongs in the transaction that writes the changes.
     """
+    # PostgreSQL has greatest() and SQLite max(); CASE works on both.
     store = (
-        "INSERT INTO ticks (id, ticked_at, decided_until) VALUES (1, ?, ?) ON CONFLICT (id)"
-        " DO UPDATE SET ticked_at = CASE WHEN ticks.ticked_at > excluded.ticked_at THEN ticks.ticked_at"
-        " ELSE excluded.ticked_at END, decided_until = CASE WHEN ticks.decided_until > excluded.decided_until"
-        " THEN ticks.decided_until ELSE excluded.decided_until END"
+        "INSERT INTO matcher_state AS s (id, transitions_until, evaluated_until) VALUES (1, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET transitions_until = CASE WHEN s.transitions_until > excluded.transitions_until"
+        " THEN s.transitions_until ELSE excluded.transitions_until END,"
+        " evaluated_until = CASE WHEN s.evaluated_until > excluded.evaluated_until"
+        " THEN s.evaluated_until ELSE excluded.evaluated_until END"
     )
     return store, times
 
@@ -68,7 +70,7 @@ async def tick(
     """
     time_keys = list(keys)
     crossed = await run_indexed_reads(partial(crossed_emails, time_keys, previous, now)) if time_keys else []
-    if not crossed and now - stored.ticked_at < STORE_INTERVAL_MICROSECONDS:
+    if not crossed and now - stored.transitions_until < STORE_INTERVAL_MICROSECONDS:
         return stored
     times = stored.later(now, now)
 

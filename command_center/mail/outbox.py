@@ -105,7 +105,7 @@ class Outbox:
                     self._outage.warn(exc)
                     await asyncio.sleep(POLL_INTERVAL_SECONDS)
                 except Exception:
-                    _logger.exception("a look at the outbox failed and will be repeated")
+                    _logger.exception("a pass over the outbox failed and will be repeated")
                     await asyncio.sleep(POLL_INTERVAL_SECONDS)
         finally:
             await self._transport.close()

@@ -48,7 +48,7 @@ _RECIPIENT = (
     " JOIN teams t ON t.id = p.team_id LEFT JOIN emails e ON e.id = ? AND e.team_id = p.team_id"
     " LEFT JOIN users u ON u.id = e.sender_id WHERE p.id = ?"
 )
-_logger = logging.getLogger("command_center.unsubscribing")
+_logger = logging.getLogger("command_center.unsubscribe")
 _outage = FailureLog(_logger, "ways out wait for the database")
 
 

@@ -19,7 +19,7 @@ async def show(settings: Settings) -> int:
     async with open_current_database(settings):
         clock, state, reading = await _read_clock()
         print(f"database time  {_iso(reading)}")
-        print(f"last tick      {'none' if state.ticked_at is None else _iso(state.ticked_at)}")
+        print(f"last tick      {'none' if state.transitions_until is None else _iso(state.transitions_until)}")
         jump = clock.jump
         if jump is None:
             print("state          running")

@@ -79,7 +79,7 @@ class Metrics:
         self._traffic = traffic
         self._operations = operations
         self._app = app
-        self._marks = math.nan
+        self._invalidations = math.nan
         self._sending_paused = math.nan
         self._waiting = (math.nan, math.nan)
         self._registry = CollectorRegistry()
@@ -90,13 +90,13 @@ class Metrics:
         """Read the numbers of the database, and return the page."""
         engine: Runtime = self._app.state.engine
         try:
-            row = await database().fetch_one("SELECT count(*) AS count FROM marks")
-            self._marks = int(row["count"]) if row else 0
+            row = await database().fetch_one("SELECT count(*) AS count FROM invalidations")
+            self._invalidations = int(row["count"]) if row else 0
             self._waiting = await count_waiting(database(), await engine.ctx.writer.clock.now(database()))
             state = await restores.load_state(database())
             self._sending_paused = float(state is not None and state.paused)
         except Unavailable:
-            self._marks = self._sending_paused = math.nan
+            self._invalidations = self._sending_paused = math.nan
             self._waiting = (math.nan, math.nan)
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -111,69 +111,81 @@ class Metrics:
         yield from self._events(engine)
         yield from self._emails(engine)
         yield from self._streams(engine)
-        responses = CounterMetricFamily(f"{PREFIX}answers", "HTTP answers.", labels=("route", "status"))
+        responses = CounterMetricFamily(f"{PREFIX}http_responses", "HTTP responses.", labels=("route", "status"))
         for (route, status), count in sorted(self._traffic.responses.items()):
             responses.add_metric((route, str(status)), count)
         yield responses
         operations = CounterMetricFamily(
-            f"{PREFIX}operations", "GraphQL operations that were carried out, or begun.", labels=("kind",)
+            f"{PREFIX}operations", "GraphQL operations that were executed or started.", labels=("kind",)
         )
         for kind in OperationType:
             operations.add_metric((kind.value,), self._operations.accepted[kind])
         yield operations
-        yield _gauge("sockets", "Open WebSockets.", self._traffic.sockets)
+        yield _gauge("websockets", "Open WebSockets.", self._traffic.sockets)
 
     def _lists(self, engine: Runtime) -> Iterator[Metric]:
         matcher = engine.matcher
-        yield _gauge("standing_searches", "Saved searches that are matched here.", len(matcher.index))
-        yield _gauge("standing_conjunctions", "Different conjunctions they are made of.", matcher.index.conjunctions)
-        yield _gauge("standing_conditions", "Different conditions these are made of.", matcher.index.conditions)
+        yield _gauge("indexed_searches", "Saved searches in the index of this process.", len(matcher.index))
+        yield _gauge("indexed_conjunctions", "Distinct conjunctions of these searches.", matcher.index.conjunctions)
+        yield _gauge("indexed_conditions", "Distinct conditions of these searches.", matcher.index.conditions)
         yield _gauge(
-            "standing_conjunctions_always_looked_at",
-            "Conjunctions that neither a key nor a threshold narrows.",
+            "unindexed_conjunctions",
+            "Conjunctions without an index key or threshold, checked for every email in their scope.",
             matcher.index.unindexed,
         )
         paused = engine.ctx.writer.clock.pause_reason() is not None
-        yield _gauge("clock_paused", "1 while the clock is not believed and nothing timed happens.", paused)
-        yield _gauge("sending_paused", "1 while nothing is sent because of a restore.", self._sending_paused)
-        yield _gauge("marks", "Changes that the matcher has yet to look at.", self._marks)
-        yield _counter("emails_matched", "Looks at an email.", matcher.evaluation_count)
-        changes = CounterMetricFamily(f"{PREFIX}memberships_changed", "Emails that came and went.", labels=("change",))
+        yield _gauge(
+            "clock_paused", "1 while the clock is not trusted and nothing that depends on time happens.", paused
+        )
+        yield _gauge("sending_paused", "1 while sending is paused after a restore.", self._sending_paused)
+        yield _gauge(
+            "pending_invalidations", "Invalidations that the matcher has not processed yet.", self._invalidations
+        )
+        yield _counter("emails_evaluated", "Evaluations of an email against the index.", matcher.evaluation_count)
+        changes = CounterMetricFamily(
+            f"{PREFIX}membership_changes", "Memberships that began or ended.", labels=("change",)
+        )
         changes.add_metric(("joined",), matcher.join_count)
         changes.add_metric(("left",), matcher.leave_count)
         yield changes
 
     def _events(self, engine: Runtime) -> Iterator[Metric]:
-        events = CounterMetricFamily(
-            f"{PREFIX}events", "Engagement events, by what became of them.", labels=("outcome",)
-        )
+        events = CounterMetricFamily(f"{PREFIX}events", "Engagement events by outcome.", labels=("outcome",))
         for outcome, count in sorted(engine.recorder.tally.items()):
             events.add_metric((outcome,), count)
         yield events
-        yield _gauge("events_kept", "Views and clicks that wait for the database.", len(engine.recorder.retry_buffer))
+        yield _gauge(
+            "events_buffered", "Views and clicks that wait for the database.", len(engine.recorder.retry_buffer)
+        )
 
     def _emails(self, engine: Runtime) -> Iterator[Metric]:
         tally, (number, oldest) = engine.outbox.statistics, self._waiting
-        yield _counter("emails_sent", "Emails that the mail server took over.", tally.sent)
-        yield _counter("emails_put_off", "Attempts to send that are to be repeated.", tally.put_off)
+        yield _counter("emails_sent", "Emails that the mail server accepted.", tally.sent)
+        yield _counter("emails_deferred", "Attempts to send that will be repeated.", tally.put_off)
         failed = CounterMetricFamily(
-            f"{PREFIX}emails_failed", "Emails that failed or bounced while they were sent.", labels=("code",)
+            f"{PREFIX}emails_failed", "Emails that failed or bounced during sending, by failure code.", labels=("code",)
         )
         for code in FailureCode:
             failed.add_metric((code.name,), tally.failed[code])
         yield failed
-        yield _gauge("emails_waiting", "Emails that are due and have not left.", number)
-        yield _gauge("oldest_waiting_email_seconds", "How long the oldest of them has been due.", oldest)
+        yield _gauge("emails_waiting", "Due emails that have not been sent yet.", number)
+        yield _gauge("oldest_waiting_email_seconds", "Seconds for which the oldest of them has been due.", oldest)
 
     def _streams(self, engine: Runtime) -> Iterator[Metric]:
         hub, folder_counts = engine.ctx.writer.hub, engine.ctx.writer.folder_counts
-        yield _gauge("followers", "Open streams of changes.", hub.subscriber_count)
-        yield _gauge("watchers", "Open streams of folder counts.", folder_counts.subscription_count)
-        yield _counter("follower_overflows", "Times a reader was slow and the log was read instead.", hub.overflows)
-        documentation = "Entries of the change log that were skipped, because only a later version knows their kind."
-        yield _counter("unknown_changes", documentation, hub.unknown_entries)
+        yield _gauge("change_subscribers", "Open streams of changes.", hub.subscriber_count)
+        yield _gauge("folder_count_subscribers", "Open streams of folder counts.", folder_counts.subscription_count)
         yield _counter(
-            "frames_executed", "Frames made, however many read each.", self._operations.broadcast_groups.rendered_count
+            "subscriber_overflows",
+            "Times that a slow subscriber's queue was dropped and the log was read instead.",
+            hub.overflows,
+        )
+        documentation = "Log entries that were skipped, because only a later version knows their kind."
+        yield _counter("unknown_log_entries", documentation, hub.unknown_entries)
+        yield _counter(
+            "change_messages_rendered",
+            "Change messages rendered, each counted once for all its subscribers.",
+            self._operations.broadcast_groups.rendered_count,
         )
 
 

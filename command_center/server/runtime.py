@@ -37,7 +37,7 @@ TRIM_INTERVAL_SECONDS = 3600.0
 """The interval of deleting old rows."""
 RETRY_SECONDS = 60.0
 """The interval after a failure, or while the clock is paused."""
-_logger = logging.getLogger("command_center.engine")
+_logger = logging.getLogger("command_center.runtime")
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class Office:
         await self._look(self.rng.random() < 0.5)
 
     async def _look(self, tick: bool) -> bool:
-        rows = await database().fetch("SELECT kind, subject_id, cause FROM marks")
+        rows = await database().fetch("SELECT kind, subject_id, cause FROM invalidations")
         self.pending = {row["subject_id"] for row in rows if row["cause"] == ChangeCauseKind.ACCESS_CHANGED}
         if any(row["kind"] == InvalidationKind.USER for row in rows):
             self.pending = self.searches

@@ -21,7 +21,7 @@ DELETE = "mutation($id:ID!){savedSearchDelete(id:$id){deletedIds}}"
 REFINE = "mutation($id:ID!,$f:EmailFilter!){savedSearchRefine(id:$id,filter:$f){userErrors{code}}}"
 VIEWED: dict[str, Any] = {"engagement": [{"kind": "VIEW"}]}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-WRITTEN = ("memberships", "saved_searches", "changes", "change_logs", "marks", "ticks")
+WRITTEN = ("memberships", "saved_searches", "changes", "change_logs", "invalidations", "matcher_state")
 
 
 async def started(server: Server) -> Matcher:
@@ -126,7 +126,7 @@ async def test_a_statement_that_began_before_the_lease_was_taken_is_refused(post
             await until(waits)
         assert isinstance(await looking, LeaseTaken)
         assert (await ann.one(MEMBERS, id=search))["memberCount"] == 0
-        assert len(await database().fetch("SELECT id FROM marks")) == 1
+        assert len(await database().fetch("SELECT id FROM invalidations")) == 1
 
 
 async def _taken() -> int:

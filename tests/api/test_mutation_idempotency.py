@@ -28,7 +28,7 @@ async def test_every_mutation_marks_the_claim_of_its_key(quiet_server: Server, c
     await _emails(ann, mail)
     await _lists(quiet_server, ann)
     await _engagements(ann, mail["DELIVERED"], moment(clock))
-    rows = await database().fetch("SELECT key, done FROM idempotent_requests WHERE answer IS NOT NULL")
+    rows = await database().fetch("SELECT key, done FROM idempotent_requests WHERE response IS NOT NULL")
     mutations = published().mutation_type
     assert mutations is not None
     assert {row["key"]: bool(row["done"]) for row in rows} == dict.fromkeys(mutations.fields, True)

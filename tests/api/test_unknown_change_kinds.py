@@ -60,7 +60,7 @@ async def test_entries_of_unknown_kinds_are_skipped_and_counted(quiet_server: Se
         joined = (await one.until("MemberJoined"))[-1]
         assert (await feed.frame())["__typename"] == "EngagementRecorded"
         assert await tasks.quiet()
-        assert (await metrics(quiet_server))["unknown_changes_total"] == 4
+        assert (await metrics(quiet_server))["unknown_log_entries_total"] == 4
     await append(*where)
     async with ann.follow(FOLLOW, id=search, after=began) as one:
         frames = await one.until("CaughtUp")
@@ -79,13 +79,13 @@ async def test_marks_of_unknown_kinds_wait_for_the_version_that_knows_them(quiet
     mail, search = await email(ann), await save(ann, VIEWED)
     await quiet_server.settle()
     await ann.one(RECORD, e=[{"emailId": mail, "kind": "VIEW", "occurredAt": LONG_AGO, "dedupeKey": "1"}])
-    await database().execute("UPDATE marks SET cause = ?, engagement_id = NULL", UNKNOWN)
+    await database().execute("UPDATE invalidations SET cause = ?, engagement_id = NULL", UNKNOWN)
     await database().execute(
-        "INSERT INTO marks (team_id, kind, subject_id, cause, progress)"
-        " SELECT team_id, ?, subject_id, cause, 0 FROM marks",
+        "INSERT INTO invalidations (team_id, kind, subject_id, cause, progress)"
+        " SELECT team_id, ?, subject_id, cause, 0 FROM invalidations",
         UNKNOWN,
     )
     await quiet_server.settle()
     member = (await ann.one(MEMBERS, id=search))["members"]["nodes"][0]
     assert member["cause"] == {"kind": "EMAIL_CHANGED", "engagement": None}
-    assert [row["kind"] for row in await database().fetch("SELECT kind FROM marks")] == [UNKNOWN]
+    assert [row["kind"] for row in await database().fetch("SELECT kind FROM invalidations")] == [UNKNOWN]

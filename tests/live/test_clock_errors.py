@@ -24,7 +24,10 @@ from tests.unit.test_cli import Here, command, here
 __all__ = ["here"]
 DAY = timedelta(days=1) // timedelta(microseconds=1)
 STATE = "query($id:ID!){node(id:$id){... on Email{folder createdAt}}}"
-PAST_TICK = "INSERT INTO ticks (id, ticked_at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET ticked_at = ?"
+PAST_TICK = (
+    "INSERT INTO matcher_state (id, transitions_until) VALUES (1, ?)"
+    " ON CONFLICT (id) DO UPDATE SET transitions_until = ?"
+)
 
 
 class Wrong:
@@ -106,8 +109,8 @@ async def test_nothing_timed_happens_by_a_clock_that_is_wrong_for_seconds(
         await asyncio.sleep(0.7)
         assert (await ann.one(MEMBERS, id=search))["memberCount"] == 0
         assert (await ann.one(STATE, id=later))["folder"] == "SCHEDULED"
-        ticks = await database().fetch("SELECT ticked_at FROM ticks")
-        assert all(row["ticked_at"] <= micros() for row in ticks)
+        ticks = await database().fetch("SELECT transitions_until FROM matcher_state")
+        assert all(row["transitions_until"] <= micros() for row in ticks)
         wrong.error = 0
         await until(lambda: going(server))
         await time_passes(ann)
@@ -200,9 +203,9 @@ def test_a_reset_leads_back_from_times_that_a_wrong_clock_stored(here: Here, dat
             await time_passes(ann)
             rows = await database().fetch("SELECT max(created_at) AS newest FROM emails")
             assert rows[0]["newest"] <= micros()
-            times = await database().fetch_one("SELECT ticked_at, decided_until FROM ticks")
+            times = await database().fetch_one("SELECT transitions_until, evaluated_until FROM matcher_state")
             assert times is not None
-            assert max(times["ticked_at"], times["decided_until"]) <= micros() + DECIDED_AHEAD_MICROSECONDS
+            assert max(times["transitions_until"], times["evaluated_until"]) <= micros() + DECIDED_AHEAD_MICROSECONDS
             async with asyncio.timeout(10):
                 while True:
                     try:

@@ -301,7 +301,7 @@ async def _quiet(server: Box) -> None:
     """Waits until every span of the filters has gone by and nothing is left to look at."""
     await asyncio.sleep(timedelta(seconds=3.5).total_seconds())
     async with asyncio.timeout(20):
-        while server.rows("SELECT id FROM marks LIMIT 1"):
+        while server.rows("SELECT id FROM invalidations LIMIT 1"):
             await asyncio.sleep(0.05)
 
 

@@ -90,7 +90,7 @@ async def suffer(
 async def _adds_up(team: Team) -> None:
     server, account = team.server, team.account
     async with asyncio.timeout(30):
-        while await server.rows("SELECT id FROM marks"):
+        while await server.rows("SELECT id FROM invalidations"):
             await asyncio.sleep(0.1)
         # What readers did while the database failed was kept, and is stored by now.
         while (await _noted(server))[0] < account.notes:

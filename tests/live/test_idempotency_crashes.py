@@ -51,7 +51,7 @@ async def killed_when(server: Box, client: Client, document: str, done: bool, to
     for attempt in range(ATTEMPTS):
         key = f"{done} {attempt}".replace(" ", "-")
         asking = asyncio.create_task(ask(client, key, document, id=to, s=key))
-        claim = "SELECT done, answer IS NOT NULL FROM idempotent_requests WHERE key = ?"
+        claim = "SELECT done, response IS NOT NULL FROM idempotent_requests WHERE key = ?"
         async with asyncio.timeout(20):
             while [row[0] for row in server.rows(claim, key)] != [done] and not asking.done():
                 await asyncio.sleep(0)

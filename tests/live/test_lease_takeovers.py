@@ -120,7 +120,7 @@ async def _wait_until_matched(url: str) -> int:
     connection = await asyncpg.connect(url)
     try:
         async with asyncio.timeout(120):
-            while await connection.fetchval("SELECT count(*) FROM marks"):
+            while await connection.fetchval("SELECT count(*) FROM invalidations"):
                 await asyncio.sleep(0.1)
         return int(await connection.fetchval("SELECT epoch FROM leases"))
     finally:

@@ -102,7 +102,7 @@ async def test_a_reader_that_reads_late_misses_nothing_and_holds_nobody_up(serve
         left: set[str] = set()
         # A stay that begins and ends between two looks is not announced, so their number is not known. Once nothing is
         # left to look at, a new name is the last frame of all.
-        while await database().fetch_one("SELECT id FROM marks LIMIT 1"):
+        while await database().fetch_one("SELECT id FROM invalidations LIMIT 1"):
             await asyncio.sleep(0.02)
         await ann.one('mutation($i:ID!){savedSearchRename(id:$i,name:"End"){userErrors{code}}}', i=search)
         while (frame := await slow.frame()) and frame.get("savedSearch") != {"name": "End", "state": "LIVE"}:

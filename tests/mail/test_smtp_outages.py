@@ -158,7 +158,7 @@ async def test_an_outage_as_users_and_operators_see_it(database_url: str) -> Non
             clock.advance(timedelta(seconds=30))
             found = await metrics(server)
             assert (found["emails_waiting"], found["oldest_waiting_email_seconds"]) == (3, 30)
-            assert (found["emails_put_off_total"], found["emails_sent_total"]) == (3, 0)
+            assert (found["emails_deferred_total"], found["emails_sent_total"]) == (3, 0)
             assert found['emails_failed_total{code="CHANNEL_UNREACHABLE"}'] == 0
         # The server is at its place again, and the emails leave by themselves when their wait is over.
         async with serving(database_url, clock, SMTP_URL=mailbox.url) as server:
@@ -190,7 +190,7 @@ async def test_emails_that_failed_are_counted_by_code(sqlite_url: str) -> None:
 async def test_the_start_reports_whether_the_mail_server_can_be_used(
     sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "command_center.engine")
+    caplog.set_level(logging.INFO, "command_center.runtime")
 
     async def report(url: str) -> str:
         caplog.clear()

@@ -15,7 +15,7 @@ from tests.support.server import Client, Completed, Failed, Server
 from tests.support.smtp_servers import Mailbox
 from tests.support.smtp_servers import serving as mail_serving
 
-UNDER_WAY = "SELECT 1 AS one FROM marks UNION ALL SELECT 1 FROM emails WHERE status = ? LIMIT 1"
+UNDER_WAY = "SELECT 1 AS one FROM invalidations UNION ALL SELECT 1 FROM emails WHERE status = ? LIMIT 1"
 
 
 class Reader:

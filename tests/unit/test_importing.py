@@ -88,8 +88,8 @@ class Team:
     def people(self) -> list[Person]:
         return kept(self.url)
 
-    def marks(self) -> list[tuple[int, int]]:
-        return kept(self.url, "SELECT kind, subject_id FROM marks ORDER BY id")
+    def invalidations(self) -> list[tuple[int, int]]:
+        return kept(self.url, "SELECT kind, subject_id FROM invalidations ORDER BY id")
 
 
 @pytest.fixture
@@ -288,11 +288,11 @@ def test_the_same_file_again_changes_nothing(team: Team) -> None:
     rows = [HEADER.split(","), *([f"P {n}", f"P{n}@Example.org", "T", "Straße", ""] for n in range(2500))]
     content = written(rows)
     assert team.imports(content, "--group", "Fair").out.startswith("2500 rows: 2500 added, 0 changed, 0 unchanged")
-    before = (team.people(), team.marks(), kept(team.url, "SELECT count(*) FROM group_people"))
+    before = (team.people(), team.invalidations(), kept(team.url, "SELECT count(*) FROM group_people"))
     assert before[2] == [(2500,)]
     again = team.imports(content, "--group", "Fair")
     assert (again.code, again.out) == (0, "2500 rows: 0 added, 0 changed, 2500 unchanged, 0 refused\n")
-    assert (team.people(), team.marks(), kept(team.url, "SELECT count(*) FROM group_people")) == before
+    assert (team.people(), team.invalidations(), kept(team.url, "SELECT count(*) FROM group_people")) == before
     assert kept(team.url, "SELECT name, shared FROM person_groups") == [("Fair", False)]
     folded = kept(
         team.url, "SELECT address_folded, company_folded, name_folded FROM people WHERE address='P7@Example.org'"
@@ -334,7 +334,7 @@ def test_ones_own_people_are_brought_up_to_date_and_colleagues_are_left_alone(te
     assert [address for (address,) in inside] == ["bobs@x.example", "dora@x.example", "emil@x.example", "new@x.example"]
     (dora,) = kept(team.url, "SELECT id FROM people WHERE address = 'dora@x.example'")[0]
     (group,) = kept(team.url, "SELECT id FROM person_groups")[0]
-    assert team.marks() == [(2, dora), (3, group)]
+    assert team.invalidations() == [(2, dora), (3, group)]
 
 
 def test_whoever_unsubscribed_stays_so(small_team: Team) -> None:

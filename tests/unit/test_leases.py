@@ -56,11 +56,11 @@ async def test_a_worker_whose_sessions_are_ended_goes_on_afterwards(postgres_url
 async def test_what_was_decided_from_marks_that_others_worked_off_is_not_written(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     await email(ann)
-    marks = [row["id"] for row in await database().fetch("SELECT id FROM marks")]
+    marks = [row["id"] for row in await database().fetch("SELECT id FROM invalidations")]
     await quiet_server.settle()
     with pytest.raises(StaleBatch):
         await _decide_late(quiet_server, marks)
-    assert await database().fetch("SELECT id FROM marks") == []
+    assert await database().fetch("SELECT id FROM invalidations") == []
 
 
 async def _decide_late(server: Server, marks: list[int]) -> None:

@@ -123,16 +123,16 @@ async def test_nothing_is_carried_out_where_one_of_its_marks_is_gone(writer: Wri
     async with writer.unit_of_work() as uow:
         for subject in (1, 2):
             uow.invalidate(InvalidationKind.EMAIL, 1, subject, ChangeCauseKind.CLOCK)
-    marks = [row["id"] for row in await database().fetch("SELECT id FROM marks ORDER BY id")]
+    marks = [row["id"] for row in await database().fetch("SELECT id FROM invalidations ORDER BY id")]
     verdicts = MembershipChanges((Join(LIVE, 5, VIEWED),))
     with pytest.raises(StaleBatch):
         await carried_out(writer, verdicts, alone, done=[*marks, marks[-1] + 1])
     assert await members() == {}
     assert await database().fetch("SELECT id FROM changes") == []
-    assert [row["id"] for row in await database().fetch("SELECT id FROM marks ORDER BY id")] == marks
+    assert [row["id"] for row in await database().fetch("SELECT id FROM invalidations ORDER BY id")] == marks
     assert len(await carried_out(writer, verdicts, alone, done=marks[:1])) == 1
     assert await carried_out(writer, MembershipChanges(), alone, done=marks[1:]) == []
-    assert await database().fetch("SELECT id FROM marks") == []
+    assert await database().fetch("SELECT id FROM invalidations") == []
 
 
 async def test_a_second_statement_is_refused_where_it_would_be_a_second_transaction(postgres_url: str) -> None:
