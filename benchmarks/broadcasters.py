@@ -26,7 +26,7 @@ from command_center.database.clock import DatabaseClock
 from command_center.database.connections import open_database
 from command_center.web.authentication import Tokens
 from models.enums import Role
-from tests.api.test_memberships import DRAFT, PERSON, RECORD, event, live, save
+from tests.support.searches import DRAFT, PERSON, RECORD, event, live, save
 from tests.support.server import SECRET, Client
 
 PATIENCE = 60.0

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.support import schema_coverage_report as sdl_report
+from tests.support.commands import Here
 from tests.support.databases import KINDS, Databases, databases
 from tests.support.server import ManualClock, Server, serving
 
@@ -59,3 +60,8 @@ async def quiet_server(database_url: str, clock: ManualClock) -> AsyncIterator[S
     """A server whose matcher looks only when the test calls `settle`, by a clock the test moves; it sends nothing."""
     async with serving(database_url, clock, works=False, looks=False) as running:
         yield running
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    return Here(monkeypatch, capsys)

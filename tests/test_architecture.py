@@ -2,9 +2,9 @@
 
 import re
 
+from tests.support.dependency_rules import PACKAGES
 from tests.support.documentation import Page
 from tests.support.paths import ROOT
-from tests.test_dependencies import PACKAGES
 
 PAGE = Page.read("docs/architecture.md").text
 

@@ -6,40 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.dependency_rules import PACKAGES
 from tests.support.paths import ROOT
 
 HIDDEN = "command_center."
 """The prefix that is left out below: `database` is `command_center.database`."""
 SMALL = {"email_addresses", "errors", "ids", "time_zones"}
 """Modules beside the packages. All of these may import them but those in `WITHOUT_SMALL`."""
-PACKAGES = {
-    "errors": {"models.enums"},
-    "ids": set(),
-    "email_addresses": {"search.text"},
-    "time_zones": set(),
-    "graphql_engine": set(),
-    "database": {"errors"},
-    "models": {"database"},
-    "search": {"models.enums", "models.folders"},
-    "changes": {"models", "database"},
-    "lists": {"search", "changes", "models", "database"},
-    "actions": {"search", "changes", "models", "database"},
-    "mail": {"actions", "changes", "models", "database"},
-    # `explain` evaluates one email from the facts that the matcher reads.
-    "resolvers": {"actions", "search", "changes", "models", "database", "lists.facts"},
-    "schema": {"resolvers", "models.enums", "search.datetimes", "search.durations", "changes.cursors"},
-    "web": {"errors"},
-    # Beside the context: who asks, the messages that are broadcast, and the errors of a database that fails.
-    "api": {
-        *("schema", "graphql_engine", "web", "changes", "resolvers.context", "resolvers.change_messages"),
-        *("models.enums", "models.viewers", "database.errors"),
-    },
-    "importing": {"*"},
-    "demo": {"*"},
-    "server": {"*"},
-    "__main__": {"server.cli"},
-}
-"""For each package, the packages or single modules it may import beside itself and the small modules."""
 WITHOUT_SMALL = {"database", "graphql_engine", "web"}
 ENDS = {"demo", "importing", "server"}
 """Nobody else imports these."""
@@ -129,3 +102,21 @@ def test_the_import_roots_are_four() -> None:
     tracked = {path.parent.name if path.name == "__init__.py" else path.stem for path in ROOT.glob("*/__init__.py")}
     assert tracked == {"benchmarks", "command_center", "models", "resolvers", "schema", "tests"}
     assert [path.name for path in ROOT.glob("*.py")] == []
+
+
+def checking_modules() -> Iterator[tuple[str, ast.Module]]:
+    """The modules of the tests and of the benchmarks, by their paths from the root."""
+    for top in ("tests", "benchmarks"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            if "node_modules" not in path.parts:
+                yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text())
+
+
+def test_no_module_imports_a_test_module() -> None:
+    """What two test modules need is in tests/support, or in a module of the ring that alone needs it."""
+    for path, tree in checking_modules():
+        for imported in imports(tree):
+            first, *rest = imported.split(".")
+            if first == "tests":
+                assert not any(part.startswith("test_") for part in rest), f"{path} imports {imported}"
+                assert rest[0] == "support" or path.startswith(f"tests/{rest[0]}/"), f"{path} imports {imported}"

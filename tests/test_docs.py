@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import surroundings
 from tests.support.documentation import Page, Wrong, differences, filled
 from tests.support.documentation_runner import Reader, product
 from tests.support.paths import ROOT
 from tests.support.server import SECRET
-from tests.unit.test_cli import surroundings
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.commands import surroundings
 from tests.support.documentation import Page
 from tests.support.paths import ROOT
 from tests.support.server import Client
-from tests.unit.test_cli import surroundings
 
 MAX_LINES = 150
 

@@ -12,7 +12,7 @@ from command_center.database.fields import from_micros
 from command_center.ids import decode_key
 from command_center.lists import audit
 from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind, Role
-from tests.api.test_memberships import DRAFT, PERSON, RECORD, event, save
+from tests.support.searches import DRAFT, PERSON, RECORD, event, save
 from tests.support.server import Client, ManualClock, Server
 
 STEPS = int(os.environ.get("LAW_STEPS", "12")) * 5

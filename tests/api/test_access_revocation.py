@@ -7,7 +7,7 @@ from typing import Any
 from command_center.changes import log
 from command_center.ids import encode
 from models.enums import Role
-from tests.api.test_memberships import FOLLOW, MEMBERS, RECORD, email, event, save
+from tests.support.searches import FOLLOW, MEMBERS, RECORD, email, event, save
 from tests.support.server import Completed, Server
 
 EVERYONE: dict[str, Any] = {"everySender": True, "engagement": [{"kind": "VIEW"}]}

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from command_center.database.fields import from_micros
 from command_center.lists import audit
-from tests.api.test_memberships import MEMBERS, RECORD, email, event, save
+from tests.support.searches import MEMBERS, RECORD, email, event, save
 from tests.support.server import ManualClock, Server
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from command_center.web.compression import MIN_BYTES, THREAD_MIN_BYTES, accepts_gzip, is_compressible
-from tests.api.test_streaming import PARTS
+from tests.support.http_streams import PARTS
 from tests.support.raw_http import Answer, connected
 from tests.support.server import PATIENCE, Client, Server
 

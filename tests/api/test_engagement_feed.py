@@ -14,10 +14,9 @@ from command_center.database.connections import database
 from command_center.ids import decode_key, encode
 from models.enums import EngagementVerdict, Role
 from tests.support.emails import ARCHIVE, RECORD, delivered, moment
+from tests.support.engagements import FEED
 from tests.support.server import Client, Completed, Failed, ManualClock, Server, Stream
 
-FEED = """subscription($after:ChangeCursor){engagementFeed(after:$after){__typename ... on Change{cursor}
-    ... on EngagementRecorded{engagementId engagement{id kind verdict url occurredAt email{id} person{name}}}}}"""
 PAST = """query($n:Int,$after:String){engagements(first:$n,after:$after){asOf pageInfo{hasNextPage endCursor}
     nodes{id kind verdict url occurredAt email{id} person{name}}}}"""
 RECLASSIFY = """mutation($ids:[ID!]!,$v:EngagementVerdict!){engagementReclassify(ids:$ids,verdict:$v){

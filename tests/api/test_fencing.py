@@ -12,9 +12,8 @@ from command_center.lists import audit
 from command_center.lists.fencing import LeaseTaken, check_epoch, take_lease
 from command_center.lists.matcher import Matcher
 from models.enums import Role
-from tests.api.test_memberships import MEMBERS, RECORD, email, event, save
-from tests.live.test_concurrent_mutations import waits
-from tests.live.test_log_order import until
+from tests.support.postgres_locks import until, waits
+from tests.support.searches import MEMBERS, RECORD, email, event, save
 from tests.support.server import Client, ManualClock, Server, serving
 
 DELETE = "mutation($id:ID!){savedSearchDelete(id:$id){deletedIds}}"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from command_center.database.connections import database
 from command_center.database.fields import from_micros
 from command_center.lists import audit
-from tests.api.test_memberships import FOLLOW, MEMBERS, RECORD, email, event, live, save
+from tests.support.searches import FOLLOW, MEMBERS, RECORD, email, event, live, save
 from tests.support.server import Client, ManualClock, Server
 
 SPAN = timedelta(seconds=2)

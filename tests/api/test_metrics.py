@@ -6,6 +6,7 @@ import re
 import httpx
 import pytest
 
+from tests.support.monitoring import metrics
 from tests.support.paths import ROOT
 from tests.support.server import PATIENCE, Client, Failed, Server, serving
 
@@ -15,14 +16,6 @@ PERSON = 'mutation{personCreate(input:{name:"Pat" address:"pat@example.org"}){pe
 DRAFT = 'mutation($id:ID!){emailDraft(input:{personId:$id subject:"Hello"}){email{id}}}'
 RECORD = "mutation($events:[EngagementInput!]!){engagementRecord(events:$events){recorded duplicates}}"
 EVENT = {"kind": "VIEW", "occurredAt": "2026-01-01T00:00:00Z"}
-
-
-async def metrics(server: Server) -> dict[str, float]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE) as http:
-        answer = await http.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain")
-    lines = (line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
-    return {name.removeprefix("command_center_"): float(value) for name, value in lines}
 
 
 async def quiet(server: Server) -> dict[str, float]:

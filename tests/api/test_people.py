@@ -3,11 +3,10 @@
 from typing import Any
 
 from tests.support.emails import PERSON, draft, moment, person, send
+from tests.support.people import FAILURES, SHOW
 from tests.support.server import Client, ManualClock, Server
 
 PEOPLE = "query($s:String){people(search:$s,first:200){nodes{id}}}"
-SHOW = """query($id:ID!){person(id:$id){
-    name firstName address title company phone owner{name} shared unsubscribed groups{id name}}}"""
 UNSUBSCRIBE = "mutation($id:ID!){personUnsubscribe(id:$id){person{unsubscribed} userErrors{code path}}}"
 GROUP = """mutation($n:String!,$s:Boolean){groupCreate(name:$n,shared:$s){
     group{id name shared owner{name} personCount people{nodes{id}}} userErrors{code path}}}"""
@@ -20,7 +19,6 @@ CAMPAIGN = """mutation($n:String!){campaignCreate(name:$n){
 END = "mutation($id:ID!){campaignEnd(id:$id){campaign{endedAt} userErrors{code path}}}"
 TEMPLATE = """mutation($i:TemplateInput!){templateCreate(input:$i){
     template{id name subject body} userErrors{code path}}}"""
-FAILURES = "{emails(first:200){nodes{subject folder failure{code}}}}"
 NOBODY = "UGVyc29uOjk4NzY1NA"
 
 

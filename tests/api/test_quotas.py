@@ -12,9 +12,9 @@ from command_center.api.websocket import ID_CHARACTERS
 from command_center.graphql_engine.documents import Documents
 from command_center.graphql_engine.limits import DocumentLimits, UserLimits
 from command_center.server.schema_hints import HINTS
-from tests.api.test_streaming import streaming
-from tests.requests.schemas import ours
 from tests.support.graphql_http import Talk, codes, post, talking
+from tests.support.http_streams import streaming
+from tests.support.schemas import ours
 from tests.support.server import PATIENCE, Client, Server, serving
 
 EVENTS = "text/event-stream"

@@ -3,10 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 import httpx
 import pytest
@@ -15,32 +12,12 @@ from command_center.api.streaming import HEARTBEAT_SECONDS
 from command_center.web.authentication import Tokens
 from tests.support.emails import person
 from tests.support.graphql_http import codes, post
-from tests.support.server import PATIENCE, SECRET, Client, Server
+from tests.support.http_streams import LISTS, PARTS, events, streaming
+from tests.support.server import PATIENCE, SECRET, Server
 from tests.support.tasks import create
 
-LISTS = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
 SAVE = 'mutation{savedSearchCreate(input:{name:"All" filter:{}}){savedSearch{id}}}'
 UNKNOWN_LIST = 'subscription{savedSearchChanges(savedSearchId:"nothing"){__typename}}'
-PARTS = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/json'
-
-
-@asynccontextmanager
-async def streaming(client: Client, accept: str, query: str = LISTS, token: str = "") -> AsyncIterator[httpx.Response]:
-    headers = {"authorization": f"Bearer {token or client.token}", "accept": accept}
-    async with client.http.stream("POST", f"{client.url}/graphql", json={"query": query}, headers=headers) as response:
-        yield response
-
-
-async def events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
-    """The events of a stream: kind and data."""
-    kind = ""
-    async for line in response.aiter_lines():
-        if line.startswith("event: "):
-            kind = line.removeprefix("event: ")
-        elif line.startswith("data:") and kind:
-            text = line.removeprefix("data:").strip()
-            yield kind, json.loads(text) if text else None
-            kind = ""
 
 
 async def test_events_follow_a_list_until_the_reader_leaves(sqlite_server: Server) -> None:

@@ -9,7 +9,7 @@ from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import run_indexed_reads
 from command_center.lists import batches
 from models.enums import ChangeCauseKind, InvalidationKind
-from tests.api.test_memberships import MEMBERS, RECORD, email, event, save
+from tests.support.searches import MEMBERS, RECORD, email, event, save
 from tests.support.server import Client, Server, serving
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.api.test_memberships import DRAFT, PERSON, RECORD, SAVE, email, event
+from tests.support.searches import DRAFT, PERSON, RECORD, SAVE, email, event
 from tests.support.server import Client, Server
 
 HALF = "\ud800x"

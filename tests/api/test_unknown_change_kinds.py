@@ -4,9 +4,9 @@ from typing import Any
 
 from command_center.database.connections import database, transaction
 from models.enums import ChangeKind
-from tests.api.test_engagement_feed import FEED
-from tests.api.test_memberships import FOLLOW, MEMBERS, RECORD, email, save
-from tests.api.test_metrics import metrics
+from tests.support.engagements import FEED
+from tests.support.monitoring import metrics
+from tests.support.searches import FOLLOW, MEMBERS, RECORD, email, save
 from tests.support.server import ManualClock, Server
 from tests.support.tasks import FOLLOW as TASKS
 

@@ -6,34 +6,18 @@ from datetime import timedelta
 from typing import Any
 
 from models.enums import Role
-from tests.api.test_memberships import FOLLOW, live, save
 from tests.support.emails import ARCHIVE, DRAFT, RECORD, delivered, draft, moment, person
+from tests.support.engagements import done, reclassify
 from tests.support.list_replicas import members_of
+from tests.support.searches import FOLLOW, live, save
 from tests.support.server import Client, ManualClock, Server
 
-RECLASSIFY = """mutation($ids:[ID!]!,$v:EngagementVerdict!){engagementReclassify(ids:$ids,verdict:$v){
-    engagements{id verdict verdictReason email{id engagementSummary{views clicks replies}}}
-    userErrors{message path code}}}"""
 EVENTS = """query($id:ID!){email(id:$id){engagementSummary{views clicks replies latest{id occurredAt}}
     engagements(first:200){nodes{id kind verdict verdictReason occurredAt url}}}}"""
 FEED = "{engagements(first:200){asOf nodes{id verdict}}}"
 AS_OF = "query($id:ID!){savedSearch(id:$id){members{asOf}}}"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
 BROWSER = {"userAgent": FIREFOX, "ipAddress": "192.0.2.9"}
-
-
-async def reclassify(client: Client, verdict: str, *ids: str) -> dict[str, Any]:
-    answer = await client.one(RECLASSIFY, ids=list(ids), v=verdict)
-    assert isinstance(answer, dict)
-    return answer
-
-
-async def done(client: Client, verdict: str, *ids: str) -> list[dict[str, Any]]:
-    answer = await reclassify(client, verdict, *ids)
-    assert answer["userErrors"] == []
-    assert [each["id"] for each in answer["engagements"]] == list(dict.fromkeys(ids))
-    assert {each["verdict"] for each in answer["engagements"]} <= {verdict}
-    return list(answer["engagements"])
 
 
 async def recorded(client: Client, clock: ManualClock, email_id: str, *kinds: str, **more: Any) -> list[str]:

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from command_center.api.graphiql import npm
-from tests.api.test_memberships import RECORD, event, live, save
-from tests.api.test_verdict_revisions import done
-from tests.live.test_crashes import Box, box
+from tests.clients.product import FOLDER, serving
 from tests.support.emails import draft, person
+from tests.support.engagements import done
+from tests.support.searches import RECORD, event, live, save
 from tests.support.server import PATIENCE, Client
+from tests.support.server_process import Box
 from tests.support.tasks import COMPLETE, REVISE, create
 from tests.support.tasks import DELETE as DELETE_TASKS
 
-FOLDER = Path(__file__).parent
 APPLICATIONS = ("apollo", "urql", "relay")
 LISTS = "{savedSearches{nodes{name members(first:50){nodes{id email{subject} cause{kind}}}}}}"
 COUNTS = "{folders{name emailCount folders{name emailCount}}}"
@@ -85,19 +85,6 @@ async def issue(server: Box, token_file: Path, expires: str) -> None:
     code, token = await server.command("token", "a@x.example", "--expires", expires)
     assert code == 0
     token_file.write_text(token)
-
-
-@asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[tuple[Box, Client]]:
-    """The product as one starts it, and its one seller."""
-    async with box(path) as server:
-        assert (await server.command("user", "add", "--team", "T", "--name", "Ann", "--address", "a@x.example"))[0] == 0
-        code, token = await server.command("token", "a@x.example", "--scope", "engagement:write")
-        assert code == 0
-        await server.start()
-        client = Client(server.url, token)
-        yield server, client
-        await client.http.aclose()
 
 
 @dataclass

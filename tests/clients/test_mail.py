@@ -18,7 +18,7 @@ from command_center.mail.links import Links
 from command_center.mail.mime import alternative_message
 from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import Delivered, Envelope
-from tests.clients.test_applications import FOLDER
+from tests.clients.product import FOLDER
 from tests.support import smtp_servers as servers
 from tests.support.generated_texts import address, content, line
 

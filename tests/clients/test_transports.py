@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from command_center.api.graphiql import npm
-from tests.clients.test_applications import FOLDER, serving
+from tests.clients.product import FOLDER, serving
 
 AUDITS = 61
 CLIENTS = 24

@@ -23,9 +23,9 @@ import httpx
 from command_center.server.settings import PREFIX
 from command_center.web.authentication import SCOPES, Tokens
 from models.enums import Role
-from tests.api.test_memberships import SAVE
 from tests.support.emails import RECORD, emails_in_folders, moment, person
 from tests.support.paths import ROOT
+from tests.support.searches import SAVE
 from tests.support.server import SECRET, Client, ManualClock, Server, serving
 from tests.support.tasks import CREATE
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from command_center.ids import encode
@@ -34,9 +34,7 @@ from tests.support.generated_filters import (
     moments,
     one_of_each,
 )
-from tests.support.law_settings import CASES
-
-law = settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
+from tests.support.law_settings import law
 
 Searches = dict[int, tuple[Scope, Filter]]
 

@@ -23,10 +23,10 @@ import httpx
 from command_center.changes.cursors import parse
 from command_center.server.serving import bind_socket
 from command_center.server.settings import PREFIX
-from tests.live.test_crashes import COMMAND, DRAFT, GONE, PERSON, RECORD, SAVE
 from tests.support.list_replicas import ALL
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Client, Failed
+from tests.support.server_process import COMMAND, DRAFT, GONE, PERSON, RECORD, SAVE
 
 LONGEST = 10.0
 """Seconds within which every request must be answered, whatever the database does."""

@@ -15,10 +15,10 @@ from command_center.changes.entries import LogEntry
 from command_center.database.connections import database
 from command_center.web.websocket_protocol import TEXT_EXTENSION
 from models.enums import ChangeKind, Role
-from tests.api.test_memberships import FOLLOW, RECORD, email, event, live, save
-from tests.api.test_streaming import PARTS, events, streaming
-from tests.live.test_subscriptions import none_left, socket
+from tests.support.http_streams import PARTS, events, streaming
+from tests.support.searches import FOLLOW, RECORD, email, event, live, save
 from tests.support.server import Client, Completed, ManualClock, Server, Stream, surrounded
+from tests.support.streams import none_left, socket
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 VIEWED: dict[str, Any] = {"engagement": [{"kind": "VIEW"}]}

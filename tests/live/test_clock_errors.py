@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from command_center.database import clock_state
@@ -15,13 +14,13 @@ from command_center.database.connections import database, open_database
 from command_center.lists import audit
 from command_center.lists.matcher import DECIDED_AHEAD_MICROSECONDS
 from command_center.server.leases import hold_lease
-from tests.api.test_memberships import MEMBERS, RECORD, email, event, live, save
+from tests.support.commands import Here, command
 from tests.support.emails import Post, deliver, draft, person
 from tests.support.emails import send as schedule
+from tests.support.monitoring import metric, warnings
+from tests.support.searches import MEMBERS, RECORD, email, event, live, save
 from tests.support.server import SECRET, Client, Server, serving
-from tests.unit.test_cli import Here, command, here
 
-__all__ = ["here"]
 DAY = timedelta(days=1) // timedelta(microseconds=1)
 STATE = "query($id:ID!){node(id:$id){... on Email{folder createdAt}}}"
 PAST_TICK = (
@@ -48,20 +47,6 @@ async def until(holds: Callable[[], Any]) -> None:
     async with asyncio.timeout(15):
         while not await holds():
             await asyncio.sleep(0.05)
-
-
-async def warnings(server: Server) -> list[str]:
-    async with httpx.AsyncClient() as http:
-        answer = await http.get(f"{server.url}/readyz")
-        assert answer.status_code == 200
-        found: list[str] = answer.json().get("warnings", [])
-        return found
-
-
-async def metric(server: Server, name: str) -> float:
-    async with httpx.AsyncClient() as http:
-        text = (await http.get(f"{server.url}/metrics")).text
-    return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")))
 
 
 async def paused(server: Server) -> bool:

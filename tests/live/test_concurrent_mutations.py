@@ -4,20 +4,14 @@ import asyncio
 
 import pytest
 
-from command_center.database.connections import database, transaction
-from tests.live.test_log_order import until, waits_for_a_lock
+from command_center.database.connections import transaction
 from tests.support.emails import SEND, draft, person
+from tests.support.postgres_locks import until, waits
 from tests.support.server import serving
 
 CAMPAIGN = 'mutation{campaignCreate(name:"Spring"){campaign{id}}}'
 END = "mutation($id:ID!){campaignEnd(id:$id){userErrors{code}}}"
 UNSUBSCRIBE = "mutation($id:ID!){personUnsubscribe(id:$id){userErrors{code}}}"
-
-
-async def waits() -> bool:
-    """Whether somebody waits for a lock by now; within a transaction it would be told what was so at first."""
-    await database().fetch("SELECT pg_stat_clear_snapshot()")
-    return await waits_for_a_lock()
 
 
 @pytest.mark.parametrize("way", ["unsubscribed", "ended"])

@@ -15,11 +15,11 @@ import websockets
 
 from command_center.database.connections import database
 from command_center.server.settings import PREFIX
-from tests.live.test_crashes import Box, box
-from tests.live.test_subscriptions import socket as signed_in
 from tests.support.emails import draft, person
 from tests.support.list_replicas import FEW_BYTES
 from tests.support.server import Client, Failed, Server, Stream, serving
+from tests.support.server_process import Box, box
+from tests.support.streams import socket as signed_in
 
 COUNTS = "subscription{folderCounts{folders{name emailCount}}}"
 # A name of one's own for a field comes back with every folder: frames of 800 KB that cost nothing to make.

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.support.commands import Said, command, surroundings
 from tests.support.paths import ROOT
 from tests.support.server import SECRET
-from tests.unit.test_cli import Said, command, surroundings
 
 START = "from command_center.__main__ import main; main()"
 

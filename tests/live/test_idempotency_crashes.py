@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.live.test_crashes import GONE, Box, box
 from tests.support.idempotency import CAMPAIGN, ask, codes, group, replayed
 from tests.support.server import Client
+from tests.support.server_process import GONE, Box, box
 
 CRASHES = int(os.environ.get("CRASHES", "2"))
 SEED = int(os.environ.get("LAW_SEED", "1"))

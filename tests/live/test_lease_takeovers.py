@@ -15,12 +15,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.api.test_memberships import RECORD, event, save
 from tests.live.postgres_proxy import Gateway, gateway
-from tests.live.test_crashes import Box, box
-from tests.live.test_shared_idempotency import Process
 from tests.support.emails import many, person
+from tests.support.searches import RECORD, event, save
 from tests.support.server import Client
+from tests.support.server_process import Box, Process, box
 
 TAKEOVERS = int(os.environ.get("TAKEOVERS", "0"))
 LISTS_PER_TAKEOVER = 40

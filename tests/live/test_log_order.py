@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
@@ -21,9 +20,9 @@ from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
 from command_center.database.connections import Connection, database, open_database, transaction
 from models.enums import ChangeKind, Role
+from tests.support.postgres_locks import PATIENCE, until, waits_for_a_lock
 from tests.support.server import ManualClock
 
-PATIENCE = 10.0
 SEQUENCE = "unprotected_positions"
 
 Append = Callable[[Connection, Iterable[LogEntry], int], Awaitable[list[LogEntry]]]
@@ -94,22 +93,6 @@ class Scene:
                 self.told += [entry.search_id for entry in entries]
         finally:
             follower.close()
-
-
-async def waits_for_a_lock() -> bool:
-    row = await database().fetch_one(
-        "SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return bool(row and row["count"])
-
-
-async def until(done: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            found: Any = done()
-            if found if isinstance(found, bool) else await found:
-                return
-            await asyncio.sleep(0.01)
 
 
 async def interleaved(url: str, append: Append) -> Scene:

@@ -14,15 +14,14 @@ import pytest
 from command_center.changes import restores
 from command_center.database.connections import database, sqlite_path, transaction
 from command_center.server.leases import LeaseHeld, hold_lease
-from tests.live.test_clock_errors import metric, warnings
-from tests.live.test_restores import changes, kinds, resumed
+from tests.support.commands import Here
 from tests.support.databases import Databases
 from tests.support.emails import deliver, draft, moment, person
 from tests.support.emails import send as schedule
+from tests.support.monitoring import metric, warnings
 from tests.support.server import Client, ManualClock, Server, serving
-from tests.unit.test_cli import Here, here
+from tests.support.streams import changes, kinds, resumed
 
-__all__ = ["here"]
 T = TypeVar("T")
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.api.test_memberships import RECORD, event, live, save
-from tests.live.test_crashes import Box, box
 from tests.support.documentation import Page
 from tests.support.emails import draft, person
+from tests.support.searches import RECORD, event, live, save
 from tests.support.server import PATIENCE, Client
+from tests.support.server_process import Box, box
 
 LISTS = "{savedSearches{nodes{id members(first:100){nodes{id email{subject}}}}}}"
 DELETE = "mutation($id:ID!){savedSearchDelete(id:$id){deletedIds}}"

@@ -1,7 +1,6 @@
 """A restored backup: cursors issued after it expire, those from before it resume, however far the new log has grown."""
 
 import base64
-from typing import Any
 
 import pytest
 from tortoise.context import require_context
@@ -13,38 +12,10 @@ from command_center.changes.entries import LogEntry, StreamKind, Topic
 from command_center.changes.subscribers import LogLost
 from command_center.database.connections import configuration, database, migrate, open_database, transaction
 from models.enums import ChangeKind
-from tests.api.test_memberships import RECORD, SAVE, email, event
 from tests.support.databases import Databases
-from tests.support.server import Client, Completed, ManualClock, Server, serving
-
-AS_OF = "{savedSearches{asOf nodes{id}}}"
-ALL = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
-
-
-async def changes(server: Server, client: Client, count: int) -> list[str]:
-    """Makes changes of one entry each; returns the cursor after each of them."""
-    cursors = []
-    for number in range(count):
-        saved = await client.one(SAVE, i={"name": f"List {number}", "filter": {"campaign": []}})
-        assert saved["userErrors"] == []
-        cursors.append((await client.one(AS_OF))["asOf"])
-    return cursors
-
-
-async def resumed(client: Client, after: str) -> list[dict[str, Any]]:
-    """The frames from a cursor up to CaughtUp, or up to the end of the stream."""
-    frames: list[dict[str, Any]] = []
-    async with client.follow(ALL, after=after) as stream:
-        try:
-            while not frames or frames[-1]["__typename"] != "CaughtUp":
-                frames.append(await stream.frame())
-        except Completed:
-            pass
-    return frames
-
-
-def kinds(frames: list[dict[str, Any]]) -> list[str]:
-    return [frame["__typename"] for frame in frames]
+from tests.support.searches import RECORD, SAVE, email, event
+from tests.support.server import ManualClock, Server, serving
+from tests.support.streams import ALL, AS_OF, changes, kinds, resumed
 
 
 async def test_a_cursor_issued_after_the_backup_expires_however_far_the_new_log_has_grown(

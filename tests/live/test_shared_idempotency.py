@@ -2,29 +2,16 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
 from command_center.database.connections import open_database
-from command_center.server.settings import PREFIX
-from tests.live.test_crashes import Box, box
 from tests.support.idempotency import CAMPAIGN, ask, number, replayed
 from tests.support.server import Client
+from tests.support.server_process import Process, box
 
 KEYS = 40
 REPEATS = 6
-
-
-@dataclass
-class Process(Box):
-    """A server in a process of its own, on a database that it shares."""
-
-    database_url: str = ""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return super().environment | {f"{PREFIX}DATABASE_URL": self.database_url}
 
 
 async def test_a_key_that_is_asked_for_at_two_servers_at_once_is_carried_out_by_one(

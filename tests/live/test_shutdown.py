@@ -15,9 +15,9 @@ from command_center.database.clock import DatabaseClock
 from command_center.server.runtime import open_current_database as connected_database
 from command_center.web.authentication import Tokens
 from models.enums import Role
-from tests.live.test_crashes import Box, box
 from tests.support.raw_http import Raw, connected
 from tests.support.server import SECRET, Client, settings
+from tests.support.server_process import Box, box
 
 STREAMS = 100
 SOCKETS = 5

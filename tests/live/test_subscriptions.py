@@ -14,34 +14,12 @@ from command_center.changes.unit_of_work import Writer
 from command_center.database.clock import DatabaseClock
 from command_center.database.connections import database, open_database
 from models.enums import ChangeKind, Role
-from tests.api.test_memberships import FOLLOW, RECORD, email, event, live, save
+from tests.support.searches import FOLLOW, RECORD, email, event, live, save
 from tests.support.server import Client, Server
+from tests.support.streams import none_left, socket
 
 ALL = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
 VIEWED: dict[str, Any] = {"engagement": [{"kind": "VIEW"}]}
-
-
-async def none_left(server: Server) -> None:
-    """Waits until no stream and no task of one is left."""
-    for _ in range(200):
-        names = [task.get_name() for task in asyncio.all_tasks()]
-        if server.engine.hub.subscriber_count == 0 and not any(name.startswith("hub-read") for name in names):
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"{server.engine.hub.subscriber_count} followers are left")
-
-
-async def socket(client: Client, ping: float | None = 20) -> websockets.ClientConnection:
-    connection = await websockets.connect(
-        client.url.replace("http://", "ws://") + "/graphql",
-        subprotocols=[websockets.Subprotocol("graphql-transport-ws")],
-        compression=None,
-        ping_interval=ping,
-    )
-    init = {"type": "connection_init", "payload": {"Authorization": f"Bearer {client.token}"}}
-    await connection.send(json.dumps(init))
-    assert json.loads(await connection.recv())["type"] == "connection_ack"
-    return connection
 
 
 async def subscribe(connection: websockets.ClientConnection, name: str) -> None:

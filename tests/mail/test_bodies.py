@@ -10,7 +10,7 @@ from command_center.actions.markup.detection import is_html
 from command_center.actions.markup.inspection import inspect
 from command_center.actions.markup.prepared import PreparedBody, prepare
 from command_center.mail.links import trackable_url
-from tests.mail.test_compose import Seen, composed, part
+from tests.support.composition import Seen, composed, part
 from tests.support.law_settings import CASES
 
 

@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.emails import draft, person, send
+from tests.support.emails import FATE, draft, person, send
 from tests.support.server import PATIENCE, Client, serving
 from tests.support.smtp_servers import Mailbox
 from tests.support.smtp_servers import serving as mail_serving
 
-FATE = "query($id:ID!){email(id:$id){folder status actions sentAt failedAt failure{code message occurredAt}}}"
 COUNT = "query($f:EmailFilter){emails(filter:$f){nodes{id}}}"
 
 

@@ -2,7 +2,7 @@
 
 from command_center.mail.outbox import Outbox
 from command_center.mail.transport import Delivered, Envelope, Outcome
-from tests.api.test_memberships import email
+from tests.support.searches import email
 from tests.support.server import Client, Server
 
 SEND = "mutation($id:ID!){emailSend(id:$id){email{status} userErrors{message}}}"

@@ -14,11 +14,10 @@ from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import Deferred, Delivered, Outcome
 from models.emails import Email
 from models.enums import EmailStatus, FailureCode
-from tests.api.test_metrics import metrics
 from tests.mail.smtp_scripts import After, Fault, letter, scripted_server
-from tests.mail.test_delivery_failures import FATE
-from tests.mail.test_outbox import MINUTE, drained, office
-from tests.support.emails import draft, person, send
+from tests.support.emails import FATE, draft, person, send
+from tests.support.monitoring import metrics
+from tests.support.outbox import MINUTE, drained, office
 from tests.support.server import PATIENCE, ManualClock, serving
 from tests.support.smtp_servers import Mailbox
 from tests.support.smtp_servers import serving as mail_serving

@@ -12,9 +12,8 @@ from command_center.mail.transport import Bounced, Delivered, Envelope, NotHande
 from models.emails import Email
 from models.enums import EmailStatus, FailureCode
 from tests.mail.smtp_scripts import After, Fault, scripted_server
-from tests.mail.test_delivery_failures import FATE
-from tests.mail.test_outbox import Fake, drained, eventually, office, running
-from tests.support.emails import draft, person, send
+from tests.support.emails import FATE, draft, person, send
+from tests.support.outbox import Fake, drained, eventually, office, running
 from tests.support.server import PATIENCE, serving
 
 LONG = b"550 5.7.1 " + b"very " * 20_000 + b"long\r\n"

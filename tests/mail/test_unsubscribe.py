@@ -25,8 +25,8 @@ from command_center.mail.links import Links
 from command_center.mail.outbox import Outbox
 from command_center.mail.smtp import SmtpTransport
 from command_center.mail.unsubscribe import mask_address
-from tests.api.test_people import FAILURES, SHOW
 from tests.support.emails import ARCHIVE, deliver, draft, moment, person, send
+from tests.support.people import FAILURES, SHOW
 from tests.support.server import Client, ManualClock, Server, serving
 from tests.support.smtp_servers import Mailbox
 from tests.support.smtp_servers import serving as receiving

@@ -20,7 +20,7 @@ from command_center.graphql_engine.documents import Documents, Rejected
 from command_center.graphql_engine.limits import DocumentLimits
 from command_center.graphql_engine.list_sizes import is_connection
 from command_center.server.schema_hints import HINTS, LISTS
-from tests.requests.schemas import ours
+from tests.support.schemas import ours
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from command_center.graphql_engine.documents import Documents, Rejected
 from command_center.graphql_engine.limits import DocumentLimits
 from command_center.graphql_engine.lru_cache import LruCache
 from command_center.server.schema_hints import HINTS
-from tests.requests.schemas import ours
 from tests.support.documentation import Page
 from tests.support.paths import ROOT
+from tests.support.schemas import ours
 
 INTROSPECTION = get_introspection_query(
     descriptions=True,

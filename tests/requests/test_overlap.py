@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from command_center.graphql_engine.overlap import OverlapChecker
-from tests.requests.schemas import crossed, ours
 from tests.requests.writing import Writer
 from tests.support.law_settings import CASES
+from tests.support.schemas import crossed, ours
 
 OTHERS = tuple(set(specified_rules) - {OverlappingFieldsCanBeMergedRule, NoUnusedVariablesRule})
 

@@ -29,6 +29,8 @@ _ANSWERS: Mapping[str, Outcome] = {
     "unknown": Unknown("the line broke"),
 }
 
+FATE = "query($id:ID!){email(id:$id){folder status actions sentAt failedAt failure{code message occurredAt}}}"
+
 
 class Post:
     """A channel that bounces what is to `bounced…@`, fails what is to `failed…@`, and so on, and delivers the rest."""

@@ -5,7 +5,7 @@ of windows, and one microsecond to either side.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -310,3 +310,25 @@ def facts(draw: st.DrawFn) -> Facts:
     """One email's facts, alone."""
     email = draw(email_rows(1))
     return facts_of(email, draw(person_rows(email.person_id)))
+
+
+EMPTY = EmailRow(
+    id=1,
+    sender_id=1,
+    person_id=1,
+    campaign_id=None,
+    template_id=None,
+    bulk_send_id=None,
+    send_kind=SendKind.INDIVIDUAL,
+    status=EmailStatus.DRAFT,
+    archived=False,
+    success=False,
+    subject="",
+    created_at=NOW,
+    sent_at=None,
+    scheduled_at=None,
+    failed_at=None,
+    events=(),
+)
+PERSON = PersonRow(1, "a@x.test", None, frozenset())
+FACTS = replace(World({1: PERSON}, (EMPTY,)).facts(EMPTY), campaign_id=1)

@@ -2,4 +2,8 @@
 
 import os
 
+from hypothesis import HealthCheck, settings
+
 CASES = int(os.environ.get("LAW_CASES", "200"))
+
+law = settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))

@@ -1,27 +1,23 @@
 """The command line as an operator meets it: what it makes, and one clear line with a non-zero code where it cannot."""
 
 import asyncio
-import os
 import re
 import socket
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
-import pytest
 
 from command_center import ids
 from command_center.database.connections import database, open_database
-from command_center.server.cli import main
 from command_center.server.settings import PREFIX, TABLE
 from models.enums import Role
+from tests.support.commands import Here, Said, command, complains
 from tests.support.emails import draft, person
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Client, serving
@@ -29,65 +25,6 @@ from tests.support.server import SECRET, Client, serving
 SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id}}}"
 MEMBERS = "query($id:ID!){savedSearch(id:$id){memberCount members{nodes{email{id}}}}}"
 LOOK = "{viewer{name role timeZone address}}"
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command said, and its code."""
-
-    code: int
-    out: str
-    err: str
-
-
-def surroundings(**settings: str) -> dict[str, str]:
-    """The environment of a command, with these of our settings and no others."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return plain | {PREFIX + name: value for name, value in settings.items()}
-
-
-async def command(*words: str, **settings: str) -> Said:
-    """A command in a process of its own."""
-    starter = "from command_center.__main__ import main; main()"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", starter, *words),
-        cwd=ROOT,
-        env=surroundings(**settings),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    return Said(process.returncode or 0, out.decode(), err.decode())
-
-
-class Here:
-    """Runs commands in this process, which is quicker; each in an event loop of its own, so tests are not async."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def __call__(self, *words: str, **settings: str) -> Said:
-        with self._monkeypatch.context() as patch:
-            patch.setattr(os, "environ", surroundings(**settings))
-            with pytest.raises(SystemExit) as ended:
-                main(list(words))
-        said = self._capsys.readouterr()
-        return Said(int(str(ended.value.code)), said.out, said.err)
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(monkeypatch, capsys)
-
-
-def complains(said: Said, *words: str) -> None:
-    """One line, no trace, nothing made, a code."""
-    assert said.code == 2, said
-    assert said.out == "", said
-    assert said.err.startswith("command-center: "), said
-    assert said.err.count("\n") == 1, said
-    assert all(word in said.err for word in words), said
 
 
 @contextmanager

@@ -29,12 +29,14 @@ from command_center.importing.columns import recognise_columns
 from command_center.importing.records import MAX_RECORD_CHARACTERS
 from command_center.importing.tables import read_table
 from command_center.search.text import fold
+from tests.support.commands import Here, complains, surroundings
 from tests.support.emails import draft, person, send
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Client, Server, serving
-from tests.unit.test_cli import MEMBERS, SAVE, Here, complains, here, surroundings
 
-__all__ = ["here"]
+SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id}}}"
+MEMBERS = "query($id:ID!){savedSearch(id:$id){memberCount members{nodes{email{id}}}}}"
+
 
 Person = tuple[str, str, str | None, str | None, str | None]
 """Name, address, title, company and phone."""

@@ -9,7 +9,7 @@ from command_center.database.connections import database
 from command_center.lists.invalidations import StaleBatch, claim_invalidations
 from command_center.server.leases import LeaseHeld, LeaseLost, hold_lease
 from models.enums import ChangeCauseKind, InvalidationKind
-from tests.api.test_memberships import MEMBERS, RECORD, email, event, save
+from tests.support.searches import MEMBERS, RECORD, email, event, save
 from tests.support.server import Server, serving
 
 

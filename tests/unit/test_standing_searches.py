@@ -17,8 +17,8 @@ from command_center.search.parser import parse_filter
 from command_center.search.scope import Scope
 from command_center.server.runtime import run_runtime
 from models.enums import ChangeCauseKind, Role, SavedSearchState
+from tests.support.generated_filters import FACTS
 from tests.support.server import settings
-from tests.unit.search.test_search_index import FACTS
 
 _USER = (
     "INSERT INTO users (id, team_id, name, address, address_folded, role, time_zone, created_at)"

@@ -14,9 +14,8 @@ from command_center.search.filter_ast import leaves
 from command_center.search.parser import parse_filter
 from command_center.search.predicate import holds
 from models.enums import EngagementKind, EngagementVerdict
-from tests.support.generated_filters import NOW, World, facts, filters
+from tests.support.generated_filters import EMPTY, NOW, PERSON, World, facts, filters
 from tests.support.law_settings import CASES
-from tests.unit.search.test_sql import EMPTY, PERSON
 
 NAMES = {("Campaign", 1): "Spring", ("User", 2): "Bo", ("Person", 3): "Ana", ("Group", 4): "VIPs"}
 OWN = "The owner's emails"

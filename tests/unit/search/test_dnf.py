@@ -12,8 +12,8 @@ from command_center.search.filter_ast import All, Filter
 from command_center.search.index.dnf import MAX_CONJUNCTIONS, conjunctions
 from command_center.search.parser import parse_filter
 from command_center.search.predicate import holds
-from tests.laws.test_index_is_only_faster import law
 from tests.support.generated_filters import facts, filters, moments
+from tests.support.law_settings import law
 
 VIEWED = {"kind": "VIEW", "atLeast": 2}
 CAMPAIGN, PERSON = {"campaign": [encode("Campaign", 1)]}, {"person": [encode("Person", 1)]}

@@ -10,7 +10,7 @@ from command_center.search.facts import Event, Facts
 from command_center.search.parser import parse_filter
 from command_center.search.predicate import Predicate, compile_predicate
 from models.enums import EngagementKind, EngagementVerdict
-from tests.unit.search.test_search_index import FACTS
+from tests.support.generated_filters import FACTS
 
 NOW = 1_000_000_000
 

@@ -13,12 +13,10 @@ from command_center.search.index.time_boundaries import TimeKey
 from command_center.search.parser import parse_filter
 from command_center.search.scope import Owner, Scope, resolve_scope
 from models.enums import EngagementKind, EngagementVerdict, FolderName
-from tests.support.generated_filters import TEAM, World
-from tests.unit.search.test_sql import EMPTY, PERSON
+from tests.support.generated_filters import EMPTY, FACTS, TEAM
 
 CAMPAIGN = {"campaign": [encode("Campaign", 1)]}
 PEOPLE = {"person": [encode("Person", 1), encode("Person", 2)]}
-FACTS = replace(World({1: PERSON}, (EMPTY,)).facts(EMPTY), campaign_id=1)
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,14 @@ from command_center.search.predicate import holds
 from command_center.search.scope import Scope
 from command_center.search.sql import POSTGRES, SQLITE, filter_clause, scope_clause
 from command_center.search.text import fold
-from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
+from models.enums import EngagementKind, EngagementVerdict
 from tests.support.generated_filters import (
+    EMPTY,
     NOW,
+    PERSON,
     TEAM,
     EmailRow,
     EventRow,
-    PersonRow,
     World,
     filters,
     moments,
@@ -43,25 +44,6 @@ CREATE TABLE engagements (email_id INT, kind SMALLINT, verdict SMALLINT, occurre
 """
 FROM = "FROM emails e JOIN people p ON p.id = e.person_id"
 
-EMPTY = EmailRow(
-    id=1,
-    sender_id=1,
-    person_id=1,
-    campaign_id=None,
-    template_id=None,
-    bulk_send_id=None,
-    send_kind=SendKind.INDIVIDUAL,
-    status=EmailStatus.DRAFT,
-    archived=False,
-    success=False,
-    subject="",
-    created_at=NOW,
-    sent_at=None,
-    scheduled_at=None,
-    failed_at=None,
-    events=(),
-)
-PERSON = PersonRow(1, "a@x.test", None, frozenset())
 
 EVERY_LEAF: list[dict[str, Any]] = [
     {"folder": ["SPAM"]},

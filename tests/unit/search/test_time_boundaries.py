@@ -10,8 +10,7 @@ from command_center.search.index.time_boundaries import TimeKey, crossed_range, 
 from command_center.search.parser import parse_filter
 from command_center.search.predicate import holds
 from models.enums import EngagementKind, EngagementVerdict
-from tests.support.generated_filters import NOW, World
-from tests.unit.search.test_sql import EMPTY, PERSON
+from tests.support.generated_filters import EMPTY, NOW, PERSON, World
 
 HOUR = 3_600_000_000
 DATED = replace(EMPTY, created_at=NOW, sent_at=NOW, scheduled_at=NOW, failed_at=NOW)

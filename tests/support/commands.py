@@ -1,0 +1,66 @@
+"""Runs the command line, in a process of its own or in the process of the test."""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from command_center.server.cli import main
+from command_center.server.settings import PREFIX
+from tests.support.paths import ROOT
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def surroundings(**settings: str) -> dict[str, str]:
+    """The environment of a command, with these of our settings and no others."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return plain | {PREFIX + name: value for name, value in settings.items()}
+
+
+async def command(*words: str, **settings: str) -> Said:
+    """A command in a process of its own."""
+    starter = "from command_center.__main__ import main; main()"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", starter, *words),
+        cwd=ROOT,
+        env=surroundings(**settings),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return Said(process.returncode or 0, out.decode(), err.decode())
+
+
+class Here:
+    """Runs commands in this process, which is quicker; each in an event loop of its own, so tests are not async."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *words: str, **settings: str) -> Said:
+        with self._monkeypatch.context() as patch:
+            patch.setattr(os, "environ", surroundings(**settings))
+            with pytest.raises(SystemExit) as ended:
+                main(list(words))
+        said = self._capsys.readouterr()
+        return Said(int(str(ended.value.code)), said.out, said.err)
+
+
+def complains(said: Said, *words: str) -> None:
+    """One line, no trace, nothing made, a code."""
+    assert said.code == 2, said
+    assert said.out == "", said
+    assert said.err.startswith("command-center: "), said
+    assert said.err.count("\n") == 1, said
+    assert all(word in said.err for word in words), said

@@ -1,0 +1,30 @@
+"""The rules of imports between packages, which a test keeps and the architecture page shows."""
+
+PACKAGES = {
+    "errors": {"models.enums"},
+    "ids": set(),
+    "email_addresses": {"search.text"},
+    "time_zones": set(),
+    "graphql_engine": set(),
+    "database": {"errors"},
+    "models": {"database"},
+    "search": {"models.enums", "models.folders"},
+    "changes": {"models", "database"},
+    "lists": {"search", "changes", "models", "database"},
+    "actions": {"search", "changes", "models", "database"},
+    "mail": {"actions", "changes", "models", "database"},
+    # `explain` evaluates one email from the facts that the matcher reads.
+    "resolvers": {"actions", "search", "changes", "models", "database", "lists.facts"},
+    "schema": {"resolvers", "models.enums", "search.datetimes", "search.durations", "changes.cursors"},
+    "web": {"errors"},
+    # Beside the context: who asks, the messages that are broadcast, and the errors of a database that fails.
+    "api": {
+        *("schema", "graphql_engine", "web", "changes", "resolvers.context", "resolvers.change_messages"),
+        *("models.enums", "models.viewers", "database.errors"),
+    },
+    "importing": {"*"},
+    "demo": {"*"},
+    "server": {"*"},
+    "__main__": {"server.cli"},
+}
+"""For each package, the packages or single modules it may import beside itself and the small modules."""

@@ -1,0 +1,31 @@
+"""Waits until a PostgreSQL session waits for a lock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from command_center.database.connections import database
+
+PATIENCE = 10.0
+
+
+async def waits_for_a_lock() -> bool:
+    row = await database().fetch_one(
+        "SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(row and row["count"])
+
+
+async def until(done: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found: Any = done()
+            if found if isinstance(found, bool) else await found:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def waits() -> bool:
+    """Whether somebody waits for a lock by now; within a transaction it would be told what was so at first."""
+    await database().fetch("SELECT pg_stat_clear_snapshot()")
+    return await waits_for_a_lock()
