@@ -89,7 +89,7 @@ def test_the_commands_for_an_operator_do_what_they_say(tmp_path: Path) -> None:
     assert {"sam@example.com", "ada@example.com"} < set(lines)
     assert any(re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", line) for line in lines)
     assert (tmp_path / "people.csv").exists()
-    assert lines[-1] == "0 lists looked at, 0 differ"
+    assert lines[-1] == "0 lists compared, 0 differ"
 
 
 async def _shell(script: str, environment: dict[str, str], folder: Path) -> str:

@@ -97,9 +97,10 @@ class _Order:
 
 
 async def send(ctx: ActionContext, viewer: Viewer, new: SelectAndSend | GroupSend) -> BulkSend:
-    """Create an email to each of many people, sent now or scheduled. A group send goes to the group's present members.
+    """Create an email to each of many people, sent now or scheduled.
 
-    A repeated `request_id` returns the first bulk send and sends nothing. Raises: UserErrors if the input is invalid.
+    The recipients of a group send are the group's present members. A repeated `request_id` returns the first bulk send
+    and sends nothing. Raises: UserErrors if the input is invalid.
     """
     errors = ErrorCollector()
     request = request_ids.validate(new.request_id, errors)
@@ -139,7 +140,7 @@ async def _validate(
     campaign = await visible_key(viewer, "Campaign", new.campaign_id, ("input", "campaignId"), errors)
     await campaigns.check_campaign_active(uow, campaign, errors)
     if new.at is not None and new.at <= uow.now:
-        errors.add(UserErrorCode.INVALID, ("input", "at"), "The moment to send at must be to come.")
+        errors.add(UserErrorCode.INVALID, ("input", "at"), "The time to send at must be in the future.")
     errors.raise_any()
     return _Order(kind, text, await _deduplicate_by_address(uow, texts), template, campaign, new.at)
 
@@ -156,7 +157,7 @@ async def _selected_people(
         errors.add(UserErrorCode.LIMIT_REACHED, path, message)
         return {}
     if not number:
-        errors.add(UserErrorCode.BLANK, path, "A Select and Send needs somebody to go to.")
+        errors.add(UserErrorCode.BLANK, path, "A Select and Send needs at least one person.")
     people = await visible_people(viewer, new.person_ids, path, errors)
     return {key: edits.get(text_id, text) for text_id, key in people.items()}
 
@@ -172,7 +173,7 @@ def _edited_texts(
         if edit.person_id not in chosen:
             errors.add(UserErrorCode.INVALID, (*path, "personId"), "This person is not among the personIds.")
         elif edit.person_id in edited:
-            errors.add(UserErrorCode.INVALID, (*path, "personId"), "What is said to this person is edited twice.")
+            errors.add(UserErrorCode.INVALID, (*path, "personId"), "The text for this person is edited twice.")
         subject, body = text.subject, text.body
         if edit.subject is not None:
             subject = check_line(errors, edit.subject, (*path, "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
@@ -193,7 +194,7 @@ async def _group_members(
     rows = await uow.connection.fetch("SELECT person_id FROM group_people WHERE group_id = ? ORDER BY person_id", group)
     limit = ctx.limits.group_send_people
     if not rows:
-        errors.add(UserErrorCode.INVALID, path, "There is nobody in this group.")
+        errors.add(UserErrorCode.INVALID, path, "This group has no members.")
     if len(rows) > limit:
         message = f"One Group Email goes to at most {limit} people, not {len(rows)}."
         errors.add(UserErrorCode.LIMIT_REACHED, path, message)

@@ -97,7 +97,7 @@ async def _validate_and_record(
     ):
         outcome.duplicates += 1
     else:
-        errors.add(UserErrorCode.WRONG_STATE, (*path, "emailId"), "Only an email that was sent can come back.")
+        errors.add(UserErrorCode.WRONG_STATE, (*path, "emailId"), "Only a sent email can have a delivery report.")
 
 
 async def _record(uow: UnitOfWork, email: Row, report: NewReport, key: str, message: str, handing_over: bool) -> bool:

@@ -102,7 +102,9 @@ async def revise(ctx: ActionContext, viewer: Viewer, email_id: str, revision: Re
         if revision.at is not UNSET:
             if row["status"] != EmailStatus.SCHEDULED or revision.at is None or revision.at <= uow.now:
                 errors.add(
-                    UserErrorCode.INVALID, ("input", "at"), "Only a scheduled email can be moved, to a moment to come."
+                    UserErrorCode.INVALID,
+                    ("input", "at"),
+                    "Only a scheduled email can be moved, and only to a time in the future.",
                 )
             # A new time starts the attempts again: earlier temporary refusals do not count against it.
             values |= {"scheduled_at": revision.at, "due_at": revision.at, "attempts": 0, "first_attempt_at": None}
@@ -133,7 +135,7 @@ def _check_recipient_change(row: Row, values: Mapping[str, Any], errors: ErrorCo
     """
     has_new_recipient = values.get("person_id", row["person_id"]) != row["person_id"]
     if has_new_recipient and row["message_id"] is not None and not values.keys() >= {"subject", "body"}:
-        message = "Its text was made for the person it is to: for somebody else give the subject and the body too."
+        message = "Sending was tried with this text: a new recipient needs a new subject and body too."
         errors.add(UserErrorCode.INVALID, ("input", "personId"), message)
 
 
@@ -145,7 +147,7 @@ async def _changed_columns(
     if revision.person_id is not UNSET:
         path = ("input", "personId")
         if revision.person_id is None:
-            errors.add(UserErrorCode.BLANK, path, "An email must be to somebody.")
+            errors.add(UserErrorCode.BLANK, path, "An email needs a recipient.")
         values["person_id"] = await visible_key(viewer, "Person", revision.person_id, path, errors)
     if revision.subject is not UNSET:
         subject = check_line(errors, revision.subject or "", ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
@@ -188,7 +190,7 @@ async def send(ctx: ActionContext, viewer: Viewer, email_id: str, at: int | None
         if row["status"] != EmailStatus.DRAFT:
             raise _wrong_state(row, ("id",), "sent")
         if at is not None and at <= uow.now:
-            raise user_error(UserErrorCode.INVALID, ("at",), "The moment to send at must be to come.")
+            raise user_error(UserErrorCode.INVALID, ("at",), "The time to send at must be in the future.")
         await _queue_for_sending(ctx, uow, [row], at)
         if request is not None:
             await request_ids.store_created(uow, viewer, request, CreatedRow.EMAIL, row["id"])

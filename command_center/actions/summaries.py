@@ -38,7 +38,7 @@ def count_event(email: Row, key: int, kind: EngagementKind, occurred_at: int, de
 
 
 def update_statement(connection: Connection, emails: Mapping[int, Row]) -> Statement:
-    """Return the statement that stores the counts of these locked emails, given by key."""
+    """Return the statement that stores the counts of these locked emails, by their keys."""
     rows = [
         (
             key,

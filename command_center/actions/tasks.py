@@ -105,7 +105,7 @@ async def _lock_source_email(
         errors.add(UserErrorCode.NOT_FOUND, path, "There is no such email.")
         return None
     if person is not None and row["person_id"] != person:
-        errors.add(UserErrorCode.INVALID, path, "The email is to somebody else than the task's person.")
+        errors.add(UserErrorCode.INVALID, path, "The email's recipient is not the task's person.")
     return int(row["id"])
 
 
@@ -150,7 +150,7 @@ async def _changed_columns(viewer: Viewer, revision: TaskRevision, errors: Error
     if revision.assignee_id is not UNSET:
         path = ("input", "assigneeId")
         if revision.assignee_id is None:
-            errors.add(UserErrorCode.BLANK, path, "A task must be somebody's.")
+            errors.add(UserErrorCode.BLANK, path, "A task needs an assignee.")
         values["assignee_id"] = await visible_key(viewer, "User", revision.assignee_id, path, errors)
     return values
 

@@ -73,7 +73,7 @@ def _by_request(evidence: Evidence) -> Judgement | None:
     if evidence.own_device:
         return Judgement(EngagementVerdict.SELF, "the sender's own device", judged=True)
     if evidence.head:
-        return Judgement(EngagementVerdict.MACHINE, "only the head was asked for, as scanners do", judged=True)
+        return Judgement(EngagementVerdict.MACHINE, "only the head was requested, as scanners do", judged=True)
     if evidence.prefetch:
         return Judgement(EngagementVerdict.MACHINE, "fetched ahead by the mail program", judged=True)
     return None

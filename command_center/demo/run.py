@@ -36,7 +36,7 @@ async def run(port: int, seed: int, seconds: float, once: bool, reply_seconds: i
                 environment, folder, terminal, stop, ScenarioOptions(seed, seconds, once, reply_seconds)
             )
         folder.keep = report is not None and bool(report.problems)
-        ending = f"Kept for a look: {folder.path}" if folder.keep else f"Deleted: {folder.path}"
+        ending = f"Not deleted: {folder.path}" if folder.keep else f"Deleted: {folder.path}"
         terminal.print([*_report_lines(report), ending])
     if report is None:
         return INTERRUPTED_EXIT_CODE if once else 0

@@ -91,7 +91,7 @@ class Scenario:
         async with asyncio.TaskGroup() as group:
             self._spawn(self._deliver_mail(group), "the reading of mail")
             await campaign.send(self._seller, emails)
-            self._terminal.log(f"{len(emails)} asked to be sent in {time.monotonic() - started_at:.1f} s")
+            self._terminal.log(f"{len(emails)} queued in {time.monotonic() - started_at:.1f} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._all_arrived.wait(), ARRIVAL_SECONDS)
             arrived = time.monotonic()

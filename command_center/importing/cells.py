@@ -111,7 +111,7 @@ def read_phone(cell: str) -> str:
 def read_opt_out(cell: str, column: str) -> bool:
     """Return whether a cell in an opt-out column means that the person must not be emailed.
 
-    A date means yes, because it says when the person opted out. `column` is the name of the column, for the error
+    A date means yes: it is when the person opted out. `column` is the name of the column, for the error
     message. Raises: UnreadableCell if the value means neither yes nor no.
     """
     value = fold(read_text(cell))
@@ -125,7 +125,7 @@ def read_opt_out(cell: str, column: str) -> bool:
     if compact in _NO:
         return False
     raise UnreadableCell(
-        f"{_shorten(cell.strip())} in the column {column} says neither that the person has opted out nor the opposite:"
+        f"{_shorten(cell.strip())} in the column {column} means neither that the person has opted out nor the opposite:"
         " write yes, no or a date."
     )
 

@@ -21,12 +21,12 @@ MAX_PRINTED_ROWS = 20
 ROWS_PER_PROGRESS_LINE = 10_000
 """Without a terminal, a progress line is printed after each this many rows."""
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 Advance = Callable[[int, int], None]
 
 
 @contextmanager
-def progress(size: int) -> Iterator[tuple[Say, Advance]]:
+def progress(size: int) -> Iterator[tuple[PrintLine, Advance]]:
     """Show the progress as a bar on a terminal, or as plain lines.
 
     Yield a function that prints a line, and one that takes the numbers of finished rows and bytes. `size` is the
@@ -71,10 +71,10 @@ class Refusals:
     The file is created with the first refused row. If it cannot be written, all refused rows are printed.
     """
 
-    def __init__(self, path: Path, table: Table, say: Say) -> None:
+    def __init__(self, path: Path, table: Table, print_line: PrintLine) -> None:
         self._path = path
         self._table = table
-        self._print_line = say
+        self._print_line = print_line
         self._file: TextIO | None = None
         self._failed = False
         self.count = 0
@@ -115,5 +115,5 @@ class Refusals:
         except OSError as exc:
             self._failed = True
             self._print_line(
-                f"refused rows cannot be kept in {self._path} ({exc.strerror or exc}), so each is told here"
+                f"refused rows cannot be kept in {self._path} ({exc.strerror or exc}), so they are printed here"
             )

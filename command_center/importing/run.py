@@ -73,7 +73,9 @@ def _open_table(order: ImportOrder) -> Table:
 
 
 def _stopped_error(exc: Exception, rows: int) -> ConfigurationError:
-    return ConfigurationError(f"the import stopped after {rows} rows: {exc}. They stay; run it again, and it goes on")
+    return ConfigurationError(
+        f"the import stopped after {rows} rows: {exc}. They are stored; run the import again to continue"
+    )
 
 
 def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:

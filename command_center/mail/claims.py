@@ -229,7 +229,7 @@ async def fail_lost_claims(ctx: ActionContext, before: int | None, batch: int = 
         tx = uow.connection
         limit = uow.now if before is None else before
         rows = await tx.fetch(_LOST_CLAIMS + tx.for_update("UPDATE SKIP LOCKED"), limit, batch)
-        message = "The sending was interrupted, so nobody knows whether the message left. Retry sends it again."
+        message = "The sending was interrupted, so it is unknown whether the message was sent. Retry sends it again."
         failed = transitions.failure_columns(FailureCode.OUTCOME_UNKNOWN, message, uow.now)
         await transitions.update_emails(uow, rows, failed)
     return len(rows)

@@ -44,7 +44,7 @@ RECOVERY_INTERVAL_SECONDS = 60.0
 GRACE_SECONDS = 3.0
 """A stopped outbox waits at most this long for running hand-overs."""
 MAX_RECORD_ATTEMPTS = 5
-_NOT_RECORDED = Unknown("The outcome of the sending could not be written down.")
+_NOT_RECORDED = Unknown("The outcome of the sending could not be recorded.")
 MAX_START_DELAY_SECONDS = 240.0
 """A claim that is older than this is released instead of being handed over."""
 MAX_COPIES_SECONDS = 120.0
@@ -201,7 +201,7 @@ class Outbox:
         """Record what remains of a batch that stops.
 
         Running hand-overs get GRACE_SECONDS. Those that take longer are cancelled, and their outcome is Unknown if
-        the message may have left. Emails that were not begun are released.
+        the message may have left. Emails that were not started are released.
         """
         if not tasks:
             return
@@ -226,15 +226,15 @@ class Outbox:
         except Exception:
             _logger.exception("email %d could not be composed", claim.email_id)
             return Failed(FailureCode.CHANNEL_REFUSED, "The message could not be put together.")
-        batch.begun.add(claim.email_id)
+        batch.started.add(claim.email_id)
         try:
             outcome = await self._transport.send(message)
         except NotHandedOver:
-            batch.begun.discard(claim.email_id)
+            batch.started.discard(claim.email_id)
             raise
         except Exception:
-            _logger.exception("handing over email %d went wrong in an unforeseen way", claim.email_id)
-            return Unknown("The sending went wrong in an unforeseen way.")
+            _logger.exception("handing over email %d failed with an unexpected error", claim.email_id)
+            return Unknown("Sending ended with an unexpected error.")
         if isinstance(outcome, Delivered) and (claim.email.cc or claim.email.bcc):
             return Delivered(tuple(await self._send_copies(claim)))
         return outcome
@@ -259,8 +259,8 @@ class Outbox:
         except (TimeoutError, NotHandedOver, asyncio.CancelledError):
             pass
         except Exception:
-            _logger.exception("handing over a copy of email %d went wrong in an unforeseen way", claim.email_id)
-            reason = "an unforeseen error"
+            _logger.exception("handing over a copy of email %d failed with an unexpected error", claim.email_id)
+            reason = "an unexpected error"
         return refused + [RefusedCopy(copy.recipient, reason) for copy in remaining]
 
     async def _record(self, batch: "_Batch", results: Sequence[HandOverResult]) -> None:
@@ -275,7 +275,7 @@ class Outbox:
                 try:
                     await self._record_together(batch, group)
                 except Exception:
-                    _logger.exception("the outcome of %d emails could not be written down yet", len(group))
+                    _logger.exception("the outcome of %d emails could not be recorded yet", len(group))
                     failed.extend([each] for each in group)
             if not failed:
                 return
@@ -324,8 +324,8 @@ def _result_of(task: "asyncio.Task[Outcome | None]", claim: ClaimedEmail, batch:
     """
     if not task.cancelled() and task.exception() is None:
         return claim, task.result()
-    if claim.email_id in batch.begun:
-        return claim, Unknown("The sending was interrupted, so nobody knows whether the message left.")
+    if claim.email_id in batch.started:
+        return claim, Unknown("The sending was interrupted, so it is unknown whether the message was sent.")
     # If the outbox stops, release the claim so that the email is due at once. Otherwise the error may occur again, so
     # the email is put off.
     return claim, None if batch.stop.is_set() else Deferred("The sending was interrupted.")
@@ -334,12 +334,12 @@ def _result_of(task: "asyncio.Task[Outcome | None]", claim: ClaimedEmail, batch:
 class _Batch:
     """Holds the claims of one batch and their progress.
 
-    `begun` holds the ids of emails whose hand-over has begun, so that they may have left.
+    `started` holds the ids of emails whose hand-over has started, so that they may have been sent.
     """
 
     def __init__(self, claimed: Iterable[ClaimedEmail], max_concurrent: int, started_at: float) -> None:
         self.claims = list(claimed)
         self.started_at = started_at
-        self.begun: set[int] = set()
+        self.started: set[int] = set()
         self.gate = asyncio.Semaphore(max_concurrent)
         self.stop = asyncio.Event()

@@ -12,7 +12,7 @@ from command_center.mail.transport import Bounced, Deferred, Delivered, Failed, 
 from models.enums import EmailStatus, FailureCode
 
 HandOverResult = tuple[ClaimedEmail, Outcome | None]
-"""This pairs a claim with the outcome of its hand-over. The outcome is None if the hand-over was not begun."""
+"""This pairs a claim with the outcome of its hand-over. The outcome is None if the hand-over was not started."""
 _ROWS = "SELECT id, team_id, sender_id, status, archived, claimed_at FROM emails WHERE "
 
 

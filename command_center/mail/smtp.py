@@ -236,7 +236,7 @@ def _outcome_of(exc: Exception, progress: _Progress) -> Outcome:
     if progress.outcome is not None:
         return progress.outcome
     if progress.may_have_left:
-        return Unknown(f"The server did not say whether it took the message: {reason}")
+        return Unknown(f"It is unknown whether the server accepted the message: {reason}")
     match exc:
         case ServerTrouble():
             return Deferred(exc.message, exc.code)
@@ -246,5 +246,5 @@ def _outcome_of(exc: Exception, progress: _Progress) -> Outcome:
             return Deferred(reason, FailureCode.CHANNEL_UNREACHABLE)
         case ValueError():
             return Failed(FailureCode.CHANNEL_REFUSED, f"The message cannot be sent: {reason}")
-    _logger.error("a hand-over failed in an unforeseen way", exc_info=exc)
+    _logger.error("a hand-over failed with an unexpected error", exc_info=exc)
     return Deferred(reason, FailureCode.CHANNEL_UNREACHABLE)

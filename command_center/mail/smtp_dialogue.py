@@ -52,7 +52,7 @@ class Dialogue(asyncio.Protocol):
         except ProtocolError as exc:
             self._fail(exc)
         if len(self._parser.replies) > MAX_UNREAD_REPLIES:
-            self._fail(ProtocolError("the server sends replies that nothing asked for"))
+            self._fail(ProtocolError("the server sends replies without commands"))
         self._changed.set()
 
     def eof_received(self) -> bool:
@@ -143,11 +143,11 @@ class Dialogue(asyncio.Protocol):
 
     def _require_in_step(self) -> None:
         if self._parser.replies:
-            raise ProtocolError(f"the server replied when nothing was asked: {self._parser.replies[0].text}")
+            raise ProtocolError(f"the server replied without a command: {self._parser.replies[0].text}")
         if self._error is not None:
             raise self._error
         if self._parser.partial:
-            raise ProtocolError("the server sent a part of a reply when nothing was asked")
+            raise ProtocolError("the server sent a part of a reply without a command")
 
     def _write(self, data: bytes) -> None:
         if self._error is not None:

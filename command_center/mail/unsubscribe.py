@@ -49,7 +49,7 @@ _RECIPIENT = (
     " LEFT JOIN users u ON u.id = e.sender_id WHERE p.id = ?"
 )
 _logger = logging.getLogger("command_center.unsubscribe")
-_outage = FailureLog(_logger, "ways out wait for the database")
+_outage = FailureLog(_logger, "unsubscribe requests wait for the database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class _UnsubscribeEndpoint:
             prefix = "" if isinstance(exc, OutcomeUnknown) else "Nothing was changed. "
             return _page("That did not work", f"<p>{prefix}Please try again in a moment.</p>", 503)
         except Exception:
-            _logger.exception("a way out could not be answered")
+            _logger.exception("an unsubscribe request failed")
             return _page("That did not work", "<p>Nothing was changed. Please try again in a moment.</p>", 503)
 
     async def _recipient(self, token: str) -> Recipient | None:

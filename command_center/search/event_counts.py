@@ -31,7 +31,7 @@ UrlTest: TypeAlias = Callable[[str], bool]
 
 
 class Unfinished(Exception):
-    """The allowance of URL tests is spent. The results so far are kept, so another attempt continues."""
+    """The allowance of URL tests is spent. Results so far are cached, so another attempt continues."""
 
 
 class EventSeries:

@@ -49,9 +49,9 @@ def resolve_scope(filter: Filter, owner: Owner) -> Scope:
 def view_as_errors(
     filter: Filter, owner: Owner, path: Path = (), colleagues: AbstractSet[int] | None = None
 ) -> list[UserError]:
-    """Return FORBIDDEN errors if a member names other senders, or asks for every sender.
+    """Return FORBIDDEN errors if a member names other senders, or requests every sender.
 
-    If `colleagues` is given, only those senders are forbidden. The caller then has to report all other ids as
+    With `colleagues`, only those senders are forbidden. The caller then has to report all other ids as
     NOT_FOUND.
     """
     if owner.admin:

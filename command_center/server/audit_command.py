@@ -30,7 +30,7 @@ async def audit(settings: Settings) -> int:
             print(f"{reason}; the lists are compared as of the last tick")
         differences = await _differences(engine)
         count = await database().fetch_one("SELECT COUNT(*) AS count FROM saved_searches")
-        print(f"{count['count'] if count else 0} lists looked at, {len(differences)} differ")
+        print(f"{count['count'] if count else 0} lists compared, {len(differences)} differ")
         for difference in differences:
             print(_line(difference))
         if not differences:
@@ -55,7 +55,7 @@ async def _differences(engine: Runtime) -> list[Difference]:
             return await auditor.find_differences(engine.ctx.writer)
     except LeaseHeld:
         raise ConfigurationError(
-            "the lists change faster than they can be held against their filters: try again"
+            "the lists change faster than they can be compared with their filters: try again"
         ) from None
 
 

@@ -103,7 +103,7 @@ def _add_process_commands(commands: "argparse._SubParsersAction[argparse.Argumen
     serve.add_argument("--port", type=int, default=8000)
     _command(commands, "worker", _worker, "match and send without serving (PostgreSQL)")
     demo = _command(commands, "demo", _demo, "a seller, a campaign and a hundred lively recipients")
-    demo.add_argument("--once", action="store_true", help="end after the run, with a code that tells how it went")
+    demo.add_argument("--once", action="store_true", help="exit after the run, with a status for its result")
     demo.add_argument("--port", type=int, default=8000)
     demo.add_argument("--seed", type=int, default=1)
     demo.add_argument("--seconds", type=float, default=120.0, help="how long the recipients take (default 120)")
@@ -145,7 +145,7 @@ def _add_data_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPa
 
 def _add_maintenance_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     _command(commands, "migrate", _migrate, "bring the tables up to date")
-    _command(commands, "audit", _audit, "hold every list against a fresh run of its filter, and repair it")
+    _command(commands, "audit", _audit, "compare every list with a fresh run of its filter, and repair it")
     clock = _command(commands, "clock", _clock, "show whether the database's clock is believed; decide on its jumps")
     decision = clock.add_mutually_exclusive_group()
     decision.add_argument("--accept", action="store_true", help="the clock is right although it is ahead")
@@ -155,8 +155,8 @@ def _add_maintenance_commands(commands: "argparse._SubParsersAction[argparse.Arg
     _command(commands, "sdl", _sdl, "print the schema")
     config = _command(commands, "config", _config, "print the settings in force, as a file of environment variables")
     config.add_argument("--markdown", action="store_true", help="print a page about all settings and their defaults")
-    health = _command(commands, "healthcheck", _healthcheck, "ask each serve and worker of this user here if it works")
-    health.add_argument("--port", type=int, action="append", default=[], help="ask this port of 127.0.0.1 instead")
+    health = _command(commands, "healthcheck", _healthcheck, "check each serve and worker of this user on this machine")
+    health.add_argument("--port", type=int, action="append", default=[], help="check this port of 127.0.0.1 instead")
 
 
 async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:

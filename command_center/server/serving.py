@@ -27,7 +27,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
     Raises: ConfigurationError if the port is in use or the host is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol must be given as TCP: only then does asyncio set TCP_NODELAY on accepted connections.
+    # The protocol must be named TCP: only then does asyncio set TCP_NODELAY on accepted connections.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -422,7 +422,7 @@ def _default(setting: Setting) -> str:
 
 
 def _format_value(value: Any) -> str | None:
-    """A setting's value in the form in which it is given."""
+    """Return a setting's value as text that can be parsed again."""
     if isinstance(value, timedelta):
         return format_period(value // timedelta(seconds=1))
     if isinstance(value, frozenset):

@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         name="searches of different ranges share a conjunction",
         path="command_center/search/index/search_index.py",
-        old="in_range = self._filed.setdefault(scope, {})",
-        new="in_range = self._filed.setdefault(Scope(0, None), {})",
+        old="in_scope = self._entries_by_scope.setdefault(scope, {})",
+        new="in_scope = self._entries_by_scope.setdefault(Scope(0, None), {})",
         law=_CROWD,
         counts=_FEW,
     ),

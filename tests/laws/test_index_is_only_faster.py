@@ -138,11 +138,11 @@ def contents(index: Index) -> tuple[Any, ...]:
         return filed.scope, frozenset(each.part for each in filed.conditions), frozenset(filed.searches)
 
     return (
-        {id: {spelt(each) for each in _as_tuple(filed)} for id, filed in index._standing.items()},
-        {scope: Counter(spelt(each) for each in filed.values()) for scope, filed in index._filed.items()},
+        {id: {spelt(each) for each in _as_tuple(filed)} for id, filed in index._entries_by_search.items()},
+        {scope: Counter(spelt(each) for each in filed.values()) for scope, filed in index._entries_by_scope.items()},
         {
             (range_, key): Counter(map(spelt, [there] if isinstance(there, IndexEntry) else there))
-            for range_, buckets in index._ranges.items()
+            for range_, buckets in index._partitions.items()
             for key, there in buckets.items()
         },
         {condition.part: condition.uses for condition in index._conditions},

@@ -33,7 +33,7 @@ REPLIES: dict[str, tuple[Fault | None, str, str | None]] = {
     "positive": (Fault("DATA", (b"250 ok\r\n",)), "SCHEDULED", None),
     "double": (Fault("TO", (b"250 ok\r\n550 no\r\n",)), "SCHEDULED", None),
     "late": (Fault("END", (b"250 queued\r\n", b"550 no\r\n"), pause=0.02), "SENT", None),
-    "lost": (Fault("END", (), After.CLOSES), "FAILED", "did not say"),
+    "lost": (Fault("END", (), After.CLOSES), "FAILED", "It is unknown whether"),
     "intermediate": (Fault("END", (b"354 go on\r\n",)), "FAILED", "out of turn"),
 }
 

@@ -252,17 +252,17 @@ def test_the_version_is_that_of_the_project(here: Here) -> None:
 def test_the_audit_finds_what_was_tampered_with_and_repairs_it(database_url: str, here: Here) -> None:
     known = {"DATABASE_URL": database_url, "SECRET": SECRET}
     searches = asyncio.run(three_lists(database_url))
-    assert here("audit", **known) == Said(0, "3 lists looked at, 0 differ\n", "")
+    assert here("audit", **known) == Said(0, "3 lists compared, 0 differ\n", "")
     asyncio.run(tamper(database_url, *(ids.decode_key("SavedSearch", each) or 0 for each in searches)))
     found = here("audit", **known)
     assert found.code == 1, found
     lines = found.out.splitlines()
-    assert (lines[0], lines[-1]) == ("3 lists looked at, 2 differ", "repaired; 0 differ now")
+    assert (lines[0], lines[-1]) == ("3 lists compared, 2 differ", "repaired; 0 differ now")
     assert sorted(lines[1:-1]) == [
         "list 1: lacks 1, holds 0 too many, counts 3 of 2",
         "list 2: lacks 0, holds 0 too many, counts 7 of 3",
     ]
-    assert here("audit", **known) == Said(0, "3 lists looked at, 0 differ\n", "")
+    assert here("audit", **known) == Said(0, "3 lists compared, 0 differ\n", "")
     assert asyncio.run(held(database_url, searches)) == [3, 3, 0]
 
 

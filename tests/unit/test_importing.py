@@ -695,7 +695,7 @@ def test_columns_of_states_say_who_has_opted_out(name: str) -> None:
     assert [(row.opted_out, row.fault) for row in rows] == [(True, None), (False, None)]
 
 
-NEITHER = "says neither that the person has opted out nor the opposite: write yes, no or a date."
+NEITHER = "means neither that the person has opted out nor the opposite: write yes, no or a date."
 UNSUBSCRIBED = "SELECT address FROM people WHERE unsubscribed_at IS NOT NULL ORDER BY address_folded"
 
 

@@ -56,7 +56,7 @@ class BodyTemplate:
     def errors(self) -> list[str]:
         """Return one sentence for each field in a context where it cannot be filled in, without duplicates."""
         unfillable = (field.written for field in self.fields if field.context is FieldContext.FORBIDDEN)
-        reason = "stands where no value can be filled in: in a style, a script or a tag's name."
+        reason = "is where no value can be filled in: in a style, a script or a tag's name."
         return [f"{template_fields.shorten(field)} {reason}" for field in dict.fromkeys(unfillable)]
 
     def field_errors(self) -> list[str]:

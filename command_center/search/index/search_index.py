@@ -40,21 +40,21 @@ class Index:
     """Saved searches by id. Two threads must not change it concurrently."""
 
     def __init__(self) -> None:
-        self._standing: dict[int, IndexEntry | tuple[IndexEntry, ...]] = {}
-        self._filed: dict[Scope, dict[tuple[Condition, ...], IndexEntry]] = {}
+        self._entries_by_search: dict[int, IndexEntry | tuple[IndexEntry, ...]] = {}
+        self._entries_by_scope: dict[Scope, dict[tuple[Condition, ...], IndexEntry]] = {}
         self._conditions = Conditions()
         # A key with a single entry needs no posting list.
-        self._ranges: dict[Partition, dict[IndexKey, IndexEntry | PostingList[IndexEntry]]] = {}
+        self._partitions: dict[Partition, dict[IndexKey, IndexEntry | PostingList[IndexEntry]]] = {}
         self._unindexed_count = 0
 
     def __len__(self) -> int:
-        return len(self._standing)
+        return len(self._entries_by_search)
 
     def __contains__(self, search_id: object) -> bool:
-        return search_id in self._standing
+        return search_id in self._entries_by_search
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._standing)
+        return iter(self._entries_by_search)
 
     @property
     def unindexed(self) -> int:
@@ -67,7 +67,7 @@ class Index:
     @property
     def conjunctions(self) -> int:
         """The number of distinct conjunctions. If it is below the number of searches, they share some."""
-        return sum(map(len, self._filed.values()))
+        return sum(map(len, self._entries_by_scope.values()))
 
     @property
     def conditions(self) -> int:
@@ -76,16 +76,16 @@ class Index:
 
     def add(self, search_id: int, scope: Scope, filter: Filter) -> None:
         """Add a search, replacing the one with the same id."""
-        if search_id in self._standing:
+        if search_id in self._entries_by_search:
             self.remove(search_id)
         entry = tuple([self._add_entry(scope, each) for each in conjunctions(_without_scope_senders(filter, scope))])
         for each in entry:
             each.add(search_id)
-        self._standing[search_id] = entry[0] if len(entry) == 1 else entry
+        self._entries_by_search[search_id] = entry[0] if len(entry) == 1 else entry
 
     def remove(self, search_id: int) -> None:
         """Remove a search, if it exists, with everything that only it uses."""
-        for entry in _as_tuple(self._standing.pop(search_id, ())):
+        for entry in _as_tuple(self._entries_by_search.pop(search_id, ())):
             entry.remove(search_id)
             if not entry.searches:
                 self._remove_entry(entry)
@@ -125,7 +125,7 @@ class Index:
         return any(
             entry.scope.covers(facts.team_id, facts.sender_id)
             and all(condition.holds(facts, now) for condition in entry.conditions)
-            for entry in _as_tuple(self._standing.get(search_id, ()))
+            for entry in _as_tuple(self._entries_by_search.get(search_id, ()))
         )
 
     def matches_in_steps(self, search_id: int, facts: Facts, now: int) -> Generator[None, None, bool]:
@@ -148,7 +148,7 @@ class Index:
         """Yield the entries whose key and threshold the email reaches."""
         keys = [_CATCH_ALL_KEY, *email_keys(facts)]
         for sender in (facts.sender_id, None):
-            buckets = self._ranges.get((facts.team_id, sender))
+            buckets = self._partitions.get((facts.team_id, sender))
             if buckets is None:
                 continue
             for key in keys:
@@ -163,23 +163,23 @@ class Index:
     def _add_entry(self, scope: Scope, conjunction: Conjunction) -> IndexEntry:
         """Return the entry of a conjunction, which is created and filed if it does not exist."""
         conditions = self._conditions.intern(conjunction)
-        in_range = self._filed.setdefault(scope, {})
-        entry = in_range.get(conditions)
+        in_scope = self._entries_by_scope.setdefault(scope, {})
+        entry = in_scope.get(conditions)
         if entry is None:
-            sibling = next(iter(in_range.values()), None)
+            sibling = next(iter(in_scope.values()), None)
             key_condition = _most_selective(scope, conditions)
             entry = IndexEntry(
                 scope if sibling is None else sibling.scope, conditions, _residual(conditions, key_condition)
             )
-            in_range[conditions] = entry
+            in_scope[conditions] = entry
             self._conditions.acquire(conditions)
             self._file(entry, key_condition)
         return entry
 
     def _remove_entry(self, entry: IndexEntry) -> None:
-        del self._filed[entry.scope][entry.conditions]
-        if not self._filed[entry.scope]:
-            del self._filed[entry.scope]
+        del self._entries_by_scope[entry.scope][entry.conditions]
+        if not self._entries_by_scope[entry.scope]:
+            del self._entries_by_scope[entry.scope]
         self._unfile(entry)
         self._conditions.release(entry.conditions)
 
@@ -187,7 +187,7 @@ class Index:
         """File an entry in its buckets."""
         threshold, places = _threshold(entry), _buckets(entry.scope, key_condition)
         for partition, key in places:
-            buckets = self._ranges.setdefault(partition, {})
+            buckets = self._partitions.setdefault(partition, {})
             existing = buckets.setdefault(key, entry)
             if isinstance(existing, PostingList):
                 existing.add(entry, threshold)
@@ -201,7 +201,7 @@ class Index:
         """Remove an entry from its buckets."""
         threshold, places = _threshold(entry), _buckets(entry.scope, _most_selective(entry.scope, entry.conditions))
         for partition, key in places:
-            buckets = self._ranges[partition]
+            buckets = self._partitions[partition]
             existing = buckets[key]
             if isinstance(existing, PostingList):
                 existing.remove(entry, threshold)
@@ -210,7 +210,7 @@ class Index:
             else:
                 del buckets[key]
                 if not buckets:
-                    del self._ranges[partition]
+                    del self._partitions[partition]
         self._unindexed_count -= _is_unindexed(places, threshold)
 
 
@@ -223,8 +223,8 @@ def finish(steps: Generator[None, None, T]) -> T:
             return stop.value  # type: ignore[no-any-return]
 
 
-def _as_tuple(standing: IndexEntry | tuple[IndexEntry, ...]) -> tuple[IndexEntry, ...]:
-    return (standing,) if isinstance(standing, IndexEntry) else standing
+def _as_tuple(entries: IndexEntry | tuple[IndexEntry, ...]) -> tuple[IndexEntry, ...]:
+    return (entries,) if isinstance(entries, IndexEntry) else entries
 
 
 def _without_scope_senders(filter: Filter, scope: Scope) -> Filter:

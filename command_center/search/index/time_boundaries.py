@@ -55,7 +55,7 @@ def _keys(leaf: Leaf) -> Iterator[TimeKey]:
             if bounds.older_than:
                 yield TimeKey(source, bounds.older_than.microseconds)
             if bounds.within and source == "scheduled_at":
-                # `within` looks ahead here: the date enters the span, and later passes.
+                # `within` is measured forwards here: the date enters the span, and later passes.
                 yield TimeKey(source, -bounds.within.microseconds)
                 yield TimeKey(source, 0)
             elif bounds.within:

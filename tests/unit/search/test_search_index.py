@@ -66,14 +66,14 @@ def test_many_senders_with_many_ids_are_filed_by_sender_alone() -> None:
     people = {"person": [encode("Person", id) for id in range(100, 1_100)]}
     index = index_of(s1=(people, frozenset(range(1, 100))))
     assert index.candidates(FACTS) == {1}
-    assert sum(map(len, index._ranges.values())) == 99
+    assert sum(map(len, index._partitions.values())) == 99
 
 
 def test_the_top_levels_senders_are_the_range_and_no_key() -> None:
     filter = parse_filter({"sender": [encode("User", id) for id in range(1, 51)]})
     index = Index()
     index.add(1, resolve_scope(filter, Owner(1, TEAM, admin=True)), filter)
-    assert sum(map(len, index._ranges.values())) == 50
+    assert sum(map(len, index._partitions.values())) == 50
     assert index.candidates(FACTS) == {1}
 
 
