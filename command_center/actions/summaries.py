@@ -50,9 +50,9 @@ def update_statement(connection: Connection, emails: Mapping[int, Row]) -> State
     ]
     table, values = connection.values_table(_COLUMN_TYPES, rows)
     update = (
-        "UPDATE emails SET views = emails.views + given.views, clicks = emails.clicks + given.clicks,"
-        " replies = emails.replies + given.replies, latest_engagement_id = given.latest,"
-        f" latest_activity_at = given.at FROM {table} WHERE emails.id = given.id"
+        "UPDATE emails SET views = emails.views + new_values.views, clicks = emails.clicks + new_values.clicks,"
+        " replies = emails.replies + new_values.replies, latest_engagement_id = new_values.latest,"
+        f" latest_activity_at = new_values.at FROM {table} WHERE emails.id = new_values.id"
     )
     return update, values
 

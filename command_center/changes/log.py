@@ -138,7 +138,10 @@ async def _write(
     check = relative_rows[-1][-1]
     if connection.postgres:
         # One statement: a round trip takes longer than all of its work.
-        names = ", ".join(f"given.{name}" for name in COLUMN_TYPES).replace("given.pos", "moved.position + given.pos")
+        names = ", ".join(
+            "moved.position + new_values.position" if name == "position" else f"new_values.{name}"
+            for name in COLUMN_TYPES
+        )
         source, source_values = connection.values_table(COLUMN_TYPES, relative_rows)
         insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM moved, {source}"
         parts, values = as_ctes([(insert, source_values), *other_statements])

@@ -159,14 +159,14 @@ def _rows_of_parameters(names: tuple[str, ...], count: int) -> str:
     """Return `Connection.values_table` for SQLite, with a parameter for each value of `count` rows."""
     first = ", ".join(f"? AS {name}" for name in names)
     others = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
-    return f"(SELECT {first}{others}) AS given"
+    return f"(SELECT {first}{others}) AS new_values"
 
 
 @functools.lru_cache(maxsize=256)
 def _rows_of_json(names: tuple[str, ...]) -> str:
     """Return `Connection.values_table` for SQLite, with one parameter that contains all rows as JSON."""
     fields = ", ".join(f"json_extract(value, '$[{index}]') AS {name}" for index, name in enumerate(names))
-    return f"(SELECT {fields} FROM json_each(?)) AS given"
+    return f"(SELECT {fields} FROM json_each(?)) AS new_values"
 
 
 def as_ctes(statements: Sequence[Statement]) -> tuple[str, list[Any]]:
@@ -216,7 +216,7 @@ class Connection:
             await self._client.execute_many(self._spell(sql), value_lists)
 
     def values_table(self, columns: Columns, rows: Sequence[Sequence[Any]]) -> Statement:
-        """Return SQL for a table named `given` that contains these rows, and the values of its parameters.
+        """Return SQL for a table named `new_values` that contains these rows, and the values of its parameters.
 
         It can be used after FROM. The rows need one statement, whatever their number.
         """
@@ -224,7 +224,7 @@ class Connection:
         if self.postgres:
             arrays = ", ".join(f"?::{kind}[]" for kind in columns.values())
             values: list[Any] = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
-            return f"unnest({arrays}) AS given ({', '.join(names)})", values
+            return f"unnest({arrays}) AS new_values ({', '.join(names)})", values
         if 0 < len(rows) <= MAX_ROWS_BY_VALUE:
             return _rows_of_parameters(names, len(rows)), [value for row in rows for value in row]
         return _rows_of_json(names), [orjson.dumps(rows).decode()]

@@ -115,7 +115,7 @@ async def start_environment(listener: socket.socket, folder: RunFolder) -> Async
                     raise RuntimeError(f"the demo's server did not start: see {folder.log}")
                 await asyncio.sleep(0.01)
             yield Environment(
-                url, app.state.engine, arrivals, task, partial(_count_changes, app), Tokens(settings.signing_secret())
+                url, app.state.runtime, arrivals, task, partial(_count_changes, app), Tokens(settings.signing_secret())
             )
         finally:
             server.should_exit = True

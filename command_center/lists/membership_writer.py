@@ -116,8 +116,8 @@ async def _write_in_steps(uow: UnitOfWork, changes: MembershipChanges, announce:
     if counts := [(key, by) for key, by in count_changes.items() if by]:
         table, values = tx.values_table(_COUNT_COLUMNS, counts)
         uow.defer(
-            f"UPDATE saved_searches SET member_count = member_count + given.by FROM {table}"
-            " WHERE saved_searches.id = given.id",
+            f"UPDATE saved_searches SET member_count = member_count + new_values.by FROM {table}"
+            " WHERE saved_searches.id = new_values.id",
             values,
         )
 
@@ -175,11 +175,12 @@ async def _write_in_one_statement(
         f" gone AS (DELETE FROM memberships m WHERE {tx.in_any('m.id')}"
         " AND (m.search_id IN (SELECT id FROM searches)) IS TRUE RETURNING m.id, m.search_id, m.email_id),"
         f" made AS (INSERT INTO memberships ({', '.join(_MEMBERSHIP_COLUMNS)})"
-        f" SELECT {', '.join('given.' + column for column in _MEMBERSHIP_COLUMNS)}"
-        f" FROM {join_table} JOIN searches s ON s.id = given.search_id ORDER BY given.place {_SKIP_EXISTING}"
+        f" SELECT {', '.join('new_values.' + column for column in _MEMBERSHIP_COLUMNS)}"
+        f" FROM {join_table} JOIN searches s ON s.id = new_values.search_id ORDER BY new_values.place {_SKIP_EXISTING}"
         f" RETURNING {joined_kind}, id, search_id, email_id, cause_kind, cause_engagement_id, id),"
-        f" moved AS (SELECT {left_kind} AS kind, gone.*, given.cause_kind, given.cause_engagement_id,"
-        f" given.place::bigint FROM gone JOIN {leave_table} ON given.id = gone.id UNION ALL SELECT * FROM made),"
+        f" moved AS (SELECT {left_kind} AS kind, gone.*, new_values.cause_kind, new_values.cause_engagement_id,"
+        f" new_values.place::bigint FROM gone JOIN {leave_table} ON new_values.id = gone.id"
+        " UNION ALL SELECT * FROM made),"
         f" counts AS (SELECT search_id, 2 * count(*) FILTER (WHERE kind = {joined_kind}) - count(*) AS by FROM moved"
         " GROUP BY search_id),"
         " counted AS (UPDATE saved_searches s SET member_count = s.member_count + counts.by FROM counts"

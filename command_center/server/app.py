@@ -25,9 +25,8 @@ from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.mail import devices, unsubscribe
 from command_center.mail import routes as tracking
 from command_center.mail.links import Links
-from command_center.server import runtime as engines
 from command_center.server.metrics import Metrics, TrafficCounts, TrafficMiddleware
-from command_center.server.runtime import Runtime
+from command_center.server.runtime import Runtime, run_runtime
 from command_center.server.schema_hints import HINTS
 from command_center.server.settings import Settings
 from command_center.web import redirects
@@ -57,26 +56,27 @@ def create_app(
     With `run_worker` this process matches and sends while it holds the lease. Without `run_matcher` a test drives the
     matcher.
 
-    `app.state` has `operations`, `traffic`, `engine` (the Runtime, once the application has started), and `shutdown`,
+    `app.state` has `operations`, `traffic`, `runtime` (the Runtime, once the application has started), and `shutdown`,
     which the server starts when it stops.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with engines.run_runtime(settings, clock, run_worker, run_matcher) as engine:
-            app.state.engine = engine
-            app.router.routes.extend(tracking.tracking_routes(engine.links, engine.recorder, engine.ctx.writer.clock))
-            app.router.routes.extend(unsubscribe.unsubscribe_routes(engine.links, engine.ctx))
+        async with run_runtime(settings, clock, run_worker, run_matcher) as runtime:
+            app.state.runtime = runtime
+            links, ctx = runtime.links, runtime.ctx
+            app.router.routes.extend(tracking.tracking_routes(links, runtime.recorder, ctx.writer.clock))
+            app.router.routes.extend(unsubscribe.unsubscribe_routes(links, ctx))
             yield
             await operations.settle(SETTLE_SECONDS)
 
     def services() -> Services:
-        engine: Runtime = app.state.engine
-        return engine.services
+        runtime: Runtime = app.state.runtime
+        return runtime.services
 
     def repeats() -> IdempotentRequests:
-        engine: Runtime = app.state.engine
-        return engine.idempotent_requests
+        runtime: Runtime = app.state.runtime
+        return runtime.idempotent_requests
 
     # Strawberry defines the schema; the executor needs the graphql-core schema inside it.
     operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), HINTS, executor)
@@ -146,8 +146,8 @@ async def _readiness(request: Request) -> Response:
             state = await restores.load_state(database())
     except Exception:
         return JSONResponse({"status": "the database does not answer"}, status_code=503)
-    engine: Runtime = request.app.state.engine
-    warnings = [warning] if (warning := engine.ctx.writer.clock.pause_reason()) else []
+    runtime: Runtime = request.app.state.runtime
+    warnings = [warning] if (warning := runtime.ctx.writer.clock.pause_reason()) else []
     if state is not None and state.paused:
         warnings.append(f"sending is paused, because the database was restored: {state.reason}")
     return JSONResponse({"status": "ok"} | ({"warnings": warnings} if warnings else {}))

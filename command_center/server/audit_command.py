@@ -25,34 +25,34 @@ async def audit(settings: Settings) -> int:
     Raises: ConfigurationError if the lists change too fast to be compared.
     """
     async with open_current_database(settings):
-        engine = await build_runtime(settings)
-        if reason := engine.ctx.writer.clock.pause_reason():
+        runtime = await build_runtime(settings)
+        if reason := runtime.ctx.writer.clock.pause_reason():
             print(f"{reason}; the lists are compared as of the last tick")
-        differences = await _differences(engine)
+        differences = await _differences(runtime)
         count = await database().fetch_one("SELECT COUNT(*) AS count FROM saved_searches")
         print(f"{count['count'] if count else 0} lists compared, {len(differences)} differ")
         for difference in differences:
             print(_line(difference))
         if not differences:
             return EXIT_EQUAL
-        await auditor.repair_lists(engine.ctx.writer, differences)
-        remaining = await _differences(engine)
+        await auditor.repair_lists(runtime.ctx.writer, differences)
+        remaining = await _differences(runtime)
         print(f"repaired; {len(remaining)} differ now")
         return EXIT_DIFFERENT if remaining else EXIT_REPAIRED
 
 
-async def _differences(engine: Runtime) -> list[Difference]:
+async def _differences(runtime: Runtime) -> list[Difference]:
     for _ in range(ATTEMPTS):
         try:
-            return await auditor.find_differences(engine.ctx.writer)
+            return await auditor.find_differences(runtime.ctx.writer)
         except InvalidationsPending:
             await asyncio.sleep(PAUSE_SECONDS)
     try:
-        async with hold_lease(engine.settings.database_url, wait=False):
+        async with hold_lease(runtime.settings.database_url, wait=False):
             # No other process handles the invalidations, so this one does.
-            await engine.matcher.start()
-            await engine.matcher.settle()
-            return await auditor.find_differences(engine.ctx.writer)
+            await runtime.matcher.start()
+            await runtime.matcher.settle()
+            return await auditor.find_differences(runtime.ctx.writer)
     except LeaseHeld:
         raise ConfigurationError(
             "the lists change faster than they can be compared with their filters: try again"

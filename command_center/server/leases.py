@@ -23,7 +23,7 @@ ADVISORY_LOCK_KEY = 0x436F6D6D616E64
 RETRY_SECONDS = 1.0
 QUERY_TIMEOUT_SECONDS = 5.0
 _logger = logging.getLogger("command_center.leases")
-_failures = FailureLog(_logger, "the lease cannot be asked for")
+_failures = FailureLog(_logger, "the lease cannot be acquired")
 LeaseWatch = Callable[[], Coroutine[Any, Any, None]]
 """Watches a lease until cancelled; raises LeaseLost if it is lost."""
 

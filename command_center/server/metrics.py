@@ -88,11 +88,11 @@ class Metrics:
 
     async def page(self, _: Request) -> Response:
         """Read the numbers of the database, and return the page."""
-        engine: Runtime = self._app.state.engine
+        runtime: Runtime = self._app.state.runtime
         try:
             row = await database().fetch_one("SELECT count(*) AS count FROM invalidations")
             self._invalidations = int(row["count"]) if row else 0
-            self._waiting = await count_waiting(database(), await engine.ctx.writer.clock.now(database()))
+            self._waiting = await count_waiting(database(), await runtime.ctx.writer.clock.now(database()))
             state = await restores.load_state(database())
             self._sending_paused = float(state is not None and state.paused)
         except Unavailable:
@@ -106,11 +106,11 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Generate all metrics with their current values."""
-        engine: Runtime = self._app.state.engine
-        yield from self._lists(engine)
-        yield from self._events(engine)
-        yield from self._emails(engine)
-        yield from self._streams(engine)
+        runtime: Runtime = self._app.state.runtime
+        yield from self._lists(runtime)
+        yield from self._events(runtime)
+        yield from self._emails(runtime)
+        yield from self._streams(runtime)
         responses = CounterMetricFamily(f"{PREFIX}http_responses", "HTTP responses.", labels=("route", "status"))
         for (route, status), count in sorted(self._traffic.responses.items()):
             responses.add_metric((route, str(status)), count)
@@ -123,8 +123,8 @@ class Metrics:
         yield operations
         yield _gauge("websockets", "Open WebSockets.", self._traffic.sockets)
 
-    def _lists(self, engine: Runtime) -> Iterator[Metric]:
-        matcher = engine.matcher
+    def _lists(self, runtime: Runtime) -> Iterator[Metric]:
+        matcher = runtime.matcher
         yield _gauge("indexed_searches", "Saved searches in the index of this process.", len(matcher.index))
         yield _gauge("indexed_conjunctions", "Distinct conjunctions of these searches.", matcher.index.conjunctions)
         yield _gauge("indexed_conditions", "Distinct conditions of these searches.", matcher.index.conditions)
@@ -133,7 +133,7 @@ class Metrics:
             "Conjunctions without an index key or threshold, checked for every email in their scope.",
             matcher.index.unindexed,
         )
-        paused = engine.ctx.writer.clock.pause_reason() is not None
+        paused = runtime.ctx.writer.clock.pause_reason() is not None
         yield _gauge(
             "clock_paused", "1 while the clock is not trusted and nothing that depends on time happens.", paused
         )
@@ -149,17 +149,17 @@ class Metrics:
         changes.add_metric(("left",), matcher.leave_count)
         yield changes
 
-    def _events(self, engine: Runtime) -> Iterator[Metric]:
+    def _events(self, runtime: Runtime) -> Iterator[Metric]:
         events = CounterMetricFamily(f"{PREFIX}events", "Engagement events by outcome.", labels=("outcome",))
-        for outcome, count in sorted(engine.recorder.tally.items()):
+        for outcome, count in sorted(runtime.recorder.tally.items()):
             events.add_metric((outcome,), count)
         yield events
         yield _gauge(
-            "events_buffered", "Views and clicks that wait for the database.", len(engine.recorder.retry_buffer)
+            "events_buffered", "Views and clicks that wait for the database.", len(runtime.recorder.retry_buffer)
         )
 
-    def _emails(self, engine: Runtime) -> Iterator[Metric]:
-        tally, (number, oldest) = engine.outbox.statistics, self._waiting
+    def _emails(self, runtime: Runtime) -> Iterator[Metric]:
+        tally, (number, oldest) = runtime.outbox.statistics, self._waiting
         yield _counter("emails_sent", "Emails that the mail server accepted.", tally.sent)
         yield _counter("emails_deferred", "Attempts to send that will be repeated.", tally.put_off)
         failed = CounterMetricFamily(
@@ -171,8 +171,8 @@ class Metrics:
         yield _gauge("emails_waiting", "Due emails that have not been sent yet.", number)
         yield _gauge("oldest_waiting_email_seconds", "Seconds for which the oldest of them has been due.", oldest)
 
-    def _streams(self, engine: Runtime) -> Iterator[Metric]:
-        hub, folder_counts = engine.ctx.writer.hub, engine.ctx.writer.folder_counts
+    def _streams(self, runtime: Runtime) -> Iterator[Metric]:
+        hub, folder_counts = runtime.ctx.writer.hub, runtime.ctx.writer.folder_counts
         yield _gauge("change_subscribers", "Open streams of changes.", hub.subscriber_count)
         yield _gauge("folder_count_subscribers", "Open streams of folder counts.", folder_counts.subscription_count)
         yield _counter(

@@ -94,29 +94,29 @@ async def run_runtime(
     Raises: ConfigurationError.
     """
     async with open_current_database(settings, REQUEST_TIMEOUT_SECONDS):
-        engine = await build_runtime(settings, clock)
-        await _recognise_restore(engine)
-        tasks = [_start_task(engine.ctx.writer.clock.watch(), "clock")]
-        await engine.hub.start()
-        await engine.folder_counts.start()
-        await engine.recorder.start()
+        runtime = await build_runtime(settings, clock)
+        await _recognise_restore(runtime)
+        tasks = [_start_task(runtime.ctx.writer.clock.watch(), "clock")]
+        await runtime.hub.start()
+        await runtime.folder_counts.start()
+        await runtime.recorder.start()
         if run_worker:
-            tasks.append(_start_task(_run_worker(engine, run_matcher), "worker"))
-            tasks.append(_start_task(_report_mail_server(engine.transport), "mail server check"))
+            tasks.append(_start_task(_run_worker(runtime, run_matcher), "worker"))
+            tasks.append(_start_task(_report_mail_server(runtime.transport), "mail server check"))
         try:
-            yield engine
+            yield runtime
         finally:
             for task in tasks:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            await engine.idempotent_requests.stop()
-            await engine.recorder.stop()
-            await engine.folder_counts.stop()
-            await engine.hub.stop()
-            await engine.ctx.inspector.close()
-            await engine.ctx.composer.close()
-            engine.ctx.writer.restores.stop()
+            await runtime.idempotent_requests.stop()
+            await runtime.recorder.stop()
+            await runtime.folder_counts.stop()
+            await runtime.hub.stop()
+            await runtime.ctx.inspector.close()
+            await runtime.ctx.composer.close()
+            runtime.ctx.writer.restores.stop()
 
 
 async def build_runtime(settings: Settings, clock: Clock | None = None) -> Runtime:
@@ -149,15 +149,15 @@ def _stamp_path(settings: Settings) -> Path | None:
     return Path(os.path.realpath(sqlite_path(url)) + ".stamp") if url.startswith("sqlite") else None
 
 
-async def _recognise_restore(engine: Runtime) -> None:
+async def _recognise_restore(runtime: Runtime) -> None:
     """Check whether the database was restored, before anything is written.
 
     If the database fails, this is repeated before the first email is sent.
     """
     try:
-        await engine.ctx.writer.restores.start()
+        await runtime.ctx.writer.restores.start()
     except Unavailable as exc:
-        _logger.warning("whether the database was restored is asked again later: %s", exc)
+        _logger.warning("the check for a restored database is repeated later: %s", exc)
 
 
 def _start_task(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -182,46 +182,46 @@ async def _report_mail_server(transport: SmtpTransport) -> None:
         )
 
 
-async def _run_worker(engine: Runtime, run_matcher: bool) -> None:
+async def _run_worker(runtime: Runtime, run_matcher: bool) -> None:
     """Match and send whenever this process holds the lease, so that one process per database does."""
     while True:
         try:
-            await _work_under_lease(engine, run_matcher)
+            await _work_under_lease(runtime, run_matcher)
         except* LeaseLost:
             _logger.warning("the lease was lost; the next holder repeats unfinished work")
         except* Exception:
-            _logger.exception("the worker stopped and begins again")
+            _logger.exception("the worker failed and restarts")
             await asyncio.sleep(1)
 
 
-async def _work_under_lease(engine: Runtime, run_matcher: bool) -> None:
-    async with hold_lease(engine.settings.database_url) as watch_lease, asyncio.TaskGroup() as group:
+async def _work_under_lease(runtime: Runtime, run_matcher: bool) -> None:
+    async with hold_lease(runtime.settings.database_url) as watch_lease, asyncio.TaskGroup() as group:
         if run_matcher:
-            group.create_task(_run_matcher(engine), name="matcher")
-            group.create_task(_trim_periodically(engine.ctx, engine.settings.log_retention), name="trimmer")
-        group.create_task(_run_outbox(engine), name="outbox")
+            group.create_task(_run_matcher(runtime), name="matcher")
+            group.create_task(_trim_periodically(runtime.ctx, runtime.settings.log_retention), name="trimmer")
+        group.create_task(_run_outbox(runtime), name="outbox")
         group.create_task(watch_lease(), name="lease")
 
 
-async def _run_matcher(engine: Runtime) -> None:
+async def _run_matcher(runtime: Runtime) -> None:
     with long_timeout():
-        await _retry_start(engine.matcher.start)
+        await _retry_start(runtime.matcher.start)
         # The index is permanent and large, so the garbage collector must not examine it repeatedly.
         gc.freeze()
         try:
-            await engine.matcher.run()
+            await runtime.matcher.run()
         except LeaseTaken as exc:
             raise LeaseLost from exc
 
 
-async def _run_outbox(engine: Runtime) -> None:
-    await _retry_start(engine.outbox.recover)
-    await engine.outbox.run()
+async def _run_outbox(runtime: Runtime) -> None:
+    await _retry_start(runtime.outbox.recover)
+    await runtime.outbox.run()
 
 
 async def _retry_start(start: Callable[[], Awaitable[object]]) -> None:
     """Call `start` until it succeeds, with a pause of one second."""
-    failures = FailureLog(_logger, "a start waits for the database")
+    failures = FailureLog(_logger, "startup waits for the database")
     while True:
         try:
             await start()
@@ -230,7 +230,7 @@ async def _retry_start(start: Callable[[], Awaitable[object]]) -> None:
             failures.warn(exc)
             await asyncio.sleep(1)
         except Exception:
-            _logger.exception("a start failed and will be repeated")
+            _logger.exception("startup failed and will be repeated")
             await asyncio.sleep(1)
 
 
@@ -244,10 +244,10 @@ async def _trim_periodically(ctx: ActionContext, retention: timedelta) -> None:
             try:
                 await trim()
             except Unavailable as exc:
-                _logger.warning("what is old was not trimmed: %s", exc)
+                _logger.warning("expired rows were not deleted: %s", exc)
                 pause = RETRY_SECONDS
             except Exception:
-                _logger.exception("what is old was not trimmed")
+                _logger.exception("expired rows were not deleted")
         await asyncio.sleep(pause)
 
 

@@ -231,7 +231,7 @@ async def surrounded(
                 await task
                 raise AssertionError("the server ended before it started")
             await asyncio.sleep(0.005)
-        made = Server(url, app.state.engine, operations=app.state.operations)
+        made = Server(url, app.state.runtime, operations=app.state.operations)
         if not looks:
             await made.engine.matcher.start()
         try:

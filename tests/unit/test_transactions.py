@@ -148,8 +148,8 @@ async def test_rows_are_handed_over_as_a_whole(database_url: str) -> None:
         for changed in ([(1, odd, 7), (3002, odd + odd, 8)], [(key, f"{odd}!{key}", 7) for key in range(10, 20)]):
             given, values = tx.values_table(TYPES, changed)
             await tx.execute(
-                f"UPDATE teams SET name = given.name, created_at = given.created_at FROM {given}"
-                " WHERE teams.id = given.id",
+                f"UPDATE teams SET name = new_values.name, created_at = new_values.created_at FROM {given}"
+                " WHERE teams.id = new_values.id",
                 *values,
             )
         return [tuple(row) for row in made]
