@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
+from graphql.execution import Executor
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,6 +29,7 @@ from command_center.database.connections import database
 from command_center.database.fields import from_micros
 from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
+from command_center.graphql_engine.plans import DocumentPlans
 from command_center.server.cli import GC_THRESHOLD
 from command_center.server.runtime import Runtime, run_runtime
 from command_center.server.schema_hints import HINTS
@@ -49,26 +50,22 @@ QUERY = """query Page($first: Int!) { emails(first: $first) {
 } }"""
 
 
-class Stock(ExecutorThrowingOnIncremental):
+class Stock:
     """graphql-core's own, with what Strawberry takes for awaitable."""
-
-    def __init__(self, *arguments: Any, plans: object, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        self.is_awaitable = optimized_is_awaitable  # type: ignore[assignment]
 
     @classmethod
     def begin(
-        cls, schema: Any, document: Any, context: Any, variables: Any, name: str | None, _: Any, plans: object
+        cls, document: Any, name: str | None, plans: DocumentPlans, context: Any, variables: Any, *_: object
     ) -> Any:
         """As the product's executor is begun, but everything is found out anew."""
-        return cls.build(
-            schema,
+        return Executor.build(
+            plans.type_plans.schema,
             document,
             context_value=context,
             raw_variable_values=dict(variables),
             operation_name=name,
+            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
             hide_suggestions=True,
-            plans=plans,
         )
 
 

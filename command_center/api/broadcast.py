@@ -10,12 +10,10 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from graphql import ExecutionResult
-from graphql.execution import Executor
 from graphql.pyutils import gather_with_cancel
 
 from command_center.api.parameters import Parameters
@@ -23,6 +21,7 @@ from command_center.changes.cursors import LogIdentity
 from command_center.changes.entries import LogEntry
 from command_center.changes.subscribers import MAX_BATCH_ENTRIES, Subscriber
 from command_center.graphql_engine.documents import PreparedOperation
+from command_center.graphql_engine.executor import OperationExecutor
 from models.enums import ChangeKind
 from models.viewers import Viewer
 from resolvers.change_messages import ChangeMessage, EntryBatch, MessageKey
@@ -60,15 +59,15 @@ class GroupKey:
 class BroadcastGroup:
     """Renders change messages for its members.
 
-    `members` is the number of open streams. `template` is an executor of the operation without a context.
+    `members` is the number of open streams. `executor` is that of the member who came first.
     """
 
     def __init__(
-        self, registry: "BroadcastGroups", template: Executor[Any], services: Services, viewer: Viewer
+        self, registry: "BroadcastGroups", executor: OperationExecutor, services: Services, viewer: Viewer
     ) -> None:
         self.members = 0
         self._registry = registry
-        self._template = template
+        self._executor = executor
         self._services = services
         self._viewer = viewer
         self._running: dict[MessageKey, _Rendering] = {}
@@ -170,10 +169,8 @@ class BroadcastGroup:
         return payloads
 
     async def _payload(self, message: ChangeMessage, context: Context) -> EncodedPayload:
-        executor = self._template.build_per_event_executor(message)
-        executor.context_value = context
-        result: Any = executor.execute_operation(False)
-        if executor.is_awaitable(result):
+        result = self._executor.execute_event(message, context)
+        if not isinstance(result, ExecutionResult):
             self._may_wait = True
             result = await result
         return EncodedPayload(self._registry.encode(result))
@@ -234,16 +231,14 @@ class BroadcastGroups:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def join(self, key: GroupKey, executor: Executor[Any], services: Services) -> BroadcastGroup:
+    def join(self, key: GroupKey, executor: OperationExecutor, services: Services) -> BroadcastGroup:
         """Return the group with that key, which is created if necessary.
 
         The caller must call `leave` at the end.
         """
         group = self._groups.get(key)
         if group is None:
-            template = copy(executor)
-            template.context_value = None
-            group = self._groups[key] = BroadcastGroup(self, template, services, key.viewer)
+            group = self._groups[key] = BroadcastGroup(self, executor, services, key.viewer)
         group.members += 1
         return group
 
@@ -271,10 +266,3 @@ def group_key(prepared: PreparedOperation, parameters: Parameters, viewer: Viewe
     }
     text = json.dumps(shaping_variables, sort_keys=True).encode() if shaping_variables else b""
     return GroupKey(prepared, hashlib.sha256(text).digest() if len(text) > 32 else text, viewer)
-
-
-async def execute_event(executor: Executor[Any], event: Any) -> ExecutionResult:
-    """Execute the operation for an event that no broadcast group shares."""
-    running: Any = executor.build_per_event_executor(event).execute_operation(False)
-    result: ExecutionResult = await running if executor.is_awaitable(running) else running
-    return result

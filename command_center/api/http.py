@@ -7,7 +7,7 @@ application/json. As application/graphql-response+json it gets 400 if nothing wa
 
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from graphql import GraphQLError, OperationType
 from starlette.requests import Request
@@ -224,7 +224,7 @@ def _malformed_status(malformed: Malformed) -> int:
     return 200 if malformed.code == "PERSISTED_QUERY_NOT_SUPPORTED" else 400
 
 
-async def _read_parameters(request: Request) -> Any:
+async def _read_parameters(request: Request) -> object:
     """Return the parameters of a request as a JSON value.
 
     Raises: Malformed or HttpError.
@@ -247,9 +247,9 @@ def _is_utf8(parameters: str) -> bool:
     return settings.get("charset", "utf-8").strip('"') in ("utf-8", "utf8", "us-ascii")
 
 
-def _from_query_string(request: Request) -> dict[str, Any]:
+def _from_query_string(request: Request) -> dict[str, object]:
     query_params = request.query_params
-    parameters: dict[str, Any] = {
+    parameters: dict[str, object] = {
         name: query_params[name] for name in ("query", "operationName") if name in query_params
     }
     for name in ("variables", "extensions"):

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any
 
 from command_center.changes import idempotency
 from command_center.changes.idempotency import IdempotencyClaim, IdempotencyRequest, KeyReused, StoredResponse
@@ -81,7 +80,7 @@ def _unquoted(text: str) -> str:
     return "" if match is None else re.sub(r"\\(.)", r"\1", match[1])
 
 
-def fingerprint(document: str, operation: str | None, variables: Mapping[str, Any] | None) -> str:
+def fingerprint(document: str, operation: str | None, variables: Mapping[str, object] | None) -> str:
     """Return a hash of a request's text, operation name and variables."""
     text = json.dumps([document, operation, variables or {}], sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()

@@ -11,21 +11,20 @@ from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from types import CoroutineType
-from typing import Any, TypeGuard
+from typing import TypedDict, TypeGuard
 
 import orjson
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
-from graphql.execution import Executor, create_source_event_stream
-from graphql.execution.values import VariableValues
+from graphql import ExecutionResult, GraphQLError, GraphQLFormattedError, GraphQLSchema, OperationType
+from graphql.execution import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from tortoise.models import Model
 
-from command_center.api.broadcast import BroadcastGroups, GroupKey, execute_event, group_key
+from command_center.api.broadcast import BroadcastGroups, GroupKey, group_key
 from command_center.api.errors import client_error, request_error
 from command_center.api.parameters import Parameters, parse_parameters
 from command_center.changes.wakeups import wait_for
 from command_center.graphql_engine.documents import Documents, PreparedOperation, Rejected
-from command_center.graphql_engine.executor import PlannedExecutor
+from command_center.graphql_engine.executor import OperationExecutor, PendingResult, PlannedExecutor
 from command_center.graphql_engine.hints import SchemaHints
 from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
 from command_center.graphql_engine.type_plans import ATOMIC_TYPES
@@ -33,11 +32,19 @@ from command_center.web.internal_errors import log_internal_error
 from resolvers.change_messages import EntryBatch
 from resolvers.context import Context
 
-Answer = dict[str, Any]
+Answer = dict[str, object]
+
+
+class ErrorAnswer(TypedDict):
+    """The response to an operation of which nothing was executed."""
+
+    errors: list[GraphQLFormattedError]
+
+
 _NEVER_AWAITABLE = ATOMIC_TYPES | {type(None)}
 
 
-def is_awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:
+def is_awaitable(value: object) -> TypeGuard[Awaitable[object]]:
     """Return whether a resolver's value must be awaited.
 
     Rows must not, although Tortoise makes them awaitable: awaiting one gives the row itself, and would cost a task for
@@ -73,7 +80,6 @@ class Operations:
         hints: SchemaHints,
         executor: type[PlannedExecutor] = PlannedExecutor,
     ) -> None:
-        self._schema = schema
         self._executor = executor
         self._documents = Documents(schema, documents, hints, answers.errors)
         self._limits = documents
@@ -87,7 +93,7 @@ class Operations:
         """The accepted operations since the start, by type."""
         return self._documents.accepted
 
-    def parse_parameters(self, request: Any) -> Parameters:
+    def parse_parameters(self, request: object) -> Parameters:
         """Return the parameters in a JSON value. Raises: Malformed if they are invalid."""
         return parse_parameters(request, self._limits.variable_values)
 
@@ -132,8 +138,7 @@ class Operations:
         Raises: Rejected if nothing can be executed.
         """
         executor = self._begin(operation, context, await self._long_variables(operation))
-        running: Any = executor.execute_operation()
-        result: ExecutionResult = await running if is_awaitable(running) else running
+        result = await _await_result(executor.execute_operation())
         if result.data is None and not any(error.path for error in result.errors or ()):
             raise Rejected(self._coded(result.errors or ()))
         return self._response(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
@@ -144,35 +149,37 @@ class Operations:
         Raises: Rejected if it fails before the first event.
         """
         executor = self._begin(operation, context)
-        started: Any = create_source_event_stream(executor)
-        source = await started if is_awaitable(started) else started
-        if isinstance(source, ExecutionResult):
-            raise Rejected(self._coded(source.errors or ()))
-        return self._payloads(source, group_key(operation.prepared, operation.parameters, context.viewer), executor)
+        source = await executor.open_event_stream()
+        if isinstance(source, Sequence):
+            raise Rejected(self._coded(source))
+        # The resolvers of subscriptions are generators, which can be closed.
+        assert isinstance(source, AsyncGenerator)
+        key = group_key(operation.prepared, operation.parameters, context.viewer)
+        return self._payloads(source, key, executor, context)
 
     async def _long_variables(self, operation: Operation) -> VariableValues | None:
         """Coerce long variables in slices, so that other tasks run in between."""
         template = operation.prepared.plans.templates.get(operation.parameters.operation_name)
-        if template is None or not template.coercion.is_long(operation.parameters.variables):
+        coercion = None if template is None else template.coercion
+        if coercion is None or not coercion.is_long(operation.parameters.variables):
             return None
         # One operation at a time: otherwise other tasks would have to wait for a slice of each.
         async with self._coercing:
-            return await template.coercion.in_slices(operation.parameters.variables)
+            return await coercion.coerce_in_slices(operation.parameters.variables)
 
-    def _begin(self, operation: Operation, context: Context, values: VariableValues | None = None) -> PlannedExecutor:
+    def _begin(self, operation: Operation, context: Context, values: VariableValues | None = None) -> OperationExecutor:
         """Create the executor of an operation. Raises: Rejected if the request has errors."""
         prepared, request = operation.prepared, operation.parameters
         executor = self._executor.begin(
-            self._schema,
             prepared.document,
+            request.operation_name,
+            prepared.plans,
             context,
             request.variables,
-            request.operation_name,
             is_awaitable,
-            prepared.plans,
             values,
         )
-        if isinstance(executor, list):
+        if isinstance(executor, Sequence):
             raise Rejected(self._coded(executor))
         return executor
 
@@ -184,14 +191,13 @@ class Operations:
                 if self._mutations:
                     await asyncio.wait(set(self._mutations))
 
-    def error_response(self, errors: Sequence[GraphQLError]) -> Answer:
+    def error_response(self, errors: Sequence[GraphQLError]) -> ErrorAnswer:
         """Return the response for errors that prevent the execution."""
         return {"errors": [error.formatted for error in self._coded(errors)]}
 
     async def _payloads(
-        self, source: AsyncGenerator[Any, None], key: GroupKey, executor: Executor[Any]
+        self, source: AsyncGenerator[object, None], key: GroupKey, executor: OperationExecutor, context: Context
     ) -> AsyncGenerator[bytes, None]:
-        context: Context = executor.context_value
         group = context.notifier = self.broadcast_groups.join(key, executor, context.services)
         async with aclosing(source):
             try:
@@ -203,7 +209,7 @@ class Operations:
                             if last:
                                 return
                     else:
-                        yield self._encode(await execute_event(executor, event))
+                        yield self._encode(await _await_result(executor.execute_event(event, context)))
             except Exception as exc:
                 yield self._stream_error(exc)
             finally:
@@ -216,11 +222,11 @@ class Operations:
         """Return the last payload of a stream that failed as a whole."""
         return encode_json(self.error_response([GraphQLError(str(cause), original_error=cause)]))
 
-    def _response(self, result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:
+    def _response(self, result: ExecutionResult, extensions: Mapping[str, object]) -> Answer:
         response: Answer = {"data": result.data}
         merged = dict(extensions)
         if result.errors:
-            response |= self.error_response(result.errors)
+            response |= {**self.error_response(result.errors)}
             omitted = len(result.errors) - self._answers.errors
             merged |= {"errorsLeftOut": omitted} if omitted > 0 else {}
         return response | ({"extensions": merged} if merged else {})
@@ -235,13 +241,17 @@ class Operations:
         )
 
 
-def encode_json(answer: Answer | str) -> bytes:
+def encode_json(answer: Mapping[str, object] | str) -> bytes:
     """Encode a response, or a string, as JSON."""
     try:
         return orjson.dumps(answer)
     except TypeError:
         # A lone surrogate that a client sent and an error quotes. JSON can escape it, but UTF-8 cannot encode it.
         return json.dumps(answer).encode()
+
+
+async def _await_result(running: PendingResult) -> ExecutionResult:
+    return running if isinstance(running, ExecutionResult) else await running
 
 
 def _log_unseen_failure(task: asyncio.Task[Answer]) -> None:

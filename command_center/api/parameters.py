@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from sys import getsizeof
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -49,7 +49,7 @@ class Parameters:
     """
 
     query: str
-    variables: Mapping[str, Any]
+    variables: Mapping[str, object]
     operation_name: str | None
     values: int = 0
     characters: int = 0
@@ -64,17 +64,20 @@ class Parameters:
         return self.values // VALUES_PER_COST + self.characters // CHARACTERS_PER_COST
 
 
-def parse_json(text: bytes | str) -> Any:
+def parse_json(text: bytes | str) -> object:
     """Return the value of a JSON text. Raises: Malformed if it is not JSON."""
+    value: object
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
+        return value
     except ValueError as exc:
         escape = b"\\ud" if isinstance(text, bytes) else "\\ud"
         if escape not in text.lower():  # type: ignore[operator]
             raise Malformed(_NO_JSON) from exc
     try:
         # A lone surrogate, which only an escape can produce. The validation of its field reports it better.
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
+        return value
     except (ValueError, RecursionError) as exc:
         raise Malformed(_NO_JSON) from exc
 
@@ -83,7 +86,7 @@ def _refuse_constant(constant: str) -> None:
     raise ValueError(constant)
 
 
-def parse_parameters(value: Any, most_values: int) -> Parameters:
+def parse_parameters(value: object, most_values: int) -> Parameters:
     """Return the parameters in a JSON value. Raises: Malformed if they are invalid."""
     if isinstance(value, list):
         raise Malformed("One operation a request: batches are not taken.", "BATCHING_NOT_SUPPORTED")
@@ -107,7 +110,7 @@ def parse_parameters(value: Any, most_values: int) -> Parameters:
     return Parameters(query, variables or {}, name or None, values, characters, size + getsizeof(query))
 
 
-def _measure(variables: Any, max_values: int) -> tuple[int, int, int]:
+def _measure(variables: Mapping[str, object] | None, max_values: int) -> tuple[int, int, int]:
     """Return the number of values, the characters of strings, and the bytes in memory.
 
     The traversal goes level by level, because deep values could exhaust the stack of a recursion. Raises: Malformed if
@@ -115,10 +118,11 @@ def _measure(variables: Any, max_values: int) -> tuple[int, int, int]:
     """
     if not variables:
         return 0, 0, 0
-    level, count, objects, characters, size = [variables], 0, 0, 0, 0
+    level: list[object] = [variables]
+    count, objects, characters, size = 0, 0, 0, 0
     for _ in range(MAX_DEPTH + 1):
         count += len(level)
-        below: list[Any] = []
+        below: list[object] = []
         for value in level:
             if isinstance(value, dict):
                 objects += 1

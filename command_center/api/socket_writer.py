@@ -3,8 +3,7 @@
 The payload that a broadcast group shares is inserted into each subscriber's message without encoding it again.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -26,7 +25,7 @@ class SocketWriter:
         self._send: Callable[[bytes], Awaitable[None]] = extension["send"] if extension else self._send_through_asgi
         self._offer: PayloadSender | None = extension["offer"] if extension else None
 
-    async def send_message(self, message: dict[str, Any]) -> None:
+    async def send_message(self, message: Mapping[str, object]) -> None:
         """Send one message of the protocol."""
         await self._send_text(encode_json(message))
 

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from graphql import GraphQLError, OperationType
 from starlette.types import Receive, Scope, Send
@@ -109,7 +109,7 @@ class WebSocketSession:
         finally:
             await self._clean_up()
 
-    async def _receive(self) -> Mapping[str, Any]:
+    async def _receive(self) -> Mapping[str, object]:
         received = await self._websocket.receive()
         if received["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(received.get("code", 1005))
@@ -124,7 +124,7 @@ class WebSocketSession:
             raise ConnectionClosed(4400, "A message is a JSON object")
         return message
 
-    async def _handle(self, message: Mapping[str, Any]) -> None:
+    async def _handle(self, message: Mapping[str, object]) -> None:
         if not self._writer.open:
             return
         match message.get("type"):
@@ -142,7 +142,7 @@ class WebSocketSession:
             case _:
                 raise ConnectionClosed(4400, "A message's type is one of the graphql-transport-ws protocol")
 
-    async def _init(self, payload: Mapping[str, Any]) -> None:
+    async def _init(self, payload: Mapping[str, object]) -> None:
         if self._init_received:
             raise ConnectionClosed(4429, "Too many initialisation requests")
         self._init_received = True
@@ -169,7 +169,7 @@ class WebSocketSession:
         self._claims = claims
         await self._writer.send_message({"type": "connection_ack"})
 
-    async def _subscribe(self, name: str, payload: Any) -> None:
+    async def _subscribe(self, name: str, payload: object) -> None:
         claims = self._claims
         if claims is None:
             raise ConnectionClosed(4401, "Unauthorized")
@@ -284,14 +284,14 @@ class WebSocketSession:
             self._server.quotas.close_socket(self._claims.user_id)
 
 
-def _payload(message: Mapping[str, Any]) -> Mapping[str, Any]:
+def _payload(message: Mapping[str, object]) -> Mapping[str, object]:
     payload = message.get("payload")
     if payload is not None and not isinstance(payload, dict):
         raise ConnectionClosed(4400, "A message's payload is an object")
     return payload or {}
 
 
-def _id(message: Mapping[str, Any]) -> str:
+def _id(message: Mapping[str, object]) -> str:
     name = message.get("id")
     if not isinstance(name, str) or not name:
         raise ConnectionClosed(4400, "An operation's id is a text that is not empty")

@@ -9,23 +9,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING
 from typing import Any, TypeAlias
 
-from strawberry.relay.types import GlobalID
+from strawberry import UNSET, LazyType, Schema
+from strawberry.relay import GlobalID
 from strawberry.scalars import is_scalar
-from strawberry.schema.config import StrawberryConfig
+from strawberry.types import has_object_definition
 from strawberry.types.base import (
     StrawberryList,
     StrawberryMaybe,
     StrawberryOptional,
-    has_object_definition,
+    WithStrawberryObjectDefinition,
 )
 from strawberry.types.enum import StrawberryEnumDefinition, has_enum_definition
 from strawberry.types.field import StrawberryField
-from strawberry.types.lazy_type import LazyType
-from strawberry.types.unset import UNSET
 
-Convert: TypeAlias = Callable[[Any], Any]
-"""Converts one value to what a resolver takes."""
-Arguments: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
+Convert: TypeAlias = Callable[[Any], object]
+"""Converts one value to what a resolver takes. graphql-core has checked that the value has the type of the argument."""
+ConvertArguments: TypeAlias = Callable[[Mapping[str, object]], dict[str, object]]
 """Converts a field's arguments, by their names in GraphQL, to the keyword arguments of its resolver."""
 
 
@@ -33,19 +32,19 @@ class _Unsupported(Exception):
     """Only Strawberry can convert values of this type."""
 
 
-def _identity(value: Any) -> Any:
+def _identity(value: object) -> object:
     return value
 
 
-class Conversions:
+class ArgumentConversions:
     """The argument conversions of one schema."""
 
-    def __init__(self, config: StrawberryConfig, scalars: Mapping[Any, Any]) -> None:
-        self._names = config.name_converter
-        self._scalars = scalars
-        self._inputs: dict[Any, Convert] = {}
+    def __init__(self, schema: Schema) -> None:
+        self._names = schema.config.name_converter
+        self._scalars = schema.schema_converter.scalar_registry
+        self._inputs: dict[object, Convert] = {}
 
-    def for_field(self, field: StrawberryField) -> Arguments | None:
+    def for_field(self, field: StrawberryField) -> ConvertArguments | None:
         """Return the conversion of a field's arguments.
 
         The result is None if Strawberry has to convert them.
@@ -58,12 +57,12 @@ class Conversions:
         except _Unsupported:
             return None
 
-        def convert(arguments: Mapping[str, Any]) -> dict[str, Any]:
+        def convert(arguments: Mapping[str, object]) -> dict[str, object]:
             return {name: make(arguments[key]) for key, name, make in parameters if key in arguments}
 
         return convert
 
-    def _convert(self, type_: Any) -> Convert:
+    def _convert(self, type_: object) -> Convert:
         if isinstance(type_, StrawberryMaybe) or type_ is GlobalID:
             raise _Unsupported
         if isinstance(type_, StrawberryOptional):
@@ -79,7 +78,7 @@ class Conversions:
         raise _Unsupported
 
     def _list(self, item: Convert) -> Convert:
-        def convert(value: Any) -> Any:
+        def convert(value: list[object] | None) -> object:
             if value is None or value is UNSET:
                 return value
             # A default is one list for all requests, so a resolver must not receive the list itself.
@@ -87,7 +86,7 @@ class Conversions:
 
         return convert
 
-    def _input(self, type_: Any) -> Convert:
+    def _input(self, type_: type[WithStrawberryObjectDefinition]) -> Convert:
         if type_ in self._inputs:
             # An input type may contain itself. When values are converted, the dictionary holds the final conversion.
             return lambda value: self._inputs[type_](value)
@@ -99,11 +98,11 @@ class Conversions:
             raise
         return convert
 
-    def _input_conversion(self, type_: Any) -> Convert:
+    def _input_conversion(self, type_: type[WithStrawberryObjectDefinition]) -> Convert:
         definition = type_.__strawberry_definition__
         if definition.from_input is not None:
             raise _Unsupported
-        absent = {
+        absent: dict[str, object] = {
             each.python_name: None
             for each in definition.fields
             if definition.is_input and each.default_value is MISSING and each.default_factory is MISSING
@@ -117,7 +116,7 @@ class Conversions:
             for each in definition.fields
         ]
 
-        def convert(value: Any) -> Any:
+        def convert(value: Mapping[str, object] | None) -> object:
             if value is None or value is UNSET:
                 return value
             arguments = absent.copy()

@@ -12,32 +12,29 @@ from inspect import iscoroutinefunction
 from itertools import repeat
 from operator import attrgetter
 from types import CoroutineType, GeneratorType
-from typing import Any, Protocol
+from typing import Protocol
 
 from graphql import GraphQLObjectType
 from graphql.pyutils import UndefinedType
 from tortoise.models import Model
 
-from command_center.graphql_engine.plans import PlannedField, Selection
-from command_center.graphql_engine.type_plans import ATOMIC_TYPES, Kind, Read, Table, ignores_info, unknown_type
+from command_center.graphql_engine.plans import PlannedField, SelectionPlan
+from command_center.graphql_engine.type_plans import ATOMIC_TYPES, NO_INFO, Read, Table, ignores_info, unknown_type
 
 
-class Reader(Protocol):
+class ColumnReader(Protocol):
     """What this module needs from the executor."""
 
-    context_value: Any
+    context_value: object
 
-    def is_awaitable(self, value: Any, /) -> bool:
+    def is_awaitable(self, value: object, /) -> bool:
         """Return whether a value must be awaited."""
 
-    def selected(self, type_: GraphQLObjectType, field: PlannedField, /) -> Selection | None:
-        """Return the fields selected from an object of that type.
-
-        The result is None if graphql-core has to execute them.
-        """
+    def select_fields(self, type_: GraphQLObjectType, field: PlannedField, /) -> SelectionPlan:
+        """Return the fields selected from an object of that type."""
 
 
-class Columns:
+class ObjectColumns:
     """Objects of one type, with their response values as far as they are complete.
 
     `incomplete` lists the fields that are not, in the order of the response. If such a field holds objects that are
@@ -49,9 +46,9 @@ class Columns:
     def __init__(
         self,
         type_: GraphQLObjectType,
-        values: Sequence[Any],
-        rows: list[dict[str, Any]],
-        incomplete: "list[tuple[str, PlannedField, Columns | None]]",
+        values: Sequence[object],
+        rows: list[dict[str, object]],
+        incomplete: "list[tuple[str, PlannedField, ObjectColumns | None]]",
     ) -> None:
         self.type = type_
         self.values = values
@@ -59,45 +56,48 @@ class Columns:
         self.incomplete = incomplete
 
 
-Completion = tuple[Columns | None, int]
+Completion = tuple[ObjectColumns | None, int]
 """The columns of some objects, or None if they are not all of the expected kind; and how many values were completed."""
 
 
-def columns(reader: Reader, type_: GraphQLObjectType, field: PlannedField, values: Sequence[Any]) -> Completion:
+def complete_columns(
+    reader: ColumnReader, type_: GraphQLObjectType, field: PlannedField, values: Sequence[object]
+) -> Completion:
     """Complete the values of a field, if all of them are objects of that type."""
     try:
         if _are_ready(reader, values) and _all_of_type(type_, values):
-            selection = reader.selected(type_, field)
-            if selection is not None:
-                return _complete_fields(reader, selection, values)
+            return _complete_fields(reader, reader.select_fields(type_, field), values)
     except Exception:
         # The error is reported in its place when the objects are completed one by one.
         pass
     return None, 0
 
 
-def _complete_fields(reader: Reader, selection: Selection, values: Sequence[Any]) -> Completion:
+def _complete_fields(reader: ColumnReader, selection: SelectionPlan, values: Sequence[object]) -> Completion:
     count = len(values) * len(selection.fields)
     # Copies of one dictionary that are filled column by column, which is faster than building each row key by key.
-    blank: dict[str, Any] = dict.fromkeys([key for key, _, _, _ in selection.fields])
+    blank: dict[str, object] = dict.fromkeys([key for key, _, _, _ in selection.fields])
     rows = [blank.copy() for _ in values]
-    incomplete: list[tuple[str, PlannedField, Columns | None]] = []
+    incomplete: list[tuple[str, PlannedField, ObjectColumns | None]] = []
     for key, read, table, field in selection.fields:
-        values_of_field, inner_columns = None, None
+        values_of_field: Sequence[object] | None = None
+        inner_columns: ObjectColumns | None = None
         if read is not None and table:
             values_of_field = _complete_leaves(read, table, values)
-        elif field.type_plan.kind is Kind.OBJECT:
-            values_of_field, inner_columns, inner_count = _complete_objects(reader, field, values)
+        elif field.type_plan.object_type is not None:
+            values_of_field, inner_columns, inner_count = _complete_objects(
+                reader, field, field.type_plan.object_type, values
+            )
             count += inner_count
         if values_of_field is None or inner_columns is not None:
             incomplete.append((key, field, inner_columns))
         else:
             for row, value in zip(rows, values_of_field, strict=True):
                 row[key] = value
-    return Columns(selection.type, values, rows, incomplete), count
+    return ObjectColumns(selection.type, values, rows, incomplete), count
 
 
-def _complete_leaves(read: Read, table: Table, values: Sequence[Any]) -> list[Any] | None:
+def _complete_leaves(read: Read, table: Table, values: Sequence[object]) -> list[object] | None:
     """Return the completed values, if the table has all their types."""
     values_read = _read_all(read, values)
     if values_read is None:
@@ -117,8 +117,8 @@ def _complete_leaves(read: Read, table: Table, values: Sequence[Any]) -> list[An
 
 
 def _complete_objects(
-    reader: Reader, field: PlannedField, values: Sequence[Any]
-) -> tuple[list[Any] | None, Columns | None, int]:
+    reader: ColumnReader, field: PlannedField, type_: GraphQLObjectType, values: Sequence[object]
+) -> tuple[Sequence[object] | None, ObjectColumns | None, int]:
     """Return the completed objects, or partly completed ones with their columns."""
     if field.read is not None:
         objects = _read_all(field.read, values)
@@ -130,7 +130,7 @@ def _complete_objects(
         return None, None, 0
     has_null = type(None) in set(map(type, objects))
     present = [value for value in objects if value is not None] if has_null else objects
-    inner_columns, count = columns(reader, field.type_plan.type, field, present)
+    inner_columns, count = complete_columns(reader, type_, field, present)
     if inner_columns is None or (has_null and (field.type_plan.non_null or inner_columns.incomplete)):
         if inner_columns is None and field.read is not None:
             _discard(field.read, objects)
@@ -141,9 +141,9 @@ def _complete_objects(
     return [None if value is None else next(rows) for value in objects], None, count
 
 
-def _read_all(read: Read, values: Sequence[Any]) -> list[Any] | None:
+def _read_all(read: Read, values: Sequence[object]) -> list[object] | None:
     """Return the value of each object; None if reading any of them fails."""
-    results: list[Any] = []
+    results: list[object] = []
     try:
         results.extend(map(read, values))
     except Exception:
@@ -152,7 +152,7 @@ def _read_all(read: Read, values: Sequence[Any]) -> list[Any] | None:
     return results
 
 
-def _discard(read: Read, results: Sequence[Any]) -> None:
+def _discard(read: Read, results: Sequence[object]) -> None:
     """Close the coroutines in a method's results.
 
     The method creates new ones when it is called again.
@@ -161,14 +161,14 @@ def _discard(read: Read, results: Sequence[Any]) -> None:
         _close_coroutines(results)
 
 
-def _close_coroutines(results: Sequence[Any]) -> None:
+def _close_coroutines(results: Sequence[object]) -> None:
     """Close coroutines that nobody awaits."""
     for value in results:
         if isinstance(value, CoroutineType):
             value.close()
 
 
-def _are_ready(reader: Reader, values: Sequence[Any]) -> bool:
+def _are_ready(reader: ColumnReader, values: Sequence[object]) -> bool:
     """Return whether no value is null, an error or awaitable."""
     if all(map(_is_certainly_ready, set(map(type, values)))):
         return True
@@ -195,15 +195,15 @@ def _is_certainly_ready(type_: type) -> bool:
     )
 
 
-def _all_of_type(type_: GraphQLObjectType, values: Sequence[Any]) -> bool:
-    is_type_of: Any = type_.is_type_of
+def _all_of_type(type_: GraphQLObjectType, values: Sequence[object]) -> bool:
+    is_type_of = type_.is_type_of
     if is_type_of is None:
         return True
     if not ignores_info(is_type_of) or iscoroutinefunction(is_type_of):
         return False
-    results: list[Any] = []
+    results: list[object] = []
     try:
-        results.extend(map(is_type_of, values, repeat(None)))
+        results.extend(map(is_type_of, values, repeat(NO_INFO)))
         if set(results) == {True}:
             return True
     except Exception:

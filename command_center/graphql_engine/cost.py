@@ -9,7 +9,6 @@ one type.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from graphql import (
     FieldNode,
@@ -38,7 +37,7 @@ CACHED_COSTS = 64
 MAX_KEY_CHARACTERS = 200
 """The longest string, in characters, in a cache key. Longer ones are no type names, and would only use memory."""
 
-VariableReader = Callable[[Any], int | str | None]
+VariableReader = Callable[[object], int | str | None]
 """Reduces a value to what the cost depends on, for example the length of a list."""
 
 
@@ -64,7 +63,7 @@ class CostEstimator:
         self._inputs: tuple[tuple[str, VariableReader], ...] | None = None
         self._costs: LruCache[tuple[int | str | None, ...], int] = LruCache(CACHED_COSTS)
 
-    def cost(self, variables: Mapping[str, Any]) -> int:
+    def cost(self, variables: Mapping[str, object]) -> int:
         """Return the cost for the variables as the client sent them.
 
         Invalid values count as the maximum, because they are rejected later.
@@ -80,14 +79,14 @@ class CostEstimator:
                 self._costs.add(key, cost)
         return cost
 
-    def value(self, name: str, variables: Mapping[str, Any]) -> Any:
+    def value(self, name: str, variables: Mapping[str, object]) -> object:
         """Return the value of a variable, or of its default."""
         if name in variables:
             return variables[name]
         default = self.defaults.get(name)
         return None if default is None else literal(default)
 
-    def _key(self, variables: Mapping[str, Any]) -> tuple[int | str | None, ...]:
+    def _key(self, variables: Mapping[str, object]) -> tuple[int | str | None, ...]:
         return tuple(read(self.value(name, variables)) for name, read in self._inputs or ())
 
 
@@ -97,7 +96,7 @@ class OperationCount:
     `inputs` are the variables it depends on, each with its reader.
     """
 
-    def __init__(self, estimator: CostEstimator, variables: Mapping[str, Any]) -> None:
+    def __init__(self, estimator: CostEstimator, variables: Mapping[str, object]) -> None:
         self._estimator = estimator
         self._variables = variables
         self._introspection = IntrospectionCounter(estimator.schema, estimator.fragments, estimator.max_cost)
@@ -174,7 +173,7 @@ class OperationCount:
         return read(self._estimator.value(node.name.value, self._variables))
 
 
-def literal(node: ValueNode) -> Any:
+def literal(node: ValueNode) -> object:
     """Return the parts of a literal that a cost may depend on."""
     if isinstance(node, IntValueNode):
         return int(node.value)
@@ -183,21 +182,22 @@ def literal(node: ValueNode) -> Any:
     return node.value if isinstance(node, StringValueNode) else None
 
 
-def rows(max_page: int, value: Any) -> int | None:
+def rows(max_page: int, value: object) -> int | None:
     """Return the number of rows that `first` or `last` requests, or None."""
     if value is None:
         return None
-    sensible = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= max_page
-    return int(value) if sensible else max_page
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= max_page:
+        return int(value)
+    return max_page
 
 
-def length(value: Any) -> int | None:
+def length(value: object) -> int | None:
     """Return the length of a list. A single value counts as a list of one."""
     if value is None:
         return None
     return len(value) if isinstance(value, list) else 1
 
 
-def text(value: Any) -> str | None:
+def text(value: object) -> str | None:
     """Return the value if it is a string, otherwise None."""
     return value if isinstance(value, str) else None

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from graphql import (
     ASTValidationRule,
@@ -20,6 +19,7 @@ from graphql import (
     GraphQLSyntaxError,
     Node,
     OperationDefinitionNode,
+    OperationType,
     OverlappingFieldsCanBeMergedRule,
     ValuesOfCorrectTypeRule,
     VariableNode,
@@ -29,7 +29,6 @@ from graphql import (
     validate,
     visit,
 )
-from graphql.language import OperationType
 
 from command_center.graphql_engine.cost import CostEstimator
 from command_center.graphql_engine.hints import SchemaHints
@@ -39,7 +38,7 @@ from command_center.graphql_engine.list_sizes import field_sizes
 from command_center.graphql_engine.literals import LiteralValuesRule
 from command_center.graphql_engine.lru_cache import LruCache
 from command_center.graphql_engine.overlap import OverlapChecker
-from command_center.graphql_engine.plans import Plans
+from command_center.graphql_engine.plans import DocumentPlans
 from command_center.graphql_engine.rules import limit_violations
 from command_center.graphql_engine.type_plans import TypePlans
 
@@ -83,7 +82,7 @@ class PreparedOperation:
     document: DocumentNode
     operation: OperationDefinitionNode
     cost_estimator: CostEstimator
-    plans: Plans
+    plans: DocumentPlans
     bytes: int = 0
     """About how much memory the document takes while it is referenced."""
     shaping_variables: frozenset[str] = frozenset()
@@ -93,7 +92,7 @@ class PreparedOperation:
     def kind(self) -> OperationType:
         return self.operation.operation
 
-    def cost(self, variables: Mapping[str, Any]) -> int:
+    def cost(self, variables: Mapping[str, object]) -> int:
         """Return the cost for the variables as the client sent them."""
         return self.cost_estimator.cost(variables)
 
@@ -107,7 +106,7 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, hints: SchemaHints, errors: int = 20) -> None:
         self._schema = schema
         self._sizes = field_sizes(schema, hints)
-        self._shapes = TypePlans(schema, hints.reference_key)
+        self._type_plans = TypePlans(schema, hints.reference_key)
         self._limits = limits
         self._max_page = hints.max_page
         self._errors = errors
@@ -125,7 +124,7 @@ class Documents:
             tokens = _count_tokens(document)
             # A character takes up to 4 bytes, in the text and again in the values of the syntax tree.
             size = TOKEN_BYTES * tokens + 8 * len(text)
-            operations = self._operations(document, Plans(self._shapes, tokens), size)
+            operations = self._operations(document, DocumentPlans(self._type_plans, tokens), size)
             self._cache.add(text, operations, size)
         prepared = operations.get(operation_name)
         if prepared is None:
@@ -137,7 +136,7 @@ class Documents:
             raise _rejected("OPERATION_NOT_FOUND", message)
         return prepared
 
-    def check_cost(self, prepared: PreparedOperation, variables: Mapping[str, Any], variables_cost: int = 0) -> int:
+    def check_cost(self, prepared: PreparedOperation, variables: Mapping[str, object], variables_cost: int = 0) -> int:
         """Return the operation's cost, and count the operation as accepted.
 
         `variables_cost` is the cost of the variables themselves, which is added. Raises: Rejected if the sum is too
@@ -183,7 +182,9 @@ class Documents:
         if first_errors:
             raise Rejected(first_errors)
 
-    def _operations(self, document: DocumentNode, plans: Plans, size: int) -> Mapping[str | None, PreparedOperation]:
+    def _operations(
+        self, document: DocumentNode, plans: DocumentPlans, size: int
+    ) -> Mapping[str | None, PreparedOperation]:
         """Return the operations by name.
 
         If there is only one, it is also found under None.
@@ -229,7 +230,7 @@ class _VariableCollector(Visitor):
         super().__init__()
         self.names: set[str] = set()
 
-    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
         self.names.add(node.name.value)
 
 

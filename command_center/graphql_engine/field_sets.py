@@ -1,7 +1,6 @@
 """Groups the fields of a document into sets, one for each object of the response."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -20,6 +19,7 @@ from graphql import (
     ValueNode,
     VariableNode,
     get_named_type,
+    is_composite_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
@@ -93,7 +93,7 @@ class FieldSets:
         self.steps += sum(map(len, sets))
         return frozenset().union(*sets)
 
-    def _set(self, parent: Any, selection_set: SelectionSetNode) -> Blocks:
+    def _set(self, parent: GraphQLNamedType | None, selection_set: SelectionSetNode) -> Blocks:
         """Return the blocks of a selection set and of all fragments it spreads."""
         blocks = self._blocks_of.get(id(selection_set))
         if blocks is None:
@@ -114,7 +114,7 @@ class FieldSets:
         fragment = self._fragments[name]
         return self._block(self._schema.type_map[fragment.type_condition.name.value], fragment.selection_set)
 
-    def _block(self, parent: Any, selection_set: SelectionSetNode) -> Block:
+    def _block(self, parent: GraphQLNamedType | None, selection_set: SelectionSetNode) -> Block:
         block = self._blocks.get(id(selection_set))
         if block is None:
             block = self._blocks[id(selection_set)] = Block()
@@ -123,6 +123,7 @@ class FieldSets:
                 parent, inner = pending.pop()
                 for selection in inner.selections:
                     if isinstance(selection, FieldNode):
+                        assert is_composite_type(parent)
                         definition = self._schema.get_field(parent, selection.name.value)
                         returns = None if definition is None else definition.type
                         block.fields.append(FieldOccurrence(selection, parent, returns))
@@ -135,7 +136,7 @@ class FieldSets:
         return block
 
 
-def _value(node: ValueNode) -> Any:
+def _value(node: ValueNode) -> object:
     """Return a comparable form of a literal.
 
     The order of an object's fields does not matter.
@@ -150,7 +151,7 @@ def _value(node: ValueNode) -> Any:
     return node.kind, node.name.value if isinstance(node, VariableNode) else getattr(node, "value", None)
 
 
-def _shape(returns: Any) -> tuple[str | None, ...]:
+def _shape(returns: GraphQLOutputType) -> tuple[str | None, ...]:
     wrappers: list[str | None] = []
     while is_list_type(returns) or is_non_null_type(returns):
         wrappers.append("list" if is_list_type(returns) else "non-null")

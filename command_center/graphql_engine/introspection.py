@@ -5,7 +5,7 @@ The count walks the schema with graphql-core's resolvers.
 
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 from graphql import (
     FieldNode,
@@ -13,6 +13,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLField,
     GraphQLObjectType,
+    GraphQLResolveInfo,
     GraphQLSchema,
     InlineFragmentNode,
     SelectionSetNode,
@@ -20,16 +21,24 @@ from graphql import (
     get_nullable_type,
     introspection_types,
     is_list_type,
+    is_object_type,
 )
 
 MAX_COST = 1_000_000_000
 """The largest cost. Nested fragments could otherwise produce integers that JSON parsers cannot represent."""
 
-_SCHEMA: Any = introspection_types["__Schema"]
-_TYPE: Any = introspection_types["__Type"]
+
+def _introspection_type(name: str) -> GraphQLObjectType:
+    type_ = introspection_types[name]
+    assert is_object_type(type_)
+    return type_
 
 
-Part = tuple[int, GraphQLObjectType, Any, SelectionSetNode]
+_SCHEMA = _introspection_type("__Schema")
+_TYPE = _introspection_type("__Type")
+
+
+Part = tuple[int, GraphQLObjectType, object, SelectionSetNode]
 """Whether it counts as an object (1 or 0), its type, the object itself, and what is selected from it."""
 
 
@@ -41,7 +50,8 @@ class IntrospectionCounter:
 
     def __init__(self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], max_steps: int) -> None:
         self._schema = schema
-        self._info: Any = SimpleNamespace(schema=schema)
+        # The resolvers of introspection use only this attribute of the info.
+        self._info = cast(GraphQLResolveInfo[object], SimpleNamespace(schema=schema))
         self._fragments = fragments
         self._steps_left = max_steps
         self._totals: dict[tuple[int, int], int] = {}
@@ -55,7 +65,7 @@ class IntrospectionCounter:
         result = self._schema.type_map.get(name) if isinstance(name, str) else None
         return 0 if result is None else 1 + self._below(_TYPE, result, selection_set)
 
-    def _below(self, kind: GraphQLObjectType, value: Any, selection_set: SelectionSetNode) -> int:
+    def _below(self, kind: GraphQLObjectType, value: object, selection_set: SelectionSetNode) -> int:
         # graphql-core represents a field or argument as a new (name, object) pair each time, so the object is the key.
         key = id(value[1] if isinstance(value, tuple) else value), id(selection_set)
         total = self._totals.get(key)
@@ -70,12 +80,13 @@ class IntrospectionCounter:
             self._totals[key] = total
         return total
 
-    def _parts(self, kind: GraphQLObjectType, value: Any, selection_set: SelectionSetNode) -> list[Part]:
+    def _parts(self, kind: GraphQLObjectType, value: object, selection_set: SelectionSetNode) -> list[Part]:
         parts: list[Part] = []
         for selection in selection_set.selections:
             if isinstance(selection, FieldNode) and selection.selection_set is not None:
                 definition = kind.fields[selection.name.value]
-                inner_type: Any = get_named_type(definition.type)
+                inner_type = get_named_type(definition.type)
+                assert is_object_type(inner_type)
                 parts += ((1, inner_type, item, selection.selection_set) for item in self._answer(definition, value))
             elif isinstance(selection, FragmentSpreadNode):
                 parts.append((0, kind, value, self._fragments[selection.name.value].selection_set))
@@ -83,11 +94,13 @@ class IntrospectionCounter:
                 parts.append((0, kind, value, selection.selection_set))
         return parts
 
-    def _answer(self, definition: GraphQLField, value: Any) -> Iterable[Any]:
+    def _answer(self, definition: GraphQLField, value: object) -> Iterable[object]:
         # Deprecated members count even if they are not requested, because there are few of them.
         arguments = {"includeDeprecated": True} if "includeDeprecated" in definition.args else {}
-        result: Any = None if definition.resolve is None else definition.resolve(value, self._info, **arguments)
+        result: object = None if definition.resolve is None else definition.resolve(value, self._info, **arguments)
         if result is None:
             return ()
-        is_list: bool = is_list_type(get_nullable_type(definition.type))
-        return result if is_list else (result,)
+        if not is_list_type(get_nullable_type(definition.type)):
+            return (result,)
+        assert isinstance(result, Iterable)
+        return result

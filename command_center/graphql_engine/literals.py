@@ -1,28 +1,68 @@
 """A validation rule for values in a document, with precise error locations."""
 
-from typing import Any
+from graphql import (
+    SKIP,
+    ArgumentNode,
+    BooleanValueNode,
+    EnumValueNode,
+    FloatValueNode,
+    GraphQLError,
+    GraphQLInputType,
+    IntValueNode,
+    ListValueNode,
+    NullValueNode,
+    ObjectValueNode,
+    StringValueNode,
+    ValidationRule,
+    ValueNode,
+    VariableDefinitionNode,
+    VisitorAction,
+    validate_input_literal,
+)
 
-from graphql import SKIP, ArgumentNode, GraphQLError, GraphQLInputType, ValueNode, VariableDefinitionNode, VisitorAction
-from graphql.utilities.validate_input_value import validate_input_literal
-from graphql.validation import ValuesOfCorrectTypeRule
 
-
-class LiteralValuesRule(ValuesOfCorrectTypeRule):
+class LiteralValuesRule(ValidationRule):
     """Checks that argument values and variable defaults have their declared types.
 
-    In graphql-core an error of a custom scalar has neither a location nor a path. Here it has both.
+    It replaces graphql-core's ValuesOfCorrectTypeRule, whose errors about custom scalars have neither a location nor a
+    path. Here they have both.
     """
 
     _owner = ""
     """The argument or variable whose value is being visited."""
 
-    def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+    def enter_argument(self, node: ArgumentNode, *_: object) -> None:
         self._owner = node.name.value
 
-    def enter_variable_definition(self, node: VariableDefinitionNode, *_: Any) -> None:
+    def enter_variable_definition(self, node: VariableDefinitionNode, *_: object) -> None:
         self._owner = f"${node.variable.name.value}"
 
-    def is_valid_value_node(self, node: ValueNode, input_type: GraphQLInputType | None) -> VisitorAction:
+    def enter_list_value(self, node: ListValueNode, *_: object) -> VisitorAction:
+        # Inside a list, graphql-core's input type is that of the items.
+        return self._check(node, self.context.get_parent_input_type())
+
+    def enter_object_value(self, node: ObjectValueNode, *_: object) -> VisitorAction:
+        return self._check(node, self.context.get_input_type())
+
+    def enter_null_value(self, node: NullValueNode, *_: object) -> VisitorAction:
+        return self._check(node, self.context.get_input_type())
+
+    def enter_enum_value(self, node: EnumValueNode, *_: object) -> VisitorAction:
+        return self._check(node, self.context.get_input_type())
+
+    def enter_int_value(self, node: IntValueNode, *_: object) -> VisitorAction:
+        return self._check(node, self.context.get_input_type())
+
+    def enter_float_value(self, node: FloatValueNode, *_: object) -> VisitorAction:
+        return self._check(node, self.context.get_input_type())
+
+    def enter_string_value(self, node: StringValueNode, *_: object) -> VisitorAction:
+        return self._check(node, self.context.get_input_type())
+
+    def enter_boolean_value(self, node: BooleanValueNode, *_: object) -> VisitorAction:
+        return self._check(node, self.context.get_input_type())
+
+    def _check(self, node: ValueNode, input_type: GraphQLInputType | None) -> VisitorAction:
         """Check a whole value, including the values nested in it."""
 
         def report(error: GraphQLError, path: list[str | int]) -> None:

@@ -8,12 +8,18 @@ decide what is skipped, and these are part of its cache key.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, NamedTuple
 
-from graphql import FieldNode, FragmentDefinitionNode, GraphQLObjectType, OperationDefinitionNode, Undefined
-from graphql.execution.collect_fields import FieldDetailsList, FragmentDetails, GroupedFieldSet
-from graphql.language import NamedTypeNode, NonNullTypeNode
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLObjectType,
+    NamedTypeNode,
+    NonNullTypeNode,
+    OperationDefinitionNode,
+    Undefined,
+)
 
+from command_center.graphql_engine.field_collection import CollectedFields
 from command_center.graphql_engine.type_plans import (
     Call,
     FieldPlan,
@@ -38,7 +44,6 @@ class PlannedField:
         "call",
         "call_with_arguments",
         "definition",
-        "details",
         "key",
         "name",
         "nodes",
@@ -46,11 +51,10 @@ class PlannedField:
         "prefetches",
         "read",
         "reference",
-        "streams",
         "type_plan",
     )
 
-    def __init__(self, parent: GraphQLObjectType, key: str, plan: FieldPlan, details: FieldDetailsList) -> None:
+    def __init__(self, parent: GraphQLObjectType, key: str, plan: FieldPlan, nodes: list[FieldNode]) -> None:
         self.parent = parent
         self.key = key
         self.name = plan.name
@@ -59,19 +63,17 @@ class PlannedField:
         self.call: Call | None = plan.call
         self.call_with_arguments: ResolverWithArguments | None = plan.call_with_arguments
         self.read, self.reference = plan.read, plan.reference
-        self.details = details
-        self.nodes: list[FieldNode] = [each.node for each in details]
-        self.streams = any(each.name.value == "stream" for node in self.nodes for each in node.directives or ())
-        self.below: dict[GraphQLObjectType, Selection | None] = {}
-        """The selection for each object type of the value; None if graphql-core has to execute it."""
+        self.nodes = nodes
+        self.below: dict[GraphQLObjectType, SelectionPlan] = {}
+        """The selection for each object type of the value."""
         self.prefetches: Prefetches | None = None
         """None until they are determined."""
-        if self.nodes[0].arguments:
+        if nodes[0].arguments:
             self.call = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Selection:
+class SelectionPlan:
     """The fields selected from one object type, in the order of the response.
 
     Each has its response key. A field whose value comes directly from its row also has its read and its table.
@@ -82,28 +84,26 @@ class Selection:
 
 
 @dataclass(slots=True, eq=False)
-class Plan:
+class OperationPlan:
     """The plan of one operation with one combination of skipped fields."""
 
-    plans: "Plans"
-    root: Selection | None = None
-
-    def selection(self, type_: GraphQLObjectType, grouped: GroupedFieldSet) -> Selection:
-        """Plan the fields that were collected from one object type."""
-        return self.plans.selection(type_, grouped)
-
-
-class ExecutionTemplate(NamedTuple):
-    """The parts of an execution that are the same for all users and variables."""
-
-    fragment_definitions: dict[str, FragmentDefinitionNode]
-    fragments: dict[str, FragmentDetails]
-    operation: OperationDefinitionNode
-    coercion: VariableCoercion
+    document: "DocumentPlans"
+    root: SelectionPlan | None = None
 
 
 @dataclass(slots=True, eq=False)
-class Plans:
+class ExecutionTemplate:
+    """The parts of an execution that are the same for all users and variables."""
+
+    operation: OperationDefinitionNode
+    fragments: dict[str, FragmentDefinitionNode]
+    root_type: GraphQLObjectType
+    coercion: VariableCoercion | None = None
+    """How to coerce the variables. None until graphql-core has coerced variables of the operation."""
+
+
+@dataclass(slots=True, eq=False)
+class DocumentPlans:
     """All plans of one document.
 
     They are discarded when they have more than `max_fields` fields together, because a fragment may be merged in many
@@ -112,13 +112,13 @@ class Plans:
 
     type_plans: TypePlans
     max_fields: int
-    _plans: dict[tuple[Any, ...], Plan] = field(default_factory=dict)
-    _deciding_variables: dict[int, list[str]] = field(default_factory=dict)
-    _field_count: int = 0
     templates: dict[str | None, ExecutionTemplate] = field(default_factory=dict)
     """By the requested operation name, for operations that were executed before."""
+    _plans: dict[tuple[object, ...], OperationPlan] = field(default_factory=dict)
+    _deciding_variables: dict[int, list[str]] = field(default_factory=dict)
+    _field_count: int = 0
 
-    def plan(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Plan:
+    def plan(self, operation: OperationDefinitionNode, variables: Mapping[str, object]) -> OperationPlan:
         """Return the plan for these variables, which is created if necessary."""
         names = self._deciding_variables.get(id(operation))
         if names is None:
@@ -126,21 +126,21 @@ class Plans:
         key = (id(operation), *[variables.get(name, Undefined) for name in names])
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = Plan(self)
+            plan = self._plans[key] = OperationPlan(self)
             self._count_fields(1)
         return plan
 
-    def selection(self, type_: GraphQLObjectType, grouped: GroupedFieldSet) -> Selection:
+    def plan_selection(self, type_: GraphQLObjectType, collected: CollectedFields) -> SelectionPlan:
         """Plan the fields that were collected from one object type."""
         planned_fields: list[tuple[str, Read | None, Table, PlannedField]] = []
-        for key, details in grouped.items():
-            plan = self.type_plans.field_plan(type_, details[0].node.name.value)
+        for key, nodes in collected.items():
+            plan = self.type_plans.field_plan(type_, nodes[0].name.value)
             if plan is not None:
-                planned = PlannedField(type_, key, plan, details)
+                planned = PlannedField(type_, key, plan, nodes)
                 direct = plan.type_plan.table or isinstance(plan.read, attrgetter)
                 planned_fields.append((key, plan.read if direct else None, plan.type_plan.table, planned))
         self._count_fields(len(planned_fields))
-        return Selection(type_, tuple(planned_fields))
+        return SelectionPlan(type_, tuple(planned_fields))
 
     def _count_fields(self, count: int) -> None:
         self._field_count += count

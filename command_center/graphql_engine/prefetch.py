@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from operator import attrgetter
-from typing import Any
 
 from graphql import GraphQLObjectType
 
-from command_center.graphql_engine.plans import PlannedField, Prefetches, Selection
-from command_center.graphql_engine.type_plans import Kind, Read, RowReference
+from command_center.graphql_engine.plans import PlannedField, Prefetches, SelectionPlan
+from command_center.graphql_engine.type_plans import Read, RowReference
 
-SelectFields = Callable[[GraphQLObjectType, PlannedField], Selection | None]
+SelectFields = Callable[[GraphQLObjectType, PlannedField], SelectionPlan]
 Reads = tuple[Read, ...]
 """Attribute reads, one after the other, that lead from a field's value to a nested one."""
 
@@ -30,16 +29,15 @@ def find_prefetches(field: PlannedField, select: SelectFields) -> Prefetches:
 
 
 def _find_prefetches(field: PlannedField, select: SelectFields, reads: Reads) -> Iterator[tuple[Reads, RowReference]]:
-    shape = field.type_plan.item or field.type_plan
-    selection = select(shape.type, field) if shape.kind is Kind.OBJECT else None
-    for _, _, _, below in selection.fields if selection is not None else ():
+    type_ = (field.type_plan.item or field.type_plan).object_type
+    for _, _, _, below in select(type_, field).fields if type_ is not None else ():
         if below.reference is not None:
             yield reads, below.reference
         elif isinstance(below.read, attrgetter):
             yield from _find_prefetches(below, select, (*reads, below.read))
 
 
-async def prefetch(prefetches: Prefetches, context: Any, value: Any) -> None:
+async def load_references(prefetches: Prefetches, context: object, value: object) -> None:
     """Load the references.
 
     Errors are ignored, because the fields load for themselves what is missing.
@@ -49,13 +47,15 @@ async def prefetch(prefetches: Prefetches, context: Any, value: Any) -> None:
         await (loads[0] if len(loads) == 1 else asyncio.gather(*loads))
 
 
-def _follow_reads(values: Sequence[Any], reads: Reads) -> list[Any]:
+def _follow_reads(values: Sequence[object], reads: Reads) -> list[object]:
     reached = _flatten(values)
     for read in reads:
         reached = _flatten([read(value) for value in reached])
     return reached
 
 
-def _flatten(values: Sequence[Any]) -> list[Any]:
-    lists = (value if type(value) in (list, tuple) else (value,) for value in values if value is not None)
+def _flatten(values: Sequence[object]) -> list[object]:
+    lists = (
+        value if type(value) is list or type(value) is tuple else (value,) for value in values if value is not None
+    )
     return list(chain.from_iterable(lists))

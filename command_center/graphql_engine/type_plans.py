@@ -4,20 +4,25 @@ They contain how a field is read, and how its values are completed. Nothing is e
 in a known way, its own resolver is called.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import Enum
 from functools import cache
 from inspect import iscoroutinefunction, isfunction, signature
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, cast
 
+import strawberry
 from graphql import (
+    GraphQLAbstractType,
     GraphQLBoolean,
+    GraphQLEnumType,
     GraphQLField,
     GraphQLID,
+    GraphQLIsTypeOfFn,
+    GraphQLLeafType,
     GraphQLObjectType,
+    GraphQLOutputType,
     GraphQLResolveInfo,
     GraphQLSchema,
     GraphQLString,
@@ -25,18 +30,24 @@ from graphql import (
     is_leaf_type,
     is_list_type,
     is_non_null_type,
+    is_object_type,
 )
-from strawberry.schema.schema_converter import CustomGraphQLEnumType, GraphQLCoreConverter
+from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
-from command_center.graphql_engine.arguments import Conversions
-from command_center.graphql_engine.variables import Coercions
+from command_center.graphql_engine.arguments import ArgumentConversions
+from command_center.graphql_engine.variables import InputCoercions
 
-Info = GraphQLResolveInfo[Any]
-Read = Callable[[Any], Any]
-Call = Callable[[Any, Any], Any]
-ResolverWithArguments = Callable[[Any, Any, Mapping[str, Any]], Any]
-Table = Mapping[type, Callable[[Any], Any] | None]
+Info: TypeAlias = GraphQLResolveInfo[object]
+NO_INFO = cast(Info, None)
+"""For functions that ignore the info."""
+
+Read: TypeAlias = Callable[[object], object]
+Call: TypeAlias = Callable[[object, Info], object]
+ResolverWithArguments: TypeAlias = Callable[[object, Info, Mapping[str, object]], object]
+Resolver: TypeAlias = Callable[..., Any]
+"""A function of the schema. Its result is a value, or an awaitable if the function is asynchronous."""
+Table: TypeAlias = Mapping[type, Read | None]
 """For values of exactly these types: the function that converts them to a response value, or None if they are one.
 
 A conversion counts only if its result is an atom. A value of any other type may be anything: null, an error, an
@@ -44,7 +55,7 @@ awaitable or invalid.
 """
 
 
-def unknown_type(_: Any) -> Any:
+def unknown_type(_: object) -> object:
     """Marks a type that is not in a table. It is never called."""
     raise AssertionError
 
@@ -55,7 +66,7 @@ ATOMIC_TYPES = frozenset({str, int, float, bool, list, dict})
 _HARMLESS = (*ATOMIC_TYPES, datetime, date, timedelta)
 """Types that scalars may convert without a check whether the value is awaitable, null or an error."""
 
-_SAME: Mapping[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
+_SAME: Mapping[GraphQLLeafType, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 
 
 class RowReference(Protocol):
@@ -64,38 +75,30 @@ class RowReference(Protocol):
     Before the field is resolved, the rows that many objects refer to can be loaded together.
     """
 
-    def load(self, context: Any, row: Any, /) -> Any:
+    def load(self, context: object, row: object, /) -> object:
         """Return the row that this row refers to, or an awaitable of it."""
 
-    def get_prefetched(self, context: Any, rows: Sequence[Any], /) -> list[Any] | None:
+    def get_prefetched(self, context: object, rows: Sequence[object], /) -> list[object] | None:
         """Return the rows that these rows refer to if all were prefetched, otherwise None."""
 
-    async def prefetch(self, context: Any, rows: Sequence[Any], /) -> None:
+    async def prefetch(self, context: object, rows: Sequence[object], /) -> None:
         """Load the rows that these rows refer to."""
-
-
-class Kind(Enum):
-    """The kind of a type without its non-null."""
-
-    LEAF = 1
-    LIST = 2
-    ABSTRACT = 3
-    OBJECT = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TypePlan:
-    """A type of the schema, analysed once.
+    """A type of the schema, analysed once. Of the last four attributes, one is set.
 
-    `full` is the type itself, `type` the same without its non-null.
+    `table` is empty unless the type is a leaf.
     """
 
-    full: Any
-    type: Any
     non_null: bool
-    kind: Kind
-    item: "TypePlan | None"
     table: Table
+    object_type: GraphQLObjectType | None = None
+    leaf_type: GraphQLLeafType | None = None
+    abstract_type: GraphQLAbstractType | None = None
+    item: "TypePlan | None" = None
+    """The plan of the items, if the type is a list."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,18 +125,15 @@ class TypePlans:
     """
 
     def __init__(self, schema: GraphQLSchema, reference_key: str) -> None:
-        self._schema = schema
+        self.schema = schema
         self._reference_key = reference_key
         self._field_plans: dict[tuple[GraphQLObjectType, str], FieldPlan | None] = {}
-        self._shapes: dict[int, TypePlan] = {}
-        strawberry_schema = getattr(schema, "_strawberry_schema", None)
-        # Exception handlers wrap every resolver, so no resolver may be bypassed.
-        self._info: Callable[..., Any] | None = None
-        if strawberry_schema is not None and not strawberry_schema.schema_converter.exception_handlers:
-            self._info = strawberry_schema.config.info_class
-        converter = None if strawberry_schema is None else strawberry_schema.schema_converter
-        self._conversions = None if converter is None else Conversions(converter.config, converter.scalar_registry)
-        self.coercions = Coercions(schema)
+        self._type_plans: dict[int, TypePlan] = {}
+        source = getattr(schema, "_strawberry_schema", None)
+        strawberry_schema = source if isinstance(source, strawberry.Schema) else None
+        self._converter = None if strawberry_schema is None else strawberry_schema.schema_converter
+        self._arguments = None if strawberry_schema is None else ArgumentConversions(strawberry_schema)
+        self.coercions = InputCoercions()
 
     def field_plan(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
         """Return the plan of the field with that name, or None if there is no such field."""
@@ -143,104 +143,126 @@ class TypePlans:
         return self._field_plans[key]
 
     def _create(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
-        definition = self._schema.get_field(parent, name)
+        definition = self.schema.get_field(parent, name)
         if definition is None:
             return None
-        shape = self._shape(definition.type)
+        type_plan = self._plan_type(definition.type)
         if name == "__typename":
-            return FieldPlan(name, definition, shape, lambda _: parent.name, None)
+            return FieldPlan(name, definition, type_plan, lambda _: parent.name, None)
         read = self._read(definition)
         if read is not None:
-            return FieldPlan(name, definition, shape, read, lambda source, _: read(source))
-        strawberry_field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-        metadata = strawberry_field.metadata if isinstance(strawberry_field, StrawberryField) else {}
+            return FieldPlan(name, definition, type_plan, read, lambda source, _: read(source))
+        field = self._strawberry_definition(definition)
         return FieldPlan(
-            *(name, definition, shape, None, self._call(definition), self._call_with_arguments(definition)),
-            metadata.get(self._reference_key),
+            *(name, definition, type_plan, None, self._call(definition), self._call_with_arguments(definition)),
+            field.metadata.get(self._reference_key) if isinstance(field, StrawberryField) else None,
         )
 
-    def _shape(self, type_: Any) -> TypePlan:
+    def _plan_type(self, type_: GraphQLOutputType) -> TypePlan:
         # The schema lives as long as this object, so the id of a type is not reused.
-        if id(type_) not in self._shapes:
-            non_null = is_non_null_type(type_)
-            inner = type_.of_type if non_null else type_
-            item = self._shape(inner.of_type) if is_list_type(inner) else None
-            self._shapes[id(type_)] = TypePlan(type_, inner, non_null, _kind(inner), item, _table(inner, non_null))
-        return self._shapes[id(type_)]
+        plan = self._type_plans.get(id(type_))
+        if plan is None:
+            plan = self._type_plans[id(type_)] = self._create_type_plan(type_)
+        return plan
+
+    def _create_type_plan(self, type_: GraphQLOutputType) -> TypePlan:
+        non_null = is_non_null_type(type_)
+        nullable = type_.of_type if is_non_null_type(type_) else type_
+        if is_list_type(nullable):
+            return TypePlan(non_null, {}, item=self._plan_type(nullable.of_type))
+        if is_leaf_type(nullable):
+            return TypePlan(non_null, self._table(nullable, non_null), leaf_type=nullable)
+        if is_abstract_type(nullable):
+            return TypePlan(non_null, {}, abstract_type=nullable)
+        assert is_object_type(nullable)
+        return TypePlan(non_null, {}, object_type=nullable)
+
+    def _table(self, type_: GraphQLLeafType, non_null: bool) -> Table:
+        table: dict[type, Read | None] = {} if non_null else {type(None): None}
+        same = _SAME.get(type_)
+        if same is not None:
+            return table | {same: None}
+        enum = self._strawberry_definition(type_) if isinstance(type_, GraphQLEnumType) else None
+        if isinstance(enum, StrawberryEnumDefinition):
+            members: Iterable[object] = enum.wrapped_cls
+            names: dict[object, object] = {member: type_.coerce_output_value(member) for member in members}
+            return table | {enum.wrapped_cls: names.__getitem__}
+        return table | dict.fromkeys(_HARMLESS, type_.coerce_output_value)
+
+    def _strawberry_definition(self, element: GraphQLField | GraphQLEnumType) -> object:
+        """Return Strawberry's definition of a field or an enum; None if the schema has no such."""
+        return None if self._converter is None else element.extensions.get(self._converter.DEFINITION_BACKREF)
 
     def _read(self, definition: GraphQLField) -> Read | None:
-        field = self._field(definition, "_get_basic_result")
-        if field is not None:
-            return attrgetter(field.python_name) if field.default_resolver is getattr else None
-        field = self._field(definition, "_resolver")
-        method = None if field is None else _method(field)
-        if field is None or method is None or field.base_resolver is None or field.base_resolver.info_parameter:
+        field = self._field(definition)
+        if field is None:
             return None
-        return method
+        if field.is_basic_field:
+            return attrgetter(field.python_name) if field.default_resolver is getattr else None
+        method = _method(field)
+        takes_info = field.base_resolver is not None and field.base_resolver.info_parameter is not None
+        return None if field.is_async or takes_info else method
 
     def _call(self, definition: GraphQLField) -> Call | None:
         """Return the function behind a resolver without arguments.
 
         It is called exactly as Strawberry calls it.
         """
-        field = self._field(definition, "_resolver", "_async_resolver")
+        field = self._field(definition)
         method = None if field is None else _method(field)
-        if field is None or method is None or field.base_resolver is None:
+        if field is None or method is None or field.base_resolver is None or self._converter is None:
             return None
         info_parameter = field.base_resolver.info_parameter
         if info_parameter is None:
             return lambda source, _: method(source)
-        name, info = info_parameter.name, self._info
-        return lambda source, raw: method(source, **{name: info(_raw_info=raw, _field=field)})  # type: ignore[misc]
+        name, create_info = info_parameter.name, self._converter.config.info_class
+        return lambda source, raw: method(source, **{name: create_info(raw, field)})
 
     def _call_with_arguments(self, definition: GraphQLField) -> ResolverWithArguments | None:
         """Return the function behind a resolver with arguments.
 
         It is called exactly as Strawberry calls it.
         """
-        field = self._field(definition, "_resolver", "_async_resolver", takes_arguments=True)
+        field = self._field(definition, takes_arguments=True)
         method = None if field is None else _method(field)
-        convert = None if field is None or self._conversions is None else self._conversions.for_field(field)
-        if field is None or method is None or convert is None or field.base_resolver is None:
+        convert = None if field is None or self._arguments is None else self._arguments.for_field(field)
+        if field is None or method is None or convert is None or field.base_resolver is None or not self._converter:
             return None
-        info_parameter, info = field.base_resolver.info_parameter, self._info
+        info_parameter, create_info = field.base_resolver.info_parameter, self._converter.config.info_class
 
-        def call(source: Any, raw: Any, arguments: Mapping[str, Any]) -> Any:
+        def call(source: object, raw: Info, arguments: Mapping[str, object]) -> Any:
             keyword_arguments = convert(arguments)
             if info_parameter is not None:
-                keyword_arguments[info_parameter.name] = info(_raw_info=raw, _field=field)  # type: ignore[misc]
+                keyword_arguments[info_parameter.name] = create_info(raw, field)
             return method(source, **keyword_arguments)
 
-        async def later(source: Any, raw: Any, arguments: Mapping[str, Any]) -> Any:
+        async def later(source: object, raw: Info, arguments: Mapping[str, object]) -> object:
             # Strawberry converts the arguments when the resolver is awaited, so errors must occur at the same time.
             return await call(source, raw, arguments)
 
         return later if field.is_async else call
 
-    def _field(
-        self, definition: GraphQLField, *function_names: str, takes_arguments: bool = False
-    ) -> StrawberryField | None:
-        """Return Strawberry's field if only one of these functions resolves it.
-
-        They are Strawberry's own functions, given by name.
-        """
-        field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-        resolve = definition.resolve
+    def _field(self, definition: GraphQLField, takes_arguments: bool = False) -> StrawberryField | None:
+        """Return Strawberry's field if nothing else than its own function resolves it."""
+        field = self._strawberry_definition(definition)
         if (
-            self._info is None
+            self._converter is None
+            # Exception handlers wrap every resolver, so no resolver may be bypassed.
+            or self._converter.exception_handlers
             or not isinstance(field, StrawberryField)
+            # The value of a subscription's field is the event.
+            or field.is_subscription
             or type(field).get_result is not StrawberryField.get_result
             or field.extensions
             or bool(definition.args) is not takes_arguments
-            or getattr(resolve, "__module__", "") != GraphQLCoreConverter.__module__
-            or getattr(resolve, "__name__", "") not in function_names
+            or getattr(definition.resolve, "__module__", "") != type(self._converter).__module__
         ):
             return None
         return field
 
 
 @cache
-def ignores_info(is_type_of: Callable[..., Any]) -> bool:
+def ignores_info(is_type_of: GraphQLIsTypeOfFn) -> bool:
     """Return whether the function uses only the row.
 
     Its second parameter is then named `_`.
@@ -248,7 +270,7 @@ def ignores_info(is_type_of: Callable[..., Any]) -> bool:
     return list(signature(is_type_of).parameters)[-1] == "_"
 
 
-def _method(field: StrawberryField) -> Read | None:
+def _method(field: StrawberryField) -> Resolver | None:
     """Return the function of a resolver if it takes only supported parameters.
 
     These are the row, the info and the field's arguments.
@@ -260,29 +282,5 @@ def _method(field: StrawberryField) -> Read | None:
     row_parameters = [each for each in (resolver.self_parameter, resolver.parent_parameter) if each is not None]
     if row_parameters != list(resolver.signature.parameters.values())[:1]:
         return None
-    method: Any = resolver.wrapped_func
-    if field.is_async != iscoroutinefunction(method):
-        return None
-    return method if isfunction(method) else None
-
-
-def _kind(type_: Any) -> Kind:
-    if is_list_type(type_):
-        return Kind.LIST
-    if is_leaf_type(type_):
-        return Kind.LEAF
-    return Kind.ABSTRACT if is_abstract_type(type_) else Kind.OBJECT
-
-
-def _table(type_: Any, non_null: bool) -> Table:
-    if not is_leaf_type(type_):
-        return {}
-    table: dict[type, Callable[[Any], Any] | None] = {} if non_null else {type(None): None}
-    same = _SAME.get(type_)
-    if same is not None:
-        return table | {same: None}
-    if isinstance(type_, CustomGraphQLEnumType) and issubclass(type_.wrapped_cls, Enum):
-        names = {member: type_.coerce_output_value(member) for member in type_.wrapped_cls}
-        return table | {type_.wrapped_cls: names.__getitem__}
-
-    return table | dict.fromkeys(_HARMLESS, type_.coerce_output_value)
+    method: object = resolver.wrapped_func
+    return method if isfunction(method) and field.is_async == iscoroutinefunction(method) else None

@@ -6,29 +6,28 @@ certainly valid are coerced here. Everything else is left to graphql-core, which
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from graphql import (
     GraphQLEnumType,
-    GraphQLError,
     GraphQLID,
     GraphQLInputField,
     GraphQLInputObjectType,
+    GraphQLInputType,
     GraphQLLeafType,
-    GraphQLSchema,
     GraphQLString,
     Undefined,
-    VariableDefinitionNode,
+    coerce_input_literal,
+    coerce_input_value,
     is_input_object_type,
+    is_leaf_type,
     is_list_type,
     is_non_null_type,
     is_required_input_field,
 )
-from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
-from graphql.execution.values import VariableValues, VariableValueSource
-from graphql.utilities.coerce_input_value import coerce_default_value
+from graphql.execution import VariableValues
 
-Coerce: TypeAlias = Callable[[Any], Any]
+Coerce: TypeAlias = Callable[[object], object]
 """Coerces a JSON value to a type. Raises any exception if the value is not certainly valid."""
 SLICE_ITEMS = 100
 """Items of a variable's list that are coerced without a pause for other tasks."""
@@ -38,39 +37,43 @@ class NeedsFullCoercion(Exception):
     """The value is invalid, or valid in a way that only graphql-core supports."""
 
 
-class _Variable(NamedTuple):
+class _CoercedVariable(NamedTuple):
     """One variable of an operation, with the coercion of its type."""
 
-    signature: GraphQLVariableSignature
+    name: str
     coerce: Coerce
     may_be_absent: bool
-    is_list: bool
+    coerce_item: Coerce | None
+    """The coercion of an item, if the type is a list."""
 
 
 class VariableCoercion:
     """Coerces the variables of one operation.
 
-    The result is None if graphql-core has to do it.
+    `example` are valid values that graphql-core coerced. They contain the signatures of the variables.
     """
 
-    def __init__(self, variables: Sequence[_Variable] | None) -> None:
+    def __init__(self, variables: Sequence[_CoercedVariable], example: VariableValues) -> None:
         self._variables = variables
+        # Without the values, which belong to one client.
+        self._blank_sources = {name: source._replace(value=Undefined) for name, source in example.sources.items()}
 
-    def __call__(self, raw: Mapping[str, Any]) -> VariableValues | None:
-        steps = self._steps(raw, None)
+    def coerce(self, raw: Mapping[str, object]) -> VariableValues | None:
+        """Return the coerced variables, or None if graphql-core has to coerce them."""
+        steps = self._coerce_in_steps(raw, None)
         try:
             next(steps)
         except StopIteration as stop:
             return cast(VariableValues | None, stop.value)
         raise RuntimeError("coercion without slices takes one step")
 
-    def is_long(self, raw: Mapping[str, Any]) -> bool:
+    def is_long(self, raw: Mapping[str, object]) -> bool:
         """Return whether a list is so long that it should be coerced in slices."""
-        return any(type(value) is list and len(value) > SLICE_ITEMS for value in raw.values())
+        return any(isinstance(value, list) and len(value) > SLICE_ITEMS for value in raw.values())
 
-    async def in_slices(self, raw: Mapping[str, Any]) -> VariableValues | None:
-        """Coerce like `__call__`, but let other tasks run between slices."""
-        steps = self._steps(raw, SLICE_ITEMS)
+    async def coerce_in_slices(self, raw: Mapping[str, object]) -> VariableValues | None:
+        """Coerce like `coerce`, but let other tasks run between slices."""
+        steps = self._coerce_in_steps(raw, SLICE_ITEMS)
         while True:
             try:
                 next(steps)
@@ -78,21 +81,22 @@ class VariableCoercion:
                 return cast(VariableValues | None, stop.value)
             await asyncio.sleep(0)
 
-    def _steps(self, raw: Mapping[str, Any], slice_: int | None) -> Generator[None, None, VariableValues | None]:
-        sources: dict[str, VariableValueSource] = {}
-        coerced: dict[str, Any] = {}
-        if self._variables is None:
-            return None
+    def _coerce_in_steps(
+        self, raw: Mapping[str, object], slice_items: int | None
+    ) -> Generator[None, None, VariableValues | None]:
+        sources = self._blank_sources.copy()
+        coerced: dict[str, object] = {}
         try:
-            for signature, coerce, may_be_absent, is_list in self._variables:
-                name = signature.name
+            for name, coerce, may_be_absent, coerce_item in self._variables:
                 value = raw.get(name, Undefined)
-                sources[name] = VariableValueSource(signature, value)
-                if slice_ is not None and is_list and type(value) is list:
-                    coerced[name] = []
-                    for start in range(0, len(value), slice_):
-                        coerced[name] += coerce(value[start : start + slice_])
+                if value is not Undefined:
+                    sources[name] = sources[name]._replace(value=value)
+                if slice_items is not None and coerce_item is not None and type(value) is list:
+                    items: list[object] = []
+                    for start in range(0, len(value), slice_items):
+                        items += map(coerce_item, value[start : start + slice_items])
                         yield
+                    coerced[name] = items
                 elif value is not Undefined:
                     coerced[name] = coerce(value)
                 elif not may_be_absent:
@@ -102,35 +106,31 @@ class VariableCoercion:
         return VariableValues(sources, coerced)
 
 
-class Coercions:
-    """The coercions of one schema, created once for each type."""
+class InputCoercions:
+    """The coercions of one schema's input types, created once for each type."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
-        self._schema = schema
+    def __init__(self) -> None:
         self._objects: dict[GraphQLInputObjectType, Coerce] = {}
 
-    def for_variables(self, definitions: Sequence[VariableDefinitionNode]) -> "VariableCoercion":
-        """Return the coercion of an operation's variables."""
-        variables: list[_Variable] = []
-        for each in definitions:
-            signature = get_variable_signature(self._schema, each)
-            if isinstance(signature, GraphQLError):
-                return VariableCoercion(None)
-            may_be_absent = signature.default is None and not is_non_null_type(signature.type)
-            nullable_type = signature.type.of_type if is_non_null_type(signature.type) else signature.type
-            variables.append(
-                _Variable(signature, self.coerce(signature.type), may_be_absent, is_list_type(nullable_type))
-            )
-        return VariableCoercion(variables)
+    def create_variable_coercion(self, example: VariableValues) -> VariableCoercion:
+        """Return the coercion of an operation's variables, of which graphql-core has coerced `example`."""
+        variables: list[_CoercedVariable] = []
+        for name, source in example.sources.items():
+            type_ = source.signature.type
+            may_be_absent = source.signature.default is None and not is_non_null_type(type_)
+            nullable = type_.of_type if is_non_null_type(type_) else type_
+            coerce_item = self.coerce(nullable.of_type) if is_list_type(nullable) else None
+            variables.append(_CoercedVariable(name, self.coerce(type_), may_be_absent, coerce_item))
+        return VariableCoercion(variables, example)
 
-    def coerce(self, type_: Any) -> Coerce:
+    def coerce(self, type_: GraphQLInputType) -> Coerce:
         """Return the coercion of values of a type."""
         if is_non_null_type(type_):
             return self._present(type_.of_type)
         present = self._present(type_)
         return lambda value: None if value is None else present(value)
 
-    def _present(self, type_: Any) -> Coerce:
+    def _present(self, type_: GraphQLInputType) -> Coerce:
         """Return the coercion of values that must not be null."""
         if is_list_type(type_):
             return _list(self.coerce(type_.of_type))
@@ -141,6 +141,7 @@ class Coercions:
                 self._objects[type_] = lambda value: self._objects[type_](value)
                 coerce = self._objects[type_] = self._object(type_)
             return coerce
+        assert is_leaf_type(type_)
         return _leaf(type_)
 
     def _object(self, type_: GraphQLInputObjectType) -> Coerce:
@@ -152,10 +153,10 @@ class Coercions:
         build = None if type_.out_type is GraphQLInputObjectType.out_type else type_.out_type
         is_one_of = type_.is_one_of
 
-        def convert(value: Any) -> Any:
+        def convert(value: object) -> object:
             if type(value) is not dict:
                 raise NeedsFullCoercion
-            coerced: dict[str, Any] = {}
+            coerced: dict[str, object] = {}
             matched = 0
             for name, out_name, coerce, default in fields:
                 if name in value:
@@ -170,22 +171,29 @@ class Coercions:
         return convert
 
 
-def _default_factory(field: GraphQLInputField) -> Callable[[], Any] | None:
+def _default_factory(field: GraphQLInputField) -> Callable[[], object] | None:
     """Return what creates the value of an absent field, or None if it stays absent."""
     if is_required_input_field(field):
-        return _needs_full
-    if coerce_default_value(field) is Undefined:
-        return None
-    # A new value each time, because a resolver may change it.
-    return lambda: coerce_default_value(field)
+        return _refuse_absence
+    default = field.default
+    if default is None:
+        value = field.default_value
+    elif default.literal is not None:
+        value = coerce_input_literal(default.literal, field.type)
+    else:
+        value = coerce_input_value(default.value, field.type)
+    if value is Undefined:
+        return None if default is None else _refuse_absence
+    # One value for all requests, as in graphql-core.
+    return lambda: value
 
 
-def _needs_full() -> Any:
+def _refuse_absence() -> object:
     raise NeedsFullCoercion
 
 
 def _list(item: Coerce) -> Coerce:
-    def convert(value: Any) -> Any:
+    def convert(value: object) -> object:
         if type(value) is not list:
             raise NeedsFullCoercion
         return [item(each) for each in value]
@@ -197,11 +205,11 @@ def _leaf(type_: GraphQLLeafType) -> Coerce:
     if type_ is GraphQLString or type_ is GraphQLID:
         return _text
     if isinstance(type_, GraphQLEnumType):
-        table = {name: type_.coerce_input_value(name) for name in type_.values}
+        table: dict[object, object] = {name: type_.coerce_input_value(name) for name in type_.values}
         return table.__getitem__
     coerce = type_.coerce_input_value
 
-    def convert(value: Any) -> Any:
+    def convert(value: object) -> object:
         if value is None:
             raise NeedsFullCoercion
         return coerce(value)
@@ -209,7 +217,7 @@ def _leaf(type_: GraphQLLeafType) -> Coerce:
     return convert
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if type(value) is not str:
         raise NeedsFullCoercion
     return value

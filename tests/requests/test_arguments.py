@@ -17,7 +17,7 @@ from graphql import (
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import convert_arguments
 
-from command_center.graphql_engine.arguments import Conversions
+from command_center.graphql_engine.arguments import ArgumentConversions
 from schema.build import build
 
 
@@ -43,7 +43,7 @@ def value(random: Random, type_: Any, depth: int = 0) -> Any:
 def compared(schema: strawberry.Schema, random: Random, cases: int) -> tuple[int, list[str]]:
     """How many fields are converted here, and those that are left to Strawberry."""
     converter = schema.schema_converter
-    conversions = Conversions(converter.config, converter.scalar_registry)
+    conversions = ArgumentConversions(schema)
     known, left = 0, []
     for type_ in schema._schema.type_map.values():
         if not isinstance(type_, GraphQLObjectType) or type_.name.startswith("__"):
@@ -122,12 +122,13 @@ def test_odd_arguments_are_converted_as_strawberry_does_or_left_to_it(camel: boo
 
 
 def test_a_default_is_nobodys_to_change() -> None:
-    converter = strawberry.Schema(Query).schema_converter
+    schema = strawberry.Schema(Query)
     field = strawberry.Schema(Query)._schema.query_type.fields["plain"].extensions["strawberry-definition"]  # type: ignore[union-attr]
-    convert = Conversions(converter.config, converter.scalar_registry).for_field(field)
+    convert = ArgumentConversions(schema).for_field(field)
     assert convert is not None
     default = [1, 2]
-    convert({"many": default})["many"].append(3)
+    many: Any = convert({"many": default})["many"]
+    many.append(3)
     assert default == [1, 2]
     assert convert({}) == {}
     assert Undefined not in convert({}).values()

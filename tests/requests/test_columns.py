@@ -2,21 +2,20 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pytest
 import strawberry
-from graphql import ExecutionResult, Undefined, execute, parse
-from strawberry.execution import optimized_is_awaitable
+from graphql import Undefined, parse
 
-from command_center.graphql_engine.executor import PlannedExecutor
-from command_center.graphql_engine.plans import Plans
+from command_center.graphql_engine.plans import DocumentPlans
 from command_center.graphql_engine.type_plans import TypePlans
 from resolvers.references import REFERENCE_METADATA_KEY
 from tests.requests.plays import Later, Trouble
+from tests.support.graphql_execution import describe, execute_planned, execute_stock, wait_for_background_work
 
 ROWS, ODD = 5, 2
 """How many rows there are, and which of them is the odd one."""
@@ -82,7 +81,7 @@ class Query:
 
 SCHEMA = strawberry.Schema(Query)._schema
 PLANS = {
-    text: Plans(TypePlans(SCHEMA, REFERENCE_METADATA_KEY), 100)
+    text: DocumentPlans(TypePlans(SCHEMA, REFERENCE_METADATA_KEY), 100)
     for text in (
         "{things{name note madeAt}}",
         "{things{told within{name} note __typename}}",
@@ -146,18 +145,13 @@ def rows(place: tuple[str, ...], make: Callable[[], Any]) -> list[Any]:
 
 
 async def answered(text: str, odd: str, made: list[Any], planned: bool) -> Any:
-    more: dict[str, Any] = {"executor_class": PlannedExecutor, "plans": PLANS[text]} if planned else {}
-    running: Any = execute(
-        SCHEMA,
-        parse(text),
-        context_value={"rows": made, "odd": odd},
-        is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
-        **more,
-    )
-    result: ExecutionResult = await running if isinstance(running, Awaitable) else running
-    while others := asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.wait(others)
-    return result.data, [error.formatted for error in result.errors or ()]
+    context = {"rows": made, "odd": odd}
+    if planned:
+        result = await execute_planned(parse(text), PLANS[text], context=context)
+    else:
+        result = await execute_stock(SCHEMA, parse(text), context)
+    await wait_for_background_work()
+    return describe(result)
 
 
 PLACES: list[tuple[str, ...]] = [

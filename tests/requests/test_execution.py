@@ -11,27 +11,25 @@ from typing import Any, ClassVar
 
 import pytest
 import strawberry
-from graphql import (
-    DocumentNode,
-    ExecutionResult,
-    OverlappingFieldsCanBeMergedRule,
-    execute,
-    parse,
-    subscribe,
-    validate,
-)
-from graphql.execution.collect_fields import FieldDetails
+from graphql import DocumentNode, ExecutionResult, OverlappingFieldsCanBeMergedRule, parse, subscribe, validate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strawberry.execution import optimized_is_awaitable
 
 from command_center.graphql_engine.executor import PlannedExecutor
-from command_center.graphql_engine.plans import Plans
-from command_center.graphql_engine.type_plans import Kind, TypePlan, TypePlans
+from command_center.graphql_engine.plans import DocumentPlans
+from command_center.graphql_engine.type_plans import TypePlan, TypePlans
 from resolvers.references import REFERENCE_METADATA_KEY
 from tests.requests.plays import Colour, Row, Trouble, schema
 from tests.requests.writing import Writer
 from tests.support.double_execution import Twice
+from tests.support.graphql_execution import (
+    describe,
+    execute_planned,
+    execute_planned_subscription,
+    execute_stock,
+    plan_document,
+    wait_for_background_work,
+)
 from tests.support.law_settings import CASES
 
 SHAPES = TypePlans(schema(), REFERENCE_METADATA_KEY)
@@ -50,23 +48,14 @@ class Chooser(Writer):
         return super()._arguments(arguments) + directive
 
 
-async def answered(document: DocumentNode, row: Row, variables: dict[str, Any], plans: Plans | None) -> Any:
-    planned: dict[str, Any] = {} if plans is None else {"executor_class": PlannedExecutor, "plans": plans}
-    running: Any = execute(
-        schema(),
-        document,
-        row,
-        variable_values=variables,
-        operation_name="Q0",
-        is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
-        hide_suggestions=True,
-        **planned,
-    )
-    result: ExecutionResult = await running if optimized_is_awaitable(running) else running
-    # What the answer did not wait for.
-    while others := asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.wait(others)
-    return result.data, [error.formatted for error in result.errors or ()]
+async def answered(document: DocumentNode, row: Row, variables: dict[str, Any], plans: DocumentPlans | None) -> Any:
+    more: Any = {"root": row, "variables": variables, "operation_name": "Q0"}
+    if plans is None:
+        result = await execute_stock(schema(), document, **more)
+    else:
+        result = await execute_planned(document, plans, **more)
+    await wait_for_background_work()
+    return describe(result)
 
 
 # A task that is cancelled before it began never awaits what it was to await, in the stock executor as in ours: in one
@@ -84,7 +73,7 @@ def test_answers_are_those_of_the_stock_executor() -> None:
         document = parse(text)
         if validate(schema(), document, [OverlappingFieldsCanBeMergedRule]):
             return
-        plans = Plans(SHAPES, random.choice((10, 1_000)))
+        plans = DocumentPlans(SHAPES, random.choice((10, 1_000)))
         for _ in range(4):
             row = (random.randint(0, 2**32), random.choice((0, 0.02, 0.1, 0.4)))
             variables = {"yes": random.choice((True, False)), "no": random.choice((True, False, None))}
@@ -160,15 +149,10 @@ def parts(count: int) -> list[Part]:
     return [Part(name=f"Part {number}", colour=Colour.RED, made_at=MOMENT, size=number) for number in range(count)]
 
 
-async def carried_out(text: str, context: Any, planned: bool = True, plans: Plans | None = None) -> ExecutionResult:
-    more: Any = (
-        {"executor_class": PlannedExecutor, "plans": plans or Plans(TypePlans(LARGE, REFERENCE_METADATA_KEY), 100)}
-        if planned
-        else {}
-    )
-    running: Any = execute(LARGE, parse(text), context_value=context, **more)
-    result: ExecutionResult = await running if optimized_is_awaitable(running) else running
-    return result
+async def carried_out(text: str, context: Any, planned: bool = True) -> ExecutionResult:
+    if planned:
+        return await execute_planned(parse(text), plan_document(LARGE, 100), context=context)
+    return await execute_stock(LARGE, parse(text), context)
 
 
 async def longest_hold(work: Awaitable[Any]) -> tuple[float, Any]:
@@ -228,29 +212,23 @@ async def test_what_was_executed_is_given_back_at_once() -> None:
 async def test_each_frame_of_a_subscription_is_that_of_the_stock_executor() -> None:
     text, context = "subscription{parts{id name slow(n:1) parts{name colour}}}", parts(3)
 
-    async def frames(**more: Any) -> list[ExecutionResult]:
-        started: Any = subscribe(LARGE, parse(text), context_value=context, **more)
-        return [frame async for frame in await started]
-
-    stock = await frames()
-    assert (
-        await frames(executor_class=PlannedExecutor, plans=Plans(TypePlans(LARGE, REFERENCE_METADATA_KEY), 100))
-        == stock
-    )
+    started: Any = subscribe(LARGE, parse(text), context_value=context)
+    stock = [frame async for frame in await started]
+    assert await execute_planned_subscription(parse(text), plan_document(LARGE, 100), context) == stock
     assert [bool(frame.errors) for frame in stock] == [False, True, False]
 
 
 async def test_a_plan_is_kept_for_each_choice_of_what_is_skipped_and_no_larger_than_allowed() -> None:
     shapes = TypePlans(LARGE, REFERENCE_METADATA_KEY)
     operation: Any = parse("query($a:Boolean!,$b:String){parts{name}}").definitions[0]
-    plans = Plans(shapes, 3)
+    plans = DocumentPlans(shapes, 3)
     first = plans.plan(operation, {"a": True, "b": "one"})
     assert plans.plan(operation, {"a": True, "b": "two"}) is first
     assert plans.plan(operation, {"a": False}) is not first
     assert plans.plan(operation, {"a": True}) is first
     for name in ("x", "y"):
         type_: Any = LARGE.query_type
-        first.selection(type_, {name: [FieldDetails(operation.selection_set.selections[0], None)]})
+        plans.plan_selection(type_, {name: [operation.selection_set.selections[0]]})
     assert plans.plan(operation, {"a": True}) is not first
 
 
@@ -258,16 +236,11 @@ async def test_a_difference_between_the_two_executions_of_a_test_is_noticed() ->
     class Forgetful(Twice):
         differences: ClassVar[list[str]] = []
 
-        def complete(self, shape: TypePlan, *more: Any) -> Any:
-            return [] if shape.kind is Kind.LIST else super().complete(shape, *more)
+        def complete_value(self, plan: TypePlan, *more: Any) -> Any:
+            return [] if plan.item is not None else super().complete_value(plan, *more)
 
-    running: Any = execute(
-        LARGE,
-        parse("{parts{name}}"),
-        context_value=parts(1),
-        executor_class=Forgetful,
-        plans=Plans(TypePlans(LARGE, REFERENCE_METADATA_KEY), 9),
-    )
-    assert (await running).data == {"parts": []}
+    document, plans = parse("{parts{name}}"), plan_document(LARGE, 9)
+    result = await execute_planned(document, plans, context=parts(1), executor=Forgetful)
+    assert result.data == {"parts": []}
     (difference,) = Forgetful.differences
     assert "Part 0" in difference

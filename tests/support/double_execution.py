@@ -8,9 +8,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, ClassVar
 
-from graphql import ExecutionResult, Undefined
-from graphql.execution import MiddlewareManager, get_variable_values
-from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
+from graphql import DocumentNode, ExecutionResult, Undefined
+from graphql.execution import Executor, MiddlewareManager, get_variable_values
 from graphql.pyutils import Path
 from strawberry.execution import optimized_is_awaitable
 
@@ -60,10 +59,10 @@ class Twice(PlannedExecutor):
     differences: ClassVar[list[str]]
     compared: ClassVar[int] = 0
 
-    def execute_operation(self, serially: bool | None = None) -> Any:
+    def execute_operation(self) -> Any:
         self._outcomes: dict[Place, Outcome] = {}
         self._failures = 0
-        return self._twice(super().execute_operation(serially), serially)
+        return self._twice(super().execute_operation())
 
     def _resolve(self, field: PlannedField, source: Any, path: Path) -> Any:
         outcome = self._outcomes[tuple(path.as_list())] = Outcome()
@@ -86,27 +85,23 @@ class Twice(PlannedExecutor):
         outcome.settled = True
         return outcome.value
 
-    async def _twice(self, running: Any, serially: bool | None) -> ExecutionResult:
-        first: ExecutionResult = await running if self.is_awaitable(running) else running
-        stock = ExecutorThrowingOnIncremental(
+    async def _twice(self, running: Any) -> ExecutionResult:
+        first: ExecutionResult = await running if isinstance(running, Awaitable) else running
+        given = {name: each.value for name, each in self.variable_values.sources.items() if each.value is not Undefined}
+        stock = Executor.build(
             self.schema,
-            self.fragment_definitions,
-            self.fragments,
+            DocumentNode(definitions=(self.operation, *self.fragments.values())),
             self.root_value,
             self.context_value,
-            self.operation,
-            self.variable_values,
-            self.field_resolver,
-            self.type_resolver,
-            self.subscribe_field_resolver,
-            middleware_manager=MiddlewareManager(self),
+            given,
+            middleware=MiddlewareManager(self),
             is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
-            hide_suggestions=self.hide_suggestions,
+            hide_suggestions=True,
         )
-        again: Any = stock.execute_operation(serially)
-        second: ExecutionResult = await again if self.is_awaitable(again) else again
+        assert isinstance(stock, Executor)
+        again: Any = stock.execute_operation()
+        second: ExecutionResult = await again if isinstance(again, Awaitable) else again
         type(self).compared += 1
-        given = {name: each.value for name, each in self.variable_values.sources.items() if each.value is not Undefined}
         coerced = get_variable_values(self.schema, self.operation.variable_definitions or (), given)
         if isinstance(coerced, list) or coerced.coerced != self.variable_values.coerced:
             self.differences.append(f"{self.variable_values}\n{coerced}")
@@ -120,7 +115,7 @@ class Twice(PlannedExecutor):
         outcome = self._outcomes.get(tuple(info.path.as_list()))
         if outcome is not None:
             return outcome.again()
-        known = self._plan.plans.type_plans.field_plan(info.parent_type, info.field_name)
+        known = self._plans.type_plans.field_plan(info.parent_type, info.field_name)
         if known is None or (known.read is None and known.reference is None):
             raise AssertionError("this was not asked the first time")
         return stock(source, info, **arguments)
