@@ -5,15 +5,13 @@ It runs one query for each type of row, with the `visible` condition of its tabl
 
 from collections.abc import Iterable, Mapping
 
-from tortoise.models import Model
-
 from command_center.database.connections import key_chunks
 from models.campaigns import BulkSend, Campaign, Template
 from models.people import Group, Person
 from models.users import User
 from models.viewers import Viewer
 
-MODELS_BY_TYPE: Mapping[str, type[Model]] = {
+MODELS_BY_TYPE: Mapping[str, type[BulkSend | Campaign | Group | Person | Template | User]] = {
     "BulkSend": BulkSend,
     "Campaign": Campaign,
     "Group": Group,
@@ -31,7 +29,7 @@ async def visible_keys(viewer: Viewer, named: Iterable[tuple[str, int]]) -> dict
     visible: dict[str, set[int]] = {}
     for type_name, keys in keys_by_type.items():
         model = MODELS_BY_TYPE[type_name]
-        condition = model.visible(viewer)  # type: ignore[attr-defined]
+        condition = model.visible(viewer)
         visible[type_name] = set()
         for chunk in key_chunks([key for key in keys if key > 0]):
             rows = await model.filter(condition, id__in=chunk).values_list("id", flat=True)

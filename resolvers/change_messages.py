@@ -16,7 +16,7 @@ from models.searches import Membership, SavedSearch
 from models.tasks import Task
 from resolvers import searches
 from resolvers.context import Context
-from resolvers.searches import Cause
+from resolvers.searches import ChangeCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class SavedSearchMessage(ChangeMessage):
     def saved_search_id(self) -> str:
         return ids.encode("SavedSearch", self.search_key)
 
-    async def saved_search(self, context: Context) -> SavedSearch | None:
-        return await context.loaders.row(SavedSearch, self.search_key)
+    async def load_saved_search(self, context: Context) -> SavedSearch | None:
+        return await context.loaders.load_row(SavedSearch, self.search_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +85,19 @@ class MemberMessage(SavedSearchMessage):
 class MemberJoined(MemberMessage):
     """A membership began."""
 
-    async def member(self, context: Context) -> Membership | None:
+    async def load_member(self, context: Context) -> Membership | None:
         """Return the current state of the membership, or None if it has ended."""
-        member = await context.loaders.row(Membership, self.member_key)
-        if member is None or await searches.email_of(context, member) is None:
+        member = await context.loaders.load_row(Membership, self.member_key)
+        if member is None or await searches.load_member_email(context, member) is None:
             return None
-        return member if await self.saved_search(context) is not None else None
+        return member if await self.load_saved_search(context) is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class MemberLeft(MemberMessage):
     """A membership ended."""
 
-    cause: Cause
+    cause: ChangeCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,9 @@ class TaskMessage(ChangeMessage):
 class TaskUpserted(TaskMessage):
     """A task was created, changed or assigned to the viewer."""
 
-    async def task(self, context: Context) -> Task | None:
+    async def load_task(self, context: Context) -> Task | None:
         """Return the current state of the task, or None if it is deleted or the viewer may not see it."""
-        task = await context.loaders.row(Task, self.task_key)
+        task = await context.loaders.load_row(Task, self.task_key)
         return task if task is not None and task.is_visible_to(context.viewer) else None
 
 
@@ -136,12 +136,12 @@ class EngagementRecorded(ChangeMessage):
     def engagement_id(self) -> str:
         return ids.encode("Engagement", self.engagement_key)
 
-    async def engagement(self, context: Context) -> Engagement | None:
+    async def load_engagement(self, context: Context) -> Engagement | None:
         """Return the current state of the event, or None if it does not belong to the feed.
 
         The feed contains neither events of deleted emails nor events whose verdict is that the sender acted.
         """
-        event = await context.loaders.row(Engagement, self.engagement_key)
+        event = await context.loaders.load_row(Engagement, self.engagement_key)
         if event is None or event.sender_id != context.viewer.user_id or event.verdict is EngagementVerdict.SELF:
             return None
         return event
@@ -157,7 +157,7 @@ def _message(entry: LogEntry, cursor: Cursor) -> ChangeMessage:
         case ChangeKind.MEMBER_JOINED:
             return MemberJoined(cursor, search, member, email)
         case ChangeKind.MEMBER_LEFT:
-            cause = Cause(entry.cause_kind or ChangeCauseKind.EMAIL_CHANGED, entry.engagement_id)
+            cause = ChangeCause(entry.cause_kind or ChangeCauseKind.EMAIL_CHANGED, entry.engagement_id)
             return MemberLeft(cursor, search, member, email, cause)
         case ChangeKind.SEARCH_UPSERTED:
             return SavedSearchUpserted(cursor, search)

@@ -66,8 +66,8 @@ class Context:
 
     async def today(self) -> date:
         """Return the current day in the viewer's time zone. It does not change within one response."""
-        return await self.loaders.once("today", self._today)
+        return await self.loaders.compute_once("today", self._today)
 
     async def _today(self) -> date:
-        user = await self.loaders.row(User, self.viewer.user_id)
+        user = await self.loaders.load_row(User, self.viewer.user_id)
         return local_day(await self.now(), "UTC" if user is None else user.time_zone)

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from command_center import ids
 from command_center.actions import emails, searches
@@ -34,7 +33,7 @@ from models.people import Person
 from models.users import User
 from models.visibility import visible_keys
 from resolvers.context import Context
-from resolvers.pagination import Arguments, Column, Order, Page, Rows, Selection, page
+from resolvers.pagination import Arguments, Column, Order, Page, QuerySource, SqlSource, load_page
 from resolvers.references import Reference
 
 TABLES = "emails e JOIN people p ON p.id = e.person_id"
@@ -49,7 +48,7 @@ _EVENTS = Order("occurred", (Column("occurred_at"),))
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class DeliveryFailure:
     """Why an email was not delivered."""
 
     code: FailureCode
@@ -58,7 +57,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class EngagementSummary:
     """The counts of human views, clicks and replies of one email."""
 
     views: int
@@ -66,21 +65,17 @@ class Summary:
     replies: int
     latest_engagement_id: int | None
 
-    async def latest(self, context: Context) -> Engagement | None:
-        return await context.loaders.row(Engagement, self.latest_engagement_id)
+    async def load_latest(self, context: Context) -> Engagement | None:
+        return await context.loaders.load_row(Engagement, self.latest_engagement_id)
 
 
-def is_email(row: object) -> bool:
-    return isinstance(row, Email)
-
-
-async def email_by_id(context: Context, email_id: str) -> Email | None:
+async def load_email(context: Context, email_id: str) -> Email | None:
     """Return the email with a global id, or None if the viewer may not see it."""
     key = ids.decode_key("Email", email_id)
     return None if key is None else await Email.get_or_none(Email.visible(context.viewer), id=key)
 
 
-def order(field: EmailOrderField | None, direction: OrderDirection) -> Order:
+def make_order(field: EmailOrderField | None, direction: OrderDirection) -> Order:
     """Return the requested order; without a field, the most recently created come first."""
     if field is None:
         return NEWEST
@@ -89,9 +84,9 @@ def order(field: EmailOrderField | None, direction: OrderDirection) -> Order:
     return Order(f"{field.name.lower()} {direction.name.lower()}", (column,))
 
 
-async def filtered(
+async def load_emails(
     context: Context,
-    raw: Mapping[str, Any] | None,
+    raw: Mapping[str, object] | None,
     order: Order,
     arguments: Arguments,
     extra: Clause | None = None,
@@ -144,10 +139,10 @@ async def _selected(
         " AND ".join(clause.text for clause in clauses),
         tuple(value for clause in clauses for value in clause.parameters),
     )
-    return await page(Selection(Email, TABLES, where), order, arguments)
+    return await load_page(SqlSource(Email, TABLES, where), order, arguments)
 
 
-def in_folder(name: FolderName) -> Clause:
+def folder_clause(name: FolderName) -> Clause:
     """Return the condition for emails in a folder.
 
     Only sent emails are archived. The condition can therefore fix the archived flag for every folder, so that the same
@@ -157,15 +152,19 @@ def in_folder(name: FolderName) -> Clause:
     return Clause(f"e.status = ? AND e.archived = {'TRUE' if archived else 'FALSE'}", (int(status),))
 
 
-def failure(email: Email) -> Failure | None:
+def get_failure(email: Email) -> DeliveryFailure | None:
     """Return why an email was not delivered; set exactly if it failed, bounced or was reported as spam."""
     if email.status not in (EmailStatus.FAILED, EmailStatus.BOUNCED, EmailStatus.SPAM) or email.failure_code is None:
         return None
     moment = email.failed_at
-    return Failure(email.failure_code, email.failure_message or "", moment) if isinstance(moment, datetime) else None
+    return (
+        DeliveryFailure(email.failure_code, email.failure_message or "", moment)
+        if isinstance(moment, datetime)
+        else None
+    )
 
 
-def body(context: Context, email: Email) -> str | Awaitable[str]:
+def load_body(context: Context, email: Email) -> str | Awaitable[str]:
     """Return the email's body, or an awaitable of it if the bulk send that has the text is not loaded."""
     if not email.shared_body:
         return email.body
@@ -182,16 +181,16 @@ async def _load_shared_body(loading: Awaitable[BulkSend | None] | None, email: E
     return filled_text(bulk_send.body, email.field_values)
 
 
-def summary(email: Email) -> Summary:
-    return Summary(email.views, email.clicks, email.replies, email.latest_engagement_id)
+def get_summary(email: Email) -> EngagementSummary:
+    return EngagementSummary(email.views, email.clicks, email.replies, email.latest_engagement_id)
 
 
-async def engagements(context: Context, email: Email, arguments: Arguments) -> Page[Engagement]:
+async def load_engagements(context: Context, email: Email, arguments: Arguments) -> Page[Engagement]:
     """Return all events of an email, including those with the verdict SELF, newest first."""
-    state = await context.loaders.once("as_of", partial(log.load_state, email.team_id))
-    return await page(Rows(Engagement.filter(email_id=email.id)), _EVENTS, arguments, state.cursor())
+    state = await context.loaders.compute_once("as_of", partial(log.load_state, email.team_id))
+    return await load_page(QuerySource(Engagement.filter(email_id=email.id)), _EVENTS, arguments, state.cursor())
 
 
-def actions(context: Context, email: Email) -> list[EmailAction]:
+def list_actions(context: Context, email: Email) -> list[EmailAction]:
     """Return the actions that the viewer may perform on an email now."""
     return emails.allowed_actions(email, context.viewer)

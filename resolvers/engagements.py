@@ -1,39 +1,29 @@
 """Resolves engagement events: the fields of one, and the past events of the live feed."""
 
-from command_center import ids
 from command_center.changes import log
 from models.emails import Email
 from models.engagements import Engagement
 from models.enums import EngagementVerdict
 from models.people import Person
 from resolvers.context import Context
-from resolvers.pagination import Arguments, Column, Order, Page, Rows, page
+from resolvers.pagination import Arguments, Column, Order, Page, QuerySource, load_page
 
 NEWEST = Order("occurred", (Column("occurred_at"),))
 
 
-def is_engagement(row: object) -> bool:
-    return isinstance(row, Engagement)
-
-
-async def feed(context: Context, arguments: Arguments) -> Page[Engagement]:
+async def load_feed(context: Context, arguments: Arguments) -> Page[Engagement]:
     """Return the events on the viewer's own emails, newest first, without the viewer's own actions."""
     viewer = context.viewer
     as_of = (await log.load_state(viewer.team_id)).cursor()
     rows = Engagement.filter(team_id=viewer.team_id, sender_id=viewer.user_id)
-    return await page(Rows(rows.exclude(verdict=EngagementVerdict.SELF)), NEWEST, arguments, as_of)
+    return await load_page(QuerySource(rows.exclude(verdict=EngagementVerdict.SELF)), NEWEST, arguments, as_of)
 
 
-async def email(context: Context, engagement: Engagement) -> Email | None:
-    return await context.loaders.row(Email, engagement.email_id)
+async def load_email(context: Context, engagement: Engagement) -> Email | None:
+    return await context.loaders.load_row(Email, engagement.email_id)
 
 
-async def person(context: Context, engagement: Engagement) -> Person | None:
+async def load_person(context: Context, engagement: Engagement) -> Person | None:
     """Return the recipient of an event's email, or None if the email is deleted."""
-    source = await email(context, engagement)
-    return None if source is None else await context.loaders.row(Person, source.person_id)
-
-
-def identifier(key: int) -> str:
-    """Return the global id of an event."""
-    return ids.encode("Engagement", key)
+    source = await load_email(context, engagement)
+    return None if source is None else await context.loaders.load_row(Person, source.person_id)

@@ -5,16 +5,13 @@ The counts are stored, so that no scan is needed.
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from command_center import ids
 from command_center.changes.folder_counts import POLL_INTERVAL_SECONDS
 from models.emails import Email
 from models.enums import EmailAction, FolderGroupName, FolderName
 from models.folders import ACTIONS, GROUPS, group_of
 from models.users import User
-from resolvers import emails
-from resolvers import view_as as viewing
+from resolvers import emails, view_as
 from resolvers.context import Context
 from resolvers.pagination import Arguments, Order, Page
 
@@ -27,7 +24,7 @@ class Folder:
     name: FolderName
 
     @property
-    def key(self) -> str:
+    def id(self) -> str:
         """The key in the folder's global id."""
         return f"{self.sender_id}.{self.name.name}"
 
@@ -35,17 +32,17 @@ class Folder:
     def group(self) -> FolderGroupName:
         return group_of(self.name)
 
-    async def email_count(self, context: Context) -> int:
-        return (await context.loaders.folder_counts(self.sender_id)).get(self.name, 0)
+    async def count_emails(self, context: Context) -> int:
+        return (await context.loaders.load_folder_counts(self.sender_id)).get(self.name, 0)
 
-    def actions(self, context: Context) -> list[EmailAction]:
+    def list_actions(self, context: Context) -> list[EmailAction]:
         """Return the actions that the viewer may perform in this folder; none in the mail of another user."""
         return list(ACTIONS[self.name]) if self.sender_id == context.viewer.user_id else []
 
-    async def emails(
-        self, context: Context, raw: Mapping[str, Any] | None, order: Order, arguments: Arguments
+    async def load_emails(
+        self, context: Context, raw: Mapping[str, object] | None, order: Order, arguments: Arguments
     ) -> Page[Email]:
-        return await emails.filtered(context, raw, order, arguments, emails.in_folder(self.name), self.sender_id)
+        return await emails.load_emails(context, raw, order, arguments, emails.folder_clause(self.name), self.sender_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class FolderGroup:
     name: FolderGroupName
 
     @property
-    def key(self) -> str:
+    def id(self) -> str:
         """The key in the group's global id."""
         return f"{self.sender_id}.{self.name.name}"
 
@@ -64,8 +61,8 @@ class FolderGroup:
     def folders(self) -> list[Folder]:
         return [Folder(self.sender_id, name) for name in GROUPS[self.name]]
 
-    async def email_count(self, context: Context) -> int:
-        counts = await context.loaders.folder_counts(self.sender_id)
+    async def count_emails(self, context: Context) -> int:
+        counts = await context.loaders.load_folder_counts(self.sender_id)
         return sum(counts.get(name, 0) for name in GROUPS[self.name])
 
 
@@ -84,26 +81,26 @@ class FolderCounts:
         return [FolderGroup(self.sender_id, name) for name in FolderGroupName]
 
 
-async def groups(context: Context, view_as: str | None) -> list[FolderGroup]:
+async def make_groups(context: Context, view_as_id: str | None) -> list[FolderGroup]:
     """Return the groups Sent, Pending and Undelivered, in that order."""
-    return FolderCounts(await viewing.sender(context, view_as)).groups
+    return FolderCounts(await view_as.resolve_sender(context, view_as_id)).groups
 
 
-async def folder(context: Context, name: FolderName, view_as: str | None) -> Folder:
-    """Return one folder of the viewer or, with `view_as`, of another sender.
+async def make_folder(context: Context, name: FolderName, view_as_id: str | None) -> Folder:
+    """Return one folder of the viewer or, with `view_as_id`, of another sender.
 
     Raises: UserErrors if the viewer may not see the sender's mail.
     """
-    return Folder(await viewing.sender(context, view_as), name)
+    return Folder(await view_as.resolve_sender(context, view_as_id), name)
 
 
-async def follow_counts(context: Context, view_as: str | None) -> AsyncGenerator[FolderCounts, None]:
+async def stream_counts(context: Context, view_as_id: str | None) -> AsyncGenerator[FolderCounts, None]:
     """Stream the current counts, and then the counts after each change.
 
     Raises: UserErrors before the first message if the viewer may not see the sender's mail. The stream raises
     CountsLost if it can no longer be kept up to date.
     """
-    return _messages(context, await viewing.sender(context, view_as))
+    return _messages(context, await view_as.resolve_sender(context, view_as_id))
 
 
 async def _messages(context: Context, sender_id: int) -> AsyncGenerator[FolderCounts, None]:
@@ -122,7 +119,7 @@ async def _messages(context: Context, sender_id: int) -> AsyncGenerator[FolderCo
         subscription.close()
 
 
-async def by_key(context: Context, type_name: str, key: str) -> Folder | FolderGroup | None:
+async def load_by_key(context: Context, type_name: str, key: str) -> Folder | FolderGroup | None:
     """Return the folder or group with a key, or None if the viewer may not see its sender's mail."""
     digits, _, name = key.partition(".")
     sender = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
@@ -132,8 +129,3 @@ async def by_key(context: Context, type_name: str, key: str) -> Folder | FolderG
     if type_name == "Folder":
         return Folder(sender, FolderName[name]) if name in FolderName.__members__ else None
     return FolderGroup(sender, FolderGroupName[name]) if name in FolderGroupName.__members__ else None
-
-
-def identifier(row: Folder | FolderGroup) -> str:
-    """Return the global id of a folder or a group."""
-    return ids.encode(type(row).__name__, row.key)

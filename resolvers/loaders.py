@@ -5,7 +5,7 @@ Loaders check no permissions: a viewer who may see a row may also see the rows i
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from strawberry.dataloader import DataLoader
 from tortoise.models import Model
@@ -14,19 +14,17 @@ from command_center.changes import folder_counts as counts
 from command_center.changes.folder_counts import Counts
 from command_center.database.connections import MAX_KEYS_PER_STATEMENT, database
 from command_center.database.hydration import hydrate
-from models.campaigns import BulkSend, Campaign, Template
-from models.emails import Email
-from models.engagements import Engagement
+from models.campaigns import Campaign, Template
 from models.people import Group, Person
-from models.searches import Membership, SavedSearch
 from models.users import User
 
 M = TypeVar("M", bound=Model)
 V = TypeVar("V")
+LoadFunction: TypeAlias = Callable[[list[int]], Awaitable[list[V]]]
 
 MAX_INLINE_ROWS = 100
 """The most rows that are read on the event loop itself. More would block it for too long."""
-_NAMED_MODELS: dict[str, type[Model]] = {
+_NAMED_MODELS: dict[str, type[User | Person | Group | Campaign | Template]] = {
     "User": User,
     "Person": Person,
     "Group": Group,
@@ -35,13 +33,13 @@ _NAMED_MODELS: dict[str, type[Model]] = {
 }
 
 
-async def in_order(model: type[M], keys: Sequence[int]) -> list[M]:
+async def load_rows_in_order(model: type[M], keys: Sequence[int]) -> list[M]:
     """Return the rows that exist, in the order of their keys. There may be any number of keys."""
-    rows = await rows_by_key(model, keys)
+    rows = await load_rows_by_key(model, keys)
     return [rows[key] for key in keys if key in rows]
 
 
-async def rows_by_key(model: type[M], keys: Sequence[int]) -> dict[int, M]:
+async def load_rows_by_key(model: type[M], keys: Sequence[int]) -> dict[int, M]:
     """Return the rows that exist by their keys. There may be any number of keys."""
     db = database()
     fetch = db.fetch_inline if len(keys) <= MAX_INLINE_ROWS else db.fetch
@@ -53,27 +51,28 @@ class Loaders:
     """The loaders of one response. Rows that were loaded once are not read again."""
 
     def __init__(self) -> None:
-        self._loaders: dict[Hashable, DataLoader[Any, Any]] = {}
-        self._prefetched: dict[type[Model], dict[int, Any]] = {}
+        # Each loader returns what its own load function returns, so the values have no common type.
+        self._loaders: dict[Hashable, DataLoader[int, Any]] = {}
+        self._prefetched: dict[type[Model], dict[int, Model | None]] = {}
 
-    def _loader(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
+    def _loader(self, name: Hashable, load: LoadFunction[V]) -> DataLoader[int, V]:
         if name not in self._loaders:
             self._loaders[name] = DataLoader(load_fn=load, max_batch_size=MAX_KEYS_PER_STATEMENT)
         return self._loaders[name]
 
-    async def _load(self, name: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]], key: Any) -> Any:
+    async def _load(self, name: Hashable, load: LoadFunction[V], key: int) -> V:
         """Load one key. Cancelling one caller does not cancel the load, for which other fields may wait."""
         return await asyncio.shield(self._loader(name, load).load(key))
 
-    async def once(self, name: str, make: Callable[[], Awaitable[V]]) -> V:
+    async def compute_once(self, name: str, make: Callable[[], Awaitable[V]]) -> V:
         """Compute a value once for the whole response, even if several fields need it at the same time."""
 
         async def load(keys: list[int]) -> list[V]:
             return [await make() for _ in keys]
 
-        return cast(V, await self._load(name, load, 0))
+        return await self._load(name, load, 0)
 
-    async def row(self, model: type[M], key: int | None) -> M | None:
+    async def load_row(self, model: type[M], key: int | None) -> M | None:
         """Return the row with this key, or None if there is none."""
         if key is None:
             return None
@@ -81,40 +80,41 @@ class Loaders:
         if prefetched is not None and key in prefetched:
             return cast("M | None", prefetched[key])
 
-        async def load(keys: list[int]) -> Any:
-            rows = await rows_by_key(model, keys)
+        async def load(keys: list[int]) -> list[M | None]:
+            rows = await load_rows_by_key(model, keys)
             return [rows.get(each) for each in keys]
 
-        return cast("M | None", await self._load(model, load, key))
+        return await self._load(model, load, key)
 
     async def prefetch(self, model: type[Model], keys: Iterable[int | None]) -> None:
         """Load the rows that fields will need soon.
 
-        A single missing row is left to `row`, which batches it with the keys of other fields.
+        A single missing row is left to `load_row`, which batches it with the keys of other fields.
         """
         prefetched = self._prefetched.setdefault(model, {})
         missing = [key for key in dict.fromkeys(keys) if key is not None and key not in prefetched]
         if len(missing) > 1:
-            prefetched |= dict.fromkeys(missing) | await rows_by_key(model, missing)
+            prefetched |= dict.fromkeys(missing) | await load_rows_by_key(model, missing)
 
-    def loaded(self, model: type[M], key: int | None) -> M | Awaitable[M | None] | None:
+    def get_or_load_row(self, model: type[M], key: int | None) -> M | Awaitable[M | None] | None:
         """Return the row with this key or None, or an awaitable of that if it was not prefetched."""
         if key is None:
             return None
         prefetched = self._prefetched.get(model)
         if prefetched is None or key not in prefetched:
-            return self.row(model, key)
+            return self.load_row(model, key)
         return cast("M | None", prefetched[key])
 
-    def all_loaded(self, model: type[M], keys: Iterable[int | None]) -> list[M | None] | None:
+    def get_prefetched_rows(self, model: type[M], keys: Iterable[int | None]) -> list[M | None] | None:
         """Return the rows with these keys, or None unless all of them were prefetched."""
         prefetched = self._prefetched.get(model, {})
         try:
-            return [None if key is None else prefetched[key] for key in keys]
+            rows = [None if key is None else prefetched[key] for key in keys]
         except KeyError:
             return None
+        return cast("list[M | None]", rows)
 
-    async def group_ids(self, person_id: int) -> list[int]:
+    async def load_group_ids(self, person_id: int) -> list[int]:
         """Return the ids of the groups that contain a person."""
 
         async def load(keys: list[int]) -> list[list[int]]:
@@ -128,9 +128,9 @@ class Loaders:
                 groups[row["person_id"]].append(row["group_id"])
             return [groups[key] for key in keys]
 
-        return cast(list[int], await self._load("group_ids", load, person_id))
+        return await self._load("group_ids", load, person_id)
 
-    async def person_count(self, group_id: int) -> int:
+    async def count_people(self, group_id: int) -> int:
         """Return the number of people in a group."""
 
         async def load(keys: list[int]) -> list[int]:
@@ -142,28 +142,25 @@ class Loaders:
             counts = {row["group_id"]: row["count"] for row in rows}
             return [counts.get(key, 0) for key in keys]
 
-        return cast(int, await self._load("person_count", load, group_id))
+        return await self._load("person_count", load, group_id)
 
-    async def folder_counts(self, sender_id: int) -> Counts:
+    async def load_folder_counts(self, sender_id: int) -> Counts:
         """Return the stored, exact email counts of one sender's folders."""
-        return cast(Counts, await asyncio.shield(self._folder_counts().load(sender_id)))
+        return await asyncio.shield(self._folder_counts().load(sender_id))
 
     def prime_folder_counts(self, sender_id: int, counts: Counts) -> None:
-        """Store counts that have been read already, so that `folder_counts` returns them."""
+        """Store counts that have been read already, so that `load_folder_counts` returns them."""
         self._folder_counts().prime(sender_id, counts)
 
-    def _folder_counts(self) -> DataLoader[Any, Any]:
+    def _folder_counts(self) -> DataLoader[int, Counts]:
         async def load(keys: list[int]) -> list[Counts]:
             counts_by_sender = await counts.read_counts(keys)
             return [counts_by_sender[key] for key in keys]
 
         return self._loader("folder_counts", load)
 
-    async def name(self, type_name: str, key: int) -> str | None:
+    async def load_name(self, type_name: str, key: int) -> str | None:
         """Return the name of a row, or None if there is no such row or its type has no name."""
         model = _NAMED_MODELS.get(type_name)
-        row = None if model is None else await self.row(model, key)
-        return None if row is None else str(row.name)  # type: ignore[attr-defined]
-
-
-__all__ = ["BulkSend", "Email", "Engagement", "Loaders", "Membership", "SavedSearch"]
+        row = None if model is None else await self.load_row(model, key)
+        return None if row is None else row.name

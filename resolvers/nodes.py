@@ -4,8 +4,6 @@ A row that does not exist and a row that the viewer may not see give the same re
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cache
-from typing import Any
 
 from command_center import ids
 from command_center.errors import user_error
@@ -14,15 +12,33 @@ from models.emails import Email
 from models.engagements import Engagement
 from models.enums import UserErrorCode
 from models.people import Group, Person
-from models.searches import Membership
+from models.searches import Membership, SavedSearch
 from models.tasks import Task
 from models.users import User
 from resolvers import folders, searches
 from resolvers.context import Context
 from resolvers.folders import Folder, FolderGroup
+from resolvers.searches import SharedSearch
 
+Node = (
+    BulkSend
+    | Campaign
+    | Email
+    | Engagement
+    | Folder
+    | FolderGroup
+    | Group
+    | Membership
+    | Person
+    | SavedSearch
+    | SharedSearch
+    | Task
+    | Template
+    | User
+)
+"""Everything that has a global id."""
 MAX_IDS = 200
-_MODELS: dict[str, Any] = {
+_MODELS: dict[str, type[BulkSend | Campaign | Email | Engagement | Group | Person | Task | Template | User]] = {
     "BulkSend": BulkSend,
     "Campaign": Campaign,
     "Email": Email,
@@ -33,21 +49,30 @@ _MODELS: dict[str, Any] = {
     "Template": Template,
     "User": User,
 }
-_OWN_RESOLVERS: dict[str, Callable[[Context, int], Awaitable[Any]]] = {
-    "SavedSearch": searches.by_key,
-    "SavedSearchMember": searches.member_by_key,
-    "SharedSearch": searches.shared_by_key,
+_OWN_RESOLVERS: dict[str, Callable[[Context, int], Awaitable[Node | None]]] = {
+    "SavedSearch": searches.load_search_by_key,
+    "SavedSearchMember": searches.load_member,
+    "SharedSearch": searches.load_shared_search,
 }
+_TYPE_NAMES: dict[type, str] = {
+    **{model: name for name, model in _MODELS.items()},
+    Folder: "Folder",
+    FolderGroup: "FolderGroup",
+    Membership: "SavedSearchMember",
+    SavedSearch: "SavedSearch",
+    SharedSearch: "SharedSearch",
+}
+"""The type name in the global ids of a class."""
 
 
-async def node_by_id(context: Context, node_id: str) -> Any:
+async def load_node(context: Context, node_id: str) -> Node | None:
     """Return the row with a global id, or None if it does not exist or the viewer may not see it."""
     decoded = ids.decode(node_id)
     if decoded is None:
         return None
     type_name, text = decoded
     if type_name in ("Folder", "FolderGroup"):
-        return await folders.by_key(context, type_name, text)
+        return await folders.load_by_key(context, type_name, text)
     key = ids.decode_key(type_name, node_id)
     if key is None:
         return None
@@ -57,29 +82,16 @@ async def node_by_id(context: Context, node_id: str) -> Any:
     return None if model is None else await model.get_or_none(model.visible(context.viewer), id=key)
 
 
-async def nodes_by_ids(context: Context, node_ids: Sequence[str]) -> list[Any]:
-    """Return the rows with global ids in their order, with None for each that `node_by_id` does not return.
+async def load_nodes(context: Context, node_ids: Sequence[str]) -> list[Node | None]:
+    """Return the rows with global ids in their order, with None for each that `load_node` does not return.
 
     Raises: UserErrors if there are more than `MAX_IDS` ids.
     """
     if len(node_ids) > MAX_IDS:
         raise user_error(UserErrorCode.LIMIT_REACHED, ("ids",), f"At most {MAX_IDS} ids at once, not {len(node_ids)}.")
-    return [await node_by_id(context, node_id) for node_id in node_ids]
+    return [await load_node(context, node_id) for node_id in node_ids]
 
 
-def identifier(row: Any) -> str:
+def encode_id(row: Node) -> str:
     """Return the global id of a row."""
-    type_name = _type_name(row.__class__)
-    if type_name is not None:
-        return ids.encode(type_name, row.id)
-    if isinstance(row, searches.SharedSearch):
-        return ids.encode("SharedSearch", row.source.id)
-    return folders.identifier(row)
-
-
-@cache
-def _type_name(type_: Any) -> str | None:
-    """Return the type name in the global ids of a class, or None if its ids are built differently."""
-    if issubclass(type_, Folder | FolderGroup | searches.SharedSearch):
-        return None
-    return "SavedSearchMember" if type_ is Membership else type_.__name__
+    return ids.encode(_TYPE_NAMES[row.__class__], row.id)

@@ -126,7 +126,7 @@ class Bound:
     included: bool = False
 
 
-class Source(Protocol[M]):
+class RowSource(Protocol[M]):
     """Reads the rows of a page. `kind` names the type of row, and is part of its cursors."""
 
     @property
@@ -172,7 +172,7 @@ class Page(Generic[N]):
         return [edge.node for edge in self.edges]
 
 
-async def page(source: Source[M], order: Order, arguments: Arguments, as_of: Cursor | None = None) -> Page[M]:
+async def load_page(source: RowSource[M], order: Order, arguments: Arguments, as_of: Cursor | None = None) -> Page[M]:
     """Return one page.
 
     Raises: UserErrors if the arguments are invalid, or a cursor is malformed or belongs to another connection.
@@ -278,7 +278,7 @@ def _is_day(text: str) -> bool:
     return True
 
 
-class Rows(Generic[M]):
+class QuerySource(Generic[M]):
     """Rows of a Tortoise query, ordered by columns that are never null."""
 
     def __init__(self, query: QuerySet[M]) -> None:
@@ -314,7 +314,7 @@ class Rows(Generic[M]):
         return Q(Q(**{lookup: value}), Q(*steps, join_type=Q.OR))
 
 
-class Selection(Generic[M]):
+class SqlSource(Generic[M]):
     """Rows of `SELECT e.*` from a hand-written FROM and WHERE.
 
     If the first column of the order can be null, the rows with and without a value are read by two statements. An

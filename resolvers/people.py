@@ -12,7 +12,7 @@ from models.enums import UserErrorCode
 from models.people import Group, Person
 from models.users import User
 from resolvers.context import Context
-from resolvers.pagination import Arguments, Column, Order, Page, Rows, page
+from resolvers.pagination import Arguments, Column, Order, Page, QuerySource, load_page
 
 NEWEST = Order("created", (Column("created_at"),))
 MAX_WORDS = 50
@@ -21,39 +21,27 @@ MAX_WORD_CHARACTERS = 1000
 """More characters than a folded name, address or company can have. SQLite rejects patterns of 50,000 bytes."""
 
 
-def is_user(row: object) -> bool:
-    return isinstance(row, User)
-
-
-def is_person(row: object) -> bool:
-    return isinstance(row, Person)
-
-
-def is_group(row: object) -> bool:
-    return isinstance(row, Group)
-
-
-async def viewer(context: Context) -> User:
+async def load_current_user(context: Context) -> User:
     """Return the user who sent the request."""
     return await User.get(id=context.viewer.user_id)
 
 
-async def user(context: Context, key: int | None) -> User | None:
-    return await context.loaders.row(User, key)
+async def load_user(context: Context, key: int | None) -> User | None:
+    return await context.loaders.load_row(User, key)
 
 
-async def users(context: Context, arguments: Arguments) -> Page[User]:
+async def load_users(context: Context, arguments: Arguments) -> Page[User]:
     """Return a page of the team's users, newest first."""
-    return await page(Rows(User.filter(User.visible(context.viewer))), NEWEST, arguments)
+    return await load_page(QuerySource(User.filter(User.visible(context.viewer))), NEWEST, arguments)
 
 
-async def person(context: Context, person_id: str) -> Person | None:
+async def load_person(context: Context, person_id: str) -> Person | None:
     """Return the person with a global id, or None if the viewer may not see them."""
     key = ids.decode_key("Person", person_id)
     return None if key is None else await Person.get_or_none(Person.visible(context.viewer), id=key)
 
 
-async def people(context: Context, search: str | None, arguments: Arguments) -> Page[Person]:
+async def load_people(context: Context, search: str | None, arguments: Arguments) -> Page[Person]:
     """Return the people whom the viewer may see and whose name, address or company contains each word of `search`.
 
     Raises: UserErrors if `search` has too many words, or the arguments are invalid.
@@ -62,12 +50,12 @@ async def people(context: Context, search: str | None, arguments: Arguments) -> 
     words = dict.fromkeys(fold(search or "").split())
     if any(len(word) > MAX_WORD_CHARACTERS or "\x00" in word or has_lone_surrogate(word) for word in words):
         # No stored text can contain such a word.
-        return await page(Rows(query.filter(id=0)), NEWEST, arguments)
+        return await load_page(QuerySource(query.filter(id=0)), NEWEST, arguments)
     if len(words) > MAX_WORDS:
         raise user_error(UserErrorCode.INVALID, ("search",), f"`search` may have {MAX_WORDS} words.")
     for word in words:
         query = query.filter(_contains(word))
-    return await page(Rows(query), NEWEST, arguments)
+    return await load_page(QuerySource(query), NEWEST, arguments)
 
 
 def _contains(word: str) -> Q:
@@ -75,24 +63,26 @@ def _contains(word: str) -> Q:
     return Q(*(Q(**{f"{column}__contains": word}) for column in columns), join_type=Q.OR)
 
 
-async def groups(context: Context, arguments: Arguments) -> Page[Group]:
+async def load_groups(context: Context, arguments: Arguments) -> Page[Group]:
     """Return a page of the groups that the viewer may see, newest first."""
-    return await page(Rows(Group.filter(Group.visible(context.viewer))), NEWEST, arguments)
+    return await load_page(QuerySource(Group.filter(Group.visible(context.viewer))), NEWEST, arguments)
 
 
-async def groups_of(context: Context, person: Person) -> list[Group]:
+async def load_groups_of_person(context: Context, person: Person) -> list[Group]:
     """Return the groups that contain a person, as far as the viewer may see them."""
-    keys = await context.loaders.group_ids(person.id)
-    groups = await asyncio.gather(*(context.loaders.row(Group, key) for key in keys))
+    keys = await context.loaders.load_group_ids(person.id)
+    groups = await asyncio.gather(*(context.loaders.load_row(Group, key) for key in keys))
     viewer = context.viewer
     return [group for group in groups if group is not None and (group.shared or group.owner_id == viewer.user_id)]
 
 
-async def person_count(context: Context, group: Group) -> int:
-    return await context.loaders.person_count(group.id)
+async def count_people(context: Context, group: Group) -> int:
+    return await context.loaders.count_people(group.id)
 
 
-async def people_of(context: Context, group: Group, arguments: Arguments) -> Page[Person]:
+async def load_people_of_group(context: Context, group: Group, arguments: Arguments) -> Page[Person]:
     """Return all people in a group. A viewer who may see a group may see each person in it."""
     # The condition on the team is redundant. With it, an index on the team's people gives the order of a large group.
-    return await page(Rows(Person.filter(team_id=group.team_id, memberships__group_id=group.id)), NEWEST, arguments)
+    return await load_page(
+        QuerySource(Person.filter(team_id=group.team_id, memberships__group_id=group.id)), NEWEST, arguments
+    )

@@ -27,11 +27,11 @@ class Reference(Generic[M]):
 
     def load(self, context: Context, row: object) -> M | Awaitable[M | None] | None:
         """Return the referenced row or None, or an awaitable of that if it was not prefetched."""
-        return context.loaders.loaded(self.model, getattr(row, self.attribute))
+        return context.loaders.get_or_load_row(self.model, getattr(row, self.attribute))
 
     def get_prefetched(self, context: Context, rows: Iterable[object]) -> list[M | None] | None:
         """Return the referenced rows of these rows, or None unless all of them were prefetched."""
-        return context.loaders.all_loaded(self.model, map(attrgetter(self.attribute), rows))
+        return context.loaders.get_prefetched_rows(self.model, map(attrgetter(self.attribute), rows))
 
     async def prefetch(self, context: Context, rows: Iterable[object]) -> None:
         """Prefetch the referenced rows of these rows."""

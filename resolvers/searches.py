@@ -31,7 +31,7 @@ from models.users import User
 from models.viewers import Viewer
 from models.visibility import visible_keys
 from resolvers.context import Context
-from resolvers.pagination import Arguments, Column, Edge, Order, Page, Rows, Selection, page
+from resolvers.pagination import Arguments, Column, Edge, Order, Page, QuerySource, SqlSource, load_page
 
 NEWEST = Order("created", (Column("created_at"),))
 NEWEST_PUBLISHED = Order("published", (Column("created_at"),))
@@ -45,6 +45,11 @@ class SharedSearch:
     source: SavedSearch
 
     @property
+    def id(self) -> int:
+        key: int = self.source.id
+        return key
+
+    @property
     def name(self) -> str:
         return self.source.name
 
@@ -55,135 +60,129 @@ class SharedSearch:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class ChangeCause:
     """Why a membership began or ended."""
 
     kind: ChangeCauseKind
     engagement_id: int | None
 
-    async def engagement(self, context: Context) -> Engagement | None:
+    async def load_engagement(self, context: Context) -> Engagement | None:
         """Return the event that was the cause, or None if there is none or the viewer may not see it."""
-        event = await context.loaders.row(Engagement, self.engagement_id)
+        event = await context.loaders.load_row(Engagement, self.engagement_id)
         return event if event and context.viewer.sees_mail_of(event.team_id, event.sender_id) else None
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class FilterExplanation:
     """Whether an email matches the whole filter, and the verdict on each leaf condition."""
 
     matches: bool
     leaves: list[explaining.LeafExplanation] = field(default_factory=list)
 
 
-def is_search(row: object) -> bool:
-    return isinstance(row, SavedSearch)
-
-
-def is_member(row: object) -> bool:
-    return isinstance(row, Membership)
-
-
-async def search_by_id(context: Context, search_id: str) -> SavedSearch | None:
+async def load_search(context: Context, search_id: str) -> SavedSearch | None:
     """Return the list with a global id, or None unless it is the viewer's own."""
     key = ids.decode_key("SavedSearch", search_id)
-    return None if key is None else await by_key(context, key)
+    return None if key is None else await load_search_by_key(context, key)
 
 
-async def by_key(context: Context, key: int) -> SavedSearch | None:
+async def load_search_by_key(context: Context, key: int) -> SavedSearch | None:
     """Return the list with a key, or None unless it is the viewer's own."""
     return await SavedSearch.get_or_none(SavedSearch.visible(context.viewer), id=key)
 
 
-async def page_of(context: Context, arguments: Arguments) -> Page[SavedSearch]:
+async def load_searches(context: Context, arguments: Arguments) -> Page[SavedSearch]:
     """Return a page of the viewer's own lists, newest first."""
     as_of = (await log.load_state(context.viewer.team_id)).cursor()
-    return await page(Rows(SavedSearch.filter(SavedSearch.visible(context.viewer))), NEWEST, arguments, as_of)
+    return await load_page(
+        QuerySource(SavedSearch.filter(SavedSearch.visible(context.viewer))), NEWEST, arguments, as_of
+    )
 
 
-async def shared(context: Context, arguments: Arguments) -> Page[SharedSearch]:
+async def load_shared_searches(context: Context, arguments: Arguments) -> Page[SharedSearch]:
     """Return a page of the definitions published to the team, newest first."""
-    definitions = await page(
-        Rows(SavedSearch.filter(SavedSearch.published(context.viewer))), NEWEST_PUBLISHED, arguments
+    definitions = await load_page(
+        QuerySource(SavedSearch.filter(SavedSearch.published(context.viewer))), NEWEST_PUBLISHED, arguments
     )
     edges = [Edge(edge.cursor, SharedSearch(edge.node)) for edge in definitions.edges]
     return Page(edges, definitions.page_info, None)
 
 
-async def shared_by_key(context: Context, key: int) -> SharedSearch | None:
+async def load_shared_search(context: Context, key: int) -> SharedSearch | None:
     """Return the published definition with the key of its list, or None."""
     source = await SavedSearch.get_or_none(SavedSearch.published(context.viewer), id=key)
     return None if source is None else SharedSearch(source)
 
 
-def definition(search: SavedSearch) -> dict[str, Any]:
+def rebuild_definition(search: SavedSearch) -> dict[str, Any]:
     """Return the filter in canonical form. It is rebuilt because PostgreSQL does not keep the order of JSON keys."""
     return to_value(parse_stored_filter(search.definition))
 
 
-async def owner(context: Context, search: SavedSearch) -> User | None:
-    return await context.loaders.row(User, search.owner_id)
+async def load_owner(context: Context, search: SavedSearch) -> User | None:
+    return await context.loaders.load_row(User, search.owner_id)
 
 
-async def summary(context: Context, search: SavedSearch) -> str:
+async def describe_search(context: Context, search: SavedSearch) -> str:
     """Return the filter as a sentence. It names only objects that the viewer may see."""
     filter = parse_stored_filter(search.definition)
-    return describe_filter(filter, await _names_in_filter(context, filter))
+    return describe_filter(filter, await _load_names_in_filter(context, filter))
 
 
-async def _names_in_filter(context: Context, filter: Filter) -> dict[tuple[str, int], str]:
+async def _load_names_in_filter(context: Context, filter: Filter) -> dict[tuple[str, int], str]:
     named = {(each.noun, each.key) for each in id_references(filter)}
-    return await _names(context, await visible_keys(context.viewer, named))
+    return await _load_names(context, await visible_keys(context.viewer, named))
 
 
-async def _names(context: Context, visible: Mapping[str, Set[int]]) -> dict[tuple[str, int], str]:
+async def _load_names(context: Context, visible: Mapping[str, Set[int]]) -> dict[tuple[str, int], str]:
     """Return the names of the visible rows, by (type name, key)."""
     rows = [(type_name, key) for type_name, keys in visible.items() for key in keys]
-    names = await asyncio.gather(*(context.loaders.name(type_name, key) for type_name, key in rows))
+    names = await asyncio.gather(*(context.loaders.load_name(type_name, key) for type_name, key in rows))
     return {row: name for row, name in zip(rows, names, strict=True) if name is not None}
 
 
-async def members(context: Context, search: SavedSearch, arguments: Arguments) -> Page[Membership]:
+async def load_members(context: Context, search: SavedSearch, arguments: Arguments) -> Page[Membership]:
     """Return the memberships of a list, most recent first.
 
     A membership whose email is deleted has ended, even if the matcher has not recorded that yet.
     """
     as_of = (await log.load_state(search.team_id)).cursor()
-    return await page(_memberships(search.id, context.viewer), NEWEST_MEMBERSHIP, arguments, as_of)
+    return await load_page(_membership_source(search.id, context.viewer), NEWEST_MEMBERSHIP, arguments, as_of)
 
 
-def _memberships(search_id: int, viewer: Viewer) -> Selection[Membership]:
+def _membership_source(search_id: int, viewer: Viewer) -> SqlSource[Membership]:
     """Return the memberships of a list, except those whose email is deleted or invisible to the list's owner."""
     in_list = Clause("e.search_id = ? AND m.team_id = ?", (search_id, viewer.team_id))
     of_sender = TRUE if viewer.admin else Clause("m.sender_id = ?", (viewer.user_id,))
-    return Selection(Membership, "memberships e JOIN emails m ON m.id = e.email_id", all_of([in_list, of_sender]))
+    return SqlSource(Membership, "memberships e JOIN emails m ON m.id = e.email_id", all_of([in_list, of_sender]))
 
 
-async def member_by_key(context: Context, key: int) -> Membership | None:
+async def load_member(context: Context, key: int) -> Membership | None:
     """Return a membership in one of the viewer's own lists, or None."""
     member = await Membership.get_or_none(id=key)
-    if member is None or await by_key(context, member.search_id) is None:
+    if member is None or await load_search_by_key(context, member.search_id) is None:
         return None
-    return None if await email_of(context, member) is None else member
+    return None if await load_member_email(context, member) is None else member
 
 
-async def email_of(context: Context, member: Membership) -> Email | None:
+async def load_member_email(context: Context, member: Membership) -> Email | None:
     """Return the email of a membership, or None if it is deleted or the viewer may no longer see it.
 
     In both cases the matcher will end the membership.
     """
-    email = await context.loaders.row(Email, member.email_id)
+    email = await context.loaders.load_row(Email, member.email_id)
     return email if email and context.viewer.sees_mail_of(email.team_id, email.sender_id) else None
 
 
-async def search_of(context: Context, member: Membership) -> SavedSearch | None:
-    return await context.loaders.row(SavedSearch, member.search_id)
+async def load_member_search(context: Context, member: Membership) -> SavedSearch | None:
+    return await context.loaders.load_row(SavedSearch, member.search_id)
 
 
-def cause_of(member: Membership) -> Cause:
-    return Cause(member.cause_kind, member.cause_engagement_id)
+def get_cause(member: Membership) -> ChangeCause:
+    return ChangeCause(member.cause_kind, member.cause_engagement_id)
 
 
-async def explain(context: Context, search: SavedSearch, email_id: str) -> Explanation | None:
+async def explain(context: Context, search: SavedSearch, email_id: str) -> FilterExplanation | None:
     """Return why an email is or is not a member now, or None if it is outside the list's scope."""
     key = ids.decode_key("Email", email_id)
     facts_by_key = {} if key is None else await facts.load_facts(database(), [key])
@@ -191,21 +190,21 @@ async def explain(context: Context, search: SavedSearch, email_id: str) -> Expla
     if key is None or key not in facts_by_key:
         return None
     email = facts_by_key[key]
-    owner = await _owner_as_viewer(context, search)
+    owner = await _load_owner_as_viewer(context, search)
     if not resolve_scope(filter, Owner(owner.user_id, owner.team_id, owner.admin)).covers(
         email.team_id, email.sender_id
     ):
         return None
     named = {(each.noun, each.key) for each in id_references(filter)}
-    visible = await visible_keys(owner, named | _references(email))
+    visible = await visible_keys(owner, named | _list_references(email))
     # An explanation reveals nothing of groups that the viewer may not see, not even their number.
     email.groups &= visible.get("Group", set())
-    names = await _names(context, visible)
+    names = await _load_names(context, visible)
     visible_filter, now = keep_visible_ids(filter, visible), await context.now()
-    return Explanation(holds(visible_filter, email, now), explaining.explain(visible_filter, email, now, names))
+    return FilterExplanation(holds(visible_filter, email, now), explaining.explain(visible_filter, email, now, names))
 
 
-def _references(email: Facts) -> set[tuple[str, int]]:
+def _list_references(email: Facts) -> set[tuple[str, int]]:
     """Return the rows to which an email refers, as (type name, key) pairs."""
     pairs = [
         ("User", email.sender_id),
@@ -217,6 +216,6 @@ def _references(email: Facts) -> set[tuple[str, int]]:
     return {(type_name, key) for type_name, key in pairs if key is not None}
 
 
-async def _owner_as_viewer(context: Context, search: SavedSearch) -> Viewer:
-    user = await context.loaders.row(User, search.owner_id)
+async def _load_owner_as_viewer(context: Context, search: SavedSearch) -> Viewer:
+    user = await context.loaders.load_row(User, search.owner_id)
     return Viewer(search.owner_id, search.team_id, Role.MEMBER if user is None else user.role)

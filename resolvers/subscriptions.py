@@ -14,13 +14,13 @@ from resolvers.change_messages import CaughtUp, CursorExpired, EntryBatch, batch
 from resolvers.context import Context
 
 
-async def one_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[EntryBatch, None]:
+async def stream_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[EntryBatch, None]:
     """Stream the changes of one of the viewer's lists. The stream ends after the list's deletion.
 
     Raises: UserErrors before the first message if the cursor is malformed or the viewer has no such list.
     """
     cursor = _parse_cursor(after)
-    search = await searches.search_by_id(context, search_id)
+    search = await searches.load_search(context, search_id)
     key = ids.decode_key("SavedSearch", search_id) or 0
     # If the list was deleted while the client was disconnected, the client still receives the entries up to that.
     if search is None and (cursor is None or not await _may_resume_deleted(context, key, cursor)):
@@ -29,17 +29,17 @@ async def one_list(context: Context, search_id: str, after: str | None) -> Async
     return _stream(context, topic, cursor, last=ChangeKind.SEARCH_DELETED, is_over=search is None)
 
 
-async def all_lists(context: Context, after: str | None) -> AsyncGenerator[EntryBatch, None]:
+async def stream_all_lists(context: Context, after: str | None) -> AsyncGenerator[EntryBatch, None]:
     """Stream the changes of all the viewer's lists, including lists created later."""
     return _stream(context, Topic(context.viewer.user_id, StreamKind.SEARCHES), _parse_cursor(after), last=None)
 
 
-async def tasks(context: Context, after: str | None) -> AsyncGenerator[EntryBatch, None]:
+async def stream_tasks(context: Context, after: str | None) -> AsyncGenerator[EntryBatch, None]:
     """Stream the changes of all the viewer's tasks, including tasks created later."""
     return _stream(context, Topic(context.viewer.user_id, StreamKind.TASKS), _parse_cursor(after), last=None)
 
 
-async def engagement_feed(context: Context, after: str | None) -> AsyncGenerator[EntryBatch, None]:
+async def stream_engagement_feed(context: Context, after: str | None) -> AsyncGenerator[EntryBatch, None]:
     """Stream the events recorded on the viewer's own emails, without the viewer's own actions."""
     return _stream(context, Topic(context.viewer.user_id, StreamKind.ENGAGEMENTS), _parse_cursor(after), last=None)
 

@@ -1,7 +1,6 @@
 """Resolves tasks: one by id, pages by filter and order, and the objects to which a task refers."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from command_center import ids as global_ids
 from command_center.changes import log
@@ -16,7 +15,7 @@ from models.people import Person
 from models.tasks import Task
 from models.users import User
 from resolvers.context import Context
-from resolvers.pagination import Arguments, Column, Order, Page, Selection, page
+from resolvers.pagination import Arguments, Column, Order, Page, SqlSource, load_page
 
 _DUE = Column("due_on", descending=False)
 # HIGH has the greater number and comes first.
@@ -24,17 +23,13 @@ _PRIORITY = Column("priority", descending=True, max_value=max(TaskPriority))
 URGENT = Order("due", (_DUE, _PRIORITY), descending=False)
 
 
-def is_task(row: object) -> bool:
-    return isinstance(row, Task)
-
-
-async def task_by_id(context: Context, task_id: str) -> Task | None:
+async def load_task(context: Context, task_id: str) -> Task | None:
     """Return the task with a global id, or None if the viewer may not see it."""
     key = global_ids.decode_key("Task", task_id)
     return None if key is None else await Task.get_or_none(Task.visible(context.viewer), id=key)
 
 
-def order(field: TaskOrderField, direction: OrderDirection) -> Order:
+def make_order(field: TaskOrderField, direction: OrderDirection) -> Order:
     """Return the requested order. In ascending order by priority, HIGH comes first."""
     descending = direction is OrderDirection.DESC
     column = Column(
@@ -45,8 +40,8 @@ def order(field: TaskOrderField, direction: OrderDirection) -> Order:
     return Order(f"{field.name.lower()} {direction.name.lower()}", (column,), descending)
 
 
-async def filtered(
-    context: Context, raw: Mapping[str, Any] | None, order: Order, arguments: Arguments, extra: Clause | None = None
+async def load_tasks(
+    context: Context, raw: Mapping[str, object] | None, order: Order, arguments: Arguments, extra: Clause | None = None
 ) -> Page[Task]:
     """Return the viewer's tasks that match a filter on the current day in the viewer's time zone.
 
@@ -61,36 +56,36 @@ async def filtered(
     if extra is not None:
         clauses.append(extra)
     as_of = (await log.load_state(viewer.team_id)).cursor()
-    return await page(Selection(Task, "tasks e", all_of(clauses)), order, arguments, as_of)
+    return await load_page(SqlSource(Task, "tasks e", all_of(clauses)), order, arguments, as_of)
 
 
-async def of_email(context: Context, email: Email, arguments: Arguments) -> Page[Task]:
+async def load_tasks_of_email(context: Context, email: Email, arguments: Arguments) -> Page[Task]:
     """Return the viewer's tasks that were created from an email."""
-    return await filtered(context, None, URGENT, arguments, Clause("e.email_id = ?", (email.id,)))
+    return await load_tasks(context, None, URGENT, arguments, Clause("e.email_id = ?", (email.id,)))
 
 
-async def bucket(context: Context, task: Task) -> TaskBucket | None:
+async def load_bucket(context: Context, task: Task) -> TaskBucket | None:
     """Return the bucket by the current day in the viewer's time zone, or None if the task is complete."""
     return None if task.status is TaskStatus.COMPLETE else bucket_of(task.due_on, await context.today())
 
 
-async def creator(context: Context, task: Task) -> User | None:
-    return await context.loaders.row(User, task.creator_id)
+async def load_creator(context: Context, task: Task) -> User | None:
+    return await context.loaders.load_row(User, task.creator_id)
 
 
-async def assignee(context: Context, task: Task) -> User | None:
-    return await context.loaders.row(User, task.assignee_id)
+async def load_assignee(context: Context, task: Task) -> User | None:
+    return await context.loaders.load_row(User, task.assignee_id)
 
 
-async def person(context: Context, task: Task) -> Person | None:
-    return await context.loaders.row(Person, task.person_id)
+async def load_person(context: Context, task: Task) -> Person | None:
+    return await context.loaders.load_row(Person, task.person_id)
 
 
-async def email(context: Context, task: Task) -> Email | None:
-    return await context.loaders.row(Email, task.email_id)
+async def load_email(context: Context, task: Task) -> Email | None:
+    return await context.loaders.load_row(Email, task.email_id)
 
 
-async def campaign(context: Context, task: Task) -> Campaign | None:
+async def load_campaign(context: Context, task: Task) -> Campaign | None:
     """Return the campaign of the email from which a task was created, or None."""
-    source = await email(context, task)
-    return None if source is None else await context.loaders.row(Campaign, source.campaign_id)
+    source = await load_email(context, task)
+    return None if source is None else await context.loaders.load_row(Campaign, source.campaign_id)

@@ -10,15 +10,15 @@ from models.users import User
 from resolvers.context import Context
 
 
-async def sender(context: Context, view_as: str | None, path: tuple[str, ...] = ("viewAs",)) -> int:
-    """Return the id of the user whose mail to show; without `view_as`, that of the viewer.
+async def resolve_sender(context: Context, sender_id: str | None, path: tuple[str, ...] = ("viewAs",)) -> int:
+    """Return the id of the user whose mail to show; without `sender_id`, that of the viewer.
 
     Raises: UserErrors with NOT_FOUND if there is no such user, or with FORBIDDEN if a member names a colleague.
     """
     viewer = context.viewer
-    if view_as is None:
+    if sender_id is None:
         return viewer.user_id
-    key = ids.decode_key("User", view_as)
+    key = ids.decode_key("User", sender_id)
     if key is None or not await User.filter(User.visible(viewer), id=key).exists():
         raise not_found(path, "user")
     if key != viewer.user_id and not viewer.admin:

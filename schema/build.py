@@ -1,17 +1,15 @@
 """Builds the executable schema from the three root types, and prints it as SDL."""
 
-from typing import Any
-
 import strawberry
-from graphql import GraphQLInputObjectType
+from graphql import GraphQLInputObjectType, GraphQLObjectType
 from strawberry.schema.config import StrawberryConfig
 
-from schema.campaigns import BulkSend
-from schema.errors import InputError
+from schema.campaigns import BulkSendType
+from schema.errors import InputErrorType
 from schema.mutation import Mutation
 from schema.query import Query
 from schema.scalars import SCALARS
-from schema.searches import SavedSearchMember, SharedSearch
+from schema.searches import SavedSearchMemberType, SharedSearchType
 from schema.subscription import Subscription
 
 
@@ -21,16 +19,17 @@ def build() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[BulkSend, InputError, SavedSearchMember, SharedSearch],
+        types=[BulkSendType, InputErrorType, SavedSearchMemberType, SharedSearchType],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )
     # Strawberry's resolver raises for list and non-null types.
-    introspected: Any = schema._schema.type_map["__Type"]
+    introspected = schema._schema.type_map["__Type"]
+    assert isinstance(introspected, GraphQLObjectType)
     introspected.fields["isOneOf"].resolve = _is_one_of
     return schema
 
 
-def _is_one_of(type_: Any, _: Any) -> bool | None:
+def _is_one_of(type_: object, _: object) -> bool | None:
     """Return what the specification demands: null for every type except input objects."""
     return type_.is_one_of if isinstance(type_, GraphQLInputObjectType) else None
 

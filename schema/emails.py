@@ -1,14 +1,23 @@
 """Defines the types for emails, their order and pages, folders and folder groups."""
 
+from collections.abc import Awaitable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
+from strawberry import Parent
+from strawberry.types.unset import UnsetType
 
-from resolvers import emails, folders, tasks
-from resolvers.pagination import Order
-from schema.campaigns import BulkSend, Campaign, Template
-from schema.engagements import EngagementConnection, EngagementSummary
+from models.emails import Email
+from models.engagements import Engagement
+from models.tasks import Task
+from resolvers import emails, tasks
+from resolvers.emails import DeliveryFailure, EngagementSummary
+from resolvers.folders import Folder, FolderGroup
+from resolvers.pagination import Order, Page
+from schema.campaigns import BulkSendType, CampaignType, TemplateType
+from schema.connections import define_connection
+from schema.engagements import EngagementConnection, EngagementSummaryType
 from schema.enums import (
     EmailAction,
     EmailOrderField,
@@ -26,31 +35,29 @@ from schema.field_helpers import (
     First,
     Info,
     Last,
-    as_field_type,
     described,
     paging,
+    publishes,
     reference_field,
     value_or_none,
 )
 from schema.filters import EmailFilterArgument, raw_filter
-from schema.nodes import Node, PageInfo
-from schema.people import Person, User
+from schema.nodes import NodeInterface
+from schema.people import PersonType, UserType
 
 if TYPE_CHECKING:
     from schema.tasks import TaskConnection
 
 
-@strawberry.type(description="Why an email was not delivered.")
-class DeliveryFailure:
+@publishes(DeliveryFailure, "Why an email was not delivered.")
+class DeliveryFailureType:
     code: FailureCode = strawberry.field(description="The reason as a code for programs.")
     message: str = strawberry.field(description="The reason as a text for people.")
     occurred_at: datetime = strawberry.field(description="When the delivery failed.")
 
 
-@strawberry.type(
-    description="One message to one person. The server derives its folder, its tracking and its engagement summary."
-)
-class Email(Node):
+@publishes(Email, "One message to one person. The server derives its folder, its tracking and its engagement summary.")
+class EmailType(NodeInterface):
     folder: FolderName = strawberry.field(description="The folder, derived from `status` and `archived` alone.")
     status: EmailStatus = strawberry.field(description="How far its sending has come, or how it failed.")
     archived: bool = strawberry.field(
@@ -68,69 +75,68 @@ class Email(Node):
     scheduled_at: datetime | None = strawberry.field(description="The time for which it is, or was, scheduled.")
     sent_at: datetime | None = strawberry.field(description="When it was last sent successfully.")
     failed_at: datetime | None = strawberry.field(description="When it failed, bounced or was reported as spam.")
-    sender: User = reference_field(emails.SENDER, "The user who sends it.")
-    person: Person = reference_field(emails.PERSON, "The person who receives it.")
-    campaign: Campaign | None = reference_field(emails.CAMPAIGN, "The campaign to which it belongs.")
-    template: Template | None = reference_field(emails.TEMPLATE, "The template from which it was created.")
-    bulk_send: BulkSend | None = reference_field(emails.BULK_SEND, "The bulk send that created it.")
+    sender = reference_field(emails.SENDER, UserType, "The user who sends it.")
+    person = reference_field(emails.PERSON, PersonType, "The person who receives it.")
+    campaign = reference_field(emails.CAMPAIGN, CampaignType | None, "The campaign to which it belongs.")
+    template = reference_field(emails.TEMPLATE, TemplateType | None, "The template from which it was created.")
+    bulk_send = reference_field(emails.BULK_SEND, BulkSendType | None, "The bulk send that created it.")
 
-    @classmethod
-    def is_type_of(cls, row: object, _: object) -> bool:
-        return emails.is_email(row)
+    @strawberry.field(description="The body as HTML or plain text.", graphql_type=str)
+    @staticmethod
+    def body(email: Parent[Email], info: Info) -> str | Awaitable[str]:
+        return emails.load_body(info.context, email)
 
-    @strawberry.field(description="The body as HTML or plain text.")
-    def body(self: Any, info: Info) -> str:
-        return as_field_type(emails.body(info.context, self))
+    @strawberry.field(
+        description="Why it was not delivered; set exactly when the status is FAILED, BOUNCED or SPAM.",
+        graphql_type=DeliveryFailureType | None,
+    )
+    @staticmethod
+    def failure(email: Parent[Email]) -> DeliveryFailure | None:
+        return emails.get_failure(email)
 
-    @strawberry.field(description="Why it was not delivered; set exactly when the status is FAILED, BOUNCED or SPAM.")
-    def failure(self: Any) -> DeliveryFailure | None:
-        return as_field_type(emails.failure(self))
+    @strawberry.field(
+        description="The counts of its human views, clicks and replies.", graphql_type=EngagementSummaryType
+    )
+    @staticmethod
+    def engagement_summary(email: Parent[Email]) -> EngagementSummary:
+        return emails.get_summary(email)
 
-    @strawberry.field(description="The counts of its human views, clicks and replies.")
-    def engagement_summary(self: Any) -> EngagementSummary:
-        return as_field_type(emails.summary(self))
-
-    @strawberry.field(description="All its events, with any verdict, newest first.")
+    @strawberry.field(description="All its events, with any verdict, newest first.", graphql_type=EngagementConnection)
+    @staticmethod
     async def engagements(
-        self: Any,
+        email: Parent[Email],
         info: Info,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
-    ) -> EngagementConnection:
-        page = await emails.engagements(info.context, self, paging(first, after, last, before))
-        return as_field_type(page)
+    ) -> Page[Engagement]:
+        return await emails.load_engagements(info.context, email, paging(first, after, last, before))
 
-    @strawberry.field(description="The viewer's tasks that were created from it, earliest due date first.")
+    @strawberry.field(
+        description="The viewer's tasks that were created from it, earliest due date first.",
+        graphql_type=Annotated["TaskConnection", strawberry.lazy("schema.tasks")],
+    )
+    @staticmethod
     async def tasks(
-        self: Any,
+        email: Parent[Email],
         info: Info,
         first: First = UNSET,
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
-    ) -> Annotated["TaskConnection", strawberry.lazy("schema.tasks")]:
-        return as_field_type(await tasks.of_email(info.context, self, paging(first, after, last, before)))
+    ) -> Page[Task]:
+        return await tasks.load_tasks_of_email(info.context, email, paging(first, after, last, before))
 
     @strawberry.field(
         description="The actions that the viewer may perform on it now; empty for everyone but its sender."
     )
-    def actions(self: Any, info: Info) -> list[EmailAction]:
-        return emails.actions(info.context, self)
+    @staticmethod
+    def actions(email: Parent[Email], info: Info) -> list[EmailAction]:
+        return emails.list_actions(info.context, email)
 
 
-@strawberry.type(description="One email of a page, with its cursor.")
-class EmailEdge:
-    cursor: str = strawberry.field(description="The position of this edge; pass it as `after` or `before`.")
-    node: Email = strawberry.field(description="The email at this position.")
-
-
-@strawberry.type(description="A page of emails.")
-class EmailConnection:
-    edges: list[EmailEdge] = strawberry.field(description="The emails with their cursors.")
-    nodes: list[Email] = strawberry.field(description="The emails of the page without their cursors.")
-    page_info: PageInfo = strawberry.field(description="The boundaries of the page and what lies beyond them.")
+EmailConnection = define_connection(EmailType, "email", "emails")
 
 
 @strawberry.input(description="How to sort emails.")
@@ -140,43 +146,44 @@ class EmailOrder:
         default=OrderDirection.DESC, description="Whether to sort ascending or descending."
     )
 
-    def value(self) -> Order:
-        return emails.order(self.field, self.direction)
+    def to_order(self) -> Order:
+        return emails.make_order(self.field, self.direction)
 
 
-EmailOrderArgument = Annotated[EmailOrder | None, described("How to sort the emails.")]
+EmailOrderArgument = Annotated[EmailOrder | UnsetType | None, described("How to sort the emails.")]
 
 
-def email_order(order: EmailOrder | None) -> Order:
+def email_order(order: EmailOrder | UnsetType | None) -> Order:
     """Return the requested order; without one, the most recently created come first."""
     value = value_or_none(order)
-    return emails.NEWEST if value is None else value.value()
+    return emails.NEWEST if value is None else value.to_order()
 
 
-@strawberry.type(
-    description="One folder of one sender. Its id contains both, so that a client's cache distinguishes the senders."
+@publishes(
+    Folder, "One folder of one sender. Its id contains both, so that a client's cache distinguishes the senders."
 )
-class Folder(Node):
+class FolderType(NodeInterface):
     name: FolderName = strawberry.field(description="The name, unique among the sender's folders.")
     group: FolderGroupName = strawberry.field(description="The folder group to which it belongs.")
 
-    @classmethod
-    def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, folders.Folder)
-
     @strawberry.field(description="The exact number of emails in it.")
-    async def email_count(self: Any, info: Info) -> int:
-        return int(await as_field_type(self.email_count(info.context)))
+    @staticmethod
+    async def email_count(folder: Parent[Folder], info: Info) -> int:
+        return await folder.count_emails(info.context)
 
     @strawberry.field(
         description="The actions that the viewer may perform on emails in it. The mutations apply the same rules."
     )
-    def actions(self: Any, info: Info) -> list[EmailAction]:
-        return as_field_type(self.actions(info.context))
+    @staticmethod
+    def actions(folder: Parent[Folder], info: Info) -> list[EmailAction]:
+        return folder.list_actions(info.context)
 
-    @strawberry.field(description="Its emails. Without `orderBy`, the most recently created come first.")
+    @strawberry.field(
+        description="Its emails. Without `orderBy`, the most recently created come first.", graphql_type=EmailConnection
+    )
+    @staticmethod
     async def emails(
-        self: Any,
+        folder: Parent[Folder],
         info: Info,
         filter: EmailFilterArgument = UNSET,
         order_by: EmailOrderArgument = UNSET,
@@ -184,21 +191,21 @@ class Folder(Node):
         after: After = UNSET,
         last: Last = UNSET,
         before: Before = UNSET,
-    ) -> EmailConnection:
+    ) -> Page[Email]:
         arguments = paging(first, after, last, before)
-        page = await self.emails(info.context, raw_filter(value_or_none(filter)), email_order(order_by), arguments)
-        return as_field_type(page)
+        return await folder.load_emails(
+            info.context, raw_filter(value_or_none(filter)), email_order(order_by), arguments
+        )
 
 
-@strawberry.type(description="One of the three groups of folders of one sender.")
-class FolderGroup(Node):
+@publishes(FolderGroup, "One of the three groups of folders of one sender.")
+class FolderGroupType(NodeInterface):
     name: FolderGroupName = strawberry.field(description="The name, unique among the sender's folder groups.")
-    folders: list[Folder] = strawberry.field(description="The folders of the group, in the fixed order of a sidebar.")
-
-    @classmethod
-    def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, folders.FolderGroup)
+    folders: list[Folder] = strawberry.field(
+        description="The folders of the group, in the fixed order of a sidebar.", graphql_type=list[FolderType]
+    )
 
     @strawberry.field(description="The exact number of emails in all its folders.")
-    async def email_count(self: Any, info: Info) -> int:
-        return int(await as_field_type(self.email_count(info.context)))
+    @staticmethod
+    async def email_count(group: Parent[FolderGroup], info: Info) -> int:
+        return await group.count_emails(info.context)

@@ -1,18 +1,19 @@
-"""Defines user errors and notices, and turns an action's outcome into a payload.
+"""Defines user errors and notices, and turns an action's outcome into the values of a payload.
 
 Validation errors are values in a payload's `userErrors`, not GraphQL errors.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import strawberry
 
-from command_center import errors
-from command_center.errors import UserErrors
+from command_center.actions.bodies import BodyNotice
+from command_center.errors import UserError, UserErrors
 from schema.enums import UserErrorCode
+from schema.field_helpers import publishes
 
-P = TypeVar("P")
+T = TypeVar("T")
 
 
 @strawberry.interface(name="UserError", description="An error in the input, with its location.")
@@ -22,34 +23,28 @@ class UserErrorInterface:
     code: UserErrorCode = strawberry.field(description="The kind of error, for programs.")
 
 
-@strawberry.type(description="An error in the arguments of a mutation.")
-class InputError(UserErrorInterface):
-    @classmethod
-    def is_type_of(cls, row: object, _: object) -> bool:
-        return isinstance(row, errors.UserError)
+@publishes(UserError, "An error in the arguments of a mutation.", "InputError")
+class InputErrorType(UserErrorInterface):
+    pass
 
 
-@strawberry.type(description="A warning about a saved text: something in it will not be sent as it was written.")
-class Notice:
+@publishes(BodyNotice, "A warning about a saved text: something in it will not be sent as it was written.", "Notice")
+class NoticeType:
     path: list[str] = strawberry.field(description="The argument that contains the text.")
     message: str = strawberry.field(description="The warning as a sentence for people.")
 
 
-async def run_action(payload: Callable[..., P], name: str, action: Awaitable[Any], nothing: Any = None) -> P:
-    """Await an action and return its payload, with its result in the field `name`.
-
-    If the action raises UserErrors, the payload has these errors, and `nothing` in the field.
-    """
+async def run_action(action: Awaitable[T]) -> tuple[T | None, list[UserError]]:
+    """Await an action and return its result, or None and the errors if it raises UserErrors."""
     try:
-        return payload(**{name: await action}, user_errors=[])
+        return await action, []
     except UserErrors as exc:
-        return payload(**{name: nothing}, user_errors=list(exc.errors))
+        return None, list(exc.errors)
 
 
-async def run_action_with_notices(payload: Callable[..., P], name: str, action: Awaitable[tuple[Any, Any]]) -> P:
-    """Do the same as `run_action` for an action that returns its result and its notices."""
-    try:
-        result, notices = await action
-    except UserErrors as exc:
-        return payload(**{name: None}, notices=[], user_errors=list(exc.errors))
-    return payload(**{name: result}, notices=notices, user_errors=[])
+async def run_action_with_notices(
+    action: Awaitable[tuple[T, list[BodyNotice]]],
+) -> tuple[T | None, list[BodyNotice], list[UserError]]:
+    """Await an action that also returns notices, and return its result, the notices and the errors."""
+    result, errors = await run_action(action)
+    return (None, [], errors) if result is None else (*result, errors)

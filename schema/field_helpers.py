@@ -1,34 +1,79 @@
-"""Provides what all fields of the schema share: argument types, and casts from rows to types.
+"""Provides what all types and fields of the schema share: arguments, absent values, and the types of published objects.
 
-Resolvers return database rows unchanged; the schema's types only declare which attributes are exposed. The type checker
-cannot see that a row fits a type, so `as_field_type` casts it.
+Resolvers return rows and other plain objects. A type of the schema only declares which of their attributes are exposed,
+and is never instantiated. A field with a resolver therefore has two types. Its annotation is the Python type, which
+mypy checks; `graphql_type` is the published type. A resolver is a static method, because `Parent` is not an instance of
+the type. Nothing has to be cast in this way, and a test compares each annotation with its `graphql_type`.
+
+A resolver of a non-null field may return None, because rows may be deleted meanwhile. GraphQL then returns an error.
 """
 
-from typing import Annotated, Any, TypeAlias, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeAlias, TypeVar
 
 import strawberry
+from strawberry import Parent
+from strawberry.types import get_object_definition
+from strawberry.types.arguments import StrawberryArgumentAnnotation
+from strawberry.types.field import StrawberryField
+from strawberry.types.unset import UnsetType
 
 from resolvers.context import Context
 from resolvers.pagination import Arguments
-from resolvers.references import REFERENCE_METADATA_KEY, Reference
+from resolvers.references import REFERENCE_METADATA_KEY, M, Reference
 from schema.scalars import ChangeCursor
 
 T = TypeVar("T")
 Info: TypeAlias = strawberry.Info[Context, None]
-UNSET: Any = strawberry.UNSET
+UNSET: UnsetType = strawberry.UNSET
+"""The value of an absent argument or input field, as opposed to null."""
+PUBLISHED_CLASSES: dict[type, type] = {}
+"""The Python class whose instances a GraphQL type publishes, by the class of the type."""
 
 
-def described(description: str) -> Any:
+def publishes(published: type, description: str, name: str | None = None) -> Callable[[type[T]], type[T]]:
+    """Return a decorator that makes a class the GraphQL type of the instances of another class.
+
+    `name` is the name of the GraphQL type, which by default is that of the published class.
+    """
+
+    def is_type_of(value: object, _: object) -> bool:
+        return isinstance(value, published)
+
+    def decorate(cls: type[T]) -> type[T]:
+        type_ = strawberry.type(cls, name=name or published.__name__, description=description)
+        definition = get_object_definition(type_, strict=True)
+        if definition.interfaces:
+            # Only values of an interface or a union have to be told apart.
+            definition.is_type_of = is_type_of
+        PUBLISHED_CLASSES[type_] = published
+        return type_
+
+    return decorate
+
+
+def described(description: str) -> StrawberryArgumentAnnotation:
     """Return an argument's description, for use in an Annotated type."""
     return strawberry.argument(description=description)
 
 
-First = Annotated[int | None, described("How many items to return from the start, or from `after` on; at most 200.")]
-After = Annotated[str | None, described("A cursor; only items after it are returned.")]
-Last = Annotated[int | None, described("How many items to return from the end, or back from `before`; at most 200.")]
-Before = Annotated[str | None, described("A cursor; only items before it are returned.")]
+def optional(description: str, name: str | None = None) -> UnsetType:
+    """Return an input field that may be absent. Like a dataclass field, it has the type of its default."""
+    field: UnsetType = strawberry.field(default=UNSET, description=description, name=name)
+    return field
+
+
+First = Annotated[
+    int | UnsetType | None, described("How many items to return from the start, or from `after` on; at most 200.")
+]
+After = Annotated[str | UnsetType | None, described("A cursor; only items after it are returned.")]
+Last = Annotated[
+    int | UnsetType | None, described("How many items to return from the end, or back from `before`; at most 200.")
+]
+Before = Annotated[str | UnsetType | None, described("A cursor; only items before it are returned.")]
 FromCursor = Annotated[
-    ChangeCursor | None, described("Where to resume: the cursor of the last change message, or an `asOf`.")
+    ChangeCursor | UnsetType | None,
+    described("Where to resume: the cursor of the last change message, or an `asOf`."),
 ]
 Id = Annotated[
     strawberry.ID,
@@ -40,28 +85,30 @@ Ids = Annotated[
         "Ids exactly as they were received. Each rejected id is reported with its index; the others are processed."
     ),
 ]
-ViewAs = Annotated[strawberry.ID | None, described("The user whose mail to show; if absent, the viewer.")]
+ViewAs = Annotated[strawberry.ID | UnsetType | None, described("The user whose mail to show; if absent, the viewer.")]
 
 
-def as_field_type(rows: object) -> T:  # type: ignore[type-var]
-    """Cast a resolver's result, or an awaitable of it, to the type of the field."""
-    return cast(T, rows)
-
-
-def reference_field(reference: Reference[Any], description: str) -> Any:
+def reference_field(reference: Reference[M], graphql_type: object, description: str) -> StrawberryField:
     """Return a field whose value is the row that a foreign key of the parent row names."""
 
-    def load(self: Any, info: Info):  # type: ignore[no-untyped-def]
-        return reference.load(info.context, self)
+    def load(row: Parent[object], info: Info) -> M | Awaitable[M | None] | None:
+        return reference.load(info.context, row)
 
-    return strawberry.field(resolver=load, description=description, metadata={REFERENCE_METADATA_KEY: reference})
+    return strawberry.field(
+        load, graphql_type=graphql_type, description=description, metadata={REFERENCE_METADATA_KEY: reference}
+    )
 
 
-def value_or_none(value: T) -> T | None:
+def value_or_none(value: T | UnsetType) -> T | None:
     """Return an argument's value, or None if it is absent or null."""
-    return None if value is UNSET else value
+    return None if isinstance(value, UnsetType) else value
 
 
-def paging(first: Any, after: Any, last: Any, before: Any) -> Arguments:
+def paging(
+    first: int | UnsetType | None,
+    after: str | UnsetType | None,
+    last: int | UnsetType | None,
+    before: str | UnsetType | None,
+) -> Arguments:
     """Return the four arguments of a connection, not checked yet."""
-    return Arguments(*(cast(Any, value_or_none(value)) for value in (first, after, last, before)))
+    return Arguments(value_or_none(first), value_or_none(after), value_or_none(last), value_or_none(before))

@@ -6,37 +6,36 @@ The plain values are not validated here; `command_center.search.parser` does tha
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
-from strawberry.types.base import get_object_definition
+from strawberry.types.base import get_object_definition, has_object_definition
+from strawberry.types.unset import UnsetType
 from strawberry.utils.str_converters import to_camel_case
 
 from command_center.search import datetimes
 from command_center.search.durations import Duration as DurationValue
 from schema.enums import EngagementKind, EngagementVerdict, FolderGroupName, FolderName, SendKind
-from schema.field_helpers import UNSET, described
+from schema.field_helpers import UNSET, described, optional
 from schema.scalars import Duration
-
-
-def _optional(description: str, name: str | None = None) -> Any:
-    return strawberry.field(default=UNSET, description=description, name=name)
 
 
 @strawberry.input(description="A test of a text, ignoring case. All given conditions must hold.")
 class TextFilter:
-    equals: str | None = _optional("The text is equal to this value.")
-    contains: str | None = _optional("The text contains this value anywhere.")
-    starts_with: str | None = _optional("The first characters of the text.")
-    ends_with: str | None = _optional("The last characters of the text.")
+    equals: str | UnsetType | None = optional("The text is equal to this value.")
+    contains: str | UnsetType | None = optional("The text contains this value anywhere.")
+    starts_with: str | UnsetType | None = optional("The first characters of the text.")
+    ends_with: str | UnsetType | None = optional("The last characters of the text.")
 
 
 @strawberry.input(description="A test of a time. All given conditions must hold; relative bounds move with the clock.")
 class TimeFilter:
-    from_: datetime | None = _optional("At this time or later.", "from")
-    until: datetime | None = _optional("Before this time.")
-    within: Duration | None = _optional("In the last period of this length; for `scheduledAt`, in the next one.")
-    older_than: Duration | None = _optional("Longer ago than this duration.")
+    from_: datetime | UnsetType | None = optional("At this time or later.", "from")
+    until: datetime | UnsetType | None = optional("Before this time.")
+    within: Duration | UnsetType | None = optional(
+        "In the last period of this length; for `scheduledAt`, in the next one."
+    )
+    older_than: Duration | UnsetType | None = optional("Longer ago than this duration.")
 
 
 @strawberry.input(
@@ -44,15 +43,15 @@ class TimeFilter:
 )
 class EngagementFilter:
     kind: EngagementKind = strawberry.field(description="Which kind of event to count.")
-    at_least: int | None = _optional("The minimum number of events.")
-    at_most: int | None = _optional(
+    at_least: int | UnsetType | None = optional("The minimum number of events.")
+    at_most: int | UnsetType | None = optional(
         "The maximum number of events. Given alone, it also matches emails without such events."
     )
-    within: Duration | None = _optional("Count only events of the last period of this length.")
-    after_send: Duration | None = _optional(
+    within: Duration | UnsetType | None = optional("Count only events of the last period of this length.")
+    after_send: Duration | UnsetType | None = optional(
         "Count only events up to this long after the email was sent. An unsent email does not match."
     )
-    url: TextFilter | None = _optional("For clicks only: a test of the link that was followed.")
+    url: TextFilter | UnsetType | None = optional("For clicks only: a test of the link that was followed.")
     verdict: list[EngagementVerdict] = strawberry.field(
         default_factory=lambda: [EngagementVerdict.HUMAN], description="Count only events with one of these verdicts."
     )
@@ -63,45 +62,56 @@ class EngagementFilter:
     " or `everySender` it covers the viewer's own mail only."
 )
 class EmailFilter:
-    all: list["EmailFilter"] | None = _optional("All of these must hold.")
-    any: list["EmailFilter"] | None = _optional("At least one of these must hold.")
-    not_: "EmailFilter | None" = _optional("This must not hold.", "not")
-    folder: list[FolderName] | None = _optional("In one of these folders.")
-    folder_group: list[FolderGroupName] | None = _optional("In a folder of one of these groups.")
-    sender: list[strawberry.ID] | None = _optional(
+    all: list["EmailFilter"] | UnsetType | None = optional("All of these must hold.")
+    any: list["EmailFilter"] | UnsetType | None = optional("At least one of these must hold.")
+    not_: "EmailFilter | UnsetType | None" = optional("This must not hold.", "not")
+    folder: list[FolderName] | UnsetType | None = optional("In one of these folders.")
+    folder_group: list[FolderGroupName] | UnsetType | None = optional("In a folder of one of these groups.")
+    sender: list[strawberry.ID] | UnsetType | None = optional(
         "From one of these users. At the top level only an admin may name other users; in a nested filter"
         " it only narrows the result."
     )
-    every_sender: bool | None = _optional("If true, from any sender of the team; for admins only.")
-    person: list[strawberry.ID] | None = _optional("Addressed to one of these people.")
-    person_group: list[strawberry.ID] | None = _optional("Addressed to a person who is now in one of these groups.")
-    campaign: list[strawberry.ID] | None = _optional("Part of one of these campaigns.")
-    template: list[strawberry.ID] | None = _optional("Created from one of these templates.")
-    send_kind: list[SendKind] | None = _optional("Sent in any of these ways.")
-    bulk_send: list[strawberry.ID] | None = _optional("Created by one of these bulk sends.")
-    success: bool | None = _optional("Whether its sender marked it as a success.")
-    subject: TextFilter | None = _optional("A test of the subject.")
-    address: TextFilter | None = _optional("A test of the person's address.")
-    company: TextFilter | None = _optional(
+    every_sender: bool | UnsetType | None = optional("If true, from any sender of the team; for admins only.")
+    person: list[strawberry.ID] | UnsetType | None = optional("Addressed to one of these people.")
+    person_group: list[strawberry.ID] | UnsetType | None = optional(
+        "Addressed to a person who is now in one of these groups."
+    )
+    campaign: list[strawberry.ID] | UnsetType | None = optional("Part of one of these campaigns.")
+    template: list[strawberry.ID] | UnsetType | None = optional("Created from one of these templates.")
+    send_kind: list[SendKind] | UnsetType | None = optional("Sent in any of these ways.")
+    bulk_send: list[strawberry.ID] | UnsetType | None = optional("Created by one of these bulk sends.")
+    success: bool | UnsetType | None = optional("Whether its sender marked it as a success.")
+    subject: TextFilter | UnsetType | None = optional("A test of the subject.")
+    address: TextFilter | UnsetType | None = optional("A test of the person's address.")
+    company: TextFilter | UnsetType | None = optional(
         "A test of the person's company. A person without a company matches no test."
     )
-    created_at: TimeFilter | None = _optional("When it was first saved.")
-    sent_at: TimeFilter | None = _optional("When it was last sent.")
-    scheduled_at: TimeFilter | None = _optional("The time for which it is, or was, scheduled.")
-    failed_at: TimeFilter | None = _optional("When it failed, bounced or was reported as spam.")
-    engagement: list[EngagementFilter] | None = _optional("Conditions on its events; each of them must hold.")
+    created_at: TimeFilter | UnsetType | None = optional("When it was first saved.")
+    sent_at: TimeFilter | UnsetType | None = optional("When it was last sent.")
+    scheduled_at: TimeFilter | UnsetType | None = optional("The time for which it is, or was, scheduled.")
+    failed_at: TimeFilter | UnsetType | None = optional("When it failed, bounced or was reported as spam.")
+    engagement: list[EngagementFilter] | UnsetType | None = optional(
+        "Conditions on its events; each of them must hold."
+    )
 
 
-EmailFilterArgument = Annotated[EmailFilter | None, described("Which emails to return; if absent, all.")]
+EmailFilterArgument = Annotated[EmailFilter | UnsetType | None, described("Which emails to return; if absent, all.")]
 
 
-def raw_filter(filter: object | None) -> Mapping[str, Any]:
+def raw_filter(filter: object | None) -> Mapping[str, object]:
     """Return an email or task filter in the shape of its canonical form, not validated."""
-    value: Mapping[str, Any] = {} if filter is None else _plain(filter)
-    return value
+    return {} if filter is None else _plain_object(filter)
 
 
-def _plain(value: Any) -> Any:
+def _plain_object(value: object) -> dict[str, object]:
+    return {
+        field.graphql_name or to_camel_case(field.python_name): _plain(part)
+        for field in get_object_definition(value, strict=True).fields
+        if (part := getattr(value, field.python_name)) is not None and part is not UNSET
+    }
+
+
+def _plain(value: object) -> object:
     match value:
         case Enum():
             return value.name
@@ -113,11 +123,4 @@ def _plain(value: Any) -> Any:
             return str(value)
         case list():
             return [_plain(each) for each in value]
-    definition = get_object_definition(value)
-    if definition is None:
-        return value
-    return {
-        field.graphql_name or to_camel_case(field.python_name): _plain(part)
-        for field in definition.fields
-        if (part := getattr(value, field.python_name)) is not None and part is not UNSET
-    }
+    return _plain_object(value) if has_object_definition(value) else value

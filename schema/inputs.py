@@ -1,39 +1,38 @@
-"""Defines the input types of mutations. `value` returns the argument of the action."""
+"""Defines the input types of mutations, and converts them to the inputs of actions."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import TypeVar
 
 import strawberry
+from strawberry.types.unset import UnsetType
 
+from command_center.actions import inputs
+from command_center.actions.bulk_sends import Edit, GroupSend, SelectAndSend
+from command_center.actions.deliveries import NewReport
+from command_center.actions.emails import NewEmail, Revision
+from command_center.actions.engagements import NewEvent
+from command_center.actions.inputs import Unset
+from command_center.actions.member_tasks import NewMemberTask
+from command_center.actions.people import NewPerson
+from command_center.actions.tasks import NewTask, TaskRevision
+from command_center.actions.templates import NewTemplate
 from command_center.search.datetimes import from_datetime
-from resolvers.mutations import UNSET as UNCHANGED
-from resolvers.mutations import (
-    Edit,
-    GroupSend,
-    NewEmail,
-    NewEvent,
-    NewMemberTask,
-    NewPerson,
-    NewReport,
-    NewTask,
-    NewTemplate,
-    Revision,
-    SelectAndSend,
-    TaskRevision,
-)
 from schema.enums import DeliveryKind, EngagementKind, EngagementVerdict, TaskKind, TaskPriority
-from schema.field_helpers import UNSET, value_or_none
+from schema.field_helpers import optional, value_or_none
 from schema.filters import EmailFilter
 
+T = TypeVar("T")
 
-def micros(moment: datetime | None) -> int | None:
+
+def to_micros(moment: datetime | UnsetType | None) -> int | None:
     """Return a moment in microseconds, or None if it is absent or null."""
     value = value_or_none(moment)
     return None if value is None else from_datetime(value)
 
 
-def _optional(description: str) -> Any:
-    return strawberry.field(default=UNSET, description=description)
+def _or_unset(value: T | UnsetType) -> T | Unset:
+    """Return a value of an input, with the actions' sign for an absent value."""
+    return inputs.UNSET if isinstance(value, UnsetType) else value
 
 
 @strawberry.input(description="A new draft.")
@@ -47,10 +46,10 @@ class EmailDraftInput:
     bcc: list[str] = strawberry.field(
         default_factory=list, description="Further addresses, hidden from every other recipient."
     )
-    template_id: strawberry.ID | None = _optional("The template from which it was created.")
-    campaign_id: strawberry.ID | None = _optional("The campaign to which it belongs.")
+    template_id: strawberry.ID | UnsetType | None = optional("The template from which it was created.")
+    campaign_id: strawberry.ID | UnsetType | None = optional("The campaign to which it belongs.")
 
-    def value(self) -> NewEmail:
+    def to_action_input(self) -> NewEmail:
         return NewEmail(
             person_id=self.person_id,
             subject=self.subject,
@@ -64,20 +63,23 @@ class EmailDraftInput:
 
 @strawberry.input(description="Changes to an email. An absent field keeps its value; null clears it.")
 class EmailReviseInput:
-    person_id: strawberry.ID | None = _optional("The person who receives it.")
-    subject: str | None = _optional("The subject, a single line.")
-    body: str | None = _optional("The body as HTML or plain text.")
-    cc: list[str] | None = _optional("Further addresses, visible to every recipient.")
-    bcc: list[str] | None = _optional("Further addresses, hidden from every other recipient.")
-    template_id: strawberry.ID | None = _optional("The template from which it was created.")
-    at: datetime | None = _optional("A future time to which a scheduled email is moved.")
+    person_id: strawberry.ID | UnsetType | None = optional("The person who receives it.")
+    subject: str | UnsetType | None = optional("The subject, a single line.")
+    body: str | UnsetType | None = optional("The body as HTML or plain text.")
+    cc: list[str] | UnsetType | None = optional("Further addresses, visible to every recipient.")
+    bcc: list[str] | UnsetType | None = optional("Further addresses, hidden from every other recipient.")
+    template_id: strawberry.ID | UnsetType | None = optional("The template from which it was created.")
+    at: datetime | UnsetType | None = optional("A future time to which a scheduled email is moved.")
 
-    def value(self) -> Revision:
+    def to_action_input(self) -> Revision:
         return Revision(
-            **{
-                name: UNCHANGED if value is UNSET else from_datetime(value) if isinstance(value, datetime) else value
-                for name, value in vars(self).items()
-            }
+            person_id=_or_unset(self.person_id),
+            subject=_or_unset(self.subject),
+            body=_or_unset(self.body),
+            cc=_or_unset(self.cc),
+            bcc=_or_unset(self.bcc),
+            template_id=_or_unset(self.template_id),
+            at=inputs.UNSET if isinstance(self.at, UnsetType) else to_micros(self.at),
         )
 
 
@@ -88,10 +90,10 @@ class PersonEdit:
     person_id: strawberry.ID = strawberry.field(
         description="The person for whom the text is meant; one of the `personIds`."
     )
-    subject: str | None = _optional("The subject, a single line.")
-    body: str | None = _optional("The body as HTML or plain text.")
+    subject: str | UnsetType | None = optional("The subject, a single line.")
+    body: str | UnsetType | None = optional("The body as HTML or plain text.")
 
-    def value(self) -> Edit:
+    def to_action_input(self) -> Edit:
         return Edit(self.person_id, value_or_none(self.subject), value_or_none(self.body))
 
 
@@ -100,25 +102,25 @@ class SelectAndSendInput:
     person_ids: list[strawberry.ID] = strawberry.field(description="The recipients; each of them gets their own email.")
     subject: str = strawberry.field(description="The subject, a single line that may contain dynamic fields.")
     body: str = strawberry.field(description="The body as HTML or plain text; it may contain dynamic fields.")
-    template_id: strawberry.ID | None = _optional("The template from which it was created.")
-    campaign_id: strawberry.ID | None = _optional("The campaign to which it belongs.")
-    at: datetime | None = _optional("A future time to send at; if absent, now.")
+    template_id: strawberry.ID | UnsetType | None = optional("The template from which it was created.")
+    campaign_id: strawberry.ID | UnsetType | None = optional("The campaign to which it belongs.")
+    at: datetime | UnsetType | None = optional("A future time to send at; if absent, now.")
     edits: list[PersonEdit] = strawberry.field(
         default_factory=list, description="Different texts for some people; at most one for each person."
     )
-    request_id: str | None = _optional(
+    request_id: str | UnsetType | None = optional(
         "An id that the client chooses for this request. A repeated request sends nothing again."
     )
 
-    def value(self) -> SelectAndSend:
+    def to_action_input(self) -> SelectAndSend:
         return SelectAndSend(
             person_ids=self.person_ids,
             subject=self.subject,
             body=self.body,
             template_id=value_or_none(self.template_id),
             campaign_id=value_or_none(self.campaign_id),
-            at=micros(self.at),
-            edits=[edit.value() for edit in self.edits],
+            at=to_micros(self.at),
+            edits=[edit.to_action_input() for edit in self.edits],
             request_id=value_or_none(self.request_id),
         )
 
@@ -130,21 +132,21 @@ class GroupSendInput:
     )
     subject: str = strawberry.field(description="The subject, a single line that may contain dynamic fields.")
     body: str = strawberry.field(description="The body as HTML or plain text; it may contain dynamic fields.")
-    template_id: strawberry.ID | None = _optional("The template from which it was created.")
-    campaign_id: strawberry.ID | None = _optional("The campaign to which it belongs.")
-    at: datetime | None = _optional("A future time to send at; if absent, now.")
-    request_id: str | None = _optional(
+    template_id: strawberry.ID | UnsetType | None = optional("The template from which it was created.")
+    campaign_id: strawberry.ID | UnsetType | None = optional("The campaign to which it belongs.")
+    at: datetime | UnsetType | None = optional("A future time to send at; if absent, now.")
+    request_id: str | UnsetType | None = optional(
         "An id that the client chooses for this request. A repeated request sends nothing again."
     )
 
-    def value(self) -> GroupSend:
+    def to_action_input(self) -> GroupSend:
         return GroupSend(
             group_id=self.group_id,
             subject=self.subject,
             body=self.body,
             template_id=value_or_none(self.template_id),
             campaign_id=value_or_none(self.campaign_id),
-            at=micros(self.at),
+            at=to_micros(self.at),
             request_id=value_or_none(self.request_id),
         )
 
@@ -157,14 +159,14 @@ class TaskCreateInput:
     due_on: date = strawberry.field(description="The day on which it is due.")
     priority: TaskPriority = strawberry.field(default=TaskPriority.NORMAL, description="How urgent it is.")
     details: str = strawberry.field(default="", description="Further information.")
-    assignee_id: strawberry.ID | None = _optional(
+    assignee_id: strawberry.ID | UnsetType | None = optional(
         "The user who should do it; if absent, the viewer. For a teammate the person must be shared."
     )
-    email_id: strawberry.ID | None = _optional(
+    email_id: strawberry.ID | UnsetType | None = optional(
         "The email from which it is created; its recipient must be the same person."
     )
 
-    def value(self) -> NewTask:
+    def to_action_input(self) -> NewTask:
         return NewTask(
             name=self.name,
             kind=self.kind,
@@ -181,17 +183,24 @@ class TaskCreateInput:
     description="Changes to a task. An absent field keeps its value; null clears `details` and no other field."
 )
 class TaskReviseInput:
-    name: str | None = _optional("What to do, in one line.")
-    kind: TaskKind | None = _optional("The kind of work.")
-    due_on: date | None = _optional("The day on which it is due.")
-    priority: TaskPriority | None = _optional("How urgent it is.")
-    details: str | None = _optional("Further information.")
-    assignee_id: strawberry.ID | None = _optional(
+    name: str | UnsetType | None = optional("What to do, in one line.")
+    kind: TaskKind | UnsetType | None = optional("The kind of work.")
+    due_on: date | UnsetType | None = optional("The day on which it is due.")
+    priority: TaskPriority | UnsetType | None = optional("How urgent it is.")
+    details: str | UnsetType | None = optional("Further information.")
+    assignee_id: strawberry.ID | UnsetType | None = optional(
         "The user who should do it. For a teammate the person must be shared."
     )
 
-    def value(self) -> TaskRevision:
-        return TaskRevision(**{name: UNCHANGED if value is UNSET else value for name, value in vars(self).items()})
+    def to_action_input(self) -> TaskRevision:
+        return TaskRevision(
+            name=_or_unset(self.name),
+            kind=_or_unset(self.kind),
+            due_on=_or_unset(self.due_on),
+            priority=_or_unset(self.priority),
+            details=_or_unset(self.details),
+            assignee_id=_or_unset(self.assignee_id),
+        )
 
 
 @strawberry.input(
@@ -204,7 +213,7 @@ class MemberTaskInput:
     priority: TaskPriority = strawberry.field(default=TaskPriority.NORMAL, description="How urgent it is.")
     details: str = strawberry.field(default="", description="Further information.")
 
-    def value(self) -> NewMemberTask:
+    def to_action_input(self) -> NewMemberTask:
         return NewMemberTask(self.name, self.kind, self.due_on, self.priority, self.details)
 
 
@@ -218,14 +227,14 @@ class SavedSearchCreateInput:
 @strawberry.input(description="A new person.")
 class PersonInput:
     name: str = strawberry.field(description="First and last name.")
-    first_name: str | None = _optional("The given name, if it is known.")
+    first_name: str | UnsetType | None = optional("The given name, if it is known.")
     address: str = strawberry.field(description="The email address.")
-    title: str | None = _optional("Their position at work.")
-    company: str | None = _optional("The organization they work for.")
-    phone: str | None = _optional("A telephone number.")
+    title: str | UnsetType | None = optional("Their position at work.")
+    company: str | UnsetType | None = optional("The organization they work for.")
+    phone: str | UnsetType | None = optional("A telephone number.")
     shared: bool = strawberry.field(default=True, description="Whether the whole team sees the person.")
 
-    def value(self) -> NewPerson:
+    def to_action_input(self) -> NewPerson:
         return NewPerson(
             self.name,
             self.address,
@@ -247,7 +256,7 @@ class TemplateInput:
     subject: str = strawberry.field(description="The subject; it may contain dynamic fields.")
     body: str = strawberry.field(description="The body; it may contain dynamic fields.")
 
-    def value(self) -> NewTemplate:
+    def to_action_input(self) -> NewTemplate:
         return NewTemplate(self.name, self.subject, self.body)
 
 
@@ -259,14 +268,14 @@ class EngagementInput:
     dedupe_key: str = strawberry.field(
         description="A key that identifies the event within the team. An event sent twice is counted once."
     )
-    verdict: EngagementVerdict | None = _optional(
+    verdict: EngagementVerdict | UnsetType | None = optional(
         "Who acted. If absent, the server decides by the evidence in `userAgent` and `ipAddress`."
     )
-    url: str | None = _optional("The link that was followed; required for a click and rejected otherwise.")
-    user_agent: str | None = _optional("Evidence: the User-Agent header of the request.")
-    ip_address: str | None = _optional("Evidence: the address from which the request came.")
+    url: str | UnsetType | None = optional("The link that was followed; required for a click and rejected otherwise.")
+    user_agent: str | UnsetType | None = optional("Evidence: the User-Agent header of the request.")
+    ip_address: str | UnsetType | None = optional("Evidence: the address from which the request came.")
 
-    def value(self) -> NewEvent:
+    def to_action_input(self) -> NewEvent:
         return NewEvent(
             email_id=self.email_id,
             kind=self.kind,
@@ -289,5 +298,5 @@ class DeliveryInput:
         description="A key that identifies the report within the team. A report sent twice is counted once."
     )
 
-    def value(self) -> NewReport:
+    def to_action_input(self) -> NewReport:
         return NewReport(self.email_id, self.kind, self.message, from_datetime(self.occurred_at), self.dedupe_key)

@@ -1,16 +1,28 @@
 """Defines the mutations. A mutation's name is the noun first, then the verb."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import strawberry
+from strawberry.types.unset import UnsetType
 
-from command_center.errors import UserErrors
-from resolvers import mutations
+from command_center import ids as global_ids
+from command_center.actions import bulk_sends, campaigns, emails, member_tasks, people, searches, tasks, templates
+from command_center.errors import InputPath
+from models.emails import Email
+from models.tasks import Task
+from resolvers.loaders import load_rows_in_order
+from resolvers.mutations import (
+    add_notices,
+    encode_deleted_ids,
+    load_changed_rows,
+    reclassify_engagements,
+    record_deliveries,
+    record_engagements,
+)
 from schema.enums import EngagementVerdict
 from schema.errors import run_action, run_action_with_notices
-from schema.field_helpers import UNSET, Id, Ids, Info, as_field_type, described, value_or_none
+from schema.field_helpers import UNSET, Id, Ids, Info, described, value_or_none
 from schema.filters import EmailFilter, raw_filter
 from schema.inputs import (
     DeliveryInput,
@@ -25,7 +37,7 @@ from schema.inputs import (
     TaskCreateInput,
     TaskReviseInput,
     TemplateInput,
-    micros,
+    to_micros,
 )
 from schema.payloads import (
     BulkSendPayload,
@@ -44,29 +56,30 @@ from schema.payloads import (
     TemplatePayload,
 )
 
-P = TypeVar("P")
-ID = strawberry.ID
+_BODY: InputPath = ("input", "body")
+_EDITS: InputPath = ("input", "edits")
 
 Name = Annotated[str, described("The name to give it.")]
 Draft = Annotated[EmailDraftInput, described("The draft's content and its recipient.")]
 Revision = Annotated[EmailReviseInput, described("The fields to change.")]
-At = Annotated[datetime | None, described("A future time to send at; if absent, now.")]
+At = Annotated[datetime | UnsetType | None, described("A future time to send at; if absent, now.")]
 RequestId = Annotated[
-    str | None, described("An id that the client chooses for this request. A repeated request sends nothing again.")
+    str | UnsetType | None,
+    described("An id that the client chooses for this request. A repeated request sends nothing again."),
 ]
 Selection = Annotated[SelectAndSendInput, described("The texts and the recipients.")]
 ToGroup = Annotated[GroupSendInput, described("The texts and the group of recipients.")]
 IsSuccess = Annotated[bool, described("Whether to set the mark or to remove it.")]
 NewTask = Annotated[TaskCreateInput, described("What to do, the person concerned and the due date.")]
 TaskRevision = Annotated[TaskReviseInput, described("The fields to change.")]
-MemberListId = Annotated[ID, described("One of the viewer's own lists.")]
+MemberListId = Annotated[strawberry.ID, described("One of the viewer's own lists.")]
 MemberTask = Annotated[MemberTaskInput, described("What to do for each member, and the due date.")]
 NewSearch = Annotated[SavedSearchCreateInput, described("The new list.")]
 NewFilter = Annotated[EmailFilter, described("The new condition for membership.")]
 IsPublished = Annotated[bool, described("Whether the team sees the definition.")]
-OwnListId = Annotated[ID, described("One of the viewer's own lists.")]
-SharedSearchId = Annotated[ID, described("The id of a published definition.")]
-AdoptedName = Annotated[str | None, described("The name to give it; if absent, the published name.")]
+OwnListId = Annotated[strawberry.ID, described("One of the viewer's own lists.")]
+SharedSearchId = Annotated[strawberry.ID, described("The id of a published definition.")]
+AdoptedName = Annotated[str | UnsetType | None, described("The name to give it; if absent, the published name.")]
 NewPerson = Annotated[PersonInput, described("The person's name, address and further data.")]
 IsShared = Annotated[bool, described("Whether the whole team sees it.")]
 NewTemplate = Annotated[TemplateInput, described("The template's name and texts.")]
@@ -75,28 +88,16 @@ NewVerdict = Annotated[EngagementVerdict, described("Who really acted.")]
 Reports = Annotated[list[DeliveryInput], described("The delivery reports to record, in any order.")]
 
 
-async def _bulk_payload(payload: Callable[..., P], name: str, action: Awaitable[mutations.BulkRows]) -> P:
-    result = await action
-    return payload(**{name: result.rows}, user_errors=list(result.errors))
-
-
-async def _group_payload(action: Awaitable[mutations.BulkRows]) -> GroupPayload:
-    try:
-        result = await action
-    except UserErrors as exc:
-        return as_field_type(GroupPayload(group=None, user_errors=as_field_type(list(exc.errors))))
-    return as_field_type(
-        GroupPayload(group=as_field_type(result.rows[0]), user_errors=as_field_type(list(result.errors)))
-    )
-
-
 @strawberry.type(
     description="The operations that change data. Validation errors are returned together in `userErrors`."
 )
 class Mutation:
     @strawberry.mutation(description="Creates a draft to one person.")
     async def email_draft(self, info: Info, input: Draft) -> EmailPayload:
-        return await run_action_with_notices(EmailPayload, "email", mutations.email_draft(info.context, input.value()))
+        context = info.context
+        action = emails.draft(context.ctx, context.viewer, input.to_action_input())
+        email, notices, errors = await run_action_with_notices(add_notices(context, action, [(_BODY, input.body)]))
+        return EmailPayload(email=email, notices=notices, user_errors=errors)
 
     @strawberry.mutation(description="Changes a draft or a scheduled email.")
     async def email_revise(
@@ -105,9 +106,11 @@ class Mutation:
         id: Id,
         input: Revision,
     ) -> EmailPayload:
-        return await run_action_with_notices(
-            EmailPayload, "email", mutations.email_revise(info.context, id, input.value())
-        )
+        context = info.context
+        action = emails.revise(context.ctx, context.viewer, id, input.to_action_input())
+        body = value_or_none(input.body)
+        email, notices, errors = await run_action_with_notices(add_notices(context, action, [(_BODY, body or "")]))
+        return EmailPayload(email=email, notices=notices, user_errors=errors)
 
     @strawberry.mutation(
         description="Sends a draft now or at a future time. A repeated `requestId` returns the first result and sends"
@@ -120,8 +123,11 @@ class Mutation:
         at: At = UNSET,
         request_id: RequestId = UNSET,
     ) -> EmailPayload:
-        action = mutations.email_send(info.context, id, micros(at), value_or_none(request_id))
-        return await run_action(EmailPayload, "email", action)
+        context = info.context
+        email, errors = await run_action(
+            emails.send(context.ctx, context.viewer, id, to_micros(at), value_or_none(request_id))
+        )
+        return EmailPayload(email=email, user_errors=errors)
 
     @strawberry.mutation(
         description="Sends an email to each of the selected people, now or at a future time. Either all emails are"
@@ -129,8 +135,16 @@ class Mutation:
         " repeated `requestId` returns the first result and sends nothing again."
     )
     async def email_select_and_send(self, info: Info, input: Selection) -> BulkSendPayload:
-        action = mutations.email_send_to_many(info.context, input.value())
-        return await run_action_with_notices(BulkSendPayload, "bulk_send", action)
+        context = info.context
+        send = input.to_action_input()
+        texts = [
+            ((*_EDITS, str(index), "body"), edit.body) for index, edit in enumerate(send.edits) if edit.body is not None
+        ]
+        action = bulk_sends.send(context.ctx, context.viewer, send)
+        bulk_send, notices, errors = await run_action_with_notices(
+            add_notices(context, action, [(_BODY, send.body), *texts])
+        )
+        return BulkSendPayload(bulk_send=bulk_send, notices=notices, user_errors=errors)
 
     @strawberry.mutation(
         description="Sends an email to each person in a group, now or at a future time. Either all emails are"
@@ -138,16 +152,22 @@ class Mutation:
         " repeated `requestId` returns the first result and sends nothing again."
     )
     async def email_group_send(self, info: Info, input: ToGroup) -> BulkSendPayload:
-        action = mutations.email_send_to_many(info.context, input.value())
-        return await run_action_with_notices(BulkSendPayload, "bulk_send", action)
+        context = info.context
+        action = bulk_sends.send(context.ctx, context.viewer, input.to_action_input())
+        bulk_send, notices, errors = await run_action_with_notices(add_notices(context, action, [(_BODY, input.body)]))
+        return BulkSendPayload(bulk_send=bulk_send, notices=notices, user_errors=errors)
 
     @strawberry.mutation(description="Archives delivered emails, which stops their tracking.")
     async def email_archive(self, info: Info, ids: Ids) -> EmailsPayload:
-        return await _bulk_payload(EmailsPayload, "emails", mutations.email_archive(info.context, ids))
+        context = info.context
+        result = await load_changed_rows(Email, emails.archive(context.ctx, context.viewer, ids))
+        return EmailsPayload(emails=result.rows, user_errors=list(result.errors))
 
     @strawberry.mutation(description="Takes emails out of the archive, which resumes their tracking.")
     async def email_unarchive(self, info: Info, ids: Ids) -> EmailsPayload:
-        return await _bulk_payload(EmailsPayload, "emails", mutations.email_unarchive(info.context, ids))
+        context = info.context
+        result = await load_changed_rows(Email, emails.unarchive(context.ctx, context.viewer, ids))
+        return EmailsPayload(emails=result.rows, user_errors=list(result.errors))
 
     @strawberry.mutation(description="Marks delivered emails as a success, or removes the mark.")
     async def email_mark_success(
@@ -156,37 +176,53 @@ class Mutation:
         ids: Ids,
         success: IsSuccess = True,
     ) -> EmailsPayload:
-        return await _bulk_payload(EmailsPayload, "emails", mutations.email_mark_success(info.context, ids, success))
+        context = info.context
+        result = await load_changed_rows(Email, emails.mark_success(context.ctx, context.viewer, ids, success))
+        return EmailsPayload(emails=result.rows, user_errors=list(result.errors))
 
     @strawberry.mutation(description="Sends undelivered emails again now.")
     async def email_retry_send(self, info: Info, ids: Ids) -> EmailsPayload:
-        return await _bulk_payload(EmailsPayload, "emails", mutations.email_retry_send(info.context, ids))
+        context = info.context
+        result = await load_changed_rows(Email, emails.retry(context.ctx, context.viewer, ids))
+        return EmailsPayload(emails=result.rows, user_errors=list(result.errors))
 
     @strawberry.mutation(description="Deletes emails permanently. Emails of a campaign cannot be deleted.")
     async def email_delete(self, info: Info, ids: Ids) -> DeletePayload:
-        return await _bulk_payload(DeletePayload, "deleted_ids", mutations.email_delete(info.context, ids))
+        context = info.context
+        result = await encode_deleted_ids("Email", emails.delete(context.ctx, context.viewer, ids))
+        return DeletePayload(deleted_ids=result.rows, user_errors=list(result.errors))
 
     @strawberry.mutation(
         description="Creates a task for the viewer, or for a teammate if the person is shared with the team."
     )
     async def task_create(self, info: Info, input: NewTask) -> TaskPayload:
-        return await run_action(TaskPayload, "task", mutations.task_create(info.context, input.value()))
+        context = info.context
+        task, errors = await run_action(tasks.create(context.ctx, context.viewer, input.to_action_input()))
+        return TaskPayload(task=task, user_errors=errors)
 
     @strawberry.mutation(description="Changes a task or assigns it to another user.")
     async def task_revise(self, info: Info, id: Id, input: TaskRevision) -> TaskPayload:
-        return await run_action(TaskPayload, "task", mutations.task_revise(info.context, id, input.value()))
+        context = info.context
+        task, errors = await run_action(tasks.revise(context.ctx, context.viewer, id, input.to_action_input()))
+        return TaskPayload(task=task, user_errors=errors)
 
     @strawberry.mutation(description="Completes tasks. A task that is complete already stays unchanged.")
     async def task_complete(self, info: Info, ids: Ids) -> TasksPayload:
-        return await _bulk_payload(TasksPayload, "tasks", mutations.task_complete(info.context, ids))
+        context = info.context
+        result = await load_changed_rows(Task, tasks.complete(context.ctx, context.viewer, ids))
+        return TasksPayload(tasks=result.rows, user_errors=list(result.errors))
 
     @strawberry.mutation(description="Opens tasks again. A task that is open already stays unchanged.")
     async def task_reopen(self, info: Info, ids: Ids) -> TasksPayload:
-        return await _bulk_payload(TasksPayload, "tasks", mutations.task_reopen(info.context, ids))
+        context = info.context
+        result = await load_changed_rows(Task, tasks.reopen(context.ctx, context.viewer, ids))
+        return TasksPayload(tasks=result.rows, user_errors=list(result.errors))
 
     @strawberry.mutation(description="Deletes tasks permanently, for every user who saw them.")
     async def task_delete(self, info: Info, ids: Ids) -> DeletePayload:
-        return await _bulk_payload(DeletePayload, "deleted_ids", mutations.task_delete(info.context, ids))
+        context = info.context
+        result = await encode_deleted_ids("Task", tasks.delete(context.ctx, context.viewer, ids))
+        return DeletePayload(deleted_ids=result.rows, user_errors=list(result.errors))
 
     @strawberry.mutation(
         description="Creates a task for the viewer for each member of a list. It skips members from whose email an"
@@ -195,19 +231,24 @@ class Mutation:
     async def task_create_for_members(
         self, info: Info, saved_search_id: MemberListId, input: MemberTask
     ) -> TasksPayload:
-        action = mutations.task_create_for_members(info.context, saved_search_id, input.value())
-        return await run_action(TasksPayload, "tasks", action, [])
+        context = info.context
+        action = member_tasks.create(context.ctx, context.viewer, saved_search_id, input.to_action_input())
+        keys, errors = await run_action(action)
+        return TasksPayload(tasks=await load_rows_in_order(Task, keys or ()), user_errors=errors)
 
     @strawberry.mutation(description="Saves a search as a dynamic list.")
     async def saved_search_create(self, info: Info, input: NewSearch) -> SavedSearchPayload:
-        action = mutations.saved_search_create(info.context, input.name, raw_filter(input.filter), input.shared)
-        return await run_action(SavedSearchPayload, "saved_search", action)
+        context = info.context
+        saved_search, errors = await run_action(
+            searches.create(context.ctx, context.viewer, input.name, raw_filter(input.filter), input.shared)
+        )
+        return SavedSearchPayload(saved_search=saved_search, user_errors=errors)
 
     @strawberry.mutation(description="Changes the name of a list.")
     async def saved_search_rename(self, info: Info, id: Id, name: Name) -> SavedSearchPayload:
-        return await run_action(
-            SavedSearchPayload, "saved_search", mutations.saved_search_rename(info.context, id, name)
-        )
+        context = info.context
+        saved_search, errors = await run_action(searches.rename(context.ctx, context.viewer, id, name))
+        return SavedSearchPayload(saved_search=saved_search, user_errors=errors)
 
     @strawberry.mutation(description="Changes the filter of a list. Its subscribers receive one SavedSearchReset.")
     async def saved_search_refine(
@@ -216,14 +257,15 @@ class Mutation:
         id: Id,
         filter: NewFilter,
     ) -> SavedSearchPayload:
-        action = mutations.saved_search_refine(info.context, id, raw_filter(filter))
-        return await run_action(SavedSearchPayload, "saved_search", action)
+        context = info.context
+        saved_search, errors = await run_action(searches.refine(context.ctx, context.viewer, id, raw_filter(filter)))
+        return SavedSearchPayload(saved_search=saved_search, user_errors=errors)
 
     @strawberry.mutation(description="Publishes the definition of a list to the team, or withdraws it.")
     async def saved_search_share(self, info: Info, id: Id, shared: IsPublished) -> SavedSearchPayload:
-        return await run_action(
-            SavedSearchPayload, "saved_search", mutations.saved_search_share(info.context, id, shared)
-        )
+        context = info.context
+        saved_search, errors = await run_action(searches.share(context.ctx, context.viewer, id, shared))
+        return SavedSearchPayload(saved_search=saved_search, user_errors=errors)
 
     @strawberry.mutation(
         description="Creates a list of the viewer's, over the viewer's own mail, from a published definition."
@@ -234,22 +276,32 @@ class Mutation:
         shared_search_id: SharedSearchId,
         name: AdoptedName = UNSET,
     ) -> SavedSearchPayload:
-        action = mutations.saved_search_adopt(info.context, shared_search_id, value_or_none(name))
-        return await run_action(SavedSearchPayload, "saved_search", action)
+        context = info.context
+        saved_search, errors = await run_action(
+            searches.adopt(context.ctx, context.viewer, shared_search_id, value_or_none(name))
+        )
+        return SavedSearchPayload(saved_search=saved_search, user_errors=errors)
 
     @strawberry.mutation(description="Deletes a list. Its emails are not deleted.")
     async def saved_search_delete(self, info: Info, id: Id) -> DeletePayload:
-        return await run_action(DeletePayload, "deleted_ids", mutations.saved_search_delete(info.context, id), [])
+        context = info.context
+        key, errors = await run_action(searches.delete(context.ctx, context.viewer, id))
+        deleted_ids = [] if key is None else [global_ids.encode("SavedSearch", key)]
+        return DeletePayload(deleted_ids=deleted_ids, user_errors=errors)
 
     @strawberry.mutation(description="Adds a person.")
     async def person_create(self, info: Info, input: NewPerson) -> PersonPayload:
-        return await run_action(PersonPayload, "person", mutations.person_create(info.context, input.value()))
+        context = info.context
+        person, errors = await run_action(people.create(context.ctx, context.viewer, input.to_action_input()))
+        return PersonPayload(person=person, user_errors=errors)
 
     @strawberry.mutation(
         description="Unsubscribes a person, to whom nothing is sent any more. Scheduled emails to them become FAILED."
     )
     async def person_unsubscribe(self, info: Info, id: Id) -> PersonPayload:
-        return await run_action(PersonPayload, "person", mutations.person_unsubscribe(info.context, id))
+        context = info.context
+        person, errors = await run_action(people.unsubscribe(context.ctx, context.viewer, id))
+        return PersonPayload(person=person, user_errors=errors)
 
     @strawberry.mutation(description="Creates an empty group.")
     async def group_create(
@@ -258,34 +310,54 @@ class Mutation:
         name: Name,
         shared: IsShared = False,
     ) -> GroupPayload:
-        return await run_action(GroupPayload, "group", mutations.group_create(info.context, name, shared))
+        context = info.context
+        group, errors = await run_action(people.create_group(context.ctx, context.viewer, name, shared))
+        return GroupPayload(group=group, user_errors=errors)
 
     @strawberry.mutation(description="Adds people to a group that the viewer owns.")
     async def group_add_people(self, info: Info, id: Id, person_ids: Ids) -> GroupPayload:
-        return await _group_payload(mutations.group_add_people(info.context, id, person_ids))
+        context = info.context
+        result, errors = await run_action(people.add_people(context.ctx, context.viewer, id, person_ids))
+        if result is None:
+            return GroupPayload(group=None, user_errors=errors)
+        group, rejected = result
+        return GroupPayload(group=group, user_errors=list(rejected))
 
     @strawberry.mutation(description="Removes people from a group that the viewer owns.")
     async def group_remove_people(self, info: Info, id: Id, person_ids: Ids) -> GroupPayload:
-        return await _group_payload(mutations.group_remove_people(info.context, id, person_ids))
+        context = info.context
+        result, errors = await run_action(people.remove_people(context.ctx, context.viewer, id, person_ids))
+        if result is None:
+            return GroupPayload(group=None, user_errors=errors)
+        group, rejected = result
+        return GroupPayload(group=group, user_errors=list(rejected))
 
     @strawberry.mutation(
         description="Adds the recipients of all emails in one of the viewer's lists to a group that the viewer owns."
     )
     async def group_add_members(self, info: Info, id: Id, saved_search_id: OwnListId) -> GroupPayload:
-        return await run_action(GroupPayload, "group", mutations.group_add_members(info.context, id, saved_search_id))
+        context = info.context
+        group, errors = await run_action(people.add_members(context.ctx, context.viewer, id, saved_search_id))
+        return GroupPayload(group=group, user_errors=errors)
 
     @strawberry.mutation(description="Starts a campaign.")
     async def campaign_create(self, info: Info, name: Name) -> CampaignPayload:
-        return await run_action(CampaignPayload, "campaign", mutations.campaign_create(info.context, name))
+        context = info.context
+        campaign, errors = await run_action(campaigns.create(context.ctx, context.viewer, name))
+        return CampaignPayload(campaign=campaign, user_errors=errors)
 
     @strawberry.mutation(description="Ends a campaign. Its scheduled emails become FAILED.")
     async def campaign_end(self, info: Info, id: Id) -> CampaignPayload:
-        return await run_action(CampaignPayload, "campaign", mutations.campaign_end(info.context, id))
+        context = info.context
+        campaign, errors = await run_action(campaigns.end(context.ctx, context.viewer, id))
+        return CampaignPayload(campaign=campaign, user_errors=errors)
 
     @strawberry.mutation(description="Creates a template for the team.")
     async def template_create(self, info: Info, input: NewTemplate) -> TemplatePayload:
-        action = mutations.template_create(info.context, input.value())
-        return await run_action_with_notices(TemplatePayload, "template", action)
+        context = info.context
+        action = templates.create(context.ctx, context.viewer, input.to_action_input())
+        template, notices, errors = await run_action_with_notices(add_notices(context, action, [(_BODY, input.body)]))
+        return TemplatePayload(template=template, notices=notices, user_errors=errors)
 
     @strawberry.mutation(
         description="Records at most 1,000 engagement events that an integration observed. Requires a token with the"
@@ -296,12 +368,12 @@ class Mutation:
         info: Info,
         events: Events,
     ) -> EngagementRecordPayload:
-        result = await mutations.engagement_record(info.context, events, EngagementInput.value)
+        result = await record_engagements(info.context, events, EngagementInput.to_action_input)
         return EngagementRecordPayload(
             recorded=result.recorded,
             duplicates=result.duplicates,
             ignored=result.ignored,
-            user_errors=as_field_type(result.errors),
+            user_errors=result.errors,
         )
 
     @strawberry.mutation(
@@ -309,8 +381,8 @@ class Mutation:
         " does not change the verdict again. Requires a token with the scope `engagement:write`."
     )
     async def engagement_reclassify(self, info: Info, ids: Ids, verdict: NewVerdict) -> EngagementsPayload:
-        action = mutations.engagement_reclassify(info.context, ids, verdict)
-        return await _bulk_payload(EngagementsPayload, "engagements", action)
+        result = await reclassify_engagements(info.context, ids, verdict)
+        return EngagementsPayload(engagements=result.rows, user_errors=list(result.errors))
 
     @strawberry.mutation(
         description="Records at most 1,000 bounces and spam complaints. A SENT email becomes BOUNCED or SPAM."
@@ -321,7 +393,5 @@ class Mutation:
         info: Info,
         events: Reports,
     ) -> DeliveryRecordPayload:
-        result = await mutations.delivery_record(info.context, [event.value() for event in events])
-        return DeliveryRecordPayload(
-            recorded=result.recorded, duplicates=result.duplicates, user_errors=as_field_type(result.errors)
-        )
+        result = await record_deliveries(info.context, [event.to_action_input() for event in events])
+        return DeliveryRecordPayload(recorded=result.recorded, duplicates=result.duplicates, user_errors=result.errors)

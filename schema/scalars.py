@@ -1,7 +1,7 @@
 """Defines the scalars: how each is parsed from an input and serialized to output."""
 
 from datetime import UTC, date, datetime
-from typing import Any, NewType
+from typing import NewType
 
 import orjson
 import strawberry
@@ -14,17 +14,17 @@ from command_center.search.durations import Duration as DurationValue
 from command_center.search.durations import parse_duration
 
 Duration = NewType("Duration", DurationValue)
-EmailFilterValue = NewType("EmailFilterValue", dict)  # type: ignore[type-arg]
+EmailFilterValue = NewType("EmailFilterValue", dict[str, object])
 ChangeCursor = NewType("ChangeCursor", str)
 
 
-def _text(value: Any, what: str) -> str:
+def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise GraphQLError(f"{what} is written as a text.")
     return value
 
 
-def _parse_datetime(value: Any) -> datetime:
+def _parse_datetime(value: object) -> datetime:
     text = _text(value, "A DateTime")
     try:
         return datetimes.parse_datetime(text)
@@ -32,7 +32,7 @@ def _parse_datetime(value: Any) -> datetime:
         raise GraphQLError("A DateTime is ISO 8601 with an offset, such as 2026-01-31T09:30:00Z.") from exc
 
 
-def _parse_date(value: Any) -> date:
+def _parse_date(value: object) -> date:
     text = _text(value, "A Date")
     try:
         return datetimes.parse_day(text)
@@ -40,7 +40,7 @@ def _parse_date(value: Any) -> date:
         raise GraphQLError("A Date is an ISO 8601 calendar date, such as 2026-01-31.") from exc
 
 
-def _parse_duration(value: Any) -> DurationValue:
+def _parse_duration(value: object) -> DurationValue:
     text = _text(value, "A Duration")
     try:
         return parse_duration(text)
@@ -48,7 +48,7 @@ def _parse_duration(value: Any) -> DurationValue:
         raise GraphQLError("A Duration is ISO 8601, such as P3D or PT12H.") from exc
 
 
-def _parse_cursor(value: Any) -> str:
+def _parse_cursor(value: object) -> str:
     return _text(value, "A ChangeCursor")
 
 

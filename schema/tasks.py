@@ -1,26 +1,31 @@
 """Defines the types for tasks, their filter, their order and their pages."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
+from strawberry import Parent
+from strawberry.types.unset import UnsetType
 
+from models.campaigns import Campaign
+from models.emails import Email
+from models.people import Person
+from models.tasks import Task
+from models.users import User
 from resolvers import tasks
 from resolvers.pagination import Order
-from schema.campaigns import Campaign
-from schema.emails import Email
+from schema.campaigns import CampaignType
+from schema.connections import define_connection
+from schema.emails import EmailType
 from schema.enums import OrderDirection, TaskBucket, TaskKind, TaskOrderField, TaskPriority, TaskStatus
-from schema.field_helpers import UNSET, Info, as_field_type, described, value_or_none
+from schema.field_helpers import Info, described, optional, publishes, value_or_none
 from schema.filters import TextFilter
-from schema.nodes import Node, PageInfo
-from schema.people import Person, User
-from schema.scalars import ChangeCursor
+from schema.nodes import NodeInterface
+from schema.people import PersonType, UserType
 
 
-@strawberry.type(
-    description="A reminder of something to do for a person, with a due date. Its creator and its assignee see it."
-)
-class Task(Node):
+@publishes(Task, "A reminder of something to do for a person, with a due date. Its creator and its assignee see it.")
+class TaskType(NodeInterface):
     name: str = strawberry.field(description="What to do, in one line.")
     kind: TaskKind = strawberry.field(description="The kind of work.")
     status: TaskStatus = strawberry.field(description="Whether it is open or complete.")
@@ -31,74 +36,62 @@ class Task(Node):
     updated_at: datetime = strawberry.field(description="When it last changed.")
     completed_at: datetime | None = strawberry.field(description="When it was done; null if it is open.")
 
-    @classmethod
-    def is_type_of(cls, row: object, _: object) -> bool:
-        return tasks.is_task(row)
-
     @strawberry.field(description="When it is due, relative to the viewer's current day; null if it is complete.")
-    async def bucket(self: Any, info: Info) -> TaskBucket | None:
-        return await tasks.bucket(info.context, self)
+    @staticmethod
+    async def bucket(task: Parent[Task], info: Info) -> TaskBucket | None:
+        return await tasks.load_bucket(info.context, task)
 
-    @strawberry.field(description="The user who created it.")
-    async def creator(self: Any, info: Info) -> User:
-        return as_field_type(await tasks.creator(info.context, self))
+    @strawberry.field(description="The user who created it.", graphql_type=UserType)
+    @staticmethod
+    async def creator(task: Parent[Task], info: Info) -> User | None:
+        return await tasks.load_creator(info.context, task)
 
-    @strawberry.field(description="The user who should do it.")
-    async def assignee(self: Any, info: Info) -> User:
-        return as_field_type(await tasks.assignee(info.context, self))
+    @strawberry.field(description="The user who should do it.", graphql_type=UserType)
+    @staticmethod
+    async def assignee(task: Parent[Task], info: Info) -> User | None:
+        return await tasks.load_assignee(info.context, task)
 
-    @strawberry.field(description="The person concerned.")
-    async def person(self: Any, info: Info) -> Person:
-        return as_field_type(await tasks.person(info.context, self))
+    @strawberry.field(description="The person concerned.", graphql_type=PersonType)
+    @staticmethod
+    async def person(task: Parent[Task], info: Info) -> Person | None:
+        return await tasks.load_person(info.context, task)
 
-    @strawberry.field(description="The email from which it was created; null if there was none or it has been deleted.")
-    async def email(self: Any, info: Info) -> Email | None:
-        return as_field_type(await tasks.email(info.context, self))
-
-    @strawberry.field(description="The campaign of that email, if any.")
-    async def campaign(self: Any, info: Info) -> Campaign | None:
-        return as_field_type(await tasks.campaign(info.context, self))
-
-
-@strawberry.type(description="One task of a page, with its cursor.")
-class TaskEdge:
-    cursor: str = strawberry.field(description="The position of this edge; pass it as `after` or `before`.")
-    node: Task = strawberry.field(description="The task at this position.")
-
-
-@strawberry.type(description="A page of tasks.")
-class TaskConnection:
-    edges: list[TaskEdge] = strawberry.field(description="The tasks with their cursors.")
-    nodes: list[Task] = strawberry.field(description="The tasks of the page without their cursors.")
-    page_info: PageInfo = strawberry.field(description="The boundaries of the page and what lies beyond them.")
-    as_of: ChangeCursor = strawberry.field(
-        description="A position in the change log, read before the rows. A subscription with this `after` misses no"
-        " later change."
+    @strawberry.field(
+        description="The email from which it was created; null if there was none or it has been deleted.",
+        graphql_type=EmailType | None,
     )
+    @staticmethod
+    async def email(task: Parent[Task], info: Info) -> Email | None:
+        return await tasks.load_email(info.context, task)
+
+    @strawberry.field(description="The campaign of that email, if any.", graphql_type=CampaignType | None)
+    @staticmethod
+    async def campaign(task: Parent[Task], info: Info) -> Campaign | None:
+        return await tasks.load_campaign(info.context, task)
 
 
-def _optional(description: str) -> Any:
-    return strawberry.field(default=UNSET, description=description)
+TaskConnection = define_connection(TaskType, "task", "tasks", has_as_of=True)
 
 
 @strawberry.input(
+    name="TaskFilter",
     description="A filter of tasks. All given conditions must hold, and one element of a list is enough. Null is"
-    " the same as absent; an empty list matches nothing."
+    " the same as absent; an empty list matches nothing.",
 )
-class TaskFilter:
-    status: list[TaskStatus] | None = _optional("Open, complete or both.")
-    kind: list[TaskKind] | None = _optional("Tasks of one of these kinds.")
-    priority: list[TaskPriority] | None = _optional("Tasks of one of these priorities.")
-    bucket: list[TaskBucket] | None = _optional(
+class TaskFilterInput:
+    status: list[TaskStatus] | UnsetType | None = optional("Open, complete or both.")
+    kind: list[TaskKind] | UnsetType | None = optional("Tasks of one of these kinds.")
+    priority: list[TaskPriority] | UnsetType | None = optional("Tasks of one of these priorities.")
+    bucket: list[TaskBucket] | UnsetType | None = optional(
         "Open tasks in one of these buckets, relative to the viewer's current day."
     )
-    assignee: list[strawberry.ID] | None = _optional("Assigned to one of these users.")
-    person: list[strawberry.ID] | None = _optional("Tasks that concern one of these people.")
-    email: list[strawberry.ID] | None = _optional("Created from one of these emails.")
-    campaign: list[strawberry.ID] | None = _optional("Created from an email of one of these campaigns.")
-    due_from: date | None = _optional("Due on this day or later.")
-    due_until: date | None = _optional("Due on this day or earlier.")
-    name: TextFilter | None = _optional("A test of the name, ignoring case.")
+    assignee: list[strawberry.ID] | UnsetType | None = optional("Assigned to one of these users.")
+    person: list[strawberry.ID] | UnsetType | None = optional("Tasks that concern one of these people.")
+    email: list[strawberry.ID] | UnsetType | None = optional("Created from one of these emails.")
+    campaign: list[strawberry.ID] | UnsetType | None = optional("Created from an email of one of these campaigns.")
+    due_from: date | UnsetType | None = optional("Due on this day or later.")
+    due_until: date | UnsetType | None = optional("Due on this day or earlier.")
+    name: TextFilter | UnsetType | None = optional("A test of the name, ignoring case.")
 
 
 @strawberry.input(description="How to sort tasks. Tasks with equal values are sorted by age in the same direction.")
@@ -108,17 +101,17 @@ class TaskOrder:
         default=OrderDirection.ASC, description="Whether to sort ascending or descending."
     )
 
-    def value(self) -> Order:
-        return tasks.order(self.field, self.direction)
+    def to_order(self) -> Order:
+        return tasks.make_order(self.field, self.direction)
 
 
-TaskFilterArgument = Annotated[TaskFilter | None, described("Which tasks to return; if absent, all.")]
+TaskFilterArgument = Annotated[TaskFilterInput | UnsetType | None, described("Which tasks to return; if absent, all.")]
 TaskOrderArgument = Annotated[
-    TaskOrder | None, described("How to sort the tasks; if absent, by due date and then the urgent first.")
+    TaskOrder | UnsetType | None, described("How to sort the tasks; if absent, by due date and then the urgent first.")
 ]
 
 
-def task_order(order: TaskOrder | None) -> Order:
+def task_order(order: TaskOrder | UnsetType | None) -> Order:
     """Return the requested order; without one, by due date and then the urgent first."""
     value = value_or_none(order)
-    return tasks.URGENT if value is None else value.value()
+    return tasks.URGENT if value is None else value.to_order()

@@ -6,7 +6,7 @@ per refused id with its position.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from command_center import ids as global_ids
@@ -15,7 +15,7 @@ from command_center.actions.access import lock_own_emails, paths_by_id, visible_
 from command_center.actions.bodies import check_body
 from command_center.actions.context import ActionContext, Limits
 from command_center.actions.deliveries import discard_early_reports
-from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, UNSET, BulkResult, check_addresses, check_line
+from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, UNSET, BulkResult, Unset, check_addresses, check_line
 from command_center.actions.request_ids import CreatedRow
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row
@@ -53,13 +53,13 @@ class NewEmail:
 class Revision:
     """The changes to an email: UNSET leaves a value unchanged, None clears it. `at` is in microseconds."""
 
-    person_id: Any = field(default=UNSET)
-    subject: Any = field(default=UNSET)
-    body: Any = field(default=UNSET)
-    cc: Any = field(default=UNSET)
-    bcc: Any = field(default=UNSET)
-    template_id: Any = field(default=UNSET)
-    at: Any = field(default=UNSET)
+    person_id: str | Unset | None = UNSET
+    subject: str | Unset | None = UNSET
+    body: str | Unset | None = UNSET
+    cc: Sequence[str] | Unset | None = UNSET
+    bcc: Sequence[str] | Unset | None = UNSET
+    template_id: str | Unset | None = UNSET
+    at: int | Unset | None = UNSET
 
 
 async def draft(ctx: ActionContext, viewer: Viewer, new: NewEmail) -> Email:

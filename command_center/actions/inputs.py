@@ -7,14 +7,13 @@ error's message and names the value. `longest` is a number of characters.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Final
 
 from command_center.email_addresses import MAX_ADDRESS_CHARACTERS, InvalidAddress, normalize_address
 from command_center.errors import ErrorCollector, InputPath, UserError, user_error
 from models.enums import UserErrorCode
 
-UNSET: Any = object()
-"""Stands for an argument that is absent, as opposed to null."""
 MAX_NAME_CHARACTERS = 200
 """The most characters in a name and in other short lines."""
 MAX_SUBJECT_CHARACTERS = 998
@@ -23,6 +22,16 @@ MAX_BODY_CHARACTERS = 500_000
 """The most characters in a body."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f]")
+
+
+class Unset(Enum):
+    """The type of the value of an absent argument. As an enum, it can be told apart by `is`."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+"""The value of an argument that is absent, as opposed to null."""
 
 
 @dataclass(frozen=True, slots=True)

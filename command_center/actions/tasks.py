@@ -5,14 +5,14 @@ no longer can. An action that changes nothing succeeds without a log entry. `mem
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from command_center import ids as global_ids
 from command_center.actions.access import paths_by_id, rows_in_request_order, visible_key
 from command_center.actions.context import ActionContext
-from command_center.actions.inputs import UNSET, BulkResult, check_line, check_text
+from command_center.actions.inputs import UNSET, BulkResult, Unset, check_line, check_text
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Connection, Row
@@ -46,12 +46,12 @@ class NewTask:
 class TaskRevision:
     """The changes to a task. UNSET leaves a value unchanged; None clears the details, and is invalid elsewhere."""
 
-    name: Any = field(default=UNSET)
-    kind: Any = field(default=UNSET)
-    due_on: Any = field(default=UNSET)
-    priority: Any = field(default=UNSET)
-    details: Any = field(default=UNSET)
-    assignee_id: Any = field(default=UNSET)
+    name: str | Unset | None = UNSET
+    kind: TaskKind | Unset | None = UNSET
+    due_on: date | Unset | None = UNSET
+    priority: TaskPriority | Unset | None = UNSET
+    details: str | Unset | None = UNSET
+    assignee_id: str | Unset | None = UNSET
 
 
 async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:

@@ -15,7 +15,7 @@ async def test_a_field_that_is_given_up_does_not_end_what_others_wait_for() -> N
         await ready.wait()
         return "made"
 
-    one, other = [asyncio.create_task(loaders.once("it", make)) for _ in range(2)]
+    one, other = [asyncio.create_task(loaders.compute_once("it", make)) for _ in range(2)]
     await asyncio.sleep(0.01)
     # As the executor does with what stands beside a field that went wrong.
     one.cancel()
