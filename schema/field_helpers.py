@@ -3,7 +3,7 @@
 Resolvers return rows and other plain objects. A type of the schema only declares which of their attributes are exposed,
 and is never instantiated. A field with a resolver therefore has two types. Its annotation is the Python type, which
 mypy checks; `graphql_type` is the published type. A resolver is a static method, because `Parent` is not an instance of
-the type. Nothing has to be cast in this way, and a test compares each annotation with its `graphql_type`.
+the type. So nothing is cast. `tests/unit/test_published_types.py` compares each annotation with its `graphql_type`.
 
 A resolver of a non-null field may return None, because rows may be deleted meanwhile. GraphQL then returns an error.
 """
