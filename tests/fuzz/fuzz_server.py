@@ -3,6 +3,7 @@
 FUZZ_SEED repeats a run. Where a count is given the run is a full one, and how long answers take is looked at too.
 """
 
+import math
 import os
 import re
 import socket
@@ -81,6 +82,15 @@ class Ground:
     def ask(self, document: str, user: int = 0) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.tokens[user]}"}
         return httpx.post(f"{self.url}/graphql", json={"query": document}, headers=headers, timeout=20)
+
+    def processor_seconds(self) -> float:
+        """Return the processor time that the server has used, or infinity if the system does not tell."""
+        try:
+            # The name of the program, in parentheses, may contain spaces.
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return math.inf
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def complaints(self) -> list[str]:
         """What is wrong after all that: a query that is not answered, an error in the log, a process that is gone."""
