@@ -3,8 +3,6 @@
 These are the log of each team, invalidations, leases, and the state of restores, of the clock and of time transitions.
 """
 
-from typing import Any
-
 from tortoise import fields
 from tortoise.indexes import PartialIndex
 from tortoise.models import Model
@@ -69,7 +67,7 @@ class Invalidation(Model):
     subject_id = fields.BigIntField()
     cause = fields.IntEnumField(ChangeCauseKind)
     engagement_id = fields.BigIntField(null=True)
-    people: list[int] | None = fields.JSONField[Any](null=True)
+    people = fields.JSONField[list[int] | None](null=True)
     progress = fields.BigIntField(default=0)
 
     class Meta:

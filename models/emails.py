@@ -1,7 +1,7 @@
 """Defines the tables of emails, of the email counts per folder, and of send requests."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
 
 from tortoise import fields
 from tortoise.expressions import Q
@@ -32,8 +32,8 @@ class Email(Model):
     sender_id: int
     person: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Person", db_index=False)
     person_id: int
-    cc: list[str] = fields.JSONField[Any](default=list)
-    bcc: list[str] = fields.JSONField[Any](default=list)
+    cc = fields.JSONField[list[str]](default=list)
+    bcc = fields.JSONField[list[str]](default=list)
     recipient_count = fields.IntField(default=1, db_default=1)
     subject = fields.CharField(max_length=998)
     subject_folded = fields.CharField(max_length=3992)
@@ -113,7 +113,7 @@ class Email(Model):
         return Q(team_id=viewer.team_id) if viewer.admin else Q(team_id=viewer.team_id, sender_id=viewer.user_id)
 
 
-def addresses(stored: Any) -> tuple[str, ...]:
+def addresses(stored: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return the addresses of a `cc` or `bcc` column, which drivers return as JSON text or as a list."""
     return tuple(json.loads(stored) if isinstance(stored, str) else stored or ())
 

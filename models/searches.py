@@ -1,7 +1,5 @@
 """Defines the tables of saved searches and memberships. Only the matcher writes memberships."""
 
-from typing import Any
-
 from tortoise import fields
 from tortoise.expressions import Q
 from tortoise.models import Model
@@ -20,7 +18,7 @@ class SavedSearch(Model):
     owner: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=False)
     owner_id: int
     name = fields.CharField(max_length=200)
-    definition: dict[str, Any] = fields.JSONField[Any]()
+    definition = fields.JSONField[dict[str, object]]()
     shared = fields.BooleanField(default=False)
     state = fields.IntEnumField(SavedSearchState, default=SavedSearchState.BUILDING)
     member_count = fields.BigIntField(default=0)

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from command_center import ids
 from command_center.changes import log
@@ -114,7 +113,7 @@ async def load_shared_search(context: Context, key: int) -> SharedSearch | None:
     return None if source is None else SharedSearch(source)
 
 
-def rebuild_definition(search: SavedSearch) -> dict[str, Any]:
+def rebuild_definition(search: SavedSearch) -> dict[str, object]:
     """Return the filter in canonical form. It is rebuilt because PostgreSQL does not keep the order of JSON keys."""
     return to_value(parse_stored_filter(search.definition))
 
