@@ -14,7 +14,7 @@ from models.enums import EmailStatus, Role
 from models.folders import folder_of
 from models.viewers import Viewer
 from resolvers.context import Context
-from schema.build import build
+from schema.build import create_schema
 from tests.support.server import settings
 
 FEW, MANY = 10_000, 1_000_000
@@ -33,7 +33,7 @@ _SCAN = "SELECT status, archived, COUNT(*) AS count FROM emails WHERE sender_id 
 
 async def run(database_url: str) -> Ratio:
     async with run_runtime(settings(database_url), run_worker=False) as engine:
-        schema = build()
+        schema = create_schema()
         few, many = [await _seller(engine, schema, count) for count in (FEW, MANY)]
         await few()
         await many()

@@ -38,7 +38,7 @@ from models.folders import folder_of
 from models.viewers import Viewer
 from resolvers.context import Context
 from resolvers.emails import TABLES
-from schema.build import build
+from schema.build import create_schema
 from tests.support.server import settings
 
 PAGE = 50
@@ -111,7 +111,7 @@ async def _filled(engine: Runtime) -> Viewer:
 
 
 def _graphql(engine: Runtime, viewer: Viewer, executor: type[Any]) -> Starlette:
-    operations = Operations(build()._schema, DocumentLimits(), AnswerLimits(), HINTS, executor)
+    operations = Operations(create_schema()._schema, DocumentLimits(), AnswerLimits(), HINTS, executor)
 
     async def endpoint(request: Request) -> Response:
         operation = operations.prepare(operations.parse_parameters(parse_json(await request.body())))

@@ -205,6 +205,6 @@ class EntryBatch(NamedTuple):
         return dict(zip(self.message_keys(), messages, strict=True))
 
 
-def batch_of_one(message: ChangeMessage) -> EntryBatch:
+def make_single_batch(message: ChangeMessage) -> EntryBatch:
     """Return a batch of one message that does not come from the log."""
     return EntryBatch(LogIdentity(message.cursor.log_id), message=message)

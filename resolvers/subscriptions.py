@@ -10,7 +10,7 @@ from command_center.changes.subscribers import Expired, Subscriber
 from command_center.errors import not_found, user_error
 from models.enums import ChangeKind, UserErrorCode
 from resolvers import searches
-from resolvers.change_messages import CaughtUp, CursorExpired, EntryBatch, batch_of_one
+from resolvers.change_messages import CaughtUp, CursorExpired, EntryBatch, make_single_batch
 from resolvers.context import Context
 
 
@@ -86,7 +86,7 @@ async def _batches(
         subscriber = await subscribe()
     except Expired:
         if after is not None:
-            yield batch_of_one(CursorExpired(after))
+            yield make_single_batch(CursorExpired(after))
         return
     try:
         if after is None and last is not None:
@@ -96,22 +96,22 @@ async def _batches(
             )
             is_over = newest is not None and newest.kind is last
         async for entries in subscriber.replay():
-            batch = _through(entries, last)
+            batch = _take_through(entries, last)
             yield EntryBatch(subscriber.initial_state.identity, batch)
             if batch[-1].kind is last:
                 return
-        yield batch_of_one(CaughtUp(subscriber.initial_state.cursor()))
+        yield make_single_batch(CaughtUp(subscriber.initial_state.cursor()))
         while not is_over and (entries := await subscriber.next()):
-            batch = _through(entries, last)
+            batch = _take_through(entries, last)
             yield EntryBatch(subscriber.initial_state.identity, batch)
             is_over = batch[-1].kind is last
     except Expired:
-        yield batch_of_one(CursorExpired(subscriber.cursor()))
+        yield make_single_batch(CursorExpired(subscriber.cursor()))
     finally:
         subscriber.close()
 
 
-def _through(entries: Sequence[LogEntry], last: ChangeKind | None) -> Sequence[LogEntry]:
+def _take_through(entries: Sequence[LogEntry], last: ChangeKind | None) -> Sequence[LogEntry]:
     """Return the entries up to and including the first of a kind."""
     for index, entry in enumerate(entries):
         if entry.kind is last:

@@ -13,7 +13,7 @@ from schema.searches import SavedSearchMemberType, SharedSearchType
 from schema.subscription import Subscription
 
 
-def build() -> strawberry.Schema:
+def create_schema() -> strawberry.Schema:
     """Return the executable schema."""
     schema = strawberry.Schema(
         query=Query,
@@ -34,6 +34,6 @@ def _is_one_of(type_: object, _: object) -> bool | None:
     return type_.is_one_of if isinstance(type_, GraphQLInputObjectType) else None
 
 
-def sdl() -> str:
+def format_sdl() -> str:
     """Return the schema definition language text, as in `schema/schema.graphql`."""
-    return build().as_str() + "\n"
+    return create_schema().as_str() + "\n"

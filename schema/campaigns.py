@@ -13,8 +13,8 @@ from resolvers import campaigns, people
 from resolvers.pagination import Page
 from schema.connections import define_connection
 from schema.enums import SendKind
-from schema.field_helpers import UNSET, After, Before, First, Info, Last, paging, publishes, value_or_none
-from schema.filters import EmailFilterArgument, raw_filter
+from schema.field_helpers import UNSET, After, Before, First, Info, Last, publishes, to_arguments, value_or_none
+from schema.filters import EmailFilterArgument, to_raw_filter
 from schema.nodes import NodeInterface
 from schema.people import UserType
 
@@ -46,9 +46,9 @@ class CampaignType(NodeInterface):
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Email]:
-        arguments = paging(first, after, last, before)
+        arguments = to_arguments(first, after, last, before)
         return await campaigns.load_campaign_emails(
-            info.context, campaign, raw_filter(value_or_none(filter)), arguments
+            info.context, campaign, to_raw_filter(value_or_none(filter)), arguments
         )
 
 
@@ -83,7 +83,7 @@ class BulkSendType(NodeInterface):
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Email]:
-        return await campaigns.load_bulk_send_emails(info.context, bulk_send, paging(first, after, last, before))
+        return await campaigns.load_bulk_send_emails(info.context, bulk_send, to_arguments(first, after, last, before))
 
 
 CampaignConnection = define_connection(CampaignType, "campaign", "campaigns")

@@ -36,12 +36,12 @@ from schema.field_helpers import (
     Info,
     Last,
     described,
-    paging,
     publishes,
     reference_field,
+    to_arguments,
     value_or_none,
 )
-from schema.filters import EmailFilterArgument, raw_filter
+from schema.filters import EmailFilterArgument, to_raw_filter
 from schema.nodes import NodeInterface
 from schema.people import PersonType, UserType
 
@@ -111,7 +111,7 @@ class EmailType(NodeInterface):
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Engagement]:
-        return await emails.load_engagements(info.context, email, paging(first, after, last, before))
+        return await emails.load_engagements(info.context, email, to_arguments(first, after, last, before))
 
     @strawberry.field(
         description="The viewer's tasks that were created from it, earliest due date first.",
@@ -126,7 +126,7 @@ class EmailType(NodeInterface):
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Task]:
-        return await tasks.load_tasks_of_email(info.context, email, paging(first, after, last, before))
+        return await tasks.load_tasks_of_email(info.context, email, to_arguments(first, after, last, before))
 
     @strawberry.field(
         description="The actions that the viewer may perform on it now; empty for everyone but its sender."
@@ -153,7 +153,7 @@ class EmailOrder:
 EmailOrderArgument = Annotated[EmailOrder | UnsetType | None, described("How to sort the emails.")]
 
 
-def email_order(order: EmailOrder | UnsetType | None) -> Order:
+def resolve_email_order(order: EmailOrder | UnsetType | None) -> Order:
     """Return the requested order; without one, the most recently created come first."""
     value = value_or_none(order)
     return emails.NEWEST if value is None else value.to_order()
@@ -192,9 +192,9 @@ class FolderType(NodeInterface):
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Email]:
-        arguments = paging(first, after, last, before)
+        arguments = to_arguments(first, after, last, before)
         return await folder.load_emails(
-            info.context, raw_filter(value_or_none(filter)), email_order(order_by), arguments
+            info.context, to_raw_filter(value_or_none(filter)), resolve_email_order(order_by), arguments
         )
 
 

@@ -57,7 +57,7 @@ def described(description: str) -> StrawberryArgumentAnnotation:
     return strawberry.argument(description=description)
 
 
-def optional(description: str, name: str | None = None) -> UnsetType:
+def optional_field(description: str, name: str | None = None) -> UnsetType:
     """Return an input field that may be absent. Like a dataclass field, it has the type of its default."""
     field: UnsetType = strawberry.field(default=UNSET, description=description, name=name)
     return field
@@ -104,7 +104,7 @@ def value_or_none(value: T | UnsetType) -> T | None:
     return None if isinstance(value, UnsetType) else value
 
 
-def paging(
+def to_arguments(
     first: int | UnsetType | None,
     after: str | UnsetType | None,
     last: int | UnsetType | None,

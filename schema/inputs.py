@@ -18,7 +18,7 @@ from command_center.actions.tasks import NewTask, TaskRevision
 from command_center.actions.templates import NewTemplate
 from command_center.search.datetimes import from_datetime
 from schema.enums import DeliveryKind, EngagementKind, EngagementVerdict, TaskKind, TaskPriority
-from schema.field_helpers import optional, value_or_none
+from schema.field_helpers import optional_field, value_or_none
 from schema.filters import EmailFilter
 
 T = TypeVar("T")
@@ -46,8 +46,8 @@ class EmailDraftInput:
     bcc: list[str] = strawberry.field(
         default_factory=list, description="Further addresses, hidden from every other recipient."
     )
-    template_id: strawberry.ID | UnsetType | None = optional("The template from which it was created.")
-    campaign_id: strawberry.ID | UnsetType | None = optional("The campaign to which it belongs.")
+    template_id: strawberry.ID | UnsetType | None = optional_field("The template from which it was created.")
+    campaign_id: strawberry.ID | UnsetType | None = optional_field("The campaign to which it belongs.")
 
     def to_action_input(self) -> NewEmail:
         return NewEmail(
@@ -63,13 +63,13 @@ class EmailDraftInput:
 
 @strawberry.input(description="Changes to an email. An absent field keeps its value; null clears it.")
 class EmailReviseInput:
-    person_id: strawberry.ID | UnsetType | None = optional("The person who receives it.")
-    subject: str | UnsetType | None = optional("The subject, a single line.")
-    body: str | UnsetType | None = optional("The body as HTML or plain text.")
-    cc: list[str] | UnsetType | None = optional("Further addresses, visible to every recipient.")
-    bcc: list[str] | UnsetType | None = optional("Further addresses, hidden from every other recipient.")
-    template_id: strawberry.ID | UnsetType | None = optional("The template from which it was created.")
-    at: datetime | UnsetType | None = optional("A future time to which a scheduled email is moved.")
+    person_id: strawberry.ID | UnsetType | None = optional_field("The person who receives it.")
+    subject: str | UnsetType | None = optional_field("The subject, a single line.")
+    body: str | UnsetType | None = optional_field("The body as HTML or plain text.")
+    cc: list[str] | UnsetType | None = optional_field("Further addresses, visible to every recipient.")
+    bcc: list[str] | UnsetType | None = optional_field("Further addresses, hidden from every other recipient.")
+    template_id: strawberry.ID | UnsetType | None = optional_field("The template from which it was created.")
+    at: datetime | UnsetType | None = optional_field("A future time to which a scheduled email is moved.")
 
     def to_action_input(self) -> Revision:
         return Revision(
@@ -90,8 +90,8 @@ class PersonEdit:
     person_id: strawberry.ID = strawberry.field(
         description="The person for whom the text is meant; one of the `personIds`."
     )
-    subject: str | UnsetType | None = optional("The subject, a single line.")
-    body: str | UnsetType | None = optional("The body as HTML or plain text.")
+    subject: str | UnsetType | None = optional_field("The subject, a single line.")
+    body: str | UnsetType | None = optional_field("The body as HTML or plain text.")
 
     def to_action_input(self) -> Edit:
         return Edit(self.person_id, value_or_none(self.subject), value_or_none(self.body))
@@ -102,13 +102,13 @@ class SelectAndSendInput:
     person_ids: list[strawberry.ID] = strawberry.field(description="The recipients; each of them gets their own email.")
     subject: str = strawberry.field(description="The subject, a single line that may contain dynamic fields.")
     body: str = strawberry.field(description="The body as HTML or plain text; it may contain dynamic fields.")
-    template_id: strawberry.ID | UnsetType | None = optional("The template from which it was created.")
-    campaign_id: strawberry.ID | UnsetType | None = optional("The campaign to which it belongs.")
-    at: datetime | UnsetType | None = optional("A future time to send at; if absent, now.")
+    template_id: strawberry.ID | UnsetType | None = optional_field("The template from which it was created.")
+    campaign_id: strawberry.ID | UnsetType | None = optional_field("The campaign to which it belongs.")
+    at: datetime | UnsetType | None = optional_field("A future time to send at; if absent, now.")
     edits: list[PersonEdit] = strawberry.field(
         default_factory=list, description="Different texts for some people; at most one for each person."
     )
-    request_id: str | UnsetType | None = optional(
+    request_id: str | UnsetType | None = optional_field(
         "An id that the client chooses for this request. A repeated request sends nothing again."
     )
 
@@ -132,10 +132,10 @@ class GroupSendInput:
     )
     subject: str = strawberry.field(description="The subject, a single line that may contain dynamic fields.")
     body: str = strawberry.field(description="The body as HTML or plain text; it may contain dynamic fields.")
-    template_id: strawberry.ID | UnsetType | None = optional("The template from which it was created.")
-    campaign_id: strawberry.ID | UnsetType | None = optional("The campaign to which it belongs.")
-    at: datetime | UnsetType | None = optional("A future time to send at; if absent, now.")
-    request_id: str | UnsetType | None = optional(
+    template_id: strawberry.ID | UnsetType | None = optional_field("The template from which it was created.")
+    campaign_id: strawberry.ID | UnsetType | None = optional_field("The campaign to which it belongs.")
+    at: datetime | UnsetType | None = optional_field("A future time to send at; if absent, now.")
+    request_id: str | UnsetType | None = optional_field(
         "An id that the client chooses for this request. A repeated request sends nothing again."
     )
 
@@ -159,10 +159,10 @@ class TaskCreateInput:
     due_on: date = strawberry.field(description="The day on which it is due.")
     priority: TaskPriority = strawberry.field(default=TaskPriority.NORMAL, description="How urgent it is.")
     details: str = strawberry.field(default="", description="Further information.")
-    assignee_id: strawberry.ID | UnsetType | None = optional(
+    assignee_id: strawberry.ID | UnsetType | None = optional_field(
         "The user who should do it; if absent, the viewer. For a teammate the person must be shared."
     )
-    email_id: strawberry.ID | UnsetType | None = optional(
+    email_id: strawberry.ID | UnsetType | None = optional_field(
         "The email from which it is created; its recipient must be the same person."
     )
 
@@ -183,12 +183,12 @@ class TaskCreateInput:
     description="Changes to a task. An absent field keeps its value; null clears `details` and no other field."
 )
 class TaskReviseInput:
-    name: str | UnsetType | None = optional("What to do, in one line.")
-    kind: TaskKind | UnsetType | None = optional("The kind of work.")
-    due_on: date | UnsetType | None = optional("The day on which it is due.")
-    priority: TaskPriority | UnsetType | None = optional("How urgent it is.")
-    details: str | UnsetType | None = optional("Further information.")
-    assignee_id: strawberry.ID | UnsetType | None = optional(
+    name: str | UnsetType | None = optional_field("What to do, in one line.")
+    kind: TaskKind | UnsetType | None = optional_field("The kind of work.")
+    due_on: date | UnsetType | None = optional_field("The day on which it is due.")
+    priority: TaskPriority | UnsetType | None = optional_field("How urgent it is.")
+    details: str | UnsetType | None = optional_field("Further information.")
+    assignee_id: strawberry.ID | UnsetType | None = optional_field(
         "The user who should do it. For a teammate the person must be shared."
     )
 
@@ -227,11 +227,11 @@ class SavedSearchCreateInput:
 @strawberry.input(description="A new person.")
 class PersonInput:
     name: str = strawberry.field(description="First and last name.")
-    first_name: str | UnsetType | None = optional("The given name, if it is known.")
+    first_name: str | UnsetType | None = optional_field("The given name, if it is known.")
     address: str = strawberry.field(description="The email address.")
-    title: str | UnsetType | None = optional("Their position at work.")
-    company: str | UnsetType | None = optional("The organization they work for.")
-    phone: str | UnsetType | None = optional("A telephone number.")
+    title: str | UnsetType | None = optional_field("Their position at work.")
+    company: str | UnsetType | None = optional_field("The organization they work for.")
+    phone: str | UnsetType | None = optional_field("A telephone number.")
     shared: bool = strawberry.field(default=True, description="Whether the whole team sees the person.")
 
     def to_action_input(self) -> NewPerson:
@@ -268,12 +268,14 @@ class EngagementInput:
     dedupe_key: str = strawberry.field(
         description="A key that identifies the event within the team. An event sent twice is counted once."
     )
-    verdict: EngagementVerdict | UnsetType | None = optional(
+    verdict: EngagementVerdict | UnsetType | None = optional_field(
         "Who acted. If absent, the server decides by the evidence in `userAgent` and `ipAddress`."
     )
-    url: str | UnsetType | None = optional("The link that was followed; required for a click and rejected otherwise.")
-    user_agent: str | UnsetType | None = optional("Evidence: the User-Agent header of the request.")
-    ip_address: str | UnsetType | None = optional("Evidence: the address from which the request came.")
+    url: str | UnsetType | None = optional_field(
+        "The link that was followed; required for a click and rejected otherwise."
+    )
+    user_agent: str | UnsetType | None = optional_field("Evidence: the User-Agent header of the request.")
+    ip_address: str | UnsetType | None = optional_field("Evidence: the address from which the request came.")
 
     def to_action_input(self) -> NewEvent:
         return NewEvent(

@@ -23,7 +23,7 @@ from resolvers.mutations import (
 from schema.enums import EngagementVerdict
 from schema.errors import run_action, run_action_with_notices
 from schema.field_helpers import UNSET, Id, Ids, Info, described, value_or_none
-from schema.filters import EmailFilter, raw_filter
+from schema.filters import EmailFilter, to_raw_filter
 from schema.inputs import (
     DeliveryInput,
     EmailDraftInput,
@@ -240,7 +240,7 @@ class Mutation:
     async def saved_search_create(self, info: Info, input: NewSearch) -> SavedSearchPayload:
         context = info.context
         saved_search, errors = await run_action(
-            searches.create(context.ctx, context.viewer, input.name, raw_filter(input.filter), input.shared)
+            searches.create(context.ctx, context.viewer, input.name, to_raw_filter(input.filter), input.shared)
         )
         return SavedSearchPayload(saved_search=saved_search, user_errors=errors)
 
@@ -258,7 +258,7 @@ class Mutation:
         filter: NewFilter,
     ) -> SavedSearchPayload:
         context = info.context
-        saved_search, errors = await run_action(searches.refine(context.ctx, context.viewer, id, raw_filter(filter)))
+        saved_search, errors = await run_action(searches.refine(context.ctx, context.viewer, id, to_raw_filter(filter)))
         return SavedSearchPayload(saved_search=saved_search, user_errors=errors)
 
     @strawberry.mutation(description="Publishes the definition of a list to the team, or withdraws it.")

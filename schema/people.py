@@ -9,7 +9,7 @@ from resolvers import people
 from resolvers.pagination import Page
 from schema.connections import define_connection
 from schema.enums import Role
-from schema.field_helpers import UNSET, After, Before, First, Info, Last, paging, publishes
+from schema.field_helpers import UNSET, After, Before, First, Info, Last, publishes, to_arguments
 from schema.nodes import NodeInterface
 
 
@@ -79,7 +79,7 @@ class GroupType(NodeInterface):
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Person]:
-        return await people.load_people_of_group(info.context, group, paging(first, after, last, before))
+        return await people.load_people_of_group(info.context, group, to_arguments(first, after, last, before))
 
 
 GroupConnection = define_connection(GroupType, "group", "groups")

@@ -18,7 +18,14 @@ from resolvers.nodes import Node
 from resolvers.pagination import Page
 from resolvers.searches import SharedSearch
 from schema.campaigns import CampaignConnection, TemplateConnection
-from schema.emails import EmailConnection, EmailOrderArgument, EmailType, FolderGroupType, FolderType, email_order
+from schema.emails import (
+    EmailConnection,
+    EmailOrderArgument,
+    EmailType,
+    FolderGroupType,
+    FolderType,
+    resolve_email_order,
+)
 from schema.engagements import EngagementConnection
 from schema.enums import FolderName
 from schema.field_helpers import (
@@ -31,14 +38,14 @@ from schema.field_helpers import (
     Last,
     ViewAs,
     described,
-    paging,
+    to_arguments,
     value_or_none,
 )
-from schema.filters import EmailFilterArgument, raw_filter
+from schema.filters import EmailFilterArgument, to_raw_filter
 from schema.nodes import NodeInterface
 from schema.people import GroupConnection, PersonConnection, PersonType, UserConnection, UserType
 from schema.searches import SavedSearchConnection, SavedSearchType, SharedSearchConnection
-from schema.tasks import TaskConnection, TaskFilterArgument, TaskOrderArgument, TaskType, task_order
+from schema.tasks import TaskConnection, TaskFilterArgument, TaskOrderArgument, TaskType, resolve_task_order
 
 NodeIds = Annotated[
     list[strawberry.ID], described("At most 200 ids, exactly as they were received; an id may occur twice.")
@@ -74,7 +81,7 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[User]:
-        return await people.load_users(info.context, paging(first, after, last, before))
+        return await people.load_users(info.context, to_arguments(first, after, last, before))
 
     @strawberry.field(
         description="The groups Sent, Pending and Undelivered, in that order. `viewAs` is for admins.",
@@ -113,9 +120,9 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Email]:
-        arguments = paging(first, after, last, before)
+        arguments = to_arguments(first, after, last, before)
         return await emails.load_emails(
-            info.context, raw_filter(value_or_none(filter)), email_order(order_by), arguments
+            info.context, to_raw_filter(value_or_none(filter)), resolve_email_order(order_by), arguments
         )
 
     @strawberry.field(
@@ -140,8 +147,10 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Task]:
-        arguments = paging(first, after, last, before)
-        return await tasks.load_tasks(info.context, raw_filter(value_or_none(filter)), task_order(order_by), arguments)
+        arguments = to_arguments(first, after, last, before)
+        return await tasks.load_tasks(
+            info.context, to_raw_filter(value_or_none(filter)), resolve_task_order(order_by), arguments
+        )
 
     @strawberry.field(
         description="One of the viewer's own lists; null for any other id.", graphql_type=SavedSearchType | None
@@ -158,7 +167,7 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[SavedSearch]:
-        return await searches.load_searches(info.context, paging(first, after, last, before))
+        return await searches.load_searches(info.context, to_arguments(first, after, last, before))
 
     @strawberry.field(description="The definitions that the team has published.", graphql_type=SharedSearchConnection)
     async def shared_searches(
@@ -169,7 +178,7 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[SharedSearch]:
-        return await searches.load_shared_searches(info.context, paging(first, after, last, before))
+        return await searches.load_shared_searches(info.context, to_arguments(first, after, last, before))
 
     @strawberry.field(
         description="One person whom the viewer owns or the team shares; null for any other id.",
@@ -194,7 +203,7 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Person]:
-        return await people.load_people(info.context, value_or_none(search), paging(first, after, last, before))
+        return await people.load_people(info.context, value_or_none(search), to_arguments(first, after, last, before))
 
     @strawberry.field(description="The groups that the viewer owns or the team shares.", graphql_type=GroupConnection)
     async def groups(
@@ -205,7 +214,7 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Group]:
-        return await people.load_groups(info.context, paging(first, after, last, before))
+        return await people.load_groups(info.context, to_arguments(first, after, last, before))
 
     @strawberry.field(description="All campaigns of the team.", graphql_type=CampaignConnection)
     async def campaigns(
@@ -216,7 +225,7 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Campaign]:
-        return await campaigns.load_campaigns(info.context, paging(first, after, last, before))
+        return await campaigns.load_campaigns(info.context, to_arguments(first, after, last, before))
 
     @strawberry.field(description="All templates of the team.", graphql_type=TemplateConnection)
     async def templates(
@@ -227,7 +236,7 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Template]:
-        return await campaigns.load_templates(info.context, paging(first, after, last, before))
+        return await campaigns.load_templates(info.context, to_arguments(first, after, last, before))
 
     @strawberry.field(
         description="The events on the viewer's emails, newest first, without the viewer's own actions.",
@@ -241,4 +250,4 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Engagement]:
-        return await engagements.load_feed(info.context, paging(first, after, last, before))
+        return await engagements.load_feed(info.context, to_arguments(first, after, last, before))

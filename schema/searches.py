@@ -18,7 +18,7 @@ from schema.connections import define_connection
 from schema.emails import EmailType
 from schema.engagements import EngagementType
 from schema.enums import ChangeCauseKind, SavedSearchState
-from schema.field_helpers import UNSET, After, Before, First, Info, Last, described, paging, publishes
+from schema.field_helpers import UNSET, After, Before, First, Info, Last, described, publishes, to_arguments
 from schema.nodes import NodeInterface
 from schema.people import UserType
 from schema.scalars import EmailFilterValue
@@ -91,7 +91,7 @@ class SavedSearchType(NodeInterface):
         last: Last = UNSET,
         before: Before = UNSET,
     ) -> Page[Membership]:
-        return await searches.load_members(info.context, search, paging(first, after, last, before))
+        return await searches.load_members(info.context, search, to_arguments(first, after, last, before))
 
     @strawberry.field(
         description="Why an email is or is not in the list; null if the list cannot cover that email.",

@@ -18,7 +18,7 @@ from schema.campaigns import CampaignType
 from schema.connections import define_connection
 from schema.emails import EmailType
 from schema.enums import OrderDirection, TaskBucket, TaskKind, TaskOrderField, TaskPriority, TaskStatus
-from schema.field_helpers import Info, described, optional, publishes, value_or_none
+from schema.field_helpers import Info, described, optional_field, publishes, value_or_none
 from schema.filters import TextFilter
 from schema.nodes import NodeInterface
 from schema.people import PersonType, UserType
@@ -79,19 +79,21 @@ TaskConnection = define_connection(TaskType, "task", "tasks", has_as_of=True)
     " the same as absent; an empty list matches nothing.",
 )
 class TaskFilterInput:
-    status: list[TaskStatus] | UnsetType | None = optional("Open, complete or both.")
-    kind: list[TaskKind] | UnsetType | None = optional("Tasks of one of these kinds.")
-    priority: list[TaskPriority] | UnsetType | None = optional("Tasks of one of these priorities.")
-    bucket: list[TaskBucket] | UnsetType | None = optional(
+    status: list[TaskStatus] | UnsetType | None = optional_field("Open, complete or both.")
+    kind: list[TaskKind] | UnsetType | None = optional_field("Tasks of one of these kinds.")
+    priority: list[TaskPriority] | UnsetType | None = optional_field("Tasks of one of these priorities.")
+    bucket: list[TaskBucket] | UnsetType | None = optional_field(
         "Open tasks in one of these buckets, relative to the viewer's current day."
     )
-    assignee: list[strawberry.ID] | UnsetType | None = optional("Assigned to one of these users.")
-    person: list[strawberry.ID] | UnsetType | None = optional("Tasks that concern one of these people.")
-    email: list[strawberry.ID] | UnsetType | None = optional("Created from one of these emails.")
-    campaign: list[strawberry.ID] | UnsetType | None = optional("Created from an email of one of these campaigns.")
-    due_from: date | UnsetType | None = optional("Due on this day or later.")
-    due_until: date | UnsetType | None = optional("Due on this day or earlier.")
-    name: TextFilter | UnsetType | None = optional("A test of the name, ignoring case.")
+    assignee: list[strawberry.ID] | UnsetType | None = optional_field("Assigned to one of these users.")
+    person: list[strawberry.ID] | UnsetType | None = optional_field("Tasks that concern one of these people.")
+    email: list[strawberry.ID] | UnsetType | None = optional_field("Created from one of these emails.")
+    campaign: list[strawberry.ID] | UnsetType | None = optional_field(
+        "Created from an email of one of these campaigns."
+    )
+    due_from: date | UnsetType | None = optional_field("Due on this day or later.")
+    due_until: date | UnsetType | None = optional_field("Due on this day or earlier.")
+    name: TextFilter | UnsetType | None = optional_field("A test of the name, ignoring case.")
 
 
 @strawberry.input(description="How to sort tasks. Tasks with equal values are sorted by age in the same direction.")
@@ -111,7 +113,7 @@ TaskOrderArgument = Annotated[
 ]
 
 
-def task_order(order: TaskOrder | UnsetType | None) -> Order:
+def resolve_task_order(order: TaskOrder | UnsetType | None) -> Order:
     """Return the requested order; without one, by due date and then the urgent first."""
     value = value_or_none(order)
     return tasks.URGENT if value is None else value.to_order()

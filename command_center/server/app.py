@@ -36,7 +36,7 @@ from command_center.web.rate_limits import RateLimiter
 from command_center.web.security_headers import GRAPHQL
 from command_center.web.shutdown import Shutdown
 from resolvers.context import Services
-from schema.build import build
+from schema.build import create_schema
 
 SETTLE_SECONDS = 3.0
 """How long the operations that still run may take when the application stops."""
@@ -79,7 +79,9 @@ def create_app(
         return runtime.idempotent_requests
 
     # Strawberry defines the schema; the executor needs the graphql-core schema inside it.
-    operations = Operations(build()._schema, settings.document_limits(), settings.answer_limits(), HINTS, executor)
+    operations = Operations(
+        create_schema()._schema, settings.document_limits(), settings.answer_limits(), HINTS, executor
+    )
     secret = settings.signing_secret()
     tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), RateLimiter(settings.user_requests)
     traffic, shutdown, quotas = TrafficCounts(), Shutdown(), UserQuotas(settings.user_limits())

@@ -316,9 +316,9 @@ async def _resume_sending(settings: Settings, arguments: argparse.Namespace) -> 
 
 
 async def _sdl(_: Settings, __: argparse.Namespace) -> int:
-    from schema.build import sdl
+    from schema.build import format_sdl
 
-    print(sdl(), end="")
+    print(format_sdl(), end="")
     return 0
 
 

@@ -8,9 +8,9 @@ from strawberry.extensions import FieldExtension
 
 from command_center.graphql_engine.type_plans import TypePlans
 from command_center.server.schema_hints import HINTS
-from schema.build import build
+from schema.build import create_schema
 
-SCHEMA = build()._schema
+SCHEMA = create_schema()._schema
 
 
 def slow_fields(schema: GraphQLSchema) -> Iterator[str]:

@@ -20,7 +20,7 @@ from graphql import (
 from graphql.execution import VariableValues, get_variable_values
 
 from command_center.graphql_engine.variables import InputCoercions
-from schema.build import build
+from schema.build import create_schema
 
 ODD: tuple[Any, ...] = (
     None,
@@ -100,7 +100,7 @@ def compared(schema: GraphQLSchema, odd: float, cases: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("odd", [0.0, 0.05, 0.3])
 def test_values_of_every_type_of_the_product_are_those_of_the_library(odd: float) -> None:
-    made, _ = compared(build()._schema, odd, 60)
+    made, _ = compared(create_schema()._schema, odd, 60)
     assert made > 1_500
 
 

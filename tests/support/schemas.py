@@ -4,13 +4,13 @@ from functools import cache
 
 from graphql import GraphQLSchema, build_schema
 
-from schema.build import sdl
+from schema.build import format_sdl
 
 
 @cache
 def ours() -> GraphQLSchema:
     """The product's, without resolvers: nothing is carried out here."""
-    return build_schema(sdl())
+    return build_schema(format_sdl())
 
 
 @cache

@@ -22,12 +22,12 @@ from resolvers.nodes import Node
 from resolvers.pagination import Page, PageInfo
 from resolvers.people import load_user
 from resolvers.references import REFERENCE_METADATA_KEY, Reference
-from schema.build import build
+from schema.build import create_schema
 from schema.field_helpers import PUBLISHED_CLASSES, Info, publishes, reference_field
 from schema.nodes import NodeInterface
 from schema.people import GroupConnection, GroupType, UserType
 
-SCHEMA = build()._schema
+SCHEMA = create_schema()._schema
 
 
 def object_types() -> Iterator[StrawberryObjectDefinition]:
