@@ -6,7 +6,6 @@ its dynamic fields cannot be filled in.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from command_center.actions import campaigns, request_ids, suppression
 from command_center.actions.access import visible_key
@@ -18,6 +17,7 @@ from command_center.actions.people import visible_people
 from command_center.actions.request_ids import CreatedRow
 from command_center.actions.suppression import Suppression
 from command_center.changes.unit_of_work import UnitOfWork
+from command_center.database.connections import ColumnValue
 from command_center.email_addresses import strip_number
 from command_center.errors import ErrorCollector
 from command_center.search.text import fold
@@ -264,7 +264,9 @@ def _delays_micros(texts: Iterable[EmailText]) -> Iterator[int]:
             delay += int(len(text.body) * _SPACING_MICROS)
 
 
-def _status_columns(uow: UnitOfWork, order: _Order, suppressed: Suppression | None, delay: int) -> tuple[Any, ...]:
+def _status_columns(
+    uow: UnitOfWork, order: _Order, suppressed: Suppression | None, delay: int
+) -> tuple[ColumnValue, ...]:
     """Return status, scheduled_at, due_at, failed_at, failure_code and failure_message of a new email."""
     if suppressed is not None:
         return int(EmailStatus.FAILED), None, None, uow.now, int(suppressed.code), suppressed.message

@@ -5,9 +5,8 @@ per refused id with its position.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from command_center import ids as global_ids
 from command_center.actions import campaigns, request_ids, suppression, tasks, transitions, verdict_revisions
@@ -18,7 +17,7 @@ from command_center.actions.deliveries import discard_early_reports
 from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, UNSET, BulkResult, Unset, check_addresses, check_line
 from command_center.actions.request_ids import CreatedRow
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import Row
+from command_center.database.connections import ColumnValue, ColumnValues, Row
 from command_center.email_addresses import distinct_addresses
 from command_center.errors import ErrorCollector, UserErrors, not_found, user_error
 from command_center.search.text import fold
@@ -128,7 +127,7 @@ def _check_copies(limits: Limits, cc: Sequence[str], bcc: Sequence[str], errors:
         errors.add(UserErrorCode.LIMIT_REACHED, path, suppression.too_many_recipients(recipients, limits))
 
 
-def _check_recipient_change(row: Row, values: Mapping[str, Any], errors: ErrorCollector) -> None:
+def _check_recipient_change(row: Row, values: ColumnValues, errors: ErrorCollector) -> None:
     """Refuse a new recipient without a new text if sending was attempted and postponed.
 
     The first attempt replaced the dynamic fields with the values of the old recipient.
@@ -141,9 +140,9 @@ def _check_recipient_change(row: Row, values: Mapping[str, Any], errors: ErrorCo
 
 async def _changed_columns(
     ctx: ActionContext, viewer: Viewer, revision: Revision, errors: ErrorCollector
-) -> dict[str, Any]:
+) -> dict[str, ColumnValue]:
     """Return the new column values of a revision, except those of `at`."""
-    values: dict[str, Any] = {}
+    values: dict[str, ColumnValue] = {}
     if revision.person_id is not UNSET:
         path = ("input", "personId")
         if revision.person_id is None:
@@ -211,7 +210,7 @@ async def _queue_for_sending(ctx: ActionContext, uow: UnitOfWork, rows: Sequence
     Fails the emails with a suppressed recipient. The emails must be locked.
     """
     sendable = await suppression.fail_suppressed(uow, ctx.limits, rows)
-    values: dict[str, Any] = {
+    values: dict[str, ColumnValue] = {
         "status": EmailStatus.IN_PROGRESS if at is None else EmailStatus.SCHEDULED,
         "due_at": uow.now if at is None else at,
         "claimed_at": None,
@@ -245,7 +244,7 @@ async def _bulk(
     viewer: Viewer,
     ids: Sequence[str],
     action: EmailAction,
-    values: Callable[[Row], dict[str, Any]],
+    values: Callable[[Row], ColumnValues],
 ) -> BulkResult:
     """Apply an action to all allowed emails; `values` returns the new columns of a row."""
     errors = ErrorCollector()

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from command_center import ids
 from command_center.actions import summaries, verdict_revisions
@@ -25,7 +25,7 @@ from command_center.actions.verdicts import Evidence, Judgement, judge
 from command_center.changes.idempotency import IdempotencyClaim
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.changes.wakeups import wait_for
-from command_center.database.connections import Connection, Row, Statement
+from command_center.database.connections import ColumnValue, Connection, Row, Statement
 from command_center.database.errors import FailureLog, Unavailable
 from command_center.errors import ErrorCollector, UserError
 from command_center.search.text import fold
@@ -432,7 +432,7 @@ async def _insert(
     return {(team_id, name): (key, verdicts[team_id, name].verdict) for key, team_id, name in inserted}
 
 
-def _row(event: NewEvent, email: Row, verdict: Judgement, now: int) -> tuple[Any, ...]:
+def _row(event: NewEvent, email: Row, verdict: Judgement, now: int) -> tuple[ColumnValue, ...]:
     """Return the values of _EVENT_COLUMNS for an event."""
     url = event.url.strip() if event.url else None
     return (

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from command_center import ids
 from command_center.actions import duplicates, suppression, transitions
@@ -117,7 +116,7 @@ async def unsubscribe_all(uow: UnitOfWork, keys: Iterable[int]) -> None:
         await fail_scheduled(uow, "person_id", row["id"], FailureCode.UNSUBSCRIBED, message)
 
 
-async def fail_scheduled(uow: UnitOfWork, column: str, key: Any, code: FailureCode, message: str) -> None:
+async def fail_scheduled(uow: UnitOfWork, column: str, key: int | None, code: FailureCode, message: str) -> None:
     """Fail all scheduled emails of a person or a campaign, which `column` and `key` select."""
     rows = await uow.connection.fetch(
         f"SELECT id, team_id, sender_id, status, archived FROM emails WHERE {column} = ? AND status = ? ORDER BY id"

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from enum import Enum
 from hashlib import sha256
-from typing import Any
 
 from command_center.actions.inputs import check_line
 from command_center.changes.idempotency import RETENTION_MICROS
@@ -36,7 +35,12 @@ def validate(request_id: str | None, errors: ErrorCollector) -> str | None:
 
 
 async def find_created(
-    uow: UnitOfWork, viewer: Viewer, request_id: str, mutation: str, arguments: Mapping[str, Any], created: CreatedRow
+    uow: UnitOfWork,
+    viewer: Viewer,
+    request_id: str,
+    mutation: str,
+    arguments: Mapping[str, object],
+    created: CreatedRow,
 ) -> int | None:
     """Return the key of the row that the first request with this requestId created; None if this is the first.
 

@@ -5,14 +5,13 @@ Only the matcher writes memberships; an action queues an invalidation of the sav
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from command_center import ids
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import check_line
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import Row
+from command_center.database.connections import ColumnValues, Row
 from command_center.errors import ErrorCollector, InputPath, UserError, UserErrors, not_found, user_error
 from command_center.search.canonical import to_value
 from command_center.search.filter_ast import Filter
@@ -25,7 +24,7 @@ from models.viewers import Viewer
 from models.visibility import visible_keys
 
 
-async def create(ctx: ActionContext, viewer: Viewer, name: str, raw: Mapping[str, Any], shared: bool) -> SavedSearch:
+async def create(ctx: ActionContext, viewer: Viewer, name: str, raw: Mapping[str, object], shared: bool) -> SavedSearch:
     """Create a saved search. Raises: UserErrors if the input is invalid, or if the viewer has too many."""
     errors = ErrorCollector()
     name = check_line(errors, name, ("input", "name"), "A name")
@@ -68,7 +67,7 @@ async def share(ctx: ActionContext, viewer: Viewer, search_id: str, shared: bool
     return await _update(ctx, viewer, search_id, {"shared": shared})
 
 
-async def refine(ctx: ActionContext, viewer: Viewer, search_id: str, raw: Mapping[str, Any]) -> SavedSearch:
+async def refine(ctx: ActionContext, viewer: Viewer, search_id: str, raw: Mapping[str, object]) -> SavedSearch:
     """Replace the filter of a list. Subscribers get one Reset after its backfill.
 
     Raises: UserErrors if the filter is invalid or the viewer has no such list.
@@ -102,7 +101,7 @@ async def delete(ctx: ActionContext, viewer: Viewer, search_id: str) -> int:
     return int(row["id"])
 
 
-async def parse_query_filter(ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: InputPath) -> Filter:
+async def parse_query_filter(ctx: ActionContext, viewer: Viewer, raw: Mapping[str, object], path: InputPath) -> Filter:
     """Return the filter of a query. Ids of invisible objects are allowed, and match nothing.
 
     Raises: UserErrors if the filter is invalid in another way.
@@ -116,7 +115,7 @@ async def parse_query_filter(ctx: ActionContext, viewer: Viewer, raw: Mapping[st
 
 
 async def _validate(
-    ctx: ActionContext, viewer: Viewer, raw: Mapping[str, Any], path: InputPath, errors: ErrorCollector
+    ctx: ActionContext, viewer: Viewer, raw: Mapping[str, object], path: InputPath, errors: ErrorCollector
 ) -> Filter:
     """Return the filter of a saved search. Raises: UserErrors with all errors collected so far."""
     filter = _parse(ctx, raw, path, errors)
@@ -128,7 +127,7 @@ async def _validate(
     return filter or Filter(())
 
 
-def _parse(ctx: ActionContext, raw: Mapping[str, Any], path: InputPath, errors: ErrorCollector) -> Filter | None:
+def _parse(ctx: ActionContext, raw: Mapping[str, object], path: InputPath, errors: ErrorCollector) -> Filter | None:
     """Parse a filter; adds the errors and returns None if it is invalid."""
     try:
         return parse_filter(raw, limits=ctx.limits.filter, path=path)
@@ -177,7 +176,7 @@ async def _insert(
     return key
 
 
-async def _update(ctx: ActionContext, viewer: Viewer, search_id: str, values: Mapping[str, Any]) -> SavedSearch:
+async def _update(ctx: ActionContext, viewer: Viewer, search_id: str, values: ColumnValues) -> SavedSearch:
     """Set columns of one of the viewer's saved searches, and log the change."""
     async with ctx.writer.unit_of_work() as uow:
         row = await _lock_own_search(uow, viewer, search_id)

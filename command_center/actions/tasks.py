@@ -7,7 +7,6 @@ no longer can. An action that changes nothing succeeds without a log entry. `mem
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from command_center import ids as global_ids
 from command_center.actions.access import paths_by_id, rows_in_request_order, visible_key
@@ -15,7 +14,7 @@ from command_center.actions.context import ActionContext
 from command_center.actions.inputs import UNSET, BulkResult, Unset, check_line, check_text
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import Connection, Row
+from command_center.database.connections import ColumnValue, ColumnValues, Connection, Row
 from command_center.errors import ErrorCollector, InputPath
 from command_center.search.text import fold
 from models.enums import ChangeKind, TaskKind, TaskPriority, TaskStatus, UserErrorCode
@@ -128,14 +127,14 @@ async def revise(ctx: ActionContext, viewer: Viewer, task_id: str, revision: Tas
     return await Task.get_or_none(Task.visible(viewer), id=rows[0]["id"])
 
 
-def _equals(stored: Any, value: Any) -> bool:
+def _equals(stored: object, value: object) -> bool:
     """Return whether a column already has this value. SQLite returns dates as texts."""
     return bool(stored == (value.isoformat() if isinstance(stored, str) and isinstance(value, date) else value))
 
 
-async def _changed_columns(viewer: Viewer, revision: TaskRevision, errors: ErrorCollector) -> dict[str, Any]:
+async def _changed_columns(viewer: Viewer, revision: TaskRevision, errors: ErrorCollector) -> dict[str, ColumnValue]:
     """Validate a revision, and return its new column values."""
-    values: dict[str, Any] = {}
+    values: dict[str, ColumnValue] = {}
     for name, what in (("kind", "A kind"), ("due_on", "A day"), ("priority", "A priority")):
         value = getattr(revision, name)
         if value is None:
@@ -216,13 +215,13 @@ async def _lock_visible_tasks(
     return await rows_in_request_order("Task", paths, rows_of, errors)
 
 
-async def _change(uow: UnitOfWork, rows: Sequence[Row], values: Mapping[str, Any]) -> None:
+async def _change(uow: UnitOfWork, rows: Sequence[Row], values: ColumnValues) -> None:
     """Set the same columns of all these locked tasks, and log the change for the users concerned."""
     if not rows or not values:
         return
     assignments = {**values, "updated_at": uow.now}
-    if "name" in assignments:
-        assignments["name_folded"] = fold(assignments["name"])
+    if isinstance(name := values.get("name"), str):
+        assignments["name_folded"] = fold(name)
     tx = uow.connection
     await tx.execute(
         f"UPDATE tasks SET {', '.join(f'{column} = ?' for column in assignments)} WHERE {tx.in_any('id')}",

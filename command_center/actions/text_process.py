@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 INLINE_CHARACTERS = 2_000
 """Texts up to this length are processed by the caller, which takes less time than communicating with a process."""
@@ -36,7 +36,7 @@ class TextProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._lock = asyncio.Lock()
 
-    async def run(self, length: int, function: Callable[..., T], *arguments: Any) -> T:
+    async def run(self, length: int, function: Callable[..., T], *arguments: object) -> T:
         """Call a module-level function, in this process if the text is short. `length` is the number of characters.
 
         Raises: TextProcessLost, and the exceptions of the function.

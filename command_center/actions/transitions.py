@@ -1,16 +1,15 @@
 """The only place that changes the state of emails: their rows, the folder counts and the invalidations together."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import Row
+from command_center.database.connections import ColumnValue, ColumnValues, Row
 from command_center.search.text import fold
 from models.enums import ChangeCauseKind, EmailStatus, FailureCode, FolderName, InvalidationKind
 from models.folders import folder_of
 
-NO_FAILURE: Mapping[str, Any] = {"failed_at": None, "failure_code": None, "failure_message": None}
-NOT_DUE: Mapping[str, Any] = {"due_at": None, "claimed_at": None}
+NO_FAILURE: ColumnValues = {"failed_at": None, "failure_code": None, "failure_message": None}
+NOT_DUE: ColumnValues = {"due_at": None, "claimed_at": None}
 
 
 def folder_of_row(row: Row) -> FolderName:
@@ -19,7 +18,7 @@ def folder_of_row(row: Row) -> FolderName:
 
 
 async def update_emails(
-    uow: UnitOfWork, rows: Iterable[Row], values: Mapping[str, Any], edited: bool = True, invalidate: bool = True
+    uow: UnitOfWork, rows: Iterable[Row], values: ColumnValues, edited: bool = True, invalidate: bool = True
 ) -> None:
     """Set the same columns of all these locked emails; `values` may contain `status` and `archived`.
 
@@ -70,7 +69,7 @@ async def update_texts(uow: UnitOfWork, texts: Iterable[tuple[Row, str, str | No
 
 def failure_columns(
     code: FailureCode, message: str, at: int, status: EmailStatus = EmailStatus.FAILED
-) -> dict[str, Any]:
+) -> dict[str, ColumnValue]:
     """Return the columns of an email that failed, bounced or was reported as spam; `at` is in microseconds."""
     return {
         "status": status,

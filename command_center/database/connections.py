@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,6 +23,10 @@ from command_center.database.errors import OutcomeUnknown, Unavailable
 from command_center.database.postgres import url as postgres_url
 
 Row = dict[str, Any]
+ColumnValue: TypeAlias = int | str | date | None
+"""A value that is written to a column. Booleans and enumerations are integers."""
+ColumnValues: TypeAlias = Mapping[str, ColumnValue]
+"""New values by the names of their columns."""
 Statement: TypeAlias = tuple[str, Sequence[Any]]
 """The text of a statement and its values."""
 Columns: TypeAlias = Mapping[str, str]

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from command_center.demo.client import Client
+from command_center.demo.client import Client, JsonObject
 from command_center.demo.recipients import SimulatedRecipient
 
 MAX_CONCURRENT = 8
@@ -64,7 +64,7 @@ async def save_lists(client: Client, campaign: str, reply_seconds: int) -> list[
     """Create the three saved searches."""
     duration = f"PT{reply_seconds}S"
     engaged = [{"kind": "VIEW"}, {"kind": "CLICK"}, {"kind": "REPLY", "atMost": 0}]
-    waiting: dict[str, Any] = {
+    waiting: JsonObject = {
         "folder": ["DELIVERED"],
         "sentAt": {"olderThan": duration},
         "engagement": [{"kind": "REPLY", "atMost": 0, "afterSend": duration}],
@@ -82,7 +82,7 @@ async def save_lists(client: Client, campaign: str, reply_seconds: int) -> list[
 
 
 async def _save_list(
-    client: Client, name: str, campaign: str, filter: dict[str, Any], reply_seconds: float | None = None
+    client: Client, name: str, campaign: str, filter: JsonObject, reply_seconds: float | None = None
 ) -> DemoList:
     created = await client.execute_field(SAVE, input={"name": name, "filter": {"campaign": [campaign], **filter}})
     return DemoList(str(created["savedSearch"]["id"]), name, reply_seconds)

@@ -5,12 +5,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import quantiles
-from typing import Any
 
 from command_center.actions.context import ActionContext
 from command_center.demo.behavior import RecipientSimulator
 from command_center.demo.campaign import DemoList
-from command_center.demo.client import Client
+from command_center.demo.client import Client, JsonObject
 from command_center.demo.recipients import PEOPLE, Action
 from command_center.demo.watching import ListWatcher
 from command_center.lists import audit
@@ -72,7 +71,7 @@ async def run_checks(
     return report
 
 
-def _check_hand_over(report: CheckReport, emails: Sequence[dict[str, Any]], recipients: RecipientSimulator) -> None:
+def _check_hand_over(report: CheckReport, emails: Sequence[JsonObject], recipients: RecipientSimulator) -> None:
     """Compare the hand-overs counted by the mail server with those recorded by the product."""
     people, messages = len(recipients.arrived), recipients.arrived.total()
     sent = sum(node["sentAt"] is not None for node in emails)
@@ -82,7 +81,7 @@ def _check_hand_over(report: CheckReport, emails: Sequence[dict[str, Any]], reci
     report.expect(sent == people, f"{people} were handed over, {sent} are known as sent")
 
 
-def _check_events(report: CheckReport, emails: Sequence[dict[str, Any]], recipients: RecipientSimulator) -> None:
+def _check_events(report: CheckReport, emails: Sequence[JsonObject], recipients: RecipientSimulator) -> None:
     """Compare the actions of the recipients with the events counted by the product."""
     done = recipients.done
     performed = {
@@ -130,7 +129,7 @@ async def _compare_lists(client: Client, watch: ListWatcher) -> dict[DemoList, t
     while True:
         results = {}
         for demo_list in watch.lists.values():
-            if (search := await client.execute_field(FILTER, id=demo_list.id)) is None:
+            if (search := (await client.execute(FILTER, id=demo_list.id))["savedSearch"]) is None:
                 continue  # another client has deleted it
             filter = search["filter"]
             fresh = {str(node["id"]) async for node in client.nodes(EMAILS, "emails", filter=filter)}

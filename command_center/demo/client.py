@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+JsonObject: TypeAlias = dict[str, Any]
+"""An object of a response. Its values are not checked: the demo's own documents decide what they are."""
 TIMEOUT_SECONDS = 30.0
 PAGE_SIZE = 100
 
@@ -30,7 +32,7 @@ class Client:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def execute(self, document: str, **variables: Any) -> dict[str, Any]:
+    async def execute(self, document: str, **variables: object) -> JsonObject:
         """Execute an operation, and return its data. Raises: RequestFailed if there are errors."""
         self.mutations += document.lstrip().startswith("mutation")
         response = await self._http.post(
@@ -38,22 +40,22 @@ class Client:
             json={"query": document, "variables": variables},
             headers={"Authorization": f"Bearer {self._token}"},
         )
-        result: dict[str, Any] = response.json()
+        result: JsonObject = response.json()
         if result.get("errors"):
             raise RequestFailed(json.dumps(result["errors"]))
         return dict(result["data"])
 
-    async def execute_field(self, document: str, **variables: Any) -> Any:
-        """Execute an operation with a single root field, and return the field.
+    async def execute_field(self, document: str, **variables: object) -> JsonObject:
+        """Execute an operation with a single root field, an object, and return the field.
 
         Raises: RequestFailed if there are errors or userErrors.
         """
         (field,) = (await self.execute(document, **variables)).values()
-        if isinstance(field, dict) and field.get("userErrors"):
+        if field.get("userErrors"):
             raise RequestFailed(json.dumps(field["userErrors"]))
-        return field
+        return dict(field)
 
-    async def nodes(self, document: str, *path: str, **variables: Any) -> AsyncIterator[dict[str, Any]]:
+    async def nodes(self, document: str, *path: str, **variables: object) -> AsyncIterator[JsonObject]:
         """Yield all nodes of a connection, page by page.
 
         The document must take $first and $after, and `path` must lead to the connection. Yields none if a field on the
@@ -61,18 +63,18 @@ class Client:
         """
         after: str | None = None
         while True:
-            result: Any = await self.execute(document, first=PAGE_SIZE, after=after, **variables)
+            result = await self.execute(document, first=PAGE_SIZE, after=after, **variables)
             for name in path:
-                result = result[name]
-                if result is None:
+                if result[name] is None:
                     return
+                result = result[name]
             for node in result["nodes"]:
                 yield node
             if not result["pageInfo"]["hasNextPage"]:
                 return
             after = result["pageInfo"]["endCursor"]
 
-    async def subscribe(self, document: str, **variables: Any) -> AsyncIterator[dict[str, Any]]:
+    async def subscribe(self, document: str, **variables: object) -> AsyncIterator[JsonObject]:
         """Yield the change messages of a subscription until it completes. Raises: RequestFailed if there are errors."""
         address = "ws" + self._url.removeprefix("http") + "/graphql"
         subprotocol = Subprotocol("graphql-transport-ws")

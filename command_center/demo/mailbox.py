@@ -11,7 +11,6 @@ from email import message_from_bytes, policy
 from email.utils import parseaddr
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -49,7 +48,7 @@ class DemoMailServer:
     def url(self) -> str:
         return f"smtp://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Store one message, and only then accept it. The SMTP library calls this method by its name."""
         self._message_count += 1
         name = re.sub(r"[^\w.@+-]", "_", envelope.rcpt_tos[0] if envelope.rcpt_tos else "nobody")

@@ -8,13 +8,12 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from command_center.demo import campaign, mailbox
 from command_center.demo.behavior import RecipientSimulator
 from command_center.demo.campaign import SentEmail
 from command_center.demo.checks import CheckReport, run_checks
-from command_center.demo.client import Client
+from command_center.demo.client import Client, JsonObject
 from command_center.demo.environment import Environment
 from command_center.demo.recipients import PEOPLE, Action, plan_recipients
 from command_center.demo.terminal import Terminal
@@ -128,7 +127,7 @@ class Scenario:
                 )
             await asyncio.sleep(POLL_SECONDS)
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def _spawn(self, coroutine: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Start a background task that runs until `end`."""
         task = asyncio.create_task(coroutine, name=name)
         self._background.add(task)
@@ -141,7 +140,7 @@ class Scenario:
             self._terminal.log(f"{task.get_name()} ended: {task.exception() or 'the server closed it'}", "red")
 
 
-def _folder_counts(folders: Sequence[dict[str, Any]]) -> dict[str, int]:
+def _folder_counts(folders: Sequence[JsonObject]) -> dict[str, int]:
     return {_label(folder["name"]): int(folder["emailCount"]) for folder in folders}
 
 

@@ -8,10 +8,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from command_center.demo.campaign import DemoList, timestamp
-from command_center.demo.client import Client
+from command_center.demo.client import Client, JsonObject
 
 SUBSCRIPTION = """subscription{allSavedSearchChanges{__typename
     ... on MemberJoined{savedSearchId emailId member{joinedAt email{sentAt} cause{kind engagement{kind occurredAt}}}}
@@ -120,7 +119,7 @@ class ListWatcher:
         self.members[search_id] = await self.stored(search_id)
         self._filled[search_id].set()
 
-    def _join(self, message: dict[str, Any], at: float) -> None:
+    def _join(self, message: JsonObject, at: float) -> None:
         """Fold a join, and measure its lateness if the list waits for a time boundary."""
         self.members.setdefault(message["savedSearchId"], set()).add(message["emailId"])
         member = message["member"] or {}
@@ -131,11 +130,11 @@ class ListWatcher:
             due = timestamp(member["email"]["sentAt"]) + demo_list.reply_seconds
             self.lateness.append(Lateness(change.search_id, timestamp(member["joinedAt"]) - due, at - due))
 
-    def _leave(self, message: dict[str, Any], at: float) -> None:
+    def _leave(self, message: JsonObject, at: float) -> None:
         self.members.setdefault(message["savedSearchId"], set()).discard(message["emailId"])
         self._add_change(message, at, False, message["cause"])
 
-    def _add_change(self, message: dict[str, Any], at: float, joined: bool, cause: dict[str, Any] | None) -> ListChange:
+    def _add_change(self, message: JsonObject, at: float, joined: bool, cause: JsonObject | None) -> ListChange:
         """Add a change, and notify the callback."""
         event = (cause or {}).get("engagement")
         cause_kind = event["kind"] if event else cause["kind"] if cause else "?"
@@ -145,7 +144,7 @@ class ListWatcher:
         self.on_change(change)
         return change
 
-    def _find_action(self, email_id: str, event: dict[str, Any]) -> TimedAction | None:
+    def _find_action(self, email_id: str, event: JsonObject) -> TimedAction | None:
         """Return the action that an event records: the last one of its kind that started before the event occurred."""
         occurred = timestamp(event["occurredAt"])
         candidates = reversed(self._actions[email_id, event["kind"]])

@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
 
 from command_center.actions import suppression, transitions
 from command_center.actions.context import ActionContext
 from command_center.actions.template_fields import UnresolvedField
-from command_center.database.connections import Connection, Row
+from command_center.database.connections import ColumnValue, Connection, Row
 from command_center.database.fields import from_micros
 from command_center.email_addresses import distinct_addresses
 from command_center.mail import sending_days, texts
@@ -235,7 +234,7 @@ async def fail_lost_claims(ctx: ActionContext, before: int | None, batch: int = 
     return len(rows)
 
 
-def put_off_columns(until: int) -> dict[str, Any]:
+def put_off_columns(until: int) -> dict[str, ColumnValue]:
     """Return the columns of an email that becomes Scheduled again."""
     return {"status": EmailStatus.SCHEDULED, "scheduled_at": until, "due_at": until, "claimed_at": None}
 

@@ -1,10 +1,11 @@
 """Records the outcomes of hand-overs: what each changes in its email, in one transaction."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from command_center.actions import deliveries, transitions, verdict_revisions
 from command_center.actions.context import ActionContext
+from command_center.database.connections import ColumnValues
 from command_center.mail import claims, retries
 from command_center.mail.claims import ClaimedEmail
 from command_center.mail.smtp_replies import make_readable
@@ -52,20 +53,19 @@ async def record_outcomes(ctx: ActionContext, results: Sequence[HandOverResult])
                 await transitions.update_emails(uow, [rows[claim.email_id]], columns, edited=False, invalidate=False)
             elif not isinstance(outcome, Delivered):
                 values = undelivered_columns(claim, outcome, uow.now)
-                failure = values.get("failure_code")
+                code = values.get("failure_code")
+                failure = code if isinstance(code, FailureCode) else None
                 await transitions.update_emails(uow, [rows[claim.email_id]], values)
             recorded.append(RecordedOutcome(claim, outcome, failure))
     return recorded
 
 
-def sent_columns(now: int) -> Mapping[str, Any]:
+def sent_columns(now: int) -> ColumnValues:
     """Return the columns of an email that was sent."""
     return {"status": EmailStatus.SENT, "sent_at": now, **transitions.NO_FAILURE, **transitions.NOT_DUE}
 
 
-def undelivered_columns(
-    claim: ClaimedEmail, outcome: Bounced | Failed | Deferred | Unknown, now: int
-) -> Mapping[str, Any]:
+def undelivered_columns(claim: ClaimedEmail, outcome: Bounced | Failed | Deferred | Unknown, now: int) -> ColumnValues:
     """Return the columns of an email that was not delivered, whether it is retried or has failed."""
     message = make_readable(outcome.message)
     match outcome:
@@ -82,7 +82,7 @@ def undelivered_columns(
             return transitions.failure_columns(FailureCode.OUTCOME_UNKNOWN, message, now)
 
 
-def released_columns(claim: ClaimedEmail, now: int) -> Mapping[str, Any]:
+def released_columns(claim: ClaimedEmail, now: int) -> ColumnValues:
     """Return the columns of an email whose claim is released: due at once, and without the unused attempt."""
     first = claim.first_attempt_at if claim.attempts > 1 else None
     return {"due_at": now, "claimed_at": None, "attempts": claim.attempts - 1, "first_attempt_at": first}

@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Protocol
 
 import asyncpg
 
@@ -24,8 +24,15 @@ RETRY_SECONDS = 1.0
 QUERY_TIMEOUT_SECONDS = 5.0
 _logger = logging.getLogger("command_center.leases")
 _failures = FailureLog(_logger, "the lease cannot be acquired")
-LeaseWatch = Callable[[], Coroutine[Any, Any, None]]
+LeaseWatch = Callable[[], Coroutine[None, None, None]]
 """Watches a lease until cancelled; raises LeaseLost if it is lost."""
+
+
+class LeaseConnection(Protocol):
+    """What this module uses of a connection of asyncpg, which has no types."""
+
+    async def fetchval(self, query: str, *values: object, timeout: float) -> object: ...  # noqa: ASYNC109
+    async def close(self, *, timeout: float) -> None: ...  # noqa: ASYNC109
 
 
 class LeaseLost(Exception):
@@ -93,9 +100,9 @@ async def _on_postgres(url: str, wait: bool) -> AsyncIterator[LeaseWatch]:
         await _close(owner)
 
 
-async def _try_acquire(url: str, wait: bool) -> Any:
+async def _try_acquire(url: str, wait: bool) -> LeaseConnection | None:
     """Return a connection that holds the lease; None if another process holds it or the server does not answer."""
-    connection = None
+    connection: LeaseConnection | None = None
     try:
         connection = await asyncpg.connect(**postgres_url.parse(url).arguments())
         if await connection.fetchval(
@@ -110,13 +117,13 @@ async def _try_acquire(url: str, wait: bool) -> Any:
     return None
 
 
-async def _close(connection: Any) -> None:
+async def _close(connection: LeaseConnection | None) -> None:
     if connection is not None:
         with suppress(Exception):
             await connection.close(timeout=2)
 
 
-async def _watch(connection: Any) -> None:
+async def _watch(connection: LeaseConnection) -> None:
     while True:
         await asyncio.sleep(RETRY_SECONDS)
         try:

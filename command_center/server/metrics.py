@@ -7,12 +7,12 @@ except for pending invalidations, waiting emails and the pause of sending, which
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from graphql import OperationType
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -75,7 +75,7 @@ class Metrics:
     It gets the runtime from `app` for each request, because that starts after the application.
     """
 
-    def __init__(self, traffic: TrafficCounts, operations: Operations, app: Any) -> None:
+    def __init__(self, traffic: TrafficCounts, operations: Operations, app: Starlette) -> None:
         self._traffic = traffic
         self._operations = operations
         self._app = app

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from command_center.actions import request_ids
 from command_center.actions.context import ActionContext
@@ -160,7 +159,7 @@ async def _recognise_restore(runtime: Runtime) -> None:
         _logger.warning("the check for a restored database is repeated later: %s", exc)
 
 
-def _start_task(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+def _start_task(work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_log_failure)
     return task

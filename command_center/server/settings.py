@@ -52,7 +52,7 @@ class Setting:
     """
 
     name: str
-    parse: Callable[[str], Any]
+    parse: Callable[[str], str | int | timedelta | frozenset[str]]
     default: str | None
     description: str
     secret: bool = False
@@ -421,7 +421,7 @@ def _default(setting: Setting) -> str:
     return f"`{setting.default}`" if setting.default else "none"
 
 
-def _format_value(value: Any) -> str | None:
+def _format_value(value: object) -> str | None:
     """Return a setting's value as text that can be parsed again."""
     if isinstance(value, timedelta):
         return format_period(value // timedelta(seconds=1))

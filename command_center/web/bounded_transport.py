@@ -4,7 +4,7 @@ It is used below HTTP and WebSocket.
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 MIN_PROGRESS_BYTES: Final = 65536
 """Bytes that a client must accept in each period of `timeout`. A slower client counts as disconnected."""
@@ -83,7 +83,8 @@ class BoundedTransport(asyncio.Transport):
         self._transport.resume_reading()
         self._timer = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
 
-    def write(self, data: Any) -> None:
+    # uvicorn and websockets write only bytes.
+    def write(self, data: bytes) -> None:  # type: ignore[override]
         """Write data, delayed after `coalesce`.
 
         It is dropped if `close` was called while the client was sending.
@@ -120,7 +121,7 @@ class BoundedTransport(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._transport.set_protocol(protocol)
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
+    def get_extra_info(self, name: str, default: object = None) -> object:
         return self._transport.get_extra_info(name, default)
 
     def _check_progress(self) -> None:

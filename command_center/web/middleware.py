@@ -8,7 +8,6 @@ import asyncio
 import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -200,7 +199,7 @@ class _ResponseSender:
             await self._send({"type": "websocket.close", "code": 1011, "reason": internal_error_message(reference)})
 
 
-def _client_network(client: Any) -> str | None:
+def _client_network(client: tuple[str, int] | None) -> str | None:
     """Return the key for a client's rate.
 
     It is the IPv4 address, or the /64 network of an IPv6 address.
