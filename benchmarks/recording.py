@@ -7,7 +7,7 @@ from benchmarks.measure import Ratio, ratio
 from command_center import ids
 from command_center.actions import emails, people, users
 from command_center.actions.emails import NewEmail
-from command_center.actions.engagements import NewEvent
+from command_center.actions.engagement_requests import NewEvent
 from command_center.actions.people import NewPerson
 from command_center.server.runtime import Runtime, run_runtime
 from models.emails import Email

@@ -14,7 +14,7 @@ from command_center import ids as global_ids
 from command_center.actions import deliveries, verdict_revisions
 from command_center.actions.bodies import BodyNotice
 from command_center.actions.deliveries import DeliveryRecordResult, NewReport
-from command_center.actions.engagements import EngagementRecordResult, NewEvent
+from command_center.actions.engagement_requests import EngagementRecordResult, NewEvent
 from command_center.actions.inputs import BulkResult
 from command_center.errors import InputPath, UserError, UserErrors, user_error
 from models.engagements import Engagement

@@ -10,7 +10,7 @@ from command_center.actions import inputs
 from command_center.actions.bulk_sends import Edit, GroupSend, SelectAndSend
 from command_center.actions.deliveries import NewReport
 from command_center.actions.emails import NewEmail, Revision
-from command_center.actions.engagements import NewEvent
+from command_center.actions.engagement_requests import NewEvent
 from command_center.actions.inputs import Unset
 from command_center.actions.member_tasks import NewMemberTask
 from command_center.actions.people import NewPerson

@@ -10,7 +10,7 @@ from command_center import ids
 from command_center.actions import transitions
 from command_center.actions.access import lock_emails
 from command_center.actions.context import ActionContext
-from command_center.actions.engagements import MAX_AHEAD_MICROS, MAX_DEDUPE_KEY_CHARACTERS
+from command_center.actions.engagement_requests import MAX_AHEAD_MICROS, MAX_DEDUPE_KEY_CHARACTERS
 from command_center.actions.inputs import check_event_count, check_line, check_text
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Row

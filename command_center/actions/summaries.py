@@ -4,15 +4,46 @@ New events are added to the counts. When the verdict on an earlier event changes
 ways have the same result in any order of events: of two simultaneous ones, the greater dedupe key is the latest.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
-from command_center.database.connections import Connection, Row, Statement
+from command_center.database.connections import Connection, Statement
 from models.enums import EngagementKind, EngagementVerdict
 
 _COLUMN_TYPES = {"id": "bigint", "views": "int", "clicks": "int", "replies": "int", "latest": "bigint", "at": "bigint"}
-_COUNTER_COLUMNS = {kind: kind.name for kind in EngagementKind}
-"""The keys under which a row of an email counts its new events by kind."""
+EMAIL_COLUMNS = (
+    "id",
+    "team_id",
+    "sender_id",
+    "status",
+    "archived",
+    "sent_at",
+    "latest_engagement_id",
+    "latest_activity_at",
+)
+"""The columns of a SummarizedEmail, in the order of its attributes."""
 _HUMAN = f"FROM engagements g WHERE g.email_id = emails.id AND g.verdict = {int(EngagementVerdict.HUMAN)}"
+
+
+@dataclass(slots=True)
+class SummarizedEmail:
+    """A locked row of `emails`, and the new human events that were counted for it in memory.
+
+    `latest_key` is the dedupe key of the latest event, if it was loaded.
+    """
+
+    id: int
+    team_id: int
+    sender_id: int
+    status: int
+    archived: bool
+    sent_at: int | None
+    latest_engagement_id: int | None
+    latest_activity_at: int | None
+    latest_key: str = ""
+    views: int = 0
+    clicks: int = 0
+    replies: int = 0
 
 
 async def lock_emails(connection: Connection, email_ids: Iterable[int]) -> None:
@@ -23,30 +54,30 @@ async def lock_emails(connection: Connection, email_ids: Iterable[int]) -> None:
     )
 
 
-def count_event(email: Row, key: int, kind: EngagementKind, occurred_at: int, dedupe_key: str) -> None:
-    """Count a new human event in the email's row in memory.
+def count_event(email: SummarizedEmail, key: int, kind: EngagementKind, occurred_at: int, dedupe_key: str) -> None:
+    """Count a new human event of an email in memory."""
+    match kind:
+        case EngagementKind.VIEW:
+            email.views += 1
+        case EngagementKind.CLICK:
+            email.clicks += 1
+        case EngagementKind.REPLY:
+            email.replies += 1
+    latest_at = None if email.latest_engagement_id is None else email.latest_activity_at
+    if latest_at is None or (occurred_at, dedupe_key) > (latest_at, email.latest_key):
+        email.latest_engagement_id = key
+        email.latest_activity_at = occurred_at
+        email.latest_key = dedupe_key
 
-    `latest_key` in the row is the dedupe key of the latest event.
-    """
-    name = _COUNTER_COLUMNS[kind]
-    email[name] = email.get(name, 0) + 1
-    is_first = email["latest_engagement_id"] is None
-    if is_first or (occurred_at, dedupe_key) > (email["latest_activity_at"], email.get("latest_key", "")):
-        email["latest_engagement_id"] = key
-        email["latest_activity_at"] = occurred_at
-        email["latest_key"] = dedupe_key
 
-
-def update_statement(connection: Connection, emails: Mapping[int, Row]) -> Statement:
-    """Return the statement that stores the counts of these locked emails, by their keys."""
+def update_statement(connection: Connection, emails: Iterable[SummarizedEmail]) -> Statement:
+    """Return the statement that adds the counts of these locked emails to their rows."""
     rows = [
         (
-            key,
-            *[email.get(name, 0) for name in _COUNTER_COLUMNS.values()],
-            email["latest_engagement_id"],
-            email["latest_activity_at"],
+            *(email.id, email.views, email.clicks, email.replies),
+            *(email.latest_engagement_id, email.latest_activity_at),
         )
-        for key, email in emails.items()
+        for email in emails
     ]
     table, values = connection.values_table(_COLUMN_TYPES, rows)
     update = (

@@ -18,7 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from command_center import ids
-from command_center.actions.engagements import NewEvent, Recorder
+from command_center.actions.engagement_requests import NewEvent
+from command_center.actions.engagements import Recorder
 from command_center.database.clock import Clock
 from command_center.database.connections import database
 from command_center.database.errors import Unavailable
