@@ -13,6 +13,7 @@ from itertools import accumulate
 from command_center.actions import suppression, transitions
 from command_center.actions.context import ActionContext
 from command_center.actions.template_fields import UnresolvedField
+from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import ColumnValue, Connection, Row
 from command_center.database.fields import from_micros
 from command_center.email_addresses import distinct_addresses
@@ -129,29 +130,32 @@ async def claim_batch(
             await transitions.update_emails(uow, postponed_rows, put_off_columns(tomorrow))
         for row in claimed_rows:
             _begin_attempt(row, domain, now)
-        # After this commit an email whose outcome is lost is never sent again automatically.
-        columns = {"status": EmailStatus.IN_PROGRESS, "claimed_at": now, "due_at": CLAIMED_DUE_AT}
-        # Only a change from SCHEDULED is visible to clients. A filled-in text is announced by `transitions.reword`.
-        visible = [
-            row for row in claimed_rows if row["status"] == EmailStatus.SCHEDULED and row["id"] not in filled.texts
-        ]
-        silent = [row for row in claimed_rows if row["status"] != EmailStatus.SCHEDULED or row["id"] in filled.texts]
-        await transitions.update_emails(uow, visible, columns)
-        await transitions.update_emails(uow, silent, columns, edited=False, invalidate=False)
-        filled_rows = ((row, filled.texts[row["id"]]) for row in claimed_rows if row["id"] in filled.texts)
-        await transitions.update_texts(uow, [(row, text.subject, text.body, text.values) for row, text in filled_rows])
-        await tx.execute_many(
-            _ATTEMPT,
-            [
-                (row["attempts"], row["first_attempt_at"], row["message_id"], _recipient_count(row), row["id"])
-                for row in claimed_rows
-            ],
-        )
+        await _store_claims(uow, claimed_rows, filled.texts)
     # This must precede the hand-over. The number shows whether the database was restored to a state before this claim.
     ctx.writer.restores.record_claim(claims)
     if failed is not None:
         failed.update(FailureCode(row["failure_code"]) for row in rows if row["status"] == EmailStatus.FAILED)
     return [_claimed_email(row) for row in claimed_rows], bool(rows)
+
+
+async def _store_claims(uow: UnitOfWork, rows: Sequence[Row], filled_texts: Mapping[int, FilledText]) -> None:
+    """Store the claims of these emails, and their filled-in texts by email id."""
+    # After this commit an email whose outcome is lost is never sent again automatically.
+    columns = {"status": EmailStatus.IN_PROGRESS, "claimed_at": uow.now, "due_at": CLAIMED_DUE_AT}
+    # Only a change from SCHEDULED is visible to clients. `transitions.update_texts` announces a filled-in text.
+    visible = [row for row in rows if row["status"] == EmailStatus.SCHEDULED and row["id"] not in filled_texts]
+    silent = [row for row in rows if row["status"] != EmailStatus.SCHEDULED or row["id"] in filled_texts]
+    await transitions.update_emails(uow, visible, columns)
+    await transitions.update_emails(uow, silent, columns, edited=False, invalidate=False)
+    filled = ((row, filled_texts[row["id"]]) for row in rows if row["id"] in filled_texts)
+    await transitions.update_texts(uow, [(row, text.subject, text.body, text.values) for row, text in filled])
+    await uow.connection.execute_many(
+        _ATTEMPT,
+        [
+            (row["attempts"], row["first_attempt_at"], row["message_id"], _recipient_count(row), row["id"])
+            for row in rows
+        ],
+    )
 
 
 async def _add_shared_bodies(connection: Connection, rows: Iterable[Row]) -> None:

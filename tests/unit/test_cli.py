@@ -15,7 +15,8 @@ import jwt
 
 from command_center import ids
 from command_center.database.connections import database, open_database
-from command_center.server.settings import PREFIX, TABLE
+from command_center.server.setting_definitions import TABLE
+from command_center.server.settings import PREFIX
 from models.enums import Role
 from tests.support.commands import Here, Said, command, complains
 from tests.support.emails import draft, person
