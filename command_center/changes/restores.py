@@ -31,7 +31,7 @@ _SYSTEM = "SELECT system_identifier::text AS system FROM pg_control_system()"
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreState:
+class StoredRestoreState:
     """The stored state. `restores` is the number of recognised restores; `reason` explains a pause."""
 
     cursor_key: str
@@ -48,14 +48,14 @@ class RestoreState:
         return hashlib.blake2b(self.cursor_key.encode(), digest_size=8).hexdigest()
 
 
-async def load_state(connection: Connection) -> RestoreState | None:
+async def load_state(connection: Connection) -> StoredRestoreState | None:
     """Return the stored state; None before the first `serve` or `worker` of a database."""
     row = await connection.fetch_one(
         "SELECT cursor_key, restores, identity, stamped, claims, paused, reason FROM restore_state WHERE id = 1"
     )
     if row is None:
         return None
-    return RestoreState(**{**row, "stamped": bool(row["stamped"]), "paused": bool(row["paused"])})
+    return StoredRestoreState(**{**row, "stamped": bool(row["stamped"]), "paused": bool(row["paused"])})
 
 
 async def pause_sending(connection: Connection, reason: str, known_restores: int) -> bool:
@@ -128,7 +128,7 @@ class RestoreGuard:
         await db.execute("UPDATE restore_state SET stamped = ?, identity = ? WHERE id = 1", has_file, identity)
         self._started = True
 
-    async def _restore_reason(self, db: Connection, state: RestoreState, identity: str | None) -> str | None:
+    async def _restore_reason(self, db: Connection, state: StoredRestoreState, identity: str | None) -> str | None:
         """Return why the database counts as restored, or None."""
         if state.identity is not None and (identity is None or not _is_same(state.identity, identity)):
             return "it is on another PostgreSQL server, or was created anew, since the product last used it"
@@ -202,7 +202,7 @@ async def _has_stamped_entry(db: Connection, stamp: Stamp) -> bool:
     return await has_entry(db, stamp.team_id, stamp.position, stamp.check_value)
 
 
-async def _current_stamp(db: Connection, state: RestoreState) -> Stamp:
+async def _current_stamp(db: Connection, state: StoredRestoreState) -> Stamp:
     """Return a stamp of the current database."""
     row = await db.fetch_one("SELECT team_id, position, check_value FROM change_logs ORDER BY position DESC LIMIT 1")
     stamp = Stamp(state.name, claims=state.claims)

@@ -27,7 +27,7 @@ _DECIDE = (
 
 
 @dataclass(frozen=True, slots=True)
-class ClockState:
+class StoredClockState:
     """The stored state. Times are in microseconds; `good_at` is the last trusted time stored during a pause."""
 
     transitions_until: int | None
@@ -44,16 +44,16 @@ class ClockState:
         return max(self.transitions_until or 0, self.accepted_at or 0)
 
 
-async def load_clock_state(connection: Connection) -> ClockState:
+async def load_clock_state(connection: Connection) -> StoredClockState:
     """Return the stored state, or an initial one if the database has none yet."""
     row = await connection.fetch_one(_LOAD)
     if row is None or row["decision"] is None:
-        return ClockState(None if row is None else row["transitions_until"])
+        return StoredClockState(None if row is None else row["transitions_until"])
     kind = None if row["kind"] is None else JumpKind(row["kind"])
-    return ClockState(**{**row, "kind": kind, "paused": bool(row["paused"])})
+    return StoredClockState(**{**row, "kind": kind, "paused": bool(row["paused"])})
 
 
-async def store_pause(connection: Connection, state: ClockState, jump: Jump, good_at: int) -> None:
+async def store_pause(connection: Connection, state: StoredClockState, jump: Jump, good_at: int) -> None:
     """Store a pause, and at intervals the last trusted time. Does nothing if a decision was stored meanwhile."""
     if state.paused and state.kind is jump.kind and good_at - (state.good_at or 0) < STORE_INTERVAL_MICROS:
         return

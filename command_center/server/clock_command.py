@@ -3,7 +3,7 @@
 from command_center.database import clock_state
 from command_center.database.clock import DatabaseClock
 from command_center.database.clock_guard import MAX_DOWNTIME_MICROS, JumpKind
-from command_center.database.clock_state import ClockState
+from command_center.database.clock_state import StoredClockState
 from command_center.database.connections import database, transaction
 from command_center.database.fields import from_micros
 from command_center.lists.clock_reset import reset_future_times
@@ -79,13 +79,13 @@ async def _reset() -> int:
     return EXIT_RUNNING
 
 
-async def _read_clock() -> tuple[DatabaseClock, ClockState, int]:
+async def _read_clock() -> tuple[DatabaseClock, StoredClockState, int]:
     clock = DatabaseClock()
     await clock.start()
     return clock, await clock_state.load_clock_state(database()), await clock.reading(database())
 
 
-def _remedy(kind: JumpKind, reading: int, state: ClockState) -> str:
+def _remedy(kind: JumpKind, reading: int, state: StoredClockState) -> str:
     if kind is JumpKind.BEHIND:
         return "correct the clock, or use --reset if the database time is right"
     if reading <= state.reference + MAX_DOWNTIME_MICROS:

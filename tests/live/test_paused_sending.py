@@ -201,7 +201,7 @@ async def test_a_client_of_a_lost_history_pauses_and_a_forged_cursor_does_not(qu
     *_, common = await changes(quiet_server, ann, 2)
     lost = await changes(quiet_server, ann, 3)
 
-    async def state() -> restores.RestoreState:
+    async def state() -> restores.StoredRestoreState:
         found = await restores.load_state(database())
         assert found is not None
         return found

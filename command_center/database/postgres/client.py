@@ -22,7 +22,7 @@ from tortoise.connection import get_connections
 
 from command_center.database.connections import TransactionBody
 from command_center.database.errors import effective_timeout
-from command_center.database.postgres.direct import DirectConnection
+from command_center.database.postgres.direct import PostgresDirectConnection
 from command_center.database.postgres.errors import translate_errors, unavailable
 from command_center.database.postgres.lookup_pool import (
     MAX_CONNECTIONS,
@@ -60,8 +60,8 @@ class _TimeoutClient(stock.AsyncpgDBClient):
             async with self.acquire_connection() as connection:
                 return await self._direct(connection).fetch(query, *(values or ()))
 
-    def _direct(self, connection: asyncpg.Connection) -> DirectConnection:
-        return DirectConnection(connection, effective_timeout(self.timeout))
+    def _direct(self, connection: asyncpg.Connection) -> PostgresDirectConnection:
+        return PostgresDirectConnection(connection, effective_timeout(self.timeout))
 
 
 class NoResetConnection(asyncpg.Connection):  # type: ignore[misc]
@@ -135,14 +135,14 @@ class PostgresClient(_TimeoutClient):
         """Return the rows of a SELECT that finds few rows by a key."""
         return await self._lookup(lambda direct: direct.fetch(query, *values))
 
-    async def _lookup(self, body: Callable[[DirectConnection], Coroutine[Any, Any, T]]) -> T:
+    async def _lookup(self, body: Callable[[PostgresDirectConnection], Coroutine[Any, Any, T]]) -> T:
         if self._pool is None:
             await self.create_connection(with_db=True)
         with translate_errors():
             return await self._lookup_pool.use(lambda connection: body(self._direct(connection)))
 
     def _in_transaction(self) -> TransactionContext:
-        return WriteTransaction(Transaction(self), self._pool_init_lock)
+        return PostgresWriteTransaction(PostgresTransaction(self), self._pool_init_lock)
 
 
 class PooledConnection(PoolConnectionWrapper[Any]):
@@ -158,14 +158,14 @@ class PooledConnection(PoolConnectionWrapper[Any]):
                 await self.client._pool.release(self.connection, timeout=RESET_TIMEOUT_SECONDS)
 
 
-class WriteTransaction(TransactionContextPooled):
+class PostgresWriteTransaction(TransactionContextPooled):
     """One transaction. Its connection returns to the pool however the transaction starts and ends."""
 
     __slots__ = ("_borrowed",)
     _pooled: PooledConnection
 
     async def __aenter__(self) -> TransactionalDBClient:
-        client = cast(Transaction, self.client)
+        client = cast(PostgresTransaction, self.client)
         self._pooled = PooledConnection(client._parent, self._pool_init_lock)
         client._connection = await self._pooled.__aenter__()
         try:
@@ -190,7 +190,7 @@ class WriteTransaction(TransactionContextPooled):
             await self._give_back(broken)
 
     async def _commit(self) -> None:
-        client = cast(Transaction, self.client)
+        client = cast(PostgresTransaction, self.client)
         try:
             async with asyncio.timeout(effective_timeout(client.timeout)):
                 await client.commit()
@@ -200,16 +200,16 @@ class WriteTransaction(TransactionContextPooled):
             raise
 
     async def _roll_back(self) -> None:
-        client = cast(Transaction, self.client)
+        client = cast(PostgresTransaction, self.client)
         await reset_or_terminate(client._connection, client.rollback)
 
     async def _give_back(self, broken: bool) -> None:
         if broken:
-            terminate(cast(Transaction, self.client)._connection)
+            terminate(cast(PostgresTransaction, self.client)._connection)
         await self._pooled.__aexit__(None, None, None)
 
 
-class Transaction(_TimeoutClient, stock.TransactionWrapper):
+class PostgresTransaction(_TimeoutClient, stock.TransactionWrapper):
     """The client inside a transaction."""
 
     def __init__(self, connection: _TimeoutClient) -> None:
@@ -217,7 +217,7 @@ class Transaction(_TimeoutClient, stock.TransactionWrapper):
         self.timeout = connection.timeout
 
     def _in_transaction(self) -> TransactionContext:
-        return NestedTransactionContext(Transaction(self))
+        return NestedTransactionContext(PostgresTransaction(self))
 
 
 client_class = PostgresClient

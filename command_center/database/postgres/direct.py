@@ -16,7 +16,7 @@ from command_center.database.postgres.errors import unavailable
 T = TypeVar("T")
 
 
-class DirectConnection(Connection):
+class PostgresDirectConnection(Connection):
     """A connection whose results may take `seconds` each; None is no limit."""
 
     postgres = True

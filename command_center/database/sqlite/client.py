@@ -19,14 +19,20 @@ from tortoise.backends.sqlite import client as stock
 from command_center.database.connections import DEFAULT_CACHE_BYTES
 from command_center.database.errors import effective_timeout
 from command_center.database.sqlite.checkpoints import Checkpoints
-from command_center.database.sqlite.direct import STEP_SECONDS, DirectConnection, fetch_rows, in_thread, translate_error
+from command_center.database.sqlite.direct import (
+    STEP_SECONDS,
+    SqliteDirectConnection,
+    fetch_rows,
+    in_thread,
+    translate_error,
+)
 from command_center.database.sqlite.errors import is_broken, is_read_only, is_writable
 from command_center.database.sqlite.inline_reader import InlineReader, TooSlowInline
 from command_center.database.sqlite.transactions import (
+    SqliteTransaction,
+    SqliteWriteTransaction,
     TimeoutClient,
-    Transaction,
     WriteLock,
-    WriteTransaction,
     acquire_write_lock,
 )
 
@@ -229,7 +235,7 @@ class SqliteClient(TimeoutClient):
         """Run a transaction in the writer's thread (see `command_center.database.connections.run_in_transaction`)."""
         until = await acquire_write_lock(self)
         connection = cast(aiosqlite.Connection, self._connection)
-        direct = DirectConnection(connection._conn)
+        direct = SqliteDirectConnection(connection._conn)
         seconds = effective_timeout(self.timeout)
         remaining = None if seconds is None else until - time.monotonic() + seconds
         try:
@@ -250,7 +256,7 @@ class SqliteClient(TimeoutClient):
         """Run several SELECTs of one snapshot in a reader's thread."""
         try:
             async with self.reader() as connection:
-                direct = DirectConnection(connection._conn)
+                direct = SqliteDirectConnection(connection._conn)
                 seconds = effective_timeout(self.timeout)
                 return await in_thread(connection, direct.run_snapshot, body, stop=direct.interrupt, seconds=seconds)
         except sqlite3.Error as exc:
@@ -267,7 +273,7 @@ class SqliteClient(TimeoutClient):
             return await self.run_snapshot(body)
 
     def _in_transaction(self) -> TransactionContext:
-        return WriteTransaction(Transaction(self), self.write_lock)
+        return SqliteWriteTransaction(SqliteTransaction(self), self.write_lock)
 
 
 client_class = SqliteClient

@@ -26,7 +26,7 @@ SQLite cannot be interrupted while it waits.
 """
 
 
-class DirectConnection(Connection):
+class SqliteDirectConnection(Connection):
     """A connection that is used in its own thread. Only `interrupt` may be called from another one.
 
     `broken` is the error because of which the connection must be reopened.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from command_center.database.connections import Connection
-from command_center.database.sqlite.direct import DirectConnection, fetch_rows
+from command_center.database.sqlite.direct import SqliteDirectConnection, fetch_rows
 
 T = TypeVar("T")
 MAX_READ_SECONDS = 0.002
@@ -52,7 +52,9 @@ class InlineReader:
         if time.monotonic() < self._retry_at:
             raise TooSlowInline
         try:
-            return self._bounded(warm_connection, lambda connection: DirectConnection(connection).run_snapshot(body))
+            return self._bounded(
+                warm_connection, lambda connection: SqliteDirectConnection(connection).run_snapshot(body)
+            )
         except TooSlowInline:
             self._retry_at = time.monotonic() + PAUSE_SECONDS
             raise

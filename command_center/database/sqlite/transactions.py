@@ -19,7 +19,7 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
 from command_center.database.errors import Unavailable, effective_timeout
-from command_center.database.sqlite.direct import DirectConnection, in_thread
+from command_center.database.sqlite.direct import SqliteDirectConnection, in_thread
 from command_center.database.sqlite.errors import is_broken, translate_errors, unavailable
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def acquire_write_lock(client: "SqliteClient") -> float:
     return until
 
 
-class WriteTransaction(stock.SqliteTransactionContext):
+class SqliteWriteTransaction(stock.SqliteTransactionContext):
     """One transaction of the writing connection. The write lock is released however the transaction ends."""
 
     async def __aenter__(self) -> TransactionalDBClient:
@@ -132,7 +132,7 @@ class WriteTransaction(stock.SqliteTransactionContext):
 
     async def _begin(self, until: float) -> None:
         connection: aiosqlite.Connection = self.connection._connection
-        direct = DirectConnection(connection._conn)
+        direct = SqliteDirectConnection(connection._conn)
         try:
             await in_thread(connection, direct.begin, until, stop=direct.interrupt)
         except sqlite3.Error as exc:
@@ -191,7 +191,7 @@ async def _wait_until_finished(work: Coroutine[Any, Any, None]) -> None:
     task.result()
 
 
-class Transaction(TimeoutClient, stock.SqliteTransactionWrapper):
+class SqliteTransaction(TimeoutClient, stock.SqliteTransactionWrapper):
     """The client inside a transaction."""
 
     def __init__(self, connection: "SqliteClient") -> None:
@@ -211,4 +211,4 @@ class Transaction(TimeoutClient, stock.SqliteTransactionWrapper):
             raise
 
     def _in_transaction(self) -> TransactionContext:
-        return NestedTransactionContext(Transaction(cast("SqliteClient", self)))
+        return NestedTransactionContext(SqliteTransaction(cast("SqliteClient", self)))
