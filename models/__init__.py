@@ -1,0 +1,1 @@
+"""Tables, enumerations, the visibility of rows, and migrations."""

@@ -1,0 +1,1 @@
+"""How fields of the API are resolved: permissions, pagination, loaders and streams."""

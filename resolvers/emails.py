@@ -182,6 +182,7 @@ async def _load_shared_body(loading: Awaitable[BulkSend | None] | None, email: E
 
 
 def get_summary(email: Email) -> EngagementSummary:
+    """Return the summary that is stored with an email."""
     return EngagementSummary(email.views, email.clicks, email.replies, email.latest_engagement_id)
 
 

@@ -20,6 +20,7 @@ async def load_feed(context: Context, arguments: Arguments) -> Page[Engagement]:
 
 
 async def load_email(context: Context, engagement: Engagement) -> Email | None:
+    """Return the email of an event, or None if it is deleted."""
     return await context.loaders.load_row(Email, engagement.email_id)
 
 

@@ -27,6 +27,7 @@ async def load_current_user(context: Context) -> User:
 
 
 async def load_user(context: Context, key: int | None) -> User | None:
+    """Return a user by key, or None if there is none."""
     return await context.loaders.load_row(User, key)
 
 
@@ -77,6 +78,7 @@ async def load_groups_of_person(context: Context, person: Person) -> list[Group]
 
 
 async def count_people(context: Context, group: Group) -> int:
+    """Return the number of people in a group."""
     return await context.loaders.count_people(group.id)
 
 

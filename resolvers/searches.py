@@ -119,6 +119,7 @@ def rebuild_definition(search: SavedSearch) -> dict[str, object]:
 
 
 async def load_owner(context: Context, search: SavedSearch) -> User | None:
+    """Return the owner of a saved search."""
     return await context.loaders.load_row(User, search.owner_id)
 
 
@@ -174,10 +175,12 @@ async def load_member_email(context: Context, member: Membership) -> Email | Non
 
 
 async def load_member_search(context: Context, member: Membership) -> SavedSearch | None:
+    """Return the saved search of a membership."""
     return await context.loaders.load_row(SavedSearch, member.search_id)
 
 
 def get_cause(member: Membership) -> ChangeCause:
+    """Return what made an email a member."""
     return ChangeCause(member.cause_kind, member.cause_engagement_id)
 
 

@@ -70,18 +70,22 @@ async def load_bucket(context: Context, task: Task) -> TaskBucket | None:
 
 
 async def load_creator(context: Context, task: Task) -> User | None:
+    """Return the user who created a task."""
     return await context.loaders.load_row(User, task.creator_id)
 
 
 async def load_assignee(context: Context, task: Task) -> User | None:
+    """Return the user to whom a task is assigned."""
     return await context.loaders.load_row(User, task.assignee_id)
 
 
 async def load_person(context: Context, task: Task) -> Person | None:
+    """Return the person whom a task concerns."""
     return await context.loaders.load_row(Person, task.person_id)
 
 
 async def load_email(context: Context, task: Task) -> Email | None:
+    """Return the email from which a task was created, or None."""
     return await context.loaders.load_row(Email, task.email_id)
 
 

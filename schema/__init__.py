@@ -1,0 +1,1 @@
+"""What the API offers: types, inputs, payloads and the three root types."""

@@ -1,0 +1,1 @@
+"""The writes that clients request: one function is one transaction."""

@@ -91,6 +91,7 @@ async def fail_suppressed(uow: UnitOfWork, limits: Limits, rows: Sequence[Row]) 
 
 
 def unsubscribed_message(address: str) -> str:
+    """Return the failure message of an email to a person who has unsubscribed."""
     return f"{address} has unsubscribed."
 
 
@@ -153,10 +154,12 @@ def copies_of(row: Row) -> tuple[str, ...]:
 
 
 def too_many_copies(number: int, limits: Limits) -> str:
+    """Return the error message for more cc and bcc addresses than are allowed."""
     return f"An email may have at most {limits.copies} cc and bcc together, not {number}."
 
 
 def too_many_recipients(number: int, limits: Limits) -> str:
+    """Return the error message for more recipients than a user may reach in a day."""
     return f"Each cc and bcc counts, and at most {limits.emails_per_day} emails leave in a day: {number} are too many."
 
 

@@ -59,6 +59,7 @@ def field_sizes(schema: GraphQLSchema, hints: SchemaHints) -> FieldSizes:
 
 
 def is_connection(name: str) -> bool:
+    """Return whether a type with this name is a connection."""
     return name.endswith("Connection")
 
 

@@ -56,7 +56,7 @@ awaitable or invalid.
 
 
 def unknown_type(_: object) -> object:
-    """Marks a type that is not in a table. It is never called."""
+    """Mark a type that is not in a table. This is never called."""
     raise AssertionError
 
 

@@ -1,0 +1,1 @@
+"""Dynamic lists: the matcher, backfills, time transitions and the audit."""

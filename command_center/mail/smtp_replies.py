@@ -23,7 +23,7 @@ class ProtocolError(Exception):
 
 
 def make_readable(text: str) -> str:
-    """Return the text with control characters replaced by escapes such as `\\x00`, and shortened.
+    r"""Return the text with control characters replaced by escapes such as `\x00`, and shortened.
 
     Every database can store the result, and every character of it is visible.
     """

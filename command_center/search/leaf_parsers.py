@@ -175,23 +175,28 @@ def _bounds(raw: object, path: Path, state: ParseState) -> Bounds:
 
 
 def parse_folders(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    """Parse a list of folders."""
     return Folders(tuple(parse_list(raw, path, state, _folder)), path)
 
 
 def parse_folder_groups(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    """Parse a list of folder groups."""
     return FolderGroups(tuple(parse_list(raw, path, state, _folder_group)), path)
 
 
 def parse_send_kinds(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    """Parse a list of ways of sending."""
     return SendKinds(tuple(parse_list(raw, path, state, _send_kind)), path)
 
 
 def parse_success(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    """Parse whether emails are marked as a success."""
     value = _boolean(raw, path, state)
     return None if value is None else Success(value, path)
 
 
 def parse_every_sender(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    """Parse whether the emails of every sender are included."""
     value = _boolean(raw, path, state)
     return None if value is None else EverySender(value, path)
 

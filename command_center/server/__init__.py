@@ -1,0 +1,1 @@
+"""Puts the product together: application, settings, leases, metrics, command line."""

@@ -161,6 +161,7 @@ def _swap(fresh: Path, vendor: Path) -> None:
 
 
 def main() -> int:
+    """Fetch the files if any is missing or wrong, and return the exit status."""
     if complete(VENDOR):
         return 0
     try:

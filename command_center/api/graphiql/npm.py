@@ -38,6 +38,7 @@ def _install() -> None:
 
 
 def main() -> int:
+    """Run npm with the arguments of the command line, and return its exit status."""
     try:
         npm_command = command()
     except NpmMissing as missing:
