@@ -61,7 +61,7 @@ class RecordRequest:
     claim: IdempotencyClaim | None = None
     durable: bool = False
     """Whether the request stays in the retry buffer until it is stored, instead of failing with the database."""
-    taken: int = 0
+    dequeued_count: int = 0
     """Number of events that are committed or in the current batch."""
 
     @property
@@ -75,7 +75,7 @@ class RecordRequest:
 
     def reset(self) -> "RecordRequest":
         """Return this request with all its events to be recorded again."""
-        self.taken = 0
+        self.dequeued_count = 0
         return self
 
     def sees(self, email: SummarizedEmail) -> bool:

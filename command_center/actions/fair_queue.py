@@ -23,10 +23,10 @@ SHARED_SECONDS = 1.0
 class Request(Protocol):
     """A request of a team, or of no team if it comes from a tracking link.
 
-    The first `taken` of its events are no longer in the queue.
+    The first `dequeued_count` of its events are no longer in the queue.
     """
 
-    taken: int
+    dequeued_count: int
 
     @property
     def team_id(self) -> int | None: ...
@@ -53,7 +53,7 @@ class FairQueue(Generic[R]):
         self._by_team: dict[int | None, deque[R]] = {}
         # The time of each team's last request, by the monotonic clock.
         self._last_request: dict[int, float] = {}
-        self._took_small = False
+        self._served_small_last = False
 
     def __bool__(self) -> bool:
         return bool(self._by_team)
@@ -104,7 +104,7 @@ class FairQueue(Generic[R]):
         parts: list[BatchPart[R]] = []
         room = BATCH
         for team, requests in list(self._by_team.items()):
-            while requests and (not parts or len(requests[0].events) - requests[0].taken <= room):
+            while requests and (not parts or len(requests[0].events) - requests[0].dequeued_count <= room):
                 room -= self._take(requests, BATCH, parts)
             self._remove_if_empty(team)
         return parts
@@ -115,20 +115,20 @@ class FairQueue(Generic[R]):
         room = SHARED_BATCH
         # Teams with the fewest events come first, so that the others get the unused rest of their shares.
         sizes = {
-            team: sum(len(request.events) - request.taken for request in requests)
+            team: sum(len(request.events) - request.dequeued_count for request in requests)
             for team, requests in self._by_team.items()
         }
         waiting = sorted(self._by_team.items(), key=lambda item: sizes[item[0]])
         small = [item for item in waiting if sizes[item[0]] <= SMALL_BACKLOG_EVENTS]
-        self._took_small = bool(small) and len(small) < len(waiting) and not self._took_small
-        if self._took_small:
+        self._served_small_last = bool(small) and len(small) < len(waiting) and not self._served_small_last
+        if self._served_small_last:
             waiting = small
         for index, (team, requests) in enumerate(waiting):
             share = max(1, room // (len(waiting) - index))
             while requests and share > 0:
-                taken = self._take(requests, share, parts)
-                share -= taken
-                room -= taken
+                count = self._take(requests, share, parts)
+                share -= count
+                room -= count
             self._remove_if_empty(team)
         return parts
 
@@ -136,9 +136,9 @@ class FairQueue(Generic[R]):
     def _take(requests: deque[R], limit: int, parts: list[BatchPart[R]]) -> int:
         """Move up to `limit` events of the first request to `parts`, and return their number."""
         request = requests[0]
-        events = request.events[request.taken : request.taken + limit]
-        request.taken += len(events)
-        last = request.taken >= len(request.events)
+        events = request.events[request.dequeued_count : request.dequeued_count + limit]
+        request.dequeued_count += len(events)
+        last = request.dequeued_count >= len(request.events)
         if last:
             requests.popleft()
         parts.append(BatchPart(request, events, last))

@@ -59,7 +59,7 @@ class DemoMailServer:
         partial_path.write_bytes(content)
         partial_path.rename(path)
         self._on_arrival(path)
-        return "250 Taken"
+        return "250 OK"
 
     @contextmanager
     def running(self) -> Iterator["DemoMailServer"]:

@@ -127,7 +127,7 @@ async def claim_batch(
             )
         claimed_rows, postponed = _apply_quotas(filled.fillable, quotas)
         for tomorrow, postponed_rows in postponed.items():
-            await transitions.update_emails(uow, postponed_rows, put_off_columns(tomorrow))
+            await transitions.update_emails(uow, postponed_rows, postponed_columns(tomorrow))
         for row in claimed_rows:
             _begin_attempt(row, domain, now)
         await _store_claims(uow, claimed_rows, filled.texts)
@@ -238,7 +238,7 @@ async def fail_lost_claims(ctx: ActionContext, before: int | None, batch: int = 
     return len(rows)
 
 
-def put_off_columns(until: int) -> dict[str, ColumnValue]:
+def postponed_columns(until: int) -> dict[str, ColumnValue]:
     """Return the columns of an email that becomes Scheduled again."""
     return {"status": EmailStatus.SCHEDULED, "scheduled_at": until, "due_at": until, "claimed_at": None}
 

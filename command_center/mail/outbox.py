@@ -327,7 +327,7 @@ def _result_of(task: "asyncio.Task[Outcome | None]", claim: ClaimedEmail, batch:
     if claim.email_id in batch.started:
         return claim, Unknown("The sending was interrupted, so it is unknown whether the message was sent.")
     # If the outbox stops, release the claim so that the email is due at once. Otherwise the error may occur again, so
-    # the email is put off.
+    # the email is deferred.
     return claim, None if batch.stop.is_set() else Deferred("The sending was interrupted.")
 
 

@@ -77,7 +77,7 @@ def undelivered_columns(claim: ClaimedEmail, outcome: Bounced | Failed | Deferre
             next_attempt_at = retries.next_attempt(claim.attempts, claim.first_attempt_at, now)
             if next_attempt_at is None:
                 return transitions.failure_columns(code, f"Put off for a day: {message}", now)
-            return claims.put_off_columns(next_attempt_at)
+            return claims.postponed_columns(next_attempt_at)
         case Unknown():
             return transitions.failure_columns(FailureCode.OUTCOME_UNKNOWN, message, now)
 

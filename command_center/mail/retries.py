@@ -1,4 +1,4 @@
-"""Schedules further attempts for a message that was put off: after growing waits, for at most one day. Pure."""
+"""Schedules further attempts for a message that was deferred: after growing waits, for at most one day. Pure."""
 
 MINUTE_MICROSECONDS = 60 * 1_000_000
 """This is one minute in microseconds."""

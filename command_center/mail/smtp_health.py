@@ -40,7 +40,7 @@ class ServerHealth:
         self._trouble: ServerTrouble | None = None
         self._since = self._last_probe = self._last_log = 0.0
         self._failures = 0
-        self._put_off_count = 0
+        self._deferred_count = 0
         self._probe: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -48,7 +48,7 @@ class ServerHealth:
         """Record that a session could not be opened, which starts an outage."""
         if self._trouble is None:
             self._since = self._last_probe = self._last_log = time.monotonic()
-            self._failures, self._put_off_count = 1, 0
+            self._failures, self._deferred_count = 1, 0
             self._trouble = trouble
             _logger.warning("the mail server %s cannot be used, so emails wait: %s", self._name, _one_line(trouble))
             self._watch = asyncio.create_task(self._watch_outage(), name="mail server watch")
@@ -65,7 +65,7 @@ class ServerHealth:
             await self._await_probe()
         trouble = self._trouble
         if trouble is not None:
-            self._put_off_count += 1
+            self._deferred_count += 1
             raise ServerTrouble(trouble.code, trouble.message, trouble.login)
 
     async def close(self) -> None:
@@ -127,10 +127,10 @@ class ServerHealth:
             if self._trouble is not None and now - self._last_log >= LOG_SECONDS:
                 self._last_log = now
                 _logger.warning(
-                    "the mail server %s has been out of use for %.0f seconds, and hand-overs were put off %d times: %s",
+                    "the mail server %s has been out of use for %.0f seconds; hand-overs were deferred %d times: %s",
                     self._name,
                     now - self._since,
-                    self._put_off_count,
+                    self._deferred_count,
                     _one_line(self._trouble),
                 )
 

@@ -23,7 +23,7 @@ class MailStatistics:
     """Counts the outcomes recorded since this process started."""
 
     sent: int = 0
-    put_off: int = 0
+    deferred: int = 0
     failed: Counter[FailureCode] = field(default_factory=Counter)
 
     def count(self, recorded: Iterable[RecordedOutcome]) -> None:
@@ -34,13 +34,13 @@ class MailStatistics:
             elif isinstance(each.outcome, Delivered):
                 self.sent += 1
             elif each.outcome is not None:
-                self.put_off += 1
+                self.deferred += 1
 
 
 async def count_waiting(connection: Connection, now: int) -> tuple[int, float]:
     """Return the number of due emails that have not left, and the seconds since the oldest became due.
 
-    An email that was put off counts as due since its first attempt.
+    A deferred email counts as due since its first attempt.
     """
     row = await connection.fetch_one(_WAITING, now + WAIT_MINUTES[-1] * MINUTE_MICROSECONDS, now)
     if row is None or not row["number"]:

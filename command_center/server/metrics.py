@@ -161,7 +161,7 @@ class Metrics:
     def _emails(self, runtime: Runtime) -> Iterator[Metric]:
         tally, (number, oldest) = runtime.outbox.statistics, self._waiting
         yield _counter("emails_sent", "Emails that the mail server accepted.", tally.sent)
-        yield _counter("emails_deferred", "Attempts to send that will be repeated.", tally.put_off)
+        yield _counter("emails_deferred", "Attempts to send that will be repeated.", tally.deferred)
         failed = CounterMetricFamily(
             f"{PREFIX}emails_failed", "Emails that failed or bounced during sending, by failure code.", labels=("code",)
         )

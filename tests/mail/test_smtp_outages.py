@@ -78,7 +78,7 @@ async def test_an_outage_is_logged_from_time_to_time_however_many_emails_wait(
         async with asyncio.timeout(PATIENCE):
             while len(lines(caplog)) < 3:
                 await asyncio.sleep(0.02)
-        assert "put off 99 times" in lines(caplog)[-1] or "put off 99 times" in lines(caplog)[-2]
+        assert "deferred 99 times" in lines(caplog)[-1] or "deferred 99 times" in lines(caplog)[-2]
         # Nothing is due, and yet the end is noticed.
         server.greetings.clear()
         async with asyncio.timeout(PATIENCE):
@@ -125,7 +125,7 @@ async def test_an_email_waits_for_a_day_and_then_says_why_it_failed(database_url
         code = FailureCode.CHANNEL_REFUSED if kind == "refusing" else FailureCode.CHANNEL_UNREACHABLE
         assert (email.status, email.failure_code) == (EmailStatus.FAILED, code)
         assert sender.statistics.failed == {code: 1}
-        assert sender.statistics.put_off == len(waits)
+        assert sender.statistics.deferred == len(waits)
 
 
 async def test_each_emails_day_begins_with_its_own_first_attempt(sqlite_url: str) -> None:

@@ -12,7 +12,7 @@ from command_center.actions.fair_queue import FairQueue
 class Waiting:
     team_id: int | None
     size: int
-    taken: int = 0
+    dequeued_count: int = 0
     events: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
