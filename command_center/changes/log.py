@@ -14,6 +14,7 @@ from typing import Any
 from command_center.changes.cursors import Cursor, LogIdentity, ReceivedCursor
 from command_center.changes.entries import COLUMN_TYPES, COLUMNS, LogEntry, Topic, from_row
 from command_center.database.connections import Connection, Statement, as_ctes, database
+from command_center.database.sql_files import read_sql
 
 PAGE_ENTRIES = 500
 """The number of entries that a read returns at most, unless its caller passes another limit."""
@@ -21,6 +22,8 @@ TRIM_BATCH_ENTRIES = 2000
 """The number of entries that one call of `trim` deletes at most."""
 STATE_COLUMNS = "l.log_id, l.position, l.trimmed_to, l.check_value, l.trimmed_check, r.restores, r.cursor_key"
 STATE_TABLES = "change_logs l LEFT JOIN restore_state r ON r.id = 1"
+APPEND_CTES = read_sql("command_center.changes", "append_entries.sql")
+"""PostgreSQL CTEs that append the rows of the CTE `new_entries` to the logs. The last one is `appended_entries`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +88,22 @@ async def locate(team_id: int, cursor: Cursor | ReceivedCursor) -> tuple[LogStat
     """
     row = await database().fetch_one(
         f"SELECT {STATE_COLUMNS}, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
-        f" AS found FROM {STATE_TABLES} WHERE l.team_id = ?",
+        f" AS entry_check FROM {STATE_TABLES} WHERE l.team_id = ?",
         *(cursor.position, team_id),
     )
     if row is None:
         raise LookupError(f"team {team_id} has no change log")
-    found = row.pop("found")
+    entry_check = row.pop("entry_check")
     state = LogState(**row)
     if cursor.position == state.position:
-        found = state.check_value
+        entry_check = state.check_value
     elif cursor.position == state.trimmed_to:
-        found = state.trimmed_check
+        entry_check = state.trimmed_check
     if cursor.log_id != state.log_id:
         return state, Reach.DIVERGED
     if cursor.position < state.trimmed_to:
         return state, Reach.TRIMMED
-    same = found is not None and found == cursor.check_value
+    same = entry_check is not None and entry_check == cursor.check_value
     return state, Reach.REACHED if same else Reach.DIVERGED
 
 
@@ -134,53 +137,31 @@ async def _write(
     connection: Connection, team_id: int, relative_rows: list[tuple[Any, ...]], other_statements: Sequence[Statement]
 ) -> list[LogEntry]:
     """Advance the team's counter and insert the rows; return them as log entries with absolute positions."""
-    move = "UPDATE change_logs SET position = position + ?, check_value = ? WHERE team_id = ? RETURNING position"
+    advance = "UPDATE change_logs SET position = position + ?, check_value = ? WHERE team_id = ? RETURNING position"
     check = relative_rows[-1][-1]
     if connection.postgres:
         # One statement: a round trip takes longer than all of its work.
         names = ", ".join(
-            "moved.position + new_values.position" if name == "position" else f"new_values.{name}"
+            "advanced_log.position + new_values.position" if name == "position" else f"new_values.{name}"
             for name in COLUMN_TYPES
         )
         source, source_values = connection.values_table(COLUMN_TYPES, relative_rows)
-        insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM moved, {source}"
+        insert = f"INSERT INTO changes ({COLUMNS}) SELECT {names} FROM advanced_log, {source}"
         parts, values = as_ctes([(insert, source_values), *other_statements])
-        moved = await connection.fetch_one(
-            f"WITH moved AS ({move}), {parts} SELECT position FROM moved", len(relative_rows), check, team_id, *values
+        advanced_log = await connection.fetch_one(
+            f"WITH advanced_log AS ({advance}), {parts} SELECT position FROM advanced_log",
+            *(len(relative_rows), check, team_id, *values),
         )
     else:
         await connection.execute_batch(other_statements)
-        moved = await connection.fetch_one(move, len(relative_rows), check, team_id)
-    if moved is None:
+        advanced_log = await connection.fetch_one(advance, len(relative_rows), check, team_id)
+    if advanced_log is None:
         raise LookupError(f"team {team_id} has no change log")
-    last: int = moved["position"]
+    last: int = advanced_log["position"]
     written = [(*entry[:-3], last + entry[-3], *entry[-2:]) for entry in relative_rows]
     if not connection.postgres:
         await connection.insert("changes", COLUMN_TYPES, written)
     return list(map(LogEntry._make, written))
-
-
-def append_ctes(source: str) -> str:
-    """Return PostgreSQL CTEs that append the rows of the CTE `source` to the logs of their teams.
-
-    `source` has the columns of COLUMN_TYPES; its `position` counts from 1 in each team, and `check_value` is the same
-    in all rows. The last CTE, `written`, contains the inserted rows.
-
-    As with `append`, no other row may be locked afterwards.
-    """
-    names = ", ".join(f"s.{name}" for name in COLUMN_TYPES).replace("s.position", "moved_on.before + s.position")
-    return (
-        # With an array of keys PostgreSQL uses the index, whatever its statistics say about the table.
-        f"heads AS MATERIALIZED (SELECT l.team_id, s.count, s.check_value FROM change_logs l JOIN (SELECT team_id,"
-        f" count(*) AS count, min(check_value) AS check_value FROM {source} GROUP BY team_id) AS s"
-        f" ON s.team_id = l.team_id WHERE l.team_id = ANY (ARRAY (SELECT team_id FROM {source}))"
-        " ORDER BY l.team_id FOR NO KEY UPDATE OF l),"
-        " moved_on AS (UPDATE change_logs l SET position = l.position + heads.count, check_value = heads.check_value"
-        " FROM heads WHERE l.team_id = heads.team_id AND l.team_id = ANY (ARRAY (SELECT team_id FROM heads))"
-        " RETURNING l.team_id, l.position - heads.count AS before),"
-        f" written AS (INSERT INTO changes ({COLUMNS}) SELECT {names} FROM {source} s JOIN moved_on"
-        f" ON moved_on.team_id = s.team_id RETURNING {COLUMNS})"
-    )
 
 
 async def read_topic(topic: Topic, team_id: int, after: int, up_to: int, limit: int = PAGE_ENTRIES) -> list[LogEntry]:
@@ -243,10 +224,10 @@ async def has_entry(connection: Connection, team_id: int, position: int, check_v
     """Return whether a team's log has an entry, or has trimmed the position of that entry."""
     row = await connection.fetch_one(
         "SELECT l.trimmed_to, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
-        " AS found FROM change_logs l WHERE l.team_id = ?",
+        " AS entry_check FROM change_logs l WHERE l.team_id = ?",
         *(position, team_id),
     )
-    return row is not None and (position <= row["trimmed_to"] or row["found"] == check_value)
+    return row is not None and (position <= row["trimmed_to"] or row["entry_check"] == check_value)
 
 
 async def stale_teams(before: int) -> list[int]:

@@ -99,8 +99,8 @@ class DatabaseClock(Clock):
         if not connection.postgres:
             return await super().now_and_rows(connection, columns, sql, *values)
         # In one round trip. The first column of a row is never NULL, so a NULL there means that no row was found.
-        combined = f"WITH found AS MATERIALIZED ({sql}) SELECT found.*, clock.now FROM ({_NOW}) AS clock"
-        rows = await connection.fetch_tuples((*columns, "now"), f"{combined} LEFT JOIN found ON true", *values)
+        combined = f"WITH query_rows AS MATERIALIZED ({sql}) SELECT query_rows.*, clock.now FROM ({_NOW}) AS clock"
+        rows = await connection.fetch_tuples((*columns, "now"), f"{combined} LEFT JOIN query_rows ON true", *values)
         return self._guard.read(self._distort(rows[0][-1])), [row[:-1] for row in rows if row[0] is not None]
 
     @property

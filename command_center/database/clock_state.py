@@ -11,7 +11,7 @@ STORE_INTERVAL_MICROS = 10_000_000
 _LOAD = (
     "SELECT (SELECT transitions_until FROM matcher_state WHERE id = 1) AS transitions_until, s.decision,"
     " s.paused, s.kind, s.jumped_to, s.good_at, s.accepted_at"
-    " FROM (SELECT 1 AS one) AS always LEFT JOIN clock_state s ON s.id = 1"
+    " FROM (SELECT 1) AS one_row LEFT JOIN clock_state s ON s.id = 1"
 )
 _PAUSE = (
     "INSERT INTO clock_state (id, decision, paused, kind, jumped_to, good_at) VALUES (1, ?, ?, ?, ?, ?)"

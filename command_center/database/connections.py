@@ -176,7 +176,7 @@ def _rows_of_json(names: tuple[str, ...]) -> str:
 
 def as_ctes(statements: Sequence[Statement]) -> tuple[str, list[Any]]:
     """Return statements as CTEs of a PostgreSQL statement, separated by commas, and their values."""
-    parts = (f"beside{index} AS ({sql})" for index, (sql, _) in enumerate(statements))
+    parts = (f"statement{index} AS ({sql})" for index, (sql, _) in enumerate(statements))
     return ", ".join(parts), [value for _, values in statements for value in values]
 
 

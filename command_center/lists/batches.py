@@ -59,11 +59,11 @@ def _with_facts(oldest: str) -> str:
     """Return a SELECT of two JSON arrays: the oldest invalidations, and the facts of the emails that they name."""
     return (
         f"WITH oldest AS MATERIALIZED ({oldest}),"
-        f" named AS (SELECT DISTINCT subject_id FROM oldest WHERE kind = {int(InvalidationKind.EMAIL)})"
+        f" named_emails AS (SELECT DISTINCT subject_id FROM oldest WHERE kind = {int(InvalidationKind.EMAIL)})"
         f" SELECT (SELECT coalesce(json_agg(json_build_array({', '.join(_COLUMNS)})), '[]') FROM oldest)"
         " AS invalidations,"
-        " (SELECT coalesce(json_agg(known.facts), '[]') FROM named,"
-        f" LATERAL ({facts.facts_subquery('named.subject_id')}) AS known) AS facts"
+        " (SELECT coalesce(json_agg(loaded.facts), '[]') FROM named_emails,"
+        f" LATERAL ({facts.facts_subquery('named_emails.subject_id')}) AS loaded) AS facts"
     )
 
 
@@ -74,10 +74,10 @@ _OLDEST_OF_TEAM = (
     " ORDER BY id LIMIT ?"
 )
 _TEAMS_WITH_INVALIDATIONS = (
-    "WITH RECURSIVE waiting AS (SELECT min(team_id) AS team_id FROM invalidations UNION ALL"
-    " SELECT (SELECT min(i.team_id) FROM invalidations i WHERE i.team_id > waiting.team_id)"
-    " FROM waiting WHERE waiting.team_id IS NOT NULL)"
-    " SELECT team_id FROM waiting WHERE team_id IS NOT NULL"
+    "WITH RECURSIVE teams AS (SELECT min(team_id) AS team_id FROM invalidations UNION ALL"
+    " SELECT (SELECT min(i.team_id) FROM invalidations i WHERE i.team_id > teams.team_id)"
+    " FROM teams WHERE teams.team_id IS NOT NULL)"
+    " SELECT team_id FROM teams WHERE team_id IS NOT NULL"
 )
 
 

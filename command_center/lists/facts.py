@@ -35,11 +35,11 @@ def _columns(postgres: bool) -> dict[str, str]:
         return f"(SELECT {rows}({value}){end} FROM {source})"
 
     return _PLAIN_COLUMNS | {
-        "groups_of": json_list("m.group_id", "group_people m WHERE m.person_id = e.person_id"),
+        "group_ids": json_list("m.group_id", "group_people m WHERE m.person_id = e.person_id"),
         "events": json_list(
             f"{row}(g.kind, g.verdict, g.occurred_at, g.url_folded)", "engagements g WHERE g.email_id = e.id"
         ),
-        "stays": json_list(f"{row}(s.search_id, s.id)", "memberships s WHERE s.email_id = e.id"),
+        "memberships": json_list(f"{row}(s.search_id, s.id)", "memberships s WHERE s.email_id = e.id"),
     }
 
 

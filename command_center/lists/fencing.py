@@ -19,6 +19,14 @@ MATCHER_LEASE_ID = 1
 """The id of the matcher's row in `leases`."""
 NO_EPOCH = 0
 """The epoch of a matcher that has not taken the lease. No lease ever has this epoch."""
+FENCE_CTE = (
+    f"fence AS MATERIALIZED (SELECT 1 FROM leases WHERE id = {MATCHER_LEASE_ID} AND epoch = :epoch::bigint FOR SHARE)"
+)
+"""The common table expression `fence` for PostgreSQL, with the parameter `:epoch`.
+
+It yields a row if the lease has this epoch, otherwise none. If the lease is being taken meanwhile, FOR SHARE waits and
+checks the condition against the new row. The rest of the statement still sees the older snapshot.
+"""
 
 
 class LeaseTaken(Exception):
@@ -47,15 +55,6 @@ async def check_epoch(connection: Connection, epoch: int) -> None:
     """
     columns, (sql, values) = _epoch_query(connection)
     _require_epoch(await connection.fetch_tuples(columns, sql, *values), epoch)
-
-
-def fence_cte() -> str:
-    """Return the common table expression `fence` for PostgreSQL. Its one parameter is the epoch.
-
-    It yields a row if the lease has this epoch, otherwise none. If the lease is being taken meanwhile, FOR SHARE
-    waits and checks the condition against the new row. The rest of the statement still sees the older snapshot.
-    """
-    return f"fence AS MATERIALIZED (SELECT 1 FROM leases WHERE id = {MATCHER_LEASE_ID} AND epoch = ?::bigint FOR SHARE)"
 
 
 class FencedWriter:

@@ -7,7 +7,8 @@ from typing import Any
 from command_center.changes import log
 from command_center.changes.entries import COLUMN_TYPES, LogEntry, from_values
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.lists.fencing import LeaseTaken, check_epoch, fence_cte
+from command_center.database.sql_files import NamedStatement, read_sql
+from command_center.lists.fencing import FENCE_CTE, LeaseTaken, check_epoch
 from command_center.lists.invalidations import claim_invalidations, require_all_deleted
 from command_center.lists.membership_diff import Join, Leave, MembershipChanges
 from command_center.lists.time_transitions import StoredTimes, store_times_statement
@@ -20,12 +21,36 @@ _MEMBERSHIP_COLUMNS = {
     "cause_kind": "smallint",
     "cause_engagement_id": "bigint",
 }
-_POSITION_COLUMN = {"place": "int"}
-_LEAVE_COLUMNS = {"id": "bigint", "cause_kind": "smallint", "cause_engagement_id": "bigint"} | _POSITION_COLUMN
 _COUNT_COLUMNS = {"id": "bigint", "by": "int"}
 _SEARCH_COLUMNS = ("team_id", "owner_id", "state")
 _RETURNED_COLUMNS = ("id", "search_id", "email_id")
 _SKIP_EXISTING = "ON CONFLICT (search_id, email_id) DO NOTHING"
+_RESULT_COLUMNS = ("fence_held", "pending_count", *COLUMN_TYPES)
+"""The columns that `write_changes.sql` returns."""
+# The matcher inserted the row when it started.
+_STORED_TIMES_CTE = """
+stored_times AS (
+    UPDATE matcher_state
+    SET transitions_until = :transitions_until::bigint, evaluated_until = :evaluated_until::bigint
+    WHERE id = 1 AND EXISTS (SELECT 1 FROM all_pending)
+),"""
+
+
+def _write_statement(stored_times: str) -> NamedStatement:
+    return NamedStatement(
+        read_sql("command_center.lists", "write_changes.sql").format(
+            fence=FENCE_CTE,
+            stored_times=stored_times,
+            append_entries=log.APPEND_CTES,
+            joined=int(ChangeKind.MEMBER_JOINED),
+            left=int(ChangeKind.MEMBER_LEFT),
+            live=int(SavedSearchState.LIVE),
+        )
+    )
+
+
+_WRITE_CHANGES = _write_statement("")
+_WRITE_CHANGES_AND_TIMES = _write_statement(_STORED_TIMES_CTE)
 
 
 async def write_changes(
@@ -135,69 +160,28 @@ async def _write_in_one_statement(
     completed_ids: Sequence[int],
     times: StoredTimes | None,
 ) -> None:
-    """Write the changes with one statement, for PostgreSQL, where a round trip takes longer than any part of it.
-
-    If the epoch differs or an invalidation is missing, the statement changes nothing: each part depends on
-    `all_there`. New members get their ids in the order of `changes`.
-    """
-    tx = uow.connection
-    join_table, join_values = tx.values_table(
-        _MEMBERSHIP_COLUMNS | _POSITION_COLUMN,
-        [(*_membership(join, uow.now), position) for position, join in enumerate(changes.joins)],
-    )
-    leave_table, leave_values = tx.values_table(
-        _LEAVE_COLUMNS,
-        [
-            (leave.member_id, int(leave.cause.kind), leave.cause.engagement_id, position)
-            for position, leave in enumerate(changes.leaves)
-        ],
-    )
+    """Write the changes with one statement, for PostgreSQL, where a round trip takes longer than any part of it."""
     # PostgreSQL looks up arrays of ids in an index, however it estimates the sizes of the tables.
-    invalidation_ids, search_ids = tx.array_param(completed_ids), tx.array_param(changes.searches())
-    member_ids = tx.array_param(leave.member_id for leave in changes.leaves)
-    joined_kind, left_kind = (f"{int(kind)}::smallint" for kind in (ChangeKind.MEMBER_JOINED, ChangeKind.MEMBER_LEFT))
-    # The matcher inserted the row when it started.
-    store_times = (
-        " followed AS (UPDATE matcher_state SET transitions_until = ?::bigint, evaluated_until = ?::bigint"
-        " WHERE id = 1 AND EXISTS (SELECT 1 FROM all_there)),"
+    statement = _WRITE_CHANGES if times is None else _WRITE_CHANGES_AND_TIMES
+    values = statement.values(
+        epoch=epoch,
+        completed_ids=list(completed_ids),
+        completed_count=len(set(completed_ids)),
+        transitions_until=times and times.transitions_until,
+        evaluated_until=times and times.evaluated_until,
+        search_ids=list(changes.searches()),
+        left_member_ids=[leave.member_id for leave in changes.leaves],
+        leave_cause_kinds=[int(leave.cause.kind) for leave in changes.leaves],
+        leave_engagement_ids=[leave.cause.engagement_id for leave in changes.leaves],
+        joined_search_ids=[join.search_id for join in changes.joins],
+        joined_email_ids=[join.email_id for join in changes.joins],
+        join_cause_kinds=[int(join.cause.kind) for join in changes.joins],
+        join_engagement_ids=[join.cause.engagement_id for join in changes.joins],
+        announce=announce,
+        now=uow.now,
+        check_value=log.new_check_value(),
     )
-    rows = await tx.fetch_tuples(
-        ("held", "claimed", *COLUMN_TYPES),
-        f"WITH {fence_cte()}, there AS MATERIALIZED (SELECT id FROM invalidations WHERE {tx.in_any('id')}"
-        " AND EXISTS (SELECT 1 FROM fence) ORDER BY id FOR UPDATE),"
-        " all_there AS MATERIALIZED (SELECT 1 FROM there HAVING count(*) = ?::bigint AND EXISTS (SELECT 1 FROM fence)),"
-        f"{store_times if times else ''}"
-        f" claimed AS (DELETE FROM invalidations USING all_there WHERE {tx.in_any('id')}),"
-        f" searches AS MATERIALIZED (SELECT id, {', '.join(_SEARCH_COLUMNS)} FROM saved_searches"
-        f" WHERE {tx.in_any('id')} AND EXISTS (SELECT 1 FROM all_there) ORDER BY id{tx.for_update('NO KEY UPDATE')}),"
-        # IN (...) IS TRUE is one hash lookup for each row. As a join, PostgreSQL might choose a nested loop, because
-        # it expects few rows on either side.
-        f" gone AS (DELETE FROM memberships m WHERE {tx.in_any('m.id')}"
-        " AND (m.search_id IN (SELECT id FROM searches)) IS TRUE RETURNING m.id, m.search_id, m.email_id),"
-        f" made AS (INSERT INTO memberships ({', '.join(_MEMBERSHIP_COLUMNS)})"
-        f" SELECT {', '.join('new_values.' + column for column in _MEMBERSHIP_COLUMNS)}"
-        f" FROM {join_table} JOIN searches s ON s.id = new_values.search_id ORDER BY new_values.place {_SKIP_EXISTING}"
-        f" RETURNING {joined_kind}, id, search_id, email_id, cause_kind, cause_engagement_id, id),"
-        f" moved AS (SELECT {left_kind} AS kind, gone.*, new_values.cause_kind, new_values.cause_engagement_id,"
-        f" new_values.place::bigint FROM gone JOIN {leave_table} ON new_values.id = gone.id"
-        " UNION ALL SELECT * FROM made),"
-        f" counts AS (SELECT search_id, 2 * count(*) FILTER (WHERE kind = {joined_kind}) - count(*) AS by FROM moved"
-        " GROUP BY search_id),"
-        " counted AS (UPDATE saved_searches s SET member_count = s.member_count + counts.by FROM counts"
-        f" WHERE {tx.in_any('s.id')} AND s.id = counts.search_id AND counts.by <> 0),"
-        " said AS MATERIALIZED (SELECT s.team_id, m.kind, s.owner_id, m.search_id, m.id AS member_id, m.email_id,"
-        " NULL::bigint AS task_id, m.cause_engagement_id AS engagement_id, m.cause_kind, row_number() OVER"
-        f" (PARTITION BY s.team_id ORDER BY m.kind = {joined_kind}, m.place) AS position, ?::bigint AS at,"
-        " ?::bigint AS check_value"
-        " FROM moved m JOIN searches s ON s.id = m.search_id"
-        f" WHERE ?::bool AND s.state = {int(SavedSearchState.LIVE)}),"
-        f" {log.append_ctes('said')}"
-        " SELECT EXISTS (SELECT 1 FROM fence) AS held, (SELECT count(*) FROM there) AS claimed,"
-        f" {', '.join('written.' + column for column in COLUMN_TYPES)}"
-        " FROM (VALUES (1)) AS always LEFT JOIN written ON TRUE ORDER BY written.team_id, written.position",
-        *(epoch, invalidation_ids, len(set(completed_ids)), *(times or ()), invalidation_ids, search_ids),
-        *(member_ids, *join_values, *leave_values, search_ids, uow.now, log.new_check_value(), announce),
-    )
+    rows = await uow.connection.fetch_tuples(_RESULT_COLUMNS, statement.sql, *values)
     fence_held, pending_count = rows[0][:2]
     if not fence_held:
         raise LeaseTaken
