@@ -1,4 +1,7 @@
-"""Expected errors, which the API returns in `userErrors`. Each package may raise them."""
+"""Expected errors, which the API returns in `userErrors`.
+
+Each package may raise them.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ InputPath: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class UserError:
-    """One error: a sentence for people, the path in the input, and a code for programs."""
+    """One error: a sentence for people, a path in the input, a code for programs."""
 
     message: str
     path: InputPath
@@ -28,7 +31,7 @@ class UserErrors(Exception):
 
 
 class ErrorCollector:
-    """Collects the errors of one request, so that the client gets all of them together.
+    """Collects the errors of one request, so that the client gets all together.
 
     `prefix` comes before the path of each error. It is for checks that do not know their position in the input.
     """

@@ -1,4 +1,4 @@
-"""Global ids: the name of an object type and its key as one opaque text. Pure functions."""
+"""Encodes the name of an object type and its key as one opaque text, the global id."""
 
 import base64
 import binascii
@@ -13,14 +13,14 @@ def encode(type_name: str, key: int | str) -> str:
 
 
 def encode_opaque(plain: Iterable[bytes]) -> list[str]:
-    """Encode many texts that are not ids in the same opaque form, for example the cursors of a page."""
+    """Encode many other texts in the same opaque form, such as the cursors of a page."""
     # b2a_base64 ends each text with a line feed.
     lines = b"".join(map(binascii.b2a_base64, plain)).translate(_URL_SAFE, b"=").decode()
     return lines.split("\n")[:-1]
 
 
 def decode(text: str) -> tuple[str, str] | None:
-    """Return the type name and the key of an id; None if the text is not an id of this product."""
+    """Return the type name and the key of an id; None if it is not an id of ours."""
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode()
     except (binascii.Error, ValueError):

@@ -23,12 +23,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @lru_cache(maxsize=1024)
 def get_zone(name: str) -> tzinfo:
-    """Return the zone, or UTC if there are no rules for the name, so that one bad name stops nothing."""
+    """Return the zone, or UTC if there are no rules for the name."""
     return load_zone(name, zoneinfo.TZPATH) or UTC
 
 
 def load_zone(name: str, system: Sequence[str]) -> tzinfo | None:
-    """Return the zone by the newer rules, or by the only rules there are; None if there are none.
+    """Return the zone by the newest rules, or None if there are none.
 
     `system` is a list of folders, which are searched in this order.
     """
@@ -50,7 +50,7 @@ def load_zone(name: str, system: Sequence[str]) -> tzinfo | None:
 
 
 def data_version(folder: Traversable) -> tuple[int, int, str]:
-    """Return the version of the rules in a folder, such as 2026f, in a form that can be compared.
+    """Return the version of the rules in a folder, in a form that can be compared.
 
     An unknown version counts as the oldest, so that the pinned package is used.
     """

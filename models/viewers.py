@@ -1,4 +1,7 @@
-"""Defines the viewer: the user on whose behalf a request runs. It is a value and reads no table."""
+"""Defines the viewer: the user on whose behalf a request runs.
+
+It is a value and reads no table.
+"""
 
 from dataclasses import dataclass, field
 

@@ -21,7 +21,10 @@ from resolvers.searches import ChangeCause
 
 @dataclass(frozen=True, slots=True)
 class ChangeMessage:
-    """One payload of a subscription. A stream that starts at `cursor` continues after it."""
+    """One payload of a subscription.
+
+    A stream that starts at `cursor` continues after it.
+    """
 
     cursor: Cursor | ReceivedCursor
 
@@ -33,7 +36,10 @@ class CaughtUp(ChangeMessage):
 
 @dataclass(frozen=True, slots=True)
 class CursorExpired(ChangeMessage):
-    """The change log no longer contains the cursor's position. It is the last message of a stream."""
+    """The change log no longer contains the cursor's position.
+
+    It is the last message of a stream.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ class TaskUpserted(TaskMessage):
     """A task was created, changed or assigned to the viewer."""
 
     async def load_task(self, context: Context) -> Task | None:
-        """Return the current state of the task, or None if it is deleted or the viewer may not see it."""
+        """Return the task, or None if it is deleted or the viewer may not see it."""
         task = await context.loaders.load_row(Task, self.task_key)
         return task if task is not None and task.is_visible_to(context.viewer) else None
 
@@ -137,7 +143,7 @@ class EngagementRecorded(ChangeMessage):
         return ids.encode("Engagement", self.engagement_key)
 
     async def load_engagement(self, context: Context) -> Engagement | None:
-        """Return the current state of the event, or None if it does not belong to the feed.
+        """Return the event, or None if it does not belong to the feed.
 
         The feed contains neither events of deleted emails nor events whose verdict is that the sender acted.
         """
@@ -191,7 +197,10 @@ class EntryBatch(NamedTuple):
     message: ChangeMessage | None = None
 
     def message_keys(self) -> list[MessageKey]:
-        """Return the keys of the messages. The key of an entry is the same in all streams that contain it."""
+        """Return the keys of the messages.
+
+        The key of an entry is the same in all streams that contain it.
+        """
         if self.message is not None:
             cursor = self.message.cursor
             return [(self.log.log_id, cursor.position, cursor.check_value, type(self.message))]

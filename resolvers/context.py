@@ -1,4 +1,4 @@
-"""Defines the context of resolvers: the viewer, the server's services, and the loaders of one response."""
+"""Defines the context of resolvers: the viewer, services and loaders."""
 
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -45,7 +45,7 @@ class Context:
     """A direct way to the socket of a stream. It delivers rendered payloads without waking the subscriber."""
 
     async def refresh(self) -> bool:
-        """Discard all loaded rows and load the viewer again, before the next message of a stream.
+        """Discard all rows and load the viewer again, before a stream's next message.
 
         Returns False if the user no longer exists.
         """
@@ -56,7 +56,10 @@ class Context:
 
     @property
     def ctx(self) -> ActionContext:
-        """The context of actions. Its writer records every change under the request's idempotency claim."""
+        """The context of actions.
+
+        Its writer records every change under the request's idempotency claim.
+        """
         ctx = self.services.ctx
         return ctx if self.claim is None else replace(ctx, writer=ctx.writer.with_claim(self.claim))
 
@@ -65,7 +68,10 @@ class Context:
         return await self.ctx.writer.clock.now(database())
 
     async def today(self) -> date:
-        """Return the current day in the viewer's time zone. It does not change within one response."""
+        """Return the current day in the viewer's time zone.
+
+        It does not change within one response.
+        """
         return await self.loaders.compute_once("today", self._today)
 
     async def _today(self) -> date:

@@ -1,4 +1,4 @@
-"""Resolves emails: one by id, pages by filter and order, and the fields of one email."""
+"""Resolves emails: one by id, pages by filter and order, and single fields."""
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ async def load_email(context: Context, email_id: str) -> Email | None:
 
 
 def make_order(field: EmailOrderField | None, direction: OrderDirection) -> Order:
-    """Return the requested order; without a field, the most recently created come first."""
+    """Return the requested order, by default the most recently created first."""
     if field is None:
         return NEWEST
     descending = direction is OrderDirection.DESC
@@ -92,7 +92,7 @@ async def load_emails(
     extra: Clause | None = None,
     view_as: int | None = None,
 ) -> Page[Email]:
-    """Return the emails that match a filter now, restricted to those that the viewer may see.
+    """Return the emails that match a filter now and that the viewer may see.
 
     `raw` is the unvalidated filter and `extra` a further condition. `view_as` is the only sender, if it is given.
 
@@ -106,7 +106,7 @@ async def load_emails(
 
 
 async def _senders(context: Context, filter: Filter, filter_scope: Scope, view_as: int) -> frozenset[int]:
-    """Return the senders whose emails a page of one sender may contain: that sender or none.
+    """Return the senders of a page of one sender: that sender or none.
 
     Raises: UserErrors if the filter names visible colleagues but not this sender.
     """
@@ -153,7 +153,7 @@ def folder_clause(name: FolderName) -> Clause:
 
 
 def get_failure(email: Email) -> DeliveryFailure | None:
-    """Return why an email was not delivered; set exactly if it failed, bounced or was reported as spam."""
+    """Return why an email failed, bounced or was reported as spam, otherwise None."""
     if email.status not in (EmailStatus.FAILED, EmailStatus.BOUNCED, EmailStatus.SPAM) or email.failure_code is None:
         return None
     moment = email.failed_at
@@ -165,7 +165,7 @@ def get_failure(email: Email) -> DeliveryFailure | None:
 
 
 def load_body(context: Context, email: Email) -> str | Awaitable[str]:
-    """Return the email's body, or an awaitable of it if the bulk send that has the text is not loaded."""
+    """Return the email's body, or an awaitable of it if its bulk send is not loaded."""
     if not email.shared_body:
         return email.body
     loaded = BULK_SEND.load(context, email)
@@ -187,7 +187,7 @@ def get_summary(email: Email) -> EngagementSummary:
 
 
 async def load_engagements(context: Context, email: Email, arguments: Arguments) -> Page[Engagement]:
-    """Return all events of an email, including those with the verdict SELF, newest first."""
+    """Return all events of an email with any verdict, newest first."""
     state = await context.loaders.compute_once("as_of", partial(log.load_state, email.team_id))
     return await load_page(QuerySource(Engagement.filter(email_id=email.id)), _EVENTS, arguments, state.cursor())
 

@@ -1,4 +1,4 @@
-"""Resolves engagement events: the fields of one, and the past events of the live feed."""
+"""Resolves engagement events: fields of one, and past events of the live feed."""
 
 from command_center.changes import log
 from models.emails import Email
@@ -12,7 +12,7 @@ NEWEST = Order("occurred", (Column("occurred_at"),))
 
 
 async def load_feed(context: Context, arguments: Arguments) -> Page[Engagement]:
-    """Return the events on the viewer's own emails, newest first, without the viewer's own actions."""
+    """Return the events on the viewer's emails, without the viewer's own actions."""
     viewer = context.viewer
     as_of = (await log.load_state(viewer.team_id)).cursor()
     rows = Engagement.filter(team_id=viewer.team_id, sender_id=viewer.user_id)

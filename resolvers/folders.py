@@ -1,4 +1,4 @@
-"""Resolves folders and folder groups of a sender, and streams their exact email counts.
+"""Resolves folders and folder groups, and streams their exact email counts.
 
 The counts are stored, so that no scan is needed.
 """
@@ -36,7 +36,7 @@ class Folder:
         return (await context.loaders.load_folder_counts(self.sender_id)).get(self.name, 0)
 
     def list_actions(self, context: Context) -> list[EmailAction]:
-        """Return the actions that the viewer may perform in this folder; none in the mail of another user."""
+        """Return the viewer's actions in this folder; none in another user's mail."""
         return list(ACTIONS[self.name]) if self.sender_id == context.viewer.user_id else []
 
     async def load_emails(
@@ -68,7 +68,7 @@ class FolderGroup:
 
 @dataclass(frozen=True, slots=True)
 class FolderCounts:
-    """One message of a stream of counts: all folders and groups of one sender, as of one commit."""
+    """One message of a stream of counts: all folders and groups of one sender."""
 
     sender_id: int
 
@@ -120,7 +120,7 @@ async def _messages(context: Context, sender_id: int) -> AsyncGenerator[FolderCo
 
 
 async def load_by_key(context: Context, type_name: str, key: str) -> Folder | FolderGroup | None:
-    """Return the folder or group with a key, or None if the viewer may not see its sender's mail."""
+    """Return a folder or group, or None if the viewer may not see its emails."""
     digits, _, name = key.partition(".")
     sender = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
     viewer = context.viewer

@@ -1,4 +1,4 @@
-"""Loads rows by key, and batches the keys that a response needs at the same time into one statement.
+"""Loads rows by key, one statement for all keys that are needed together.
 
 Loaders check no permissions: a viewer who may see a row may also see the rows it refers to.
 """
@@ -34,7 +34,10 @@ _NAMED_MODELS: dict[str, type[User | Person | Group | Campaign | Template]] = {
 
 
 async def load_rows_in_order(model: type[M], keys: Sequence[int]) -> list[M]:
-    """Return the rows that exist, in the order of their keys. There may be any number of keys."""
+    """Return the rows that exist, in the order of their keys.
+
+    There may be any number of keys.
+    """
     rows = await load_rows_by_key(model, keys)
     return [rows[key] for key in keys if key in rows]
 
@@ -61,11 +64,14 @@ class Loaders:
         return self._loaders[name]
 
     async def _load(self, name: Hashable, load: LoadFunction[V], key: int) -> V:
-        """Load one key. Cancelling one caller does not cancel the load, for which other fields may wait."""
+        """Load one key.
+
+        Cancelling one caller does not cancel the load, for which other fields may wait.
+        """
         return await asyncio.shield(self._loader(name, load).load(key))
 
     async def compute_once(self, name: str, make: Callable[[], Awaitable[V]]) -> V:
-        """Compute a value once for the whole response, even if several fields need it at the same time."""
+        """Compute a value once for the whole response, even if several fields need it."""
 
         async def load(keys: list[int]) -> list[V]:
             return [await make() for _ in keys]
@@ -97,7 +103,7 @@ class Loaders:
             prefetched |= dict.fromkeys(missing) | await load_rows_by_key(model, missing)
 
     def get_or_load_row(self, model: type[M], key: int | None) -> M | Awaitable[M | None] | None:
-        """Return the row with this key or None, or an awaitable of that if it was not prefetched."""
+        """Return the row or None, or an awaitable of that if it was not prefetched."""
         if key is None:
             return None
         prefetched = self._prefetched.get(model)
@@ -149,7 +155,7 @@ class Loaders:
         return await asyncio.shield(self._folder_counts().load(sender_id))
 
     def prime_folder_counts(self, sender_id: int, counts: Counts) -> None:
-        """Store counts that have been read already, so that `load_folder_counts` returns them."""
+        """Store counts that have been read, so that `load_folder_counts` returns them."""
         self._folder_counts().prime(sender_id, counts)
 
     def _folder_counts(self) -> DataLoader[int, Counts]:
@@ -160,7 +166,7 @@ class Loaders:
         return self._loader("folder_counts", load)
 
     async def load_name(self, type_name: str, key: int) -> str | None:
-        """Return the name of a row, or None if there is no such row or its type has no name."""
+        """Return the name of a row, or None if it does not exist or has no name."""
         model = _NAMED_MODELS.get(type_name)
         row = None if model is None else await self.load_row(model, key)
         return None if row is None else row.name

@@ -1,4 +1,4 @@
-"""Completes what the actions of mutations return: rows for keys, ids, and notices about saved texts.
+"""Completes what the actions of mutations return: rows, ids and notices.
 
 It also checks the scopes of tokens. A mutation that needs none of this calls its action directly.
 """
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class BulkRows(Generic[T]):
-    """The rows that a bulk action changed, or their ids if it deleted them, and the errors of the others."""
+    """The rows that a bulk action changed or their ids, and the errors of the others."""
 
     rows: list[T]
     errors: tuple[UserError, ...]
@@ -53,7 +53,7 @@ async def encode_deleted_ids(type_name: str, action: Awaitable[BulkResult]) -> B
 async def add_notices(
     context: Context, action: Awaitable[T], bodies: Iterable[tuple[InputPath, str]]
 ) -> tuple[T, list[BodyNotice]]:
-    """Await an action and return its result with the notices about the bodies that it saved."""
+    """Await an action and return its result with notices about the saved bodies."""
     return await action, await context.ctx.inspector.notices(bodies)
 
 

@@ -66,7 +66,7 @@ _TYPE_NAMES: dict[type, str] = {
 
 
 async def load_node(context: Context, node_id: str) -> Node | None:
-    """Return the row with a global id, or None if it does not exist or the viewer may not see it."""
+    """Return the row with a global id, or None if the viewer cannot see one."""
     decoded = ids.decode(node_id)
     if decoded is None:
         return None
@@ -83,7 +83,7 @@ async def load_node(context: Context, node_id: str) -> Node | None:
 
 
 async def load_nodes(context: Context, node_ids: Sequence[str]) -> list[Node | None]:
-    """Return the rows with global ids in their order, with None for each that `load_node` does not return.
+    """Return what `load_node` returns for each of the ids, in their order.
 
     Raises: UserErrors if there are more than `MAX_IDS` ids.
     """

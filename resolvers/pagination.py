@@ -1,4 +1,4 @@
-"""Implements keyset pagination in both directions, which stays stable while rows are inserted and deleted.
+"""Implements keyset pagination, stable while rows are inserted and deleted.
 
 One statement with LIMIT n + 1 reads a page. A cursor contains the type of row, the order's name, the values of its
 columns and the row's key, and is opaque to clients. A second statement finds out whether rows lie on the other side of
@@ -38,7 +38,10 @@ N = TypeVar("N")
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """The arguments of a connection: `first` and `after`, or `last` and `before`. The default is the first 50."""
+    """The arguments of a connection: `first` and `after`, or `last` and `before`.
+
+    The default is the first 50.
+    """
 
     first: int | None = None
     after: str | None = None
@@ -72,7 +75,9 @@ class Arguments:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of an order. In a cursor, moments are microseconds and days are texts.
+    """One column of an order.
+
+    In a cursor, moments are microseconds and days are texts.
 
     `attribute` is the name of the column and of the row's attribute. `max_value` is the largest number the column can
     hold. It is needed because a forged cursor may contain any number.
@@ -95,7 +100,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A total order of rows: by columns, and by the row's key if they are equal. Nulls come last in both directions.
+    """A total order of rows: by columns, and by the row's key if they are equal.
+
+    Nulls come last in both directions.
 
     `descending` is the direction of the key. If it is None, the key has the direction of the last column.
     """
@@ -119,7 +126,10 @@ Keyset = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Restricts a page to rows after a keyset or before it. `included` admits the row with the keyset itself."""
+    """Restricts a page to rows after a keyset or before it.
+
+    `included` admits the row with the keyset itself.
+    """
 
     keyset: Keyset
     after: bool
@@ -127,7 +137,10 @@ class Bound:
 
 
 class RowSource(Protocol[M]):
-    """Reads the rows of a page. `kind` names the type of row, and is part of its cursors."""
+    """Reads the rows of a page.
+
+    `kind` names the type of row, and is part of its cursors.
+    """
 
     @property
     def kind(self) -> str: ...
@@ -160,7 +173,10 @@ class PageInfo:
 
 
 class Page(Generic[N]):
-    """A page of rows. If clients can subscribe to changes, `as_of` is a log position read before the rows."""
+    """A page of rows.
+
+    If clients can subscribe to changes, `as_of` is a log position read before the rows.
+    """
 
     def __init__(self, edges: list[Edge[N]], page_info: PageInfo, as_of: Cursor | None) -> None:
         self.edges = edges
@@ -259,7 +275,10 @@ def _parse(text: str, name: str, order: Order, argument: str) -> Keyset:
 
 
 def _is_valid(value: Any, column: Column) -> bool:
-    """Return whether a value from a cursor can be compared with a column. A cursor may be forged."""
+    """Return whether a value from a cursor can be compared with a column.
+
+    A cursor may be forged.
+    """
     if value is None:
         return column.nullable
     if column.text:
@@ -351,7 +370,10 @@ class SqlSource(Generic[M]):
 
 
 def _ranges(order: Order, bounds: Sequence[Bound]) -> list[Clause]:
-    """Return one condition for the rows within the bounds, or two: rows with a value and rows with null, in order."""
+    """Return one condition for the rows within the bounds, or two.
+
+    The first of two is for rows with a value in the first column, the second for rows with null.
+    """
     first = order.all_columns[0]
     if not first.nullable:
         return [all_of(_beyond(order.all_columns, bound.keyset, bound) for bound in bounds)]

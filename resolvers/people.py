@@ -43,7 +43,9 @@ async def load_person(context: Context, person_id: str) -> Person | None:
 
 
 async def load_people(context: Context, search: str | None, arguments: Arguments) -> Page[Person]:
-    """Return the people whom the viewer may see and whose name, address or company contains each word of `search`.
+    """Return the people whom the viewer may see and who match `search`.
+
+    Each word of it must occur in the name, the address or the company.
 
     Raises: UserErrors if `search` has too many words, or the arguments are invalid.
     """
@@ -83,7 +85,10 @@ async def count_people(context: Context, group: Group) -> int:
 
 
 async def load_people_of_group(context: Context, group: Group, arguments: Arguments) -> Page[Person]:
-    """Return all people in a group. A viewer who may see a group may see each person in it."""
+    """Return all people in a group.
+
+    A viewer who may see a group may see each person in it.
+    """
     # The condition on the team is redundant. With it, an index on the team's people gives the order of a large group.
     return await load_page(
         QuerySource(Person.filter(team_id=group.team_id, memberships__group_id=group.id)), NEWEST, arguments

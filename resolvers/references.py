@@ -1,4 +1,4 @@
-"""Describes fields whose value is the row that a foreign key of the parent row names.
+"""Describes fields whose value is the row that a foreign key names.
 
 The GraphQL engine finds these descriptions in the fields' metadata. It can therefore prefetch the rows for a whole list
 in one statement before it resolves the first of them.
@@ -26,11 +26,11 @@ class Reference(Generic[M]):
     attribute: str
 
     def load(self, context: Context, row: object) -> M | Awaitable[M | None] | None:
-        """Return the referenced row or None, or an awaitable of that if it was not prefetched."""
+        """Return the row or None, or an awaitable of that if it was not prefetched."""
         return context.loaders.get_or_load_row(self.model, getattr(row, self.attribute))
 
     def get_prefetched(self, context: Context, rows: Iterable[object]) -> list[M | None] | None:
-        """Return the referenced rows of these rows, or None unless all of them were prefetched."""
+        """Return the referenced rows, or None unless all of them were prefetched."""
         return context.loaders.get_prefetched_rows(self.model, map(attrgetter(self.attribute), rows))
 
     async def prefetch(self, context: Context, rows: Iterable[object]) -> None:

@@ -1,4 +1,4 @@
-"""Resolves saved searches, their memberships, published definitions, and explanations.
+"""Resolves saved searches, memberships, published definitions and explanations.
 
 An explanation says why an email is or is not a member of a list.
 """
@@ -66,14 +66,14 @@ class ChangeCause:
     engagement_id: int | None
 
     async def load_engagement(self, context: Context) -> Engagement | None:
-        """Return the event that was the cause, or None if there is none or the viewer may not see it."""
+        """Return the event that was the cause, or None if the viewer cannot see one."""
         event = await context.loaders.load_row(Engagement, self.engagement_id)
         return event if event and context.viewer.sees_mail_of(event.team_id, event.sender_id) else None
 
 
 @dataclass(frozen=True, slots=True)
 class FilterExplanation:
-    """Whether an email matches the whole filter, and the verdict on each leaf condition."""
+    """Whether an email matches the whole filter, and each of its conditions."""
 
     matches: bool
     leaves: list[explaining.LeafExplanation] = field(default_factory=list)
@@ -114,7 +114,10 @@ async def load_shared_search(context: Context, key: int) -> SharedSearch | None:
 
 
 def rebuild_definition(search: SavedSearch) -> dict[str, object]:
-    """Return the filter in canonical form. It is rebuilt because PostgreSQL does not keep the order of JSON keys."""
+    """Return the filter in canonical form.
+
+    It is rebuilt because PostgreSQL does not keep the order of JSON keys.
+    """
     return to_value(parse_stored_filter(search.definition))
 
 
@@ -151,7 +154,7 @@ async def load_members(context: Context, search: SavedSearch, arguments: Argumen
 
 
 def _membership_source(search_id: int, viewer: Viewer) -> SqlSource[Membership]:
-    """Return the memberships of a list, except those whose email is deleted or invisible to the list's owner."""
+    """Return the memberships of a list whose email its owner can still see."""
     in_list = Clause("e.search_id = ? AND m.team_id = ?", (search_id, viewer.team_id))
     of_sender = TRUE if viewer.admin else Clause("m.sender_id = ?", (viewer.user_id,))
     return SqlSource(Membership, "memberships e JOIN emails m ON m.id = e.email_id", all_of([in_list, of_sender]))
@@ -166,7 +169,7 @@ async def load_member(context: Context, key: int) -> Membership | None:
 
 
 async def load_member_email(context: Context, member: Membership) -> Email | None:
-    """Return the email of a membership, or None if it is deleted or the viewer may no longer see it.
+    """Return the email of a membership, or None if the viewer cannot see it any more.
 
     In both cases the matcher will end the membership.
     """
@@ -185,7 +188,7 @@ def get_cause(member: Membership) -> ChangeCause:
 
 
 async def explain(context: Context, search: SavedSearch, email_id: str) -> FilterExplanation | None:
-    """Return why an email is or is not a member now, or None if it is outside the list's scope."""
+    """Return why an email is a member or not; None if it is outside the scope."""
     key = ids.decode_key("Email", email_id)
     facts_by_key = {} if key is None else await facts.load_facts(database(), [key])
     filter = parse_stored_filter(search.definition)

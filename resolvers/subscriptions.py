@@ -1,4 +1,4 @@
-"""Resolves subscriptions to the change log: each is a stream of entry batches after a cursor."""
+"""Resolves subscriptions to the change log, as streams of entry batches."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
@@ -15,7 +15,9 @@ from resolvers.context import Context
 
 
 async def stream_list(context: Context, search_id: str, after: str | None) -> AsyncGenerator[EntryBatch, None]:
-    """Stream the changes of one of the viewer's lists. The stream ends after the list's deletion.
+    """Stream the changes of one of the viewer's lists.
+
+    The stream ends after the list's deletion.
 
     Raises: UserErrors before the first message if the cursor is malformed or the viewer has no such list.
     """
@@ -40,7 +42,7 @@ async def stream_tasks(context: Context, after: str | None) -> AsyncGenerator[En
 
 
 async def stream_engagement_feed(context: Context, after: str | None) -> AsyncGenerator[EntryBatch, None]:
-    """Stream the events recorded on the viewer's own emails, without the viewer's own actions."""
+    """Stream the events on the viewer's emails, without the viewer's own actions."""
     return _stream(context, Topic(context.viewer.user_id, StreamKind.ENGAGEMENTS), _parse_cursor(after), last=None)
 
 
@@ -52,7 +54,7 @@ def _parse_cursor(after: str | None) -> ReceivedCursor | None:
 
 
 async def _may_resume_deleted(context: Context, key: int, after: ReceivedCursor) -> bool:
-    """Return whether the change log shows that a list that does not exist was the viewer's.
+    """Return whether the change log shows that a deleted list was the viewer's.
 
     If the log no longer contains the cursor's position, the result is True for every list. The stream then reports
     that the cursor expired.

@@ -1,4 +1,4 @@
-"""Resolves tasks: one by id, pages by filter and order, and the objects to which a task refers."""
+"""Resolves tasks: one by id, pages by filter and order, and single fields."""
 
 from collections.abc import Mapping
 
@@ -43,7 +43,7 @@ def make_order(field: TaskOrderField, direction: OrderDirection) -> Order:
 async def load_tasks(
     context: Context, raw: Mapping[str, object] | None, order: Order, arguments: Arguments, extra: Clause | None = None
 ) -> Page[Task]:
-    """Return the viewer's tasks that match a filter on the current day in the viewer's time zone.
+    """Return the viewer's tasks that match a filter on the viewer's current day.
 
     Raises: UserErrors if the filter or the arguments are invalid.
     """
@@ -65,7 +65,7 @@ async def load_tasks_of_email(context: Context, email: Email, arguments: Argumen
 
 
 async def load_bucket(context: Context, task: Task) -> TaskBucket | None:
-    """Return the bucket by the current day in the viewer's time zone, or None if the task is complete."""
+    """Return the bucket on the viewer's current day, or None for a complete task."""
     return None if task.status is TaskStatus.COMPLETE else bucket_of(task.due_on, await context.today())
 
 

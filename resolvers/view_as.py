@@ -11,7 +11,7 @@ from resolvers.context import Context
 
 
 async def resolve_sender(context: Context, sender_id: str | None, path: tuple[str, ...] = ("viewAs",)) -> int:
-    """Return the id of the user whose mail to show; without `sender_id`, that of the viewer.
+    """Return the id of the user whose mail to show, by default the viewer's.
 
     Raises: UserErrors with NOT_FOUND if there is no such user, or with FORBIDDEN if a member names a colleague.
     """

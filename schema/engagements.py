@@ -1,4 +1,4 @@
-"""Defines the types for engagement events, their pages, and the counts on an email."""
+"""Defines the types for engagement events, their pages and their counts."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated

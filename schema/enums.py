@@ -52,7 +52,10 @@ __all__ = [
 
 
 def _describe(enum: type[Enum], description: str, **values: str) -> None:
-    """Register an enum with Strawberry. `values` must describe every member by its name."""
+    """Register an enum with Strawberry.
+
+    `values` must describe every member by its name.
+    """
     definition = strawberry.enum(enum, description=description).__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:
         value.description = values[value.name]

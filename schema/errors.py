@@ -1,4 +1,4 @@
-"""Defines user errors and notices, and turns an action's outcome into the values of a payload.
+"""Defines user errors and notices, and returns them beside an action's result.
 
 Validation errors are values in a payload's `userErrors`, not GraphQL errors.
 """
@@ -35,7 +35,10 @@ class NoticeType:
 
 
 async def run_action(action: Awaitable[T]) -> tuple[T | None, list[UserError]]:
-    """Await an action and return its result, or None and the errors if it raises UserErrors."""
+    """Await an action and return its result with its errors.
+
+    If the action raises UserErrors, the result is None.
+    """
     try:
         return await action, []
     except UserErrors as exc:
@@ -45,6 +48,6 @@ async def run_action(action: Awaitable[T]) -> tuple[T | None, list[UserError]]:
 async def run_action_with_notices(
     action: Awaitable[tuple[T, list[BodyNotice]]],
 ) -> tuple[T | None, list[BodyNotice], list[UserError]]:
-    """Await an action that also returns notices, and return its result, the notices and the errors."""
+    """Do the same as `run_action` for an action that also returns notices."""
     result, errors = await run_action(action)
     return (None, [], errors) if result is None else (*result, errors)

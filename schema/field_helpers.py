@@ -1,4 +1,4 @@
-"""Provides what all types and fields of the schema share: arguments, absent values, and the types of published objects.
+"""Provides what the fields of all types share.
 
 Resolvers return rows and other plain objects. A type of the schema only declares which of their attributes are exposed,
 and is never instantiated. A field with a resolver therefore has two types. Its annotation is the Python type, which
@@ -32,7 +32,7 @@ PUBLISHED_CLASSES: dict[type, type] = {}
 
 
 def publishes(published: type, description: str, name: str | None = None) -> Callable[[type[T]], type[T]]:
-    """Return a decorator that makes a class the GraphQL type of the instances of another class.
+    """Return a decorator that makes a class the GraphQL type of another class.
 
     `name` is the name of the GraphQL type, which by default is that of the published class.
     """
@@ -58,7 +58,10 @@ def described(description: str) -> StrawberryArgumentAnnotation:
 
 
 def optional_field(description: str, name: str | None = None) -> UnsetType:
-    """Return an input field that may be absent. Like a dataclass field, it has the type of its default."""
+    """Return an input field that may be absent.
+
+    Like a dataclass field, it has the type of its default.
+    """
     field: UnsetType = strawberry.field(default=UNSET, description=description, name=name)
     return field
 
@@ -89,7 +92,7 @@ ViewAs = Annotated[strawberry.ID | UnsetType | None, described("The user whose m
 
 
 def reference_field(reference: Reference[M], graphql_type: object, description: str) -> StrawberryField:
-    """Return a field whose value is the row that a foreign key of the parent row names."""
+    """Return a field whose value is the row that a foreign key names."""
 
     def load(row: Parent[object], info: Info) -> M | Awaitable[M | None] | None:
         return reference.load(info.context, row)

@@ -1,4 +1,4 @@
-"""Defines the input types of email filters, and converts filter inputs to plain values.
+"""Defines the input types of email filters, and converts them to plain values.
 
 The plain values are not validated here; `command_center.search.parser` does that.
 """
@@ -99,7 +99,7 @@ EmailFilterArgument = Annotated[EmailFilter | UnsetType | None, described("Which
 
 
 def to_raw_filter(filter: object | None) -> Mapping[str, object]:
-    """Return an email or task filter in the shape of its canonical form, not validated."""
+    """Return an email or task filter in its canonical shape, not validated."""
     return {} if filter is None else _plain_object(filter)
 
 

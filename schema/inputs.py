@@ -1,4 +1,4 @@
-"""Defines the input types of mutations, and converts them to the inputs of actions."""
+"""Defines the inputs of mutations, and converts them to the inputs of actions."""
 
 from datetime import date, datetime
 from typing import TypeVar

@@ -25,7 +25,10 @@ _CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f]")
 
 
 class Unset(Enum):
-    """The type of the value of an absent argument. As an enum, it can be told apart by `is`."""
+    """The type of the value of an absent argument.
+
+    As an enum, it can be told apart by `is`.
+    """
 
     UNSET = "unset"
 
@@ -53,7 +56,10 @@ def check_event_count(number: int, most: int, path: InputPath) -> None:
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Return whether a text contains a lone surrogate. JSON can encode one, but no database can store it."""
+    """Return whether a text contains a lone surrogate.
+
+    JSON can encode one, but no database can store it.
+    """
     return _LONE_SURROGATE.search(text) is not None
 
 
@@ -112,5 +118,8 @@ def check_address(errors: ErrorCollector, value: str, path: InputPath) -> str:
 
 
 def check_addresses(errors: ErrorCollector, values: Iterable[str], path: InputPath) -> list[str]:
-    """Check a list of email addresses. The path of an error ends with the position in the list."""
+    """Check a list of email addresses.
+
+    The path of an error ends with the position in the list.
+    """
     return [check_address(errors, value, (*path, str(index))) for index, value in enumerate(values)]
