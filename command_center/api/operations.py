@@ -10,13 +10,14 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import CoroutineType
 from typing import TypedDict, TypeGuard
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, GraphQLFormattedError, GraphQLSchema, OperationType
 from graphql.execution import VariableValues
-from strawberry.execution import optimized_is_awaitable
+from graphql.pyutils import is_awaitable as may_be_awaited
 from tortoise.models import Model
 
 from command_center.api.broadcast import BroadcastGroups, GroupKey, group_key
@@ -41,7 +42,7 @@ class ErrorAnswer(TypedDict):
     errors: list[GraphQLFormattedError]
 
 
-_NEVER_AWAITABLE = ATOMIC_TYPES | {type(None)}
+_NEVER_AWAITABLE = ATOMIC_TYPES | {type(None), tuple, datetime, timedelta}
 
 
 def is_awaitable(value: object) -> TypeGuard[Awaitable[object]]:
@@ -53,7 +54,7 @@ def is_awaitable(value: object) -> TypeGuard[Awaitable[object]]:
     type_ = type(value)
     if type_ in _NEVER_AWAITABLE:
         return False
-    return type_ is CoroutineType or (optimized_is_awaitable(value) and not isinstance(value, Model))
+    return type_ is CoroutineType or (may_be_awaited(value) and not isinstance(value, Model))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from strawberry import UNSET, LazyType, Schema
 from strawberry.relay import GlobalID
 from strawberry.scalars import is_scalar
-from strawberry.types import has_object_definition
+from strawberry.types import get_object_definition, has_object_definition
 from strawberry.types.base import (
     StrawberryList,
     StrawberryMaybe,
@@ -99,7 +99,7 @@ class ArgumentConversions:
         return convert
 
     def _input_conversion(self, type_: type[WithStrawberryObjectDefinition]) -> Convert:
-        definition = type_.__strawberry_definition__
+        definition = get_object_definition(type_, strict=True)
         if definition.from_input is not None:
             raise _Unsupported
         absent: dict[str, object] = {
