@@ -10,6 +10,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 SCHEMATHESIS := build/schemathesis
+NEWEST := build/newest
 CLIENTS := tests/clients/node_modules/.ready
 PIP_TOOLS := pip-tools==7.6.2
 ARGS ?=
@@ -56,7 +57,7 @@ sdl: $(READY) ## print the schema into schema/schema.graphql
 
 # ---- checking --------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-browser test-wheel test-full test-fuzz test-clients test-mail check format bench
+.PHONY: test test-browser test-wheel test-full test-fuzz test-newest test-clients test-mail check format bench
 test: setup ## all tests but those in a browser or under Node; the laws with few cases
 	@$(PY) -m pytest tests --ignore=tests/browser --ignore=tests/clients --ignore=tests/packaging -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
@@ -68,7 +69,7 @@ test-browser: assets ## the GraphiQL page in a headless Chromium
 
 test-full: setup ## the laws with thousands of cases, 2,000 SMTP dialogues, twenty crashes, lost leases, long lists paged
 	@LAW_CASES=2000 LAW_RUNS=200 LAW_STEPS=40 CRASHES=20 TAKEOVERS=35 DEEDS=10000 PAGES_ROWS=100000 SMTP_DIALOGUES=2000 \
-		$(PY) -m pytest tests/laws tests/live tests/api/test_access_causes.py tests/api/test_pagination_at_scale.py \
+		$(PY) -m pytest tests/laws tests/graphql_engine tests/live tests/api/test_access_causes.py tests/api/test_pagination_at_scale.py \
 		tests/mail/test_smtp_dialogues.py --timeout=7200 $(ARGS)
 
 test-fuzz: setup $(SCHEMATHESIS)/.ready ## attacks by the ten thousand, schemathesis, and the siege
@@ -81,6 +82,17 @@ $(SCHEMATHESIS)/.ready: tests/fuzz/constraints.txt $(READY)
 	@$(PYTHON) -m venv $(SCHEMATHESIS)
 	@$(SCHEMATHESIS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/constraints.txt
 	@touch $@
+
+# In an environment of its own: all pinned dependencies, and in place of two of them their newest versions.
+test-newest: $(READY) ## the tests of the engine and the API with the newest graphql-core and Strawberry
+	@rm -rf $(NEWEST)
+	@$(PYTHON) -m venv $(NEWEST)
+	@$(NEWEST)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(NEWEST)/bin/pip install --quiet --disable-pip-version-check --upgrade graphql-core strawberry-graphql
+	@$(NEWEST)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(NEWEST)/bin/pip list --disable-pip-version-check | grep -E '^(graphql-core|strawberry-graphql) '
+	@$(NEWEST)/bin/python -m pytest tests/graphql_engine tests/requests tests/api tests/test_sdl.py \
+		-n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
 test-clients: $(CLIENTS) ## linters and compilers of clients, and applications with Apollo Client, urql and Relay
 	@$(PY) -m command_center.api.graphiql.npm --prefix tests/clients run --silent lint
