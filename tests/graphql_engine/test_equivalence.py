@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from graphql import (
-    ExecutionResult,
     NoUnusedFragmentsRule,
     NoUnusedVariablesRule,
     parse,
@@ -80,9 +79,3 @@ def list_keys(value: Any) -> list[str]:
     """Return all keys of a response, in their order."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [*(value if isinstance(value, dict) else ()), *(key for each in inner for key in list_keys(each))]
-
-
-async def execute_pair(text: str, **arguments: Any) -> tuple[ExecutionResult, ExecutionResult]:
-    document = parse(text)
-    planned = await execute_planned(document, plan_document(SCHEMA), **arguments)
-    return planned, await execute_stock(SCHEMA, document, **arguments)
