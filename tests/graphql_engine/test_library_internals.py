@@ -30,13 +30,12 @@ OTHER_NAMES = {"_asdict", "_fields", "_make", "_replace", "_meta"}
 """Documented names with an underscore: those of named tuples, and Tortoise's description of a model."""
 
 
-def read_modules() -> dict[str, ast.Module]:
-    """Return the modules of the product, by their paths."""
-    return {
-        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text())
-        for top in ("command_center", "models", "resolvers", "schema")
-        for path in sorted((ROOT / top).rglob("*.py"))
-    }
+def read_modules() -> Iterator[tuple[str, ast.Module]]:
+    """Yield the modules of the product, each after its package."""
+    for top in ("command_center", "models", "resolvers", "schema"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            parts = path.relative_to(ROOT).parts
+            yield "/".join(parts[: 2 if top == "command_center" else 1]), ast.parse(path.read_text())
 
 
 def list_imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -110,17 +109,16 @@ def list_members(node: ast.ClassDef) -> Iterator[str]:
             yield each.target.id
 
 
-def find_internals(path: str, tree: ast.Module) -> set[tuple[str, str]]:
-    names = {*find_internal_imports(tree), *find_private_names(tree), *find_overrides(tree)}
-    return {(path, name) for name in names}
+def find_internals(tree: ast.Module) -> set[str]:
+    return {*find_internal_imports(tree), *find_private_names(tree), *find_overrides(tree)}
 
 
 def test_the_decision_lists_all_internals_in_use() -> None:
     page = Page.read("decisions/0021-library-internals.md").text
     listed = set[tuple[str, str]]()
-    for modules, names in re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE):
-        listed |= set(product(*(re.findall(r"`([^`]+)`", cell) for cell in (modules, names))))
-    used = {internal for path, tree in read_modules().items() for internal in find_internals(path, tree)}
+    for packages, names in re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE):
+        listed |= set(product(*(re.findall(r"`([^`]+)`", cell) for cell in (packages, names))))
+    used = {(package, name) for package, tree in read_modules() for name in find_internals(tree)}
     assert used - listed == set()
     assert listed - used == set()
 
@@ -148,4 +146,4 @@ def test_the_decision_lists_all_internals_in_use() -> None:
     ],
 )
 def test_internals_are_found(text: str, found: set[str]) -> None:
-    assert {name for _, name in find_internals("", ast.parse(text))} == found
+    assert find_internals(ast.parse(text)) == found
