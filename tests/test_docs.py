@@ -2,12 +2,12 @@
 
 import asyncio
 import re
-import sys
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import surroundings
+from tests.support.commands import COMMAND, surroundings
 from tests.support.documentation import Page, Wrong, differences, filled
 from tests.support.documentation_runner import Reader, product
 from tests.support.paths import ROOT
@@ -82,7 +82,7 @@ def test_the_applications_shown_are_the_ones_that_run() -> None:
 def test_the_commands_for_an_operator_do_what_they_say(tmp_path: Path) -> None:
     commands = "\n".join(Page.read("docs/operating.md").blocks("sh"))
     assert commands.count("command-center ") >= 6
-    ours = f'command-center() {{ {sys.executable} -c "from command_center.__main__ import main; main()" "$@"; }}\n'
+    ours = f'command-center() {{ {shlex.join(COMMAND)} "$@"; }}\n'
     environment = surroundings(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", SECRET=SECRET)
     said = asyncio.run(_shell("set -e\n" + ours + commands, environment | {"PYTHONPATH": str(ROOT)}, tmp_path))
     lines = said.splitlines()

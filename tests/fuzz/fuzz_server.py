@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
@@ -24,6 +23,7 @@ import httpx
 from command_center.server.settings import PREFIX
 from command_center.web.authentication import SCOPES, Tokens
 from models.enums import Role
+from tests.support.commands import COMMAND
 from tests.support.emails import RECORD, emails_in_folders, moment, person
 from tests.support.paths import ROOT
 from tests.support.searches import SAVE
@@ -32,7 +32,6 @@ from tests.support.tasks import CREATE
 
 SEED = os.environ.get("FUZZ_SEED", "1")
 WHO = "{viewer{name}}"
-COMMAND = "from command_center.__main__ import main; main()"
 _REAL = re.compile(rb'"(?:\w*[iI]ds?|\w*[cC]ursor|asOf)":"([\w-]{6,300})"')
 # Fields beside one that went wrong are dropped by the executor before they begin. Python warns of each, or fails to
 # where the collector came upon it within a named tuple.
@@ -160,7 +159,7 @@ def standing(database_url: str, tokens: list[str], **settings: str) -> Iterator[
         given = {**_SETTINGS, "DATABASE_URL": database_url, "BASE_URL": f"http://127.0.0.1:{port}", **settings}
         plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "serve", "--port", str(port)],
+            [*COMMAND, "serve", "--port", str(port)],
             cwd=ROOT,
             env=plain | {PREFIX + name: value for name, value in given.items()},
             stdout=subprocess.DEVNULL,

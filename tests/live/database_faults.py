@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import sqlite3
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -23,10 +22,11 @@ import httpx
 from command_center.changes.cursors import parse
 from command_center.server.serving import bind_socket
 from command_center.server.settings import PREFIX
+from tests.support.commands import COMMAND
 from tests.support.list_replicas import ALL
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Client, Failed
-from tests.support.server_process import COMMAND, DRAFT, GONE, PERSON, RECORD, SAVE
+from tests.support.server_process import DRAFT, GONE, PERSON, RECORD, SAVE
 
 LONGEST = 10.0
 """Seconds within which every request must be answered, whatever the database does."""
@@ -108,10 +108,7 @@ class Process:
         given["LOG_LEVEL"] = "warning"
         plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            COMMAND,
-            *arguments,
+            *(*COMMAND, *arguments),
             cwd=ROOT,
             env=plain | {PREFIX + name: value for name, value in given.items()},
             stdout=asyncio.subprocess.PIPE,

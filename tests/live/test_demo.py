@@ -5,17 +5,16 @@ import os
 import re
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from command_center.demo.recipients import PEOPLE, plan_recipients
+from tests.support.commands import COMMAND
 from tests.support.emails import draft, person, send
 from tests.support.server import Client
 
-COMMAND = (sys.executable, "-c", "from command_center.__main__ import main; main()", "demo")
 PATIENCE = 120.0
 
 
@@ -23,8 +22,7 @@ PATIENCE = 120.0
 async def demo(folder: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """The command, with the throw-away folder in a place that the test can look into."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *arguments,
+        *(*COMMAND, "demo", *arguments),
         env={**os.environ, "TMPDIR": str(folder)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -3,23 +3,20 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.support.commands import Said, command, surroundings
+from tests.support.commands import COMMAND, Said, command, surroundings
 from tests.support.paths import ROOT
 from tests.support.server import SECRET
-
-START = "from command_center.__main__ import main; main()"
 
 
 @asynccontextmanager
 async def process(url: str, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A command that goes on until the block ends."""
     started = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", START, *words),
+        *(*COMMAND, *words),
         cwd=ROOT,
         env=surroundings(DATABASE_URL=url, SECRET=SECRET),
         stdout=asyncio.subprocess.PIPE,

@@ -11,6 +11,8 @@ from command_center.server.cli import main
 from command_center.server.settings import PREFIX
 from tests.support.paths import ROOT
 
+COMMAND = (sys.executable, "-m", "command_center")
+
 
 @dataclass(frozen=True)
 class Said:
@@ -29,9 +31,8 @@ def surroundings(**settings: str) -> dict[str, str]:
 
 async def command(*words: str, **settings: str) -> Said:
     """A command in a process of its own."""
-    starter = "from command_center.__main__ import main; main()"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", starter, *words),
+        *(*COMMAND, *words),
         cwd=ROOT,
         env=surroundings(**settings),
         stdout=asyncio.subprocess.PIPE,

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sqlite3
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
 from command_center.server.settings import PREFIX
+from tests.support.commands import COMMAND
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Completed
 
-COMMAND = "from command_center.__main__ import main; main()"
 GONE = (OSError, httpx.HTTPError, ConnectionClosed, InvalidHandshake, InvalidMessage, Completed, json.JSONDecodeError)
 
 PERSON = "mutation($i:PersonInput!){personCreate(input:$i){person{id} userErrors{message}}}"
@@ -77,7 +76,7 @@ class Box:
 
     async def _run(self, *arguments: str, errors: int | None = None) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", COMMAND, *arguments),
+            *(*COMMAND, *arguments),
             cwd=ROOT,
             env=self.environment,
             stdout=asyncio.subprocess.PIPE,

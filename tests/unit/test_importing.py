@@ -9,7 +9,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +28,7 @@ from command_center.importing.columns import recognise_columns
 from command_center.importing.records import MAX_RECORD_CHARACTERS
 from command_center.importing.tables import read_table
 from command_center.search.text import fold
-from tests.support.commands import Here, complains, surroundings
+from tests.support.commands import COMMAND, Here, complains, surroundings
 from tests.support.emails import draft, person, send
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Client, Server, serving
@@ -509,11 +508,8 @@ def test_an_encoding_can_be_named(small_team: Team) -> None:
 
 def begun(url: str, path: Path, *words: str, **streams: Any) -> "subprocess.Popen[bytes]":
     """The import of a file in a process of its own."""
-    starter = "from command_center.__main__ import main; main()"
     environment = surroundings(DATABASE_URL=url) | {"TERM": "xterm-256color", "COLUMNS": "80"}
-    return subprocess.Popen(
-        (sys.executable, "-c", starter, "import", str(path), *TO, *words), cwd=ROOT, env=environment, **streams
-    )
+    return subprocess.Popen((*COMMAND, "import", str(path), *TO, *words), cwd=ROOT, env=environment, **streams)
 
 
 def test_two_imports_at_once_share_the_work(team: Team) -> None:
