@@ -68,9 +68,9 @@ test-browser: assets ## the GraphiQL page in a headless Chromium
 	@$(PY) -m pytest tests/browser $(ARGS)
 
 test-full: setup ## the laws with thousands of cases, 2,000 SMTP dialogues, twenty crashes, lost leases, long lists paged
-	@LAW_CASES=2000 LAW_RUNS=200 LAW_STEPS=40 CRASHES=20 TAKEOVERS=35 DEEDS=10000 PAGES_ROWS=100000 SMTP_DIALOGUES=2000 \
-		$(PY) -m pytest tests/laws tests/graphql_engine tests/live tests/api/test_access_causes.py tests/api/test_pagination_at_scale.py \
-		tests/mail/test_smtp_dialogues.py --timeout=7200 $(ARGS)
+	@LAW_CASES=2000 LAW_RUNS=200 LAW_STEPS=40 CRASHES=20 TAKEOVERS=35 MUTATIONS=10000 PAGES_ROWS=100000 SMTP_DIALOGUES=2000 \
+		$(PY) -m pytest tests/laws tests/graphql_engine tests/live tests/api/test_access_causes.py \
+		tests/api/test_pagination_at_scale.py tests/mail/test_smtp_dialogues.py --timeout=7200 $(ARGS)
 
 test-fuzz: setup $(SCHEMATHESIS)/.ready ## attacks by the ten thousand, schemathesis, and the siege
 	@FUZZ_DOCUMENTS=50000 FUZZ_CURSORS=50000 FUZZ_BODIES=10000 FUZZ_FRAMES=10000 SCHEMATHESIS_EXAMPLES=200 \

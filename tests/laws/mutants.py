@@ -30,7 +30,7 @@ class Mutant:
 
 _MEANING = "tests/laws/test_one_meaning.py"
 _INDEX = "tests/laws/test_index_is_only_faster.py"
-_REPLAY = "tests/laws/test_replay.py::test_what_is_folded_is_what_is_there[sqlite]"
+_REPLAY = "tests/laws/test_replay.py::test_folded_messages_equal_a_fresh_query[sqlite]"
 _EDGES = f"{_MEANING}::test_windows_agree_at_their_edges[sqlite]"
 _ORDER = "tests/live/test_log_order.py::test_a_reader_of_the_log_misses_nothing"
 _TEXTS = f"{_MEANING}::test_text_compares_alike_whatever_it_holds[sqlite]"

@@ -1,4 +1,4 @@
-"""Random filters over a world that runs, in the shape of the API's input. Few words and few spans: they meet."""
+"""Random filters in the form of the API's input. They use few words and durations, so that many of them match."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ KINDS = ("VIEW", "CLICK", "REPLY")
 VERDICTS = ("HUMAN", "MACHINE", "SELF")
 
 
-class Wishes:
+class FilterGenerator:
     """Makes filters; `ids` are those that a filter may name, by field."""
 
     def __init__(self, rng: random.Random, ids: Mapping[str, Sequence[str]], admin: bool, now: int) -> None:

@@ -1,12 +1,11 @@
-"""A world that lives: two teams on the real server, doing at random what people, recipients and machines do.
+"""A simulation of two teams on a real server: what users, recipients and machines do, step by step.
 
-Everything goes through the front door, GraphQL on a socket. Where the product works by itself, the world says when: the
-matcher looks, the sender loop takes a step and the clock moves as the dice fall, often in the middle of a request.
+All writes go through the API. The steps also run what the product runs by itself: the matcher, the sender loop and the
+clock. Each step takes its random choices from `rng`.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,8 +21,8 @@ from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope
 from command_center.search.datetimes import format_moment
 from command_center.web.authentication import Tokens
 from models.enums import FailureCode, Role
-from tests.laws.random_filters import KINDS, SPANS, URLS, VERDICTS, WORDS, Wishes
-from tests.support.list_replicas import Follower
+from tests.laws.random_filters import KINDS, SPANS, URLS, VERDICTS, WORDS, FilterGenerator
+from tests.support.list_replicas import ListReplica
 from tests.support.server import SECRET, Client, ManualClock, Server, serving
 
 _ERRORS = "userErrors{path code}"
@@ -56,25 +55,25 @@ PUBLISHED = "{sharedSearches(first:20){nodes{id}}}"
 ADOPT = f"mutation($id:ID!){{savedSearchAdopt(sharedSearchId:$id){{savedSearch{{id}} {_ERRORS}}}}}"
 
 MICROSECOND = timedelta(microseconds=1)
-FLOOD_MAILS, FLOOD_LISTS = 20, 16
+LARGE_GROUP_EMAILS, LARGE_GROUP_LISTS = 20, 16
 WIDE = "x" * 4000
 
 
-class Dice:
-    """A mail server of moods: nearly always it takes what it is given."""
+class RandomTransport:
+    """A mail transport with random outcomes; most emails are delivered."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
 
     async def send(self, envelope: Envelope) -> Outcome:
-        moods: list[Outcome] = [
+        outcomes: list[Outcome] = [
             Delivered(),
             Bounced("no such user"),
             Failed(FailureCode.CHANNEL_REFUSED, "no"),
             Deferred("later"),
             Unknown("gone"),
         ]
-        return self._rng.choices(moods, (12, 1, 1, 1, 1))[0]
+        return self._rng.choices(outcomes, (12, 1, 1, 1, 1))[0]
 
     async def close(self) -> None:
         pass
@@ -82,7 +81,7 @@ class Dice:
 
 @dataclass
 class Account:
-    """One user, and what they have made."""
+    """One user and what belongs to the user."""
 
     name: str
     team: str
@@ -93,15 +92,14 @@ class Account:
     people: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     searches: list[str] = field(default_factory=list)
-    followers: list[Follower] = field(default_factory=list)
+    replicas: list[ListReplica] = field(default_factory=list)
 
 
-class World:
-    """Made of one seed: the same seed takes the same steps. `trace` says which."""
+class Simulation:
+    """Two teams with three users. `rng` decides all details, so that equal seeds give equal requests."""
 
     def __init__(self, url: str, seed: int) -> None:
         self.url = url
-        self.seed = seed
         self.rng = random.Random(seed)
         self.clock = ManualClock()
         self.accounts: list[Account] = []
@@ -109,18 +107,18 @@ class World:
         self.logs: dict[int, list[LogEntry]] = {}
         self.events: list[dict[str, Any]] = []
         self.reports: list[dict[str, Any]] = []
-        self.trace: list[str] = []
-        self.flooded: tuple[str, list[str]] | None = None
-        self.crowded = False
+        self.large_group: tuple[str, list[str]] | None = None
+        self.large_group_filled = False
         self.counted: dict[str, int] = {}
         self._number = 0
         self._stack = AsyncExitStack()
         self.server: Server
 
-    # ---- its life ----------------------------------------------------------------------------------
+    # ---- start and end -----------------------------------------------------------------------------
 
-    async def __aenter__(self) -> "World":
-        await self._start()
+    async def start(self, large_group: bool = False) -> None:
+        """Starts the server with a few objects of each user. With `large_group` the queues of streams can overflow."""
+        await self._start_server()
         for name, team, role in (("Ann", "Red", Role.MEMBER), ("Ada", "Red", Role.ADMIN), ("Zoe", "Blue", Role.MEMBER)):
             user = await self.server.user(name, team, role)
             token = Tokens(SECRET).issue(user, ("engagement:write",), timedelta(hours=9))
@@ -128,114 +126,52 @@ class World:
             self.logs.setdefault(user.team_id, [])
         for account in self.accounts:
             for _ in range(3):
-                await self.person(account)
-            await self.group(account)
-            await self.campaign(account)
+                await self.create_person(account)
+            await self.create_group(account)
+            await self.create_campaign(account)
             for _ in range(3):
-                await self.draft(account)
-                await self.save(account)
+                await self.create_draft(account)
+                await self.save_search(account)
             for email in account.emails[:2]:
-                await self.ask(account, SEND, id=email, at=None, r=None)
-            await self.follow(account)
-        if self.seed % 4 == 0:
-            await self.crowd()
-        await self.send(self.accounts[0])
+                await self.mutate(account, SEND, id=email, at=None, r=None)
+            await self.subscribe(account)
+        if large_group:
+            await self.add_large_group()
+        await self.send_emails(self.accounts[0])
         await self.server.settle()
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def stop(self) -> None:
         for account in self.accounts:
-            for follower in account.followers:
-                await follower.disconnect(abruptly=True)
-        await self._stop()
+            for replica in account.replicas:
+                await replica.disconnect(abruptly=True)
+        await self._stop_server()
         for account in self.accounts:
             await account.client.http.aclose()
 
-    async def _stop(self) -> None:
+    async def _stop_server(self) -> None:
         self.counted["overflows"] = self.counted.get("overflows", 0) + self.server.engine.hub.overflows
         await self._stack.aclose()
 
-    async def _start(self) -> None:
+    async def _start_server(self) -> None:
         self.server = await self._stack.enter_async_context(serving(self.url, self.clock, works=False, looks=False))
         engine = self.server.engine
         # Short queues overflow, and what overflows must come from the log.
         engine.hub.max_queued_entries = self.rng.choice((1, 4, 256))
-        self.outbox = Outbox(engine.ctx, engine.links, Dice(self.rng))
+        self.outbox = Outbox(engine.ctx, engine.links, RandomTransport(self.rng))
         for account in self.accounts:
             account.client.url = self.server.url
 
-    async def restart(self) -> None:
-        """Stops the server as it stands, marks and unfilled lists and all, and starts another on the same database."""
-        for account in self.accounts:
-            for follower in account.followers:
-                if self.rng.random() < 0.5 or follower.slow:
-                    await follower.disconnect(abruptly=True)
-        await self._stop()
-        for account in self.accounts:
-            for follower in account.followers:
-                await follower.disconnect()
-        self._stack = AsyncExitStack()
-        await self._start()
-        await self.outbox.recover()
-
-    # ---- steps -------------------------------------------------------------------------------------
-
-    async def step(self) -> None:
-        """One thing that happens to someone; now and then while the matcher is looking."""
-        account = self.rng.choices(self.accounts, (5, 4, 2))[0]
-        steps: list[tuple[int, Callable[[Account], Awaitable[None]]]] = [
-            (5, self.draft),
-            (8, self.send),
-            (7, self.send_due),
-            (24, self.record),
-            (4, self.reclassify),
-            (4, self.revise),
-            (7, self.bulk),
-            (2, self.delete),
-            (4, self.report),
-            (2, self.person),
-            (5, self.regroup),
-            (1, self.campaign),
-            (1, self.end),
-            (1, self.unsubscribe),
-            (5, self.save),
-            (4, self.refine),
-            (3, self.publish),
-            (2, self.drop),
-            (2, self.promote),
-            (12, self.advance),
-            (8, self.look),
-            (5, self.follow),
-            (4, self.lose),
-            (3, self.dawdle),
-            (3, self.glance),
-            (1, self.trim),
-            (2, self.reopen),
-            (20 if self.flooded else 0, self.flood),
-        ]
-        weights = [weight for weight, _ in steps]
-        step = self.rng.choices([each for _, each in steps], weights)[0]
-        self.note(f"{step.__name__}: {account.name}")
-        if step.__name__ not in ("look", "reopen") and self.rng.random() < 0.3:
-            self.trace[-1] += ", while the matcher looks"
-            await asyncio.gather(step(account), self._look_meanwhile())
-        else:
-            await step(account)
-
-    async def _look_meanwhile(self) -> None:
-        # A refinement takes the ground from under a fill; the next look begins it anew.
+    async def match_meanwhile(self) -> None:
+        # A refinement makes a backfill stale; the next batch starts it again.
         with suppress(StaleBatch):
             await self.server.engine.matcher.process_batch()
-
-    def note(self, what: str) -> None:
-        self.trace.append(what)
 
     def next(self) -> int:
         self._number += 1
         return self._number
 
-    async def ask(self, account: Account, document: str, **variables: Any) -> dict[str, Any]:
-        """A mutation; what it refuses by name is refused rightly as often as not, and is only counted."""
+    async def mutate(self, account: Account, document: str, **variables: Any) -> dict[str, Any]:
+        """A mutation. User errors are as expected as successes; both are counted."""
         payload: dict[str, Any] = await account.client.one(document, **variables)
         outcome = "refused" if payload["userErrors"] else "done"
         self.counted[outcome] = self.counted.get(outcome, 0) + 1
@@ -246,61 +182,61 @@ class World:
 
     # ---- people and campaigns ----------------------------------------------------------------------
 
-    async def person(self, account: Account) -> None:
+    async def create_person(self, account: Account) -> None:
         number = self.next()
         more = {"company": self.rng.choice(WORDS)} if self.rng.random() < 0.6 else {}
         shared = self.rng.random() < 0.7
         given = {"name": f"P{number}", "address": f"p{number}@people.example", "shared": shared, **more}
-        made = await self.ask(account, PERSON, i=given)
+        made = await self.mutate(account, PERSON, i=given)
         for each in self.team(account) if shared else [account]:
             each.people.append(made["person"]["id"])
 
-    async def group(self, account: Account) -> None:
+    async def create_group(self, account: Account) -> None:
         shared = self.rng.random() < 0.5
-        made = await self.ask(account, GROUP, n=f"G{self.next()}", s=shared)
+        made = await self.mutate(account, GROUP, n=f"G{self.next()}", s=shared)
         for each in self.team(account) if shared else [account]:
             each.groups.append(made["group"]["id"])
 
-    async def regroup(self, account: Account) -> None:
+    async def change_group(self, account: Account) -> None:
         if self.rng.random() < 0.1:
-            await self.group(account)
+            await self.create_group(account)
         if account.groups and account.people:
             people = self.rng.sample(account.people, min(len(account.people), self.rng.randint(1, 4)))
             document = self.rng.choice((JOIN, JOIN, PART))
-            await self.ask(account, document, id=self.rng.choice(account.groups), p=people)
+            await self.mutate(account, document, id=self.rng.choice(account.groups), p=people)
 
-    async def campaign(self, account: Account) -> None:
-        self.campaigns.append((await self.ask(account, CAMPAIGN, n=f"C{self.next()}"))["campaign"]["id"])
+    async def create_campaign(self, account: Account) -> None:
+        self.campaigns.append((await self.mutate(account, CAMPAIGN, n=f"C{self.next()}"))["campaign"]["id"])
 
-    async def end(self, account: Account) -> None:
+    async def end_campaign(self, account: Account) -> None:
         with suppress(IndexError):
-            await self.ask(account, END, id=self.rng.choice(self.campaigns))
+            await self.mutate(account, END, id=self.rng.choice(self.campaigns))
 
     async def unsubscribe(self, account: Account) -> None:
-        await self.ask(account, UNSUBSCRIBE, id=self.rng.choice(account.people))
+        await self.mutate(account, UNSUBSCRIBE, id=self.rng.choice(account.people))
 
     # ---- emails ------------------------------------------------------------------------------------
 
-    async def draft(self, account: Account) -> None:
+    async def create_draft(self, account: Account) -> None:
         given = {"personId": self.rng.choice(account.people), "subject": f"{self.rng.choice(WORDS)} {self.next()}"}
         if self.rng.random() < 0.3:
             given["campaignId"] = self.rng.choice(self.campaigns)
         if self.rng.random() < 0.3:
             given["subject"] = self.rng.choice(WORDS)
-        email = (await self.ask(account, DRAFT, i=given))["email"]
+        email = (await self.mutate(account, DRAFT, i=given))["email"]
         if email is not None:
             account.emails.append(email["id"])
 
-    async def send(self, account: Account) -> None:
+    async def send_emails(self, account: Account) -> None:
         for email in self._emails(account, 2):
             at = None if self.rng.random() < 0.6 else self._moment(self._span())
-            await self.ask(account, SEND, id=email, at=at, r=None)
+            await self.mutate(account, SEND, id=email, at=at, r=None)
 
-    async def send_due(self, account: Account) -> None:
+    async def send_due_emails(self, account: Account) -> None:
         while await self.outbox.step():
             pass
 
-    async def revise(self, account: Account) -> None:
+    async def revise_email(self, account: Account) -> None:
         for email in self._emails(account, 1):
             change = self.rng.choice(("subject", "person", "at"))
             given: dict[str, Any] = {"subject": self.rng.choice(WORDS)}
@@ -308,18 +244,18 @@ class World:
                 given = {"personId": self.rng.choice(account.people)}
             if change == "at":
                 given = {"at": self._moment(self._span())}
-            await self.ask(account, REVISE, id=email, i=given)
+            await self.mutate(account, REVISE, id=email, i=given)
 
-    async def bulk(self, account: Account) -> None:
+    async def change_emails(self, account: Account) -> None:
         emails = self._emails(account, 3)
         kind = self.rng.choice((*BULKS, "success"))
         if kind == "success":
-            await self.ask(account, SUCCESS, ids=emails, s=self.rng.random() < 0.7)
+            await self.mutate(account, SUCCESS, ids=emails, s=self.rng.random() < 0.7)
         else:
-            await self.ask(account, BULKS[kind], ids=emails)
+            await self.mutate(account, BULKS[kind], ids=emails)
 
-    async def delete(self, account: Account) -> None:
-        done = await self.ask(account, DELETE, ids=self._emails(account, 2))
+    async def delete_emails(self, account: Account) -> None:
+        done = await self.mutate(account, DELETE, ids=self._emails(account, 2))
         account.emails = [email for email in account.emails if email not in done["deletedIds"]]
 
     def _emails(self, account: Account, most: int) -> list[str]:
@@ -333,14 +269,14 @@ class World:
 
     # ---- what comes back ---------------------------------------------------------------------------
 
-    async def record(self, account: Account) -> None:
+    async def record_events(self, account: Account) -> None:
         """Events, new ones and known ones, in one request or in several at once."""
         requests = []
         for _ in range(self.rng.choice((1, 1, 1, 3))):
             batch = [event for email in self._emails(account, 2) for event in self._events(email)]
             batch += self.rng.sample(self.events, min(len(self.events), self.rng.choice((0, 0, 3))))
             self.rng.shuffle(batch)
-            requests.append(self.ask(account, RECORD, e=batch))
+            requests.append(self.mutate(account, RECORD, e=batch))
         await asyncio.gather(*requests)
 
     def _events(self, email: str) -> list[dict[str, Any]]:
@@ -361,99 +297,101 @@ class World:
         self.events.extend(made)
         return made
 
-    async def reclassify(self, account: Account) -> None:
+    async def reclassify_events(self, account: Account) -> None:
         ids = [node["id"] for node in (await account.client.one(FEED))["nodes"]]
         some = self.rng.sample(ids, min(len(ids), 4))
-        await self.ask(account, RECLASSIFY, ids=some, v=self.rng.choice(VERDICTS))
+        await self.mutate(account, RECLASSIFY, ids=some, v=self.rng.choice(VERDICTS))
 
-    async def report(self, account: Account) -> None:
+    async def report_deliveries(self, account: Account) -> None:
         """Bounces and complaints, now and then the same again."""
         for email in self._emails(account, 1):
             kind = self.rng.choice(("BOUNCED", "SPAM_COMPLAINT"))
             given = {"emailId": email, "kind": kind, "occurredAt": self._moment(timedelta(0))}
             self.reports.append(given | {"dedupeKey": f"report {self.next()}"})
         known = self.rng.sample(self.reports, min(len(self.reports), 1))
-        await self.ask(account, REPORT, e=[*self.reports[-1:], *known])
+        await self.mutate(account, REPORT, e=[*self.reports[-1:], *known])
 
     # ---- lists -------------------------------------------------------------------------------------
 
-    def wish(self, account: Account) -> dict[str, Any]:
+    def generate_filter(self, account: Account) -> dict[str, Any]:
         ids = {
             "person": account.people,
             "personGroup": account.groups,
             "campaign": self.campaigns[:1] if account.team == "Blue" else self.campaigns,
         }
         known = {noun: values for noun, values in ids.items() if values}
-        return Wishes(self.rng, known, account.role is Role.ADMIN, self.clock.moment).filter()
+        return FilterGenerator(self.rng, known, account.role is Role.ADMIN, self.clock.moment).filter()
 
-    async def save(self, account: Account) -> None:
+    async def save_search(self, account: Account) -> None:
         shared = self.rng.random() < 0.3
-        given = {"name": f"L{self.next()}", "filter": self.wish(account), "shared": shared}
-        self._saved(account, await self.ask(account, SAVE, i=given))
+        given = {"name": f"L{self.next()}", "filter": self.generate_filter(account), "shared": shared}
+        self._saved(account, await self.mutate(account, SAVE, i=given))
 
     def _saved(self, account: Account, payload: dict[str, Any]) -> None:
         if payload["savedSearch"] is not None:
             account.searches.append(payload["savedSearch"]["id"])
 
-    async def refine(self, account: Account) -> None:
+    async def refine_search(self, account: Account) -> None:
         if account.searches:
             search = self.rng.choice(account.searches)
             for _ in range(self.rng.choice((1, 1, 2))):
-                await self.ask(account, REFINE, id=search, f=self.wish(account))
+                await self.mutate(account, REFINE, id=search, f=self.generate_filter(account))
 
-    async def publish(self, account: Account) -> None:
+    async def share_or_adopt_search(self, account: Account) -> None:
         """Renames and shares; or takes over what a colleague shared."""
         if account.searches and self.rng.random() < 0.5:
             search = self.rng.choice(account.searches)
-            await self.ask(account, RENAME, id=search, n=f"L{self.next()}")
-            await self.ask(account, SHARE, id=search, s=self.rng.random() < 0.7)
+            await self.mutate(account, RENAME, id=search, n=f"L{self.next()}")
+            await self.mutate(account, SHARE, id=search, s=self.rng.random() < 0.7)
             return
         shared = (await account.client.one(PUBLISHED))["nodes"]
         if shared:
-            self._saved(account, await self.ask(account, ADOPT, id=self.rng.choice(shared)["id"]))
+            self._saved(account, await self.mutate(account, ADOPT, id=self.rng.choice(shared)["id"]))
 
-    async def drop(self, account: Account) -> None:
+    async def delete_search(self, account: Account) -> None:
         if len(account.searches) > 1:
             search = account.searches.pop(self.rng.randrange(len(account.searches)))
-            await self.ask(account, DROP, id=search)
+            await self.mutate(account, DROP, id=search)
 
-    async def promote(self, account: Account) -> None:
+    async def toggle_admin_role(self, account: Account) -> None:
         """An admin is one no more, or is one again."""
         ada = self.accounts[1]
         ada.role = Role.MEMBER if ada.role is Role.ADMIN else Role.ADMIN
         await self.server.user(ada.name, ada.team, ada.role)
 
-    async def flood(self, account: Account) -> None:
-        """Many people come into a group, or leave it: one look says more than any follower's queue holds."""
-        if self.flooded is None:
+    async def toggle_large_group(self, account: Account) -> None:
+        """All people of the large group join or leave it: one pass logs more entries than any queue holds."""
+        if self.large_group is None:
             return
         ann = self.accounts[0]
-        group, crowd = self.flooded
-        self.crowded = not self.crowded
-        await self.ask(ann, JOIN if self.crowded else PART, id=group, p=crowd)
+        group, people = self.large_group
+        self.large_group_filled = not self.large_group_filled
+        await self.mutate(ann, JOIN if self.large_group_filled else PART, id=group, p=people)
 
-    async def crowd(self) -> None:
-        """One world in four has a crowd: a group of a few, with more mail and more lists than a queue has places."""
+    async def add_large_group(self) -> None:
+        """A group of two people with more emails and more lists than a queue has places."""
         ann = self.accounts[0]
-        made = await self.ask(ann, GROUP, n="Crowd", s=False)
+        made = await self.mutate(ann, GROUP, n="Large", s=False)
         people = []
         for _ in range(2):
             given = {"name": "C", "address": f"c{self.next()}@people.example", "shared": False}
-            people.append((await self.ask(ann, PERSON, i=given))["person"]["id"])
-        self.flooded = (made["group"]["id"], people)
-        mails = [{"personId": self.rng.choice(people), "subject": "Hi", "body": WIDE} for _ in range(FLOOD_MAILS)]
-        for payload in await asyncio.gather(*(self.ask(ann, DRAFT, i=mail) for mail in mails)):
+            people.append((await self.mutate(ann, PERSON, i=given))["person"]["id"])
+        self.large_group = (made["group"]["id"], people)
+        mails = [
+            {"personId": self.rng.choice(people), "subject": "Hi", "body": WIDE} for _ in range(LARGE_GROUP_EMAILS)
+        ]
+        for payload in await asyncio.gather(*(self.mutate(ann, DRAFT, i=mail) for mail in mails)):
             ann.emails.append(payload["email"]["id"])
-        wish = {"personGroup": [self.flooded[0]]}
-        saves = [{"name": f"Crowd {number}", "filter": wish} for number in range(FLOOD_LISTS)]
-        for payload in await asyncio.gather(*(self.ask(ann, SAVE, i=each) for each in saves)):
+        filter = {"personGroup": [self.large_group[0]]}
+        saves = [{"name": f"Large {number}", "filter": filter} for number in range(LARGE_GROUP_LISTS)]
+        for payload in await asyncio.gather(*(self.mutate(ann, SAVE, i=each) for each in saves)):
             ann.searches.append(payload["savedSearch"]["id"])
         for slow in (True, False):
             await self._subscribe(ann, None, slow)
 
     # ---- time, and who watches ---------------------------------------------------------------------
 
-    async def advance(self, account: Account) -> None:
+    async def advance_clock(self, account: Account) -> None:
         """On to where something comes of age, or a microsecond to either side of it."""
         now = self.clock.moment
         dates = await database().fetch(
@@ -467,55 +405,54 @@ class World:
         later = sorted(edge for edge in edges if edge > now)
         edge = self.rng.choice(later[: self.rng.choice((1, 3, 50))]) if later and self.rng.random() < 0.8 else now
         self.clock.moment = max(now + 1, edge + self.rng.choice((-1, 0, 1)))
-        self.trace[-1] += f" to {self.clock.moment}"
 
-    async def look(self, account: Account) -> None:
+    async def run_matcher(self, account: Account) -> None:
         if self.rng.random() < 0.3:
             await self.server.settle()
         else:
             await self.server.engine.matcher.process_batch(tick=self.rng.random() < 0.7)
 
-    async def follow(self, account: Account) -> None:
+    async def subscribe(self, account: Account) -> None:
         """One more subscriber; or one that was away comes back with its last cursor."""
-        away = [each for each in account.followers if not each.connected and not each.over]
+        away = [each for each in account.replicas if not each.connected and not each.over]
         if away and self.rng.random() < 0.7:
-            await self.again(self.rng.choice(away))
+            await self.reconnect(self.rng.choice(away))
             return
         which = self.rng.choice([None, None, *account.searches])
         await self._subscribe(account, which, slow=self.rng.random() < 0.25)
 
     async def _subscribe(self, account: Account, which: str | None, slow: bool) -> None:
-        follower = Follower(account.client, which, slow)
-        await follower.begin()
-        if not follower.over:
-            account.followers.append(follower)
-            await follower.connect()
+        replica = ListReplica(account.client, which, slow)
+        await replica.begin()
+        if not replica.over:
+            account.replicas.append(replica)
+            await replica.connect()
 
-    async def again(self, follower: Follower) -> None:
+    async def reconnect(self, replica: ListReplica) -> None:
         """Back with the last cursor; after an expiry with a fresh fetch."""
-        await follower.disconnect()
-        if follower.expired:
-            await follower.begin()
-        if not follower.over:
-            await follower.connect()
+        await replica.disconnect()
+        if replica.expired:
+            await replica.begin()
+        if not replica.over:
+            await replica.connect()
 
-    async def lose(self, account: Account) -> None:
-        for follower in self._some_followers(account):
-            await follower.disconnect(abruptly=self.rng.random() < 0.5)
+    async def disconnect(self, account: Account) -> None:
+        for replica in self._some_replicas(account):
+            await replica.disconnect(abruptly=self.rng.random() < 0.5)
 
-    async def dawdle(self, account: Account) -> None:
+    async def pause_reading(self, account: Account) -> None:
         """Some stop reading, others go on."""
-        for follower in self._some_followers(account):
-            follower.pause() if self.rng.random() < 0.7 else follower.resume()
+        for replica in self._some_replicas(account):
+            replica.pause() if self.rng.random() < 0.7 else replica.resume()
 
-    async def glance(self, account: Account) -> None:
-        for follower in self._some_followers(account):
-            await follower.fold()
+    async def fold_messages(self, account: Account) -> None:
+        for replica in self._some_replicas(account):
+            await replica.fold()
 
-    def _some_followers(self, account: Account) -> list[Follower]:
-        return self.rng.sample(account.followers, min(len(account.followers), 2))
+    def _some_replicas(self, account: Account) -> list[ListReplica]:
+        return self.rng.sample(account.replicas, min(len(account.replicas), 2))
 
-    async def trim(self, account: Account) -> None:
+    async def trim_logs(self, account: Account) -> None:
         """Drops the older part of the logs, so that some cursors expire."""
         await self.read_logs()
         before = self.clock.moment - self.rng.choice((0, 60_000_000))
@@ -523,8 +460,19 @@ class World:
             async with self.server.engine.ctx.writer.unit_of_work() as uow:
                 await log.trim(uow.connection, team_id, before)
 
-    async def reopen(self, account: Account) -> None:
-        await self.restart()
+    async def restart(self, account: Account) -> None:
+        """Stops the server with its pending invalidations and backfills, and starts another on the same database."""
+        for each in self.accounts:
+            for replica in each.replicas:
+                if self.rng.random() < 0.5 or replica.slow:
+                    await replica.disconnect(abruptly=True)
+        await self._stop_server()
+        for each in self.accounts:
+            for replica in each.replicas:
+                await replica.disconnect()
+        self._stack = AsyncExitStack()
+        await self._start_server()
+        await self.outbox.recover()
 
     async def read_logs(self) -> None:
         """Keeps a copy of every row of the logs, since trimming drops them. Positions have no gaps."""

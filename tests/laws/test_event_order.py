@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from command_center.database.fields import from_micros
 from command_center.lists import audit
 from command_center.search.datetimes import format_moment
-from tests.laws.random_filters import KINDS, SPANS, URLS, VERDICTS, Wishes
+from tests.laws.random_filters import KINDS, SPANS, URLS, VERDICTS, FilterGenerator
 from tests.laws.simulation import DRAFT, PERSON, RECORD, SAVE
 from tests.support.emails import deliver, send
 from tests.support.law_settings import CASES
@@ -40,7 +40,7 @@ Told = tuple[list[dict[str, Any]], list[list[int]]]
 async def test_events_in_any_order_and_repeated(quiet_server: Server, clock: ManualClock) -> None:
     rng = random.Random(7)
     now = clock.moment
-    wishes = [Wishes(rng, {}, admin=False, now=now).engagement() for _ in range(LISTS)]
+    wishes = [FilterGenerator(rng, {}, admin=False, now=now).engagement() for _ in range(LISTS)]
     events = [_event(rng, clock, number) for number in range(EVENTS)]
     # Two at the very same moment: which of them is the newest must not depend on which came first.
     events += [{**events[0], "dedupeKey": "twin"}]

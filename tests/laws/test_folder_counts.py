@@ -1,7 +1,6 @@
-"""Folder counts are exact: after any deeds, in any order and at once, what is asked and what is followed is what a scan
-finds.
+"""Folder counts are exact: after any mutations, in any order and concurrently, queries and streams equal a scan.
 
-DEEDS says how many are done; LAW_SEED repeats a run up to what happens at the same time.
+MUTATIONS is the number of successful mutations. LAW_SEED repeats a run, except for the order of concurrent ones.
 """
 
 import asyncio
@@ -15,10 +14,10 @@ from typing import Any
 from command_center.database.connections import database
 from models.enums import EmailStatus
 from models.folders import folder_of
-from tests.laws.simulation import Account, World
+from tests.laws.simulation import Account, Simulation
 from tests.support.server import Stream
 
-DEEDS = int(os.environ.get("DEEDS", "300"))
+MUTATIONS = int(os.environ.get("MUTATIONS", "300"))
 SEED = int(os.environ.get("LAW_SEED", "1"))
 CHECKS = 10
 PATIENCE = 15.0
@@ -26,8 +25,8 @@ COUNTS = "subscription($as:ID){folderCounts(viewAs:$as){folders{name emailCount}
 FOLDERS = "query($as:ID){folders(viewAs:$as){folders{name emailCount}}}"
 
 
-class Watched:
-    """A stream of counts that is read as it comes: the last frame, and how many there were."""
+class CountReplica:
+    """The last message of a stream of counts, and the number of messages."""
 
     def __init__(self, account: Account, stream: Stream) -> None:
         self.account = account
@@ -58,43 +57,43 @@ class Watched:
         return self.last == wanted
 
 
-class Mailroom(World):
-    """The world without lists: whatever moves an email from folder to folder, several deeds at once."""
+class FolderSimulation(Simulation):
+    """The simulation without lists: several concurrent mutations that move emails between folders."""
 
-    async def save(self, account: Account) -> None:
-        """Lists move nothing."""
+    async def save_search(self, account: Account) -> None:
+        """Lists move no email."""
 
-    async def follow(self, account: Account) -> None:
-        """Nor do their followers."""
+    async def subscribe(self, account: Account) -> None:
+        """Subscriptions move no email."""
 
-    async def advance(self, account: Account) -> None:
-        """On by a while, so that what is scheduled comes due and a sender's new day begins."""
+    async def advance_clock(self, account: Account) -> None:
+        """Lets scheduled emails become due, and new days of a sender begin."""
         self.clock.advance(self._span() * self.rng.random())
 
     def _emails(self, account: Account, most: int) -> list[str]:
-        """Mostly new ones: those of old lie where little can be done to them."""
+        """Prefers new emails, because few actions are possible on old ones."""
         few = account.emails[-20:] if self.rng.random() < 0.8 else account.emails
         return self.rng.sample(few, min(len(few), self.rng.randint(1, most)))
 
-    async def round(self) -> None:
+    async def run_concurrent_mutations(self) -> None:
         moves: list[tuple[int, Callable[[Account], Awaitable[None]]]] = [
-            (16, self.draft),
-            (10, self.send),
-            (10, self.bulk),
-            (4, self.delete),
-            (6, self.report),
-            (2, self.revise),
-            (1, self.person),
-            (1, self.campaign),
-            (1, self.end),
+            (16, self.create_draft),
+            (10, self.send_emails),
+            (10, self.change_emails),
+            (4, self.delete_emails),
+            (6, self.report_deliveries),
+            (2, self.revise_email),
+            (1, self.create_person),
+            (1, self.create_campaign),
+            (1, self.end_campaign),
             (1, self.unsubscribe),
-            (2, self.advance),
+            (2, self.advance_clock),
         ]
         weights = [weight for weight, _ in moves]
         chosen = self.rng.choices([each for _, each in moves], weights, k=self.rng.randint(1, 4))
         work = [move(self.rng.choice(self.accounts)) for move in chosen]
         if self.rng.random() < 0.3:
-            work.append(self.send(self.accounts[0]))
+            work.append(self.send_emails(self.accounts[0]))
         await asyncio.gather(*work)
 
 
@@ -112,47 +111,48 @@ async def scanned() -> dict[int, Counter[str]]:
     return found
 
 
-async def check(world: World, streams: list[Watched]) -> None:
+async def check(simulation: Simulation, streams: list[CountReplica]) -> None:
     """Asked by their owner and by an admin, and followed by both: always what the scan finds."""
     truth = await scanned()
-    ada = world.accounts[1]
-    for account in world.accounts:
+    ada = simulation.accounts[1]
+    for account in simulation.accounts:
         wanted = truth.get(account.key, Counter())
         for client in {account.name: account, **({ada.name: ada} if account.team == ada.team else {})}.values():
             groups = await client.client.one(FOLDERS, **{"as": account.client.user_id})
             assert plain(each for group in groups for each in group["folders"]) == wanted, account.name
-    for watched in streams:
-        wanted = truth.get(watched.account.key, Counter())
-        assert await watched.shows(wanted), (watched.account.name, watched.last, wanted)
+    for replica in streams:
+        wanted = truth.get(replica.account.key, Counter())
+        assert await replica.shows(wanted), (replica.account.name, replica.last, wanted)
 
 
 async def run(url: str) -> Counter[str]:
     async with AsyncExitStack() as stack:
-        world = Mailroom(url, SEED | 1)
-        await stack.enter_async_context(world)
-        ann, ada, zoe = world.accounts
-        for account in world.accounts:
+        simulation = FolderSimulation(url, SEED | 1)
+        await simulation.start()
+        stack.push_async_callback(simulation.stop)
+        ann, ada, zoe = simulation.accounts
+        for account in simulation.accounts:
             account.client.user_id = (await account.client.one("{viewer{id}}"))["id"]
         streams = []
         for viewer, account in ((ann, ann), (ada, ada), (zoe, zoe), (ada, ann)):
             stream = await stack.enter_async_context(viewer.client.follow(COUNTS, **{"as": account.client.user_id}))
-            streams.append(Watched(account, stream))
-        stack.callback(lambda: [watched.task.cancel() for watched in streams])
+            streams.append(CountReplica(account, stream))
+        stack.callback(lambda: [replica.task.cancel() for replica in streams])
         checks = 0
-        while world.counted["done"] < DEEDS:
-            await world.round()
-            if world.counted["done"] >= DEEDS * (checks + 1) // CHECKS:
+        while simulation.counted["done"] < MUTATIONS:
+            await simulation.run_concurrent_mutations()
+            if simulation.counted["done"] >= MUTATIONS * (checks + 1) // CHECKS:
                 checks += 1
-                await check(world, streams)
-        await check(world, streams)
+                await check(simulation, streams)
+        await check(simulation, streams)
         emails = sum(sum(each.values()) for each in (await scanned()).values())
-        return Counter(world.counted) + Counter(emails=emails, frames=sum(watched.frames for watched in streams))
+        return Counter(simulation.counted) + Counter(emails=emails, frames=sum(replica.frames for replica in streams))
 
 
 async def test_counts_asked_and_followed_are_what_a_scan_finds(database_url: str) -> None:
     began = time.monotonic()
     counted = await run(database_url)
     kind, spent = database_url.partition(":")[0], time.monotonic() - began
-    print(f"{DEEDS} deeds on {kind} in {spent:.0f} s: {dict(sorted(counted.items()))}, 0 differences")
-    assert counted["done"] >= DEEDS
+    print(f"{MUTATIONS} mutations on {kind} in {spent:.0f} s: {dict(sorted(counted.items()))}, 0 differences")
+    assert counted["done"] >= MUTATIONS
     assert counted["frames"] > CHECKS

@@ -1,7 +1,7 @@
-"""Followers as applications have them: they fetch a list, follow its changes from there, and fold frame by frame.
+"""Replicas of lists, as applications keep them: they fetch a list, subscribe to its changes and fold each message.
 
-A follower may lose its connection, read slowly or be told that its cursor expired; whatever happens to it, what it has
-folded must be what a fresh fetch answers.
+A replica may lose its connection, read slowly or get an expired cursor. In each case its folded lists must equal a
+fresh fetch.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ async def members_of(client: Client, search_id: str, page: int = 50) -> tuple[di
 
 
 @dataclass
-class Follower:
+class ListReplica:
     """One subscription over its whole life. `search_id` None follows all of the user's lists."""
 
     client: Client
