@@ -82,7 +82,7 @@ def test_a_module_imports_only_what_its_package_may(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(name for name in ALL if within(name, PURE)))
-def test_a_pure_module_imports_nothing_that_waits_or_reads_a_clock(name: str) -> None:
+def test_pure_modules_import_nothing_that_waits_or_reads_a_clock(name: str) -> None:
     standard = {imported.partition(".")[0] for imported in imports(ALL[name])} & set(sys.stdlib_module_names)
     assert not standard & {"asyncio", "time", "random", "secrets", "os", "socket", "sqlite3"}
     assert not any(isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in ast.walk(ALL[name]))

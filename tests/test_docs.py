@@ -28,7 +28,7 @@ GUIDES = [Page.read("CONTRIBUTING.md"), Page.read("SECURITY.md")]
 DECISIONS = [Page.read(f"decisions/{path.name}") for path in sorted((ROOT / "decisions").glob("*.md"))]
 
 
-async def test_every_example_answers_what_is_documented(database_url: str) -> None:
+async def test_every_example_returns_the_documented_response(database_url: str) -> None:
     async with product(database_url) as server:
         reader = Reader(server)
         for page in PAGES:
@@ -56,7 +56,7 @@ def anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.path)
-def test_each_example_of_a_page_says_what_it_answers(page: Page) -> None:
+def test_each_example_of_a_page_has_its_response(page: Page) -> None:
     assert [example.place for example in page.examples() if not example.answers] == []
 
 
@@ -169,7 +169,7 @@ WRONG = {
 }
 
 
-async def test_an_example_that_is_wrong_fails_where_it_stands(sqlite_url: str) -> None:
+async def test_a_wrong_example_fails_with_its_location(sqlite_url: str) -> None:
     async with product(sqlite_url) as server:
         await Reader(server, team="Right").read(Page("right.md", RIGHT))
         for number, (what, (before, after, complaint)) in enumerate(WRONG.items()):
@@ -192,14 +192,14 @@ def test_moments_compare_by_their_form_alone() -> None:
         assert list(differences({"dueOn": "2026-01-31"}, {"dueOn": other}, names)) != []
 
 
-def test_a_list_may_go_on_where_it_says_so() -> None:
+def test_a_list_may_continue_after_an_ellipsis() -> None:
     assert list(differences([1, "…"], [1, 2, 3], {})) == []
     assert list(differences([1, "…"], [1], {})) == []
     assert list(differences([1, 2, "…"], [1], {})) != []
     assert list(differences([2, "…"], [1, 2], {})) != []
 
 
-def test_a_name_is_what_the_first_answer_says_it_is() -> None:
+def test_a_placeholder_is_defined_by_the_first_response() -> None:
     names: dict[str, str] = {}
     assert list(differences({"asOf": "‹here›", "cursor": "‹there›"}, {"asOf": "9", "cursor": "9"}, {})) == []
     assert list(differences({"id": "‹this›", "emailId": "‹that›"}, {"id": "9", "emailId": "9"}, {})) != []

@@ -16,7 +16,7 @@ from tests.support.server import Client
 MAX_LINES = 150
 
 
-def test_it_is_short() -> None:
+def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= MAX_LINES
 
 

@@ -53,7 +53,7 @@ def _parts(named: GraphQLNamedType) -> Iterator[tuple[str, str, str | None]]:
             yield f"{named.name}.{name}({argument}:)", f"{named.name} {name} {argument}", given.description
 
 
-def test_every_description_says_what_the_name_cannot() -> None:
+def test_every_description_adds_to_the_name() -> None:
     seen = list(described())
     assert {coordinate for coordinate, _, _ in seen} == everything(published())
     empty = [
@@ -64,7 +64,7 @@ def test_every_description_says_what_the_name_cannot() -> None:
     assert empty == []
 
 
-def test_every_scalar_of_ours_says_where_it_is_specified() -> None:
+def test_every_custom_scalar_has_its_specification() -> None:
     ours = [
         named
         for named in published().type_map.values()
@@ -81,7 +81,7 @@ def met(document: str, answer: dict[str, Any], **variables: Any) -> set[str]:
     return exercised.met
 
 
-def test_what_came_in_an_answer_counts_and_what_was_only_asked_for_does_not() -> None:
+def test_received_fields_count_and_fields_only_requested_do_not() -> None:
     document = "{pet{name owner{name}}}"
     assert met(document, {"pet": {"name": "Tom", "owner": None}}) == {
         "Query", "Query.pet", "Pet", "Named", "Pet.name", "Named.name", "Pet.owner"
@@ -92,7 +92,7 @@ def test_what_came_in_an_answer_counts_and_what_was_only_asked_for_does_not() ->
     assert refused.met == set()
 
 
-def test_what_was_given_counts_in_the_document_and_among_the_variables() -> None:
+def test_given_values_count_in_documents_and_in_variables() -> None:
     assert "Query.pet(id:)" in met('{pet(id:"1"){name}}', {"pet": None})
     assert "Query.pet(id:)" in met("query($i:ID){pet(id:$i){name}}", {"pet": None}, i="1")
     assert "Query.pet(id:)" not in met("query($i:ID){pet(id:$i){name}}", {"pet": None})

@@ -15,6 +15,7 @@ from tests.support.product_sources import product_modules
 MAX_MODULE_LINES = 350
 MAX_FUNCTION_LINES = 40
 """The most lines of a function, with its docstring and the functions inside it."""
+MAX_TEST_NAME_CHARACTERS = 60
 
 LONG_MODULES = {
     "command_center/database/connections.py": "Half of it is one class: the interface of both databases.",
@@ -82,3 +83,9 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as exc:
         pytest.fail(" imports ".join(reversed(exc.args[1])))
+
+
+def test_the_names_of_tests_are_short() -> None:
+    paths = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "node_modules" not in path.parts]
+    names = [name.rpartition(".")[2] for path in paths for name, _ in functions(ast.parse(path.read_text()))]
+    assert [name for name in names if name.startswith("test_") and len(name) > MAX_TEST_NAME_CHARACTERS] == []

@@ -135,7 +135,7 @@ class Office:
         self.moved.add(key)
 
 
-async def test_a_change_of_rights_is_the_cause_whatever_else_concerns_the_email(
+async def test_access_changes_are_the_cause_despite_concurrent_changes(
     quiet_server: Server, clock: ManualClock
 ) -> None:
     rng = random.Random(SEED)

@@ -21,7 +21,7 @@ GROUP = "mutation($n:String!,$s:Boolean!){groupCreate(name:$n,shared:$s){group{i
 ADD = "mutation($id:ID!,$p:[ID!]!){groupAddPeople(id:$id,personIds:$p){userErrors{code}}}"
 
 
-async def test_a_demoted_admin_sees_no_member_of_others_before_the_matcher_has_looked(quiet_server: Server) -> None:
+async def test_a_demoted_admin_loses_others_members_before_matching(quiet_server: Server) -> None:
     boss, ann = await quiet_server.client("Boss", role=Role.ADMIN), await quiet_server.client("Ann")
     mail, search = await email(ann), await save(boss, EVERYONE)
     await ann.one(RECORD, e=[event(mail, "VIEW", "1", _long_ago())])
@@ -31,7 +31,7 @@ async def test_a_demoted_admin_sees_no_member_of_others_before_the_matcher_has_l
     assert (await boss.one(MEMBERS, id=search))["members"]["nodes"] == []
 
 
-async def test_a_demoted_admin_reads_nothing_of_others_in_the_frames_of_old(quiet_server: Server) -> None:
+async def test_a_demoted_admin_reads_no_members_in_old_change_messages(quiet_server: Server) -> None:
     boss, ann = await quiet_server.client("Boss", role=Role.ADMIN), await quiet_server.client("Ann")
     mail, search = await email(ann), await save(boss, EVERYONE | {"campaign": None})
     replies = await save(boss, {"everySender": True, "engagement": [{"kind": "VIEW", "atMost": 0}]})
@@ -70,7 +70,7 @@ async def test_a_stream_of_a_list_that_was_deleted_meanwhile_completes(quiet_ser
         after = frames[-1]["cursor"]
 
 
-async def test_an_explanation_names_what_can_be_seen_and_is_silent_on_the_rest(quiet_server: Server) -> None:
+async def test_an_explanation_omits_what_its_viewer_may_not_see(quiet_server: Server) -> None:
     ann, max_ = await quiet_server.client("Ann"), await quiet_server.client("Max")
     mail = await email(ann)
     person = (await ann.one("{people{nodes{id}}}"))["nodes"][0]["id"]
@@ -89,7 +89,7 @@ def _long_ago() -> datetime:
     return datetime(2020, 1, 1, tzinfo=UTC)
 
 
-async def test_a_cursor_that_expired_is_answered_the_same_whatever_the_list(quiet_server: Server) -> None:
+async def test_an_expired_cursor_gets_the_same_response_for_any_list(quiet_server: Server) -> None:
     ann, max_ = await quiet_server.client("Ann"), await quiet_server.client("Max")
     gone, foreign, never = await save(ann, {}), await save(max_, {}), encode("SavedSearch", 999_999)
     began = (await ann.one(MEMBERS, id=gone))["members"]["asOf"]

@@ -27,9 +27,7 @@ async def test_an_event_that_was_too_old_when_it_came_is_no_difference(
     assert await audit.find_differences(quiet_server.engine.ctx.writer) == []
 
 
-async def test_a_list_filled_since_is_held_against_the_moment_of_its_fill(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_backfilled_list_is_audited_at_the_time_of_its_backfill(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     clock.advance(timedelta(seconds=11))
     await quiet_server.settle()

@@ -46,7 +46,7 @@ async def ann(quiet_server: Server) -> Client:
 MUTATIONS = ("emailDraft", "emailRevise", "emailSelectAndSend", "emailGroupSend", "templateCreate")
 
 
-async def test_what_will_not_leave_is_told_and_the_text_is_saved(ann: Client) -> None:
+async def test_removed_markup_is_reported_and_the_text_is_saved(ann: Client) -> None:
     for mutation in MUTATIONS:
         # A body beyond the length that is inspected in the server's own process.
         payload = await save(ann, mutation, FORM + "<p>y</p>" * 1000)
@@ -58,7 +58,7 @@ async def test_what_will_not_leave_is_told_and_the_text_is_saved(ann: Client) ->
         assert next(iter(payload.values()))["id"]
 
 
-async def test_what_is_too_deep_too_much_or_cannot_be_filled_in_is_refused(ann: Client) -> None:
+async def test_too_deep_too_long_or_unresolvable_bodies_are_refused(ann: Client) -> None:
     for mutation in MUTATIONS:
         for body in ("<div>" * 101, "<p>x</p>" * 10_001, '<p style="color:{{company}}">x</p>'):
             payload = await save(ann, mutation, body)
@@ -78,12 +78,12 @@ async def test_notices_on_edits_have_their_paths(ann: Client) -> None:
     assert [each["path"] for each in payload["userErrors"]] == [["input", "edits", "0", "body"]]
 
 
-async def test_revising_something_else_tells_nothing(ann: Client) -> None:
+async def test_revising_another_field_returns_no_notices(ann: Client) -> None:
     email = await draft(ann, await person(ann, "dora@example.org"), body=FORM)
     assert (await ann.one(REVISE, id=email, i={"subject": "Hi"}))["notices"] == []
 
 
-async def test_long_bodies_are_filled_in_for_many(quiet_server: Server, ann: Client) -> None:
+async def test_long_bodies_are_filled_for_many_recipients(quiet_server: Server, ann: Client) -> None:
     people = [await person(ann, f"{name}@example.org") for name in ("dora", "emil")]
     given = {"personIds": people, "subject": "Hello", "body": "Hello {{first_name}}, " + "x" * 5000 + " {{my_name}}"}
     await ann.one(SELECT, i=given)

@@ -127,9 +127,7 @@ async def test_everyone_chosen_gets_a_message_of_their_own(quiet_server: Server,
     assert len((await ann.one(BY_BULK, b=[made["id"]]))["nodes"]) == 3
 
 
-async def test_a_group_email_goes_to_who_is_in_the_group_at_that_moment(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_a_group_send_goes_to_the_current_members_of_the_group(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     hidden = await person(ann, "hidden@example.org", shared=False)
     shown, late = await people(ann, "shown@example.org", "late@example.org")
@@ -170,7 +168,7 @@ async def test_a_bulk_send_belongs_to_its_sender(quiet_server: Server) -> None:
     assert (left["emailCount"], len(left["emails"]["nodes"])) == (2, 1)
 
 
-async def test_all_mistakes_are_told_and_then_nothing_is_sent(quiet_server: Server, clock: ManualClock) -> None:
+async def test_all_errors_are_returned_and_nothing_is_sent(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     dora, emil = await people(ann, "dora@example.org", "emil@example.org")
     hidden = await person(bob, "hidden@example.org", shared=False)
@@ -227,7 +225,7 @@ async def test_all_mistakes_are_told_and_then_nothing_is_sent(quiet_server: Serv
     assert (await deliver(quiet_server)).taken == []
 
 
-async def test_a_limit_is_told_with_its_number(database_url: str, clock: ManualClock) -> None:
+async def test_a_limit_is_reported_with_its_number(database_url: str, clock: ManualClock) -> None:
     limits = {"SELECT_AND_SEND_PEOPLE": "2", "GROUP_SEND_PEOPLE": "3"}
     async with serving(database_url, clock, works=False, looks=False, **limits) as server:
         ann = await server.client("Ann")
@@ -289,7 +287,7 @@ async def test_a_repeated_request_is_answered_and_sends_nothing_again(quiet_serv
     assert await refusals(ann, GROUP_SEND, groupId=to, requestId="x" * 201) == [("TOO_LONG", ["requestId"])]
 
 
-async def test_who_may_not_be_written_to_fails_alone(database_url: str, clock: ManualClock) -> None:
+async def test_suppressed_recipients_fail_alone(database_url: str, clock: ManualClock) -> None:
     async with serving(database_url, clock, works=False, looks=False, BLOCKED_DOMAINS="blocked.example") as server:
         ann = await server.client("Ann")
         chosen = await people(ann, "gone@example.org", "b@Blocked.example", "good@example.org", "soon@example.org")
@@ -360,7 +358,7 @@ async def test_what_ends_while_it_is_accepted_stops_it_all_the_same(quiet_server
 
 
 # ---- dynamic fields --------------------------------------------------------------------------------------------------
-async def test_what_is_shown_searched_and_listed_is_what_was_sent(quiet_server: Server, clock: ManualClock) -> None:
+async def test_stored_emails_are_shown_found_and_listed_as_sent(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     dora = await person(ann, "dora@example.org", company="Dean & Sons", title="CTO")
     emil = await person(ann, "emil@example.org")
@@ -390,7 +388,7 @@ async def test_what_is_shown_searched_and_listed_is_what_was_sent(quiet_server: 
     assert nodes == [{"email": {"subject": "Dora of Dean & Sons"}}]
 
 
-async def test_a_new_subject_is_found_though_the_email_went_at_once(quiet_server: Server) -> None:
+async def test_a_new_subject_is_found_after_an_immediate_send(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     search = (await ann.one(SAVE, i={"name": "L", "filter": {"subject": {"contains": "dora"}}}))["savedSearch"]["id"]
     mail = await draft(ann, await person(ann, "dora@example.org"), "{{first_name}}!")
@@ -404,7 +402,7 @@ async def test_a_new_subject_is_found_though_the_email_went_at_once(quiet_server
     assert (await ann.one(MEMBERS, id=search))["members"]["nodes"] == [{"email": {"subject": "Dora!"}}]
 
 
-async def test_what_cannot_be_filled_in_fails_alone_and_may_be_sent_again(quiet_server: Server) -> None:
+async def test_unresolvable_field_fails_its_email_which_can_be_resent(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     dora, emil, fritz = await people(ann, "dora@example.org", "emil@example.org", "fritz@example.org")
     edits = [{"personId": emil, "body": "{{nickname}}"}, {"personId": fritz, "subject": "{{title}}"}]
@@ -427,7 +425,7 @@ async def test_what_cannot_be_filled_in_fails_alone_and_may_be_sent_again(quiet_
     assert (await emails(ann, made))["fritz@example.org"]["subject"] == "CFO"
 
 
-async def test_another_attempt_says_the_same_until_it_is_written_anew(quiet_server: Server, clock: ManualClock) -> None:
+async def test_a_retry_sends_the_same_text_until_it_is_revised(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     # A value that looks like a field is none, however often it is tried.
     one = await person(ann, "deferred.1@example.org", company="{{title}}")
@@ -498,7 +496,7 @@ async def test_everyone_a_list_holds_an_email_to_is_put_into_a_group(quiet_serve
     assert {node["id"] for node in answer["group"]["people"]["nodes"]} == {dora, emil, fritz}
 
 
-async def test_a_demoted_admins_list_reaches_nobody_through_others_mail(quiet_server: Server) -> None:
+async def test_a_demoted_admins_list_reaches_no_emails_of_others(quiet_server: Server) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
     await draft(ann, await person(ann, "dora@example.org"))
     search = (await ada.one(SAVE, i={"name": "L", "filter": {"everySender": True}}))["savedSearch"]["id"]

@@ -33,7 +33,7 @@ async def ask(client: Client, query: str, method: str = "POST", **headers: str) 
         return await raw.answer()
 
 
-async def test_a_large_response_is_compressed_for_clients_that_accept_it(sqlite_server: Server) -> None:
+async def test_large_responses_are_compressed_if_the_client_accepts_it(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     for _ in range(10):
         await ann(MAKE)
@@ -114,7 +114,7 @@ async def test_streams_are_not_delayed_by_it(sqlite_server: Server, accept: str)
         ([(b"content-length", b"5000"), (b"content-type", b"text/css"), (b"content-range", b"bytes 0-1/2")], False),
     ],
 )
-def test_what_is_worth_compressing(headers: Any, compressible: bool) -> None:
+def test_only_compressible_types_are_compressed(headers: Any, compressible: bool) -> None:
     assert is_compressible(headers) is compressible
 
 

@@ -107,7 +107,7 @@ def head(size: int) -> str:
 
 
 @pytest.mark.parametrize("pieces", [1, 7])
-async def test_a_head_of_the_allowed_bytes_is_served_and_one_more_is_refused(url: str, pieces: int) -> None:
+async def test_request_heads_are_limited_to_the_allowed_bytes(url: str, pieces: int) -> None:
     for size, status in ((LIMITS.header_bytes, 200), (LIMITS.header_bytes + 1, 431)):
         async with connected(url) as raw:
             text = head(size)
@@ -137,7 +137,7 @@ async def test_a_head_without_end_is_refused_at_its_limit(url: str, endless: str
 @pytest.mark.parametrize(
     "start", ["G", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", f"GET /graphql HTTP/1.1\r\n{UPGRADE}X: "]
 )
-async def test_a_head_that_trickles_is_cut_in_time(url: str, start: str) -> None:
+async def test_a_slow_request_head_times_out(url: str, start: str) -> None:
     async with connected(url) as raw:
         await raw.send(start)
         began = asyncio.get_running_loop().time()
@@ -198,12 +198,12 @@ async def test_a_second_request_of_a_connection_needs_its_host_too(url: str) -> 
         assert (await raw.answer()).status == 400
 
 
-async def test_a_connection_that_says_nothing_is_closed_without_a_word(url: str) -> None:
+async def test_a_silent_connection_is_closed_without_a_response(url: str) -> None:
     async with connected(url) as raw:
         assert await raw.rest() == b""
 
 
-async def test_a_connection_may_rest_between_requests_but_not_within_the_next(url: str) -> None:
+async def test_connection_may_idle_between_requests_but_not_within_one(url: str) -> None:
     async with connected(url) as raw:
         await raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await raw.answer()).status == 200
@@ -232,7 +232,7 @@ async def test_a_request_behind_a_slow_one_is_not_late(url: str) -> None:
         assert (await raw.answer()).status == 200
 
 
-async def test_a_slow_head_behind_a_request_does_not_write_into_its_answer(url: str) -> None:
+async def test_a_slow_second_head_does_not_corrupt_the_first_response(url: str) -> None:
     async with connected(url) as raw:
         await raw.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")
         assert await raw.rest() == b""
@@ -254,7 +254,7 @@ async def test_trailers_are_bounded_and_never_look_like_headers(url: str) -> Non
         assert await raw.rest() == b""
 
 
-async def test_what_may_follow_the_size_of_a_chunk_is_bounded(url: str) -> None:
+async def test_chunk_extensions_are_limited(url: str) -> None:
     async with connected(url) as raw:
         await raw.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;")
         for _ in range(30):
@@ -284,7 +284,7 @@ MALFORMED = (
 
 
 @pytest.mark.parametrize("text", MALFORMED)
-async def test_what_is_no_request_gets_400_and_no_line_in_the_log(
+async def test_malformed_requests_get_400_and_are_not_logged(
     url: str, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -295,7 +295,7 @@ async def test_what_is_no_request_gets_400_and_no_line_in_the_log(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-async def test_an_offer_of_another_protocol_is_passed_over_and_the_body_is_read(url: str) -> None:
+async def test_an_unknown_upgrade_is_ignored_and_its_body_is_read(url: str) -> None:
     offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
     async with connected(url) as raw:
         for _ in range(2):
@@ -307,7 +307,7 @@ async def test_an_offer_of_another_protocol_is_passed_over_and_the_body_is_read(
 
 
 @pytest.mark.parametrize("length", ["Content-Length: 50000000", "Transfer-Encoding: chunked"])
-async def test_an_answer_before_the_end_of_the_body_is_read_and_ends_the_connection(url: str, length: str) -> None:
+async def test_an_early_response_drains_the_body_and_then_disconnects(url: str, length: str) -> None:
     async with connected(url) as raw:
         await raw.send(f"POST /refused HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n")
         pushing = asyncio.create_task(raw.dribble(0.0, b"8000\r\n" + b"x" * 32768 + b"\r\n"))
@@ -317,7 +317,7 @@ async def test_an_answer_before_the_end_of_the_body_is_read_and_ends_the_connect
             await pushing
 
 
-async def test_a_client_that_takes_nothing_is_let_go_and_a_slow_one_is_served(url: str) -> None:
+async def test_client_that_reads_nothing_is_closed_but_not_a_slow_one(url: str) -> None:
     async with connected(url) as raw:
         await raw.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(LIMITS.write_timeout.total_seconds() * 3)
@@ -332,7 +332,7 @@ async def test_a_client_that_takes_nothing_is_let_go_and_a_slow_one_is_served(ur
         assert taken > LARGE
 
 
-async def test_a_socket_that_takes_nothing_is_let_go(url: str) -> None:
+async def test_a_socket_that_reads_nothing_is_closed(url: str) -> None:
     async with socket(url) as raw:
         # Each answer is a hundred times as long, and there is room in the system for some of them.
         for _ in range(500):
@@ -342,7 +342,7 @@ async def test_a_socket_that_takes_nothing_is_let_go(url: str) -> None:
             await raw.reader.readexactly(100 * FRAME * 500)
 
 
-async def test_a_message_of_the_allowed_bytes_passes_and_one_more_closes_with_1009(url: str) -> None:
+async def test_a_message_over_the_allowed_bytes_closes_with_1009(url: str) -> None:
     async with socket(url) as raw:
         await raw.frame(1, b"x" * FRAME)
         assert await raw.reader.readexactly(4 + 6) is not None
@@ -408,7 +408,7 @@ BREACHES = {
 
 
 @pytest.mark.parametrize("code, kind", [(code, kind) for code, kinds in BREACHES.items() for kind in kinds])
-async def test_a_breach_of_the_protocol_closes_with_its_code_and_quietly(
+async def test_a_protocol_error_closes_with_its_code_and_logs_nothing(
     url: str, code: int, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with socket(url) as raw:
@@ -417,9 +417,7 @@ async def test_a_breach_of_the_protocol_closes_with_its_code_and_quietly(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-async def test_an_application_that_answers_after_a_breach_is_not_blamed(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_response_after_a_protocol_error_logs_nothing(url: str, caplog: pytest.LogCaptureFixture) -> None:
     async with socket(url) as raw:
         await raw.frame(1, b"slowly")
         await asyncio.sleep(EVER)
@@ -429,9 +427,7 @@ async def test_an_application_that_answers_after_a_breach_is_not_blamed(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-async def test_breaches_before_the_handshake_is_answered_leave_no_trace(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_protocol_errors_before_the_handshake_leave_no_trace(url: str, caplog: pytest.LogCaptureFixture) -> None:
     async with connected(url) as raw:
         await raw.send(f"GET /graphql?late HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n")
         await asyncio.sleep(EVER)
@@ -448,13 +444,13 @@ async def test_a_handshake_that_websockets_cannot_read_is_answered(sqlite_url: s
         assert await raw.rest() == b""
 
 
-async def test_pings_are_answered_and_a_flood_of_them_fills_nothing(url: str) -> None:
+async def test_pings_are_answered_and_many_use_little_memory(url: str) -> None:
     async with socket(url) as raw:
         await raw.frame(9, b"still there?")
         assert await raw.reader.readexactly(2 + 12) == b"\x8a\x0cstill there?"
 
 
-async def test_a_foreign_upgrade_behind_a_request_under_way_ends_the_connection(url: str) -> None:
+async def test_unknown_upgrade_behind_a_request_closes_the_connection(url: str) -> None:
     async with connected(url) as raw:
         await raw.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
         await raw.send(f"GET /graphql HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n{UPGRADE}\r\n")

@@ -38,7 +38,7 @@ def read() -> Iterator[Counter[str]]:
         sys.setprofile(None)
 
 
-async def test_a_document_is_read_once_whoever_sends_it_and_however(sqlite_server: Server) -> None:
+async def test_a_document_is_parsed_once_for_all_users_and_transports(sqlite_server: Server) -> None:
     text = "query Kept{viewer{called:name}}"
     ann, bob = await sqlite_server.client("Ann"), await sqlite_server.client("Bob")
     with read() as seen:
@@ -60,7 +60,7 @@ async def test_a_document_is_read_once_whoever_sends_it_and_however(sqlite_serve
     assert seen == WHOLE
 
 
-async def test_a_kept_document_is_held_to_what_it_costs_with_these_variables(sqlite_server: Server) -> None:
+async def test_a_cached_document_has_the_cost_of_the_current_variables(sqlite_server: Server) -> None:
     text = "query($n:Int){people(first:$n){nodes{groups{people(first:$n){nodes{id}}}}}}"
     ann = await sqlite_server.client("Ann")
     with read() as seen:
@@ -70,7 +70,7 @@ async def test_a_kept_document_is_held_to_what_it_costs_with_these_variables(sql
     assert codes(told[1]) == ["COST_EXCEEDED"]
 
 
-async def test_variables_of_a_kept_document_are_checked_each_time(sqlite_server: Server) -> None:
+async def test_variables_of_a_cached_document_are_checked_each_time(sqlite_server: Server) -> None:
     text = "query($n:Int! $yes:Boolean!){people(first:$n){nodes{id} pageInfo@include(if:$yes){hasNextPage}}}"
     ann = await sqlite_server.client("Ann")
     with read() as seen:
@@ -91,7 +91,7 @@ async def test_variables_of_a_kept_document_are_checked_each_time(sqlite_server:
     assert codes(negative) == ["BAD_USER_INPUT"]
 
 
-async def test_an_operation_of_a_kept_document_is_chosen_each_time(sqlite_server: Server) -> None:
+async def test_the_operation_of_a_cached_document_is_chosen_each_time(sqlite_server: Server) -> None:
     text = 'query A{viewer{name}} mutation B{groupCreate(name:"Friends"){group{name}}}'
     ann = await sqlite_server.client("Ann")
     with read() as seen:

@@ -64,7 +64,7 @@ ROW = "INSERT INTO people (id, team_id, owner_id, name, name_folded, address, ad
 
 
 @pytest.mark.parametrize("text, delivered", DELIVERY.items())
-def test_the_delivery_form_has_the_domain_in_ascii_and_the_local_part_as_entered(text: str, delivered: str) -> None:
+def test_a_delivery_address_has_an_ascii_domain_only(text: str, delivered: str) -> None:
     assert delivery_form(text) == delivered
     local, _, domain = delivered.rpartition("@")
     assert comparison_key(text) == f"{fold(local)}@{domain}"
@@ -72,7 +72,7 @@ def test_the_delivery_form_has_the_domain_in_ascii_and_the_local_part_as_entered
 
 
 @pytest.mark.parametrize("text", INVALID)
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_invalid_addresses_are_refused(text: str) -> None:
     for read in (normalize_address, delivery_form, comparison_key):
         with pytest.raises(InvalidAddress, match=r"\.$"):
             read(text)
@@ -195,7 +195,7 @@ async def old_rows(url: str) -> AsyncIterator[Connection]:
         yield database()
 
 
-async def test_the_migration_numbers_duplicates_and_unsubscribes_them_together(database_url: str) -> None:
+async def test_the_migration_numbers_duplicates_and_unsubscribes_all(database_url: str) -> None:
     async with old_rows(database_url) as connection:
         rows = await connection.fetch("SELECT id, address, address_folded, address_search, unsubscribed_at FROM people")
         people = {row["id"]: row for row in rows}
@@ -273,7 +273,7 @@ async def test_a_bulk_send_goes_to_an_address_once(database_url: str, clock: Man
             assert sorted(envelope.recipient for envelope in taken) == ["third@r.example", "u@r.example"]
 
 
-async def test_a_bulk_send_from_before_goes_to_an_address_once(quiet_server: Server) -> None:
+async def test_an_older_bulk_send_goes_to_an_address_once(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     people = [await person(ann, address) for address in ("u@r.example", "other@r.example")]
     document = "mutation($i:SelectAndSendInput!){emailSelectAndSend(input:$i){bulkSend{id} userErrors{code path}}}"

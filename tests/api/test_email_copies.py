@@ -149,7 +149,7 @@ async def test_copies_leave_once_the_person_in_to_has_the_message(quiet_server: 
     assert recipients(await deliver(quiet_server)) == ["pat@example.org", "carl@example.org"]
 
 
-async def test_a_channel_that_breaks_over_a_copy_leaves_the_email_delivered(quiet_server: Server) -> None:
+async def test_transport_error_with_a_copy_leaves_the_email_delivered(quiet_server: Server) -> None:
     class Breaking(Post):
         async def send(self, envelope: Envelope) -> Outcome:
             if envelope.recipient == "carl@example.org":

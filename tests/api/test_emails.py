@@ -52,7 +52,7 @@ async def counts(client: Client) -> dict[str, int]:
     }
 
 
-async def test_what_is_wrong_with_a_draft_is_said_all_at_once(quiet_server: Server) -> None:
+async def test_all_errors_of_a_draft_are_returned_together(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     to = await person(ann, "p@example.org")
     wrong = {
@@ -110,9 +110,7 @@ async def test_a_draft_has_what_it_was_given(quiet_server: Server, clock: Manual
     }
 
 
-async def test_a_revision_leaves_what_is_absent_and_clears_what_is_null(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_a_revision_keeps_absent_fields_and_clears_null_ones(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     to, other = await person(ann, "p@example.org"), await person(ann, "q@example.org")
     template = (await ann.one(TEMPLATE))["template"]["id"]
@@ -136,7 +134,7 @@ async def test_a_revision_leaves_what_is_absent_and_clears_what_is_null(
     assert await look(ann, mail) == {**before, **changed, **cleared}
 
 
-async def test_only_a_scheduled_email_is_moved_and_only_to_a_moment_to_come(
+async def test_only_scheduled_emails_are_rescheduled_and_to_the_future(
     quiet_server: Server, clock: ManualClock
 ) -> None:
     ann = await quiet_server.client("Ann")
@@ -240,7 +238,7 @@ async def test_a_retry_is_immediate_and_clears_the_failure(quiet_server: Server,
     assert (sent["folder"], sent["sentAt"], sent["scheduledAt"]) == ("DELIVERED", moment(clock), moment(clock, -60))
 
 
-async def test_nothing_leaves_to_who_has_unsubscribed(quiet_server: Server, clock: ManualClock) -> None:
+async def test_nothing_is_sent_to_unsubscribed_people(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     to = await person(ann, "failed@example.org")
     failed, scheduled, drafted, waiting = [await draft(ann, to, f"{n}") for n in range(4)]
@@ -289,7 +287,7 @@ async def test_nothing_leaves_for_a_campaign_that_has_ended(quiet_server: Server
     assert await counts(ann) == {"DELIVERED": 1, "FAILED": 2, "SCHEDULED": 1}
 
 
-async def test_nothing_leaves_to_a_blocked_domain_or_past_the_days_limit(database_url: str, clock: ManualClock) -> None:
+async def test_blocked_domains_and_the_daily_limit_stop_emails(database_url: str, clock: ManualClock) -> None:
     limits = {"BLOCKED_DOMAINS": "Blocked.example", "EMAILS_PER_DAY": "3"}
     async with serving(database_url, clock, works=False, looks=False, **limits) as server:
         ann = await server.client("Ann")

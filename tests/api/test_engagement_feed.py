@@ -55,9 +55,7 @@ async def past(client: Client, size: int = 200) -> tuple[list[dict[str, Any]], s
         after = page["pageInfo"]["endCursor"]
 
 
-async def test_what_is_recorded_is_told_once_in_order_and_without_the_senders_own(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_feed_has_each_event_once_in_order_except_the_viewers(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     ada = await quiet_server.client("Ada", role=Role.ADMIN)
     mail, others = await delivered(quiet_server, ann), await delivered(quiet_server, bob, "bobs@example.org")
@@ -92,7 +90,7 @@ async def test_what_is_recorded_is_told_once_in_order_and_without_the_senders_ow
     assert {node["id"]: node for node in nodes} == {frame["engagementId"]: frame["engagement"] for frame in frames}
 
 
-async def test_from_a_cursor_the_feed_goes_on_where_it_was_left(quiet_server: Server, clock: ManualClock) -> None:
+async def test_the_feed_resumes_after_a_cursor(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
     _, began = await past(ann)
@@ -114,7 +112,7 @@ async def test_from_a_cursor_the_feed_goes_on_where_it_was_left(quiet_server: Se
         assert [frame["__typename"] for frame in await stream.until("CaughtUp")] == ["CaughtUp"]
 
 
-async def test_what_is_gone_is_null_and_its_id_remains(quiet_server: Server, clock: ManualClock) -> None:
+async def test_deleted_objects_are_null_and_their_ids_remain(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     gone, kept = await delivered(quiet_server, ann), await delivered(quiet_server, ann, "kept@example.org")
     _, began = await past(ann)
@@ -134,7 +132,7 @@ async def test_what_is_gone_is_null_and_its_id_remains(quiet_server: Server, clo
     assert [node["id"] for node in (await past(ann))[0]] == [frames[1]["engagementId"]]
 
 
-async def test_a_cursor_that_is_too_old_expires_and_one_that_is_none_is_refused(
+async def test_a_trimmed_cursor_expires_and_a_malformed_one_is_refused(
     quiet_server: Server, clock: ManualClock
 ) -> None:
     ann = await quiet_server.client("Ann")
@@ -154,9 +152,7 @@ async def test_a_cursor_that_is_too_old_expires_and_one_that_is_none_is_refused(
     assert failed.value.codes == ["BAD_USER_INPUT"]
 
 
-async def test_the_past_and_what_follows_it_miss_nothing_while_events_come_in(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_past_events_and_the_feed_after_them_miss_nothing(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
 

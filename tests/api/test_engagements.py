@@ -62,9 +62,7 @@ async def test_an_event_delivered_46_times_counts_once(quiet_server: Server, clo
     assert len((await ann.one(FEED))["nodes"]) == 3
 
 
-async def test_while_archived_views_and_clicks_are_ignored_and_their_keys_are_not_remembered(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_events_of_archived_emails_and_their_keys_are_ignored(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
     view, click, reply = (event(clock, mail, kind, kind) for kind in ("VIEW", "CLICK", "REPLY"))
@@ -78,9 +76,7 @@ async def test_while_archived_views_and_clicks_are_ignored_and_their_keys_are_no
     assert await summary(ann, mail) == (1, 1, 1)
 
 
-async def test_only_humans_count_and_every_event_is_kept_with_its_verdict(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_only_human_events_count_and_all_keep_their_verdicts(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
     events = [
@@ -107,9 +103,7 @@ async def test_only_humans_count_and_every_event_is_kept_with_its_verdict(
     assert (await bob.one(FEED))["nodes"] == []
 
 
-async def test_events_are_refused_by_their_places_and_the_others_are_recorded(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_invalid_events_are_refused_by_path_and_others_recorded(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     mail, others = await delivered(quiet_server, ann), await delivered(quiet_server, bob, "bobs@example.org")
     answer = await record(
@@ -183,9 +177,7 @@ async def test_the_order_events_come_in_makes_no_difference(quiet_server: Server
     assert len(seen) == 1
 
 
-async def test_a_bounce_or_a_complaint_takes_an_email_out_of_sent_archived_or_not(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_bounce_or_complaint_moves_an_email_out_of_sent_folders(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     for number, (kind, folder, code) in enumerate(
         (("BOUNCED", "BOUNCED", "BOUNCED"), ("SPAM_COMPLAINT", "SPAM", "SPAM_COMPLAINT"))
@@ -212,7 +204,7 @@ async def test_a_bounce_or_a_complaint_takes_an_email_out_of_sent_archived_or_no
             assert (await record(ann, event(clock, mail, "VIEW", f"view {mail}")))["recorded"] == 1
 
 
-async def test_only_what_was_sent_comes_back(quiet_server: Server, clock: ManualClock) -> None:
+async def test_only_sent_emails_have_engagement_events(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     to = await person(ann, "p@example.org")
     unsent = [await draft(ann, to) for _ in range(3)]
@@ -237,9 +229,7 @@ async def test_only_what_was_sent_comes_back(quiet_server: Server, clock: Manual
         assert (found["failure"], found["failedAt"]) == (None, None)
 
 
-async def test_what_happened_before_1970_is_the_newest_where_nothing_else_did(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_an_only_event_before_1970_is_the_latest_one(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
     summary = "query($id:ID!){email(id:$id){engagementSummary{views latest{occurredAt}}}}"
@@ -250,7 +240,7 @@ async def test_what_happened_before_1970_is_the_newest_where_nothing_else_did(
     assert found == {"views": 2, "latest": {"occurredAt": "1969-06-01T00:00:00Z"}}
 
 
-async def test_the_events_of_one_email_say_from_where_to_follow(quiet_server: Server, clock: ManualClock) -> None:
+async def test_the_events_of_an_email_have_a_cursor_to_resume_from(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     for number in range(2):
         await draft(ann, await person(ann, f"p{number}@example.org"))

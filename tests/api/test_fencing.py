@@ -30,7 +30,7 @@ async def started(server: Server) -> Matcher:
     return matcher
 
 
-async def test_a_matcher_whose_lease_was_taken_leaves_no_list_without_its_member(quiet_server: Server) -> None:
+async def test_after_a_takeover_the_old_matcher_loses_no_member(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     mail = await email(ann)
     first = await started(quiet_server)
@@ -99,7 +99,7 @@ async def _rows() -> dict[str, list[dict[str, Any]]]:
     return {table: await database().fetch(f"SELECT * FROM {table} ORDER BY 1, 2") for table in WRITTEN}
 
 
-async def test_taking_the_lease_waits_for_a_pass_and_a_pass_for_the_lease(postgres_url: str) -> None:
+async def test_a_takeover_waits_for_a_pass_and_a_pass_for_a_takeover(postgres_url: str) -> None:
     async with open_database(postgres_url):
         epoch = await run_in_transaction(take_lease)
         outside = copy_context()
@@ -111,7 +111,7 @@ async def test_taking_the_lease_waits_for_a_pass_and_a_pass_for_the_lease(postgr
         assert await taking == epoch + 1
 
 
-async def test_a_statement_that_began_before_the_lease_was_taken_is_refused(postgres_url: str) -> None:
+async def test_a_statement_that_began_before_a_takeover_is_refused(postgres_url: str) -> None:
     async with serving(postgres_url, ManualClock(), works=False, looks=False) as server:
         ann = await server.client("Ann")
         mail, search = await email(ann), await save(ann, VIEWED)
@@ -140,7 +140,7 @@ async def _look(matcher: Matcher) -> LeaseTaken | None:
     return None
 
 
-async def test_a_server_whose_lease_was_taken_takes_it_again_and_goes_on(server: Server) -> None:
+async def test_a_server_that_lost_its_lease_takes_it_again(server: Server) -> None:
     ann = await server.client("Ann")
     mail = await email(ann)
     for number in range(2):

@@ -99,7 +99,7 @@ async def problems_of(client: Client, filter: dict[str, Any]) -> tuple[str, list
     return error["extensions"]["code"], problems
 
 
-async def test_mistakes_come_back_with_their_places_all_at_once(quiet_server: Server) -> None:
+async def test_all_errors_are_returned_with_their_paths(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     wrong = {"all": [mistake for mistake, _, _ in MISTAKES]}
     places = [(code, ["all", str(n), *path.split()]) for n, (_, path, code) in enumerate(MISTAKES)]
@@ -119,7 +119,7 @@ async def test_mistakes_come_back_with_their_places_all_at_once(quiet_server: Se
     ]
 
 
-async def test_a_mistake_in_a_nested_connection_is_told_as_well(quiet_server: Server) -> None:
+async def test_errors_in_a_nested_connection_are_returned_as_well(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     answer = await ann.raw(CAMPAIGN)
     (error,) = answer["errors"]
@@ -128,7 +128,7 @@ async def test_a_mistake_in_a_nested_connection_is_told_as_well(quiet_server: Se
     assert [each["path"] for each in error["extensions"]["problems"]] == [["filter", "subject", "equals"]]
 
 
-async def test_what_is_no_date_or_duration_at_all_is_a_validation_error(quiet_server: Server) -> None:
+async def test_a_malformed_date_or_duration_is_a_validation_error(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     wrong: list[tuple[str, Any]] = [
         ("within", text) for text in ("3 days", "P", "PT", "P-3D", "", "p3d", "P3", 3, True)
@@ -146,7 +146,7 @@ async def test_what_is_no_date_or_duration_at_all_is_a_validation_error(quiet_se
     assert literal["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
 
 
-async def test_what_a_saved_filter_returns_can_be_saved_again_and_changes_nothing(quiet_server: Server) -> None:
+async def test_a_returned_filter_can_be_saved_again_without_a_change(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     search = await create(ann, EVERYTHING)
     saved = search["filter"]
@@ -172,7 +172,7 @@ async def test_what_a_saved_filter_returns_can_be_saved_again_and_changes_nothin
     }
 
 
-async def test_a_filter_reads_as_a_sentence_that_names_what_its_reader_sees(quiet_server: Server) -> None:
+async def test_a_summary_names_only_what_its_viewer_may_see(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     campaign = await ann.one('mutation{campaignCreate(name:"Spring"){campaign{id}}}')
     group = await ann.one('mutation{groupCreate(name:"Secret"){group{id}}}')
@@ -187,7 +187,7 @@ async def test_a_filter_reads_as_a_sentence_that_names_what_its_reader_sees(quie
     )
 
 
-async def test_empty_lists_hold_for_nothing_and_absent_ones_for_everything(quiet_server: Server) -> None:
+async def test_empty_lists_match_nothing_and_absent_ones_everything(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     mail = [await draft(ann, await person(ann, f"p{n}@example.org"), f"Subject {n}") for n in range(2)]
     mail.reverse()
@@ -202,7 +202,7 @@ async def test_empty_lists_hold_for_nothing_and_absent_ones_for_everything(quiet
     assert await found(ann, {"all": [{"subject": {"contains": "SUBJECT"}}, {"subject": {"endsWith": "1"}}]}) == mail[:1]
 
 
-async def test_ids_that_cannot_be_seen_are_not_found_when_saving_and_match_nothing_when_asking(
+async def test_invisible_ids_cannot_be_saved_and_match_nothing(
     quiet_server: Server,
 ) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
@@ -223,7 +223,7 @@ async def test_ids_that_cannot_be_seen_are_not_found_when_saving_and_match_nothi
     assert len(await found(ann, filter)) == 1
 
 
-async def test_senders_widen_the_range_at_the_top_and_only_filter_deeper(quiet_server: Server) -> None:
+async def test_senders_widen_the_scope_only_at_the_top_level(quiet_server: Server) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
     to = await person(ann, "p@example.org")
     anns, adas = await draft(ann, to), await draft(ada, to)
@@ -247,7 +247,7 @@ async def test_senders_widen_the_range_at_the_top_and_only_filter_deeper(quiet_s
     assert (code, problems[-1]) == ("BAD_USER_INPUT", ("INVALID", ["filter", "subject", "equals"]))
 
 
-async def test_view_as_contradicted_by_the_sender_of_the_filter_is_invalid(quiet_server: Server) -> None:
+async def test_view_as_that_contradicts_the_sender_filter_is_invalid(quiet_server: Server) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
     anns = await draft(ann, await person(ann, "p@example.org"))
 

@@ -40,7 +40,7 @@ async def until(stream: Stream, **wanted: int) -> list[Counter[str]]:
     return seen
 
 
-async def test_counts_come_at_once_and_then_at_every_change(quiet_server: Server, clock: ManualClock) -> None:
+async def test_counts_are_sent_first_and_then_at_every_change(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     async with ann.follow(COUNTS) as stream:
         first = await stream.frame()
@@ -65,7 +65,7 @@ async def test_counts_come_at_once_and_then_at_every_change(quiet_server: Server
         assert await stream.quiet(1.5)
 
 
-async def test_a_burst_of_deeds_makes_few_frames_and_the_last_is_exact(quiet_server: Server) -> None:
+async def test_many_mutations_make_few_messages_and_the_last_is_exact(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     to = await person(ann, "dora@example.org")
     async with ann.follow(COUNTS) as stream:
@@ -81,7 +81,7 @@ async def test_a_burst_of_deeds_makes_few_frames_and_the_last_is_exact(quiet_ser
         assert await until(stream) == [Counter()]
 
 
-async def test_several_who_follow_are_told_the_same(quiet_server: Server) -> None:
+async def test_several_subscribers_get_the_same_counts(quiet_server: Server) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
     async with (
         ann.follow(COUNTS) as own,
@@ -127,7 +127,7 @@ async def test_counts_of_others_are_for_admins(quiet_server: Server) -> None:
 
 
 @pytest.mark.parametrize("moves", [False, True])
-async def test_an_admin_who_is_one_no_more_is_told_nothing_more(quiet_server: Server, moves: bool) -> None:
+async def test_a_demoted_admin_gets_no_further_counts(quiet_server: Server, moves: bool) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
     async with ada.follow(COUNTS, **{"as": ann.user_id}) as theirs, ada.follow(COUNTS) as own:
         await until(theirs)

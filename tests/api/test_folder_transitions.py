@@ -87,7 +87,7 @@ async def two_of_each(server: Server, client: Client, clock: ManualClock, prefix
 
 
 @pytest.mark.parametrize("action", DO)
-async def test_an_action_is_done_in_its_folders_and_refused_in_all_others(
+async def test_action_is_allowed_in_its_folders_and_refused_in_others(
     quiet_server: Server, clock: ManualClock, action: str
 ) -> None:
     ann = await quiet_server.client("Ann")
@@ -118,9 +118,7 @@ async def test_an_action_is_done_in_its_folders_and_refused_in_all_others(
     assert await look(ann) == before
 
 
-async def test_a_bulk_names_each_refused_id_by_its_place_and_does_the_others(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_bulk_action_reports_refused_ids_and_changes_the_others(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     for action in [name for name in DO if name not in SINGLE]:
         cases = await two_of_each(quiet_server, ann, clock, action.lower())
@@ -137,9 +135,7 @@ async def test_a_bulk_names_each_refused_id_by_its_place_and_does_the_others(
             assert (after[email_id]["folder"] if email_id in after else None) == target
 
 
-async def test_the_sender_loop_brings_each_email_to_the_folder_of_its_outcome(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_outbox_moves_each_email_to_the_folder_of_its_outcome(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     names = ["delivered", "bounced", "failed", "deferred", "unknown"]
     mail = {name: await draft(ann, await person(ann, f"{name}@example.org")) for name in names}

@@ -93,7 +93,7 @@ async def test_head_is_answered_as_get_is_without_a_body(sqlite_server: Server) 
     assert sqlite_server.engine.hub.subscriber_count == 0
 
 
-async def test_the_answer_comes_in_the_form_that_was_asked_for(sqlite_server: Server) -> None:
+async def test_the_response_has_the_accepted_media_type(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     for accept, kind in (
         ("*/*", "application/json"),
@@ -128,7 +128,7 @@ async def test_the_answer_comes_in_the_form_that_was_asked_for(sqlite_server: Se
         ("query A{viewer{id}} query B{viewer{id}}", "OPERATION_NOT_FOUND"),
     ],
 )
-async def test_what_cannot_be_executed_has_no_data_and_the_status_of_its_form(
+async def test_invalid_requests_have_no_data_and_their_types_status(
     sqlite_server: Server, document: str, code: str
 ) -> None:
     ann = await sqlite_server.client("Ann")
@@ -177,7 +177,7 @@ async def test_a_body_that_is_no_request_is_refused_by_name(sqlite_server: Serve
     assert (answer.status_code, codes(answer)) == (400, [code])
 
 
-async def test_variables_hold_as_many_values_as_allowed_and_nest_as_deep(sqlite_url: str) -> None:
+async def test_variables_are_limited_in_values_and_depth(sqlite_url: str) -> None:
     async with serving(sqlite_url, VARIABLE_VALUES="10") as server:
         ann = await server.client("Ann")
         for values, status in ((8, 200), (9, 400)):
@@ -197,7 +197,7 @@ async def test_variables_hold_as_many_values_as_allowed_and_nest_as_deep(sqlite_
             assert (answer.status_code, codes(answer)) == (status, [] if status == 200 else ["TOO_MANY_VALUES"])
 
 
-async def test_odd_numbers_and_texts_in_variables_are_mistakes_of_the_client(sqlite_server: Server) -> None:
+async def test_odd_numbers_and_texts_in_variables_are_client_errors(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     for raw in (b"1e400", b"-1e400", b"9" * 400, b"1.5", b'"\\ud800"', b"{}", b"[[]]", b"true"):
         body = b'{"query":"query($n:Int){people(first:$n){nodes{id}}}","variables":{"n":' + raw + b"}}"
@@ -238,21 +238,21 @@ async def test_no_mutation_is_carried_out_by_its_address(sqlite_server: Server) 
     assert await ann.one("{groups{nodes{name}}}") == {"nodes": []}
 
 
-async def test_other_methods_are_told_which_there_are(sqlite_server: Server) -> None:
+async def test_other_methods_get_405_with_the_allowed_methods(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
         answer = await ann.http.request(method, f"{ann.url}/graphql", headers={"Authorization": f"Bearer {ann.token}"})
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST"), method
 
 
-async def test_an_address_with_nonsense_in_it_is_refused(sqlite_server: Server) -> None:
+async def test_an_invalid_query_string_is_refused(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     for parameters in ({"query": WHO, "variables": "{"}, {"query": WHO, "variables": "[]"}, {"variables": "{}"}):
         answer = await get(ann, **parameters)
         assert (answer.status_code, codes(answer)) == (400, ["BAD_REQUEST"])
 
 
-async def test_without_a_token_nothing_is_told(sqlite_server: Server) -> None:
+async def test_without_a_token_no_data_is_returned(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     for token in ("", "Bearer", "Bearer x.y.z", "Basic YTpi"):
         for answer in (
@@ -263,7 +263,7 @@ async def test_without_a_token_nothing_is_told(sqlite_server: Server) -> None:
             assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_a_persisted_query_is_answered_so_that_the_client_sends_the_document(sqlite_server: Server) -> None:
+async def test_a_persisted_query_gets_the_error_that_clients_know(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     persisted = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
     answer = await post(ann, {"extensions": persisted})
@@ -272,7 +272,7 @@ async def test_a_persisted_query_is_answered_so_that_the_client_sends_the_docume
     assert (await post(ann, {"query": WHO, "extensions": persisted})).json()["data"] == NAME
 
 
-async def test_an_answer_tells_its_cost(sqlite_server: Server) -> None:
+async def test_a_response_contains_its_cost(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     cost = [(await ann.raw("query($n:Int){people(first:$n){nodes{id}}}", n=n))["extensions"]["cost"] for n in (10, 100)]
     assert [each["allowed"] for each in cost] == [20000, 20000]
@@ -280,7 +280,7 @@ async def test_an_answer_tells_its_cost(sqlite_server: Server) -> None:
 
 
 @pytest.mark.parametrize("allowed, told", [(20, 20), (21, 21), (3, 3)])
-async def test_an_answer_tells_no_more_errors_than_allowed(sqlite_url: str, allowed: int, told: int) -> None:
+async def test_a_response_has_a_limited_number_of_errors(sqlite_url: str, allowed: int, told: int) -> None:
     async with serving(
         sqlite_url, ANSWER_ERRORS=str(allowed), DOCUMENT_ALIASES="100", DOCUMENT_ROOT_FIELDS="100"
     ) as server:
@@ -294,7 +294,7 @@ async def test_an_answer_tells_no_more_errors_than_allowed(sqlite_url: str, allo
         assert len(invalid["errors"]) <= allowed + 1
 
 
-async def test_a_mutation_that_takes_too_long_is_told_so_and_still_done(sqlite_url: str) -> None:
+async def test_a_mutation_that_times_out_is_reported_and_still_done(sqlite_url: str) -> None:
     async with serving(sqlite_url, REQUEST_TIME="PT1S") as server:
         ann = await server.client("Ann")
         path = sqlite_url.removeprefix("sqlite:///")
@@ -311,7 +311,7 @@ async def test_a_mutation_that_takes_too_long_is_told_so_and_still_done(sqlite_u
                 await asyncio.sleep(0.05)
 
 
-async def test_a_mutation_that_takes_no_longer_than_allowed_is_answered(sqlite_url: str) -> None:
+async def test_a_mutation_within_the_timeout_is_answered(sqlite_url: str) -> None:
     async with serving(sqlite_url, REQUEST_TIME="PT30S") as server:
         ann = await server.client("Ann")
         path = sqlite_url.removeprefix("sqlite:///")
@@ -346,7 +346,7 @@ async def test_a_query_is_given_up_when_it_takes_too_long(
         assert (await ann.raw("{groups{nodes{name}}}"))["data"] == {"groups": {"nodes": []}}
 
 
-async def test_one_user_asks_as_often_as_allowed(sqlite_url: str) -> None:
+async def test_the_requests_of_one_user_are_limited(sqlite_url: str) -> None:
     async with serving(sqlite_url, USER_REQUESTS="5") as server:
         ann = await server.client("Ann")
         ben = await server.client("Ben")
@@ -358,7 +358,7 @@ async def test_one_user_asks_as_often_as_allowed(sqlite_url: str) -> None:
         assert (await post(ben, {"query": WHO})).status_code == 200
 
 
-async def test_strangers_learn_nothing_of_what_is_inside(sqlite_server: Server) -> None:
+async def test_error_responses_reveal_nothing_internal(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     for document in (
         "{viewr{id}}",
@@ -376,7 +376,7 @@ async def test_strangers_learn_nothing_of_what_is_inside(sqlite_server: Server) 
         ], text
 
 
-async def test_lists_and_what_is_never_null_are_introspected_too(sqlite_server: Server) -> None:
+async def test_introspection_includes_lists_and_non_null_types(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     text = '{__type(name:"Query"){isOneOf fields{type{isOneOf ofType{isOneOf}} args{type{isOneOf}}}}}'
     answer = (await post(ann, {"query": text})).json()

@@ -31,7 +31,7 @@ PART = """mutation($n:String!){campaignCreate(name:$n){campaign{id}}
 
 
 @pytest.mark.parametrize("what", ["person", "task", "group send"])
-async def test_many_clients_that_ask_with_one_key_get_one_row_and_the_same_bytes(server: Server, what: str) -> None:
+async def test_many_clients_with_one_key_get_one_row_and_equal_bytes(server: Server, what: str) -> None:
     ann = await server.client("Ann")
     asked: dict[str, Any]
     if what == "person":
@@ -53,7 +53,7 @@ async def test_many_clients_that_ask_with_one_key_get_one_row_and_the_same_bytes
     assert await number(table) == before + 1
 
 
-async def test_a_key_is_still_known_after_the_server_stopped_and_started(database_url: str) -> None:
+async def test_a_key_is_remembered_across_a_restart(database_url: str) -> None:
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
         first = await ask(ann, "once", PERSON, i=DORA)
@@ -130,7 +130,7 @@ async def test_two_operations_of_one_document_are_two_requests(quiet_server: Ser
     assert answers[0].content == answers[2].content
 
 
-async def test_what_was_refused_is_answered_with_the_same_refusal(quiet_server: Server) -> None:
+async def test_a_refused_request_is_replayed_with_the_same_errors(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     first = await ask(ann, "once", PERSON, i={"name": " ", "address": "nowhere"})
     again = await ask(ann, "once", PERSON, i={"name": " ", "address": "nowhere"})
@@ -138,7 +138,7 @@ async def test_what_was_refused_is_answered_with_the_same_refusal(quiet_server: 
     assert (again.content, replayed(again)) == (first.content, True)
 
 
-async def test_what_fails_after_a_part_was_done_is_answered_with_that_and_not_done_again(quiet_server: Server) -> None:
+async def test_a_partial_failure_is_stored_and_not_repeated(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann", scopes=())
     answers = [await ask(ann, "once", PART, n="Spring") for _ in range(2)]
     assert [codes(answer) for answer in answers] == [["FORBIDDEN"]] * 2
@@ -147,7 +147,7 @@ async def test_what_fails_after_a_part_was_done_is_answered_with_that_and_not_do
     assert await number("campaigns") == 1
 
 
-async def test_what_failed_before_anything_was_done_may_be_asked_anew(quiet_server: Server) -> None:
+async def test_a_request_that_failed_without_a_write_may_be_repeated(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     bad = await ask(ann, "once", PERSON, i={"name": "Dora"})
     assert (codes(bad), await number("idempotent_requests")) == (["GRAPHQL_VALIDATION_FAILED"], 0)

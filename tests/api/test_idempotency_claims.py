@@ -22,7 +22,7 @@ LONG = 30_000_000
 """After how many microseconds a process of which nothing is heard counts as gone."""
 
 
-async def test_whoever_is_cut_off_before_anything_was_done_may_ask_anew_and_after_it_is_told(
+async def test_a_cancelled_request_may_repeat_only_if_nothing_was_done(
     quiet_server: Server,
 ) -> None:
     ann = await quiet_server.client("Ann")
@@ -47,7 +47,7 @@ async def test_whoever_is_cut_off_before_anything_was_done_may_ask_anew_and_afte
     assert await number("campaigns") == 1
 
 
-async def test_a_server_that_stops_lets_what_was_begun_come_to_its_end(database_url: str) -> None:
+async def test_a_stopping_server_completes_requests_under_way(database_url: str) -> None:
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
         given = {"groupId": await group(ann, 200), "subject": "Hello", "body": "Hi"}
@@ -62,7 +62,7 @@ async def test_a_server_that_stops_lets_what_was_begun_come_to_its_end(database_
         assert await number("bulk_sends") == 1
 
 
-async def test_a_request_whose_client_went_away_is_carried_out_and_answered_to_whoever_asks_again(
+async def test_a_request_of_a_lost_client_is_completed_and_replayed(
     quiet_server: Server,
 ) -> None:
     ann = await quiet_server.client("Ann")
@@ -80,7 +80,7 @@ async def test_a_request_whose_client_went_away_is_carried_out_and_answered_to_w
     assert await number("bulk_sends") == 1
 
 
-async def test_what_is_a_day_old_is_dropped(database_url: str, clock: ManualClock) -> None:
+async def test_responses_older_than_a_day_are_deleted(database_url: str, clock: ManualClock) -> None:
     async with serving(database_url, clock, works=False, looks=False) as server:
         ann = await server.client("Ann")
         await ask(ann, "old", CAMPAIGN, n="Spring")
@@ -112,7 +112,7 @@ def elsewhere(client: Client, process: str = "another") -> IdempotencyRequest:
     return IdempotencyRequest(user, "once", fingerprint(CAMPAIGN, None, {"n": "Spring"}), process)
 
 
-async def test_what_another_process_has_begun_is_waited_for(postgres_url: str, clock: ManualClock) -> None:
+async def test_requests_of_another_process_are_waited_for(postgres_url: str, clock: ManualClock) -> None:
     async with serving(postgres_url, clock, works=False, looks=False) as server:
         ann = await server.client("Ann")
         claim = await idempotency.claim(clock, elsewhere(ann), LONG)
@@ -126,9 +126,7 @@ async def test_what_another_process_has_begun_is_waited_for(postgres_url: str, c
         assert (answer.json(), replayed(answer)) == ({"data": 1}, True)
 
 
-async def test_what_another_process_does_not_finish_in_time_is_told_to_be_under_way(
-    postgres_url: str, clock: ManualClock
-) -> None:
+async def test_an_unfinished_request_of_another_process_is_in_progress(postgres_url: str, clock: ManualClock) -> None:
     async with serving(postgres_url, clock, works=False, looks=False, REQUEST_TIME="PT1S") as server:
         ann = await server.client("Ann")
         assert isinstance(await idempotency.claim(clock, elsewhere(ann), LONG), IdempotencyClaim)
@@ -141,7 +139,7 @@ async def test_what_another_process_does_not_finish_in_time_is_told_to_be_under_
         assert await number("campaigns") == 1
 
 
-async def test_a_deed_under_a_claim_that_was_lost_comes_to_nothing(quiet_server: Server, clock: ManualClock) -> None:
+async def test_a_transaction_under_a_lost_claim_is_rolled_back(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     writer = quiet_server.engine.ctx.writer
     claim = await idempotency.claim(clock, elsewhere(ann), LONG)

@@ -39,9 +39,7 @@ async def make(client: Client, search: str, given: dict[str, Any]) -> list[dict[
     return tasks
 
 
-async def test_each_member_gets_a_task_unless_it_has_an_open_one_like_it(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_each_member_gets_a_task_unless_a_similar_one_is_open(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     dora, emil = await person(ann, "dora@example.org", shared=False), await person(ann, "emil@example.org")
     mails = [await draft(ann, to) for to in (dora, emil, dora, emil, emil)]
@@ -78,9 +76,7 @@ async def test_each_member_gets_a_task_unless_it_has_an_open_one_like_it(
     ]
 
 
-async def test_mistakes_are_told_at_once_and_a_list_under_way_is_waited_for(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_all_errors_are_returned_and_a_backfill_is_waited_for(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     await draft(ann, await person(ann, "dora@example.org"))
     search = (await ann.one(SAVE, i={"name": "List", "filter": DRAFTS}))["savedSearch"]["id"]
@@ -110,7 +106,7 @@ async def test_what_its_owner_may_no_longer_see_gets_no_task(quiet_server: Serve
     assert await make(ada, search, task(clock, "Other")) == []
 
 
-async def test_asking_twice_at_once_makes_no_task_twice(quiet_server: Server, clock: ManualClock) -> None:
+async def test_two_concurrent_requests_create_each_task_once(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     dora = await person(ann, "dora@example.org")
     for _ in range(12):

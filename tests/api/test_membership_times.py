@@ -30,9 +30,7 @@ async def test_a_view_that_is_too_old_when_it_is_recorded_never_joins(server: Se
         assert await stream.quiet(0.6)
 
 
-async def test_at_the_edge_of_a_window_only_what_holds_at_the_moment_recorded_joins(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_at_a_window_edge_only_emails_that_match_then_join(quiet_server: Server, clock: ManualClock) -> None:
     rng = random.Random(7)
     ann = await quiet_server.client("Ann")
     within, without = await save(ann, WITHIN, "Within"), await save(ann, WITHOUT, "Without")

@@ -9,7 +9,7 @@ from tests.support.server import ManualClock, Server
 ENGAGED: dict[str, Any] = {"engagement": [{"kind": "VIEW"}, {"kind": "CLICK"}, {"kind": "REPLY", "atMost": 0}]}
 
 
-async def test_who_viewed_and_clicked_joins_and_a_reply_leaves(server: Server) -> None:
+async def test_an_email_joins_after_view_and_click_and_leaves_on_reply(server: Server) -> None:
     ann = await server.client("Ann")
     mail, search = await email(ann), await save(ann, ENGAGED)
     await live(ann, search)

@@ -68,7 +68,7 @@ async def test_what_happens_is_counted(server: Server) -> None:
         assert found["process_resident_memory_bytes"] > 1e6
 
 
-async def test_operations_count_by_kind_over_http_and_on_sockets_and_only_where_they_are_in_order(
+async def test_valid_operations_are_counted_by_kind_and_transport(
     sqlite_url: str,
 ) -> None:
     async with serving(sqlite_url) as server:

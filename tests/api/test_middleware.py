@@ -81,7 +81,7 @@ async def test_a_length_may_have_any_number_of_zeros_before_it(sqlite_url: str) 
                 assert (await raw.answer()).status == status
 
 
-async def test_a_body_that_says_it_is_too_long_is_refused_unread_everywhere(sqlite_url: str) -> None:
+async def test_a_declared_length_over_the_limit_is_refused_unread(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False, BODY_BYTES="100") as server:
         for path in ("/graphql", "/t/u/x", "/nowhere", "/healthz"):
             for method in ("POST", "GET", "HEAD", "DELETE"):
@@ -90,7 +90,7 @@ async def test_a_body_that_says_it_is_too_long_is_refused_unread_everywhere(sqli
                     assert (await raw.rest()).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_who_asks_before_sending_a_body_is_told_whether_to(sqlite_url: str) -> None:
+async def test_expect_100_continue_is_answered(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False) as server:
         ann = await server.client("Ann")
         for size, first in ((BODY + 1, b"HTTP/1.1 413 "), (len(VIEWER), b"HTTP/1.1 100 ")):
@@ -112,7 +112,7 @@ async def _endless(part: bytes, times: int) -> AsyncIterator[bytes]:
         yield part
 
 
-async def test_a_body_that_trickles_is_cut_in_time_on_every_route(sqlite_url: str) -> None:
+async def test_a_slow_body_times_out_on_every_route(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False, BODY_TIME="PT1S") as server:
         ann = await server.client("Ann")
         for path in ("/graphql", "/t/u/x", "/nowhere"):
@@ -140,9 +140,7 @@ async def test_a_packed_body_is_refused_and_a_plain_one_is_not(sqlite_url: str, 
             assert status == 200 or code(answer) == "UNSUPPORTED_MEDIA_TYPE"
 
 
-async def test_who_hangs_up_in_the_middle_of_a_body_did_nothing(
-    sqlite_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_client_lost_within_its_body_changes_nothing(sqlite_url: str, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(sqlite_url, works=False, looks=False) as server:
         ann = await server.client("Ann")
         async with connected(server.url) as raw:
@@ -151,7 +149,7 @@ async def test_who_hangs_up_in_the_middle_of_a_body_did_nothing(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-async def test_a_route_hears_that_its_client_hung_up_after_the_body() -> None:
+async def test_a_route_notices_a_client_lost_after_its_body() -> None:
     heard = asyncio.Event()
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,7 +173,7 @@ async def test_a_route_hears_that_its_client_hung_up_after_the_body() -> None:
     assert heard.is_set()
 
 
-async def test_an_address_may_ask_so_often_and_then_is_told_when_again(sqlite_url: str) -> None:
+async def test_requests_of_an_address_are_limited_with_retry_after(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False, ADDRESS_REQUESTS="5") as server:
         async with httpx.AsyncClient(base_url=server.url) as http:
             for _ in range(5):
@@ -233,7 +231,7 @@ def handshake(url: str, *origins: str, host: str = "") -> str:
     return f"GET /graphql HTTP/1.1\r\nHost: {host or urlsplit(url).netloc}\r\n{lines}{UPGRADE}\r\n"
 
 
-async def test_a_socket_is_opened_by_our_own_pages_allowed_ones_and_no_browsers(
+async def test_sockets_are_for_allowed_origins_and_non_browsers(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     serve_first(monkeypatch, WebSocketRoute("/graphql", open_to_all))
@@ -274,7 +272,7 @@ def allows(answer: httpx.Response) -> str | None:
     return found
 
 
-async def test_pages_of_allowed_origins_read_answers_and_refusals_and_others_read_none(sqlite_url: str) -> None:
+async def test_only_pages_of_allowed_origins_can_read_responses(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False, ALLOWED_ORIGINS=APP, BODY_BYTES="100") as server:
         ann = await server.client("Ann")
         signed = {"Authorization": f"Bearer {ann.token}", "Content-Type": "application/json"}
@@ -333,7 +331,7 @@ ALWAYS = {
 }
 
 
-async def test_every_answer_has_the_headers_that_guard_it_and_each_once(sqlite_url: str) -> None:
+async def test_every_response_has_each_security_header_once(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False, BASE_URL="https://mail.example.com") as server:
         page = {"Accept": "text/html"}
         for method, path, headers in (
@@ -374,7 +372,7 @@ async def ask(server: Server, method: str, path: str, headers: Mapping[str, str]
         return await raw.answer()
 
 
-async def test_where_we_are_reached_without_tls_nothing_says_otherwise(server: Server) -> None:
+async def test_without_tls_no_header_claims_tls(server: Server) -> None:
     assert "strict-transport-security" not in (await ask(server, "GET", "/healthz", {})).headers
 
 
@@ -405,7 +403,7 @@ def reference(text: str) -> str:
     return found[1]
 
 
-async def test_a_mistake_of_ours_is_told_by_a_reference_and_logged_once(
+async def test_an_internal_error_has_a_reference_and_is_logged_once(
     sqlite_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken_ones = Route("/broken", broken), Route("/graphql", broken, methods=["DELETE"])
@@ -454,7 +452,7 @@ def _many_files() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_many_files")
-async def test_a_crowd_of_dribblers_is_cut_while_another_client_is_served(sqlite_url: str) -> None:
+async def test_many_slow_senders_are_cut_and_other_clients_are_served(sqlite_url: str) -> None:
     times = ("PT2S", "PT3S", "PT2S")
     more = dict(zip(("HEADER_TIME", "BODY_TIME", "SOCKET_INIT_TIME"), times, strict=True))
     async with serving(sqlite_url, None, False, False, **more) as server:

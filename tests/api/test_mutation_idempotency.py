@@ -20,7 +20,7 @@ async def done(client: Client, field: str, arguments: str, result: str = "__type
     return payload
 
 
-async def test_every_mutation_marks_the_claim_of_its_key(quiet_server: Server, clock: ManualClock) -> None:
+async def test_every_mutation_updates_the_claim_of_its_key(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     made = await emails_in_folders(quiet_server, ann, clock, "x", [{}])
     mail = {folder: key for (folder, _), key in made.items()}
@@ -90,7 +90,7 @@ async def _engagements(ann: Client, email: str, now: str) -> None:
     await done(ann, "deliveryRecord", f'(events:[{{{event},kind:BOUNCED,dedupeKey:"b"}}])', "recorded")
 
 
-async def test_events_that_share_a_commit_mark_each_request_of_theirs(quiet_server: Server, clock: ManualClock) -> None:
+async def test_a_group_commit_updates_the_claim_of_each_request(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     email = (await emails_in_folders(quiet_server, ann, clock, "x", [{}]))["DELIVERED", 0]
     given = {"emailId": email, "kind": "VIEW", "occurredAt": moment(clock)}

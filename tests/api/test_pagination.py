@@ -168,7 +168,7 @@ def forged(cursor: str, change: Callable[[list[Any]], Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(change(plain)).encode()).rstrip(b"=").decode()
 
 
-async def test_cursors_that_are_malformed_or_of_another_order_are_refused(
+async def test_malformed_cursors_and_those_of_other_orders_are_refused(
     quiet_server: Server, clock: ManualClock
 ) -> None:
     ann = await quiet_server.client("Ann")
@@ -227,7 +227,7 @@ async def test_a_cursor_of_one_kind_of_connection_is_refused_by_others(
             assert failed.value.codes == ["BAD_USER_INPUT"], (name, other)
 
 
-async def test_nothing_is_seen_twice_or_missed_while_rows_come_and_go(quiet_server: Server, clock: ManualClock) -> None:
+async def test_pages_repeat_and_miss_nothing_while_rows_change(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     to = await person(ann, "p@example.org")
     mail = [await draft(ann, to, f"{n:02}") for n in range(12)]
@@ -273,7 +273,7 @@ def row_of(node: dict[str, Any]) -> int:
     return global_ids.decode_key("Email", node["id"]) or 0
 
 
-async def test_emails_come_in_every_order_with_absent_dates_last_and_ties_by_id(
+async def test_emails_are_sorted_with_absent_dates_last_and_ties_by_id(
     quiet_server: Server, clock: ManualClock
 ) -> None:
     ann = await quiet_server.client("Ann", role=Role.MEMBER)
@@ -315,7 +315,7 @@ async def test_emails_come_in_every_order_with_absent_dates_last_and_ties_by_id(
     ]
 
 
-async def test_a_page_goes_on_after_a_moment_far_ahead(quiet_server: Server) -> None:
+async def test_a_page_resumes_after_a_date_in_the_far_future(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     mail = [await draft(ann, await person(ann, f"p{n}@example.org")) for n in range(2)]
     for each, year in zip(mail, ("9999", "4000"), strict=True):

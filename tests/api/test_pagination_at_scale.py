@@ -64,7 +64,7 @@ class Walk:
         await self._scale.stir(self._paged, come, doomed - self._scale.standing(self._paged))
 
 
-async def test_every_connection_is_walked_while_rows_come_and_go(quiet_server: Server, clock: ManualClock) -> None:
+async def test_every_connection_is_complete_while_rows_change(quiet_server: Server, clock: ManualClock) -> None:
     ann, other = await quiet_server.client("Ann"), await quiet_server.user("Bob")
     user = await User.get(id=ids.decode_key("User", ann.user_id))
     began = time.monotonic()

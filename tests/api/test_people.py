@@ -35,7 +35,7 @@ async def test_an_address_is_unique_in_the_team_regardless_of_case(quiet_server:
     assert await person(max_, "straße@example.org")
 
 
-async def test_a_person_has_what_was_given_or_all_mistakes_are_told(quiet_server: Server) -> None:
+async def test_a_person_has_the_given_fields_or_all_errors_return(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     wrong = {
         "name": " ",
@@ -89,7 +89,7 @@ async def test_people_are_found_by_words_of_name_address_and_company(quiet_serve
     assert (refused["message"], refused["extensions"]["code"]) == ("`search` may have 50 words.", "BAD_USER_INPUT")
 
 
-async def test_unsubscribing_fails_what_is_scheduled_whoever_sends_it(quiet_server: Server, clock: ManualClock) -> None:
+async def test_unsubscribing_fails_scheduled_emails_of_all_senders(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     dora, emil = await person(ann, "dora@example.org"), await person(ann, "emil@example.org")
     for client in (ann, bob):

@@ -70,7 +70,7 @@ async def test_a_user_has_as_many_sockets_as_allowed(sqlite_url: str) -> None:
             assert await idle.hear() == {"type": "connection_ack"}
 
 
-async def test_a_user_has_as_many_subscriptions_as_allowed_over_all_transports(sqlite_url: str) -> None:
+async def test_subscriptions_of_a_user_are_limited_over_all_transports(sqlite_url: str) -> None:
     async with serving(sqlite_url, USER_SUBSCRIPTIONS="3") as server:
         ann, bob = await server.client("Ann"), await server.client("Bob")
         async with talking(server, ann.token) as one, talking(server, ann.token) as two, streaming(ann, EVENTS):
@@ -125,7 +125,7 @@ async def test_a_subscription_is_given_back_however_it_ends(sqlite_url: str) -> 
             await again(head)
 
 
-async def test_the_open_operations_of_a_user_take_as_much_memory_as_allowed(sqlite_url: str) -> None:
+async def test_open_operations_of_a_user_are_limited_in_memory(sqlite_url: str) -> None:
     async with serving(sqlite_url, USER_OPERATION_BYTES="1000000") as server:
         ann = await server.client("Ann")
         async with talking(server, ann.token) as one, talking(server, ann.token) as two:
@@ -187,7 +187,7 @@ def test_variables_count_by_their_values_and_characters(variables: Any, values: 
     assert asked.bytes >= len(json.dumps(variables or ""))
 
 
-async def test_variables_are_part_of_the_cost_that_is_told_and_allowed(sqlite_url: str) -> None:
+async def test_variables_are_part_of_the_reported_and_limited_cost(sqlite_url: str) -> None:
     async with serving(sqlite_url, QUERY_COST="150") as server:
         ann = await server.client("Ann")
         for values, status in ((998, 200), (1_008, 400)):

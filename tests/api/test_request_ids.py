@@ -26,7 +26,7 @@ SEND = """mutation($id:ID!,$at:DateTime,$r:String){emailSend(id:$id,at:$at,reque
 
 
 @pytest.mark.parametrize("what", ["email", "select and send", "group send"])
-async def test_many_clients_that_send_with_one_name_send_once_and_get_equal_answers(server: Server, what: str) -> None:
+async def test_many_clients_with_one_request_id_send_once(server: Server, what: str) -> None:
     ann = await server.client("Ann")
     asked: dict[str, Any]
     if what == "email":
@@ -49,7 +49,7 @@ async def test_many_clients_that_send_with_one_name_send_once_and_get_equal_answ
     assert await number("emails") == {"email": 1, "select and send": 2, "group send": 3}[what]
 
 
-async def test_a_name_is_still_known_after_the_server_stopped_and_started(database_url: str) -> None:
+async def test_a_request_id_is_remembered_across_a_restart(database_url: str) -> None:
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
         asked = {"groupId": await group(ann, 1), "subject": "S", "body": "B", "requestId": "once"}

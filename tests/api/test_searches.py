@@ -103,7 +103,7 @@ async def test_a_list_is_built_renamed_refined_and_published(quiet_server: Serve
         assert codes(await ann.one(document, id=search, **more)) == [("NOT_FOUND", ["id"])]
 
 
-async def test_a_stream_tells_the_life_of_a_list_and_completes_after_its_deletion(quiet_server: Server) -> None:
+async def test_a_stream_shows_the_changes_of_a_list_until_its_deletion(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     await draft(ann, await person(ann, "p0@example.org"))
     start = (await ann.one("{savedSearches{asOf}}"))["asOf"]
@@ -173,9 +173,7 @@ async def test_a_stream_tells_the_life_of_a_list_and_completes_after_its_deletio
             await nothing.frame()
 
 
-async def test_a_cursor_the_log_does_not_reach_expires_and_a_malformed_one_is_an_error(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_cursors_beyond_the_log_expire_and_malformed_ones_fail(quiet_server: Server, clock: ManualClock) -> None:
     ann, max_ = await quiet_server.client("Ann"), await quiet_server.client("Max", "Bananas")
     old = (await ann.one("{savedSearches{asOf}}"))["asOf"]
     search = await save(ann, DRAFTS)
@@ -248,7 +246,7 @@ async def test_a_published_definition_is_adopted_over_ones_own_mail(quiet_server
     assert codes(await ann.one(ADOPT, id=published)) == [("NOT_FOUND", ["sharedSearchId"])]
 
 
-async def test_adopting_what_names_something_private_is_not_found_with_its_place(quiet_server: Server) -> None:
+async def test_adopting_a_filter_with_private_ids_is_not_found(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     groups = [(await ann.one(GROUP, s=flag))["group"]["id"] for flag in (False, True)]
     filter = {"any": [{"personGroup": groups[1:]}, {"personGroup": [groups[1], groups[0]]}]}
@@ -288,9 +286,7 @@ async def test_rights_lost_and_won_change_a_list_member_by_member(quiet_server: 
     assert await members(ada, named) == {anns: "ACCESS_CHANGED"}
 
 
-async def test_emails_come_and_go_with_groups_events_and_their_own_changes(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_members_change_with_groups_events_and_their_own_fields(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     group = (await ann.one(GROUP, s=False))["group"]["id"]
     to = await person(ann, "p@example.org")

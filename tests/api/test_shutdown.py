@@ -39,7 +39,7 @@ async def _stuck(_: Request) -> Response:
     return Response()
 
 
-async def test_clients_that_do_not_read_and_requests_that_do_not_end_are_given_up_quietly(
+async def test_stalled_clients_and_endless_requests_are_closed_quietly(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     given = settings(f"sqlite:///{tmp_path / 'x.db'}")
@@ -73,7 +73,7 @@ async def test_clients_that_do_not_read_and_requests_that_do_not_end_are_given_u
     ]
 
 
-async def test_a_request_whose_body_does_not_come_is_refused_when_the_server_stops(
+async def test_a_request_without_its_body_is_refused_at_shutdown(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     bodies = ["Content-Length: 9\r\n\r\nab", "Transfer-Encoding: chunked\r\n\r\n5\r\nab", "Content-Length: 9\r\n\r\n"]
@@ -93,7 +93,7 @@ async def test_a_request_whose_body_does_not_come_is_refused_when_the_server_sto
     assert "graceful shutdown exceeded" not in caplog.text
 
 
-async def test_a_stream_that_begins_while_the_server_stops_ends_at_once() -> None:
+async def test_a_stream_that_begins_during_shutdown_ends_at_once() -> None:
     stopping = Shutdown()
     stopping.start()
     sent: list[Message] = []

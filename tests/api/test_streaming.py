@@ -20,7 +20,7 @@ SAVE = 'mutation{savedSearchCreate(input:{name:"All" filter:{}}){savedSearch{id}
 UNKNOWN_LIST = 'subscription{savedSearchChanges(savedSearchId:"nothing"){__typename}}'
 
 
-async def test_events_follow_a_list_until_the_reader_leaves(sqlite_server: Server) -> None:
+async def test_server_sent_events_end_when_the_client_disconnects(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     async with asyncio.timeout(PATIENCE), streaming(ann, "text/event-stream") as response:
         assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
@@ -35,7 +35,7 @@ async def test_events_follow_a_list_until_the_reader_leaves(sqlite_server: Serve
             await asyncio.sleep(0.01)
 
 
-async def test_parts_follow_a_list_as_apollo_reads_them(sqlite_server: Server) -> None:
+async def test_multipart_responses_have_the_format_of_apollo_client(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     async with asyncio.timeout(PATIENCE), streaming(ann, PARTS) as response:
         assert response.headers["content-type"] == 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"'
@@ -79,7 +79,7 @@ async def test_each_message_is_complete_without_the_next_one(sqlite_server: Serv
             assert "TaskUpserted" in await body.until(f"}}{ending}"), number
 
 
-async def test_parts_have_headers_that_end_and_the_body_ends_with_the_last_boundary(sqlite_server: Server) -> None:
+async def test_multipart_headers_and_the_last_boundary_are_terminated(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     async with streaming(ann, PARTS, UNKNOWN_LIST) as response:
         text = (await response.aread()).decode()
@@ -102,7 +102,7 @@ async def test_parts_have_headers_that_end_and_the_body_ends_with_the_last_bound
         ("subscription{", "GRAPHQL_PARSE_FAILED"),
     ],
 )
-async def test_a_refused_stream_says_why_and_completes(sqlite_server: Server, query: str, code: str) -> None:
+async def test_a_refused_stream_has_an_error_and_completes(sqlite_server: Server, query: str, code: str) -> None:
     ann = await sqlite_server.client("Ann")
     async with streaming(ann, "text/event-stream", query) as response:
         found = [each async for each in events(response)]
@@ -114,7 +114,7 @@ async def test_a_refused_stream_says_why_and_completes(sqlite_server: Server, qu
     assert code in text
 
 
-async def test_a_query_to_whoever_takes_events_alone_is_one_event(sqlite_server: Server) -> None:
+async def test_a_query_that_accepts_only_events_is_one_event(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     async with streaming(ann, "text/event-stream", "{viewer{name}}") as response:
         found = [each async for each in events(response)]

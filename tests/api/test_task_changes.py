@@ -33,7 +33,7 @@ async def since(client: Client, after: str) -> list[tuple[str, str, str | None]]
         return told(await stream.until("CaughtUp"))
 
 
-async def test_each_change_is_said_once_to_everyone_who_sees_the_task(quiet_server: Server) -> None:
+async def test_each_change_is_sent_once_to_every_viewer_of_the_task(quiet_server: Server) -> None:
     ann, bob, cleo = [await quiet_server.client(name) for name in PEOPLE]
     dora = await person(ann, "dora@example.org")
     mail = await draft(ann, dora)
@@ -68,7 +68,7 @@ async def test_each_change_is_said_once_to_everyone_who_sees_the_task(quiet_serv
             assert await stream.quiet()
 
 
-async def test_a_frame_speaks_of_what_is_gone_by_its_id_alone(quiet_server: Server) -> None:
+async def test_a_change_message_has_only_the_id_of_a_deleted_task(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     dora = await person(ann, "dora@example.org")
     after = await now(ann)
@@ -85,7 +85,7 @@ async def test_a_frame_speaks_of_what_is_gone_by_its_id_alone(quiet_server: Serv
     assert await since(bob, after) == [("TaskUpserted", given, None), ("TaskDeleted", given, None)]
 
 
-async def test_a_stream_goes_on_where_it_was_left_and_nobody_elses_tasks_are_in_it(quiet_server: Server) -> None:
+async def test_a_stream_resumes_and_has_no_tasks_of_other_users(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     max_ = await quiet_server.client("Max", "Bananas")
     dora, frida = await person(ann, "dora@example.org"), await person(max_, "frida@example.org")
@@ -150,7 +150,7 @@ class Copy:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_what_is_folded_from_any_cursor_is_what_is_there(
+async def test_folded_messages_equal_a_fresh_query_from_any_cursor(
     quiet_server: Server, clock: ManualClock, seed: int
 ) -> None:
     rng = random.Random(seed)

@@ -32,7 +32,7 @@ NODE = "query($id:ID!){node(id:$id){id}}"
 DELETE_EMAIL = "mutation($ids:[ID!]!){emailDelete(ids:$ids){deletedIds userErrors{code}}}"
 
 
-async def test_a_task_has_what_was_given_and_is_ones_own_by_default(quiet_server: Server, clock: ManualClock) -> None:
+async def test_a_task_has_the_given_fields_and_the_viewer_as_assignee(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     dora = await person(ann, "dora@example.org", shared=False)
     made = await create(ann, dora, " Call back ", dueOn=day(clock, 1))
@@ -67,7 +67,7 @@ async def test_a_task_has_what_was_given_and_is_ones_own_by_default(quiet_server
     assert [task["name"] for task in (await ann.one(OF_EMAIL, id=mail))["tasks"]["nodes"]] == ["Write"]
 
 
-async def test_all_mistakes_in_a_new_task_are_told_at_once(quiet_server: Server) -> None:
+async def test_all_errors_of_a_new_task_are_returned_together(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     dora = await person(ann, "dora@example.org", shared=False)
     hidden = await person(bob, "emil@example.org", shared=False)
@@ -115,7 +115,7 @@ async def test_all_mistakes_in_a_new_task_are_told_at_once(quiet_server: Server)
     assert (await create(ann, dora, dueOn="9999-12-31"))["bucket"] == "LATER"
 
 
-async def test_a_teammate_is_given_a_shared_person_and_reads_what_the_task_points_at(quiet_server: Server) -> None:
+async def test_teammate_reads_the_shared_person_and_objects_of_a_task(quiet_server: Server) -> None:
     ann, bob, cleo = [await quiet_server.client(name) for name in ("Ann", "Bob", "Cleo")]
     ada = await quiet_server.client("Ada", role=Role.ADMIN)
     dora = await person(ann, "dora@example.org")
@@ -154,9 +154,7 @@ async def test_a_teammate_is_given_a_shared_person_and_reads_what_the_task_point
 GOOD = {"name": "N", "kind": "CUSTOM", "dueOn": "2023-11-20"}
 
 
-async def test_a_revision_leaves_what_is_absent_and_clears_the_details_alone(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_a_revision_keeps_absent_fields_and_clears_only_details(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     dora = await person(ann, "dora@example.org")
     made = await create(ann, dora, details="D", dueOn=day(clock))
@@ -187,7 +185,7 @@ async def test_a_revision_leaves_what_is_absent_and_clears_the_details_alone(
     assert await ann.one(TASK, id=made["id"]) == {**expected, "details": ""}
 
 
-async def test_a_task_is_given_away_by_either_of_the_two_who_see_it(quiet_server: Server) -> None:
+async def test_a_task_is_reassigned_by_its_creator_or_assignee(quiet_server: Server) -> None:
     ann, bob, cleo = [await quiet_server.client(name) for name in ("Ann", "Bob", "Cleo")]
     max_ = await quiet_server.client("Max", "Bananas")
     hidden, dora = await person(ann, "h@x.org", shared=False), await person(ann, "dora@example.org")
@@ -259,7 +257,7 @@ async def test_a_deleted_email_leaves_its_tasks_behind(quiet_server: Server, clo
     assert await ann.one(TASK, id=other["id"]) == other
 
 
-async def test_making_tasks_and_deleting_their_email_at_the_same_time_leaves_nothing_half_done(
+async def test_tasks_and_a_concurrent_deletion_of_their_email_agree(
     quiet_server: Server,
 ) -> None:
     ann = await quiet_server.client("Ann")

@@ -48,7 +48,7 @@ async def test_an_email_that_takes_long_is_set_aside_and_matched(
         assert await members(bob, viewed) == {quick}
 
 
-async def test_a_look_leaves_room_for_every_team(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_leaves_room_for_every_team(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(database_url, looks=False) as server:
         teams = [(await server.user(*name)).team_id for name in (("Ann",), ("Bob", "Others"))]
         await server.settle()

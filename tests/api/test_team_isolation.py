@@ -320,7 +320,7 @@ async def test_to_another_team_nothing_exists(quiet_server: Server, clock: Manua
     assert await ann.raw(CONNECTIONS, n=100) == before
 
 
-async def test_to_a_colleague_only_what_is_shared_exists(quiet_server: Server, clock: ManualClock) -> None:
+async def test_colleagues_see_only_shared_objects(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     world = await everything(quiet_server, ann, clock)
     before = await ann.raw(CONNECTIONS, n=100)
@@ -343,9 +343,7 @@ async def test_to_a_colleague_only_what_is_shared_exists(quiet_server: Server, c
     assert await ann.raw(CONNECTIONS, n=100) == before
 
 
-async def test_a_member_who_names_a_colleague_for_view_as_is_forbidden(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_view_as_a_colleague_is_forbidden_for_members(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     await everything(quiet_server, ann, clock)
     for document in ALONE.values():
@@ -366,7 +364,7 @@ async def test_a_member_who_names_a_colleague_for_view_as_is_forbidden(
     assert (await bob.one("{emails(filter:{everySender:false}){nodes{id}}}"))["nodes"] == []
 
 
-async def test_counts_and_feeds_that_are_followed_are_ones_own(quiet_server: Server, clock: ManualClock) -> None:
+async def test_subscriptions_of_counts_and_feeds_are_the_viewers_own(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     ada, max_ = await quiet_server.client("Ada", role=Role.ADMIN), await quiet_server.client("Max", "Bananas")
     began = (await ann.one(AS_OF))["asOf"]
@@ -389,9 +387,7 @@ async def test_counts_and_feeds_that_are_followed_are_ones_own(quiet_server: Ser
         assert [frame["engagementId"] for frame in frames[:-1]] == (world.of("Engagement")[::-1] if own else [])
 
 
-async def test_an_admin_reads_mail_and_does_nothing_to_it_and_sees_nothing_else_that_is_private(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_admin_reads_emails_changes_none_and_sees_nothing_else(quiet_server: Server, clock: ManualClock) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
     world = await everything(quiet_server, ann, clock)
     before = await ann.raw(CONNECTIONS, n=100)
@@ -416,9 +412,7 @@ async def test_an_admin_reads_mail_and_does_nothing_to_it_and_sees_nothing_else_
     assert await ann.raw(CONNECTIONS, n=100) == before
 
 
-async def test_a_private_person_is_readable_through_a_readable_email_and_not_otherwise(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_private_people_are_readable_only_by_visible_emails(quiet_server: Server, clock: ManualClock) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
     world = await everything(quiet_server, ann, clock)
     document = "query($s:ID!){emails(filter:{sender:[$s]},first:200){nodes{body person{id name} actions}}}"
@@ -507,7 +501,7 @@ async def socket_closes(url: str, payload: Mapping[str, str]) -> int | None:
         return None
 
 
-async def test_without_a_token_only_health_metrics_graphiql_and_tracking_answer(quiet_server: Server) -> None:
+async def test_only_public_routes_answer_without_a_token(quiet_server: Server) -> None:
     async with httpx.AsyncClient(base_url=quiet_server.url) as nobody:
         page = await nobody.get("/graphql", headers={"accept": "text/html"})
         assert page.headers["content-type"].startswith("text/")

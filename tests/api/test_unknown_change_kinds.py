@@ -74,7 +74,7 @@ async def test_entries_of_unknown_kinds_are_skipped_and_counted(quiet_server: Se
     assert member["cause"]["kind"] == "EMAIL_CHANGED"
 
 
-async def test_marks_of_unknown_kinds_wait_for_the_version_that_knows_them(quiet_server: Server) -> None:
+async def test_invalidations_of_unknown_kinds_wait_for_a_newer_version(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     mail, search = await email(ann), await save(ann, VIEWED)
     await quiet_server.settle()

@@ -51,7 +51,7 @@ async def feed(client: Client) -> list[str]:
     return [node["id"] for node in (await client.one(FEED))["nodes"]]
 
 
-async def test_summaries_and_the_feed_follow_in_every_direction(quiet_server: Server, clock: ManualClock) -> None:
+async def test_summaries_and_the_feed_reflect_every_revision(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
     clock.advance(timedelta(hours=1))
@@ -78,7 +78,7 @@ async def test_summaries_and_the_feed_follow_in_every_direction(quiet_server: Se
     assert await summary(ann, mail) == (1, 1, 1, reply)
 
 
-async def test_lists_follow_and_say_by_which_event(quiet_server: Server, clock: ManualClock) -> None:
+async def test_memberships_follow_revisions_with_the_event_as_cause(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
     human = await save(ann, {"engagement": [{"kind": "CLICK"}]})
@@ -114,7 +114,7 @@ async def test_the_same_verdict_again_changes_nothing(quiet_server: Server, cloc
     assert (await nodes(ann, mail), await ann.one(FEED), await ann.one(AS_OF, id=search)) == before
 
 
-async def test_no_evidence_goes_against_what_somebody_said(quiet_server: Server, clock: ManualClock) -> None:
+async def test_no_evidence_overrides_a_users_verdict(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
     clock.advance(timedelta(hours=1))
@@ -135,9 +135,7 @@ async def test_no_evidence_goes_against_what_somebody_said(quiet_server: Server,
     assert (await summary(ann, mail))[:3] == (0, 2, 0)
 
 
-async def test_each_refused_id_is_named_by_its_place_and_the_others_are_done(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_refused_ids_are_reported_by_path_and_others_are_done(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     ada, max_ = await quiet_server.client("Ada", role=Role.ADMIN), await quiet_server.client("Max", "Bananas")
     own = await delivered(quiet_server, ann, "a@example.org")
@@ -216,7 +214,7 @@ async def test_an_email_deleted_takes_its_events_along(quiet_server: Server, clo
     assert [(each["code"], each["path"]) for each in answer["userErrors"]] == [("NOT_FOUND", ["ids", "0"])]
 
 
-async def test_a_running_product_moves_the_email_at_once(server: Server, clock: ManualClock) -> None:
+async def test_a_running_server_updates_memberships_immediately(server: Server, clock: ManualClock) -> None:
     ann = await server.client("Ann")
     mail = await draft(ann, await person(ann, "p@example.org"))
     (view,) = await recorded(ann, clock, mail, "VIEW")

@@ -35,7 +35,7 @@ async def test_an_operation_is_answered_and_completed(sqlite_server: Server, ann
         assert (await talk.hear())["payload"]["data"] == {"groupCreate": {"group": {"name": "G"}}}
 
 
-async def test_pings_are_answered_and_pongs_are_heard(sqlite_server: Server, ann: Client) -> None:
+async def test_pings_are_answered_and_pongs_accepted(sqlite_server: Server, ann: Client) -> None:
     async with talking(sqlite_server) as talk:
         for message in ({"type": "ping"}, {"type": "ping", "payload": {"a": 1}}, {"type": "ping", "payload": None}):
             await talk.say({"type": "pong"})
@@ -54,7 +54,7 @@ async def test_pings_are_answered_and_pongs_are_heard(sqlite_server: Server, ann
         ("{" + " ".join(f"a{n}:viewer{{id}}" for n in range(31)) + "}", "TOO_MANY_ALIASES"),
     ],
 )
-async def test_a_mistake_before_execution_is_told_and_the_socket_lives(
+async def test_request_errors_are_reported_and_the_socket_stays_open(
     sqlite_server: Server, ann: Client, query: str, code: str
 ) -> None:
     async with talking(sqlite_server, ann.token) as talk:
@@ -66,7 +66,7 @@ async def test_a_mistake_before_execution_is_told_and_the_socket_lives(
         assert (await talk.hear())["type"] == "next"
 
 
-async def test_a_mistake_in_a_field_is_part_of_the_answer(sqlite_server: Server, ann: Client) -> None:
+async def test_a_field_error_is_part_of_the_response(sqlite_server: Server, ann: Client) -> None:
     async with talking(sqlite_server, ann.token) as talk:
         await talk.ask("a", "{viewer{name} people(first:201){nodes{id}}}")
         answer = await talk.hear()
@@ -164,7 +164,7 @@ async def test_a_socket_without_init_is_ended_in_time(sqlite_url: str) -> None:
             assert (await other.hear())["type"] == "next"
 
 
-async def test_as_many_operations_as_allowed_run_at_once(sqlite_url: str) -> None:
+async def test_concurrent_operations_are_limited(sqlite_url: str) -> None:
     async with serving(sqlite_url, SOCKET_OPERATIONS="3") as server:
         ann = await server.client("Ann")
         async with talking(server, ann.token) as talk:
@@ -183,7 +183,7 @@ async def test_as_many_operations_as_allowed_run_at_once(sqlite_url: str) -> Non
             assert (await talk.hear())["type"] == "next"
 
 
-async def test_a_user_asks_as_often_as_allowed_over_a_socket_too(sqlite_url: str) -> None:
+async def test_operations_on_sockets_count_against_the_request_limit(sqlite_url: str) -> None:
     async with serving(sqlite_url, USER_REQUESTS="5") as server:
         ann = await server.client("Ann")
         async with talking(server, ann.token) as talk:
@@ -232,7 +232,7 @@ async def test_a_token_of_the_handshake_is_used_where_init_has_none(sqlite_serve
                 assert (code, reason.startswith("Forbidden")) == (4403, True)
 
 
-async def test_a_token_that_ends_ends_the_socket_and_the_next_one_goes_on_where_it_was(sqlite_server: Server) -> None:
+async def test_an_expired_token_closes_the_socket_and_the_next_resumes(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     user = await sqlite_server.user("Ann")
     token = Tokens(SECRET).issue(user, (), timedelta(seconds=2))
@@ -272,7 +272,7 @@ async def test_whatever_ends_a_socket_nothing_of_it_is_left(sqlite_server: Serve
                 await asyncio.sleep(0.01)
 
 
-async def test_ten_thousand_messages_at_once_are_answered_or_refused(sqlite_server: Server, ann: Client) -> None:
+async def test_ten_thousand_messages_are_all_answered_or_refused(sqlite_server: Server, ann: Client) -> None:
     async with talking(sqlite_server, ann.token) as talk:
         heard = asyncio.create_task(count(talk, 10_000))
         for number in range(10_000):
@@ -298,7 +298,7 @@ def open_connections() -> int:
     return sum(issubclass(type(each), HttpConnection | SocketConnection) for each in gc.get_objects())
 
 
-async def test_a_closed_connection_is_freed_without_the_garbage_collector(sqlite_server: Server, ann: Client) -> None:
+async def test_a_closed_connection_is_freed_without_garbage_collection(sqlite_server: Server, ann: Client) -> None:
     async def come_and_go() -> None:
         async with talking(sqlite_server, ann.token) as talk:
             await talk.ask("a", LISTS)

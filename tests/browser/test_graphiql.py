@@ -184,7 +184,7 @@ async def test_a_token_can_be_pasted_and_signing_out_forgets_it(product: Product
         assert_kept_to_itself(page, product)
 
 
-async def test_a_refused_token_says_so_and_leaves_the_field_to_paste_another(product: Product) -> None:
+async def test_a_refused_token_is_reported_and_can_be_replaced(product: Product) -> None:
     async with open_page() as page:
         await page.open(f"{product.address}/graphiql#token=no.such.token")
         said = await page.until("document.querySelector('#session .problem')?.textContent", "the refusal")

@@ -228,7 +228,7 @@ async def test_caches_equal_fresh_queries_after_every_interruption(tmp_path: Pat
         await all_show({"name": None, "stays": None})
 
 
-async def test_tasks_and_the_feed_are_kept_as_well(tmp_path: Path) -> None:
+async def test_caches_follow_tasks_and_the_feed_as_well(tmp_path: Path) -> None:
     token_file = tmp_path / "token"
     async with serving(tmp_path / "x.db") as (server, client), AsyncExitStack() as stack:
         await issue(server, token_file, "P1D")
@@ -276,7 +276,7 @@ async def test_tasks_and_the_feed_are_kept_as_well(tmp_path: Path) -> None:
             assert (application.told.count("read"), application.told.count("CursorExpired")) == (2, 1)
 
 
-async def test_they_give_up_if_the_server_refuses(tmp_path: Path) -> None:
+async def test_clients_give_up_if_the_server_refuses(tmp_path: Path) -> None:
     """A refused token is tried seven times, with growing delays of 9 to 19 seconds in all."""
     token_file = tmp_path / "token"
     async with serving(tmp_path / "x.db") as (server, client):

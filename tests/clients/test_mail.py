@@ -130,7 +130,7 @@ async def read(messages: Sequence[bytes]) -> list[dict[str, Any]]:
     return [json.loads(each) for each in said.removesuffix(b"\n").split(b"\n")]
 
 
-async def test_foreign_parsers_read_what_was_typed() -> None:
+async def test_other_parsers_read_the_original_texts() -> None:
     wrong: list[str] = []
     for start in range(0, MESSAGES, BATCH):
         numbers = range(start, min(start + BATCH, MESSAGES))

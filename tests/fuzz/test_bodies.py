@@ -12,7 +12,7 @@ BODIES = count("FUZZ_BODIES", 400)
 
 
 @pytest.mark.timeout(120 + BODIES)
-async def test_whatever_comes_over_http_is_answered_or_hung_up_on(ground: Ground) -> None:
+async def test_every_http_request_gets_a_response_or_a_disconnect(ground: Ground) -> None:
     async def one(case: Case) -> None:
         request = crooked(case.random, case.random.choice(ground.tokens))
         # Some who do not say all they announced go, the others wait for what comes of it.

@@ -95,7 +95,7 @@ BESIEGERS: tuple[tuple[Besieger, int], ...] = (
 
 
 @pytest.mark.timeout(600)
-async def test_who_dribbles_waits_or_floods_is_cut_and_others_are_answered(ground: Ground) -> None:
+async def test_slow_idle_or_flooding_clients_are_cut_and_others_served(ground: Ground) -> None:
     with probing(ground.address[1], "/graphql", ground.tokens[0], 0.02) as quiet:
         await asyncio.sleep(10 if FULL else 0.5)
     with probing(ground.address[1], "/graphql", ground.tokens[0], 0.02) as besieged:
@@ -112,7 +112,7 @@ async def test_who_dribbles_waits_or_floods_is_cut_and_others_are_answered(groun
 
 
 @pytest.mark.timeout(600)
-async def test_what_is_made_to_be_expensive_is_refused_or_is_not(ground: Ground) -> None:
+async def test_expensive_requests_are_refused_or_cheap(ground: Ground) -> None:
     names = [name for name, _, _ in hostile(list(ground.known))]
     assert len(set(names)) == len(names)
     rows, told, expected = [], {}, {}

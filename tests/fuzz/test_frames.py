@@ -47,7 +47,7 @@ _ODD_LINES = (
 
 
 @pytest.mark.timeout(120 + FRAMES)
-async def test_whatever_comes_over_a_socket_it_ends_by_a_close_frame(ground: Ground) -> None:
+async def test_every_socket_ends_with_a_close_frame(ground: Ground) -> None:
     async def one(case: Case) -> None:
         reader, writer = await asyncio.open_connection(*ground.address, limit=2**24)
         try:

@@ -71,7 +71,7 @@ def list_errors(result: ExecutionResult) -> list[GraphQLError]:
         "{ box { ...F(n: 1) } } fragment F($n: Int) on Box { items(first: $n) { name } }",
     ],
 )
-async def test_an_unsupported_operation_is_executed_by_graphql_core_as_a_whole(text: str) -> None:
+async def test_an_unsupported_operation_is_executed_by_graphql_core(text: str) -> None:
     document = parse(text, experimental_fragment_arguments=True)
     for seed in range(20):
         root = RandomRow(seed, 0.3, "", "Query")

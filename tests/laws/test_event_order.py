@@ -186,7 +186,7 @@ def _haste(product: Product, clicks: list[Followed], rng: random.Random) -> None
     product.runner.run(_followed(product, clicks, rng))
 
 
-def test_haste_is_judged_alike_in_whatever_order_the_clicks_and_the_delivery_become_known(product: Product) -> None:
+def test_click_timing_verdicts_do_not_depend_on_the_order(product: Product) -> None:
     _haste(product)
     assert product.machines
     assert product.people

@@ -149,7 +149,7 @@ async def run(url: str) -> Counter[str]:
         return Counter(simulation.counted) + Counter(emails=emails, frames=sum(replica.frames for replica in streams))
 
 
-async def test_counts_asked_and_followed_are_what_a_scan_finds(database_url: str) -> None:
+async def test_queried_and_streamed_counts_equal_a_scan(database_url: str) -> None:
     began = time.monotonic()
     counted = await run(database_url)
     kind, spent = database_url.partition(":")[0], time.monotonic() - began

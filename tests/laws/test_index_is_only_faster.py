@@ -195,7 +195,7 @@ def test_each_of_two_alternatives_finds_its_emails(
 
 @law
 @given(searches(), facts(), facts(), moments())
-def test_an_edit_of_anything_is_followed_into_and_out_of_lists(
+def test_every_edit_begins_and_ends_the_right_memberships(
     standing: Searches, before: Facts, after: Facts, now: int
 ) -> None:
     index = indexed(standing)
@@ -205,7 +205,7 @@ def test_an_edit_of_anything_is_followed_into_and_out_of_lists(
 
 @law
 @given(searches(), facts(), facts(), moments())
-def test_events_that_arrive_are_followed_into_and_out_of_lists(
+def test_new_events_begin_and_end_the_right_memberships(
     standing: Searches, email: Facts, other: Facts, now: int
 ) -> None:
     index = indexed(standing)

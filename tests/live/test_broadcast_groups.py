@@ -53,7 +53,7 @@ async def many(stack: AsyncExitStack, client: Client, count: int, document: str,
     return streams
 
 
-async def test_fifty_followers_of_a_list_cause_one_execution_a_frame(server: Server) -> None:
+async def test_fifty_subscribers_of_a_list_share_one_execution(server: Server) -> None:
     ann = await server.client("Ann")
     search, mails = await followed(server, ann, 5)
     async with AsyncExitStack() as stack:
@@ -70,7 +70,7 @@ async def test_fifty_followers_of_a_list_cause_one_execution_a_frame(server: Ser
     assert len(server.audiences) == 0
 
 
-async def test_whoever_comes_back_hears_what_others_hear_from_where_they_were(server: Server) -> None:
+async def test_a_resumed_subscriber_gets_the_payloads_of_its_group(server: Server) -> None:
     ann = await server.client("Ann")
     search, mails = await followed(server, ann)
     async with AsyncExitStack() as stack:
@@ -112,7 +112,7 @@ async def test_other_documents_variables_and_users_share_nothing(server: Server)
         assert other[0]["memberId"] != named[0]["memberId"]
 
 
-async def test_what_is_shared_is_shown_with_the_rights_of_its_moment(server: Server) -> None:
+async def test_shared_payloads_are_executed_with_current_permissions(server: Server) -> None:
     boss, ann = await server.client("Boss", role=Role.ADMIN), await server.client("Ann")
     mails = [await email(ann, number) for number in range(2)]
     search = await save(boss, VIEWED | {"everySender": True})
@@ -130,7 +130,7 @@ async def test_what_is_shared_is_shown_with_the_rights_of_its_moment(server: Ser
             assert frame.get("member") is None
 
 
-async def test_the_streams_of_a_viewer_who_is_gone_end(server: Server) -> None:
+async def test_the_streams_of_a_deleted_viewer_end(server: Server) -> None:
     ann = await server.client("Ann")
     async with AsyncExitStack() as stack:
         streams = await many(stack, ann, 3, LISTS)
@@ -145,7 +145,7 @@ async def test_the_streams_of_a_viewer_who_is_gone_end(server: Server) -> None:
     await none_left(server)
 
 
-async def test_whoever_asked_first_may_leave_in_the_middle(server: Server) -> None:
+async def test_the_first_subscriber_may_leave_during_an_execution(server: Server) -> None:
     ann = await server.client("Ann")
     search, mails = await followed(server, ann)
     async with AsyncExitStack() as stack:
@@ -225,7 +225,7 @@ async def test_two_streams_on_one_socket_have_their_own_names(server: Server) ->
     await none_left(server)
 
 
-async def test_a_reader_that_never_reads_holds_nobody_up_and_leaves_nothing(server: Server) -> None:
+async def test_a_stalled_reader_delays_no_others_and_leaks_nothing(server: Server) -> None:
     server.engine.hub.max_queued_entries = 8
     ann = await server.client("Ann")
     connection = await socket(ann, ping=None)

@@ -70,7 +70,7 @@ async def time_passes(client: Client) -> None:
     await until(joined)
 
 
-async def test_nothing_timed_happens_by_a_clock_that_is_wrong_for_seconds(
+async def test_a_clock_that_is_wrong_for_seconds_triggers_nothing(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong = Wrong()
@@ -214,7 +214,7 @@ def test_a_reset_leads_back_from_times_that_a_wrong_clock_stored(here: Here, dat
     asyncio.run(by_the_right_one())
 
 
-def test_after_a_reset_no_email_waits_for_a_time_that_the_wrong_clock_chose(here: Here, database_url: str) -> None:
+def test_after_a_reset_no_email_waits_for_a_wrong_due_time(here: Here, database_url: str) -> None:
     """One that was sent at once, one to be tried again, and one that its sender scheduled."""
 
     async def by_a_wrong_clock() -> list[str]:

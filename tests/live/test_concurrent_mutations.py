@@ -15,9 +15,7 @@ UNSUBSCRIBE = "mutation($id:ID!){personUnsubscribe(id:$id){userErrors{code}}}"
 
 
 @pytest.mark.parametrize("way", ["unsubscribed", "ended"])
-async def test_what_is_scheduled_while_its_person_leaves_or_its_campaign_ends_is_found(
-    postgres_url: str, way: str
-) -> None:
+async def test_scheduling_respects_concurrent_unsubscribes_and_ends(postgres_url: str, way: str) -> None:
     async with serving(postgres_url, works=False, looks=False) as server:
         ann = await server.client("Ann")
         to, campaign = await person(ann, "dora@example.org"), (await ann.one(CAMPAIGN))["campaign"]["id"]

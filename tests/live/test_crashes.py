@@ -139,7 +139,7 @@ async def furnished(box: Box, client: Client) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.timeout(120 + 20 * CRASHES)
-async def test_nothing_answered_is_lost_and_no_frame_is_lost_or_doubled(tmp_path: Path) -> None:
+async def test_crashes_lose_no_answered_event_and_no_change_message(tmp_path: Path) -> None:
     rng = random.Random(SEED)
     async with box(tmp_path / "crashes.db") as server:
         assert (await server.command("user", "add", "--team", "Team", "--name", "Ann", "--address", "ann@x.example"))[

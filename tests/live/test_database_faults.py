@@ -134,7 +134,7 @@ def only_writing_failed(account: Account) -> None:
     assert account.codes["query failed"] == account.codes["not ready"] == 0
 
 
-async def test_a_file_that_may_not_grow_refuses_writes_and_loses_nothing(sqlite_url: str) -> None:
+async def test_file_that_cannot_grow_refuses_writes_and_loses_nothing(sqlite_url: str) -> None:
     async with furnished(sqlite_url) as team:
 
         async def full() -> None:
@@ -194,7 +194,7 @@ if may_mount():
     test_a_full_disk_refuses_writes_and_loses_nothing = full_disk
 
 
-async def test_a_file_that_may_not_be_written_is_read_and_written_once_it_may(sqlite_url: str) -> None:
+async def test_a_read_only_file_is_read_and_later_written_again(sqlite_url: str) -> None:
     async with furnished(sqlite_url) as team:
         await team.server.stop()
         files = [Path(f"{team.server.path}{suffix}") for suffix in ("", "-wal", "-shm")]
@@ -211,7 +211,7 @@ async def test_a_file_that_may_not_be_written_is_read_and_written_once_it_may(sq
         only_writing_failed(await suffer(team, nothing, permit, timedelta(seconds=4)))
 
 
-async def test_a_lock_that_somebody_holds_is_waited_for_and_then_no_longer(sqlite_url: str) -> None:
+async def test_a_lock_is_waited_for_up_to_the_timeout(sqlite_url: str) -> None:
     async with furnished(sqlite_url) as team:
         other = sqlite3.connect(team.server.path, isolation_level=None, timeout=5)
 
@@ -245,7 +245,7 @@ async def test_a_database_that_is_gone_is_found_again(postgres: Postgres) -> Non
         assert account.codes["not ready"]
 
 
-async def test_a_database_that_answers_nobody_is_not_waited_for(postgres: Postgres) -> None:
+async def test_an_unresponsive_database_is_not_waited_for(postgres: Postgres) -> None:
     async with furnished(postgres.make()) as team:
 
         async def hang() -> None:

@@ -51,7 +51,7 @@ async def line(process: asyncio.subprocess.Process, pattern: str) -> str:
     raise AssertionError(f"the demo ended without saying {pattern!r}")
 
 
-async def test_a_short_run_hands_over_a_hundred_emails_and_every_list_is_right(tmp_path: Path) -> None:
+async def test_a_short_run_sends_100_emails_and_all_lists_are_right(tmp_path: Path) -> None:
     async with demo(tmp_path, "--once", "--port", "0", "--seed", "7", "--seconds", "8", "--patience", "3") as process:
         code, said = await ended(process)
     assert code == 0, said
@@ -93,7 +93,7 @@ async def test_a_visitor_in_graphiql_makes_nothing_wrong(tmp_path: Path) -> None
     assert len(re.findall(r" (\d+) stored, \1 fresh, \1 by frames: equal$", said, re.MULTILINE)) == 2
 
 
-async def test_a_signal_ends_it_in_a_few_seconds_and_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_a_signal_ends_the_demo_in_seconds_and_leaves_nothing(tmp_path: Path) -> None:
     async with demo(tmp_path, "--port", "0", "--seconds", "60") as process:
         mail = Path((await line(process, r"^The mail that arrives: ")).partition(": ")[2].strip())
         await line(process, r"queued in")
@@ -113,6 +113,6 @@ async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     assert (code, said) == (2, f"command-center: cannot listen on 127.0.0.1:{port}: Address already in use\n")
 
 
-def test_a_seed_gives_the_same_hundred_people_with_addresses_of_their_own() -> None:
+def test_a_seed_gives_the_same_hundred_distinct_people() -> None:
     assert plan_recipients(3, 60.0) == plan_recipients(3, 60.0) != plan_recipients(4, 60.0)
     assert len({actor.address for actor in plan_recipients(3, 60.0)}) == PEOPLE

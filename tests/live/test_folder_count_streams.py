@@ -61,7 +61,7 @@ async def test_one_of_two_streams_on_a_socket_can_be_cancelled(server: Server) -
     await none_left(server)
 
 
-async def test_a_socket_that_closes_right_after_subscribing_leaves_nothing(server: Server) -> None:
+async def test_a_socket_closed_right_after_subscribing_leaks_nothing(server: Server) -> None:
     ann = await server.client("Ann")
     for _ in range(20):
         line = await signed_in(ann)
@@ -104,7 +104,7 @@ async def unread(client: Client) -> AsyncIterator[Stream]:
         yield Stream(line, WIDE, {})
 
 
-async def test_a_reader_that_reads_late_is_told_the_latest_state_and_holds_nobody_up(server: Server) -> None:
+async def test_late_reader_gets_the_latest_state_and_delays_no_others(server: Server) -> None:
     ann = await server.client("Ann")
     to = await person(ann, "dora@example.org")
     units = 0
@@ -138,7 +138,7 @@ class Elsewhere(Box):
         return super().environment | {f"{PREFIX}DATABASE_URL": self.database_url}
 
 
-async def test_what_another_process_does_is_told_as_well(
+async def test_changes_of_another_process_are_sent_as_well(
     quiet_server: Server, database_url: str, tmp_path: Path
 ) -> None:
     ann = await quiet_server.client("Ann")

@@ -64,7 +64,7 @@ async def killed_when(server: Box, client: Client, document: str, done: bool, to
     raise AssertionError("it was never killed in time")
 
 
-async def test_a_request_that_was_killed_before_anything_was_done_is_carried_out_when_it_is_asked_again(
+async def test_a_request_killed_before_its_transaction_is_repeated(
     killable: tuple[Box, Client],
 ) -> None:
     server, client = killable
@@ -81,7 +81,7 @@ async def test_a_request_that_was_killed_before_anything_was_done_is_carried_out
     assert server.rows(sends, key) == [(1, MANY)]
 
 
-async def test_a_request_that_was_killed_between_a_deed_and_its_answer_is_told_so_and_not_done_again(
+async def test_a_request_killed_after_its_transaction_is_not_repeated(
     killable: tuple[Box, Client],
 ) -> None:
     server, client = killable

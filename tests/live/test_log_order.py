@@ -142,26 +142,26 @@ async def test_a_reader_of_the_log_misses_nothing(postgres_url: str) -> None:
     nothing_was_missed(scene.reader.seen)
 
 
-async def test_a_follower_misses_nothing(postgres_url: str) -> None:
+async def test_a_subscriber_misses_nothing(postgres_url: str) -> None:
     scene = await interleaved(postgres_url, log.append)
     nothing_was_missed(scene.told)
 
 
-async def test_without_the_lock_a_reader_loses_rows_and_the_test_notices(postgres_url: str) -> None:
+async def test_without_the_lock_a_reader_loses_rows(postgres_url: str) -> None:
     scene = await interleaved(postgres_url, unprotected)
     with pytest.raises(AssertionError):
         nothing_was_missed(scene.reader.seen)
     assert scene.reader.seen == [3, 4]
 
 
-async def test_without_the_lock_a_follower_loses_rows_and_the_test_notices(postgres_url: str) -> None:
+async def test_without_the_lock_a_subscriber_loses_rows(postgres_url: str) -> None:
     scene = await interleaved(postgres_url, unprotected)
     with pytest.raises(AssertionError):
         nothing_was_missed(scene.told)
     assert scene.told == [3, 4]
 
 
-async def test_deeds_at_the_same_time_leave_a_log_in_order(postgres_url: str) -> None:
+async def test_concurrent_transactions_write_the_log_in_order(postgres_url: str) -> None:
     """Many whole deeds at once, as the product makes them; the reader reads as fast as it can."""
     async with open_database(postgres_url):
         writer = Writer(ManualClock(), Hub())

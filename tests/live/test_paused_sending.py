@@ -61,7 +61,7 @@ def stamp(url: str) -> Path:
     return Path(sqlite_path(url) + ".stamp")
 
 
-def test_a_restored_database_sends_nothing_until_sending_is_resumed(
+def test_a_restored_database_sends_nothing_until_resumed(
     here: Here, database_url: str, all_databases: Databases
 ) -> None:
     phase(database_url, mail)
@@ -97,7 +97,7 @@ def test_a_copy_in_another_place_is_paused(database_url: str, all_databases: Dat
     assert phase(database_url, sent) == 1
 
 
-def test_a_new_database_a_restart_a_crash_and_an_upgrade_do_not_pause(database_url: str) -> None:
+def test_a_start_restart_crash_or_upgrade_does_not_pause(database_url: str) -> None:
     is_file = database_url.startswith("sqlite")
     if is_file:
         # Of a database that was here before.
@@ -133,7 +133,7 @@ def test_a_damaged_stamp_pauses(sqlite_url: str, damage: str) -> None:
     assert phase(sqlite_url, sent) == 0
 
 
-def test_a_database_has_one_stamp_and_one_lease_however_many_links_lead_to_it(sqlite_url: str) -> None:
+def test_database_has_one_stamp_and_one_lease_for_all_its_links(sqlite_url: str) -> None:
     phase(sqlite_url, mail)
     link = Path(sqlite_path(sqlite_url) + ".link")
     link.symlink_to(sqlite_path(sqlite_url))
@@ -150,7 +150,7 @@ def test_a_database_has_one_stamp_and_one_lease_however_many_links_lead_to_it(sq
     asyncio.run(both())
 
 
-def test_a_role_that_may_not_read_the_system_identifier_is_no_sign_of_a_restore(postgres_url: str) -> None:
+def test_an_unreadable_system_identifier_is_no_sign_of_a_restore(postgres_url: str) -> None:
     role = f"limited_{uuid.uuid4().hex}"
     limited = postgres_url.replace("//postgres:@", f"//{role}:@")
     assert limited != postgres_url
@@ -196,7 +196,7 @@ def test_a_stamp_that_is_missing_or_of_another_database_pauses(sqlite_url: str, 
     assert phase(other, sent) == 0
 
 
-async def test_a_client_of_a_lost_history_pauses_and_a_forged_cursor_does_not(quiet_server: Server) -> None:
+async def test_a_cursor_of_a_lost_history_pauses_but_not_a_forged_one(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     *_, common = await changes(quiet_server, ann, 2)
     lost = await changes(quiet_server, ann, 3)
@@ -229,9 +229,7 @@ async def test_a_client_of_a_lost_history_pauses_and_a_forged_cursor_does_not(qu
     assert ((await state()).paused, (await state()).restores) == (True, 2)
 
 
-async def test_a_process_sends_nothing_from_a_database_that_was_replaced_under_it(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_a_process_sends_nothing_from_a_replaced_database(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     made = await draft(ann, await person(ann, "p@example.org"))
     await schedule(ann, made, moment(clock, 60))

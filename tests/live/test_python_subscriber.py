@@ -142,7 +142,7 @@ async def settled(client: Client, search: str, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_refused_token_ends_the_program_but_not_if_the_next_is_late(tmp_path: Path) -> None:
+async def test_refused_token_ends_the_program_but_a_late_one_does_not(tmp_path: Path) -> None:
     attempts: list[float] = []
 
     async def refuse(socket: ServerConnection) -> None:

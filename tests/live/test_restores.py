@@ -18,9 +18,7 @@ from tests.support.server import ManualClock, Server, serving
 from tests.support.streams import ALL, AS_OF, changes, kinds, resumed
 
 
-async def test_a_cursor_issued_after_the_backup_expires_however_far_the_new_log_has_grown(
-    database_url: str, all_databases: Databases
-) -> None:
+async def test_a_cursor_issued_after_the_backup_always_expires(database_url: str, all_databases: Databases) -> None:
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
         before = await changes(server, ann, 3)
@@ -60,9 +58,7 @@ async def test_a_cursor_without_a_check_value_expires_once(quiet_server: Server)
     assert kinds(await resumed(ann, newest)) == ["CaughtUp"]
 
 
-async def test_the_place_before_the_first_entry_and_the_last_trimmed_one_resume(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_the_first_position_and_the_last_trimmed_one_can_resume(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     start = (await ann.one(AS_OF))["asOf"]
     assert parse(start).position == 0
@@ -113,9 +109,7 @@ async def test_open_streams_end_when_the_log_is_replaced(quiet_server: Server, g
     again.close()
 
 
-async def test_the_migration_gives_check_values_to_the_entries_that_are_there(
-    database_url: str, all_databases: Databases
-) -> None:
+async def test_the_migration_adds_check_values_to_existing_entries(database_url: str, all_databases: Databases) -> None:
     async with serving(database_url, works=False) as server:
         await changes(server, await server.client("Ann"), 2)
     config = configuration(database_url)["apps"]
@@ -134,7 +128,7 @@ async def test_the_migration_gives_check_values_to_the_entries_that_are_there(
         assert kinds(await resumed(ann, as_of)) == ["SavedSearchUpserted", "CaughtUp"]
 
 
-async def test_members_that_join_carry_the_check_values_of_their_entries(server: Server) -> None:
+async def test_memberships_have_the_check_values_of_their_entries(server: Server) -> None:
     ann = await server.client("Ann")
     mails = [await email(ann, number) for number in range(3)]
     await ann.one(SAVE, i={"name": "Viewed", "filter": {"engagement": [{"kind": "VIEW"}]}})

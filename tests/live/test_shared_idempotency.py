@@ -14,9 +14,7 @@ KEYS = 40
 REPEATS = 6
 
 
-async def test_a_key_that_is_asked_for_at_two_servers_at_once_is_carried_out_by_one(
-    postgres_url: str, tmp_path: Path
-) -> None:
+async def test_a_key_at_two_servers_is_carried_out_by_one(postgres_url: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         boxes = [await stack.enter_async_context(box(tmp_path / name)) for name in ("one", "two")]
         servers = [Process(each.path, each.port, database_url=postgres_url) for each in boxes]

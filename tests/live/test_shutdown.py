@@ -50,7 +50,7 @@ async def _caught_up(raw: Raw) -> None:
         await raw.reader.readuntil(b"CaughtUp")
 
 
-async def test_streams_and_sockets_end_at_once_and_the_code_is_0(tmp_path: Path) -> None:
+async def test_streams_and_sockets_end_and_the_exit_code_is_0(tmp_path: Path) -> None:
     async with box(tmp_path / "x.db") as made, AsyncExitStack() as stack:
         client = await _client(made)
         await made.start(asyncio.subprocess.PIPE)

@@ -42,7 +42,7 @@ async def test_one_of_two_streams_on_a_socket_can_be_cancelled(server: Server) -
     await none_left(server)
 
 
-async def test_a_socket_that_closes_right_after_subscribing_leaves_nothing(server: Server) -> None:
+async def test_a_socket_closed_right_after_subscribing_leaks_nothing(server: Server) -> None:
     ann = await server.client("Ann")
     for _ in range(20):
         connection = await socket(ann)
@@ -61,7 +61,7 @@ async def test_a_socket_that_is_torn_leaves_nothing(server: Server) -> None:
     await none_left(server)
 
 
-async def test_a_reader_that_reads_late_misses_nothing_and_holds_nobody_up(server: Server) -> None:
+async def test_a_late_reader_misses_nothing_and_delays_no_others(server: Server) -> None:
     server.engine.hub.max_queued_entries = 2
     ann = await server.client("Ann")
     search = await save(ann, VIEWED)
@@ -118,7 +118,7 @@ async def test_a_stream_ends_when_the_server_does(database_url: str) -> None:
         raise AssertionError("the socket is still open")
 
 
-async def test_a_look_at_the_log_that_is_overtaken_by_commits_ends_no_stream(database_url: str) -> None:
+async def test_a_log_read_overtaken_by_commits_ends_no_stream(database_url: str) -> None:
     rows = 150
     async with open_database(database_url):
         hub = Hub(poll_seconds=0.001)

@@ -151,7 +151,7 @@ def test_a_scheme_alone_is_no_link(text: str) -> None:
     assert Seen(html_of(text)).hrefs == []
 
 
-def test_lines_from_right_to_left_say_so() -> None:
+def test_right_to_left_lines_have_a_direction() -> None:
     html = html_of("שלום לך\n\nHello you\n123\nمرحبا")
     assert re.findall(r'<div dir="(\w+)">', html) == ["rtl", "ltr", "rtl"]
     assert "dir" not in html_of("Hello – grüße 你好")
@@ -209,13 +209,13 @@ def test_a_target_is_read_as_a_browser_reads_it(href: str, target: str) -> None:
         ("<p><a href='https://ex.example/" + "x" * 2000 + "'>x</a></p>", "cannot be counted"),
     ],
 )
-def test_what_is_removed_is_told(body: str, notice: str) -> None:
+def test_removed_markup_is_reported(body: str, notice: str) -> None:
     (told,) = inspect(body).notices
     assert notice in told
     assert inspect(body).errors == ()
 
 
-def test_what_stays_is_not_told() -> None:
+def test_kept_markup_is_not_reported() -> None:
     body = (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"></head><body style="color:#222" bgcolor="#fff">'
         '<!-- note --><p class="a" id="b">x</p><ul><li>y</ul><a href="https://ex.example">z</a></body></html>'
@@ -284,7 +284,7 @@ def test_nesting_and_tags_are_limited() -> None:
     assert inspect("<p>x<li>y<td>z" * 200).errors == ()
 
 
-def test_a_body_over_the_limits_that_was_saved_before_leaves_with_its_words() -> None:
+def test_a_stored_body_over_the_limits_is_sent_as_text() -> None:
     prepared = prepare("<div>" * 30_000 + "x")
     assert prepared.text == "x\n"
     assert prepared.html(str).count("<div") == 100

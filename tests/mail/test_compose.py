@@ -23,7 +23,7 @@ def copies_of(**changes: Any) -> list[Envelope]:
     return compose_copies(written(**changes), LINKS)
 
 
-def test_headers_say_who_what_when() -> None:
+def test_headers_contain_sender_subject_and_date() -> None:
     message = read(composed(cc=("carl@people.example",), bcc=("bea@people.example",)))
     assert message["From"] == "Sam Seller <sam@sellers.example>"
     assert message["To"] == "Pat Person <pat@people.example>"
@@ -64,7 +64,7 @@ def test_everyone_gets_the_message_once() -> None:
     assert copies_of() == []
 
 
-def test_a_blind_copy_outside_ascii_asks_nothing_more_of_the_others() -> None:
+def test_a_non_ascii_bcc_requires_nothing_of_other_recipients() -> None:
     letter: dict[str, Any] = {"cc": ("carl@people.example",), "bcc": ("zoë@people.example",)}
     assert not composed(**letter).utf8
     assert [each.utf8 for each in copies_of(**letter)] == [False, True]
@@ -132,7 +132,7 @@ def test_a_mailbox_outside_ascii_asks_for_smtputf8() -> None:
         "=?utf-8?q?x=0D=0AReply-To=3Ay?=@x.y",
     ],
 )
-def test_what_is_no_address_is_refused_in_words(wrong: str) -> None:
+def test_invalid_addresses_are_refused_with_a_message(wrong: str) -> None:
     with pytest.raises(Unsendable, match="no address"):
         composed(to_address=wrong)
     with pytest.raises(Unsendable):
@@ -169,7 +169,7 @@ def test_there_is_one_pixel_and_it_comes_last() -> None:
 @given(
     st.lists(st.sampled_from(["https://a.example/{}", "http://b.example/?q={}", "mailto:x{}@y.example"]), max_size=30)
 )
-def test_as_many_links_come_out_as_went_in(forms: list[str]) -> None:
+def test_no_link_is_lost(forms: list[str]) -> None:
     targets = [form.format(place) for place, form in enumerate(forms)]
     body = "<div>" + " and ".join(f'<a href="{target}">here</a>' for target in targets) + "</div>"
     page = Seen(part(composed(body), "html"))
@@ -210,7 +210,7 @@ def test_a_whole_document_becomes_the_part_inside_its_body() -> None:
     assert page.count("<body>") == 1
 
 
-def test_plain_text_is_escaped_keeps_its_lines_and_has_its_links_tracked() -> None:
+def test_plain_text_is_escaped_keeps_lines_and_has_tracked_links() -> None:
     body = "Hi <jo@b.example>, 1 < 2 & 3\nlook at https://a.example/x_(y)?z=1&w=2.\r\n(or http://b.example), bye"
     made = composed(body)
     page = part(made, "html")
@@ -255,7 +255,7 @@ def test_any_body_makes_a_sound_message(body: str) -> None:
 @given(
     st.text(alphabet=st.characters(exclude_characters="<>&\r\n\f\t \xa0", exclude_categories=["C", "Z"]), max_size=300)
 )
-def test_plain_words_come_through_both_ways(body: str) -> None:
+def test_plain_words_are_in_both_parts(body: str) -> None:
     assert part(composed(body), "plain").strip("\n") == body.strip()
 
 

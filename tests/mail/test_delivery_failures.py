@@ -30,7 +30,7 @@ async def fate(client: Client, email_id: str) -> dict[str, Any]:
         ({"DATA": "554 we do not like this message"}, "BOUNCED", "BOUNCED"),
     ],
 )
-async def test_a_refusal_at_the_hand_over_is_told_with_its_code(
+async def test_a_refusal_at_the_hand_over_has_its_failure_code(
     database_url: str, answers: dict[str, str], folder: str, code: str
 ) -> None:
     async with mail_serving(Mailbox(answers)) as mailbox, serving(database_url, SMTP_URL=mailbox.url) as server:
@@ -47,7 +47,7 @@ async def test_a_refusal_at_the_hand_over_is_told_with_its_code(
         assert mailbox.taken == []
 
 
-async def test_a_kind_of_sending_that_no_email_was_part_of_matches_none(database_url: str) -> None:
+async def test_an_unused_send_kind_matches_no_email(database_url: str) -> None:
     async with serving(database_url, works=False, looks=False) as server:
         ann = await server.client("Ann")
         email = await draft(ann, await person(ann, "pat@example.org"))

@@ -49,9 +49,7 @@ async def verdicts(client: Client, email_id: str) -> list[tuple[str, str]]:
     return [(node["verdict"], node["verdictReason"]) for node in reversed(nodes)]
 
 
-async def test_what_the_sender_fetches_in_their_own_browser_is_their_own(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_fetches_in_the_senders_own_browser_are_self(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
     # Ann's browser has asked the API, so it holds the cookie by now; it goes before all else, haste too.
@@ -92,7 +90,7 @@ async def test_a_forged_cookie_or_somebody_elses_is_nothing(quiet_server: Server
     assert told == ["HUMAN"] * 2 * len(bad) + ["SELF"] * 2 + ["HUMAN"] * 2
 
 
-async def test_the_cookie_is_given_once_to_each_user_of_a_browser_and_to_nobody_without_a_token(
+async def test_the_cookie_is_set_once_per_user_with_a_token_only(
     quiet_server: Server,
 ) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
@@ -115,7 +113,7 @@ async def test_the_cookie_is_given_once_to_each_user_of_a_browser_and_to_nobody_
         assert given(page) == []
 
 
-async def test_over_tls_the_cookie_may_go_along_with_a_picture_on_another_page(sqlite_url: str) -> None:
+async def test_over_tls_the_cookie_allows_cross_site_images(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False, BASE_URL="https://mail.example.com") as server:
         ann = await server.client("Ann")
         async with httpx.AsyncClient(headers=BROWSER) as browser:

@@ -34,7 +34,7 @@ class Hasty:
         pass
 
 
-async def test_a_report_that_overtakes_the_sending_takes_effect_after_it(quiet_server: Server) -> None:
+async def test_an_early_delivery_report_is_applied_after_the_hand_over(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     mail = await email(ann)
     await ann.one(SEND, id=mail)

@@ -111,7 +111,7 @@ def test_any_texts_and_addresses_read_as_they_were_typed() -> None:
 
 
 @pytest.mark.parametrize("text", ENCODED_WORDS[:7])
-def test_what_looks_like_an_encoded_word_is_encoded(text: str) -> None:
+def test_texts_like_encoded_words_are_encoded(text: str) -> None:
     assert text not in text_field("Subject", f"about {text} here")
     assert text not in address_field("To", [Mailbox("pat@people.example", text)])
 
@@ -135,12 +135,12 @@ def test_control_characters_become_spaces(breaker: str) -> None:
     assert mailboxes(unfolded(field)[1]) == [(f"a{plain}b", "pat@people.example")]
 
 
-def test_half_of_a_character_becomes_a_replacement_character() -> None:
+def test_lone_surrogates_become_replacement_characters() -> None:
     assert decoded(unfolded(text_field("Subject", "a\ud83db"))[1]) == "a\ufffdb"
 
 
 @pytest.mark.parametrize("wrong", ["a@b\r\nBcc: x@y", "a@b>, <c@d", "a b@c", "a@", "@b", "a@b c", "a\x00@b"])
-def test_what_is_no_address_makes_no_field(wrong: str) -> None:
+def test_invalid_addresses_make_no_header_field(wrong: str) -> None:
     with pytest.raises(ValueError, match="not an address"):
         address_field("To", [Mailbox(wrong)])
 

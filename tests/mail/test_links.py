@@ -61,7 +61,7 @@ def test_nothing_made_up_opens(text: str) -> None:
     assert LINKS.open_click(text) is None
 
 
-def test_a_token_is_good_for_one_purpose_and_one_secret() -> None:
+def test_a_token_is_valid_for_one_purpose_and_one_secret() -> None:
     click = token(LINKS.click(7, "https://a.example/"))
     pixel = token(LINKS.pixel(7))
     assert LINKS.open_pixel(click) is None
@@ -102,7 +102,7 @@ def test_only_web_links_are_tracked(target: str, tracked: str | None) -> None:
 
 @CALM
 @given(st.text(max_size=60).map(lambda text: "https://a.example/" + text))
-def test_what_is_trackable_fits_in_a_header_as_it_is(target: str) -> None:
+def test_trackable_urls_fit_into_a_header_unchanged(target: str) -> None:
     sound = trackable_url(target)
     if sound is not None:
         assert sound.isascii()

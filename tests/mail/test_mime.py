@@ -55,13 +55,13 @@ CONTENTS = (
 
 
 @pytest.mark.parametrize("text", CONTENTS, ids=range(len(CONTENTS)))
-def test_content_comes_through_as_it_is(text: str) -> None:
+def test_content_is_transferred_unchanged(text: str) -> None:
     message = alternative_message(["Subject: s"], "7", text, text + "é")
     assert parts(message) == [text.replace("\n", "\r\n"), text.replace("\n", "\r\n") + "é"]
     assert message.endswith(b"--\r\n")
 
 
-def test_any_content_comes_through_as_it_is() -> None:
+def test_any_content_is_transferred_unchanged() -> None:
     for number in range(CASES):
         source = random.Random(number)
         texts = [content(source), content(source)]
@@ -72,7 +72,7 @@ def test_every_kind_of_line_end_becomes_one() -> None:
     assert parts(alternative_message([], "7", "a\rb\nc\r\nd", "\ud83d"))[0] == "a\r\nb\r\nc\r\nd"
 
 
-def test_half_of_a_character_becomes_a_replacement_character() -> None:
+def test_lone_surrogates_become_replacement_characters() -> None:
     assert parts(alternative_message([], "7", "a", "\ud83d")) == ["a", "\ufffd"]
 
 

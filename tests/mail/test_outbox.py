@@ -54,7 +54,7 @@ async def test_a_hundred_emails_leave_by_smtp_each_once(database_url: str) -> No
         (Unknown("broke"), EmailStatus.FAILED, FailureCode.OUTCOME_UNKNOWN),
     ],
 )
-async def test_what_did_not_get_through_says_why(
+async def test_failed_emails_have_their_reasons(
     database_url: str, answer: Bounced | Failed | Unknown, status: EmailStatus, code: FailureCode
 ) -> None:
     async with office(database_url) as at:
@@ -70,7 +70,7 @@ async def test_what_did_not_get_through_says_why(
         assert len(channel.taken) == 1
 
 
-async def test_what_was_put_off_waits_longer_each_time_and_fails_after_a_day(database_url: str) -> None:
+async def test_a_deferred_email_backs_off_and_fails_after_a_day(database_url: str) -> None:
     async with office(database_url) as at:
         made = await at.email()
         channel = Fake(lambda _: Deferred("450 later"))
@@ -128,7 +128,7 @@ async def test_nothing_leaves_to_whom_nothing_may_be_sent(database_url: str) -> 
         assert await at.counts() == {FolderName.FAILED: 3, FolderName.DELIVERED: 1}
 
 
-async def test_past_the_daily_limit_mail_waits_for_the_senders_next_day(database_url: str) -> None:
+async def test_over_the_daily_limit_emails_wait_for_the_next_day(database_url: str) -> None:
     async with office(database_url, Limits(emails_per_day=3), zone="Asia/Kolkata") as at:
         midnight = datetime(2026, 11, 24, 18, 30, tzinfo=UTC)
         await at.email(status=EmailStatus.SENT, due_at=None, sent_at=datetime(2026, 11, 23, 18, 29, tzinfo=UTC))
@@ -183,7 +183,7 @@ async def test_an_email_is_claimed_before_anything_leaves(database_url: str) -> 
         assert (await Email.get(id=made.id)).status is EmailStatus.SENT
 
 
-async def test_after_a_crash_nobody_knows_and_nothing_is_sent_again(database_url: str) -> None:
+async def test_after_a_crash_the_outcome_is_unknown_and_not_resent(database_url: str) -> None:
     async with office(database_url) as at:
         made, waiting = await at.email(), await at.email(due_at=at.clock.moment + MINUTE, status=EmailStatus.SCHEDULED)
         taken, _ = await claims.claim_batch(at.ctx, LINKS.domain)
@@ -200,7 +200,7 @@ async def test_after_a_crash_nobody_knows_and_nothing_is_sent_again(database_url
         assert await at.counts() == {FolderName.FAILED: 1, FolderName.DELIVERED: 1}
 
 
-async def test_a_claim_of_a_living_worker_is_left_alone_where_there_may_be_several(postgres_url: str) -> None:
+async def test_with_several_workers_a_live_workers_claim_is_kept(postgres_url: str) -> None:
     async with office(postgres_url) as at:
         await at.email()
         await claims.claim_batch(at.ctx, LINKS.domain)
@@ -208,14 +208,14 @@ async def test_a_claim_of_a_living_worker_is_left_alone_where_there_may_be_sever
         assert await at.outbox(Fake()).recover() == 0
 
 
-async def test_with_one_process_whatever_is_claimed_at_the_start_is_lost(sqlite_url: str) -> None:
+async def test_with_one_process_claims_found_at_startup_are_lost(sqlite_url: str) -> None:
     async with office(sqlite_url) as at:
         await at.email()
         await claims.claim_batch(at.ctx, LINKS.domain)
         assert await at.outbox(Fake()).recover() == 1
 
 
-async def test_an_outcome_that_comes_after_the_email_was_given_up_changes_nothing(database_url: str) -> None:
+async def test_an_outcome_after_the_email_was_given_up_changes_nothing(database_url: str) -> None:
     async with office(database_url) as at:
         made = await at.email()
         channel = Fake(hold=asyncio.Event())
@@ -242,7 +242,7 @@ async def test_what_cannot_be_composed_fails_alone(database_url: str) -> None:
         assert [each.recipient for each in channel.taken[1:]] == ["carl@people.example", "bücher@people.example"]
 
 
-async def test_a_channel_that_breaks_in_an_unforeseen_way_leaves_the_outcome_unknown(database_url: str) -> None:
+async def test_an_unexpected_transport_error_is_an_unknown_outcome(database_url: str) -> None:
     def broken(_: Envelope) -> Outcome:
         raise RuntimeError("no one thought of this")
 
@@ -252,7 +252,7 @@ async def test_a_channel_that_breaks_in_an_unforeseen_way_leaves_the_outcome_unk
         assert (await Email.get(id=made.id)).failure_code is FailureCode.OUTCOME_UNKNOWN
 
 
-async def test_the_loop_wakes_at_once_and_also_looks_by_itself(database_url: str) -> None:
+async def test_the_loop_is_woken_and_polls_as_well(database_url: str) -> None:
     async with office(database_url) as at:
         channel = Fake()
         # One that looks by itself once an hour has to be woken.
@@ -286,7 +286,7 @@ async def test_the_loop_survives_a_failing_database(database_url: str, monkeypat
                 await eventually(lambda: len(channel.taken) == 1)
 
 
-async def test_an_orderly_stop_finishes_what_is_on_its_way_and_gives_back_the_rest(database_url: str) -> None:
+async def test_a_graceful_stop_finishes_sends_and_releases_claims(database_url: str) -> None:
     async with office(database_url) as at:
         for _ in range(20):
             await at.email()

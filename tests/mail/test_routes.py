@@ -100,7 +100,7 @@ async def test_a_fetched_pixel_is_a_view(database_url: str) -> None:
         assert (await Email.get(id=pat.email.id)).views == 2
 
 
-async def test_a_bad_pixel_looks_the_same_and_leaves_no_trace(database_url: str) -> None:
+async def test_an_invalid_pixel_gets_the_image_and_records_nothing(database_url: str) -> None:
     async with recipient(database_url) as pat:
         good = LINKS.pixel(pat.email.id)
         right = await pat.get(good)
@@ -111,7 +111,7 @@ async def test_a_bad_pixel_looks_the_same_and_leaves_no_trace(database_url: str)
         assert await Engagement.all().count() == 1
 
 
-async def test_a_followed_link_is_a_click_and_leads_exactly_where_it_says(database_url: str) -> None:
+async def test_link_records_a_click_and_redirects_to_its_exact_target(database_url: str) -> None:
     async with recipient(database_url) as pat:
         answer = await pat.get(LINKS.click(pat.email.id, TARGET))
         assert (answer.status_code, answer.headers["location"]) == (302, TARGET)
@@ -139,7 +139,7 @@ async def test_a_deleted_emails_links_still_lead_on(database_url: str) -> None:
         assert await Engagement.all().count() == 0
 
 
-async def test_an_archived_email_is_not_tracked_and_its_recipient_notices_nothing(database_url: str) -> None:
+async def test_an_archived_email_is_not_tracked_and_still_served(database_url: str) -> None:
     async with recipient(database_url) as pat:
         await Email.filter(id=pat.email.id).update(archived=True)
         assert (await pat.get(LINKS.pixel(pat.email.id))).content == PIXEL
@@ -158,7 +158,7 @@ async def test_what_fetches_ahead_is_a_machine(sqlite_url: str, headers: Mapping
         assert (await Email.get(id=pat.email.id)).views == 0
 
 
-async def test_asking_for_the_head_of_a_link_is_a_scanners_click_and_of_the_picture_is_nothing(sqlite_url: str) -> None:
+async def test_head_records_a_machine_click_for_links_only(sqlite_url: str) -> None:
     async with recipient(sqlite_url) as pat:
         assert (await pat.http.head(LINKS.pixel(pat.email.id))).status_code == 200
         assert (await pat.http.post(LINKS.pixel(pat.email.id))).status_code == 405
@@ -171,7 +171,7 @@ async def test_asking_for_the_head_of_a_link_is_a_scanners_click_and_of_the_pict
         assert (await Email.get(id=pat.email.id)).clicks == 0
 
 
-async def test_the_recipient_is_served_even_where_nothing_can_be_recorded(
+async def test_recipients_are_served_even_if_nothing_can_be_recorded(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_: Any, **__: Any) -> None:

@@ -101,14 +101,14 @@ async def test_sign_in() -> None:
         assert unsigned.code is FailureCode.CHANNEL_REFUSED
 
 
-async def test_a_server_without_sign_in_cannot_be_used_by_who_wants_to() -> None:
+async def test_credentials_need_a_server_with_authentication() -> None:
     async with serving(Mailbox()) as box:
         answer = await outcome(f"smtp://sam:x@127.0.0.1:{box.port}")
         assert isinstance(answer, Deferred)
         assert answer.code is FailureCode.CHANNEL_REFUSED
 
 
-async def test_nobody_listens() -> None:
+async def test_nothing_listens_on_the_port() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -133,7 +133,7 @@ EHLO = ("220 hello", "250 hello")
         (*EHLO, "250 OK", "250 OK", "…"),
     ],
 )
-async def test_a_connection_lost_before_the_data_was_given_left_nothing(script: tuple[str | None, ...]) -> None:
+async def test_a_connection_lost_before_the_data_sends_nothing(script: tuple[str | None, ...]) -> None:
     async with scripted(*script) as (url, _):
         answer = await outcome(url, answer_seconds=0.3)
         assert isinstance(answer, Deferred)
@@ -195,7 +195,7 @@ async def test_addresses_outside_ascii_need_a_server_that_knows_them() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "mail.example.com", "http://mail.example.com", "smtp://", "smtp://host:port"])
-def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+def test_an_invalid_address_is_refused_before_connecting(url: str) -> None:
     with pytest.raises(BadAddress):
         SmtpTransport(url)
 

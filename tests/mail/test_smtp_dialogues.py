@@ -124,7 +124,7 @@ async def converse(server: ScriptedServer, number: int, size: int) -> list[str]:
         await channel.close()
 
 
-async def test_whatever_the_server_replies_to_one_email_the_others_arrive() -> None:
+async def test_any_reply_to_one_email_lets_all_others_arrive() -> None:
     channels = range(max(DIALOGUES // EMAILS_PER_CHANNEL, 1))
     gate = asyncio.Semaphore(AT_ONCE)
     async with scripted_server() as server:

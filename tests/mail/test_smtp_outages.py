@@ -64,7 +64,7 @@ async def test_when_the_server_is_back_the_next_emails_leave(caplog: pytest.LogC
     assert "can be used again" in ended
 
 
-async def test_an_outage_is_logged_from_time_to_time_however_many_emails_wait(
+async def test_an_outage_is_logged_periodically_not_per_email(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, seconds in (("LOG_SECONDS", 0.4), ("WATCH_SECONDS", 0.1), ("SHORTEST_SECONDS", 0.1)):
@@ -89,7 +89,7 @@ async def test_an_outage_is_logged_from_time_to_time_however_many_emails_wait(
     assert all("out of use" in each for each in lines(caplog)[1:-1])
 
 
-async def test_a_connection_that_is_refused_while_others_work_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refused_connection_is_no_outage_if_others_work(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted_server() as server:
         server.faults["slow@sellers.example"] = Fault("END", (b"25", b"0 queued\r\n"), pause=0.5)
         channel = SmtpTransport(server.url, 5, timeout_seconds=30)
@@ -103,7 +103,7 @@ async def test_a_connection_that_is_refused_while_others_work_is_no_outage(caplo
 
 
 @pytest.mark.parametrize("kind", ["closed", "refusing"])
-async def test_an_email_waits_for_a_day_and_then_says_why_it_failed(database_url: str, kind: str) -> None:
+async def test_an_email_is_deferred_for_a_day_and_then_fails(database_url: str, kind: str) -> None:
     async with office(database_url) as at, scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2000
         made = await at.email()

@@ -38,7 +38,7 @@ REPLIES: dict[str, tuple[Fault | None, str, str | None]] = {
 }
 
 
-async def test_every_email_gets_its_own_status_whatever_the_server_replies_to_the_others(database_url: str) -> None:
+async def test_every_email_gets_its_own_status_whatever_the_replies(database_url: str) -> None:
     async with scripted_server() as mail, serving(database_url, SMTP_URL=mail.url) as server:
         ann = await server.client("Ann")
         ids: dict[str, str] = {}
@@ -64,7 +64,7 @@ async def test_every_email_gets_its_own_status_whatever_the_server_replies_to_th
                 assert failure["code"] == ("BOUNCED" if status == "BOUNCED" else "OUTCOME_UNKNOWN")
 
 
-async def test_an_outcome_that_the_database_refuses_takes_no_other_with_it(sqlite_url: str) -> None:
+async def test_an_outcome_that_the_database_refuses_affects_no_others(sqlite_url: str) -> None:
     async with office(sqlite_url) as at:
         wrong, *good = [await at.email() for _ in range(6)]
         await database().execute(
@@ -89,7 +89,7 @@ async def test_texts_that_no_database_stores_are_stored_readably(database_url: s
 @pytest.mark.parametrize(
     "error", [asyncio.CancelledError(), RuntimeError("unforeseen"), NotHandedOver(), MemoryError()]
 )
-async def test_a_hand_over_that_ends_in_any_way_affects_its_email_alone(sqlite_url: str, error: BaseException) -> None:
+async def test_any_end_of_a_hand_over_affects_its_email_alone(sqlite_url: str, error: BaseException) -> None:
     def broken(envelope: Envelope) -> Outcome:
         if envelope.recipient.startswith("p1@"):
             raise error
@@ -107,9 +107,7 @@ async def test_a_hand_over_that_ends_in_any_way_affects_its_email_alone(sqlite_u
 
 
 @pytest.mark.parametrize("step", ["BANNER", "MAIL", "TO", "DATA", "END"])
-async def test_a_stop_gives_back_what_has_not_left(
-    database_url: str, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stop_releases_unsent_emails(database_url: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outboxes, "GRACE_SECONDS", 0.1)
     async with office(database_url) as at, scripted_server() as server:
         silent = Fault(step, (), After.SILENT)

@@ -65,7 +65,7 @@ def test_replies_are_the_same_in_whatever_pieces_they_arrive(
         b"250\rok",
     ],
 )
-def test_what_is_no_reply_is_refused(data: bytes) -> None:
+def test_malformed_replies_are_refused(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         parsed(data + b"\r\n" if data.endswith(b"ok") else data)
 
@@ -89,7 +89,7 @@ def test_replies_are_readable(data: bytes, text: str) -> None:
     assert reply.text == text
 
 
-def test_what_was_complete_before_an_error_is_kept() -> None:
+def test_complete_replies_before_an_error_are_used() -> None:
     parser = ReplyParser()
     with pytest.raises(ProtocolError):
         parser.feed(b"550 no\r\nwhat?\r\n")
@@ -97,7 +97,7 @@ def test_what_was_complete_before_an_error_is_kept() -> None:
 
 
 @pytest.mark.parametrize("piece", [b"x" * 65536, b"550-" + b"y" * 60 + b"\r\n"])
-def test_long_replies_are_cut_and_endless_ones_refused_in_bounded_memory(piece: bytes) -> None:
+def test_long_replies_are_truncated_and_endless_ones_refused(piece: bytes) -> None:
     parser = ReplyParser()
     parser.feed(b"550-begin\r\n550-" if piece[:1] == b"x" else b"550-begin\r\n")
     block = piece * (65536 // len(piece))

@@ -54,7 +54,7 @@ async def test_the_connection_is_encrypted_where_the_server_offers_it(trusted: N
         assert await outcome(f"smtp://127.0.0.1:{box.port}") == Delivered()
 
 
-async def test_without_a_password_any_certificate_will_do_and_with_one_it_must_be_good() -> None:
+async def test_certificates_are_verified_only_if_a_password_is_sent() -> None:
     async with serving(Mailbox(), tls_context=server_context(), require_starttls=True) as box:
         assert await outcome(f"smtp://127.0.0.1:{box.port}") == Delivered()
     settings = {"authenticator": accounts("sam", "pass"), "tls_context": server_context()}
@@ -121,7 +121,7 @@ async def test_a_failed_handshake_is_temporary() -> None:
         ("220 go", FailureCode.CHANNEL_UNREACHABLE),
     ],
 )
-async def test_a_message_is_not_sent_unencrypted_after_a_failed_upgrade(consent: str, code: FailureCode) -> None:
+async def test_no_message_is_sent_unencrypted_after_a_failed_starttls(consent: str, code: FailureCode) -> None:
     async with scripted("220 hi", "250-mx\r\n250 STARTTLS", consent, None) as (url, heard):
         answer = await outcome(url, 0.5)
         assert isinstance(answer, Deferred)
@@ -205,7 +205,7 @@ async def test_a_server_that_does_not_greet_is_tried_again(banner: str) -> None:
         assert answer.code is FailureCode.CHANNEL_REFUSED
 
 
-async def test_a_name_that_nobody_knows_is_tried_again() -> None:
+async def test_an_unknown_host_name_is_retried() -> None:
     for host in ("nobody.invalid", "a..b", "x" * 70 + ".invalid"):
         answer = await outcome(f"smtp://{host}")
         assert isinstance(answer, Deferred)

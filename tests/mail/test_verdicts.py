@@ -86,9 +86,7 @@ async def trial(server: Server, clock: ManualClock, name: str = "Ann") -> Trial:
 # ---- one request by itself -------------------------------------------------------------------------
 
 
-async def test_nobody_on_an_ordinary_phone_program_or_browser_is_a_machine(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_no_common_phone_mail_program_or_browser_is_a_machine(quiet_server: Server, clock: ManualClock) -> None:
     mail = await trial(quiet_server, clock)
     for kind in ("VIEW", "CLICK"):
         await mail.report(kind, *({"userAgent": agent, "ipAddress": SOMEWHERE} for agent in PEOPLE.values()))
@@ -98,7 +96,7 @@ async def test_nobody_on_an_ordinary_phone_program_or_browser_is_a_machine(
     assert await mail.summary() == (len(PEOPLE), len(PEOPLE), 0)
 
 
-async def test_a_proxy_that_fetches_what_is_read_tells_of_a_reader(quiet_server: Server, clock: ManualClock) -> None:
+async def test_a_fetch_by_an_image_proxy_is_human(quiet_server: Server, clock: ManualClock) -> None:
     mail = await trial(quiet_server, clock)
     # Where the proxy stands says nothing: a company may read its mail through a filter's own network.
     addresses = ("66.249.84.1", "40.107.1.2")
@@ -110,14 +108,14 @@ async def test_a_proxy_that_fetches_what_is_read_tells_of_a_reader(quiet_server:
     }
 
 
-async def test_nobody_is_a_machine_for_the_place_they_browse_from(quiet_server: Server, clock: ManualClock) -> None:
+async def test_no_network_of_people_makes_a_machine(quiet_server: Server, clock: ManualClock) -> None:
     mail = await trial(quiet_server, clock)
     for kind in ("VIEW", "CLICK"):
         await mail.report(kind, *({"userAgent": CHROME, "ipAddress": each} for each in BROWSED_FROM.values()))
     assert set(await mail.verdicts()) == {"HUMAN"}
 
 
-async def test_what_says_that_it_is_a_machine_is_one(quiet_server: Server, clock: ManualClock) -> None:
+async def test_self_declared_machines_are_machines(quiet_server: Server, clock: ManualClock) -> None:
     mail = await trial(quiet_server, clock)
     for kind in ("VIEW", "CLICK"):
         await mail.report(kind, *({"userAgent": agent, "ipAddress": SOMEWHERE} for agent in MACHINES.values()))
@@ -129,9 +127,7 @@ async def test_what_says_that_it_is_a_machine_is_one(quiet_server: Server, clock
     assert await mail.summary() == (0, 0, 0)
 
 
-async def test_the_filters_networks_are_machines_whatever_they_call_themselves(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_networks_of_mail_filters_are_machines_under_any_name(quiet_server: Server, clock: ManualClock) -> None:
     mail = await trial(quiet_server, clock)
     for kind in ("VIEW", "CLICK"):
         await mail.report(kind, *({"userAgent": CHROME, "ipAddress": each} for each in FILTERED_FROM))
@@ -142,9 +138,7 @@ async def test_the_filters_networks_are_machines_whatever_they_call_themselves(
     }
 
 
-async def test_apples_privacy_proxy_is_known_by_its_bare_words_on_pictures(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_apples_privacy_proxy_is_recognised_on_pixels(quiet_server: Server, clock: ManualClock) -> None:
     mail = await trial(quiet_server, clock)
     await mail.report("VIEW", {"userAgent": "Mozilla/5.0", "ipAddress": "172.224.226.5"}, {"userAgent": "Mozilla/5.0"})
     await mail.report("CLICK", {"userAgent": "Mozilla/5.0"})
@@ -152,9 +146,7 @@ async def test_apples_privacy_proxy_is_known_by_its_bare_words_on_pictures(
     assert sorted(found) == [("CLICK", "HUMAN"), ("VIEW", "MACHINE"), ("VIEW", "MACHINE")]
 
 
-async def test_what_the_source_says_goes_before_all_evidence_and_a_reply_is_a_persons(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_a_given_verdict_beats_evidence_and_replies_are_human(quiet_server: Server, clock: ManualClock) -> None:
     mail = await trial(quiet_server, clock)
     evidence = {"userAgent": "curl/8.9.1", "ipAddress": "40.107.1.2"}
     await mail.report("CLICK", *({**evidence, "verdict": each} for each in ("HUMAN", "MACHINE", "SELF")), evidence)
@@ -172,7 +164,7 @@ async def test_without_evidence_an_event_is_a_persons_however_fast(quiet_server:
     assert await mail.verdicts() == ["HUMAN"] * len(events)
 
 
-def test_every_row_of_the_data_has_a_source_and_a_day_and_no_range_is_one_that_people_read_mail_from() -> None:
+def test_signatures_have_sources_dates_and_no_network_of_readers() -> None:
     rows: tuple[Agent | Network, ...] = (*AGENTS, *NETWORKS)
     for row in rows:
         assert urlsplit(row.source).scheme == "https", row.name
@@ -205,7 +197,7 @@ async def browser(quiet_server: Server) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-async def test_pixels_and_links_are_judged_by_their_headers_and_addresses(
+async def test_pixels_and_links_are_judged_by_headers_and_addresses(
     quiet_server: Server, clock: ManualClock, browser: httpx.AsyncClient
 ) -> None:
     mail = await trial(quiet_server, clock)
@@ -239,7 +231,7 @@ def clicks(mail: Trial, *seconds: float, url: str | None = None, address: str = 
         yield mail.event("CLICK", at, userAgent=CHROME, ipAddress=address, **more)
 
 
-async def test_a_link_followed_as_the_mail_arrives_was_followed_by_a_program(
+async def test_link_followed_at_the_delivery_was_followed_by_a_machine(
     quiet_server: Server, clock: ManualClock
 ) -> None:
     ann = await quiet_server.client("Ann")
@@ -270,7 +262,7 @@ class Scanner(Post):
         return await super().send(envelope)
 
 
-async def test_a_link_followed_before_the_delivery_is_known_is_judged_when_it_is(
+async def test_a_click_before_the_known_delivery_is_judged_afterwards(
     quiet_server: Server, clock: ManualClock, browser: httpx.AsyncClient
 ) -> None:
     ann = await quiet_server.client("Ann")
@@ -285,7 +277,7 @@ async def test_a_link_followed_before_the_delivery_is_known_is_judged_when_it_is
     assert (found["clicks"], found["latest"]["url"]) == (1, old["url"])
 
 
-async def test_several_links_at_once_were_followed_by_a_program(quiet_server: Server, clock: ManualClock) -> None:
+async def test_several_links_within_a_moment_are_machine_clicks(quiet_server: Server, clock: ManualClock) -> None:
     mail = await trial(quiet_server, clock)
     cases: Sequence[tuple[tuple[float, ...], str]] = (
         ((0, 0.5), "MM"),
@@ -304,7 +296,7 @@ async def test_several_links_at_once_were_followed_by_a_program(quiet_server: Se
     assert await mail.summary() == (0, told.count("H"), 0)
 
 
-async def test_a_double_click_and_two_people_at_once_are_people(quiet_server: Server, clock: ManualClock) -> None:
+async def test_double_clicks_and_simultaneous_readers_are_human(quiet_server: Server, clock: ManualClock) -> None:
     mail = await trial(quiet_server, clock)
     double = clicks(mail, -100, -99.9, -99.8, url="https://a.example/same")
     apart = [next(clicks(mail, -50, address=each)) for each in ("192.0.2.1", "198.51.100.1", "2001:db8:1::1")]
@@ -317,9 +309,7 @@ async def test_a_double_click_and_two_people_at_once_are_people(quiet_server: Se
     assert set(await other.verdicts()) == {"HUMAN"}
 
 
-async def test_a_scanner_of_several_machines_is_one_and_what_a_source_said_stays(
-    quiet_server: Server, clock: ManualClock
-) -> None:
+async def test_a_scanner_with_several_machines_is_one_scanner(quiet_server: Server, clock: ManualClock) -> None:
     mail = await trial(quiet_server, clock)
     first = next(clicks(mail, -100, address="192.0.2.1"))
     said = next(clicks(mail, -100, address="192.0.2.1")) | {"verdict": "HUMAN"}

@@ -68,7 +68,7 @@ def compared(schema: strawberry.Schema, random: Random, cases: int) -> tuple[int
     return known, left
 
 
-def test_all_fields_of_the_product_are_converted_as_strawberry_does() -> None:
+def test_all_schema_fields_convert_arguments_as_strawberry() -> None:
     known, left = compared(create_schema(), Random(1), 40)
     assert known > 60
     assert left == []
@@ -116,12 +116,12 @@ class Query:
 
 
 @pytest.mark.parametrize("camel", [True, False])
-def test_odd_arguments_are_converted_as_strawberry_does_or_left_to_it(camel: bool) -> None:
+def test_odd_arguments_are_converted_as_strawberry_or_left_to_it(camel: bool) -> None:
     schema = strawberry.Schema(Query, config=StrawberryConfig(auto_camel_case=camel))
     assert compared(schema, Random(2), 400) == (2, ["Query.perhaps"])
 
 
-def test_a_default_is_nobodys_to_change() -> None:
+def test_resolvers_cannot_change_a_default() -> None:
     schema = strawberry.Schema(Query)
     field = strawberry.Schema(Query)._schema.query_type.fields["plain"].extensions["strawberry-definition"]  # type: ignore[union-attr]
     convert = ArgumentConversions(schema).for_field(field)

@@ -163,7 +163,7 @@ PLACES += [("must", "name"), ("may", "note"), ("may", "may"), ("must", "must"), 
 
 @pytest.mark.parametrize("text", PLANS)
 @pytest.mark.parametrize("odd", ODDITIES)
-async def test_whatever_one_row_has_the_answer_is_that_of_the_stock_executor(text: str, odd: str) -> None:
+async def test_an_unusual_row_gets_the_response_of_the_stock_executor(text: str, odd: str) -> None:
     for place in PLACES:
         if "coroutine" in odd and not {*place[-1:]} & METHODS:
             # An attribute is the same whenever it is read; a coroutine could be awaited only once.
@@ -176,14 +176,14 @@ async def test_whatever_one_row_has_the_answer_is_that_of_the_stock_executor(tex
 
 @pytest.mark.parametrize("text", PLANS)
 @pytest.mark.parametrize("odd", ["", "asked", "slow"])
-async def test_what_is_asked_of_one_row_alone_may_fail(text: str, odd: str) -> None:
+async def test_a_field_of_a_single_row_may_fail(text: str, odd: str) -> None:
     made = [row(number) for number in range(ROWS)]
     stock, planned = [await answered(text, odd, made, planned) for planned in (False, True)]
     assert planned == stock
     assert bool(stock[1]) == (odd != "" and odd in text)
 
 
-async def test_what_a_row_tells_at_once_is_read_once() -> None:
+async def test_plain_attributes_of_a_row_are_read_once() -> None:
     made = [row(number) for number in range(ROWS)]
     read: list[int] = []
 

@@ -102,7 +102,7 @@ def test_a_page_is_as_long_as_its_variable_says(
     assert cost(documents, text, variables) == expected
 
 
-def test_a_variable_without_a_value_or_default_is_an_absent_argument(documents: Documents) -> None:
+def test_a_variable_without_a_value_is_an_absent_argument(documents: Documents) -> None:
     assert cost(documents, "query($n:Int){emails(first:$n){nodes{id}}}") == 50
     assert cost(documents, "query($n:Int,$m:Int=7){emails(first:$n,last:$m){nodes{id}}}") == 7
 
@@ -114,7 +114,7 @@ def test_a_list_is_as_long_as_its_variable(documents: Documents, ids: Any, expec
     assert cost(documents, "query($ids:[ID!]!){nodes(ids:$ids){id}}", {"ids": ids}) == expected
 
 
-def test_a_fragment_is_counted_anew_for_each_length_of_a_batch(documents: Documents) -> None:
+def test_a_fragment_is_counted_for_each_length_of_a_batch(documents: Documents) -> None:
     text = (
         "mutation($a:[ID!]!,$b:[ID!]!){emailArchive(ids:$a){...F} emailUnarchive(ids:$b){...F}}"
         " fragment F on EmailsPayload{emails{id}}"
@@ -137,7 +137,7 @@ def test_20000_objects_may_be_asked_for_and_no_more(documents: Documents) -> Non
     assert error.extensions == {"code": "COST_EXCEEDED"}
 
 
-def test_fragments_that_double_are_counted_once_and_cost_what_they_double_to(documents: Documents) -> None:
+def test_doubling_fragments_are_counted_once_at_their_full_cost(documents: Documents) -> None:
     text = "{email(id:1){...F0}}" + "".join(f"fragment F{n} on Email{{...F{n + 1} ...F{n + 1}}}" for n in range(25))
     assert cost(documents, f"{text} fragment F25 on Email{{sender{{id}}}}") == 1 + 2**25
 
@@ -186,7 +186,7 @@ def test_what_nests_as_deep_as_can_be_parsed_is_counted(documents: Documents) ->
 
 
 @pytest.mark.parametrize("spread", ["types{fields{type{name}}} " * 190, "types{...F0} "])
-def test_introspection_that_is_long_to_count_is_not_counted_to_its_end(documents: Documents, spread: str) -> None:
+def test_expensive_introspection_is_not_counted_to_its_end(documents: Documents, spread: str) -> None:
     text = f"{{__schema{{{spread}}}}}"
     if "F0" in text:
         text += "".join(f"fragment F{n} on __Type{{...F{n + 1} ...F{n + 1}}}" for n in range(150))

@@ -79,7 +79,7 @@ def directives(count: int) -> str:
         (directives, 50, "TOO_MANY_DIRECTIVES", "The document has 51 directives; 50 are allowed."),
     ],
 )
-def test_each_limit_lets_its_number_pass_and_no_more(
+def test_each_limit_allows_its_number_and_no_more(
     documents: Documents, make: Callable[[int], str], most: int, error: str, message: str
 ) -> None:
     assert documents.prepare(make(most), None).kind is OperationType.QUERY
@@ -94,7 +94,7 @@ def test_comments_are_counted_apart(documents: Documents) -> None:
 
 
 @pytest.mark.parametrize("begun", ["{viewer{id}}#", "{viewer{id}}#,", '{email(id:"'])
-def test_what_is_read_letter_by_letter_is_bounded_by_letters(documents: Documents, begun: str) -> None:
+def test_lexing_is_limited_by_characters(documents: Documents, begun: str) -> None:
     end = "" if "#" in begun else '"){id}}'
     filled = begun + "x" * (100_000 - len(begun) - len(end)) + end
     documents.prepare(filled, None)
@@ -114,7 +114,7 @@ def test_the_limits_are_those_given() -> None:
     assert code(refused(documents, directives(1))) == "TOO_MANY_DIRECTIVES"
 
 
-def test_a_document_is_told_all_that_there_is_too_much_of(documents: Documents) -> None:
+def test_all_exceeded_limits_are_reported(documents: Documents) -> None:
     text = "{" + "a:viewer@skip(if:false){id} " * 51 + "}"
     assert [each for each, _ in told(refused(documents, text))] == [
         "TOO_MANY_ALIASES",
@@ -133,7 +133,7 @@ def test_the_deepest_operation_counts(documents: Documents) -> None:
     assert code(refused(documents, f"query A{{viewer{{id}}}} query B{depth(13)}", "A")) == "TOO_DEEP"
 
 
-def test_root_fields_are_counted_in_fragments_and_each_fragment_once(documents: Documents) -> None:
+def test_root_fields_are_counted_in_each_fragment_once(documents: Documents) -> None:
     text = "{...{...F} ...G viewer{id}} fragment G on Query{...F} fragment F on Query{" + "viewer{id} " * 19 + "%s}"
     documents.prepare(text % "", None)
     assert code(refused(documents, text % "viewer{id}")) == "TOO_MANY_ROOT_FIELDS"
@@ -144,7 +144,7 @@ def test_root_fields_are_counted_for_each_operation(documents: Documents) -> Non
     documents.prepare(text, "C")
 
 
-def test_aliases_and_directives_are_counted_wherever_they_are_written(documents: Documents) -> None:
+def test_aliases_and_directives_are_counted_everywhere(documents: Documents) -> None:
     few = Documents(ours(), DocumentLimits(aliases=2, directives=3), HINTS)
     text = (
         "query($x:Boolean!){a:viewer{...F @skip(if:$x) ...on User@skip(if:$x){id}}}"
@@ -169,13 +169,13 @@ def test_introspection_in_rounds_is_refused(documents: Documents) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "{viewer{id}} }", "{viewer{id ..F}}", "{a b(}", "{" * 500])
-def test_what_is_not_graphql_is_a_parse_error_with_its_place(documents: Documents, text: str) -> None:
+def test_invalid_syntax_is_a_parse_error_with_its_location(documents: Documents, text: str) -> None:
     (error,) = refused(documents, text)
     assert code([error]) == "GRAPHQL_PARSE_FAILED"
     assert error.locations
 
 
-def test_a_text_that_repeats_the_words_of_another_error_is_not_taken_for_it(documents: Documents) -> None:
+def test_a_text_like_another_error_is_not_mistaken_for_it(documents: Documents) -> None:
     words = '"Document contains more than 2000 tokens. Parsing aborted."'
     assert code(refused(documents, f"{{viewer{{id}}}} {words} {{")) == "GRAPHQL_PARSE_FAILED"
 
@@ -194,21 +194,21 @@ def test_a_text_that_repeats_the_words_of_another_error_is_not_taken_for_it(docu
         "{viewer{id@skp(if:true)}}",
     ],
 )
-def test_what_does_not_fit_the_schema_is_told_without_suggestions(documents: Documents, text: str) -> None:
+def test_schema_errors_contain_no_suggestions(documents: Documents, text: str) -> None:
     errors = refused(documents, text)
     assert code(errors) == "GRAPHQL_VALIDATION_FAILED"
     assert not [error for error in errors if "Did you mean" in error.message]
     assert all(error.locations for error in errors)
 
 
-def test_at_most_so_many_errors_are_told() -> None:
+def test_the_number_of_errors_is_limited() -> None:
     text = "{viewer{" + " ".join(f"f{each}" for each in range(100)) + "}}"
     for most in (1, 20):
         assert len(refused(Documents(ours(), DocumentLimits(), HINTS, errors=most), text)) == most
 
 
 @pytest.mark.parametrize("text", ['{emails(first:"%s"){nodes{id}}}', "{viewer{id}} %s"])
-def test_what_is_wrong_is_not_repeated_at_any_length(documents: Documents, text: str) -> None:
+def test_error_messages_quote_only_short_texts(documents: Documents, text: str) -> None:
     (error,) = refused(documents, text % ("x" * 10_000))
     assert len(error.message) == 501
 
@@ -229,7 +229,7 @@ def test_fragments_that_spread_themselves_are_refused_as_such(documents: Documen
         assert code(refused(documents, text)) == "GRAPHQL_VALIDATION_FAILED"
 
 
-def test_an_operation_is_found_by_its_name_or_by_being_the_only_one(documents: Documents) -> None:
+def test_an_operation_is_found_by_name_or_if_it_is_the_only_one(documents: Documents) -> None:
     two = "query A{viewer{id}} mutation B($id:ID!){campaignEnd(id:$id){campaign{id}}}"
     assert documents.prepare(two, "A").kind is OperationType.QUERY
     assert documents.prepare(two, "B").kind is OperationType.MUTATION
@@ -256,7 +256,7 @@ def test_an_operation_that_is_not_there_is_refused(
     assert told(refused(documents, text, name)) == [("OPERATION_NOT_FOUND", message)]
 
 
-def test_what_was_prepared_is_prepared_once_as_long_as_it_is_among_the_last_512(documents: Documents) -> None:
+def test_the_last_512_documents_are_prepared_once(documents: Documents) -> None:
     def text(number: int) -> str:
         return f"query Q{number}{{viewer{{id}}}}"
 
@@ -269,7 +269,7 @@ def test_what_was_prepared_is_prepared_once_as_long_as_it_is_among_the_last_512(
     assert documents.prepare(text(1), None) is not second
 
 
-def test_what_is_kept_is_bounded_by_its_weight() -> None:
+def test_the_cache_is_limited_by_weight() -> None:
     kept: LruCache[str, int] = LruCache(max_entries=10, max_weight=100)
     for number, key in enumerate("abc"):
         kept.add(key, number, weight=40)

@@ -178,7 +178,7 @@ async def longest_hold(work: Awaitable[Any]) -> tuple[float, Any]:
         ("{words(count:400000)}", 0),
     ],
 )
-async def test_a_large_answer_lets_others_have_their_turn_and_is_the_same(text: str, rows: int) -> None:
+async def test_a_large_response_yields_to_others_and_is_the_same(text: str, rows: int) -> None:
     context = parts(rows)
     stock = await carried_out(text, context, planned=False)
     longest, planned = await longest_hold(carried_out(text, context))
@@ -186,7 +186,7 @@ async def test_a_large_answer_lets_others_have_their_turn_and_is_the_same(text: 
     assert planned == stock
 
 
-async def test_who_is_cancelled_in_a_large_answer_leaves_nothing_behind() -> None:
+async def test_a_cancelled_large_response_leaves_nothing_behind() -> None:
     task = asyncio.create_task(carried_out("{parts{name slow}}", parts(20_000)))
     for _ in range(6):
         await asyncio.sleep(0)
@@ -197,7 +197,7 @@ async def test_who_is_cancelled_in_a_large_answer_leaves_nothing_behind() -> Non
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_what_was_executed_is_given_back_at_once() -> None:
+async def test_executed_results_are_freed_immediately() -> None:
     """Not by the collector of cycles, which would stop everything to take thousands apart."""
     gc.collect()
     gc.disable()
@@ -209,7 +209,7 @@ async def test_what_was_executed_is_given_back_at_once() -> None:
         gc.enable()
 
 
-async def test_each_frame_of_a_subscription_is_that_of_the_stock_executor() -> None:
+async def test_each_change_message_equals_that_of_the_stock_executor() -> None:
     text, context = "subscription{parts{id name slow(n:1) parts{name colour}}}", parts(3)
 
     started: Any = subscribe(LARGE, parse(text), context_value=context)
@@ -218,7 +218,7 @@ async def test_each_frame_of_a_subscription_is_that_of_the_stock_executor() -> N
     assert [bool(frame.errors) for frame in stock] == [False, True, False]
 
 
-async def test_a_plan_is_kept_for_each_choice_of_what_is_skipped_and_no_larger_than_allowed() -> None:
+async def test_plans_are_cached_per_skip_choice_within_a_limit() -> None:
     shapes = TypePlans(LARGE, REFERENCE_METADATA_KEY)
     operation: Any = parse("query($a:Boolean!,$b:String){parts{name}}").definitions[0]
     plans = DocumentPlans(shapes, 3)
@@ -232,7 +232,7 @@ async def test_a_plan_is_kept_for_each_choice_of_what_is_skipped_and_no_larger_t
     assert plans.plan(operation, {"a": True}) is not first
 
 
-async def test_a_difference_between_the_two_executions_of_a_test_is_noticed() -> None:
+async def test_a_difference_between_both_executions_is_noticed() -> None:
     class Forgetful(Twice):
         differences: ClassVar[list[str]] = []
 

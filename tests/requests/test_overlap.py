@@ -82,7 +82,7 @@ def test_the_verdict_is_that_of_the_stock_rule(schema: Callable[[], GraphQLSchem
         ("{v:node{id} v:named{id}}", False),
     ],
 )
-def test_what_can_be_merged_is_told_from_what_cannot(text: str, expected: bool) -> None:
+def test_mergeable_fields_are_distinguished_from_conflicts(text: str, expected: bool) -> None:
     assert stock(crossed(), text) is expected
     assert mergeable(crossed(), text) is expected
 
@@ -104,7 +104,7 @@ def test_arguments_are_the_same_by_what_they_say(one: str, other: str, expected:
     assert mergeable(ours(), text) is expected
 
 
-def test_each_conflict_is_told_once_with_both_places_in_the_order_of_the_text() -> None:
+def test_each_conflict_is_reported_once_with_both_locations() -> None:
     document = parse("{viewer{b:id b:name ...F} viewer{b:role}} fragment F on User{c:id c:name}")
     told = [
         (error.message.partition(" because ")[0], [place.column for place in error.locations or ()])
@@ -113,18 +113,18 @@ def test_each_conflict_is_told_once_with_both_places_in_the_order_of_the_text() 
     assert sorted(told) == [("Fields 'b' conflict", [9, 14]), ("Fields 'c' conflict", [62, 67])]
 
 
-def test_a_field_that_is_repeated_is_looked_at_a_few_times() -> None:
+def test_a_repeated_field_is_compared_a_few_times() -> None:
     assert steps("{viewer{" + "id " * 1_900 + "}}") < 3 * 1_900
 
 
-def test_fragments_that_spread_each_other_are_looked_at_once_each() -> None:
+def test_mutually_recursive_fragments_are_visited_once() -> None:
     text = "{viewer{...F0}}" + "".join(
         f"fragment F{n} on User{{{' '.join(f'...F{each}' for each in range(n + 1, 41))}}}" for n in range(40)
     )
     assert steps(text + "fragment F40 on User{id}") < 1_000
 
 
-def test_fragments_that_double_are_looked_at_once_each() -> None:
+def test_doubling_fragments_are_visited_once_each() -> None:
     doubling = "".join(
         f"fragment A{n} on Email{{a:campaign{{...B{n}}} b:campaign{{...B{n}}}}}"
         f"fragment B{n} on Campaign{{emails{{nodes{{...A{n + 1} ...A{n + 1}}}}}}}"
@@ -133,12 +133,12 @@ def test_fragments_that_double_are_looked_at_once_each() -> None:
     assert steps("{email(id:1){...A0}}" + doubling + "fragment A40 on Email{id}") < 1_500
 
 
-def test_a_large_fragment_in_many_places_is_looked_at_once() -> None:
+def test_a_large_fragment_in_many_places_is_visited_once() -> None:
     places = "campaign{id ...F} " * 160
     assert steps(f"{{email(id:1){{{places}}}}} fragment F on Campaign{{{'name ' * 800}}}") < 5_000
 
 
-def test_whoever_makes_more_sets_than_can_be_looked_at_is_refused() -> None:
+def test_too_many_field_sets_are_refused() -> None:
     text = "{viewer{id ...F}} fragment F on User{name}"
     assert not list(OverlapChecker(ours(), parse(text), max_steps=20).conflicts())
     (error,) = OverlapChecker(ours(), parse(text), max_steps=3).conflicts()

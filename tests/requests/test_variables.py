@@ -99,7 +99,7 @@ def compared(schema: GraphQLSchema, odd: float, cases: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("odd", [0.0, 0.05, 0.3])
-def test_values_of_every_type_of_the_product_are_those_of_the_library(odd: float) -> None:
+def test_values_of_all_schema_types_equal_those_of_the_library(odd: float) -> None:
     made, _ = compared(create_schema()._schema, odd, 60)
     assert made > 1_500
 
@@ -124,7 +124,7 @@ def test_values_of_odd_types_are_those_of_the_library(odd: float) -> None:
         ({"id": "a", "many": ["GREEN"]}, False),
     ],
 )
-def test_what_is_plainly_right_is_made_here_and_the_rest_is_left(given: dict[str, Any], plain: bool) -> None:
+def test_plain_values_are_coerced_here_and_others_by_the_library(given: dict[str, Any], plain: bool) -> None:
     schema = build_schema(SMALL)
     document = parse("query ($id: ID!, $many: [Colour!] = [BLUE], $tree: Tree) { tree(tree: $tree) }")
     definitions = document.definitions[0].variable_definitions  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ from tests.support.schema_coverage import Exercised, everything, published
 VARIABLE = "SDL_COVERAGE"
 _SHARED = "SDL_COVERAGE_SHARED"
 """How the processes of one run learn where to add what they met."""
-ELSEWHERE = ("browser", "clients")
+ELSEWHERE = ("browser", "clients", "packaging")
 
 
 class Report:

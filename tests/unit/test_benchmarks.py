@@ -27,7 +27,7 @@ def test_every_filter_is_in_its_canonical_form(population: str) -> None:
 
 
 @pytest.mark.parametrize("population", POPULATIONS)
-def test_a_search_holds_from_the_view_on_that_is_foretold(population: str) -> None:
+def test_a_search_matches_from_the_predicted_view_on(population: str) -> None:
     for search in every(population, SEARCHES):
         holds = compile_predicate(parse_filter(search.definition))
         first = next((views for views in range(VIEWS + 1) if holds(_seen(search.campaign or 0, views), NOW)), None)
@@ -46,7 +46,7 @@ def test_so_many_searches_have_no_key(population: str, share: int) -> None:
     assert sum("campaign" not in search.definition for search in every(population, SEARCHES)) == SEARCHES // share
 
 
-async def test_a_view_joins_two_lists_of_a_followed_seller(database_url: str) -> None:
+async def test_a_view_joins_two_lists_of_a_watched_seller(database_url: str) -> None:
     made = await fill(database_url, "uniform", SEARCHES, 50)
     assert len(made.followed) == 10
     assert all(len(made.joins[made.campaign_of[email], view]) == 2 for email in made.timed for view in (1, VIEWS))
@@ -57,7 +57,7 @@ async def test_a_view_joins_two_lists_of_a_followed_seller(database_url: str) ->
         assert row == {"last": FIRST_SELLER + sellers(SEARCHES) - 1}
 
 
-async def test_a_figure_does_not_count_where_a_list_or_the_frames_are_wrong(sqlite_url: str) -> None:
+async def test_measurements_with_wrong_lists_or_messages_are_invalid(sqlite_url: str) -> None:
     made = await fill(sqlite_url, "uniform", SEARCHES, 50)
     assert await verifying.lists(made, []) < SEARCHES
     assert await verifying.lists(made, [], whole=True) == SEARCHES
@@ -75,7 +75,7 @@ async def test_a_figure_does_not_count_where_a_list_or_the_frames_are_wrong(sqli
             await verifying.lists(made, [], whole)
 
 
-def test_of_lists_made_since_the_last_frame_of_an_email_decides() -> None:
+def test_the_last_message_of_an_email_decides_for_new_lists() -> None:
     upserted = {"__typename": "SavedSearchUpserted"}
     reset = {"__typename": "SavedSearchReset", "savedSearchId": "s"}
     moved = {"savedSearchId": "s", "emailId": encode("Email", 7), "memberId": encode("SavedSearchMember", 9)}
@@ -88,7 +88,7 @@ def test_of_lists_made_since_the_last_frame_of_an_email_decides() -> None:
             new_lists.last_said(wrong, "s")
 
 
-def test_a_small_clock_is_right_and_tells_of_every_size(sqlite_url: str) -> None:
+def test_a_small_clock_benchmark_is_right_for_every_size(sqlite_url: str) -> None:
     ticked = clock.measure(sqlite_url, 1_000)
     assert set(ticked.ticks) == set(clock.CROSSING)
 

@@ -36,7 +36,7 @@ def taken_port() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
-def test_a_user_is_made_and_then_updated_and_signs_in_with_a_token(database_url: str, here: Here) -> None:
+def test_a_user_is_created_updated_and_signed_in_with_a_token(database_url: str, here: Here) -> None:
     known = {"DATABASE_URL": database_url, "SECRET": SECRET}
     add = ("user", "add", "--team", "Apples", "--address")
     first = here(*add, "Ann@apples.example", "--name", "Ann", **known)
@@ -64,7 +64,7 @@ def test_a_user_is_made_and_then_updated_and_signs_in_with_a_token(database_url:
     asyncio.run(sign_in())
 
 
-def test_what_makes_no_sense_is_one_line_and_makes_nothing(sqlite_url: str, here: Here) -> None:
+def test_an_invalid_command_is_one_line_and_changes_nothing(sqlite_url: str, here: Here) -> None:
     known = {"DATABASE_URL": sqlite_url, "SECRET": SECRET}
     add = ("user", "add", "--name", "Ann", "--address", "ann@apples.example", "--team")
     assert here(*add, "Apples", **known).code == 0
@@ -141,7 +141,7 @@ WRONG = {
 }
 
 
-def test_a_wrong_setting_is_named_with_what_is_allowed(here: Here) -> None:
+def test_a_wrong_setting_is_reported_with_the_allowed_values(here: Here) -> None:
     assert set(WRONG) == {setting.name for setting in TABLE}
     for name, values in WRONG.items():
         for value in values:
@@ -198,7 +198,7 @@ def test_what_config_prints_can_be_pasted_back(here: Here, tmp_path: Path) -> No
     assert again == printed
 
 
-def test_a_user_keeps_what_a_later_command_does_not_mention(sqlite_url: str, here: Here) -> None:
+def test_a_later_command_keeps_the_fields_it_does_not_mention(sqlite_url: str, here: Here) -> None:
     known = {"DATABASE_URL": sqlite_url, "SECRET": SECRET}
     add = ("user", "add", "--team", "Apples", "--address", "ann@apples.example", "--name")
 

@@ -45,7 +45,7 @@ class Machine:
 
 
 @pytest.mark.parametrize("error", [400 * DAY, 2 * HOUR, HOUR + SECOND, -400 * DAY, -2 * HOUR])
-def test_a_wrong_clock_changes_no_time_and_is_believed_once_it_is_right(error: int) -> None:
+def test_a_wrong_clock_is_ignored_until_it_is_right(error: int) -> None:
     machine = Machine()
     machine.read(SECOND)
     for machine.error in (error, error, 0):
@@ -60,7 +60,7 @@ def test_a_machine_that_was_suspended_has_not_jumped(hours: int) -> None:
     assert machine.guard.jump is None
 
 
-def test_a_jump_is_confirmed_by_readings_that_agree_for_ten_minutes() -> None:
+def test_ten_minutes_of_consistent_readings_confirm_a_jump() -> None:
     machine = Machine(error=0)
     machine.error = 2 * DAY
     for _ in range(600):
@@ -72,7 +72,7 @@ def test_a_jump_is_confirmed_by_readings_that_agree_for_ten_minutes() -> None:
     assert machine.read(SECOND) == machine.true + 2 * DAY
 
 
-def test_readings_that_disagree_begin_the_ten_minutes_anew() -> None:
+def test_inconsistent_readings_restart_the_ten_minutes() -> None:
     machine = Machine()
     machine.error = 2 * DAY
     machine.read(0)
@@ -84,7 +84,7 @@ def test_readings_that_disagree_begin_the_ten_minutes_anew() -> None:
     assert machine.confirmed()
 
 
-def test_more_than_thirty_days_after_the_last_tick_nothing_is_confirmed() -> None:
+def test_thirty_days_after_the_last_tick_nothing_is_confirmed() -> None:
     machine = Machine()
     machine.error = 31 * DAY
     machine.read(0)
@@ -122,7 +122,7 @@ def test_a_new_database_has_no_time_to_compare_with() -> None:
 
 
 @pytest.mark.parametrize("reading, paused", [(DAY, True), (2 * DAY, True), (SECOND, False), (12 * HOUR, False)])
-def test_a_process_that_starts_during_a_pause_does_not_believe_the_same_wrong_clock(reading: int, paused: bool) -> None:
+def test_a_process_started_in_a_pause_distrusts_a_wrong_clock(reading: int, paused: bool) -> None:
     guard = ClockGuard(lambda: 0)
     guard.start(START + reading, START - SECOND, START, START + DAY)
     assert (guard.jump is not None) is paused

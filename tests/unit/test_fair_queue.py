@@ -57,7 +57,7 @@ def test_several_teams_get_equal_parts_and_what_others_leave(monkeypatch: pytest
     assert total == 2_403
 
 
-def test_what_is_left_of_a_request_may_be_discarded() -> None:
+def test_the_rest_of_a_request_may_be_discarded() -> None:
     queue = FairQueue[Waiting]()
     large = Waiting(1, 1_000)
     queue.add(large)

@@ -193,7 +193,7 @@ EXPORTS: Mapping[str, tuple[bytes, list[Person]]] = {
 
 
 @pytest.mark.parametrize("program", EXPORTS)
-def test_what_programs_export_is_understood(small_team: Team, program: str) -> None:
+def test_exports_of_common_programs_are_understood(small_team: Team, program: str) -> None:
     content, expected = EXPORTS[program]
     said = small_team.imports(content)
     number = len(expected)
@@ -213,7 +213,7 @@ def test_a_column_of_first_names_is_kept(team: Team) -> None:
     assert kept(team.url, names) == [("Anna Maria Schmidt", "Anna Maria"), ("Emil Ender", "Emil")]
 
 
-def test_every_encoding_delimiter_and_line_end_says_the_same(small_team: Team) -> None:
+def test_every_encoding_delimiter_and_line_end_is_read(small_team: Team) -> None:
     notes = 'He said: "Grüße;\tviel | Glück"\r\nund "ade",\n\n'
     expected: list[Person] = []
     number = 0
@@ -248,7 +248,7 @@ FREE = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
     end=st.sampled_from(ENDS),
     quoting=st.sampled_from(QUOTING),
 )
-def test_what_was_written_is_read(
+def test_written_files_are_read(
     rows: list[tuple[str, str, str, str]], encoding: str, delimiter: str, end: str, quoting: int
 ) -> None:
     if encoding == "cp1252":
@@ -301,7 +301,7 @@ def test_the_same_file_again_changes_nothing(team: Team) -> None:
     assert folded == [("p7@example.org", fold("Straße"), "p 7")]
 
 
-def test_ones_own_people_are_brought_up_to_date_and_colleagues_are_left_alone(team: Team) -> None:
+def test_own_people_are_updated_and_those_of_colleagues_are_not(team: Team) -> None:
     first = "Name,Email,Title,Company,Phone\nDora,dora@x.example,CTO,ACME,1\nEmil,emil@x.example,,,\n"
     assert team.imports(first).code == 0
     bobs = "Name,Email\nBob's,bobs@x.example\n"
@@ -338,7 +338,7 @@ def test_ones_own_people_are_brought_up_to_date_and_colleagues_are_left_alone(te
     assert team.invalidations() == [(2, dora), (3, group)]
 
 
-def test_whoever_unsubscribed_stays_so(small_team: Team) -> None:
+def test_unsubscribed_people_stay_unsubscribed(small_team: Team) -> None:
     content = "Name,Email\nDora,dora@x.example\n"
     assert small_team.imports(content).code == 0
 
@@ -380,7 +380,7 @@ def test_lists_follow_what_a_file_changes(database_url: str, here: Here, tmp_pat
     assert asyncio.run(members(search)) == [email]
 
 
-def test_refused_rows_are_told_by_line_and_can_be_mended(small_team: Team) -> None:
+def test_refused_rows_are_reported_by_line_and_can_be_corrected(small_team: Team) -> None:
     huge = '"' + "x" * 10_000_000 + '"'
     content = (
         "Name,Email,Company,Notes\r\n"
@@ -432,7 +432,7 @@ def test_refused_rows_are_told_by_line_and_can_be_mended(small_team: Team) -> No
     assert (small_team.folder / "still.csv").exists()
 
 
-def test_of_many_refused_rows_a_few_are_told_aloud_and_all_are_kept(small_team: Team) -> None:
+def test_of_many_refused_rows_few_are_printed_and_all_are_saved(small_team: Team) -> None:
     content = "Name;Email\n" + "".join(f"P{n};nowhere\n" for n in range(2100)) + "Dora;dora@x.example\n"
     said = small_team.imports(content, "--refused", str(small_team.folder / "no.csv"))
     assert (said.code, said.out) == (1, "2101 rows: 1 added, 0 changed, 0 unchanged, 2100 refused\n")
@@ -443,7 +443,7 @@ def test_of_many_refused_rows_a_few_are_told_aloud_and_all_are_kept(small_team: 
     assert (len(rows), rows[-1]) == (2101, "2101;An address looks like name@example.com.;P2099;nowhere")
 
 
-def test_where_refused_rows_cannot_be_kept_each_is_told(small_team: Team) -> None:
+def test_if_refused_rows_cannot_be_saved_each_is_printed(small_team: Team) -> None:
     content = "Name,Email\n" + "x,y\n" * 30
     said = small_team.imports(content, "--refused", str(small_team.folder / "no/such/folder.csv"))
     assert (said.code, said.out) == (1, "30 rows: 0 added, 0 changed, 0 unchanged, 30 refused\n")
@@ -472,12 +472,12 @@ def test_an_open_quotation_mark_costs_its_own_row(small_team: Team) -> None:
         (codecs.BOM_UTF16_BE + "Email\n".encode("utf-16-be") + b"\xd8\x00\x00a", ("line 2", "UTF-16")),
     ],
 )
-def test_a_file_that_makes_no_sense_is_one_line(small_team: Team, content: bytes, words: tuple[str, ...]) -> None:
+def test_an_unreadable_file_is_reported_in_one_line(small_team: Team, content: bytes, words: tuple[str, ...]) -> None:
     complains(small_team.imports(content), "people.csv", *words)
     assert small_team.people() == []
 
 
-def test_what_it_cannot_do_without_is_one_line(small_team: Team) -> None:
+def test_missing_requirements_are_reported_in_one_line(small_team: Team) -> None:
     good = small_team.file("Name,Email\nDora,dora@x.example\n")
     folder = small_team.folder
     run, known = small_team.here, small_team.known
@@ -551,7 +551,7 @@ def count(url: str, what: str = "people") -> int:
         return int(connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
 
 
-def test_on_a_terminal_a_bar_moves_and_leaves_what_was_refused(small_team: Team) -> None:
+def test_on_a_terminal_a_progress_bar_keeps_refused_rows_visible(small_team: Team) -> None:
     path = small_team.file("Name,Email\nx,[bold]y\n" + "".join(f"P{n},p{n}@x.example\n" for n in range(2500)))
     terminal, other = os.openpty()
     with begun(small_team.url, path, stdout=subprocess.PIPE, stderr=other) as process:
@@ -615,7 +615,7 @@ OPTED_OUT = (
 NOT_OPTED_OUT = ("", " ", "0", "false", "No", "n", "Nein", "falsch", "non", "0.0", "Allow", "NULL", "-", "0000-00-00")
 
 
-def test_cells_are_read_as_spreadsheets_and_outlook_mean_them() -> None:
+def test_cells_are_read_as_in_spreadsheets_and_outlook() -> None:
     assert {cell: read_text(cell) for cell in TEXTS} == TEXTS
     assert {read_address(cell) for cell in ADDRESSES} == {"pat@ex.example"}
     assert {cell: read_phone(cell) for cell in PHONES} == PHONES
@@ -644,7 +644,7 @@ def test_outlooks_file_of_people_inside_exchange(small_team: Team) -> None:
     assert [row[:2] for row in small_team.people()] == [("Kim Lee", "kim@ex.example"), ("Pat Doe", "pat@ex.example")]
 
 
-def test_a_delimiter_that_the_file_declares_and_columns_without_end(small_team: Team) -> None:
+def test_a_declared_delimiter_and_unlimited_columns_are_read(small_team: Team) -> None:
     empty = "^" * 16_000
     content = f'sep=^\r\nName^Email^Phone{empty}\r\n"Doe, Pat"^\u200bpat@ex.example^="0301"{empty}\r\n'
     assert small_team.imports(content).code == 0
@@ -684,7 +684,7 @@ def test_columns_of_opt_outs_are_known_by_their_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_columns_of_states_say_who_has_opted_out(name: str) -> None:
+def test_columns_of_states_contain_opt_outs(name: str) -> None:
     known = recognise_columns(["Email", name])
     assert known is not None
     rows = [known.row(2, ["pat@ex.example", state], True) for state in STATES[name]]
@@ -726,7 +726,7 @@ def test_opt_outs_hold_for_new_and_known_people(team: Team) -> None:
     assert len(kept(team.url, UNSUBSCRIBED)) == 5
 
 
-async def test_what_is_scheduled_to_somebody_who_opted_out_fails(server: Server) -> None:
+async def test_scheduled_emails_to_people_who_opted_out_fail(server: Server) -> None:
     ann = await server.client("Ann")
     mail = await draft(ann, await person(ann, "pat@ex.example"))
     await send(ann, mail, "2099-01-01T00:00:00Z")
@@ -744,7 +744,7 @@ def mixed(*lines: tuple[str, str], end: str = "\n") -> bytes:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_file_with_two_encodings_is_told_by_line(small_team: Team, end: str) -> None:
+def test_a_file_with_two_encodings_is_reported_by_line(small_team: Team, end: str) -> None:
     right, wrong = ("a@x.example,Zoë Ångström", "utf-8"), ("b@x.example,Jürgen", "cp1252")
     some = small_team.imports(mixed(right, wrong, right, wrong, right, end=end))
     complains(some, "lines 3, 5 are not UTF-8", "save all")

@@ -22,7 +22,7 @@ async def test_only_one_has_the_lease_and_the_next_gets_it_after(database_url: s
         pass
 
 
-async def test_a_lease_whose_connection_is_ended_is_lost_and_can_be_had_again(postgres_url: str) -> None:
+async def test_a_lease_whose_session_ends_is_lost_and_can_be_retaken(postgres_url: str) -> None:
     async with hold_lease(postgres_url) as held:
         watching = asyncio.create_task(held())
         await _end_sessions(postgres_url)
@@ -32,7 +32,7 @@ async def test_a_lease_whose_connection_is_ended_is_lost_and_can_be_had_again(po
         pass
 
 
-async def test_a_worker_whose_sessions_are_ended_goes_on_afterwards(postgres_url: str) -> None:
+async def test_a_worker_continues_after_its_sessions_were_ended(postgres_url: str) -> None:
     async with serving(postgres_url) as server:
         ann = await server.client("Ann")
         mail, search = await email(ann), await save(ann, {"engagement": [{"kind": "VIEW"}]})
@@ -53,7 +53,7 @@ async def test_a_worker_whose_sessions_are_ended_goes_on_afterwards(postgres_url
                 await asyncio.sleep(0.05)
 
 
-async def test_what_was_decided_from_marks_that_others_worked_off_is_not_written(quiet_server: Server) -> None:
+async def test_a_stale_batch_is_not_written(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     await email(ann)
     marks = [row["id"] for row in await database().fetch("SELECT id FROM invalidations")]

@@ -8,7 +8,7 @@ from tests.support.server import serving
 from tests.support.tasks import create
 
 
-async def test_a_field_that_is_given_up_does_not_end_what_others_wait_for() -> None:
+async def test_a_cancelled_field_does_not_cancel_the_load_of_others() -> None:
     loaders, ready = Loaders(), asyncio.Event()
 
     async def make() -> str:

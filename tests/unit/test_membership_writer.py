@@ -80,7 +80,7 @@ def told(entries: Sequence[LogEntry]) -> list[tuple[int, int, ChangeKind | None,
 
 
 @pytest.mark.parametrize("alone", [False, True])
-async def test_what_changes_is_said_once_in_the_order_of_the_verdicts(writer: Writer, alone: bool) -> None:
+async def test_changes_are_logged_once_with_leaves_before_joins(writer: Writer, alone: bool) -> None:
     joined, left = ChangeKind.MEMBER_JOINED, ChangeKind.MEMBER_LEFT
     first = (Join(LIVE, 5, VIEWED), Join(OTHERS, 9, CLOCK), Join(BUILDING, 5, VIEWED), Join(LIVE, 4, VIEWED))
     said = await carried_out(writer, MembershipChanges(first), alone)
@@ -119,7 +119,7 @@ async def test_what_changes_is_said_once_in_the_order_of_the_verdicts(writer: Wr
 
 
 @pytest.mark.parametrize("alone", [False, True])
-async def test_nothing_is_carried_out_where_one_of_its_marks_is_gone(writer: Writer, alone: bool) -> None:
+async def test_nothing_is_written_if_an_invalidation_is_gone(writer: Writer, alone: bool) -> None:
     async with writer.unit_of_work() as uow:
         for subject in (1, 2):
             uow.invalidate(InvalidationKind.EMAIL, 1, subject, ChangeCauseKind.CLOCK)
@@ -135,7 +135,7 @@ async def test_nothing_is_carried_out_where_one_of_its_marks_is_gone(writer: Wri
     assert await database().fetch("SELECT id FROM invalidations") == []
 
 
-async def test_a_second_statement_is_refused_where_it_would_be_a_second_transaction(postgres_url: str) -> None:
+async def test_a_second_statement_is_refused_in_a_second_transaction(postgres_url: str) -> None:
     async def one(connection: Connection, *, more: bool) -> None:
         await connection.execute("INSERT INTO teams (id, name, created_at) VALUES (?, ?, 0)", 1 + more, "TU"[more])
         if more:

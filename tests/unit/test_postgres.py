@@ -68,9 +68,7 @@ async def _operator(url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def test_a_statement_that_takes_too_long_fails_and_nothing_of_its_transaction_remains(
-    postgres_url: str, way: Way
-) -> None:
+async def test_a_statement_over_its_timeout_fails_with_its_transaction(postgres_url: str, way: Way) -> None:
     async def slowly(tx: Connection) -> None:
         await tx.execute("INSERT INTO teams (id, name, created_at) VALUES (7, 'X', 0)")
         await tx.fetch("SELECT pg_sleep(30)")
@@ -89,7 +87,7 @@ async def test_a_statement_that_takes_too_long_fails_and_nothing_of_its_transact
         await _team(way)
 
 
-async def test_work_that_nobody_waits_for_may_take_its_time(postgres_url: str) -> None:
+async def test_background_work_has_no_statement_timeout(postgres_url: str) -> None:
     async def look(connection: Connection) -> None:
         await connection.fetch("SELECT pg_sleep(0.5)")
 
@@ -99,7 +97,7 @@ async def test_work_that_nobody_waits_for_may_take_its_time(postgres_url: str) -
             await run_snapshot(look)
 
 
-async def test_who_waits_for_a_lock_waits_no_longer_than_for_anything(postgres_url: str, way: Way) -> None:
+async def test_lock_waits_have_the_statement_timeout(postgres_url: str, way: Way) -> None:
     async def rename(tx: Connection) -> None:
         await tx.execute("UPDATE teams SET name = 'U'")
 
@@ -145,7 +143,7 @@ async def test_connections_that_were_ended_are_replaced_however_often(postgres_u
         assert len(await database().fetch("SELECT id FROM teams")) == MANY
 
 
-async def test_who_is_cancelled_leaves_the_connection_to_the_next(postgres_url: str, way: Way) -> None:
+async def test_a_cancelled_statement_leaves_a_usable_connection(postgres_url: str, way: Way) -> None:
     async def slowly(tx: Connection) -> None:
         await tx.execute("INSERT INTO teams (id, name, created_at) VALUES (7, 'X', 0)")
         await tx.fetch("SELECT pg_sleep(30)")
@@ -157,7 +155,7 @@ async def test_who_is_cancelled_leaves_the_connection_to_the_next(postgres_url: 
         assert [row["id"] for row in await database().fetch("SELECT id FROM teams")] == [1]
 
 
-async def test_who_is_cancelled_while_rolling_back_leaves_nothing_to_the_next(postgres_url: str, way: Way) -> None:
+async def test_cancelling_a_rollback_leaves_a_clean_connection(postgres_url: str, way: Way) -> None:
     async def slowly(tx: Connection) -> None:
         await tx.execute("INSERT INTO teams (id, name, created_at) VALUES (7, 'X', 0)")
         await tx.fetch("SELECT pg_sleep(30)")
@@ -185,7 +183,7 @@ async def _committing(way: Way, operator: asyncpg.Connection) -> "asyncio.Task[N
     return task
 
 
-async def test_of_a_commit_that_got_no_answer_nobody_claims_to_know_how_it_ended(postgres_url: str, way: Way) -> None:
+async def test_a_commit_without_a_response_has_an_unknown_outcome(postgres_url: str, way: Way) -> None:
     async with _operator(postgres_url) as operator, open_database(postgres_url, timeout_seconds=5):
         await operator.execute(SLOW_COMMIT)
         committing = await _committing(way, operator)
@@ -208,7 +206,7 @@ async def test_a_commit_that_the_server_refuses_was_not_done(postgres_url: str, 
         assert await database().fetch("SELECT id FROM teams") == []
 
 
-async def test_a_failure_that_nobody_minded_is_not_taken_for_done(postgres_url: str) -> None:
+async def test_an_ignored_error_is_not_taken_for_a_success(postgres_url: str) -> None:
     async def heedless(tx: Connection) -> None:
         await tx.execute("INSERT INTO teams (id, name, created_at) VALUES (7, 'X', 0)")
         with suppress(asyncpg.PostgresError):
@@ -221,7 +219,7 @@ async def test_a_failure_that_nobody_minded_is_not_taken_for_done(postgres_url: 
         assert await database().fetch("SELECT id FROM teams") == []
 
 
-async def test_reads_at_once_are_of_one_moment(postgres_url: str) -> None:
+async def test_reads_of_a_snapshot_are_consistent(postgres_url: str) -> None:
     async with open_database(postgres_url), _operator(postgres_url) as operator:
         await _team(_in_one_go)
 
@@ -235,7 +233,7 @@ async def test_reads_at_once_are_of_one_moment(postgres_url: str) -> None:
         assert await run_snapshot(look) == ["T1", "T1"]
 
 
-async def test_what_finds_rows_by_keys_goes_by_an_index_though_the_table_was_empty_when_it_was_planned(
+async def test_lookups_by_key_use_an_index_even_if_planned_when_empty(
     postgres_url: str,
 ) -> None:
     async def scans(tx: Connection) -> int:

@@ -112,6 +112,6 @@ def test_passwords_may_be_written_as_they_are() -> None:
         ("sslmode", r"\?sslmode=require"),
     ],
 )
-def test_other_parameters_are_named_with_what_is_allowed(parameters: str, complaint: str) -> None:
+def test_unknown_parameters_are_reported_with_the_allowed_ones(parameters: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=f"must .*{complaint}"):
         parse(f"postgresql://sam:hidden@db.example/x?{parameters}")

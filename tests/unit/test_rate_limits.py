@@ -18,7 +18,7 @@ class Hand:
         return self.now
 
 
-def test_a_minutes_worth_goes_at_once_and_not_one_more() -> None:
+def test_a_burst_of_one_minutes_worth_passes_and_no_more() -> None:
     hand = Hand()
     for per_minute in (1, 7, 60, 30_000, 60_000):
         rates = RateLimiter(per_minute, hand)
@@ -26,7 +26,7 @@ def test_a_minutes_worth_goes_at_once_and_not_one_more() -> None:
         assert 0 < rates.take("ann") <= 60 / per_minute + 1e-9
 
 
-def test_whoever_waits_as_long_as_told_is_let_in_and_a_little_sooner_is_not() -> None:
+def test_a_client_that_waits_as_long_as_told_is_admitted() -> None:
     hand = Hand()
     rates = RateLimiter(6, hand)
     while (wait := rates.take("ann")) == 0.0:
@@ -50,7 +50,7 @@ def test_one_does_not_take_from_another() -> None:
     assert rates.take("ann") > 0
 
 
-def test_several_at_once_count_as_several_and_more_than_all_as_all() -> None:
+def test_several_at_once_count_as_several_up_to_the_capacity() -> None:
     hand = Hand()
     rates = RateLimiter(10, hand)
     assert rates.take("ann", 9) == 0.0
@@ -60,7 +60,7 @@ def test_several_at_once_count_as_several_and_more_than_all_as_all() -> None:
     assert math.isclose(rates.take("bob", 1000), 60.0)
 
 
-def test_who_is_gone_for_a_minute_is_not_remembered() -> None:
+def test_clients_are_forgotten_after_a_minute() -> None:
     hand = Hand()
     rates = RateLimiter(10, hand)
     for key in range(1000):

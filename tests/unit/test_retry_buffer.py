@@ -8,7 +8,7 @@ from command_center.actions.retry_buffer import RetryBuffer
 from command_center.database.errors import FailureLog
 
 
-def test_what_is_beyond_the_room_is_lost_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_events_beyond_the_capacity_are_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     kept: RetryBuffer[int] = RetryBuffer(FailureLog(logging.getLogger("kept"), "events wait"), capacity=3)
     kept.add([1, 2])
     assert (len(kept), kept.lost_count) == (2, 0)
@@ -19,7 +19,7 @@ def test_what_is_beyond_the_room_is_lost_counted_and_logged(caplog: pytest.LogCa
     assert kept.seconds_until_retry() is None
 
 
-def test_a_failed_attempt_is_followed_by_a_pause_and_a_database_that_is_back_by_none() -> None:
+def test_a_failed_attempt_is_followed_by_a_pause_until_a_success() -> None:
     kept: RetryBuffer[int] = RetryBuffer(FailureLog(logging.getLogger("kept"), "events wait"))
     kept.add([1])
     assert kept.seconds_until_retry() == 0

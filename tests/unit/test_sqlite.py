@@ -42,7 +42,7 @@ async def test_a_commit_is_on_the_disk_before_it_returns(sqlite_url: str) -> Non
         assert await tx.fetch("PRAGMA foreign_keys") == [{"foreign_keys": 1}]
 
 
-async def test_a_reader_does_not_wait_for_the_writer_and_sees_what_was_committed(sqlite_url: str) -> None:
+async def test_readers_do_not_wait_for_the_writer_and_see_commits(sqlite_url: str) -> None:
     async with open_database(sqlite_url):
         await a_team()
         async with transaction() as tx:
@@ -88,7 +88,7 @@ async def renamed(url: str, name: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_was_committed_is_copied_into_the_file_beside_the_writers(
+async def test_commits_are_checkpointed_into_the_file_beside_writers(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "DELAY_SECONDS", 0.01)
@@ -98,7 +98,7 @@ async def test_what_was_committed_is_copied_into_the_file_beside_the_writers(
             await renamed(sqlite_url, name)
 
 
-async def test_a_wal_that_is_long_is_begun_anew(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_wal_is_restarted(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "DELAY_SECONDS", 0.01)
     monkeypatch.setattr(checkpoints, "MAX_WAL_PAGES", 20)
     wal = Path(f"{sqlite_path(sqlite_url)}-wal")
@@ -133,7 +133,7 @@ async def test_a_reader_cannot_write(sqlite_url: str) -> None:
                 await reader.execute("DELETE FROM teams")
 
 
-async def test_processes_that_read_and_then_write_never_fail_one_another(sqlite_url: str) -> None:
+async def test_processes_that_read_and_then_write_do_not_conflict(sqlite_url: str) -> None:
     async with open_database(sqlite_url):
         await a_team()
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, sqlite_url], cwd=ROOT) for _ in range(3)]
@@ -142,7 +142,7 @@ async def test_processes_that_read_and_then_write_never_fail_one_another(sqlite_
         assert await database().fetch("SELECT position FROM change_logs") == [{"position": 300}]
 
 
-def test_three_slashes_are_a_relative_path_and_four_an_absolute_one() -> None:
+def test_three_slashes_are_a_relative_path_and_four_an_absolute() -> None:
     assert sqlite_path("sqlite:///a.db") == "a.db"
     assert sqlite_path("sqlite:////var/a.db") == "/var/a.db"
 
@@ -151,7 +151,7 @@ async def _names() -> list[str]:
     return [row["name"] for row in await database().fetch("SELECT name FROM teams")]
 
 
-async def test_a_write_that_is_cancelled_gives_its_turn_back(sqlite_url: str) -> None:
+async def test_a_cancelled_write_releases_the_write_lock(sqlite_url: str) -> None:
     async def write() -> None:
         async with transaction() as tx:
             await tx.execute("UPDATE teams SET name = name")

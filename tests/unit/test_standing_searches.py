@@ -30,7 +30,7 @@ _SEARCH = (
 )
 
 
-async def test_every_search_is_filed_though_pages_end_within_an_owners_and_a_moment(database_url: str) -> None:
+async def test_every_search_is_loaded_however_pages_divide_them(database_url: str) -> None:
     numbers = range(1, 3 * PAGE_SEARCHES + 1)
     async with run_runtime(settings(database_url), run_worker=False) as engine:
         async with transaction() as tx:
@@ -44,7 +44,7 @@ async def test_every_search_is_filed_though_pages_end_within_an_owners_and_a_mom
     assert matcher.index.conjunctions == 7
 
 
-async def test_a_long_look_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_evaluation_yields_to_other_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asked of every email in its range is the dearest there is: here of each a few milliseconds."""
     matcher = Matcher(Writer(DatabaseClock(), Hub()))
     for number in range(1, 20_001):

@@ -14,7 +14,7 @@ DORA = template_fields.person_values("Dora Dean", "CTO", "Dean & Sons", "Sam Sel
 NOBODY = template_fields.person_values("", None, None, "Sam Seller")
 
 
-def test_a_first_name_that_was_entered_comes_before_what_the_name_says() -> None:
+def test_an_entered_first_name_wins_over_the_derived_one() -> None:
     known = template_fields.person_values("Anna Maria Schmidt, M.Sc.", None, None, "Sam", "Anna Maria")
     assert (known["first_name"], known["last_name"]) == ("Anna Maria", "Schmidt")
     known = template_fields.person_values("J. R. Smith", None, None, "Sam", "Joan")
@@ -45,12 +45,12 @@ def test_every_field_says_what_is_known() -> None:
         "{{\u200btitle | default: \ufeff”you”}}",
     ],
 )
-def test_a_default_stands_in_however_an_editor_leaves_it(written: str) -> None:
+def test_a_default_is_used_for_every_form_of_an_empty_value(written: str) -> None:
     assert resolve(f"Hi {written}!", NOBODY, True) == "Hi you!"
     assert resolve(f"Hi {written}!", DORA, True) == "Hi CTO!"
 
 
-def test_a_default_stands_for_an_absent_company_even_an_empty_one() -> None:
+def test_a_default_replaces_an_absent_company_even_if_empty() -> None:
     assert resolve('{{company | default: "you"}} {{company | default: ""}}.', NOBODY, False) == "you ."
     # It is the author's own text: HTML where that is written, and on one line.
     assert resolve('{{company | default: "R&amp;D\n at <i>yours</i>"}}', NOBODY, True) == "R&amp;D at <i>yours</i>"
@@ -75,19 +75,19 @@ def test_a_default_stands_for_an_absent_company_even_an_empty_one() -> None:
         ("{{" + "x" * 5000, "… has no closing braces."),
     ],
 )
-def test_what_is_no_field_is_named(text: str, said: str) -> None:
+def test_unknown_fields_are_named(text: str, said: str) -> None:
     with pytest.raises(UnresolvedField, match=r"braces|field") as refusal:
         resolve(text, DORA, False)
     assert said in str(refusal.value)
     assert len(str(refusal.value)) < 200
 
 
-def test_every_mistake_is_told_once() -> None:
+def test_every_error_is_reported_once() -> None:
     assert len(field_errors("{{a}} {{company}} {{b}} {{a}} {{")) == 3
     assert field_errors("no } field }} here { at all {x}") == []
 
 
-def test_values_are_one_line_and_are_not_looked_at_again() -> None:
+def test_values_are_one_line_and_not_expanded_again() -> None:
     odd = template_fields.person_values("Dora O'Neil", "a\u2028b  c", '<b>"x"</b>', "Sam", "{{my_name}}\n\x1b{{x}}")
     assert resolve("{{first_name}} {{last_name}} {{title}}", odd, False) == "{{my_name}} {{x}} O'Neil a b  c"
     assert resolve("{{company}}", odd, True) == "&lt;b&gt;&quot;x&quot;&lt;/b&gt;"

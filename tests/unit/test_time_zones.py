@@ -69,7 +69,7 @@ def test_rules_that_only_one_has_apply(tmp_path: Path) -> None:
             assert found.utcoffset(NOON) == offset
 
 
-def test_rules_that_cannot_be_read_give_way_to_the_others(tmp_path: Path) -> None:
+def test_unreadable_rules_are_replaced_by_the_others(tmp_path: Path) -> None:
     paths = system(tmp_path, VERSION="2999a")
     (tmp_path / "Europe" / "Berlin").write_bytes(b"no rules")
     found = load_zone("Europe/Berlin", paths)

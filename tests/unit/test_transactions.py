@@ -35,13 +35,13 @@ async def names() -> list[str]:
     return [row["name"] for row in await database().fetch("SELECT name FROM teams ORDER BY id")]
 
 
-async def test_what_is_done_at_once_is_committed_and_answered(database_url: str) -> None:
+async def test_a_transaction_body_is_committed_and_returns_its_result(database_url: str) -> None:
     async with open_database(database_url):
         assert await run_in_transaction(a_team) == 1
         assert await names() == ["T"]
 
 
-async def test_nothing_remains_of_what_fails(database_url: str) -> None:
+async def test_a_failed_transaction_leaves_nothing(database_url: str) -> None:
     async def fail(tx: Connection) -> None:
         await a_team(tx)
         raise LookupError("not so")
@@ -62,7 +62,7 @@ async def test_nothing_remains_of_what_fails(database_url: str) -> None:
         assert await run_in_transaction(a_team) == 1
 
 
-async def test_work_that_waits_for_something_else_is_refused_and_undone(sqlite_url: str) -> None:
+async def test_a_body_that_awaits_something_else_is_refused_and_undone(sqlite_url: str) -> None:
     async def wait(tx: Connection) -> None:
         await a_team(tx)
         await asyncio.sleep(0)
@@ -73,7 +73,7 @@ async def test_work_that_waits_for_something_else_is_refused_and_undone(sqlite_u
         assert await names() == []
 
 
-async def test_reads_at_once_are_of_one_moment(sqlite_url: str) -> None:
+async def test_reads_of_a_snapshot_are_consistent(sqlite_url: str) -> None:
     async with open_database(sqlite_url):
         await run_in_transaction(a_team)
         other = sqlite3.connect(sqlite_path(sqlite_url), isolation_level=None)
@@ -92,7 +92,7 @@ async def test_reads_at_once_are_of_one_moment(sqlite_url: str) -> None:
         other.close()
 
 
-async def test_what_takes_too_long_is_stopped_and_undone(sqlite_url: str) -> None:
+async def test_a_transaction_over_its_timeout_is_rolled_back(sqlite_url: str) -> None:
     async def long(tx: Connection) -> None:
         await a_team(tx)
         await tx.fetch(SLOW)
@@ -113,7 +113,7 @@ async def test_what_takes_too_long_is_stopped_and_undone(sqlite_url: str) -> Non
         assert await run_in_transaction(a_team) == 1
 
 
-async def test_who_is_cancelled_leaves_the_turn_to_the_next(sqlite_url: str) -> None:
+async def test_a_cancelled_transaction_releases_the_write_lock(sqlite_url: str) -> None:
     async def long(tx: Connection) -> None:
         await tx.fetch(SLOW)
 
@@ -123,7 +123,7 @@ async def test_who_is_cancelled_leaves_the_turn_to_the_next(sqlite_url: str) -> 
             assert await run_in_transaction(a_team) == 1
 
 
-async def test_another_process_that_writes_is_waited_for_as_long_as_allowed(sqlite_url: str) -> None:
+async def test_another_writing_process_is_waited_for_up_to_the_timeout(sqlite_url: str) -> None:
     other = sqlite3.connect(sqlite_path(sqlite_url), isolation_level=None)
     async with open_database(sqlite_url, timeout_seconds=0.2):
         other.execute("BEGIN IMMEDIATE")
@@ -164,7 +164,7 @@ async def test_rows_are_handed_over_as_a_whole(database_url: str) -> None:
         assert await database().fetch_tuples(("id",), "SELECT id FROM teams WHERE id < 0") == []
 
 
-async def test_a_glance_sees_what_was_committed_and_inside_a_transaction_what_was_written(database_url: str) -> None:
+async def test_an_inline_read_sees_commits_and_its_own_transaction(database_url: str) -> None:
     look = "SELECT name FROM teams WHERE id = ?"
 
     async def inside(tx: Connection) -> list[dict[str, object]]:
@@ -180,7 +180,7 @@ async def test_a_glance_sees_what_was_committed_and_inside_a_transaction_what_wa
         assert await database().fetch_inline(look, 1) == [{"name": "U"}]
 
 
-async def test_a_glance_that_cannot_be_had_at_once_is_read_as_others_are(sqlite_url: str) -> None:
+async def test_an_inline_read_that_must_wait_uses_another_connection(sqlite_url: str) -> None:
     other = sqlite3.connect(sqlite_path(sqlite_url), isolation_level=None)
     async with open_database(sqlite_url, timeout_seconds=5):
         await run_in_transaction(a_team)
@@ -197,7 +197,7 @@ async def test_a_glance_that_cannot_be_had_at_once_is_read_as_others_are(sqlite_
         assert await database().fetch_inline("SELECT name FROM teams") == [{"name": "U"}]
 
 
-async def test_what_is_read_by_key_is_read_here_in_a_moment_or_else_elsewhere(sqlite_url: str) -> None:
+async def test_an_indexed_read_runs_inline_if_fast_and_else_elsewhere(sqlite_url: str) -> None:
     here, threads = threading.get_ident(), list[int]()
     much = SLOW.replace("FROM c)", "FROM c WHERE x < 1000000)")
 

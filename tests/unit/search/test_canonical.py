@@ -14,7 +14,7 @@ from tests.support.law_settings import CASES
 
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(filters())
-def test_what_is_returned_can_be_saved_and_changes_nothing(raw: dict[str, Any]) -> None:
+def test_a_returned_filter_can_be_saved_without_a_change(raw: dict[str, Any]) -> None:
     filter = parse_filter(raw)
     value = to_value(filter)
     stored = json.loads(json.dumps(value))
@@ -32,7 +32,7 @@ def test_defaults_are_written_out_and_nulls_left_out() -> None:
     }
 
 
-def test_fields_come_in_the_contracts_order_and_lists_in_their_own() -> None:
+def test_fields_have_the_schemas_order_and_lists_their_own() -> None:
     every: dict[str, Any] = {name: [] for name in FIELDS}
     every |= {name: {} for name in ("not", "subject", "address", "company")}
     every |= {name: {} for name in ("createdAt", "sentAt", "scheduledAt", "failedAt")}
@@ -52,7 +52,7 @@ def test_the_inner_fields_are_in_order_too() -> None:
     assert list(value["url"]) == ["equals", "endsWith"]
 
 
-def test_moments_become_utc_while_spans_and_texts_stay_as_written() -> None:
+def test_datetimes_become_utc_and_durations_and_texts_are_kept() -> None:
     raw = {"subject": {"equals": "Straße"}, "sentAt": {"olderThan": "PT24H", "from": "2026-01-01T01:00:00.50+01:00"}}
     assert to_value(parse_filter(raw)) == {
         "subject": {"equals": "Straße"},

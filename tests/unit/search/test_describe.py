@@ -93,9 +93,7 @@ def test_an_explanation_has_a_line_for_each_leaf() -> None:
          "replies by a person up to 3 days after it was sent: at most 1", "not sent"),
     ],
 )  # fmt: skip
-def test_a_condition_on_engagement_tells_what_it_wants_and_what_there_is(
-    raw: dict[str, Any], wanted: str, actual: str
-) -> None:
+def test_an_engagement_condition_shows_its_bounds_and_the_counts(raw: dict[str, Any], wanted: str, actual: str) -> None:
     view = Event(EngagementKind.VIEW, EngagementVerdict.HUMAN, NOW)
     email = replace(World({1: PERSON}, (EMPTY,)).facts(EMPTY), events=(view,))
     (line,) = explain(parse_filter({"engagement": [raw]}), email, NOW, {})
@@ -104,7 +102,7 @@ def test_a_condition_on_engagement_tells_what_it_wants_and_what_there_is(
 
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(filters(), facts())
-def test_whatever_can_be_asked_can_be_said_and_explained(raw: dict[str, Any], email: Facts) -> None:
+def test_every_filter_can_be_described_and_explained(raw: dict[str, Any], email: Facts) -> None:
     filter = parse_filter(raw)
     assert describe_filter(filter, {}).endswith(".")
     lines = explain(filter, email, NOW, {})

@@ -40,11 +40,11 @@ def two_ways(number: int) -> dict[str, Any]:
         ({"not": {}}, {"campaign": []}),
     ],
 )
-def test_what_means_the_same_has_the_same_form(raw: dict[str, Any], same: dict[str, Any]) -> None:
+def test_equivalent_filters_have_the_same_form(raw: dict[str, Any], same: dict[str, Any]) -> None:
     assert conjunctions(parse_filter(raw)) == conjunctions(parse_filter(same))
 
 
-def test_a_form_has_at_most_so_many_conjunctions_and_what_has_more_stays_whole() -> None:
+def test_a_form_over_the_limit_of_conjunctions_is_not_expanded() -> None:
     fits, explodes = ({"all": [two_ways(number) for number in range(ways)]} for ways in (4, 5))
     assert len(conjunctions(parse_filter(fits))) == MAX_CONJUNCTIONS == 16
     (whole,) = conjunctions(parse_filter(explodes))
@@ -60,7 +60,7 @@ def test_the_form_holds_when_the_filter_does(raw: dict[str, Any], email: Facts, 
 
 @law
 @given(st.lists(filters(depth=2), min_size=3, max_size=6), facts(), moments())
-def test_so_it_does_at_the_bound(raws: list[dict[str, Any]], email: Facts, now: int) -> None:
+def test_the_form_holds_at_the_limit_of_conjunctions(raws: list[dict[str, Any]], email: Facts, now: int) -> None:
     for raw in ({"all": [{"any": raws[:3]}, {"any": raws[3:]}]}, {"not": {"all": raws}}):
         form = conjunctions(parse_filter(raw))
         assert len(form) <= MAX_CONJUNCTIONS

@@ -44,11 +44,11 @@ def test_text_that_is_no_duration_is_malformed(text: str) -> None:
         parse_duration(text)
 
 
-def test_leading_zeros_say_nothing() -> None:
+def test_leading_zeros_are_ignored() -> None:
     assert as_span("P003D") == Span(3, "D")
 
 
-def test_a_day_and_its_hours_last_as_long_but_are_written_as_given() -> None:
+def test_a_day_equals_24_hours_but_keeps_its_notation() -> None:
     assert as_span("PT24H").microseconds == as_span("P1D").microseconds
     assert as_span("PT24H") != as_span("P1D")
 

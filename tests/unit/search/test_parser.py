@@ -114,7 +114,7 @@ def test_a_filter_that_breaks_one_is_refused_at_its_place(raw: dict[str, Any], e
 
 
 @pytest.mark.parametrize("raw", [None, [], "x", 1])
-def test_what_is_no_object_is_refused(raw: Any) -> None:
+def test_non_objects_are_refused(raw: Any) -> None:
     assert problems(raw) == [("", "INVALID")]
 
 

@@ -23,7 +23,7 @@ def test_every_id_is_named_with_its_noun_and_place() -> None:
     ]
 
 
-def test_ids_out_of_sight_are_dropped_at_any_depth_and_match_nothing() -> None:
+def test_invisible_ids_are_dropped_everywhere_and_match_nothing() -> None:
     kept = keep_visible_ids(parse_filter(RAW), {"User": {1}, "Group": {2}, "Campaign": {7}})
     assert kept == parse_filter(
         {

@@ -40,7 +40,7 @@ def test_only_the_top_level_widens_and_only_for_admins(
     assert resolve_scope(filter, MEMBER) == Scope(9, frozenset(members))
 
 
-def test_a_member_who_names_colleagues_is_told_each_place() -> None:
+def test_a_member_who_names_colleagues_gets_each_path() -> None:
     raw = {"sender": [*users(1, 2, 3), "no id"], "everySender": True, "any": [{"sender": users(2)}]}
     found = view_as_errors(parse_filter(raw), MEMBER, ("filter",))
     assert [problem.path for problem in found] == [

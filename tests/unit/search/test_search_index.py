@@ -92,7 +92,7 @@ def seen(views: int, clicks: int = 0) -> Facts:
     return replace(FACTS, events=(*(view,) * views, *(click,) * clicks))
 
 
-def test_only_thresholds_that_are_reached_are_looked_at() -> None:
+def test_only_reached_thresholds_are_evaluated() -> None:
     at_least = {f"s{n}": ({**CAMPAIGN, "engagement": [{"kind": "VIEW", "atLeast": n}]}, None) for n in range(1, 10)}
     at_most = {f"s1{n}": ({**CAMPAIGN, "engagement": [{"kind": "VIEW", "atMost": n}]}, None) for n in range(9)}
     index = index_of(**at_least, **at_most)

@@ -199,7 +199,7 @@ def test_no_leaf_is_ever_null_so_that_not_is_its_opposite(database: sqlite3.Conn
 
 
 @pytest.mark.parametrize("raw", EVERY_LEAF, ids=str)
-def test_postgres_is_told_the_type_of_each_parameter(raw: dict[str, Any]) -> None:
+def test_postgres_gets_the_type_of_each_parameter(raw: dict[str, Any]) -> None:
     asked = filter_clause(parse_filter({"any": [raw, {"not": raw}]}), POSTGRES, NOW)
     assert len(re.findall(r"\?::", asked.text)) == asked.text.count("?") == len(asked.parameters)
 

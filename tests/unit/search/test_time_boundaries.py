@@ -42,7 +42,7 @@ def test_the_next_hour_has_both_its_ends() -> None:
     assert changes({"scheduledAt": {"within": "PT1H"}}) == [-HOUR, 1]
 
 
-def test_an_event_exactly_a_span_ago_counts_and_a_moment_older_does_not() -> None:
+def test_an_event_exactly_a_duration_ago_counts_but_no_older_one() -> None:
     assert changes({"engagement": [{"kind": "VIEW", "within": "PT1H"}]}) == [HOUR + 1]
 
 
