@@ -34,7 +34,7 @@ from resolvers.pagination import Arguments, Column, Edge, Order, Page, QuerySour
 
 NEWEST = Order("created", (Column("created_at"),))
 NEWEST_PUBLISHED = Order("published", (Column("created_at"),))
-NEWEST_MEMBERSHIP = Order("stay", ())
+NEWEST_MEMBERSHIP = Order("joined", ())
 
 
 @dataclass(frozen=True, slots=True)
