@@ -93,6 +93,24 @@ def test_the_enums_import_nothing_of_ours() -> None:
     assert not firsts & {"command_center", "models", "resolvers", "schema"}
 
 
+@pytest.mark.parametrize("name", sorted(name for name in ALL if name.startswith("schema.")))
+def test_the_schema_names_tables_only_in_annotations(name: str) -> None:
+    tables = {
+        alias.asname or alias.name
+        for node in ast.walk(ALL[name])
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("models.")
+        and node.module != "models.enums"
+        for alias in node.names
+    }
+    used = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(ALL[name])
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in tables
+    }
+    assert used == set()
+
+
 def test_every_module_has_a_docstring() -> None:
     silent = [name for name, tree in ALL.items() if tree.body and not ast.get_docstring(tree)]
     assert silent == []
