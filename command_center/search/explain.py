@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
+from command_center.errors import InputPath
 from command_center.search import datetimes
 from command_center.search.describe import INVISIBLE, Names, describe_requirement, enum_title
 from command_center.search.facts import Facts
@@ -16,7 +17,6 @@ from command_center.search.filter_ast import (
     Folders,
     Ids,
     Leaf,
-    Path,
     SendKinds,
     Success,
     Text,
@@ -31,7 +31,7 @@ from models.folders import folder_of
 class LeafExplanation:
     """The explanation of one leaf. `path` is the leaf's position in the filter."""
 
-    path: Path
+    path: InputPath
     summary: str
     holds: bool
     actual: str

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from command_center.errors import InputPath
 from command_center.search.durations import Span
 from models.enums import EngagementKind, EngagementVerdict, FolderGroupName, FolderName, SendKind
 from models.folders import GROUPS
 
-Path: TypeAlias = tuple[str, ...]
 IdsField = Literal["sender", "person", "personGroup", "campaign", "template", "bulkSend"]
 TextField = Literal["subject", "address", "company"]
 DateField = Literal["createdAt", "sentAt", "scheduledAt", "failedAt"]
@@ -28,7 +28,7 @@ class Folders:
     """The email is in one of these folders."""
 
     values: tuple[FolderName, ...]
-    path: Path = dataclasses.field(default=(), compare=False)
+    path: InputPath = dataclasses.field(default=(), compare=False)
 
     @property
     def folders(self) -> frozenset[FolderName]:
@@ -41,7 +41,7 @@ class FolderGroups:
     """The email is in a folder of one of these groups."""
 
     values: tuple[FolderGroupName, ...]
-    path: Path = dataclasses.field(default=(), compare=False)
+    path: InputPath = dataclasses.field(default=(), compare=False)
 
     @property
     def folders(self) -> frozenset[FolderName]:
@@ -56,7 +56,7 @@ class Ids:
     field: IdsField
     ids: tuple[int, ...]
     texts: tuple[str, ...]
-    path: Path = dataclasses.field(default=(), compare=False)
+    path: InputPath = dataclasses.field(default=(), compare=False)
 
     @property
     def keys(self) -> frozenset[int]:
@@ -69,7 +69,7 @@ class EverySender:
     """Widens the scope of an admin's filter, at the top level only. It never narrows anything."""
 
     value: bool
-    path: Path = dataclasses.field(default=(), compare=False)
+    path: InputPath = dataclasses.field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class SendKinds:
     """The email was sent in one of these ways."""
 
     values: tuple[SendKind, ...]
-    path: Path = dataclasses.field(default=(), compare=False)
+    path: InputPath = dataclasses.field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Success:
     """The email is, or is not, marked as a success."""
 
     value: bool
-    path: Path = dataclasses.field(default=(), compare=False)
+    path: InputPath = dataclasses.field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Text:
 
     field: TextField
     test: TextTest
-    path: Path = dataclasses.field(default=(), compare=False)
+    path: InputPath = dataclasses.field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Dates:
 
     field: DateField
     bounds: Bounds
-    path: Path = dataclasses.field(default=(), compare=False)
+    path: InputPath = dataclasses.field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class EngagementCondition:
     after_send: Span | None = None
     url: TextTest | None = None
     verdicts: tuple[EngagementVerdict, ...] = (EngagementVerdict.HUMAN,)
-    path: Path = dataclasses.field(default=(), compare=False)
+    path: InputPath = dataclasses.field(default=(), compare=False)
 
     @property
     def least(self) -> int:

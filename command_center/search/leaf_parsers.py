@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias, TypeVar
 
-from command_center.errors import ErrorCollector
+from command_center.errors import ErrorCollector, InputPath
 from command_center.ids import decode_key
 from command_center.search import datetimes
 from command_center.search.durations import Span, as_span
@@ -24,7 +24,6 @@ from command_center.search.filter_ast import (
     Ids,
     IdsField,
     Leaf,
-    Path,
     SendKinds,
     Success,
     Text,
@@ -54,16 +53,16 @@ class ParseState:
     most_ids: int
     leaves: int = 0
 
-    def add_error(self, path: Path, message: str, code: UserErrorCode = UserErrorCode.INVALID) -> None:
+    def add_error(self, path: InputPath, message: str, code: UserErrorCode = UserErrorCode.INVALID) -> None:
         """Add an error. `path` is relative to the filter."""
         self.errors.add(code, path, message)
 
 
-Parser: TypeAlias = Callable[[object, Path, ParseState], Value]
+Parser: TypeAlias = Callable[[object, InputPath, ParseState], Value]
 """Parses a raw value at a path. It returns None, or an empty result, if it adds errors."""
 
 
-def object_fields(raw: object, keys: tuple[str, ...], path: Path, state: ParseState) -> dict[str, object]:
+def object_fields(raw: object, keys: tuple[str, ...], path: InputPath, state: ParseState) -> dict[str, object]:
     """Return the non-null fields of an object, in the order of `keys`. Other keys are errors."""
     if not isinstance(raw, Mapping):
         state.add_error(path, "This must be an object.")
@@ -74,7 +73,7 @@ def object_fields(raw: object, keys: tuple[str, ...], path: Path, state: ParseSt
     return {key: raw[key] for key in keys if key in raw and raw[key] is not None}
 
 
-def list_elements(raw: object, path: Path, state: ParseState) -> Iterator[tuple[object, Path]]:
+def list_elements(raw: object, path: InputPath, state: ParseState) -> Iterator[tuple[object, InputPath]]:
     """Yield the elements of a list, each with its path."""
     if not isinstance(raw, list | tuple):
         state.add_error(path, "This must be a list.")
@@ -86,7 +85,7 @@ def list_elements(raw: object, path: Path, state: ParseState) -> Iterator[tuple[
         yield element, (*path, str(position))
 
 
-def parse_list(raw: object, path: Path, state: ParseState, parse_element: Parser[Value | None]) -> list[Value]:
+def parse_list(raw: object, path: InputPath, state: ParseState, parse_element: Parser[Value | None]) -> list[Value]:
     """Return the elements of a list that could be parsed."""
     values = (parse_element(element, element_path, state) for element, element_path in list_elements(raw, path, state))
     return [value for value in values if value is not None]
@@ -96,7 +95,7 @@ def enum_parser(choices: type[Choice]) -> Parser[Choice | None]:
     """Return a parser of the names of an enumeration."""
     members = dict(choices.__members__)
 
-    def parse(raw: object, path: Path, state: ParseState) -> Choice | None:
+    def parse(raw: object, path: InputPath, state: ParseState) -> Choice | None:
         if isinstance(raw, str) and raw in members:
             return members[raw]
         state.add_error(path, f"This must be one of {', '.join(members)}.")
@@ -112,14 +111,14 @@ _kind = enum_parser(EngagementKind)
 _verdict = enum_parser(EngagementVerdict)
 
 
-def _boolean(raw: object, path: Path, state: ParseState) -> bool | None:
+def _boolean(raw: object, path: InputPath, state: ParseState) -> bool | None:
     if isinstance(raw, bool):
         return raw
     state.add_error(path, "This must be true or false.")
     return None
 
 
-def _count(raw: object, path: Path, state: ParseState) -> int | None:
+def _count(raw: object, path: InputPath, state: ParseState) -> int | None:
     # In Python, bool is a subclass of int.
     if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw <= _MAX_COUNT:
         return raw
@@ -130,7 +129,7 @@ def _count(raw: object, path: Path, state: ParseState) -> int | None:
 def _text_parser(parse_text: Callable[[str], Value]) -> Parser[Value | None]:
     """Return a parser that adds the ValueError of `parse_text` as an error."""
 
-    def parse(raw: object, path: Path, state: ParseState) -> Value | None:
+    def parse(raw: object, path: InputPath, state: ParseState) -> Value | None:
         try:
             return parse_text(raw if isinstance(raw, str) else "")
         except ValueError as error:
@@ -145,7 +144,7 @@ _moment = _text_parser(datetimes.parse_moment)
 _span: Parser[Span | None] = _text_parser(as_span)
 
 
-def _phrase(raw: object, path: Path, state: ParseState) -> str | None:
+def _phrase(raw: object, path: InputPath, state: ParseState) -> str | None:
     """Parse a text to compare with."""
     if not isinstance(raw, str):
         state.add_error(path, "This must be text.")
@@ -161,47 +160,47 @@ def _phrase(raw: object, path: Path, state: ParseState) -> str | None:
     return None
 
 
-def parse_text_test(raw: object, path: Path, state: ParseState) -> TextTest:
+def parse_text_test(raw: object, path: InputPath, state: ParseState) -> TextTest:
     """Parse the tests of one text."""
     fields = object_fields(raw, _TEXT_KEYS, path, state)
     return TextTest(*(_phrase(fields[key], (*path, key), state) if key in fields else None for key in _TEXT_KEYS))
 
 
-def _bounds(raw: object, path: Path, state: ParseState) -> Bounds:
+def _bounds(raw: object, path: InputPath, state: ParseState) -> Bounds:
     fields = object_fields(raw, _TIME_KEYS, path, state)
     since, until = (_moment(fields[key], (*path, key), state) if key in fields else None for key in _TIME_KEYS[:2])
     within, older = (_span(fields[key], (*path, key), state) if key in fields else None for key in _TIME_KEYS[2:])
     return Bounds(since, until, within, older)
 
 
-def parse_folders(raw: object, path: Path, state: ParseState) -> Leaf | None:
+def parse_folders(raw: object, path: InputPath, state: ParseState) -> Leaf | None:
     """Parse a list of folders."""
     return Folders(tuple(parse_list(raw, path, state, _folder)), path)
 
 
-def parse_folder_groups(raw: object, path: Path, state: ParseState) -> Leaf | None:
+def parse_folder_groups(raw: object, path: InputPath, state: ParseState) -> Leaf | None:
     """Parse a list of folder groups."""
     return FolderGroups(tuple(parse_list(raw, path, state, _folder_group)), path)
 
 
-def parse_send_kinds(raw: object, path: Path, state: ParseState) -> Leaf | None:
+def parse_send_kinds(raw: object, path: InputPath, state: ParseState) -> Leaf | None:
     """Parse a list of ways of sending."""
     return SendKinds(tuple(parse_list(raw, path, state, _send_kind)), path)
 
 
-def parse_success(raw: object, path: Path, state: ParseState) -> Leaf | None:
+def parse_success(raw: object, path: InputPath, state: ParseState) -> Leaf | None:
     """Parse whether emails are marked as a success."""
     value = _boolean(raw, path, state)
     return None if value is None else Success(value, path)
 
 
-def parse_every_sender(raw: object, path: Path, state: ParseState) -> Leaf | None:
+def parse_every_sender(raw: object, path: InputPath, state: ParseState) -> Leaf | None:
     """Parse whether the emails of every sender are included."""
     value = _boolean(raw, path, state)
     return None if value is None else EverySender(value, path)
 
 
-def parse_id_texts(raw: object, path: Path, state: ParseState) -> list[str] | None:
+def parse_id_texts(raw: object, path: InputPath, state: ParseState) -> list[str] | None:
     """Return ids as the client wrote them, or None if there are too many."""
     if isinstance(raw, list | tuple) and len(raw) > state.most_ids:
         state.add_error(path, f"These are more than {state.most_ids} ids.")
@@ -209,7 +208,7 @@ def parse_id_texts(raw: object, path: Path, state: ParseState) -> list[str] | No
     return parse_list(raw, path, state, _id_text)
 
 
-def _id_text(raw: object, path: Path, state: ParseState) -> str | None:
+def _id_text(raw: object, path: InputPath, state: ParseState) -> str | None:
     if isinstance(raw, str):
         return raw
     state.add_error(path, "This must be an id.")
@@ -223,7 +222,7 @@ def ids_parser(field: IdsField) -> Parser[Leaf | None]:
     viewer may see, so such an id is treated like one that is not visible.
     """
 
-    def parse(raw: object, path: Path, state: ParseState) -> Leaf | None:
+    def parse(raw: object, path: InputPath, state: ParseState) -> Leaf | None:
         texts = parse_id_texts(raw, path, state)
         if texts is None:
             return None
@@ -243,7 +242,7 @@ def dates_parser(field: DateField) -> Parser[Leaf | None]:
     return lambda raw, path, state: Dates(field, _bounds(raw, path, state), path)
 
 
-def parse_engagement(raw: object, path: Path, state: ParseState) -> EngagementCondition | None:
+def parse_engagement(raw: object, path: InputPath, state: ParseState) -> EngagementCondition | None:
     """Parse one engagement condition, with defaults filled in."""
     fields = object_fields(raw, _ENGAGEMENT_KEYS, path, state)
     if isinstance(raw, Mapping) and "kind" not in fields:
@@ -271,7 +270,7 @@ def parse_engagement(raw: object, path: Path, state: ParseState) -> EngagementCo
     )
 
 
-def _verdicts(raw: object, path: Path, state: ParseState) -> tuple[EngagementVerdict, ...] | None:
+def _verdicts(raw: object, path: InputPath, state: ParseState) -> tuple[EngagementVerdict, ...] | None:
     if isinstance(raw, list | tuple) and not raw:
         state.add_error(path, "This must not be empty.")
         return None

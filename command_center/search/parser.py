@@ -10,9 +10,9 @@ from functools import lru_cache
 
 import orjson
 
-from command_center.errors import ErrorCollector
+from command_center.errors import ErrorCollector, InputPath
 from command_center.search import leaf_parsers
-from command_center.search.filter_ast import All, AnyOf, EngagementConditions, Filter, Leaf, Not, Part, Path
+from command_center.search.filter_ast import All, AnyOf, EngagementConditions, Filter, Leaf, Not, Part
 from command_center.search.leaf_parsers import Parser, ParseState, list_elements, object_fields
 from models.enums import UserErrorCode
 
@@ -56,7 +56,7 @@ _MAX_CACHED_PART_BYTES = 300
 """The most bytes of a stored part whose tree is cached."""
 
 
-def parse_filter(raw: Mapping[str, object], *, limits: FilterLimits = DEFAULT_LIMITS, path: Path = ()) -> Filter:
+def parse_filter(raw: Mapping[str, object], *, limits: FilterLimits = DEFAULT_LIMITS, path: InputPath = ()) -> Filter:
     """Parse a filter.
 
     Raises: UserErrors with every error, each with a path that begins with `path`.
@@ -91,14 +91,14 @@ def _parse_part(key: str, text: bytes) -> tuple[Part, ...]:
 _cached_part = lru_cache(maxsize=4_096)(_parse_part)
 
 
-def _filter(raw: object, path: Path, depth: int, limits: FilterLimits, state: ParseState) -> Filter:
+def _filter(raw: object, path: InputPath, depth: int, limits: FilterLimits, state: ParseState) -> Filter:
     # Parts that are too deep are not parsed, so the recursion is bounded for any input.
     if depth > limits.depth:
         message = f"A filter may nest at most {limits.depth} levels deep."
         state.add_error(path, message, UserErrorCode.LIMIT_REACHED)
         return Filter()
 
-    def branch(raw: object, path: Path) -> Filter:
+    def branch(raw: object, path: InputPath) -> Filter:
         # With too many leaves the filter is rejected already, so parsing more of it would only take time.
         if state.leaves > limits.leaves:
             return Filter()
@@ -115,7 +115,7 @@ def _filter(raw: object, path: Path, depth: int, limits: FilterLimits, state: Pa
 
 
 def _parse_field(
-    key: str, raw: object, path: Path, branch: Callable[[object, Path], Filter], state: ParseState
+    key: str, raw: object, path: InputPath, branch: Callable[[object, InputPath], Filter], state: ParseState
 ) -> Part | None:
     match key:
         case "all":
@@ -135,7 +135,7 @@ def _parse_field(
             return _LEAVES[key](raw, path, state)
 
 
-def _engagement(raw: object, path: Path, state: ParseState) -> EngagementConditions:
+def _engagement(raw: object, path: InputPath, state: ParseState) -> EngagementConditions:
     conditions = [
         leaf_parsers.parse_engagement(element, element_path, state)
         for element, element_path in list_elements(raw, path, state)

@@ -5,7 +5,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
-from command_center.search.filter_ast import Filter, Ids, IdsField, Path, id_lists, replace_ids
+from command_center.errors import InputPath
+from command_center.search.filter_ast import Filter, Ids, IdsField, id_lists, replace_ids
 
 Noun = Literal["Person", "User", "Group", "Campaign", "Template", "BulkSend"]
 
@@ -28,7 +29,7 @@ class IdReference:
 
     noun: Noun
     key: int
-    path: Path
+    path: InputPath
 
 
 def id_references(filter: Filter) -> list[IdReference]:

@@ -4,8 +4,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 
-from command_center.errors import UserError
-from command_center.search.filter_ast import NO_KEY, EverySender, Filter, Ids, Path
+from command_center.errors import InputPath, UserError
+from command_center.search.filter_ast import NO_KEY, EverySender, Filter, Ids
 from models.enums import UserErrorCode
 
 
@@ -47,7 +47,7 @@ def resolve_scope(filter: Filter, owner: Owner) -> Scope:
 
 
 def view_as_errors(
-    filter: Filter, owner: Owner, path: Path = (), colleagues: AbstractSet[int] | None = None
+    filter: Filter, owner: Owner, path: InputPath = (), colleagues: AbstractSet[int] | None = None
 ) -> list[UserError]:
     """Return FORBIDDEN errors if a member names other senders, or requests every sender.
 
@@ -94,5 +94,5 @@ def _is_colleague(key: int, owner: Owner, colleagues: AbstractSet[int] | None) -
     return key not in (NO_KEY, owner.user_id) and (colleagues is None or key in colleagues)
 
 
-def _forbidden(path: Path) -> UserError:
+def _forbidden(path: InputPath) -> UserError:
     return UserError("Only an admin may view the mail of others.", path, UserErrorCode.FORBIDDEN)

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from command_center.errors import ErrorCollector
+from command_center.errors import ErrorCollector, InputPath
 from command_center.ids import decode_key
 from command_center.search.datetimes import parse_day
 from command_center.search.dialects import FALSE, Clause, Dialect, all_of, any_of
-from command_center.search.filter_ast import Path, TextTest
+from command_center.search.filter_ast import TextTest
 from command_center.search.leaf_parsers import (
     Choice,
     Parser,
@@ -52,14 +52,14 @@ def _choices(choices: type[Choice]) -> Parser[tuple[Choice, ...]]:
 
 
 def _keys(noun: str) -> Parser[tuple[int, ...]]:
-    def parse(raw: object, path: Path, state: ParseState) -> tuple[int, ...]:
+    def parse(raw: object, path: InputPath, state: ParseState) -> tuple[int, ...]:
         keys = (decode_key(noun, text) for text in parse_id_texts(raw, path, state) or ())
         return tuple(key for key in keys if key is not None)
 
     return parse
 
 
-def _day(raw: object, path: Path, state: ParseState) -> date | None:
+def _day(raw: object, path: InputPath, state: ParseState) -> date | None:
     try:
         return parse_day(raw if isinstance(raw, str) else "")
     except ValueError:
@@ -81,7 +81,7 @@ _FIELDS = (
 )
 
 
-def parse_task_filter(raw: Mapping[str, object], *, most_ids: int, path: Path = ()) -> TaskConditions:
+def parse_task_filter(raw: Mapping[str, object], *, most_ids: int, path: InputPath = ()) -> TaskConditions:
     """Parse a filter.
 
     Raises: UserErrors with every error, each with a path that begins with `path`.
