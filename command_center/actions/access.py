@@ -4,8 +4,10 @@ A row that the viewer cannot see results in NOT_FOUND, exactly as one that does 
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import cast
 
 from command_center import ids as global_ids
+from command_center.actions.email_rows import LockedEmail
 from command_center.database.connections import Connection, Row
 from command_center.errors import ErrorCollector, InputPath
 from models.enums import InvalidationKind, SavedSearchState, UserErrorCode
@@ -82,14 +84,14 @@ async def rows_in_request_order(
 
 async def lock_own_emails(
     connection: Connection, viewer: Viewer, paths: dict[str, InputPath], errors: ErrorCollector
-) -> list[tuple[Row, InputPath]]:
+) -> list[tuple[LockedEmail, InputPath]]:
     """Lock the viewer's own emails among those with these ids, and return each row with its path.
 
     Each other id adds an error: FORBIDDEN for a colleague's email that an admin can see, otherwise NOT_FOUND.
     """
     keys = {text: global_ids.decode_key("Email", text) for text in paths}
     rows = await lock_emails(connection, (key for key in keys.values() if key is not None))
-    own: list[tuple[Row, InputPath]] = []
+    own: list[tuple[LockedEmail, InputPath]] = []
     for text, path in paths.items():
         row = rows.get(keys[text] or 0)
         if row is None or row["team_id"] != viewer.team_id:
@@ -103,11 +105,11 @@ async def lock_own_emails(
     return own
 
 
-async def lock_emails(connection: Connection, keys: Iterable[int]) -> dict[int, Row]:
+async def lock_emails(connection: Connection, keys: Iterable[int]) -> dict[int, LockedEmail]:
     """Lock emails, and return them by key. The order of their keys prevents a deadlock between two bulk actions."""
     rows = await connection.fetch(
         f"SELECT {EMAIL_COLUMNS} FROM emails WHERE {connection.in_any('id')} ORDER BY id"
         + connection.for_update("NO KEY UPDATE"),
         connection.array_param(sorted(set(keys))),
     )
-    return {row["id"]: row for row in rows}
+    return {row["id"]: row for row in cast(list[LockedEmail], rows)}

@@ -10,11 +10,11 @@ from command_center import ids
 from command_center.actions import transitions
 from command_center.actions.access import lock_emails
 from command_center.actions.context import ActionContext
+from command_center.actions.email_rows import EmailState, LockedEmail
 from command_center.actions.engagement_requests import MAX_AHEAD_MICROS, MAX_DEDUPE_KEY_CHARACTERS
 from command_center.actions.inputs import check_event_count, check_line, check_text
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import Row
-from command_center.errors import ErrorCollector, UserError
+from command_center.errors import ErrorCollector, InputPath, UserError
 from models.enums import DeliveryKind, EmailStatus, FailureCode, UserErrorCode
 from models.viewers import Viewer
 
@@ -70,8 +70,8 @@ async def _validate_and_record(
     uow: UnitOfWork,
     viewer: Viewer,
     report: NewReport,
-    email: Row | None,
-    path: tuple[str, ...],
+    email: LockedEmail | None,
+    path: InputPath,
     errors: ErrorCollector,
     outcome: DeliveryRecordResult,
 ) -> None:
@@ -100,7 +100,9 @@ async def _validate_and_record(
         errors.add(UserErrorCode.WRONG_STATE, (*path, "emailId"), "Only a sent email can have a delivery report.")
 
 
-async def _record(uow: UnitOfWork, email: Row, report: NewReport, key: str, message: str, handing_over: bool) -> bool:
+async def _record(
+    uow: UnitOfWork, email: LockedEmail, report: NewReport, key: str, message: str, handing_over: bool
+) -> bool:
     """Insert a report, apply it if the email is SENT, and return whether it was new."""
     at = min(report.occurred_at, uow.now)
     inserted = await uow.connection.fetch_one(
@@ -116,7 +118,7 @@ async def _record(uow: UnitOfWork, email: Row, report: NewReport, key: str, mess
     return True
 
 
-async def _mark_failed(uow: UnitOfWork, email: Row, kind: DeliveryKind, message: str, at: int) -> None:
+async def _mark_failed(uow: UnitOfWork, email: EmailState, kind: DeliveryKind, message: str, at: int) -> None:
     """Set the status, the failure code and the message of an email after a delivery report."""
     status, code, default_message = _FAILURES[kind]
     await transitions.update_emails(
@@ -124,7 +126,7 @@ async def _mark_failed(uow: UnitOfWork, email: Row, kind: DeliveryKind, message:
     )
 
 
-async def apply_early_reports(uow: UnitOfWork, sent: Mapping[int, Row]) -> None:
+async def apply_early_reports(uow: UnitOfWork, sent: Mapping[int, EmailState]) -> None:
     """Apply the reports that arrived during the hand-over of these emails, which are SENT and locked.
 
     Later reports about the same email are ignored.

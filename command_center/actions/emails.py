@@ -14,12 +14,13 @@ from command_center.actions.access import lock_own_emails, paths_by_id, visible_
 from command_center.actions.bodies import check_body
 from command_center.actions.context import ActionContext, Limits
 from command_center.actions.deliveries import discard_early_reports
+from command_center.actions.email_rows import LockedEmail
 from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, UNSET, BulkResult, Unset, check_addresses, check_line
 from command_center.actions.request_ids import CreatedRow
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import ColumnValue, ColumnValues, Row
+from command_center.database.connections import ColumnValue, ColumnValues
 from command_center.email_addresses import distinct_addresses
-from command_center.errors import ErrorCollector, UserErrors, not_found, user_error
+from command_center.errors import ErrorCollector, InputPath, UserErrors, not_found, user_error
 from command_center.search.text import fold
 from models.emails import Email, addresses
 from models.enums import (
@@ -109,8 +110,10 @@ async def revise(ctx: ActionContext, viewer: Viewer, email_id: str, revision: Re
             values |= {"scheduled_at": revision.at, "due_at": revision.at, "attempts": 0, "first_attempt_at": None}
         _check_recipient_change(row, values, errors)
         if values.keys() & {"cc", "bcc"}:
-            after = row | values
-            _check_copies(ctx.limits, addresses(after["cc"]), addresses(after["bcc"]), errors)
+            new_cc, new_bcc = values.get("cc"), values.get("bcc")
+            cc = addresses(new_cc if isinstance(new_cc, str) else row["cc"])
+            bcc = addresses(new_bcc if isinstance(new_bcc, str) else row["bcc"])
+            _check_copies(ctx.limits, cc, bcc, errors)
         errors.raise_any()
         await transitions.update_emails(uow, [row], values)
         uow.sends_due = True
@@ -127,7 +130,7 @@ def _check_copies(limits: Limits, cc: Sequence[str], bcc: Sequence[str], errors:
         errors.add(UserErrorCode.LIMIT_REACHED, path, suppression.too_many_recipients(recipients, limits))
 
 
-def _check_recipient_change(row: Row, values: ColumnValues, errors: ErrorCollector) -> None:
+def _check_recipient_change(row: LockedEmail, values: ColumnValues, errors: ErrorCollector) -> None:
     """Refuse a new recipient without a new text if sending was attempted and postponed.
 
     The first attempt replaced the dynamic fields with the values of the old recipient.
@@ -204,7 +207,7 @@ async def _get_existing(key: int) -> Email:
     return email
 
 
-async def _queue_for_sending(ctx: ActionContext, uow: UnitOfWork, rows: Sequence[Row], at: int | None) -> None:
+async def _queue_for_sending(ctx: ActionContext, uow: UnitOfWork, rows: Sequence[LockedEmail], at: int | None) -> None:
     """Queue emails for the sender loop, due now or at `at`.
 
     Fails the emails with a suppressed recipient. The emails must be locked.
@@ -244,7 +247,7 @@ async def _bulk(
     viewer: Viewer,
     ids: Sequence[str],
     action: EmailAction,
-    values: Callable[[Row], ColumnValues],
+    values: Callable[[LockedEmail], ColumnValues],
 ) -> BulkResult:
     """Apply an action to all allowed emails; `values` returns the new columns of a row."""
     errors = ErrorCollector()
@@ -282,9 +285,9 @@ async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> Bulk
 
 async def _lock_allowed_emails(
     uow: UnitOfWork, viewer: Viewer, ids: Sequence[str], action: EmailAction, errors: ErrorCollector
-) -> list[Row]:
+) -> list[LockedEmail]:
     """Lock the viewer's own emails, and return those whose folder allows the action. Adds an error for each other."""
-    allowed: list[Row] = []
+    allowed: list[LockedEmail] = []
     for row, path in await lock_own_emails(uow.connection, viewer, paths_by_id(ids), errors):
         if action not in ACTIONS[transitions.folder_of_row(row)]:
             errors.extend(_wrong_state(row, path, _PARTICIPLES[action]).errors)
@@ -295,7 +298,9 @@ async def _lock_allowed_emails(
     return allowed
 
 
-async def _lock_own_email(uow: UnitOfWork, viewer: Viewer, email_id: str, action: EmailAction | None = None) -> Row:
+async def _lock_own_email(
+    uow: UnitOfWork, viewer: Viewer, email_id: str, action: EmailAction | None = None
+) -> LockedEmail:
     """Lock and return one of the viewer's own emails.
 
     Raises: UserErrors if the viewer has no such email, or if its folder does not allow the action.
@@ -319,7 +324,7 @@ _PARTICIPLES = {
 }
 
 
-def _wrong_state(row: Row, path: tuple[str, ...], participle: str) -> UserErrors:
+def _wrong_state(row: LockedEmail, path: InputPath, participle: str) -> UserErrors:
     """Return the error for an action that the email's folder does not allow."""
     message = f"An email in {transitions.folder_of_row(row).name} cannot be {participle}."
     return user_error(UserErrorCode.WRONG_STATE, path, message)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from command_center import ids
 from command_center.actions import duplicates, suppression, transitions
 from command_center.actions.access import lock_complete_list, visible_key
 from command_center.actions.context import ActionContext
+from command_center.actions.email_rows import EmailState
 from command_center.actions.inputs import check_address, check_line, check_optional_line
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.email_addresses import comparison_key
@@ -124,7 +126,9 @@ async def fail_scheduled(uow: UnitOfWork, column: str, key: int | None, code: Fa
         key,
         int(EmailStatus.SCHEDULED),
     )
-    await transitions.update_emails(uow, rows, transitions.failure_columns(code, message, uow.now))
+    await transitions.update_emails(
+        uow, cast(list[EmailState], rows), transitions.failure_columns(code, message, uow.now)
+    )
 
 
 async def create_group(ctx: ActionContext, viewer: Viewer, name: str, shared: bool) -> Group:

@@ -5,9 +5,11 @@ A blocked domain includes its subdomains and its other spelling: `bücher.exampl
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from command_center.actions import transitions
 from command_center.actions.context import Limits
+from command_center.actions.email_rows import AddressedEmail
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import Connection, Row
 from command_center.email_addresses import distinct_addresses, domain_of, lookup_key, lower_numbered_keys
@@ -16,6 +18,7 @@ from models.enums import FailureCode
 
 PersonAndCampaign = tuple[int, int | None]
 """The keys of an email's recipient and of its campaign."""
+Addressed = TypeVar("Addressed", bound=AddressedEmail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +71,14 @@ async def lock_recipient_and_campaign(connection: Connection, email_id: int) -> 
         )
 
 
-async def fail_suppressed(uow: UnitOfWork, limits: Limits, rows: Sequence[Row]) -> list[Row]:
+async def fail_suppressed(uow: UnitOfWork, limits: Limits, rows: Sequence[Addressed]) -> list[Addressed]:
     """Fail the suppressed ones among these locked emails, and return the others in their order."""
     tx = uow.connection
     people = await _people(tx, {row["person_id"] for row in rows})
     ended = await _ended_campaigns(tx, {row["campaign_id"] for row in rows if row["campaign_id"] is not None})
     unsubscribed = await _unsubscribed_copies(tx, rows)
-    suppressed: dict[Suppression, list[Row]] = {}
-    sendable: list[Row] = []
+    suppressed: dict[Suppression, list[Addressed]] = {}
+    sendable: list[Addressed] = []
     for row in rows:
         person = people.get(row["person_id"])
         suppression = _suppression_by_recipient(person, row["campaign_id"] in ended, limits)
@@ -95,7 +98,7 @@ def unsubscribed_message(address: str) -> str:
     return f"{address} has unsubscribed."
 
 
-async def _sent_to_duplicate(uow: UnitOfWork, row: Row, person: Row) -> Suppression | None:
+async def _sent_to_duplicate(uow: UnitOfWork, row: AddressedEmail, person: Row) -> Suppression | None:
     """Return a suppression if the bulk send of an email also goes to another person with the same address.
 
     New bulk sends leave duplicates out; one that was scheduled before they became duplicates may contain them.
@@ -115,7 +118,7 @@ async def _sent_to_duplicate(uow: UnitOfWork, row: Row, person: Row) -> Suppress
     return Suppression(FailureCode.CHANNEL_REFUSED, message)
 
 
-async def _unsubscribed_copies(connection: Connection, rows: Sequence[Row]) -> set[tuple[int, str]]:
+async def _unsubscribed_copies(connection: Connection, rows: Sequence[AddressedEmail]) -> set[tuple[int, str]]:
     """Return the team and the comparison key of each unsubscribed person in the cc or bcc of these emails."""
     keys = {(row["team_id"], lookup_key(address)) for row in rows for address in copies_of(row)}
     if not keys:
@@ -129,7 +132,9 @@ async def _unsubscribed_copies(connection: Connection, rows: Sequence[Row]) -> s
     return {(row["team_id"], row["address_folded"]) for row in rows_of_people} & keys
 
 
-def _suppression_by_copies(row: Row, unsubscribed: Collection[tuple[int, str]], limits: Limits) -> Suppression | None:
+def _suppression_by_copies(
+    row: AddressedEmail, unsubscribed: Collection[tuple[int, str]], limits: Limits
+) -> Suppression | None:
     """Return the suppression of an email by its cc and bcc addresses: each copy is a message too."""
     copies = copies_of(row)
     for address in copies:
@@ -148,7 +153,7 @@ def _suppression_by_copies(row: Row, unsubscribed: Collection[tuple[int, str]], 
     return None
 
 
-def copies_of(row: Row) -> tuple[str, ...]:
+def copies_of(row: AddressedEmail) -> tuple[str, ...]:
     """Return the cc and bcc addresses of an email, without duplicates in another spelling."""
     return distinct_addresses((*addresses(row["cc"]), *addresses(row["bcc"])))
 

@@ -1,7 +1,9 @@
 """The only place that changes the state of emails: their rows, the folder counts and the invalidations together."""
 
 from collections.abc import Iterable
+from typing import cast
 
+from command_center.actions.email_rows import DueEmail, EmailState
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import ColumnValue, ColumnValues, Row
 from command_center.search.text import fold
@@ -12,13 +14,13 @@ NO_FAILURE: ColumnValues = {"failed_at": None, "failure_code": None, "failure_me
 NOT_DUE: ColumnValues = {"due_at": None, "claimed_at": None}
 
 
-def folder_of_row(row: Row) -> FolderName:
+def folder_of_row(row: EmailState) -> FolderName:
     """Return the folder of a row of `emails`."""
     return folder_of(EmailStatus(row["status"]), bool(row["archived"]))
 
 
 async def update_emails(
-    uow: UnitOfWork, rows: Iterable[Row], values: ColumnValues, edited: bool = True, invalidate: bool = True
+    uow: UnitOfWork, rows: Iterable[EmailState], values: ColumnValues, edited: bool = True, invalidate: bool = True
 ) -> None:
     """Set the same columns of all these locked emails; `values` may contain `status` and `archived`.
 
@@ -41,7 +43,7 @@ async def update_emails(
     )
     for row in all_rows:
         before = folder_of_row(row)
-        row.update(assignments)
+        cast(Row, row).update(assignments)
         after = folder_of_row(row)
         if before is not after:
             uow.move_count(row["sender_id"], before, after)
@@ -49,7 +51,7 @@ async def update_emails(
             uow.invalidate(InvalidationKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
 
 
-async def update_texts(uow: UnitOfWork, texts: Iterable[tuple[Row, str, str | None, str | None]]) -> None:
+async def update_texts(uow: UnitOfWork, texts: Iterable[tuple[DueEmail, str, str | None, str | None]]) -> None:
     """Set the subject of each of these locked emails, and its body or its field values in a shared body.
 
     A body or field values of None stay unchanged. Updates the rows too.

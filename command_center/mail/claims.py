@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import cast
 
 from command_center.actions import suppression, transitions
 from command_center.actions.context import ActionContext
+from command_center.actions.email_rows import DueEmail, EmailState
 from command_center.actions.template_fields import UnresolvedField
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import ColumnValue, Connection, Row
+from command_center.database.connections import ColumnValue, Connection
 from command_center.database.fields import from_micros
 from command_center.email_addresses import distinct_addresses
 from command_center.mail import sending_days, texts
@@ -91,9 +93,9 @@ class _FilledRows:
     `texts` holds the filled-in texts by email id. Emails without fields are not in it.
     """
 
-    fillable: list[Row] = field(default_factory=list)
+    fillable: list[DueEmail] = field(default_factory=list)
     texts: dict[int, FilledText] = field(default_factory=dict)
-    unresolved: dict[str, list[Row]] = field(default_factory=dict)
+    unresolved: dict[str, list[DueEmail]] = field(default_factory=dict)
 
 
 async def next_due(connection: Connection) -> int | None:
@@ -115,7 +117,9 @@ async def claim_batch(
         claims = await ctx.writer.restores.count_claim(tx)
         if claims is None:
             return [], False
-        rows = await tx.fetch(_DUE + tx.for_update("UPDATE OF e SKIP LOCKED"), now, MAX_BATCH_EMAILS)
+        rows = cast(
+            list[DueEmail], await tx.fetch(_DUE + tx.for_update("UPDATE OF e SKIP LOCKED"), now, MAX_BATCH_EMAILS)
+        )
         await _add_shared_bodies(tx, rows)
         rows = _limit_batch(rows)
         texts.require_templates(rows)
@@ -138,7 +142,7 @@ async def claim_batch(
     return [_claimed_email(row) for row in claimed_rows], bool(rows)
 
 
-async def _store_claims(uow: UnitOfWork, rows: Sequence[Row], filled_texts: Mapping[int, FilledText]) -> None:
+async def _store_claims(uow: UnitOfWork, rows: Sequence[DueEmail], filled_texts: Mapping[int, FilledText]) -> None:
     """Store the claims of these emails, and their filled-in texts by email id."""
     # After this commit an email whose outcome is lost is never sent again automatically.
     columns = {"status": EmailStatus.IN_PROGRESS, "claimed_at": uow.now, "due_at": CLAIMED_DUE_AT}
@@ -158,9 +162,9 @@ async def _store_claims(uow: UnitOfWork, rows: Sequence[Row], filled_texts: Mapp
     )
 
 
-async def _add_shared_bodies(connection: Connection, rows: Iterable[Row]) -> None:
+async def _add_shared_bodies(connection: Connection, rows: Iterable[DueEmail]) -> None:
     """Set the body of each row that shares it with its bulk send. The fields in it are not filled in."""
-    shared = {row["bulk_send_id"] for row in rows if row["shared_body"]}
+    shared = {row["bulk_send_id"] for row in rows if row["shared_body"] and row["bulk_send_id"] is not None}
     if not shared:
         return
     bulk_sends = await connection.fetch(
@@ -172,14 +176,14 @@ async def _add_shared_bodies(connection: Connection, rows: Iterable[Row]) -> Non
             row["body"] = bodies[row["bulk_send_id"]]
 
 
-def _limit_batch(rows: Sequence[Row]) -> list[Row]:
+def _limit_batch(rows: Sequence[DueEmail]) -> list[DueEmail]:
     """Return the first rows, up to the character limit of a batch."""
     lengths = accumulate(len(row["body"]) for row in rows)
     return [row for index, (row, length) in enumerate(zip(rows, lengths, strict=True))
             if not index or length <= MAX_BATCH_CHARACTERS]  # fmt: skip
 
 
-def _fill_rows(rows: Iterable[Row]) -> _FilledRows:
+def _fill_rows(rows: Iterable[DueEmail]) -> _FilledRows:
     filled = _FilledRows()
     for row in rows:
         try:
@@ -193,13 +197,15 @@ def _fill_rows(rows: Iterable[Row]) -> _FilledRows:
     return filled
 
 
-def _apply_quotas(rows: Iterable[Row], quotas: Mapping[int, _Quota]) -> tuple[list[Row], dict[int, list[Row]]]:
+def _apply_quotas(
+    rows: Iterable[DueEmail], quotas: Mapping[int, _Quota]
+) -> tuple[list[DueEmail], dict[int, list[DueEmail]]]:
     """Split the rows by the daily limits of their senders.
 
     Return the rows that may be sent today, and the others by the moment at which the sender's next day begins.
     """
-    claimed_rows: list[Row] = []
-    postponed: dict[int, list[Row]] = {}
+    claimed_rows: list[DueEmail] = []
+    postponed: dict[int, list[DueEmail]] = {}
     for row in rows:
         quota, number = quotas[row["sender_id"]], _recipient_count(row)
         if number <= quota.remaining:
@@ -210,13 +216,13 @@ def _apply_quotas(rows: Iterable[Row], quotas: Mapping[int, _Quota]) -> tuple[li
     return claimed_rows, postponed
 
 
-def _recipient_count(row: Row) -> int:
+def _recipient_count(row: DueEmail) -> int:
     """Return the number of recipients. Copies count, and each address counts once."""
     copies = (*addresses(row["cc"]), *addresses(row["bcc"]))
     return 1 + len(distinct_addresses(copies, seen=[row["to_address"]])) if copies else 1
 
 
-def _begin_attempt(row: Row, domain: str, now: int) -> None:
+def _begin_attempt(row: DueEmail, domain: str, now: int) -> None:
     """Count another attempt. All attempts have the same Message-ID, so that a mail program recognises duplicates."""
     row["message_id"] = row["message_id"] or new_message_id(row["id"], domain, secrets.token_hex(8))
     row["attempts"] += 1
@@ -234,7 +240,7 @@ async def fail_lost_claims(ctx: ActionContext, before: int | None, batch: int = 
         rows = await tx.fetch(_LOST_CLAIMS + tx.for_update("UPDATE SKIP LOCKED"), limit, batch)
         message = "The sending was interrupted, so it is unknown whether the message was sent. Retry sends it again."
         failed = transitions.failure_columns(FailureCode.OUTCOME_UNKNOWN, message, uow.now)
-        await transitions.update_emails(uow, rows, failed)
+        await transitions.update_emails(uow, cast(list[EmailState], rows), failed)
     return len(rows)
 
 
@@ -243,7 +249,7 @@ def postponed_columns(until: int) -> dict[str, ColumnValue]:
     return {"status": EmailStatus.SCHEDULED, "scheduled_at": until, "due_at": until, "claimed_at": None}
 
 
-async def _quotas(tx: Connection, emails_per_day: int, rows: Iterable[Row], now: int) -> dict[int, _Quota]:
+async def _quotas(tx: Connection, emails_per_day: int, rows: Iterable[DueEmail], now: int) -> dict[int, _Quota]:
     """Return the quota of each sender, whose row stays locked until the commit."""
     zones = {row["sender_id"]: row["time_zone"] for row in rows}
     # Without the lock, two processes could both count before either claims. It is weak, so that emails can be added.
@@ -259,11 +265,15 @@ async def _quotas(tx: Connection, emails_per_day: int, rows: Iterable[Row], now:
     return quotas
 
 
-def _claimed_email(row: Row) -> ClaimedEmail:
+def _claimed_email(row: DueEmail) -> ClaimedEmail:
+    message_id, first_attempt_at = row["message_id"], row["first_attempt_at"]
+    # `_begin_attempt` has set them.
+    assert message_id is not None
+    assert first_attempt_at is not None
     email = OutgoingEmail(
         email_id=row["id"],
         person_id=row["person_id"],
-        message_id=row["message_id"],
+        message_id=message_id,
         from_name=row["from_name"],
         from_address=row["from_address"],
         to_name=row["to_name"],
@@ -276,4 +286,4 @@ def _claimed_email(row: Row) -> ClaimedEmail:
         shares_body=row["shared_body"],
         values=row["field_values"],
     )
-    return ClaimedEmail(email, row["claimed_at"], row["attempts"], row["first_attempt_at"])
+    return ClaimedEmail(email, row["claimed_at"], row["attempts"], first_attempt_at)

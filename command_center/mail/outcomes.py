@@ -1,10 +1,11 @@
 """Records the outcomes of hand-overs: what each changes in its email, in one transaction."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from command_center.actions import deliveries, transitions, verdict_revisions
 from command_center.actions.context import ActionContext
+from command_center.actions.email_rows import EmailState
 from command_center.database.connections import ColumnValues
 from command_center.mail import claims, retries
 from command_center.mail.claims import ClaimedEmail
@@ -15,6 +16,12 @@ from models.enums import EmailStatus, FailureCode
 HandOverResult = tuple[ClaimedEmail, Outcome | None]
 """This pairs a claim with the outcome of its hand-over. The outcome is None if the hand-over was not started."""
 _ROWS = "SELECT id, team_id, sender_id, status, archived, claimed_at FROM emails WHERE "
+
+
+class ClaimedState(EmailState):
+    """The state of an email, and the time at which it was claimed."""
+
+    claimed_at: int | None
 
 
 class RecordedOutcome(NamedTuple):
@@ -36,11 +43,9 @@ async def record_outcomes(ctx: ActionContext, results: Sequence[HandOverResult])
     async with ctx.writer.unit_of_work() as uow:
         tx = uow.connection
         keys = tx.array_param(claim.email_id for claim, _ in results)
-        rows = {
-            row["id"]: row
-            for row in await tx.fetch(_ROWS + tx.in_any("id") + " ORDER BY id" + tx.for_update("NO KEY UPDATE"), keys)
-        }
-        current = [each for each in results if rows.get(each[0].email_id, {}).get("claimed_at") == each[0].claimed_at]
+        locked = await tx.fetch(_ROWS + tx.in_any("id") + " ORDER BY id" + tx.for_update("NO KEY UPDATE"), keys)
+        rows = {row["id"]: row for row in cast(list[ClaimedState], locked)}
+        current = [each for each in results if _is_current(rows.get(each[0].email_id), each[0])]
         # Nearly the whole batch is delivered, and all delivered emails change in the same way.
         delivered = [rows[claim.email_id] for claim, outcome in current if isinstance(outcome, Delivered)]
         await transitions.update_emails(uow, delivered, sent_columns(uow.now))
@@ -58,6 +63,11 @@ async def record_outcomes(ctx: ActionContext, results: Sequence[HandOverResult])
                 await transitions.update_emails(uow, [rows[claim.email_id]], values)
             recorded.append(RecordedOutcome(claim, outcome, failure))
     return recorded
+
+
+def _is_current(row: ClaimedState | None, claim: ClaimedEmail) -> bool:
+    """Return whether an email still has this claim."""
+    return row is not None and row["claimed_at"] == claim.claimed_at
 
 
 def sent_columns(now: int) -> ColumnValues:

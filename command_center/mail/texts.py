@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from command_center.actions import template_fields
+from command_center.actions.email_rows import DueEmail
 from command_center.actions.inputs import MAX_BODY_CHARACTERS, MAX_SUBJECT_CHARACTERS
 from command_center.actions.markup import filling
 from command_center.actions.markup.shared_texts import as_stored
 from command_center.actions.template_fields import UnresolvedField
 from command_center.actions.text_process import INLINE_CHARACTERS
-from command_center.database.connections import Row
 
 
 class TemplatesMissing(Exception):
@@ -35,7 +35,7 @@ class FilledText:
     values: str | None = None
 
 
-def require_templates(rows: Iterable[Row]) -> None:
+def require_templates(rows: Iterable[DueEmail]) -> None:
     """Raise TemplatesMissing if any long body has fields to fill in and its template is not cached."""
     long_bodies = dict.fromkeys(
         row["body"]
@@ -50,7 +50,7 @@ def require_templates(rows: Iterable[Row]) -> None:
         raise TemplatesMissing(missing)
 
 
-def fill_text(row: Row) -> FilledText | None:
+def fill_text(row: DueEmail) -> FilledText | None:
     """Return the filled-in text of an email, or None if it needs no filling in.
 
     An email with a message id was attempted before and already has its final text, so that each attempt sends the same.

@@ -1,12 +1,14 @@
 """Dynamic fields: what is one, what it says for whom, and what is none."""
 
+from typing import cast
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from command_center.actions import template_fields
+from command_center.actions.email_rows import DueEmail
 from command_center.actions.template_fields import UnresolvedField, field_errors, resolve
-from command_center.database.connections import Row
 from command_center.mail.texts import FilledText, fill_text
 from tests.support.law_settings import CASES
 
@@ -94,7 +96,7 @@ def test_values_are_one_line_and_not_expanded_again() -> None:
 
 
 # ---- whole emails ----------------------------------------------------------------------------------------------------
-def email(subject: str, body: str, **more: str | None) -> Row:
+def email(subject: str, body: str, **more: str | None) -> DueEmail:
     known = {
         "to_name": "Dora Dean",
         "title": None,
@@ -104,7 +106,7 @@ def email(subject: str, body: str, **more: str | None) -> Row:
         "first_name": None,
         "shared_body": False,
     }
-    return {"subject": subject, "body": body, **known, **more}
+    return cast(DueEmail, {"subject": subject, "body": body, **known, **more})
 
 
 def test_an_email_without_fields_or_tried_before_stays_as_it_is() -> None:
