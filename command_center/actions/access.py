@@ -4,16 +4,24 @@ A row that the viewer cannot see results in NOT_FOUND, exactly as one that does 
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import cast
+from typing import TypedDict, TypeVar, cast
 
 from command_center import ids as global_ids
 from command_center.actions.email_rows import LockedEmail
-from command_center.database.connections import Connection, Row
+from command_center.database.connections import Connection
 from command_center.errors import ErrorCollector, InputPath
 from models.enums import InvalidationKind, SavedSearchState, UserErrorCode
 from models.viewers import Viewer
 from models.visibility import visible_keys
 
+
+class RowWithId(TypedDict):
+    """A row with its primary key."""
+
+    id: int
+
+
+KeyedRow = TypeVar("KeyedRow", bound=RowWithId)
 EMAIL_COLUMNS = "id, team_id, sender_id, person_id, campaign_id, status, archived, claimed_at, message_id, cc, bcc"
 
 
@@ -67,9 +75,9 @@ def paths_by_id(ids: Sequence[str], path: str = "ids") -> dict[str, InputPath]:
 async def rows_in_request_order(
     noun: str,
     paths: Mapping[str, InputPath],
-    rows_of: Callable[[Sequence[int]], Awaitable[Iterable[Row]]],
+    rows_of: Callable[[Sequence[int]], Awaitable[Iterable[KeyedRow]]],
     errors: ErrorCollector,
-) -> list[Row]:
+) -> list[KeyedRow]:
     """Return the rows with these global ids, in request order.
 
     `rows_of` queries the rows with a list of keys. An id that has no row adds a NOT_FOUND error at its path.

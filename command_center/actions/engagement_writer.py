@@ -15,9 +15,10 @@ from command_center.actions.engagement_requests import (
     RequestPart,
 )
 from command_center.actions.summaries import EMAIL_COLUMNS, SummarizedEmail
+from command_center.actions.verdict_revisions import RevisableEvent
 from command_center.actions.verdicts import Evidence, Judgement, judge
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import ColumnValue, Connection, Row, Statement
+from command_center.database.connections import ColumnValue, Connection, Statement
 from command_center.errors import UserError
 from command_center.search.text import fold
 from models.enums import (
@@ -171,7 +172,7 @@ def _evidence(event: NewEvent, email: SummarizedEmail) -> Evidence:
     return Evidence(event.kind, event.user_agent, event.ip_address, event.prefetch, event.head, own_device)
 
 
-async def _revise_clicks(uow: UnitOfWork, recorded: Sequence[_RecordedEvent]) -> dict[int, Row]:
+async def _revise_clicks(uow: UnitOfWork, recorded: Sequence[_RecordedEvent]) -> dict[int, RevisableEvent]:
     """Revise the verdicts on clicks whose timing, together with the new ones, shows a machine.
 
     Returns the revised clicks by key, both new and earlier ones.
@@ -189,7 +190,7 @@ async def _revise_clicks(uow: UnitOfWork, recorded: Sequence[_RecordedEvent]) ->
     return {row["id"]: row for row in revised}
 
 
-async def _publish(uow: UnitOfWork, recorded: Sequence[_RecordedEvent], revised: dict[int, Row]) -> None:
+async def _publish(uow: UnitOfWork, recorded: Sequence[_RecordedEvent], revised: dict[int, RevisableEvent]) -> None:
     """Update summaries, append to the change log and queue invalidations for recorded and for revised events."""
     new = {key for (key, _), _, _ in recorded}
     earlier = [row for key, row in revised.items() if key not in new]

@@ -6,13 +6,15 @@ The number of statements does not depend on the number of members. Two simultane
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import cast
 
 from command_center.actions import tasks
 from command_center.actions.access import lock_complete_list
 from command_center.actions.context import ActionContext
 from command_center.actions.inputs import check_line, check_text
+from command_center.actions.tasks import TaskWithViewers
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import Connection, Row
+from command_center.database.connections import Connection
 from command_center.errors import ErrorCollector
 from command_center.search.text import fold
 from models.enums import TaskKind, TaskPriority, TaskStatus
@@ -69,7 +71,7 @@ async def _members(tx: Connection, viewer: Viewer, search: int) -> list[int]:
 
 async def _insert(
     uow: UnitOfWork, viewer: Viewer, membership_keys: Sequence[int], new: NewMemberTask, name: str, details: str
-) -> list[Row]:
+) -> list[TaskWithViewers]:
     """Insert the tasks, and return their rows in the order of the members."""
     tx = uow.connection
     number, text, folded = tx.cast_param("bigint"), tx.cast_param("text"), fold(name)
@@ -86,4 +88,4 @@ async def _insert(
         *(tx.array_param(membership_keys), folded, viewer.user_id, viewer.user_id),
     )
     # Keys are assigned in the order of insertion, but RETURNING does not guarantee an order.
-    return sorted(rows, key=lambda row: row["id"])
+    return sorted(cast(list[TaskWithViewers], rows), key=lambda row: row["id"])

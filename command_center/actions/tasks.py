@@ -7,6 +7,7 @@ no longer can. An action that changes nothing succeeds without a log entry. `mem
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TypedDict, cast
 
 from command_center import ids as global_ids
 from command_center.actions.access import paths_by_id, rows_in_request_order, visible_key
@@ -14,7 +15,7 @@ from command_center.actions.context import ActionContext
 from command_center.actions.inputs import UNSET, BulkResult, Unset, check_line, check_text
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import ColumnValue, ColumnValues, Connection, Row
+from command_center.database.connections import ColumnValue, ColumnValues, Connection
 from command_center.errors import ErrorCollector, InputPath
 from command_center.search.text import fold
 from models.enums import ChangeKind, TaskKind, TaskPriority, TaskStatus, UserErrorCode
@@ -25,6 +26,27 @@ from models.viewers import Viewer
 DETAILS = 10_000
 _NOT_SHARED = "Only a person shared with the team can be a teammate's task."
 _COLUMNS = "id, team_id, creator_id, assignee_id, person_id, name, kind, status, priority, due_on, details"
+
+
+class TaskWithViewers(TypedDict):
+    """A task with the users who can see it: its creator and its assignee."""
+
+    id: int
+    team_id: int
+    creator_id: int
+    assignee_id: int
+
+
+class LockedTask(TaskWithViewers):
+    """A task that an action has locked. SQLite returns `due_on` as text."""
+
+    person_id: int
+    name: str
+    kind: int
+    status: int
+    priority: int
+    due_on: date | str
+    details: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +100,7 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:
             *(viewer.team_id, viewer.user_id, assignee, person, email, name, fold(name), int(new.kind)),
             *(int(TaskStatus.OPEN), int(new.priority), new.due_on, details, uow.now, uow.now),
         )
-        log_tasks(uow, [row] if row else [])
+        log_tasks(uow, [cast(TaskWithViewers, row)] if row else [])
     return await Task.get(id=row["id"] if row else 0)
 
 
@@ -123,7 +145,8 @@ async def revise(ctx: ActionContext, viewer: Viewer, task_id: str, revision: Tas
             if needs_sharing and not await _is_shared(row["person_id"]):
                 errors.add(UserErrorCode.INVALID, ("input", "assigneeId"), _NOT_SHARED)
         errors.raise_any()
-        await _change(uow, rows, {name: value for name, value in values.items() if not _equals(rows[0][name], value)})
+        stored: Mapping[str, object] = rows[0]
+        await _change(uow, rows, {name: value for name, value in values.items() if not _equals(stored[name], value)})
     return await Task.get_or_none(Task.visible(viewer), id=rows[0]["id"])
 
 
@@ -189,33 +212,34 @@ async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> Bulk
 async def detach_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None:
     """Remove the email from the tasks of emails that are about to be deleted. The emails must be locked."""
     tx = uow.connection
-    rows = await tx.fetch(
+    fetched = await tx.fetch(
         f"SELECT {_COLUMNS} FROM tasks WHERE {tx.in_any('email_id')} ORDER BY id" + tx.for_update(),
         tx.array_param(email_keys),
     )
-    await _change(uow, rows, {"email_id": None})
+    await _change(uow, cast(list[LockedTask], fetched), {"email_id": None})
 
 
 async def _lock_visible_tasks(
     uow: UnitOfWork, viewer: Viewer, paths: Mapping[str, InputPath], errors: ErrorCollector
-) -> list[Row]:
+) -> list[LockedTask]:
     """Lock the tasks that the viewer can see, and return them in request order. Adds an error for each other id.
 
     The tasks are locked in the order of their keys, to prevent a deadlock between two bulk actions.
     """
     tx = uow.connection
 
-    async def rows_of(keys: Sequence[int]) -> list[Row]:
-        return await tx.fetch(
+    async def rows_of(keys: Sequence[int]) -> list[LockedTask]:
+        rows = await tx.fetch(
             f"SELECT {_COLUMNS} FROM tasks WHERE {tx.in_any('id')} AND team_id = ?"
             " AND (assignee_id = ? OR creator_id = ?) ORDER BY id" + tx.for_update(),
             *(tx.array_param(keys), viewer.team_id, viewer.user_id, viewer.user_id),
         )
+        return cast(list[LockedTask], rows)
 
     return await rows_in_request_order("Task", paths, rows_of, errors)
 
 
-async def _change(uow: UnitOfWork, rows: Sequence[Row], values: ColumnValues) -> None:
+async def _change(uow: UnitOfWork, rows: Sequence[LockedTask], values: ColumnValues) -> None:
     """Set the same columns of all these locked tasks, and log the change for the users concerned."""
     if not rows or not values:
         return
@@ -229,23 +253,23 @@ async def _change(uow: UnitOfWork, rows: Sequence[Row], values: ColumnValues) ->
         tx.array_param(row["id"] for row in rows),
     )
     for row in rows:
-        after = {**row, **values}
+        after = cast(LockedTask, {**row, **values})
         for user in sorted(_viewers_of(row) - _viewers_of(after)):
             uow.log(_entry(row, user, ChangeKind.TASK_DELETED))
         log_tasks(uow, [after])
 
 
-def log_tasks(uow: UnitOfWork, rows: Iterable[Row], kind: ChangeKind = ChangeKind.TASK_UPSERTED) -> None:
+def log_tasks(uow: UnitOfWork, rows: Iterable[TaskWithViewers], kind: ChangeKind = ChangeKind.TASK_UPSERTED) -> None:
     """Append one log entry for each task and each user who can see it: changed or deleted, depending on `kind`."""
     for row in rows:
         for user in sorted(_viewers_of(row)):
             uow.log(_entry(row, user, kind))
 
 
-def _viewers_of(row: Row) -> set[int]:
+def _viewers_of(row: TaskWithViewers) -> set[int]:
     """Return the keys of the users who can see a task."""
     return {row["creator_id"], row["assignee_id"]}
 
 
-def _entry(row: Row, user: int, kind: ChangeKind) -> LogEntry:
+def _entry(row: TaskWithViewers, user: int, kind: ChangeKind) -> LogEntry:
     return LogEntry(row["team_id"], kind, user, task_id=row["id"])

@@ -6,6 +6,7 @@ decision is final for the machine. The emails must be locked before their events
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import TypedDict, cast
 
 from command_center.actions import summaries
 from command_center.actions.access import paths_by_id, rows_in_request_order
@@ -21,7 +22,6 @@ from command_center.actions.inputs import BulkResult, check_event_count
 from command_center.actions.verdicts import VERDICT_TEXTS
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
-from command_center.database.connections import Row
 from command_center.errors import ErrorCollector
 from models.enums import ChangeCauseKind, ChangeKind, EngagementKind, EngagementVerdict, InvalidationKind
 from models.viewers import Viewer
@@ -31,7 +31,23 @@ _SELECT = (
 )
 
 
-async def revise_by_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
+class RevisableEvent(TypedDict):
+    """An event with what its verdict depends on. `occurred_at` is in microseconds."""
+
+    id: int
+    team_id: int
+    email_id: int
+    sender_id: int
+    verdict: int
+    judged: bool
+    url: str | None
+    ip_address: str | None
+    occurred_at: int
+
+
+async def revise_by_clicks(
+    uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int
+) -> list[RevisableEvent]:
     """Revise the clicks of emails after new clicks between `since` and `until`; returns the revised ones.
 
     `sent` holds the delivery times of the emails by key. All times are in microseconds. The caller updates summaries,
@@ -54,13 +70,16 @@ async def revise_by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
     publish(uow, revised)
 
 
-async def _revise_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int) -> list[Row]:
+async def _revise_clicks(
+    uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int
+) -> list[RevisableEvent]:
     """Revise the clicks that occurred in a period; `sent` holds the delivery times. Returns the revised events."""
     tx = uow.connection
-    rows = await tx.fetch(
+    fetched = await tx.fetch(
         f"{_SELECT}{tx.in_any('email_id')} AND kind = ? AND occurred_at >= ? AND occurred_at <= ? ORDER BY id",
         *(tx.array_param(sent), int(EngagementKind.CLICK), since, until),
     )
+    rows = cast(list[RevisableEvent], fetched)
     emails: dict[int, list[Click]] = {}
     for row in rows:
         revisable = bool(row["judged"]) and row["verdict"] == EngagementVerdict.HUMAN
@@ -76,12 +95,12 @@ async def _revise_clicks(uow: UnitOfWork, sent: Mapping[int, int | None], since:
     return [row | {"verdict": EngagementVerdict.MACHINE} for row in rows if row["id"] in reasons]
 
 
-def publish(uow: UnitOfWork, revised: Iterable[Row]) -> None:
+def publish(uow: UnitOfWork, revised: Iterable[RevisableEvent]) -> None:
     """Append an entry to the sender's feed for each revised event, and queue an invalidation for each email.
 
     An event that is now SELF has an entry too, so that subscribers remove it.
     """
-    latest_by_email: dict[int, Row] = {}
+    latest_by_email: dict[int, RevisableEvent] = {}
     for row in revised:
         latest_by_email[row["email_id"]] = row
         log_event(uow, row["team_id"], row["sender_id"], row["email_id"], row["id"])
@@ -130,16 +149,18 @@ async def reclassify(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], ver
     return BulkResult(tuple(row["id"] for row in rows), tuple(errors))
 
 
-async def _lock_visible_events(uow: UnitOfWork, viewer: Viewer, keys: Sequence[int]) -> list[Row]:
+async def _lock_visible_events(uow: UnitOfWork, viewer: Viewer, keys: Sequence[int]) -> list[RevisableEvent]:
     """Lock the emails of events, and return those events that the viewer can see."""
     tx = uow.connection
     unlocked = await tx.fetch(f"{_SELECT}{tx.in_any('id')} AND team_id = ?", tx.array_param(keys), viewer.team_id)
     await summaries.lock_emails(tx, (row["email_id"] for row in unlocked))
     rows = await tx.fetch(f"{_SELECT}{tx.in_any('id')}", tx.array_param(row["id"] for row in unlocked))
-    return [row for row in rows if viewer.sees_mail_of(row["team_id"], row["sender_id"])]
+    return [row for row in cast(list[RevisableEvent], rows) if viewer.sees_mail_of(row["team_id"], row["sender_id"])]
 
 
-async def _set_verdict(uow: UnitOfWork, viewer: Viewer, rows: Sequence[Row], verdict: EngagementVerdict) -> None:
+async def _set_verdict(
+    uow: UnitOfWork, viewer: Viewer, rows: Sequence[RevisableEvent], verdict: EngagementVerdict
+) -> None:
     """Set the verdict on events with locked emails, and publish the changes."""
     tx = uow.connection
     # A user who confirms a verdict from evidence also makes it final.
