@@ -26,7 +26,7 @@ LONG_MODULES = {
 }
 LONG_FUNCTIONS = {
     "command_center/lists/batches.py:load_batch": "One pass over the invalidations, which fills a batch step by step.",
-    "command_center/lists/membership_writer.py:_write_in_steps": "The steps of the statement for PostgreSQL, in its order.",
+    "command_center/lists/membership_writer.py:_write_in_steps": "The steps of PostgreSQL's statement, in its order.",
     "command_center/server/app.py:create_app": "It wires the components; the order is easiest to see in one place.",
 }
 

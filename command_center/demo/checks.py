@@ -24,7 +24,7 @@ FILTER = "query($id:ID!){savedSearch(id:$id){filter}}"
 
 @dataclass(slots=True)
 class CheckReport:
-    """The lines of the report, and the problems.
+    """The lines of the report, and the failures.
 
     `visits` is the number of changes by other clients during the run. A visitor may archive, delete and send emails,
     so the numbers may legitimately differ then.
@@ -32,16 +32,16 @@ class CheckReport:
 
     visits: int = 0
     lines: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def note(self, name: str, text: str) -> None:
         """Add a line to the report."""
         self.lines.append(f"{name:<30}{text}")
 
-    def require(self, holds: bool, problem: str) -> None:
-        """Add a problem unless the condition holds."""
+    def require(self, holds: bool, failure: str) -> None:
+        """Add a failure unless the condition holds."""
         if not holds:
-            self.problems.append(problem)
+            self.failures.append(failure)
 
     def expect(self, holds: bool, difference: str) -> None:
         """Require a condition that holds unless another client changed something."""
@@ -154,7 +154,7 @@ async def _check_audit(report: CheckReport, ctx: ActionContext) -> None:
             await asyncio.sleep(PAUSE_SECONDS)
             continue
         report.note("audit", f"{len(results)} lists differ" if results else "no difference")
-        report.problems.extend(f"audit: {difference}" for difference in results)
+        report.failures.extend(f"audit: {difference}" for difference in results)
         return
     report.note("audit", "not possible")
     report.require(False, f"changes were still waiting to be matched after {SETTLE_SECONDS:g} s")

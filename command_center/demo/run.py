@@ -35,12 +35,12 @@ async def run(port: int, seed: int, seconds: float, once: bool, reply_seconds: i
             report = await _run_scenario(
                 environment, folder, terminal, stop, ScenarioOptions(seed, seconds, once, reply_seconds)
             )
-        folder.keep = report is not None and bool(report.problems)
+        folder.keep = report is not None and bool(report.failures)
         ending = f"Not deleted: {folder.path}" if folder.keep else f"Deleted: {folder.path}"
         terminal.print([*_report_lines(report), ending])
     if report is None:
         return INTERRUPTED_EXIT_CODE if once else 0
-    return 1 if report.problems else 0
+    return 1 if report.failures else 0
 
 
 async def _run_scenario(
@@ -92,26 +92,26 @@ async def _wait_for_end(
     if not options.once:
         for line in _report_lines(report):
             terminal.log(line)
-        result = "something went WRONG" if report.problems else "all sent, all lists equal to fresh queries"
+        result = "something went WRONG" if report.failures else "all sent, all lists equal to fresh queries"
         terminal.state.status = f"Over: {result}. Serving until Ctrl-C."
         await asyncio.wait({stopped, environment.server_task}, return_when=asyncio.FIRST_COMPLETED)
     return report
 
 
 def _result_of(running: "asyncio.Task[CheckReport]") -> CheckReport:
-    """Return the report of a finished run. An exception becomes a problem in the report."""
+    """Return the report of a finished run. An exception becomes a failure in the report."""
     exc = running.exception()
     if exc is None:
         return running.result()
-    _logger.error("the run broke off", exc_info=exc)
-    return CheckReport(problems=[f"the run broke off: {exc!r}"])
+    _logger.error("the run ended early", exc_info=exc)
+    return CheckReport(failures=[f"the run ended early: {exc!r}"])
 
 
 def _report_lines(report: CheckReport | None) -> list[str]:
     """Return the lines to print for a report, or for a run that was stopped."""
     if report is None:
         return ["Stopped before the run was over."]
-    return [*report.lines, *(f"WRONG: {problem}" for problem in report.problems)]
+    return [*report.lines, *(f"WRONG: {failure}" for failure in report.failures)]
 
 
 async def _draw(terminal: Terminal) -> None:

@@ -70,11 +70,11 @@ def create_app(
             yield
             await operations.settle(SETTLE_SECONDS)
 
-    def services() -> Services:
+    def get_services() -> Services:
         runtime: Runtime = app.state.runtime
         return runtime.services
 
-    def repeats() -> IdempotentRequests:
+    def get_idempotent_requests() -> IdempotentRequests:
         runtime: Runtime = app.state.runtime
         return runtime.idempotent_requests
 
@@ -87,8 +87,8 @@ def create_app(
     traffic, shutdown, quotas = TrafficCounts(), Shutdown(), UserQuotas(settings.user_limits())
     endpoint = HttpEndpoint(
         operations,
-        services,
-        repeats,
+        get_services,
+        get_idempotent_requests,
         tokens,
         rates,
         partial(devices.missing_headers, links),
@@ -100,7 +100,7 @@ def create_app(
         routes=[
             Route(GRAPHQL, endpoint),
             WebSocketRoute(
-                GRAPHQL, WebSocketEndpoint(operations, services, tokens, rates, settings.socket_limits(), quotas)
+                GRAPHQL, WebSocketEndpoint(operations, get_services, tokens, rates, settings.socket_limits(), quotas)
             ),
             *graphiql.routes(),
             Route("/healthz", _health, methods=["GET"]),
