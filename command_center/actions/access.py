@@ -44,7 +44,7 @@ async def visible_key(
 _LIST = (
     "SELECT s.state, EXISTS"
     f" (SELECT 1 FROM invalidations k WHERE k.kind = {int(InvalidationKind.SEARCH)} AND k.subject_id = s.id)"
-    " AS filling FROM saved_searches s WHERE s.id = ? AND s.team_id = ? AND s.owner_id = ?"
+    " AS is_backfilling FROM saved_searches s WHERE s.id = ? AND s.team_id = ? AND s.owner_id = ?"
 )
 
 
@@ -59,7 +59,7 @@ async def lock_complete_list(connection: Connection, viewer: Viewer, search_id: 
     row = await connection.fetch_one(_LIST + connection.for_update("SHARE OF s"), key, viewer.team_id, viewer.user_id)
     if row is None:
         errors.add(UserErrorCode.NOT_FOUND, path, "There is no such saved search.")
-    elif row["state"] != SavedSearchState.LIVE or row["filling"]:
+    elif row["state"] != SavedSearchState.LIVE or row["is_backfilling"]:
         errors.add(UserErrorCode.WRONG_STATE, path, "The list is being filled: try again shortly.")
     return key
 

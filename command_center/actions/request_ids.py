@@ -57,12 +57,12 @@ async def find_created(
     ):
         return None
     row = await tx.fetch_one(
-        f"SELECT fingerprint, {created.value} AS made FROM send_requests WHERE user_id = ? AND request_id = ?",
+        f"SELECT fingerprint, {created.value} AS created_key FROM send_requests WHERE user_id = ? AND request_id = ?",
         *(viewer.user_id, request_id),
     )
-    if row is None or row["fingerprint"] != fingerprint or row["made"] is None:
+    if row is None or row["fingerprint"] != fingerprint or row["created_key"] is None:
         raise user_error(UserErrorCode.TAKEN, REQUEST_ID_PATH, "This requestId was used for other arguments.")
-    return int(row["made"])
+    return int(row["created_key"])
 
 
 async def store_created(uow: UnitOfWork, viewer: Viewer, request_id: str, created: CreatedRow, key: int) -> None:
