@@ -1,4 +1,4 @@
-"""Encodes the name of an object type and its key as one opaque text, the global id."""
+"""The codec of opaque texts: global ids, which name an object's type and key, and the outer form of all cursors."""
 
 import base64
 import binascii
@@ -19,11 +19,19 @@ def encode_opaque(plain: Iterable[bytes]) -> list[str]:
     return lines.split("\n")[:-1]
 
 
+def decode_opaque(text: str) -> bytes | None:
+    """Return what an opaque text encodes; None if it is not in that form. The padding at its end may be absent."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+    except ValueError:
+        return None
+
+
 def decode(text: str) -> tuple[str, str] | None:
     """Return the type name and the key of an id; None if it is not an id of ours."""
     try:
-        plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
+        plain = (decode_opaque(text) or b"").decode()
+    except UnicodeDecodeError:
         return None
     noun, colon, key = plain.partition(":")
     if not colon or encode(noun, key) != text:

@@ -5,8 +5,6 @@ columns and the row's key, and is opaque to clients. A second statement finds ou
 the cursor from which the page starts. It runs only if the client selects that field.
 """
 
-import base64
-import binascii
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -262,9 +260,8 @@ def _parse(text: str, name: str, order: Order, argument: str) -> Keyset:
     Raises: UserErrors if the cursor is malformed, or does not have this name.
     """
     try:
-        plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-        content = json.loads(plain)
-    except (binascii.Error, ValueError, RecursionError):
+        content = json.loads(ids.decode_opaque(text) or b"")
+    except (ValueError, RecursionError):
         content = None
     if not (isinstance(content, list) and len(content) == 1 + len(order.all_columns) and content[0] == name):
         raise user_error(UserErrorCode.INVALID, (argument,), _MALFORMED)

@@ -3,15 +3,13 @@
 A cursor serves every subscription of its team.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from command_center.ids import encode_opaque
+from command_center.ids import decode_opaque, encode_opaque
 
 
 class MalformedCursor(ValueError):
@@ -80,11 +78,8 @@ def _signature(key: str, plain: bytes) -> bytes:
 
 def parse(text: str) -> ReceivedCursor:
     """Parse the text form of a cursor. Raises: MalformedCursor."""
-    try:
-        plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError) as exc:
-        raise MalformedCursor("A change cursor is handed back as it was received.") from exc
-    match = _PLAIN.fullmatch(plain)
+    plain = decode_opaque(text)
+    match = _PLAIN.fullmatch(plain.decode("ascii")) if plain is not None and plain.isascii() else None
     if match is None:
         raise MalformedCursor("A change cursor is handed back as it was received.")
     log_id, position, check, restores, signature = match.groups()

@@ -4,7 +4,8 @@ A matcher that takes the lease increments the epoch. Each transaction of a match
 so that it cannot change before the commit. If it is not the matcher's own epoch, the transaction writes nothing.
 
 So a matcher that takes the lease waits for a transaction under way. What it reads afterwards contains everything that
-was written before.
+was written before. `server/leases.py` chooses the process that matches; the fence protects the data while two believe
+that they are chosen.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
