@@ -28,7 +28,7 @@ from command_center.api.parameters import parse_json
 from command_center.database.connections import database
 from command_center.database.fields import from_micros
 from command_center.graphql_engine.executor import PlannedExecutor
-from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
+from command_center.graphql_engine.limits import DocumentLimits, ResponseLimits
 from command_center.graphql_engine.plans import DocumentPlans
 from command_center.server.cli import GC_THRESHOLD
 from command_center.server.runtime import Runtime, run_runtime
@@ -111,7 +111,7 @@ async def _filled(engine: Runtime) -> Viewer:
 
 
 def _graphql(engine: Runtime, viewer: Viewer, executor: type[Any]) -> Starlette:
-    operations = Operations(create_schema()._schema, DocumentLimits(), AnswerLimits(), HINTS, executor)
+    operations = Operations(create_schema()._schema, DocumentLimits(), ResponseLimits(), HINTS, executor)
 
     async def endpoint(request: Request) -> Response:
         operation = operations.prepare(operations.parse_parameters(parse_json(await request.body())))

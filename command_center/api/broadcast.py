@@ -76,49 +76,51 @@ class BroadcastGroup:
         self._may_wait = False
         """Whether rendering a change message has ever had to wait for rows."""
 
-    def cached_payloads(self, burst: EntryBatch) -> Sequence[EncodedPayload] | None:
+    def find_cached_payloads(self, batch: EntryBatch) -> Sequence[EncodedPayload] | None:
         """Return what `render` would return, if all of it is cached; otherwise None."""
-        payloads = [each for place in burst.message_keys() if (each := self._cached.get(place))]
-        return payloads if len(payloads) == len(burst.entries or (None,)) else None
+        payloads = [each for key in batch.message_keys() if (each := self._cached.get(key))]
+        return payloads if len(payloads) == len(batch.entries or (None,)) else None
 
-    async def render(self, burst: EntryBatch) -> Sequence[EncodedPayload]:
+    async def render(self, batch: EntryBatch) -> Sequence[EncodedPayload]:
         """Return the payloads of the entries."""
         if self.members == 1:
-            return [*(await self._execute(burst.messages())).values()]
-        places = burst.message_keys()
-        self._start(burst)
+            return [*(await self._execute(batch.messages())).values()]
+        keys = batch.message_keys()
+        self._start(batch)
         # Collected before anything is awaited, because cached payloads may expire meanwhile.
-        sources = [(place, self._cached.get(place) or self._running[place]) for place in places]
-        return [each if isinstance(each, EncodedPayload) else (await each.payload())[place] for place, each in sources]
+        sources = [(key, self._cached.get(key) or self._running[key]) for key in keys]
+        return [
+            each if isinstance(each, EncodedPayload) else (await each.wait_for_payloads())[key] for key, each in sources
+        ]
 
-    def notify(self, identity: LogIdentity, entries: Sequence[LogEntry], followers: Collection[Subscriber]) -> None:
+    def notify(self, identity: LogIdentity, entries: Sequence[LogEntry], subscribers: Collection[Subscriber]) -> None:
         """Render what the subscribers need next.
 
         The payloads are delivered to subscribers that are up to date. The others are woken.
         """
-        burst = EntryBatch(identity, entries[:MAX_BATCH_ENTRIES])
-        task = self._start(burst) if self.members > 1 else None
+        batch = EntryBatch(identity, entries[:MAX_BATCH_ENTRIES])
+        task = self._start(batch) if self.members > 1 else None
         if task is None:
-            self._serve(burst, followers)
+            self._serve(batch, subscribers)
         else:
-            task.add_done_callback(lambda _: self._serve(burst, followers))
+            task.add_done_callback(lambda _: self._serve(batch, subscribers))
 
-    def _serve(self, burst: EntryBatch, followers: Collection[Subscriber]) -> None:
+    def _serve(self, batch: EntryBatch, subscribers: Collection[Subscriber]) -> None:
         # If the payload may end a stream, the stream itself has to handle it.
-        ends = any(entry.kind is ChangeKind.SEARCH_DELETED for entry in burst.entries)
-        payloads = () if ends else self.cached_payloads(burst) or ()
+        ends = any(entry.kind is ChangeKind.SEARCH_DELETED for entry in batch.entries)
+        payloads = () if ends else self.find_cached_payloads(batch) or ()
         bodies = [each.body for each in payloads if each.body is not None]
-        for subscriber in followers:
-            if not bodies or not subscriber.try_deliver(burst.entries, bodies):
+        for subscriber in subscribers:
+            if not bodies or not subscriber.try_deliver(batch.entries, bodies):
                 subscriber.wake()
 
-    def _start(self, burst: EntryBatch) -> "asyncio.Task[Mapping[MessageKey, EncodedPayload]] | None":
+    def _start(self, batch: EntryBatch) -> "asyncio.Task[Mapping[MessageKey, EncodedPayload]] | None":
         """Start rendering what is neither cached nor being rendered.
 
         Returns None if there is nothing to start.
         """
-        messages = burst.messages().items()
-        new = {place: each for place, each in messages if place not in self._cached and place not in self._running}
+        messages = batch.messages().items()
+        new = {key: each for key, each in messages if key not in self._cached and key not in self._running}
         if not new:
             return None
         rendering = _Rendering(asyncio.create_task(self._execute(new), name="broadcast group"))
@@ -126,18 +128,18 @@ class BroadcastGroup:
         rendering.task.add_done_callback(lambda _: self._store(new, rendering))
         return rendering.task
 
-    def _store(self, places: Mapping[MessageKey, ChangeMessage], rendering: "_Rendering") -> None:
-        for place in places:
-            del self._running[place]
+    def _store(self, keys: Mapping[MessageKey, ChangeMessage], rendering: "_Rendering") -> None:
+        for key in keys:
+            del self._running[key]
         payloads = rendering.end()
-        for place in places:
-            each = payloads.get(place)
+        for key in keys:
+            each = payloads.get(key)
             if each is not None and not each.last:
-                self._cached[place] = each
+                self._cached[key] = each
                 self._cached_bytes += len(each.body or b"")
         while self._cached_bytes > CACHE_BYTES and len(self._cached) > 1:
             self._drop(next(iter(self._cached)))
-        asyncio.get_running_loop().call_later(CACHE_SECONDS, self._forget, places)
+        asyncio.get_running_loop().call_later(CACHE_SECONDS, self._forget, keys)
 
     async def _execute(self, messages: Mapping[MessageKey, ChangeMessage]) -> Mapping[MessageKey, EncodedPayload]:
         """Render the messages together, so that they share the rows that they load."""
@@ -150,13 +152,13 @@ class BroadcastGroup:
                 # Payloads rendered with other permissions must not be reused.
                 self._viewer = context.viewer
                 self._forget(list(self._cached))
-            payloads = await self._all_payloads([*messages.values()], context)
+            payloads = await self._render_all([*messages.values()], context)
         except Exception as exc:
             # The error belongs to no field, so it ends the stream.
             return dict.fromkeys(messages, EncodedPayload(self._registry.excuse(exc), last=True))
         return dict(zip(messages, payloads, strict=True))
 
-    async def _all_payloads(self, messages: Sequence[ChangeMessage], context: Context) -> list[EncodedPayload]:
+    async def _render_all(self, messages: Sequence[ChangeMessage], context: Context) -> list[EncodedPayload]:
         """Execute the messages, concurrently once one of them has had to wait for rows.
 
         Most never wait, and executing those in sequence saves a task for each.
@@ -164,23 +166,25 @@ class BroadcastGroup:
         payloads: list[EncodedPayload] = []
         for index, message in enumerate(messages):
             if self._may_wait and index + 1 < len(messages):
-                return payloads + await gather_with_cancel(*(self._payload(each, context) for each in messages[index:]))
-            payloads.append(await self._payload(message, context))
+                return payloads + await gather_with_cancel(
+                    *(self._render_message(each, context) for each in messages[index:])
+                )
+            payloads.append(await self._render_message(message, context))
         return payloads
 
-    async def _payload(self, message: ChangeMessage, context: Context) -> EncodedPayload:
+    async def _render_message(self, message: ChangeMessage, context: Context) -> EncodedPayload:
         result = self._executor.execute_event(message, context)
         if not isinstance(result, ExecutionResult):
             self._may_wait = True
             result = await result
         return EncodedPayload(self._registry.encode(result))
 
-    def _forget(self, places: Iterable[MessageKey]) -> None:
-        for place in places:
-            self._drop(place)
+    def _forget(self, keys: Iterable[MessageKey]) -> None:
+        for key in keys:
+            self._drop(key)
 
-    def _drop(self, place: MessageKey) -> None:
-        payload = self._cached.pop(place, None)
+    def _drop(self, key: MessageKey) -> None:
+        payload = self._cached.pop(key, None)
         self._cached_bytes -= len(payload.body or b"") if payload else 0
 
     async def settle(self) -> None:
@@ -200,7 +204,7 @@ class _Rendering:
         self.task = task
         self._waiters: list[asyncio.Future[None]] = []
 
-    async def payload(self) -> Mapping[MessageKey, EncodedPayload]:
+    async def wait_for_payloads(self) -> Mapping[MessageKey, EncodedPayload]:
         """Wait for the rendering, and return its payloads."""
         if not self.task.done():
             waiter = asyncio.get_running_loop().create_future()
@@ -255,7 +259,7 @@ class BroadcastGroups:
             await group.settle()
 
 
-def group_key(prepared: PreparedOperation, parameters: Parameters, viewer: Viewer) -> GroupKey:
+def create_group_key(prepared: PreparedOperation, parameters: Parameters, viewer: Viewer) -> GroupKey:
     """Return the key of a subscriber's group.
 
     Variables that only select what is subscribed, and from which position, are not part of it: the change message

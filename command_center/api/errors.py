@@ -24,12 +24,12 @@ _CODE_IF_ALL = {
 }
 
 
-def request_error(message: str, code: str, **more: object) -> GraphQLError:
+def create_request_error(message: str, code: str, **more: object) -> GraphQLError:
     """Return an error that concerns a request as a whole."""
     return GraphQLError(message, extensions={"code": code, **more})
 
 
-def client_error(error: GraphQLError) -> GraphQLError:
+def convert_error(error: GraphQLError) -> GraphQLError:
     """Return the error as a client may see it."""
     original = error.original_error
     while isinstance(original, GraphQLError) and original.original_error is not None:
@@ -37,17 +37,20 @@ def client_error(error: GraphQLError) -> GraphQLError:
     if error.extensions and "code" in error.extensions:
         return error
     if isinstance(original, UserErrors):
-        return _with_code(
-            error, _message(original.errors), _code(original.errors), problems=_as_extensions(original.errors)
+        return _replace_message(
+            error,
+            _choose_message(original.errors),
+            _choose_code(original.errors),
+            problems=_describe_errors(original.errors),
         )
     if isinstance(error, GraphQLSyntaxError):
-        return _with_code(error, error.message, "GRAPHQL_PARSE_FAILED")
+        return _replace_message(error, error.message, "GRAPHQL_PARSE_FAILED")
     if original is None or isinstance(original, GraphQLError):
-        return _with_code(error, error.message, "BAD_USER_INPUT" if error.path else "GRAPHQL_VALIDATION_FAILED")
+        return _replace_message(error, error.message, "BAD_USER_INPUT" if error.path else "GRAPHQL_VALIDATION_FAILED")
     if isinstance(original, Unavailable):
-        return _unavailable(error, original)
+        return _convert_unavailable(error, original)
     reference = log_internal_error(original)
-    return _with_code(error, internal_error_message(reference), "INTERNAL", reference=reference)
+    return _replace_message(error, internal_error_message(reference), "INTERNAL", reference=reference)
 
 
 def is_database_failure(errors: Iterable[GraphQLError]) -> bool:
@@ -58,7 +61,7 @@ def is_database_failure(errors: Iterable[GraphQLError]) -> bool:
     return any((error.extensions or {}).get("code") in ("UNAVAILABLE", "OUTCOME_UNKNOWN") for error in errors)
 
 
-def _unavailable(error: GraphQLError, cause: Unavailable) -> GraphQLError:
+def _convert_unavailable(error: GraphQLError, cause: Unavailable) -> GraphQLError:
     """Return an error that promises no more than is certain.
 
     A mutation may fail after its commit.
@@ -66,16 +69,16 @@ def _unavailable(error: GraphQLError, cause: Unavailable) -> GraphQLError:
     reference = _database_failures.warn(cause)
     if isinstance(cause, OutcomeUnknown):
         sentence = "The database was lost while this was written down: it was done as a whole, or not at all."
-        return _with_code(error, sentence, "OUTCOME_UNKNOWN", reference=reference)
+        return _replace_message(error, sentence, "OUTCOME_UNKNOWN", reference=reference)
     if cause.rolled_back:
         sentence = "The database cannot do this at the moment; nothing was done. Try again later."
-        return _with_code(error, sentence, "UNAVAILABLE", reference=reference, nothingDone=True)
-    return _with_code(
+        return _replace_message(error, sentence, "UNAVAILABLE", reference=reference, nothingDone=True)
+    return _replace_message(
         error, "The database does not answer at the moment. Try again later.", "UNAVAILABLE", reference=reference
     )
 
 
-def _with_code(error: GraphQLError, message: str, code: str, **more: object) -> GraphQLError:
+def _replace_message(error: GraphQLError, message: str, code: str, **more: object) -> GraphQLError:
     return GraphQLError(
         message,
         nodes=error.nodes,
@@ -86,15 +89,15 @@ def _with_code(error: GraphQLError, message: str, code: str, **more: object) -> 
     )
 
 
-def _code(problems: Iterable[UserError]) -> str:
+def _choose_code(problems: Iterable[UserError]) -> str:
     return _CODE_IF_ALL.get(frozenset(problem.code for problem in problems), "BAD_USER_INPUT")
 
 
-def _message(problems: tuple[UserError, ...]) -> str:
+def _choose_message(problems: tuple[UserError, ...]) -> str:
     return problems[0].message if len(problems) == 1 else f"{len(problems)} mistakes in the input."
 
 
-def _as_extensions(problems: Iterable[UserError]) -> list[dict[str, object]]:
+def _describe_errors(problems: Iterable[UserError]) -> list[dict[str, object]]:
     return [
         {"message": problem.message, "path": list(problem.path), "code": problem.code.value} for problem in problems
     ]

@@ -15,18 +15,18 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from command_center.api import streaming
-from command_center.api.errors import RETRY_SECONDS, client_error
+from command_center.api.errors import RETRY_SECONDS, convert_error
 from command_center.api.idempotency import (
     IdempotencyRefused,
     IdempotentRequests,
     IdempotentResponse,
-    fingerprint,
+    hash_request,
     parse_key,
 )
 from command_center.api.operations import Operation, Operations, encode_json
 from command_center.api.parameters import Malformed, parse_json
 from command_center.api.quotas import CODE, Hold, QuotaExceeded, UserQuotas
-from command_center.api.viewers import viewer_of
+from command_center.api.viewers import find_viewer
 from command_center.database.errors import Unavailable
 from command_center.graphql_engine.documents import Rejected
 from command_center.web import authentication, negotiation
@@ -89,17 +89,17 @@ class HttpEndpoint:
             response = await self._page(request)
         else:
             try:
-                response = await self._response(request)
+                response = await self._respond(request)
             except HttpError as exc:
                 response = exc.response.to_response(scope)
             except Unavailable as exc:
-                response = _unavailable(exc).to_response(scope)
+                response = _create_unavailable_response(exc).to_response(scope)
         await response(scope, receive, send)
 
-    async def _response(self, request: Request) -> ASGIApp:
+    async def _respond(self, request: Request) -> ASGIApp:
         claims, viewer = await self._authenticate(request)
         if request.scope["method"] not in (*_QUERY_STRING_METHODS, "POST"):
-            raise _wrong_method("GraphQL is asked for with GET, HEAD or POST.", ALLOWED)
+            raise _create_method_error("GraphQL is asked for with GET, HEAD or POST.", ALLOWED)
         accept = request.headers.get("accept")
         form = negotiation.choose_form(accept)
         if form is None:
@@ -108,19 +108,19 @@ class HttpEndpoint:
         try:
             parameters = self._operations.parse_parameters(await _read_parameters(request))
         except Malformed as exc:
-            raise HttpError(ErrorResponse(_malformed_status(exc), exc.code, str(exc))) from exc
+            raise HttpError(ErrorResponse(_choose_status(exc), exc.code, str(exc))) from exc
         try:
             operation = self._operations.prepare(parameters)
             if operation.kind is OperationType.SUBSCRIPTION:
                 return await self._subscribe(operation, claims, viewer, accept)
             if operation.kind is OperationType.MUTATION and request.scope["method"] in _QUERY_STRING_METHODS:
-                raise _wrong_method("A mutation is asked for with POST.", "POST")
+                raise _create_method_error("A mutation is asked for with POST.", "POST")
             answer = await self._execute(operation, Context(self._services(), viewer), request)
         except Rejected as exc:
-            return self._rejection(exc.errors, form)
+            return self._reject(exc.errors, form)
         if form in negotiation.STREAM_FORMS:
             return streaming.StreamedResponse(
-                form, streaming.single_payload(answer.body), claims.expires_at, self._shutdown
+                form, streaming.stream_one_payload(answer.body), claims.expires_at, self._shutdown
             )
         headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
         response = Response(answer.body, headers=headers, media_type=f"{form.value}; charset=utf-8")
@@ -139,7 +139,7 @@ class HttpEndpoint:
                 return encode_json(await self._operations.execute(operation, claimed_context))
 
             parameters = operation.parameters
-            request_fingerprint = fingerprint(parameters.query, parameters.operation_name, parameters.variables)
+            request_fingerprint = hash_request(parameters.query, parameters.operation_name, parameters.variables)
             return await self._idempotent_requests().execute_once(context, key, request_fingerprint, run)
         except IdempotencyRefused as exc:
             raise HttpError(ErrorResponse(exc.status, exc.code, str(exc))) from exc
@@ -149,7 +149,7 @@ class HttpEndpoint:
             claims = self._tokens.verify(authentication.parse_bearer_token(request.headers.get("authorization")))
             if wait := self._rates.take(claims.user_id):
                 raise HttpError(rate_limited("user", self._rates.per_minute, wait))
-            return claims, await viewer_of(claims)
+            return claims, await find_viewer(claims)
         except Unauthenticated as exc:
             raise HttpError(ErrorResponse(401, "UNAUTHENTICATED", str(exc), {"WWW-Authenticate": "Bearer"})) from exc
         except Unavailable as exc:
@@ -166,7 +166,7 @@ class HttpEndpoint:
         try:
             payloads = await self._operations.subscribe(operation, Context(self._services(), viewer))
         except Rejected as exc:
-            payloads = streaming.single_payload(encode_json(self._operations.error_response(exc.errors)))
+            payloads = streaming.stream_one_payload(encode_json(self._operations.create_error_response(exc.errors)))
         except BaseException:
             hold.release()
             raise
@@ -187,11 +187,11 @@ class HttpEndpoint:
             raise HttpError(ErrorResponse(429, CODE, str(exc))) from exc
         return hold
 
-    def _rejection(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
-        response_body = self._operations.error_response(errors)
+    def _reject(self, errors: list[GraphQLError], form: Form) -> ASGIApp:
+        response_body = self._operations.create_error_response(errors)
         if form in negotiation.STREAM_FORMS:
             return streaming.StreamedResponse(
-                form, streaming.single_payload(encode_json(response_body)), math.inf, self._shutdown
+                form, streaming.stream_one_payload(encode_json(response_body)), math.inf, self._shutdown
             )
         code = response_body["errors"][0]["extensions"]["code"]
         status = _STATUS.get(code, 400 if form is Form.RESPONSE else 200)
@@ -203,12 +203,12 @@ class HttpEndpoint:
             response.headers.append("set-cookie", value)
 
 
-def _wrong_method(message: str, allowed: str) -> HttpError:
+def _create_method_error(message: str, allowed: str) -> HttpError:
     return HttpError(ErrorResponse(405, "METHOD_NOT_ALLOWED", message, {"Allow": allowed}))
 
 
-def _unavailable(cause: Unavailable) -> ErrorResponse:
-    error = client_error(GraphQLError(str(cause), original_error=cause))
+def _create_unavailable_response(cause: Unavailable) -> ErrorResponse:
+    error = convert_error(GraphQLError(str(cause), original_error=cause))
     extensions = dict(error.extensions or {})
     return ErrorResponse(503, extensions.pop("code"), error.message, {"Retry-After": str(RETRY_SECONDS)}, extensions)
 
@@ -219,7 +219,7 @@ def _wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def _malformed_status(malformed: Malformed) -> int:
+def _choose_status(malformed: Malformed) -> int:
     # Apollo's clients send the full document only if this code comes with status 200.
     return 200 if malformed.code == "PERSISTED_QUERY_NOT_SUPPORTED" else 400
 
@@ -230,7 +230,7 @@ async def _read_parameters(request: Request) -> object:
     Raises: Malformed or HttpError.
     """
     if request.scope["method"] in _QUERY_STRING_METHODS:
-        return _from_query_string(request)
+        return _parse_query_string(request)
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != "application/json" or not _is_utf8(parameters):
         raise HttpError(ErrorResponse(415, "UNSUPPORTED_MEDIA_TYPE", "A request's body is application/json, in UTF-8."))
@@ -247,7 +247,7 @@ def _is_utf8(parameters: str) -> bool:
     return settings.get("charset", "utf-8").strip('"') in ("utf-8", "utf8", "us-ascii")
 
 
-def _from_query_string(request: Request) -> dict[str, object]:
+def _parse_query_string(request: Request) -> dict[str, object]:
     query_params = request.query_params
     parameters: dict[str, object] = {
         name: query_params[name] for name in ("query", "operationName") if name in query_params

@@ -67,20 +67,20 @@ def parse_key(headers: Sequence[str]) -> str | None:
     """
     if not headers:
         return None
-    key = _unquoted(headers[0]) if headers[0].startswith('"') else headers[0]
+    key = _unquote(headers[0]) if headers[0].startswith('"') else headers[0]
     if len(headers) > 1 or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not all("!" <= letter <= "~" for letter in key):
         message = f"An Idempotency-Key is 1 to {MAX_KEY_CHARACTERS} visible ASCII characters."
         raise IdempotencyRefused(message, "BAD_USER_INPUT", 400)
     return key
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     """Return the content of an RFC 8941 string, or "" if the text is not one."""
     match = _STRUCTURED_STRING.fullmatch(text)
     return "" if match is None else re.sub(r"\\(.)", r"\1", match[1])
 
 
-def fingerprint(document: str, operation: str | None, variables: Mapping[str, object] | None) -> str:
+def hash_request(document: str, operation: str | None, variables: Mapping[str, object] | None) -> str:
     """Return a hash of a request's text, operation name and variables."""
     text = json.dumps([document, operation, variables or {}], sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()
@@ -120,14 +120,14 @@ class IdempotentRequests:
             return await self._wait_for_result(task)
         other, task = self._running[request_id]
         if other != fingerprint:
-            raise _key_taken()
+            raise _create_taken_error()
         return replace(await self._wait_for_result(task), replayed=True)
 
     async def _wait_for_result(self, task: asyncio.Task[IdempotentResponse]) -> IdempotentResponse:
         # Slightly longer than the task itself waits for another process, so that the task gives up first.
         await asyncio.wait({task}, timeout=self._timeout.total_seconds() + 2 * POLL_INTERVAL_SECONDS)
         if not task.done() or task.cancelled():
-            raise _in_progress()
+            raise _create_progress_error()
         return task.result()
 
     async def _claim_or_wait(self, context: Context, request: IdempotencyRequest, run: Run) -> IdempotentResponse:
@@ -138,13 +138,13 @@ class IdempotentRequests:
             try:
                 outcome = await idempotency.claim(context.ctx.writer.clock, request, abandoned_micros)
             except KeyReused as exc:
-                raise _key_taken() from exc
+                raise _create_taken_error() from exc
             if isinstance(outcome, IdempotencyClaim):
                 return await _execute(context, outcome, run)
             if isinstance(outcome, StoredResponse):
-                return _stored_response(outcome)
+                return _replay(outcome)
             if loop.time() >= until:
-                raise _in_progress()
+                raise _create_progress_error()
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
@@ -158,7 +158,7 @@ async def _execute(context: Context, claim: IdempotencyClaim, run: Run) -> Idemp
     if response.has_errors and await _record(idempotency.release(claim)):
         return response
     if not await _record(idempotency.store_response(claim, response.body.decode())):
-        raise _in_progress()
+        raise _create_progress_error()
     return response
 
 
@@ -174,7 +174,7 @@ async def _record(work: Awaitable[bool]) -> bool:
         return True
 
 
-def _stored_response(stored: StoredResponse) -> IdempotentResponse:
+def _replay(stored: StoredResponse) -> IdempotentResponse:
     if stored.response is None:
         message = (
             "This request was executed, wholly or in part, and its response is lost. It is not executed again: query"
@@ -184,9 +184,9 @@ def _stored_response(stored: StoredResponse) -> IdempotentResponse:
     return IdempotentResponse(stored.response.encode(), replayed=True)
 
 
-def _key_taken() -> IdempotencyRefused:
+def _create_taken_error() -> IdempotencyRefused:
     return IdempotencyRefused("This Idempotency-Key was used for another request.", "TAKEN", 422)
 
 
-def _in_progress() -> IdempotencyRefused:
+def _create_progress_error() -> IdempotencyRefused:
     return IdempotencyRefused("The first request with this Idempotency-Key is still under way.", "IN_PROGRESS", 409)

@@ -20,23 +20,23 @@ from graphql.execution import VariableValues
 from graphql.pyutils import is_awaitable as may_be_awaited
 from tortoise.models import Model
 
-from command_center.api.broadcast import BroadcastGroups, GroupKey, group_key
-from command_center.api.errors import client_error, request_error
+from command_center.api.broadcast import BroadcastGroups, GroupKey, create_group_key
+from command_center.api.errors import convert_error, create_request_error
 from command_center.api.parameters import Parameters, parse_parameters
 from command_center.changes.wakeups import wait_for
 from command_center.graphql_engine.documents import Documents, PreparedOperation, Rejected
 from command_center.graphql_engine.executor import OperationExecutor, PendingResult, PlannedExecutor
 from command_center.graphql_engine.hints import SchemaHints
-from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits
+from command_center.graphql_engine.limits import DocumentLimits, ResponseLimits
 from command_center.graphql_engine.type_plans import ATOMIC_TYPES
 from command_center.web.internal_errors import log_internal_error
 from resolvers.change_messages import EntryBatch
 from resolvers.context import Context
 
-Answer = dict[str, object]
+ResponseBody = dict[str, object]
 
 
-class ErrorAnswer(TypedDict):
+class ErrorBody(TypedDict):
     """The response to an operation of which nothing was executed."""
 
     errors: list[GraphQLFormattedError]
@@ -77,17 +77,17 @@ class Operations:
         self,
         schema: GraphQLSchema,
         documents: DocumentLimits,
-        answers: AnswerLimits,
+        response_limits: ResponseLimits,
         hints: SchemaHints,
         executor: type[PlannedExecutor] = PlannedExecutor,
     ) -> None:
         self._executor = executor
-        self._documents = Documents(schema, documents, hints, answers.errors)
+        self._documents = Documents(schema, documents, hints, response_limits.errors)
         self._limits = documents
-        self._answers = answers
-        self._mutations: set[asyncio.Task[Answer]] = set()
+        self._response_limits = response_limits
+        self._mutations: set[asyncio.Task[ResponseBody]] = set()
         self._coercing = asyncio.Lock()
-        self.broadcast_groups = BroadcastGroups(self._encode, self._stream_error)
+        self.broadcast_groups = BroadcastGroups(self._encode, self._encode_stream_error)
 
     @property
     def accepted(self) -> Mapping[OperationType, int]:
@@ -106,7 +106,7 @@ class Operations:
         prepared = self._documents.prepare(request.query, request.operation_name)
         return Operation(prepared, request, self._documents.check_cost(prepared, request.variables, request.cost))
 
-    async def execute_within_limit(self, operation: Operation, context: Context) -> Answer:
+    async def execute_within_limit(self, operation: Operation, context: Context) -> ResponseBody:
         """Execute a query or mutation within the time limit of a request.
 
         Raises: Rejected, also after a timeout. A mutation is never interrupted. It runs to its end even if its client
@@ -114,35 +114,35 @@ class Operations:
         """
         if operation.kind is not OperationType.MUTATION:
             try:
-                async with asyncio.timeout(self._answers.time.total_seconds()):
+                async with asyncio.timeout(self._response_limits.time.total_seconds()):
                     return await self.execute(operation, context)
             except TimeoutError as exc:
-                raise self._timeout_error("It was given up.") from exc
+                raise self._create_timeout_error("It was given up.") from exc
         task = asyncio.create_task(self.execute(operation, context))
         self._mutations.add(task)
         task.add_done_callback(self._mutations.discard)
         ended = asyncio.Event()
         task.add_done_callback(lambda _: ended.set())
         try:
-            await wait_for(ended, self._answers.time.total_seconds())
+            await wait_for(ended, self._response_limits.time.total_seconds())
         except asyncio.CancelledError:
             task.add_done_callback(_log_unseen_failure)
             raise
         if not task.done():
             task.add_done_callback(_log_unseen_failure)
-            raise self._timeout_error("It goes on, and may still be done.")
+            raise self._create_timeout_error("It goes on, and may still be done.")
         return task.result()
 
-    async def execute(self, operation: Operation, context: Context) -> Answer:
+    async def execute(self, operation: Operation, context: Context) -> ResponseBody:
         """Execute a query or mutation without a time limit.
 
         Raises: Rejected if nothing can be executed.
         """
-        executor = self._begin(operation, context, await self._long_variables(operation))
+        executor = self._begin(operation, context, await self._coerce_long_variables(operation))
         result = await _await_result(executor.execute_operation())
         if result.data is None and not any(error.path for error in result.errors or ()):
-            raise Rejected(self._coded(result.errors or ()))
-        return self._response(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
+            raise Rejected(self._convert_errors(result.errors or ()))
+        return self._create_response(result, {"cost": {"requested": operation.cost, "allowed": self._limits.cost}})
 
     async def subscribe(self, operation: Operation, context: Context) -> AsyncGenerator[bytes, None]:
         """Return a subscription's payloads as JSON.
@@ -152,13 +152,13 @@ class Operations:
         executor = self._begin(operation, context)
         source = await executor.open_event_stream()
         if isinstance(source, Sequence):
-            raise Rejected(self._coded(source))
+            raise Rejected(self._convert_errors(source))
         # The resolvers of subscriptions are generators, which can be closed.
         assert isinstance(source, AsyncGenerator)
-        key = group_key(operation.prepared, operation.parameters, context.viewer)
-        return self._payloads(source, key, executor, context)
+        key = create_group_key(operation.prepared, operation.parameters, context.viewer)
+        return self._stream_payloads(source, key, executor, context)
 
-    async def _long_variables(self, operation: Operation) -> VariableValues | None:
+    async def _coerce_long_variables(self, operation: Operation) -> VariableValues | None:
         """Coerce long variables in slices, so that other tasks run in between."""
         template = operation.prepared.plans.templates.get(operation.parameters.operation_name)
         coercion = None if template is None else template.coercion
@@ -181,7 +181,7 @@ class Operations:
             values,
         )
         if isinstance(executor, Sequence):
-            raise Rejected(self._coded(executor))
+            raise Rejected(self._convert_errors(executor))
         return executor
 
     async def settle(self, seconds: float) -> None:
@@ -192,11 +192,11 @@ class Operations:
                 if self._mutations:
                     await asyncio.wait(set(self._mutations))
 
-    def error_response(self, errors: Sequence[GraphQLError]) -> ErrorAnswer:
+    def create_error_response(self, errors: Sequence[GraphQLError]) -> ErrorBody:
         """Return the response for errors that prevent the execution."""
-        return {"errors": [error.formatted for error in self._coded(errors)]}
+        return {"errors": [error.formatted for error in self._convert_errors(errors)]}
 
-    async def _payloads(
+    async def _stream_payloads(
         self, source: AsyncGenerator[object, None], key: GroupKey, executor: OperationExecutor, context: Context
     ) -> AsyncGenerator[bytes, None]:
         group = context.notifier = self.broadcast_groups.join(key, executor, context.services)
@@ -204,7 +204,7 @@ class Operations:
             try:
                 async for event in source:
                     if isinstance(event, EntryBatch):
-                        for body, last in group.cached_payloads(event) or await group.render(event):
+                        for body, last in group.find_cached_payloads(event) or await group.render(event):
                             if body is not None:
                                 yield body
                             if last:
@@ -212,33 +212,33 @@ class Operations:
                     else:
                         yield self._encode(await _await_result(executor.execute_event(event, context)))
             except Exception as exc:
-                yield self._stream_error(exc)
+                yield self._encode_stream_error(exc)
             finally:
                 self.broadcast_groups.leave(key)
 
     def _encode(self, result: ExecutionResult) -> bytes:
-        return encode_json(self._response(result, {}))
+        return encode_json(self._create_response(result, {}))
 
-    def _stream_error(self, cause: Exception) -> bytes:
+    def _encode_stream_error(self, cause: Exception) -> bytes:
         """Return the last payload of a stream that failed as a whole."""
-        return encode_json(self.error_response([GraphQLError(str(cause), original_error=cause)]))
+        return encode_json(self.create_error_response([GraphQLError(str(cause), original_error=cause)]))
 
-    def _response(self, result: ExecutionResult, extensions: Mapping[str, object]) -> Answer:
-        response: Answer = {"data": result.data}
+    def _create_response(self, result: ExecutionResult, extensions: Mapping[str, object]) -> ResponseBody:
+        response: ResponseBody = {"data": result.data}
         merged = dict(extensions)
         if result.errors:
-            response |= {**self.error_response(result.errors)}
-            omitted = len(result.errors) - self._answers.errors
+            response |= {**self.create_error_response(result.errors)}
+            omitted = len(result.errors) - self._response_limits.errors
             merged |= {"errorsLeftOut": omitted} if omitted > 0 else {}
         return response | ({"extensions": merged} if merged else {})
 
-    def _coded(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
-        return [client_error(error) for error in errors[: self._answers.errors]]
+    def _convert_errors(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
+        return [convert_error(error) for error in errors[: self._response_limits.errors]]
 
-    def _timeout_error(self, then: str) -> Rejected:
-        seconds = self._answers.time.total_seconds()
+    def _create_timeout_error(self, then: str) -> Rejected:
+        seconds = self._response_limits.time.total_seconds()
         return Rejected(
-            [request_error(f"This took longer than the {seconds:g} s that a request has. {then}", "TIMEOUT")]
+            [create_request_error(f"This took longer than the {seconds:g} s that a request has. {then}", "TIMEOUT")]
         )
 
 
@@ -255,7 +255,7 @@ async def _await_result(running: PendingResult) -> ExecutionResult:
     return running if isinstance(running, ExecutionResult) else await running
 
 
-def _log_unseen_failure(task: asyncio.Task[Answer]) -> None:
+def _log_unseen_failure(task: asyncio.Task[ResponseBody]) -> None:
     """Log the failure of a mutation whose caller has gone. An invalid operation is no failure of ours."""
     if not task.cancelled() and (failure := task.exception()) is not None and not isinstance(failure, Rejected):
         log_internal_error(failure)

@@ -53,23 +53,23 @@ class UserQuotas:
         holdings = self._users.get(user_id)
         if holdings is not None and holdings.sockets >= self.limits.sockets:
             raise QuotaExceeded(f"A user may have {self.limits.sockets:,} WebSockets open at once.")
-        self.holdings(user_id).sockets += 1
+        self.find_holdings(user_id).sockets += 1
 
     def close_socket(self, user_id: int) -> None:
         """Release one WebSocket."""
-        self.holdings(user_id).sockets -= 1
+        self.find_holdings(user_id).sockets -= 1
         self.forget(user_id)
 
-    def hold(self, user_id: int, asked: Parameters) -> "Hold":
+    def hold(self, user_id: int, parameters: Parameters) -> "Hold":
         """Count the text and variables of an operation until `release`.
 
         Raises: QuotaExceeded if they are too large.
         """
         hold = Hold(self, user_id)
-        hold.add(asked.bytes)
+        hold.add(parameters.bytes)
         return hold
 
-    def holdings(self, user_id: int) -> _Holdings:
+    def find_holdings(self, user_id: int) -> _Holdings:
         """Return the holdings of a user, created if necessary.
 
         The caller calls `forget` if they may be empty.
@@ -100,7 +100,7 @@ class Hold:
         Raises: QuotaExceeded if the user's operations would exceed the limit.
         """
         limit = self._quotas.limits.bytes
-        holdings = self._quotas.holdings(self._user_id)
+        holdings = self._quotas.find_holdings(self._user_id)
         if holdings.bytes + size > limit:
             self._quotas.forget(self._user_id)
             raise QuotaExceeded(
@@ -115,7 +115,7 @@ class Hold:
 
         Raises: QuotaExceeded.
         """
-        holdings, limit = self._quotas.holdings(self._user_id), self._quotas.limits.streams
+        holdings, limit = self._quotas.find_holdings(self._user_id), self._quotas.limits.streams
         if holdings.streams >= limit:
             raise QuotaExceeded(f"A user may have {limit:,} subscriptions open at once.")
         if prepared not in holdings.documents:
@@ -128,7 +128,7 @@ class Hold:
 
     def release(self) -> None:
         """Release everything that was counted. Calling it again has no effect."""
-        holdings = self._quotas.holdings(self._user_id)
+        holdings = self._quotas.find_holdings(self._user_id)
         holdings.bytes -= self._bytes
         if self._prepared is not None:
             holdings.streams -= 1

@@ -32,11 +32,11 @@ class SocketWriter:
     async def send_payload(self, head: bytes, payload: bytes) -> None:
         """Send one `next` message of an operation.
 
-        `head` is its beginning, from the function `head`.
+        `head` is its beginning, from the function `encode_head`.
         """
         await self._send_text(head + payload + b"}")
 
-    def sink(self, head: bytes) -> PayloadSender | None:
+    def create_sender(self, head: bytes) -> PayloadSender | None:
         """Return a function that delivers payloads of an operation immediately.
 
         The result is None if the server cannot do that.
@@ -68,6 +68,6 @@ class SocketWriter:
         await self._websocket.send({"type": "websocket.send", "text": text.decode()})
 
 
-def head(name: str) -> bytes:
+def encode_head(name: str) -> bytes:
     """Return the beginning of every `next` message of the operation with that id."""
     return b'{"id":' + encode_json(name) + b',"type":"next","payload":'

@@ -17,7 +17,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from command_center.api.errors import request_error
+from command_center.api.errors import create_request_error
 from command_center.api.operations import encode_json
 from command_center.web.negotiation import Form
 from command_center.web.shutdown import Shutdown
@@ -41,7 +41,7 @@ class StreamFormat(ABC):
     """Sent instead of the ending when the server stops: the operation is not complete, and the client may resume it."""
 
     @abstractmethod
-    def message(self, payload: bytes) -> bytes:
+    def encode_message(self, payload: bytes) -> bytes:
         """Return the bytes of one message."""
 
 
@@ -56,7 +56,7 @@ class EventStreamFormat(StreamFormat):
     ending = b"event: complete\ndata:\n\n"
     interruption = b""
 
-    def message(self, payload: bytes) -> bytes:
+    def encode_message(self, payload: bytes) -> bytes:
         return b"event: next\ndata: " + payload + b"\n\n"
 
 
@@ -71,16 +71,16 @@ class MultipartFormat(StreamFormat):
     opening = b"\r\n--graphql\r\n"
 
     def __init__(self) -> None:
-        stopping = request_error("The server is stopping. Subscribe again to resume.", "UNAVAILABLE")
-        self.heartbeat = _part(b"{}")
-        self.ending = _part(b"{}", last=True)
-        self.interruption = _part(encode_json({"payload": None, "errors": [stopping.formatted]}), last=True)
+        stopping = create_request_error("The server is stopping. Subscribe again to resume.", "UNAVAILABLE")
+        self.heartbeat = _encode_part(b"{}")
+        self.ending = _encode_part(b"{}", last=True)
+        self.interruption = _encode_part(encode_json({"payload": None, "errors": [stopping.formatted]}), last=True)
 
-    def message(self, payload: bytes) -> bytes:
-        return _part(b'{"payload":' + payload + b"}")
+    def encode_message(self, payload: bytes) -> bytes:
+        return _encode_part(b'{"payload":' + payload + b"}")
 
 
-def _part(body: bytes, last: bool = False) -> bytes:
+def _encode_part(body: bytes, last: bool = False) -> bytes:
     boundary = b"--graphql--" if last else b"--graphql"
     return b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s\r\n%s\r\n" % (len(body), body, boundary)
 
@@ -143,9 +143,9 @@ class StreamedResponse:
 
     async def _send(self, send: Send) -> None:
         await self._start(send)
-        async with aclosing(self._payloads_and_heartbeats()) as payloads:
+        async with aclosing(self._stream_payloads()) as payloads:
             async for payload in payloads:
-                text = self._format.heartbeat if payload is None else self._format.message(payload)
+                text = self._format.heartbeat if payload is None else self._format.encode_message(payload)
                 await _write(send, text)
         await _write(send, self._format.ending)
         await _write(send, b"", more=False)
@@ -160,7 +160,7 @@ class StreamedResponse:
         if self._format.opening:
             await _write(send, self._format.opening)
 
-    async def _payloads_and_heartbeats(self) -> AsyncGenerator[bytes | None, None]:
+    async def _stream_payloads(self) -> AsyncGenerator[bytes | None, None]:
         """Yield the payloads, and None for each heartbeat."""
         next_payload: asyncio.Future[bytes] | None = None
         try:
@@ -168,7 +168,7 @@ class StreamedResponse:
                 seconds_left = self._until - time.time()
                 if seconds_left <= 0:
                     yield encode_json(
-                        {"errors": [request_error("The token has expired.", "UNAUTHENTICATED").formatted]}
+                        {"errors": [create_request_error("The token has expired.", "UNAUTHENTICATED").formatted]}
                     )
                     return
                 next_payload = next_payload or asyncio.ensure_future(anext(self._payloads))
@@ -189,7 +189,7 @@ class StreamedResponse:
                 await asyncio.gather(next_payload, return_exceptions=True)
 
 
-async def single_payload(payload: bytes) -> AsyncGenerator[bytes, None]:
+async def stream_one_payload(payload: bytes) -> AsyncGenerator[bytes, None]:
     """Return a stream whose only payload is this response."""
     yield payload
 

@@ -5,7 +5,7 @@ from models.viewers import Viewer
 from resolvers.context import load_viewer
 
 
-async def viewer_of(claims: Claims) -> Viewer:
+async def find_viewer(claims: Claims) -> Viewer:
     """Return the user of a token with their current role.
 
     Raises: Unauthenticated if there is none.

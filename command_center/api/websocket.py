@@ -15,12 +15,12 @@ from graphql import GraphQLError, OperationType
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from command_center.api.errors import client_error, request_error
+from command_center.api.errors import convert_error, create_request_error
 from command_center.api.operations import Operations
 from command_center.api.parameters import Malformed, Parameters, parse_json
 from command_center.api.quotas import CODE, Hold, QuotaExceeded, UserQuotas
-from command_center.api.socket_writer import SocketWriter, head
-from command_center.api.viewers import viewer_of
+from command_center.api.socket_writer import SocketWriter, encode_head
+from command_center.api.viewers import find_viewer
 from command_center.graphql_engine.documents import Rejected
 from command_center.graphql_engine.limits import SocketLimits
 from command_center.web import authentication
@@ -129,20 +129,20 @@ class WebSocketSession:
             return
         match message.get("type"):
             case "connection_init":
-                await self._init(_payload(message))
+                await self._initialise(_parse_payload(message))
             case "ping":
-                _payload(message)
+                _parse_payload(message)
                 await self._writer.send_message({"type": "pong"})
             case "pong":
-                _payload(message)
+                _parse_payload(message)
             case "subscribe":
-                await self._subscribe(_id(message), message.get("payload"))
+                await self._subscribe(_parse_id(message), message.get("payload"))
             case "complete":
-                self._cancel(_id(message))
+                self._cancel(_parse_id(message))
             case _:
                 raise ConnectionClosed(4400, "A message's type is one of the graphql-transport-ws protocol")
 
-    async def _init(self, payload: Mapping[str, object]) -> None:
+    async def _initialise(self, payload: Mapping[str, object]) -> None:
         if self._init_received:
             raise ConnectionClosed(4429, "Too many initialisation requests")
         self._init_received = True
@@ -151,12 +151,12 @@ class WebSocketSession:
         header = header or self._websocket.headers.get("authorization")
         try:
             claims = self._server.tokens.verify(authentication.parse_bearer_token(header))
-            await viewer_of(claims)
+            await find_viewer(claims)
         except Unauthenticated as exc:
             raise ConnectionClosed(4403, f"Forbidden: {exc}") from exc
         except Exception as exc:
             # The client sent nothing wrong, so the close code lets it reconnect later.
-            raise ConnectionClosed(1013, client_error(GraphQLError(str(exc), original_error=exc)).message) from exc
+            raise ConnectionClosed(1013, convert_error(GraphQLError(str(exc), original_error=exc)).message) from exc
         if not self._writer.open:
             return
         try:
@@ -182,22 +182,22 @@ class WebSocketSession:
         except Malformed as exc:
             if exc.code == "BAD_REQUEST":
                 raise ConnectionClosed(4400, str(exc)) from exc
-            await self._refuse(name, [request_error(str(exc), exc.code)])
+            await self._refuse(name, [create_request_error(str(exc), exc.code)])
             return
         max_operations = self._server.limits.operations
         if len(self._operations) >= max_operations:
-            error = request_error(
+            error = create_request_error(
                 f"{max_operations} operations at once are allowed on one socket.", "TOO_MANY_OPERATIONS"
             )
             await self._refuse(name, [error])
         elif wait := self._server.rates.take(claims.user_id):
             refusal = rate_limited("user", self._server.rates.per_minute, wait)
-            await self._refuse(name, [request_error(refusal.message, refusal.code, **refusal.extensions)])
+            await self._refuse(name, [create_request_error(refusal.message, refusal.code, **refusal.extensions)])
         else:
             try:
                 hold = self._server.quotas.hold(claims.user_id, parameters)
             except QuotaExceeded as exc:
-                await self._refuse(name, [request_error(str(exc), CODE)])
+                await self._refuse(name, [create_request_error(str(exc), CODE)])
                 return
             task = asyncio.create_task(self._operate(name, parameters, claims, hold))
             # A task that is cancelled before it starts would not release the hold itself.
@@ -208,11 +208,11 @@ class WebSocketSession:
         try:
             async with self._active:
                 operation = self._server.operations.prepare(parameters)
-                context = Context(self._server.services(), await viewer_of(claims))
+                context = Context(self._server.services(), await find_viewer(claims))
             if operation.kind is OperationType.SUBSCRIPTION:
                 hold.subscribe(operation.prepared)
-                message_head = head(name)
-                context.sink = self._writer.sink(message_head)
+                message_head = encode_head(name)
+                context.sink = self._writer.create_sender(message_head)
                 async with aclosing(await self._server.operations.subscribe(operation, context)) as payloads:
                     del context
                     async for payload in payloads:
@@ -231,7 +231,7 @@ class WebSocketSession:
             await self._refuse(name, exc.errors)
         except QuotaExceeded as exc:
             self._operations.pop(name, None)
-            await self._refuse(name, [request_error(str(exc), CODE)])
+            await self._refuse(name, [create_request_error(str(exc), CODE)])
         except Unauthenticated as exc:
             await self._close(4403, f"Forbidden: {exc}")
         except Exception as exc:
@@ -239,7 +239,7 @@ class WebSocketSession:
             await self._refuse(name, [GraphQLError(str(exc), original_error=exc)])
 
     async def _refuse(self, name: str, errors: list[GraphQLError]) -> None:
-        formatted_errors = self._server.operations.error_response(errors)["errors"]
+        formatted_errors = self._server.operations.create_error_response(errors)["errors"]
         await self._writer.send_message({"id": name, "type": "error", "payload": formatted_errors})
 
     def _cancel(self, name: str) -> None:
@@ -284,14 +284,14 @@ class WebSocketSession:
             self._server.quotas.close_socket(self._claims.user_id)
 
 
-def _payload(message: Mapping[str, object]) -> Mapping[str, object]:
+def _parse_payload(message: Mapping[str, object]) -> Mapping[str, object]:
     payload = message.get("payload")
     if payload is not None and not isinstance(payload, dict):
         raise ConnectionClosed(4400, "A message's payload is an object")
     return payload or {}
 
 
-def _id(message: Mapping[str, object]) -> str:
+def _parse_id(message: Mapping[str, object]) -> str:
     name = message.get("id")
     if not isinstance(name, str) or not name:
         raise ConnectionClosed(4400, "An operation's id is a text that is not empty")

@@ -32,7 +32,7 @@ class _Unsupported(Exception):
     """Only Strawberry can convert values of this type."""
 
 
-def _identity(value: object) -> object:
+def _keep(value: object) -> object:
     return value
 
 
@@ -44,14 +44,14 @@ class ArgumentConversions:
         self._scalars = schema.schema_converter.scalar_registry
         self._inputs: dict[object, Convert] = {}
 
-    def for_field(self, field: StrawberryField) -> ConvertArguments | None:
+    def create_conversion(self, field: StrawberryField) -> ConvertArguments | None:
         """Return the conversion of a field's arguments.
 
         The result is None if Strawberry has to convert them.
         """
         try:
             parameters = [
-                (self._names.from_argument(each), each.python_name, self._convert(each.type))
+                (self._names.from_argument(each), each.python_name, self._find_conversion(each.type))
                 for each in field.arguments
             ]
         except _Unsupported:
@@ -62,43 +62,43 @@ class ArgumentConversions:
 
         return convert
 
-    def _convert(self, type_: object) -> Convert:
+    def _find_conversion(self, type_: object) -> Convert:
         if isinstance(type_, StrawberryMaybe) or type_ is GlobalID:
             raise _Unsupported
         if isinstance(type_, StrawberryOptional):
-            return self._convert(type_.of_type)
+            return self._find_conversion(type_.of_type)
         if isinstance(type_, LazyType):
-            return self._convert(type_.resolve_type())
+            return self._find_conversion(type_.resolve_type())
         if isinstance(type_, StrawberryList):
-            return self._list(self._convert(type_.of_type))
+            return self._create_list_conversion(self._find_conversion(type_.of_type))
         if is_scalar(type_, self._scalars) or isinstance(type_, StrawberryEnumDefinition) or has_enum_definition(type_):
-            return _identity
+            return _keep
         if has_object_definition(type_):
-            return self._input(type_)
+            return self._find_input_conversion(type_)
         raise _Unsupported
 
-    def _list(self, item: Convert) -> Convert:
+    def _create_list_conversion(self, item: Convert) -> Convert:
         def convert(value: list[object] | None) -> object:
             if value is None or value is UNSET:
                 return value
             # A default is one list for all requests, so a resolver must not receive the list itself.
-            return list(value) if item is _identity else [item(each) for each in value]
+            return list(value) if item is _keep else [item(each) for each in value]
 
         return convert
 
-    def _input(self, type_: type[WithStrawberryObjectDefinition]) -> Convert:
+    def _find_input_conversion(self, type_: type[WithStrawberryObjectDefinition]) -> Convert:
         if type_ in self._inputs:
             # An input type may contain itself. When values are converted, the dictionary holds the final conversion.
             return lambda value: self._inputs[type_](value)
-        self._inputs[type_] = _identity
+        self._inputs[type_] = _keep
         try:
-            convert = self._inputs[type_] = self._input_conversion(type_)
+            convert = self._inputs[type_] = self._create_input_conversion(type_)
         except _Unsupported:
             del self._inputs[type_]
             raise
         return convert
 
-    def _input_conversion(self, type_: type[WithStrawberryObjectDefinition]) -> Convert:
+    def _create_input_conversion(self, type_: type[WithStrawberryObjectDefinition]) -> Convert:
         definition = get_object_definition(type_, strict=True)
         if definition.from_input is not None:
             raise _Unsupported
@@ -111,7 +111,7 @@ class ArgumentConversions:
             (
                 self._names.from_field(each),
                 each.python_name,
-                self._convert(each.resolve_type(type_definition=definition)),
+                self._find_conversion(each.resolve_type(type_definition=definition)),
             )
             for each in definition.fields
         ]
@@ -122,7 +122,7 @@ class ArgumentConversions:
             arguments = absent.copy()
             for graphql_name, name, make in fields:
                 if graphql_name in value:
-                    arguments[name] = value[graphql_name] if make is _identity else make(value[graphql_name])
+                    arguments[name] = value[graphql_name] if make is _keep else make(value[graphql_name])
             return type_(**arguments)
 
         return convert

@@ -59,38 +59,38 @@ class CostEstimator:
         self.operation = operation
         self.defaults = {each.variable.name.value: each.default_value for each in operation.variable_definitions or ()}
         self.max_cost = max_cost
-        self.rows: VariableReader = partial(rows, max_page)
+        self.read_rows: VariableReader = partial(count_rows, max_page)
         self._inputs: tuple[tuple[str, VariableReader], ...] | None = None
         self._costs: LruCache[tuple[int | str | None, ...], int] = LruCache(CACHED_COSTS)
 
-    def cost(self, variables: Mapping[str, object]) -> int:
+    def estimate(self, variables: Mapping[str, object]) -> int:
         """Return the cost for the variables as the client sent them.
 
         Invalid values count as the maximum, because they are rejected later.
         """
-        cost = None if self._inputs is None else self._costs.get(self._key(variables))
+        cost = None if self._inputs is None else self._costs.get(self._create_key(variables))
         if cost is None:
-            count = OperationCount(self, variables)
-            cost = count.operation()
-            # The inputs are the same for all variables, because the count visits everything that is selected.
-            self._inputs = tuple(count.inputs)
-            key = self._key(variables)
+            counter = OperationCounter(self, variables)
+            cost = counter.count()
+            # The inputs are the same for all variables, because the counter visits everything that is selected.
+            self._inputs = tuple(counter.inputs)
+            key = self._create_key(variables)
             if not any(isinstance(part, str) and len(part) > MAX_KEY_CHARACTERS for part in key):
                 self._costs.add(key, cost)
         return cost
 
-    def value(self, name: str, variables: Mapping[str, object]) -> object:
+    def read_variable(self, name: str, variables: Mapping[str, object]) -> object:
         """Return the value of a variable, or of its default."""
         if name in variables:
             return variables[name]
         default = self.defaults.get(name)
-        return None if default is None else literal(default)
+        return None if default is None else read_literal(default)
 
-    def _key(self, variables: Mapping[str, object]) -> tuple[int | str | None, ...]:
-        return tuple(read(self.value(name, variables)) for name, read in self._inputs or ())
+    def _create_key(self, variables: Mapping[str, object]) -> tuple[int | str | None, ...]:
+        return tuple(read(self.read_variable(name, variables)) for name, read in self._inputs or ())
 
 
-class OperationCount:
+class OperationCounter:
     """One count with one set of variables.
 
     `inputs` are the variables it depends on, each with its reader.
@@ -103,13 +103,13 @@ class OperationCount:
         self._totals: dict[tuple[int, int | None], int] = {}
         self.inputs: dict[tuple[str, VariableReader], None] = {}
 
-    def operation(self) -> int:
+    def count(self) -> int:
         """Return the cost of the operation."""
         operation = self._estimator.operation
         root = self._estimator.schema.get_root_type(operation.operation)
-        return min(MAX_COST, self._selections(root.name if root else "", operation.selection_set, None))
+        return min(MAX_COST, self._count_selections(root.name if root else "", operation.selection_set, None))
 
-    def _selections(self, parent: str, selection_set: SelectionSetNode, batch: int | None) -> int:
+    def _count_selections(self, parent: str, selection_set: SelectionSetNode, batch: int | None) -> int:
         """Return the cost of a selection set.
 
         `batch` is the number of objects that the enclosing mutation acts on; None outside a mutation payload.
@@ -120,42 +120,44 @@ class OperationCount:
             total = 0
             for selection in selection_set.selections:
                 if isinstance(selection, FieldNode):
-                    total += self._field(parent, selection, batch)
+                    total += self._count_field(parent, selection, batch)
                 elif isinstance(selection, FragmentSpreadNode):
                     fragment = self._estimator.fragments[selection.name.value]
-                    total += self._selections(fragment.type_condition.name.value, fragment.selection_set, batch)
+                    total += self._count_selections(fragment.type_condition.name.value, fragment.selection_set, batch)
                 elif isinstance(selection, InlineFragmentNode):
                     condition = selection.type_condition
                     inner_type = parent if condition is None else condition.name.value
-                    total += self._selections(inner_type, selection.selection_set, batch)
+                    total += self._count_selections(inner_type, selection.selection_set, batch)
             total = self._totals[key] = min(MAX_COST, total)
         return total
 
-    def _field(self, parent: str, node: FieldNode, batch: int | None) -> int:
+    def _count_field(self, parent: str, node: FieldNode, batch: int | None) -> int:
         if node.selection_set is None:
             return 0
         arguments = {each.name.value: each.value for each in node.arguments or ()}
         name = node.name.value
         if name in INTROSPECTION:
-            return self._introspected(name, arguments, node.selection_set)
+            return self._count_introspection(name, arguments, node.selection_set)
         size = self._estimator.sizes[parent][name]
-        inner = self._selections(size.type.name, node.selection_set, self._batch(size, arguments))
-        return self._number(size, arguments, batch) * (size.counts + inner)
+        inner = self._count_selections(size.type.name, node.selection_set, self._count_batch(size, arguments))
+        return self._count_objects(size, arguments, batch) * (size.counts + inner)
 
-    def _introspected(self, name: str, arguments: Mapping[str, ValueNode], selection_set: SelectionSetNode) -> int:
+    def _count_introspection(
+        self, name: str, arguments: Mapping[str, ValueNode], selection_set: SelectionSetNode
+    ) -> int:
         if name == "__schema":
-            return self._introspection.schema(selection_set)
-        return self._introspection.type(self._read(arguments.get("name"), text), selection_set)
+            return self._introspection.count_schema(selection_set)
+        return self._introspection.count_type(self._read(arguments.get("name"), read_text), selection_set)
 
-    def _batch(self, size: FieldSize, arguments: Mapping[str, ValueNode]) -> int | None:
-        return None if size.batch is None else self._read_int(arguments.get(size.batch), length)
+    def _count_batch(self, size: FieldSize, arguments: Mapping[str, ValueNode]) -> int | None:
+        return None if size.batch is None else self._read_int(arguments.get(size.batch), count_items)
 
-    def _number(self, size: FieldSize, arguments: Mapping[str, ValueNode], batch: int | None) -> int:
+    def _count_objects(self, size: FieldSize, arguments: Mapping[str, ValueNode], batch: int | None) -> int:
         numbers: list[int | None] = []
         if size.measure is Measure.PAGE:
-            numbers = [self._read_int(arguments.get(each), self._estimator.rows) for each in ("first", "last")]
+            numbers = [self._read_int(arguments.get(each), self._estimator.read_rows) for each in ("first", "last")]
         elif size.measure is Measure.IDS:
-            numbers = [self._batch(size, arguments)]
+            numbers = [self._count_batch(size, arguments)]
         elif size.measure is Measure.BATCH:
             numbers = [batch]
         return max((each for each in numbers if each is not None), default=size.number)
@@ -168,12 +170,12 @@ class OperationCount:
         if node is None:
             return None
         if not isinstance(node, VariableNode):
-            return read(literal(node))
+            return read(read_literal(node))
         self.inputs[node.name.value, read] = None
-        return read(self._estimator.value(node.name.value, self._variables))
+        return read(self._estimator.read_variable(node.name.value, self._variables))
 
 
-def literal(node: ValueNode) -> object:
+def read_literal(node: ValueNode) -> object:
     """Return the parts of a literal that a cost may depend on."""
     if isinstance(node, IntValueNode):
         return int(node.value)
@@ -182,7 +184,7 @@ def literal(node: ValueNode) -> object:
     return node.value if isinstance(node, StringValueNode) else None
 
 
-def rows(max_page: int, value: object) -> int | None:
+def count_rows(max_page: int, value: object) -> int | None:
     """Return the number of rows that `first` or `last` requests, or None."""
     if value is None:
         return None
@@ -191,13 +193,13 @@ def rows(max_page: int, value: object) -> int | None:
     return max_page
 
 
-def length(value: object) -> int | None:
+def count_items(value: object) -> int | None:
     """Return the length of a list. A single value counts as a list of one."""
     if value is None:
         return None
     return len(value) if isinstance(value, list) else 1
 
 
-def text(value: object) -> str | None:
+def read_text(value: object) -> str | None:
     """Return the value if it is a string, otherwise None."""
     return value if isinstance(value, str) else None

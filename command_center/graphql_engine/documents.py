@@ -34,12 +34,12 @@ from command_center.graphql_engine.cost import CostEstimator
 from command_center.graphql_engine.hints import SchemaHints
 from command_center.graphql_engine.introspection import MAX_COST
 from command_center.graphql_engine.limits import DocumentLimits
-from command_center.graphql_engine.list_sizes import field_sizes
+from command_center.graphql_engine.list_sizes import estimate_field_sizes
 from command_center.graphql_engine.literals import LiteralValuesRule
 from command_center.graphql_engine.lru_cache import LruCache
 from command_center.graphql_engine.overlap import OverlapChecker
 from command_center.graphql_engine.plans import DocumentPlans
-from command_center.graphql_engine.rules import limit_violations
+from command_center.graphql_engine.rules import find_limit_violations
 from command_center.graphql_engine.type_plans import TypePlans
 
 CHARACTERS_PER_TOKEN = 50
@@ -92,9 +92,9 @@ class PreparedOperation:
     def kind(self) -> OperationType:
         return self.operation.operation
 
-    def cost(self, variables: Mapping[str, object]) -> int:
+    def estimate_cost(self, variables: Mapping[str, object]) -> int:
         """Return the cost for the variables as the client sent them."""
-        return self.cost_estimator.cost(variables)
+        return self.cost_estimator.estimate(variables)
 
 
 class Documents:
@@ -105,7 +105,7 @@ class Documents:
 
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, hints: SchemaHints, errors: int = 20) -> None:
         self._schema = schema
-        self._sizes = field_sizes(schema, hints)
+        self._sizes = estimate_field_sizes(schema, hints)
         self._type_plans = TypePlans(schema, hints.reference_key)
         self._limits = limits
         self._max_page = hints.max_page
@@ -124,7 +124,7 @@ class Documents:
             tokens = _count_tokens(document)
             # A character takes up to 4 bytes, in the text and again in the values of the syntax tree.
             size = TOKEN_BYTES * tokens + 8 * len(text)
-            operations = self._operations(document, DocumentPlans(self._type_plans, tokens), size)
+            operations = self._prepare_operations(document, DocumentPlans(self._type_plans, tokens), size)
             self._cache.add(text, operations, size)
         prepared = operations.get(operation_name)
         if prepared is None:
@@ -133,7 +133,7 @@ class Documents:
                 if operation_name is None
                 else "The document has no operation of the name given in `operationName`."
             )
-            raise _rejected("OPERATION_NOT_FOUND", message)
+            raise _create_rejection("OPERATION_NOT_FOUND", message)
         return prepared
 
     def check_cost(self, prepared: PreparedOperation, variables: Mapping[str, object], variables_cost: int = 0) -> int:
@@ -142,30 +142,32 @@ class Documents:
         `variables_cost` is the cost of the variables themselves, which is added. Raises: Rejected if the sum is too
         high.
         """
-        cost, max_cost = prepared.cost(variables), self._limits.cost
+        cost, max_cost = prepared.estimate_cost(variables), self._limits.cost
         if cost + variables_cost > max_cost:
             amount = f"{MAX_COST:,} objects or more" if cost == MAX_COST else f"{cost:,} objects"
             of_variables = f", and its variables count as {variables_cost:,} more" if variables_cost else ""
-            raise _rejected("COST_EXCEEDED", f"The answer may hold {amount}{of_variables}; {max_cost:,} are allowed.")
+            raise _create_rejection(
+                "COST_EXCEEDED", f"The answer may hold {amount}{of_variables}; {max_cost:,} are allowed."
+            )
         self.accepted[prepared.kind] += 1
         return cost + variables_cost
 
     def _parse_and_validate(self, text: str) -> DocumentNode:
         document = self._parse(text)
-        self._raise_first(limit_violations(document, self._limits))
+        self._raise_first(find_limit_violations(document, self._limits))
         # Fields are compared last, because the comparison relies on what the other rules check.
         for errors in (
             validate(self._schema, document, _RULES, self._errors, hide_suggestions=True),
-            OverlapChecker(self._schema, document).conflicts(),
+            OverlapChecker(self._schema, document).find_conflicts(),
         ):
-            self._raise_first(_with_code(error, "GRAPHQL_VALIDATION_FAILED") for error in errors)
+            self._raise_first(_add_code(error, "GRAPHQL_VALIDATION_FAILED") for error in errors)
         return document
 
     def _parse(self, text: str) -> DocumentNode:
         max_tokens = self._limits.tokens
         if len(text) > CHARACTERS_PER_TOKEN * max_tokens:
             message = f"The document has {len(text):,} characters; {CHARACTERS_PER_TOKEN * max_tokens:,} are allowed."
-            raise _rejected("DOCUMENT_TOO_LARGE", f"{message} Long values belong in the variables.")
+            raise _create_rejection("DOCUMENT_TOO_LARGE", f"{message} Long values belong in the variables.")
         try:
             return parse(text, max_lexical_tokens=max_tokens, max_comments=max_tokens)
         except GraphQLSyntaxError as error:
@@ -173,8 +175,8 @@ class Documents:
                 # The descriptions of other errors begin differently, even if they quote the document.
                 if error.description.startswith(f"Document contains more than {max_tokens} {unit}."):
                     message = f"The document has more than {max_tokens:,} {unit}; {max_tokens:,} are allowed."
-                    raise _rejected("DOCUMENT_TOO_LARGE", message) from None
-            raise Rejected([_with_code(error, "GRAPHQL_PARSE_FAILED")]) from None
+                    raise _create_rejection("DOCUMENT_TOO_LARGE", message) from None
+            raise Rejected([_add_code(error, "GRAPHQL_PARSE_FAILED")]) from None
 
     def _raise_first(self, errors: Iterable[GraphQLError]) -> None:
         """Raise Rejected with the first errors, if there are any."""
@@ -182,7 +184,7 @@ class Documents:
         if first_errors:
             raise Rejected(first_errors)
 
-    def _operations(
+    def _prepare_operations(
         self, document: DocumentNode, plans: DocumentPlans, size: int
     ) -> Mapping[str | None, PreparedOperation]:
         """Return the operations by name.
@@ -196,7 +198,7 @@ class Documents:
                 cost_estimator = CostEstimator(
                     self._schema, self._sizes, fragments, each, self._limits.cost, self._max_page
                 )
-                shaping = _shaping_variables(each, fragments.values())
+                shaping = _find_shaping_variables(each, fragments.values())
                 operations[each.name.value if each.name else None] = PreparedOperation(
                     document, each, cost_estimator, plans, size, shaping
                 )
@@ -205,7 +207,7 @@ class Documents:
         return operations
 
 
-def _shaping_variables(
+def _find_shaping_variables(
     operation: OperationDefinitionNode, fragments: Iterable[FragmentDefinitionNode]
 ) -> frozenset[str]:
     """Return the variables used outside the arguments of a subscription's root fields."""
@@ -234,11 +236,11 @@ class _VariableCollector(Visitor):
         self.names.add(node.name.value)
 
 
-def _rejected(code: str, message: str) -> Rejected:
+def _create_rejection(code: str, message: str) -> Rejected:
     return Rejected([GraphQLError(message, extensions={"code": code})])
 
 
-def _with_code(error: GraphQLError, code: str) -> GraphQLError:
+def _add_code(error: GraphQLError, code: str) -> GraphQLError:
     """Set the code of an error, and shorten its message.
 
     Messages of graphql-core may quote long values.

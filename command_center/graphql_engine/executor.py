@@ -27,7 +27,7 @@ from command_center.graphql_engine import prefetch
 from command_center.graphql_engine.background_work import BackgroundWork, IsAwaitable
 from command_center.graphql_engine.columns import ObjectColumns, complete_columns
 from command_center.graphql_engine.field_collection import FieldCollector
-from command_center.graphql_engine.field_errors import FieldErrors, complete_leaf, find_object_type, wrong_type_error
+from command_center.graphql_engine.field_errors import FieldErrors, complete_leaf, create_type_error, find_object_type
 from command_center.graphql_engine.list_completion import ListCompleter, read_iterable
 from command_center.graphql_engine.plans import (
     DocumentPlans,
@@ -84,7 +84,7 @@ class PlannedExecutor:
         self.yield_budget = YieldBudget()
         self._root_type = template.root_type
         self._plans = plans
-        self._plan = plans.plan(template.operation, values.coerced)
+        self._plan = plans.plan_operation(template.operation, values.coerced)
         self._collector = FieldCollector(self.schema, template.fragments, values)
         self._background = BackgroundWork(is_awaitable)
         self._helpers = self._background.create_helpers()
@@ -419,14 +419,14 @@ class PlannedExecutor:
             if self.is_awaitable(matches):
                 return self._complete_object_if(matches, type_, field, path, value)
             if not matches:
-                raise wrong_type_error(type_, value, field.nodes)
+                raise create_type_error(type_, value, field.nodes)
         return self._execute_fields(self.select_fields(type_, field), value, path)
 
     async def _complete_object_if(
         self, matches: Awaitable[object], type_: GraphQLObjectType, field: PlannedField, path: Path, value: object
     ) -> object:
         if not await matches:
-            raise wrong_type_error(type_, value, field.nodes)
+            raise create_type_error(type_, value, field.nodes)
         completed = self._execute_fields(self.select_fields(type_, field), value, path)
         return await completed if self.is_awaitable(completed) else completed
 

@@ -54,7 +54,7 @@ class FieldCollector:
                             key = node.alias.value if node.alias else node.name.value
                             fields.setdefault(key, []).append(node)
                         continue
-                    inner = self._selected_fragment(type_, node, spread_names)
+                    inner = self._select_fragment(type_, node, spread_names)
                     if inner is not None:
                         stack.append(iter(inner.selections))
                         break
@@ -62,7 +62,7 @@ class FieldCollector:
                     stack.pop()
         return fields
 
-    def _selected_fragment(
+    def _select_fragment(
         self, type_: GraphQLObjectType, node: SelectionNode, spread_names: set[str]
     ) -> SelectionSetNode | None:
         """Return what a fragment selects; None if it is skipped, repeated or for other types."""

@@ -83,6 +83,6 @@ def find_object_type(
     return found
 
 
-def wrong_type_error(type_: GraphQLObjectType, value: object, nodes: Sequence[FieldNode]) -> GraphQLError:
+def create_type_error(type_: GraphQLObjectType, value: object, nodes: Sequence[FieldNode]) -> GraphQLError:
     """Return the error for a value that is no object of its type."""
     return GraphQLError(f"Expected value of type '{type_}' but got: {inspect(value)}.", nodes)

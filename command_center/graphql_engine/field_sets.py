@@ -29,18 +29,18 @@ from graphql import (
 class FieldOccurrence:
     """One occurrence of a field in the document. It is equal only to itself."""
 
-    __slots__ = ("answer", "arguments", "name", "node", "parent", "returns", "shape", "type")
+    __slots__ = ("arguments", "key", "name", "node", "parent", "returns", "shape", "type")
 
     def __init__(self, node: FieldNode, parent: GraphQLNamedType, returns: GraphQLOutputType | None) -> None:
         self.node = node
         self.parent = parent
         self.name = node.name.value
-        self.answer = node.alias.value if node.alias else self.name
-        self.arguments = frozenset((each.name.value, _value(each.value)) for each in node.arguments or ())
+        self.key = node.alias.value if node.alias else self.name
+        self.arguments = frozenset((each.name.value, _normalize_literal(each.value)) for each in node.arguments or ())
         self.returns = returns
         self.type = None if returns is None else get_named_type(returns)
         # Like in graphql-core's rule, `__typename` and other meta fields have no shape and conflict with nothing.
-        self.shape = None if returns is None or self.name.startswith("__") else _shape(returns)
+        self.shape = None if returns is None or self.name.startswith("__") else _describe_shape(returns)
 
 
 class Block:
@@ -76,45 +76,49 @@ class FieldSets:
         self._blocks_of: dict[int, Blocks] = {}
         self.steps = 0
 
-    def roots(self) -> list[Blocks]:
+    def collect_roots(self) -> list[Blocks]:
         """Return the set of each operation's root.
 
         Fragments are covered by the operations that use them.
         """
         return [
-            self._set(self._schema.get_root_type(each.operation), each.selection_set)
+            self._collect_blocks(self._schema.get_root_type(each.operation), each.selection_set)
             for each in self._document.definitions
             if isinstance(each, OperationDefinitionNode)
         ]
 
-    def below(self, fields: Iterable[FieldOccurrence]) -> Blocks:
+    def merge_selections(self, fields: Iterable[FieldOccurrence]) -> Blocks:
         """Return the set for the object that these fields return."""
-        sets = {self._set(each.type, each.node.selection_set) for each in fields if each.node.selection_set is not None}
+        sets = {
+            self._collect_blocks(each.type, each.node.selection_set)
+            for each in fields
+            if each.node.selection_set is not None
+        }
         self.steps += sum(map(len, sets))
         return frozenset().union(*sets)
 
-    def _set(self, parent: GraphQLNamedType | None, selection_set: SelectionSetNode) -> Blocks:
+    def _collect_blocks(self, parent: GraphQLNamedType | None, selection_set: SelectionSetNode) -> Blocks:
         """Return the blocks of a selection set and of all fragments it spreads."""
         blocks = self._blocks_of.get(id(selection_set))
         if blocks is None:
             visited: list[Block] = []
             seen: set[str] = set()
-            pending = [self._block(parent, selection_set)]
+            pending = [self._find_block(parent, selection_set)]
             while pending:
                 block = pending.pop()
                 visited.append(block)
                 new = block.spreads - seen
                 seen |= new
-                pending += map(self._fragment, new)
+                pending += map(self._find_fragment_block, new)
                 self.steps += 1 + len(block.spreads)
             blocks = self._blocks_of[id(selection_set)] = frozenset(visited)
         return blocks
 
-    def _fragment(self, name: str) -> Block:
+    def _find_fragment_block(self, name: str) -> Block:
         fragment = self._fragments[name]
-        return self._block(self._schema.type_map[fragment.type_condition.name.value], fragment.selection_set)
+        return self._find_block(self._schema.type_map[fragment.type_condition.name.value], fragment.selection_set)
 
-    def _block(self, parent: GraphQLNamedType | None, selection_set: SelectionSetNode) -> Block:
+    def _find_block(self, parent: GraphQLNamedType | None, selection_set: SelectionSetNode) -> Block:
         block = self._blocks.get(id(selection_set))
         if block is None:
             block = self._blocks[id(selection_set)] = Block()
@@ -136,22 +140,22 @@ class FieldSets:
         return block
 
 
-def _value(node: ValueNode) -> object:
+def _normalize_literal(node: ValueNode) -> object:
     """Return a comparable form of a literal.
 
     The order of an object's fields does not matter.
     """
     if isinstance(node, ObjectValueNode):
         members = sorted(node.fields, key=lambda each: each.name.value)
-        return node.kind, tuple((each.name.value, _value(each.value)) for each in members)
+        return node.kind, tuple((each.name.value, _normalize_literal(each.value)) for each in members)
     if isinstance(node, ListValueNode):
-        return node.kind, tuple(_value(each) for each in node.values)
+        return node.kind, tuple(_normalize_literal(each) for each in node.values)
     if isinstance(node, StringValueNode):
         return node.kind, node.value, node.block is True
     return node.kind, node.name.value if isinstance(node, VariableNode) else getattr(node, "value", None)
 
 
-def _shape(returns: GraphQLOutputType) -> tuple[str | None, ...]:
+def _describe_shape(returns: GraphQLOutputType) -> tuple[str | None, ...]:
     wrappers: list[str | None] = []
     while is_list_type(returns) or is_non_null_type(returns):
         wrappers.append("list" if is_list_type(returns) else "non-null")

@@ -24,7 +24,7 @@ class DocumentLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerLimits:
+class ResponseLimits:
     """Limits on one response: its errors, and the time of a query or mutation.
 
     The limit on errors applies to change messages too.

@@ -45,11 +45,11 @@ class FieldSize:
 FieldSizes = Mapping[str, Mapping[str, FieldSize]]
 
 
-def field_sizes(schema: GraphQLSchema, hints: SchemaHints) -> FieldSizes:
+def estimate_field_sizes(schema: GraphQLSchema, hints: SchemaHints) -> FieldSizes:
     """Return the sizes of the fields that return objects, by type and field name."""
     return {
         name: {
-            field: _size(name, field, definition, hints)
+            field: _estimate_size(name, field, definition, hints)
             for field, definition in type_.fields.items()
             if is_composite_type(get_named_type(definition.type))
         }
@@ -63,7 +63,7 @@ def is_connection(name: str) -> bool:
     return name.endswith("Connection")
 
 
-def _size(parent: str, name: str, definition: GraphQLField, hints: SchemaHints) -> FieldSize:
+def _estimate_size(parent: str, name: str, definition: GraphQLField, hints: SchemaHints) -> FieldSize:
     named_type = get_named_type(definition.type)
     counts, (measure, number) = 1, (Measure.FIXED, 1)
     if is_connection(named_type.name):

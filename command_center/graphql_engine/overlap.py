@@ -45,24 +45,24 @@ class OverlapChecker:
     def steps(self) -> int:
         return self._compared + self._sets.steps
 
-    def conflicts(self) -> Iterator[GraphQLError]:
+    def find_conflicts(self) -> Iterator[GraphQLError]:
         """Yield the conflicts.
 
         Type shapes are compared only if there are none, as different fields differ in shape.
         """
         has_conflict = False
-        for error in self._differing(_by_object, _meanings):
+        for error in self._compare_groups(_group_by_object_type, _compare_fields):
             has_conflict = True
             yield error
         if not has_conflict:
-            yield from self._differing(_by_answer, _shapes)
+            yield from self._compare_groups(_group_by_key, _compare_shapes)
 
-    def _differing(
+    def _compare_groups(
         self,
         grouped: Callable[[Iterable[FieldOccurrence]], Groups],
         reason: Callable[[list[FieldOccurrence]], GraphQLError | None],
     ) -> Iterator[GraphQLError]:
-        pending = self._sets.roots()
+        pending = self._sets.collect_roots()
         seen = set(pending)
         while pending:
             fields = [field for block in pending.pop() for field in block.fields]
@@ -72,7 +72,7 @@ class OverlapChecker:
                 if error is not None:
                     yield error
                     continue
-                inner = self._sets.below(group)
+                inner = self._sets.merge_selections(group)
                 if inner not in seen:
                     seen.add(inner)
                     pending.append(inner)
@@ -81,19 +81,19 @@ class OverlapChecker:
                 return
 
 
-def _by_answer(fields: Iterable[FieldOccurrence]) -> Groups:
+def _group_by_key(fields: Iterable[FieldOccurrence]) -> Groups:
     groups: defaultdict[str, list[FieldOccurrence]] = defaultdict(list)
     for each in fields:
-        groups[each.answer].append(each)
+        groups[each.key].append(each)
     yield from groups.values()
 
 
-def _by_object(fields: Iterable[FieldOccurrence]) -> Groups:
+def _group_by_object_type(fields: Iterable[FieldOccurrence]) -> Groups:
     """Group fields by key and object type.
 
     Fields on abstract types belong to the groups of all object types.
     """
-    for group in _by_answer(fields):
+    for group in _group_by_key(fields):
         on_abstract: list[FieldOccurrence] = []
         by_object_type: defaultdict[str, list[FieldOccurrence]] = defaultdict(list)
         for each in group:
@@ -107,28 +107,28 @@ def _by_object(fields: Iterable[FieldOccurrence]) -> Groups:
             yield on_abstract
 
 
-def _meanings(group: list[FieldOccurrence]) -> GraphQLError | None:
+def _compare_fields(group: list[FieldOccurrence]) -> GraphQLError | None:
     first = group[0]
     if all(each.name == first.name and each.arguments == first.arguments for each in group):
         return None
-    first, *others = _in_order(group)
+    first, *others = _sort_by_position(group)
     other = next((each for each in others if each.name != first.name), None)
     if other is not None:
-        return _conflict(first, other, f"'{first.name}' and '{other.name}' are different fields")
+        return _create_conflict(first, other, f"'{first.name}' and '{other.name}' are different fields")
     other = next(each for each in others if each.arguments != first.arguments)
-    return _conflict(first, other, "they have differing arguments")
+    return _create_conflict(first, other, "they have differing arguments")
 
 
-def _shapes(group: list[FieldOccurrence]) -> GraphQLError | None:
+def _compare_shapes(group: list[FieldOccurrence]) -> GraphQLError | None:
     shaped = [each for each in group if each.shape is not None]
     if not shaped or all(each.shape == shaped[0].shape for each in shaped):
         return None
-    first, *others = _in_order(shaped)
+    first, *others = _sort_by_position(shaped)
     other = next(each for each in others if each.shape != first.shape)
-    return _conflict(first, other, f"they return conflicting types '{first.returns}' and '{other.returns}'")
+    return _create_conflict(first, other, f"they return conflicting types '{first.returns}' and '{other.returns}'")
 
 
-def _in_order(group: Iterable[FieldOccurrence]) -> list[FieldOccurrence]:
+def _sort_by_position(group: Iterable[FieldOccurrence]) -> list[FieldOccurrence]:
     """Return the fields in the order of the document.
 
     Sets have no order, and error messages should be stable.
@@ -136,9 +136,9 @@ def _in_order(group: Iterable[FieldOccurrence]) -> list[FieldOccurrence]:
     return sorted(group, key=lambda each: each.node.loc.start if each.node.loc else 0)
 
 
-def _conflict(first: FieldOccurrence, other: FieldOccurrence, reason: str) -> GraphQLError:
+def _create_conflict(first: FieldOccurrence, other: FieldOccurrence, reason: str) -> GraphQLError:
     return GraphQLError(
-        f"Fields '{first.answer}' conflict because {reason}."
+        f"Fields '{first.key}' conflict because {reason}."
         " Use different aliases on the fields to fetch both if this was intentional.",
         [first.node, other.node],
     )

@@ -118,11 +118,11 @@ class DocumentPlans:
     _deciding_variables: dict[int, list[str]] = field(default_factory=dict)
     _field_count: int = 0
 
-    def plan(self, operation: OperationDefinitionNode, variables: Mapping[str, object]) -> OperationPlan:
+    def plan_operation(self, operation: OperationDefinitionNode, variables: Mapping[str, object]) -> OperationPlan:
         """Return the plan for these variables, which is created if necessary."""
         names = self._deciding_variables.get(id(operation))
         if names is None:
-            names = self._deciding_variables[id(operation)] = _deciding(operation)
+            names = self._deciding_variables[id(operation)] = _find_deciding_variables(operation)
         key = (id(operation), *[variables.get(name, Undefined) for name in names])
         plan = self._plans.get(key)
         if plan is None:
@@ -134,7 +134,7 @@ class DocumentPlans:
         """Plan the fields that were collected from one object type."""
         planned_fields: list[tuple[str, Read | None, Table, PlannedField]] = []
         for key, nodes in collected.items():
-            plan = self.type_plans.field_plan(type_, nodes[0].name.value)
+            plan = self.type_plans.plan_field(type_, nodes[0].name.value)
             if plan is not None:
                 planned = PlannedField(type_, key, plan, nodes)
                 direct = plan.type_plan.table or isinstance(plan.read, attrgetter)
@@ -150,7 +150,7 @@ class DocumentPlans:
             self._field_count = 0
 
 
-def _deciding(operation: OperationDefinitionNode) -> list[str]:
+def _find_deciding_variables(operation: OperationDefinitionNode) -> list[str]:
     """Return the variables that `@skip` and `@include` may use: those of type Boolean."""
     names = []
     for each in operation.variable_definitions or ():

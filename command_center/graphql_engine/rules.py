@@ -26,7 +26,7 @@ INTROSPECTION = frozenset({"__schema", "__type"})
 
 
 @dataclass(slots=True)
-class DocumentStats:
+class DefinitionStats:
     """The counts of one operation or fragment, without the fragments that it spreads."""
 
     depth: int = 0
@@ -39,7 +39,7 @@ class DocumentStats:
     """The fragments that are spread at the root level."""
 
     @classmethod
-    def of(cls, definition: OperationDefinitionNode | FragmentDefinitionNode) -> "DocumentStats":
+    def count(cls, definition: OperationDefinitionNode | FragmentDefinitionNode) -> "DefinitionStats":
         """Count the contents of one definition."""
         stats = cls(directives=len(definition.directives or ()))
         for variable in definition.variable_definitions or ():
@@ -52,14 +52,14 @@ class DocumentStats:
                 stats.directives += len(selection.directives or ())
                 below = depth
                 if isinstance(selection, FieldNode):
-                    below = stats._field(selection, depth)
+                    below = stats._count_field(selection, depth)
                 elif isinstance(selection, FragmentSpreadNode):
-                    stats._spread(selection.name.value, depth)
+                    stats._count_spread(selection.name.value, depth)
                 if isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set is not None:
                     todo.append((selection.selection_set, below))
         return stats
 
-    def _field(self, node: FieldNode, depth: int | None) -> int | None:
+    def _count_field(self, node: FieldNode, depth: int | None) -> int | None:
         """Count a field, and return the depth of its selection set, or None."""
         self.aliases += node.alias is not None
         self.root_fields += depth == 0
@@ -68,13 +68,13 @@ class DocumentStats:
         self.depth = max(self.depth, depth + 1)
         return depth + 1
 
-    def _spread(self, name: str, depth: int | None) -> None:
+    def _count_spread(self, name: str, depth: int | None) -> None:
         if depth is not None:
             self.spreads[name] = max(self.spreads.get(name, 0), depth)
         if depth == 0:
             self.root_spreads.add(name)
 
-    def reach(self, fragment_depths: Mapping[str, int]) -> int:
+    def measure_depth(self, fragment_depths: Mapping[str, int]) -> int:
         """Return the depth including spread fragments, whose own depths are given by name."""
         return max([self.depth, *(at + fragment_depths.get(name, 0) for name, at in self.spreads.items())])
 
@@ -86,12 +86,12 @@ class DocumentStatistics:
     """
 
     def __init__(self, document: DocumentNode) -> None:
-        self._operations: list[DocumentStats] = []
-        self._fragments: dict[str, DocumentStats] = {}
+        self._operations: list[DefinitionStats] = []
+        self._fragments: dict[str, DefinitionStats] = {}
         self.aliases = self.directives = 0
         for definition in document.definitions:
             if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-                stats = DocumentStats.of(definition)
+                stats = DefinitionStats.count(definition)
                 self.aliases += stats.aliases
                 self.directives += stats.directives
                 if isinstance(definition, OperationDefinitionNode):
@@ -99,7 +99,7 @@ class DocumentStatistics:
                 else:
                     self._fragments[definition.name.value] = stats
 
-    def depth(self) -> int:
+    def measure_depth(self) -> int:
         """Return the depth of the deepest operation.
 
         The result is 0 for cyclic fragments, which validation rejects.
@@ -110,16 +110,16 @@ class DocumentStatistics:
         depths: dict[str, int] = {}
         try:
             for name in TopologicalSorter(spreads).static_order():
-                depths[name] = self._fragments[name].reach(depths)
+                depths[name] = self._fragments[name].measure_depth(depths)
         except CycleError:
             return 0
-        return max((operation.reach(depths) for operation in self._operations), default=0)
+        return max((operation.measure_depth(depths) for operation in self._operations), default=0)
 
-    def root_fields(self) -> int:
+    def count_root_fields(self) -> int:
         """Return the number of root fields of the operation that has the most."""
-        return max(map(self._root_fields, self._operations), default=0)
+        return max(map(self._count_root_fields, self._operations), default=0)
 
-    def _root_fields(self, operation: DocumentStats) -> int:
+    def _count_root_fields(self, operation: DefinitionStats) -> int:
         total, seen, todo = operation.root_fields, set[str](), [operation.root_spreads]
         while todo:
             for name in todo.pop() - seen:
@@ -130,13 +130,18 @@ class DocumentStatistics:
         return total
 
 
-def limit_violations(document: DocumentNode, limits: DocumentLimits) -> Iterator[GraphQLError]:
+def find_limit_violations(document: DocumentNode, limits: DocumentLimits) -> Iterator[GraphQLError]:
     """Yield one error for each limit that the document exceeds."""
     statistics = DocumentStatistics(document)
     for code, template, count, allowed in (
-        ("TOO_DEEP", "nests {} deep; {} is allowed", statistics.depth(), limits.depth),
+        ("TOO_DEEP", "nests {} deep; {} is allowed", statistics.measure_depth(), limits.depth),
         ("TOO_MANY_ALIASES", "has {} aliases; {} are allowed", statistics.aliases, limits.aliases),
-        ("TOO_MANY_ROOT_FIELDS", "has {} root fields; {} are allowed", statistics.root_fields(), limits.root_fields),
+        (
+            "TOO_MANY_ROOT_FIELDS",
+            "has {} root fields; {} are allowed",
+            statistics.count_root_fields(),
+            limits.root_fields,
+        ),
         ("TOO_MANY_DIRECTIVES", "has {} directives; {} are allowed", statistics.directives, limits.directives),
     ):
         if count > allowed:

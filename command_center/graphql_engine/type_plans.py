@@ -135,26 +135,33 @@ class TypePlans:
         self._arguments = None if strawberry_schema is None else ArgumentConversions(strawberry_schema)
         self.coercions = InputCoercions()
 
-    def field_plan(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
+    def plan_field(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
         """Return the plan of the field with that name, or None if there is no such field."""
         key = parent, name
         if key not in self._field_plans:
-            self._field_plans[key] = self._create(parent, name)
+            self._field_plans[key] = self._create_field_plan(parent, name)
         return self._field_plans[key]
 
-    def _create(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
+    def _create_field_plan(self, parent: GraphQLObjectType, name: str) -> FieldPlan | None:
         definition = self.schema.get_field(parent, name)
         if definition is None:
             return None
         type_plan = self._plan_type(definition.type)
         if name == "__typename":
             return FieldPlan(name, definition, type_plan, lambda _: parent.name, None)
-        read = self._read(definition)
+        read = self._find_read(definition)
         if read is not None:
             return FieldPlan(name, definition, type_plan, read, lambda source, _: read(source))
-        field = self._strawberry_definition(definition)
+        field = self._find_definition(definition)
         return FieldPlan(
-            *(name, definition, type_plan, None, self._call(definition), self._call_with_arguments(definition)),
+            *(
+                name,
+                definition,
+                type_plan,
+                None,
+                self._create_call(definition),
+                self._create_call_with_arguments(definition),
+            ),
             field.metadata.get(self._reference_key) if isinstance(field, StrawberryField) else None,
         )
 
@@ -171,45 +178,45 @@ class TypePlans:
         if is_list_type(nullable):
             return TypePlan(non_null, {}, item=self._plan_type(nullable.of_type))
         if is_leaf_type(nullable):
-            return TypePlan(non_null, self._table(nullable, non_null), leaf_type=nullable)
+            return TypePlan(non_null, self._create_table(nullable, non_null), leaf_type=nullable)
         if is_abstract_type(nullable):
             return TypePlan(non_null, {}, abstract_type=nullable)
         assert is_object_type(nullable)
         return TypePlan(non_null, {}, object_type=nullable)
 
-    def _table(self, type_: GraphQLLeafType, non_null: bool) -> Table:
+    def _create_table(self, type_: GraphQLLeafType, non_null: bool) -> Table:
         table: dict[type, Read | None] = {} if non_null else {type(None): None}
         same = _SAME.get(type_)
         if same is not None:
             return table | {same: None}
-        enum = self._strawberry_definition(type_) if isinstance(type_, GraphQLEnumType) else None
+        enum = self._find_definition(type_) if isinstance(type_, GraphQLEnumType) else None
         if isinstance(enum, StrawberryEnumDefinition):
             members: Iterable[object] = enum.wrapped_cls
             names: dict[object, object] = {member: type_.coerce_output_value(member) for member in members}
             return table | {enum.wrapped_cls: names.__getitem__}
         return table | dict.fromkeys(_HARMLESS, type_.coerce_output_value)
 
-    def _strawberry_definition(self, element: GraphQLField | GraphQLEnumType) -> object:
+    def _find_definition(self, element: GraphQLField | GraphQLEnumType) -> object:
         """Return Strawberry's definition of a field or an enum; None if the schema has no such."""
         return None if self._converter is None else element.extensions.get(self._converter.DEFINITION_BACKREF)
 
-    def _read(self, definition: GraphQLField) -> Read | None:
-        field = self._field(definition)
+    def _find_read(self, definition: GraphQLField) -> Read | None:
+        field = self._find_field(definition)
         if field is None:
             return None
         if field.is_basic_field:
             return attrgetter(field.python_name) if field.default_resolver is getattr else None
-        method = _method(field)
+        method = _find_method(field)
         takes_info = field.base_resolver is not None and field.base_resolver.info_parameter is not None
         return None if field.is_async or takes_info else method
 
-    def _call(self, definition: GraphQLField) -> Call | None:
+    def _create_call(self, definition: GraphQLField) -> Call | None:
         """Return the function behind a resolver without arguments.
 
         It is called exactly as Strawberry calls it.
         """
-        field = self._field(definition)
-        method = None if field is None else _method(field)
+        field = self._find_field(definition)
+        method = None if field is None else _find_method(field)
         if field is None or method is None or field.base_resolver is None or self._converter is None:
             return None
         info_parameter = field.base_resolver.info_parameter
@@ -218,14 +225,14 @@ class TypePlans:
         name, create_info = info_parameter.name, self._converter.config.info_class
         return lambda source, raw: method(source, **{name: create_info(raw, field)})
 
-    def _call_with_arguments(self, definition: GraphQLField) -> ResolverWithArguments | None:
+    def _create_call_with_arguments(self, definition: GraphQLField) -> ResolverWithArguments | None:
         """Return the function behind a resolver with arguments.
 
         It is called exactly as Strawberry calls it.
         """
-        field = self._field(definition, takes_arguments=True)
-        method = None if field is None else _method(field)
-        convert = None if field is None or self._arguments is None else self._arguments.for_field(field)
+        field = self._find_field(definition, takes_arguments=True)
+        method = None if field is None else _find_method(field)
+        convert = None if field is None or self._arguments is None else self._arguments.create_conversion(field)
         if field is None or method is None or convert is None or field.base_resolver is None or not self._converter:
             return None
         info_parameter, create_info = field.base_resolver.info_parameter, self._converter.config.info_class
@@ -242,9 +249,9 @@ class TypePlans:
 
         return later if field.is_async else call
 
-    def _field(self, definition: GraphQLField, takes_arguments: bool = False) -> StrawberryField | None:
+    def _find_field(self, definition: GraphQLField, takes_arguments: bool = False) -> StrawberryField | None:
         """Return Strawberry's field if nothing else than its own function resolves it."""
-        field = self._strawberry_definition(definition)
+        field = self._find_definition(definition)
         if (
             self._converter is None
             # Exception handlers wrap every resolver, so no resolver may be bypassed.
@@ -270,7 +277,7 @@ def ignores_info(is_type_of: GraphQLIsTypeOfFn) -> bool:
     return list(signature(is_type_of).parameters)[-1] == "_"
 
 
-def _method(field: StrawberryField) -> Resolver | None:
+def _find_method(field: StrawberryField) -> Resolver | None:
     """Return the function of a resolver if it takes only supported parameters.
 
     These are the row, the info and the field's arguments.

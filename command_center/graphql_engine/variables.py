@@ -119,34 +119,34 @@ class InputCoercions:
             type_ = source.signature.type
             may_be_absent = source.signature.default is None and not is_non_null_type(type_)
             nullable = type_.of_type if is_non_null_type(type_) else type_
-            coerce_item = self.coerce(nullable.of_type) if is_list_type(nullable) else None
-            variables.append(_CoercedVariable(name, self.coerce(type_), may_be_absent, coerce_item))
+            coerce_item = self.create_coercion(nullable.of_type) if is_list_type(nullable) else None
+            variables.append(_CoercedVariable(name, self.create_coercion(type_), may_be_absent, coerce_item))
         return VariableCoercion(variables, example)
 
-    def coerce(self, type_: GraphQLInputType) -> Coerce:
+    def create_coercion(self, type_: GraphQLInputType) -> Coerce:
         """Return the coercion of values of a type."""
         if is_non_null_type(type_):
-            return self._present(type_.of_type)
-        present = self._present(type_)
+            return self._create_non_null(type_.of_type)
+        present = self._create_non_null(type_)
         return lambda value: None if value is None else present(value)
 
-    def _present(self, type_: GraphQLInputType) -> Coerce:
+    def _create_non_null(self, type_: GraphQLInputType) -> Coerce:
         """Return the coercion of values that must not be null."""
         if is_list_type(type_):
-            return _list(self.coerce(type_.of_type))
+            return _create_list(self.create_coercion(type_.of_type))
         if is_input_object_type(type_):
             coerce = self._objects.get(type_)
             if coerce is None:
                 # An input type may contain itself, so the inner coercion is looked up when a value is coerced.
                 self._objects[type_] = lambda value: self._objects[type_](value)
-                coerce = self._objects[type_] = self._object(type_)
+                coerce = self._objects[type_] = self._create_object(type_)
             return coerce
         assert is_leaf_type(type_)
-        return _leaf(type_)
+        return _create_leaf(type_)
 
-    def _object(self, type_: GraphQLInputObjectType) -> Coerce:
+    def _create_object(self, type_: GraphQLInputObjectType) -> Coerce:
         fields = [
-            (name, field.out_name or name, self.coerce(field.type), _default_factory(field))
+            (name, field.out_name or name, self.create_coercion(field.type), _create_default(field))
             for name, field in type_.fields.items()
         ]
         # A type may have its own function that creates its values.
@@ -171,7 +171,7 @@ class InputCoercions:
         return convert
 
 
-def _default_factory(field: GraphQLInputField) -> Callable[[], object] | None:
+def _create_default(field: GraphQLInputField) -> Callable[[], object] | None:
     """Return what creates the value of an absent field, or None if it stays absent."""
     if is_required_input_field(field):
         return _refuse_absence
@@ -192,7 +192,7 @@ def _refuse_absence() -> object:
     raise NeedsFullCoercion
 
 
-def _list(item: Coerce) -> Coerce:
+def _create_list(item: Coerce) -> Coerce:
     def convert(value: object) -> object:
         if type(value) is not list:
             raise NeedsFullCoercion
@@ -201,9 +201,9 @@ def _list(item: Coerce) -> Coerce:
     return convert
 
 
-def _leaf(type_: GraphQLLeafType) -> Coerce:
+def _create_leaf(type_: GraphQLLeafType) -> Coerce:
     if type_ is GraphQLString or type_ is GraphQLID:
-        return _text
+        return _coerce_text
     if isinstance(type_, GraphQLEnumType):
         table: dict[object, object] = {name: type_.coerce_input_value(name) for name in type_.values}
         return table.__getitem__
@@ -217,7 +217,7 @@ def _leaf(type_: GraphQLLeafType) -> Coerce:
     return convert
 
 
-def _text(value: object) -> str:
+def _coerce_text(value: object) -> str:
     if type(value) is not str:
         raise NeedsFullCoercion
     return value

@@ -80,7 +80,7 @@ def create_app(
 
     # Strawberry defines the schema; the executor needs the graphql-core schema inside it.
     operations = Operations(
-        create_schema()._schema, settings.document_limits(), settings.answer_limits(), HINTS, executor
+        create_schema()._schema, settings.document_limits(), settings.response_limits(), HINTS, executor
     )
     secret = settings.signing_secret()
     tokens, links, rates = Tokens(secret), Links(secret, settings.base_url), RateLimiter(settings.user_requests)

@@ -12,7 +12,7 @@ from typing import Any
 
 from command_center.actions.context import Limits
 from command_center.actions.users import format_period
-from command_center.graphql_engine.limits import AnswerLimits, DocumentLimits, SocketLimits, UserLimits
+from command_center.graphql_engine.limits import DocumentLimits, ResponseLimits, SocketLimits, UserLimits
 from command_center.search.parser import FilterLimits
 from command_center.server.setting_definitions import MIN_SECRET_CHARACTERS, TABLE, Setting
 from command_center.web.middleware import EdgeLimits
@@ -118,8 +118,8 @@ class Settings:
             allowed_headers=self.allowed_headers,
         )
 
-    def answer_limits(self) -> AnswerLimits:
-        return AnswerLimits(self.answer_errors, self.request_time)
+    def response_limits(self) -> ResponseLimits:
+        return ResponseLimits(self.answer_errors, self.request_time)
 
     def socket_limits(self) -> SocketLimits:
         return SocketLimits(self.socket_operations, self.socket_init_time)

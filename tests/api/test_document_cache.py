@@ -10,15 +10,15 @@ from typing import Any
 import graphql
 
 from command_center.graphql_engine.overlap import OverlapChecker
-from command_center.graphql_engine.rules import limit_violations
+from command_center.graphql_engine.rules import find_limit_violations
 from tests.support.graphql_http import codes, get, post, talking
 from tests.support.server import Server
 
 READING = {
     each.__code__: each.__name__
-    for each in (graphql.parse, graphql.validate, limit_violations, OverlapChecker.conflicts)
+    for each in (graphql.parse, graphql.validate, find_limit_violations, OverlapChecker.find_conflicts)
 }
-WHOLE = {"parse": 1, "validate": 1, "limit_violations": 1, "conflicts": 1}
+WHOLE = {"parse": 1, "validate": 1, "find_limit_violations": 1, "find_conflicts": 1}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from command_center.actions import campaigns
 from command_center.actions.request_ids import TRIM_BATCH_ROWS
-from command_center.api.idempotency import fingerprint
+from command_center.api.idempotency import hash_request
 from command_center.changes import idempotency
 from command_center.changes.idempotency import ClaimLost, IdempotencyClaim, IdempotencyRequest
 from command_center.database.connections import database
@@ -40,7 +40,7 @@ async def test_a_cancelled_request_may_repeat_only_if_nothing_was_done(
     for run in (breaks, breaks, does_and_breaks):
         with pytest.raises(ConnectionError):
             await engine.idempotent_requests.execute_once(
-                context, "once", fingerprint(CAMPAIGN, None, {"n": "Spring"}), run
+                context, "once", hash_request(CAMPAIGN, None, {"n": "Spring"}), run
             )
     answer = await ask(ann, "once", CAMPAIGN, n="Spring")
     assert (answer.status_code, codes(answer)) == (410, ["ANSWER_LOST"])
@@ -109,7 +109,7 @@ async def test_responses_older_than_a_day_are_deleted(database_url: str, clock: 
 def elsewhere(client: Client, process: str = "another") -> IdempotencyRequest:
     """A campaign, as another process would be asked for it by the same user."""
     user = decode_key("User", client.user_id) or 0
-    return IdempotencyRequest(user, "once", fingerprint(CAMPAIGN, None, {"n": "Spring"}), process)
+    return IdempotencyRequest(user, "once", hash_request(CAMPAIGN, None, {"n": "Spring"}), process)
 
 
 async def test_requests_of_another_process_are_waited_for(postgres_url: str, clock: ManualClock) -> None:

@@ -52,7 +52,7 @@ def compared(schema: strawberry.Schema, random: Random, cases: int) -> tuple[int
             field = definition.extensions.get("strawberry-definition")
             if not definition.args or field is None:
                 continue
-            convert = conversions.for_field(field)
+            convert = conversions.create_conversion(field)
             if convert is None:
                 left.append(f"{type_.name}.{name}")
                 continue
@@ -124,7 +124,7 @@ def test_odd_arguments_are_converted_as_strawberry_or_left_to_it(camel: bool) ->
 def test_resolvers_cannot_change_a_default() -> None:
     schema = strawberry.Schema(Query)
     field = strawberry.Schema(Query)._schema.query_type.fields["plain"].extensions["strawberry-definition"]  # type: ignore[union-attr]
-    convert = ArgumentConversions(schema).for_field(field)
+    convert = ArgumentConversions(schema).create_conversion(field)
     assert convert is not None
     default = [1, 2]
     many: Any = convert({"many": default})["many"]

@@ -29,7 +29,7 @@ def documents() -> Documents:
 
 
 def cost(documents: Documents, text: str, variables: Mapping[str, Any] | None = None) -> int:
-    return documents.prepare(text, None).cost(variables or {})
+    return documents.prepare(text, None).estimate_cost(variables or {})
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_doubling_fragments_are_counted_once_at_their_full_cost(documents: Docum
 def test_a_cost_that_no_reader_of_json_could_hold_is_cut(documents: Documents) -> None:
     text = "{email(id:1){...F0}}" + "".join(f"fragment F{n} on Email{{...F{n + 1} ...F{n + 1}}}" for n in range(100))
     prepared = documents.prepare(f"{text} fragment F100 on Email{{sender{{id}}}}", None)
-    assert prepared.cost({}) == 1_000_000_000
+    assert prepared.estimate_cost({}) == 1_000_000_000
     with pytest.raises(Rejected, match="may hold 1,000,000,000 objects or more; 20,000 are allowed"):
         documents.check_cost(prepared, {})
 

@@ -315,4 +315,4 @@ def test_what_applications_ask_is_far_from_every_limit(texts: list[str]) -> None
     ]
     assert len(asked) > 3
     for text, name in asked:
-        assert documents.prepare(text, name).cost({}) <= most.cost / 10
+        assert documents.prepare(text, name).estimate_cost({}) <= most.cost / 10

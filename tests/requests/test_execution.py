@@ -222,14 +222,14 @@ async def test_plans_are_cached_per_skip_choice_within_a_limit() -> None:
     shapes = TypePlans(LARGE, REFERENCE_METADATA_KEY)
     operation: Any = parse("query($a:Boolean!,$b:String){parts{name}}").definitions[0]
     plans = DocumentPlans(shapes, 3)
-    first = plans.plan(operation, {"a": True, "b": "one"})
-    assert plans.plan(operation, {"a": True, "b": "two"}) is first
-    assert plans.plan(operation, {"a": False}) is not first
-    assert plans.plan(operation, {"a": True}) is first
+    first = plans.plan_operation(operation, {"a": True, "b": "one"})
+    assert plans.plan_operation(operation, {"a": True, "b": "two"}) is first
+    assert plans.plan_operation(operation, {"a": False}) is not first
+    assert plans.plan_operation(operation, {"a": True}) is first
     for name in ("x", "y"):
         type_: Any = LARGE.query_type
         plans.plan_selection(type_, {name: [operation.selection_set.selections[0]]})
-    assert plans.plan(operation, {"a": True}) is not first
+    assert plans.plan_operation(operation, {"a": True}) is not first
 
 
 async def test_a_difference_between_both_executions_is_noticed() -> None:

@@ -19,7 +19,7 @@ def slow_fields(schema: GraphQLSchema) -> Iterator[str]:
     for type_ in schema.type_map.values():
         if isinstance(type_, GraphQLObjectType) and type_ is not schema.subscription_type and type_.name[:2] != "__":
             for name in type_.fields:
-                plan = plans.field_plan(type_, name)
+                plan = plans.plan_field(type_, name)
                 if plan is None or not (plan.read or plan.call or plan.call_with_arguments):
                     yield f"{type_.name}.{name}"
 

@@ -24,7 +24,7 @@ OTHERS = tuple(set(specified_rules) - {OverlappingFieldsCanBeMergedRule, NoUnuse
 
 
 def mergeable(schema: GraphQLSchema, text: str) -> bool:
-    return not list(OverlapChecker(schema, parse(text)).conflicts())
+    return not list(OverlapChecker(schema, parse(text)).find_conflicts())
 
 
 def stock(schema: GraphQLSchema, text: str) -> bool:
@@ -33,7 +33,7 @@ def stock(schema: GraphQLSchema, text: str) -> bool:
 
 def steps(text: str) -> int:
     overlap = OverlapChecker(ours(), parse(text))
-    assert not list(overlap.conflicts())
+    assert not list(overlap.find_conflicts())
     return overlap.steps
 
 
@@ -108,7 +108,7 @@ def test_each_conflict_is_reported_once_with_both_locations() -> None:
     document = parse("{viewer{b:id b:name ...F} viewer{b:role}} fragment F on User{c:id c:name}")
     told = [
         (error.message.partition(" because ")[0], [place.column for place in error.locations or ()])
-        for error in OverlapChecker(ours(), document).conflicts()
+        for error in OverlapChecker(ours(), document).find_conflicts()
     ]
     assert sorted(told) == [("Fields 'b' conflict", [9, 14]), ("Fields 'c' conflict", [62, 67])]
 
@@ -140,6 +140,6 @@ def test_a_large_fragment_in_many_places_is_visited_once() -> None:
 
 def test_too_many_field_sets_are_refused() -> None:
     text = "{viewer{id ...F}} fragment F on User{name}"
-    assert not list(OverlapChecker(ours(), parse(text), max_steps=20).conflicts())
-    (error,) = OverlapChecker(ours(), parse(text), max_steps=3).conflicts()
+    assert not list(OverlapChecker(ours(), parse(text), max_steps=20).find_conflicts())
+    (error,) = OverlapChecker(ours(), parse(text), max_steps=3).find_conflicts()
     assert error.message == "Fields overlap in more ways than can be looked at."

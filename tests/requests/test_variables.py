@@ -83,7 +83,7 @@ def compared(schema: GraphQLSchema, odd: float, cases: int) -> tuple[int, int]:
             continue
         type_: Any = named
         for each in (type_, GraphQLNonNull(type_)):
-            coerce = coercions.coerce(each)
+            coerce = coercions.create_coercion(each)
             for _ in range(cases):
                 given = sent(random, each, odd)
                 stock = coerce_input_value(given, each)

@@ -115,7 +115,7 @@ class Twice(PlannedExecutor):
         outcome = self._outcomes.get(tuple(info.path.as_list()))
         if outcome is not None:
             return outcome.again()
-        known = self._plans.type_plans.field_plan(info.parent_type, info.field_name)
+        known = self._plans.type_plans.plan_field(info.parent_type, info.field_name)
         if known is None or (known.read is None and known.reference is None):
             raise AssertionError("this was not asked the first time")
         return stock(source, info, **arguments)
