@@ -9,11 +9,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from command_center.database import clock_state
 from command_center.database.clock_guard import ClockGuard, Jump, JumpKind, elapsed_micros
-from command_center.database.connections import Connection, database
+from command_center.database.connections import Connection, RowValues, database
 from command_center.database.errors import FailureLog
 from command_center.database.fields import from_micros
 
@@ -37,8 +37,8 @@ class Clock(Protocol):
     async def now(self, connection: Connection) -> int: ...
 
     async def now_and_rows(
-        self, connection: Connection, columns: Sequence[str], sql: str, *values: Any
-    ) -> tuple[int, list[Sequence[Any]]]:
+        self, connection: Connection, columns: Sequence[str], sql: str, *values: object
+    ) -> tuple[int, list[RowValues]]:
         """Return the time and the rows of `Connection.fetch_tuples`, in one round trip if possible."""
         return await self.now(connection), await connection.fetch_tuples(columns, sql, *values)
 
@@ -94,8 +94,8 @@ class DatabaseClock(Clock):
         return self._distort(time.time_ns() // 1000)
 
     async def now_and_rows(
-        self, connection: Connection, columns: Sequence[str], sql: str, *values: Any
-    ) -> tuple[int, list[Sequence[Any]]]:
+        self, connection: Connection, columns: Sequence[str], sql: str, *values: object
+    ) -> tuple[int, list[RowValues]]:
         if not connection.postgres:
             return await super().now_and_rows(connection, columns, sql, *values)
         # In one round trip. The first column of a row is never NULL, so a NULL there means that no row was found.

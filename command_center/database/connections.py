@@ -7,10 +7,11 @@ it.
 
 import functools
 import re
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -22,12 +23,16 @@ from tortoise.transactions import in_transaction
 from command_center.database.errors import OutcomeUnknown, Unavailable
 from command_center.database.postgres import url as postgres_url
 
-Row = dict[str, Any]
+# The types of a row's values depend on the statement.
+Row: TypeAlias = dict[str, Any]
+"""The values of a row by the names of its columns."""
+RowValues: TypeAlias = Sequence[Any]
+"""The values of a row in the order of its columns."""
 ColumnValue: TypeAlias = int | str | date | None
 """A value that is written to a column. Booleans and enumerations are integers."""
 ColumnValues: TypeAlias = Mapping[str, ColumnValue]
 """New values by the names of their columns."""
-Statement: TypeAlias = tuple[str, Sequence[Any]]
+Statement: TypeAlias = tuple[str, Sequence[object]]
 """The text of a statement and its values."""
 Columns: TypeAlias = Mapping[str, str]
 """The names of columns and their PostgreSQL types, for rows that are passed to one statement."""
@@ -54,7 +59,7 @@ def configuration(url: str, cache_bytes: int = DEFAULT_CACHE_BYTES) -> dict[str,
     Raises: UnknownDatabase.
     """
     scheme = urlsplit(url).scheme
-    connection: Any
+    connection: dict[str, object]
     # Tortoise caches statements by the connection's name, so each kind of database needs its own name.
     if scheme == "sqlite":
         name = "sqlite"
@@ -86,7 +91,7 @@ async def open_database(
     async with TortoiseContext() as context:
         # Each request runs in a context of its own, so the process needs a fallback that all of them see.
         await context.init(config=configuration(url, cache_bytes), _enable_global_fallback=True)
-        client: Any = context.db()
+        client = cast(DatabaseClient, context.db())
         client.timeout = timeout_seconds
         await client.create_connection(with_db=True)
         yield context
@@ -174,53 +179,47 @@ def _rows_of_json(names: tuple[str, ...]) -> str:
     return f"(SELECT {fields} FROM json_each(?)) AS new_values"
 
 
-def as_ctes(statements: Sequence[Statement]) -> tuple[str, list[Any]]:
+def as_ctes(statements: Sequence[Statement]) -> tuple[str, list[object]]:
     """Return statements as CTEs of a PostgreSQL statement, separated by commas, and their values."""
     parts = (f"statement{index} AS ({sql})" for index, (sql, _) in enumerate(statements))
     return ", ".join(parts), [value for _, values in statements for value in values]
 
 
-class Connection:
+class Connection(ABC):
     """Executes SQL in the current transaction, or outside of any."""
 
-    def __init__(self, client: BaseDBAsyncClient) -> None:
-        self._client = client
-        self.postgres = client.capabilities.dialect == "postgres"
+    postgres: bool
 
-    def _spell(self, sql: str) -> str:
-        return numbered_parameters(sql) if self.postgres else sql
-
-    async def fetch(self, sql: str, *values: Any) -> list[Row]:
+    @abstractmethod
+    async def fetch(self, sql: str, *values: object) -> list[Row]:
         """Return all rows of a SELECT, or of a statement with RETURNING."""
-        return await self._client.execute_query_dict(self._spell(sql), list(values))
 
-    async def fetch_one(self, sql: str, *values: Any) -> Row | None:
+    async def fetch_one(self, sql: str, *values: object) -> Row | None:
         """Return the first row, or None."""
         rows = await self.fetch(sql, *values)
         return rows[0] if rows else None
 
-    async def fetch_inline(self, sql: str, *values: Any) -> list[Row]:
+    async def fetch_ids(self, sql: str, *values: object) -> list[int]:
+        """Return the ids that a SELECT of one column of ids finds."""
+        return [key for row in await self.fetch(sql, *values) for key in row.values()]
+
+    @abstractmethod
+    async def fetch_inline(self, sql: str, *values: object) -> list[Row]:
         """Return the rows of a SELECT that finds few rows by a key.
 
         SQLite executes it in the event loop's thread, because switching threads takes many times as long as the lookup.
         PostgreSQL plans it once (see `run_in_transaction`).
         """
-        client: Any = self._client
-        if isinstance(client, TransactionalDBClient):
-            return await self.fetch(sql, *values)
-        return await client.fetch_inline(sql, values)  # type: ignore[no-any-return]
 
-    async def execute(self, sql: str, *values: Any) -> int:
+    @abstractmethod
+    async def execute(self, sql: str, *values: object) -> int:
         """Execute a statement and return the number of affected rows."""
-        return (await self._client.execute_query(self._spell(sql), list(values)))[0]
 
-    async def execute_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+    @abstractmethod
+    async def execute_many(self, sql: str, values: Iterable[Sequence[object]]) -> None:
         """Execute a statement once for each set of values."""
-        value_lists = [list(each) for each in values]
-        if value_lists:
-            await self._client.execute_many(self._spell(sql), value_lists)
 
-    def values_table(self, columns: Columns, rows: Sequence[Sequence[Any]]) -> Statement:
+    def values_table(self, columns: Columns, rows: Sequence[Sequence[object]]) -> Statement:
         """Return SQL for a table named `new_values` that contains these rows, and the values of its parameters.
 
         It can be used after FROM. The rows need one statement, whatever their number.
@@ -228,14 +227,14 @@ class Connection:
         names = tuple(columns)
         if self.postgres:
             arrays = ", ".join(f"?::{kind}[]" for kind in columns.values())
-            values: list[Any] = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
+            values: list[object] = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
             return f"unnest({arrays}) AS new_values ({', '.join(names)})", values
         if 0 < len(rows) <= MAX_ROWS_BY_VALUE:
             return _rows_of_parameters(names, len(rows)), [value for row in rows for value in row]
         return _rows_of_json(names), [orjson.dumps(rows).decode()]
 
     def insert_statement(
-        self, table: str, columns: Columns, rows: Sequence[Sequence[Any]], conflict: str = ""
+        self, table: str, columns: Columns, rows: Sequence[Sequence[object]], conflict: str = ""
     ) -> Statement:
         """Return a statement that inserts rows. `conflict` is its ON CONFLICT clause."""
         names = ", ".join(columns)
@@ -259,10 +258,10 @@ class Connection:
         self,
         table: str,
         columns: Columns,
-        rows: Sequence[Sequence[Any]],
+        rows: Sequence[Sequence[object]],
         conflict: str = "",
         returning: Sequence[str] = (),
-    ) -> list[Sequence[Any]]:
+    ) -> list[RowValues]:
         """Insert rows with one statement; return the columns `returning` of those that did not exist before.
 
         On SQLite, `returning` more than MAX_ROWS_BY_VALUE rows requires an ascending primary key named `id`.
@@ -283,7 +282,7 @@ class Connection:
         select_new = f"SELECT {', '.join(returning)} FROM {table} WHERE id > ?"
         return await self.fetch_tuples(returning, select_new, (last_row["id"] if last_row else None) or 0)
 
-    async def fetch_tuples(self, columns: Sequence[str], sql: str, *values: Any) -> list[Sequence[Any]]:
+    async def fetch_tuples(self, columns: Sequence[str], sql: str, *values: object) -> list[RowValues]:
         """Return all rows of a SELECT of these columns as sequences of values. An ORDER BY has no effect.
 
         SQLite returns them as one JSON value. It would otherwise make a step for each row, and after each step its
@@ -303,7 +302,7 @@ class Connection:
         """
         return f"{column} = ANY(?::{number}[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
 
-    def array_param(self, numbers: Iterable[int]) -> Any:
+    def array_param(self, numbers: Iterable[int]) -> list[int] | str:
         """Return the parameter for `in_any`."""
         integers = [int(n) for n in numbers]
         return integers if self.postgres else orjson.dumps(integers).decode()
@@ -315,7 +314,7 @@ class Connection:
         """
         return f"{column} = ANY(?::text[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
 
-    def text_array_param(self, texts: Iterable[str]) -> Any:
+    def text_array_param(self, texts: Iterable[str]) -> list[str] | str:
         """Return the parameter for `in_texts`."""
         return list(texts) if self.postgres else orjson.dumps(list(texts)).decode()
 
@@ -328,20 +327,81 @@ class Connection:
         return f" FOR {mode}" if self.postgres else ""
 
 
+class ClientConnection(Connection):
+    """A connection whose statements are executed by one of Tortoise's clients."""
+
+    def __init__(self, client: BaseDBAsyncClient) -> None:
+        self.client = client
+        self.postgres = client.capabilities.dialect == "postgres"
+
+    def _spell(self, sql: str) -> str:
+        return numbered_parameters(sql) if self.postgres else sql
+
+    async def fetch(self, sql: str, *values: object) -> list[Row]:
+        return await self.client.execute_query_dict(self._spell(sql), list(values))
+
+    async def fetch_inline(self, sql: str, *values: object) -> list[Row]:
+        if isinstance(self.client, TransactionalDBClient):
+            return await self.fetch(sql, *values)
+        return await cast(DatabaseClient, self.client).fetch_inline(sql, values)
+
+    async def execute(self, sql: str, *values: object) -> int:
+        return (await self.client.execute_query(self._spell(sql), list(values)))[0]
+
+    async def execute_many(self, sql: str, values: Iterable[Sequence[object]]) -> None:
+        value_lists = [list(each) for each in values]
+        if value_lists:
+            await self.client.execute_many(self._spell(sql), value_lists)
+
+
+TransactionBody: TypeAlias = Callable[[Connection], Coroutine[object, None, T]]
+"""A coroutine function that uses a connection and awaits nothing else."""
+
+
+class DatabaseClient(Protocol):
+    """What the clients of both databases offer beyond Tortoise's own methods."""
+
+    timeout: float | None
+    """The limit of a statement in seconds; None is no limit."""
+
+    async def create_connection(self, with_db: bool) -> None:
+        """Connect to the database. `with_db` is always true here."""
+
+    async def fetch_inline(self, query: str, values: Sequence[object]) -> list[Row]:
+        """Return the rows of a SELECT that finds few rows by a key (see `Connection.fetch_inline`)."""
+
+    async def run_in_transaction(self, body: TransactionBody[T]) -> T:
+        """Run the body in one transaction (see `run_in_transaction` of this module)."""
+
+    async def run_statement(self, body: TransactionBody[T]) -> T:
+        """Run a body that executes one statement at most, in one transaction."""
+
+    async def run_snapshot(self, body: TransactionBody[T]) -> T:
+        """Run several SELECTs that all read the same snapshot."""
+
+    async def run_indexed_reads(self, body: TransactionBody[T]) -> T:
+        """Run several SELECTs that find their rows by keys (see `run_indexed_reads` of this module)."""
+
+
+def _client() -> DatabaseClient:
+    """Return the client of the current context, which must be outside a transaction."""
+    return cast(DatabaseClient, require_context().db())
+
+
 def database() -> Connection:
     """Return the database of the current context: inside a transaction, that transaction."""
-    return Connection(require_context().db())
+    return ClientConnection(require_context().db())
 
 
 @asynccontextmanager
-async def transaction() -> AsyncIterator[Connection]:
+async def transaction() -> AsyncIterator[ClientConnection]:
     """Run the block in one transaction. On SQLite it first waits for the write lock.
 
     Raises: Unavailable if the database fails, OutcomeUnknown if it fails during the commit.
     """
     try:
         async with in_transaction() as client:
-            yield Connection(client)
+            yield ClientConnection(client)
     except Unavailable as exc:
         _mark_rolled_back(exc)
         raise
@@ -350,10 +410,6 @@ async def transaction() -> AsyncIterator[Connection]:
 def _mark_rolled_back(exc: Unavailable) -> None:
     """Record in the exception that nothing remains of the transaction, unless its outcome is unknown."""
     exc.rolled_back = not isinstance(exc, OutcomeUnknown)
-
-
-TransactionBody: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
-"""A coroutine function that uses a connection and awaits nothing else."""
 
 
 async def run_in_transaction(body: TransactionBody[T], single_statement: bool = False) -> T:
@@ -367,9 +423,9 @@ async def run_in_transaction(body: TransactionBody[T], single_statement: bool = 
 
     Raises: Unavailable if the database fails, OutcomeUnknown if it fails during the commit.
     """
-    client: Any = require_context().db()
+    client = _client()
     try:
-        return await (client.run_statement if single_statement else client.run_in_transaction)(body)  # type: ignore[no-any-return]
+        return await (client.run_statement if single_statement else client.run_in_transaction)(body)
     except Unavailable as exc:
         _mark_rolled_back(exc)
         raise
@@ -377,8 +433,7 @@ async def run_in_transaction(body: TransactionBody[T], single_statement: bool = 
 
 async def run_snapshot(body: TransactionBody[T]) -> T:
     """Run several SELECTs that all read the same snapshot."""
-    client: Any = require_context().db()
-    return await client.run_snapshot(body)  # type: ignore[no-any-return]
+    return await _client().run_snapshot(body)
 
 
 async def run_indexed_reads(body: TransactionBody[T]) -> T:
@@ -386,5 +441,4 @@ async def run_indexed_reads(body: TransactionBody[T]) -> T:
 
     On SQLite all read the same snapshot. On PostgreSQL each reads what is committed when it starts.
     """
-    client: Any = require_context().db()
-    return await client.run_indexed_reads(body)  # type: ignore[no-any-return]
+    return await _client().run_indexed_reads(body)

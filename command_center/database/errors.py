@@ -17,7 +17,7 @@ LONG_TIMEOUT_SECONDS = 300.0
 """The same limit for background work, whose statements may be long."""
 LOG_INTERVAL_SECONDS = 60.0
 """The least interval between two log messages about the same failure."""
-_has_long_timeout: ContextVar[bool] = ContextVar("unhurried", default=False)
+_has_long_timeout: ContextVar[bool] = ContextVar("has_long_timeout", default=False)
 
 
 class Unavailable(Exception):

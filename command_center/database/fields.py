@@ -41,7 +41,7 @@ class MomentField(fields.BigIntField):
 
     field_type = int
 
-    def to_db_value(self, value: Any, instance: Any) -> int | None:
+    def to_db_value(self, value: Any, instance: object) -> int | None:
         return to_micros(value) if isinstance(value, datetime) else value
 
     def to_python_value(self, value: Any) -> datetime | None:

@@ -8,14 +8,14 @@ from tortoise.migrations import operations as ops
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 
 from command_center.email_addresses import lookup_key, numbered_key, strip_number
-from command_center.database.connections import Connection
+from command_center.database.connections import ClientConnection, Connection
 from command_center.search.text import fold
 
 BATCH = 5000
 
 
 async def compute_keys(_: object, schema_editor: BaseSchemaEditor) -> None:
-    connection = Connection(schema_editor.client)
+    connection = ClientConnection(schema_editor.client)
     await _compute(connection, "people", "other.team_id = people.team_id AND ")
     await _compute(connection, "users", "")
     await _unsubscribe_duplicates(connection)

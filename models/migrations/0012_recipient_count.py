@@ -4,11 +4,11 @@ from tortoise import fields, migrations
 from tortoise.migrations import operations as ops
 from tortoise.migrations.schema_editor.base import BaseSchemaEditor
 
-from command_center.database.connections import Connection
+from command_center.database.connections import ClientConnection
 
 
 async def count_copies(_: object, schema_editor: BaseSchemaEditor) -> None:
-    connection = Connection(schema_editor.client)
+    connection = ClientConnection(schema_editor.client)
     length = "jsonb_array_length" if connection.postgres else "json_array_length"
     await connection.execute(
         f"UPDATE emails SET recipient_count = 1 + {length}(cc) + {length}(bcc) WHERE {length}(cc) + {length}(bcc) > 0"

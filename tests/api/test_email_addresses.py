@@ -191,7 +191,7 @@ async def old_rows(url: str) -> AsyncIterator[Connection]:
                     f"{ROW[:-1]}, unsubscribed_at) VALUES (?, ?, ?, 'P', 'p', ?, ?, ?, 1, ?)",
                     *(key, team, team, address, fold(address), True, unsubscribed),
                 )
-            await MIGRATION.compute_keys(None, SimpleNamespace(client=old._client))
+            await MIGRATION.compute_keys(None, SimpleNamespace(client=old.client))
         yield database()
 
 

@@ -213,7 +213,7 @@ async def test_an_ignored_error_is_not_taken_for_a_success(postgres_url: str) ->
             await tx.execute("SELECT nothing")
 
     async with open_database(postgres_url):
-        with pytest.raises(Unavailable, match="took the transaction back") as failed:
+        with pytest.raises(Unavailable, match="rolled the transaction back") as failed:
             await _in_one_go(heedless)
         assert failed.value.rolled_back
         assert await database().fetch("SELECT id FROM teams") == []

@@ -20,7 +20,7 @@ from tortoise.backends.base.client import (
 )
 from tortoise.connection import get_connections
 
-from command_center.database.connections import TransactionBody
+from command_center.database.connections import DatabaseClient, Row, TransactionBody
 from command_center.database.errors import effective_timeout
 from command_center.database.postgres.direct import PostgresDirectConnection
 from command_center.database.postgres.errors import translate_errors, unavailable
@@ -46,7 +46,8 @@ class _TimeoutClient(stock.AsyncpgDBClient):
 
     timeout: float | None = None
 
-    async def _translate_exceptions(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def _translate_exceptions(self, func: Callable[..., object], *args: object, **kwargs: object) -> Any:
+        # Tortoise says that this returns an exception, but it returns what `func` does.
         try:
             async with asyncio.timeout(effective_timeout(self.timeout)):
                 return await super()._translate_exceptions(func, *args, **kwargs)
@@ -55,7 +56,7 @@ class _TimeoutClient(stock.AsyncpgDBClient):
                 raise instead from exc
             raise
 
-    async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+    async def execute_query_dict(self, query: str, values: list[object] | None = None) -> list[Row]:
         with translate_errors():
             async with self.acquire_connection() as connection:
                 return await self._direct(connection).fetch(query, *(values or ()))
@@ -94,7 +95,7 @@ class PostgresClient(_TimeoutClient):
         async with self.acquire_connection():
             pass
 
-    async def create_pool(self, **kwargs: Any) -> asyncpg.Pool:
+    async def create_pool(self, **kwargs: object) -> asyncpg.Pool:
         # The address contains all parameters; Tortoise's own arguments would take precedence over them.
         options = {name: value for name, value in kwargs.items() if name not in _ARGUMENTS_FROM_ADDRESS}
         return await asyncpg.create_pool(
@@ -131,11 +132,11 @@ class PostgresClient(_TimeoutClient):
         """Run several SELECTs on one connection."""
         return await self._lookup(body)
 
-    async def fetch_inline(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    async def fetch_inline(self, query: str, values: Sequence[object]) -> list[Row]:
         """Return the rows of a SELECT that finds few rows by a key."""
         return await self._lookup(lambda direct: direct.fetch(query, *values))
 
-    async def _lookup(self, body: Callable[[PostgresDirectConnection], Coroutine[Any, Any, T]]) -> T:
+    async def _lookup(self, body: Callable[[PostgresDirectConnection], Coroutine[object, None, T]]) -> T:
         if self._pool is None:
             await self.create_connection(with_db=True)
         with translate_errors():
@@ -145,13 +146,13 @@ class PostgresClient(_TimeoutClient):
         return PostgresWriteTransaction(PostgresTransaction(self), self._pool_init_lock)
 
 
-class PooledConnection(PoolConnectionWrapper[Any]):
+class PooledConnection(PoolConnectionWrapper[asyncpg.Connection]):
     """A connection of the pool for one statement or transaction. Raises: Unavailable if none is free in time."""
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> asyncpg.Connection:
         return await acquire_connection(super().__aenter__)
 
-    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+    async def __aexit__(self, exc_type: object, exc_val: object, exc_tb: object) -> None:
         if self.connection is not None and self.client._pool is not None:
             # A connection that cannot be reset in time is closed, which makes room in the pool.
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -177,7 +178,7 @@ class PostgresWriteTransaction(TransactionContextPooled):
         self.token = get_connections().set(self.connection_name, client)
         return client
 
-    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+    async def __aexit__(self, exc_type: object, exc_val: object, exc_tb: object) -> None:
         get_connections().reset(self.token)
         broken = True
         try:
@@ -220,4 +221,4 @@ class PostgresTransaction(_TimeoutClient, stock.TransactionWrapper):
         return NestedTransactionContext(PostgresTransaction(self))
 
 
-client_class = PostgresClient
+client_class: type[DatabaseClient] = PostgresClient

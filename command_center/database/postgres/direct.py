@@ -5,11 +5,11 @@ For a statement that finds a row by its key, Tortoise needs more processor time 
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 
-from command_center.database.connections import Connection, Row, TransactionBody, numbered_parameters
+from command_center.database.connections import Connection, Row, RowValues, TransactionBody, numbered_parameters
 from command_center.database.errors import Unavailable
 from command_center.database.postgres.errors import unavailable
 
@@ -24,23 +24,23 @@ class PostgresDirectConnection(Connection):
     def __init__(self, raw: asyncpg.Connection, seconds: float | None) -> None:
         self._raw = raw
         self._seconds = seconds
-        self._most: int | None = None
+        self._statements_left: int | None = None
 
-    async def fetch(self, sql: str, *values: Any) -> list[Row]:
+    async def fetch(self, sql: str, *values: object) -> list[Row]:
         return [dict(record) for record in await self._fetch(sql, values)]
 
-    async def fetch_inline(self, sql: str, *values: Any) -> list[Row]:
+    async def fetch_inline(self, sql: str, *values: object) -> list[Row]:
         return await self.fetch(sql, *values)
 
-    async def fetch_tuples(self, columns: Sequence[str], sql: str, *values: Any) -> list[Sequence[Any]]:
+    async def fetch_tuples(self, columns: Sequence[str], sql: str, *values: object) -> list[RowValues]:
         return [tuple(record) for record in await self._fetch(sql, values)]
 
-    async def execute(self, sql: str, *values: Any) -> int:
+    async def execute(self, sql: str, *values: object) -> int:
         self._count()
         status: str = await self._raw.execute(numbered_parameters(sql), *values, timeout=self._seconds)
         return int(status.rpartition(" ")[2])
 
-    async def execute_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+    async def execute_many(self, sql: str, values: Iterable[Sequence[object]]) -> None:
         if value_lists := list(values):
             self._count()
             await self._raw.executemany(numbered_parameters(sql), value_lists, timeout=self._seconds)
@@ -57,7 +57,7 @@ class PostgresDirectConnection(Connection):
             status = await self._raw.execute("COMMIT", timeout=self._seconds)
         if status != "COMMIT":
             # A statement failed and the body ignored its error, so PostgreSQL rolled everything back.
-            raise Unavailable("PostgreSQL took the transaction back")
+            raise Unavailable("PostgreSQL rolled the transaction back")
         return result
 
     async def run_statement(self, body: TransactionBody[T]) -> T:
@@ -65,7 +65,7 @@ class PostgresDirectConnection(Connection):
 
         Raises: as `run_in_transaction`.
         """
-        self._most = 1
+        self._statements_left = 1
         with _translate_failures():
             return await body(self)
 
@@ -76,21 +76,21 @@ class PostgresDirectConnection(Connection):
         await self._raw.execute("COMMIT", timeout=self._seconds)
         return result
 
-    async def _fetch(self, sql: str, values: Sequence[Any]) -> list[asyncpg.Record]:
+    async def _fetch(self, sql: str, values: Sequence[object]) -> list[asyncpg.Record]:
         self._count()
         return await self._raw.fetch(numbered_parameters(sql), *values, timeout=self._seconds)  # type: ignore[no-any-return]
 
     def _count(self) -> None:
         """Raise RuntimeError if `run_statement` was promised a single statement and this is another."""
-        if self._most is not None:
-            if not self._most:
-                raise RuntimeError("this was to be one statement")
-            self._most -= 1
+        if self._statements_left is not None:
+            if not self._statements_left:
+                raise RuntimeError("the body must execute one statement at most")
+            self._statements_left -= 1
 
 
 @contextmanager
 def _translate_failures() -> Iterator[None]:
-    """Around whatever ends a transaction: where the database fails just then, nobody knows whether it did."""
+    """Translate the failures of what ends a transaction: if the database fails then, the outcome is unknown."""
     try:
         yield
     except Exception as exc:

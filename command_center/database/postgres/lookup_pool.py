@@ -8,7 +8,7 @@ still uses an index.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 
@@ -92,7 +92,7 @@ async def roll_back_on_failure(connection: asyncpg.Connection, act: Callable[[as
         raise
 
 
-async def reset_or_terminate(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[Any]]) -> None:
+async def reset_or_terminate(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[object]]) -> None:
     """Roll back. If that fails or takes too long, terminate the connection, which ends its transaction."""
     try:
         async with asyncio.timeout(RESET_TIMEOUT_SECONDS):

@@ -4,7 +4,6 @@ Source of the parameters: PostgreSQL 18, section 34.1.2, "Parameter Key Words".
 """
 
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 SCHEMES = ("postgres", "postgresql")
@@ -57,7 +56,7 @@ class PostgresAddress:
     dsn: str
     timeout_seconds: float
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, str | float]:
         """Return the arguments of `asyncpg.connect`."""
         return {"dsn": self.dsn, "timeout": self.timeout_seconds}
 

@@ -8,7 +8,7 @@ is in `command_center.database.sqlite.transactions`.
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
 
@@ -16,7 +16,7 @@ import aiosqlite
 from tortoise.backends.base.client import TransactionContext
 from tortoise.backends.sqlite import client as stock
 
-from command_center.database.connections import DEFAULT_CACHE_BYTES
+from command_center.database.connections import DEFAULT_CACHE_BYTES, DatabaseClient, Row, TransactionBody
 from command_center.database.errors import effective_timeout
 from command_center.database.sqlite.checkpoints import Checkpoints
 from command_center.database.sqlite.direct import (
@@ -168,7 +168,7 @@ class SqliteClient(TimeoutClient):
                 await connection.close()
         await self.create_connection(with_db=True)
 
-    async def fetch_inline(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    async def fetch_inline(self, query: str, values: Sequence[object]) -> list[Row]:
         """Return the rows of a SELECT that finds few rows by a key.
 
         It runs in the event loop's thread. If it is too slow or fails there, it is repeated by a reader, which reports
@@ -212,26 +212,27 @@ class SqliteClient(TimeoutClient):
         finally:
             self._idle_readers.put_nowait(connection)
 
-    async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Sequence[dict[str, Any]]]:
+    async def execute_query(self, query: str, values: list[object] | None = None) -> tuple[int, Sequence[Row]]:
         if not _reads_only(query):
             return await super().execute_query(query, values)
         rows = await self.execute_query_dict(query, values)
         return len(rows), rows
 
-    async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+    async def execute_query_dict(self, query: str, values: list[object] | None = None) -> list[Row]:
         if not _reads_only(query):
             return await super().execute_query_dict(query, values)
-        return cast(list[dict[str, Any]], await self._with_timeout(self._fetch(query, values)))
+        rows: list[Row] = await self._with_timeout(self._fetch(query, values))
+        return rows
 
     @stock.translate_exceptions
-    async def _fetch(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+    async def _fetch(self, query: str, values: list[object] | None = None) -> list[Row]:
         async with self.reader() as connection:
-            execute_in_thread: Any = connection._execute
-            return cast(
-                list[dict[str, Any]], await execute_in_thread(fetch_rows, connection._conn, query, values or ())
+            rows: list[Row] = await connection._execute(  # type: ignore[no-untyped-call]
+                fetch_rows, connection._conn, query, values or ()
             )
+            return rows
 
-    async def run_in_transaction(self, body: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def run_in_transaction(self, body: TransactionBody[T]) -> T:
         """Run a transaction in the writer's thread (see `command_center.database.connections.run_in_transaction`)."""
         until = await acquire_write_lock(self)
         connection = cast(aiosqlite.Connection, self._connection)
@@ -252,7 +253,7 @@ class SqliteClient(TimeoutClient):
 
     run_statement = run_in_transaction
 
-    async def run_snapshot(self, body: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def run_snapshot(self, body: TransactionBody[T]) -> T:
         """Run several SELECTs of one snapshot in a reader's thread."""
         try:
             async with self.reader() as connection:
@@ -262,7 +263,7 @@ class SqliteClient(TimeoutClient):
         except sqlite3.Error as exc:
             raise translate_error(exc) from exc
 
-    async def run_indexed_reads(self, body: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    async def run_indexed_reads(self, body: TransactionBody[T]) -> T:
         """Run several SELECTs of one snapshot, in the event loop's thread if they are fast.
 
         Otherwise they run in a reader's thread.
@@ -276,4 +277,4 @@ class SqliteClient(TimeoutClient):
         return SqliteWriteTransaction(SqliteTransaction(self), self.write_lock)
 
 
-client_class = SqliteClient
+client_class: type[DatabaseClient] = SqliteClient

@@ -9,12 +9,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiosqlite
 from tortoise.exceptions import IntegrityError, OperationalError
 
-from command_center.database.connections import Connection, Row
+from command_center.database.connections import Connection, Row, TransactionBody
 from command_center.database.errors import Unavailable
 from command_center.database.sqlite.errors import is_broken, is_busy, unavailable
 
@@ -39,17 +39,17 @@ class SqliteDirectConnection(Connection):
         self._raw = raw
         self._is_interrupted = False
 
-    async def fetch(self, sql: str, *values: Any) -> list[Row]:
+    async def fetch(self, sql: str, *values: object) -> list[Row]:
         self._check_interrupted()
         return fetch_rows(self._raw, sql, values)
 
-    async def fetch_inline(self, sql: str, *values: Any) -> list[Row]:
+    async def fetch_inline(self, sql: str, *values: object) -> list[Row]:
         return await self.fetch(sql, *values)
 
-    async def execute(self, sql: str, *values: Any) -> int:
+    async def execute(self, sql: str, *values: object) -> int:
         return self._execute(sql, values).rowcount
 
-    async def execute_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+    async def execute_many(self, sql: str, values: Iterable[Sequence[object]]) -> None:
         self._check_interrupted()
         self._raw.executemany(sql, values)
 
@@ -73,7 +73,7 @@ class SqliteDirectConnection(Connection):
                 if not is_busy(exc) or remaining <= STEP_SECONDS:
                     raise
 
-    def run_in_transaction(self, body: Callable[[Connection], Coroutine[Any, Any, T]], until: float) -> T:
+    def run_in_transaction(self, body: TransactionBody[T], until: float) -> T:
         """Run one write transaction (see `begin`). Raises: sqlite3.Error, Unavailable."""
         self.begin(until)
         try:
@@ -84,7 +84,7 @@ class SqliteDirectConnection(Connection):
             raise
         return result
 
-    def run_snapshot(self, body: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    def run_snapshot(self, body: TransactionBody[T]) -> T:
         """Run SELECTs that read the same snapshot. Raises: sqlite3.Error, Unavailable."""
         self._execute("BEGIN", ())
         try:
@@ -92,7 +92,7 @@ class SqliteDirectConnection(Connection):
         finally:
             self._raw.rollback()
 
-    def _execute(self, sql: str, values: Sequence[Any]) -> sqlite3.Cursor:
+    def _execute(self, sql: str, values: Sequence[object]) -> sqlite3.Cursor:
         self._check_interrupted()
         return self._raw.execute(sql, values)
 
@@ -113,7 +113,7 @@ class SqliteDirectConnection(Connection):
     def _commit(self) -> None:
         # After some errors SQLite rolls back by itself; then there is nothing to commit.
         if not self._raw.in_transaction:
-            raise Unavailable("SQLite took the transaction back")
+            raise Unavailable("SQLite rolled the transaction back")
         try:
             self._raw.commit()
         except sqlite3.Error as exc:
@@ -122,7 +122,7 @@ class SqliteDirectConnection(Connection):
             raise
 
 
-def fetch_rows(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[Row]:
+def fetch_rows(connection: sqlite3.Connection, sql: str, values: Sequence[object]) -> list[Row]:
     """Return all rows as dictionaries. In another thread this needs one call.
 
     Column names are read once. sqlite3.Row would look up each name again.
@@ -151,14 +151,14 @@ def _begin(connection: sqlite3.Connection, seconds: float) -> None:
             connection.execute(f"PRAGMA busy_timeout={int(1000 * STEP_SECONDS)}")
 
 
-def _run_coroutine(work: Coroutine[Any, Any, T]) -> T:
+def _run_coroutine(work: Coroutine[object, None, T]) -> T:
     """Run a coroutine to its end without an event loop. Raises: RuntimeError if it awaits anything that is not done."""
     try:
         work.send(None)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
     work.close()
-    raise RuntimeError("what is done at once awaits its connection and nothing else")
+    raise RuntimeError("the body of a transaction must await its connection and nothing else")
 
 
 class _RunningCall(asyncio.Future[T]):
@@ -172,7 +172,7 @@ class _RunningCall(asyncio.Future[T]):
         super().__init__()
         self._stop = stop
 
-    def cancel(self, msg: Any | None = None) -> bool:
+    def cancel(self, msg: object = None) -> bool:
         if self._stop is not None:
             self._stop()
         return False
@@ -181,7 +181,7 @@ class _RunningCall(asyncio.Future[T]):
 async def in_thread(
     connection: aiosqlite.Connection,
     function: Callable[..., T],
-    *values: Any,
+    *values: object,
     stop: Callable[[], None] | None = None,
     seconds: float | None = None,
 ) -> T:

@@ -6,10 +6,10 @@ thread.
 
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from command_center.database.connections import Connection
+from command_center.database.connections import Row, TransactionBody
 from command_center.database.sqlite.direct import SqliteDirectConnection, fetch_rows
 
 T = TypeVar("T")
@@ -39,15 +39,11 @@ class InlineReader:
         self._deadline = 0.0
         self._retry_at = 0.0
 
-    def fetch(
-        self, warm_connection: sqlite3.Connection | None, sql: str, values: Sequence[Any]
-    ) -> list[dict[str, Any]]:
+    def fetch(self, warm_connection: sqlite3.Connection | None, sql: str, values: Sequence[object]) -> list[Row]:
         """Return the rows of a SELECT. Raises: TooSlowInline."""
         return self._bounded(warm_connection, lambda connection: fetch_rows(connection, sql, values))
 
-    def run_snapshot(
-        self, warm_connection: sqlite3.Connection | None, body: Callable[[Connection], Coroutine[Any, Any, T]]
-    ) -> T:
+    def run_snapshot(self, warm_connection: sqlite3.Connection | None, body: TransactionBody[T]) -> T:
         """Run several SELECTs of one snapshot. Raises: TooSlowInline; the caller then runs the body again elsewhere."""
         if time.monotonic() < self._retry_at:
             raise TooSlowInline

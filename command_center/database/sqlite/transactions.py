@@ -9,8 +9,8 @@ so that the write lock is never released with an open transaction.
 import asyncio
 import sqlite3
 import time
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import aiosqlite
 from tortoise.backends.base.client import NestedTransactionContext, TransactionalDBClient, TransactionContext
@@ -18,6 +18,7 @@ from tortoise.backends.sqlite import client as stock
 from tortoise.connection import get_connections
 from tortoise.exceptions import OperationalError
 
+from command_center.database.connections import Row
 from command_center.database.errors import Unavailable, effective_timeout
 from command_center.database.sqlite.direct import SqliteDirectConnection, in_thread
 from command_center.database.sqlite.errors import is_broken, translate_errors, unavailable
@@ -35,24 +36,25 @@ class TimeoutClient(stock.SqliteClient):
 
     timeout: float | None = None
 
-    async def _with_timeout(self, work: Coroutine[Any, Any, Any]) -> Any:
+    async def _with_timeout(self, work: Awaitable[T]) -> T:
         with translate_errors():
             async with asyncio.timeout(effective_timeout(self.timeout)):
                 return await work
 
-    async def execute_insert(self, query: str, values: list[Any]) -> int:
-        return cast(int, await self._with_timeout(super().execute_insert(query, values)))
+    async def execute_insert(self, query: str, values: list[object]) -> int:
+        inserted_key: int = await self._with_timeout(super().execute_insert(query, values))
+        return inserted_key
 
-    async def execute_many(self, query: str, values: list[list[Any]]) -> None:
+    async def execute_many(self, query: str, values: list[list[object]]) -> None:
         await self._with_timeout(super().execute_many(query, values))
 
-    async def execute_query(self, query: str, values: list[Any] | None = None) -> tuple[int, Sequence[dict[str, Any]]]:
-        return cast(
-            tuple[int, Sequence[dict[str, Any]]], await self._with_timeout(super().execute_query(query, values))
-        )
+    async def execute_query(self, query: str, values: list[object] | None = None) -> tuple[int, Sequence[Row]]:
+        result: tuple[int, Sequence[Row]] = await self._with_timeout(super().execute_query(query, values))
+        return result
 
-    async def execute_query_dict(self, query: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
-        return cast(list[dict[str, Any]], await self._with_timeout(super().execute_query_dict(query, values)))
+    async def execute_query_dict(self, query: str, values: list[object] | None = None) -> list[Row]:
+        rows: list[Row] = await self._with_timeout(super().execute_query_dict(query, values))
+        return rows
 
     async def execute_script(self, query: str) -> None:
         await self._with_timeout(super().execute_script(query))
@@ -81,7 +83,7 @@ async def acquire_write_lock(client: "SqliteClient") -> float:
             async with asyncio.timeout(until - time.monotonic()):
                 await client.write_lock.acquire()
         except TimeoutError:
-            raise Unavailable("the turn to write did not come in time") from None
+            raise Unavailable("the write lock was not free in time") from None
     if client.broken is None and client._connection is not None:
         return until
     try:
@@ -114,7 +116,7 @@ class SqliteWriteTransaction(stock.SqliteTransactionContext):
             raise
         return self.connection  # type: ignore[no-any-return]
 
-    async def __aexit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+    async def __aexit__(self, exc_type: object, exc_val: object, exc_tb: object) -> None:
         try:
             if exc_type is None:
                 await self._commit()
@@ -153,9 +155,9 @@ class SqliteWriteTransaction(stock.SqliteTransactionContext):
             # Closing the connection rolls back its transaction.
             self.connection._parent.broken = exc
 
-    async def _run_in_thread(self, act: Any, *values: Any) -> None:
+    async def _run_in_thread(self, act: Callable[[sqlite3.Connection], None]) -> None:
         connection: aiosqlite.Connection = self.connection._connection
-        await in_thread(connection, act, connection._conn, *values)
+        await in_thread(connection, act, connection._conn)
 
     def _failure(self, exc: sqlite3.Error, committing: bool = False) -> Exception:
         if is_broken(exc):
@@ -166,11 +168,11 @@ class SqliteWriteTransaction(stock.SqliteTransactionContext):
 def _commit(connection: sqlite3.Connection) -> None:
     # After some errors SQLite rolls back by itself; then there is nothing to commit.
     if not connection.in_transaction:
-        raise Unavailable("SQLite took the transaction back")
+        raise Unavailable("SQLite rolled the transaction back")
     connection.commit()
 
 
-async def _wait_until_finished(work: Coroutine[Any, Any, None]) -> None:
+async def _wait_until_finished(work: Coroutine[object, None, None]) -> None:
     """Wait for the end of a coroutine, even if the waiting task is cancelled.
 
     Raises: CancelledError afterwards, if the task was cancelled meanwhile.
@@ -198,7 +200,7 @@ class SqliteTransaction(TimeoutClient, stock.SqliteTransactionWrapper):
         super().__init__(connection)
         self.timeout = connection.timeout
 
-    async def _with_timeout(self, work: Coroutine[Any, Any, Any]) -> Any:
+    async def _with_timeout(self, work: Awaitable[T]) -> T:
         try:
             return await super()._with_timeout(work)
         except BaseException as exc:
