@@ -60,32 +60,32 @@ _BODY: InputPath = ("input", "body")
 _EDITS: InputPath = ("input", "edits")
 
 Name = Annotated[str, described("The name to give it.")]
-Draft = Annotated[EmailDraftInput, described("The draft's content and its recipient.")]
-Revision = Annotated[EmailReviseInput, described("The fields to change.")]
+DraftArgument = Annotated[EmailDraftInput, described("The draft's content and its recipient.")]
+EmailRevisionArgument = Annotated[EmailReviseInput, described("The fields to change.")]
 At = Annotated[datetime | UnsetType | None, described("A future time to send at; if absent, now.")]
 RequestId = Annotated[
     str | UnsetType | None,
     described("An id that the client chooses for this request. A repeated request sends nothing again."),
 ]
-Selection = Annotated[SelectAndSendInput, described("The texts and the recipients.")]
-ToGroup = Annotated[GroupSendInput, described("The texts and the group of recipients.")]
+SelectionArgument = Annotated[SelectAndSendInput, described("The texts and the recipients.")]
+GroupSendArgument = Annotated[GroupSendInput, described("The texts and the group of recipients.")]
 IsSuccess = Annotated[bool, described("Whether to set the mark or to remove it.")]
-NewTask = Annotated[TaskCreateInput, described("What to do, the person concerned and the due date.")]
-TaskRevision = Annotated[TaskReviseInput, described("The fields to change.")]
+NewTaskArgument = Annotated[TaskCreateInput, described("What to do, the person concerned and the due date.")]
+TaskRevisionArgument = Annotated[TaskReviseInput, described("The fields to change.")]
 MemberListId = Annotated[strawberry.ID, described("One of the viewer's own lists.")]
-MemberTask = Annotated[MemberTaskInput, described("What to do for each member, and the due date.")]
-NewSearch = Annotated[SavedSearchCreateInput, described("The new list.")]
-NewFilter = Annotated[EmailFilter, described("The new condition for membership.")]
+MemberTaskArgument = Annotated[MemberTaskInput, described("What to do for each member, and the due date.")]
+NewSearchArgument = Annotated[SavedSearchCreateInput, described("The new list.")]
+NewFilterArgument = Annotated[EmailFilter, described("The new condition for membership.")]
 IsPublished = Annotated[bool, described("Whether the team sees the definition.")]
 OwnListId = Annotated[strawberry.ID, described("One of the viewer's own lists.")]
 SharedSearchId = Annotated[strawberry.ID, described("The id of a published definition.")]
 AdoptedName = Annotated[str | UnsetType | None, described("The name to give it; if absent, the published name.")]
-NewPerson = Annotated[PersonInput, described("The person's name, address and further data.")]
+NewPersonArgument = Annotated[PersonInput, described("The person's name, address and further data.")]
 IsShared = Annotated[bool, described("Whether the whole team sees it.")]
-NewTemplate = Annotated[TemplateInput, described("The template's name and texts.")]
-Events = Annotated[list[EngagementInput], described("The engagement events to record, in any order.")]
+NewTemplateArgument = Annotated[TemplateInput, described("The template's name and texts.")]
+EventsArgument = Annotated[list[EngagementInput], described("The engagement events to record, in any order.")]
 NewVerdict = Annotated[EngagementVerdict, described("Who really acted.")]
-Reports = Annotated[list[DeliveryInput], described("The delivery reports to record, in any order.")]
+ReportsArgument = Annotated[list[DeliveryInput], described("The delivery reports to record, in any order.")]
 
 
 @strawberry.type(
@@ -93,7 +93,7 @@ Reports = Annotated[list[DeliveryInput], described("The delivery reports to reco
 )
 class Mutation:
     @strawberry.mutation(description="Creates a draft to one person.")
-    async def email_draft(self, info: Info, input: Draft) -> EmailPayload:
+    async def email_draft(self, info: Info, input: DraftArgument) -> EmailPayload:
         context = info.context
         action = emails.draft(context.ctx, context.viewer, input.to_action_input())
         email, notices, errors = await run_action_with_notices(add_notices(context, action, [(_BODY, input.body)]))
@@ -104,7 +104,7 @@ class Mutation:
         self,
         info: Info,
         id: Id,
-        input: Revision,
+        input: EmailRevisionArgument,
     ) -> EmailPayload:
         context = info.context
         action = emails.revise(context.ctx, context.viewer, id, input.to_action_input())
@@ -134,7 +134,7 @@ class Mutation:
         " accepted or none. Later, an email that must not be sent fails without affecting the others. A"
         " repeated `requestId` returns the first result and sends nothing again."
     )
-    async def email_select_and_send(self, info: Info, input: Selection) -> BulkSendPayload:
+    async def email_select_and_send(self, info: Info, input: SelectionArgument) -> BulkSendPayload:
         context = info.context
         send = input.to_action_input()
         texts = [
@@ -151,7 +151,7 @@ class Mutation:
         " accepted or none. Later, an email that must not be sent fails without affecting the others. A"
         " repeated `requestId` returns the first result and sends nothing again."
     )
-    async def email_group_send(self, info: Info, input: ToGroup) -> BulkSendPayload:
+    async def email_group_send(self, info: Info, input: GroupSendArgument) -> BulkSendPayload:
         context = info.context
         action = bulk_sends.send(context.ctx, context.viewer, input.to_action_input())
         bulk_send, notices, errors = await run_action_with_notices(add_notices(context, action, [(_BODY, input.body)]))
@@ -195,13 +195,13 @@ class Mutation:
     @strawberry.mutation(
         description="Creates a task for the viewer, or for a teammate if the person is shared with the team."
     )
-    async def task_create(self, info: Info, input: NewTask) -> TaskPayload:
+    async def task_create(self, info: Info, input: NewTaskArgument) -> TaskPayload:
         context = info.context
         task, errors = await run_action(tasks.create(context.ctx, context.viewer, input.to_action_input()))
         return TaskPayload(task=task, user_errors=errors)
 
     @strawberry.mutation(description="Changes a task or assigns it to another user.")
-    async def task_revise(self, info: Info, id: Id, input: TaskRevision) -> TaskPayload:
+    async def task_revise(self, info: Info, id: Id, input: TaskRevisionArgument) -> TaskPayload:
         context = info.context
         task, errors = await run_action(tasks.revise(context.ctx, context.viewer, id, input.to_action_input()))
         return TaskPayload(task=task, user_errors=errors)
@@ -229,7 +229,7 @@ class Mutation:
         " open task of the same name exists already, so a repeated call creates only what is missing."
     )
     async def task_create_for_members(
-        self, info: Info, saved_search_id: MemberListId, input: MemberTask
+        self, info: Info, saved_search_id: MemberListId, input: MemberTaskArgument
     ) -> TasksPayload:
         context = info.context
         action = member_tasks.create(context.ctx, context.viewer, saved_search_id, input.to_action_input())
@@ -237,7 +237,7 @@ class Mutation:
         return TasksPayload(tasks=await load_rows_in_order(Task, keys or ()), user_errors=errors)
 
     @strawberry.mutation(description="Saves a search as a dynamic list.")
-    async def saved_search_create(self, info: Info, input: NewSearch) -> SavedSearchPayload:
+    async def saved_search_create(self, info: Info, input: NewSearchArgument) -> SavedSearchPayload:
         context = info.context
         saved_search, errors = await run_action(
             searches.create(context.ctx, context.viewer, input.name, to_raw_filter(input.filter), input.shared)
@@ -255,7 +255,7 @@ class Mutation:
         self,
         info: Info,
         id: Id,
-        filter: NewFilter,
+        filter: NewFilterArgument,
     ) -> SavedSearchPayload:
         context = info.context
         saved_search, errors = await run_action(searches.refine(context.ctx, context.viewer, id, to_raw_filter(filter)))
@@ -290,7 +290,7 @@ class Mutation:
         return DeletePayload(deleted_ids=deleted_ids, user_errors=errors)
 
     @strawberry.mutation(description="Adds a person.")
-    async def person_create(self, info: Info, input: NewPerson) -> PersonPayload:
+    async def person_create(self, info: Info, input: NewPersonArgument) -> PersonPayload:
         context = info.context
         person, errors = await run_action(people.create(context.ctx, context.viewer, input.to_action_input()))
         return PersonPayload(person=person, user_errors=errors)
@@ -353,7 +353,7 @@ class Mutation:
         return CampaignPayload(campaign=campaign, user_errors=errors)
 
     @strawberry.mutation(description="Creates a template for the team.")
-    async def template_create(self, info: Info, input: NewTemplate) -> TemplatePayload:
+    async def template_create(self, info: Info, input: NewTemplateArgument) -> TemplatePayload:
         context = info.context
         action = templates.create(context.ctx, context.viewer, input.to_action_input())
         template, notices, errors = await run_action_with_notices(add_notices(context, action, [(_BODY, input.body)]))
@@ -366,7 +366,7 @@ class Mutation:
     async def engagement_record(
         self,
         info: Info,
-        events: Events,
+        events: EventsArgument,
     ) -> EngagementRecordPayload:
         result = await record_engagements(info.context, events, EngagementInput.to_action_input)
         return EngagementRecordPayload(
@@ -391,7 +391,7 @@ class Mutation:
     async def delivery_record(
         self,
         info: Info,
-        events: Reports,
+        events: ReportsArgument,
     ) -> DeliveryRecordPayload:
         result = await record_deliveries(info.context, [event.to_action_input() for event in events])
         return DeliveryRecordPayload(recorded=result.recorded, duplicates=result.duplicates, user_errors=result.errors)
