@@ -114,7 +114,10 @@ async def lock_own_emails(
 
 
 async def lock_emails(connection: Connection, keys: Iterable[int]) -> dict[int, LockedEmail]:
-    """Lock emails, and return them by key. The order of their keys prevents a deadlock between two bulk actions."""
+    """Lock emails, and return them by key.
+
+    The order of their keys prevents a deadlock between two bulk actions.
+    """
     rows = await connection.fetch(
         f"SELECT {EMAIL_COLUMNS} FROM emails WHERE {connection.in_any('id')} ORDER BY id"
         + connection.for_update("NO KEY UPDATE"),

@@ -275,7 +275,10 @@ def find_agent(kind: EngagementKind, user_agent: str) -> Agent | None:
 
 @lru_cache(maxsize=4096)
 def find_network(address: str) -> Network | None:
-    """Return the known network of an IP address, or None. A text that is no IP address has none."""
+    """Return the known network of an IP address, or None.
+
+    A text that is no IP address has none.
+    """
     parsed = _parse_address(address)
     if parsed is None:
         return None

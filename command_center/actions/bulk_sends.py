@@ -59,7 +59,10 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectAndSend:
-    """The input for a send to selected people. `at` is in microseconds; None means now."""
+    """The input for a send to selected people.
+
+    `at` is in microseconds; None means now.
+    """
 
     person_ids: Sequence[str]
     subject: str
@@ -86,7 +89,10 @@ class GroupSend:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """A validated bulk send. `texts` holds the text for each recipient by the person's key."""
+    """A validated bulk send.
+
+    `texts` holds the text for each recipient by the person's key.
+    """
 
     kind: SendKind
     text: EmailText
@@ -129,7 +135,10 @@ async def _validate(
     reports: Reports,
     errors: ErrorCollector,
 ) -> _Order:
-    """Validate the input of a bulk send. Raises: UserErrors with all validation errors."""
+    """Validate the input of a bulk send.
+
+    Raises: UserErrors with all validation errors.
+    """
     subject = check_line(errors, new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
     text = EmailText(subject, check_body(errors, new.body, ("input", "body"), reports))
     if isinstance(new, SelectAndSend):
@@ -148,7 +157,10 @@ async def _validate(
 async def _selected_people(
     ctx: ActionContext, viewer: Viewer, new: SelectAndSend, text: EmailText, reports: Reports, errors: ErrorCollector
 ) -> dict[int, EmailText]:
-    """Return the text for each selected person by key. Adds an error for each invalid person or edit."""
+    """Return the text for each selected person by key.
+
+    Adds an error for each invalid person or edit.
+    """
     path = ("input", "personIds")
     number, limit = len(set(new.person_ids)), ctx.limits.select_and_send_people
     edits = _edited_texts(new, text, reports, errors)
@@ -256,7 +268,10 @@ async def _accept(ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, order: _O
 
 
 def _delays_micros(texts: Iterable[EmailText]) -> Iterator[int]:
-    """Yield the delay of each email in microseconds. The gaps after long emails let the emails of others leave."""
+    """Yield the delay of each email in microseconds.
+
+    The gaps after long emails let the emails of others leave.
+    """
     delay = 0
     for text in texts:
         yield delay

@@ -25,7 +25,9 @@ async def create(ctx: ActionContext, viewer: Viewer, name: str) -> Campaign:
 
 
 async def end(ctx: ActionContext, viewer: Viewer, campaign_id: str) -> Campaign:
-    """End a campaign. Its scheduled emails become FAILED; none is deleted. Ending it again changes nothing.
+    """End a campaign.
+
+    Its scheduled emails become FAILED; none is deleted. Ending it again changes nothing.
 
     Raises: UserErrors (NOT_FOUND) if the viewer cannot see such a campaign.
     """

@@ -10,7 +10,10 @@ from command_center.search.parser import FilterLimits
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits that an operator can configure. A day is a calendar day in the sender's time zone."""
+    """Limits that an operator can configure.
+
+    A day is a calendar day in the sender's time zone.
+    """
 
     emails_per_day: int = 1000
     copies: int = 50

@@ -30,7 +30,10 @@ _FAILURES = {
 
 @dataclass(frozen=True, slots=True)
 class NewReport:
-    """One delivery report; `occurred_at` is in microseconds. Reports with the same `dedupe_key` are recorded once."""
+    """One delivery report; `occurred_at` is in microseconds.
+
+    Reports with the same `dedupe_key` are recorded once.
+    """
 
     email_id: str
     kind: DeliveryKind
@@ -49,7 +52,9 @@ class DeliveryRecordResult:
 
 
 async def record(ctx: ActionContext, viewer: Viewer, reports: Sequence[NewReport]) -> DeliveryRecordResult:
-    """Record the new reports among these. The error of a refused report has its position in the path.
+    """Record the new reports among these.
+
+    The error of a refused report has its position in the path.
 
     Raises: UserErrors (LIMIT_REACHED) for too many reports in one request.
     """

@@ -33,7 +33,9 @@ class LockedEmail(AddressedEmail):
 
 
 class DueEmail(AddressedEmail):
-    """An email that is due, with all that is needed to compose it. Times are in microseconds.
+    """An email that is due, with all that is needed to compose it.
+
+    Times are in microseconds.
 
     `claimed_at` is set when the email is claimed, and `failure_code` when it fails instead.
     """

@@ -51,7 +51,10 @@ class NewEmail:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """The changes to an email: UNSET leaves a value unchanged, None clears it. `at` is in microseconds."""
+    """The changes to an email: UNSET leaves a value unchanged, None clears it.
+
+    `at` is in microseconds.
+    """
 
     person_id: str | Unset | None = UNSET
     subject: str | Unset | None = UNSET
@@ -63,7 +66,10 @@ class Revision:
 
 
 async def draft(ctx: ActionContext, viewer: Viewer, new: NewEmail) -> Email:
-    """Create a draft. Raises: UserErrors if the input is invalid or the campaign has ended."""
+    """Create a draft.
+
+    Raises: UserErrors if the input is invalid or the campaign has ended.
+    """
     errors = ErrorCollector()
     person = await visible_key(viewer, "Person", new.person_id, ("input", "personId"), errors)
     subject = check_line(errors, new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)
@@ -200,7 +206,10 @@ async def send(ctx: ActionContext, viewer: Viewer, email_id: str, at: int | None
 
 
 async def _get_existing(key: int) -> Email:
-    """Return an email that an earlier request created. Raises: UserErrors (NOT_FOUND) if it was deleted."""
+    """Return an email that an earlier request created.
+
+    Raises: UserErrors (NOT_FOUND) if it was deleted.
+    """
     email = await Email.get_or_none(id=key)
     if email is None:
         raise not_found(("id",), "email")
@@ -286,7 +295,10 @@ async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> Bulk
 async def _lock_allowed_emails(
     uow: UnitOfWork, viewer: Viewer, ids: Sequence[str], action: EmailAction, errors: ErrorCollector
 ) -> list[LockedEmail]:
-    """Lock the viewer's own emails, and return those whose folder allows the action. Adds an error for each other."""
+    """Lock the viewer's own emails, and return those whose folder allows the action.
+
+    Adds an error for each other.
+    """
     allowed: list[LockedEmail] = []
     for row, path in await lock_own_emails(uow.connection, viewer, paths_by_id(ids), errors):
         if action not in ACTIONS[transitions.folder_of_row(row)]:

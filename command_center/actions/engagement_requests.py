@@ -41,7 +41,10 @@ class NewEvent(NamedTuple):
 
 @dataclass(slots=True)
 class EngagementRecordResult:
-    """Counts the events of one request, and holds the errors. `ignored` counts views and clicks of archived emails."""
+    """Counts the events of one request, and holds the errors.
+
+    `ignored` counts views and clicks of archived emails.
+    """
 
     recorded: int = 0
     duplicates: int = 0
@@ -79,7 +82,10 @@ class RecordRequest:
         return self
 
     def sees(self, email: SummarizedEmail) -> bool:
-        """Return whether the caller may record events of this email. A request without a viewer has a signed link."""
+        """Return whether the caller may record events of this email.
+
+        A request without a viewer has a signed link.
+        """
         return self.viewer is None or self.viewer.sees_mail_of(email.team_id, email.sender_id)
 
 

@@ -83,7 +83,10 @@ async def write_batch(batch: Sequence[RequestPart], uow: UnitOfWork) -> list[Eng
 
 
 def _is_ignored(email: SummarizedEmail, event: NewEvent) -> bool:
-    """Return whether an event is not recorded because its email is archived. Replies always are."""
+    """Return whether an event is not recorded because its email is archived.
+
+    Replies always are.
+    """
     archived = bool(email.archived) and email.status == EmailStatus.SENT
     return archived and event.kind is not EngagementKind.REPLY
 

@@ -40,7 +40,10 @@ _logger = logging.getLogger("command_center.engagements")
 
 
 class Recorder:
-    """The only writer of new rows in `engagements`. One loop commits the events of all waiting callers."""
+    """The only writer of new rows in `engagements`.
+
+    One loop commits the events of all waiting callers.
+    """
 
     def __init__(self, ctx: ActionContext) -> None:
         self._ctx = ctx
@@ -71,7 +74,9 @@ class Recorder:
     async def record(
         self, events: Sequence[NewEvent], viewer: Viewer | None, claim: IdempotencyClaim | None = None
     ) -> EngagementRecordResult:
-        """Record the new events among these. The error of a refused event has its position in the path.
+        """Record the new events among these.
+
+        The error of a refused event has its position in the path.
 
         `claim` belongs to a request with an Idempotency-Key; the last commit of the request marks it as done.
         Raises: UserErrors (LIMIT_REACHED) for too many events, Unavailable if the database fails.
@@ -184,7 +189,10 @@ class Recorder:
 
 
 def _fail(request: RecordRequest, cause: Exception) -> None:
-    """Raise the failure in the waiting caller. The caller of a durable request only stops waiting."""
+    """Raise the failure in the waiting caller.
+
+    The caller of a durable request only stops waiting.
+    """
     if request.durable:
         # The reader gets no error. A failure is logged, unless the request is in the retry buffer.
         request.resolve()

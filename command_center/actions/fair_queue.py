@@ -39,7 +39,10 @@ R = TypeVar("R", bound=Request)
 
 @dataclass(frozen=True, slots=True)
 class BatchPart(Generic[R]):
-    """The events of a request in one commit. `last` means that they complete the request."""
+    """The events of a request in one commit.
+
+    `last` means that they complete the request.
+    """
 
     request: R
     events: Sequence[Any]

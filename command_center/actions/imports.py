@@ -1,4 +1,6 @@
-"""Imports people in batches, each in one unit of work. Importing the same file twice has the same result as once.
+"""Imports people in batches, each in one unit of work.
+
+Importing the same file twice has the same result as once.
 
 The validation is the same as for a person created through the API. Reading files is not part of this module: the
 caller provides the rows, with their line numbers for the report.
@@ -85,7 +87,10 @@ async def find_owner(team: str, address: str) -> Viewer:
 
 
 class Import:
-    """Imports one file. Remembers the line of each address, so that repeated addresses are refused."""
+    """Imports one file.
+
+    Remembers the line of each address, so that repeated addresses are refused.
+    """
 
     def __init__(self, ctx: ActionContext, viewer: Viewer, group: str | None = None) -> None:
         """Prepare an import for the viewer, who will own the people.
@@ -117,7 +122,10 @@ class Import:
         return tally
 
     def _valid_people(self, rows: Iterable[ImportRow], tally: ImportResult) -> dict[str, NewPerson]:
-        """Return the valid people by comparison key. Adds the other rows to the refused ones of the tally."""
+        """Return the valid people by comparison key.
+
+        Adds the other rows to the refused ones of the tally.
+        """
         people: dict[str, NewPerson] = {}
         for row in rows:
             errors = ErrorCollector()

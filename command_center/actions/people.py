@@ -98,7 +98,10 @@ async def unsubscribe(ctx: ActionContext, viewer: Viewer, person_id: str) -> Per
 
 
 async def unsubscribe_by_key(ctx: ActionContext, key: int) -> None:
-    """Unsubscribe the person with a key. The caller must have checked it: by the viewer's rights or a signed link."""
+    """Unsubscribe the person with a key.
+
+    The caller must have checked it: by the viewer's rights or a signed link.
+    """
     async with ctx.writer.unit_of_work() as uow:
         await unsubscribe_all(uow, [key])
 
@@ -162,7 +165,10 @@ async def add_people(
 
 
 async def add_to_group(uow: UnitOfWork, viewer: Viewer, group: int, people: Iterable[int]) -> None:
-    """Add people to a group by their keys. The caller must have checked that the viewer may change the group."""
+    """Add people to a group by their keys.
+
+    The caller must have checked that the viewer may change the group.
+    """
     tx = uow.connection
     rows = await tx.fetch(_ADD_PEOPLE.format(tx.in_any("id")), group, tx.array_param(people))
     _invalidate_group(uow, viewer, group, [row["person_id"] for row in rows])
@@ -211,7 +217,10 @@ async def add_members(ctx: ActionContext, viewer: Viewer, group_id: str, search_
 
 
 async def _own_group(viewer: Viewer, text: str) -> int:
-    """Return the key of one of the viewer's own groups. Raises: UserErrors if the viewer does not own it."""
+    """Return the key of one of the viewer's own groups.
+
+    Raises: UserErrors if the viewer does not own it.
+    """
     errors = ErrorCollector()
     key = await visible_key(viewer, "Group", text, ("id",), errors)
     errors.raise_any()

@@ -111,7 +111,10 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def _name_words(part: str) -> list[str]:
-    """Return the words of a part of a name: those with a letter, and conjunctions. `Dr.Anna` has two words."""
+    """Return the words of a part of a name: those with a letter, and conjunctions.
+
+    `Dr.Anna` has two words.
+    """
     spaced = _TITLE_WITHOUT_SPACE.sub(
         lambda match: f"{match[0]} " if _folded(match[0]) in TITLES | _AFTER_TITLE else match[0], part
     )

@@ -74,7 +74,10 @@ async def store_created(uow: UnitOfWork, viewer: Viewer, request_id: str, create
 
 
 async def delete_expired(connection: Connection, table: str, now: int) -> int:
-    """Delete one batch of expired rows of a table, and return their number. `now` is in microseconds."""
+    """Delete one batch of expired rows of a table, and return their number.
+
+    `now` is in microseconds.
+    """
     return await connection.execute(
         f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
         *(now - RETENTION_MICROS, TRIM_BATCH_ROWS),

@@ -14,7 +14,10 @@ Item = TypeVar("Item")
 
 
 class RetryBuffer(Generic[Item]):
-    """Holds items until they are stored. If it is full, it drops new items, because verdicts depend on older events."""
+    """Holds items until they are stored.
+
+    If it is full, it drops new items, because verdicts depend on older events.
+    """
 
     def __init__(self, outage: FailureLog, capacity: int = MAX_ITEMS) -> None:
         self.lost_count = 0
@@ -28,7 +31,10 @@ class RetryBuffer(Generic[Item]):
         return len(self._items)
 
     def add(self, items: Sequence[Item]) -> None:
-        """Add as many of the items as there is room for. Counts and logs the others as lost."""
+        """Add as many of the items as there is room for.
+
+        Counts and logs the others as lost.
+        """
         free_slots = max(0, self._room - len(self._items))
         self._items += items[:free_slots]
         if len(items) > free_slots:
@@ -40,7 +46,10 @@ class RetryBuffer(Generic[Item]):
         return max(0.0, self._retry_at - time.monotonic()) if self._items else None
 
     def take_due(self) -> list[Item]:
-        """Remove and return all items if the pause is over. The caller adds those that fail again."""
+        """Remove and return all items if the pause is over.
+
+        The caller adds those that fail again.
+        """
         if time.monotonic() < self._retry_at:
             return []
         taken, self._items = self._items, []

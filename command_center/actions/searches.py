@@ -25,7 +25,10 @@ from models.visibility import visible_keys
 
 
 async def create(ctx: ActionContext, viewer: Viewer, name: str, raw: Mapping[str, object], shared: bool) -> SavedSearch:
-    """Create a saved search. Raises: UserErrors if the input is invalid, or if the viewer has too many."""
+    """Create a saved search.
+
+    Raises: UserErrors if the input is invalid, or if the viewer has too many.
+    """
     errors = ErrorCollector()
     name = check_line(errors, name, ("input", "name"), "A name")
     filter = await _validate(ctx, viewer, raw, ("input", "filter"), errors)
@@ -35,7 +38,9 @@ async def create(ctx: ActionContext, viewer: Viewer, name: str, raw: Mapping[str
 
 
 async def adopt(ctx: ActionContext, viewer: Viewer, shared_search_id: str, name: str | None) -> SavedSearch:
-    """Create a saved search over the viewer's own emails from a published one. Copies its name if `name` is None.
+    """Create a saved search over the viewer's own emails from a published one.
+
+    Copies its name if `name` is None.
 
     Raises: UserErrors if the viewer cannot see it or one of the objects that its filter names.
     """
@@ -55,7 +60,10 @@ async def adopt(ctx: ActionContext, viewer: Viewer, shared_search_id: str, name:
 
 
 async def rename(ctx: ActionContext, viewer: Viewer, search_id: str, name: str) -> SavedSearch:
-    """Rename one of the viewer's saved searches. Raises: UserErrors if it is invalid or not found."""
+    """Rename one of the viewer's saved searches.
+
+    Raises: UserErrors if it is invalid or not found.
+    """
     errors = ErrorCollector()
     name = check_line(errors, name, ("name",), "A name")
     errors.raise_any()
@@ -63,7 +71,10 @@ async def rename(ctx: ActionContext, viewer: Viewer, search_id: str, name: str) 
 
 
 async def share(ctx: ActionContext, viewer: Viewer, search_id: str, shared: bool) -> SavedSearch:
-    """Publish the definition to the team, or withdraw it. Raises: UserErrors (NOT_FOUND)."""
+    """Publish the definition to the team, or withdraw it.
+
+    Raises: UserErrors (NOT_FOUND).
+    """
     return await _update(ctx, viewer, search_id, {"shared": shared})
 
 
@@ -89,7 +100,9 @@ async def refine(ctx: ActionContext, viewer: Viewer, search_id: str, raw: Mappin
 
 
 async def delete(ctx: ActionContext, viewer: Viewer, search_id: str) -> int:
-    """Delete a list, and return its key. Its SEARCH_DELETED entry is the last one about it in the log.
+    """Delete a list, and return its key.
+
+    Its SEARCH_DELETED entry is the last one about it in the log.
 
     Raises: UserErrors (NOT_FOUND) if the viewer has no such list.
     """
@@ -102,7 +115,9 @@ async def delete(ctx: ActionContext, viewer: Viewer, search_id: str) -> int:
 
 
 async def parse_query_filter(ctx: ActionContext, viewer: Viewer, raw: Mapping[str, object], path: InputPath) -> Filter:
-    """Return the filter of a query. Ids of invisible objects are allowed, and match nothing.
+    """Return the filter of a query.
+
+    Ids of invisible objects are allowed, and match nothing.
 
     Raises: UserErrors if the filter is invalid in another way.
     """
@@ -117,7 +132,10 @@ async def parse_query_filter(ctx: ActionContext, viewer: Viewer, raw: Mapping[st
 async def _validate(
     ctx: ActionContext, viewer: Viewer, raw: Mapping[str, object], path: InputPath, errors: ErrorCollector
 ) -> Filter:
-    """Return the filter of a saved search. Raises: UserErrors with all errors collected so far."""
+    """Return the filter of a saved search.
+
+    Raises: UserErrors with all errors collected so far.
+    """
     filter = _parse(ctx, raw, path, errors)
     if filter is not None:
         forbidden = await _view_as_errors(viewer, filter, path)
@@ -156,7 +174,10 @@ async def _check_references(viewer: Viewer, filter: Filter, errors: ErrorCollect
 async def _insert(
     ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, name: str, filter: Filter, shared: bool, path: InputPath
 ) -> int:
-    """Insert a saved search, queue its backfill, and return its key. Raises: UserErrors (LIMIT_REACHED)."""
+    """Insert a saved search, queue its backfill, and return its key.
+
+    Raises: UserErrors (LIMIT_REACHED).
+    """
     tx = uow.connection
     # The lock on the user prevents two simultaneous requests from exceeding the limit together.
     await tx.fetch_one("SELECT id FROM users WHERE id = ?" + tx.for_update(), viewer.user_id)
@@ -189,7 +210,10 @@ async def _update(ctx: ActionContext, viewer: Viewer, search_id: str, values: Co
 
 
 async def _lock_own_search(uow: UnitOfWork, viewer: Viewer, text: str) -> Row:
-    """Lock one of the viewer's saved searches by its global id. Raises: UserErrors (NOT_FOUND)."""
+    """Lock one of the viewer's saved searches by its global id.
+
+    Raises: UserErrors (NOT_FOUND).
+    """
     key = ids.decode_key("SavedSearch", text)
     row = await uow.connection.fetch_one(
         "SELECT id FROM saved_searches WHERE id = ? AND team_id = ? AND owner_id = ?" + uow.connection.for_update(),

@@ -1,4 +1,6 @@
-"""The actions on tasks: create, revise, complete, reopen and delete. Creator and assignee can see and change a task.
+"""The actions on tasks: create, revise, complete, reopen and delete.
+
+Creator and assignee can see and change a task.
 
 Each change appends one log entry for each user who can see the task afterwards, and a TASK_DELETED entry for each who
 no longer can. An action that changes nothing succeeds without a log entry. `member_tasks` creates tasks for a list.
@@ -65,7 +67,10 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskRevision:
-    """The changes to a task. UNSET leaves a value unchanged; None clears the details, and is invalid elsewhere."""
+    """The changes to a task.
+
+    UNSET leaves a value unchanged; None clears the details, and is invalid elsewhere.
+    """
 
     name: str | Unset | None = UNSET
     kind: TaskKind | Unset | None = UNSET
@@ -131,7 +136,9 @@ async def _lock_source_email(
 
 
 async def revise(ctx: ActionContext, viewer: Viewer, task_id: str, revision: TaskRevision) -> Task | None:
-    """Change a task. Returns None if the viewer can no longer see it, because the assignee changed.
+    """Change a task.
+
+    Returns None if the viewer can no longer see it, because the assignee changed.
 
     Raises: UserErrors if the input is invalid or the viewer cannot see such a task.
     """
@@ -210,7 +217,10 @@ async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> Bulk
 
 
 async def detach_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None:
-    """Remove the email from the tasks of emails that are about to be deleted. The emails must be locked."""
+    """Remove the email from the tasks of emails that are about to be deleted.
+
+    The emails must be locked.
+    """
     tx = uow.connection
     fetched = await tx.fetch(
         f"SELECT {_COLUMNS} FROM tasks WHERE {tx.in_any('email_id')} ORDER BY id" + tx.for_update(),
@@ -222,7 +232,9 @@ async def detach_from_emails(uow: UnitOfWork, email_keys: Sequence[int]) -> None
 async def _lock_visible_tasks(
     uow: UnitOfWork, viewer: Viewer, paths: Mapping[str, InputPath], errors: ErrorCollector
 ) -> list[LockedTask]:
-    """Lock the tasks that the viewer can see, and return them in request order. Adds an error for each other id.
+    """Lock the tasks that the viewer can see, and return them in request order.
+
+    Adds an error for each other id.
 
     The tasks are locked in the order of their keys, to prevent a deadlock between two bulk actions.
     """

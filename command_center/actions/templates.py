@@ -22,7 +22,10 @@ class NewTemplate:
 
 
 async def create(ctx: ActionContext, viewer: Viewer, new: NewTemplate) -> Template:
-    """Create a template. Raises: UserErrors if the input is invalid, including its dynamic fields."""
+    """Create a template.
+
+    Raises: UserErrors if the input is invalid, including its dynamic fields.
+    """
     errors = ErrorCollector()
     name = check_line(errors, new.name, ("input", "name"), "A name")
     subject = check_line(errors, new.subject, ("input", "subject"), "A subject", MAX_SUBJECT_CHARACTERS)

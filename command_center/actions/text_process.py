@@ -37,7 +37,9 @@ class TextProcess:
         self._lock = asyncio.Lock()
 
     async def run(self, length: int, function: Callable[..., T], *arguments: object) -> T:
-        """Call a module-level function, in this process if the text is short. `length` is the number of characters.
+        """Call a module-level function, in this process if the text is short.
+
+        `length` is the number of characters.
 
         Raises: TextProcessLost, and the exceptions of the function.
         """
@@ -66,7 +68,10 @@ class TextProcess:
             await process.wait()
 
     async def _call(self, call: bytes) -> bytes:
-        """Send a call, and return its response. Replaces an ended process once: it may have ended long before."""
+        """Send a call, and return its response.
+
+        Replaces an ended process once: it may have ended long before.
+        """
         for is_last_attempt in (False, True):
             try:
                 return await self._exchange(call)

@@ -63,7 +63,10 @@ async def _team(uow: UnitOfWork, name: str) -> int:
 async def _update(
     uow: UnitOfWork, existing: Row, team_id: int, name: str, address: str, role: Role, time_zone: str
 ) -> Row:
-    """Update an existing user, and queue an invalidation if the role changes. Raises: UserErrors (TAKEN)."""
+    """Update an existing user, and queue an invalidation if the role changes.
+
+    Raises: UserErrors (TAKEN).
+    """
     if existing["team_id"] != team_id:
         raise user_error(UserErrorCode.TAKEN, ("address",), "The address belongs to a user of another team.")
     await uow.connection.execute(

@@ -73,7 +73,10 @@ async def revise_by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
 async def _revise_clicks(
     uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int
 ) -> list[RevisableEvent]:
-    """Revise the clicks that occurred in a period; `sent` holds the delivery times. Returns the revised events."""
+    """Revise the clicks that occurred in a period; `sent` holds the delivery times.
+
+    Returns the revised events.
+    """
     tx = uow.connection
     fetched = await tx.fetch(
         f"{_SELECT}{tx.in_any('email_id')} AND kind = ? AND occurred_at >= ? AND occurred_at <= ? ORDER BY id",
@@ -109,7 +112,10 @@ def publish(uow: UnitOfWork, revised: Iterable[RevisableEvent]) -> None:
 
 
 def log_event(uow: UnitOfWork, team_id: int, sender_id: int, email_id: int, key: int) -> None:
-    """Append an entry for one event to the sender's feed. Subscribers read the event's state at delivery."""
+    """Append an entry for one event to the sender's feed.
+
+    Subscribers read the event's state at delivery.
+    """
     uow.log(
         LogEntry(
             team_id=team_id,

@@ -50,7 +50,10 @@ class RecipientSimulator:
     )
 
     async def act_on(self, mail: Mail) -> None:
-        """Perform the planned actions of the recipient of an email. Collects failures instead of raising them."""
+        """Perform the planned actions of the recipient of an email.
+
+        Collects failures instead of raising them.
+        """
         email = self.emails[mail.address]
         arrived = time.monotonic()
         for planned in email.recipient.actions:

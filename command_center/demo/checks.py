@@ -54,7 +54,10 @@ class CheckReport:
 async def run_checks(
     client: Client, ctx: ActionContext, campaign: str, recipients: RecipientSimulator, watch: ListWatcher, visits: int
 ) -> CheckReport:
-    """Check a run through the API and the product's own audit. Waits a few seconds for the lists to become equal."""
+    """Check a run through the API and the product's own audit.
+
+    Waits a few seconds for the lists to become equal.
+    """
     report = CheckReport(visits)
     own_ids = {email.email_id for email in recipients.emails.values()}
     results = [node async for node in client.nodes(EMAILS, "emails", filter={"campaign": [campaign]})]

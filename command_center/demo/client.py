@@ -33,7 +33,10 @@ class Client:
         await self._http.aclose()
 
     async def execute(self, document: str, **variables: object) -> JsonObject:
-        """Execute an operation, and return its data. Raises: RequestFailed if there are errors."""
+        """Execute an operation, and return its data.
+
+        Raises: RequestFailed if there are errors.
+        """
         self.mutations += document.lstrip().startswith("mutation")
         response = await self._http.post(
             f"{self._url}/graphql",
@@ -75,7 +78,10 @@ class Client:
             after = result["pageInfo"]["endCursor"]
 
     async def subscribe(self, document: str, **variables: object) -> AsyncIterator[JsonObject]:
-        """Yield the change messages of a subscription until it completes. Raises: RequestFailed if there are errors."""
+        """Yield the change messages of a subscription until it completes.
+
+        Raises: RequestFailed if there are errors.
+        """
         address = "ws" + self._url.removeprefix("http") + "/graphql"
         subprotocol = Subprotocol("graphql-transport-ws")
         async with connect(address, subprotocols=[subprotocol], compression=None, proxy=None) as socket:

@@ -32,7 +32,10 @@ LIFETIME = timedelta(days=1)
 
 @dataclass(slots=True)
 class RunFolder:
-    """The temporary folder with the files of a run. It is deleted at the end unless `keep` is set."""
+    """The temporary folder with the files of a run.
+
+    It is deleted at the end unless `keep` is set.
+    """
 
     path: Path
     keep: bool = False
@@ -72,7 +75,10 @@ class Server(serving.GracefulServer):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The running product. Only the creation of the seller and the audit use its `runtime` directly."""
+    """The running product.
+
+    Only the creation of the seller and the audit use its `runtime` directly.
+    """
 
     url: str
     runtime: Runtime
@@ -96,7 +102,10 @@ class Environment:
 
 @asynccontextmanager
 async def start_environment(listener: socket.socket, folder: RunFolder) -> AsyncIterator[Environment]:
-    """Serve the product on the socket, with its own mail server. Stops both within a few seconds at the end."""
+    """Serve the product on the socket, with its own mail server.
+
+    Stops both within a few seconds at the end.
+    """
     host, port = listener.getsockname()[:2]
     url = f"http://{host}:{port}"
     arrivals: asyncio.Queue[Path] = asyncio.Queue()

@@ -32,7 +32,10 @@ class Mail:
 
 
 class DemoMailServer:
-    """Accepts all messages. Calls `on_arrival` in the server's thread with the path of each stored file."""
+    """Accepts all messages.
+
+    Calls `on_arrival` in the server's thread with the path of each stored file.
+    """
 
     def __init__(self, folder: Path, on_arrival: Callable[[Path], None]) -> None:
         self._folder = folder
@@ -49,7 +52,10 @@ class DemoMailServer:
         return f"smtp://127.0.0.1:{self._listener.getsockname()[1]}"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Store one message, and only then accept it. The SMTP library calls this method by its name."""
+        """Store one message, and only then accept it.
+
+        The SMTP library calls this method by its name.
+        """
         self._message_count += 1
         name = re.sub(r"[^\w.@+-]", "_", envelope.rcpt_tos[0] if envelope.rcpt_tos else "nobody")
         content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
@@ -94,7 +100,10 @@ class DemoMailServer:
 
 
 def read_mail(path: Path) -> Mail:
-    """Parse the message in a file. Raises: ValueError if it contains no HTML or no picture."""
+    """Parse the message in a file.
+
+    Raises: ValueError if it contains no HTML or no picture.
+    """
     message = message_from_bytes(path.read_bytes(), policy=policy.default)
     body = message.get_body(("html",))
     page = _Page()

@@ -1,4 +1,7 @@
-"""Plans the hundred recipients of the campaign, their emails and their actions. Pure: the seed decides everything."""
+"""Plans the hundred recipients of the campaign, their emails and their actions.
+
+Pure: the seed decides everything.
+"""
 
 import html
 from collections.abc import Iterator

@@ -79,7 +79,9 @@ async def _wait_for_end(
     running: "asyncio.Task[CheckReport]",
     stopped: "asyncio.Task[bool]",
 ) -> CheckReport | None:
-    """Wait for the end of the run and then, without `once`, for a signal. Returns None if the run was stopped.
+    """Wait for the end of the run and then, without `once`, for a signal.
+
+    Returns None if the run was stopped.
 
     Raises: RuntimeError if the server ends by itself.
     """
@@ -99,7 +101,10 @@ async def _wait_for_end(
 
 
 def _result_of(running: "asyncio.Task[CheckReport]") -> CheckReport:
-    """Return the report of a finished run. An exception becomes a failure in the report."""
+    """Return the report of a finished run.
+
+    An exception becomes a failure in the report.
+    """
     exc = running.exception()
     if exc is None:
         return running.result()

@@ -28,7 +28,10 @@ FOLDERS = "{folders{name folders{name emailCount}} savedSearches(first:100){node
 
 @dataclass(frozen=True, slots=True)
 class ScenarioOptions:
-    """The options of the command line. `reply_seconds` is the wait of the no-reply list."""
+    """The options of the command line.
+
+    `reply_seconds` is the wait of the no-reply list.
+    """
 
     seed: int
     seconds: float

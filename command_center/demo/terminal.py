@@ -99,7 +99,10 @@ class Terminal:
         self.log(f"{sign} {list_name:<28.28} {name:<16.16} {cause:<11.11} {latency:>5}", style)
 
     def refresh(self) -> None:
-        """Draw the layout. Without a terminal, print a summary from time to time if it changed."""
+        """Draw the layout.
+
+        Without a terminal, print a summary from time to time if it changed.
+        """
         if self._live is not None:
             self._live.update(self._layout(), refresh=True)
             return

@@ -75,11 +75,17 @@ class ListWatcher:
     _actions: dict[tuple[str, str], list[TimedAction]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, lists: Iterable[DemoList]) -> None:
-        """Add lists to be displayed and measured. The change messages of all other lists are folded too."""
+        """Add lists to be displayed and measured.
+
+        The change messages of all other lists are folded too.
+        """
         self.lists.update((each.id, each) for each in lists)
 
     def begin(self, email_id: str, kind: str) -> TimedAction:
-        """Register an action that starts now. The caller sets `answered_at` when the response arrives."""
+        """Register an action that starts now.
+
+        The caller sets `answered_at` when the response arrives.
+        """
         action = TimedAction(time.time())
         self._actions[email_id, kind].append(action)
         return action

@@ -8,7 +8,10 @@ from command_center.search.text import fold
 
 
 class UnreadableCell(ValueError):
-    """A cell has no certain meaning. The message explains the reason to the operator in a sentence."""
+    """A cell has no certain meaning.
+
+    The message explains the reason to the operator in a sentence.
+    """
 
 
 def _words(text: str) -> frozenset[str]:
@@ -54,7 +57,10 @@ _REFUSALS = _words("false no n 0 0.0 nein falsch non faux nee nie não")
 
 
 def read_text(cell: str) -> str:
-    """Return the displayed text of a cell on one line. It is empty for an error value of a spreadsheet."""
+    """Return the displayed text of a cell on one line.
+
+    It is empty for an error value of a spreadsheet.
+    """
     value = strip_invisible(_FIXED_SPACE.sub(" ", _LINE_BREAK.sub(" ", strip_invisible(cell))))
     if _GUARDED_FORMULA.match(value):
         value = value[1:]
@@ -68,7 +74,10 @@ def read_text(cell: str) -> str:
 
 
 def read_address(cell: str) -> str:
-    """Return the address in a cell. Raises: UnreadableCell if the address works only inside Exchange."""
+    """Return the address in a cell.
+
+    Raises: UnreadableCell if the address works only inside Exchange.
+    """
     value = _main_address(read_text(cell))
     # One form may contain another, such as `Pat <mailto:pat@example.org>`.
     for _ in range(4):
@@ -92,7 +101,10 @@ def read_address(cell: str) -> str:
 
 
 def read_phone(cell: str) -> str:
-    """Return the phone number in a cell. Raises: UnreadableCell if a spreadsheet has rounded it."""
+    """Return the phone number in a cell.
+
+    Raises: UnreadableCell if a spreadsheet has rounded it.
+    """
     value = read_text(cell).removeprefix("'")
     if value[:4].lower() == "tel:":
         value = value[4:].strip()

@@ -113,7 +113,10 @@ class ColumnMapping:
         return any(value.strip() for value in fields[self.width :])
 
     def row(self, line: int, fields: Sequence[str], shared: bool) -> ImportRow:
-        """Return the person in a row, not yet validated. The row has a fault if one of its cells cannot be read."""
+        """Return the person in a row, not yet validated.
+
+        The row has a fault if one of its cells cannot be read.
+        """
         reader = _CellReader()
         new = NewPerson(
             first_name=self._first("given", fields),
@@ -128,7 +131,10 @@ class ColumnMapping:
         return ImportRow(line, new, opted_out, " ".join(reader.errors) or None)
 
     def _opted_out(self, fields: Sequence[str]) -> bool:
-        """Return whether any column means that the person must not be emailed. Raises: UnreadableCell."""
+        """Return whether any column means that the person must not be emailed.
+
+        Raises: UnreadableCell.
+        """
         cells = {
             kind: [(index, fields[index]) for index in self.places[kind] if index < len(fields)]
             for kind in _OPT_OUT_KINDS
@@ -235,7 +241,10 @@ def _key(name: str) -> str:
 
 
 def _full_name(given: str, family: str, full: str) -> str:
-    """Return the full name. In German lists "Name" next to "Vorname" is the family name, otherwise the full name."""
+    """Return the full name.
+
+    In German lists "Name" next to "Vorname" is the family name, otherwise the full name.
+    """
     if given and full and not family and not set(fold(given).split()) <= set(fold(full).split()):
         family = full
     return f"{given} {family}".strip() if family or (given and not full) else full

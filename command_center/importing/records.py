@@ -81,7 +81,10 @@ class _Lines:
 
 
 def read_records(file: TextIO, delimiter: str) -> Iterator[Record]:
-    """Yield all records, including blank lines. The file must be opened with `newline=""`."""
+    """Yield all records, including blank lines.
+
+    The file must be opened with `newline=""`.
+    """
     # This limit applies to the whole process. Here the length of a record bounds its fields.
     csv.field_size_limit(MAX_RECORD_CHARACTERS)
     lines = _Lines(file)

@@ -24,7 +24,10 @@ EXIT_ALL_IMPORTED, EXIT_SOME_REFUSED = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class ImportOrder:
-    """Holds the options of an import. If `refused` is None, refused rows go to a file next to the original."""
+    """Holds the options of an import.
+
+    If `refused` is None, refused rows go to a file next to the original.
+    """
 
     file: Path
     team: str

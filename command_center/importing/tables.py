@@ -35,7 +35,10 @@ class Table:
         return _open(self.path, self.encoding)
 
     def rows(self, file: TextIO) -> Iterator[Record]:
-        """Yield the records after the header, without blank rows. `file` must be a result of `open`."""
+        """Yield the records after the header, without blank rows.
+
+        `file` must be a result of `open`.
+        """
         return (record for record in _non_blank_records(file, self.delimiter) if record.line > self.header.line)
 
 

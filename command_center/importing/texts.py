@@ -54,7 +54,10 @@ def detect_encoding(path: Path, name: str | None = None) -> str:
 
 
 def _text_encoding(name: str) -> str:
-    """Return the encoding that an operator named. Raises: UndecodableText if there is no such text encoding."""
+    """Return the encoding that an operator named.
+
+    Raises: UndecodableText if there is no such text encoding.
+    """
     try:
         "".encode(name)
         codecs.getincrementaldecoder(name)
@@ -123,7 +126,10 @@ class _NonAsciiLines:
         return lines
 
     def complaint(self) -> str:
-        """Return the error message for a file that mixes encodings. It names the rarer kind of lines."""
+        """Return the error message for a file that mixes encodings.
+
+        It names the rarer kind of lines.
+        """
         advice = "save all of it in one encoding, or name the --encoding that all of it is in"
         if self.utf8.count < self.other.count:
             return f"{self.utf8} {_are(self.utf8)} UTF-8 and the rest, such as {self.other}, is not: {advice}"

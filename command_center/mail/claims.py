@@ -163,7 +163,10 @@ async def _store_claims(uow: UnitOfWork, rows: Sequence[DueEmail], filled_texts:
 
 
 async def _add_shared_bodies(connection: Connection, rows: Iterable[DueEmail]) -> None:
-    """Set the body of each row that shares it with its bulk send. The fields in it are not filled in."""
+    """Set the body of each row that shares it with its bulk send.
+
+    The fields in it are not filled in.
+    """
     shared = {row["bulk_send_id"] for row in rows if row["shared_body"] and row["bulk_send_id"] is not None}
     if not shared:
         return
@@ -223,7 +226,10 @@ def _recipient_count(row: DueEmail) -> int:
 
 
 def _begin_attempt(row: DueEmail, domain: str, now: int) -> None:
-    """Count another attempt. All attempts have the same Message-ID, so that a mail program recognises duplicates."""
+    """Count another attempt.
+
+    All attempts have the same Message-ID, so that a mail program recognises duplicates.
+    """
     row["message_id"] = row["message_id"] or new_message_id(row["id"], domain, secrets.token_hex(8))
     row["attempts"] += 1
     row["first_attempt_at"] = row["first_attempt_at"] or now

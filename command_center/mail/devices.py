@@ -34,7 +34,10 @@ def device_owner(links: Links, cookies: Mapping[str, str]) -> int | None:
 
 
 def missing_headers(links: Links, cookies: Mapping[str, str], user_id: int) -> tuple[str, ...]:
-    """Return the Set-Cookie headers that a browser with these cookies needs. They are empty if it has the cookie."""
+    """Return the Set-Cookie headers that a browser with these cookies needs.
+
+    They are empty if it has the cookie.
+    """
     return () if device_owner(links, cookies) == user_id else cookie_headers(links, user_id)
 
 

@@ -1,4 +1,6 @@
-"""Serialises header fields of Internet messages: RFC 5322, RFC 2047 and RFC 6532. Pure.
+"""Serialises header fields of Internet messages: RFC 5322, RFC 2047 and RFC 6532.
+
+Pure.
 
 Python's `email` is not used, because it decodes text that looks like an encoded word, and folds differently in each
 version. A text is written literally only if every mail program reads it in the same way; otherwise all of it becomes
@@ -52,7 +54,10 @@ def text_field(name: str, text: str) -> str:
 
 
 def address_field(name: str, mailboxes: Sequence[Mailbox]) -> str:
-    """Return a field of addresses, such as To or Cc. Each address starts on its own line."""
+    """Return a field of addresses, such as To or Cc.
+
+    Each address starts on its own line.
+    """
     lines: list[str] = []
     for index, mailbox in enumerate(mailboxes):
         before = f"{name}:" if index == 0 else ""
@@ -62,7 +67,10 @@ def address_field(name: str, mailboxes: Sequence[Mailbox]) -> str:
 
 
 def fixed_field(name: str, value: str) -> str:
-    """Return a field whose value does not come from a user. Raises: ValueError if it is not one line of ASCII."""
+    """Return a field whose value does not come from a user.
+
+    Raises: ValueError if it is not one line of ASCII.
+    """
     field = f"{name}: {value}"
     if not re.fullmatch(r"[ -~]+", field) or len(field) > LONGEST_LINE:
         raise ValueError(f"not the value of a header field: {value!r}")
@@ -105,7 +113,9 @@ def _mailbox(before: str, mailbox: Mailbox, after: str) -> str:
 
 
 def _address(address: str) -> str:
-    """Return the address as written in a field. The local part is quoted unless it is a dot-atom.
+    """Return the address as written in a field.
+
+    The local part is quoted unless it is a dot-atom.
 
     Raises: ValueError if it cannot be written.
     """

@@ -56,7 +56,10 @@ class Links:
         return f"{self._base}/t/c/{self._token(_CLICK, _encode_key(email_id) + target.encode('ascii'))}"
 
     def unsubscribe(self, email_id: int, person_id: int) -> str:
-        """Return the link that unsubscribes a person from all mail. It stays valid when the email is deleted."""
+        """Return the link that unsubscribes a person from all mail.
+
+        It stays valid when the email is deleted.
+        """
         return f"{self._base}/t/u/{self._token(_UNSUBSCRIBE, _encode_key(email_id) + _encode_key(person_id))}"
 
     def open_pixel(self, token: str) -> int | None:

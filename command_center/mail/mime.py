@@ -39,7 +39,10 @@ def alternative_message(fields: Iterable[str], seed: str, text: str, html: str) 
 
 
 def _part(subtype: str, content: str) -> list[bytes]:
-    """Return the lines of one alternative. Line ends become CRLF, and surrogates U+FFFD; all else is unchanged."""
+    """Return the lines of one alternative.
+
+    Line ends become CRLF, and surrogates U+FFFD; all else is unchanged.
+    """
     whole = _SURROGATE.sub("\ufffd", _LINE_ENDS.sub("\r\n", content))
     encoding, encoded = transfer_encoded(whole.encode())
     fields = (f"Content-Type: text/{subtype}; charset=utf-8", f"Content-Transfer-Encoding: {encoding}")
@@ -47,7 +50,9 @@ def _part(subtype: str, content: str) -> list[bytes]:
 
 
 def transfer_encoded(data: bytes) -> tuple[str, bytes]:
-    """Encode text with CRLF line ends. Return the name of the encoding and the encoded text.
+    """Encode text with CRLF line ends.
+
+    Return the name of the encoding and the encoded text.
 
     The encoding is quoted-printable unless base64 is shorter.
     """

@@ -65,7 +65,9 @@ _logger = logging.getLogger("command_center.outbox")
 
 
 class Outbox:
-    """Sends the emails of one database. Several may run on one PostgreSQL database, but only one on an SQLite file.
+    """Sends the emails of one database.
+
+    Several may run on one PostgreSQL database, but only one on an SQLite file.
 
     `max_concurrent` limits the number of concurrent hand-overs. `poll_seconds` is the maximum interval between two
     polls of the database.
@@ -126,7 +128,10 @@ class Outbox:
         return lost_count
 
     async def step(self) -> bool:
-        """Claim one batch of due emails, send it and record the outcomes. Return whether more may be due."""
+        """Claim one batch of due emails, send it and record the outcomes.
+
+        Return whether more may be due.
+        """
         due = await claims.next_due(database())
         if due is None or due > await self._now():
             return False
@@ -148,7 +153,10 @@ class Outbox:
         return writer.clock.pause_reason() is None and await writer.restores.may_send()
 
     async def _parse_templates(self, bodies: Sequence[str]) -> None:
-        """Parse the fields of long bodies outside the event loop. The next claim fills them in."""
+        """Parse the fields of long bodies outside the event loop.
+
+        The next claim fills them in.
+        """
         for body in bodies:
             try:
                 template = await self._ctx.composer.run(len(body), filling.parse_template, body)
@@ -172,7 +180,10 @@ class Outbox:
         return await self._ctx.writer.clock.now(database())
 
     async def _complete(self, batch: "_Batch") -> None:
-        """Send a batch. If it is cancelled, the outcomes are still recorded before it raises."""
+        """Send a batch.
+
+        If it is cancelled, the outcomes are still recorded before it raises.
+        """
         work = asyncio.create_task(self._send_batch(batch), name="outbox batch")
         try:
             await asyncio.shield(work)
@@ -264,7 +275,9 @@ class Outbox:
         return refused + [RefusedCopy(copy.recipient, reason) for copy in remaining]
 
     async def _record(self, batch: "_Batch", results: Sequence[HandOverResult]) -> None:
-        """Record outcomes in one transaction. If that fails, record each in its own transaction.
+        """Record outcomes in one transaction.
+
+        If that fails, record each in its own transaction.
 
         After MAX_RECORD_ATTEMPTS an email fails with OUTCOME_UNKNOWN.
         """

@@ -42,7 +42,10 @@ _logger = logging.getLogger("command_center.tracking")
 
 
 def tracking_routes(links: Links, recorder: Recorder, clock: Clock) -> list[Route]:
-    """Return the routes of the pixel and the tracked links. They need no authentication."""
+    """Return the routes of the pixel and the tracked links.
+
+    They need no authentication.
+    """
     tracking = _Tracking(links, recorder, clock)
     return [
         Route("/t/o/{token}", tracking.pixel, methods=["GET"]),
@@ -66,7 +69,10 @@ class _Tracking:
         return Response(PIXEL, media_type="image/gif", headers=_NO_STORE)
 
     async def click(self, request: Request) -> Response:
-        """Record a click and redirect to the signed target. Return 404 if the token is invalid."""
+        """Record a click and redirect to the signed target.
+
+        Return 404 if the token is invalid.
+        """
         email_and_target = self._links.open_click(request.path_params["token"])
         if email_and_target is None:
             return PlainTextResponse("Not found.\n", status_code=404, headers=_NO_STORE)
@@ -76,7 +82,9 @@ class _Tracking:
         return Response(status_code=302, headers={**_NO_STORE, "Location": target})
 
     async def _record(self, request: Request, email_id: int, kind: EngagementKind, url: str | None) -> None:
-        """Record a view or a click. Errors are only logged, because the recipient must get the response anyway.
+        """Record a view or a click.
+
+        Errors are only logged, because the recipient must get the response anyway.
 
         A HEAD request for a link counts, because scanners follow links in this way. A HEAD request for the pixel does
         not, because it displays nothing.

@@ -14,5 +14,8 @@ def day_bounds(moment: int, zone: str) -> tuple[int, int]:
 
 
 def _midnight(day: date, time_zone: tzinfo) -> int:
-    """Return the start of a day. If clocks skip midnight, it is the moment of the change."""
+    """Return the start of a day.
+
+    If clocks skip midnight, it is the moment of the change.
+    """
     return to_micros(datetime.combine(day, time(), time_zone))

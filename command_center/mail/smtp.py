@@ -89,7 +89,10 @@ class SmtpTransport:
             return _outcome_of(exc, progress)
 
     async def check(self) -> str | None:
-        """Open a session and quit. Return the error as text, or None if the server can be used."""
+        """Open a session and quit.
+
+        Return the error as text, or None if the server can be used.
+        """
         try:
             session = await open_session(self._server, self._reply_seconds)
         except ServerTrouble as exc:

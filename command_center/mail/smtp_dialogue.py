@@ -28,7 +28,10 @@ class ConnectionLost(Exception):
 
 
 class Dialogue(asyncio.Protocol):
-    """Sends commands and receives replies on one connection, in bounded memory. Create it with `connect`."""
+    """Sends commands and receives replies on one connection, in bounded memory.
+
+    Create it with `connect`.
+    """
 
     def __init__(self, reply_seconds: float) -> None:
         self._reply_seconds = reply_seconds
@@ -113,7 +116,10 @@ class Dialogue(asyncio.Protocol):
         self._require_in_step()
 
     async def finish(self) -> Reply:
-        """Complete the message and return the server's reply. From now on the server may have the message."""
+        """Complete the message and return the server's reply.
+
+        From now on the server may have the message.
+        """
         self._write(b".\r\n")
         return await self.reply(self._reply_seconds * DATA_REPLY_FACTOR)
 
@@ -208,7 +214,10 @@ def data_chunks(content: bytes, size: int = CHUNK_BYTES) -> Iterator[bytes]:
 
 
 async def connect(host: str, port: int, context: ssl.SSLContext | None, reply_seconds: float) -> Dialogue:
-    """Open a connection. With a context, it uses TLS from the first byte. Raises: ConnectionLost."""
+    """Open a connection.
+
+    With a context, it uses TLS from the first byte. Raises: ConnectionLost.
+    """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(min(CONNECT_SECONDS, reply_seconds)):

@@ -1,4 +1,6 @@
-"""Tracks whether the mail server can be used. One probe finds out, and all other hand-overs wait for it.
+"""Tracks whether the mail server can be used.
+
+One probe finds out, and all other hand-overs wait for it.
 
 The start and the end of an outage are logged, and one line a minute in between.
 """
@@ -77,7 +79,10 @@ class ServerHealth:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _interval(self) -> float:
-        """Return the seconds between two probes. They grow with the duration of the outage."""
+        """Return the seconds between two probes.
+
+        They grow with the duration of the outage.
+        """
         minimum = LOGIN_SECONDS if self._trouble is not None and self._trouble.login else SHORTEST_SECONDS
         return min(max((time.monotonic() - self._since) / 20, minimum), LONGEST_SECONDS)
 
@@ -87,7 +92,10 @@ class ServerHealth:
         return self._failures >= required and time.monotonic() - self._last_probe < self._interval()
 
     async def _await_probe(self) -> None:
-        """Wait for the running probe, or start one. Cancelling the caller does not cancel the probe."""
+        """Wait for the running probe, or start one.
+
+        Cancelling the caller does not cancel the probe.
+        """
         if self._probe is None:
             self._probe = asyncio.create_task(self._run_probe(), name="mail server probe")
         await asyncio.wait({self._probe})

@@ -1,4 +1,6 @@
-"""Parses SMTP replies (RFC 5321, section 4.2), strictly and in bounded memory. Pure.
+"""Parses SMTP replies (RFC 5321, section 4.2), strictly and in bounded memory.
+
+Pure.
 
 A reply that violates the grammar is an error. Guessing is unsafe, because the next reply could belong to another
 command.
@@ -68,7 +70,10 @@ class Reply:
 
 
 class ReplyParser:
-    """Assembles replies from the bytes a server sends. The bytes may arrive in any pieces."""
+    """Assembles replies from the bytes a server sends.
+
+    The bytes may arrive in any pieces.
+    """
 
     def __init__(self) -> None:
         self.replies: deque[Reply] = deque()

@@ -55,7 +55,10 @@ class MailServer:
 
     @cached_property
     def context(self) -> ssl.SSLContext:
-        """Return the TLS context. It requires a valid certificate with smtps://, and if there is a user to sign in."""
+        """Return the TLS context.
+
+        It requires a valid certificate with smtps://, and if there is a user to sign in.
+        """
         context = ssl.create_default_context()
         if not self.encrypted and self.user is None:
             context.check_hostname = False
@@ -85,7 +88,10 @@ def mail_server(url: str) -> MailServer:
 
 
 class Session:
-    """Carries messages over one connection, one after the other. Create it with `open_session`."""
+    """Carries messages over one connection, one after the other.
+
+    Create it with `open_session`.
+    """
 
     def __init__(self, dialogue: Dialogue, server: MailServer) -> None:
         self.dialogue = dialogue

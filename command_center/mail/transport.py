@@ -25,7 +25,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class RefusedCopy:
-    """Describes a cc or bcc that did not leave, and why. No other recipient is affected."""
+    """Describes a cc or bcc that did not leave, and why.
+
+    No other recipient is affected.
+    """
 
     address: str
     message: str

@@ -54,7 +54,10 @@ _outage = FailureLog(_logger, "unsubscribe requests wait for the database")
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Holds the person of an unsubscribe link. `sender` is None if the email was deleted."""
+    """Holds the person of an unsubscribe link.
+
+    `sender` is None if the email was deleted.
+    """
 
     key: int
     address: str

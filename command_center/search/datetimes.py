@@ -14,7 +14,9 @@ _PATTERN = re.compile(
 
 
 def parse_moment(text: str) -> int:
-    """Return the moment of an ISO 8601 text with an offset. Digits beyond microseconds are cut off.
+    """Return the moment of an ISO 8601 text with an offset.
+
+    Digits beyond microseconds are cut off.
 
     Raises: ValueError if the text has any other form.
     """
@@ -22,7 +24,9 @@ def parse_moment(text: str) -> int:
 
 
 def parse_datetime(text: str) -> datetime:
-    """Return the UTC datetime of an ISO 8601 text with an offset. Digits beyond microseconds are cut off.
+    """Return the UTC datetime of an ISO 8601 text with an offset.
+
+    Digits beyond microseconds are cut off.
 
     Raises: ValueError if the text has any other form.
     """

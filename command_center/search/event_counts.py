@@ -31,7 +31,10 @@ UrlTest: TypeAlias = Callable[[str], bool]
 
 
 class Unfinished(Exception):
-    """The allowance of URL tests is spent. Results so far are cached, so another attempt continues."""
+    """The allowance of URL tests is spent.
+
+    Results so far are cached, so another attempt continues.
+    """
 
 
 class EventSeries:
@@ -62,7 +65,10 @@ class EventSeries:
 
 
 def series_of(condition: EngagementCondition, fits: UrlTest) -> EventSeries:
-    """Return the series of a condition. `fits` tests a folded URL; it is used only if the condition names a URL."""
+    """Return the series of a condition.
+
+    `fits` tests a folded URL; it is used only if the condition names a URL.
+    """
     verdicts = frozenset(condition.verdicts)
     if not condition.url:
         return _untested(condition.kind, verdicts)

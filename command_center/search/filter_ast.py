@@ -51,7 +51,10 @@ class FolderGroups:
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """The email refers to one of these rows. `texts` are the ids as the client wrote them, one for each key."""
+    """The email refers to one of these rows.
+
+    `texts` are the ids as the client wrote them, one for each key.
+    """
 
     field: IdsField
     ids: tuple[int, ...]
@@ -66,7 +69,10 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class EverySender:
-    """Widens the scope of an admin's filter, at the top level only. It never narrows anything."""
+    """Widens the scope of an admin's filter, at the top level only.
+
+    It never narrows anything.
+    """
 
     value: bool
     path: InputPath = dataclasses.field(default=(), compare=False)
@@ -90,7 +96,10 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class TextTest:
-    """Tests of one text, all of which must hold. Texts are stored as written and folded for comparison."""
+    """Tests of one text, all of which must hold.
+
+    Texts are stored as written and folded for comparison.
+    """
 
     equals: str | None = None
     contains: str | None = None
@@ -112,7 +121,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`since` is inclusive and `until` exclusive; both are moments. The spans are measured from now."""
+    """`since` is inclusive and `until` exclusive; both are moments.
+
+    The spans are measured from now.
+    """
 
     since: int | None = None
     until: int | None = None

@@ -1,4 +1,6 @@
-"""Parses the leaves of a raw filter and collects its errors. `parser` parses what contains them.
+"""Parses the leaves of a raw filter and collects its errors.
+
+`parser` parses what contains them.
 
 Parsers never raise for bad input: they add an error with its path and return None.
 """
@@ -63,7 +65,10 @@ Parser: TypeAlias = Callable[[object, InputPath, ParseState], Value]
 
 
 def object_fields(raw: object, keys: tuple[str, ...], path: InputPath, state: ParseState) -> dict[str, object]:
-    """Return the non-null fields of an object, in the order of `keys`. Other keys are errors."""
+    """Return the non-null fields of an object, in the order of `keys`.
+
+    Other keys are errors.
+    """
     if not isinstance(raw, Mapping):
         state.add_error(path, "This must be an object.")
         return {}

@@ -71,7 +71,9 @@ def parse_filter(raw: Mapping[str, object], *, limits: FilterLimits = DEFAULT_LI
 
 
 def parse_stored_filter(canonical: Mapping[str, object]) -> Filter:
-    """Parse a stored filter. It was checked when it was saved, so limits that were lowered since do not apply.
+    """Parse a stored filter.
+
+    It was checked when it was saved, so limits that were lowered since do not apply.
 
     Millions of similar filters are loaded, so short parts are cached, with the paths of their leaves.
     """

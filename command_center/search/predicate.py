@@ -59,7 +59,10 @@ _DATES: dict[DateField, Callable[[Facts], int | None]] = {
 
 
 def key_of(field: IdsField, facts: Facts) -> int | None:
-    """Return the id that an email refers to in a field. A person has several groups: see `Facts.groups`."""
+    """Return the id that an email refers to in a field.
+
+    A person has several groups: see `Facts.groups`.
+    """
     return _KEYS[field](facts)
 
 
@@ -74,7 +77,10 @@ def date_of(field: DateField, facts: Facts) -> int | None:
 
 
 def compile_predicate(filter: Filter) -> Predicate:
-    """Compile a filter. Callers should reuse the result: compiling costs more than one call of it."""
+    """Compile a filter.
+
+    Callers should reuse the result: compiling costs more than one call of it.
+    """
     return _every([_part(part) for part in filter.parts])
 
 
@@ -148,7 +154,10 @@ def _text(leaf: Text) -> Predicate:
 
 
 def text_fits(test: TextTest) -> Callable[[str | None], bool]:
-    """Return a test of folded text. A missing text passes only if the test has no conditions."""
+    """Return a test of folded text.
+
+    A missing text passes only if the test has no conditions.
+    """
     tests: list[Callable[[str], bool]] = []
     if test.equals is not None:
         tests.append(fold(test.equals).__eq__)
@@ -181,7 +190,10 @@ def _in_fixed_bounds(date: int, bounds: Bounds, now: int) -> bool:
 
 
 def _in_moving_bounds(date: int, bounds: Bounds, now: int, future: bool) -> bool:
-    """Return True if the date lies within the spans. `future` measures `within` forwards from now."""
+    """Return True if the date lies within the spans.
+
+    `future` measures `within` forwards from now.
+    """
     if bounds.older_than is not None and not date < now - bounds.older_than.microseconds:
         return False
     if bounds.within is None:

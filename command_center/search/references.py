@@ -47,7 +47,9 @@ def referenced_keys(filter: Filter) -> set[tuple[Noun, int]]:
 
 
 def keep_visible_ids(filter: Filter, visible: Mapping[str, AbstractSet[int]]) -> Filter:
-    """Return the filter with only the visible ids. A list that becomes empty matches nothing.
+    """Return the filter with only the visible ids.
+
+    A list that becomes empty matches nothing.
 
     A noun that `visible` lacks has no visible ids.
     """

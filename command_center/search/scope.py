@@ -1,4 +1,7 @@
-"""The scope of a filter: whose emails it covers. Only the top level of an admin's filter can widen it."""
+"""The scope of a filter: whose emails it covers.
+
+Only the top level of an admin's filter can widen it.
+"""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass

@@ -72,7 +72,10 @@ _SUMMARIES = {EngagementKind.VIEW: "e.views", EngagementKind.CLICK: "e.clicks", 
 
 
 def filter_clause(filter: Filter, dialect: Dialect, now: int) -> Clause:
-    """Return the filter at one moment, as a clause for a larger statement. Every parameter is a bare `?`."""
+    """Return the filter at one moment, as a clause for a larger statement.
+
+    Every parameter is a bare `?`.
+    """
     return all_of(_part(part, dialect, now) for part in filter.parts)
 
 

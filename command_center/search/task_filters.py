@@ -31,7 +31,10 @@ from models.enums import TaskBucket, TaskKind, TaskPriority, TaskStatus
 
 @dataclass(frozen=True, slots=True)
 class TaskConditions:
-    """The conditions on a task, or None for fields without a condition. Ids are keys; days are inclusive."""
+    """The conditions on a task, or None for fields without a condition.
+
+    Ids are keys; days are inclusive.
+    """
 
     status: tuple[TaskStatus, ...] | None = None
     kind: tuple[TaskKind, ...] | None = None

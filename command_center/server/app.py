@@ -142,7 +142,10 @@ async def _health(_: Request) -> Response:
 
 
 async def _readiness(request: Request) -> Response:
-    """Answer whether the database responds. A pause is only a warning, because requests are still served."""
+    """Answer whether the database responds.
+
+    A pause is only a warning, because requests are still served.
+    """
     try:
         async with asyncio.timeout(READY_SECONDS):
             state = await restores.load_state(database())

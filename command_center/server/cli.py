@@ -1,4 +1,7 @@
-"""The command line. A command prints its result alone on a line; an error is one line on stderr and exit code 2."""
+"""The command line.
+
+A command prints its result alone on a line; an error is one line on stderr and exit code 2.
+"""
 
 import argparse
 import asyncio

@@ -49,7 +49,10 @@ async def answer_health_checks(address: str = "") -> AsyncIterator[None]:
 
 
 def local_address(host: str, port: int) -> str:
-    """Return where this machine reaches a listening socket. One on all addresses is reached on the loopback address."""
+    """Return where this machine reaches a listening socket.
+
+    One on all addresses is reached on the loopback address.
+    """
     reachable_host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{reachable_host}]:{port}" if ":" in reachable_host else f"{reachable_host}:{port}"
 

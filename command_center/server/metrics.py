@@ -38,7 +38,10 @@ class TrafficCounts:
 
 
 class TrafficMiddleware:
-    """Counts the application's traffic. It is the outermost middleware, so that it counts rejected requests as well."""
+    """Counts the application's traffic.
+
+    It is the outermost middleware, so that it counts rejected requests as well.
+    """
 
     def __init__(self, app: ASGIApp, traffic: TrafficCounts) -> None:
         self._app = app

@@ -10,7 +10,10 @@ from command_center.server.settings import Settings
 
 
 async def resume_sending(settings: Settings, only_list: bool) -> int:
-    """Print the number of due emails of each sender. Ends the pause unless `only_list` is set."""
+    """Print the number of due emails of each sender.
+
+    Ends the pause unless `only_list` is set.
+    """
     async with open_current_database(settings):
         clock = DatabaseClock()
         await clock.start()

@@ -41,7 +41,10 @@ _logger = logging.getLogger("command_center.runtime")
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The components of one process. The worker's exist whether or not they run in this process."""
+    """The components of one process.
+
+    The worker's exist whether or not they run in this process.
+    """
 
     settings: Settings
     ctx: ActionContext

@@ -40,7 +40,10 @@ def bind_socket(host: str, port: int) -> socket.socket:
 
 
 class GracefulServer(uvicorn.Server):
-    """A server that ends open subscriptions first when it stops. After SIGTERM the process exits with code 0."""
+    """A server that ends open subscriptions first when it stops.
+
+    After SIGTERM the process exits with code 0.
+    """
 
     def __init__(self, config: uvicorn.Config, shutdown: Shutdown) -> None:
         super().__init__(config)
@@ -69,7 +72,10 @@ class GracefulServer(uvicorn.Server):
 
 
 def create_server(app: Starlette, settings: Settings) -> GracefulServer:
-    """Return a server for one bound socket. `app` is created by `command_center.server.app.create_app`."""
+    """Return a server for one bound socket.
+
+    `app` is created by `command_center.server.app.create_app`.
+    """
     headers = SecurityHeaders(settings.uses_https).default
     config = uvicorn.Config(
         app,

@@ -32,7 +32,10 @@ _PAGE_HEAD = (
 
 
 class ConfigurationError(Exception):
-    """A setting or an option is missing or invalid. The message names it and says what is allowed."""
+    """A setting or an option is missing or invalid.
+
+    The message names it and says what is allowed.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,10 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Return the settings of an environment. Raises: ConfigurationError for the first invalid one."""
+    """Return the settings of an environment.
+
+    Raises: ConfigurationError for the first invalid one.
+    """
     values: dict[str, Any] = {}
     for setting in TABLE:
         text = environment.get(PREFIX + setting.name)

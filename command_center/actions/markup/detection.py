@@ -21,7 +21,9 @@ def is_html(body: str) -> bool:
 
 
 def is_mention(token: Token, body: str, ends: dict[str, int]) -> bool:
-    """Return whether a start tag is a word in angle brackets, not markup. As an element, the word would be lost.
+    """Return whether a start tag is a word in angle brackets, not markup.
+
+    As an element, the word would be lost.
 
     `ends` holds the position of the last end tag of each name.
     """
@@ -88,5 +90,8 @@ class _HtmlDetector:
         return bool(token.attributes) or before not in _BEFORE_MENTION or after.isalnum()
 
     def _around(self, token: Token) -> tuple[str, str]:
-        """Return the characters before and after a tag. They are empty at the start and the end of the body."""
+        """Return the characters before and after a tag.
+
+        They are empty at the start and the end of the body.
+        """
         return self._body[max(0, token.start - 1) : token.start], self._body[token.end : token.end + 1]

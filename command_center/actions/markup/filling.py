@@ -64,7 +64,9 @@ class BodyTemplate:
         return [*template_fields.field_errors("".join(field.written for field in self.fields)), *self.errors()]
 
     def values(self, field_values: Mapping[str, str]) -> list[str]:
-        """Return the encoded value of each field. `field_values` is a result of `template_fields.values`.
+        """Return the encoded value of each field.
+
+        `field_values` is a result of `template_fields.values`.
 
         Raises: Unresolved if a field cannot be filled in.
         """
@@ -145,7 +147,10 @@ def parse_template(body: str) -> BodyTemplate:
 
 
 def _contexts(token: Token, source: str) -> Iterator[tuple[FieldContext, str]]:
-    """Yield the parts of a token with the context that fields have in them. A later part overrides an earlier one."""
+    """Yield the parts of a token with the context that fields have in them.
+
+    A later part overrides an earlier one.
+    """
     written = source[token.start : token.end]
     if token.kind in (TokenKind.TEXT, TokenKind.COMMENT):
         yield FieldContext.TEXT, written

@@ -1,4 +1,7 @@
-"""Describes to the author what was removed from a body, in one sentence per kind. Pure."""
+"""Describes to the author what was removed from a body, in one sentence per kind.
+
+Pure.
+"""
 
 from collections.abc import Callable
 from enum import Enum
@@ -9,7 +12,10 @@ _MAX_NAMES = 1_000
 
 
 class Removal(Enum):
-    """Names the kinds of removed or unsupported content. The value is the sentence, without the names."""
+    """Names the kinds of removed or unsupported content.
+
+    The value is the sentence, without the names.
+    """
 
     SCRIPTS = "Scripts were removed"
     HANDLERS = "Event handlers were removed"

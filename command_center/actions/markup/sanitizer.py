@@ -57,7 +57,10 @@ class _Open:
 
 @dataclass(slots=True)
 class Sanitizer:
-    """Sanitizes one body. The slots `texts` and `links` hold everything that is not markup."""
+    """Sanitizes one body.
+
+    The slots `texts` and `links` hold everything that is not markup.
+    """
 
     source: str
     removals: Removals = field(default_factory=Removals)

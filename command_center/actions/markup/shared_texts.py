@@ -17,12 +17,18 @@ def as_stored(values: Iterable[StoredValue]) -> str:
 
 
 def stored_values(stored: str | None) -> list[StoredValue]:
-    """Parse the stored values of an email. None means that its fields are not yet filled in."""
+    """Parse the stored values of an email.
+
+    None means that its fields are not yet filled in.
+    """
     return [(start, end, value) for start, end, value in json.loads(stored)] if stored is not None else []
 
 
 def filled_text(shared: str, stored: str | None) -> str:
-    """Return the shared text with an email's values filled in. None means that there are none yet."""
+    """Return the shared text with an email's values filled in.
+
+    None means that there are none yet.
+    """
     parts: list[str] = []
     position = 0
     for start, end, value in stored_values(stored):

@@ -26,7 +26,10 @@ class Slots:
         return self._pattern.sub(lambda match: change(self.texts[int(match[1])]), document)
 
     def split(self, document: str) -> list[str]:
-        """Split the document at its slots. The pieces with odd indexes are the texts of the slots."""
+        """Split the document at its slots.
+
+        The pieces with odd indexes are the texts of the slots.
+        """
         pieces = self._pattern.split(document)
         pieces[1::2] = [self.texts[int(number)] for number in pieces[1::2]]
         return pieces

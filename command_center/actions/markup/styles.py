@@ -45,7 +45,10 @@ Report = Callable[[str], None]
 
 
 def declarations(source: str, report: Report) -> str:
-    """Return the allowed declarations of a `style` attribute or a rule. `report` gets the names of the others."""
+    """Return the allowed declarations of a `style` attribute or a rule.
+
+    `report` gets the names of the others.
+    """
     accepted: list[str] = []
     for text in _split(source):
         name, colon, value = text.partition(":")
@@ -60,7 +63,10 @@ def declarations(source: str, report: Report) -> str:
 
 
 def sheet(source: str, report: Report) -> str:
-    """Return the allowed rules of a style sheet. `report` gets the names of what is removed."""
+    """Return the allowed rules of a style sheet.
+
+    `report` gets the names of what is removed.
+    """
     return _Sheet(source, report).rules()
 
 

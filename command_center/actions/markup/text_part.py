@@ -20,7 +20,10 @@ _QUOTE, _INDENT = "> ", "  "
 
 
 def as_text(safe: str, resolve: Callable[[str], str]) -> str:
-    """Return safe HTML as plain text. `resolve` returns the target of a link by its `href`."""
+    """Return safe HTML as plain text.
+
+    `resolve` returns the target of a link by its `href`.
+    """
     reader = _TextReader(resolve)
     for token in tokenize(safe):
         reader.read(safe, token)

@@ -28,7 +28,10 @@ _RESCANS = 8
 
 
 class TokenKind(Enum):
-    """Names the kinds of tokens. COMMENT includes doctypes and all else that browsers treat as a comment."""
+    """Names the kinds of tokens.
+
+    COMMENT includes doctypes and all else that browsers treat as a comment.
+    """
 
     TEXT = auto()
     START = auto()
@@ -122,7 +125,10 @@ class _Tokenizer:
             yield Token(TokenKind.TEXT, text, len(source))
 
     def _markup(self, position: int) -> Token:
-        """Return the token that begins with the `<` at a position. It is TEXT if the `<` is only a character."""
+        """Return the token that begins with the `<` at a position.
+
+        It is TEXT if the `<` is only a character.
+        """
         source = self._source
         following = source[position + 1 : position + 3]
         if following[:1] == "!" or following[:1] == "?":
@@ -151,7 +157,10 @@ class _Tokenizer:
         return Token(TokenKind.TEXT, position, begin)
 
     def _comment(self, position: int) -> Token:
-        """Return the comment, doctype or bogus comment at a position. It is TEXT if it has no end."""
+        """Return the comment, doctype or bogus comment at a position.
+
+        It is TEXT if it has no end.
+        """
         source = self._source
         if source.startswith("<!--", position):
             short_length = next((len(each) for each in ("<!-->", "<!--->") if source.startswith(each, position)), 0)
@@ -168,7 +177,10 @@ class _Tokenizer:
         return Token(TokenKind.COMMENT, position, end) if end else Token(TokenKind.TEXT, position, position + 2)
 
     def _find(self, text: str, position: int) -> int:
-        """Return the next position of a text, or -1. A text that does not occur is searched for only once."""
+        """Return the next position of a text, or -1.
+
+        A text that does not occur is searched for only once.
+        """
         if text in self._absent:
             return -1
         index = self._source.find(text, position)

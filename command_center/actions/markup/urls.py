@@ -64,7 +64,10 @@ def _without_scheme(text: str) -> Target:
 
 
 def shown(url: str) -> str:
-    """Return a URL for plain text. White space is percent-encoded, because mail programs end a link there."""
+    """Return a URL for plain text.
+
+    White space is percent-encoded, because mail programs end a link there.
+    """
     return re.sub(r"\s", lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), url)
 
 

@@ -137,7 +137,10 @@ def _bounded(form: Form) -> Form:
 
 
 def _merge_counters(union: Conjunction) -> Conjunction | None:
-    """Merge the counters of each kind into one. Return None if their bounds exclude each other."""
+    """Merge the counters of each kind into one.
+
+    Return None if their bounds exclude each other.
+    """
     counters: dict[int, EngagementCondition] = {}
     has_duplicates = False
     for part in union:
@@ -196,7 +199,10 @@ def _literal(leaf: Leaf, positive: bool) -> Form:
 def _choice(
     leaf_type: type[Folders] | type[SendKinds], values: frozenset[Value], all_values: frozenset[Value], positive: bool
 ) -> Form:
-    """Return the form of a choice among values of which every email has exactly one. Negation means the others."""
+    """Return the form of a choice among values of which every email has exactly one.
+
+    Negation means the others.
+    """
     remaining = values if positive else all_values - values
     if remaining == all_values or not remaining:
         return _constant(bool(remaining))

@@ -55,7 +55,10 @@ def index_keys(filter: Filter) -> IndexKeys:
 
 
 def breadth(keys: frozenset[IndexKey]) -> tuple[int, int]:
-    """Return a sort key that is smaller if the keys narrow more. Entries are filed under the narrowest keys."""
+    """Return a sort key that is smaller if the keys narrow more.
+
+    Entries are filed under the narrowest keys.
+    """
     broadest = max((_FIELDS_BY_SELECTIVITY.index(field) for field, _ in keys), default=-1)
     return broadest, len(keys)
 
@@ -70,7 +73,10 @@ def is_exact(part: Part) -> bool:
 
 
 def email_keys(facts: Facts) -> list[IndexKey]:
-    """Return every key of an email. All keys that `index_keys` can return for a match must be among them."""
+    """Return every key of an email.
+
+    All keys that `index_keys` can return for a match must be among them.
+    """
     keys: list[IndexKey] = [
         ("sender", facts.sender_id),
         ("person", facts.person_id),

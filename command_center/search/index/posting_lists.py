@@ -29,7 +29,10 @@ def selectivity(counter: EngagementCondition) -> tuple[bool, int, int]:
 
 
 class PostingList(Generic[Posting]):
-    """Entries by threshold. `remove` must be called with the threshold that `add` was called with."""
+    """Entries by threshold.
+
+    `remove` must be called with the threshold that `add` was called with.
+    """
 
     __slots__ = ("_by_side", "_without_threshold")
 

@@ -66,7 +66,10 @@ class Index:
 
     @property
     def conjunctions(self) -> int:
-        """The number of distinct conjunctions. If it is below the number of searches, they share some."""
+        """The number of distinct conjunctions.
+
+        If it is below the number of searches, they share some.
+        """
         return sum(map(len, self._entries_by_scope.values()))
 
     @property
@@ -95,7 +98,10 @@ class Index:
         return set[int]().union(*(entry.searches for entry in self._candidate_entries(facts, counts_of(facts))))
 
     def matching(self, facts: Facts, now: int) -> set[int]:
-        """Return the matching searches. Each conjunction is evaluated once, however many searches share it."""
+        """Return the matching searches.
+
+        Each conjunction is evaluated once, however many searches share it.
+        """
         return finish(self.matching_in_steps(facts, now))
 
     def matching_in_steps(self, facts: Facts, now: int) -> Generator[None, None, set[int]]:
@@ -137,7 +143,10 @@ class Index:
             yield
 
     def mentions_group(self, group_id: int) -> bool:
-        """Return True if any search names the group. If none does, changes of its members have no effect."""
+        """Return True if any search names the group.
+
+        If none does, changes of its members have no effect.
+        """
         return group_id in self._conditions.groups
 
     def time_keys(self) -> Iterable[TimeKey]:
