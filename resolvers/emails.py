@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from command_center import ids
-from command_center.actions import emails, searches
+from command_center.actions import email_access, searches
 from command_center.actions.markup.shared_texts import filled_text
 from command_center.changes import log
 from command_center.database.connections import database
@@ -194,4 +194,4 @@ async def load_engagements(context: Context, email: Email, arguments: Arguments)
 
 def list_actions(context: Context, email: Email) -> list[EmailAction]:
     """Return the actions that the viewer may perform on an email now."""
-    return emails.allowed_actions(email, context.viewer)
+    return email_access.allowed_actions(email, context.viewer)

@@ -10,17 +10,18 @@ from dataclasses import dataclass
 
 from command_center import ids as global_ids
 from command_center.actions import campaigns, request_ids, suppression, tasks, transitions, verdict_revisions
-from command_center.actions.access import lock_own_emails, paths_by_id, visible_key
+from command_center.actions.access import visible_key
 from command_center.actions.bodies import check_body
 from command_center.actions.context import ActionContext, Limits
 from command_center.actions.deliveries import discard_early_reports
+from command_center.actions.email_access import lock_allowed_emails, lock_own_email, wrong_state
 from command_center.actions.email_rows import LockedEmail
 from command_center.actions.inputs import MAX_SUBJECT_CHARACTERS, UNSET, BulkResult, Unset, check_addresses, check_line
 from command_center.actions.request_ids import CreatedRow
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import ColumnValue, ColumnValues
 from command_center.email_addresses import distinct_addresses
-from command_center.errors import ErrorCollector, InputPath, UserErrors, not_found, user_error
+from command_center.errors import ErrorCollector, not_found, user_error
 from command_center.search.text import fold
 from models.emails import Email, addresses
 from models.enums import (
@@ -32,7 +33,6 @@ from models.enums import (
     SendKind,
     UserErrorCode,
 )
-from models.folders import ACTIONS
 from models.viewers import Viewer
 
 
@@ -104,7 +104,7 @@ async def revise(ctx: ActionContext, viewer: Viewer, email_id: str, revision: Re
     errors = ErrorCollector()
     values = await _changed_columns(ctx, viewer, revision, errors)
     async with ctx.writer.unit_of_work() as uow:
-        row = await _lock_own_email(uow, viewer, email_id, EmailAction.EDIT)
+        row = await lock_own_email(uow, viewer, email_id, EmailAction.EDIT)
         if revision.at is not UNSET:
             if row["status"] != EmailStatus.SCHEDULED or revision.at is None or revision.at <= uow.now:
                 errors.add(
@@ -193,10 +193,10 @@ async def send(ctx: ActionContext, viewer: Viewer, email_id: str, at: int | None
                 return await _get_existing(earlier_key)
         if at is not None:
             # Only for scheduled emails: the sender loop checks an email that is sent now when it claims it.
-            await suppression.lock_recipient_and_campaign(uow.connection, decode_email_id(email_id) or 0)
-        row = await _lock_own_email(uow, viewer, email_id)
+            await suppression.lock_recipient_and_campaign(uow.connection, global_ids.decode_key("Email", email_id) or 0)
+        row = await lock_own_email(uow, viewer, email_id)
         if row["status"] != EmailStatus.DRAFT:
-            raise _wrong_state(row, ("id",), "sent")
+            raise wrong_state(row, ("id",), "sent")
         if at is not None and at <= uow.now:
             raise user_error(UserErrorCode.INVALID, ("at",), "The time to send at must be in the future.")
         await _queue_for_sending(ctx, uow, [row], at)
@@ -261,7 +261,7 @@ async def _bulk(
     """Apply an action to all allowed emails; `values` returns the new columns of a row."""
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
-        rows = await _lock_allowed_emails(uow, viewer, ids, action, errors)
+        rows = await lock_allowed_emails(uow, viewer, ids, action, errors)
         for row in rows:
             await transitions.update_emails(uow, [row], values(row))
     return BulkResult(tuple(row["id"] for row in rows), tuple(errors))
@@ -271,7 +271,7 @@ async def retry(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> BulkR
     """Send undelivered emails again, now and regardless of their former schedule."""
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
-        rows = await _lock_allowed_emails(uow, viewer, ids, EmailAction.RETRY_SEND, errors)
+        rows = await lock_allowed_emails(uow, viewer, ids, EmailAction.RETRY_SEND, errors)
         await discard_early_reports(uow, (row["id"] for row in rows))
         await _queue_for_sending(ctx, uow, rows, None)
     return BulkResult(tuple(row["id"] for row in rows), tuple(errors))
@@ -281,7 +281,7 @@ async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> Bulk
     """Delete emails permanently. An email of a campaign cannot be deleted."""
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
-        rows = await _lock_allowed_emails(uow, viewer, ids, EmailAction.DELETE, errors)
+        rows = await lock_allowed_emails(uow, viewer, ids, EmailAction.DELETE, errors)
         tx = uow.connection
         await tasks.detach_from_emails(uow, [row["id"] for row in rows])
         await verdict_revisions.log_removals(uow, [row["id"] for row in rows])
@@ -290,68 +290,3 @@ async def delete(ctx: ActionContext, viewer: Viewer, ids: Sequence[str]) -> Bulk
             uow.move_count(row["sender_id"], transitions.folder_of_row(row), None)
             uow.invalidate(InvalidationKind.EMAIL, row["team_id"], row["id"], ChangeCauseKind.EMAIL_CHANGED)
     return BulkResult(tuple(row["id"] for row in rows), tuple(errors))
-
-
-async def _lock_allowed_emails(
-    uow: UnitOfWork, viewer: Viewer, ids: Sequence[str], action: EmailAction, errors: ErrorCollector
-) -> list[LockedEmail]:
-    """Lock the viewer's own emails, and return those whose folder allows the action.
-
-    Adds an error for each other.
-    """
-    allowed: list[LockedEmail] = []
-    for row, path in await lock_own_emails(uow.connection, viewer, paths_by_id(ids), errors):
-        if action not in ACTIONS[transitions.folder_of_row(row)]:
-            errors.extend(_wrong_state(row, path, _PARTICIPLES[action]).errors)
-        elif action is EmailAction.DELETE and row["campaign_id"] is not None:
-            errors.add(UserErrorCode.WRONG_STATE, path, "An email of a campaign is never deleted.")
-        else:
-            allowed.append(row)
-    return allowed
-
-
-async def _lock_own_email(
-    uow: UnitOfWork, viewer: Viewer, email_id: str, action: EmailAction | None = None
-) -> LockedEmail:
-    """Lock and return one of the viewer's own emails.
-
-    Raises: UserErrors if the viewer has no such email, or if its folder does not allow the action.
-    """
-    errors = ErrorCollector()
-    rows = await lock_own_emails(uow.connection, viewer, {email_id: ("id",)}, errors)
-    errors.raise_any()
-    row, path = rows[0]
-    if action is not None and action not in ACTIONS[transitions.folder_of_row(row)]:
-        raise _wrong_state(row, path, _PARTICIPLES[action])
-    return row
-
-
-_PARTICIPLES = {
-    EmailAction.EDIT: "changed",
-    EmailAction.ARCHIVE: "archived",
-    EmailAction.UNARCHIVE: "unarchived",
-    EmailAction.MARK_SUCCESS: "marked",
-    EmailAction.RETRY_SEND: "sent again",
-    EmailAction.DELETE: "deleted",
-}
-
-
-def _wrong_state(row: LockedEmail, path: InputPath, participle: str) -> UserErrors:
-    """Return the error for an action that the email's folder does not allow."""
-    message = f"An email in {transitions.folder_of_row(row).name} cannot be {participle}."
-    return user_error(UserErrorCode.WRONG_STATE, path, message)
-
-
-def allowed_actions(email: Email, viewer: Viewer) -> list[EmailAction]:
-    """Return the actions that the viewer may apply to an email.
-
-    Only the sender may act on an email, and an email of a campaign cannot be deleted.
-    """
-    if email.sender_id != viewer.user_id:
-        return []
-    return [action for action in ACTIONS[email.folder] if action is not EmailAction.DELETE or email.campaign_id is None]
-
-
-def decode_email_id(email_id: str) -> int | None:
-    """Return the key in an email's global id, or None if the id is invalid."""
-    return global_ids.decode_key("Email", email_id)

@@ -8,7 +8,7 @@ is never sent again automatically.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from command_center.actions.context import ActionContext
@@ -19,13 +19,13 @@ from command_center.database.errors import FailureLog, Unavailable
 from command_center.mail import claims
 from command_center.mail.claims import ClaimedEmail
 from command_center.mail.compose import Unsendable, compose_copies, compose_email
+from command_center.mail.hand_over_batches import HandOverBatch
 from command_center.mail.links import Links
 from command_center.mail.outcomes import HandOverResult, record_outcomes
 from command_center.mail.statistics import MailStatistics
 from command_center.mail.texts import TemplatesMissing
 from command_center.mail.transport import (
     HAND_OVER_TIMEOUT_SECONDS,
-    Deferred,
     Delivered,
     Envelope,
     Failed,
@@ -145,7 +145,7 @@ class Outbox:
             await self._parse_templates(exc.bodies)
             return True
         if claimed:
-            await self._complete(_Batch(claimed, self._max_concurrent, started_at))
+            await self._complete(HandOverBatch(claimed, self._max_concurrent, started_at))
         return more
 
     async def _may_send(self) -> bool:
@@ -179,7 +179,7 @@ class Outbox:
     async def _now(self) -> int:
         return await self._ctx.writer.clock.now(database())
 
-    async def _complete(self, batch: "_Batch") -> None:
+    async def _complete(self, batch: HandOverBatch) -> None:
         """Send a batch.
 
         If it is cancelled, the outcomes are still recorded before it raises.
@@ -195,7 +195,7 @@ class Outbox:
                     await asyncio.wait({work})
             raise
 
-    async def _send_batch(self, batch: "_Batch") -> None:
+    async def _send_batch(self, batch: HandOverBatch) -> None:
         """Hand over the emails of a batch and record outcomes as they arrive, simultaneous ones in one transaction."""
         # Short emails should not wait until long ones are composed.
         ordered = sorted(batch.claims, key=lambda claim: len(claim.email.body))
@@ -204,11 +204,13 @@ class Outbox:
         while tasks and not batch.stop.is_set():
             await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
             done = [task for task in tasks if task.done()]
-            await self._record(batch, [_result_of(task, tasks.pop(task), batch) for task in done])
+            await self._record(batch, [batch.result_of(task, tasks.pop(task)) for task in done])
         stop.cancel()
         await self._finish_batch(batch, tasks)
 
-    async def _finish_batch(self, batch: "_Batch", tasks: dict[asyncio.Task[Outcome | None], ClaimedEmail]) -> None:
+    async def _finish_batch(
+        self, batch: HandOverBatch, tasks: dict[asyncio.Task[Outcome | None], ClaimedEmail]
+    ) -> None:
         """Record what remains of a batch that stops.
 
         Running hand-overs get GRACE_SECONDS. Those that take longer are cancelled, and their outcome is Unknown if
@@ -220,15 +222,15 @@ class Outbox:
         for task in hanging:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._record(batch, [_result_of(task, claim, batch) for task, claim in tasks.items()])
+        await self._record(batch, [batch.result_of(task, claim) for task, claim in tasks.items()])
 
-    async def _send_unless_stopped(self, batch: "_Batch", claim: ClaimedEmail) -> Outcome | None:
+    async def _send_unless_stopped(self, batch: HandOverBatch, claim: ClaimedEmail) -> Outcome | None:
         async with batch.gate:
             if batch.stop.is_set() or time.monotonic() - batch.started_at > MAX_START_DELAY_SECONDS:
                 return None
             return await self._hand_over(batch, claim)
 
-    async def _hand_over(self, batch: "_Batch", claim: ClaimedEmail) -> Outcome:
+    async def _hand_over(self, batch: HandOverBatch, claim: ClaimedEmail) -> Outcome:
         try:
             email = claim.email
             message = await self._ctx.composer.run(len(email.body), compose_email, email, self._links)
@@ -274,7 +276,7 @@ class Outbox:
             reason = "an unexpected error"
         return refused + [RefusedCopy(copy.recipient, reason) for copy in remaining]
 
-    async def _record(self, batch: "_Batch", results: Sequence[HandOverResult]) -> None:
+    async def _record(self, batch: HandOverBatch, results: Sequence[HandOverResult]) -> None:
         """Record outcomes in one transaction.
 
         If that fails, record each in its own transaction.
@@ -298,7 +300,7 @@ class Outbox:
             with suppress(Exception):
                 await self._record_together(batch, [(claim, _NOT_RECORDED) for claim, _ in group])
 
-    async def _record_together(self, batch: "_Batch", results: Sequence[HandOverResult]) -> None:
+    async def _record_together(self, batch: HandOverBatch, results: Sequence[HandOverResult]) -> None:
         """Record outcomes in one transaction.
 
         While the database is unavailable, it waits up to MAX_DATABASE_WAIT_SECONDS, or until the outbox stops.
@@ -328,31 +330,3 @@ def _log_refused_copies(claim: ClaimedEmail, outcome: Outcome | None) -> None:
         _logger.warning(
             "email %d left, but the mail server refused %d of its copies: %s", claim.email_id, number, reasons
         )
-
-
-def _result_of(task: "asyncio.Task[Outcome | None]", claim: ClaimedEmail, batch: "_Batch") -> HandOverResult:
-    """Return the result of a hand-over task, however it ended.
-
-    If the task ended before the hand-over began, nothing has left.
-    """
-    if not task.cancelled() and task.exception() is None:
-        return claim, task.result()
-    if claim.email_id in batch.started:
-        return claim, Unknown("The sending was interrupted, so it is unknown whether the message was sent.")
-    # If the outbox stops, release the claim so that the email is due at once. Otherwise the error may occur again, so
-    # the email is deferred.
-    return claim, None if batch.stop.is_set() else Deferred("The sending was interrupted.")
-
-
-class _Batch:
-    """Holds the claims of one batch and their progress.
-
-    `started` holds the ids of emails whose hand-over has started, so that they may have been sent.
-    """
-
-    def __init__(self, claimed: Iterable[ClaimedEmail], max_concurrent: int, started_at: float) -> None:
-        self.claims = list(claimed)
-        self.started_at = started_at
-        self.started: set[int] = set()
-        self.gate = asyncio.Semaphore(max_concurrent)
-        self.stop = asyncio.Event()
