@@ -1,4 +1,6 @@
-"""Simulates the recipients: each acts on the email that arrived, using only the content of the message.
+"""Simulates the recipients, each of whom acts on the email that arrived.
+
+They use only the content of the message.
 
 Their mail servers call the API with a token that has the scope `engagement:write`, as an integration would.
 """
@@ -86,7 +88,10 @@ class RecipientSimulator:
             raise Unexpected(f"the pixel was answered with {response.status_code}")
 
     async def _click(self, mail: Mail, email: SentEmail, index: int) -> None:
-        """Request a tracking link, and check the target of its redirect without following it."""
+        """Request a tracking link, and check the target of its redirect.
+
+        The redirect is not followed.
+        """
         action = self.watch.begin(email.email_id, "CLICK")
         response = await self._fetch(mail.links[index])
         action.answered_at = time.time()
@@ -126,7 +131,10 @@ class RecipientSimulator:
         _expect(await self._report_until_accepted(event), recorded=1)
 
     async def _report_until_accepted(self, event: dict[str, str]) -> dict[str, int]:
-        """Repeat a report until it is accepted: it may arrive before the hand-over of the email is recorded."""
+        """Repeat a report until it is accepted.
+
+        It may arrive before the hand-over of the email is recorded.
+        """
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
             try:

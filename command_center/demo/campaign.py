@@ -1,4 +1,7 @@
-"""The seller's actions in the demo, through the API: the campaign, its people and drafts, the lists and the sending."""
+"""The seller's actions in the demo, all through the API.
+
+They create the campaign, its people, drafts and lists, and request the sending.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -98,7 +101,10 @@ async def send(client: Client, emails: Iterable[SentEmail]) -> None:
 
 
 async def _run_limited(action: Callable[[Item], Awaitable[Result]], items: Iterable[Item]) -> list[Result]:
-    """Run an action for each item, a few at a time, and return the results in the order of the items."""
+    """Run an action for each item, a few at a time.
+
+    The results have the order of the items.
+    """
     slots = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def run(item: Item) -> Result:

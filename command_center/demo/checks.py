@@ -1,4 +1,7 @@
-"""Checks the results of a run: hand-overs, recorded events, latencies, and whether each list equals a fresh query."""
+"""Checks the results of a run.
+
+These are hand-overs, recorded events, latencies, and whether each list equals a fresh query.
+"""
 
 import asyncio
 import time
@@ -75,7 +78,7 @@ async def run_checks(
 
 
 def _check_hand_over(report: CheckReport, emails: Sequence[JsonObject], recipients: RecipientSimulator) -> None:
-    """Compare the hand-overs counted by the mail server with those recorded by the product."""
+    """Compare the hand-overs that the mail server and the product counted."""
     people, messages = len(recipients.arrived), recipients.arrived.total()
     sent = sum(node["sentAt"] is not None for node in emails)
     report.note("handed over", f"{people} of {PEOPLE}")
@@ -164,7 +167,10 @@ async def _check_audit(report: CheckReport, ctx: ActionContext) -> None:
 
 
 def spread(seconds: Iterable[float]) -> str:
-    """Return the median, the 95th percentile, the maximum and the size of a sample, in milliseconds, as text."""
+    """Return the spread of a sample as text, in milliseconds.
+
+    It has the median, the 95th percentile, the maximum and the size.
+    """
     values = sorted(value * 1000 for value in seconds)
     if not values:
         return "none"

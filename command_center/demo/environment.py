@@ -1,4 +1,7 @@
-"""Starts the environment of the demo: database, mail server and product server in one process and temporary folder."""
+"""Starts the environment of the demo in one process and temporary folder.
+
+It consists of a database, a mail server and the product's server.
+"""
 
 import asyncio
 import secrets
@@ -55,7 +58,10 @@ class RunFolder:
 
 @contextmanager
 def throw_away_folder() -> Iterator[RunFolder]:
-    """Create a temporary folder for one run, and delete it at the end unless `keep` is set."""
+    """Create a temporary folder for one run.
+
+    It is deleted at the end unless `keep` is set.
+    """
     folder = RunFolder(Path(tempfile.mkdtemp(prefix="command-center-demo-")))
     try:
         folder.mail.mkdir()
@@ -66,7 +72,10 @@ def throw_away_folder() -> Iterator[RunFolder]:
 
 
 class Server(serving.GracefulServer):
-    """A server that leaves the handling of signals to the demo, which has more to stop than the server."""
+    """A server that leaves the handling of signals to the demo.
+
+    The demo has more to stop than the server.
+    """
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -140,7 +149,10 @@ def _count_changes(app: Starlette) -> int:
 
 
 def _settings(folder: RunFolder, url: str, smtp_url: str) -> Settings:
-    """Return settings that ignore the environment variables, which may belong to a real installation."""
+    """Return settings that ignore the environment variables.
+
+    Those may belong to a real installation.
+    """
     variables = {
         "DATABASE_URL": folder.database_url,
         "SECRET": secrets.token_hex(32),
@@ -152,7 +164,10 @@ def _settings(folder: RunFolder, url: str, smtp_url: str) -> Settings:
 
 
 def _thread_safe(callback: Callable[[Path], None]) -> Callable[[Path], None]:
-    """Return a function that another thread may call to run the callback on the event loop."""
+    """Return a thread-safe form of a callback.
+
+    Another thread may call it to run the callback on the event loop.
+    """
     loop = asyncio.get_running_loop()
 
     def schedule(path: Path) -> None:

@@ -1,4 +1,7 @@
-"""An SMTP server in a thread that stores each message as a file, and a parser for the links and pixels in a message."""
+"""An SMTP server in a thread that stores each message as a file.
+
+A parser finds the links and pixels of a message.
+"""
 
 import asyncio
 import re
@@ -20,7 +23,9 @@ HOSTNAME = "mail.demo.example"
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A message as the recipient's mail program reads it: the pixel that it fetches and the links that it shows.
+    """A message as the recipient's mail program reads it.
+
+    The program fetches the pixel and shows the links.
 
     The links do not include the unsubscribe link, which no recipient of the demo follows.
     """

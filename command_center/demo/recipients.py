@@ -107,7 +107,10 @@ _BEHAVIOR_COUNTS = {
 
 
 def plan_recipients(seed: int, seconds: float) -> list[SimulatedRecipient]:
-    """Plan the recipients of one run, whose actions end about `seconds` after the arrival of their emails."""
+    """Plan the recipients of one run.
+
+    Their actions end about `seconds` after the arrival of their emails.
+    """
     random = Random(seed)
     names = random.sample(list(product(_FIRST, _LAST)), PEOPLE)
     behaviors = [behavior for behavior, number in _BEHAVIOR_COUNTS.items() for _ in range(number)]
@@ -137,7 +140,10 @@ def _plan_action(at: float, kind: Action) -> PlannedAction:
 
 
 def _plan_behavior(random: Random, behavior: str, seconds: float) -> Iterator[tuple[float, Action]]:
-    """Yield the actions of a behavior in order, each with its time as a fraction of the run."""
+    """Yield the actions of a behavior in order.
+
+    The time of each is a fraction of the run.
+    """
     start, gap = random.uniform(0.02, 0.55), random.uniform(0.01, 0.05)
     link = random.choice((Action.FIRST_LINK, Action.SECOND_LINK))
     match behavior:

@@ -1,4 +1,7 @@
-"""Runs the demo as a command: starts its environment, displays the run, and stops cleanly on a signal."""
+"""Runs the demo as a command.
+
+It starts the environment, displays the run, and stops cleanly on a signal.
+"""
 
 import asyncio
 import logging
@@ -46,7 +49,10 @@ async def run(port: int, seed: int, seconds: float, once: bool, reply_seconds: i
 async def _run_scenario(
     environment: Environment, folder: RunFolder, terminal: Terminal, stop: asyncio.Event, options: ScenarioOptions
 ) -> CheckReport | None:
-    """Run the scenario with its display, and return its report; None if it was stopped before its end."""
+    """Run the scenario with its display, and return its report.
+
+    The result is None if it was stopped before its end.
+    """
     application, integration = await environment.seller()
     heading = [
         "Command Center demo. GraphiQL, signed in as Sam Seller:",
@@ -145,7 +151,10 @@ async def _ending(scenario: Scenario) -> AsyncIterator[Scenario]:
 
 @contextmanager
 def _redirect_logging(folder: RunFolder, terminal: Terminal) -> Iterator[None]:
-    """Send warnings to the feed and completely to a file: log lines on the terminal would destroy the layout."""
+    """Send warnings to the feed, and all details to a file.
+
+    Log lines on the terminal would destroy the layout.
+    """
 
     class Feed(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

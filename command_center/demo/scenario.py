@@ -1,4 +1,6 @@
-"""Runs one scenario: create people, drafts and lists, send the emails, simulate the recipients, check the results.
+"""Runs one scenario of the demo.
+
+It creates people, drafts and lists, sends the emails, simulates the recipients and checks the results.
 
 The background tasks that observe the run continue until `end`.
 """
@@ -40,7 +42,7 @@ class ScenarioOptions:
 
 
 class Scenario:
-    """Connects the seller's application, the recipients and their mail servers in one environment."""
+    """Connects the seller, the recipients and their mail servers."""
 
     def __init__(
         self, environment: Environment, terminal: Terminal, seller: Client, servers: Client, options: ScenarioOptions
@@ -88,7 +90,10 @@ class Scenario:
         await self._recipients.http.aclose()
 
     async def _send_campaign(self, emails: Sequence[SentEmail]) -> None:
-        """Send the emails, and wait until the last recipient is done and the last time boundary has passed."""
+        """Send the emails, and wait for the end of all actions.
+
+        Then the last recipient is done, and the last time boundary has passed.
+        """
         started_at = self._started_at = time.monotonic()
         async with asyncio.TaskGroup() as group:
             self._spawn(self._deliver_mail(group), "the reading of mail")
@@ -102,7 +107,10 @@ class Scenario:
         self._started_at = None
 
     async def _deliver_mail(self, group: asyncio.TaskGroup) -> None:
-        """Start the actions of each recipient at the first arrival, and count all arrivals to detect second copies."""
+        """Start the actions of each recipient when their email arrives.
+
+        All arrivals are counted, to detect second copies.
+        """
         emails, arrived = self._recipients.emails, self._recipients.arrived
         while True:
             mail = mailbox.read_mail(await self._environment.arrivals.get())

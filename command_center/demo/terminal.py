@@ -1,4 +1,7 @@
-"""Displays the progress of the demo: a layout that stays in place on a terminal, and plain lines elsewhere."""
+"""Displays the progress of the demo.
+
+A terminal gets a layout that stays in place, anything else plain lines.
+"""
 
 import sys
 import time

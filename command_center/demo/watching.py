@@ -1,4 +1,6 @@
-"""Subscribes to the changes of the seller's lists, as an application would, and measures their latency.
+"""Subscribes to the changes of the seller's lists, as an application would.
+
+It measures the latency of the changes.
 
 Folds the change messages into sets of members, and relates each change to the action that caused it.
 """
@@ -23,7 +25,10 @@ MEMBERS = """query($id:ID!,$first:Int,$after:String){savedSearch(id:$id){members
 
 @dataclass(slots=True)
 class TimedAction:
-    """The times at which an action of a recipient started and was answered, in seconds since 1970."""
+    """The times at which a recipient's action started and was answered.
+
+    They are in seconds since 1970.
+    """
 
     started_at: float
     answered_at: float | None = None
@@ -31,7 +36,10 @@ class TimedAction:
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """A join or a leave of an email, from a change message that arrived at `at` (seconds since 1970)."""
+    """A join or a leave of an email.
+
+    Its change message arrived at `at`, in seconds since 1970.
+    """
 
     at: float
     joined: bool
@@ -43,7 +51,10 @@ class ListChange:
 
     @property
     def latency(self) -> float | None:
-        """Return the seconds from the action's response to the change message; negative if the message was first."""
+        """Return the seconds from the action's response to the change message.
+
+        The result is negative if the message was first.
+        """
         return None if self.action is None or self.action.answered_at is None else self.at - self.action.answered_at
 
 
@@ -61,7 +72,10 @@ class Lateness:
 
 @dataclass(slots=True)
 class ListWatcher:
-    """Collects the changes of all lists, and calls `on_change` with each join and leave."""
+    """Collects the changes of all lists.
+
+    It calls `on_change` with each join and leave.
+    """
 
     client: Client
     on_change: Callable[[ListChange], None]
@@ -151,7 +165,10 @@ class ListWatcher:
         return change
 
     def _find_action(self, email_id: str, event: JsonObject) -> TimedAction | None:
-        """Return the action that an event records: the last one of its kind that started before the event occurred."""
+        """Return the action that an event records.
+
+        It is the last one of its kind that started before the event occurred.
+        """
         occurred = timestamp(event["occurredAt"])
         candidates = reversed(self._actions[email_id, event["kind"]])
         return next((action for action in candidates if action.started_at <= occurred), None)

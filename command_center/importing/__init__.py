@@ -1,1 +1,4 @@
-"""Implements `command-center import`, which imports people from files that other programs export."""
+"""Implements `command-center import`.
+
+It imports people from files that other programs export.
+"""

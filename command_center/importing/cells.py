@@ -1,4 +1,7 @@
-"""Interprets single cells as spreadsheet programs, Outlook and mailing programs write them. Pure."""
+"""Interprets single cells. Pure.
+
+Spreadsheet programs, Outlook and mailing programs write them in their own ways.
+"""
 
 import re
 from urllib.parse import unquote
@@ -121,7 +124,7 @@ def read_phone(cell: str) -> str:
 
 
 def read_opt_out(cell: str, column: str) -> bool:
-    """Return whether a cell in an opt-out column means that the person must not be emailed.
+    """Return whether a cell in an opt-out column forbids to email the person.
 
     A date means yes: it is when the person opted out. `column` is the name of the column, for the error
     message. Raises: UnreadableCell if the value means neither yes nor no.
@@ -152,12 +155,14 @@ def means_unsubscribed(cell: str) -> bool:
 
 
 def means_not_subscribed(cell: str) -> bool:
-    """Return whether a cell in an opt-in column means that the person must not be emailed."""
+    """Return whether a cell in an opt-in column forbids to email the person."""
     return fold(read_text(cell)).strip() in _REFUSALS or means_unsubscribed(cell)
 
 
 def _main_address(value: str) -> str:
-    """Return the main address in a list that a directory exported, such as `SMTP:a@x.example;smtp:b@x.example`.
+    """Return the main address in a list that a directory exported.
+
+    Such a list is `SMTP:a@x.example;smtp:b@x.example`.
 
     An upper-case SMTP marks the main address.
     """

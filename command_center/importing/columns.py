@@ -1,4 +1,7 @@
-"""Recognises the columns of a file by the names that well-known programs use, in English and German. Pure."""
+"""Recognises the columns of a file by their names. Pure.
+
+It knows the English and German names that well-known programs use.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +112,10 @@ class ColumnMapping:
         return sum(map(len, self.places.values()))
 
     def too_wide(self, fields: Sequence[str]) -> bool:
-        """Return whether a row has values beyond the last column, so that its values have probably shifted."""
+        """Return whether a row has values beyond the last column.
+
+        Its values have probably shifted then.
+        """
         return any(value.strip() for value in fields[self.width :])
 
     def row(self, line: int, fields: Sequence[str], shared: bool) -> ImportRow:
@@ -198,7 +204,10 @@ class _CellReader:
 
 
 def recognise_columns(header: Sequence[str]) -> ColumnMapping | None:
-    """Return the recognised columns of a header, or None if no column contains addresses."""
+    """Return the recognised columns of a header.
+
+    The result is None if no column contains addresses.
+    """
     header = _without_empty_end(header)
     by_key: dict[str, list[int]] = {}
     for index, name in enumerate(header):
@@ -216,7 +225,10 @@ def recognise_columns(header: Sequence[str]) -> ColumnMapping | None:
 
 
 def _without_empty_end(header: Sequence[str]) -> Sequence[str]:
-    """Remove the empty columns at the end, because spreadsheets may export thousands of them."""
+    """Remove the empty columns at the end.
+
+    Spreadsheets may export thousands of them.
+    """
     width = len(header)
     while width and not header[width - 1].strip():
         width -= 1

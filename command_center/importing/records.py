@@ -1,4 +1,6 @@
-"""Reads the records of a file whose values are separated by commas, semicolons, tabs or bars.
+"""Reads the records of a file with separated values.
+
+Commas, semicolons, tabs or bars separate them.
 
 An unreadable record becomes a record with a fault, and reading continues at the line after its first. A quotation mark
 that is never closed therefore affects only its own row, not all following rows.
@@ -35,7 +37,10 @@ class _TooLong(csv.Error):
 
 
 class _Lines:
-    """Iterates over the physical lines of a file for the CSV reader, and can go back to the second line of a record."""
+    """Iterates over the physical lines of a file for the CSV reader.
+
+    It can go back to the second line of a record.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -51,7 +56,10 @@ class _Lines:
         self._length = 0
 
     def push_back(self) -> str:
-        """Push back the lines of the current record except the first, and return the first."""
+        """Push back all lines of the current record but the first one.
+
+        Returns the first line.
+        """
         first, *rest = self._record or [""]
         self._pushed_back.extendleft(reversed(rest))
         self.number -= len(rest)

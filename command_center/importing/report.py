@@ -1,4 +1,6 @@
-"""Reports the progress of an import, and its refused rows on the terminal and in a file.
+"""Reports the progress of an import, and its refused rows.
+
+Refused rows are reported on the terminal and in a file.
 
 The file of refused rows contains the line, the reason and the columns of the original, so that it can be corrected and
 imported.

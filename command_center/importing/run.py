@@ -1,4 +1,7 @@
-"""Runs an import: it imports batches of rows, one transaction each, and reports the result of every row."""
+"""Runs an import: batches of rows, one transaction each.
+
+The result of every row is reported.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -39,7 +42,9 @@ class ImportOrder:
 
 
 async def run_import(settings: Settings, order: ImportOrder) -> int:
-    """Run an import, and return 0 if every row was imported, or 1 if some were refused.
+    """Run an import.
+
+    Returns 0 if every row was imported, or 1 if some were refused.
 
     Raises: Misconfigured and UserErrors if the import cannot start, and Misconfigured if it stops early.
     """
@@ -90,7 +95,10 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
 async def _import_batch(
     work: Import, batch: list[Record], shared: bool, table: Table, total: ImportResult, refusals: Refusals
 ) -> None:
-    """Import one batch, add its counts to the total, and report refused rows in the order of the file."""
+    """Import one batch, and add its counts to the total.
+
+    Refused rows are reported in the order of the file.
+    """
     reasons = {record.line: fault for record in batch if (fault := _fault_of(record, table)) is not None}
     importable = [record for record in batch if record.line not in reasons]
     tally = await work.import_batch(table.columns.row(each.line, each.fields, shared) for each in importable)

@@ -1,4 +1,7 @@
-"""Opens a file of people as a table: detects its encoding, delimiter and header, and reads its rows."""
+"""Opens a file of people as a table.
+
+It detects the encoding, the delimiter and the header, and reads the rows.
+"""
 
 import re
 import stat
@@ -59,14 +62,20 @@ def read_table(path: Path, encoding: str | None) -> Table:
 
 
 def _declared_delimiter(path: Path, encoding: str) -> str | None:
-    """Return the delimiter that the first line declares to Excel, such as `sep=;`, or None."""
+    """Return the delimiter that the first line declares to Excel, or None.
+
+    Such a line is `sep=;`.
+    """
     with _open(path, encoding) as file:
         match = _DELIMITER_LINE.fullmatch(file.readline(200))
     return match[1] if match else None
 
 
 def _find_header(path: Path, size: int, encoding: str, delimiters: Iterable[str]) -> Table | None:
-    """Return the table for the delimiter with the most recognised columns, or None if there is no header."""
+    """Return the table for the delimiter with the most recognised columns.
+
+    The result is None if there is no header.
+    """
     best: Table | None = None
     for delimiter in delimiters:
         with _open(path, encoding) as file:

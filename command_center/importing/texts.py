@@ -1,4 +1,6 @@
-"""Detects the encoding of a text file: by its byte order mark, else UTF-8 if it is valid, else Windows-1252.
+"""Detects the encoding of a text file.
+
+The byte order mark decides, else it is UTF-8 if that is valid, else Windows-1252.
 
 Windows-1252 also covers Latin-1, which it extends. A file in which some lines are UTF-8 and others are not is refused
 with the numbers of the lines. Read in either encoding, some of its names would be garbled.
@@ -102,7 +104,10 @@ class _LineNumbers:
 
 @dataclass(slots=True)
 class _NonAsciiLines:
-    """Holds the numbers of the lines that are not ASCII: those that are valid UTF-8, and the others."""
+    """Holds the numbers of the lines that are not ASCII.
+
+    Those that are valid UTF-8 are apart from the others.
+    """
 
     utf8: _LineNumbers = field(default_factory=_LineNumbers)
     other: _LineNumbers = field(default_factory=_LineNumbers)

@@ -1,4 +1,6 @@
-"""The canonical form of a filter: JSON with all defaults, without nulls, and with fields in the contract's order.
+"""The canonical form of a filter, which is JSON.
+
+It has all defaults and no nulls, and its fields are in the contract's order.
 
 The parser reads it back to an equal tree, so saving a returned filter changes nothing.
 """

@@ -1,4 +1,7 @@
-"""Moments: microseconds since the Unix epoch, and their conversion to ISO 8601 text and aware datetimes."""
+"""Moments are microseconds since the Unix epoch.
+
+This module converts them to ISO 8601 texts and aware datetimes, and back.
+"""
 
 import re
 from datetime import UTC, date, datetime, timedelta

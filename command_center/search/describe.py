@@ -1,4 +1,7 @@
-"""Describes a filter in English: as a list's summary, and leaf by leaf for its explanation."""
+"""Describes a filter in English.
+
+The description is a list's summary, or explains single leaves.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias, assert_never
@@ -87,7 +90,10 @@ def describe_leaf(leaf: Leaf, names: Names) -> str:
 
 
 def describe_requirement(leaf: Leaf, names: Names) -> str:
-    """Return a phrase for one leaf by itself, such as "clicks by a person: at least 1"."""
+    """Return a phrase for one leaf by itself.
+
+    An example is "clicks by a person: at least 1".
+    """
     if not isinstance(leaf, EngagementCondition):
         return describe_leaf(leaf, names)
     actors = f"by {_alternatives(_ACTORS[verdict] for verdict in leaf.verdicts)}"

@@ -1,4 +1,6 @@
-"""The SQL that differs between SQLite and PostgreSQL, and pieces of SQL that carry their parameters.
+"""The SQL that differs between SQLite and PostgreSQL.
+
+Pieces of SQL carry their parameters.
 
 Every parameter in a clause is a bare `?`. The connection numbers them once the statement is complete.
 """

@@ -28,7 +28,10 @@ _NOT_ALLOWED_MESSAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """Any well-formed duration: its text, and its pairs of designator and amount, such as ("TH", "12")."""
+    """Any well-formed duration.
+
+    It has a text, and pairs of designator and amount, such as ("TH", "12").
+    """
 
     text: str
     parts: tuple[tuple[str, str], ...]

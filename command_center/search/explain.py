@@ -1,4 +1,7 @@
-"""Explains why an email is, or is not, in a list: which leaves of the filter hold, and what the email has instead."""
+"""Explains why an email is, or is not, in a list.
+
+It says which leaves of the filter hold, and what the email has instead.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

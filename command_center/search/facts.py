@@ -1,4 +1,7 @@
-"""The facts of one email that a filter is evaluated against: its row, its person, their groups, and its events."""
+"""The facts of one email that a filter is evaluated against.
+
+They come from its row, its person, their groups, and its events.
+"""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,6 @@
-"""The filter as an immutable tree, which all other modules of this package parse, compile or describe.
+"""The filter as an immutable tree.
+
+All other modules of this package parse, compile or describe it.
 
 A `Filter` is one object of the API, and all its parts must hold. Parts are in the contract's field order.
 """

@@ -49,7 +49,10 @@ Choice = TypeVar("Choice", bound=IntEnum)
 
 @dataclass(slots=True)
 class ParseState:
-    """The errors of one parse, the number of leaves so far, and the most elements of a list."""
+    """The errors of one parse, and the number of leaves so far.
+
+    `most_ids` is the most elements that a list may have.
+    """
 
     errors: ErrorCollector
     most_ids: int

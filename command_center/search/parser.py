@@ -1,4 +1,6 @@
-"""Parses a raw filter of the API or the database into a tree, or returns all its errors together.
+"""Parses a raw filter of the API or the database into a tree.
+
+All errors are returned together.
 
 This module defines the fields, how they nest, and the limits. `leaf_parsers` parses the leaves.
 """
@@ -19,7 +21,10 @@ from models.enums import UserErrorCode
 
 @dataclass(frozen=True, slots=True)
 class FilterLimits:
-    """The maximum depth of a filter, number of its leaves, and number of ids in one list."""
+    """The limits of a filter.
+
+    They concern its depth, the number of its leaves, and the number of ids in one list.
+    """
 
     depth: int = 8
     leaves: int = 64

@@ -1,4 +1,4 @@
-"""Compiles a filter to a Python function of an email's facts and the current moment.
+"""Compiles a filter to a Python function of facts and a moment.
 
 It must agree with `sql` to the microsecond. It does not evaluate the scope: see `scope`.
 """
@@ -212,7 +212,10 @@ def _engaged(condition: EngagementCondition) -> Predicate:
 
 
 def event_count(condition: EngagementCondition) -> Callable[[Facts, int], int]:
-    """Return a function that counts the events of a condition, without regard to its bounds."""
+    """Return a function that counts the events of a condition.
+
+    It does not regard the bounds of the condition.
+    """
     series = event_series(condition)
     within = None if condition.within is None else condition.within.microseconds
     after = None if condition.after_send is None else condition.after_send.microseconds

@@ -1,4 +1,7 @@
-"""The rows that a filter refers to by id, and the filter without those that the viewer may not see."""
+"""The rows that a filter refers to by id.
+
+Rows that the viewer may not see can be removed from the filter.
+"""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet

@@ -23,7 +23,10 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The emails of these senders of the team, or of all its senders if `senders` is None."""
+    """The emails of these senders of the team.
+
+    If `senders` is None, these are all senders.
+    """
 
     team_id: int
     senders: frozenset[int] | None
@@ -52,7 +55,9 @@ def resolve_scope(filter: Filter, owner: Owner) -> Scope:
 def view_as_errors(
     filter: Filter, owner: Owner, path: InputPath = (), colleagues: AbstractSet[int] | None = None
 ) -> list[UserError]:
-    """Return FORBIDDEN errors if a member names other senders, or requests every sender.
+    """Return FORBIDDEN errors if a member asks for the emails of others.
+
+    The filter may name other senders, or include every sender.
 
     With `colleagues`, only those senders are forbidden. The caller then has to report all other ids as
     NOT_FOUND.

@@ -1,4 +1,6 @@
-"""Compiles a filter to one boolean SQL expression over `e` (emails) and `p` (their people).
+"""Compiles a filter to one boolean SQL expression.
+
+It ranges over `e` (emails) and `p` (their people).
 
 It must agree with `predicate`. No leaf is ever NULL, so that NOT negates it: columns that may be NULL are tested for
 that first.

@@ -28,7 +28,10 @@ def bucket_of(due_on: date, today: date) -> TaskBucket:
 
 
 def days_of(bucket: TaskBucket, today: date) -> tuple[date | None, date | None]:
-    """Return the first and last due date of a bucket, or None if it is unbounded on that side."""
+    """Return the first and last due date of a bucket.
+
+    A date is None if the bucket is unbounded on that side.
+    """
     first, last = _DAYS[bucket]
     return _days_after(today, first), _days_after(today, last)
 

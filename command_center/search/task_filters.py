@@ -1,4 +1,6 @@
-"""The filter of tasks: its parser, which returns all errors together, and its SQL over `e` (tasks).
+"""The filter of tasks: its parser and its SQL.
+
+The parser returns all errors together. The SQL ranges over `e` (tasks).
 
 A task matches if every field of the filter holds. A list holds if any of its elements does. An id that is not visible
 matches nothing, because no task that the user can see refers to it.
@@ -113,13 +115,19 @@ def parse_task_filter(raw: Mapping[str, object], *, most_ids: int, path: InputPa
 
 
 def range_clause(team_id: int, user_id: int, dialect: Dialect) -> Clause:
-    """Return the clause for the tasks that a user can see: those assigned to them and those they created."""
+    """Return the clause for the tasks that a user can see.
+
+    These are the tasks that are assigned to them, and those that they created.
+    """
     mine = any_of([dialect.equal("e.assignee_id", user_id), dialect.equal("e.creator_id", user_id)])
     return all_of([dialect.equal("e.team_id", team_id), mine])
 
 
 def filter_clause(filter: TaskConditions, dialect: Dialect, today: date) -> Clause:
-    """Return the filter on the viewer's current day, as a clause for a larger statement."""
+    """Return the filter as a clause for a larger statement.
+
+    `today` is the viewer's current day.
+    """
     return all_of(_clauses(filter, dialect, today))
 
 

@@ -1,10 +1,15 @@
-"""Folding of text for comparison: stored columns and filters share one form, so that every database agrees."""
+"""Folding of text for comparison.
+
+Stored columns and filters share one form, so that every database agrees.
+"""
 
 from unicodedata import normalize
 
 
 def fold(text: str) -> str:
-    """Return a form that is equal for texts that differ only in case or Unicode composition.
+    """Return the form of a text that is used for comparison.
+
+    It is equal for texts that differ only in case or Unicode composition.
 
     Folding twice changes nothing: composing after casefold can produce a character that folds again, so it is
     repeated.

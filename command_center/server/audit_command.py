@@ -1,4 +1,6 @@
-"""`command-center audit`: compares each list with a fresh query, and repairs the lists that differ.
+"""`command-center audit` compares each list with a fresh query.
+
+It repairs the lists that differ.
 
 It waits until no invalidation is pending. If a server runs, its matcher does the repair; otherwise this process does.
 """

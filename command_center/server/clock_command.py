@@ -1,4 +1,7 @@
-"""`command-center clock`: shows whether the database's clock is trusted, and decides on its jumps."""
+"""`command-center clock` shows whether the database's clock is trusted.
+
+With options it decides on the clock's jumps.
+"""
 
 from command_center.database import clock_state
 from command_center.database.clock import DatabaseClock
@@ -50,7 +53,9 @@ async def accept(settings: Settings) -> int:
 
 
 async def return_to_present(settings: Settings) -> int:
-    """Correct stored times that are later than the current database time, and evaluate every list again.
+    """Correct stored times that are later than the current database time.
+
+    Every list is evaluated again.
 
     Raises: ConfigurationError if a `serve` or `worker` runs, or if the clock is ahead.
     """

@@ -1,4 +1,6 @@
-"""Health checks: `command-center healthcheck` asks each process on this machine whether it still works.
+"""Health checks of the processes on this machine.
+
+`command-center healthcheck` asks each process whether it still works.
 
 A process listens on a socket in Linux's abstract namespace. Such a socket needs no file, disappears with the process
 even after kill -9, and answers only while the event loop runs. Other systems have no such sockets; there `healthcheck
@@ -79,7 +81,10 @@ def _process_names() -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    """Return whether the process belongs to the current user; the list is of the whole machine."""
+    """Return whether the process belongs to the current user.
+
+    The list contains the processes of the whole machine.
+    """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(TIMEOUT_SECONDS)

@@ -36,7 +36,10 @@ class LeaseConnection(Protocol):
 
 
 class LeaseLost(Exception):
-    """The connection that held the lease is lost, and another process may hold the lease."""
+    """The connection that held the lease is lost.
+
+    Another process may hold the lease now.
+    """
 
 
 class LeaseHeld(Exception):
@@ -101,7 +104,10 @@ async def _on_postgres(url: str, wait: bool) -> AsyncIterator[LeaseWatch]:
 
 
 async def _try_acquire(url: str, wait: bool) -> LeaseConnection | None:
-    """Return a connection that holds the lease; None if another process holds it or the server does not answer."""
+    """Return a connection that holds the lease.
+
+    The result is None if another process holds it, or the server does not answer.
+    """
     connection: LeaseConnection | None = None
     try:
         connection = await asyncpg.connect(**postgres_url.parse(url).arguments())

@@ -1,4 +1,7 @@
-"""`command-center resume-sending`: lists the emails that are due, and ends the pause after a restore."""
+"""`command-center resume-sending` ends the pause of sending after a restore.
+
+It lists the emails that are due first.
+"""
 
 from command_center.changes import restores
 from command_center.database.clock import DatabaseClock

@@ -1,4 +1,7 @@
-"""The components behind the API, which start and stop together: clock, hub, recorder, matcher and outbox."""
+"""The components behind the API, which start and stop together.
+
+They are the clock, the hub, the recorder, the matcher and the outbox.
+"""
 
 import asyncio
 import gc
@@ -185,7 +188,10 @@ async def _report_mail_server(transport: SmtpTransport) -> None:
 
 
 async def _run_worker(runtime: Runtime, run_matcher: bool) -> None:
-    """Match and send whenever this process holds the lease, so that one process per database does."""
+    """Match and send whenever this process holds the lease.
+
+    So only one process of a database does it.
+    """
     while True:
         try:
             await _work_under_lease(runtime, run_matcher)

@@ -1,4 +1,7 @@
-"""What the GraphQL engine needs to know about this schema to estimate the cost of an operation."""
+"""Hints about this schema for the GraphQL engine.
+
+It needs them to estimate the cost of an operation.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,7 @@
-"""The uvicorn server: one process with one socket, which is bound before anything else starts."""
+"""The uvicorn server: one process with one socket.
+
+The socket is bound before anything else starts.
+"""
 
 import asyncio
 import logging

@@ -32,7 +32,9 @@ A browser refuses a request with a header that is not allowed.
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its name without the prefix, its parser, its default as text, and a description for operators.
+    """One setting: its name, parser, default and description.
+
+    The name has no prefix, the default is text, and the description is for operators.
 
     The values of secret settings are never shown.
     """

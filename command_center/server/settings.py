@@ -1,4 +1,6 @@
-"""Settings: environment variables with the prefix COMMAND_CENTER_, which are read once.
+"""Settings are environment variables with the prefix COMMAND_CENTER_.
+
+They are read once.
 
 Startup fails with a message that names the first invalid variable.
 """
@@ -159,13 +161,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return the variables that have the prefix but are not settings, for example misspelled ones."""
+    """Return the variables that have the prefix but are not settings.
+
+    They may be misspelled.
+    """
     names = {PREFIX + setting.name for setting in TABLE}
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in names)
 
 
 def as_environment_file(settings: Settings) -> list[str]:
-    """Return the settings in force as lines that a shell or a service manager can read.
+    """Return the settings in force as the lines of an environment file.
+
+    A shell or a service manager can read them.
 
     A value that contains a secret is omitted: its line is a comment.
     """

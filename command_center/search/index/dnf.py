@@ -1,4 +1,6 @@
-"""The disjunctive normal form of a filter: a few conjunctions of conditions, of which one must hold.
+"""The disjunctive normal form of a filter.
+
+It consists of a few conjunctions of conditions, of which one must hold.
 
 Conditions are leaves or negated leaves in a canonical form, so that equal meanings compare equal. A filter that would
 need too many conjunctions becomes one condition. The form matches exactly the emails that the filter matches.
@@ -57,7 +59,10 @@ class _TooMany(Exception):
 
 
 def conjunctions(filter: Filter) -> Form:
-    """Return the filter's conjunctions: none if nothing can match, an empty one if everything matches."""
+    """Return the filter's conjunctions.
+
+    There are none if nothing can match, and an empty one if everything matches.
+    """
     try:
         return _filter(filter, True)
     except _TooMany:
@@ -84,7 +89,10 @@ def _filter(filter: Filter, positive: bool) -> Form:
 
 
 def _is_short(part: Part) -> bool:
-    """Return True if a part is often equal to another search's part, and cheap to compare."""
+    """Return True if a part is often repeated in other searches.
+
+    Such a part is also cheap to compare.
+    """
     if isinstance(part, EngagementConditions):
         return len(part.conditions) <= _MAX_CACHED_ITEMS
     return isinstance(part, Ids) and len(part.ids) <= _MAX_CACHED_ITEMS
@@ -105,7 +113,9 @@ def _part(part: Part, positive: bool) -> Form:
 
 
 def _combine(forms: Sequence[Form], conjunctive: bool) -> Form:
-    """Return the conjunction of the forms, or their disjunction if `conjunctive` is false.
+    """Return the conjunction of the forms.
+
+    If `conjunctive` is false, return their disjunction.
 
     A negated conjunction is the disjunction of the negated forms (De Morgan).
     """

@@ -1,4 +1,6 @@
-"""What the index stores: entries that equal searches share, and conditions that equal conjunctions share.
+"""The entries and the conditions that the index stores.
+
+Equal searches share entries, and equal conjunctions share conditions.
 
 There may be millions of them. So all objects are small and without cycles, and each is freed with its last user.
 """
@@ -24,7 +26,9 @@ Key = TypeVar("Key", int, TimeKey)
 
 
 class Condition:
-    """One condition of a conjunction, with the properties that decide where its entry is filed.
+    """One condition of a conjunction.
+
+    Its properties decide where the entry of the conjunction is filed.
 
     Its predicate is compiled when it is first evaluated, because most conditions never are.
     """
@@ -53,7 +57,10 @@ class Condition:
         return self._predicate(facts, now)
 
     def holds_in(self, evaluation: "Evaluation") -> bool:
-        """Do the same for an evaluation, using its event counts if the condition is a counter."""
+        """Do the same for an evaluation.
+
+        It uses the event counts if the condition is a counter.
+        """
         counter = self.counter
         if counter is None:
             return self.holds(evaluation.facts, evaluation.now)
@@ -62,7 +69,10 @@ class Condition:
 
 
 class Conditions:
-    """Every condition in use, once, and the groups and time boundaries that they mention."""
+    """Every condition in use, once.
+
+    It also knows the groups and time boundaries that they mention.
+    """
 
     __slots__ = ("_by_part", "_last_number", "groups", "time_keys")
 
@@ -109,7 +119,10 @@ class Conditions:
 
 
 class Evaluation:
-    """Evaluates conditions for one email at one moment, each once, however many conjunctions share it."""
+    """Evaluates conditions for one email at one moment.
+
+    Each is evaluated once, however many conjunctions share it.
+    """
 
     __slots__ = ("_results", "counts", "facts", "now")
 

@@ -1,4 +1,6 @@
-"""Index keys: the equalities under which a search is filed, which every email that matches it must have.
+"""Index keys are the equalities under which a search is filed.
+
+Every email that matches the search has them.
 
 The keys determine how many searches one event evaluates. If they were wrong, the index would miss matching searches.
 """
@@ -64,7 +66,10 @@ def breadth(keys: frozenset[IndexKey]) -> tuple[int, int]:
 
 
 def is_exact(part: Part) -> bool:
-    """Return True if an email that has one of a condition's keys is known to meet the condition."""
+    """Return True if the keys of a condition imply it.
+
+    Then an email that has one of the keys meets the condition.
+    """
     match part:
         case Text(_, test):
             return test == TextTest(equals=test.equals)

@@ -1,4 +1,6 @@
-"""Posting lists: the index entries under one index key, sorted by a threshold on the email's event counts.
+"""Posting lists hold the index entries under one index key.
+
+They are sorted by a threshold on the email's event counts.
 
 A lookup finds the entries whose threshold is reached by binary search, and takes all entries without a threshold. Its
 cost depends on what it finds, not on the length of the list.
@@ -82,7 +84,9 @@ class PostingList(Generic[Posting]):
 
 
 class _SortedPostings(Generic[Posting]):
-    """The bounds of one kind in ascending order, and the entry of each bound in parallel.
+    """The bounds of one kind in ascending order.
+
+    A parallel list has the entry of each bound.
 
     All bounds are lower bounds (at least), or all are upper bounds (at most).
     """

@@ -1,4 +1,6 @@
-"""The index of saved searches: finds the few searches that an email may match, and those that it does.
+"""The index of saved searches.
+
+It finds the few searches that an email may match, and those that it does match.
 
 It stores each search as a few conjunctions (see `dnf`). Equal conjunctions of one scope share one index entry. An
 entry is filed as follows:
@@ -94,7 +96,10 @@ class Index:
                 self._remove_entry(entry)
 
     def candidates(self, facts: Facts) -> set[int]:
-        """Return a superset of the matching searches, as small as keys and thresholds can make it."""
+        """Return a superset of the matching searches.
+
+        It is as small as keys and thresholds can make it.
+        """
         return set[int]().union(*(entry.searches for entry in self._candidate_entries(facts, counts_of(facts))))
 
     def matching(self, facts: Facts, now: int) -> set[int]:
@@ -124,7 +129,9 @@ class Index:
         return matching_ids
 
     def matches(self, search_id: int, facts: Facts, now: int) -> bool:
-        """Return True if a search and its scope match, evaluated without using keys or thresholds.
+        """Return True if a search and its scope match.
+
+        The evaluation uses neither keys nor thresholds.
 
         An unknown search does not match.
         """
@@ -170,7 +177,10 @@ class Index:
                     yield entries
 
     def _add_entry(self, scope: Scope, conjunction: Conjunction) -> IndexEntry:
-        """Return the entry of a conjunction, which is created and filed if it does not exist."""
+        """Return the entry of a conjunction.
+
+        It is created and filed if it does not exist.
+        """
         conditions = self._conditions.intern(conjunction)
         in_scope = self._entries_by_scope.setdefault(scope, {})
         entry = in_scope.get(conditions)
@@ -254,7 +264,10 @@ def _residual(conditions: tuple[Condition, ...], key_condition: Condition | None
 
 
 def _most_selective(scope: Scope, conditions: tuple[Condition, ...]) -> Condition | None:
-    """Return the condition whose keys a conjunction is filed under, or None if it is filed under no key."""
+    """Return the condition whose keys a conjunction is filed under.
+
+    The result is None if it is filed under no key.
+    """
     best: Condition | None = None
     for condition in conditions:
         if condition.breadth is not None and (best is None or _is_narrower(condition, best)):
@@ -285,7 +298,10 @@ def _buckets(scope: Scope, key_condition: Condition | None) -> list[Bucket]:
 
 
 def _threshold(entry: IndexEntry) -> EngagementCondition | None:
-    """Return the counter that the fewest emails reach, or None if the conjunction has no counter."""
+    """Return the counter that the fewest emails reach.
+
+    The result is None if the conjunction has no counter.
+    """
     best: Condition | None = None
     for condition in entry.conditions:
         if condition.selectivity is not None and (

@@ -1,4 +1,4 @@
-"""Time boundaries: the moments at which a filter's result may change only because time passes.
+"""Time boundaries: when a filter's result may change because time passes.
 
 A boundary is a date of an email or an event, and an offset from it.
 """
@@ -22,7 +22,10 @@ _SOURCES: dict[DateField, Source] = {
 
 @dataclass(frozen=True, slots=True)
 class TimeKey:
-    """The result of a filter may change when the clock passes date + offset, in microseconds."""
+    """The result of a filter may change when the clock passes date + offset.
+
+    Both are in microseconds.
+    """
 
     source: Source
     offset: int
@@ -37,7 +40,9 @@ def time_keys(filter: Filter) -> frozenset[TimeKey]:
 
 
 def crossed_range(key: TimeKey, previous: int, now: int) -> tuple[int, int]:
-    """Return the first and the last date whose boundary was crossed after `previous` and up to `now`, both included.
+    """Return the first and the last date whose boundary was crossed.
+
+    The clock crossed it after `previous` and up to `now`. Both dates are included.
 
     A result changes either when the boundary is reached or one microsecond later. Including both ends covers both
     cases; evaluating an email twice is harmless.
