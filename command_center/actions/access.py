@@ -1,4 +1,6 @@
-"""Finds the rows that a viewer names, and checks that the viewer may see or change them.
+"""Finds the rows that a viewer names.
+
+It checks that the viewer may see or change them.
 
 A row that the viewer cannot see results in NOT_FOUND, exactly as one that does not exist.
 """
@@ -49,7 +51,9 @@ _LIST = (
 
 
 async def lock_complete_list(connection: Connection, viewer: Viewer, search_id: str, errors: ErrorCollector) -> int:
-    """Return the key of one of the viewer's own lists, and lock the list so that it is not refined meanwhile.
+    """Return the key of one of the viewer's own lists, and lock the list.
+
+    So the list is not refined meanwhile.
 
     Adds NOT_FOUND if the viewer has no such list. Adds WRONG_STATE during the backfill, when the list contains only
     some of its emails.
@@ -65,7 +69,7 @@ async def lock_complete_list(connection: Connection, viewer: Viewer, search_id: 
 
 
 def paths_by_id(ids: Sequence[str], path: str = "ids") -> dict[str, InputPath]:
-    """Return each distinct id with the path of its first occurrence among the arguments."""
+    """Return each distinct id with the path of its first occurrence."""
     paths: dict[str, InputPath] = {}
     for index, text in enumerate(ids):
         paths.setdefault(text, (path, str(index)))
@@ -93,7 +97,9 @@ async def rows_in_request_order(
 async def lock_own_emails(
     connection: Connection, viewer: Viewer, paths: dict[str, InputPath], errors: ErrorCollector
 ) -> list[tuple[LockedEmail, InputPath]]:
-    """Lock the viewer's own emails among those with these ids, and return each row with its path.
+    """Lock the viewer's own emails among those with these ids.
+
+    Returns each row with its path.
 
     Each other id adds an error: FORBIDDEN for a colleague's email that an admin can see, otherwise NOT_FOUND.
     """

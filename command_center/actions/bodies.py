@@ -29,7 +29,10 @@ class BodyNotice:
 
 
 class BodyInspector:
-    """Inspects bodies in two child processes: one for long bodies, so that they do not delay shorter ones."""
+    """Inspects bodies in two child processes.
+
+    One of them is for long bodies, so that they do not delay shorter ones.
+    """
 
     def __init__(self) -> None:
         self._short, self._long = TextProcess(WAITED_FOR_NICENESS), TextProcess(WAITED_FOR_NICENESS)

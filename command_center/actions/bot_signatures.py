@@ -1,4 +1,6 @@
-"""Lists the publicly known mail proxies and link scanners, by user agent and by network.
+"""Lists the publicly known mail proxies and link scanners.
+
+They are known by user agent or by network.
 
 Each row has a source and the day on which it was checked. A row requires a source without doubt, because taking a
 person's phone or webmail for a machine is worse than missing a machine. Therefore no row covers programs that also
@@ -287,7 +289,9 @@ def find_network(address: str) -> Network | None:
 
 @lru_cache(maxsize=4096)
 def address_block(address: str) -> str | None:
-    """Return the /24 block of an IPv4 address or the /64 subnet of an IPv6 address: a scanner has several machines.
+    """Return the /24 block of an IPv4 address or the /64 subnet of an IPv6 address.
+
+    A scanner has several machines.
 
     Returns None for a text that is no IP address.
     """

@@ -1,4 +1,6 @@
-"""The bulk sends: a separate email to each of many people, all created in one transaction and never as drafts.
+"""The bulk sends: a separate email to each of many people.
+
+All are created in one transaction, and never as drafts.
 
 A suppressed recipient is not an input error: that email fails, and the others are sent. An email also fails later if
 its dynamic fields cannot be filled in.
@@ -50,7 +52,10 @@ class EmailText:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The text for one person instead of the common one; None keeps the common subject or body."""
+    """The text for one person instead of the common one.
+
+    None keeps the common subject or body.
+    """
 
     person_id: str
     subject: str | None = None
@@ -177,7 +182,7 @@ async def _selected_people(
 def _edited_texts(
     new: SelectAndSend, text: EmailText, reports: Reports, errors: ErrorCollector
 ) -> dict[str, EmailText]:
-    """Return the texts of those people whose text is edited, by the person's global id."""
+    """Return the edited texts by the person's global id."""
     chosen = set(new.person_ids)
     edited: dict[str, EmailText] = {}
     for index, edit in enumerate(new.edits):
@@ -198,7 +203,10 @@ def _edited_texts(
 async def _group_members(
     ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, group_id: str, errors: ErrorCollector
 ) -> list[int]:
-    """Return the keys of all people in a group that the viewer can see, including people only visible through it."""
+    """Return the keys of all people in a group that the viewer can see.
+
+    They include people who are only visible through the group.
+    """
     path = ("input", "groupId")
     group = await visible_key(viewer, "Group", group_id, path, errors)
     if group is None:
@@ -282,7 +290,10 @@ def _delays_micros(texts: Iterable[EmailText]) -> Iterator[int]:
 def _status_columns(
     uow: UnitOfWork, order: _Order, suppressed: Suppression | None, delay: int
 ) -> tuple[ColumnValue, ...]:
-    """Return status, scheduled_at, due_at, failed_at, failure_code and failure_message of a new email."""
+    """Return the columns of a new email that depend on its state.
+
+    They are status, scheduled_at, due_at, failed_at, failure_code and failure_message.
+    """
     if suppressed is not None:
         return int(EmailStatus.FAILED), None, None, uow.now, int(suppressed.code), suppressed.message
     if order.at is not None:

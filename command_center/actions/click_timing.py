@@ -45,7 +45,9 @@ class Click:
 
 
 def machine_clicks(clicks: Sequence[Click], sent_at: int | None) -> dict[int, str]:
-    """Return the revisable clicks of one email whose timing shows a machine, by key with the reason.
+    """Return the revisable clicks of one email whose timing shows a machine.
+
+    The result has the reason by the click's key.
 
     `sent_at` is the time of the delivery in microseconds, or None if it is unknown.
     """
@@ -80,7 +82,10 @@ def _in_bursts(clicks: Iterable[Click]) -> set[int]:
 
 
 def _clicks_in_bursts(clicks: Sequence[Click], min_links: int, span: int) -> Iterable[int]:
-    """Yield the keys of clicks, sorted by time, that lie in any span with at least `min_links` different links."""
+    """Yield the keys of clicks in spans with at least `min_links` different links.
+
+    `clicks` are sorted by time.
+    """
     links: Counter[str] = Counter()
     start = reported = 0
     for index, click in enumerate(clicks):

@@ -1,4 +1,7 @@
-"""Defines the context that every action gets besides the viewer: the writer, the limits and shared processes."""
+"""Defines the context that every action gets besides the viewer.
+
+It has the writer, the limits and shared processes.
+"""
 
 from dataclasses import dataclass, field
 

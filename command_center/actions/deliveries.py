@@ -1,4 +1,6 @@
-"""Records the delivery reports of mail servers: a bounce or a spam complaint makes a SENT email BOUNCED or SPAM.
+"""Records the delivery reports of mail servers.
+
+A bounce or a spam complaint makes a SENT email BOUNCED or SPAM.
 
 A report may arrive during the hand-over, before the email is recorded as sent. It is stored and applied afterwards.
 """
@@ -80,7 +82,10 @@ async def _validate_and_record(
     errors: ErrorCollector,
     outcome: DeliveryRecordResult,
 ) -> None:
-    """Record one report if it is valid, and count it in `outcome`; otherwise add errors at `path`."""
+    """Record one report if it is valid, and count it in `outcome`.
+
+    Otherwise errors are added at `path`.
+    """
     error_count = len(errors)
     key = check_line(errors, report.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)
     message = check_text(errors, report.message, (*path, "message"), "A message", 10_000)
@@ -124,7 +129,7 @@ async def _record(
 
 
 async def _mark_failed(uow: UnitOfWork, email: EmailState, kind: DeliveryKind, message: str, at: int) -> None:
-    """Set the status, the failure code and the message of an email after a delivery report."""
+    """Set the failure of an email after a delivery report."""
     status, code, default_message = _FAILURES[kind]
     await transitions.update_emails(
         uow, [email], transitions.failure_columns(code, message or default_message, at, status)
@@ -132,7 +137,9 @@ async def _mark_failed(uow: UnitOfWork, email: EmailState, kind: DeliveryKind, m
 
 
 async def apply_early_reports(uow: UnitOfWork, sent: Mapping[int, EmailState]) -> None:
-    """Apply the reports that arrived during the hand-over of these emails, which are SENT and locked.
+    """Apply the reports that arrived during the hand-over of these emails.
+
+    The emails are SENT and locked.
 
     Later reports about the same email are ignored.
     """
@@ -149,7 +156,10 @@ async def apply_early_reports(uow: UnitOfWork, sent: Mapping[int, EmailState]) -
 
 
 async def discard_early_reports(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
-    """Discard reports about an earlier hand-over with unknown outcome: they do not concern the next one."""
+    """Discard reports about an earlier hand-over with unknown outcome.
+
+    They do not concern the next one.
+    """
     tx = uow.connection
     await tx.execute(
         f"UPDATE delivery_reports SET applied = TRUE WHERE {tx.in_any('email_id')} AND NOT applied",

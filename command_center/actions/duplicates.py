@@ -1,4 +1,6 @@
-"""Finds people and users that became duplicates when the comparison key of addresses changed.
+"""Finds people and users that became duplicates.
+
+That happened when the comparison key of addresses changed.
 
 The first row with an address has its comparison key, and each other row the key followed by a number from 2. New rows
 cannot become duplicates.
@@ -31,7 +33,10 @@ class Duplicate:
 
 
 async def with_duplicates(connection: Connection, ids: Iterable[int]) -> set[int]:
-    """Return the ids of these people, and of all others of the same team with the same addresses."""
+    """Return the ids of these people and of their duplicates.
+
+    These are all others of the same team with the same addresses.
+    """
     people = await connection.fetch(
         f"SELECT id, team_id, address_folded FROM people WHERE {connection.in_any('id')}", connection.array_param(ids)
     )
@@ -41,7 +46,10 @@ async def with_duplicates(connection: Connection, ids: Iterable[int]) -> set[int
 
 
 async def all_duplicates(connection: Connection) -> list[list[Duplicate]]:
-    """Return the people and users that share an address with another one, in one list for each address."""
+    """Return the people and users that share an address with another one.
+
+    Each address has one list.
+    """
     ids_found: list[list[Duplicate]] = []
     # A person's address is unique within the team, a user's among all teams.
     for noun, table, scope in (("Person", "people", "team_id"), ("User", "users", "0")):

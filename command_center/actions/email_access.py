@@ -1,4 +1,7 @@
-"""Which emails a viewer may act on: their own ones, and only as the folder of each allows."""
+"""Which emails a viewer may act on.
+
+These are their own ones, and only as the folder of each allows.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,6 @@
-"""The actions on single emails: draft, revise, send or schedule, archive, mark as success, retry and delete.
+"""The actions on single emails.
+
+They draft, revise, send or schedule, archive, mark as success, retry and delete.
 
 The email's folder decides which actions are allowed. A bulk action changes the allowed emails, and returns one error
 per refused id with its position.
@@ -127,7 +129,10 @@ async def revise(ctx: ActionContext, viewer: Viewer, email_id: str, revision: Re
 
 
 def _check_copies(limits: Limits, cc: Sequence[str], bcc: Sequence[str], errors: ErrorCollector) -> None:
-    """Check the number of recipients: copies are limited, and each of them counts against the daily limit."""
+    """Check the number of recipients.
+
+    Copies are limited, and each of them counts against the daily limit.
+    """
     path = ("input", "cc" if len(cc) > limits.copies or not bcc else "bcc")
     copies, recipients = len(cc) + len(bcc), 1 + len(distinct_addresses((*cc, *bcc)))
     if copies > limits.copies:
@@ -137,7 +142,7 @@ def _check_copies(limits: Limits, cc: Sequence[str], bcc: Sequence[str], errors:
 
 
 def _check_recipient_change(row: LockedEmail, values: ColumnValues, errors: ErrorCollector) -> None:
-    """Refuse a new recipient without a new text if sending was attempted and postponed.
+    """Refuse a new recipient without a new text after an attempt to send.
 
     The first attempt replaced the dynamic fields with the values of the old recipient.
     """
@@ -258,7 +263,10 @@ async def _bulk(
     action: EmailAction,
     values: Callable[[LockedEmail], ColumnValues],
 ) -> BulkResult:
-    """Apply an action to all allowed emails; `values` returns the new columns of a row."""
+    """Apply an action to all allowed emails.
+
+    `values` returns the new columns of a row.
+    """
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:
         rows = await lock_allowed_emails(uow, viewer, ids, action, errors)

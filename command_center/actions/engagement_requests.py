@@ -1,4 +1,7 @@
-"""The events that callers want to record: their validation, and the request that waits for their commit."""
+"""The events that callers want to record.
+
+They are validated, and belong to a request that waits for their commit.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -93,7 +96,10 @@ RequestPart: TypeAlias = BatchPart[RecordRequest]
 
 
 def validate_event(event: NewEvent, index: int, errors: ErrorCollector) -> bool:
-    """Return whether the event at this position of a request is valid, and add its errors."""
+    """Return whether an event is valid, and add its errors.
+
+    `index` is its position in the request.
+    """
     path = ("events", str(index))
     before = len(errors)
     check_line(errors, event.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)

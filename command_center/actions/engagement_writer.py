@@ -51,7 +51,10 @@ _RecordedEvent = tuple[tuple[int, EngagementVerdict], NewEvent, SummarizedEmail]
 
 
 async def write_batch(batch: Sequence[RequestPart], uow: UnitOfWork) -> list[EngagementRecordResult]:
-    """Write all events of a batch in one unit of work, and return the outcome of each part."""
+    """Write all events of a batch in one unit of work.
+
+    Returns the outcome of each part.
+    """
     uow.claims.extend(part.request.claim for part in batch if part.last and part.request.claim)
     emails = {email.id: email for email in (SummarizedEmail(*values) for values in uow.first_rows)}
     outcomes = [EngagementRecordResult() for _ in batch]
@@ -107,7 +110,10 @@ def _find_error(
 
 
 def lock_statement(batch: Iterable[RequestPart], connection: Connection) -> tuple[Sequence[str], Statement]:
-    """Return the columns and the SELECT statement that locks the emails of a batch in the order of their keys."""
+    """Return the columns and the statement that locks the emails of a batch.
+
+    It locks them in the order of their keys.
+    """
     lock = (
         f"SELECT {', '.join(EMAIL_COLUMNS)} FROM emails WHERE {connection.in_any('id')} ORDER BY id"
         + connection.for_update("NO KEY UPDATE")
@@ -121,7 +127,7 @@ def lock_statement(batch: Iterable[RequestPart], connection: Connection) -> tupl
 async def _load_simultaneous_keys(
     uow: UnitOfWork, new_events: Iterable[tuple[EngagementRecordResult, NewEvent, SummarizedEmail]]
 ) -> None:
-    """Load the dedupe keys of the emails' latest events that occurred at the same time as a new event.
+    """Load the dedupe keys of latest events that are simultaneous with new ones.
 
     Of two simultaneous events, the one with the greater dedupe key is the later one.
     """
@@ -170,13 +176,18 @@ def _row(event: NewEvent, email: SummarizedEmail, verdict: Judgement, now: int) 
 
 
 def _evidence(event: NewEvent, email: SummarizedEmail) -> Evidence:
-    """Return the evidence for the verdict on an event; the email shows whether the device is the sender's."""
+    """Return the evidence for the verdict on an event.
+
+    The email shows whether the device is the sender's.
+    """
     own_device = event.device is not None and event.device == email.sender_id
     return Evidence(event.kind, event.user_agent, event.ip_address, event.prefetch, event.head, own_device)
 
 
 async def _revise_clicks(uow: UnitOfWork, recorded: Sequence[_RecordedEvent]) -> dict[int, RevisableEvent]:
-    """Revise the verdicts on clicks whose timing, together with the new ones, shows a machine.
+    """Revise the verdicts on clicks whose timing shows a machine.
+
+    The new clicks count too.
 
     Returns the revised clicks by key, both new and earlier ones.
     """
@@ -194,7 +205,10 @@ async def _revise_clicks(uow: UnitOfWork, recorded: Sequence[_RecordedEvent]) ->
 
 
 async def _publish(uow: UnitOfWork, recorded: Sequence[_RecordedEvent], revised: dict[int, RevisableEvent]) -> None:
-    """Update summaries, append to the change log and queue invalidations for recorded and for revised events."""
+    """Publish recorded and revised events.
+
+    This updates summaries, appends to the change log and queues invalidations.
+    """
     new = {key for (key, _), _, _ in recorded}
     earlier = [row for key, row in revised.items() if key not in new]
     verdict_revisions.publish(uow, earlier)

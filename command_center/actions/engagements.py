@@ -1,4 +1,6 @@
-"""Records engagement events with group commit: many callers share one transaction and wait for its commit.
+"""Records engagement events with group commit.
+
+Many callers share one transaction and wait for its commit.
 
 `engagement_writer` writes a batch. While the database is unavailable, events from tracking links wait in a retry buffer
 in memory.
@@ -100,7 +102,9 @@ class Recorder:
         return outcome
 
     async def record_from_reader(self, event: NewEvent) -> None:
-        """Record a view or click from a tracking link, waiting at most `READER_WAIT_SECONDS` for its commit.
+        """Record a view or click from a tracking link.
+
+        It waits at most `READER_WAIT_SECONDS` for the commit.
 
         An event that cannot be stored by then is stored later. An invalid event is only logged.
         """
@@ -155,7 +159,10 @@ class Recorder:
             _fail(request, copy.copy(not_written))
 
     async def _commit(self, batch: Sequence[RequestPart]) -> None:
-        """Commit a batch in one transaction, then add up the outcomes and resolve the completed requests."""
+        """Commit a batch in one transaction, and resolve the completed requests.
+
+        Before that, the outcomes are added up.
+        """
         results = await self._ctx.writer.run_in_transaction(partial(write_batch, batch), partial(lock_statement, batch))
         for part, outcome in zip(batch, results, strict=True):
             total = part.request.outcome
@@ -171,7 +178,10 @@ class Recorder:
             self.tally["refused"] += len(outcome.errors)
 
     async def _commit_separately(self, batch: Sequence[RequestPart], cause: Exception) -> None:
-        """Commit each part of a failed batch separately, so that one bad request does not fail the others."""
+        """Commit each part of a failed batch separately.
+
+        So one bad request does not fail the others.
+        """
         if len(batch) == 1:
             self._waiting.discard(batch[0].request)
             _fail(batch[0].request, cause)

@@ -90,7 +90,10 @@ class FairQueue(Generic[R]):
         return requests
 
     def take_batch(self) -> list[BatchPart[R]]:
-        """Remove and return the next batch: whole requests if only one team is active, otherwise equal shares."""
+        """Remove and return the next batch.
+
+        It has whole requests if only one team is active, otherwise equal shares.
+        """
         return self._take_parts() if self._is_shared() else self._take_requests()
 
     def _is_shared(self) -> bool:
@@ -137,7 +140,10 @@ class FairQueue(Generic[R]):
 
     @staticmethod
     def _take(requests: deque[R], limit: int, parts: list[BatchPart[R]]) -> int:
-        """Move up to `limit` events of the first request to `parts`, and return their number."""
+        """Move up to `limit` events of the first request to `parts`.
+
+        Returns their number.
+        """
         request = requests[0]
         events = request.events[request.dequeued_count : request.dequeued_count + limit]
         request.dequeued_count += len(events)

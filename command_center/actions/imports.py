@@ -106,7 +106,9 @@ class Import:
         self._lines: dict[str, int] = {}
 
     async def import_batch(self, rows: Iterable[ImportRow]) -> ImportResult:
-        """Import one batch in one transaction: add new people, and update those the viewer owns.
+        """Import one batch in one transaction.
+
+        It adds new people, and updates those that the viewer owns.
 
         Unsubscribes each person who has opted out, regardless of the owner. Never subscribes anyone again.
         """
@@ -169,7 +171,10 @@ def _comparison_key(address: str) -> str | None:
 
 
 async def _unsubscribe(uow: UnitOfWork, viewer: Viewer, keys: Collection[str]) -> int:
-    """Unsubscribe the team's people with these comparison keys, and return the number of those who were subscribed."""
+    """Unsubscribe the team's people with these comparison keys.
+
+    Returns the number of those who were subscribed.
+    """
     if not keys:
         return 0
     tx = uow.connection
@@ -180,7 +185,9 @@ async def _unsubscribe(uow: UnitOfWork, viewer: Viewer, keys: Collection[str]) -
 
 
 async def _insert_people(uow: UnitOfWork, viewer: Viewer, people: Mapping[str, NewPerson]) -> dict[str, int]:
-    """Insert the people that the team does not have yet, and return their ids by comparison key.
+    """Insert the people that the team does not have yet.
+
+    Returns their ids by comparison key.
 
     The order of addresses prevents a deadlock between two imports.
     """
@@ -207,7 +214,10 @@ def _text_columns(new: NewPerson) -> tuple[str | None, ...]:
 
 
 async def _lock_existing(uow: UnitOfWork, viewer: Viewer, folded: Sequence[str]) -> list[StoredRow]:
-    """Lock and return the team's people with these comparison keys, in the order of their ids."""
+    """Lock and return the team's people with these comparison keys.
+
+    They have the order of their ids.
+    """
     if not folded:
         return []
     tx = uow.connection
@@ -220,7 +230,9 @@ async def _lock_existing(uow: UnitOfWork, viewer: Viewer, folded: Sequence[str])
 async def _update_people(
     uow: UnitOfWork, viewer: Viewer, own: Iterable[StoredRow], people: Mapping[str, NewPerson]
 ) -> int:
-    """Update the viewer's own people from the file, and return the number of changed people.
+    """Update the viewer's own people from the file.
+
+    Returns the number of changed people.
 
     A blank value in the file does not clear the stored value.
     """
@@ -242,7 +254,10 @@ async def _update_people(
 
 
 async def _find_or_create_group(uow: UnitOfWork, viewer: Viewer, name: str) -> int:
-    """Return the key of the viewer's own group with this name; creates it if there is none."""
+    """Return the key of the viewer's own group with this name.
+
+    The group is created if there is none.
+    """
     tx = uow.connection
     # The lock prevents two simultaneous imports from creating a group each.
     await tx.fetch("SELECT id FROM users WHERE id = ?" + tx.for_update("NO KEY UPDATE"), viewer.user_id)

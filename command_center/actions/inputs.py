@@ -39,7 +39,10 @@ UNSET: Final = Unset.UNSET
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """The result of a bulk action: the keys of the affected rows, in request order, and the errors of the others."""
+    """The result of a bulk action.
+
+    `keys` are those of the affected rows, in request order. The other rows have errors.
+    """
 
     keys: tuple[int, ...]
     errors: tuple[UserError, ...]
@@ -66,7 +69,10 @@ def has_lone_surrogate(text: str) -> bool:
 def check_line(
     errors: ErrorCollector, value: str, path: InputPath, what: str, longest: int = MAX_NAME_CHARACTERS
 ) -> str:
-    """Check a required single line of text, and return it without surrounding white space."""
+    """Check a required single line of text.
+
+    Returns it without surrounding white space.
+    """
     text = value.strip()
     if not text:
         errors.add(UserErrorCode.BLANK, path, f"{what} must not be blank.")

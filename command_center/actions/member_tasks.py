@@ -1,4 +1,6 @@
-"""Creates a task for each member of a list that does not have the same open task yet.
+"""Creates a task for each member of a list.
+
+Members that have the same open task already get none.
 
 The number of statements does not depend on the number of members. Two simultaneous requests create no task twice.
 """
@@ -23,7 +25,10 @@ from models.viewers import Viewer
 
 @dataclass(frozen=True, slots=True)
 class NewMemberTask:
-    """The input for the tasks of a list; the person and the email of each task come from the member."""
+    """The input for the tasks of a list.
+
+    The person and the email of each task come from the member.
+    """
 
     name: str
     kind: TaskKind
@@ -33,7 +38,9 @@ class NewMemberTask:
 
 
 async def create(ctx: ActionContext, viewer: Viewer, search_id: str, new: NewMemberTask) -> list[int]:
-    """Create tasks for the members of one of the viewer's lists, assigned to the viewer.
+    """Create tasks for the members of one of the viewer's lists.
+
+    They are assigned to the viewer.
 
     Returns the keys of the new tasks in the order of the members. Raises: UserErrors if the input is invalid, or
     during the list's backfill.

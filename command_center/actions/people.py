@@ -1,4 +1,7 @@
-"""The actions on people and groups: create, unsubscribe, add to groups and remove from groups."""
+"""The actions on people and groups.
+
+They create and unsubscribe people, add them to groups and remove them.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -73,7 +76,10 @@ async def create(ctx: ActionContext, viewer: Viewer, new: NewPerson) -> Person:
 
 
 def validate(new: NewPerson, errors: ErrorCollector, path: InputPath = ()) -> NewPerson:
-    """Check a person, and return it as it is stored: without surrounding white space, and None instead of blank."""
+    """Check a person, and return it as it is stored.
+
+    Surrounding white space is removed, and blank values become None.
+    """
     return NewPerson(
         name=check_line(errors, new.name, (*path, "name"), "A name"),
         address=check_address(errors, new.address, (*path, "address")),
@@ -86,7 +92,9 @@ def validate(new: NewPerson, errors: ErrorCollector, path: InputPath = ()) -> Ne
 
 
 async def unsubscribe(ctx: ActionContext, viewer: Viewer, person_id: str) -> Person:
-    """Unsubscribe a person: nothing is sent to them any more, and scheduled emails become FAILED.
+    """Unsubscribe a person.
+
+    Nothing is sent to them any more, and scheduled emails become FAILED.
 
     Repeating it changes nothing. Raises: UserErrors (NOT_FOUND) if the viewer cannot see such a person.
     """
@@ -107,7 +115,10 @@ async def unsubscribe_by_key(ctx: ActionContext, key: int) -> None:
 
 
 async def unsubscribe_all(uow: UnitOfWork, keys: Iterable[int]) -> None:
-    """Unsubscribe these people and their duplicates, and fail the emails scheduled to them."""
+    """Unsubscribe these people and their duplicates.
+
+    The emails that are scheduled to them fail.
+    """
     tx = uow.connection
     people = await tx.fetch(
         f"SELECT id, address, unsubscribed_at FROM people WHERE {tx.in_any('id')} ORDER BY id"
@@ -122,7 +133,10 @@ async def unsubscribe_all(uow: UnitOfWork, keys: Iterable[int]) -> None:
 
 
 async def fail_scheduled(uow: UnitOfWork, column: str, key: int | None, code: FailureCode, message: str) -> None:
-    """Fail all scheduled emails of a person or a campaign, which `column` and `key` select."""
+    """Fail all scheduled emails of a person or a campaign.
+
+    `column` and `key` select them.
+    """
     rows = await uow.connection.fetch(
         f"SELECT id, team_id, sender_id, status, archived FROM emails WHERE {column} = ? AND status = ? ORDER BY id"
         + uow.connection.for_update("NO KEY UPDATE"),
@@ -177,7 +191,9 @@ async def add_to_group(uow: UnitOfWork, viewer: Viewer, group: int, people: Iter
 async def remove_people(
     ctx: ActionContext, viewer: Viewer, group_id: str, person_ids: Sequence[str]
 ) -> tuple[Group, ErrorCollector]:
-    """Remove people from one of the viewer's own groups; ignores those who are not in it.
+    """Remove people from one of the viewer's own groups.
+
+    Those who are not in it are ignored.
 
     Returns the group, and an error for each person that the viewer cannot see. Raises: UserErrors if the viewer does
     not own such a group.
@@ -197,7 +213,9 @@ async def remove_people(
 
 
 async def add_members(ctx: ActionContext, viewer: Viewer, group_id: str, search_id: str) -> Group:
-    """Add the recipients of all emails in one of the viewer's lists to one of the viewer's groups.
+    """Add the recipients of a list's emails to one of the viewer's groups.
+
+    The list must be one of the viewer's own.
 
     Raises: UserErrors if the viewer has no such list or group. WRONG_STATE during the backfill, when the list contains
     only some of its emails.
@@ -233,7 +251,9 @@ async def _own_group(viewer: Viewer, text: str) -> int:
 async def visible_people(
     viewer: Viewer, texts: Iterable[str], path: InputPath, errors: ErrorCollector
 ) -> dict[str, int]:
-    """Return the keys of visible people by global id, without duplicates and in request order.
+    """Return the keys of visible people by global id.
+
+    They have no duplicates, and are in request order.
 
     Adds a NOT_FOUND error with the position of each id that names no visible person.
     """

@@ -1,4 +1,6 @@
-"""Splits a person's name into first and last name for the dynamic fields of an email. Pure.
+"""Splits a person's name into first and last name. Pure.
+
+The dynamic fields of an email contain them.
 
 Only an unambiguous name is split; any other one is used whole. "Dear M.Sc." or "Dear &" would be worse than
 "Dear Anna Schmidt, Acme".
@@ -158,7 +160,10 @@ def _split_last_name_first(segments: Sequence[Sequence[str]], whole: str) -> tup
 
 
 def _split_words(core: Sequence[str], whole: str) -> tuple[str, str]:
-    """Return the first word as the first name, unless something about the name is doubtful."""
+    """Return the first word as the first name.
+
+    If something about the name is doubtful, it is not split.
+    """
     first, rest = core[0], list(core[1:])
     if _folded(first) in _TWO_WORD_FIRST_NAMES:
         if len(rest) < 2:
@@ -177,7 +182,10 @@ def _split_words(core: Sequence[str], whole: str) -> tuple[str, str]:
 
 
 def _split_couple(words: Sequence[str], whole: str) -> tuple[str, str]:
-    """Split the name of a couple: without a first name if there are titles and one last name, otherwise not at all."""
+    """Split the name of a couple.
+
+    If there are titles and one last name, it has no first name. Otherwise it is not split.
+    """
     core = [each for each in words if each not in _CONJUNCTIONS and not _is_title(each) and each != "M."]
     titled = len(core) < len([each for each in words if each not in _CONJUNCTIONS])
     family = [each for each in core if each not in _PARTICLES]
@@ -199,7 +207,9 @@ def _without_titles(words: Sequence[str]) -> tuple[bool, list[str]]:
 
 
 def _is_title(word: str) -> bool:
-    """Return whether a word is a known title, a degree in capitals, or an abbreviation such as Dipl.-Kfm.
+    """Return whether a word is a title.
+
+    It may be a known title, a degree in capitals, or an abbreviation such as Dipl.-Kfm.
 
     An initial is not a title.
     """
@@ -210,7 +220,10 @@ def _is_title(word: str) -> bool:
 
 
 def _are_credentials(words: Sequence[str], name: Sequence[str]) -> bool:
-    """Return whether the words after a comma are degrees or other credentials, and not part of the name."""
+    """Return whether the words after a comma are credentials, not a name.
+
+    Degrees are credentials.
+    """
     if _folded(words[0]) in _DEGREE_PHRASE or (len(name) > 1 and _folded("".join(words)) in CREDENTIALS):
         return True
     return all(
@@ -239,7 +252,10 @@ def _is_credential(word: str, name: str, abbreviated: bool = False) -> bool:
 
 
 def _ends_with_degree_in_capitals(words: Sequence[str]) -> bool:
-    """Return whether a name in capitals ends with a degree after two other words: ANNA SCHMIDT MBA, but not ANNA MA."""
+    """Return whether a name in capitals ends with a degree after two other words.
+
+    ANNA SCHMIDT MBA does, but not ANNA MA.
+    """
     return len(words) > 2 and _folded(words[-1]) in CREDENTIALS and all(map(_is_in_capitals, words))
 
 
@@ -249,5 +265,8 @@ def _is_in_capitals(word: str) -> bool:
 
 
 def _folded(word: str) -> str:
-    """Return a word without full stops and in lower case, as the sets above contain it."""
+    """Return a word without full stops and in lower case.
+
+    The sets above contain this form.
+    """
     return word.replace(".", "").casefold()

@@ -1,4 +1,6 @@
-"""Stores which row a client's requestId created, so that a repeated request sends nothing again for 24 hours.
+"""Stores which row a client's requestId created.
+
+So a repeated request sends nothing again for 24 hours.
 
 A repeat returns the row of the first request.
 """
@@ -23,14 +25,20 @@ TRIM_BATCH_ROWS = 1000
 
 
 class CreatedRow(Enum):
-    """The kind of row that a request creates; the value is the column of `send_requests` with its key."""
+    """The kind of row that a request creates.
+
+    The value is the column of `send_requests` with its key.
+    """
 
     EMAIL = "email_id"
     BULK_SEND = "bulk_send_id"
 
 
 def validate(request_id: str | None, errors: ErrorCollector) -> str | None:
-    """Check a requestId, and return it without surrounding white space; None if it is absent."""
+    """Check a requestId, and return it without surrounding white space.
+
+    The result is None if it is absent.
+    """
     return None if request_id is None else check_line(errors, request_id, REQUEST_ID_PATH, "A requestId")
 
 
@@ -42,7 +50,9 @@ async def find_created(
     arguments: Mapping[str, object],
     created: CreatedRow,
 ) -> int | None:
-    """Return the key of the row that the first request with this requestId created; None if this is the first.
+    """Return the key of the row that the first request with this id created.
+
+    The result is None if this is the first request.
 
     Of two simultaneous requests, the second waits and finds the row of the first. Raises: UserErrors (TAKEN) if the
     requestId was used for another mutation or other arguments.

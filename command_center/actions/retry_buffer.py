@@ -1,4 +1,7 @@
-"""A bounded buffer in memory for items that are retried, with growing pauses, until the database is available."""
+"""A bounded buffer in memory for items that are retried.
+
+The pauses grow until the database is available.
+"""
 
 import time
 from collections.abc import Sequence

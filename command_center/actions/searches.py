@@ -1,4 +1,6 @@
-"""The actions on saved searches: create, rename, refine, publish, adopt and delete.
+"""The actions on saved searches.
+
+They create, rename, refine, publish, adopt and delete.
 
 Only the matcher writes memberships; an action queues an invalidation of the saved search.
 """
@@ -155,7 +157,10 @@ def _parse(ctx: ActionContext, raw: Mapping[str, object], path: InputPath, error
 
 
 async def _view_as_errors(viewer: Viewer, filter: Filter, path: InputPath) -> list[UserError]:
-    """Return the errors of a filter that ranges over other senders' emails without the right to do so."""
+    """Return the errors of a filter over other senders' emails.
+
+    Only an admin has the right to use one.
+    """
     references = [(reference.noun, reference.key) for reference in id_references(filter) if reference.noun == "User"]
     colleagues = (await visible_keys(viewer, references)).get("User", set())
     return view_as_errors(filter, Owner(viewer.user_id, viewer.team_id, viewer.admin), path, colleagues)

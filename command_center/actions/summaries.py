@@ -1,4 +1,6 @@
-"""Maintains the summary of an email's human events: its columns `views`, `clicks`, `replies` and `latest_…`.
+"""Maintains the summary of an email's human events.
+
+It consists of the columns `views`, `clicks`, `replies` and `latest_…`.
 
 New events are added to the counts. When the verdict on an earlier event changes, all events are counted again. Both
 ways have the same result in any order of events: of two simultaneous ones, the greater dedupe key is the latest.
@@ -27,7 +29,9 @@ _HUMAN = f"FROM engagements g WHERE g.email_id = emails.id AND g.verdict = {int(
 
 @dataclass(slots=True)
 class SummarizedEmail:
-    """A locked row of `emails`, and the new human events that were counted for it in memory.
+    """A locked row of `emails`, and the new human events counted for it.
+
+    The events are counted in memory.
 
     `latest_key` is the dedupe key of the latest event, if it was loaded.
     """
@@ -47,7 +51,10 @@ class SummarizedEmail:
 
 
 async def lock_emails(connection: Connection, email_ids: Iterable[int]) -> None:
-    """Lock emails in the order of their keys, so that no other transaction changes their summaries."""
+    """Lock emails in the order of their keys.
+
+    So no other transaction changes their summaries.
+    """
     await connection.fetch(
         f"SELECT id FROM emails WHERE {connection.in_any('id')} ORDER BY id" + connection.for_update("NO KEY UPDATE"),
         connection.array_param(sorted(set(email_ids))),

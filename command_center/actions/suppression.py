@@ -1,4 +1,6 @@
-"""Decides whether an email may be sent: not to an unsubscribed person or a blocked domain, nor for an ended campaign.
+"""Decides whether an email may be sent.
+
+None is sent to an unsubscribed person or a blocked domain, nor for an ended campaign.
 
 A blocked domain includes its subdomains and its other spelling: `bücher.example` is `xn--bcher-kva.example`.
 """
@@ -32,7 +34,9 @@ class Suppression:
 async def find_suppressions(
     connection: Connection, limits: Limits, pairs: Iterable[PersonAndCampaign], locked: bool = False
 ) -> dict[PersonAndCampaign, Suppression]:
-    """Return the suppressions among these pairs of recipient and campaign; a pair without one may be sent to.
+    """Return the suppressions among these pairs of recipient and campaign.
+
+    A pair without one may be sent to.
 
     `locked` locks the people, so that none of them is unsubscribed before the transaction ends.
     """
@@ -56,7 +60,9 @@ async def _people(connection: Connection, ids: Collection[int], locked: bool = F
 
 
 async def lock_recipient_and_campaign(connection: Connection, email_id: int) -> None:
-    """Lock the campaign and the recipient of an email, before the email itself is locked.
+    """Lock the campaign and the recipient of an email.
+
+    This must happen before the email itself is locked.
 
     Unsubscribing a person or ending a campaign locks in the same order. Thus either that action finds the email
     scheduled, or scheduling the email finds the suppression.
@@ -72,7 +78,10 @@ async def lock_recipient_and_campaign(connection: Connection, email_id: int) -> 
 
 
 async def fail_suppressed(uow: UnitOfWork, limits: Limits, rows: Sequence[Addressed]) -> list[Addressed]:
-    """Fail the suppressed ones among these locked emails, and return the others in their order."""
+    """Fail the suppressed ones among these locked emails.
+
+    Returns the others in their order.
+    """
     tx = uow.connection
     people = await _people(tx, {row["person_id"] for row in rows})
     ended = await _ended_campaigns(tx, {row["campaign_id"] for row in rows if row["campaign_id"] is not None})
@@ -99,7 +108,9 @@ def unsubscribed_message(address: str) -> str:
 
 
 async def _sent_to_duplicate(uow: UnitOfWork, row: AddressedEmail, person: Row) -> Suppression | None:
-    """Return a suppression if the bulk send of an email also goes to another person with the same address.
+    """Return a suppression if a bulk send also goes to a duplicate of the person.
+
+    A duplicate is another person with the same address.
 
     New bulk sends leave duplicates out; one that was scheduled before they became duplicates may contain them.
     """
@@ -119,7 +130,10 @@ async def _sent_to_duplicate(uow: UnitOfWork, row: AddressedEmail, person: Row) 
 
 
 async def _unsubscribed_copies(connection: Connection, rows: Sequence[AddressedEmail]) -> set[tuple[int, str]]:
-    """Return the team and the comparison key of each unsubscribed person in the cc or bcc of these emails."""
+    """Return the unsubscribed people in the cc or bcc of these emails.
+
+    The result has their teams and comparison keys.
+    """
     keys = {(row["team_id"], lookup_key(address)) for row in rows for address in copies_of(row)}
     if not keys:
         return set()
@@ -135,7 +149,10 @@ async def _unsubscribed_copies(connection: Connection, rows: Sequence[AddressedE
 def _suppression_by_copies(
     row: AddressedEmail, unsubscribed: Collection[tuple[int, str]], limits: Limits
 ) -> Suppression | None:
-    """Return the suppression of an email by its cc and bcc addresses: each copy is a message too."""
+    """Return the suppression of an email by its cc and bcc addresses.
+
+    Each copy is a message too.
+    """
     copies = copies_of(row)
     for address in copies:
         domain = domain_of(address)
@@ -154,7 +171,10 @@ def _suppression_by_copies(
 
 
 def copies_of(row: AddressedEmail) -> tuple[str, ...]:
-    """Return the cc and bcc addresses of an email, without duplicates in another spelling."""
+    """Return the cc and bcc addresses of an email.
+
+    Duplicates in another spelling are left out.
+    """
     return distinct_addresses((*addresses(row["cc"]), *addresses(row["bcc"])))
 
 
@@ -180,7 +200,10 @@ async def _ended_campaigns(connection: Connection, campaigns: set[int]) -> set[i
 
 
 def _suppression_by_recipient(person: Row | None, ended: bool, limits: Limits) -> Suppression | None:
-    """Return the suppression of an email by its recipient or its campaign; None if it may be sent."""
+    """Return the suppression of an email by its recipient or its campaign.
+
+    The result is None if it may be sent.
+    """
     if person is None or person["unsubscribed_at"] is not None:
         return Suppression(
             FailureCode.UNSUBSCRIBED, unsubscribed_message(person["address"] if person else "The person")

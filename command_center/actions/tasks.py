@@ -81,7 +81,9 @@ class TaskRevision:
 
 
 async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:
-    """Create a task for the viewer, or for a teammate if the person is shared with the team.
+    """Create a task for the viewer or a teammate.
+
+    A teammate can get it if the person is shared with the team.
 
     Raises: UserErrors if the input is invalid.
     """
@@ -116,7 +118,9 @@ async def _is_shared(person: int) -> bool:
 async def _lock_source_email(
     tx: Connection, viewer: Viewer, text: str | None, person: int | None, errors: ErrorCollector
 ) -> int | None:
-    """Return the key of the email that a task is created from, and lock it against deletion.
+    """Return the key of the email that a task is created from.
+
+    The email is locked against deletion.
 
     Adds an error if the viewer cannot see the email, or if it is not addressed to the task's person.
     """
@@ -252,7 +256,10 @@ async def _lock_visible_tasks(
 
 
 async def _change(uow: UnitOfWork, rows: Sequence[LockedTask], values: ColumnValues) -> None:
-    """Set the same columns of all these locked tasks, and log the change for the users concerned."""
+    """Set the same columns of all these locked tasks.
+
+    The change is logged for the users concerned.
+    """
     if not rows or not values:
         return
     assignments = {**values, "updated_at": uow.now}
@@ -272,7 +279,10 @@ async def _change(uow: UnitOfWork, rows: Sequence[LockedTask], values: ColumnVal
 
 
 def log_tasks(uow: UnitOfWork, rows: Iterable[TaskWithViewers], kind: ChangeKind = ChangeKind.TASK_UPSERTED) -> None:
-    """Append one log entry for each task and each user who can see it: changed or deleted, depending on `kind`."""
+    """Append one log entry for each task and each user who can see it.
+
+    `kind` says whether the task was changed or deleted.
+    """
     for row in rows:
         for user in sorted(_viewers_of(row)):
             uow.log(_entry(row, user, kind))

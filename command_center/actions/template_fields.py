@@ -1,4 +1,6 @@
-"""Dynamic fields in a subject or a body: `{{first_name}}`, or `{{ first_name | default: "there" }}`. Pure.
+"""Dynamic fields in a subject or a body. Pure.
+
+Examples are `{{first_name}}` and `{{ first_name | default: "there" }}`.
 
 All text from `{{` to the next `}}` is read as a field. White space and quotes may be written as rich-text editors write
 them, but there may be no tags between the braces. Literal braces in HTML are written as `&#123;&#123;`.
@@ -24,7 +26,10 @@ _NAMES_SENTENCE = f"{', '.join(FIELD_NAMES[:-1])} and {FIELD_NAMES[-1]}"
 
 
 class UnresolvedField(ValueError):
-    """Raised if a text contains an invalid field; the message explains it to the author."""
+    """Raised if a text contains an invalid field.
+
+    The message explains it to the author.
+    """
 
 
 def has_fields(text: str) -> bool:
@@ -35,7 +40,9 @@ def has_fields(text: str) -> bool:
 def person_values(
     name: str, title: str | None, company: str | None, my_name: str, first_name: str | None = None
 ) -> dict[str, str]:
-    """Return the values of the fields for one person and one sender; an unknown value is empty.
+    """Return the values of the fields for one person and one sender.
+
+    An unknown value is empty.
 
     `first_name` is the one that was entered or imported. Without it, the first name is derived from `name`.
     """
@@ -49,7 +56,10 @@ def person_values(
 
 
 def field_errors(text: str) -> list[str]:
-    """Return a sentence for each invalid field, in the order of the text and without duplicates."""
+    """Return a sentence for each invalid field.
+
+    They have the order of the text, and no duplicates.
+    """
     sentences = (_error_in(match) for match in _BRACES.finditer(text))
     return list(dict.fromkeys(sentence for sentence in sentences if sentence is not None))
 
@@ -80,7 +90,10 @@ def replace_fields(text: str, replace: Callable[[str], str]) -> str:
 
 
 def shorten(field: str) -> str:
-    """Return a field as an error message shows it: on one line, and shortened if it is long."""
+    """Return a field as an error message shows it.
+
+    It is on one line, and shortened if it is long.
+    """
     text = _on_one_line(field)
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else text[:_MAX_SHOWN_CHARACTERS] + "…"
 

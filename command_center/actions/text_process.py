@@ -1,4 +1,6 @@
-"""Runs pure functions on long texts in child processes, so that they do not delay the event loop.
+"""Runs pure functions on long texts in child processes.
+
+So they do not delay the event loop.
 
 Threads would not help because they share the interpreter lock with the event loop. A child process starts at its first
 call, has a low priority, and ends with this process, even if this process is killed.
@@ -25,7 +27,10 @@ T = TypeVar("T")
 
 
 class TextProcessLost(Exception):
-    """Raised if the child process took too long, or if it ended and its replacement ended too."""
+    """Raised if the child process took too long or ended.
+
+    If it ended, its replacement ended too.
+    """
 
 
 class TextProcess:
@@ -96,7 +101,10 @@ class TextProcess:
             return await reader.readexactly(size)
 
     def _discard(self) -> None:
-        """Kill the child process without waiting for its end; the next call starts another one."""
+        """Kill the child process without waiting for its end.
+
+        The next call starts another one.
+        """
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             with suppress(ProcessLookupError):
@@ -127,7 +135,10 @@ def serve(calls: BinaryIO, responses: BinaryIO) -> None:
 
 
 def main() -> None:
-    """Serve calls from standard input in a child process; the first argument is its niceness."""
+    """Serve calls from standard input in a child process.
+
+    The first argument of the command line is its niceness.
+    """
     # Only the end of the input ends this process: a signal to the whole process group must not end it earlier.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

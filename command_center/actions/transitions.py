@@ -1,4 +1,7 @@
-"""The only place that changes the state of emails: their rows, the folder counts and the invalidations together."""
+"""The only place that changes the state of emails.
+
+It changes their rows, the folder counts and the invalidations together.
+"""
 
 from collections.abc import Iterable
 from typing import cast
@@ -22,7 +25,9 @@ def folder_of_row(row: EmailState) -> FolderName:
 async def update_emails(
     uow: UnitOfWork, rows: Iterable[EmailState], values: ColumnValues, edited: bool = True, invalidate: bool = True
 ) -> None:
-    """Set the same columns of all these locked emails; `values` may contain `status` and `archived`.
+    """Set the same columns of all these locked emails.
+
+    `values` may contain `status` and `archived`.
 
     An email that is no longer SENT is no longer archived either. Updates `rows` too. `edited` sets `updated_at`, and
     `invalidate` queues an invalidation of each email.
@@ -52,7 +57,9 @@ async def update_emails(
 
 
 async def update_texts(uow: UnitOfWork, texts: Iterable[tuple[DueEmail, str, str | None, str | None]]) -> None:
-    """Set the subject of each of these locked emails, and its body or its field values in a shared body.
+    """Set the text of each of these locked emails.
+
+    It is the subject, and the body or the field values in a shared body.
 
     A body or field values of None stay unchanged. Updates the rows too.
     """
@@ -72,7 +79,10 @@ async def update_texts(uow: UnitOfWork, texts: Iterable[tuple[DueEmail, str, str
 def failure_columns(
     code: FailureCode, message: str, at: int, status: EmailStatus = EmailStatus.FAILED
 ) -> dict[str, ColumnValue]:
-    """Return the columns of an email that failed, bounced or was reported as spam; `at` is in microseconds."""
+    """Return the columns of an email that failed, bounced or was reported as spam.
+
+    `at` is in microseconds.
+    """
     return {
         "status": status,
         "failed_at": at,

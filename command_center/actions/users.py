@@ -17,7 +17,9 @@ from models.users import User
 async def add(
     ctx: ActionContext, team: str, name: str, address: str, role: Role | None = None, time_zone: str | None = None
 ) -> User:
-    """Create a user and, if necessary, the team; update the user if one with this address exists.
+    """Create a user and, if necessary, the team.
+
+    If a user with this address exists, it is updated.
 
     An absent role or time zone stays unchanged; a new user is a MEMBER in UTC. Raises: UserErrors if the input is
     invalid, or if the address belongs to a user of another team.
@@ -48,7 +50,10 @@ async def add(
 
 
 async def _team(uow: UnitOfWork, name: str) -> int:
-    """Return the key of the team with this name; creates it with an empty change log if there is none."""
+    """Return the key of the team with this name.
+
+    If there is none, it is created with an empty change log.
+    """
     tx = uow.connection
     row = await tx.fetch_one(
         "INSERT INTO teams (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING RETURNING id", name, uow.now
@@ -87,7 +92,9 @@ _PERIOD = re.compile(r"P(?:(\d{1,5})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,5})M)?(?:(\d{
 
 
 def parse_period(period: str) -> int:
-    """Return the seconds of an ISO 8601 period of days and times, such as P1D or PT12H.
+    """Return the seconds of an ISO 8601 period of days and times.
+
+    Examples are P1D and PT12H.
 
     Raises: ValueError if it is not such a period, or zero.
     """

@@ -1,4 +1,6 @@
-"""Revises verdicts on recorded events: by the timing of other clicks and of the delivery, or by a user's decision.
+"""Revises verdicts on recorded events.
+
+The timing of other clicks or of the delivery revises them, or a user's decision.
 
 Only a verdict derived from evidence (`judged`) is revised by more evidence, and only from HUMAN to MACHINE. A user's
 decision is final for the machine. The emails must be locked before their events are read.
@@ -48,7 +50,9 @@ class RevisableEvent(TypedDict):
 async def revise_by_clicks(
     uow: UnitOfWork, sent: Mapping[int, int | None], since: int, until: int
 ) -> list[RevisableEvent]:
-    """Revise the clicks of emails after new clicks between `since` and `until`; returns the revised ones.
+    """Revise the clicks of emails after new clicks between `since` and `until`.
+
+    Returns the revised ones.
 
     `sent` holds the delivery times of the emails by key. All times are in microseconds. The caller updates summaries,
     appends to the change log and queues invalidations.
@@ -57,7 +61,9 @@ async def revise_by_clicks(
 
 
 async def revise_by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
-    """Revise the clicks around the delivery of emails, once their delivery times are known: no person made them.
+    """Revise the clicks around the delivery of emails.
+
+    No person made them. This is possible once the delivery times are known.
 
     `sent` holds the delivery times in microseconds by the emails' keys. Also updates the summaries, appends to the
     change log and queues invalidations.
@@ -99,7 +105,9 @@ async def _revise_clicks(
 
 
 def publish(uow: UnitOfWork, revised: Iterable[RevisableEvent]) -> None:
-    """Append an entry to the sender's feed for each revised event, and queue an invalidation for each email.
+    """Append an entry to the sender's feed for each revised event.
+
+    It also queues an invalidation for each email.
 
     An event that is now SELF has an entry too, so that subscribers remove it.
     """
@@ -128,7 +136,10 @@ def log_event(uow: UnitOfWork, team_id: int, sender_id: int, email_id: int, key:
 
 
 async def log_removals(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
-    """Append an entry for each event of emails that are about to be deleted, so that subscribers remove it."""
+    """Append an entry for each event of emails that are about to be deleted.
+
+    So subscribers remove the event.
+    """
     tx = uow.connection
     rows = await tx.fetch(
         f"SELECT id, team_id, email_id, sender_id FROM engagements WHERE {tx.in_any('email_id')} AND verdict <> ?"
@@ -140,7 +151,9 @@ async def log_removals(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
 
 
 async def reclassify(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], verdict: EngagementVerdict) -> BulkResult:
-    """Set the verdict on events of emails that the viewer can see; no later evidence revises it.
+    """Set the verdict on events of emails that the viewer can see.
+
+    No later evidence revises it.
 
     The error of a refused id has its position in the path. An event that already has the verdict does not change.
     Raises: UserErrors (LIMIT_REACHED) for too many ids in one request.

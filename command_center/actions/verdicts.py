@@ -1,4 +1,6 @@
-"""Decides who caused an event: a person, a machine or the sender, from the data of one request. Pure.
+"""Decides who caused an event: a person, a machine or the sender. Pure.
+
+The evidence is the data of one request.
 
 The first of these rules that applies decides:
 1. The source of the event reports a verdict.
@@ -59,7 +61,10 @@ class Judgement(NamedTuple):
 
 
 def judge(reported: EngagementVerdict | None, evidence: Evidence) -> Judgement:
-    """Decide the verdict on a single event by all rules except the seventh; `reported` is the source's verdict."""
+    """Decide the verdict on a single event by all rules except the seventh.
+
+    `reported` is the source's verdict.
+    """
     if reported is not None:
         return Judgement(reported, f"reported as {VERDICT_TEXTS[reported]}")
     if evidence.kind is EngagementKind.REPLY:

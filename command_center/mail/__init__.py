@@ -1,1 +1,1 @@
-"""Composition of emails, the outbox, SMTP, and the tracking and unsubscribe routes."""
+"""Composition of emails, the outbox, SMTP, and the public routes of emails."""

@@ -80,7 +80,10 @@ class ClaimedEmail:
 
 @dataclass(slots=True)
 class _Quota:
-    """Holds the number of recipients a sender may still reach today, and when tomorrow begins."""
+    """Holds the number of recipients that a sender may still reach today.
+
+    `tomorrow` is the moment at which the next day begins.
+    """
 
     remaining: int
     tomorrow: int
@@ -88,7 +91,9 @@ class _Quota:
 
 @dataclass(slots=True)
 class _FilledRows:
-    """Holds the emails whose fields could be filled in, and the others by their error message.
+    """Holds the emails whose fields could be filled in.
+
+    The others are in `unresolved` by their error message.
 
     `texts` holds the filled-in texts by email id. Emails without fields are not in it.
     """
@@ -236,7 +241,9 @@ def _begin_attempt(row: DueEmail, domain: str, now: int) -> None:
 
 
 async def fail_lost_claims(ctx: ActionContext, before: int | None, batch: int = 500) -> int:
-    """Fail up to `batch` emails that were claimed before a moment and have no outcome, and return their number.
+    """Fail up to `batch` emails that were claimed and have no outcome.
+
+    Only claims before a moment count. Returns the number of emails.
 
     `before` is in microseconds; None means all claims. It is unknown whether these emails have left.
     """

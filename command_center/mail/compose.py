@@ -1,4 +1,6 @@
-"""Composes the message of an email: headers, plain text, and HTML with tracked links and the tracking pixel. Pure.
+"""Composes the message of an email. Pure.
+
+It has headers, plain text, and HTML with tracked links and the tracking pixel.
 
 Dynamic fields are filled in before, by `command_center/mail/texts.py`. A copy (cc, bcc) is a message of its own. It has
 the same Message-ID, but not the unsubscribe link of the person in To.
@@ -51,7 +53,10 @@ class OutgoingEmail:
 
 
 def new_message_id(email_id: int, domain: str, random: str) -> str:
-    """Return a Message-ID, by which replies can be matched: the email's global id, a dot, and a random part."""
+    """Return a Message-ID, by which replies can be matched.
+
+    It is the email's global id, a dot, and a random part.
+    """
     return f"<{encode('Email', email_id)}.{random}@{domain}>"
 
 
@@ -104,7 +109,10 @@ def _headers(email: OutgoingEmail, sender: str, recipient: str, cc: Iterable[str
 
 
 def _unsubscribe_fields(unsubscribe_url: str) -> list[str]:
-    """Return the header fields that mail programs show as an unsubscribe button (RFC 2369; RFC 8058 for one click)."""
+    """Return the header fields for the unsubscribe button of mail programs.
+
+    RFC 2369 defines them, and RFC 8058 the one for one click.
+    """
     return [
         headers.fixed_field("List-Unsubscribe", f"<{unsubscribe_url}>"),
         headers.fixed_field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
@@ -128,7 +136,9 @@ def _footer(unsubscribe_url: str) -> str:
 
 
 def tracked_html(prepared: PreparedBody, email_id: int, links: Links, footer: str = "") -> str:
-    """Return safe HTML with tracked links, followed by the footer and the tracking pixel.
+    """Return safe HTML with tracked links.
+
+    The footer and the tracking pixel follow.
 
     Links to mailto:, tel:, cid: and #… stay unchanged.
     """

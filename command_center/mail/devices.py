@@ -1,4 +1,6 @@
-"""Recognises a seller's own browser, by a cookie, when it fetches the pixels and links of that seller's mail. Pure.
+"""Recognises a seller's own browser by a cookie. Pure.
+
+So its requests for the pixels and links of that seller's mail are recognised.
 
 The API sets the cookie in every browser that sends requests to it. It is long-lived, signed with its own key, hidden
 from scripts, and used for nothing else. Browsers send it only to `/t`, so the API never sees it. A second cookie for
@@ -28,7 +30,10 @@ MAX_CACHED_USERS = 10_000
 
 
 def device_owner(links: Links, cookies: Mapping[str, str]) -> int | None:
-    """Return the id of the user whose browser sent these cookies, or None if no valid cookie of ours is among them."""
+    """Return the id of the user whose browser sent these cookies.
+
+    The result is None if no valid cookie of ours is among them.
+    """
     token = cookies.get(COOKIE_NAME)
     return None if token is None else links.open_device(token)
 

@@ -1,4 +1,7 @@
-"""The progress of one batch of hand-overs: which have started, and how each has ended."""
+"""The progress of one batch of hand-overs.
+
+It shows which have started, and how each has ended.
+"""
 
 import asyncio
 from collections.abc import Iterable

@@ -93,7 +93,7 @@ def _one_line(text: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether every mail program reads the text in the same way without encoding.
+    """Return whether every mail program reads the text alike without encoding.
 
     Such a text has no space at its ends, no double space, and nothing that looks like an encoded word.
     """
@@ -101,7 +101,10 @@ def _is_plain(text: str) -> bool:
 
 
 def _mailbox(before: str, mailbox: Mailbox, after: str) -> str:
-    """Return the folded lines of one mailbox: `before`, the name if any, the address, and `after`."""
+    """Return the folded lines of one mailbox.
+
+    They contain `before`, the name if any, the address, and `after`.
+    """
     address, name = _address(mailbox.address), _one_line(mailbox.name)
     if not name:
         return _folded(before, [address + after], LINE)
@@ -153,7 +156,10 @@ def _base64(data: bytes) -> str:
 
 
 def _folded(start: str, words: Iterable[str], limit: int) -> str:
-    """Join `start` and the words by single spaces, and fold before a word that would exceed the limit."""
+    """Join `start` and the words by single spaces.
+
+    Fold before a word that would exceed the limit.
+    """
     lines, line = [], start
     for word in words:
         if line.strip(" ") not in ("", start) and len(line) + 1 + len(word) > limit:

@@ -1,4 +1,6 @@
-"""Creates and verifies the signed tokens of pixels, tracked links, unsubscribe links and device cookies. Pure.
+"""Creates and verifies signed tokens. Pure.
+
+Pixels, tracked links, unsubscribe links and device cookies have them.
 
 The signature covers the target of a tracked link, so the server redirects only to links from the seller's own mail.
 """
@@ -43,7 +45,10 @@ class Links:
 
     @property
     def domain(self) -> str:
-        """Return the host of our links, which is also the right-hand side of our Message-IDs."""
+        """Return the host of our links.
+
+        It is also the right-hand side of our Message-IDs.
+        """
         host = urlsplit(self._base).hostname or ""
         return host if host and ":" not in host else "localhost"
 
@@ -52,7 +57,10 @@ class Links:
         return f"{self._base}/t/o/{self._token(_PIXEL, _encode_key(email_id))}.gif"
 
     def click(self, email_id: int, target: str) -> str:
-        """Return the tracked link that redirects to `target`, which must be a result of `trackable_url`."""
+        """Return the tracked link that redirects to `target`.
+
+        `target` must be a result of `trackable_url`.
+        """
         return f"{self._base}/t/c/{self._token(_CLICK, _encode_key(email_id) + target.encode('ascii'))}"
 
     def unsubscribe(self, email_id: int, person_id: int) -> str:

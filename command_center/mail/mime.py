@@ -1,4 +1,6 @@
-"""Serialises a message with a plain text and an HTML alternative: RFC 2045 and RFC 2046. Pure.
+"""Serialises a message with a plain text and an HTML alternative. Pure.
+
+RFC 2045 and RFC 2046 define the form.
 
 Header fields come from `command_center/mail/headers.py`. Python's `email` is not used, so that the bytes do not depend
 on its version.
@@ -65,7 +67,10 @@ def transfer_encoded(data: bytes) -> tuple[str, bytes]:
 
 
 def _pieces(line: bytes) -> Iterator[bytes]:
-    """Split an encoded line into pieces of at most LINE bytes, with soft line breaks, without splitting an `=XX`."""
+    """Split an encoded line into pieces of at most LINE bytes.
+
+    They have soft line breaks, and no `=XX` is split.
+    """
     start, first = _safe_start(line, 0)
     while len(first) + len(line) - start > LINE:
         end = start + LINE - 1 - len(first)

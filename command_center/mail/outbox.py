@@ -196,7 +196,10 @@ class Outbox:
             raise
 
     async def _send_batch(self, batch: HandOverBatch) -> None:
-        """Hand over the emails of a batch and record outcomes as they arrive, simultaneous ones in one transaction."""
+        """Hand over the emails of a batch, and record outcomes as they arrive.
+
+        Simultaneous outcomes are recorded in one transaction.
+        """
         # Short emails should not wait until long ones are composed.
         ordered = sorted(batch.claims, key=lambda claim: len(claim.email.body))
         tasks = {asyncio.create_task(self._send_unless_stopped(batch, claim)): claim for claim in ordered}
@@ -253,7 +256,9 @@ class Outbox:
         return outcome
 
     async def _send_copies(self, claim: ClaimedEmail) -> list[RefusedCopy]:
-        """Hand over each cc and bcc as a message of its own, so that a refusal concerns only one recipient.
+        """Hand over each cc and bcc as a message of its own.
+
+        So a refusal concerns only one recipient.
 
         Return the copies that did not leave. They are never retried, even if the outbox stops meanwhile, because the
         email itself has left.

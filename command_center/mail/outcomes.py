@@ -1,4 +1,7 @@
-"""Records the outcomes of hand-overs: what each changes in its email, in one transaction."""
+"""Records the outcomes of hand-overs.
+
+What each changes in its email is written in one transaction.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple, cast
@@ -76,7 +79,10 @@ def sent_columns(now: int) -> ColumnValues:
 
 
 def undelivered_columns(claim: ClaimedEmail, outcome: Bounced | Failed | Deferred | Unknown, now: int) -> ColumnValues:
-    """Return the columns of an email that was not delivered, whether it is retried or has failed."""
+    """Return the columns of an email that was not delivered.
+
+    It is retried, or has failed.
+    """
     message = make_readable(outcome.message)
     match outcome:
         case Bounced():
@@ -93,6 +99,9 @@ def undelivered_columns(claim: ClaimedEmail, outcome: Bounced | Failed | Deferre
 
 
 def released_columns(claim: ClaimedEmail, now: int) -> ColumnValues:
-    """Return the columns of an email whose claim is released: due at once, and without the unused attempt."""
+    """Return the columns of an email whose claim is released.
+
+    It is due at once, and the unused attempt does not count.
+    """
     first = claim.first_attempt_at if claim.attempts > 1 else None
     return {"due_at": now, "claimed_at": None, "attempts": claim.attempts - 1, "first_attempt_at": first}

@@ -1,4 +1,7 @@
-"""Schedules further attempts for a message that was deferred: after growing waits, for at most one day. Pure."""
+"""Schedules further attempts for a message that was deferred. Pure.
+
+The waits grow, and end after one day.
+"""
 
 MINUTE_MICROSECONDS = 60 * 1_000_000
 """This is one minute in microseconds."""
@@ -9,7 +12,9 @@ WAIT_MINUTES = (1, 2, 5, 10, 20, 40, 60)
 
 
 def next_attempt(attempts: int, first_attempt_at: int, now: int) -> int | None:
-    """Return when to make the next attempt, in microseconds, or None if the day is over.
+    """Return when to make the next attempt, in microseconds.
+
+    The result is None if the day is over.
 
     `attempts` is the number of attempts so far. The last attempt is made when the day ends, even if the wait is
     shorter then.

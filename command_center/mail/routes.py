@@ -1,4 +1,6 @@
-"""Serves the public `/t/…` routes: the tracking pixel and the tracked links of sent mail.
+"""Serves the public `/t/…` routes of sent mail.
+
+They are the tracking pixel and the tracked links.
 
 The response to a pixel request does not reveal whether its token is valid. An event is recorded before the response is
 sent, so a crash afterwards cannot lose it. While the database is unavailable, the response is sent first, and the event
@@ -111,7 +113,10 @@ class _Tracking:
             _logger.exception("a %s of email %d could not be recorded", kind.name, email_id)
 
     async def _now(self) -> int:
-        """Return the current time in microseconds: the database's, or this machine's if the database is unavailable."""
+        """Return the current time of the database, in microseconds.
+
+        If the database is unavailable, it is this machine's time.
+        """
         try:
             async with asyncio.timeout(CLOCK_TIMEOUT_SECONDS):
                 return await self._clock.now(database())

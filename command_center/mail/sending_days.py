@@ -7,7 +7,10 @@ from command_center.time_zones import get_zone, local_day
 
 
 def day_bounds(moment: int, zone: str) -> tuple[int, int]:
-    """Return the start of the day that contains a moment, and of the next day, in microseconds."""
+    """Return the start of the day that contains a moment, and of the next day.
+
+    All are in microseconds.
+    """
     time_zone = get_zone(zone)
     today = local_day(moment, zone)
     return _midnight(today, time_zone), _midnight(today + timedelta(days=1), time_zone)

@@ -1,4 +1,6 @@
-"""Hands messages over to one mail server by SMTP, on a pool of short-lived connections.
+"""Hands messages over to one mail server by SMTP.
+
+It has a pool of short-lived connections.
 
 The decisive moment is the end of the data. Before it is sent, nothing has left; after it, only the server's reply tells
 whether the message has left. Each reply is interpreted for the command it answers. A connection on which commands and
@@ -50,7 +52,9 @@ class _Progress:
 
 
 class SmtpTransport:
-    """Sends mail through one server: `smtp://user:password@host:port`, or `smtps://` for TLS from the first byte.
+    """Sends mail through one server.
+
+    Its URL is `smtp://user:password@host:port`, or `smtps://` for TLS from the first byte.
 
     With smtp:// the connection is encrypted if the server offers STARTTLS. A password is sent only over an encrypted
     connection to a server with a valid certificate. The exceptions are servers on this machine, and addresses with
@@ -119,7 +123,10 @@ class SmtpTransport:
         return await self._send_on(await self._open_session(), envelope, progress)
 
     async def _send_on(self, session: Session, envelope: Envelope, progress: _Progress) -> Outcome:
-        """Hand one message over on a session, and return the session to the pool unless an error occurred."""
+        """Hand one message over on a session.
+
+        The session returns to the pool unless an error occurred.
+        """
         self._in_use += 1
         session.messages += 1
         try:
@@ -205,7 +212,7 @@ async def _run_commands(session: Session, envelope: Envelope, progress: _Progres
 
 
 async def _refusal_outcome(session: Session, reply: Reply, permanent: Outcome, progress: _Progress) -> Outcome:
-    """Return the outcome of a message if the server did not complete one of its commands.
+    """Return the outcome of a message after an incomplete command.
 
     `permanent` is the outcome of a 5xx reply. Raises: ProtocolError if the reply is neither 4xx nor 5xx, and _Goodbye
     if it is a 421 before the end of the data.

@@ -193,7 +193,9 @@ class Dialogue(asyncio.Protocol):
 
 
 def data_chunks(content: bytes, size: int = CHUNK_BYTES) -> Iterator[bytes]:
-    """Yield the message as it is sent after DATA: CRLF line ends, and every leading dot doubled (RFC 5321, 4.5.2).
+    """Yield the message as it is sent after DATA.
+
+    It has CRLF line ends, and every leading dot is doubled (RFC 5321, 4.5.2).
 
     `size` is the number of bytes converted at a time. Converting a long message as a whole would block the event loop.
     """

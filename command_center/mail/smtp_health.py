@@ -87,7 +87,10 @@ class ServerHealth:
         return min(max((time.monotonic() - self._since) / 20, minimum), LONGEST_SECONDS)
 
     def _is_result_fresh(self) -> bool:
-        """Return whether the last result is recent and certain enough to need no new probe."""
+        """Return whether the last result makes a new probe unnecessary.
+
+        It must be recent and certain enough.
+        """
         required = LOGIN_PROBES if self._trouble is not None and self._trouble.login else FIRST_PROBES
         return self._failures >= required and time.monotonic() - self._last_probe < self._interval()
 

@@ -25,7 +25,9 @@ class ProtocolError(Exception):
 
 
 def make_readable(text: str) -> str:
-    r"""Return the text with control characters replaced by escapes such as `\x00`, and shortened.
+    r"""Return the text with control characters replaced by escapes.
+
+    An escape is like `\x00`. A long text is shortened.
 
     Every database can store the result, and every character of it is visible.
     """
@@ -34,7 +36,9 @@ def make_readable(text: str) -> str:
 
 
 def decode(raw: bytes, cut: bool = False) -> str:
-    """Decode the text of a reply as UTF-8, or as Windows-1252 if it is not valid UTF-8.
+    """Decode the text of a reply.
+
+    It is UTF-8 if that is valid, otherwise Windows-1252.
 
     `cut` says that the text was shortened, so it may end inside a character.
     """
@@ -60,7 +64,10 @@ class Reply:
 
     @property
     def kind(self) -> int:
-        """Return the first digit: 2 completed, 3 continue, 4 temporarily refused, 5 permanently refused."""
+        """Return the first digit of the code.
+
+        2 is completed, 3 continue, 4 temporarily refused, 5 permanently refused.
+        """
         return self.code // 100
 
     @property

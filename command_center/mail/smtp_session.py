@@ -1,4 +1,6 @@
-"""Opens SMTP sessions: greeting, EHLO, TLS and sign-in, up to the point where messages are accepted.
+"""Opens SMTP sessions.
+
+Greeting, EHLO, TLS and sign-in come before messages are accepted.
 
 Every error here concerns the mail server as a whole, not a message, and is raised as a `ServerTrouble`.
 """
@@ -129,7 +131,9 @@ class Session:
                 self._hello = _require_completion(reply).lines
 
     async def resume(self) -> bool:
-        """Reset the session with EHLO, and return whether commands and replies are in step.
+        """Reset the session with EHLO.
+
+        Returns whether commands and replies are in step.
 
         Only the reply to EHLO differs from every other reply, because it lists the extensions. If another reply comes,
         a late reply to an earlier command could be taken for a reply about the next message. The same holds if the
@@ -141,7 +145,9 @@ class Session:
         return self._is_hello(reply) and self.dialogue.in_step
 
     async def confirms(self, refusal: Reply) -> bool:
-        """Return whether a refusal is certain, because the next reply does not contradict it.
+        """Return whether a refusal is certain.
+
+        It is if the next reply does not contradict it.
 
         If a server sends two replies to one command, the client is one reply behind. The reply to this EHLO is then the
         reply to an earlier command, and it is unclear what was refused. A second refusal of the same kind confirms the

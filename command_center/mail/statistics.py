@@ -38,7 +38,9 @@ class MailStatistics:
 
 
 async def count_waiting(connection: Connection, now: int) -> tuple[int, float]:
-    """Return the number of due emails that have not left, and the seconds since the oldest became due.
+    """Return the number of due emails that have not been sent.
+
+    The second value is the seconds since the oldest became due.
 
     A deferred email counts as due since its first attempt.
     """

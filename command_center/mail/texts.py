@@ -36,7 +36,10 @@ class FilledText:
 
 
 def require_templates(rows: Iterable[DueEmail]) -> None:
-    """Raise TemplatesMissing if any long body has fields to fill in and its template is not cached."""
+    """Raise TemplatesMissing if the template of a long body is not cached.
+
+    Only bodies with fields to fill in need a template.
+    """
     long_bodies = dict.fromkeys(
         row["body"]
         for row in rows

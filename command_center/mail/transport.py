@@ -1,4 +1,6 @@
-"""Defines the interface between the outbox and a mail transport: envelopes and outcomes.
+"""Defines the interface between the outbox and a mail transport.
+
+It consists of envelopes and outcomes.
 
 Outcomes are values; the outbox decides what an outcome changes in an email. An outcome never claims that a message has
 left, or has not left, unless that is certain.
@@ -36,7 +38,10 @@ class RefusedCopy:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The server accepted the message for the person in To, and each copy except these."""
+    """The server accepted the message for the person in To.
+
+    It also accepted each copy except these.
+    """
 
     refused_copies: tuple[RefusedCopy, ...] = ()
 
@@ -69,7 +74,10 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The connection broke during the hand-over, so the message may or may not have left."""
+    """The connection broke during the hand-over.
+
+    So it is unknown whether the message has been sent.
+    """
 
     message: str
 

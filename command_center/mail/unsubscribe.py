@@ -1,4 +1,6 @@
-"""Serves the public `/t/u/…` route, to which the unsubscribe link of every email leads.
+"""Serves the public `/t/u/…` route of unsubscribe links.
+
+The link of every email leads to it.
 
 GET shows a page and changes nothing; POST unsubscribes. A POST comes from the form on the page, or from the one-click
 button of a mail program (RFC 8058). Its body is ignored, because the signed URL contains everything. The route needs no

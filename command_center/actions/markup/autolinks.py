@@ -22,7 +22,10 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-
 
 
 def _terminators() -> str:
-    """Return the non-ASCII characters that end an address: punctuation, quotation marks, brackets, spaces."""
+    """Return the non-ASCII characters that end an address.
+
+    They are punctuation, quotation marks, brackets and spaces.
+    """
     ends = ("Pi", "Pf", "Ps", "Pe", "Po", "Pd", "Zs", "Zl", "Zp", "Cc", "Cf")
     # The gaps between these ranges contain ideographs and Hangul, which are letters.
     codes = chain(range(0x80, 0x3400), range(0xA000, 0xAC00), range(0xD7B0, 0xD800), range(0xE000, 0x12000))

@@ -83,7 +83,10 @@ class _HtmlDetector:
         return self._blocks > 1 and self._starts_with_tag
 
     def _is_break(self, token: Token, values: dict[str, str | None]) -> bool:
-        """Return whether a void element is markup: `Hi<br>` is a line break, `a <br> here` mentions the element."""
+        """Return whether a void element is markup.
+
+        `Hi<br>` is a line break, while `a <br> here` mentions the element.
+        """
         if token.name == "img":
             return bool(values.get("src"))
         before, after = self._around(token)

@@ -54,7 +54,10 @@ class BodyTemplate:
     fields: tuple[BodyField, ...]
 
     def errors(self) -> list[str]:
-        """Return one sentence for each field in a context where it cannot be filled in, without duplicates."""
+        """Return one sentence for each field that cannot be filled in at its place.
+
+        There are no duplicates.
+        """
         unfillable = (field.written for field in self.fields if field.context is FieldContext.FORBIDDEN)
         reason = "is where no value can be filled in: in a style, a script or a tag's name."
         return [f"{template_fields.shorten(field)} {reason}" for field in dict.fromkeys(unfillable)]
@@ -116,7 +119,10 @@ def is_template_cached(body: str) -> bool:
 
 
 def cache_template(body: str, parsed: BodyTemplate) -> None:
-    """Cache the result of `parse_template` for a body, which may come from another process."""
+    """Cache the result of `parse_template` for a body.
+
+    It may come from another process.
+    """
     _templates[_cache_key(body)] = parsed
     if len(_templates) > MAX_CACHED_TEMPLATES:
         _templates.popitem(last=False)

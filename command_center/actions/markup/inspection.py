@@ -1,4 +1,7 @@
-"""Reports to the author of a body its errors, and what will be removed before it is sent. Pure."""
+"""Inspects a body for its author. Pure.
+
+It reports errors, and what will be removed before the body is sent.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,4 +1,7 @@
-"""Prepares a body for sending: safe HTML, its style sheet, its plain text and its links. Pure."""
+"""Prepares a body for sending. Pure.
+
+The result has safe HTML, its style sheet, its plain text and its links.
+"""
 
 import html
 from collections.abc import Callable
@@ -61,5 +64,8 @@ def prepare_html(body: str) -> PreparedBody:
 
 
 def _normalize_lines(body: str) -> str:
-    """Return plain text with LF line ends, and without empty lines at its start and end."""
+    """Return plain text with LF line ends.
+
+    Empty lines at its start and end are removed.
+    """
     return body.replace("\r\n", "\n").replace("\r", "\n").strip("\n") + "\n"

@@ -215,7 +215,10 @@ class Sanitizer:
             self._out.append("<div></div>")
 
     def _end_implied(self, targets: frozenset[str], barriers: frozenset[str]) -> None:
-        """Close the innermost open element in `targets`, unless an element in `barriers` is inside it."""
+        """Close the innermost open element in `targets`.
+
+        Nothing is closed if an element in `barriers` is inside it.
+        """
         for index in range(len(self._open) - 1, -1, -1):
             if self._open[index].name in targets:
                 self._close_to(index, keep="td" not in targets)
@@ -246,7 +249,10 @@ class Sanitizer:
                 self._out.append(each.written)
 
     def _document(self, token: Token) -> None:
-        """Move the direction, language and style of `<html>` and `<body>` to an element around the content."""
+        """Move attributes of `<html>` and `<body>` to an element around the content.
+
+        They are the direction, the language and the style.
+        """
         allowed = frozenset(("dir", "lang", "style", "class", "bgcolor"))
         values = self._attributes(token, allowed | {"xmlns", "xmlns:v", "xmlns:o", "xmlns:w", "link", "vlink", "alink"})
         color = values.get("bgcolor")

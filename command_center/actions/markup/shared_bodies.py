@@ -1,4 +1,6 @@
-"""Prepares the shared body of a bulk send once, and then fills in the values of each email. Pure.
+"""Prepares the shared body of a bulk send once. Pure.
+
+Then it fills in the values of each email.
 
 The body is prepared with a placeholder instead of each value. A placeholder consists of ASCII letters and digits, so it
 passes every step unchanged and can be found in the result. Some values could change more than their own position, such
@@ -72,7 +74,10 @@ class _Placeholders:
         self._values: list[tuple[str, str]] = []
 
     def placeholder(self, field: BodyField, value: str) -> str:
-        """Return a placeholder for a value, or the value if it must be filled in before the preparation."""
+        """Return a placeholder for a value.
+
+        If the value must be filled in before the preparation, it is returned instead.
+        """
         if field.context is FieldContext.TEXT and "<" not in value:
             text = html.unescape(value)
             return self._placeholder(text, text, "t") if self._is_ordinary(text) else value

@@ -12,7 +12,10 @@ StoredValue = tuple[int, int, str]
 
 
 def as_stored(values: Iterable[StoredValue]) -> str:
-    """Return the stored form of an email's values, which must be in the order of the text."""
+    """Return the stored form of an email's values.
+
+    They must be in the order of the text.
+    """
     return json.dumps(list(values), ensure_ascii=False)
 
 

@@ -22,7 +22,10 @@ class Slots:
         return f"{self._prefix}{len(self.texts) - 1}z"
 
     def fill(self, document: str, change: Callable[[str], str] = str) -> str:
-        """Return the document with every slot replaced by its text, to which `change` is applied."""
+        """Return the document with every slot replaced by its text.
+
+        `change` is applied to each text.
+        """
         return self._pattern.sub(lambda match: change(self.texts[int(match[1])]), document)
 
     def split(self, document: str) -> list[str]:

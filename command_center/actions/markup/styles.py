@@ -1,4 +1,6 @@
-"""Filters CSS: it accepts known properties with harmless values, and style sheets with media queries. Pure.
+"""Filters CSS. Pure.
+
+It accepts known properties with harmless values, and style sheets with media queries.
 
 Allowed functions are arithmetic, colours and gradients. As `<img>` may, `url()` may load a background picture over http
 or https. Imports, fonts, animations, expressions, behaviours and positions are removed and reported. Every step takes

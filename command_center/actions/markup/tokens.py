@@ -74,7 +74,10 @@ def attributes(written: str) -> dict[str, str | None]:
 
 
 def attribute_values(written: str) -> Iterator[tuple[str, int, int, bool]]:
-    """Yield for each attribute of a tag its name, the start and end of its value, and whether the value is quoted."""
+    """Yield the name and the value's position of each attribute of a tag.
+
+    The position is the start, the end, and whether the value is quoted.
+    """
     for match in _ATTRIBUTE.finditer(written):
         group = match.lastindex or 1
         begin, end = match.span(group) if group > 1 else (match.end(), match.end())
@@ -82,7 +85,10 @@ def attribute_values(written: str) -> Iterator[tuple[str, int, int, bool]]:
 
 
 def attribute_text(written: str) -> str:
-    """Decode the character references in an attribute's value, as the HTML standard defines for attributes."""
+    """Decode the character references in an attribute's value.
+
+    The HTML standard defines this decoding for attributes.
+    """
     return _REFERENCE.sub(_decode, written) if "&" in written else written
 
 

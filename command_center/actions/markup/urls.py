@@ -1,4 +1,7 @@
-"""Parses the target of a link or picture like a browser (WHATWG URL), as far as mail needs it. Pure."""
+"""Parses the target of a link or picture like a browser. Pure.
+
+It follows the URL standard of WHATWG, as far as mail needs it.
+"""
 
 import re
 from dataclasses import dataclass
@@ -72,7 +75,10 @@ def shown(url: str) -> str:
 
 
 def is_trackable(url: str) -> bool:
-    """Return whether a web address has a host, and its tracked link is too short for mail programs to truncate."""
+    """Return whether a web address can be tracked.
+
+    It must have a host, and mail programs must not truncate its tracked link.
+    """
     try:
         return len(url) <= MAX_TRACKED_LENGTH and bool(urlsplit(url).hostname)
     except ValueError:

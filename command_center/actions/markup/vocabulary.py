@@ -1,4 +1,7 @@
-"""Lists the elements and attributes that mail may have, and how the others are removed."""
+"""Lists the elements and attributes that mail may have.
+
+It also says how the others are removed.
+"""
 
 
 def words(text: str) -> frozenset[str]:
