@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
-from typing import Any
 
 from command_center.changes.cursors import Cursor, LogIdentity, ReceivedCursor
 from command_center.changes.entries import COLUMN_TYPES, COLUMNS, LogEntry, Topic, from_row
-from command_center.database.connections import Connection, Statement, as_ctes, database
+from command_center.database.connections import Connection, RowValues, Statement, as_ctes, database
 from command_center.database.sql_files import read_sql
 
 PAGE_ENTRIES = 500
@@ -134,7 +133,7 @@ async def append(
 
 
 async def _write(
-    connection: Connection, team_id: int, relative_rows: list[tuple[Any, ...]], other_statements: Sequence[Statement]
+    connection: Connection, team_id: int, relative_rows: Sequence[RowValues], other_statements: Sequence[Statement]
 ) -> list[LogEntry]:
     """Advance the team's counter and insert the rows; return them as log entries with absolute positions."""
     advance = "UPDATE change_logs SET position = position + ?, check_value = ? WHERE team_id = ? RETURNING position"
@@ -232,12 +231,11 @@ async def has_entry(connection: Connection, team_id: int, position: int, check_v
 
 async def stale_teams(before: int) -> list[int]:
     """Return the teams whose logs contain entries older than `before`. Only the oldest entry of each is checked."""
-    rows = await database().fetch(
+    return await database().fetch_ids(
         "SELECT team_id FROM change_logs l WHERE"
         " (SELECT c.at FROM changes c WHERE c.team_id = l.team_id ORDER BY c.position LIMIT 1) < ? ORDER BY team_id",
         before,
     )
-    return [row["team_id"] for row in rows]
 
 
 async def trim(connection: Connection, team_id: int, before: int, limit: int = TRIM_BATCH_ENTRIES) -> int:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from command_center.changes import idempotency, log
 from command_center.changes.entries import LogEntry
@@ -22,7 +22,7 @@ from command_center.changes.hub import Hub
 from command_center.changes.idempotency import IdempotencyClaim
 from command_center.changes.restores import RestoreGuard
 from command_center.database.clock import Clock
-from command_center.database.connections import Connection, Statement, run_in_transaction, transaction
+from command_center.database.connections import Connection, RowValues, Statement, run_in_transaction, transaction
 from models.enums import ChangeCauseKind, FolderName, InvalidationKind
 
 T = TypeVar("T")
@@ -39,7 +39,8 @@ _INVALIDATION_COLUMNS = {
     "people": "jsonb",
     "progress": "bigint",
 }
-
+_InvalidationValues: TypeAlias = tuple[int, int, int, int, int | None, str | None, int]
+"""The values of a new invalidation, in the order of `_INVALIDATION_COLUMNS`."""
 
 FirstQuery: TypeAlias = Callable[[Connection], tuple[Sequence[str], Statement]]
 """Returns the column names of a SELECT, and the SELECT with its values (see `Clock.now_and_rows`)."""
@@ -52,13 +53,13 @@ class UnitOfWork:
     connection: Connection
     now: int
     entries: list[LogEntry] = field(default_factory=list)
-    invalidations: list[tuple[Any, ...]] = field(default_factory=list)
+    invalidations: list[_InvalidationValues] = field(default_factory=list)
     count_changes: Counter[tuple[int, FolderName]] = field(default_factory=Counter)
     sends_due: bool = False
     """Whether emails became due, so that the outbox must be woken."""
     claims: list[IdempotencyClaim] = field(default_factory=list)
     """The claims of the requests with an Idempotency-Key for which this transaction is carried out."""
-    first_rows: Sequence[Sequence[Any]] = ()
+    first_rows: Sequence[RowValues] = ()
     """The rows of the `first_query` that was passed to `Writer.run_in_transaction`."""
     deferred: list[Statement] = field(default_factory=list)
     """Statements for the end of the transaction (see `defer`)."""
@@ -85,7 +86,7 @@ class UnitOfWork:
         """Add an entry to the team's change log."""
         self.entries.append(entry)
 
-    def defer(self, sql: str, values: Sequence[Any]) -> None:
+    def defer(self, sql: str, values: Sequence[object]) -> None:
         """Postpone a statement to the end of the transaction, where it runs together with the writes of the log.
 
         The order of deferred statements is undefined. Each may change only rows that are locked already or belong to
@@ -118,6 +119,10 @@ class UnitOfWork:
                 self.connection.insert_statement("invalidations", _INVALIDATION_COLUMNS, self.invalidations)
             )
         self.entries = self.entries_in_log + await log.append(self.connection, self.entries, self.now, self.deferred)
+
+
+UnitOfWorkBody: TypeAlias = Callable[[UnitOfWork], Coroutine[object, None, T]]
+"""A coroutine function that uses the connection of a unit of work and awaits nothing else."""
 
 
 class Writer:
@@ -158,7 +163,7 @@ class Writer:
 
     async def run_in_transaction(
         self,
-        body: Callable[[UnitOfWork], Coroutine[Any, Any, T]],
+        body: UnitOfWorkBody[T],
         first_query: FirstQuery | None = None,
         now: int | None = None,
         single_statement: bool = False,
@@ -183,7 +188,7 @@ class Writer:
         self, connection: Connection, first_query: FirstQuery | None = None, now: int | None = None
     ) -> UnitOfWork:
         """Read the clock, and the rows of the first query in the same statement if possible."""
-        first_rows: Sequence[Sequence[Any]] = ()
+        first_rows: Sequence[RowValues] = ()
         if first_query is not None:
             columns, (sql, values) = first_query(connection)
             if now is None:

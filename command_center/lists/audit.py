@@ -39,7 +39,7 @@ class Difference:
 async def find_differences(writer: Writer) -> list[Difference]:
     """Return every list that differs from its filter, read from one snapshot of the database.
 
-    Raises: Outstanding if invalidations are pending.
+    Raises: InvalidationsPending if invalidations are pending.
     """
     async with transaction() as connection:
         if connection.postgres:
@@ -79,18 +79,18 @@ async def repair_lists(writer: Writer, list_differences: list[Difference]) -> No
 async def _differences(connection: Connection, times: StoredTimes) -> AsyncIterator[Difference]:
     after = 0
     while True:
-        rows = await connection.fetch(
+        search_ids = await connection.fetch_ids(
             "SELECT id FROM saved_searches WHERE id > ? ORDER BY id LIMIT ?", after, PAGE_SEARCHES
         )
-        searches = await standing_searches.load_searches(connection, [row["id"] for row in rows])
+        searches = await standing_searches.load_searches(connection, search_ids)
         excluded = await _crossed_since_tick(connection, searches, times)
         for search in searches:
             difference = await _difference(connection, search, times.transitions_until, excluded)
             if difference is not None:
                 yield difference
-        if len(rows) < PAGE_SEARCHES:
+        if len(search_ids) < PAGE_SEARCHES:
             return
-        after = rows[-1]["id"]
+        after = search_ids[-1]
 
 
 async def _crossed_since_tick(
@@ -111,11 +111,10 @@ async def _difference(
     connection: Connection, search: StandingSearch, now: int, excluded: AbstractSet[int]
 ) -> Difference | None:
     matching_ids = await backfill.load_matching_ids(connection, search, now)
-    rows = await connection.fetch("SELECT email_id FROM memberships WHERE search_id = ?", search.id)
-    member_ids = {row["email_id"] for row in rows}
+    email_ids = set(await connection.fetch_ids("SELECT email_id FROM memberships WHERE search_id = ?", search.id))
     row = await connection.fetch_one("SELECT member_count FROM saved_searches WHERE id = ?", search.id)
     stored_count = row["member_count"] if row else 0
-    missing, surplus = matching_ids - member_ids - excluded, member_ids - matching_ids - excluded
-    if not missing and not surplus and stored_count == len(member_ids):
+    missing, surplus = matching_ids - email_ids - excluded, email_ids - matching_ids - excluded
+    if not missing and not surplus and stored_count == len(email_ids):
         return None
-    return Difference(search.id, tuple(sorted(missing)), tuple(sorted(surplus)), stored_count, len(member_ids))
+    return Difference(search.id, tuple(sorted(missing)), tuple(sorted(surplus)), stored_count, len(email_ids))

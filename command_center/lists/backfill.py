@@ -13,10 +13,10 @@ from functools import partial
 from command_center.changes.entries import LogEntry
 from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.clock import Clock
-from command_center.database.connections import Connection, Row, database, run_snapshot
+from command_center.database.connections import Connection, database, run_snapshot
 from command_center.lists import standing_searches, time_transitions
 from command_center.lists.fencing import FencedWriter
-from command_center.lists.invalidations import claim_invalidations
+from command_center.lists.invalidations import PendingInvalidation, claim_invalidations
 from command_center.lists.membership_diff import Cause, Join, Leave, MembershipChanges
 from command_center.lists.membership_writer import write_changes
 from command_center.lists.rights import ChangedRights
@@ -48,19 +48,24 @@ class _IdRange:
 
 
 async def run_backfill(
-    writer: FencedWriter, clock: Clock, index: Index, rights: ChangedRights, invalidation: Row, stored: StoredTimes
+    writer: FencedWriter,
+    clock: Clock,
+    index: Index,
+    rights: ChangedRights,
+    invalidation: PendingInvalidation,
+    stored: StoredTimes,
 ) -> StoredTimes:
     """Process one batch of a saved search's invalidation. Return the times that are stored afterwards."""
-    searches = await standing_searches.load_searches(database(), [invalidation["subject_id"]])
+    searches = await standing_searches.load_searches(database(), [invalidation.subject_id])
     if not searches:
-        index.remove(invalidation["subject_id"])
-        rights.discard(invalidation["subject_id"])
+        index.remove(invalidation.subject_id)
+        rights.discard(invalidation.subject_id)
         await _delete_members(writer, invalidation)
         return stored
     search = searches[0]
     # Index the list before the backfill: events that come meanwhile find the list, and the backfill sees earlier ones.
     index.add(search.id, search.scope, search.filter)
-    access_changed = invalidation["cause"] == ChangeCauseKind.ACCESS_CHANGED
+    access_changed = invalidation.cause == ChangeCauseKind.ACCESS_CHANGED
     before = rights.before(search.id) if access_changed else None
     now, id_range, changes = await run_snapshot(partial(_diff_next_range, clock, search, before, invalidation))
     times = stored.later(stored.transitions_until, now)
@@ -97,13 +102,17 @@ async def _next_id_range(connection: Connection, search: StandingSearch, after: 
 
 
 async def _diff_next_range(
-    clock: Clock, search: StandingSearch, before: StandingSearch | None, invalidation: Row, connection: Connection
+    clock: Clock,
+    search: StandingSearch,
+    before: StandingSearch | None,
+    invalidation: PendingInvalidation,
+    connection: Connection,
 ) -> tuple[int, _IdRange, MembershipChanges]:
     """Compare the list's members in the next range with its filter.
 
     Return the moment of the comparison, the range, and the joins and leaves that make the list equal to its filter.
     """
-    id_range = await _next_id_range(connection, search, invalidation["progress"])
+    id_range = await _next_id_range(connection, search, invalidation.progress)
     # Read the clock after the first SELECT, which fixes the snapshot: nothing in the snapshot is later than `now`.
     now = await clock.now(connection)
     matching_ids = await load_matching_ids(connection, search, now, id_range.after, id_range.upto)
@@ -115,7 +124,7 @@ async def _diff_next_range(
             *(search.id, id_range.after, id_range.upto),
         )
     }
-    cause = Cause(ChangeCauseKind(invalidation["cause"]))
+    cause = Cause(ChangeCauseKind(invalidation.cause))
     joins = (Join(search.id, email_id, cause) for email_id in sorted(matching_ids.difference(member_ids)))
     leaves = (
         Leave(key, search.id, email_id, cause) for email_id, key in member_ids.items() if email_id not in matching_ids
@@ -156,16 +165,15 @@ async def _attribute_others(
 async def _visible(connection: Connection, search: StandingSearch, email_ids: AbstractSet[int]) -> list[int]:
     """Return those of the emails that the owner of the list may see."""
     in_scope = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
-    rows = await connection.fetch(
+    return await connection.fetch_ids(
         f"SELECT e.id FROM emails e WHERE {in_scope.text} AND {connection.in_any('e.id')}",
         *(*in_scope.parameters, connection.array_param(email_ids)),
     )
-    return [row["id"] for row in rows]
 
 
 async def _write(
     search: StandingSearch,
-    invalidation: Row,
+    invalidation: PendingInvalidation,
     id_range: _IdRange,
     changes: MembershipChanges,
     times: StoredTimes,
@@ -174,13 +182,13 @@ async def _write(
 ) -> None:
     """Write the changes of one batch, and advance or delete its invalidation."""
     tx = uow.connection
-    silent = invalidation["cause"] == ChangeCauseKind.SEARCH_CHANGED
+    silent = invalidation.cause == ChangeCauseKind.SEARCH_CHANGED
     # Lock the list before its invalidation, in the same order as a refinement does, so that no deadlock can occur.
     await tx.fetch_one("SELECT id FROM saved_searches WHERE id = ?" + tx.for_update(), search.id)
     await claim_invalidations(
         tx,
-        [invalidation["id"]] if id_range.is_last else [],
-        () if id_range.is_last else [(id_range.upto, invalidation["id"])],
+        [invalidation.id] if id_range.is_last else [],
+        () if id_range.is_last else [(id_range.upto, invalidation.id)],
     )
     if changes:
         await write_changes(uow, epoch, changes, announce=not silent)
@@ -209,16 +217,16 @@ async def _complete(connection: Connection, search: StandingSearch, now: int) ->
     return [LogEntry(search.team_id, kind, search.owner_id, search.id) for kind in kinds]
 
 
-async def _delete_members(writer: FencedWriter, invalidation: Row) -> None:
+async def _delete_members(writer: FencedWriter, invalidation: PendingInvalidation) -> None:
     """Delete one batch of the members of a deleted list. The log already contains the list's DELETED entry."""
 
     async def delete(uow: UnitOfWork) -> None:
         deleted_count = await uow.connection.execute(
             "DELETE FROM memberships WHERE id IN (SELECT id FROM memberships WHERE search_id = ? LIMIT ?)",
-            invalidation["subject_id"],
+            invalidation.subject_id,
             BATCH_EMAILS,
         )
         if deleted_count < BATCH_EMAILS:
-            await uow.connection.execute("DELETE FROM invalidations WHERE id = ?", invalidation["id"])
+            await uow.connection.execute("DELETE FROM invalidations WHERE id = ?", invalidation.id)
 
     await writer.run_in_transaction(delete)

@@ -6,15 +6,15 @@ It does not decide which emails join or leave a list.
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Any
+from operator import attrgetter
 
 import orjson
 
 from command_center.database.clock import Clock
-from command_center.database.connections import Connection, Row
+from command_center.database.connections import Connection, RowValues
 from command_center.lists import facts
 from command_center.lists.facts import Memberships
+from command_center.lists.invalidations import PendingInvalidation
 from command_center.lists.membership_diff import Cause
 from command_center.search.facts import Facts
 from command_center.search.index.search_index import Index
@@ -27,7 +27,7 @@ MAX_SHARED_BATCH_EMAILS = 50
 """The same while several teams have some, so that no team waits long for the others."""
 SMALL_TEAM_EMAILS = 10
 """Teams with at most this many invalidations are matched without the larger teams in every other batch."""
-_COLUMNS = ("id", "team_id", "kind", "subject_id", "cause", "engagement_id", "people", "progress")
+_COLUMNS = ", ".join(PendingInvalidation._fields)
 _EMAIL_KINDS = ", ".join(
     str(int(kind)) for kind in (InvalidationKind.EMAIL, InvalidationKind.PERSON, InvalidationKind.GROUP)
 )
@@ -48,9 +48,8 @@ def _oldest_sql(postgres: bool, aside: bool) -> str:
         ("searches", f"{not_aside}kind = {int(InvalidationKind.SEARCH)} ORDER BY id LIMIT 1"),
         ("emails", f"{not_aside}kind IN ({_EMAIL_KINDS}) ORDER BY id LIMIT ?"),
     )
-    columns = ", ".join(_COLUMNS)
     return " UNION ALL ".join(
-        f"SELECT * FROM (SELECT {columns} FROM invalidations WHERE {condition}) AS {name}"
+        f"SELECT * FROM (SELECT {_COLUMNS} FROM invalidations WHERE {condition}) AS {name}"
         for name, condition in selects
     )
 
@@ -60,7 +59,7 @@ def _with_facts(oldest: str) -> str:
     return (
         f"WITH oldest AS MATERIALIZED ({oldest}),"
         f" named_emails AS (SELECT DISTINCT subject_id FROM oldest WHERE kind = {int(InvalidationKind.EMAIL)})"
-        f" SELECT (SELECT coalesce(json_agg(json_build_array({', '.join(_COLUMNS)})), '[]') FROM oldest)"
+        f" SELECT (SELECT coalesce(json_agg(json_build_array({_COLUMNS})), '[]') FROM oldest)"
         " AS invalidations,"
         " (SELECT coalesce(json_agg(loaded.facts), '[]') FROM named_emails,"
         f" LATERAL ({facts.facts_subquery('named_emails.subject_id')}) AS loaded) AS facts"
@@ -70,8 +69,7 @@ def _with_facts(oldest: str) -> str:
 _OLDEST = {(postgres, aside): _oldest_sql(postgres, aside) for postgres in (False, True) for aside in (False, True)}
 _WITH_FACTS = {aside: _with_facts(_OLDEST[True, aside]) for aside in (False, True)}
 _OLDEST_OF_TEAM = (
-    f"SELECT {', '.join(_COLUMNS)} FROM invalidations WHERE team_id = ? AND kind IN ({_EMAIL_KINDS})"
-    " ORDER BY id LIMIT ?"
+    f"SELECT {_COLUMNS} FROM invalidations WHERE team_id = ? AND kind IN ({_EMAIL_KINDS}) ORDER BY id LIMIT ?"
 )
 _TEAMS_WITH_INVALIDATIONS = (
     "WITH RECURSIVE teams AS (SELECT min(team_id) AS team_id FROM invalidations UNION ALL"
@@ -89,9 +87,9 @@ class WorkBatch:
     """
 
     now: int
-    rights: list[Row] = field(default_factory=list)
+    rights: list[PendingInvalidation] = field(default_factory=list)
     """Invalidations of users whose rights changed."""
-    search: Row | None = None
+    search: PendingInvalidation | None = None
     """The oldest invalidation of a saved search."""
     causes: dict[int, Cause] = field(default_factory=dict)
     """The newest cause by email id."""
@@ -101,7 +99,7 @@ class WorkBatch:
     """For each other invalidation, the last email id reached and its own id."""
     facts: dict[int, Facts] = field(default_factory=dict)
     memberships: Memberships = field(default_factory=dict)
-    invalidations: dict[int, Row] = field(default_factory=dict)
+    invalidations: dict[int, PendingInvalidation] = field(default_factory=dict)
     """The rows of the invalidations that the batch completes or advances, by id."""
     team_of: dict[int, int] = field(default_factory=dict)
     """The team by email id."""
@@ -124,7 +122,7 @@ class WorkBatch:
             if key in self.memberships:
                 part.memberships[key] = self.memberships.pop(key)
         part.invalidations = {
-            key: invalidation for key, invalidation in self.invalidations.items() if invalidation["team_id"] == team_id
+            key: invalidation for key, invalidation in self.invalidations.items() if invalidation.team_id == team_id
         }
         part.completed_ids = [key for key in self.completed_ids if key in part.invalidations]
         part.progress = [each for each in self.progress if each[1] in part.invalidations]
@@ -137,16 +135,14 @@ class WorkBatch:
 
         Every invalidation of the batch must name a single email (see `divisible`).
         """
-        self.completed_ids = [
-            key for key in self.completed_ids if self.invalidations[key]["subject_id"] not in email_ids
-        ]
+        self.completed_ids = [key for key in self.completed_ids if self.invalidations[key].subject_id not in email_ids]
         for key in email_ids:
             del self.causes[key]
 
     @property
     def divisible(self) -> bool:
         """True if each invalidation names a single email."""
-        return all(invalidation["kind"] == InvalidationKind.EMAIL for invalidation in self.invalidations.values())
+        return all(invalidation.kind == InvalidationKind.EMAIL for invalidation in self.invalidations.values())
 
 
 async def load_batch(
@@ -163,30 +159,28 @@ async def load_batch(
     are pending, only teams with few invalidations are loaded, unless there are none.
     """
     now, oldest, loaded = await _load_oldest(clock, connection, limit, aside)
-    batch = WorkBatch(now, [invalidation for invalidation in oldest if invalidation["kind"] == InvalidationKind.USER])
+    batch = WorkBatch(now, [invalidation for invalidation in oldest if invalidation.kind == InvalidationKind.USER])
     if batch.rights:
         batch.more = True
         return batch
-    batch.search = next(
-        (invalidation for invalidation in oldest if invalidation["kind"] == InvalidationKind.SEARCH), None
-    )
-    invalidations = [invalidation for invalidation in oldest if invalidation["kind"] != InvalidationKind.SEARCH]
+    batch.search = next((invalidation for invalidation in oldest if invalidation.kind == InvalidationKind.SEARCH), None)
+    invalidations = [invalidation for invalidation in oldest if invalidation.kind != InvalidationKind.SEARCH]
     full = len(invalidations) == limit
     if full:
         invalidations = await _share_between_teams(connection, invalidations, limit, aside, few)
     for invalidation in invalidations:
         if len(batch.causes) >= limit:
             break
-        if invalidation["kind"] == InvalidationKind.EMAIL:
-            email_ids, is_last = [invalidation["subject_id"]], True
+        if invalidation.kind == InvalidationKind.EMAIL:
+            email_ids, is_last = [invalidation.subject_id], True
         else:
             email_ids, is_last = await _expand(connection, index, invalidation, limit)
         _record_cause(batch, email_ids, invalidation)
-        batch.invalidations[invalidation["id"]] = invalidation
+        batch.invalidations[invalidation.id] = invalidation
         if is_last:
-            batch.completed_ids.append(invalidation["id"])
+            batch.completed_ids.append(invalidation.id)
         else:
-            batch.progress.append((email_ids[-1], invalidation["id"]))
+            batch.progress.append((email_ids[-1], invalidation.id))
     batch.more = batch.search is not None or len(batch.completed_ids) < len(invalidations) or full
     if batch.causes:
         batch.facts, batch.memberships = loaded
@@ -201,13 +195,13 @@ async def load_batch(
 
 async def _load_oldest(
     clock: Clock, connection: Connection, limit: int, aside: Sequence[int]
-) -> tuple[int, list[Row], tuple[dict[int, Facts], Memberships]]:
+) -> tuple[int, list[PendingInvalidation], tuple[dict[int, Facts], Memberships]]:
     """Return the current moment, the oldest invalidations in their order, and loaded facts.
 
     Facts are loaded here only on PostgreSQL: a second round trip would take longer than the query itself.
     """
     loaded: tuple[dict[int, Facts], Memberships] = ({}, {})
-    values: Sequence[Sequence[Any]]
+    values: Sequence[RowValues]
     teams = (connection.array_param(aside),) * 2 if aside else ()
     if connection.postgres:
         sql = _WITH_FACTS[bool(aside)]
@@ -216,28 +210,26 @@ async def _load_oldest(
         )
         values, loaded = orjson.loads(invalidation_json), facts.parse_rows(orjson.loads(facts_json))
     else:
-        now, values = await clock.now_and_rows(connection, _COLUMNS, _OLDEST[False, bool(aside)], *teams, limit)
+        now, values = await clock.now_and_rows(
+            connection, PendingInvalidation._fields, _OLDEST[False, bool(aside)], *teams, limit
+        )
     # Each kind is ordered by id, but UNION ALL guarantees no order.
-    return now, sorted(_as_rows(values), key=itemgetter("id")), loaded
-
-
-def _as_rows(tuples: Iterable[Sequence[Any]]) -> list[Row]:
-    return [dict(zip(_COLUMNS, values, strict=True)) for values in tuples]
+    return now, sorted(map(PendingInvalidation._make, values), key=attrgetter("id")), loaded
 
 
 async def _share_between_teams(
-    connection: Connection, oldest: list[Row], limit: int, aside: Sequence[int], few: bool
-) -> list[Row]:
+    connection: Connection, oldest: list[PendingInvalidation], limit: int, aside: Sequence[int], few: bool
+) -> list[PendingInvalidation]:
     """Return about `limit` invalidations: the oldest of every team that has some, in order within each team."""
     teams = [team for (team,) in await connection.fetch_tuples(("team_id",), _TEAMS_WITH_INVALIDATIONS)]
     share = max(1, limit // max(1, len(teams)))
-    by_team: dict[int, list[Row]] = {team: [] for team in teams[:limit] if team not in aside}
+    by_team: dict[int, list[PendingInvalidation]] = {team: [] for team in teams[:limit] if team not in aside}
     for invalidation in oldest:
-        by_team.setdefault(invalidation["team_id"], []).append(invalidation)
+        by_team.setdefault(invalidation.team_id, []).append(invalidation)
     for team, pending in by_team.items():
         if len(pending) < share:
-            rows = _as_rows(await connection.fetch_tuples(_COLUMNS, _OLDEST_OF_TEAM, team, share))
-            by_team[team] = sorted(rows, key=itemgetter("id"))
+            rows = await connection.fetch_tuples(PendingInvalidation._fields, _OLDEST_OF_TEAM, team, share)
+            by_team[team] = sorted(map(PendingInvalidation._make, rows), key=attrgetter("id"))
     if few and (
         small_teams := [pending for pending in by_team.values() if 0 < len(pending) <= SMALL_TEAM_EMAILS < share]
     ):
@@ -245,33 +237,36 @@ async def _share_between_teams(
     return [invalidation for pending in by_team.values() for invalidation in pending[:share]]
 
 
-async def _expand(connection: Connection, index: Index, invalidation: Row, limit: int) -> tuple[list[int], bool]:
+async def _expand(
+    connection: Connection, index: Index, invalidation: PendingInvalidation, limit: int
+) -> tuple[list[int], bool]:
     """Return the next email ids that an invalidation concerns, and True if they are the last.
 
     The invalidation names a person or a group.
     """
-    if invalidation["kind"] == InvalidationKind.GROUP:
-        if not index.mentions_group(invalidation["subject_id"]):
+    if invalidation.kind == InvalidationKind.GROUP:
+        if not index.mentions_group(invalidation.subject_id):
             return [], True
-        people = invalidation["people"]
-        people = json.loads(people) if isinstance(people, str) else people
+        if invalidation.people is None:
+            raise ValueError("an invalidation of a group must name people")
+        people = json.loads(invalidation.people) if isinstance(invalidation.people, str) else invalidation.people
     else:
-        people = [invalidation["subject_id"]]
-    rows = await connection.fetch(
+        people = [invalidation.subject_id]
+    email_ids = await connection.fetch_ids(
         f"SELECT id FROM emails WHERE {connection.in_any('person_id')} AND id > ? ORDER BY id LIMIT ?",
         connection.array_param(people),
-        invalidation["progress"],
+        invalidation.progress,
         limit,
     )
-    return [row["id"] for row in rows], len(rows) < limit
+    return email_ids, len(email_ids) < limit
 
 
-def _record_cause(batch: WorkBatch, email_ids: Iterable[int], invalidation: Row) -> None:
+def _record_cause(batch: WorkBatch, email_ids: Iterable[int], invalidation: PendingInvalidation) -> None:
     """Record the newest cause of each email. CLOCK never replaces another cause."""
     causes = batch.causes
-    cause = Cause(_CAUSES.get(invalidation["cause"], ChangeCauseKind.EMAIL_CHANGED), invalidation["engagement_id"])
+    cause = Cause(_CAUSES.get(invalidation.cause, ChangeCauseKind.EMAIL_CHANGED), invalidation.engagement_id)
     for email_id in email_ids:
-        batch.team_of[email_id] = invalidation["team_id"]
+        batch.team_of[email_id] = invalidation.team_id
         earlier = causes.pop(email_id, None)
         if cause.kind is ChangeCauseKind.CLOCK and earlier is not None:
             causes[email_id] = earlier

@@ -1,11 +1,11 @@
 """Loads the facts of emails, which the predicate evaluates, with one statement for any number of emails."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Collection, Iterable
+from typing import TypeAlias
 
 import orjson
 
-from command_center.database.connections import Connection
+from command_center.database.connections import Connection, RowValues
 from command_center.search.facts import Event, Facts
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
 
@@ -92,7 +92,7 @@ def facts_subquery(email_id: str) -> str:
     return f"SELECT json_build_array({values}) AS facts FROM {_EMAILS}e.id = {email_id} OFFSET 0"
 
 
-def parse_rows(rows: Iterable[Sequence[Any]]) -> tuple[dict[int, Facts], Memberships]:
+def parse_rows(rows: Iterable[RowValues]) -> tuple[dict[int, Facts], Memberships]:
     """Return the facts and memberships in rows whose columns are `_COLUMN_NAMES`."""
     facts: dict[int, Facts] = {}
     memberships: Memberships = {}
@@ -102,7 +102,7 @@ def parse_rows(rows: Iterable[Sequence[Any]]) -> tuple[dict[int, Facts], Members
     return facts, memberships
 
 
-def _json_list(value: Any) -> list[Any]:
+def _json_list(value: list[object] | str) -> RowValues:
     """Return the elements of a JSON array.
 
     SQLite returns rows inside another JSON array. Depending on the query plan, the inner array is JSON there or text.
@@ -110,7 +110,7 @@ def _json_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else orjson.loads(value)
 
 
-def _parse_facts(row: Sequence[Any]) -> Facts:
+def _parse_facts(row: RowValues) -> Facts:
     """Return the facts in a row whose columns are `_COLUMN_NAMES`."""
     send_kind, status, archived, success = row[7:11]
     groups, event_rows = _json_list(row[18]), _json_list(row[19])

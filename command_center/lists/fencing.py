@@ -8,12 +8,12 @@ was written before. `server/leases.py` chooses the process that matches; the fen
 that they are chosen.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from command_center.changes.unit_of_work import UnitOfWork, Writer
-from command_center.database.connections import Connection, Statement
+from command_center.changes.unit_of_work import UnitOfWork, UnitOfWorkBody, Writer
+from command_center.database.connections import Connection, RowValues, Statement
 
 T = TypeVar("T")
 MATCHER_LEASE_ID = 1
@@ -65,16 +65,14 @@ class FencedWriter:
         self.epoch = epoch
         self._writer = writer
 
-    async def run_in_transaction(
-        self, body: Callable[[UnitOfWork], Coroutine[Any, Any, T]], now: int | None = None
-    ) -> T:
+    async def run_in_transaction(self, body: UnitOfWorkBody[T], now: int | None = None) -> T:
         """Run a transaction that begins with the fence (see `Writer.run_in_transaction`).
 
         Raises: LeaseTaken if another matcher has taken the lease.
         """
         return await self._writer.run_in_transaction(partial(self._run_fenced, body), _epoch_query, now)
 
-    async def _run_fenced(self, body: Callable[[UnitOfWork], Coroutine[Any, Any, T]], uow: UnitOfWork) -> T:
+    async def _run_fenced(self, body: UnitOfWorkBody[T], uow: UnitOfWork) -> T:
         _require_epoch(uow.first_rows, self.epoch)
         return await body(uow)
 
@@ -83,6 +81,6 @@ def _epoch_query(connection: Connection) -> tuple[Sequence[str], Statement]:
     return ("epoch",), ("SELECT epoch FROM leases WHERE id = ?" + connection.for_update("SHARE"), (MATCHER_LEASE_ID,))
 
 
-def _require_epoch(rows: Sequence[Sequence[Any]], epoch: int) -> None:
+def _require_epoch(rows: Sequence[RowValues], epoch: int) -> None:
     if [tuple(row) for row in rows] != [(epoch,)]:
         raise LeaseTaken

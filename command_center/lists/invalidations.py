@@ -1,8 +1,23 @@
 """Deletes processed invalidations, each exactly once, in the transaction that writes the changes they led to."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from command_center.database.connections import Connection
+
+
+class PendingInvalidation(NamedTuple):
+    """A row of the table `invalidations` (see `models.changes`). `kind` and `cause` are the numbers of enum members."""
+
+    id: int
+    team_id: int
+    kind: int
+    subject_id: int
+    cause: int
+    engagement_id: int | None
+    people: list[int] | str | None
+    """Ids of people; the database returns them as a list or as JSON."""
+    progress: int
 
 
 class StaleBatch(Exception):

@@ -18,12 +18,12 @@ from functools import partial
 
 from command_center.changes.unit_of_work import UnitOfWork, Writer
 from command_center.changes.wakeups import TimeSlice, wait_for
-from command_center.database.connections import Row, database, run_indexed_reads
+from command_center.database.connections import database, run_indexed_reads
 from command_center.database.errors import FailureLog, Unavailable
 from command_center.lists import backfill, batches, standing_searches, time_transitions
 from command_center.lists.batches import WorkBatch
 from command_center.lists.fencing import NO_EPOCH, FencedWriter, LeaseTaken, take_lease
-from command_center.lists.invalidations import StaleBatch, claim_invalidations
+from command_center.lists.invalidations import PendingInvalidation, StaleBatch, claim_invalidations
 from command_center.lists.membership_diff import Join, Leave, MembershipChanges, diff_memberships_in_steps
 from command_center.lists.membership_writer import write_changes
 from command_center.lists.rights import ChangedRights
@@ -177,7 +177,7 @@ class Matcher:
         batch = await run_indexed_reads(load)
         # Apply changes of rights first, so that everything below is matched with the current rights.
         for invalidation in batch.rights:
-            await self._team_tasks.cancel(invalidation["team_id"])
+            await self._team_tasks.cancel(invalidation.team_id)
             await self._apply_rights(invalidation)
         if batch.emails:
             self._last_active.update(dict.fromkeys(batch.team_of.values(), time.monotonic()))
@@ -185,7 +185,7 @@ class Matcher:
             if limit == self._shared_batch_emails:
                 self._adapt_shared_batch(time.monotonic() - began, len(batch.causes))
         if batch.search is not None:
-            if (team := batch.search["team_id"]) not in self._team_tasks.teams:
+            if (team := batch.search.team_id) not in self._team_tasks.teams:
                 self._set_aside(team, partial(self._backfill, batch.search))
         elif not batch.rights and not aside:
             self._rights.clear()
@@ -224,13 +224,13 @@ class Matcher:
         )
         self._transitions_until = now
 
-    async def _apply_rights(self, invalidation: Row) -> None:
+    async def _apply_rights(self, invalidation: PendingInvalidation) -> None:
         """Apply a change of a user's rights: index each of their lists anew, and queue a backfill of each."""
         db = database()
-        rows = await db.fetch(
-            "SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", invalidation["subject_id"]
+        search_ids = await db.fetch_ids(
+            "SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", invalidation.subject_id
         )
-        searches = await standing_searches.load_searches(db, [row["id"] for row in rows])
+        searches = await standing_searches.load_searches(db, search_ids)
         time_slice = TimeSlice()
         for search in searches:
             self.index.add(search.id, search.scope, search.filter)
@@ -238,24 +238,24 @@ class Matcher:
         await self._rights.add(db, searches)
 
         async def invalidate_lists(uow: UnitOfWork) -> None:
-            await claim_invalidations(uow.connection, [invalidation["id"]])
+            await claim_invalidations(uow.connection, [invalidation.id])
             # If the backfill of an earlier change is still pending, replace it by one that starts from the beginning.
             await uow.connection.execute(
                 f"DELETE FROM invalidations WHERE kind = ? AND cause = ? AND {uow.connection.in_any('subject_id')}",
                 *(
                     int(InvalidationKind.SEARCH),
-                    invalidation["cause"],
-                    uow.connection.array_param(row["id"] for row in rows),
+                    invalidation.cause,
+                    uow.connection.array_param(search_ids),
                 ),
             )
-            for row in rows:
+            for search_id in search_ids:
                 uow.invalidate(
-                    InvalidationKind.SEARCH, invalidation["team_id"], row["id"], ChangeCauseKind(invalidation["cause"])
+                    InvalidationKind.SEARCH, invalidation.team_id, search_id, ChangeCauseKind(invalidation.cause)
                 )
 
         await self._fenced.run_in_transaction(invalidate_lists)
 
-    async def _backfill(self, invalidation: Row) -> None:
+    async def _backfill(self, invalidation: PendingInvalidation) -> None:
         stored = self._stored_times.later(self._transitions_until, 0)
         times = await backfill.run_backfill(
             self._fenced, self._writer.clock, self.index, self._rights, invalidation, stored

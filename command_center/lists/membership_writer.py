@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 from command_center.changes import log
 from command_center.changes.entries import COLUMN_TYPES, LogEntry, from_values
@@ -22,9 +22,26 @@ _MEMBERSHIP_COLUMNS = {
     "cause_engagement_id": "bigint",
 }
 _COUNT_COLUMNS = {"id": "bigint", "by": "int"}
-_SEARCH_COLUMNS = ("team_id", "owner_id", "state")
-_RETURNED_COLUMNS = ("id", "search_id", "email_id")
 _SKIP_EXISTING = "ON CONFLICT (search_id, email_id) DO NOTHING"
+
+
+class _LockedSearch(NamedTuple):
+    """The columns of a saved search that its log entries need."""
+
+    id: int
+    team_id: int
+    owner_id: int
+    state: int
+
+
+class _NewMember(NamedTuple):
+    """The columns of a membership that was inserted."""
+
+    id: int
+    search_id: int
+    email_id: int
+
+
 _RESULT_COLUMNS = ("fence_held", "pending_count", *COLUMN_TYPES)
 """The columns that `write_changes.sql` returns."""
 # The matcher inserted the row when it started.
@@ -88,11 +105,11 @@ async def _write_in_steps(uow: UnitOfWork, changes: MembershipChanges, announce:
     """Write the changes with several statements, for SQLite."""
     tx = uow.connection
     rows = await tx.fetch_tuples(
-        ("id", *_SEARCH_COLUMNS),
-        f"SELECT id, {', '.join(_SEARCH_COLUMNS)} FROM saved_searches WHERE {tx.in_any('id')}",
+        _LockedSearch._fields,
+        f"SELECT {', '.join(_LockedSearch._fields)} FROM saved_searches WHERE {tx.in_any('id')}",
         tx.array_param(changes.searches()),
     )
-    searches = {key: columns for key, *columns in rows}
+    searches = {search.id: search for search in map(_LockedSearch._make, rows)}
     leaves = [leave for leave in changes.leaves if leave.search_id in searches]
     joins = [join for join in changes.joins if join.search_id in searches]
     existing_ids: set[int] = set()
@@ -110,9 +127,9 @@ async def _write_in_steps(uow: UnitOfWork, changes: MembershipChanges, announce:
         _MEMBERSHIP_COLUMNS,
         [_membership(join, uow.now) for join in joins],
         _SKIP_EXISTING,
-        _RETURNED_COLUMNS,
+        _NewMember._fields,
     )
-    new_member_ids = {(search_id, email_id): key for key, search_id, email_id in inserted}
+    new_member_ids = {(row.search_id, row.email_id): row.id for row in map(_NewMember._make, inserted)}
     applied: list[tuple[ChangeKind, int, Join | Leave]] = [
         (ChangeKind.MEMBER_LEFT, leave.member_id, leave) for leave in leaves if leave.member_id in existing_ids
     ]
@@ -124,13 +141,13 @@ async def _write_in_steps(uow: UnitOfWork, changes: MembershipChanges, announce:
     count_changes: Counter[int] = Counter()
     for kind, member_id, change in applied:
         count_changes[change.search_id] += 1 if kind is ChangeKind.MEMBER_JOINED else -1
-        team_id, owner_id, state = searches[change.search_id]
-        if announce and state == SavedSearchState.LIVE:
+        search = searches[change.search_id]
+        if announce and search.state == SavedSearchState.LIVE:
             uow.log(
                 LogEntry(
-                    team_id=team_id,
+                    team_id=search.team_id,
                     kind=kind,
-                    owner_id=owner_id,
+                    owner_id=search.owner_id,
                     search_id=change.search_id,
                     member_id=member_id,
                     email_id=change.email_id,
@@ -147,7 +164,7 @@ async def _write_in_steps(uow: UnitOfWork, changes: MembershipChanges, announce:
         )
 
 
-def _membership(join: Join, now: int) -> tuple[Any, ...]:
+def _membership(join: Join, now: int) -> tuple[int, int, int, int, int | None]:
     """Return the row of a new membership."""
     return join.search_id, join.email_id, now, int(join.cause.kind), join.cause.engagement_id
 
@@ -161,7 +178,6 @@ async def _write_in_one_statement(
     times: StoredTimes | None,
 ) -> None:
     """Write the changes with one statement, for PostgreSQL, where a round trip takes longer than any part of it."""
-    # PostgreSQL looks up arrays of ids in an index, however it estimates the sizes of the tables.
     statement = _WRITE_CHANGES if times is None else _WRITE_CHANGES_AND_TIMES
     values = statement.values(
         epoch=epoch,

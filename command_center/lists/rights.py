@@ -28,14 +28,12 @@ class ChangedRights:
     async def load(self, connection: Connection) -> None:
         """Load the lists whose backfill is pending."""
         self.clear()
-        rows = await connection.fetch(
+        search_ids = await connection.fetch_ids(
             "SELECT DISTINCT subject_id FROM invalidations WHERE kind = ? AND cause = ?",
             int(InvalidationKind.SEARCH),
             int(ChangeCauseKind.ACCESS_CHANGED),
         )
-        await self.add(
-            connection, await standing_searches.load_searches(connection, [row["subject_id"] for row in rows])
-        )
+        await self.add(connection, await standing_searches.load_searches(connection, search_ids))
 
     async def add(self, connection: Connection, searches: Iterable[StandingSearch]) -> None:
         """Add lists, which must have the current rights of their owners."""

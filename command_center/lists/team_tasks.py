@@ -6,7 +6,6 @@ team. Within a team the order stays the same.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 
 class TeamTasks:
@@ -22,7 +21,7 @@ class TeamTasks:
         """The teams that have a task."""
         return list(self._tasks)
 
-    def start(self, team_id: int, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, team_id: int, work: Coroutine[object, None, None]) -> None:
         """Start the task of a team that has none."""
         task = self._tasks[team_id] = asyncio.create_task(work, name=f"team-{team_id}")
         task.add_done_callback(lambda ended: self._end(team_id, ended))

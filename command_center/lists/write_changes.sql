@@ -1,5 +1,7 @@
 -- Writes the joins and leaves of one batch, and appends them to the change logs. For PostgreSQL.
 --
+-- Ids are arrays, which PostgreSQL looks up in an index, however it estimates the sizes of the tables.
+--
 -- `membership_writer.py` passes the parameters (`:name`), and replaces `{name}` when it is imported. If the epoch differs
 -- or an invalidation is missing, nothing changes, because every part depends on `all_pending`.
 WITH
