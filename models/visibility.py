@@ -5,7 +5,7 @@ It runs one query for each type of row, with the `visible` condition of its tabl
 
 from collections.abc import Iterable, Mapping
 
-from command_center.database.connections import key_chunks
+from command_center.database.connections import split_keys
 from models.campaigns import BulkSend, Campaign, Template
 from models.people import Group, Person
 from models.users import User
@@ -31,7 +31,7 @@ async def visible_keys(viewer: Viewer, named: Iterable[tuple[str, int]]) -> dict
         model = MODELS_BY_TYPE[type_name]
         condition = model.visible(viewer)
         visible[type_name] = set()
-        for chunk in key_chunks([key for key in keys if key > 0]):
+        for chunk in split_keys([key for key in keys if key > 0]):
             rows = await model.filter(condition, id__in=chunk).values_list("id", flat=True)
             visible[type_name].update(int(str(key)) for key in rows)
     return visible

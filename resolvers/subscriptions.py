@@ -93,7 +93,7 @@ async def _batches(
     try:
         if after is None and last is not None:
             # The list may have been deleted after it was looked up. Then no entry would ever end the stream.
-            newest = await log.latest_entry(
+            newest = await log.find_latest_entry(
                 subscriber.topic, subscriber.feed.team_id, subscriber.initial_state.position
             )
             is_over = newest is not None and newest.kind is last

@@ -44,7 +44,7 @@ class Cursor:
 
     def __str__(self) -> str:
         plain = f"{self.log.log_id}.{self.position}.{self.check_value:x}.{self.log.restores}".encode()
-        return encode_opaque([b"%b.%b" % (plain, _signature(self.log.key, plain))])[0]
+        return encode_opaque([b"%b.%b" % (plain, _sign(self.log.key, plain))])[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,13 @@ class ReceivedCursor:
         if self.check_value is None or not key:
             return False
         plain = f"{self.log_id}.{self.position}.{self.check_value:x}.{self.restores}".encode()
-        return hmac.compare_digest(_signature(key, plain), self.signature.encode())
+        return hmac.compare_digest(_sign(key, plain), self.signature.encode())
 
 
 _PLAIN = re.compile(r"([^.]+)\.([0-9]{1,18})(?:\.([0-9a-f]{1,16})\.([0-9]{1,9})\.([0-9a-f]{16}))?")
 
 
-def _signature(key: str, plain: bytes) -> bytes:
+def _sign(key: str, plain: bytes) -> bytes:
     return hashlib.blake2b(plain, key=key.encode(), digest_size=8).hexdigest().encode()
 
 

@@ -59,7 +59,7 @@ class FolderCountBroadcaster:
 
     async def stop(self) -> None:
         """End all subscriptions of folder counts."""
-        for subscription in self._all():
+        for subscription in self._list_subscriptions():
             subscription.end()
         if self._task is not None:
             self._task.cancel()
@@ -99,7 +99,7 @@ class FolderCountBroadcaster:
         if not subscriptions:
             self._subscriptions.pop(subscription.sender_id, None)
 
-    def _all(self) -> "list[CountSubscription]":
+    def _list_subscriptions(self) -> "list[CountSubscription]":
         return [subscription for subscriptions in self._subscriptions.values() for subscription in subscriptions]
 
     async def _run(self) -> None:
@@ -121,7 +121,7 @@ class FolderCountBroadcaster:
             await self._read(sender_ids)
         except Exception as exc:
             self._failures.warn(exc)
-            for subscription in self._all():
+            for subscription in self._list_subscriptions():
                 subscription.fail()
 
     async def _read(self, sender_ids: set[int]) -> None:

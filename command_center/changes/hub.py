@@ -52,7 +52,7 @@ class Hub:
         """End all subscriptions, and stop reading and polling."""
         tasks = [feed.reader_task for feed in self._feeds.values()] + [self._poll_task]
         for feed in list(self._feeds.values()):
-            for subscriber in feed.all_subscribers():
+            for subscriber in feed.list_subscribers():
                 subscriber.end()
         for task in tasks:
             if task is not None:
@@ -63,7 +63,7 @@ class Hub:
     @property
     def subscriber_count(self) -> int:
         """The number of open subscriptions."""
-        return sum(len(feed.all_subscribers()) for feed in self._feeds.values())
+        return sum(len(feed.list_subscribers()) for feed in self._feeds.values())
 
     def offer(self, entries: Sequence[LogEntry]) -> None:
         """Deliver entries that were just committed. They are grouped by team, each group in the order of the log."""
@@ -153,12 +153,12 @@ class Hub:
 
     @staticmethod
     def _overflow(feed: TeamFeed) -> None:
-        for subscriber in feed.all_subscribers():
+        for subscriber in feed.list_subscribers():
             subscriber.overflow()
 
     @staticmethod
     def _fail_all(feed: TeamFeed) -> None:
-        for subscriber in feed.all_subscribers():
+        for subscriber in feed.list_subscribers():
             subscriber.fail()
 
     def _drop_feed(self, feed: TeamFeed) -> None:

@@ -106,7 +106,7 @@ async def locate(team_id: int, cursor: Cursor | ReceivedCursor) -> tuple[LogStat
     return state, Reach.REACHED if same else Reach.DIVERGED
 
 
-def new_check_value() -> int:
+def create_check_value() -> int:
     """Return a check value for the entries of one transaction: 63 random bits."""
     return secrets.randbits(63)
 
@@ -120,7 +120,7 @@ async def append(
     """
     written: list[LogEntry] = []
     ordered = sorted(entries, key=lambda entry: entry.team_id)
-    check = new_check_value() if ordered else 0
+    check = create_check_value() if ordered else 0
     for team_id, group in groupby(ordered, key=lambda entry: entry.team_id):
         group_entries = list(group)
         # Positions relative to the last entry, whose absolute position is known once the counter has been updated.
@@ -181,7 +181,7 @@ async def read_topic(topic: Topic, team_id: int, after: int, up_to: int, limit: 
     return [from_row(row) for row in rows]
 
 
-async def latest_entry(topic: Topic, team_id: int, up_to: int) -> LogEntry | None:
+async def find_latest_entry(topic: Topic, team_id: int, up_to: int) -> LogEntry | None:
     """Return the newest entry with position <= up_to. The topic must be that of a single list."""
     db = database()
     row = await db.fetch_one(
@@ -229,7 +229,7 @@ async def has_entry(connection: Connection, team_id: int, position: int, check_v
     return row is not None and (position <= row["trimmed_to"] or row["entry_check"] == check_value)
 
 
-async def stale_teams(before: int) -> list[int]:
+async def find_stale_teams(before: int) -> list[int]:
     """Return the teams whose logs contain entries older than `before`. Only the oldest entry of each is checked."""
     return await database().fetch_ids(
         "SELECT team_id FROM change_logs l WHERE"

@@ -110,14 +110,14 @@ class RestoreGuard:
         state = await load_state(db)
         if state is None:
             raise LookupError("the database has no restore state")
-        identity = await _identity(db) if db.postgres else None
-        reason = await self._restore_reason(db, state, identity)
+        identity = await _read_identity(db) if db.postgres else None
+        reason = await self._find_restore_reason(db, state, identity)
         if reason is not None:
             await pause_sending(db, reason, state.restores)
         elif identity is not None and identity.startswith(_UNKNOWN):
             # This role may not read the system identifier, so a stored one is not overwritten.
             identity = state.identity or identity
-        self._file = StampFile(self._path, await _current_stamp(db, state))
+        self._file = StampFile(self._path, await _build_stamp(db, state))
         try:
             self._file.create()
             has_file = True
@@ -128,7 +128,7 @@ class RestoreGuard:
         await db.execute("UPDATE restore_state SET stamped = ?, identity = ? WHERE id = 1", has_file, identity)
         self._started = True
 
-    async def _restore_reason(self, db: Connection, state: StoredRestoreState, identity: str | None) -> str | None:
+    async def _find_restore_reason(self, db: Connection, state: StoredRestoreState, identity: str | None) -> str | None:
         """Return why the database counts as restored, or None."""
         if state.identity is not None and (identity is None or not _is_same(state.identity, identity)):
             return "it is on another PostgreSQL server, or was created anew, since the product last used it"
@@ -183,7 +183,7 @@ class RestoreGuard:
             return False
         if not state.paused and not await _has_stamped_entry(db, self._file.stamp):
             await pause_sending(db, "it lacks changes that this process made", state.restores)
-            self._file.stamp = await _current_stamp(db, state)
+            self._file.stamp = await _build_stamp(db, state)
             return False
         if state.paused and time.monotonic() - self._reported >= REPORT_INTERVAL_SECONDS:
             self._reported = time.monotonic()
@@ -202,7 +202,7 @@ async def _has_stamped_entry(db: Connection, stamp: Stamp) -> bool:
     return await has_entry(db, stamp.team_id, stamp.position, stamp.check_value)
 
 
-async def _current_stamp(db: Connection, state: StoredRestoreState) -> Stamp:
+async def _build_stamp(db: Connection, state: StoredRestoreState) -> Stamp:
     """Return a stamp of the current database."""
     row = await db.fetch_one("SELECT team_id, position, check_value FROM change_logs ORDER BY position DESC LIMIT 1")
     stamp = Stamp(state.name, claims=state.claims)
@@ -211,7 +211,7 @@ async def _current_stamp(db: Connection, state: StoredRestoreState) -> Stamp:
     return replace(stamp, team_id=row["team_id"], position=row["position"], check_value=row["check_value"])
 
 
-async def _identity(db: Connection) -> str:
+async def _read_identity(db: Connection) -> str:
     """Return a text that identifies a PostgreSQL database: its system identifier and its object ids."""
     row = await db.fetch_one(_IDENTITY)
     system = _UNKNOWN

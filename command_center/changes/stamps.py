@@ -47,7 +47,7 @@ class StampFile:
             return
         new = self._path.with_name(self._path.name + ".new")
         with new.open("wb") as file:
-            file.write(_line(self.stamp))
+            file.write(_format_line(self.stamp))
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._path)
@@ -78,7 +78,7 @@ class StampFile:
         # The stamp may be behind. If the file system is full, writes to the database report it.
         if self._file is not None:
             with suppress(OSError):
-                os.pwrite(self._file, _line(self.stamp), 0)
+                os.pwrite(self._file, _format_line(self.stamp), 0)
 
 
 def read_stamp(path: Path) -> Stamp | None:
@@ -91,6 +91,6 @@ def read_stamp(path: Path) -> Stamp | None:
         return None
 
 
-def _line(stamp: Stamp) -> bytes:
+def _format_line(stamp: Stamp) -> bytes:
     plain = f"{stamp.database} {stamp.team_id} {stamp.position} {stamp.check_value} {stamp.claims}"
     return f"{plain:<{FILE_BYTES - 1}}\n".encode()

@@ -116,7 +116,7 @@ class TeamFeed:
         if not topics:
             self.subscribers.pop(topic.owner_id, None)
 
-    def all_subscribers(self) -> "list[Subscriber]":
+    def list_subscribers(self) -> "list[Subscriber]":
         """Return all subscribers of the team."""
         return [
             subscriber
@@ -241,7 +241,7 @@ class Subscriber:
 
     async def replay(self) -> AsyncIterator[Sequence[LogEntry]]:
         """Iterate over the entries between the cursor and the moment of subscribing. Raises: Expired."""
-        while entries := await self._next_from_log():
+        while entries := await self._read_next():
             yield entries
 
     async def live(self) -> AsyncIterator[Sequence[LogEntry]]:
@@ -259,7 +259,7 @@ class Subscriber:
                 raise LogLost("the change log cannot be read")
             if self._is_ended:
                 return ()
-            if self.position < self._up_to.position and (entries := await self._next_from_log()):
+            if self.position < self._up_to.position and (entries := await self._read_next()):
                 return entries
             if self._has_overflowed:
                 self._has_overflowed = False
@@ -276,7 +276,7 @@ class Subscriber:
                 self._waiter = asyncio.get_running_loop().create_future()
                 await self._waiter
 
-    async def _next_from_log(self) -> Sequence[LogEntry]:
+    async def _read_next(self) -> Sequence[LogEntry]:
         """Return the next entries from the log; none once it was read up to `_up_to`."""
         team_id = self.feed.team_id
         if not self._page and self.position < self._up_to.position:

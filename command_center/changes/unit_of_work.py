@@ -101,7 +101,7 @@ class UnitOfWork:
         if target is not None:
             self.count_changes[sender_id, target] += 1
 
-    def senders_with_moved_counts(self) -> set[int]:
+    def find_senders_with_changed_counts(self) -> set[int]:
         """Return the senders whose folder counts changed."""
         return {sender for (sender, _), change in self.count_changes.items() if change}
 
@@ -205,7 +205,7 @@ class Writer:
         """Notify others after the commit. These are hints: a lost one delays, because the tables contain everything."""
         self.restores.record_commit(uow.entries)
         self.hub.offer(tuple(uow.entries))
-        self.folder_counts.notify(uow.senders_with_moved_counts())
+        self.folder_counts.notify(uow.find_senders_with_changed_counts())
         if uow.invalidations:
             self.invalidated.set()
         if uow.sends_due:

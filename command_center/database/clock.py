@@ -58,7 +58,7 @@ class Clock(Protocol):
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
 
 
-def _unchanged(reading: int) -> int:
+def _keep_reading(reading: int) -> int:
     return reading
 
 
@@ -71,7 +71,7 @@ class DatabaseClock(Clock):
 
     def __init__(
         self,
-        distort: Callable[[int], int] = _unchanged,
+        distort: Callable[[int], int] = _keep_reading,
         elapsed: Callable[[], int] = elapsed_micros,
         check: float = CHECK_INTERVAL_SECONDS,
         paused_check: float = PAUSED_CHECK_INTERVAL_SECONDS,

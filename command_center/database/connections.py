@@ -133,7 +133,7 @@ async def migrate(url: str) -> list[str]:
     return steps
 
 
-def key_chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+def split_keys(keys: Sequence[int]) -> Iterator[Sequence[int]]:
     """Split keys into chunks that one statement can have as parameters."""
     for start in range(0, len(keys), MAX_KEYS_PER_STATEMENT):
         yield keys[start : start + MAX_KEYS_PER_STATEMENT]
@@ -144,13 +144,13 @@ def sqlite_path(url: str) -> str:
     return url.removeprefix("sqlite://").removeprefix("/")
 
 
-def numbered_parameters(sql: str) -> str:
+def number_parameters(sql: str) -> str:
     """Return a statement with PostgreSQL's numbered parameters instead of `?`."""
     # Statements of filters are up to 100 kB long and rarely repeated, so they are not worth caching.
-    return _cached_numbered(sql) if len(sql) <= MAX_CACHED_CHARACTERS else _number_parameters(sql)
+    return _number_cached(sql) if len(sql) <= MAX_CACHED_CHARACTERS else _number_uncached(sql)
 
 
-def _number_parameters(sql: str) -> str:
+def _number_uncached(sql: str) -> str:
     count = 0
 
     def number(_: re.Match[str]) -> str:
@@ -161,11 +161,11 @@ def _number_parameters(sql: str) -> str:
     return re.sub(r"\?", number, sql)
 
 
-_cached_numbered = functools.lru_cache(maxsize=2048)(_number_parameters)
+_number_cached = functools.lru_cache(maxsize=2048)(_number_uncached)
 
 
 @functools.lru_cache(maxsize=256)
-def _rows_of_parameters(names: tuple[str, ...], count: int) -> str:
+def _build_parameter_rows(names: tuple[str, ...], count: int) -> str:
     """Return `Connection.values_table` for SQLite, with a parameter for each value of `count` rows."""
     first = ", ".join(f"? AS {name}" for name in names)
     others = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
@@ -173,7 +173,7 @@ def _rows_of_parameters(names: tuple[str, ...], count: int) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _rows_of_json(names: tuple[str, ...]) -> str:
+def _build_json_rows(names: tuple[str, ...]) -> str:
     """Return `Connection.values_table` for SQLite, with one parameter that contains all rows as JSON."""
     fields = ", ".join(f"json_extract(value, '$[{index}]') AS {name}" for index, name in enumerate(names))
     return f"(SELECT {fields} FROM json_each(?)) AS new_values"
@@ -230,8 +230,8 @@ class Connection(ABC):
             values: list[object] = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
             return f"unnest({arrays}) AS new_values ({', '.join(names)})", values
         if 0 < len(rows) <= MAX_ROWS_BY_VALUE:
-            return _rows_of_parameters(names, len(rows)), [value for row in rows for value in row]
-        return _rows_of_json(names), [orjson.dumps(rows).decode()]
+            return _build_parameter_rows(names, len(rows)), [value for row in rows for value in row]
+        return _build_json_rows(names), [orjson.dumps(rows).decode()]
 
     def insert_statement(
         self, table: str, columns: Columns, rows: Sequence[Sequence[object]], conflict: str = ""
@@ -334,11 +334,11 @@ class ClientConnection(Connection):
         self.client = client
         self.postgres = client.capabilities.dialect == "postgres"
 
-    def _spell(self, sql: str) -> str:
-        return numbered_parameters(sql) if self.postgres else sql
+    def _adapt_sql(self, sql: str) -> str:
+        return number_parameters(sql) if self.postgres else sql
 
     async def fetch(self, sql: str, *values: object) -> list[Row]:
-        return await self.client.execute_query_dict(self._spell(sql), list(values))
+        return await self.client.execute_query_dict(self._adapt_sql(sql), list(values))
 
     async def fetch_inline(self, sql: str, *values: object) -> list[Row]:
         if isinstance(self.client, TransactionalDBClient):
@@ -346,12 +346,12 @@ class ClientConnection(Connection):
         return await cast(DatabaseClient, self.client).fetch_inline(sql, values)
 
     async def execute(self, sql: str, *values: object) -> int:
-        return (await self.client.execute_query(self._spell(sql), list(values)))[0]
+        return (await self.client.execute_query(self._adapt_sql(sql), list(values)))[0]
 
     async def execute_many(self, sql: str, values: Iterable[Sequence[object]]) -> None:
         value_lists = [list(each) for each in values]
         if value_lists:
-            await self.client.execute_many(self._spell(sql), value_lists)
+            await self.client.execute_many(self._adapt_sql(sql), value_lists)
 
 
 TransactionBody: TypeAlias = Callable[[Connection], Coroutine[object, None, T]]
@@ -383,7 +383,7 @@ class DatabaseClient(Protocol):
         """Run several SELECTs that find their rows by keys (see `run_indexed_reads` of this module)."""
 
 
-def _client() -> DatabaseClient:
+def _get_client() -> DatabaseClient:
     """Return the client of the current context, which must be outside a transaction."""
     return cast(DatabaseClient, require_context().db())
 
@@ -423,7 +423,7 @@ async def run_in_transaction(body: TransactionBody[T], single_statement: bool = 
 
     Raises: Unavailable if the database fails, OutcomeUnknown if it fails during the commit.
     """
-    client = _client()
+    client = _get_client()
     try:
         return await (client.run_statement if single_statement else client.run_in_transaction)(body)
     except Unavailable as exc:
@@ -433,7 +433,7 @@ async def run_in_transaction(body: TransactionBody[T], single_statement: bool = 
 
 async def run_snapshot(body: TransactionBody[T]) -> T:
     """Run several SELECTs that all read the same snapshot."""
-    return await _client().run_snapshot(body)
+    return await _get_client().run_snapshot(body)
 
 
 async def run_indexed_reads(body: TransactionBody[T]) -> T:
@@ -441,4 +441,4 @@ async def run_indexed_reads(body: TransactionBody[T]) -> T:
 
     On SQLite all read the same snapshot. On PostgreSQL each reads what is committed when it starts.
     """
-    return await _client().run_indexed_reads(body)
+    return await _get_client().run_indexed_reads(body)

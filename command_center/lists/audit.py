@@ -49,7 +49,7 @@ async def find_differences(writer: Writer) -> list[Difference]:
         now = await writer.clock.now(connection)
         times = await time_transitions.load_stored_times(connection, now)
         audited = times._replace(evaluated_until=max(times.transitions_until, min(times.evaluated_until, now)))
-        return [difference async for difference in _differences(connection, audited)]
+        return [difference async for difference in _compare_lists(connection, audited)]
 
 
 async def repair_lists(writer: Writer, list_differences: list[Difference]) -> None:
@@ -76,16 +76,16 @@ async def repair_lists(writer: Writer, list_differences: list[Difference]) -> No
                 )
 
 
-async def _differences(connection: Connection, times: StoredTimes) -> AsyncIterator[Difference]:
+async def _compare_lists(connection: Connection, times: StoredTimes) -> AsyncIterator[Difference]:
     after = 0
     while True:
         search_ids = await connection.fetch_ids(
             "SELECT id FROM saved_searches WHERE id > ? ORDER BY id LIMIT ?", after, PAGE_SEARCHES
         )
         searches = await standing_searches.load_searches(connection, search_ids)
-        excluded = await _crossed_since_tick(connection, searches, times)
+        excluded = await _find_crossed_since_tick(connection, searches, times)
         for search in searches:
-            difference = await _difference(connection, search, times.transitions_until, excluded)
+            difference = await _compare_list(connection, search, times.transitions_until, excluded)
             if difference is not None:
                 yield difference
         if len(search_ids) < PAGE_SEARCHES:
@@ -93,7 +93,7 @@ async def _differences(connection: Connection, times: StoredTimes) -> AsyncItera
         after = search_ids[-1]
 
 
-async def _crossed_since_tick(
+async def _find_crossed_since_tick(
     connection: Connection, searches: Iterable[StandingSearch], times: StoredTimes
 ) -> set[int]:
     """Return the emails that crossed a time boundary after the last tick.
@@ -103,11 +103,13 @@ async def _crossed_since_tick(
     if times.evaluated_until == times.transitions_until:
         return set()
     keys = sorted(set().union(*(time_keys(search.filter) for search in searches)), key=str)
-    crossed = await time_transitions.crossed_emails(keys, times.transitions_until, times.evaluated_until, connection)
+    crossed = await time_transitions.find_crossed_emails(
+        keys, times.transitions_until, times.evaluated_until, connection
+    )
     return {email_id for _, email_id in crossed}
 
 
-async def _difference(
+async def _compare_list(
     connection: Connection, search: StandingSearch, now: int, excluded: AbstractSet[int]
 ) -> Difference | None:
     matching_ids = await backfill.load_matching_ids(connection, search, now)

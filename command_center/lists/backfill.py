@@ -90,7 +90,7 @@ async def load_matching_ids(
     return {key for (key,) in rows}
 
 
-async def _next_id_range(connection: Connection, search: StandingSearch, after: int) -> _IdRange:
+async def _find_next_id_range(connection: Connection, search: StandingSearch, after: int) -> _IdRange:
     """Return the range of the next `BATCH_EMAILS` emails in the scope, or of all that remain if they are fewer."""
     in_scope = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
     row = await connection.fetch_one(
@@ -112,7 +112,7 @@ async def _diff_next_range(
 
     Return the moment of the comparison, the range, and the joins and leaves that make the list equal to its filter.
     """
-    id_range = await _next_id_range(connection, search, invalidation.progress)
+    id_range = await _find_next_id_range(connection, search, invalidation.progress)
     # Read the clock after the first SELECT, which fixes the snapshot: nothing in the snapshot is later than `now`.
     now = await clock.now(connection)
     matching_ids = await load_matching_ids(connection, search, now, id_range.after, id_range.upto)
@@ -145,7 +145,9 @@ async def _attribute_others(
     next batch would have processed; otherwise time has passed, and the cause is CLOCK.
     """
     email_ids = [join.email_id for join in changes.joins if join.email_id in matched_before]
-    email_ids += await _visible(connection, search, {leave.email_id for leave in changes.leaves} - matched_before)
+    email_ids += await _filter_visible(
+        connection, search, {leave.email_id for leave in changes.leaves} - matched_before
+    )
     if not email_ids:
         return changes
     causes = dict.fromkeys(email_ids, Cause(ChangeCauseKind.CLOCK))
@@ -162,7 +164,7 @@ async def _attribute_others(
     )
 
 
-async def _visible(connection: Connection, search: StandingSearch, email_ids: AbstractSet[int]) -> list[int]:
+async def _filter_visible(connection: Connection, search: StandingSearch, email_ids: AbstractSet[int]) -> list[int]:
     """Return those of the emails that the owner of the list may see."""
     in_scope = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
     return await connection.fetch_ids(

@@ -33,7 +33,7 @@ _EMAIL_KINDS = ", ".join(
 )
 
 
-def _oldest_sql(postgres: bool, aside: bool) -> str:
+def _build_oldest_select(postgres: bool, aside: bool) -> str:
     """Return the SELECT of the oldest invalidations.
 
     Its parameters are the teams to leave out (twice, only if `aside`), then the maximum number of invalidations of
@@ -54,7 +54,7 @@ def _oldest_sql(postgres: bool, aside: bool) -> str:
     )
 
 
-def _with_facts(oldest: str) -> str:
+def _build_select_with_facts(oldest: str) -> str:
     """Return a SELECT of two JSON arrays: the oldest invalidations, and the facts of the emails that they name."""
     return (
         f"WITH oldest AS MATERIALIZED ({oldest}),"
@@ -62,12 +62,14 @@ def _with_facts(oldest: str) -> str:
         f" SELECT (SELECT coalesce(json_agg(json_build_array({_COLUMNS})), '[]') FROM oldest)"
         " AS invalidations,"
         " (SELECT coalesce(json_agg(loaded.facts), '[]') FROM named_emails,"
-        f" LATERAL ({facts.facts_subquery('named_emails.subject_id')}) AS loaded) AS facts"
+        f" LATERAL ({facts.build_facts_subquery('named_emails.subject_id')}) AS loaded) AS facts"
     )
 
 
-_OLDEST = {(postgres, aside): _oldest_sql(postgres, aside) for postgres in (False, True) for aside in (False, True)}
-_WITH_FACTS = {aside: _with_facts(_OLDEST[True, aside]) for aside in (False, True)}
+_OLDEST = {
+    (postgres, aside): _build_oldest_select(postgres, aside) for postgres in (False, True) for aside in (False, True)
+}
+_WITH_FACTS = {aside: _build_select_with_facts(_OLDEST[True, aside]) for aside in (False, True)}
 _OLDEST_OF_TEAM = (
     f"SELECT {_COLUMNS} FROM invalidations WHERE team_id = ? AND kind IN ({_EMAIL_KINDS}) ORDER BY id LIMIT ?"
 )

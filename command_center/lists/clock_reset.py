@@ -40,7 +40,7 @@ async def reset_future_times(tx: Connection, now: int, decision: int) -> dict[st
     for sql in (_RESET_IMMEDIATE, _RESET_RETRIES):
         if count := await tx.execute(sql, *[now] * sql.count("?")):
             corrected["emails.due_at"] = corrected.get("emails.due_at", 0) + count
-    for table, column in _columns():
+    for table, column in _find_time_columns():
         count = await tx.execute(f"UPDATE {table} SET {column} = ? WHERE {column} > ?", now, now)
         if count:
             corrected[f"{table}.{column}"] = count
@@ -49,7 +49,7 @@ async def reset_future_times(tx: Connection, now: int, decision: int) -> dict[st
     return corrected
 
 
-def _columns() -> Iterator[tuple[str, str]]:
+def _find_time_columns() -> Iterator[tuple[str, str]]:
     """Yield the table and the column of every stored time that must not lie in the future."""
     for name in sorted(tables.__all__):
         model: type[Model] = getattr(tables, name)

@@ -22,7 +22,7 @@ _PLAIN_COLUMNS = {
 _EMAILS = "emails e JOIN people p ON p.id = e.person_id WHERE "
 
 
-def _columns(postgres: bool) -> dict[str, str]:
+def _build_columns(postgres: bool) -> dict[str, str]:
     """Return the SQL expression of each column: the fields of `Facts` in their order, then the email's memberships.
 
     The last three columns are JSON arrays.
@@ -31,19 +31,19 @@ def _columns(postgres: bool) -> dict[str, str]:
         ("coalesce(json_agg", "json_build_array", ", '[]')") if postgres else ("(json_group_array", "json_array", ")")
     )
 
-    def json_list(value: str, source: str) -> str:
+    def build_json_list(value: str, source: str) -> str:
         return f"(SELECT {rows}({value}){end} FROM {source})"
 
     return _PLAIN_COLUMNS | {
-        "group_ids": json_list("m.group_id", "group_people m WHERE m.person_id = e.person_id"),
-        "events": json_list(
+        "group_ids": build_json_list("m.group_id", "group_people m WHERE m.person_id = e.person_id"),
+        "events": build_json_list(
             f"{row}(g.kind, g.verdict, g.occurred_at, g.url_folded)", "engagements g WHERE g.email_id = e.id"
         ),
-        "memberships": json_list(f"{row}(s.search_id, s.id)", "memberships s WHERE s.email_id = e.id"),
+        "memberships": build_json_list(f"{row}(s.search_id, s.id)", "memberships s WHERE s.email_id = e.id"),
     }
 
 
-_COLUMNS = {postgres: _columns(postgres) for postgres in (False, True)}
+_COLUMNS = {postgres: _build_columns(postgres) for postgres in (False, True)}
 _COLUMN_NAMES = tuple(_COLUMNS[True])
 _SELECT = {
     postgres: f"SELECT {', '.join(f'{value} AS {name}' for name, value in columns.items())} FROM {_EMAILS}"
@@ -82,7 +82,7 @@ async def load_with_memberships(
     return facts, memberships
 
 
-def facts_subquery(email_id: str) -> str:
+def build_facts_subquery(email_id: str) -> str:
     """Return a PostgreSQL subquery that selects the row of one email as a JSON array, for `parse_rows`.
 
     `email_id` is an expression of the outer query. OFFSET 0 keeps the planner from merging the two. So each email is
@@ -98,11 +98,11 @@ def parse_rows(rows: Iterable[RowValues]) -> tuple[dict[int, Facts], Memberships
     memberships: Memberships = {}
     for row in rows:
         facts[row[0]] = _parse_facts(row)
-        memberships[row[0]] = dict(_json_list(row[20]))
+        memberships[row[0]] = dict(_parse_json_list(row[20]))
     return facts, memberships
 
 
-def _json_list(value: list[object] | str) -> RowValues:
+def _parse_json_list(value: list[object] | str) -> RowValues:
     """Return the elements of a JSON array.
 
     SQLite returns rows inside another JSON array. Depending on the query plan, the inner array is JSON there or text.
@@ -113,7 +113,7 @@ def _json_list(value: list[object] | str) -> RowValues:
 def _parse_facts(row: RowValues) -> Facts:
     """Return the facts in a row whose columns are `_COLUMN_NAMES`."""
     send_kind, status, archived, success = row[7:11]
-    groups, event_rows = _json_list(row[18]), _json_list(row[19])
+    groups, event_rows = _parse_json_list(row[18]), _parse_json_list(row[19])
     events = tuple([Event(_KIND[kind], _VERDICT[verdict], at, url) for kind, verdict, at, url in event_rows])
     enums = (_SEND_KIND[send_kind], _STATUS[status], bool(archived), bool(success))
     values = (*row[:7], *enums, *row[11:18], frozenset(groups), events)

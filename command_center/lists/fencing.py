@@ -54,7 +54,7 @@ async def check_epoch(connection: Connection, epoch: int) -> None:
 
     Raises: LeaseTaken if the lease has another epoch.
     """
-    columns, (sql, values) = _epoch_query(connection)
+    columns, (sql, values) = _build_epoch_query(connection)
     _require_epoch(await connection.fetch_tuples(columns, sql, *values), epoch)
 
 
@@ -70,14 +70,14 @@ class FencedWriter:
 
         Raises: LeaseTaken if another matcher has taken the lease.
         """
-        return await self._writer.run_in_transaction(partial(self._run_fenced, body), _epoch_query, now)
+        return await self._writer.run_in_transaction(partial(self._run_fenced, body), _build_epoch_query, now)
 
     async def _run_fenced(self, body: UnitOfWorkBody[T], uow: UnitOfWork) -> T:
         _require_epoch(uow.first_rows, self.epoch)
         return await body(uow)
 
 
-def _epoch_query(connection: Connection) -> tuple[Sequence[str], Statement]:
+def _build_epoch_query(connection: Connection) -> tuple[Sequence[str], Statement]:
     return ("epoch",), ("SELECT epoch FROM leases WHERE id = ?" + connection.for_update("SHARE"), (MATCHER_LEASE_ID,))
 
 

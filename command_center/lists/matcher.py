@@ -165,7 +165,7 @@ class Matcher:
             await self._tick()
         self._small_teams_first = not self._small_teams_first
         aside = self._team_tasks.teams
-        limit, began = self._limit(), time.monotonic()
+        limit, began = self._choose_limit(), time.monotonic()
         load = partial(
             batches.load_batch,
             self.index,
@@ -200,7 +200,7 @@ class Matcher:
 
         self._team_tasks.start(team_id, carry_out())
 
-    def _limit(self) -> int:
+    def _choose_limit(self) -> int:
         """Return how many emails one batch may have: few if several teams had invalidations lately."""
         if len(self._last_active) > 1:
             since = time.monotonic() - SHARED_SECONDS

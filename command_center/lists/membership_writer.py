@@ -53,7 +53,7 @@ stored_times AS (
 ),"""
 
 
-def _write_statement(stored_times: str) -> NamedStatement:
+def _build_statement(stored_times: str) -> NamedStatement:
     return NamedStatement(
         read_sql("command_center.lists", "write_changes.sql").format(
             fence=FENCE_CTE,
@@ -66,8 +66,8 @@ def _write_statement(stored_times: str) -> NamedStatement:
     )
 
 
-_WRITE_CHANGES = _write_statement("")
-_WRITE_CHANGES_AND_TIMES = _write_statement(_STORED_TIMES_CTE)
+_WRITE_CHANGES = _build_statement("")
+_WRITE_CHANGES_AND_TIMES = _build_statement(_STORED_TIMES_CTE)
 
 
 async def write_changes(
@@ -125,7 +125,7 @@ async def _write_in_steps(uow: UnitOfWork, changes: MembershipChanges, announce:
     inserted = await tx.insert(
         "memberships",
         _MEMBERSHIP_COLUMNS,
-        [_membership(join, uow.now) for join in joins],
+        [_build_membership(join, uow.now) for join in joins],
         _SKIP_EXISTING,
         _NewMember._fields,
     )
@@ -164,7 +164,7 @@ async def _write_in_steps(uow: UnitOfWork, changes: MembershipChanges, announce:
         )
 
 
-def _membership(join: Join, now: int) -> tuple[int, int, int, int, int | None]:
+def _build_membership(join: Join, now: int) -> tuple[int, int, int, int, int | None]:
     """Return the row of a new membership."""
     return join.search_id, join.email_id, now, int(join.cause.kind), join.cause.engagement_id
 
@@ -195,7 +195,7 @@ async def _write_in_one_statement(
         join_engagement_ids=[join.cause.engagement_id for join in changes.joins],
         announce=announce,
         now=uow.now,
-        check_value=log.new_check_value(),
+        check_value=log.create_check_value(),
     )
     rows = await uow.connection.fetch_tuples(_RESULT_COLUMNS, statement.sql, *values)
     fence_held, pending_count = rows[0][:2]

@@ -62,16 +62,16 @@ class ChangedRights:
         if not self._now:
             return changes
         return MembershipChanges(
-            tuple(self._join(join, facts, now) for join in changes.joins),
-            tuple(self._leave(leave, facts, now) for leave in changes.leaves),
+            tuple(self._attribute_join(join, facts, now) for join in changes.joins),
+            tuple(self._attribute_leave(leave, facts, now) for leave in changes.leaves),
         )
 
-    def _join(self, join: Join, facts: Facts, now: int) -> Join:
+    def _attribute_join(self, join: Join, facts: Facts, now: int) -> Join:
         if join.search_id not in self._now or self._index.matches(join.search_id, facts, now):
             return join
         return join._replace(cause=_ACCESS_CHANGED)
 
-    def _leave(self, leave: Leave, facts: Facts, now: int) -> Leave:
+    def _attribute_leave(self, leave: Leave, facts: Facts, now: int) -> Leave:
         search = self._now.get(leave.search_id)
         if search is None:
             return leave

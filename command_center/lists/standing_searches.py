@@ -108,7 +108,7 @@ async def _resolve(rows: list[_SearchRow]) -> list[tuple[_SearchRow, Scope, Filt
     filters: list[Filter] = []
     named_ids: dict[int, set[tuple[str, int]]] = {owner: set() for owner in viewers}
     for row in rows:
-        filters.append(parser.parse_stored_filter(_json(row.definition)))
+        filters.append(parser.parse_stored_filter(_parse_json(row.definition)))
         named_ids[row.owner_id].update(referenced_keys(filters[-1]))
         await time_slice.yield_if_due()
     visible = {owner: await visible_keys(viewer, named_ids[owner]) for owner, viewer in viewers.items()}
@@ -121,5 +121,5 @@ async def _resolve(rows: list[_SearchRow]) -> list[tuple[_SearchRow, Scope, Filt
     return resolved
 
 
-def _json(value: dict[str, object] | str) -> dict[str, object]:
+def _parse_json(value: dict[str, object] | str) -> dict[str, object]:
     return orjson.loads(value) if isinstance(value, str) else value

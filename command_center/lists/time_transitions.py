@@ -69,7 +69,7 @@ async def tick(
     Return the times that are stored afterwards.
     """
     time_keys = list(keys)
-    crossed = await run_indexed_reads(partial(crossed_emails, time_keys, previous, now)) if time_keys else []
+    crossed = await run_indexed_reads(partial(find_crossed_emails, time_keys, previous, now)) if time_keys else []
     if not crossed and now - stored.transitions_until < STORE_INTERVAL_MICROSECONDS:
         return stored
     times = stored.later(now, now)
@@ -83,7 +83,7 @@ async def tick(
     return times
 
 
-async def crossed_emails(
+async def find_crossed_emails(
     keys: Sequence[TimeKey], previous: int, now: int, connection: Connection
 ) -> list[tuple[int, int]]:
     """Return the team and the id of every email that crossed a boundary after `previous` and up to `now`."""
@@ -92,14 +92,14 @@ async def crossed_emails(
         selects: list[str] = []
         values: list[int] = []
         for key in keys[start : start + MAX_KEYS_PER_QUERY]:
-            selects.append(_statement(key))
+            selects.append(_build_select(key))
             values += crossed_range(key, previous, now)
         rows = await connection.fetch_tuples(("team_id", "email_id"), " UNION ".join(selects), *values)
         crossed.update((team_id, email_id) for team_id, email_id in rows)
     return sorted(crossed)
 
 
-def _statement(key: TimeKey) -> str:
+def _build_select(key: TimeKey) -> str:
     """Return the SELECT of the emails whose date lies between its two parameters."""
     if key.source == "occurred_at":
         return "SELECT team_id, email_id FROM engagements WHERE occurred_at BETWEEN ? AND ?"

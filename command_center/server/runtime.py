@@ -261,7 +261,7 @@ async def _trim_periodically(ctx: ActionContext, retention: timedelta) -> None:
 
 async def _trim_log(ctx: ActionContext, retention: timedelta) -> None:
     before = await ctx.writer.clock.now(database()) - retention // timedelta(microseconds=1)
-    for team_id in await log.stale_teams(before):
+    for team_id in await log.find_stale_teams(before):
         while True:
             async with ctx.writer.unit_of_work() as uow:
                 dropped = await log.trim(uow.connection, team_id, before)

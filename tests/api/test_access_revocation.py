@@ -95,7 +95,7 @@ async def test_an_expired_cursor_gets_the_same_response_for_any_list(quiet_serve
     began = (await ann.one(MEMBERS, id=gone))["members"]["asOf"]
     await ann.one(DELETE, id=gone)
     async with quiet_server.engine.ctx.writer.unit_of_work() as uow:
-        for team_id in await log.stale_teams(uow.now + 1):
+        for team_id in await log.find_stale_teams(uow.now + 1):
             await log.trim(uow.connection, team_id, uow.now + 1)
     for search in (gone, foreign, never):
         async with ann.follow(FOLLOW, id=search, after=began) as stream:

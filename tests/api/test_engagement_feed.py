@@ -140,7 +140,7 @@ async def test_a_trimmed_cursor_expires_and_a_malformed_one_is_refused(
     _, began = await past(ann)
     await record(ann, event(clock, mail, "1"))
     async with quiet_server.engine.ctx.writer.unit_of_work() as uow:
-        for team_id in await log.stale_teams(uow.now + 1):
+        for team_id in await log.find_stale_teams(uow.now + 1):
             await log.trim(uow.connection, team_id, uow.now + 1)
     async with ann.follow(FEED, after=began) as stream:
         assert await stream.frame() == {"__typename": "CursorExpired", "cursor": began}

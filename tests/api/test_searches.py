@@ -181,7 +181,7 @@ async def test_cursors_beyond_the_log_expire_and_malformed_ones_fail(quiet_serve
     await quiet_server.settle()
     foreign = (await max_.one("{savedSearches{asOf}}"))["asOf"]
     clock.advance(timedelta(days=31))
-    teams = await log.stale_teams(clock.moment)
+    teams = await log.find_stale_teams(clock.moment)
     async with quiet_server.engine.ctx.writer.unit_of_work() as uow:
         assert [await log.trim(uow.connection, team, clock.moment) for team in teams] == [3, 3]
     fresh = (await ann.one("{savedSearches{asOf}}"))["asOf"]

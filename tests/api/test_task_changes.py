@@ -111,7 +111,7 @@ async def test_a_cursor_is_refused_or_expires(quiet_server: Server) -> None:
     began = await now(ann)
     await create(ann, dora)
     async with quiet_server.engine.ctx.writer.unit_of_work() as uow:
-        for team_id in await log.stale_teams(uow.now + 1):
+        for team_id in await log.find_stale_teams(uow.now + 1):
             await log.trim(uow.connection, team_id, uow.now + 1)
     for cursor in (began, await now(max_)):
         async with ann.follow(FOLLOW, after=cursor) as stream:

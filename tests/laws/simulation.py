@@ -456,7 +456,7 @@ class Simulation:
         """Drops the older part of the logs, so that some cursors expire."""
         await self.read_logs()
         before = self.clock.moment - self.rng.choice((0, 60_000_000))
-        for team_id in await log.stale_teams(before):
+        for team_id in await log.find_stale_teams(before):
             async with self.server.engine.ctx.writer.unit_of_work() as uow:
                 await log.trim(uow.connection, team_id, before)
 

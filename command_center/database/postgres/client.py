@@ -59,9 +59,9 @@ class _TimeoutClient(stock.AsyncpgDBClient):
     async def execute_query_dict(self, query: str, values: list[object] | None = None) -> list[Row]:
         with translate_errors():
             async with self.acquire_connection() as connection:
-                return await self._direct(connection).fetch(query, *(values or ()))
+                return await self._wrap(connection).fetch(query, *(values or ()))
 
-    def _direct(self, connection: asyncpg.Connection) -> PostgresDirectConnection:
+    def _wrap(self, connection: asyncpg.Connection) -> PostgresDirectConnection:
         return PostgresDirectConnection(connection, effective_timeout(self.timeout))
 
 
@@ -116,31 +116,31 @@ class PostgresClient(_TimeoutClient):
 
     async def run_in_transaction(self, body: TransactionBody[T]) -> T:
         """Run a transaction on one connection (see `command_center.database.connections.run_in_transaction`)."""
-        return await self._lookup(lambda direct: direct.run_in_transaction(body))
+        return await self._use_lookup_pool(lambda direct: direct.run_in_transaction(body))
 
     async def run_statement(self, body: TransactionBody[T]) -> T:
         """Run a body that executes one statement, which is a transaction by itself."""
-        return await self._lookup(lambda direct: direct.run_statement(body))
+        return await self._use_lookup_pool(lambda direct: direct.run_statement(body))
 
     async def run_snapshot(self, body: TransactionBody[T]) -> T:
         """Run several SELECTs that all read the same snapshot."""
         with translate_errors():
             async with self.acquire_connection() as connection:
-                return await roll_back_on_failure(connection, lambda raw: self._direct(raw).run_snapshot(body))
+                return await roll_back_on_failure(connection, lambda raw: self._wrap(raw).run_snapshot(body))
 
     async def run_indexed_reads(self, body: TransactionBody[T]) -> T:
         """Run several SELECTs on one connection."""
-        return await self._lookup(body)
+        return await self._use_lookup_pool(body)
 
     async def fetch_inline(self, query: str, values: Sequence[object]) -> list[Row]:
         """Return the rows of a SELECT that finds few rows by a key."""
-        return await self._lookup(lambda direct: direct.fetch(query, *values))
+        return await self._use_lookup_pool(lambda direct: direct.fetch(query, *values))
 
-    async def _lookup(self, body: Callable[[PostgresDirectConnection], Coroutine[object, None, T]]) -> T:
+    async def _use_lookup_pool(self, body: Callable[[PostgresDirectConnection], Coroutine[object, None, T]]) -> T:
         if self._pool is None:
             await self.create_connection(with_db=True)
         with translate_errors():
-            return await self._lookup_pool.use(lambda connection: body(self._direct(connection)))
+            return await self._lookup_pool.use(lambda connection: body(self._wrap(connection)))
 
     def _in_transaction(self) -> TransactionContext:
         return PostgresWriteTransaction(PostgresTransaction(self), self._pool_init_lock)

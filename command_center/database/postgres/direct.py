@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from command_center.database.connections import Connection, Row, RowValues, TransactionBody, numbered_parameters
+from command_center.database.connections import Connection, Row, RowValues, TransactionBody, number_parameters
 from command_center.database.errors import Unavailable
 from command_center.database.postgres.errors import unavailable
 
@@ -37,13 +37,13 @@ class PostgresDirectConnection(Connection):
 
     async def execute(self, sql: str, *values: object) -> int:
         self._count()
-        status: str = await self._raw.execute(numbered_parameters(sql), *values, timeout=self._seconds)
+        status: str = await self._raw.execute(number_parameters(sql), *values, timeout=self._seconds)
         return int(status.rpartition(" ")[2])
 
     async def execute_many(self, sql: str, values: Iterable[Sequence[object]]) -> None:
         if value_lists := list(values):
             self._count()
-            await self._raw.executemany(numbered_parameters(sql), value_lists, timeout=self._seconds)
+            await self._raw.executemany(number_parameters(sql), value_lists, timeout=self._seconds)
 
     async def run_in_transaction(self, body: TransactionBody[T]) -> T:
         """Run one transaction. If it fails, it is left open.
@@ -78,7 +78,7 @@ class PostgresDirectConnection(Connection):
 
     async def _fetch(self, sql: str, values: Sequence[object]) -> list[asyncpg.Record]:
         self._count()
-        return await self._raw.fetch(numbered_parameters(sql), *values, timeout=self._seconds)  # type: ignore[no-any-return]
+        return await self._raw.fetch(number_parameters(sql), *values, timeout=self._seconds)  # type: ignore[no-any-return]
 
     def _count(self) -> None:
         """Raise RuntimeError if `run_statement` was promised a single statement and this is another."""

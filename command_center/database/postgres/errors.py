@@ -21,7 +21,7 @@ _DISCONNECT_STATES = ("08", "57P")
 
 def unavailable(exc: BaseException, committing: bool = False) -> Unavailable | None:
     """Return the exception to raise instead if the database failed; None if the statement is wrong."""
-    cause = _server_fault(exc)
+    cause = _find_server_fault(exc)
     if cause is None:
         return None
     return (OutcomeUnknown if committing and not _is_not_committed(cause) else Unavailable)(message_of(cause))
@@ -50,7 +50,7 @@ def translate_errors() -> Iterator[None]:
         raise
 
 
-def _server_fault(exc: BaseException) -> BaseException | None:
+def _find_server_fault(exc: BaseException) -> BaseException | None:
     """Return the database's failure behind an exception; None if the statement is wrong."""
     cause = exc.__cause__ if isinstance(exc, BaseORMException) and exc.__cause__ is not None else exc
     if isinstance(cause, asyncpg.PostgresError):

@@ -42,7 +42,7 @@ class LookupPool:
         """
         await self._enter()
         try:
-            connection = await self._ready()
+            connection = await self._acquire()
             try:
                 return await roll_back_on_failure(connection, act)
             finally:
@@ -67,7 +67,7 @@ class LookupPool:
         else:
             await self._free_slots.acquire()
 
-    async def _ready(self) -> asyncpg.Connection:
+    async def _acquire(self) -> asyncpg.Connection:
         while self._idle:
             if not _is_closed(connection := self._idle.pop()):
                 return connection

@@ -66,7 +66,7 @@ def parse(url: str) -> PostgresAddress:
 
     Raises: ValueError, with the name of the parameter, if libpq does not have it or it has no effect here.
     """
-    parts = urlsplit(_quoted_user(url))
+    parts = urlsplit(_quote_user(url))
     if parts.scheme not in SCHEMES:
         raise ValueError("must begin with postgresql://")
     try:
@@ -74,7 +74,7 @@ def parse(url: str) -> PostgresAddress:
     except ValueError as exc:
         raise ValueError("must have parameters such as ?sslmode=require&connect_timeout=5") from exc
     parameters = dict(pairs)
-    timeout = _timeout(parameters.pop("connect_timeout", ""))
+    timeout = _parse_timeout(parameters.pop("connect_timeout", ""))
     name = parameters.pop("fallback_application_name", None)
     if name is not None:
         parameters.setdefault("application_name", name)
@@ -93,7 +93,7 @@ def parse(url: str) -> PostgresAddress:
     return PostgresAddress(f"{address}?{query}" if query else address, timeout)
 
 
-def _timeout(text: str) -> float:
+def _parse_timeout(text: str) -> float:
     """Parse `connect_timeout`, which can only shorten the wait. As in libpq, 1 counts as 2 and 0 as absent."""
     if not text:
         return CONNECT_TIMEOUT_SECONDS
@@ -109,7 +109,7 @@ def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"must have one of these as {name}: {', '.join(allowed)}")
 
 
-def _quoted_user(url: str) -> str:
+def _quote_user(url: str) -> str:
     """Percent-encode user and password, because a password is often pasted as it is.
 
     They end at the last @ before the query.

@@ -37,9 +37,9 @@ class Checkpoints:
 
     def _start(self) -> None:
         self._timer = None
-        self._task = asyncio.create_task(self._checkpoint(), name="checkpoint")
+        self._task = asyncio.create_task(self._run(), name="checkpoint")
 
-    async def _checkpoint(self) -> None:
+    async def _run(self) -> None:
         try:
             # If the file cannot be written, the next write reports it to its caller.
             with suppress(sqlite3.Error):

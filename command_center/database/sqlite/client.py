@@ -23,7 +23,7 @@ from command_center.database.sqlite.direct import (
     STEP_SECONDS,
     SqliteDirectConnection,
     fetch_rows,
-    in_thread,
+    run_in_thread,
     translate_error,
 )
 from command_center.database.sqlite.errors import is_broken, is_read_only, is_writable
@@ -52,7 +52,7 @@ WRITER_PRAGMAS = {
 READER_PRAGMAS = {"temp_store": WRITER_PRAGMAS["temp_store"], "busy_timeout": "5000", "query_only": "ON"}
 
 
-def cache_sizes(total: int) -> tuple[str, str]:
+def compute_cache_sizes(total: int) -> tuple[str, str]:
     """Return `cache_size` for the writer and for each reader, given the bytes of all page caches.
 
     The writer gets half, because it also serves most reads of single rows. The readers and `InlineReader` share the
@@ -99,7 +99,7 @@ class SqliteClient(TimeoutClient):
 
     def __init__(self, file_path: str, cache_bytes: int = DEFAULT_CACHE_BYTES, **kwargs: Any) -> None:
         super().__init__(file_path, **kwargs)
-        writer_cache, reader_cache = cache_sizes(cache_bytes)
+        writer_cache, reader_cache = compute_cache_sizes(cache_bytes)
         self.pragmas = WRITER_PRAGMAS | {"cache_size": writer_cache}
         self._reader_pragmas = READER_PRAGMAS | {"cache_size": reader_cache}
         self.broken: sqlite3.Error | None = None
@@ -175,11 +175,11 @@ class SqliteClient(TimeoutClient):
         errors.
         """
         try:
-            return self._inline_reader.fetch(self._warm_connection(), query, values)
+            return self._inline_reader.fetch(self._get_warm_connection(), query, values)
         except TooSlowInline:
             return await self.execute_query_dict(query, list(values))
 
-    def _warm_connection(self) -> sqlite3.Connection | None:
+    def _get_warm_connection(self) -> sqlite3.Connection | None:
         """Return the writing connection if it is idle: its page cache has the pages that it wrote last.
 
         Using it requires the write lock, so it is idle while the lock is free.
@@ -240,7 +240,7 @@ class SqliteClient(TimeoutClient):
         seconds = effective_timeout(self.timeout)
         remaining = None if seconds is None else until - time.monotonic() + seconds
         try:
-            result: T = await in_thread(
+            result: T = await run_in_thread(
                 connection, direct.run_in_transaction, body, until, stop=direct.interrupt, seconds=remaining
             )
         except sqlite3.Error as exc:
@@ -259,7 +259,9 @@ class SqliteClient(TimeoutClient):
             async with self.reader() as connection:
                 direct = SqliteDirectConnection(connection._conn)
                 seconds = effective_timeout(self.timeout)
-                return await in_thread(connection, direct.run_snapshot, body, stop=direct.interrupt, seconds=seconds)
+                return await run_in_thread(
+                    connection, direct.run_snapshot, body, stop=direct.interrupt, seconds=seconds
+                )
         except sqlite3.Error as exc:
             raise translate_error(exc) from exc
 
@@ -269,7 +271,7 @@ class SqliteClient(TimeoutClient):
         Otherwise they run in a reader's thread.
         """
         try:
-            return self._inline_reader.run_snapshot(self._warm_connection(), body)
+            return self._inline_reader.run_snapshot(self._get_warm_connection(), body)
         except TooSlowInline:
             return await self.run_snapshot(body)
 

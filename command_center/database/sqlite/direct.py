@@ -178,7 +178,7 @@ class _RunningCall(asyncio.Future[T]):
         return False
 
 
-async def in_thread(
+async def run_in_thread(
     connection: aiosqlite.Connection,
     function: Callable[..., T],
     *values: object,

@@ -23,13 +23,13 @@ _FILE_ERRORS = {
 _BREAKING_ERRORS = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL}
 
 
-def _primary_code(exc: BaseException) -> int:
+def _get_primary_code(exc: BaseException) -> int:
     return getattr(exc, "sqlite_errorcode", 0) & 0xFF
 
 
 def is_busy(exc: BaseException) -> bool:
     """Return whether another connection holds the lock."""
-    return _primary_code(exc) == sqlite3.SQLITE_BUSY
+    return _get_primary_code(exc) == sqlite3.SQLITE_BUSY
 
 
 def is_broken(exc: BaseException) -> bool:
@@ -37,12 +37,12 @@ def is_broken(exc: BaseException) -> bool:
 
     It may then keep failing after the file is right again.
     """
-    return _primary_code(exc) in _BREAKING_ERRORS
+    return _get_primary_code(exc) in _BREAKING_ERRORS
 
 
 def is_read_only(exc: BaseException) -> bool:
     """Return whether all connections of the process may be affected: they share one index of the WAL."""
-    return _primary_code(exc) == sqlite3.SQLITE_READONLY
+    return _get_primary_code(exc) == sqlite3.SQLITE_READONLY
 
 
 def is_writable(path: str) -> bool:
@@ -59,7 +59,7 @@ def unavailable(exc: BaseException, committing: bool = False) -> Unavailable | N
     cause = exc.args[0] if isinstance(exc, BaseORMException) and exc.args else exc
     if isinstance(cause, TimeoutError):
         return Unavailable("no answer in time")
-    if not isinstance(cause, sqlite3.Error) or _primary_code(cause) not in _FILE_ERRORS:
+    if not isinstance(cause, sqlite3.Error) or _get_primary_code(cause) not in _FILE_ERRORS:
         return None
     # The commit is written but perhaps not on the disk. SQLite rolls it back; after a power failure it may remain.
     is_uncertain = committing and cause.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC

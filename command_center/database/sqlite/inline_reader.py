@@ -41,14 +41,14 @@ class InlineReader:
 
     def fetch(self, warm_connection: sqlite3.Connection | None, sql: str, values: Sequence[object]) -> list[Row]:
         """Return the rows of a SELECT. Raises: TooSlowInline."""
-        return self._bounded(warm_connection, lambda connection: fetch_rows(connection, sql, values))
+        return self._read_with_limit(warm_connection, lambda connection: fetch_rows(connection, sql, values))
 
     def run_snapshot(self, warm_connection: sqlite3.Connection | None, body: TransactionBody[T]) -> T:
         """Run several SELECTs of one snapshot. Raises: TooSlowInline; the caller then runs the body again elsewhere."""
         if time.monotonic() < self._retry_at:
             raise TooSlowInline
         try:
-            return self._bounded(
+            return self._read_with_limit(
                 warm_connection, lambda connection: SqliteDirectConnection(connection).run_snapshot(body)
             )
         except TooSlowInline:
@@ -61,7 +61,9 @@ class InlineReader:
             self._own.close()
             self._own = None
 
-    def _bounded(self, warm_connection: sqlite3.Connection | None, read: Callable[[sqlite3.Connection], T]) -> T:
+    def _read_with_limit(
+        self, warm_connection: sqlite3.Connection | None, read: Callable[[sqlite3.Connection], T]
+    ) -> T:
         try:
             connection = warm_connection or self._open()
             self._deadline = time.monotonic() + MAX_READ_SECONDS

@@ -20,7 +20,7 @@ from tortoise.exceptions import OperationalError
 
 from command_center.database.connections import Row
 from command_center.database.errors import Unavailable, effective_timeout
-from command_center.database.sqlite.direct import SqliteDirectConnection, in_thread
+from command_center.database.sqlite.direct import SqliteDirectConnection, run_in_thread
 from command_center.database.sqlite.errors import is_broken, translate_errors, unavailable
 
 if TYPE_CHECKING:
@@ -136,16 +136,16 @@ class SqliteWriteTransaction(stock.SqliteTransactionContext):
         connection: aiosqlite.Connection = self.connection._connection
         direct = SqliteDirectConnection(connection._conn)
         try:
-            await in_thread(connection, direct.begin, until, stop=direct.interrupt)
+            await run_in_thread(connection, direct.begin, until, stop=direct.interrupt)
         except sqlite3.Error as exc:
-            raise self._failure(exc) from exc
+            raise self._translate(exc) from exc
 
     async def _commit(self) -> None:
         try:
             await self._run_in_thread(_commit)
         except sqlite3.Error as exc:
             await self._roll_back()
-            raise self._failure(exc, committing=True) from exc
+            raise self._translate(exc, committing=True) from exc
         self.connection._parent.checkpoints.schedule()
 
     async def _roll_back(self) -> None:
@@ -157,9 +157,9 @@ class SqliteWriteTransaction(stock.SqliteTransactionContext):
 
     async def _run_in_thread(self, act: Callable[[sqlite3.Connection], None]) -> None:
         connection: aiosqlite.Connection = self.connection._connection
-        await in_thread(connection, act, connection._conn)
+        await run_in_thread(connection, act, connection._conn)
 
-    def _failure(self, exc: sqlite3.Error, committing: bool = False) -> Exception:
+    def _translate(self, exc: sqlite3.Error, committing: bool = False) -> Exception:
         if is_broken(exc):
             self.connection._parent.broken = exc
         return unavailable(exc, committing) or OperationalError(exc)
