@@ -77,4 +77,4 @@ def describe_jump(jump: Jump) -> str:
     moment = from_micros(jump.reading).isoformat(timespec="seconds")
     if jump.kind is JumpKind.AHEAD:
         return f"the clock is paused: it jumped ahead to {moment}"
-    return f"the clock is paused: it says {moment}, which is before times that are stored"
+    return f"the clock is paused: it shows {moment}, which is before times that are stored"

@@ -42,8 +42,8 @@ class _NewMember(NamedTuple):
     email_id: int
 
 
+# The columns that `write_changes.sql` returns.
 _RESULT_COLUMNS = ("fence_held", "pending_count", *COLUMN_TYPES)
-"""The columns that `write_changes.sql` returns."""
 # The matcher inserted the row when it started.
 _STORED_TIMES_CTE = """
 stored_times AS (
@@ -54,6 +54,7 @@ stored_times AS (
 
 
 def _build_statement(stored_times: str) -> NamedStatement:
+    """Return the statement of `write_changes.sql`, with or without the part that stores the times."""
     return NamedStatement(
         read_sql("command_center.lists", "write_changes.sql").format(
             fence=FENCE_CTE,

@@ -5,6 +5,8 @@
 -- `membership_writer.py` passes the parameters (`:name`), and replaces `{name}` when it is imported. If the epoch differs
 -- or an invalidation is missing, nothing changes, because every part depends on `all_pending`.
 WITH
+
+-- Has one row if the lease still has the matcher's epoch, otherwise none.
 {fence},
 
 -- Locks the invalidations that the batch completes, as far as they still exist.
@@ -16,14 +18,17 @@ pending AS MATERIALIZED (
     FOR UPDATE
 ),
 
--- Has one row if the epoch is right and all of them exist, otherwise none.
+-- Has one row if the epoch is right and all these invalidations exist, otherwise none.
 all_pending AS MATERIALIZED (
     SELECT 1
     FROM pending
     HAVING count(*) = :completed_count::bigint AND EXISTS (SELECT 1 FROM fence)
 ),
+
+-- Stores how far the matcher has followed the clock. Only the statement of a batch that advances it has this part.
 {stored_times}
--- Deletes them.
+
+-- Deletes the invalidations.
 deleted_invalidations AS (
     DELETE FROM invalidations
     USING all_pending
@@ -85,7 +90,7 @@ count_changes AS (
     GROUP BY search_id
 ),
 
--- Adds that to the stored numbers of members.
+-- Adds these differences to the stored numbers of members.
 updated_counts AS (
     UPDATE saved_searches s
     SET member_count = s.member_count + c.difference
@@ -112,6 +117,7 @@ new_entries AS MATERIALIZED (
     JOIN locked_searches s ON s.id = c.search_id
     WHERE :announce::bool AND s.state = {live}
 ),
+-- Appends these entries (see `changes/append_entries.sql`).
 {append_entries}
 
 -- Returns the appended entries, each with the results of the two checks. Without entries there is one row.
