@@ -9,9 +9,10 @@ claim is rolled back.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from command_center.database.clock import Clock
-from command_center.database.connections import Connection, Row, database
+from command_center.database.connections import Connection, database
 
 RETENTION_MICROS = timedelta(hours=24) // timedelta(microseconds=1)
 """How long a request is stored. Older ones count as absent, whether or not they are deleted yet."""
@@ -56,6 +57,17 @@ class StoredResponse:
     response: str | None
 
 
+class _StoredRequest(NamedTuple):
+    """A row of the table `idempotent_requests`."""
+
+    id: int
+    fingerprint: str
+    process: str
+    done: bool
+    response: str | None
+    created_at: int
+
+
 class KeyReused(Exception):
     """The key was used for a different request."""
 
@@ -76,24 +88,26 @@ async def claim(
     while True:
         now = await clock.now(db)
         row = await db.fetch_one(
-            "SELECT id, fingerprint, process, done, response, created_at FROM idempotent_requests"
-            " WHERE user_id = ? AND key = ?",
+            f"SELECT {', '.join(_StoredRequest._fields)} FROM idempotent_requests WHERE user_id = ? AND key = ?",
             *(request.user_id, request.key),
         )
-        if row is None:
+        earlier = None if row is None else _StoredRequest(**row)
+        if earlier is None:
             new_claim = await _insert(db, request, now)
             if new_claim is not None:
                 return new_claim
-        elif row["created_at"] <= now - RETENTION_MICROS:
-            await db.execute("DELETE FROM idempotent_requests WHERE id = ?", row["id"])
-        elif row["response"] is None and not row["done"] and _is_abandoned(db, row, request, now - takeover_micros):
-            await release(IdempotencyClaim(row["id"]))
-        elif row["fingerprint"] != request.fingerprint:
+        elif earlier.created_at <= now - RETENTION_MICROS:
+            await db.execute("DELETE FROM idempotent_requests WHERE id = ?", earlier.id)
+        elif (
+            earlier.response is None and not earlier.done and _is_abandoned(db, earlier, request, now - takeover_micros)
+        ):
+            await release(IdempotencyClaim(earlier.id))
+        elif earlier.fingerprint != request.fingerprint:
             raise KeyReused
-        elif row["response"] is None and not _is_abandoned(db, row, request, now - takeover_micros):
+        elif earlier.response is None and not _is_abandoned(db, earlier, request, now - takeover_micros):
             return None
         else:
-            return StoredResponse(row["response"])
+            return StoredResponse(earlier.response)
 
 
 async def _insert(db: Connection, request: IdempotencyRequest, now: int) -> IdempotencyClaim | None:
@@ -106,12 +120,12 @@ async def _insert(db: Connection, request: IdempotencyRequest, now: int) -> Idem
     return None if row is None else IdempotencyClaim(row["id"])
 
 
-def _is_abandoned(db: Connection, row: Row, request: IdempotencyRequest, before: int) -> bool:
+def _is_abandoned(db: Connection, earlier: _StoredRequest, request: IdempotencyRequest, before: int) -> bool:
     """Return whether no process works on the request any more.
 
     An SQLite file has one server, so any other process has ended.
     """
-    return row["process"] == request.process or not db.postgres or bool(row["created_at"] <= before)
+    return earlier.process == request.process or not db.postgres or earlier.created_at <= before
 
 
 async def store_response(claim: IdempotencyClaim, response: str) -> bool:
