@@ -57,12 +57,16 @@ sdl: $(READY) ## print the schema into schema/schema.graphql
 
 # ---- checking --------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-browser test-wheel test-full test-fuzz test-newest test-clients test-mail check format bench
+.PHONY: test test-fast test-browser test-wheel test-full test-fuzz test-newest test-clients test-mail check format bench
 test: setup ## all tests but those in a browser or under Node; the laws with few cases
 	@$(PY) -m pytest tests --ignore=tests/browser --ignore=tests/clients --ignore=tests/packaging -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
 test-wheel: setup ## the wheel in environments of its own, beside a package of PyPI with the name of one of ours
 	@$(PY) -m pytest tests/packaging $(ARGS)
+
+test-fast: setup ## in less than a minute: without PostgreSQL, processes, generated cases and slow tests
+	@$(PY) -m pytest tests $(addprefix --ignore=tests/,browser clients fuzz laws live packaging test_docs.py test_readme.py) \
+		-m "not (postgresql or generated or slow)" -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
 test-browser: assets ## the GraphiQL page in a headless Chromium
 	@$(PY) -m pytest tests/browser $(ARGS)

@@ -14,6 +14,17 @@ def pytest_configure(config: pytest.Config) -> None:
     sdl_report.begin(config)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need PostgreSQL or generate their cases, so that `make test-fast` can leave them out."""
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        kinds = {value for value in parameters if isinstance(value, str)}
+        if "postgres_url" in getattr(item, "fixturenames", ()) or "postgresql" in kinds:
+            item.add_marker(pytest.mark.postgresql)
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.generated)
+
+
 @pytest.fixture(scope="session")
 def all_databases() -> Iterator[Databases]:
     with databases() as made:

@@ -1,5 +1,6 @@
 """Migrations: what an earlier version stored is there after them, and they make the tables that the models describe."""
 
+import pytest
 from tortoise.context import require_context
 from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
@@ -13,6 +14,7 @@ INDEXES = {
 }
 
 
+@pytest.mark.slow
 async def test_renamed_tables_keep_their_rows(database_url: str) -> None:
     config = configuration(database_url)["apps"]
     async with open_database(database_url):

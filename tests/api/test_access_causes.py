@@ -5,6 +5,8 @@ import random
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from command_center.changes import log
 from command_center.changes.entries import LogEntry
 from command_center.database.connections import database
@@ -14,6 +16,8 @@ from command_center.lists import audit
 from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind, Role
 from tests.support.searches import DRAFT, PERSON, RECORD, event, save
 from tests.support.server import Client, ManualClock, Server
+
+pytestmark = pytest.mark.slow
 
 STEPS = int(os.environ.get("LAW_STEPS", "12")) * 5
 SEED = int(os.environ.get("LAW_SEED", "1"))

@@ -7,6 +7,8 @@ import pytest
 from tests.support.emails import deliver, draft, person, send
 from tests.support.server import Client, ManualClock, Server
 
+pytestmark = pytest.mark.slow
+
 FORM = "<p onclick='a()'>x</p><form><input></form>"
 PAYLOAD = "notices{path message} userErrors{path message code}"
 DRAFT = f"mutation($i:EmailDraftInput!){{emailDraft(input:$i){{email{{id}} {PAYLOAD}}}}}"

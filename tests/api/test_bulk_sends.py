@@ -532,6 +532,7 @@ async def crowd(client: Client, number: int) -> str:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, number", [("sqlite", 1000), ("postgresql", 100)])
 async def test_a_thousand_get_each_their_own_message_once(
     request: pytest.FixtureRequest, kind: str, number: int

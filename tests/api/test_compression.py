@@ -33,6 +33,7 @@ async def ask(client: Client, query: str, method: str = "POST", **headers: str) 
         return await raw.answer()
 
 
+@pytest.mark.slow
 async def test_large_responses_are_compressed_if_the_client_accepts_it(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     for _ in range(10):

@@ -23,6 +23,8 @@ from command_center.web.websocket_protocol import MAX_FRAGMENTS, SocketConnectio
 from tests.support.raw_http import UPGRADE, Raw, connected, socket
 from tests.support.server import serving
 
+pytestmark = pytest.mark.slow
+
 GUARDS = ((b"x-content-type-options", b"nosniff"),)
 LIMITS = ConnectionLimits(2000, timedelta(seconds=0.4), GUARDS, timedelta(seconds=0.4))
 FRAME = 1000

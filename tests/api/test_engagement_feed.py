@@ -152,6 +152,7 @@ async def test_a_trimmed_cursor_expires_and_a_malformed_one_is_refused(
     assert failed.value.codes == ["BAD_USER_INPUT"]
 
 
+@pytest.mark.slow
 async def test_past_events_and_the_feed_after_them_miss_nothing(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
@@ -177,6 +178,7 @@ async def test_past_events_and_the_feed_after_them_miss_nothing(quiet_server: Se
         assert before | await stream == everything
 
 
+@pytest.mark.slow
 async def test_folding_the_feed_equals_its_past_whatever_happens(quiet_server: Server, clock: ManualClock) -> None:
     rng = random.Random(3)
     ann = await quiet_server.client("Ann")

@@ -4,6 +4,8 @@ import itertools
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tests.support.emails import ARCHIVE, RECORD, REPORT, delivered, draft, moment, person, send
 from tests.support.server import Client, ManualClock, Server
 
@@ -161,6 +163,7 @@ async def test_a_thousand_events_fit_one_request_and_not_one_more(quiet_server: 
     assert await record(ann) == NOTHING
 
 
+@pytest.mark.slow
 async def test_the_order_events_come_in_makes_no_difference(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     kinds = [("VIEW", "a", -5), ("CLICK", "b", -3), ("REPLY", "c", -3), ("VIEW", "d", -9)]

@@ -9,6 +9,8 @@ import pytest
 from tests.support.emails import FOLDERS, Post, deliver, draft, emails_in_folders, moment, person, send
 from tests.support.server import Client, ManualClock, Server
 
+pytestmark = pytest.mark.slow
+
 CAMPAIGN = 'mutation{campaignCreate(name:"Spring"){campaign{id}}}'
 EVERYTHING = """query($contents:Boolean!){
     emails(first:200){nodes{id folder status archived success subject campaign{id} scheduledAt sentAt failedAt updatedAt

@@ -170,6 +170,7 @@ MALFORMED: tuple[tuple[bytes, str], ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body, code", MALFORMED, ids=[str(place) for place in range(len(MALFORMED))])
 async def test_a_body_that_is_no_request_is_refused_by_name(sqlite_server: Server, body: bytes, code: str) -> None:
     ann = await sqlite_server.client("Ann")
@@ -311,6 +312,7 @@ async def test_a_mutation_that_times_out_is_reported_and_still_done(sqlite_url: 
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_a_mutation_within_the_timeout_is_answered(sqlite_url: str) -> None:
     async with serving(sqlite_url, REQUEST_TIME="PT30S") as server:
         ann = await server.client("Ann")
@@ -325,6 +327,7 @@ async def test_a_mutation_within_the_timeout_is_answered(sqlite_url: str) -> Non
         assert (answer.status_code, answer.json()["data"]["groupCreate"]["group"]) == (200, {"name": "Friends"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("allowed, status, code", [("PT1S", 503, "TIMEOUT"), ("PT30S", 200, None)])
 async def test_a_query_is_given_up_when_it_takes_too_long(
     postgres_url: str, allowed: str, status: int, code: str | None

@@ -22,6 +22,8 @@ from tests.support.idempotency import (
 )
 from tests.support.server import ManualClock, Server, serving
 
+pytestmark = pytest.mark.slow
+
 DORA = {"name": "Dora", "address": "dora@example.org"}
 BOTH = """mutation Both($i:PersonInput!,$n:String!){
     personCreate(input:$i){person{id}} campaignCreate(name:$n){campaign{id}}}"""

@@ -18,6 +18,8 @@ from resolvers.context import Context
 from tests.support.idempotency import CAMPAIGN, GROUP_SEND, ask, codes, group, number, replayed
 from tests.support.server import Client, ManualClock, Server, serving
 
+pytestmark = pytest.mark.slow
+
 LONG = 30_000_000
 """After how many microseconds a process of which nothing is heard counts as gone."""
 

@@ -4,6 +4,8 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from command_center.database.connections import database
 from command_center.database.fields import from_micros
 from command_center.lists import audit
@@ -30,6 +32,7 @@ async def test_a_view_that_is_too_old_when_it_is_recorded_never_joins(server: Se
         assert await stream.quiet(0.6)
 
 
+@pytest.mark.slow
 async def test_at_a_window_edge_only_emails_that_match_then_join(quiet_server: Server, clock: ManualClock) -> None:
     rng = random.Random(7)
     ann = await quiet_server.client("Ann")

@@ -25,6 +25,8 @@ from command_center.web.middleware import RequestLimitsMiddleware
 from tests.support.raw_http import UPGRADE, Answer, connected, socket
 from tests.support.server import Client, Server, serving, settings
 
+pytestmark = pytest.mark.slow
+
 BODY = 1_000_000
 VIEWER = '{"query":"{viewer{id}}"}'
 SUBPROTOCOL = websockets.Subprotocol("graphql-transport-ws")

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from command_center.database.connections import database
 from tests.support.emails import emails_in_folders, moment, person
 from tests.support.idempotency import RECORD, ask, number, replayed
@@ -20,6 +22,7 @@ async def done(client: Client, field: str, arguments: str, result: str = "__type
     return payload
 
 
+@pytest.mark.slow
 async def test_every_mutation_updates_the_claim_of_its_key(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     made = await emails_in_folders(quiet_server, ann, clock, "x", [{}])

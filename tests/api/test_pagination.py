@@ -13,6 +13,8 @@ from models.enums import Role
 from tests.support.emails import RECORD, deliver, draft, moment, person, send
 from tests.support.server import Client, Failed, ManualClock, Server
 
+pytestmark = pytest.mark.slow
+
 PAGE = """pageInfo{hasNextPage hasPreviousPage startCursor endCursor} edges{cursor node{id}} nodes{id}"""
 VARIABLES = "$first:Int,$after:String,$last:Int,$before:String"
 PAGING = "first:$first,after:$after,last:$last,before:$before"

@@ -8,10 +8,14 @@ import random
 import time
 from collections.abc import Sequence
 
+import pytest
+
 from command_center import ids
 from models.users import User
 from tests.support.bulk_rows import CONNECTIONS, Paged, Scale
 from tests.support.server import Client, ManualClock, Server
+
+pytestmark = pytest.mark.slow
 
 ROWS = int(os.environ.get("PAGES_ROWS", "1000"))
 SIZE = 200

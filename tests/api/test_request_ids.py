@@ -20,6 +20,8 @@ from tests.support.idempotency import (
 )
 from tests.support.server import ManualClock, Server, serving
 
+pytestmark = pytest.mark.slow
+
 # What has left reads differently from what is about to leave, so the answer asks for what stays.
 SEND = """mutation($id:ID!,$at:DateTime,$r:String){emailSend(id:$id,at:$at,requestId:$r){
     email{id subject createdAt} userErrors{message path code}}}"""

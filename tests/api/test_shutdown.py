@@ -73,6 +73,7 @@ async def test_stalled_clients_and_endless_requests_are_closed_quietly(
     ]
 
 
+@pytest.mark.slow
 async def test_a_request_without_its_body_is_refused_at_shutdown(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -146,6 +146,7 @@ async def _agree(server: Server, ann: Client, clock: ManualClock, zone: str, mom
         assert [bucket for bucket, ids in held.items() if node["id"] in ids] == ([expected] if expected else [])
 
 
+@pytest.mark.slow
 def test_the_field_and_the_filter_agree_with_the_calendar(database_url: str) -> None:
     clock = ManualClock()
     with asyncio.Runner() as runner:

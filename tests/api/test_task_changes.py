@@ -149,6 +149,7 @@ class Copy:
                     self.tasks[frame["taskId"]] = frame["task"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 async def test_folded_messages_equal_a_fresh_query_from_any_cursor(
     quiet_server: Server, clock: ManualClock, seed: int

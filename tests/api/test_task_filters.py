@@ -118,6 +118,7 @@ async def walked(client: Client, order: dict[str, Any] | None, size: int, backwa
         cursor = info["startCursor" if backwards else "endCursor"]
 
 
+@pytest.mark.slow
 async def test_tasks_are_sorted_in_every_order_with_ties_by_age(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     dora = await person(ann, "dora@example.org")

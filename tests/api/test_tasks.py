@@ -257,6 +257,7 @@ async def test_a_deleted_email_leaves_its_tasks_behind(quiet_server: Server, clo
     assert await ann.one(TASK, id=other["id"]) == other
 
 
+@pytest.mark.slow
 async def test_tasks_and_a_concurrent_deletion_of_their_email_agree(
     quiet_server: Server,
 ) -> None:

@@ -21,6 +21,8 @@ from models.enums import Role
 from tests.support.emails import DRAFT, RECORD, REPORT, emails_in_folders, moment, person
 from tests.support.server import SECRET, Client, Failed, ManualClock, Server
 
+pytestmark = pytest.mark.slow
+
 GROUP = "mutation($n:String!,$s:Boolean!){groupCreate(name:$n,shared:$s){group{id}}}"
 ADD = "mutation($id:ID!,$p:[ID!]!){groupAddPeople(id:$id,personIds:$p){group{id} userErrors{code path}}}"
 CAMPAIGN = 'mutation{campaignCreate(name:"Ann\'s campaign"){campaign{id}}}'

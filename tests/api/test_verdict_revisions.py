@@ -5,6 +5,8 @@ import itertools
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from models.enums import Role
 from tests.support.emails import ARCHIVE, DRAFT, RECORD, delivered, draft, moment, person
 from tests.support.engagements import done, reclassify
@@ -158,6 +160,7 @@ async def test_refused_ids_are_reported_by_path_and_others_are_done(quiet_server
     assert await reclassify(ann, "HUMAN") == {"engagements": [], "userErrors": []}
 
 
+@pytest.mark.slow
 async def test_a_thousand_ids_fit_one_request_and_not_one_more(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     mail = await delivered(quiet_server, ann)
@@ -178,6 +181,7 @@ async def test_a_thousand_ids_fit_one_request_and_not_one_more(quiet_server: Ser
     assert await summary(ann, mail) == (0, 0, 0, None)
 
 
+@pytest.mark.slow
 async def test_events_recorded_meanwhile_are_counted_exactly(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     to = await person(ann, "p@example.org")

@@ -104,6 +104,7 @@ NOT_OF_THE_PROTOCOL = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", NOT_OF_THE_PROTOCOL, ids=[str(place) for place in range(len(NOT_OF_THE_PROTOCOL))])
 async def test_a_message_that_is_none_ends_the_socket(sqlite_server: Server, ann: Client, message: str | bytes) -> None:
     async with talking(sqlite_server, ann.token) as talk:
@@ -272,6 +273,7 @@ async def test_whatever_ends_a_socket_nothing_of_it_is_left(sqlite_server: Serve
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 async def test_ten_thousand_messages_are_all_answered_or_refused(sqlite_server: Server, ann: Client) -> None:
     async with talking(sqlite_server, ann.token) as talk:
         heard = asyncio.create_task(count(talk, 10_000))

@@ -51,6 +51,7 @@ async def execute_both(operation: GeneratedOperation, rows: list[RandomRow]) -> 
 
 
 # A task that is cancelled before it starts never awaits its coroutine, in both executors.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 def test_results_equal_those_of_graphql_core() -> None:
     seen = Counter[str]()

@@ -113,6 +113,7 @@ def find_internals(tree: ast.Module) -> set[str]:
     return {*find_internal_imports(tree), *find_private_names(tree), *find_overrides(tree)}
 
 
+@pytest.mark.slow
 def test_the_decision_lists_all_internals_in_use() -> None:
     page = Page.read("decisions/0021-library-internals.md").text
     listed = set[tuple[str, str]]()

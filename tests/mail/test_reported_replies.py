@@ -40,6 +40,7 @@ async def report(client: Client, host: str, reply: str) -> dict[str, Any] | None
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("automatic, verdict", [("", "HUMAN"), ("Auto-Submitted: auto-replied\r\n", "MACHINE")])
 async def test_a_reply_is_matched_by_the_message_it_answers(sqlite_url: str, automatic: str, verdict: str) -> None:
     async with receiving(Mailbox()) as box, serving(sqlite_url, SMTP_URL=box.url) as server:

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
 
+import pytest
+
 from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome
 from tests.mail.smtp_scripts import (
@@ -124,6 +126,7 @@ async def converse(server: ScriptedServer, number: int, size: int) -> list[str]:
         await channel.close()
 
 
+@pytest.mark.slow
 async def test_any_reply_to_one_email_lets_all_others_arrive() -> None:
     channels = range(max(DIALOGUES // EMAILS_PER_CHANNEL, 1))
     gate = asyncio.Semaphore(AT_ONCE)

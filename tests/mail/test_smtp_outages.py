@@ -102,6 +102,7 @@ async def test_a_refused_connection_is_no_outage_if_others_work(caplog: pytest.L
     assert lines(caplog) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["closed", "refusing"])
 async def test_an_email_is_deferred_for_a_day_and_then_fails(database_url: str, kind: str) -> None:
     async with office(database_url) as at, scripted_server() as server:
@@ -142,6 +143,7 @@ async def test_each_emails_day_begins_with_its_own_first_attempt(sqlite_url: str
         assert (await Email.get(id=late.id)).status is EmailStatus.SCHEDULED
 
 
+@pytest.mark.slow
 async def test_an_outage_as_users_and_operators_see_it(database_url: str) -> None:
     clock = ManualClock()
     async with mail_serving(Mailbox()) as mailbox:

@@ -38,6 +38,7 @@ REPLIES: dict[str, tuple[Fault | None, str, str | None]] = {
 }
 
 
+@pytest.mark.slow
 async def test_every_email_gets_its_own_status_whatever_the_replies(database_url: str) -> None:
     async with scripted_server() as mail, serving(database_url, SMTP_URL=mail.url) as server:
         ann = await server.client("Ann")
@@ -64,6 +65,7 @@ async def test_every_email_gets_its_own_status_whatever_the_replies(database_url
                 assert failure["code"] == ("BOUNCED" if status == "BOUNCED" else "OUTCOME_UNKNOWN")
 
 
+@pytest.mark.slow
 async def test_an_outcome_that_the_database_refuses_affects_no_others(sqlite_url: str) -> None:
     async with office(sqlite_url) as at:
         wrong, *good = [await at.email() for _ in range(6)]

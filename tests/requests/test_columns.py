@@ -161,6 +161,7 @@ PLACES: list[tuple[str, ...]] = [
 PLACES += [("must", "name"), ("may", "note"), ("may", "may"), ("must", "must"), ("must", "fits"), ("may", "method")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", PLANS)
 @pytest.mark.parametrize("odd", ODDITIES)
 async def test_an_unusual_row_gets_the_response_of_the_stock_executor(text: str, odd: str) -> None:

@@ -60,6 +60,7 @@ async def answered(document: DocumentNode, row: Row, variables: dict[str, Any], 
 
 # A task that is cancelled before it began never awaits what it was to await, in the stock executor as in ours: in one
 # of some ten thousand answers. Python says so whenever the collector comes by.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 def test_answers_are_those_of_the_stock_executor() -> None:
     """A case is a seed. A document is asked of several rows, so that most go by a plan that was made for others."""
@@ -169,6 +170,7 @@ async def longest_hold(work: Awaitable[Any]) -> tuple[float, Any]:
     return longest, task.result()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text,rows",
     [
@@ -186,6 +188,7 @@ async def test_a_large_response_yields_to_others_and_is_the_same(text: str, rows
     assert planned == stock
 
 
+@pytest.mark.slow
 async def test_a_cancelled_large_response_leaves_nothing_behind() -> None:
     task = asyncio.create_task(carried_out("{parts{name slow}}", parts(20_000)))
     for _ in range(6):

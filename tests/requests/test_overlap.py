@@ -37,6 +37,7 @@ def steps(text: str) -> int:
     return overlap.steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", [ours, crossed])
 def test_the_verdict_is_that_of_the_stock_rule(schema: Callable[[], GraphQLSchema]) -> None:
     """A case is a seed: documents are made in hundreds of choices, more than Hypothesis can make quickly itself."""

@@ -14,6 +14,8 @@ from command_center.search.parser import parse_filter
 from command_center.search.predicate import compile_predicate
 from models.enums import EmailStatus, EngagementKind, EngagementVerdict, SendKind
 
+pytestmark = pytest.mark.slow
+
 SEARCHES = 2_000
 NOW = 1_800_000_000_000_000
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import pytest
 
 from command_center import ids
 from command_center.database.connections import database, open_database
@@ -22,6 +23,8 @@ from tests.support.commands import Here, Said, command, complains
 from tests.support.emails import draft, person
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Client, serving
+
+pytestmark = pytest.mark.slow
 
 SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id}}}"
 MEMBERS = "query($id:ID!){savedSearch(id:$id){memberCount members{nodes{email{id}}}}}"

@@ -33,6 +33,8 @@ from tests.support.emails import draft, person, send
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Client, Server, serving
 
+pytestmark = pytest.mark.slow
+
 SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id}}}"
 MEMBERS = "query($id:ID!){savedSearch(id:$id){memberCount members{nodes{email{id}}}}}"
 

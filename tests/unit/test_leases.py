@@ -12,6 +12,8 @@ from models.enums import ChangeCauseKind, InvalidationKind
 from tests.support.searches import MEMBERS, RECORD, email, event, save
 from tests.support.server import Server, serving
 
+pytestmark = pytest.mark.slow
+
 
 async def test_only_one_has_the_lease_and_the_next_gets_it_after(database_url: str) -> None:
     async with hold_lease(database_url):

@@ -98,6 +98,7 @@ async def test_commits_are_checkpointed_into_the_file_beside_writers(
             await renamed(sqlite_url, name)
 
 
+@pytest.mark.slow
 async def test_a_long_wal_is_restarted(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "DELAY_SECONDS", 0.01)
     monkeypatch.setattr(checkpoints, "MAX_WAL_PAGES", 20)
@@ -133,6 +134,7 @@ async def test_a_reader_cannot_write(sqlite_url: str) -> None:
                 await reader.execute("DELETE FROM teams")
 
 
+@pytest.mark.slow
 async def test_processes_that_read_and_then_write_do_not_conflict(sqlite_url: str) -> None:
     async with open_database(sqlite_url):
         await a_team()

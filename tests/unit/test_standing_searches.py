@@ -44,6 +44,7 @@ async def test_every_search_is_loaded_however_pages_divide_them(database_url: st
     assert matcher.index.conjunctions == 7
 
 
+@pytest.mark.slow
 async def test_a_long_evaluation_yields_to_other_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asked of every email in its range is the dearest there is: here of each a few milliseconds."""
     matcher = Matcher(Writer(DatabaseClock(), Hub()))

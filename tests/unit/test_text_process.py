@@ -13,6 +13,8 @@ import pytest
 from command_center.actions.text_process import INLINE_CHARACTERS, TextProcess, TextProcessLost
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 LONG = INLINE_CHARACTERS + 1
 
 

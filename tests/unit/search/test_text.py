@@ -19,6 +19,7 @@ def test_other_differences_count(one: str, other: str) -> None:
     assert fold(one) != fold(other)
 
 
+@pytest.mark.slow
 def test_folding_twice_changes_no_character() -> None:
     characters = (chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF)
     assert [c for c in characters if fold(fold(c)) != fold(c)] == []
