@@ -83,10 +83,11 @@ class Index:
         """Add a search, replacing the one with the same id."""
         if search_id in self._entries_by_search:
             self.remove(search_id)
-        entry = tuple([self._add_entry(scope, each) for each in conjunctions(_without_scope_senders(filter, scope))])
-        for each in entry:
-            each.add(search_id)
-        self._entries_by_search[search_id] = entry[0] if len(entry) == 1 else entry
+        form = conjunctions(_without_scope_senders(filter, scope))
+        entries = tuple([self._add_entry(scope, conjunction) for conjunction in form])
+        for entry in entries:
+            entry.add(search_id)
+        self._entries_by_search[search_id] = entries[0] if len(entries) == 1 else entries
 
     def remove(self, search_id: int) -> None:
         """Remove a search, if it exists, with everything that only it uses."""
