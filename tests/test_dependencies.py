@@ -19,7 +19,7 @@ ENDS = {"demo", "importing", "server"}
 
 OUTSIDE = {
     "strawberry": {"schema", "resolvers", "api", "graphql_engine", "server"},
-    "tortoise": {"api", "graphql_engine", "database", "models", "actions", "lists", "changes", "resolvers", "server"},
+    "tortoise": {"api", "database", "models", "actions", "lists", "changes", "resolvers", "server"},
     "idna": {"email_addresses"},
     "starlette": {"web", "api", "server", "demo", "mail.routes", "mail.unsubscribe"},
     "uvicorn": {"web", "server", "demo"},

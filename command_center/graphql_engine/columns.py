@@ -16,7 +16,6 @@ from typing import Protocol
 
 from graphql import GraphQLObjectType
 from graphql.pyutils import UndefinedType
-from tortoise.models import Model
 
 from command_center.graphql_engine.plans import PlannedField, SelectionPlan
 from command_center.graphql_engine.type_plans import ATOMIC_TYPES, NO_INFO, Read, Table, ignores_info, unknown_type
@@ -26,6 +25,7 @@ class ColumnReader(Protocol):
     """What this module needs from the executor."""
 
     context_value: object
+    row_types: tuple[type, ...]
 
     def is_awaitable(self, value: object, /) -> bool:
         """Return whether a value must be awaited."""
@@ -170,7 +170,7 @@ def _close_coroutines(results: Sequence[object]) -> None:
 
 def _are_ready(reader: ColumnReader, values: Sequence[object]) -> bool:
     """Return whether no value is null, an error or awaitable."""
-    if all(map(_is_certainly_ready, set(map(type, values)))):
+    if all(_is_certainly_ready(type_, reader.row_types) for type_ in set(map(type, values))):
         return True
     return all(map(_may_be_ready, set(map(type, values)))) and not any(map(reader.is_awaitable, values))
 
@@ -181,14 +181,11 @@ def _may_be_ready(type_: type) -> bool:
 
 
 @cache
-def _is_certainly_ready(type_: type) -> bool:
-    """Return whether the type alone shows that a value is ready.
-
-    Tortoise rows are awaitable, but need not be awaited.
-    """
+def _is_certainly_ready(type_: type, row_types: tuple[type, ...]) -> bool:
+    """Return whether the type alone shows that a value is ready."""
     if not _may_be_ready(type_):
         return False
-    if issubclass(type_, Model):
+    if issubclass(type_, row_types):
         return True
     return not any(hasattr(type_, name) for name in ("__await__", "__getattr__")) and (
         type_.__getattribute__ is object.__getattribute__

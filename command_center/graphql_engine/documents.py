@@ -106,7 +106,7 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, hints: SchemaHints, errors: int = 20) -> None:
         self._schema = schema
         self._sizes = estimate_field_sizes(schema, hints)
-        self._type_plans = TypePlans(schema, hints.reference_key)
+        self._type_plans = TypePlans(schema, hints.reference_key, hints.row_types)
         self._limits = limits
         self._max_page = hints.max_page
         self._errors = errors

@@ -75,6 +75,7 @@ class PlannedExecutor:
         root_value: object = None,
     ) -> None:
         self.schema = plans.type_plans.schema
+        self.row_types = plans.type_plans.row_types
         self.operation = template.operation
         self.fragments = template.fragments
         self.context_value = context

@@ -29,3 +29,5 @@ class SchemaHints:
     """For lists outside connections, by `Type.field`: the measure, and the number if that is absent or fixed."""
     reference_key: str = "reference"
     """The key of a field's metadata under which it describes the row it refers to."""
+    row_types: tuple[type, ...] = ()
+    """Base classes of rows, which are never awaited, even if Python could await them."""

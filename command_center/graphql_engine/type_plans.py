@@ -124,8 +124,9 @@ class TypePlans:
     There are at most as many as the schema has fields.
     """
 
-    def __init__(self, schema: GraphQLSchema, reference_key: str) -> None:
+    def __init__(self, schema: GraphQLSchema, reference_key: str, row_types: tuple[type, ...] = ()) -> None:
         self.schema = schema
+        self.row_types = row_types
         self._reference_key = reference_key
         self._field_plans: dict[tuple[GraphQLObjectType, str], FieldPlan | None] = {}
         self._type_plans: dict[int, TypePlan] = {}

@@ -1,9 +1,8 @@
-"""Hints about this schema for the GraphQL engine.
-
-It needs them to estimate the cost of an operation.
-"""
+"""Hints about this schema and its rows for the GraphQL engine."""
 
 from collections.abc import Mapping
+
+from tortoise.models import Model
 
 from command_center.graphql_engine.hints import Measure, SchemaHints
 from models.enums import FolderName
@@ -31,4 +30,4 @@ LISTS: Mapping[str, tuple[Measure, int]] = {
 }
 """How the size of lists other than connections is estimated, and the number if that is absent or fixed."""
 
-HINTS = SchemaHints(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, LISTS, REFERENCE_METADATA_KEY)
+HINTS = SchemaHints(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, LISTS, REFERENCE_METADATA_KEY, (Model,))

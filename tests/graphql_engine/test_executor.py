@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, TypeGuard
 
 import pytest
 from graphql import (
@@ -20,7 +20,9 @@ from graphql import (
 
 from command_center.graphql_engine.executor import PlannedExecutor
 from command_center.graphql_engine.list_completion import BATCH_ITEMS
+from command_center.graphql_engine.plans import DocumentPlans
 from command_center.graphql_engine.stock_executor import StockExecutor
+from command_center.graphql_engine.type_plans import TypePlans
 from command_center.graphql_engine.yield_budget import MAX_VALUES_PER_TURN
 from tests.graphql_engine.small_schema import ExpectedError, Info, RandomRow, create_schema, delay
 from tests.support.graphql_execution import (
@@ -302,6 +304,23 @@ async def test_an_asynchronous_list_is_closed_after_an_invalid_item() -> None:
     result = await execute_both(schema, "{ numbers }")
     assert result.data == {"numbers": None}
     assert closed == [True] * 3
+
+
+async def test_rows_are_not_awaited() -> None:
+    class AwaitableRow:
+        left, right = 1, 2
+
+        def __await__(self) -> Any:
+            raise AssertionError("a row is not awaited")
+
+    def is_awaited(value: object) -> TypeGuard[Awaitable[object]]:
+        return is_awaitable(value) and not isinstance(value, AwaitableRow)
+
+    schema = create_query_schema("pairs: [Pair]", pairs=lambda *_: [AwaitableRow() for _ in range(3)])
+    plans = DocumentPlans(TypePlans(schema, "reference", (AwaitableRow,)), 100)
+    begun = PlannedExecutor.begin(parse("{ pairs { left right } }"), None, plans, None, {}, is_awaited)
+    assert isinstance(begun, PlannedExecutor)
+    assert begun.execute_operation() == ExecutionResult({"pairs": [{"left": 1, "right": 2}] * 3}, None)
 
 
 # Subscriptions.
