@@ -26,7 +26,7 @@ from command_center.database.clock import DatabaseClock
 from command_center.database.connections import open_database
 from command_center.web.authentication import Tokens
 from models.enums import Role
-from tests.support.searches import DRAFT, PERSON, RECORD, event, live, save
+from tests.support.searches import DRAFT, PERSON, RECORD, make_event, save_search, wait_until_live
 from tests.support.server import SECRET, Client
 
 PATIENCE = 60.0
@@ -66,17 +66,17 @@ async def product(url: str) -> AsyncIterator[Target]:
     token = Tokens(SECRET).issue(user, ("engagement:write",), timedelta(hours=1))
     async with processes.product(url) as served:
         ann = Client(f"http://127.0.0.1:{served.port}", token)
-        search = await save(ann, {"engagement": [{"kind": "VIEW"}]})
+        search = await save_search(ann, {"engagement": [{"kind": "VIEW"}]})
         person = (await ann.one(PERSON, i={"name": "Pat", "address": "pat@example.org"}))["person"]["id"]
         mails = [
             (await ann.one(DRAFT, i={"personId": person, "subject": f"Hello {number:06}"}))["email"]["id"]
             for number in range(EMAILS)
         ]
-        await live(ann, search)
+        await wait_until_live(ann, search)
         wires, headers = Wires(served.port), {"Authorization": f"Bearer {token}"}
 
         async def cause(first: int, count: int) -> None:
-            events = [event(mails[number], "VIEW", str(number)) for number in range(first, first + count)]
+            events = [make_event(mails[number], "VIEW", str(number)) for number in range(first, first + count)]
             request = client.post("/graphql", {"query": RECORD, "variables": {"e": events}}, headers)
             if f'"recorded":{count},'.encode() not in await wires.ask(request):
                 raise Wrong("not all events were recorded")

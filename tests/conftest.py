@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.support import schema_coverage_report as sdl_report
-from tests.support.commands import Here
+from tests.support.commands import InlineCommand
 from tests.support.databases import KINDS, Databases, databases
 from tests.support.server import ManualClock, Server, serving
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    sdl_report.begin(config)
+    sdl_report.register_report(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,5 +74,5 @@ async def quiet_server(database_url: str, clock: ManualClock) -> AsyncIterator[S
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(monkeypatch, capsys)
+def run_inline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> InlineCommand:
+    return InlineCommand(monkeypatch, capsys)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import COMMAND, surroundings
-from tests.support.documentation import Page, Wrong, differences, filled
-from tests.support.documentation_runner import Reader, product
+from tests.support.commands import COMMAND, command_environment
+from tests.support.documentation import DocumentationError, Page, fill_placeholders, find_differences
+from tests.support.documentation_runner import ExampleRunner, serve_with_mail
 from tests.support.paths import ROOT
 from tests.support.server import SECRET
 
@@ -29,8 +29,8 @@ DECISIONS = [Page.read(f"decisions/{path.name}") for path in sorted((ROOT / "dec
 
 
 async def test_every_example_returns_the_documented_response(database_url: str) -> None:
-    async with product(database_url) as server:
-        reader = Reader(server)
+    async with serve_with_mail(database_url) as server:
+        reader = ExampleRunner(server)
         for page in PAGES:
             await reader.read(page)
         assert reader.tried == sum(len(list(page.examples())) for page in PAGES) > 50
@@ -83,7 +83,7 @@ def test_the_commands_for_an_operator_do_what_they_say(tmp_path: Path) -> None:
     commands = "\n".join(Page.read("docs/operating.md").blocks("sh"))
     assert commands.count("command-center ") >= 6
     ours = f'command-center() {{ {shlex.join(COMMAND)} "$@"; }}\n'
-    environment = surroundings(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", SECRET=SECRET)
+    environment = command_environment(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", SECRET=SECRET)
     said = asyncio.run(_shell("set -e\n" + ours + commands, environment | {"PYTHONPATH": str(ROOT)}, tmp_path))
     lines = said.splitlines()
     assert {"sam@example.com", "ada@example.com"} < set(lines)
@@ -170,12 +170,12 @@ WRONG = {
 
 
 async def test_a_wrong_example_fails_with_its_location(sqlite_url: str) -> None:
-    async with product(sqlite_url) as server:
-        await Reader(server, team="Right").read(Page("right.md", RIGHT))
+    async with serve_with_mail(sqlite_url) as server:
+        await ExampleRunner(server, team="Right").read(Page("right.md", RIGHT))
         for number, (what, (before, after, complaint)) in enumerate(WRONG.items()):
             assert before in RIGHT, what
-            reader = Reader(server, patience=1.0, team=f"Wrong{number}")
-            with pytest.raises(Wrong) as failed:
+            reader = ExampleRunner(server, patience=1.0, team=f"Wrong{number}")
+            with pytest.raises(DocumentationError) as failed:
                 await reader.read(Page("wrong.md", RIGHT.replace(before, after, 1)))
             assert re.match(r"wrong\.md:\d+: ", str(failed.value)), what
             assert complaint in str(failed.value), what
@@ -184,38 +184,41 @@ async def test_a_wrong_example_fails_with_its_location(sqlite_url: str) -> None:
 def test_moments_compare_by_their_form_alone() -> None:
     names: dict[str, str] = {}
     moment = "2026-01-31T09:30:00.000000Z"
-    assert list(differences({"at": moment}, {"at": "2031-12-01T00:00:00.123456Z"}, names)) == []
+    assert list(find_differences({"at": moment}, {"at": "2031-12-01T00:00:00.123456Z"}, names)) == []
     for other in ("2026-01-31", None, "soon", 5):
-        assert list(differences({"at": moment}, {"at": other}, names)) != []
-    assert list(differences({"dueOn": "2026-01-31"}, {"dueOn": "2031-12-01"}, names)) == []
+        assert list(find_differences({"at": moment}, {"at": other}, names)) != []
+    assert list(find_differences({"dueOn": "2026-01-31"}, {"dueOn": "2031-12-01"}, names)) == []
     for other in (moment, None, "soon", 5):
-        assert list(differences({"dueOn": "2026-01-31"}, {"dueOn": other}, names)) != []
+        assert list(find_differences({"dueOn": "2026-01-31"}, {"dueOn": other}, names)) != []
 
 
 def test_a_list_may_continue_after_an_ellipsis() -> None:
-    assert list(differences([1, "…"], [1, 2, 3], {})) == []
-    assert list(differences([1, "…"], [1], {})) == []
-    assert list(differences([1, 2, "…"], [1], {})) != []
-    assert list(differences([2, "…"], [1, 2], {})) != []
+    assert list(find_differences([1, "…"], [1, 2, 3], {})) == []
+    assert list(find_differences([1, "…"], [1], {})) == []
+    assert list(find_differences([1, 2, "…"], [1], {})) != []
+    assert list(find_differences([2, "…"], [1, 2], {})) != []
 
 
 def test_a_placeholder_is_defined_by_the_first_response() -> None:
     names: dict[str, str] = {}
-    assert list(differences({"asOf": "‹here›", "cursor": "‹there›"}, {"asOf": "9", "cursor": "9"}, {})) == []
-    assert list(differences({"id": "‹this›", "emailId": "‹that›"}, {"id": "9", "emailId": "9"}, {})) != []
-    assert list(differences(["‹a›", "‹b›"], ["1", "2"], names)) == []
+    assert list(find_differences({"asOf": "‹here›", "cursor": "‹there›"}, {"asOf": "9", "cursor": "9"}, {})) == []
+    assert list(find_differences({"id": "‹this›", "emailId": "‹that›"}, {"id": "9", "emailId": "9"}, {})) != []
+    assert list(find_differences(["‹a›", "‹b›"], ["1", "2"], names)) == []
     assert names == {"a": "1", "b": "2"}
-    assert list(differences(["‹a›"], ["2"], names)) != []
-    assert list(differences(["‹c›"], [3], names)) != []
-    assert filled({"ids": ["‹a›", "a"]}, names) == {"ids": ["1", "a"]}
-    with pytest.raises(Wrong, match="‹c›"):
-        filled("‹c›", names)
+    assert list(find_differences(["‹a›"], ["2"], names)) != []
+    assert list(find_differences(["‹c›"], [3], names)) != []
+    assert fill_placeholders({"ids": ["‹a›", "a"]}, names) == {"ids": ["1", "a"]}
+    with pytest.raises(DocumentationError, match="‹c›"):
+        fill_placeholders("‹c›", names)
 
 
 def test_moments_are_written_in_words() -> None:
-    past, now, ahead = (str(filled(text, {})) for text in ("‹2 hours ago›", "‹now›", "‹in 3 days›"))
+    past, now, ahead = (str(fill_placeholders(text, {})) for text in ("‹2 hours ago›", "‹now›", "‹in 3 days›"))
     assert past < now < ahead
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", each) for each in (past, now, ahead))
-    days = [filled(text, {}) for text in ("‹yesterday›", "‹today›", "‹1 days from today›", "‹20 days from today›")]
+    days = [
+        fill_placeholders(text, {})
+        for text in ("‹yesterday›", "‹today›", "‹1 days from today›", "‹20 days from today›")
+    ]
     assert days == sorted(set(days))
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", each) for each in days)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.commands import surroundings
+from tests.support.commands import command_environment
 from tests.support.documentation import Page
 from tests.support.paths import ROOT
 from tests.support.server import Client
@@ -48,7 +48,7 @@ async def test_its_commands_start_a_server_that_keeps_its_secret(tmp_path: Path)
 
 async def _bash(script: str, home: Path) -> asyncio.subprocess.Process:
     """A script in the checkout, with a home folder of its own."""
-    environment = surroundings() | {"HOME": str(home)}
+    environment = command_environment() | {"HOME": str(home)}
     return await asyncio.create_subprocess_exec(
         *("bash", "-euo", "pipefail", "-c", script),
         cwd=ROOT,

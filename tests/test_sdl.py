@@ -13,8 +13,8 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from tests.support.schema_coverage import Exercised, everything, published
-from tests.support.schema_coverage_report import lines
+from tests.support.schema_coverage import SchemaCoverage, all_coordinates, published_schema
+from tests.support.schema_coverage_report import report_lines
 
 SAYS_NOTHING = """a an the of its it is are this that one ones which what who in to for by as with and or be was were
     their them they all any every each some on at from has have"""
@@ -38,7 +38,7 @@ def words(text: str) -> set[str]:
 
 def described() -> Iterator[tuple[str, str, str | None]]:
     """Each type, field, argument, input field and enum value: what it is called, its name in words, its description."""
-    for named in published().type_map.values():
+    for named in published_schema().type_map.values():
         if is_introspection_type(named) or is_specified_scalar_type(named):
             continue
         yield named.name, named.name, named.description
@@ -55,7 +55,7 @@ def _parts(named: GraphQLNamedType) -> Iterator[tuple[str, str, str | None]]:
 
 def test_every_description_adds_to_the_name() -> None:
     seen = list(described())
-    assert {coordinate for coordinate, _, _ in seen} == everything(published())
+    assert {coordinate for coordinate, _, _ in seen} == all_coordinates(published_schema())
     empty = [
         f"{coordinate}: {text!r}"
         for coordinate, name, text in seen
@@ -67,7 +67,7 @@ def test_every_description_adds_to_the_name() -> None:
 def test_every_custom_scalar_has_its_specification() -> None:
     ours = [
         named
-        for named in published().type_map.values()
+        for named in published_schema().type_map.values()
         if isinstance(named, GraphQLScalarType) and not is_specified_scalar_type(named)
     ]
     assert len(ours) >= 4
@@ -76,7 +76,7 @@ def test_every_custom_scalar_has_its_specification() -> None:
 
 def met(document: str, answer: dict[str, Any], **variables: Any) -> set[str]:
     """What one request exercises of the toy schema."""
-    exercised = Exercised(build_schema(TOY))
+    exercised = SchemaCoverage(build_schema(TOY))
     exercised.answer(document, variables, {"data": answer})
     return exercised.met
 
@@ -87,7 +87,7 @@ def test_received_fields_count_and_fields_only_requested_do_not() -> None:
         "Query", "Query.pet", "Pet", "Named", "Pet.name", "Named.name", "Pet.owner"
     }  # fmt: skip
     assert met(document, {"pet": None}) == {"Query", "Query.pet"}
-    refused = Exercised(build_schema(TOY))
+    refused = SchemaCoverage(build_schema(TOY))
     refused.answer(document, {}, {"data": None, "errors": [{"message": "No."}]})
     assert refused.met == set()
 
@@ -118,15 +118,15 @@ def test_of_a_union_that_member_counts_that_came(document: str, thing: dict[str,
 
 
 def test_an_answer_after_the_first_of_a_document_still_counts() -> None:
-    exercised = Exercised(build_schema(TOY))
+    exercised = SchemaCoverage(build_schema(TOY))
     for kind in ("CAT", "CAT", "DOG"):
         exercised.answer("{pet{kind}}", {}, {"data": {"pet": {"kind": kind}}})
     assert {"Kind.CAT", "Kind.DOG"} < exercised.met
 
 
 def test_the_report_counts_and_names_what_is_missing() -> None:
-    whole = everything(published())
-    said = lines(whole, ["Email.subject", "Role.ADMIN"])
+    whole = all_coordinates(published_schema())
+    said = report_lines(whole, ["Email.subject", "Role.ADMIN"])
     assert said[-2:] == ["never exercised: Email.subject", "never exercised: Role.ADMIN"]
     counts = {line[:13].strip(): line[13:] for line in said[:5]}
     assert [name for name, count in counts.items() if not count.endswith("100.00 %")] == ["fields", "enum values"]

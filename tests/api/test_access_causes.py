@@ -14,7 +14,7 @@ from command_center.database.fields import from_micros
 from command_center.ids import decode_key
 from command_center.lists import audit
 from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind, Role
-from tests.support.searches import DRAFT, PERSON, RECORD, event, save
+from tests.support.searches import DRAFT, PERSON, RECORD, make_event, save_search
 from tests.support.server import Client, ManualClock, Server
 
 pytestmark = pytest.mark.slow
@@ -59,10 +59,12 @@ class Office:
         self.group = (await self.boss.one(GROUP, n="Group", s=True))["group"]["id"]
         await self.boss.one(ADD, id=self.group, p=self.people[::2])
         for number, filter in enumerate((*FILTERS, {"personGroup": [self.group]})):
-            key = decode_key("SavedSearch", await save(self.boss, {"everySender": True} | filter, f"List {number}"))
+            key = decode_key(
+                "SavedSearch", await save_search(self.boss, {"everySender": True} | filter, f"List {number}")
+            )
             assert key is not None
             self.searches.add(key)
-        await save(self.ann, {"engagement": [{"kind": "VIEW", "within": "PT1S"}]})
+        await save_search(self.ann, {"engagement": [{"kind": "VIEW", "within": "PT1S"}]})
         await self.settle()
 
     async def _email(self, client: Client, number: int) -> None:
@@ -85,8 +87,8 @@ class Office:
     async def record(self) -> None:
         at = from_micros(self.clock.moment) - timedelta(milliseconds=self.rng.choice((0, 0, 500, 1999, 2000, 2500)))
         self.recorded += 1
-        await self.ann.one(RECORD, e=[event(self.rng.choice(self.emails[:4]), "VIEW", f"a{self.recorded}", at)])
-        await self.boss.one(RECORD, e=[event(self.rng.choice(self.emails[4:]), "VIEW", f"b{self.recorded}", at)])
+        await self.ann.one(RECORD, e=[make_event(self.rng.choice(self.emails[:4]), "VIEW", f"a{self.recorded}", at)])
+        await self.boss.one(RECORD, e=[make_event(self.rng.choice(self.emails[4:]), "VIEW", f"b{self.recorded}", at)])
 
     async def regroup(self) -> None:
         await self.boss.one(self.rng.choice((ADD, REMOVE)), id=self.group, p=self.rng.sample(self.people, 2))

@@ -7,7 +7,7 @@ from typing import Any
 from command_center.changes import log
 from command_center.ids import encode
 from models.enums import Role
-from tests.support.searches import FOLLOW, MEMBERS, RECORD, email, event, save
+from tests.support.searches import FOLLOW, MEMBERS, RECORD, create_email, make_event, save_search
 from tests.support.server import Completed, Server
 
 EVERYONE: dict[str, Any] = {"everySender": True, "engagement": [{"kind": "VIEW"}]}
@@ -23,8 +23,8 @@ ADD = "mutation($id:ID!,$p:[ID!]!){groupAddPeople(id:$id,personIds:$p){userError
 
 async def test_a_demoted_admin_loses_others_members_before_matching(quiet_server: Server) -> None:
     boss, ann = await quiet_server.client("Boss", role=Role.ADMIN), await quiet_server.client("Ann")
-    mail, search = await email(ann), await save(boss, EVERYONE)
-    await ann.one(RECORD, e=[event(mail, "VIEW", "1", _long_ago())])
+    mail, search = await create_email(ann), await save_search(boss, EVERYONE)
+    await ann.one(RECORD, e=[make_event(mail, "VIEW", "1", _long_ago())])
     await quiet_server.settle()
     assert len((await boss.one(MEMBERS, id=search))["members"]["nodes"]) == 1
     await quiet_server.user("Boss", role=Role.MEMBER)
@@ -33,11 +33,11 @@ async def test_a_demoted_admin_loses_others_members_before_matching(quiet_server
 
 async def test_a_demoted_admin_reads_no_members_in_old_change_messages(quiet_server: Server) -> None:
     boss, ann = await quiet_server.client("Boss", role=Role.ADMIN), await quiet_server.client("Ann")
-    mail, search = await email(ann), await save(boss, EVERYONE | {"campaign": None})
-    replies = await save(boss, {"everySender": True, "engagement": [{"kind": "VIEW", "atMost": 0}]})
+    mail, search = await create_email(ann), await save_search(boss, EVERYONE | {"campaign": None})
+    replies = await save_search(boss, {"everySender": True, "engagement": [{"kind": "VIEW", "atMost": 0}]})
     await quiet_server.settle()
     began = (await boss.one(MEMBERS, id=replies))["members"]["asOf"]
-    await ann.one(RECORD, e=[event(mail, "VIEW", "1", _long_ago())])
+    await ann.one(RECORD, e=[make_event(mail, "VIEW", "1", _long_ago())])
     await quiet_server.settle()
     async with boss.follow(DEEP, id=replies, after=began) as stream:
         left = (await stream.until("MemberLeft"))[-1]
@@ -56,7 +56,7 @@ async def test_a_demoted_admin_reads_no_members_in_old_change_messages(quiet_ser
 
 async def test_a_stream_of_a_list_that_was_deleted_meanwhile_completes(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    search = await save(ann, {})
+    search = await save_search(ann, {})
     began = (await ann.one(MEMBERS, id=search))["members"]["asOf"]
     await ann.one(DELETE, id=search)
     after = began
@@ -72,13 +72,13 @@ async def test_a_stream_of_a_list_that_was_deleted_meanwhile_completes(quiet_ser
 
 async def test_an_explanation_omits_what_its_viewer_may_not_see(quiet_server: Server) -> None:
     ann, max_ = await quiet_server.client("Ann"), await quiet_server.client("Max")
-    mail = await email(ann)
+    mail = await create_email(ann)
     person = (await ann.one("{people{nodes{id}}}"))["nodes"][0]["id"]
     for client, name, shared in ((ann, "Mine", False), (max_, "Hidden", False)):
         group = (await client.one(GROUP, n=name, s=shared))["group"]["id"]
         await client.one(ADD, id=group, p=[person])
     other = (await ann.one(GROUP, n="Other", s=False))["group"]["id"]
-    search = await save(ann, {"personGroup": [other]})
+    search = await save_search(ann, {"personGroup": [other]})
     found = (await ann.one(EXPLAIN, id=search, e=mail))["explain"]
     assert found["matches"] is False
     assert "Mine" in found["leaves"][0]["actual"]
@@ -91,7 +91,7 @@ def _long_ago() -> datetime:
 
 async def test_an_expired_cursor_gets_the_same_response_for_any_list(quiet_server: Server) -> None:
     ann, max_ = await quiet_server.client("Ann"), await quiet_server.client("Max")
-    gone, foreign, never = await save(ann, {}), await save(max_, {}), encode("SavedSearch", 999_999)
+    gone, foreign, never = await save_search(ann, {}), await save_search(max_, {}), encode("SavedSearch", 999_999)
     began = (await ann.one(MEMBERS, id=gone))["members"]["asOf"]
     await ann.one(DELETE, id=gone)
     async with quiet_server.engine.ctx.writer.unit_of_work() as uow:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.emails import deliver, draft, person, send
+from tests.support.emails import create_draft, create_person, send_due_emails, send_email
 from tests.support.server import Client, ManualClock, Server
 
 pytestmark = pytest.mark.slow
@@ -22,13 +22,13 @@ ADD = "mutation($g:ID!,$p:[ID!]!){groupAddPeople(id:$g,personIds:$p){group{id}}}
 
 async def save(client: Client, mutation: str, body: str) -> dict[str, Any]:
     """The payload of one of the mutations that take a body."""
-    who = await person(client, f"p{len(body)}.{mutation.lower()}@example.org")
+    who = await create_person(client, f"p{len(body)}.{mutation.lower()}@example.org")
     text = {"subject": "Hello", "body": body}
     match mutation:
         case "emailDraft":
             payload = await client.one(DRAFT, i={"personId": who, **text})
         case "emailRevise":
-            payload = await client.one(REVISE, id=await draft(client, who), i={"body": body})
+            payload = await client.one(REVISE, id=await create_draft(client, who), i={"body": body})
         case "emailSelectAndSend":
             payload = await client.one(SELECT, i={"personIds": [who], **text})
         case "emailGroupSend":
@@ -70,7 +70,7 @@ async def test_too_deep_too_long_or_unresolvable_bodies_are_refused(ann: Client)
 
 
 async def test_notices_on_edits_have_their_paths(ann: Client) -> None:
-    people = [await person(ann, f"{name}@example.org") for name in ("dora", "emil")]
+    people = [await create_person(ann, f"{name}@example.org") for name in ("dora", "emil")]
     edits = [{"personId": people[0], "subject": "Hi"}, {"personId": people[1], "body": FORM}]
     given = {"personIds": people, "subject": "Hello", "body": "Plain", "edits": edits}
     payload = await ann.one(SELECT, i=given)
@@ -81,31 +81,36 @@ async def test_notices_on_edits_have_their_paths(ann: Client) -> None:
 
 
 async def test_revising_another_field_returns_no_notices(ann: Client) -> None:
-    email = await draft(ann, await person(ann, "dora@example.org"), body=FORM)
+    email = await create_draft(ann, await create_person(ann, "dora@example.org"), body=FORM)
     assert (await ann.one(REVISE, id=email, i={"subject": "Hi"}))["notices"] == []
 
 
 async def test_long_bodies_are_filled_for_many_recipients(quiet_server: Server, ann: Client) -> None:
-    people = [await person(ann, f"{name}@example.org") for name in ("dora", "emil")]
+    people = [await create_person(ann, f"{name}@example.org") for name in ("dora", "emil")]
     given = {"personIds": people, "subject": "Hello", "body": "Hello {{first_name}}, " + "x" * 5000 + " {{my_name}}"}
     await ann.one(SELECT, i=given)
-    await deliver(quiet_server)
+    await send_due_emails(quiet_server)
     bodies = {each["body"] for each in (await ann.one("{emails(first:9){nodes{body}}}"))["nodes"]}
     assert bodies == {f"Hello {name}, {'x' * 5000} Ann" for name in ("Dora", "Emil")}
 
 
 async def test_a_long_email_is_composed_and_sent(quiet_server: Server, ann: Client) -> None:
-    email = await draft(ann, await person(ann, "dora@example.org"), body="<p>Hello {{first_name}}</p>" * 1000)
-    await send(ann, email)
-    post = await deliver(quiet_server)
+    email = await create_draft(
+        ann, await create_person(ann, "dora@example.org"), body="<p>Hello {{first_name}}</p>" * 1000
+    )
+    await send_email(ann, email)
+    post = await send_due_emails(quiet_server)
     assert [len(each.content) > 30_000 for each in post.taken] == [True]
 
 
 async def test_mail_of_others_leaves_between_long_emails(quiet_server: Server, ann: Client, clock: ManualClock) -> None:
-    people = [await person(ann, f"{name}@example.org") for name in ("dora", "emil", "finn")]
+    people = [await create_person(ann, f"{name}@example.org") for name in ("dora", "emil", "finn")]
     await ann.one(SELECT, i={"personIds": people, "subject": "Long", "body": "Hello {{first_name}} " + "x" * 400_000})
     other = await quiet_server.client("Olaf", team="Others")
-    await send(other, await draft(other, await person(other, "gina@example.org")))
-    assert [each.recipient for each in (await deliver(quiet_server)).taken] == ["gina@example.org", "dora@example.org"]
+    await send_email(other, await create_draft(other, await create_person(other, "gina@example.org")))
+    assert [each.recipient for each in (await send_due_emails(quiet_server)).taken] == [
+        "gina@example.org",
+        "dora@example.org",
+    ]
     clock.moment += 1_000_000
-    assert len((await deliver(quiet_server)).taken) == 2
+    assert len((await send_due_emails(quiet_server)).taken) == 2

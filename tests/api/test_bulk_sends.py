@@ -15,10 +15,10 @@ from command_center.database.connections import transaction
 from command_center.mail import claims
 from models.enums import Role
 from models.people import Person
-from tests.support.emails import Post, deliver, draft, moment, person, send
+from tests.support.emails import RecipientTransport, create_draft, create_person, moment, send_due_emails, send_email
 from tests.support.server import Client, ManualClock, Server, serving
 from tests.support.smtp_servers import Mailbox
-from tests.support.smtp_servers import serving as mail_serving
+from tests.support.smtp_servers import run_mail_server as mail_serving
 
 BULK = """bulkSend{id sendKind createdAt emailCount sender{name}
     emails(first:200){nodes{id folder subject body person{name address} bulkSend{id} sendKind scheduledAt
@@ -63,7 +63,7 @@ async def refusals(client: Client, document: str, **given: Any) -> Refusals:
 
 
 async def people(client: Client, *addresses: str) -> list[str]:
-    return [await person(client, address) for address in addresses]
+    return [await create_person(client, address) for address in addresses]
 
 
 async def group(client: Client, members: Sequence[str], shared: bool = False) -> str:
@@ -115,7 +115,7 @@ async def test_everyone_chosen_gets_a_message_of_their_own(quiet_server: Server,
         )
         assert (node["campaign"], node["template"]) == ({"id": campaign}, {"id": template})
     assert await counts(ann) == {"IN_PROGRESS": 3}
-    taken = (await deliver(quiet_server)).taken
+    taken = (await send_due_emails(quiet_server)).taken
     messages = [email.message_from_bytes(each.content) for each in taken]
     assert {(message["To"], message["Subject"], message["Cc"]) for message in messages} == {
         ("Dora <dora@example.org>", "Hello", None),
@@ -129,7 +129,7 @@ async def test_everyone_chosen_gets_a_message_of_their_own(quiet_server: Server,
 
 async def test_a_group_send_goes_to_the_current_members_of_the_group(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    hidden = await person(ann, "hidden@example.org", shared=False)
+    hidden = await create_person(ann, "hidden@example.org", shared=False)
     shown, late = await people(ann, "shown@example.org", "late@example.org")
     shared = await group(ann, [hidden, shown], shared=True)
     private = await group(ann, [shown])
@@ -139,9 +139,9 @@ async def test_a_group_send_goes_to_the_current_members_of_the_group(quiet_serve
     assert (made["sendKind"], made["emailCount"]) == ("GROUP", 2)
     assert await folders(bob, made) == {"hidden": ("SCHEDULED", None), "shown": ("SCHEDULED", None)}
     assert {node["scheduledAt"] for node in made["emails"]["nodes"]} == {moment(clock, 60)}
-    assert (await deliver(quiet_server)).taken == []
+    assert (await send_due_emails(quiet_server)).taken == []
     clock.advance(timedelta(seconds=60))
-    assert {each.recipient for each in (await deliver(quiet_server)).taken} == {
+    assert {each.recipient for each in (await send_due_emails(quiet_server)).taken} == {
         "hidden@example.org",
         "shown@example.org",
     }
@@ -161,7 +161,7 @@ async def test_a_bulk_send_belongs_to_its_sender(quiet_server: Server) -> None:
     seen = await ada.one(NODE, id=made["id"])
     assert seen == {each: value for each, value in made.items() if each != "userErrors"}
     # What it made it made, whatever becomes of it.
-    await deliver(quiet_server, Post({"a": Post().answers["failed"]}))
+    await send_due_emails(quiet_server, RecipientTransport({"a": RecipientTransport().answers["failed"]}))
     failed = next(node["id"] for node in made["emails"]["nodes"] if node["person"]["name"] == "A")
     assert (await ann.one(DELETE, ids=[failed]))["deletedIds"] == [failed]
     left = await ann.one(NODE, id=made["id"])
@@ -171,7 +171,7 @@ async def test_a_bulk_send_belongs_to_its_sender(quiet_server: Server) -> None:
 async def test_all_errors_are_returned_and_nothing_is_sent(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     dora, emil = await people(ann, "dora@example.org", "emil@example.org")
-    hidden = await person(bob, "hidden@example.org", shared=False)
+    hidden = await create_person(bob, "hidden@example.org", shared=False)
     ended = (await ann.one(CAMPAIGN))["campaign"]["id"]
     await ann.one(END, id=ended)
     edits = [
@@ -222,7 +222,7 @@ async def test_all_errors_are_returned_and_nothing_is_sent(quiet_server: Server,
         ("NOT_FOUND", ["input", "personIds", "1"])
     ]
     assert await counts(ann) == {}
-    assert (await deliver(quiet_server)).taken == []
+    assert (await send_due_emails(quiet_server)).taken == []
 
 
 async def test_a_limit_is_reported_with_its_number(database_url: str, clock: ManualClock) -> None:
@@ -274,7 +274,7 @@ async def test_a_repeated_request_is_answered_and_sends_nothing_again(quiet_serv
     assert await refusals(ann, SELECT_AND_SEND, personIds=[dora], requestId="by 1") == taken
     assert await refusals(ann, SELECT_AND_SEND, personIds=[dora], requestId="by 0") == taken
     # One name serves one request of any kind; names are each user's own; a refused request leaves its name free.
-    single = await draft(ann, dora)
+    single = await create_draft(ann, dora)
     answer = await ann.one(SEND, id=single, r="by 1")
     assert [(error["code"], error["path"]) for error in answer["userErrors"]] == taken
     assert (await ann.one(SEND, id=single, r="single"))["userErrors"] == []
@@ -300,7 +300,7 @@ async def test_suppressed_recipients_fail_alone(database_url: str, clock: Manual
         await ann.one(UNSUBSCRIBE, id=chosen[3])
         assert (await folders(ann, later))["soon"] == ("FAILED", "UNSUBSCRIBED")
         clock.advance(timedelta(seconds=60))
-        assert [each.recipient for each in (await deliver(server)).taken] == ["good@example.org"] * 2
+        assert [each.recipient for each in (await send_due_emails(server)).taken] == ["good@example.org"] * 2
         assert await counts(ann) == {"DELIVERED": 2, "FAILED": 6}
         # Where nobody may be written to it is accepted all the same.
         assert (await bulk(ann, SELECT_AND_SEND, personIds=chosen[:1]))["emailCount"] == 1
@@ -311,12 +311,12 @@ async def test_past_the_days_limit_the_rest_waits_for_tomorrow(database_url: str
         ann = await server.client("Ann")
         to = await group(ann, await people(ann, *(f"p{n}@example.org" for n in range(5))))
         made = await bulk(ann, GROUP_SEND, groupId=to, subject="Hi {{first_name}}")
-        assert len((await deliver(server)).taken) == 3
+        assert len((await send_due_emails(server)).taken) == 3
         assert await counts(ann) == {"DELIVERED": 3, "SCHEDULED": 2}
         waiting = [node for node in (await emails(ann, made)).values() if node["folder"] == "SCHEDULED"]
         assert [node["subject"] for node in waiting] == ["Hi {{first_name}}"] * 2
         clock.advance(timedelta(days=1))
-        assert len((await deliver(server)).taken) == 2
+        assert len((await send_due_emails(server)).taken) == 2
         assert {node["subject"] for node in (await emails(ann, made)).values()} == {f"Hi P{n}" for n in range(5)}
 
 
@@ -329,7 +329,7 @@ async def test_ending_the_campaign_stops_a_scheduled_group_email(quiet_server: S
     failed = ("FAILED", "CAMPAIGN_ENDED")
     assert await folders(ann, made) == {"dora": failed, "emil": failed}
     clock.advance(timedelta(seconds=60))
-    assert (await deliver(quiet_server)).taken == []
+    assert (await send_due_emails(quiet_server)).taken == []
     assert await refusals(ann, GROUP_SEND, groupId=to, campaignId=campaign) == [
         ("WRONG_STATE", ["input", "campaignId"])
     ]
@@ -360,8 +360,8 @@ async def test_what_ends_while_it_is_accepted_stops_it_all_the_same(quiet_server
 # ---- dynamic fields --------------------------------------------------------------------------------------------------
 async def test_stored_emails_are_shown_found_and_listed_as_sent(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    dora = await person(ann, "dora@example.org", company="Dean & Sons", title="CTO")
-    emil = await person(ann, "emil@example.org")
+    dora = await create_person(ann, "dora@example.org", company="Dean & Sons", title="CTO")
+    emil = await create_person(ann, "emil@example.org")
     search = (await ann.one(SAVE, i={"name": "L", "filter": {"subject": {"contains": "DORA"}}}))["savedSearch"]["id"]
     asked = {
         "subject": "{{first_name}} of {{company}}",
@@ -371,7 +371,7 @@ async def test_stored_emails_are_shown_found_and_listed_as_sent(quiet_server: Se
     made = await bulk(ann, SELECT_AND_SEND, personIds=[dora, emil], at=moment(clock, 60), **asked)
     assert {node["subject"] for node in made["emails"]["nodes"]} == {asked["subject"], "Emil, {{title}}"}
     clock.advance(timedelta(seconds=60))
-    taken = {each.recipient: each for each in (await deliver(quiet_server)).taken}
+    taken = {each.recipient: each for each in (await send_due_emails(quiet_server)).taken}
     found = await emails(ann, made)
     assert {address: (node["subject"], node["body"]) for address, node in found.items()} == {
         "dora@example.org": ("Dora of Dean & Sons", "<p>CTO at Dean &amp; Sons, Ann</p>"),
@@ -391,8 +391,8 @@ async def test_stored_emails_are_shown_found_and_listed_as_sent(quiet_server: Se
 async def test_a_new_subject_is_found_after_an_immediate_send(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     search = (await ann.one(SAVE, i={"name": "L", "filter": {"subject": {"contains": "dora"}}}))["savedSearch"]["id"]
-    mail = await draft(ann, await person(ann, "dora@example.org"), "{{first_name}}!")
-    await send(ann, mail)
+    mail = await create_draft(ann, await create_person(ann, "dora@example.org"), "{{first_name}}!")
+    await send_email(ann, mail)
     await quiet_server.settle()
     assert (await ann.one(MEMBERS, id=search))["members"]["nodes"] == []
     # While it is being handed over it says what it says to Dora.
@@ -407,7 +407,7 @@ async def test_unresolvable_field_fails_its_email_which_can_be_resent(quiet_serv
     dora, emil, fritz = await people(ann, "dora@example.org", "emil@example.org", "fritz@example.org")
     edits = [{"personId": emil, "body": "{{nickname}}"}, {"personId": fritz, "subject": "{{title}}"}]
     made = await bulk(ann, SELECT_AND_SEND, personIds=[dora, emil, fritz], edits=edits, subject="{{first_name}}")
-    assert [each.recipient for each in (await deliver(quiet_server)).taken] == ["dora@example.org"]
+    assert [each.recipient for each in (await send_due_emails(quiet_server)).taken] == ["dora@example.org"]
     failed = ("FAILED", "UNRESOLVED_FIELD")
     assert await folders(ann, made) == {"dora": ("DELIVERED", None), "emil": failed, "fritz": failed}
     found = await emails(ann, made)
@@ -420,7 +420,7 @@ async def test_unresolvable_field_fails_its_email_which_can_be_resent(quiet_serv
     # Fritz is corrected, as an import would.
     await Person.filter(id=global_ids.decode_key("Person", fritz)).update(title="CFO")
     await ann.one(RETRY, ids=[node["id"] for node in found.values() if node["folder"] == "FAILED"])
-    assert [each.recipient for each in (await deliver(quiet_server)).taken] == ["fritz@example.org"]
+    assert [each.recipient for each in (await send_due_emails(quiet_server)).taken] == ["fritz@example.org"]
     assert await folders(ann, made) == {"dora": ("DELIVERED", None), "emil": failed, "fritz": ("DELIVERED", None)}
     assert (await emails(ann, made))["fritz@example.org"]["subject"] == "CFO"
 
@@ -428,16 +428,16 @@ async def test_unresolvable_field_fails_its_email_which_can_be_resent(quiet_serv
 async def test_a_retry_sends_the_same_text_until_it_is_revised(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     # A value that looks like a field is none, however often it is tried.
-    one = await person(ann, "deferred.1@example.org", company="{{title}}")
-    two = await person(ann, "deferred.2@example.org", company="{{title}}")
+    one = await create_person(ann, "deferred.1@example.org", company="{{title}}")
+    two = await create_person(ann, "deferred.2@example.org", company="{{title}}")
     made = await bulk(ann, SELECT_AND_SEND, personIds=[one, two], subject="At {{company}}")
-    await deliver(quiet_server)
+    await send_due_emails(quiet_server)
     found = await emails(ann, made)
     assert {(node["folder"], node["subject"]) for node in found.values()} == {("SCHEDULED", "At {{title}}")}
     mail = found["deferred.2@example.org"]["id"]
     assert (await ann.one(REVISE, id=mail, i={"subject": "For {{first_name}}"}))["userErrors"] == []
     clock.advance(timedelta(minutes=1))
-    taken = (await deliver(quiet_server, Post({}))).taken
+    taken = (await send_due_emails(quiet_server, RecipientTransport({}))).taken
     subjects = {each.recipient: email.message_from_bytes(each.content)["Subject"] for each in taken}
     assert subjects == {"deferred.1@example.org": "At {{title}}", "deferred.2@example.org": "For Deferred.2"}
 
@@ -459,8 +459,8 @@ async def test_everyone_a_list_holds_an_email_to_is_put_into_a_group(quiet_serve
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     dora, emil, fritz = await people(ann, "dora@example.org", "emil@example.org", "fritz@example.org")
     for to, subject in ((dora, "in"), (dora, "in too"), (emil, "in"), (fritz, "out")):
-        await draft(ann, to, subject)
-    await draft(bob, fritz, "in")
+        await create_draft(ann, to, subject)
+    await create_draft(bob, fritz, "in")
     mine, shared, bobs = await group(ann, [dora]), await group(bob, [], shared=True), await group(bob, [])
     found = {"filter": {"subject": {"startsWith": "in"}}}
     search = (await ann.one(SAVE, i={"name": "L", **found}))["savedSearch"]["id"]
@@ -498,7 +498,7 @@ async def test_everyone_a_list_holds_an_email_to_is_put_into_a_group(quiet_serve
 
 async def test_a_demoted_admins_list_reaches_no_emails_of_others(quiet_server: Server) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
-    await draft(ann, await person(ann, "dora@example.org"))
+    await create_draft(ann, await create_person(ann, "dora@example.org"))
     search = (await ada.one(SAVE, i={"name": "L", "filter": {"everySender": True}}))["savedSearch"]["id"]
     await quiet_server.settle()
     mine = await group(ada, [])
@@ -513,7 +513,7 @@ async def test_a_demoted_admins_list_reaches_no_emails_of_others(quiet_server: S
 # ---- a thousand ------------------------------------------------------------------------------------------------------
 async def crowd(client: Client, number: int) -> str:
     """A group of so many people, made as an import would make them."""
-    made = await group(client, [await person(client, "p0@crowd.example")])
+    made = await group(client, [await create_person(client, "p0@crowd.example")])
     (first,) = await Person.filter(address="p0@crowd.example")
     async with transaction() as tx:
         await tx.execute_many(

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from command_center.web.compression import MIN_BYTES, THREAD_MIN_BYTES, accepts_gzip, is_compressible
-from tests.support.http_streams import PARTS
-from tests.support.raw_http import Answer, connected
+from tests.support.http_streams import MULTIPART_TYPE
+from tests.support.raw_http import RawResponse, open_raw_connection
 from tests.support.server import PATIENCE, Client, Server
 
 SMALL = "{viewer{id}}"
@@ -19,17 +19,19 @@ MAKE = "mutation{" + "".join(f'a{number}:groupCreate(name:"{number}"){{group{{id
 LISTS = "subscription{allSavedSearchChanges{__typename}}"
 
 
-async def ask(client: Client, query: str, method: str = "POST", **headers: str) -> Answer:
+async def ask(client: Client, query: str, method: str = "POST", **headers: str) -> RawResponse:
     """A response as it is on the wire."""
     body = json.dumps({"query": query}) if method == "POST" else ""
     path = "/graphql" if method == "POST" else str(httpx.URL("/graphql", params={"query": query}))
     given = {"Host": "x", "Authorization": f"Bearer {client.token}", "Content-Type": "application/json", **headers}
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in given.items())
-    async with connected(client.url) as raw:
+    async with open_raw_connection(client.url) as raw:
         await raw.send(f"{method} {path} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n{body}")
         if method == "HEAD":
             head = (await raw.reader.readuntil(b"\r\n\r\n")).decode().rstrip().split("\r\n")[1:]
-            return Answer(200, {name.lower(): value for name, value in (line.split(": ", 1) for line in head)}, b"")
+            return RawResponse(
+                200, {name.lower(): value for name, value in (line.split(": ", 1) for line in head)}, b""
+            )
         return await raw.answer()
 
 
@@ -85,7 +87,7 @@ async def test_metrics_are_compressed_too(sqlite_server: Server) -> None:
         assert int(answer.headers["content-length"]) < len(answer.content)
 
 
-@pytest.mark.parametrize("accept", ["text/event-stream", PARTS])
+@pytest.mark.parametrize("accept", ["text/event-stream", MULTIPART_TYPE])
 async def test_streams_are_not_delayed_by_it(sqlite_server: Server, accept: str) -> None:
     ann = await sqlite_server.client("Ann")
     headers = {"authorization": f"Bearer {ann.token}", "accept": accept, "accept-encoding": "gzip"}

@@ -20,7 +20,7 @@ from command_center.server.serving import bind_socket
 from command_center.web import http_protocol
 from command_center.web.http_protocol import ConnectionLimits
 from command_center.web.websocket_protocol import MAX_FRAGMENTS, SocketConnection
-from tests.support.raw_http import UPGRADE, Raw, connected, socket
+from tests.support.raw_http import UPGRADE, RawConnection, open_raw_connection, open_raw_socket
 from tests.support.server import serving
 
 pytestmark = pytest.mark.slow
@@ -111,7 +111,7 @@ def head(size: int) -> str:
 @pytest.mark.parametrize("pieces", [1, 7])
 async def test_request_heads_are_limited_to_the_allowed_bytes(url: str, pieces: int) -> None:
     for size, status in ((LIMITS.header_bytes, 200), (LIMITS.header_bytes + 1, 431)):
-        async with connected(url) as raw:
+        async with open_raw_connection(url) as raw:
             text = head(size)
             step = len(text) // pieces
             for start in range(0, len(text), step):
@@ -127,7 +127,7 @@ async def test_request_heads_are_limited_to_the_allowed_bytes(url: str, pieces: 
 
 @pytest.mark.parametrize("endless", ["GET /" + "x" * 3000, "GET / HTTP/1.1\r\nX: " + "x" * 3000, "x: y\r\n" * 500])
 async def test_a_head_without_end_is_refused_at_its_limit(url: str, endless: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         start = "" if endless.startswith("GET") else "GET / HTTP/1.1\r\n"
         await raw.send(start + endless)
         await asyncio.sleep(EVER)
@@ -140,7 +140,7 @@ async def test_a_head_without_end_is_refused_at_its_limit(url: str, endless: str
     "start", ["G", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", f"GET /graphql HTTP/1.1\r\n{UPGRADE}X: "]
 )
 async def test_a_slow_request_head_times_out(url: str, start: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send(start)
         began = asyncio.get_running_loop().time()
         # A letter that a method, a header and its value may begin or go on with.
@@ -182,7 +182,7 @@ async def test_a_request_names_one_host(url: str, version: str, hosts: list[str]
     for start, served in ((f"GET / HTTP/{version}\r\n", 200), (f"GET /graphql HTTP/{version}\r\n{UPGRADE}", 101)):
         if version == "1.0" and served == 101:
             continue
-        async with connected(url) as raw:
+        async with open_raw_connection(url) as raw:
             await raw.send(f"{start}{lines}\r\n")
             answer = await raw.answer()
             assert answer.status == (served if allowed else 400)
@@ -193,7 +193,7 @@ async def test_a_request_names_one_host(url: str, version: str, hosts: list[str]
 
 
 async def test_a_second_request_of_a_connection_needs_its_host_too(url: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await raw.answer()).status == 200
         await raw.send("GET / HTTP/1.1\r\n\r\n")
@@ -201,12 +201,12 @@ async def test_a_second_request_of_a_connection_needs_its_host_too(url: str) -> 
 
 
 async def test_a_silent_connection_is_closed_without_a_response(url: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         assert await raw.rest() == b""
 
 
 async def test_connection_may_idle_between_requests_but_not_within_one(url: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await raw.answer()).status == 200
         await asyncio.sleep(LIMITS.header_time.total_seconds() * 2)
@@ -218,7 +218,7 @@ async def test_connection_may_idle_between_requests_but_not_within_one(url: str)
 
 
 async def test_empty_lines_between_requests_do_not_keep_a_connection(url: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await raw.answer()).status == 200
         dribbling = asyncio.create_task(raw.dribble(byte=b"\r\n"))
@@ -227,7 +227,7 @@ async def test_empty_lines_between_requests_do_not_keep_a_connection(url: str) -
 
 
 async def test_a_request_behind_a_slow_one_is_not_late(url: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")
         assert [(await raw.answer()).status for _ in range(2)] == [200, 200]
         await raw.send("TP/1.1\r\nHost: x\r\n\r\n")
@@ -235,14 +235,14 @@ async def test_a_request_behind_a_slow_one_is_not_late(url: str) -> None:
 
 
 async def test_a_slow_second_head_does_not_corrupt_the_first_response(url: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")
         assert await raw.rest() == b""
 
 
 async def test_trailers_are_bounded_and_never_look_like_headers(url: str) -> None:
     chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send(f"{chunked}X-Trailer: yes\r\n\r\n")
         assert (await raw.answer()).body == b'{"body":"abc","trailer":null}'
         await raw.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -257,7 +257,7 @@ async def test_trailers_are_bounded_and_never_look_like_headers(url: str) -> Non
 
 
 async def test_chunk_extensions_are_limited(url: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;")
         for _ in range(30):
             await raw.send("x" * 100)
@@ -290,7 +290,7 @@ async def test_malformed_requests_get_400_and_are_not_logged(
     url: str, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        async with connected(url) as raw:
+        async with open_raw_connection(url) as raw:
             await raw.send(text.encode("latin-1"))
             assert (await raw.answer()).status == 400
             assert await raw.rest() == b""
@@ -299,7 +299,7 @@ async def test_malformed_requests_get_400_and_are_not_logged(
 
 async def test_an_unknown_upgrade_is_ignored_and_its_body_is_read(url: str) -> None:
     offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         for _ in range(2):
             await raw.send(f"POST / HTTP/1.1\r\nHost: x\r\n{offer}Content-Length: 3\r\n\r\nab")
             await asyncio.sleep(EVER)
@@ -310,7 +310,7 @@ async def test_an_unknown_upgrade_is_ignored_and_its_body_is_read(url: str) -> N
 
 @pytest.mark.parametrize("length", ["Content-Length: 50000000", "Transfer-Encoding: chunked"])
 async def test_an_early_response_drains_the_body_and_then_disconnects(url: str, length: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send(f"POST /refused HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n")
         pushing = asyncio.create_task(raw.dribble(0.0, b"8000\r\n" + b"x" * 32768 + b"\r\n"))
         assert (await raw.answer()).status == 403
@@ -320,12 +320,12 @@ async def test_an_early_response_drains_the_body_and_then_disconnects(url: str, 
 
 
 async def test_client_that_reads_nothing_is_closed_but_not_a_slow_one(url: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(LIMITS.write_timeout.total_seconds() * 3)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await raw.reader.readexactly(LARGE)
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         taken = 0
         while part := await raw.reader.read(500_000):
@@ -335,7 +335,7 @@ async def test_client_that_reads_nothing_is_closed_but_not_a_slow_one(url: str) 
 
 
 async def test_a_socket_that_reads_nothing_is_closed(url: str) -> None:
-    async with socket(url) as raw:
+    async with open_raw_socket(url) as raw:
         # Each answer is a hundred times as long, and there is room in the system for some of them.
         for _ in range(500):
             await raw.frame(1, b"x" * FRAME)
@@ -345,25 +345,25 @@ async def test_a_socket_that_reads_nothing_is_closed(url: str) -> None:
 
 
 async def test_a_message_over_the_allowed_bytes_closes_with_1009(url: str) -> None:
-    async with socket(url) as raw:
+    async with open_raw_socket(url) as raw:
         await raw.frame(1, b"x" * FRAME)
         assert await raw.reader.readexactly(4 + 6) is not None
     for parts in ([FRAME + 1], [FRAME, 1], [3_000_000], [600, 600]):
-        async with socket(url) as raw:
+        async with open_raw_socket(url) as raw:
             for place, size in enumerate(parts):
                 await raw.frame(0 if place else 1, b"x" * size, fin=place == len(parts) - 1)
             assert await raw.close_code() == 1009
 
 
 async def test_a_message_in_endlessly_many_pieces_closes_with_1009(url: str) -> None:
-    async with socket(url) as raw:
+    async with open_raw_socket(url) as raw:
         await raw.frame(1, b"", fin=False)
         for _ in range(MAX_FRAGMENTS):
             await raw.frame(0, b"", fin=False)
         assert await raw.close_code() == 1009
 
 
-async def breach(raw: Raw, kind: str) -> None:
+async def breach(raw: RawConnection, kind: str) -> None:
     match kind:
         case "no such opcode":
             await raw.frame(3)
@@ -413,14 +413,14 @@ BREACHES = {
 async def test_a_protocol_error_closes_with_its_code_and_logs_nothing(
     url: str, code: int, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with socket(url) as raw:
+    async with open_raw_socket(url) as raw:
         await breach(raw, kind)
         assert await raw.close_code() == code
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_a_response_after_a_protocol_error_logs_nothing(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with socket(url) as raw:
+    async with open_raw_socket(url) as raw:
         await raw.frame(1, b"slowly")
         await asyncio.sleep(EVER)
         await raw.frame(3)
@@ -430,7 +430,7 @@ async def test_a_response_after_a_protocol_error_logs_nothing(url: str, caplog: 
 
 
 async def test_protocol_errors_before_the_handshake_leave_no_trace(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send(f"GET /graphql?late HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n")
         await asyncio.sleep(EVER)
         await raw.send(b"\xff" * 100)
@@ -440,20 +440,20 @@ async def test_protocol_errors_before_the_handshake_leave_no_trace(url: str, cap
 
 @pytest.mark.parametrize("more", ["X-Long: " + "x" * 9000 + "\r\n", "x: y\r\n" * 130])
 async def test_a_handshake_that_websockets_cannot_read_is_answered(sqlite_url: str, more: str) -> None:
-    async with serving(sqlite_url, works=False, looks=False) as server, connected(server.url) as raw:
+    async with serving(sqlite_url, works=False, looks=False) as server, open_raw_connection(server.url) as raw:
         await raw.send(f"GET /graphql HTTP/1.1\r\nHost: x\r\n{UPGRADE}{more}\r\n")
         assert (await raw.answer()).status == 431
         assert await raw.rest() == b""
 
 
 async def test_pings_are_answered_and_many_use_little_memory(url: str) -> None:
-    async with socket(url) as raw:
+    async with open_raw_socket(url) as raw:
         await raw.frame(9, b"still there?")
         assert await raw.reader.readexactly(2 + 12) == b"\x8a\x0cstill there?"
 
 
 async def test_unknown_upgrade_behind_a_request_closes_the_connection(url: str) -> None:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
         await raw.send(f"GET /graphql HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n{UPGRADE}\r\n")
         assert await raw.rest() == b""

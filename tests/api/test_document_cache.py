@@ -11,7 +11,7 @@ import graphql
 
 from command_center.graphql_engine.overlap import OverlapChecker
 from command_center.graphql_engine.rules import find_limit_violations
-from tests.support.graphql_http import codes, get, post, talking
+from tests.support.graphql_http import codes, get, open_websocket, post
 from tests.support.server import Server
 
 READING = {
@@ -48,7 +48,7 @@ async def test_a_document_is_parsed_once_for_all_users_and_transports(sqlite_ser
         again = await post(ann, {"query": text, "operationName": "Kept", "variables": {"unused": 1}})
         others = await post(bob, {"query": text})
         address = await get(bob, query=text)
-        async with talking(sqlite_server, ann.token) as talk:
+        async with open_websocket(sqlite_server, ann.token) as talk:
             await talk.ask("1", text)
             frame = await talk.hear()
     assert again.json()["data"] == frame["payload"]["data"] == {"viewer": {"called": "Ann"}}

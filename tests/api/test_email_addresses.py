@@ -27,7 +27,7 @@ from command_center.search.text import fold
 from command_center.server.cli import main
 from models.enums import Role
 from tests.support.databases import Databases
-from tests.support.emails import PERSON, deliver, draft, person, send
+from tests.support.emails import PERSON, create_draft, create_person, send_due_emails, send_email
 from tests.support.server import Client, ManualClock, Server, serving
 
 DELIVERY = {
@@ -129,7 +129,7 @@ async def test_people_are_the_same_by_their_comparison_key(quiet_server: Server)
     assert await created(ann, "pat\u200b@ex.example") == [("INVALID", ["input", "address"])]
     copied = await ann.one(
         "mutation($i:EmailDraftInput!){emailDraft(input:$i){userErrors{path code message}}}",
-        i={"personId": await person(ann, "p@x.example"), "subject": "x", "cc": ["a@x.example", "b@i\u2764.ws"]},
+        i={"personId": await create_person(ann, "p@x.example"), "subject": "x", "cc": ["a@x.example", "b@i\u2764.ws"]},
     )
     assert copied["userErrors"] == [
         {
@@ -249,7 +249,7 @@ async def _output(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> l
 
 async def duplicates(client: Client) -> list[str]:
     """Two people with one address, and somebody else, by their ids."""
-    made = [await person(client, address) for address in ("u@r.example", "other@r.example", "third@r.example")]
+    made = [await create_person(client, address) for address in ("u@r.example", "other@r.example", "third@r.example")]
     key = global_ids.decode_key("Person", made[1])
     await database().execute(
         "UPDATE people SET address = ?, address_folded = ? WHERE id = ?", "u@\uff52.example", "u@r.example 2", key
@@ -269,20 +269,20 @@ async def test_a_bulk_send_goes_to_an_address_once(database_url: str, clock: Man
         for kind, to in (("GroupSend", {"groupId": group["group"]["id"]}), ("SelectAndSend", {"personIds": people})):
             answer = await ann.one(document.format(kind, kind), i={**text, **to})
             assert answer == {"bulkSend": {"emailCount": 2}, "userErrors": []}
-            taken = (await deliver(server)).taken
+            taken = (await send_due_emails(server)).taken
             assert sorted(envelope.recipient for envelope in taken) == ["third@r.example", "u@r.example"]
 
 
 async def test_an_older_bulk_send_goes_to_an_address_once(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    people = [await person(ann, address) for address in ("u@r.example", "other@r.example")]
+    people = [await create_person(ann, address) for address in ("u@r.example", "other@r.example")]
     document = "mutation($i:SelectAndSendInput!){emailSelectAndSend(input:$i){bulkSend{id} userErrors{code path}}}"
     await ann.one(document, i={"personIds": people, "subject": "s", "body": "b"})
     await database().execute(
         "UPDATE people SET address = ?, address_folded = ? WHERE id = ?",
         *("u@\uff52.example", "u@r.example 2", global_ids.decode_key("Person", people[1])),
     )
-    assert [envelope.recipient for envelope in (await deliver(quiet_server)).taken] == ["u@r.example"]
+    assert [envelope.recipient for envelope in (await send_due_emails(quiet_server)).taken] == ["u@r.example"]
     emails = await ann.one("{emails(first:5){nodes{id folder failure{code message}}}}")
     (failed,) = [each for each in emails["nodes"] if each["folder"] == "FAILED"]
     assert failed["failure"] == {
@@ -290,7 +290,7 @@ async def test_an_older_bulk_send_goes_to_an_address_once(quiet_server: Server) 
         "message": "This bulk send goes to another person with the address u@\uff52.example.",
     }
     await ann.one("mutation($ids:[ID!]!){emailRetrySend(ids:$ids){userErrors{code}}}", ids=[failed["id"]])
-    assert (await deliver(quiet_server)).taken == []
+    assert (await send_due_emails(quiet_server)).taken == []
 
 
 async def test_unsubscribing_one_unsubscribes_its_duplicates(quiet_server: Server) -> None:
@@ -298,5 +298,5 @@ async def test_unsubscribing_one_unsubscribes_its_duplicates(quiet_server: Serve
     people = await duplicates(ann)
     await ann.one("mutation($id:ID!){personUnsubscribe(id:$id){userErrors{code}}}", id=people[0])
     for each, code in zip(people, ("UNSUBSCRIBED", "UNSUBSCRIBED", None), strict=True):
-        email: dict[str, Any] = await send(ann, await draft(ann, each))
+        email: dict[str, Any] = await send_email(ann, await create_draft(ann, each))
         assert (email["failure"] or {}).get("code") == code

@@ -13,7 +13,7 @@ from command_center.changes.cursors import parse
 from command_center.database.connections import database
 from command_center.ids import decode_key, encode
 from models.enums import EngagementVerdict, Role
-from tests.support.emails import ARCHIVE, RECORD, delivered, moment
+from tests.support.emails import ARCHIVE, RECORD, create_delivered_email, moment
 from tests.support.engagements import FEED
 from tests.support.server import Client, Completed, Failed, ManualClock, Server, Stream
 
@@ -58,7 +58,10 @@ async def past(client: Client, size: int = 200) -> tuple[list[dict[str, Any]], s
 async def test_feed_has_each_event_once_in_order_except_the_viewers(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     ada = await quiet_server.client("Ada", role=Role.ADMIN)
-    mail, others = await delivered(quiet_server, ann), await delivered(quiet_server, bob, "bobs@example.org")
+    mail, others = (
+        await create_delivered_email(quiet_server, ann),
+        await create_delivered_email(quiet_server, bob, "bobs@example.org"),
+    )
     async with ann.follow(FEED) as stream, ada.follow(FEED) as hers, bob.follow(FEED) as his:
         for each in (stream, hers, his):
             assert (await each.frame())["__typename"] == "CaughtUp"
@@ -92,7 +95,7 @@ async def test_feed_has_each_event_once_in_order_except_the_viewers(quiet_server
 
 async def test_the_feed_resumes_after_a_cursor(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     _, began = await past(ann)
     # Rows of other streams lie between those of the feed.
     for number in range(6):
@@ -114,7 +117,10 @@ async def test_the_feed_resumes_after_a_cursor(quiet_server: Server, clock: Manu
 
 async def test_deleted_objects_are_null_and_their_ids_remain(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    gone, kept = await delivered(quiet_server, ann), await delivered(quiet_server, ann, "kept@example.org")
+    gone, kept = (
+        await create_delivered_email(quiet_server, ann),
+        await create_delivered_email(quiet_server, ann, "kept@example.org"),
+    )
     _, began = await past(ann)
     assert await record(ann, event(clock, gone, "1"), event(clock, kept, "2"), event(clock, kept, "3")) == 3
     ids = {node["email"]["id"]: node["id"] for node in (await past(ann))[0]}
@@ -136,7 +142,7 @@ async def test_a_trimmed_cursor_expires_and_a_malformed_one_is_refused(
     quiet_server: Server, clock: ManualClock
 ) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     _, began = await past(ann)
     await record(ann, event(clock, mail, "1"))
     async with quiet_server.engine.ctx.writer.unit_of_work() as uow:
@@ -155,7 +161,7 @@ async def test_a_trimmed_cursor_expires_and_a_malformed_one_is_refused(
 @pytest.mark.slow
 async def test_past_events_and_the_feed_after_them_miss_nothing(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
 
     async def writing(name: str) -> int:
         return sum([await record(ann, *(event(clock, mail, f"{name} {n} {m}") for m in range(3))) for n in range(20)])
@@ -182,8 +188,8 @@ async def test_past_events_and_the_feed_after_them_miss_nothing(quiet_server: Se
 async def test_folding_the_feed_equals_its_past_whatever_happens(quiet_server: Server, clock: ManualClock) -> None:
     rng = random.Random(3)
     ann = await quiet_server.client("Ann")
-    mails = [await delivered(quiet_server, ann, f"{number}@example.org") for number in range(3)]
-    last = await delivered(quiet_server, ann)
+    mails = [await create_delivered_email(quiet_server, ann, f"{number}@example.org") for number in range(3)]
+    last = await create_delivered_email(quiet_server, ann)
     _, began = await past(ann)
     kept: set[str] = set()
 

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.emails import ARCHIVE, RECORD, REPORT, delivered, draft, moment, person, send
+from tests.support.emails import (
+    ARCHIVE,
+    RECORD,
+    REPORT,
+    create_delivered_email,
+    create_draft,
+    create_person,
+    moment,
+    send_email,
+)
 from tests.support.server import Client, ManualClock, Server
 
 EMAIL = """query($id:ID!){email(id:$id){folder status archived sentAt failedAt failure{code message occurredAt}
@@ -46,7 +55,7 @@ def refusals(answer: dict[str, Any]) -> list[tuple[str, list[str]]]:
 
 async def test_an_event_delivered_46_times_counts_once(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     one = event(clock, mail, "VIEW", "same")
     assert await record(ann, *[one] * 20) == {**NOTHING, "recorded": 1, "duplicates": 19}
     for _ in range(6):
@@ -58,7 +67,7 @@ async def test_an_event_delivered_46_times_counts_once(quiet_server: Server, clo
     assert (await record(ann, *clicks))["recorded"] == 2
     assert await summary(ann, mail) == (1, 2, 0)
     max_ = await quiet_server.client("Max", "Bananas")
-    theirs = await delivered(quiet_server, max_)
+    theirs = await create_delivered_email(quiet_server, max_)
     assert await record(max_, {**one, "emailId": theirs}) == {**NOTHING, "recorded": 1}
     assert refusals(await record(ann, {**one, "emailId": theirs})) == [("NOT_FOUND", ["events", "0", "emailId"])]
     assert len((await ann.one(FEED))["nodes"]) == 3
@@ -66,7 +75,7 @@ async def test_an_event_delivered_46_times_counts_once(quiet_server: Server, clo
 
 async def test_events_of_archived_emails_and_their_keys_are_ignored(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     view, click, reply = (event(clock, mail, kind, kind) for kind in ("VIEW", "CLICK", "REPLY"))
     assert (await ann.one(ARCHIVE, ids=[mail]))["userErrors"] == []
     machine = {**view, "verdict": "MACHINE", "dedupeKey": "machine"}
@@ -80,7 +89,7 @@ async def test_events_of_archived_emails_and_their_keys_are_ignored(quiet_server
 
 async def test_only_human_events_count_and_all_keep_their_verdicts(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     events = [
         event(clock, mail, kind, f"{kind} {verdict}", -10 * place, verdict=verdict)
         for place, (kind, verdict) in enumerate(
@@ -107,7 +116,10 @@ async def test_only_human_events_count_and_all_keep_their_verdicts(quiet_server:
 
 async def test_invalid_events_are_refused_by_path_and_others_recorded(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    mail, others = await delivered(quiet_server, ann), await delivered(quiet_server, bob, "bobs@example.org")
+    mail, others = (
+        await create_delivered_email(quiet_server, ann),
+        await create_delivered_email(quiet_server, bob, "bobs@example.org"),
+    )
     answer = await record(
         ann,
         event(clock, mail, "VIEW", "0"),
@@ -149,7 +161,7 @@ async def test_invalid_events_are_refused_by_path_and_others_recorded(quiet_serv
 
 async def test_a_thousand_events_fit_one_request_and_not_one_more(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     many = [event(clock, mail, "VIEW", str(n)) for n in range(1001)]
     answer = await record(ann, *many)
     assert refusals(answer) == [("LIMIT_REACHED", ["events"])]
@@ -169,7 +181,7 @@ async def test_the_order_events_come_in_makes_no_difference(quiet_server: Server
     kinds = [("VIEW", "a", -5), ("CLICK", "b", -3), ("REPLY", "c", -3), ("VIEW", "d", -9)]
     seen = set()
     for number, order in enumerate(itertools.permutations(kinds)):
-        mail = await draft(ann, await person(ann, f"p{number}@example.org"))
+        mail = await create_draft(ann, await create_person(ann, f"p{number}@example.org"))
         events = [event(clock, mail, kind, f"{number} {key}", seconds) for kind, key, seconds in order]
         await record(ann, *events[:2])
         await record(ann, *events[2:], events[0])
@@ -185,8 +197,8 @@ async def test_bounce_or_complaint_moves_an_email_out_of_sent_folders(quiet_serv
     for number, (kind, folder, code) in enumerate(
         (("BOUNCED", "BOUNCED", "BOUNCED"), ("SPAM_COMPLAINT", "SPAM", "SPAM_COMPLAINT"))
     ):
-        plain = await delivered(quiet_server, ann, f"plain{number}@example.org")
-        archived = await delivered(quiet_server, ann, f"archived{number}@example.org")
+        plain = await create_delivered_email(quiet_server, ann, f"plain{number}@example.org")
+        archived = await create_delivered_email(quiet_server, ann, f"archived{number}@example.org")
         await ann.one(ARCHIVE, ids=[archived])
         clock.advance(timedelta(minutes=1))
         for mail in (plain, archived):
@@ -209,11 +221,11 @@ async def test_bounce_or_complaint_moves_an_email_out_of_sent_folders(quiet_serv
 
 async def test_only_sent_emails_have_engagement_events(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    to = await person(ann, "p@example.org")
-    unsent = [await draft(ann, to) for _ in range(3)]
-    await send(ann, unsent[1], moment(clock, 60))
-    await send(ann, unsent[2])
-    bobs = await delivered(quiet_server, bob, "q@example.org")
+    to = await create_person(ann, "p@example.org")
+    unsent = [await create_draft(ann, to) for _ in range(3)]
+    await send_email(ann, unsent[1], moment(clock, 60))
+    await send_email(ann, unsent[2])
+    bobs = await create_delivered_email(quiet_server, bob, "q@example.org")
     wrong = [event(clock, mail, "BOUNCED", f"{n}") for n, mail in enumerate([*unsent[:2], bobs, "nonsense"])]
     wrong += [event(clock, bobs, "BOUNCED", " ", 301)]
     answer = await report(ann, *wrong)
@@ -234,7 +246,7 @@ async def test_only_sent_emails_have_engagement_events(quiet_server: Server, clo
 
 async def test_an_only_event_before_1970_is_the_latest_one(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     summary = "query($id:ID!){email(id:$id){engagementSummary{views latest{occurredAt}}}}"
     for place, occurred in enumerate(("1969-06-01T00:00:00Z", "1968-01-01T00:00:00Z")):
         old = {"emailId": mail, "kind": "VIEW", "occurredAt": occurred, "dedupeKey": str(place)}
@@ -246,6 +258,6 @@ async def test_an_only_event_before_1970_is_the_latest_one(quiet_server: Server,
 async def test_the_events_of_an_email_have_a_cursor_to_resume_from(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     for number in range(2):
-        await draft(ann, await person(ann, f"p{number}@example.org"))
+        await create_draft(ann, await create_person(ann, f"p{number}@example.org"))
     found = await ann("{emails{nodes{engagements{asOf nodes{id}}}} engagements{asOf}}")
     assert {each["engagements"]["asOf"] for each in found["emails"]["nodes"]} == {found["engagements"]["asOf"]}

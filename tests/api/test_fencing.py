@@ -12,8 +12,8 @@ from command_center.lists import audit
 from command_center.lists.fencing import LeaseTaken, check_epoch, take_lease
 from command_center.lists.matcher import Matcher
 from models.enums import Role
-from tests.support.postgres_locks import until, waits
-from tests.support.searches import MEMBERS, RECORD, email, event, save
+from tests.support.postgres_locks import has_new_lock_waiter, wait_until
+from tests.support.searches import MEMBERS, RECORD, create_email, make_event, save_search
 from tests.support.server import Client, ManualClock, Server, serving
 
 DELETE = "mutation($id:ID!){savedSearchDelete(id:$id){deletedIds}}"
@@ -32,14 +32,14 @@ async def started(server: Server) -> Matcher:
 
 async def test_after_a_takeover_the_old_matcher_loses_no_member(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await email(ann)
+    mail = await create_email(ann)
     first = await started(quiet_server)
     await first.settle()
     second = await started(quiet_server)
-    search = await save(ann, VIEWED)
+    search = await save_search(ann, VIEWED)
     await second.settle()
     # The first matcher has never read this list, and would remove the only note of the view.
-    await ann.one(RECORD, e=[event(mail, "VIEW", "1", LONG_AGO)])
+    await ann.one(RECORD, e=[make_event(mail, "VIEW", "1", LONG_AGO)])
     with pytest.raises(LeaseTaken):
         await first.process_batch()
     await first.settle()
@@ -49,11 +49,11 @@ async def test_after_a_takeover_the_old_matcher_loses_no_member(quiet_server: Se
 
 
 async def _event(server: Server, ann: Client, mail: str, search: str) -> None:
-    await ann.one(RECORD, e=[event(mail, "VIEW", "1", LONG_AGO)])
+    await ann.one(RECORD, e=[make_event(mail, "VIEW", "1", LONG_AGO)])
 
 
 async def _new_list(server: Server, ann: Client, mail: str, search: str) -> None:
-    await save(ann, {"createdAt": {"within": "P1D"}}, "New")
+    await save_search(ann, {"createdAt": {"within": "P1D"}}, "New")
 
 
 async def _refined_list(server: Server, ann: Client, mail: str, search: str) -> None:
@@ -76,7 +76,7 @@ async def _passing_time(server: Server, ann: Client, mail: str, search: str) -> 
 
 async def test_a_matcher_whose_lease_was_taken_writes_nothing_at_all(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    mail, search = await email(ann), await save(ann, {"not": VIEWED} | {"createdAt": {"within": "PT1M"}})
+    mail, search = await create_email(ann), await save_search(ann, {"not": VIEWED} | {"createdAt": {"within": "PT1M"}})
     for change in (_event, _new_list, _refined_list, _changed_rights, _passing_time, _deleted_list):
         stale = await started(quiet_server)
         await stale.settle()
@@ -106,7 +106,7 @@ async def test_a_takeover_waits_for_a_pass_and_a_pass_for_a_takeover(postgres_ur
         async with transaction() as tx:
             await check_epoch(tx, epoch)
             taking = asyncio.create_task(_taken(), context=outside)
-            await until(waits)
+            await wait_until(has_new_lock_waiter)
             assert not taking.done()
         assert await taking == epoch + 1
 
@@ -114,15 +114,15 @@ async def test_a_takeover_waits_for_a_pass_and_a_pass_for_a_takeover(postgres_ur
 async def test_a_statement_that_began_before_a_takeover_is_refused(postgres_url: str) -> None:
     async with serving(postgres_url, ManualClock(), works=False, looks=False) as server:
         ann = await server.client("Ann")
-        mail, search = await email(ann), await save(ann, VIEWED)
+        mail, search = await create_email(ann), await save_search(ann, VIEWED)
         await server.settle()
-        await ann.one(RECORD, e=[event(mail, "VIEW", "1", LONG_AGO)])
+        await ann.one(RECORD, e=[make_event(mail, "VIEW", "1", LONG_AGO)])
         outside = copy_context()
         async with transaction() as tx:
             await take_lease(tx)
             # The pass's only statement sees the database as of now, when the lease is still its own, and waits.
             looking = asyncio.create_task(_look(server.engine.matcher), context=outside)
-            await until(waits)
+            await wait_until(has_new_lock_waiter)
         assert isinstance(await looking, LeaseTaken)
         assert (await ann.one(MEMBERS, id=search))["memberCount"] == 0
         assert len(await database().fetch("SELECT id FROM invalidations")) == 1
@@ -142,11 +142,11 @@ async def _look(matcher: Matcher) -> LeaseTaken | None:
 
 async def test_a_server_that_lost_its_lease_takes_it_again(server: Server) -> None:
     ann = await server.client("Ann")
-    mail = await email(ann)
+    mail = await create_email(ann)
     for number in range(2):
-        search = await save(ann, {"engagement": [{"kind": "VIEW", "atLeast": number + 1}]}, f"List {number}")
+        search = await save_search(ann, {"engagement": [{"kind": "VIEW", "atLeast": number + 1}]}, f"List {number}")
         taken = await run_in_transaction(take_lease)
-        await ann.one(RECORD, e=[event(mail, "VIEW", str(number))])
+        await ann.one(RECORD, e=[make_event(mail, "VIEW", str(number))])
         async with asyncio.timeout(20):
             while (await ann.one(MEMBERS, id=search))["memberCount"] == 0:
                 await asyncio.sleep(0.02)

@@ -10,7 +10,7 @@ import pytest
 
 from command_center import ids as global_ids
 from models.enums import Role
-from tests.support.emails import draft, person
+from tests.support.emails import create_draft, create_person
 from tests.support.server import Client, Failed, ManualClock, Server, serving
 
 CREATE = """mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){
@@ -189,7 +189,7 @@ async def test_a_summary_names_only_what_its_viewer_may_see(quiet_server: Server
 
 async def test_empty_lists_match_nothing_and_absent_ones_everything(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    mail = [await draft(ann, await person(ann, f"p{n}@example.org"), f"Subject {n}") for n in range(2)]
+    mail = [await create_draft(ann, await create_person(ann, f"p{n}@example.org"), f"Subject {n}") for n in range(2)]
     mail.reverse()
     ids = ("person", "personGroup", "campaign", "template", "bulkSend", "sender", "folder", "folderGroup", "sendKind")
     nothing: list[dict[str, Any]] = [{"any": []}, {"not": {}}, {"person": [NOBODY]}, *({name: []} for name in ids)]
@@ -206,9 +206,9 @@ async def test_invisible_ids_cannot_be_saved_and_match_nothing(
     quiet_server: Server,
 ) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    hidden = await person(bob, "hidden@example.org", shared=False)
-    own = await person(ann, "own@example.org")
-    await draft(ann, own)
+    hidden = await create_person(bob, "hidden@example.org", shared=False)
+    own = await create_person(ann, "own@example.org")
+    await create_draft(ann, own)
     filter = {"any": [{"person": [own, hidden]}, {"campaign": ["nonsense"]}], "not": {"template": [NOBODY]}}
     assert await errors_of(ann, filter) == [
         ("NOT_FOUND", ["input", "filter", "any", "0", "person", "1"]),
@@ -225,8 +225,8 @@ async def test_invisible_ids_cannot_be_saved_and_match_nothing(
 
 async def test_senders_widen_the_scope_only_at_the_top_level(quiet_server: Server) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
-    to = await person(ann, "p@example.org")
-    anns, adas = await draft(ann, to), await draft(ada, to)
+    to = await create_person(ann, "p@example.org")
+    anns, adas = await create_draft(ann, to), await create_draft(ada, to)
     assert await found(ada, {}) == [adas]
     assert await found(ada, {"sender": [ann.user_id]}) == [anns]
     assert await found(ada, {"sender": [ann.user_id, ada.user_id]}) == [adas, anns]
@@ -249,7 +249,7 @@ async def test_senders_widen_the_scope_only_at_the_top_level(quiet_server: Serve
 
 async def test_view_as_that_contradicts_the_sender_filter_is_invalid(quiet_server: Server) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
-    anns = await draft(ann, await person(ann, "p@example.org"))
+    anns = await create_draft(ann, await create_person(ann, "p@example.org"))
 
     async def drafts(view_as: str | None, filter: dict[str, Any] | None) -> list[str]:
         folder = await ada.one(FOLDER, name="DRAFT", **{"as": view_as, "f": filter})
@@ -310,8 +310,8 @@ async def test_a_user_has_so_many_saved_searches_and_no_more(database_url: str, 
 
 async def test_a_filter_may_name_as_many_rows_as_its_limits_allow(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    to = await person(ann, "p@example.org")
-    mail = await draft(ann, to)
+    to = await create_person(ann, "p@example.org")
+    mail = await create_draft(ann, to)
     absent = [[global_ids.encode("Person", 1000 * leaf + row) for row in range(1, 1001)] for leaf in range(1, 34)]
     absent[-1][-1] = to
     found = await ann.one(EMAILS, f={"any": [{"person": ids} for ids in absent]})

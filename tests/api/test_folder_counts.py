@@ -9,7 +9,7 @@ import pytest
 
 from command_center.changes.folder_counts import MIN_READ_INTERVAL_SECONDS
 from models.enums import Role
-from tests.support.emails import ARCHIVE, FOLDERS, deliver, draft, person, send
+from tests.support.emails import ARCHIVE, FOLDERS, create_draft, create_person, send_due_emails, send_email
 from tests.support.server import Completed, Failed, ManualClock, Server, Stream
 
 FIELDS = "{folders{id name group emailCount actions} groups{id name emailCount folders{name emailCount}}}"
@@ -48,11 +48,11 @@ async def test_counts_are_sent_first_and_then_at_every_change(quiet_server: Serv
         asked = await ann.one(ASKED)
         assert [group["id"] for group in first["groups"]] == [group["id"] for group in asked]
         assert first["folders"] == [folder for group in asked for folder in group["folders"]]
-        mail = await draft(ann, await person(ann, "dora@example.org"))
+        mail = await create_draft(ann, await create_person(ann, "dora@example.org"))
         await until(stream, DRAFT=1)
-        await send(ann, mail)
+        await send_email(ann, mail)
         await until(stream, IN_PROGRESS=1)
-        await deliver(quiet_server)
+        await send_due_emails(quiet_server)
         await until(stream, DELIVERED=1)
         await ann.one(ARCHIVE, ids=[mail])
         await until(stream, ARCHIVED=1)
@@ -60,14 +60,14 @@ async def test_counts_are_sent_first_and_then_at_every_change(quiet_server: Serv
         await until(stream)
         # What moves nothing says nothing, and nor does the mail of others.
         bob = await quiet_server.client("Bob")
-        await draft(bob, await person(bob, "bobs@example.org"))
+        await create_draft(bob, await create_person(bob, "bobs@example.org"))
         await ann.one(ARCHIVE, ids=[mail])
         assert await stream.quiet(1.5)
 
 
 async def test_many_mutations_make_few_messages_and_the_last_is_exact(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    to = await person(ann, "dora@example.org")
+    to = await create_person(ann, "dora@example.org")
     async with ann.follow(COUNTS) as stream:
         await until(stream)
         burst = " ".join(f'a{n}:emailDraft(input:{{personId:$p,subject:"{n}"}}){{email{{id}}}}' for n in range(20))
@@ -91,7 +91,7 @@ async def test_several_subscribers_get_the_same_counts(quiet_server: Server) -> 
         for stream in (own, theirs, hers):
             await until(stream)
         assert quiet_server.engine.folder_counts.subscription_count == 3
-        await draft(ann, await person(ann, "dora@example.org"))
+        await create_draft(ann, await create_person(ann, "dora@example.org"))
         frames = []
         for stream in (own, theirs):
             frames.append(await stream.frame())
@@ -134,9 +134,9 @@ async def test_a_demoted_admin_gets_no_further_counts(quiet_server: Server, move
         await until(own)
         await quiet_server.user("Ada", role=Role.MEMBER)
         if moves:
-            await draft(ann, await person(ann, "dora@example.org"))
+            await create_draft(ann, await create_person(ann, "dora@example.org"))
         with pytest.raises(Completed):
             await theirs.frame()
         # Her own mail is hers as before.
-        await draft(ada, await person(ada, "adas@example.org"))
+        await create_draft(ada, await create_person(ada, "adas@example.org"))
         await until(own, DRAFT=1)

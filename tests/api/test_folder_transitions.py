@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.emails import FOLDERS, Post, deliver, draft, emails_in_folders, moment, person, send
+from tests.support.emails import (
+    FOLDERS,
+    RecipientTransport,
+    create_draft,
+    create_person,
+    emails_in_folders,
+    moment,
+    send_due_emails,
+    send_email,
+)
 from tests.support.server import Client, ManualClock, Server
 
 pytestmark = pytest.mark.slow
@@ -140,10 +149,10 @@ async def test_bulk_action_reports_refused_ids_and_changes_the_others(quiet_serv
 async def test_outbox_moves_each_email_to_the_folder_of_its_outcome(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     names = ["delivered", "bounced", "failed", "deferred", "unknown"]
-    mail = {name: await draft(ann, await person(ann, f"{name}@example.org")) for name in names}
+    mail = {name: await create_draft(ann, await create_person(ann, f"{name}@example.org")) for name in names}
     for each in mail.values():
-        assert (await send(ann, each))["folder"] == "IN_PROGRESS"
-    await deliver(quiet_server)
+        assert (await send_email(ann, each))["folder"] == "IN_PROGRESS"
+    await send_due_emails(quiet_server)
     found = await look(ann)
     emails = {name: found[each] for name, each in mail.items()}
     assert {name: (each["folder"], (each["failure"] or {}).get("code")) for name, each in emails.items()} == {
@@ -159,7 +168,7 @@ async def test_outbox_moves_each_email_to_the_folder_of_its_outcome(quiet_server
     retried = [mail[name] for name in ("bounced", "failed", "unknown")]
     answer = await do(ann, "RETRY_SEND", *retried)
     assert [email["folder"] for email in answer["emails"]] == ["IN_PROGRESS"] * 3
-    await deliver(quiet_server, Post({}))
+    await send_due_emails(quiet_server, RecipientTransport({}))
     found = await look(ann)
     for each in retried:
         assert (found[each]["folder"], found[each]["failedAt"], found[each]["failure"]) == ("DELIVERED", None, None)

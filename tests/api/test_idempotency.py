@@ -13,12 +13,12 @@ from tests.support.idempotency import (
     RECORD,
     REPEATS,
     TASK,
-    ask,
     codes,
-    group,
-    number,
-    replayed,
-    together,
+    count_rows,
+    create_group,
+    is_replayed,
+    post_concurrently,
+    post_with_key,
 )
 from tests.support.server import ManualClock, Server, serving
 
@@ -44,36 +44,36 @@ async def test_many_clients_with_one_key_get_one_row_and_equal_bytes(server: Ser
         asked = {"name": "Call", "kind": "CALL", "personId": dora, "dueOn": "2030-01-01"}
     else:
         table, document = "bulk_sends", GROUP_SEND
-        asked = {"groupId": await group(ann, 3), "subject": "Hello", "body": "Hi"}
-    before = await number(table)
-    answers = await together(ann, lambda client: ask(client, "once", document, i=asked))
+        asked = {"groupId": await create_group(ann, 3), "subject": "Hello", "body": "Hi"}
+    before = await count_rows(table)
+    answers = await post_concurrently(ann, lambda client: post_with_key(client, "once", document, i=asked))
     assert len(answers) == REPEATS // CLIENTS * CLIENTS
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
-    assert [replayed(answer) for answer in answers].count(False) == 1
+    assert [is_replayed(answer) for answer in answers].count(False) == 1
     assert next(iter(answers[0].json()["data"].values()))["userErrors"] == []
-    assert await number(table) == before + 1
+    assert await count_rows(table) == before + 1
 
 
 async def test_a_key_is_remembered_across_a_restart(database_url: str) -> None:
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
-        first = await ask(ann, "once", PERSON, i=DORA)
+        first = await post_with_key(ann, "once", PERSON, i=DORA)
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
-        again = await ask(ann, "once", PERSON, i=DORA)
-        assert (again.content, replayed(first), replayed(again)) == (first.content, False, True)
-        assert codes(await ask(ann, "once", PERSON, i={**DORA, "name": "Other"})) == ["TAKEN"]
-        assert await number("people") == 1
+        again = await post_with_key(ann, "once", PERSON, i=DORA)
+        assert (again.content, is_replayed(first), is_replayed(again)) == (first.content, False, True)
+        assert codes(await post_with_key(ann, "once", PERSON, i={**DORA, "name": "Other"})) == ["TAKEN"]
+        assert await count_rows("people") == 1
 
 
 async def test_a_key_is_taken_for_any_other_request(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    await ask(ann, "once", PERSON, i=DORA)
+    await post_with_key(ann, "once", PERSON, i=DORA)
     others = (
-        await ask(ann, "once", PERSON, i={**DORA, "company": "Fox"}),
-        await ask(ann, "once", PERSON + " ", i=DORA),
-        await ask(ann, "once", CAMPAIGN, n="Spring"),
+        await post_with_key(ann, "once", PERSON, i={**DORA, "company": "Fox"}),
+        await post_with_key(ann, "once", PERSON + " ", i=DORA),
+        await post_with_key(ann, "once", CAMPAIGN, n="Spring"),
     )
     for other in others:
         assert other.status_code == 422
@@ -85,40 +85,43 @@ async def test_a_key_is_taken_for_any_other_request(quiet_server: Server) -> Non
                 }
             ]
         }
-    assert await number("people") == 1
+    assert await count_rows("people") == 1
     # The order of what is in an object says nothing.
     turned = dict(reversed(DORA.items()))
-    assert replayed(await ask(ann, "once", PERSON, i=turned))
+    assert is_replayed(await post_with_key(ann, "once", PERSON, i=turned))
 
 
 async def test_each_user_has_keys_of_their_own(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    one, other = await ask(ann, "once", CAMPAIGN, n="Spring"), await ask(bob, "once", CAMPAIGN, n="Autumn")
-    assert not replayed(other)
+    one, other = (
+        await post_with_key(ann, "once", CAMPAIGN, n="Spring"),
+        await post_with_key(bob, "once", CAMPAIGN, n="Autumn"),
+    )
+    assert not is_replayed(other)
     assert one.json() != other.json()
-    assert await number("campaigns") == 2
+    assert await count_rows("campaigns") == 2
 
 
 async def test_a_key_is_forgotten_after_a_day_and_not_before(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    first = await ask(ann, "once", CAMPAIGN, n="Spring")
+    first = await post_with_key(ann, "once", CAMPAIGN, n="Spring")
     # Tokens live by the real clock, rows by the test's.
     clock.advance(timedelta(hours=24) - timedelta(microseconds=1))
-    assert (await ask(ann, "once", CAMPAIGN, n="Spring")).content == first.content
+    assert (await post_with_key(ann, "once", CAMPAIGN, n="Spring")).content == first.content
     clock.advance(timedelta(microseconds=1))
-    second = await ask(ann, "once", CAMPAIGN, n="Spring")
-    assert (replayed(second), second.content == first.content) == (False, False)
-    assert (await ask(ann, "once", CAMPAIGN, n="Spring")).content == second.content
+    second = await post_with_key(ann, "once", CAMPAIGN, n="Spring")
+    assert (is_replayed(second), second.content == first.content) == (False, False)
+    assert (await post_with_key(ann, "once", CAMPAIGN, n="Spring")).content == second.content
     clock.advance(timedelta(hours=24))
-    assert not replayed(await ask(ann, "once", PERSON, i=DORA))
-    assert await number("campaigns") == 2
+    assert not is_replayed(await post_with_key(ann, "once", PERSON, i=DORA))
+    assert await count_rows("campaigns") == 2
 
 
 async def test_several_fields_are_done_once_all_together(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    answers = [await ask(ann, "once", BOTH, i=DORA, n="Spring") for _ in range(3)]
+    answers = [await post_with_key(ann, "once", BOTH, i=DORA, n="Spring") for _ in range(3)]
     assert len({answer.content for answer in answers}) == 1
-    assert (await number("people"), await number("campaigns")) == (1, 1)
+    assert (await count_rows("people"), await count_rows("campaigns")) == (1, 1)
 
 
 async def test_two_operations_of_one_document_are_two_requests(quiet_server: Server) -> None:
@@ -134,52 +137,52 @@ async def test_two_operations_of_one_document_are_two_requests(quiet_server: Ser
 
 async def test_a_refused_request_is_replayed_with_the_same_errors(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    first = await ask(ann, "once", PERSON, i={"name": " ", "address": "nowhere"})
-    again = await ask(ann, "once", PERSON, i={"name": " ", "address": "nowhere"})
+    first = await post_with_key(ann, "once", PERSON, i={"name": " ", "address": "nowhere"})
+    again = await post_with_key(ann, "once", PERSON, i={"name": " ", "address": "nowhere"})
     assert [error["code"] for error in first.json()["data"]["personCreate"]["userErrors"]] == ["BLANK", "INVALID"]
-    assert (again.content, replayed(again)) == (first.content, True)
+    assert (again.content, is_replayed(again)) == (first.content, True)
 
 
 async def test_a_partial_failure_is_stored_and_not_repeated(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann", scopes=())
-    answers = [await ask(ann, "once", PART, n="Spring") for _ in range(2)]
+    answers = [await post_with_key(ann, "once", PART, n="Spring") for _ in range(2)]
     assert [codes(answer) for answer in answers] == [["FORBIDDEN"]] * 2
-    assert [replayed(answer) for answer in answers] == [False, True]
+    assert [is_replayed(answer) for answer in answers] == [False, True]
     assert answers[0].content == answers[1].content
-    assert await number("campaigns") == 1
+    assert await count_rows("campaigns") == 1
 
 
 async def test_a_request_that_failed_without_a_write_may_be_repeated(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    bad = await ask(ann, "once", PERSON, i={"name": "Dora"})
-    assert (codes(bad), await number("idempotent_requests")) == (["GRAPHQL_VALIDATION_FAILED"], 0)
-    good = await ask(ann, "once", PERSON, i=DORA)
-    assert (good.json()["data"]["personCreate"]["userErrors"], replayed(good)) == ([], False)
+    bad = await post_with_key(ann, "once", PERSON, i={"name": "Dora"})
+    assert (codes(bad), await count_rows("idempotent_requests")) == (["GRAPHQL_VALIDATION_FAILED"], 0)
+    good = await post_with_key(ann, "once", PERSON, i=DORA)
+    assert (good.json()["data"]["personCreate"]["userErrors"], is_replayed(good)) == ([], False)
     # Whoever lacks a scope fails, and does better with another token.
     lacking = await quiet_server.client("Ann", scopes=())
-    assert codes(await ask(lacking, "event", RECORD, e=[])) == ["FORBIDDEN"]
-    assert "errors" not in (await ask(ann, "event", RECORD, e=[])).json()
+    assert codes(await post_with_key(lacking, "event", RECORD, e=[])) == ["FORBIDDEN"]
+    assert "errors" not in (await post_with_key(ann, "event", RECORD, e=[])).json()
 
 
 async def test_a_query_ignores_the_header(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     for key in ("once", "once", "", "ä", "two words"):
-        answer = await ask(ann, key, "{viewer{id}}")
-        assert (answer.json()["data"], replayed(answer)) == ({"viewer": {"id": ann.user_id}}, False)
-    assert await number("idempotent_requests") == 0
+        answer = await post_with_key(ann, key, "{viewer{id}}")
+        assert (answer.json()["data"], is_replayed(answer)) == ({"viewer": {"id": ann.user_id}}, False)
+    assert await count_rows("idempotent_requests") == 0
 
 
 @pytest.mark.parametrize("key", ["", "two words", '"open', '"shut" more', '"', '"a\\b"', '""', "x" * 201, "é"])
 async def test_a_key_that_is_none_is_refused(quiet_server: Server, key: str) -> None:
     ann = await quiet_server.client("Ann")
-    answer = await ask(ann, key, PERSON, i=DORA)
+    answer = await post_with_key(ann, key, PERSON, i=DORA)
     assert (answer.status_code, codes(answer)) == (400, ["BAD_USER_INPUT"])
-    assert await number("people") == 0
+    assert await count_rows("people") == 0
 
 
 async def test_a_key_may_be_written_as_a_structured_string(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    plain = await ask(ann, 'a"b\\c', CAMPAIGN, n="Spring")
-    quoted = await ask(ann, '"a\\"b\\\\c"', CAMPAIGN, n="Spring")
-    assert (quoted.content, replayed(quoted)) == (plain.content, True)
-    assert not replayed(await ask(ann, "x" * 200, CAMPAIGN, n="Spring"))
+    plain = await post_with_key(ann, 'a"b\\c', CAMPAIGN, n="Spring")
+    quoted = await post_with_key(ann, '"a\\"b\\\\c"', CAMPAIGN, n="Spring")
+    assert (quoted.content, is_replayed(quoted)) == (plain.content, True)
+    assert not is_replayed(await post_with_key(ann, "x" * 200, CAMPAIGN, n="Spring"))

@@ -15,7 +15,7 @@ from command_center.ids import decode_key
 from models.users import User
 from models.viewers import Viewer
 from resolvers.context import Context
-from tests.support.idempotency import CAMPAIGN, GROUP_SEND, ask, codes, group, number, replayed
+from tests.support.idempotency import CAMPAIGN, GROUP_SEND, codes, count_rows, create_group, is_replayed, post_with_key
 from tests.support.server import Client, ManualClock, Server, serving
 
 pytestmark = pytest.mark.slow
@@ -44,53 +44,53 @@ async def test_a_cancelled_request_may_repeat_only_if_nothing_was_done(
             await engine.idempotent_requests.execute_once(
                 context, "once", hash_request(CAMPAIGN, None, {"n": "Spring"}), run
             )
-    answer = await ask(ann, "once", CAMPAIGN, n="Spring")
+    answer = await post_with_key(ann, "once", CAMPAIGN, n="Spring")
     assert (answer.status_code, codes(answer)) == (410, ["ANSWER_LOST"])
-    assert await number("campaigns") == 1
+    assert await count_rows("campaigns") == 1
 
 
 async def test_a_stopping_server_completes_requests_under_way(database_url: str) -> None:
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
-        given = {"groupId": await group(ann, 200), "subject": "Hello", "body": "Hi"}
-        asking = asyncio.create_task(ask(ann, "once", GROUP_SEND, i=given))
+        given = {"groupId": await create_group(ann, 200), "subject": "Hello", "body": "Hi"}
+        asking = asyncio.create_task(post_with_key(ann, "once", GROUP_SEND, i=given))
         async with asyncio.timeout(10):
-            while not await number("idempotent_requests"):
+            while not await count_rows("idempotent_requests"):
                 await asyncio.sleep(0.001)
         asking.cancel()
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
-        assert replayed(await ask(ann, "once", GROUP_SEND, i=given))
-        assert await number("bulk_sends") == 1
+        assert is_replayed(await post_with_key(ann, "once", GROUP_SEND, i=given))
+        assert await count_rows("bulk_sends") == 1
 
 
 async def test_a_request_of_a_lost_client_is_completed_and_replayed(
     quiet_server: Server,
 ) -> None:
     ann = await quiet_server.client("Ann")
-    to = await group(ann, 200)
+    to = await create_group(ann, 200)
     given = {"groupId": to, "subject": "Hello", "body": "Hi"}
     hasty = Client(ann.url, ann.token)
-    asking = asyncio.create_task(ask(hasty, "once", GROUP_SEND, i=given))
+    asking = asyncio.create_task(post_with_key(hasty, "once", GROUP_SEND, i=given))
     async with asyncio.timeout(10):
-        while not await number("idempotent_requests"):
+        while not await count_rows("idempotent_requests"):
             await asyncio.sleep(0.001)
     asking.cancel()
     await hasty.http.aclose()
-    answer = await ask(ann, "once", GROUP_SEND, i=given)
-    assert (replayed(answer), answer.json()["data"]["emailGroupSend"]["bulkSend"]["emailCount"]) == (True, 200)
-    assert await number("bulk_sends") == 1
+    answer = await post_with_key(ann, "once", GROUP_SEND, i=given)
+    assert (is_replayed(answer), answer.json()["data"]["emailGroupSend"]["bulkSend"]["emailCount"]) == (True, 200)
+    assert await count_rows("bulk_sends") == 1
 
 
 async def test_responses_older_than_a_day_are_deleted(database_url: str, clock: ManualClock) -> None:
     async with serving(database_url, clock, works=False, looks=False) as server:
         ann = await server.client("Ann")
-        await ask(ann, "old", CAMPAIGN, n="Spring")
-        to = await group(ann, 1)
+        await post_with_key(ann, "old", CAMPAIGN, n="Spring")
+        to = await create_group(ann, 1)
         old = {"groupId": to, "subject": "Hello", "body": "Hi", "requestId": "old"}
         assert (await ann.one(GROUP_SEND, i=old))["userErrors"] == []
         clock.advance(timedelta(hours=23))
-        await ask(ann, "young", CAMPAIGN, n="Spring")
+        await post_with_key(ann, "young", CAMPAIGN, n="Spring")
         assert (await ann.one(GROUP_SEND, i={**old, "requestId": "young"}))["userErrors"] == []
         # More than are dropped at once.
         row = (1, "x", "x", False, clock.moment - timedelta(hours=23) // timedelta(microseconds=1))
@@ -102,7 +102,7 @@ async def test_responses_older_than_a_day_are_deleted(database_url: str, clock: 
         clock.advance(timedelta(hours=1))
     async with serving(database_url, clock):
         async with asyncio.timeout(10):
-            while await number("idempotent_requests") > 1 or await number("send_requests") > 1:
+            while await count_rows("idempotent_requests") > 1 or await count_rows("send_requests") > 1:
                 await asyncio.sleep(0.02)
         assert await database().fetch("SELECT key FROM idempotent_requests") == [{"key": "young"}]
         assert await database().fetch("SELECT request_id FROM send_requests") == [{"request_id": "young"}]
@@ -119,26 +119,26 @@ async def test_requests_of_another_process_are_waited_for(postgres_url: str, clo
         ann = await server.client("Ann")
         claim = await idempotency.claim(clock, elsewhere(ann), LONG)
         assert isinstance(claim, IdempotencyClaim)
-        asking = asyncio.create_task(ask(ann, "once", CAMPAIGN, n="Spring"))
+        asking = asyncio.create_task(post_with_key(ann, "once", CAMPAIGN, n="Spring"))
         await asyncio.sleep(0.3)
         assert not asking.done()
-        assert codes(await ask(ann, "once", CAMPAIGN, n="Other")) == ["TAKEN"]
+        assert codes(await post_with_key(ann, "once", CAMPAIGN, n="Other")) == ["TAKEN"]
         assert await idempotency.store_response(claim, '{"data":1}')
         answer = await asking
-        assert (answer.json(), replayed(answer)) == ({"data": 1}, True)
+        assert (answer.json(), is_replayed(answer)) == ({"data": 1}, True)
 
 
 async def test_an_unfinished_request_of_another_process_is_in_progress(postgres_url: str, clock: ManualClock) -> None:
     async with serving(postgres_url, clock, works=False, looks=False, REQUEST_TIME="PT1S") as server:
         ann = await server.client("Ann")
         assert isinstance(await idempotency.claim(clock, elsewhere(ann), LONG), IdempotencyClaim)
-        answer = await ask(ann, "once", CAMPAIGN, n="Spring")
+        answer = await post_with_key(ann, "once", CAMPAIGN, n="Spring")
         assert (answer.status_code, codes(answer)) == (409, ["IN_PROGRESS"])
         # Long enough after a request may take, whoever claimed it is gone for certain.
         clock.advance(timedelta(seconds=21))
-        answer = await ask(ann, "once", CAMPAIGN, n="Spring")
-        assert (answer.status_code, replayed(answer)) == (200, False)
-        assert await number("campaigns") == 1
+        answer = await post_with_key(ann, "once", CAMPAIGN, n="Spring")
+        assert (answer.status_code, is_replayed(answer)) == (200, False)
+        assert await count_rows("campaigns") == 1
 
 
 async def test_a_transaction_under_a_lost_claim_is_rolled_back(quiet_server: Server, clock: ManualClock) -> None:
@@ -151,4 +151,4 @@ async def test_a_transaction_under_a_lost_claim_is_rolled_back(quiet_server: Ser
     with pytest.raises(ClaimLost):
         async with writer.with_claim(claim).unit_of_work() as uow:
             await uow.connection.execute("DELETE FROM users")
-    assert await number("users") == 1
+    assert await count_rows("users") == 1

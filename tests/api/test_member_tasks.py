@@ -9,9 +9,9 @@ from typing import Any
 from command_center import ids as global_ids
 from command_center.database.connections import Connection, database, transaction
 from models.enums import ChangeCauseKind, EmailStatus, Role, SendKind
-from tests.support.emails import draft, person
+from tests.support.emails import create_draft, create_person
 from tests.support.server import Client, ManualClock, Server
-from tests.support.tasks import COMPLETE, DELETE, FOR_MEMBERS, create, day, found, refusals
+from tests.support.tasks import COMPLETE, DELETE, FOR_MEMBERS, create_task, day, errors_of, find_task_names
 
 SAVE = "mutation($i:SavedSearchCreateInput!){savedSearchCreate(input:$i){savedSearch{id} userErrors{code}}}"
 REFINE = "mutation($id:ID!){savedSearchRefine(id:$id,filter:{folder:[]}){userErrors{code}}}"
@@ -41,18 +41,21 @@ async def make(client: Client, search: str, given: dict[str, Any]) -> list[dict[
 
 async def test_each_member_gets_a_task_unless_a_similar_one_is_open(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    dora, emil = await person(ann, "dora@example.org", shared=False), await person(ann, "emil@example.org")
-    mails = [await draft(ann, to) for to in (dora, emil, dora, emil, emil)]
+    dora, emil = (
+        await create_person(ann, "dora@example.org", shared=False),
+        await create_person(ann, "emil@example.org"),
+    )
+    mails = [await create_draft(ann, to) for to in (dora, emil, dora, emil, emil)]
     search = await save(quiet_server, ann, DRAFTS)
     members = (await ann.one(MEMBERS, id=search))["members"]["nodes"]
     assert [node["email"]["id"] for node in members] == mails[::-1]
     # Like it: open, of that name regardless of case, made from that email, and seen by the viewer.
-    alike = await create(ann, dora, "CALL", emailId=mails[0])
-    await create(ann, emil, "Another", emailId=mails[1])
-    await create(ann, dora, "Call")
-    done = await create(ann, dora, "Call", emailId=mails[2])
+    alike = await create_task(ann, dora, "CALL", emailId=mails[0])
+    await create_task(ann, emil, "Another", emailId=mails[1])
+    await create_task(ann, dora, "Call")
+    done = await create_task(ann, dora, "Call", emailId=mails[2])
     await ann.one(COMPLETE, ids=[done["id"]])
-    theirs = await create(ann, emil, "Call", emailId=mails[3])
+    theirs = await create_task(ann, emil, "Call", emailId=mails[3])
     await ann.one(REVISE, id=theirs["id"], i={"assigneeId": bob.user_id})
     made = await make(ann, search, task(clock, " Call ", priority="HIGH"))
     assert [each["email"]["id"] for each in made] == [mails[4], mails[2], mails[1]]
@@ -78,13 +81,13 @@ async def test_each_member_gets_a_task_unless_a_similar_one_is_open(quiet_server
 
 async def test_all_errors_are_returned_and_a_backfill_is_waited_for(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    await draft(ann, await person(ann, "dora@example.org"))
+    await create_draft(ann, await create_person(ann, "dora@example.org"))
     search = (await ann.one(SAVE, i={"name": "List", "filter": DRAFTS}))["savedSearch"]["id"]
-    assert refusals(await ann.one(FOR_MEMBERS, id=search, i=task(clock))) == [("WRONG_STATE", ["savedSearchId"])]
+    assert errors_of(await ann.one(FOR_MEMBERS, id=search, i=task(clock))) == [("WRONG_STATE", ["savedSearchId"])]
     await quiet_server.settle()
     wrong = task(clock, " ", details="x" * 10_001)
     for client, text in ((bob, search), (ann, "x"), (ann, global_ids.encode("SavedSearch", 987654))):
-        assert refusals(await client.one(FOR_MEMBERS, id=text, i=wrong)) == [
+        assert errors_of(await client.one(FOR_MEMBERS, id=text, i=wrong)) == [
             ("BLANK", ["input", "name"]),
             ("TOO_LONG", ["input", "details"]),
             ("NOT_FOUND", ["savedSearchId"]),
@@ -92,14 +95,14 @@ async def test_all_errors_are_returned_and_a_backfill_is_waited_for(quiet_server
     assert len(await make(ann, search, task(clock))) == 1
     # While what was refined is filled, the list holds what it held before, or half of either.
     await ann.one(REFINE, id=search)
-    assert refusals(await ann.one(FOR_MEMBERS, id=search, i=task(clock, "x"))) == [("WRONG_STATE", ["savedSearchId"])]
+    assert errors_of(await ann.one(FOR_MEMBERS, id=search, i=task(clock, "x"))) == [("WRONG_STATE", ["savedSearchId"])]
     assert await make(ann, await save(quiet_server, ann, {"folder": []}), task(clock)) == []
 
 
 async def test_what_its_owner_may_no_longer_see_gets_no_task(quiet_server: Server, clock: ManualClock) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
-    dora = await person(ann, "dora@example.org", shared=False)
-    mail = await draft(ann, dora)
+    dora = await create_person(ann, "dora@example.org", shared=False)
+    mail = await create_draft(ann, dora)
     search = await save(quiet_server, ada, {**DRAFTS, "everySender": True})
     assert [each["email"]["id"] for each in await make(ada, search, task(clock))] == [mail]
     await quiet_server.user("Ada", role=Role.MEMBER)
@@ -108,21 +111,21 @@ async def test_what_its_owner_may_no_longer_see_gets_no_task(quiet_server: Serve
 
 async def test_two_concurrent_requests_create_each_task_once(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     for _ in range(12):
-        await draft(ann, dora)
+        await create_draft(ann, dora)
     lists = [await save(quiet_server, ann, filter) for filter in (DRAFTS, {"subject": {"contains": "hello"}})]
     for number in range(5):
         given = task(clock, f"T{number}")
         made = await asyncio.gather(*(make(ann, search, given) for search in lists * 2))
         assert sorted(len(each) for each in made) == [0, 0, 0, 12]
-        assert len(await found(ann, name={"equals": f"t{number}"})) == 12
+        assert len(await find_task_names(ann, name={"equals": f"t{number}"})) == 12
 
 
 async def test_many_members_take_as_many_statements_as_few(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     few, many = await save(quiet_server, ann, {"subject": {"contains": "few"}}), await save(quiet_server, ann, DRAFTS)
-    mails = [await draft(ann, await person(ann, f"p{number}@example.org")) for number in range(3)]
+    mails = [await create_draft(ann, await create_person(ann, f"p{number}@example.org")) for number in range(3)]
     for mail in mails:
         await _join(few, global_ids.decode_key("Email", mail) or 0)
     await _fill(many, ann, 2000)

@@ -9,7 +9,7 @@ import pytest
 from command_center.database.connections import database
 from command_center.database.fields import from_micros
 from command_center.lists import audit
-from tests.support.searches import FOLLOW, MEMBERS, RECORD, email, event, live, save
+from tests.support.searches import FOLLOW, MEMBERS, RECORD, create_email, make_event, save_search, wait_until_live
 from tests.support.server import Client, ManualClock, Server
 
 SPAN = timedelta(seconds=2)
@@ -20,14 +20,14 @@ MICROSECOND = timedelta(microseconds=1)
 
 async def test_a_view_that_is_too_old_when_it_is_recorded_never_joins(server: Server) -> None:
     ann = await server.client("Ann")
-    search = await save(ann, WITHIN)
-    await live(ann, search)
-    emails = [await email(ann, number) for number in range(12)]
+    search = await save_search(ann, WITHIN)
+    await wait_until_live(ann, search)
+    emails = [await create_email(ann, number) for number in range(12)]
     async with ann.follow(FOLLOW, id=search) as stream:
         await stream.until("CaughtUp")
         for mail in emails:
             at = datetime.now(UTC) - SPAN - timedelta(milliseconds=30)
-            await ann.one(RECORD, e=[event(mail, "VIEW", mail, at)])
+            await ann.one(RECORD, e=[make_event(mail, "VIEW", mail, at)])
             await asyncio.sleep(0.05)
         assert await stream.quiet(0.6)
 
@@ -36,7 +36,7 @@ async def test_a_view_that_is_too_old_when_it_is_recorded_never_joins(server: Se
 async def test_at_a_window_edge_only_emails_that_match_then_join(quiet_server: Server, clock: ManualClock) -> None:
     rng = random.Random(7)
     ann = await quiet_server.client("Ann")
-    within, without = await save(ann, WITHIN, "Within"), await save(ann, WITHOUT, "Without")
+    within, without = await save_search(ann, WITHIN, "Within"), await save_search(ann, WITHOUT, "Without")
     await quiet_server.settle()
     async with ann.follow(FOLLOW, id=within) as stream:
         await stream.until("CaughtUp")
@@ -44,8 +44,8 @@ async def test_at_a_window_edge_only_emails_that_match_then_join(quiet_server: S
             # The last tick is up to two tenths of a second old, and the next one has not come yet.
             clock.advance(timedelta(microseconds=rng.choice((1, 2, 50_000, 199_999))))
             offset = rng.choice((0, 1, -1, rng.randint(-250_000, 250_000))) * MICROSECOND
-            mail = await email(ann, number)
-            await ann.one(RECORD, e=[event(mail, "VIEW", f"{number}", from_micros(clock.moment) - SPAN + offset)])
+            mail = await create_email(ann, number)
+            await ann.one(RECORD, e=[make_event(mail, "VIEW", f"{number}", from_micros(clock.moment) - SPAN + offset)])
             await _match_without_ticking(quiet_server)
             inside = offset >= timedelta(0)
             assert (mail in await _members(ann, within), mail in await _members(ann, without)) == (inside, not inside)
@@ -57,7 +57,7 @@ async def test_at_a_window_edge_only_emails_that_match_then_join(quiet_server: S
                 await _check(quiet_server)
         # What a new list begins with is decided for the moment of its filling as well.
         clock.advance(timedelta(milliseconds=150))
-        later = await save(ann, WITHIN, "Later")
+        later = await save_search(ann, WITHIN, "Later")
         await _match_without_ticking(quiet_server)
         await _check(quiet_server)
         await quiet_server.settle()

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from tests.support.searches import FOLLOW, MEMBERS, RECORD, email, event, live, save
+from tests.support.searches import FOLLOW, MEMBERS, RECORD, create_email, make_event, save_search, wait_until_live
 from tests.support.server import ManualClock, Server
 
 ENGAGED: dict[str, Any] = {"engagement": [{"kind": "VIEW"}, {"kind": "CLICK"}, {"kind": "REPLY", "atMost": 0}]}
@@ -11,15 +11,17 @@ ENGAGED: dict[str, Any] = {"engagement": [{"kind": "VIEW"}, {"kind": "CLICK"}, {
 
 async def test_an_email_joins_after_view_and_click_and_leaves_on_reply(server: Server) -> None:
     ann = await server.client("Ann")
-    mail, search = await email(ann), await save(ann, ENGAGED)
-    await live(ann, search)
+    mail, search = await create_email(ann), await save_search(ann, ENGAGED)
+    await wait_until_live(ann, search)
     async with ann.follow(FOLLOW, id=search) as stream:
         await stream.until("CaughtUp")
-        assert (await ann.one(RECORD, e=[event(mail, "VIEW", "1"), event(mail, "CLICK", "2")]))["recorded"] == 2
+        assert (await ann.one(RECORD, e=[make_event(mail, "VIEW", "1"), make_event(mail, "CLICK", "2")]))[
+            "recorded"
+        ] == 2
         joined = (await stream.until("MemberJoined"))[-1]
         assert joined["emailId"] == mail
         assert joined["member"]["cause"] == {"kind": "ENGAGEMENT", "engagement": {"kind": "CLICK"}}
-        await ann.one(RECORD, e=[event(mail, "REPLY", "3")])
+        await ann.one(RECORD, e=[make_event(mail, "REPLY", "3")])
         left = await stream.frame()
         assert (left["__typename"], left["memberId"]) == ("MemberLeft", joined["memberId"])
         assert left["cause"] == {"kind": "ENGAGEMENT", "engagement": {"kind": "REPLY"}}
@@ -31,8 +33,8 @@ async def test_an_email_joins_after_view_and_click_and_leaves_on_reply(server: S
 
 async def test_time_alone_makes_an_email_join(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    search = await save(ann, {"createdAt": {"olderThan": "PT10S"}})
-    mail = await email(ann)
+    search = await save_search(ann, {"createdAt": {"olderThan": "PT10S"}})
+    mail = await create_email(ann)
     await quiet_server.settle()
     clock.advance(timedelta(seconds=10))
     await quiet_server.settle()

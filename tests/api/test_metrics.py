@@ -6,7 +6,7 @@ import re
 import httpx
 import pytest
 
-from tests.support.monitoring import metrics
+from tests.support.monitoring import read_metrics
 from tests.support.paths import ROOT
 from tests.support.server import PATIENCE, Client, Failed, Server, serving
 
@@ -21,10 +21,10 @@ EVENT = {"kind": "VIEW", "occurredAt": "2026-01-01T00:00:00Z"}
 async def quiet(server: Server) -> dict[str, float]:
     """The numbers once the matcher has looked at everything, and counted what it did."""
     async with asyncio.timeout(PATIENCE):
-        while (await metrics(server))["pending_invalidations"]:
+        while (await read_metrics(server))["pending_invalidations"]:
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.1)
-        return await metrics(server)
+        return await read_metrics(server)
 
 
 async def save(client: Client, name: str, filter: dict[str, object]) -> str:
@@ -73,7 +73,7 @@ async def test_valid_operations_are_counted_by_kind_and_transport(
 ) -> None:
     async with serving(sqlite_url) as server:
         ann = await server.client("Ann")
-        before = await metrics(server)
+        before = await read_metrics(server)
         await ann("query { a: __typename } ")
         assert "errors" in await ann.raw("query { nothing }")
         assert "errors" in await ann.raw("query A { __typename } query B { __typename }")
@@ -84,7 +84,7 @@ async def test_valid_operations_are_counted_by_kind_and_transport(
         async with ann.follow("subscription { nothing }") as stream:
             with pytest.raises(Failed):
                 await stream.frame()
-        after = await metrics(server)
+        after = await read_metrics(server)
     named = {kind: f'operations_total{{kind="{kind}"}}' for kind in ("query", "mutation", "subscription")}
     assert {kind: after[name] - before[name] for kind, name in named.items()} == {
         "query": 2,
@@ -99,7 +99,7 @@ async def test_paths_that_are_not_ours_are_one_series(sqlite_url: str) -> None:
             for path in ("/a", "/b/c", "/metrics2"):
                 await http.get(path)
             await http.get("/t/o/nothing.gif")
-        found = await metrics(server)
+        found = await read_metrics(server)
         assert {name for name in found if "404" in name} == {'http_responses_total{route="other",status="404"}'}
         assert found['http_responses_total{route="/t",status="200"}'] == 1
 
@@ -107,7 +107,7 @@ async def test_paths_that_are_not_ours_are_one_series(sqlite_url: str) -> None:
 async def test_every_metric_is_explained_to_operators(sqlite_url: str) -> None:
     explained = (ROOT / "docs" / "operating.md").read_text()
     async with serving(sqlite_url) as server:
-        names = {re.split(r"[{ ]", name)[0] for name in await metrics(server)}
+        names = {re.split(r"[{ ]", name)[0] for name in await read_metrics(server)}
     ours = {name for name in names if not name.startswith("process_")}
     assert ours
     assert {name for name in ours if f"`command_center_{name}" not in explained} == set()

@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket
 from command_center.database.connections import database
 from command_center.server.app import create_app
 from command_center.web.middleware import RequestLimitsMiddleware
-from tests.support.raw_http import UPGRADE, Answer, connected, socket
+from tests.support.raw_http import UPGRADE, RawResponse, open_raw_connection, open_raw_socket
 from tests.support.server import Client, Server, serving, settings
 
 pytestmark = pytest.mark.slow
@@ -41,9 +41,9 @@ def post(client: Client, more: str = "", path: str = "/graphql") -> str:
     )
 
 
-def code(answer: Answer | httpx.Response) -> str:
+def code(answer: RawResponse | httpx.Response) -> str:
     """What an error of /graphql is called."""
-    content = answer.body if isinstance(answer, Answer) else answer.content
+    content = answer.body if isinstance(answer, RawResponse) else answer.content
     found: str = json.loads(content)["errors"][0]["extensions"]["code"]
     return found
 
@@ -64,7 +64,7 @@ async def test_a_body_of_the_allowed_bytes_is_read_and_one_more_is_not(sqlite_ur
                 (f"Content-Length: {size}\r\n\r\n", text),
                 ("Transfer-Encoding: chunked\r\n\r\n", f"{chunks}0\r\n\r\n"),
             ):
-                async with connected(server.url) as raw:
+                async with open_raw_connection(server.url) as raw:
                     await raw.send(post(ann, head) + body)
                     answer = await raw.answer()
                     assert answer.status == status, answer
@@ -78,7 +78,7 @@ async def test_a_length_may_have_any_number_of_zeros_before_it(sqlite_url: str) 
     async with serving(sqlite_url, works=False, looks=False) as server:
         ann = await server.client("Ann")
         for number, body, status in (("2", "{}", 404), ("", "", 404), (BODY + 1, "", 413)):
-            async with connected(server.url) as raw:
+            async with open_raw_connection(server.url) as raw:
                 await raw.send(post(ann, f"Content-Length: {'0' * 5000}{number}\r\n\r\n", "/nowhere") + body)
                 assert (await raw.answer()).status == status
 
@@ -87,7 +87,7 @@ async def test_a_declared_length_over_the_limit_is_refused_unread(sqlite_url: st
     async with serving(sqlite_url, works=False, looks=False, BODY_BYTES="100") as server:
         for path in ("/graphql", "/t/u/x", "/nowhere", "/healthz"):
             for method in ("POST", "GET", "HEAD", "DELETE"):
-                async with connected(server.url) as raw:
+                async with open_raw_connection(server.url) as raw:
                     await raw.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n")
                     assert (await raw.rest()).startswith(b"HTTP/1.1 413 ")
 
@@ -96,7 +96,7 @@ async def test_expect_100_continue_is_answered(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False) as server:
         ann = await server.client("Ann")
         for size, first in ((BODY + 1, b"HTTP/1.1 413 "), (len(VIEWER), b"HTTP/1.1 100 ")):
-            async with connected(server.url) as raw:
+            async with open_raw_connection(server.url) as raw:
                 await raw.send(post(ann, f"Expect: 100-continue\r\nContent-Length: {size}\r\n\r\n"))
                 assert (await raw.reader.readline()).startswith(first)
 
@@ -118,7 +118,7 @@ async def test_a_slow_body_times_out_on_every_route(sqlite_url: str) -> None:
     async with serving(sqlite_url, works=False, looks=False, BODY_TIME="PT1S") as server:
         ann = await server.client("Ann")
         for path in ("/graphql", "/t/u/x", "/nowhere"):
-            async with connected(server.url) as raw:
+            async with open_raw_connection(server.url) as raw:
                 await raw.send(post(ann, "Content-Length: 1000\r\n\r\n", path))
                 dribbling = asyncio.create_task(raw.dribble())
                 answer = await raw.answer()
@@ -145,7 +145,7 @@ async def test_a_packed_body_is_refused_and_a_plain_one_is_not(sqlite_url: str, 
 async def test_a_client_lost_within_its_body_changes_nothing(sqlite_url: str, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(sqlite_url, works=False, looks=False) as server:
         ann = await server.client("Ann")
-        async with connected(server.url) as raw:
+        async with open_raw_connection(server.url) as raw:
             await raw.send(post(ann, "Content-Length: 1000\r\n\r\n") + VIEWER)
         await ann("{viewer{id}}")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
@@ -202,7 +202,7 @@ async def test_a_socket_that_is_refused_is_no_error_in_the_log(
     async with serving(sqlite_url, works=False, looks=False) as server:
         logging.getLogger("uvicorn.error").addHandler(caplog.handler)
         try:
-            async with connected(server.url) as raw:
+            async with open_raw_connection(server.url) as raw:
                 await raw.send(handshake(server.url, "https://evil.example"))
                 assert code(await raw.answer()) == "FORBIDDEN_ORIGIN"
         finally:
@@ -241,7 +241,7 @@ async def test_sockets_are_for_allowed_origins_and_non_browsers(
     async with serving(sqlite_url, works=False, looks=False, ALLOWED_ORIGINS=APP, BASE_URL=base) as server:
 
         async def opened(*origins: str, host: str = "") -> int:
-            async with connected(server.url) as raw:
+            async with open_raw_connection(server.url) as raw:
                 await raw.send(handshake(server.url, *origins, host=host))
                 answer = await raw.answer()
                 assert answer.status == 101 or code(answer) == "FORBIDDEN_ORIGIN"
@@ -362,14 +362,14 @@ async def test_every_response_has_each_security_header_once(sqlite_url: str) -> 
             assert path != "/graphql" or answer.headers["cache-control"] == "no-store"
             assert "server" not in answer.headers
             assert "x" not in path or "/x" not in answer.body.decode("latin-1")
-        async with connected(server.url) as raw:
+        async with open_raw_connection(server.url) as raw:
             await raw.send("nonsense\r\n\r\n")
             assert ALWAYS.items() <= (await raw.answer()).headers.items()
 
 
-async def ask(server: Server, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+async def ask(server: Server, method: str, path: str, headers: Mapping[str, str]) -> RawResponse:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    async with connected(server.url) as raw:
+    async with open_raw_connection(server.url) as raw:
         await raw.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}Content-Length: 2\r\n\r\n{{}}")
         return await raw.answer()
 
@@ -478,12 +478,12 @@ async def test_many_slow_senders_are_cut_and_other_clients_are_served(sqlite_url
 
 
 async def say_nothing(url: str) -> int:
-    async with socket(url) as raw:
+    async with open_raw_socket(url) as raw:
         return await raw.close_code()
 
 
 async def besiege(url: str, start: str) -> int:
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send(start)
         dribbling = asyncio.create_task(raw.dribble(0.2))
         answer = await raw.answer()

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from command_center.database.connections import database
-from tests.support.emails import emails_in_folders, moment, person
-from tests.support.idempotency import RECORD, ask, number, replayed
-from tests.support.schema_coverage import published
+from tests.support.emails import create_person, emails_in_folders, moment
+from tests.support.idempotency import RECORD, count_rows, is_replayed, post_with_key
+from tests.support.schema_coverage import published_schema
 from tests.support.server import Client, ManualClock, Server
 
 
 async def done(client: Client, field: str, arguments: str, result: str = "__typename") -> Any:
     """What a mutation answered with its own name as the key; it is asked for twice."""
     document = f"mutation{{{field}{arguments}{{{result} userErrors{{message path}}}}}}"
-    first, again = [await ask(client, field, document) for _ in range(2)]
-    assert (again.content, replayed(first), replayed(again)) == (first.content, False, True), first.text
+    first, again = [await post_with_key(client, field, document) for _ in range(2)]
+    assert (again.content, is_replayed(first), is_replayed(again)) == (first.content, False, True), first.text
     payload = first.json()["data"][field]
     assert payload["userErrors"] == [], field
     return payload
@@ -32,13 +32,13 @@ async def test_every_mutation_updates_the_claim_of_its_key(quiet_server: Server,
     await _lists(quiet_server, ann)
     await _engagements(ann, mail["DELIVERED"], moment(clock))
     rows = await database().fetch("SELECT key, done FROM idempotent_requests WHERE response IS NOT NULL")
-    mutations = published().mutation_type
+    mutations = published_schema().mutation_type
     assert mutations is not None
     assert {row["key"]: bool(row["done"]) for row in rows} == dict.fromkeys(mutations.fields, True)
 
 
 async def _people(ann: Client) -> None:
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     await done(ann, "personCreate", '(input:{name:"Emil",address:"emil@example.org"})')
     group = (await done(ann, "groupCreate", '(name:"G")', "group{id}"))["group"]["id"]
     await done(ann, "groupAddPeople", f'(id:"{group}",personIds:["{dora}"])')
@@ -100,10 +100,12 @@ async def test_a_group_commit_updates_the_claim_of_each_request(quiet_server: Se
     # Half of them have no key, as tracking has none; the repeats meet their firsts under way.
     keys = [*(f"k{place}" for place in range(20)), *(None for _ in range(20))] * 3
     events = [{**given, "dedupeKey": f"{place}"} for place in range(40)] * 3
-    answers = await asyncio.gather(*(ask(ann, key, RECORD, e=[event]) for key, event in zip(keys, events, strict=True)))
+    answers = await asyncio.gather(
+        *(post_with_key(ann, key, RECORD, e=[event]) for key, event in zip(keys, events, strict=True))
+    )
     recorded = [answer.json()["data"]["engagementRecord"]["recorded"] for answer in answers]
     assert [recorded[place::40] for place in range(20)] == [[1, 1, 1]] * 20
     assert [sum(recorded[place::40]) for place in range(20, 40)] == [1] * 20
-    assert await number("engagements") == 40
+    assert await count_rows("engagements") == 40
     rows = await database().fetch("SELECT done FROM idempotent_requests")
     assert [bool(row["done"]) for row in rows] == [True] * 20

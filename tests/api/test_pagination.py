@@ -10,7 +10,7 @@ import pytest
 
 from command_center import ids as global_ids
 from models.enums import Role
-from tests.support.emails import RECORD, deliver, draft, moment, person, send
+from tests.support.emails import RECORD, create_draft, create_person, moment, send_due_emails, send_email
 from tests.support.server import Client, Failed, ManualClock, Server
 
 pytestmark = pytest.mark.slow
@@ -96,8 +96,8 @@ async def world(server: Server, client: Client, clock: ManualClock, rows: int) -
         made = await client(MAKE, n=f"N{number}", t=template)
         nodes.setdefault("Campaign", made["campaignCreate"]["campaign"]["id"])
         nodes.setdefault("Group", made["groupCreate"]["group"]["id"])
-        people.append(await person(client, f"p{number}@example.org"))
-        email = await draft(client, people[-1], campaignId=nodes["Campaign"])
+        people.append(await create_person(client, f"p{number}@example.org"))
+        email = await create_draft(client, people[-1], campaignId=nodes["Campaign"])
         nodes.setdefault("Email", email)
         await client.one(SAVE, i={"name": f"L{number}", "filter": {"folder": ["DRAFT"]}, "shared": True})
         event = {"kind": "VIEW", "occurredAt": moment(clock), "emailId": nodes["Email"], "dedupeKey": f"{number}"}
@@ -231,8 +231,8 @@ async def test_a_cursor_of_one_kind_of_connection_is_refused_by_others(
 
 async def test_pages_repeat_and_miss_nothing_while_rows_change(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    to = await person(ann, "p@example.org")
-    mail = [await draft(ann, to, f"{n:02}") for n in range(12)]
+    to = await create_person(ann, "p@example.org")
+    mail = [await create_draft(ann, to, f"{n:02}") for n in range(12)]
     for backwards in (False, True):
         whole = (await page(ann, EMAILS, first=200))["ids"]
         seen: list[str] = []
@@ -245,7 +245,7 @@ async def test_pages_repeat_and_miss_nothing_while_rows_change(quiet_server: Ser
             doomed = [found["ids"][0 if backwards else -1], *unseen[len(unseen) // 2 :][:1]] if found["ids"] else []
             deleted = (await ann.one(DELETE, ids=doomed[: 2 if len(gone) < 4 else 0]))["deletedIds"]
             gone.update(deleted)
-            await draft(ann, to, "new")
+            await create_draft(ann, to, "new")
         assert len(seen) == len(set(seen))
         assert set(whole) - gone <= set(seen)
         assert set(seen) & set(whole) <= set(whole)
@@ -284,12 +284,12 @@ async def test_emails_are_sorted_with_absent_dates_last_and_ties_by_id(
         if number % 4:
             clock.advance(timedelta(seconds=1))
         name = "failed" if number % 3 == 2 else "ok"
-        mail = await draft(ann, await person(ann, f"{name}{number}@example.org"), subject)
+        mail = await create_draft(ann, await create_person(ann, f"{name}{number}@example.org"), subject)
         if number % 3 == 0:
-            await send(ann, mail, moment(clock, 600 + number // 6))
+            await send_email(ann, mail, moment(clock, 600 + number // 6))
         elif number % 6 < 5:
-            await send(ann, mail)
-            await deliver(quiet_server)
+            await send_email(ann, mail)
+            await send_due_emails(quiet_server)
         if number % 2:
             verdict = "HUMAN" if number % 4 == 1 else "MACHINE"
             event = {"emailId": mail, "kind": "VIEW", "occurredAt": moment(clock, -100 + number // 6)}
@@ -319,8 +319,8 @@ async def test_emails_are_sorted_with_absent_dates_last_and_ties_by_id(
 
 async def test_a_page_resumes_after_a_date_in_the_far_future(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    mail = [await draft(ann, await person(ann, f"p{n}@example.org")) for n in range(2)]
+    mail = [await create_draft(ann, await create_person(ann, f"p{n}@example.org")) for n in range(2)]
     for each, year in zip(mail, ("9999", "4000"), strict=True):
-        await send(ann, each, f"{year}-12-31T23:59:59.999999Z")
+        await send_email(ann, each, f"{year}-12-31T23:59:59.999999Z")
     pages = [found["ids"] async for found in walk(ann, EMAILS, 1, order={"field": "SCHEDULED_AT"})]
     assert pages == [[mail[0]], [mail[1]]]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.emails import PERSON, draft, moment, person, send
+from tests.support.emails import PERSON, create_draft, create_person, moment, send_email
 from tests.support.people import FAILURES, SHOW
 from tests.support.server import Client, ManualClock, Server
 
@@ -28,11 +28,11 @@ async def refusals(client: Client, document: str, **variables: Any) -> list[tupl
 
 async def test_an_address_is_unique_in_the_team_regardless_of_case(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    await person(ann, "Straße@Example.org", shared=False)
+    await create_person(ann, "Straße@Example.org", shared=False)
     for client, address in ((ann, "straße@example.ORG"), (bob, "STRASSE@EXAMPLE.ORG"), (bob, " Straße@example.org ")):
         assert await refusals(client, PERSON, i={"name": "X", "address": address}) == [("TAKEN", ["input", "address"])]
     max_ = await quiet_server.client("Max", "Bananas")
-    assert await person(max_, "straße@example.org")
+    assert await create_person(max_, "straße@example.org")
 
 
 async def test_a_person_has_the_given_fields_or_all_errors_return(quiet_server: Server) -> None:
@@ -54,7 +54,7 @@ async def test_a_person_has_the_given_fields_or_all_errors_return(quiet_server: 
         ("INVALID", ["input", "firstName"]),
     ]
     given = {"firstName": "Dora", "title": "CTO", "company": "ACME", "phone": "+49 30 1", "shared": False}
-    assert await ann.one(SHOW, id=await person(ann, "dora@example.org", **given)) == {
+    assert await ann.one(SHOW, id=await create_person(ann, "dora@example.org", **given)) == {
         "name": "Dora",
         "address": "dora@example.org",
         "owner": {"name": "Ann"},
@@ -62,16 +62,16 @@ async def test_a_person_has_the_given_fields_or_all_errors_return(quiet_server: 
         "groups": [],
         **given,
     }
-    bare = await ann.one(SHOW, id=await person(ann, "emil@example.org", title=" ", company=None))
+    bare = await ann.one(SHOW, id=await create_person(ann, "emil@example.org", title=" ", company=None))
     assert (bare["title"], bare["company"], bare["phone"], bare["firstName"]) == (None, None, None, None)
     assert bare["shared"] is True
 
 
 async def test_people_are_found_by_words_of_name_address_and_company(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    dora = await person(ann, "dora@one.example", company="Müller & Söhne")
-    emil = await person(ann, "emil@two.example", company="100%_Real")
-    fritz = await person(ann, "fritz@two.example")
+    dora = await create_person(ann, "dora@one.example", company="Müller & Söhne")
+    emil = await create_person(ann, "emil@two.example", company="100%_Real")
+    fritz = await create_person(ann, "fritz@two.example")
 
     async def search(text: str | None) -> list[str]:
         return [node["id"] for node in (await ann.one(PEOPLE, s=text))["nodes"]]
@@ -91,11 +91,11 @@ async def test_people_are_found_by_words_of_name_address_and_company(quiet_serve
 
 async def test_unsubscribing_fails_scheduled_emails_of_all_senders(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    dora, emil = await person(ann, "dora@example.org"), await person(ann, "emil@example.org")
+    dora, emil = await create_person(ann, "dora@example.org"), await create_person(ann, "emil@example.org")
     for client in (ann, bob):
-        await send(client, await draft(client, dora, "to Dora"), moment(clock, 60))
-        await send(client, await draft(client, emil, "to Emil"), moment(clock, 60))
-        await draft(client, dora, "a draft")
+        await send_email(client, await create_draft(client, dora, "to Dora"), moment(clock, 60))
+        await send_email(client, await create_draft(client, emil, "to Emil"), moment(clock, 60))
+        await create_draft(client, dora, "a draft")
     for _ in range(2):
         answer = await bob.one(UNSUBSCRIBE, id=dora)
         assert answer == {"person": {"unsubscribed": True}, "userErrors": []}
@@ -113,8 +113,8 @@ async def test_unsubscribing_fails_scheduled_emails_of_all_senders(quiet_server:
 
 async def test_a_group_takes_people_in_and_out_any_number_of_times(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    people = [await person(ann, f"p{n}@example.org") for n in range(3)]
-    hidden = await person(bob, "hidden@example.org", shared=False)
+    people = [await create_person(ann, f"p{n}@example.org") for n in range(3)]
+    hidden = await create_person(bob, "hidden@example.org", shared=False)
     made = (await ann.one(GROUP, n="Group"))["group"]
     assert made == {
         "id": made["id"],
@@ -146,7 +146,7 @@ async def test_a_group_takes_people_in_and_out_any_number_of_times(quiet_server:
 
 async def test_only_its_owner_changes_a_shared_group(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     group = (await ann.one(GROUP, n="Shared", s=True))["group"]["id"]
     for document in (ADD, REMOVE):
         assert await refusals(bob, document, id=group, p=[dora]) == [("FORBIDDEN", ["id"])]

@@ -12,9 +12,9 @@ from command_center.api.websocket import ID_CHARACTERS
 from command_center.graphql_engine.documents import Documents
 from command_center.graphql_engine.limits import DocumentLimits, UserLimits
 from command_center.server.schema_hints import HINTS
-from tests.support.graphql_http import Talk, codes, post, talking
-from tests.support.http_streams import streaming
-from tests.support.schemas import ours
+from tests.support.graphql_http import WebSocketClient, codes, open_websocket, post
+from tests.support.http_streams import open_stream
+from tests.support.schemas import product_schema
 from tests.support.server import PATIENCE, Client, Server, serving
 
 EVENTS = "text/event-stream"
@@ -23,7 +23,7 @@ UNKNOWN = 'subscription{savedSearchChanges(savedSearchId:"nothing"){__typename}}
 INIT = {"type": "connection_init"}
 
 
-async def _subscribed(talk: Talk, name: str, **more: Any) -> str:
+async def _subscribed(talk: WebSocketClient, name: str, **more: Any) -> str:
     """Subscribe, and return the type of the first message, or the code of the error."""
     await talk.ask(name, LISTS, **more)
     told = await talk.hear()
@@ -33,7 +33,7 @@ async def _subscribed(talk: Talk, name: str, **more: Any) -> str:
 
 async def _streamed(client: Client, query: str = LISTS) -> int:
     """Open a stream of events, read its first message, leave; return the status."""
-    async with streaming(client, EVENTS, query) as response:
+    async with open_stream(client, EVENTS, query) as response:
         if response.status_code == 200:
             async for text in response.aiter_text():
                 if "event: next" in text:
@@ -44,12 +44,12 @@ async def _streamed(client: Client, query: str = LISTS) -> int:
 async def test_an_operation_id_may_be_as_long_as_allowed(sqlite_server: Server) -> None:
     ann = await sqlite_server.client("Ann")
     for id_ in ("i" * ID_CHARACTERS, "🙂" * ID_CHARACTERS):
-        async with talking(sqlite_server, ann.token) as talk:
+        async with open_websocket(sqlite_server, ann.token) as talk:
             assert await _subscribed(talk, id_) == "next"
             await talk.say({"type": "complete", "id": id_})
             await talk.ask(f"{id_}i", LISTS)
             assert await talk.end() == (4400, "An operation's id has at most 256 characters")
-        async with talking(sqlite_server, ann.token) as talk:
+        async with open_websocket(sqlite_server, ann.token) as talk:
             await talk.say({"type": "complete", "id": f"{id_}i"})
             assert (await talk.end())[0] == 4400
 
@@ -57,13 +57,13 @@ async def test_an_operation_id_may_be_as_long_as_allowed(sqlite_server: Server) 
 async def test_a_user_has_as_many_sockets_as_allowed(sqlite_url: str) -> None:
     async with serving(sqlite_url, USER_SOCKETS="3") as server:
         ann, bob = await server.client("Ann"), await server.client("Bob")
-        async with talking(server, ann.token), talking(server, ann.token), talking(server) as idle:
-            async with talking(server, ann.token), talking(server, bob.token):
-                async with talking(server) as talk:
+        async with open_websocket(server, ann.token), open_websocket(server, ann.token), open_websocket(server) as idle:
+            async with open_websocket(server, ann.token), open_websocket(server, bob.token):
+                async with open_websocket(server) as talk:
                     await talk.say({**INIT, "payload": {"authorization": f"Bearer {ann.token}"}})
                     assert await talk.end() == (1013, "A user may have 3 WebSockets open at once.")
                 # A refused one does not count when it ends.
-                async with talking(server) as talk:
+                async with open_websocket(server) as talk:
                     await talk.say({**INIT, "payload": {"authorization": f"Bearer {ann.token}"}})
                     assert (await talk.end())[0] == 1013
             await idle.say({**INIT, "payload": {"authorization": f"Bearer {ann.token}"}})
@@ -73,7 +73,11 @@ async def test_a_user_has_as_many_sockets_as_allowed(sqlite_url: str) -> None:
 async def test_subscriptions_of_a_user_are_limited_over_all_transports(sqlite_url: str) -> None:
     async with serving(sqlite_url, USER_SUBSCRIPTIONS="3") as server:
         ann, bob = await server.client("Ann"), await server.client("Bob")
-        async with talking(server, ann.token) as one, talking(server, ann.token) as two, streaming(ann, EVENTS):
+        async with (
+            open_websocket(server, ann.token) as one,
+            open_websocket(server, ann.token) as two,
+            open_stream(ann, EVENTS),
+        ):
             assert [await _subscribed(one, "a"), await _subscribed(two, "a")] == ["next", "next"]
             assert await _subscribed(one, "b") == "TOO_MANY_OPERATIONS"
             refused = await post(ann, {"query": LISTS}, accept=EVENTS)
@@ -98,7 +102,7 @@ async def test_a_subscription_is_given_back_however_it_ends(sqlite_url: str) -> 
                     await asyncio.sleep(0.01)
 
         async def over_socket(close: bool) -> bool:
-            async with talking(server) as talk:
+            async with open_websocket(server) as talk:
                 await talk.say({**INIT, "payload": {"authorization": f"Bearer {ann.token}"}})
                 if b"connection_ack" not in await talk.socket.recv(decode=False):
                     return False
@@ -128,7 +132,7 @@ async def test_a_subscription_is_given_back_however_it_ends(sqlite_url: str) -> 
 async def test_open_operations_of_a_user_are_limited_in_memory(sqlite_url: str) -> None:
     async with serving(sqlite_url, USER_OPERATION_BYTES="1000000") as server:
         ann = await server.client("Ann")
-        async with talking(server, ann.token) as one, talking(server, ann.token) as two:
+        async with open_websocket(server, ann.token) as one, open_websocket(server, ann.token) as two:
             # Variables that the operation does not use are kept with it too.
             large = {"variables": {"unused": "x" * 200_000}}
             found = [await _subscribed(talk, name, **large) for name in "abc" for talk in (one, two)]
@@ -141,7 +145,7 @@ async def test_open_operations_of_a_user_are_limited_in_memory(sqlite_url: str) 
 
 
 def test_memory_is_counted_to_the_byte_and_a_document_once() -> None:
-    documents = Documents(ours(), DocumentLimits(), HINTS)
+    documents = Documents(product_schema(), DocumentLimits(), HINTS)
     prepared, other = documents.prepare(LISTS, None), documents.prepare(LISTS.replace("{", " {", 1), None)
     asked = parse_parameters({"query": LISTS}, 1)
     quotas = UserQuotas(UserLimits(bytes=2 * asked.bytes + prepared.bytes))

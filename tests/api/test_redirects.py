@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.raw_http import connected
+from tests.support.raw_http import open_raw_connection
 from tests.support.server import Server
 
 
@@ -28,7 +28,7 @@ async def test_a_redirect_is_a_path(sqlite_server: Server, path: str, location: 
     for method in ("GET", "HEAD", "POST"):
         if path.partition("?")[0] == "/" and method == "POST":
             continue
-        async with connected(sqlite_server.url) as raw:
+        async with open_raw_connection(sqlite_server.url) as raw:
             await raw.send(
                 f"{method} {path} HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             )

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from command_center.database.connections import database
-from tests.support.emails import draft, person
+from tests.support.emails import create_draft, create_person
 from tests.support.idempotency import (
     CLIENTS,
     GROUP_SEND,
     REPEATS,
     SELECT_AND_SEND,
-    ask,
-    group,
-    number,
-    replayed,
-    together,
+    count_rows,
+    create_group,
+    is_replayed,
+    post_concurrently,
+    post_with_key,
 )
 from tests.support.server import ManualClock, Server, serving
 
@@ -33,41 +33,41 @@ async def test_many_clients_with_one_request_id_send_once(server: Server, what: 
     asked: dict[str, Any]
     if what == "email":
         document = SEND
-        asked = {"id": await draft(ann, await person(ann, "dora@example.org")), "r": "once"}
+        asked = {"id": await create_draft(ann, await create_person(ann, "dora@example.org")), "r": "once"}
     elif what == "select and send":
-        people = [await person(ann, f"{name}@example.org") for name in ("dora", "emil")]
+        people = [await create_person(ann, f"{name}@example.org") for name in ("dora", "emil")]
         document, asked = SELECT_AND_SEND, {"i": {"personIds": people, "subject": "S", "body": "B"}}
     else:
-        document, asked = GROUP_SEND, {"i": {"groupId": await group(ann, 3), "subject": "S", "body": "B"}}
+        document, asked = GROUP_SEND, {"i": {"groupId": await create_group(ann, 3), "subject": "S", "body": "B"}}
     if "i" in asked:
         asked["i"]["requestId"] = "once"
-    answers = await together(ann, lambda client: ask(client, None, document, **asked))
+    answers = await post_concurrently(ann, lambda client: post_with_key(client, None, document, **asked))
     assert len(answers) == REPEATS // CLIENTS * CLIENTS
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.content for answer in answers} == {answers[0].content}
     assert next(iter(answers[0].json()["data"].values()))["userErrors"] == []
-    assert await number("send_requests") == 1
-    assert await number("bulk_sends") == (0 if what == "email" else 1)
-    assert await number("emails") == {"email": 1, "select and send": 2, "group send": 3}[what]
+    assert await count_rows("send_requests") == 1
+    assert await count_rows("bulk_sends") == (0 if what == "email" else 1)
+    assert await count_rows("emails") == {"email": 1, "select and send": 2, "group send": 3}[what]
 
 
 async def test_a_request_id_is_remembered_across_a_restart(database_url: str) -> None:
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
-        asked = {"groupId": await group(ann, 1), "subject": "S", "body": "B", "requestId": "once"}
-        first = await ask(ann, None, GROUP_SEND, i=asked)
+        asked = {"groupId": await create_group(ann, 1), "subject": "S", "body": "B", "requestId": "once"}
+        first = await post_with_key(ann, None, GROUP_SEND, i=asked)
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
-        assert (await ask(ann, None, GROUP_SEND, i=asked)).content == first.content
+        assert (await post_with_key(ann, None, GROUP_SEND, i=asked)).content == first.content
         other = await ann.one(GROUP_SEND, i={**asked, "body": "C"})
         assert [error["code"] for error in other["userErrors"]] == ["TAKEN"]
 
 
 async def test_a_name_is_forgotten_after_a_day_and_not_before(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    to = await person(ann, "dora@example.org")
-    mail = [await draft(ann, to, f"Mail {place}") for place in range(2)]
-    group_ = await group(ann, 1)
+    to = await create_person(ann, "dora@example.org")
+    mail = [await create_draft(ann, to, f"Mail {place}") for place in range(2)]
+    group_ = await create_group(ann, 1)
     asked = {"groupId": group_, "subject": "S", "body": "B", "requestId": "once"}
     first = await ann.one(GROUP_SEND, i=asked)
     clock.advance(timedelta(hours=24) - timedelta(microseconds=1))
@@ -86,13 +86,13 @@ async def test_a_name_is_forgotten_after_a_day_and_not_before(quiet_server: Serv
     assert (await ann.one(SEND, id=mail[0], r="once"))["userErrors"] == []
     rows = await database().fetch("SELECT email_id IS NULL AS none, bulk_send_id IS NULL AS no FROM send_requests")
     assert [(bool(row["none"]), bool(row["no"])) for row in rows] == [(False, True)]
-    assert await number("bulk_sends") == 2
+    assert await count_rows("bulk_sends") == 2
 
 
 async def test_a_name_and_a_key_go_together(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    asked = {"groupId": await group(ann, 1), "subject": "S", "body": "B", "requestId": "once"}
-    first = await ask(ann, "key", GROUP_SEND, i=asked)
-    other = await ask(ann, "other", GROUP_SEND, i=asked)
-    assert (other.content, replayed(other)) == (first.content, False)
-    assert await number("bulk_sends") == 1
+    asked = {"groupId": await create_group(ann, 1), "subject": "S", "body": "B", "requestId": "once"}
+    first = await post_with_key(ann, "key", GROUP_SEND, i=asked)
+    other = await post_with_key(ann, "other", GROUP_SEND, i=asked)
+    assert (other.content, is_replayed(other)) == (first.content, False)
+    assert await count_rows("bulk_sends") == 1

@@ -9,7 +9,7 @@ import pytest
 
 from command_center.changes import log
 from models.enums import Role
-from tests.support.emails import RECORD, draft, moment, person
+from tests.support.emails import RECORD, create_draft, create_person, moment
 from tests.support.server import Client, Completed, Failed, ManualClock, Server, Stream
 
 SHOW = "id name shared state memberCount filter summary createdAt updatedAt owner{name}"
@@ -70,7 +70,7 @@ async def members(client: Client, search: str) -> dict[str, str]:
 
 async def test_a_list_is_built_renamed_refined_and_published(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = [await draft(ann, await person(ann, f"p{n}@example.org"), f"S{n}") for n in range(3)]
+    mail = [await create_draft(ann, await create_person(ann, f"p{n}@example.org"), f"S{n}") for n in range(3)]
     made = (await ann.one(CREATE, i={"name": " Drafts ", "filter": DRAFTS}))["savedSearch"]
     search = made["id"]
     assert (made["name"], made["state"], made["memberCount"], made["shared"]) == ("Drafts", "BUILDING", 0, False)
@@ -105,7 +105,7 @@ async def test_a_list_is_built_renamed_refined_and_published(quiet_server: Serve
 
 async def test_a_stream_shows_the_changes_of_a_list_until_its_deletion(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    await draft(ann, await person(ann, "p0@example.org"))
+    await create_draft(ann, await create_person(ann, "p0@example.org"))
     start = (await ann.one("{savedSearches{asOf}}"))["asOf"]
     search = await save(ann, DRAFTS)
     async with ann.follow(FOLLOW, id=search) as one, ann.follow(FOLLOW_ALL, after=start) as every:
@@ -120,7 +120,7 @@ async def test_a_stream_shows_the_changes_of_a_list_until_its_deletion(quiet_ser
         assert kinds(built) == ["SavedSearchUpserted", "SavedSearchReset"]
         assert built[0]["savedSearch"]["state"] == "LIVE"
         assert built[1]["savedSearch"] == {"memberCount": 1}
-        mail = await draft(ann, await person(ann, "p1@example.org"), "Second")
+        mail = await create_draft(ann, await create_person(ann, "p1@example.org"), "Second")
         await quiet_server.settle()
         (joined,) = await frames(one, 1)
         assert await frames(every, 1) == [joined]
@@ -209,8 +209,8 @@ async def test_cursors_beyond_the_log_expire_and_malformed_ones_fail(quiet_serve
 
 async def test_a_published_definition_is_adopted_over_ones_own_mail(quiet_server: Server) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
-    to = await person(ann, "p@example.org")
-    anns, adas = await draft(ann, to), await draft(ada, to)
+    to = await create_person(ann, "p@example.org")
+    anns, adas = await create_draft(ann, to), await create_draft(ada, to)
     deeper: dict[str, Any] = {"not": {"sender": []}}
     wide = {"sender": [ada.user_id, ann.user_id], **DRAFTS, **deeper}
     published = await save(ada, wide, name="Everybody's", shared=True)
@@ -264,8 +264,8 @@ async def test_adopting_a_filter_with_private_ids_is_not_found(quiet_server: Ser
 
 async def test_rights_lost_and_won_change_a_list_member_by_member(quiet_server: Server) -> None:
     ann, ada = await quiet_server.client("Ann"), await quiet_server.client("Ada", role=Role.ADMIN)
-    to = await person(ann, "p@example.org")
-    anns, adas = await draft(ann, to), await draft(ada, to)
+    to = await create_person(ann, "p@example.org")
+    anns, adas = await create_draft(ann, to), await create_draft(ada, to)
     every, named = await save(ada, {"everySender": True}), await save(ada, {"sender": [ann.user_id]})
     await quiet_server.settle()
     assert (set(await members(ada, every)), list(await members(ada, named))) == ({anns, adas}, [anns])
@@ -289,8 +289,8 @@ async def test_rights_lost_and_won_change_a_list_member_by_member(quiet_server: 
 async def test_members_change_with_groups_events_and_their_own_fields(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     group = (await ann.one(GROUP, s=False))["group"]["id"]
-    to = await person(ann, "p@example.org")
-    mail = await draft(ann, to)
+    to = await create_person(ann, "p@example.org")
+    mail = await create_draft(ann, to)
     search = await save(ann, {"personGroup": [group], "engagement": [{"kind": "REPLY", "atMost": 0}]})
     await quiet_server.settle()
     event = {"emailId": mail, "kind": "REPLY", "occurredAt": moment(clock), "dedupeKey": "1"}
@@ -334,12 +334,12 @@ async def test_a_page_and_the_stream_from_its_place_miss_nothing(quiet_server: S
     ann = await quiet_server.client("Ann")
     search = await save(ann, DRAFTS)
     await quiet_server.settle()
-    to = await person(ann, "p@example.org")
-    known = [await draft(ann, to)]
+    to = await create_person(ann, "p@example.org")
+    known = [await create_draft(ann, to)]
     await quiet_server.settle()
     shown = (await ann.one(SEARCH, id=search))["members"]
     assert [node["email"]["id"] for node in shown["nodes"]] == known
-    later = await draft(ann, to)
+    later = await create_draft(ann, to)
     await quiet_server.settle()
     for document, variables in ((FOLLOW, {"id": search}), (FOLLOW_ALL, {})):
         async with ann.follow(document, after=shown["asOf"], **variables) as stream:

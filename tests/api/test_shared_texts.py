@@ -10,7 +10,7 @@ from command_center.mail.transport import Deferred
 from models.campaigns import BulkSend
 from models.emails import Email
 from models.people import Person
-from tests.support.emails import Post, deliver, moment, person
+from tests.support.emails import RecipientTransport, create_person, moment, send_due_emails
 from tests.support.server import Client, ManualClock, Server
 
 SEND = """mutation($i:SelectAndSendInput!){emailSelectAndSend(input:$i){
@@ -45,13 +45,13 @@ async def bulk(client: Client, people: list[str], **more: Any) -> list[dict[str,
 async def test_a_bulk_sends_body_is_stored_once(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
     people = [
-        await person(ann, "ada@example.org", company="A & B"),
-        await person(ann, "ben@example.org"),
-        await person(ann, "cleo@example.org", name="Cleo <b> Dee"),
+        await create_person(ann, "ada@example.org", company="A & B"),
+        await create_person(ann, "ben@example.org"),
+        await create_person(ann, "cleo@example.org", name="Cleo <b> Dee"),
     ]
     emails = await bulk(ann, people, edits=[{"personId": people[1], "body": "Just {{first_name}}"}])
     assert [each["body"] for each in emails] == [BODY, "Just {{first_name}}", BODY]
-    await deliver(quiet_server)
+    await send_due_emails(quiet_server)
     assert [row.body for row in await Email.all().order_by("id")] == ["", "Just Ben", ""]
     assert [(row.subject, row.body) for row in await BulkSend.all()] == [("Hi {{first_name}}", BODY)]
     sent = [
@@ -68,9 +68,11 @@ async def test_a_bulk_sends_body_is_stored_once(quiet_server: Server) -> None:
 
 async def test_a_value_does_not_make_shared_plain_text_html(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    people = [await person(ann, f"p{n}@example.org", company=company) for n, company in enumerate(("<b>x</b>", "Fine"))]
+    people = [
+        await create_person(ann, f"p{n}@example.org", company=company) for n, company in enumerate(("<b>x</b>", "Fine"))
+    ]
     emails = await bulk(ann, people, body="At {{company}}: hello")
-    taken = (await deliver(quiet_server)).taken
+    taken = (await send_due_emails(quiet_server)).taken
     assert any(b"<div>At &lt;b&gt;x&lt;/b&gt;: hello</div>" in each.content for each in taken)
     assert [(await ann.one(SHOW, id=each["id"]))["body"] for each in emails] == ["At <b>x</b>: hello", "At Fine: hello"]
     assert [row.shared_body for row in await Email.all()] == [True, True]
@@ -78,7 +80,7 @@ async def test_a_value_does_not_make_shared_plain_text_html(quiet_server: Server
 
 async def test_one_of_many_is_put_off_and_edited(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    people = [await person(ann, "late@example.org"), await person(ann, "pat@example.org")]
+    people = [await create_person(ann, "late@example.org"), await create_person(ann, "pat@example.org")]
     late, pat = await bulk(ann, people, at=moment(clock, 60))
     # Its own text from now on.
     assert (await ann.one(REVISE, id=pat["id"], i={"body": "Only {{first_name}}"}))["email"] == {
@@ -86,7 +88,7 @@ async def test_one_of_many_is_put_off_and_edited(quiet_server: Server, clock: Ma
     }
     assert (await ann.one(REVISE, id=late["id"], i={"subject": "For {{first_name}}"}))["email"] == {"body": BODY}
     clock.moment += 61_000_000
-    await deliver(quiet_server, Post({"late": Deferred("451 later")}))
+    await send_due_emails(quiet_server, RecipientTransport({"late": Deferred("451 later")}))
     filled = "<p>Dear Late of your team, Late.</p>"
     assert await ann.one(SHOW, id=late["id"]) == {
         "folder": "SCHEDULED",
@@ -97,7 +99,7 @@ async def test_one_of_many_is_put_off_and_edited(quiet_server: Server, clock: Ma
     # Another attempt says the same, whatever the person is called now.
     await Person.all().update(name="Somebody Else")
     clock.moment += 3600_000_000
-    (envelope,) = (await deliver(quiet_server)).taken
+    (envelope,) = (await send_due_emails(quiet_server)).taken
     assert b"Late" in envelope.content
     assert (await ann.one(SHOW, id=late["id"]))["body"] == filled
     assert (await ann.one(SHOW, id=pat["id"]))["body"] == "Only Pat"

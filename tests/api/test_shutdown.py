@@ -20,7 +20,7 @@ from command_center.server.serving import bind_socket, create_server
 from command_center.web.middleware import RequestLimitsMiddleware
 from command_center.web.negotiation import Form
 from command_center.web.shutdown import Shutdown
-from tests.support.raw_http import connected
+from tests.support.raw_http import open_raw_connection
 from tests.support.server import serving, settings
 
 END = 4.0
@@ -59,7 +59,7 @@ async def test_stalled_clients_and_endless_requests_are_closed_quietly(
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     while not running.started:
         await asyncio.sleep(0.005)
-    async with connected(url) as unread, connected(url) as stuck:
+    async with open_raw_connection(url) as unread, open_raw_connection(url) as stuck:
         for raw, path in ((unread, "/endless"), (stuck, "/stuck")):
             await raw.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
         # The client's side stops reading by itself once its buffer is full; then the server has to wait.
@@ -80,11 +80,11 @@ async def test_a_request_without_its_body_is_refused_at_shutdown(
     bodies = ["Content-Length: 9\r\n\r\nab", "Transfer-Encoding: chunked\r\n\r\n5\r\nab", "Content-Length: 9\r\n\r\n"]
     async with AsyncExitStack() as stack:
         async with serving(f"sqlite:///{tmp_path / 'x.db'}") as made:
-            raws = [await stack.enter_async_context(connected(made.url)) for _ in bodies]
+            raws = [await stack.enter_async_context(open_raw_connection(made.url)) for _ in bodies]
             for raw, body in zip(raws, bodies, strict=True):
                 await raw.send(f"POST /graphql HTTP/1.1\r\nHost: x\r\n{body}")
             # The server has read them once it answers another client.
-            async with connected(made.url) as other:
+            async with open_raw_connection(made.url) as other:
                 await other.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert (await other.answer()).status == 200
         for raw in raws:

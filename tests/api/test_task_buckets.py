@@ -18,9 +18,9 @@ from command_center.database.fields import to_micros
 from command_center.search.task_buckets import bucket_of, days_of
 from command_center.time_zones import local_day
 from models.enums import TaskBucket
-from tests.support.emails import person
+from tests.support.emails import create_person
 from tests.support.server import Client, ManualClock, Server, serving
-from tests.support.tasks import COMPLETE, TASK, create, found
+from tests.support.tasks import COMPLETE, TASK, create_task, find_task_names
 
 # Days that begin at one o'clock or are left out, halves and quarters of hours, clocks that change by half an hour.
 ZONES = (
@@ -119,9 +119,9 @@ def test_every_day_is_in_one_bucket_and_its_bucket_holds_it(today: date, due_on:
 async def _prepared(stack: AsyncExitStack, url: str, clock: ManualClock) -> tuple[Server, Client, list[str]]:
     server = await stack.enter_async_context(serving(url, clock, works=False, looks=False))
     ann = await server.client("Ann")
-    dora = await person(ann, "dora@example.org")
-    tasks = [(await create(ann, dora, f"{away}"))["id"] for away in AWAY]
-    done = [(await create(ann, dora, "done"))["id"] for _ in AWAY]
+    dora = await create_person(ann, "dora@example.org")
+    tasks = [(await create_task(ann, dora, f"{away}"))["id"] for away in AWAY]
+    done = [(await create_task(ann, dora, "done"))["id"] for _ in AWAY]
     await ann.one(COMPLETE, ids=done)
     return server, ann, tasks
 
@@ -168,12 +168,12 @@ async def test_two_viewers_may_see_a_task_in_different_buckets(quiet_server: Ser
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     await quiet_server.user("Bob", time_zone="Pacific/Kiritimati")
     clock.moment = to_micros(datetime(2026, 5, 4, 12, tzinfo=UTC))
-    dora = await person(ann, "dora@example.org")
-    task = (await create(ann, dora, dueOn="2026-05-05", assigneeId=bob.user_id))["id"]
+    dora = await create_person(ann, "dora@example.org")
+    task = (await create_task(ann, dora, dueOn="2026-05-05", assigneeId=bob.user_id))["id"]
 
     async def bucket(client: Client) -> Any:
         shown = (await client.one(TASK, id=task))["bucket"]
-        assert await found(client, bucket=[shown]) == ["Call back"]
+        assert await find_task_names(client, bucket=[shown]) == ["Call back"]
         return shown
 
     assert (await bucket(ann), await bucket(bob)) == ("TOMORROW", "TODAY")

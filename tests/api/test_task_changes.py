@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from command_center.changes import log
-from tests.support.emails import draft, person
+from tests.support.emails import create_draft, create_person
 from tests.support.server import Client, Failed, ManualClock, Server, Stream
-from tests.support.tasks import COMPLETE, CREATE, DELETE, FOLLOW, REOPEN, REVISE, TASKS, create
+from tests.support.tasks import COMPLETE, CREATE, DELETE, FOLLOW, REOPEN, REVISE, TASKS, create_task
 
 DELETE_EMAIL = "mutation($ids:[ID!]!){emailDelete(ids:$ids){deletedIds userErrors{code}}}"
 PEOPLE = ("Ann", "Bob", "Cleo")
@@ -35,8 +35,8 @@ async def since(client: Client, after: str) -> list[tuple[str, str, str | None]]
 
 async def test_each_change_is_sent_once_to_every_viewer_of_the_task(quiet_server: Server) -> None:
     ann, bob, cleo = [await quiet_server.client(name) for name in PEOPLE]
-    dora = await person(ann, "dora@example.org")
-    mail = await draft(ann, dora)
+    dora = await create_person(ann, "dora@example.org")
+    mail = await create_draft(ann, dora)
     async with ann.follow(FOLLOW) as anns, bob.follow(FOLLOW) as bobs, cleo.follow(FOLLOW) as cleos:
         for stream in (anns, bobs, cleos):
             assert (await stream.frame())["__typename"] == "CaughtUp"
@@ -44,9 +44,9 @@ async def test_each_change_is_sent_once_to_every_viewer_of_the_task(quiet_server
         async def said(*streams: Stream) -> list[tuple[str, str, str | None]]:
             return told([await stream.frame() for stream in streams])
 
-        own = (await create(ann, dora, "Own"))["id"]
+        own = (await create_task(ann, dora, "Own"))["id"]
         assert await said(anns) == [("TaskUpserted", own, "Own")]
-        task = (await create(ann, dora, "Task", assigneeId=bob.user_id, emailId=mail))["id"]
+        task = (await create_task(ann, dora, "Task", assigneeId=bob.user_id, emailId=mail))["id"]
         upserted = ("TaskUpserted", task, "Task")
         assert await said(anns, bobs) == [upserted] * 2
         await bob.one(REVISE, id=task, i={"name": "Renamed"})
@@ -70,10 +70,10 @@ async def test_each_change_is_sent_once_to_every_viewer_of_the_task(quiet_server
 
 async def test_a_change_message_has_only_the_id_of_a_deleted_task(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     after = await now(ann)
-    gone = (await create(ann, dora, "Gone"))["id"]
-    given = (await create(ann, dora, "Given", assigneeId=bob.user_id))["id"]
+    gone = (await create_task(ann, dora, "Gone"))["id"]
+    given = (await create_task(ann, dora, "Given", assigneeId=bob.user_id))["id"]
     await ann.one(DELETE, ids=[gone])
     await ann.one(REVISE, id=given, i={"assigneeId": ann.user_id})
     assert await since(ann, after) == [
@@ -88,13 +88,13 @@ async def test_a_change_message_has_only_the_id_of_a_deleted_task(quiet_server: 
 async def test_a_stream_resumes_and_has_no_tasks_of_other_users(quiet_server: Server) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     max_ = await quiet_server.client("Max", "Bananas")
-    dora, frida = await person(ann, "dora@example.org"), await person(max_, "frida@example.org")
+    dora, frida = await create_person(ann, "dora@example.org"), await create_person(max_, "frida@example.org")
     after = await now(ann)
     ids = []
     for number in range(3):
-        ids.append((await create(ann, dora, f"T{number}"))["id"])
-        await create(bob, dora, "Bob's")
-        await create(max_, frida, "Max's")
+        ids.append((await create_task(ann, dora, f"T{number}"))["id"])
+        await create_task(bob, dora, "Bob's")
+        await create_task(max_, frida, "Max's")
     seen: list[str] = []
     for _ in range(3):
         async with ann.follow(FOLLOW, after=after) as stream:
@@ -107,9 +107,9 @@ async def test_a_stream_resumes_and_has_no_tasks_of_other_users(quiet_server: Se
 
 async def test_a_cursor_is_refused_or_expires(quiet_server: Server) -> None:
     ann, max_ = await quiet_server.client("Ann"), await quiet_server.client("Max", "Bananas")
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     began = await now(ann)
-    await create(ann, dora)
+    await create_task(ann, dora)
     async with quiet_server.engine.ctx.writer.unit_of_work() as uow:
         for team_id in await log.find_stale_teams(uow.now + 1):
             await log.trim(uow.connection, team_id, uow.now + 1)
@@ -156,7 +156,7 @@ async def test_folded_messages_equal_a_fresh_query_from_any_cursor(
 ) -> None:
     rng = random.Random(seed)
     clients = [await quiet_server.client(name) for name in PEOPLE]
-    dora = await person(clients[0], "dora@example.org")
+    dora = await create_person(clients[0], "dora@example.org")
     copies = [Copy(client) for client in clients]
     mails: list[tuple[Client, str]] = []
     parted = 0
@@ -171,7 +171,7 @@ async def test_folded_messages_equal_a_fresh_query_from_any_cursor(
             ["create", "create", "revise", "revise", "complete", "reopen", "delete", "mail", "mail", "read"]
         ):
             case "create":
-                mails.append((client, await draft(client, dora)))
+                mails.append((client, await create_draft(client, dora)))
                 more = {"emailId": mails[-1][1], "assigneeId": rng.choice(clients).user_id}
                 given = {"name": f"N{rng.randint(1, 9)}", "kind": "CALL", "personId": dora, "dueOn": "2023-11-20"}
                 assert (await client.one(CREATE, i={**given, **more}))["userErrors"] == []

@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from command_center import ids as global_ids
-from tests.support.emails import draft, person
+from tests.support.emails import create_draft, create_person
 from tests.support.server import Client, Failed, ManualClock, Server
-from tests.support.tasks import COMPLETE, TASKS, create, day, found
+from tests.support.tasks import COMPLETE, TASKS, create_task, day, find_task_names
 
 CAMPAIGN = 'mutation{campaignCreate(name:"Spring"){campaign{id}}}'
 
 
 async def test_fields_combine_by_and_and_the_elements_of_a_list_by_or(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
-    dora, emil = await person(ann, "dora@example.org"), await person(ann, "emil@example.org")
+    dora, emil = await create_person(ann, "dora@example.org"), await create_person(ann, "emil@example.org")
     campaigns = [(await ann.one(CAMPAIGN))["campaign"]["id"] for _ in range(2)]
-    mail = [await draft(ann, dora, campaignId=campaigns[0]), await draft(ann, emil)]
+    mail = [await create_draft(ann, dora, campaignId=campaigns[0]), await create_draft(ann, emil)]
     given: dict[str, dict[str, Any]] = {
         "a": {"personId": dora, "kind": "CALL", "emailId": mail[0]},
         "b": {"personId": emil, "kind": "EMAIL", "emailId": mail[1], "priority": "HIGH"},
@@ -25,13 +25,15 @@ async def test_fields_combine_by_and_and_the_elements_of_a_list_by_or(quiet_serv
         "d": {"personId": emil, "kind": "CUSTOM", "dueOn": day(clock, 1)},
     }
     ids = {
-        name: (await create(ann, name=name, **{"person_id": more.pop("personId"), "dueOn": day(clock), **more}))["id"]
+        name: (await create_task(ann, name=name, **{"person_id": more.pop("personId"), "dueOn": day(clock), **more}))[
+            "id"
+        ]
         for name, more in given.items()
     }
     await ann.one(COMPLETE, ids=[ids["d"]])
 
     async def those(**filter: Any) -> str:
-        return "".join(sorted(await found(ann, **filter)))
+        return "".join(sorted(await find_task_names(ann, **filter)))
 
     assert await those() == await those(status=None, name=None, dueFrom=None) == "abcd"
     assert await those(status=["OPEN"]) == "abc"
@@ -59,18 +61,18 @@ async def test_fields_combine_by_and_and_the_elements_of_a_list_by_or(quiet_serv
     for field, noun in (("assignee", "User"), ("person", "Person"), ("email", "Email"), ("campaign", "Campaign")):
         assert await those(**{field: [nowhere[noun], "x", "", ids["a"], "\ud800"]}) == ""
     assert await those(person=[nowhere["Person"], dora]) == "ac"
-    assert "".join(sorted(await found(bob))) == "c"
-    assert await found(bob, assignee=[ann.user_id]) == []
+    assert "".join(sorted(await find_task_names(bob))) == "c"
+    assert await find_task_names(bob, assignee=[ann.user_id]) == []
 
 
 async def test_names_are_compared_regardless_of_case_and_composition(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     for name in ("Straße 100%", "a_b", "Cafe\u0301"):
-        await create(ann, dora, name)
+        await create_task(ann, dora, name)
 
     async def named(**test: Any) -> list[str]:
-        return await found(ann, name=test)
+        return await find_task_names(ann, name=test)
 
     assert await named(equals="STRASSE 100%") == await named(contains="sse 1") == ["Straße 100%"]
     assert await named(startsWith="STRA", endsWith="%") == ["Straße 100%"]
@@ -85,7 +87,7 @@ async def test_an_invalid_filter_is_refused_with_all_paths(quiet_server: Server)
     ann = await quiet_server.client("Ann")
     wrong: dict[str, Any] = {"name": {"contains": "", "equals": "x" * 1001, "endsWith": "\0"}, "person": ["x"] * 1001}
     with pytest.raises(Failed) as failed:
-        await found(ann, **wrong)
+        await find_task_names(ann, **wrong)
     assert failed.value.codes == ["BAD_USER_INPUT"]
     problems = failed.value.errors[0]["extensions"]["problems"]
     assert sorted((problem["code"], problem["path"]) for problem in problems) == [
@@ -94,10 +96,10 @@ async def test_an_invalid_filter_is_refused_with_all_paths(quiet_server: Server)
         ("INVALID", ["filter", "person"]),
         ("TOO_LONG", ["filter", "name", "equals"]),
     ]
-    assert await found(ann, person=["x"] * 1000) == []
+    assert await find_task_names(ann, person=["x"] * 1000) == []
     for bad in ({"dueFrom": "2023-02-30"}, {"bucket": ["SOON"]}, {"assignee": [None]}):
         with pytest.raises(Failed) as failed:
-            await found(ann, **bad)
+            await find_task_names(ann, **bad)
         assert failed.value.codes == ["GRAPHQL_VALIDATION_FAILED"]
 
 
@@ -121,13 +123,13 @@ async def walked(client: Client, order: dict[str, Any] | None, size: int, backwa
 @pytest.mark.slow
 async def test_tasks_are_sorted_in_every_order_with_ties_by_age(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     rows: list[tuple[str, int, bool, int]] = []
     for number in range(11):
         clock.advance(timedelta(seconds=number % 2))
         due, high = (number * 7) % 4, number % 3 == 1
         name = f"T{number:02}"
-        await create(ann, dora, name, dueOn=day(clock, due), priority="HIGH" if high else "NORMAL")
+        await create_task(ann, dora, name, dueOn=day(clock, due), priority="HIGH" if high else "NORMAL")
         rows.append((name, due, high, clock.moment))
     ways: dict[str, Any] = {
         "DUE_ON": lambda row: (row[1], row[0]),
@@ -141,9 +143,9 @@ async def test_tasks_are_sorted_in_every_order_with_ties_by_age(quiet_server: Se
         ascending = [row[0] for row in sorted(rows, key=key)]
         orders += [({"field": field}, ascending), ({"field": field, "direction": "DESC"}, ascending[::-1])]
     for order, expected in orders:
-        assert await found(ann, order) == expected, order
+        assert await find_task_names(ann, order) == expected, order
         for size in (1, 4):
             for backwards in (False, True):
                 assert await walked(ann, order, size, backwards) == expected, (order, size, backwards)
     whole = (await ann.one(TASKS, f={"kind": ["CALL"]}, o={"field": "PRIORITY", "direction": "ASC"}))["nodes"]
-    assert [node["name"] for node in whole] == await found(ann, {"field": "PRIORITY"})
+    assert [node["name"] for node in whole] == await find_task_names(ann, {"field": "PRIORITY"})

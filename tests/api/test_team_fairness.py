@@ -9,7 +9,7 @@ from command_center.changes.unit_of_work import UnitOfWork
 from command_center.database.connections import run_indexed_reads
 from command_center.lists import batches
 from models.enums import ChangeCauseKind, InvalidationKind
-from tests.support.searches import MEMBERS, RECORD, email, event, save
+from tests.support.searches import MEMBERS, RECORD, create_email, make_event, save_search
 from tests.support.server import Client, Server, serving
 
 
@@ -27,18 +27,18 @@ async def test_an_email_that_takes_long_is_set_aside_and_matched(
 ) -> None:
     async with serving(database_url, looks=False) as server:
         ann, bob = await two_teams(server)
-        slow, quick = await email(ann), await email(bob)
+        slow, quick = await create_email(ann), await create_email(bob)
         # As many as take more than one step.
         filters = [{"engagement": [{"kind": "CLICK", "url": {"contains": f"no-{number}"}}]} for number in range(20)]
-        never = [await save(ann, each, f"List {number}") for number, each in enumerate(filters)]
-        clicked = await save(ann, {"engagement": [{"kind": "CLICK", "atLeast": 2}]})
-        viewed = await save(bob, {"engagement": [{"kind": "VIEW"}]})
+        never = [await save_search(ann, each, f"List {number}") for number, each in enumerate(filters)]
+        clicked = await save_search(ann, {"engagement": [{"kind": "CLICK", "atLeast": 2}]})
+        viewed = await save_search(bob, {"engagement": [{"kind": "VIEW"}]})
         await server.settle()
         matcher = server.engine.matcher
         monkeypatch.setattr("command_center.lists.matcher.STRETCH_SECONDS", 0.0)
-        clicks = [event(slow, "CLICK", str(number)) for number in range(3)]
+        clicks = [make_event(slow, "CLICK", str(number)) for number in range(3)]
         assert (await ann.one(RECORD, e=clicks))["recorded"] == 3
-        assert (await bob.one(RECORD, e=[event(quick, "VIEW", "1")]))["recorded"] == 1
+        assert (await bob.one(RECORD, e=[make_event(quick, "VIEW", "1")]))["recorded"] == 1
         await matcher.process_batch()
         assert await members(bob, viewed) == {quick}
         await server.settle()
@@ -115,10 +115,10 @@ async def test_large_requests_of_several_teams_are_recorded_in_parts(
     monkeypatch.setattr("command_center.actions.fair_queue.SHARED_BATCH", 7)
     async with serving(database_url) as server:
         ann, bob = await two_teams(server)
-        mails = [await email(ann), await email(bob)]
+        mails = [await create_email(ann), await create_email(bob)]
         none = mails[1]
-        large = [event(none if number == 15 else mails[0], "VIEW", str(number)) for number in range(20)]
-        small = [event(mails[1], "VIEW", "1"), event(mails[1], "VIEW", "1")]
+        large = [make_event(none if number == 15 else mails[0], "VIEW", str(number)) for number in range(20)]
+        small = [make_event(mails[1], "VIEW", "1"), make_event(mails[1], "VIEW", "1")]
         for _ in range(2):
             first, *others = await asyncio.gather(
                 ann.one(RECORD, e=large), *(bob.one(RECORD, e=small) for _ in range(3)), ann.one(RECORD, e=large)

@@ -18,7 +18,7 @@ import websockets
 from command_center import ids as global_ids
 from command_center.web.authentication import Tokens
 from models.enums import Role
-from tests.support.emails import DRAFT, RECORD, REPORT, emails_in_folders, moment, person
+from tests.support.emails import DRAFT, RECORD, REPORT, create_person, emails_in_folders, moment
 from tests.support.server import SECRET, Client, Failed, ManualClock, Server
 
 pytestmark = pytest.mark.slow
@@ -160,8 +160,8 @@ class World:
 async def everything(server: Server, client: Client, clock: ManualClock) -> World:
     """A world with everything in it."""
     world = World()
-    private = await person(client, "private@world.example", shared=False)
-    shared = await person(client, "shared@world.example")
+    private = await create_person(client, "private@world.example", shared=False)
+    shared = await create_person(client, "shared@world.example")
     groups = [(await client.one(GROUP, n=f"Group {flag}", s=flag))["group"]["id"] for flag in (False, True)]
     for group in groups:
         assert (await client.one(ADD, id=group, p=[private, shared]))["userErrors"] == []
@@ -295,7 +295,7 @@ async def alike_counts(client: Client, ids: Sequence[str]) -> None:
 
 async def belongings(client: Client, name: str) -> dict[str, str]:
     """What a client needs of its own to try others' ids with."""
-    own = await person(client, f"{name}@own.example", shared=False)
+    own = await create_person(client, f"{name}@own.example", shared=False)
     draft = (await client.one(DRAFT, i={"personId": own, "subject": "Mine"}))["email"]["id"]
     group = (await client.one(GROUP, n="Mine", s=False))["group"]["id"]
     saved = (await client.one(SAVE, i={"name": "Mine", "filter": {}}))["savedSearch"]["id"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.searches import DRAFT, PERSON, RECORD, SAVE, email, event
+from tests.support.searches import DRAFT, PERSON, RECORD, SAVE, create_email, make_event
 from tests.support.server import Client, Server
 
 HALF = "\ud800x"
@@ -15,7 +15,7 @@ async def codes(client: Client, document: str, **variables: Any) -> list[tuple[l
 
 async def test_lone_surrogates_are_refused_everywhere(server: Server) -> None:
     ann = await server.client("Ann")
-    mail = await email(ann)
+    mail = await create_email(ann)
     person = {"name": HALF, "address": f"{HALF}@example.org", "company": HALF}
     assert await codes(ann, PERSON, i=person) == [
         (["input", "name"], "INVALID"),
@@ -27,7 +27,7 @@ async def test_lone_surrogates_are_refused_everywhere(server: Server) -> None:
     assert [code for _, code in await codes(ann, SAVE, i={"name": HALF, "filter": {}})] == ["INVALID"]
     subject = {"name": "List", "filter": {"subject": {"contains": HALF}}}
     assert [code for _, code in await codes(ann, SAVE, i=subject)] == ["INVALID"]
-    assert [code for _, code in await codes(ann, RECORD, e=[event(mail, "VIEW", HALF)])] == ["INVALID"]
+    assert [code for _, code in await codes(ann, RECORD, e=[make_event(mail, "VIEW", HALF)])] == ["INVALID"]
     assert (await ann.one("query($s:String){people(search:$s){nodes{id}}}", s=HALF))["nodes"] == []
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from command_center.database.connections import database, transaction
 from models.enums import ChangeKind
 from tests.support.engagements import FEED
-from tests.support.monitoring import metrics
-from tests.support.searches import FOLLOW, MEMBERS, RECORD, email, save
+from tests.support.monitoring import read_metrics
+from tests.support.searches import FOLLOW, MEMBERS, RECORD, create_email, save_search
 from tests.support.server import ManualClock, Server
 from tests.support.tasks import FOLLOW as TASKS
 
@@ -33,7 +33,7 @@ async def append(team_id: int, owner_id: int, search_id: int, kind: int = UNKNOW
 async def test_entries_of_unknown_kinds_are_skipped_and_counted(quiet_server: Server, clock: ManualClock) -> None:
     quiet_server.engine.hub.poll_seconds = 0.05
     ann = await quiet_server.client("Ann")
-    mail, search = await email(ann), await save(ann, VIEWED)
+    mail, search = await create_email(ann), await save_search(ann, VIEWED)
     await quiet_server.settle()
     began = (await ann.one(MEMBERS, id=search))["members"]["asOf"]
     row = await database().fetch_one("SELECT id, team_id, owner_id FROM saved_searches")
@@ -60,7 +60,7 @@ async def test_entries_of_unknown_kinds_are_skipped_and_counted(quiet_server: Se
         joined = (await one.until("MemberJoined"))[-1]
         assert (await feed.frame())["__typename"] == "EngagementRecorded"
         assert await tasks.quiet()
-        assert (await metrics(quiet_server))["unknown_log_entries_total"] == 4
+        assert (await read_metrics(quiet_server))["unknown_log_entries_total"] == 4
     await append(*where)
     async with ann.follow(FOLLOW, id=search, after=began) as one:
         frames = await one.until("CaughtUp")
@@ -76,7 +76,7 @@ async def test_entries_of_unknown_kinds_are_skipped_and_counted(quiet_server: Se
 
 async def test_invalidations_of_unknown_kinds_wait_for_a_newer_version(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    mail, search = await email(ann), await save(ann, VIEWED)
+    mail, search = await create_email(ann), await save_search(ann, VIEWED)
     await quiet_server.settle()
     await ann.one(RECORD, e=[{"emailId": mail, "kind": "VIEW", "occurredAt": LONG_AGO, "dedupeKey": "1"}])
     await database().execute("UPDATE invalidations SET cause = ?, engagement_id = NULL", UNKNOWN)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from models.enums import Role
-from tests.support.emails import ARCHIVE, DRAFT, RECORD, delivered, draft, moment, person
-from tests.support.engagements import done, reclassify
+from tests.support.emails import ARCHIVE, DRAFT, RECORD, create_delivered_email, create_draft, create_person, moment
+from tests.support.engagements import reclassified, reclassify
 from tests.support.list_replicas import members_of
-from tests.support.searches import FOLLOW, live, save
+from tests.support.searches import FOLLOW, save_search, wait_until_live
 from tests.support.server import Client, ManualClock, Server
 
 EVENTS = """query($id:ID!){email(id:$id){engagementSummary{views clicks replies latest{id occurredAt}}
@@ -55,36 +55,36 @@ async def feed(client: Client) -> list[str]:
 
 async def test_summaries_and_the_feed_reflect_every_revision(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     clock.advance(timedelta(hours=1))
     view, click, reply = await recorded(ann, clock, mail, "VIEW", "CLICK", "REPLY")
     assert await summary(ann, mail) == (1, 1, 1, reply)
-    (made,) = await done(ann, "MACHINE", reply)
+    (made,) = await reclassified(ann, "MACHINE", reply)
     assert made["verdictReason"] == "revised by Ann: a machine's"
     # What the answer shows is as it is after the deed.
     assert made["email"]["engagementSummary"] == {"views": 1, "clicks": 1, "replies": 0}
     assert await summary(ann, mail) == (1, 1, 0, click)
     assert await feed(ann) == [reply, click, view]
-    await done(ann, "SELF", click, view, click)
+    await reclassified(ann, "SELF", click, view, click)
     assert await summary(ann, mail) == (0, 0, 0, None)
     assert await feed(ann) == [reply]
     assert len(await nodes(ann, mail)) == 3
-    await done(ann, "HUMAN", view, reply, click)
+    await reclassified(ann, "HUMAN", view, reply, click)
     assert await summary(ann, mail) == (1, 1, 1, reply)
     assert await feed(ann) == [reply, click, view]
-    await done(ann, "MACHINE", reply)
+    await reclassified(ann, "MACHINE", reply)
     assert await summary(ann, mail) == (1, 1, 0, click)
     # The archive makes no difference: it is about what arrives.
     await ann.one(ARCHIVE, ids=[mail])
-    await done(ann, "HUMAN", reply)
+    await reclassified(ann, "HUMAN", reply)
     assert await summary(ann, mail) == (1, 1, 1, reply)
 
 
 async def test_memberships_follow_revisions_with_the_event_as_cause(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
-    human = await save(ann, {"engagement": [{"kind": "CLICK"}]})
-    machine = await save(ann, {"engagement": [{"kind": "CLICK", "verdict": ["MACHINE"]}]})
+    mail = await create_delivered_email(quiet_server, ann)
+    human = await save_search(ann, {"engagement": [{"kind": "CLICK"}]})
+    machine = await save_search(ann, {"engagement": [{"kind": "CLICK", "verdict": ["MACHINE"]}]})
     await quiet_server.settle()
     clock.advance(timedelta(hours=1))
     (click,) = await recorded(ann, clock, mail, "CLICK")
@@ -93,12 +93,12 @@ async def test_memberships_follow_revisions_with_the_event_as_cause(quiet_server
     assert list((await members_of(ann, human))[0].values()) == [mail]
     cause = {"kind": "ENGAGEMENT", "engagement": {"kind": "CLICK"}}
     async with ann.follow(FOLLOW, id=human, after=after) as left, ann.follow(FOLLOW, id=machine, after=after) as joined:
-        await done(ann, "MACHINE", click)
+        await reclassified(ann, "MACHINE", click)
         await quiet_server.settle()
         assert (await left.until("MemberLeft"))[-1]["cause"] == cause
         frame = (await joined.until("MemberJoined"))[-1]
         assert (frame["emailId"], frame["member"]["cause"]) == (mail, cause)
-        await done(ann, "HUMAN", click)
+        await reclassified(ann, "HUMAN", click)
         await quiet_server.settle()
         assert (await left.until("MemberJoined"))[-1]["emailId"] == mail
         assert (await joined.until("MemberLeft"))[-1]["emailId"] == mail
@@ -106,25 +106,25 @@ async def test_memberships_follow_revisions_with_the_event_as_cause(quiet_server
 
 async def test_the_same_verdict_again_changes_nothing(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     (view,) = await recorded(ann, clock, mail, "VIEW", verdict="MACHINE")
-    search = await save(ann, {"engagement": [{"kind": "VIEW", "verdict": ["MACHINE"]}]})
+    search = await save_search(ann, {"engagement": [{"kind": "VIEW", "verdict": ["MACHINE"]}]})
     await quiet_server.settle()
     before = (await nodes(ann, mail), await ann.one(FEED), await ann.one(AS_OF, id=search))
-    await done(ann, "MACHINE", view)
+    await reclassified(ann, "MACHINE", view)
     await quiet_server.settle()
     assert (await nodes(ann, mail), await ann.one(FEED), await ann.one(AS_OF, id=search)) == before
 
 
 async def test_no_evidence_overrides_a_users_verdict(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     clock.advance(timedelta(hours=1))
     first, second = await recorded(ann, clock, mail, "CLICK", "CLICK", **BROWSER)
     # The one is confirmed, the other made a machine's and a person's again.
-    await done(ann, "HUMAN", first)
-    await done(ann, "MACHINE", second)
-    await done(ann, "HUMAN", second)
+    await reclassified(ann, "HUMAN", first)
+    await reclassified(ann, "MACHINE", second)
+    await reclassified(ann, "HUMAN", second)
     times = {node["id"]: node["occurredAt"] for node in await nodes(ann, mail)}
     others = [
         {"emailId": mail, "kind": "CLICK", "occurredAt": at, "dedupeKey": f"{at} {n}", "url": f"https://b.example/{n}"}
@@ -140,9 +140,9 @@ async def test_no_evidence_overrides_a_users_verdict(quiet_server: Server, clock
 async def test_refused_ids_are_reported_by_path_and_others_are_done(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob")
     ada, max_ = await quiet_server.client("Ada", role=Role.ADMIN), await quiet_server.client("Max", "Bananas")
-    own = await delivered(quiet_server, ann, "a@example.org")
-    bobs = await delivered(quiet_server, bob, "b@example.org")
-    theirs = await delivered(quiet_server, max_, "c@example.org")
+    own = await create_delivered_email(quiet_server, ann, "a@example.org")
+    bobs = await create_delivered_email(quiet_server, bob, "b@example.org")
+    theirs = await create_delivered_email(quiet_server, max_, "c@example.org")
     (mine,) = await recorded(ann, clock, own, "VIEW")
     (his,) = await recorded(bob, clock, bobs, "VIEW")
     (foreign,) = await recorded(max_, clock, theirs, "VIEW")
@@ -163,7 +163,7 @@ async def test_refused_ids_are_reported_by_path_and_others_are_done(quiet_server
 @pytest.mark.slow
 async def test_a_thousand_ids_fit_one_request_and_not_one_more(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     ids: list[str] = []
     event = {"emailId": mail, "kind": "VIEW", "occurredAt": moment(clock)}
     assert (await ann.one(RECORD, e=[{**event, "dedupeKey": str(n)} for n in range(1000)]))["recorded"] == 1000
@@ -177,15 +177,15 @@ async def test_a_thousand_ids_fit_one_request_and_not_one_more(quiet_server: Ser
     assert [(each["code"], each["path"]) for each in refused["userErrors"]] == [("LIMIT_REACHED", ["ids"])]
     assert "1000" in refused["userErrors"][0]["message"]
     assert (await summary(ann, mail))[0] == 1000
-    assert len(await done(ann, "MACHINE", *ids)) == 1000
+    assert len(await reclassified(ann, "MACHINE", *ids)) == 1000
     assert await summary(ann, mail) == (0, 0, 0, None)
 
 
 @pytest.mark.slow
 async def test_events_recorded_meanwhile_are_counted_exactly(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    to = await person(ann, "p@example.org")
-    mails = [await draft(ann, to) for _ in range(3)]
+    to = await create_person(ann, "p@example.org")
+    mails = [await create_draft(ann, to) for _ in range(3)]
     ids = [await recorded(ann, clock, mail, *["VIEW"] * 10) for mail in mails]
 
     async def record(number: int) -> None:
@@ -196,7 +196,7 @@ async def test_events_recorded_meanwhile_are_counted_exactly(quiet_server: Serve
     async def revise(place: int) -> None:
         some = [each[place] for each in ids]
         for verdict in ("MACHINE", "SELF"):
-            await done(ann, verdict, *(some if place % 2 else some[::-1]))
+            await reclassified(ann, verdict, *(some if place % 2 else some[::-1]))
 
     await asyncio.gather(*(record(n) for n in range(10)), *(revise(place) for place in range(10)))
     for mail in mails:
@@ -210,7 +210,7 @@ async def test_events_recorded_meanwhile_are_counted_exactly(quiet_server: Serve
 
 async def test_an_email_deleted_takes_its_events_along(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    made = await ann.one(DRAFT, i={"personId": await person(ann, "p@example.org"), "subject": "Hello"})
+    made = await ann.one(DRAFT, i={"personId": await create_person(ann, "p@example.org"), "subject": "Hello"})
     mail = made["email"]["id"]
     (view,) = await recorded(ann, clock, mail, "VIEW")
     await ann.one("mutation($ids:[ID!]!){emailDelete(ids:$ids){deletedIds}}", ids=[mail])
@@ -220,11 +220,11 @@ async def test_an_email_deleted_takes_its_events_along(quiet_server: Server, clo
 
 async def test_a_running_server_updates_memberships_immediately(server: Server, clock: ManualClock) -> None:
     ann = await server.client("Ann")
-    mail = await draft(ann, await person(ann, "p@example.org"))
+    mail = await create_draft(ann, await create_person(ann, "p@example.org"))
     (view,) = await recorded(ann, clock, mail, "VIEW")
-    search = await save(ann, {"engagement": [{"kind": "VIEW", "atMost": 0}]})
-    await live(ann, search)
+    search = await save_search(ann, {"engagement": [{"kind": "VIEW", "atMost": 0}]})
+    await wait_until_live(ann, search)
     async with ann.follow(FOLLOW, id=search) as stream:
         await stream.until("CaughtUp")
-        await done(ann, "SELF", view)
+        await reclassified(ann, "SELF", view)
         assert (await stream.until("MemberJoined"))[-1]["emailId"] == mail

@@ -12,7 +12,7 @@ import websockets
 from command_center.web.authentication import Tokens
 from command_center.web.http_protocol import HttpConnection
 from command_center.web.websocket_protocol import SocketConnection
-from tests.support.graphql_http import PROTOCOL, Talk, talking
+from tests.support.graphql_http import PROTOCOL, WebSocketClient, open_websocket
 from tests.support.server import PATIENCE, SECRET, Client, Server, serving
 
 WHO = "{viewer{name}}"
@@ -26,7 +26,7 @@ async def ann(sqlite_server: Server) -> Client:
 
 
 async def test_an_operation_is_answered_and_completed(sqlite_server: Server, ann: Client) -> None:
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         await talk.ask("a", WHO)
         answer = await talk.hear()
         assert (answer["id"], answer["type"], answer["payload"]["data"]) == ("a", "next", {"viewer": {"name": "Ann"}})
@@ -36,7 +36,7 @@ async def test_an_operation_is_answered_and_completed(sqlite_server: Server, ann
 
 
 async def test_pings_are_answered_and_pongs_accepted(sqlite_server: Server, ann: Client) -> None:
-    async with talking(sqlite_server) as talk:
+    async with open_websocket(sqlite_server) as talk:
         for message in ({"type": "ping"}, {"type": "ping", "payload": {"a": 1}}, {"type": "ping", "payload": None}):
             await talk.say({"type": "pong"})
             await talk.say(message)
@@ -57,7 +57,7 @@ async def test_pings_are_answered_and_pongs_accepted(sqlite_server: Server, ann:
 async def test_request_errors_are_reported_and_the_socket_stays_open(
     sqlite_server: Server, ann: Client, query: str, code: str
 ) -> None:
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         await talk.ask("a", query)
         told = await talk.hear()
         assert (told["id"], told["type"]) == ("a", "error")
@@ -67,7 +67,7 @@ async def test_request_errors_are_reported_and_the_socket_stays_open(
 
 
 async def test_a_field_error_is_part_of_the_response(sqlite_server: Server, ann: Client) -> None:
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         await talk.ask("a", "{viewer{name} people(first:201){nodes{id}}}")
         answer = await talk.hear()
         assert (answer["type"], answer["payload"]["errors"][0]["path"]) == ("next", ["people"])
@@ -107,7 +107,7 @@ NOT_OF_THE_PROTOCOL = (
 @pytest.mark.slow
 @pytest.mark.parametrize("message", NOT_OF_THE_PROTOCOL, ids=[str(place) for place in range(len(NOT_OF_THE_PROTOCOL))])
 async def test_a_message_that_is_none_ends_the_socket(sqlite_server: Server, ann: Client, message: str | bytes) -> None:
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         await talk.say(message)
         code, reason = await talk.end()
         assert (code, bool(reason)) == (4400, True)
@@ -115,25 +115,25 @@ async def test_a_message_that_is_none_ends_the_socket(sqlite_server: Server, ann
 
 async def test_each_breach_of_the_handshake_has_its_code(sqlite_server: Server, ann: Client) -> None:
     for protocols in ([], [websockets.Subprotocol("graphql-ws")]):
-        async with talking(sqlite_server, protocols=protocols) as talk:
+        async with open_websocket(sqlite_server, protocols=protocols) as talk:
             assert await talk.end() == (4406, "Subprotocol not acceptable")
-    async with talking(sqlite_server, protocols=[websockets.Subprotocol("graphql-ws"), PROTOCOL]) as talk:
+    async with open_websocket(sqlite_server, protocols=[websockets.Subprotocol("graphql-ws"), PROTOCOL]) as talk:
         assert talk.socket.subprotocol == PROTOCOL
-    async with talking(sqlite_server) as talk:
+    async with open_websocket(sqlite_server) as talk:
         await talk.ask("a", WHO)
         assert await talk.end() == (4401, "Unauthorized")
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         await talk.say(INIT)
         assert await talk.end() == (4429, "Too many initialisation requests")
     for payload in ({}, None, {"authorization": "Bearer x.y.z"}, {"authorization": 1}, {"authorization": [ann.token]}):
-        async with talking(sqlite_server) as talk:
+        async with open_websocket(sqlite_server) as talk:
             await talk.say({"type": "connection_init", "payload": payload})
             code, reason = await talk.end()
             assert (code, reason.startswith("Forbidden")) == (4403, True)
 
 
 async def test_the_name_of_an_operation_under_way_is_taken(sqlite_server: Server, ann: Client) -> None:
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         await talk.ask("a", LISTS)
         await talk.hear()
         await talk.ask("a", WHO)
@@ -141,7 +141,7 @@ async def test_the_name_of_an_operation_under_way_is_taken(sqlite_server: Server
 
 
 async def test_a_completed_name_may_be_used_again(sqlite_server: Server, ann: Client) -> None:
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         for _ in range(3):
             await talk.ask("a", LISTS)
             assert (await talk.hear())["payload"]["data"]["allSavedSearchChanges"]["__typename"] == "CaughtUp"
@@ -157,7 +157,7 @@ async def test_a_completed_name_may_be_used_again(sqlite_server: Server, ann: Cl
 async def test_a_socket_without_init_is_ended_in_time(sqlite_url: str) -> None:
     async with serving(sqlite_url, SOCKET_INIT_TIME="PT1S") as server:
         ann = await server.client("Ann")
-        async with talking(server) as talk, talking(server, ann.token) as other:
+        async with open_websocket(server) as talk, open_websocket(server, ann.token) as other:
             await talk.say({"type": "ping"})
             assert await talk.end() == (4408, "Connection initialisation timeout")
             await asyncio.sleep(0.3)
@@ -168,7 +168,7 @@ async def test_a_socket_without_init_is_ended_in_time(sqlite_url: str) -> None:
 async def test_concurrent_operations_are_limited(sqlite_url: str) -> None:
     async with serving(sqlite_url, SOCKET_OPERATIONS="3") as server:
         ann = await server.client("Ann")
-        async with talking(server, ann.token) as talk:
+        async with open_websocket(server, ann.token) as talk:
             for name in "abc":
                 await talk.ask(name, LISTS)
                 assert (await talk.hear())["type"] == "next"
@@ -187,7 +187,7 @@ async def test_concurrent_operations_are_limited(sqlite_url: str) -> None:
 async def test_operations_on_sockets_count_against_the_request_limit(sqlite_url: str) -> None:
     async with serving(sqlite_url, USER_REQUESTS="5") as server:
         ann = await server.client("Ann")
-        async with talking(server, ann.token) as talk:
+        async with open_websocket(server, ann.token) as talk:
             for name in "bcde":
                 await talk.ask(name, WHO)
                 assert [(await talk.hear())["type"], (await talk.hear())["type"]] == ["next", "complete"]
@@ -201,10 +201,10 @@ async def test_a_message_may_be_as_long_as_allowed(sqlite_server: Server, ann: C
         empty = json.dumps({"id": "a", "type": "subscribe", "payload": {"query": WHO, "x": ""}})
         return empty[:-3] + "x" * (size - len(empty)) + empty[-3:]
 
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         await talk.say(message(256_000))
         assert (await talk.hear())["type"] == "next"
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         await talk.say(message(256_001))
         assert (await talk.end())[0] == 1009
 
@@ -222,7 +222,7 @@ async def test_a_token_of_the_handshake_is_used_where_init_has_none(sqlite_serve
         (bad, None, False),
         ("Basic YTpi", None, False),
     ):
-        async with talking(sqlite_server, authorization=header) as talk:
+        async with open_websocket(sqlite_server, authorization=header) as talk:
             await talk.say({"type": "connection_init"} | ({} if payload is None else {"payload": payload}))
             if accepted:
                 assert await talk.hear() == {"type": "connection_ack"}
@@ -237,14 +237,14 @@ async def test_an_expired_token_closes_the_socket_and_the_next_resumes(sqlite_se
     ann = await sqlite_server.client("Ann")
     user = await sqlite_server.user("Ann")
     token = Tokens(SECRET).issue(user, (), timedelta(seconds=2))
-    async with talking(sqlite_server, token) as talk:
+    async with open_websocket(sqlite_server, token) as talk:
         await talk.ask("a", LISTS)
         cursor = (await talk.hear())["payload"]["data"]["allSavedSearchChanges"]["cursor"]
         async with asyncio.timeout(PATIENCE):
             code, reason = await talk.end()
         assert (code, reason) == (4403, "Forbidden: The token has expired.")
     await ann('mutation{savedSearchCreate(input:{name:"All" filter:{}}){savedSearch{id}}}')
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         await talk.ask("a", LISTS, variables={"after": cursor})
         assert (await talk.hear())["payload"]["data"]["allSavedSearchChanges"]["__typename"] == "SavedSearchUpserted"
 
@@ -252,18 +252,18 @@ async def test_an_expired_token_closes_the_socket_and_the_next_resumes(sqlite_se
 async def test_whatever_ends_a_socket_nothing_of_it_is_left(sqlite_server: Server, ann: Client) -> None:
     before = len(asyncio.all_tasks())
 
-    async def rudely(talk: Talk) -> None:
+    async def rudely(talk: WebSocketClient) -> None:
         talk.socket.transport.abort()
 
-    async def politely(talk: Talk) -> None:
+    async def politely(talk: WebSocketClient) -> None:
         await talk.socket.close()
 
-    async def wrongly(talk: Talk) -> None:
+    async def wrongly(talk: WebSocketClient) -> None:
         await talk.say("[]")
         await talk.end()
 
     for leave in (rudely, politely, wrongly):
-        async with talking(sqlite_server, ann.token) as talk:
+        async with open_websocket(sqlite_server, ann.token) as talk:
             for name in range(20):
                 await talk.ask(str(name), LISTS)
             await talk.hear()
@@ -275,7 +275,7 @@ async def test_whatever_ends_a_socket_nothing_of_it_is_left(sqlite_server: Serve
 
 @pytest.mark.slow
 async def test_ten_thousand_messages_are_all_answered_or_refused(sqlite_server: Server, ann: Client) -> None:
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         heard = asyncio.create_task(count(talk, 10_000))
         for number in range(10_000):
             await talk.ask(str(number), WHO)
@@ -285,7 +285,7 @@ async def test_ten_thousand_messages_are_all_answered_or_refused(sqlite_server: 
     assert answers >= 100
 
 
-async def count(talk: Talk, operations: int) -> tuple[int, int]:
+async def count(talk: WebSocketClient, operations: int) -> tuple[int, int]:
     """How many operations were completed and how many refused."""
     completed = refused = 0
     while completed + refused < operations:
@@ -302,7 +302,7 @@ def open_connections() -> int:
 
 async def test_a_closed_connection_is_freed_without_garbage_collection(sqlite_server: Server, ann: Client) -> None:
     async def come_and_go() -> None:
-        async with talking(sqlite_server, ann.token) as talk:
+        async with open_websocket(sqlite_server, ann.token) as talk:
             await talk.ask("a", LISTS)
             assert (await talk.hear())["payload"]["data"]["allSavedSearchChanges"]["__typename"] == "CaughtUp"
         async with httpx.AsyncClient(base_url=sqlite_server.url) as client:
@@ -326,7 +326,7 @@ async def test_an_invalid_mutation_that_is_cancelled_leaves_no_error(
     sqlite_server: Server, ann: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     text = "mutation($ids:[ID!]!){emailArchive(ids:$ids){emails{id}}}"
-    async with talking(sqlite_server, ann.token) as talk:
+    async with open_websocket(sqlite_server, ann.token) as talk:
         for number in range(50):
             subscribe = {"query": text, "variables": {"ids": [{"not": "an id"}]}}
             await talk.say({"id": str(number), "type": "subscribe", "payload": subscribe})

@@ -15,12 +15,12 @@ from typing import Any
 
 from command_center.api.graphiql import npm
 from tests.clients.product import FOLDER, serving
-from tests.support.emails import draft, person
-from tests.support.engagements import done
-from tests.support.searches import RECORD, event, live, save
+from tests.support.emails import create_draft, create_person
+from tests.support.engagements import reclassified
+from tests.support.searches import RECORD, make_event, save_search, wait_until_live
 from tests.support.server import PATIENCE, Client
-from tests.support.server_process import Box
-from tests.support.tasks import COMPLETE, REVISE, create
+from tests.support.server_process import ServerProcess
+from tests.support.tasks import COMPLETE, REVISE, create_task
 from tests.support.tasks import DELETE as DELETE_TASKS
 
 APPLICATIONS = ("apollo", "urql", "relay")
@@ -64,7 +64,7 @@ class Application:
 
 
 @asynccontextmanager
-async def running(name: str, server: Box, token_file: Path, search: str = "") -> AsyncIterator[Application]:
+async def running(name: str, server: ServerProcess, token_file: Path, search: str = "") -> AsyncIterator[Application]:
     environment = server.environment | {"URL": f"{server.url}/graphql", "TOKEN_FILE": str(token_file), "LIST": search}
     process = await asyncio.create_subprocess_exec(
         *(*npm.command(), "--prefix", str(FOLDER), "run", "--silent", "follow", "--", name),
@@ -80,7 +80,7 @@ async def running(name: str, server: Box, token_file: Path, search: str = "") ->
         await asyncio.wait_for(process.wait(), PATIENCE)
 
 
-async def issue(server: Box, token_file: Path, expires: str) -> None:
+async def issue(server: ServerProcess, token_file: Path, expires: str) -> None:
     """Gives the applications another token, as a session that is renewed would."""
     code, token = await server.command("token", "a@x.example", "--expires", expires)
     assert code == 0
@@ -100,7 +100,7 @@ class Seller:
         events = []
         for place in places:
             self.count += 1
-            events.append(event(self.mails[place], kind, f"event {self.count}"))
+            events.append(make_event(self.mails[place], kind, f"event {self.count}"))
         assert (await self.client.one(RECORD, e=events))["recorded"] == len(places)
 
     async def fresh(self, *subjects: int) -> dict[str, Any]:
@@ -117,10 +117,10 @@ class Seller:
 
 
 async def seller(client: Client) -> Seller:
-    pat = await person(client, "pat@example.org")
-    mails = [await draft(client, pat, f"mail {number}") for number in range(10)]
-    search = await save(client, WAITING)
-    await live(client, search)
+    pat = await create_person(client, "pat@example.org")
+    mails = [await create_draft(client, pat, f"mail {number}") for number in range(10)]
+    search = await save_search(client, WAITING)
+    await wait_until_live(client, search)
     return Seller(client, search, mails)
 
 
@@ -138,8 +138,8 @@ async def test_caches_equal_fresh_queries_after_every_interruption(tmp_path: Pat
     async with serving(tmp_path / "x.db") as (server, client), AsyncExitStack() as stack:
         await issue(server, token_file, "P1D")
         ann = await seller(client)
-        other = await save(client, {"subject": {"contains": "mail 9"}})
-        await live(client, other)
+        other = await save_search(client, {"subject": {"contains": "mail 9"}})
+        await wait_until_live(client, other)
         await ann.record("VIEW", 0)
         singles = [
             await stack.enter_async_context(running(name, server, token_file, ann.search)) for name in APPLICATIONS
@@ -178,7 +178,7 @@ async def test_caches_equal_fresh_queries_after_every_interruption(tmp_path: Pat
         await server.start()
         await ann.record("VIEW", 4, 5)
         await ann.record("REPLY", 1, 4)
-        await draft(client, (await client.one("{people{nodes{id}}}"))["nodes"][0]["id"], "one more draft")
+        await create_draft(client, (await client.one("{people{nodes{id}}}"))["nodes"][0]["id"], "one more draft")
         await all_show(await ann.fresh(2, 3, 5))
         each_was_told(read=1, CursorExpired=0)
         assert all(single.told.count("subscribe") > 1 for single in singles)
@@ -223,8 +223,8 @@ async def test_caches_equal_fresh_queries_after_every_interruption(tmp_path: Pat
         await client.one(DELETE, id=ann.search)
         await all_show({"name": None, "stays": None})
         each_was_told(SavedSearchDeleted=1, over=1)
-        new = await save(client, {"subject": {"contains": "mail"}})
-        await live(client, new)
+        new = await save_search(client, {"subject": {"contains": "mail"}})
+        await wait_until_live(client, new)
         await all_show({"name": None, "stays": None})
 
 
@@ -234,7 +234,7 @@ async def test_caches_follow_tasks_and_the_feed_as_well(tmp_path: Path) -> None:
         await issue(server, token_file, "P1D")
         ann = await seller(client)
         pat = (await client.one("{people{nodes{id}}}"))["nodes"][0]["id"]
-        first = await create(client, pat, "first", dueOn="2030-01-02")
+        first = await create_task(client, pat, "first", dueOn="2030-01-02")
         await ann.record("VIEW", 0)
         tasks, feed = [await stack.enter_async_context(running(name, server, token_file)) for name in ("tasks", "feed")]
 
@@ -247,18 +247,18 @@ async def test_caches_follow_tasks_and_the_feed_as_well(tmp_path: Path) -> None:
         await both_show(["first"], ["HUMAN"])
 
         # Made, made before the other, moved past it; viewed, and held for a machine after all.
-        urgent = await create(client, pat, "urgent", dueOn="2030-01-02", priority="HIGH")
+        urgent = await create_task(client, pat, "urgent", dueOn="2030-01-02", priority="HIGH")
         await ann.record("CLICK", 0, 1)
         clicked, *_ = await both_show(["urgent", "first"], ["HUMAN"] * 3)
         await client.one(REVISE, id=urgent["id"], i={"dueOn": "2030-01-03", "name": "later"})
-        await done(client, "MACHINE", clicked)
+        await reclassified(client, "MACHINE", clicked)
         await both_show(["first", "later"], ["MACHINE", "HUMAN", "HUMAN"])
 
         # More happens while the server is away from them.
         await server.kill()
         await server.start()
         await client.one(COMPLETE, ids=[first["id"]])
-        await create(client, pat, "last", dueOn="2030-01-04")
+        await create_task(client, pat, "last", dueOn="2030-01-04")
         await ann.record("REPLY", 1)
         await both_show(["later", "last"], ["HUMAN", "MACHINE", "HUMAN", "HUMAN"])
         assert (tasks.told.count("read"), feed.told.count("read")) == (1, 1)
@@ -270,7 +270,7 @@ async def test_caches_follow_tasks_and_the_feed_as_well(tmp_path: Path) -> None:
         await client.one(DELETE_TASKS, ids=[urgent["id"]])
         await ann.record("VIEW", 2)
         await both_show(["last"], ["HUMAN", "HUMAN", "MACHINE", "HUMAN", "HUMAN"])
-        await create(client, pat, "new", dueOn="2030-01-01")
+        await create_task(client, pat, "new", dueOn="2030-01-01")
         await both_show(["new", "last"], ["HUMAN", "HUMAN", "MACHINE", "HUMAN", "HUMAN"])
         for application in (tasks, feed):
             assert (application.told.count("read"), application.told.count("CursorExpired")) == (2, 1)
@@ -280,7 +280,7 @@ async def test_clients_give_up_if_the_server_refuses(tmp_path: Path) -> None:
     """A refused token is tried seven times, with growing delays of 9 to 19 seconds in all."""
     token_file = tmp_path / "token"
     async with serving(tmp_path / "x.db") as (server, client):
-        search = await save(client, WAITING)
+        search = await save_search(client, WAITING)
         token_file.write_text("no token")
         async with AsyncExitStack() as stack:
             started = [

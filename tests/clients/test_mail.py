@@ -107,7 +107,7 @@ def differences(found: dict[str, Any], number: int) -> Iterator[str]:
 
 async def sent(envelopes: Sequence[Envelope]) -> list[bytes]:
     """The messages as a server received them, in the same order."""
-    async with servers.serving(servers.Mailbox()) as box:
+    async with servers.run_mail_server(servers.Mailbox()) as box:
         channel = SmtpTransport(box.url)
         try:
             for each in envelopes:

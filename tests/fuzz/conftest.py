@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fuzz.fuzz_server import Ground, furnished, standing
+from tests.fuzz.fuzz_server import FuzzServer, create_objects, run_fuzz_server
 from tests.support.databases import Databases
 
 # Its executable stands in an environment of its own, which `make test-fuzz` sets up.
@@ -14,7 +14,7 @@ collect_ignore = [] if os.environ.get("SCHEMATHESIS") else ["test_schemathesis.p
 
 
 @pytest.fixture(scope="session")
-def ground(all_databases: Databases) -> Iterator[Ground]:
+def ground(all_databases: Databases) -> Iterator[FuzzServer]:
     url = all_databases.make("sqlite")
-    with standing(url, asyncio.run(furnished(url))) as found:
+    with run_fuzz_server(url, asyncio.run(create_objects(url))) as found:
         yield found

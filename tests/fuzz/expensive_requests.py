@@ -7,7 +7,7 @@ Body = bytes | Mapping[str, Any]
 _MEGABYTE = 998_000
 
 
-def hostile(ids: list[str]) -> Iterator[tuple[str, Body, str | None]]:
+def expensive_requests(ids: list[str]) -> Iterator[tuple[str, Body, str | None]]:
     """Name, body, and the code that it is refused with; None where it is affordable and answered."""
     many = (ids * 201)[:20_000]
     yield "1,900 equal fields", _query("{viewer{" + "name " * 1900 + "}}"), None

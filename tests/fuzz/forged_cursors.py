@@ -80,7 +80,7 @@ _PLAIN = (
 )
 
 
-def counterfeit(random: Random, known: Sequence[str]) -> Any:
+def forge_cursor(random: Random, known: Sequence[str]) -> Any:
     """One of them; now and then what is no text at all, and now and then a real one."""
     match random.randrange(10):
         case 0:

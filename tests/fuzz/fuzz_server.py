@@ -24,7 +24,7 @@ from command_center.server.settings import PREFIX
 from command_center.web.authentication import SCOPES, Tokens
 from models.enums import Role
 from tests.support.commands import COMMAND
-from tests.support.emails import RECORD, emails_in_folders, moment, person
+from tests.support.emails import RECORD, create_person, emails_in_folders, moment
 from tests.support.paths import ROOT
 from tests.support.searches import SAVE
 from tests.support.server import SECRET, Client, ManualClock, Server, serving
@@ -54,13 +54,13 @@ def count(name: str, few: int) -> int:
     return int(os.environ.get(name, few))
 
 
-def dice(what: str, number: int) -> Random:
+def make_random(what: str, number: int) -> Random:
     """The randomness of one case."""
     return Random(f"{SEED}/{what}/{number}")
 
 
 @dataclass
-class Ground:
+class FuzzServer:
     """A running server. `known` are real ids and cursors, of several users; answers add to them."""
 
     url: str
@@ -112,7 +112,7 @@ async def _furnish(server: Server, clock: ManualClock) -> None:
             given = {"emailId": mail, "occurredAt": moment(clock), "verdict": "HUMAN"}
             events = [given | {"kind": kind, "dedupeKey": kind} for kind in ("VIEW", "REPLY")]
             await client.one(RECORD, e=events)
-        people = [await person(client, f"p{number}@{name.lower()}.example") for number in range(5)]
+        people = [await create_person(client, f"p{number}@{name.lower()}.example") for number in range(5)]
         group = (await client.one('mutation{groupCreate(name:"G" shared:true){group{id}}}'))["group"]["id"]
         await client.one("mutation($g:ID!,$p:[ID!]!){groupAddPeople(id:$g,personIds:$p){group{id}}}", g=group, p=people)
         await _write(client, people)
@@ -139,7 +139,7 @@ s:emails(orderBy:{field:SUBJECT}){edges{cursor}} l:emails(orderBy:{field:LATEST_
 engagements{asOf edges{cursor node{id}}} m:savedSearches(first:5){nodes{members(first:20){edges{cursor node{id}}}}}}"""
 
 
-async def furnished(database_url: str) -> list[str]:
+async def create_objects(database_url: str) -> list[str]:
     """Tokens of Ann, who may do all, of Bob and of Eve."""
     # An hour ago: the server that is attacked would not believe a clock that is years ahead of what is stored.
     clock = ManualClock(time.time_ns() // 1000 - 3_600_000_000)
@@ -150,7 +150,7 @@ async def furnished(database_url: str) -> list[str]:
 
 
 @contextmanager
-def standing(database_url: str, tokens: list[str], **settings: str) -> Iterator[Ground]:
+def run_fuzz_server(database_url: str, tokens: list[str], **settings: str) -> Iterator[FuzzServer]:
     """A server of its own process on a database that was furnished."""
     with closing(socket.socket()) as free, tempfile.NamedTemporaryFile(suffix=".log") as log:
         free.bind(("127.0.0.1", 0))
@@ -165,7 +165,7 @@ def standing(database_url: str, tokens: list[str], **settings: str) -> Iterator[
             stdout=subprocess.DEVNULL,
             stderr=log,
         )
-        ground = Ground(given["BASE_URL"], tokens, Path(log.name), process)
+        ground = FuzzServer(given["BASE_URL"], tokens, Path(log.name), process)
         try:
             _wait(ground)
             for user in range(len(tokens)):
@@ -178,7 +178,7 @@ def standing(database_url: str, tokens: list[str], **settings: str) -> Iterator[
             process.wait()
 
 
-def _wait(ground: Ground) -> None:
+def _wait(ground: FuzzServer) -> None:
     deadline = time.monotonic() + 60
     while True:
         try:

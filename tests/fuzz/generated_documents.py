@@ -14,13 +14,13 @@ from graphql import (
     is_non_null_type,
 )
 
-from tests.fuzz.generated_values import Bare, Values, literal
+from tests.fuzz.generated_values import BareName, Values, literal
 
 KINDS = ("query", "query", "query", "mutation", "subscription")
 META = {"__schema": "__Schema", "__type": "__Type"}
 
 
-class Sentence:
+class GeneratedDocument:
     """One document and its variables."""
 
     def __init__(self, schema: GraphQLSchema, random: Random, known: Sequence[str]) -> None:
@@ -114,7 +114,7 @@ class Sentence:
         self._declared.append(f"${name}:{said}")
         if self._random.random() >= self._wrong:
             self.variables[name] = value
-        return literal(Bare(f"${name}"))
+        return literal(BareName(f"${name}"))
 
     def _directive(self) -> str:
         random = self._random

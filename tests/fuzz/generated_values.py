@@ -60,7 +60,7 @@ WRONG: tuple[Any, ...] = (None, True, 0, 1.5, "x", [], {}, [None], [[]], {"x": {
 
 
 @dataclass(frozen=True)
-class Bare:
+class BareName:
     """What is written without quotes: an enum's value, a variable."""
 
     name: str
@@ -117,7 +117,7 @@ class Values:
 
 def literal(value: Any, type_: Any = None) -> str:
     """A value as a document writes it; the names of enums bare where the type says so."""
-    if isinstance(value, Bare):
+    if isinstance(value, BareName):
         return value.name
     named = get_named_type(type_) if type_ is not None else None
     if isinstance(value, dict):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.fuzz.fuzz_server import SEED, Ground, dice
+from tests.fuzz.fuzz_server import SEED, FuzzServer, make_random
 
 WORKERS = 8
 PATIENCE = 30.0
@@ -48,7 +48,7 @@ class Closed(Exception):
 class Wire:
     """One connection after the other: where the server has closed one, the next request opens another."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: FuzzServer) -> None:
         self._address = ground.address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -190,7 +190,7 @@ class Case:
     found: list[str] = field(default_factory=list)
 
     async def ask(
-        self, ground: Ground, request: bytes, sent: str, ends: bool = False, bodiless: bool = False
+        self, ground: FuzzServer, request: bytes, sent: str, ends: bool = False, bodiless: bool = False
     ) -> Answer:
         """Asks, and looks at the answer."""
         self.sent = sent
@@ -202,7 +202,12 @@ class Case:
 
 
 async def cases(
-    ground: Ground, name: str, number: int, one: Callable[[Case], Awaitable[None]], full: bool, workers: int = WORKERS
+    ground: FuzzServer,
+    name: str,
+    number: int,
+    one: Callable[[Case], Awaitable[None]],
+    full: bool,
+    workers: int = WORKERS,
 ) -> None:
     """Tries so many cases, several at once. Raises AssertionError with what was wrong and how to see it again."""
     wrong: list[str] = []
@@ -213,7 +218,7 @@ async def cases(
         nonlocal longest
         wire = Wire(ground)
         for place in waiting:
-            case = Case(place, dice(name, place), wire)
+            case = Case(place, make_random(name, place), wire)
             used_before = ground.processor_seconds()
             try:
                 await one(case)

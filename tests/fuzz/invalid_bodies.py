@@ -19,7 +19,7 @@ class Request:
     bodiless: bool
 
 
-def crooked(random: Random, token: str) -> Request:
+def make_invalid_request(random: Random, token: str) -> Request:
     """A request."""
     method = random.choice(METHODS if random.random() < 0.95 else NO_METHODS)
     content = body(random)

@@ -36,7 +36,7 @@ class Found:
 
 
 @contextmanager
-def probing(port: int, path: str, token: str, every: float) -> Iterator[Found]:
+def run_probe(port: int, path: str, token: str, every: float) -> Iterator[Found]:
     """Probes while the block runs."""
     command = [sys.executable, "-m", "tests.fuzz.latency_probe", str(port), path, token, str(every)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -56,7 +56,7 @@ ODD = (
 
 
 @cache
-def real() -> tuple[str, ...]:
+def real_documents() -> tuple[str, ...]:
     """The documents of our pages, of the console's tabs, and of the tests."""
     found = dict.fromkeys(each for each in _written() if _is_document(each))
     assert len(found) > 100
@@ -80,7 +80,7 @@ def _is_document(text: str) -> bool:
         return False
 
 
-def bent(text: str, random: Random, others: Sequence[str]) -> str:
+def mutate_text(text: str, random: Random, others: Sequence[str]) -> str:
     """A text with one or several things done to it."""
     for _ in range(random.choice((0, 1, 1, 1, 2, 3, 8))):
         tokens = _TOKEN.findall(text) if random.random() < 0.7 else list(text)

@@ -30,7 +30,7 @@ _FILLING: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Place:
+class IdPosition:
     """`coordinate` is the argument or input field. `document` takes it by `$v`, which is like `shape` with the value in
     its hole; it may ask for an object `$node` of the type `under`. `many`: a list of values is taken."""
 
@@ -53,7 +53,7 @@ def _with(shape: Any, value: Any) -> Any:
     return {name: _with(each, value) for name, each in shape.items()} if isinstance(shape, dict) else shape
 
 
-def places(schema: GraphQLSchema) -> Iterator[Place]:
+def id_positions(schema: GraphQLSchema) -> Iterator[IdPosition]:
     """All places."""
     for type_ in schema.type_map.values():
         if isinstance(type_, GraphQLObjectType) and not type_.name.startswith("__"):
@@ -63,7 +63,9 @@ def places(schema: GraphQLSchema) -> Iterator[Place]:
                         under = "" if type_.name in ("Query", "Mutation", "Subscription") else type_.name
                         document = _document(type_.name, name, field, argument)
                         cursor = get_named_type(last).name != "ID"
-                        yield Place(coordinate, document, shape, under, cursor, is_list_type(get_nullable_type(last)))
+                        yield IdPosition(
+                            coordinate, document, shape, under, cursor, is_list_type(get_nullable_type(last))
+                        )
 
 
 def expected(schema: GraphQLSchema) -> set[str]:

@@ -4,17 +4,17 @@ import os
 
 import pytest
 
-from tests.fuzz.fuzz_server import Ground, count
+from tests.fuzz.fuzz_server import FuzzServer, count
 from tests.fuzz.http_cases import Case, Closed, cases
-from tests.fuzz.invalid_bodies import crooked
+from tests.fuzz.invalid_bodies import make_invalid_request
 
 BODIES = count("FUZZ_BODIES", 400)
 
 
 @pytest.mark.timeout(120 + BODIES)
-async def test_every_http_request_gets_a_response_or_a_disconnect(ground: Ground) -> None:
+async def test_every_http_request_gets_a_response_or_a_disconnect(ground: FuzzServer) -> None:
     async def one(case: Case) -> None:
-        request = crooked(case.random, case.random.choice(ground.tokens))
+        request = make_invalid_request(case.random, case.random.choice(ground.tokens))
         # Some who do not say all they announced go, the others wait for what comes of it.
         ends = not request.framed and case.random.random() < 0.9
         shown = repr(request.data[:2000]) + request.data.decode(errors="replace")

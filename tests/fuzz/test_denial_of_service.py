@@ -13,12 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fuzz.expensive_requests import Body, hostile
-from tests.fuzz.fuzz_server import WHO, Ground, furnished, standing
-from tests.fuzz.latency_probe import probing
+from tests.fuzz.expensive_requests import Body, expensive_requests
+from tests.fuzz.fuzz_server import WHO, FuzzServer, create_objects, run_fuzz_server
+from tests.fuzz.latency_probe import run_probe
 from tests.support.databases import Databases
-from tests.support.graphql_http import Talk, talking
-from tests.support.raw_http import connected, socket
+from tests.support.graphql_http import WebSocketClient, open_websocket
+from tests.support.raw_http import open_raw_connection, open_raw_socket
 from tests.support.server import Server
 
 FULL = "SIEGE" in os.environ
@@ -29,24 +29,24 @@ MEGABYTES = 32
 
 
 @pytest.fixture
-def ground(all_databases: Databases) -> Iterator[Ground]:
+def ground(all_databases: Databases) -> Iterator[FuzzServer]:
     url = all_databases.make("sqlite")
     span = "PT8S" if FULL else "PT1S"
     times = dict.fromkeys(("HEADER_TIME", "BODY_TIME", "SOCKET_INIT_TIME"), span)
-    with standing(url, asyncio.run(furnished(url)), **times) as found:
+    with run_fuzz_server(url, asyncio.run(create_objects(url)), **times) as found:
         yield found
 
 
-async def _dribble_headers(ground: Ground) -> None:
-    async with connected(ground.url) as raw:
+async def _dribble_headers(ground: FuzzServer) -> None:
+    async with open_raw_connection(ground.url) as raw:
         await raw.send("GET /graphql HTTP/1.1\r\nX: ")
         dribbling = asyncio.create_task(raw.dribble(0.2))
         assert (await raw.answer()).status == 408
         dribbling.cancel()
 
 
-async def _dribble_a_body(ground: Ground) -> None:
-    async with connected(ground.url) as raw:
+async def _dribble_a_body(ground: FuzzServer) -> None:
+    async with open_raw_connection(ground.url) as raw:
         await raw.send("POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
         dribbling = asyncio.create_task(raw.dribble(0.2))
         answer = await raw.answer()
@@ -54,26 +54,26 @@ async def _dribble_a_body(ground: Ground) -> None:
         dribbling.cancel()
 
 
-async def _open_and_say_nothing(ground: Ground) -> None:
-    async with socket(ground.url) as raw:
+async def _open_and_say_nothing(ground: FuzzServer) -> None:
+    async with open_raw_socket(ground.url) as raw:
         assert await raw.close_code() == 4408
 
 
-async def _begin_a_handshake(ground: Ground) -> None:
-    async with connected(ground.url) as raw:
+async def _begin_a_handshake(ground: FuzzServer) -> None:
+    async with open_raw_connection(ground.url) as raw:
         await raw.send("GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: webso")
         assert (await raw.answer()).status == 408
 
 
-async def _flood(ground: Ground) -> None:
-    async with talking(Server(ground.url, None), ground.tokens[1]) as talk:  # type: ignore[arg-type]
+async def _flood(ground: FuzzServer) -> None:
+    async with open_websocket(Server(ground.url, None), ground.tokens[1]) as talk:  # type: ignore[arg-type]
         heard = asyncio.create_task(_ended(talk))
         for number in range(MESSAGES):
             await talk.ask(str(number), WHO)
         assert await heard == MESSAGES
 
 
-async def _ended(talk: Talk) -> int:
+async def _ended(talk: WebSocketClient) -> int:
     """How many operations were completed or refused, once all are."""
     ended = 0
     while ended < MESSAGES:
@@ -84,7 +84,7 @@ async def _ended(talk: Talk) -> int:
     return ended
 
 
-Besieger = Callable[[Ground], Coroutine[None, None, None]]
+Besieger = Callable[[FuzzServer], Coroutine[None, None, None]]
 BESIEGERS: tuple[tuple[Besieger, int], ...] = (
     (_dribble_headers, SOCKETS),
     (_dribble_a_body, SOCKETS * 2 // 3),
@@ -95,10 +95,10 @@ BESIEGERS: tuple[tuple[Besieger, int], ...] = (
 
 
 @pytest.mark.timeout(600)
-async def test_slow_idle_or_flooding_clients_are_cut_and_others_served(ground: Ground) -> None:
-    with probing(ground.address[1], "/graphql", ground.tokens[0], 0.02) as quiet:
+async def test_slow_idle_or_flooding_clients_are_cut_and_others_served(ground: FuzzServer) -> None:
+    with run_probe(ground.address[1], "/graphql", ground.tokens[0], 0.02) as quiet:
         await asyncio.sleep(10 if FULL else 0.5)
-    with probing(ground.address[1], "/graphql", ground.tokens[0], 0.02) as besieged:
+    with run_probe(ground.address[1], "/graphql", ground.tokens[0], 0.02) as besieged:
         async with asyncio.timeout(300), asyncio.TaskGroup() as group:
             for besieger, number in BESIEGERS:
                 for _ in range(number):
@@ -112,20 +112,20 @@ async def test_slow_idle_or_flooding_clients_are_cut_and_others_served(ground: G
 
 
 @pytest.mark.timeout(600)
-async def test_expensive_requests_are_refused_or_cheap(ground: Ground) -> None:
-    names = [name for name, _, _ in hostile(list(ground.known))]
+async def test_expensive_requests_are_refused_or_cheap(ground: FuzzServer) -> None:
+    names = [name for name, _, _ in expensive_requests(list(ground.known))]
     assert len(set(names)) == len(names)
     rows, told, expected = [], {}, {}
     async with httpx.AsyncClient(timeout=60) as http:
         await _tell(http, ground, {"query": WHO})
-        with probing(ground.address[1], "/healthz", ground.tokens[0], 0.004) as quiet:
+        with run_probe(ground.address[1], "/healthz", ground.tokens[0], 0.004) as quiet:
             await asyncio.sleep(5 if FULL else 0.3)
-        for name, body, code in hostile(list(ground.known)):
+        for name, body, code in expensive_requests(list(ground.known)):
             before = _memory(ground, "VmRSS")
             Path(f"/proc/{ground.process.pid}/clear_refs").write_text("5")
             holds = []
             for number in range(TIMES):
-                with probing(ground.address[1], "/healthz", ground.tokens[0], 0.004) as held:
+                with run_probe(ground.address[1], "/healthz", ground.tokens[0], 0.004) as held:
                     await asyncio.sleep(0.05)
                     expected[name], told[name] = code, await _tell(http, ground, _another(body, number))
                     await asyncio.sleep(0.02)
@@ -141,7 +141,7 @@ async def test_expensive_requests_are_refused_or_cheap(ground: Ground) -> None:
     assert not FULL or max(grown for *_, grown in rows) <= MEGABYTES
 
 
-async def _tell(http: httpx.AsyncClient, ground: Ground, body: Body) -> str | None:
+async def _tell(http: httpx.AsyncClient, ground: FuzzServer, body: Body) -> str | None:
     """The code of the first error of the answer."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     assert len(content) <= 1_000_000
@@ -156,7 +156,7 @@ def _another(body: Body, number: int) -> Body:
     return body if isinstance(body, bytes) else {**body, "query": f"{body['query']}#{number}"}
 
 
-def _memory(ground: Ground, what: str) -> float:
+def _memory(ground: FuzzServer, what: str) -> float:
     """Of the server, in megabytes: VmRSS is what it has now, VmHWM the most that it had."""
     status = Path(f"/proc/{ground.process.pid}/status").read_text()
     return int(status.partition(f"{what}:")[2].split()[0]) / 1024

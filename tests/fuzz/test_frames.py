@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.fuzz.fuzz_server import Ground, count
+from tests.fuzz.fuzz_server import FuzzServer, count
 from tests.fuzz.http_cases import PATIENCE, Case, cases, faults, leaks, miscoded, misses, read
 from tests.fuzz.websocket_scripts import CLOSE, PING, PONG, TEXT, frame, message, script
 from tests.support.raw_http import UPGRADE
@@ -47,7 +47,7 @@ _ODD_LINES = (
 
 
 @pytest.mark.timeout(120 + FRAMES)
-async def test_every_socket_ends_with_a_close_frame(ground: Ground) -> None:
+async def test_every_socket_ends_with_a_close_frame(ground: FuzzServer) -> None:
     async def one(case: Case) -> None:
         reader, writer = await asyncio.open_connection(*ground.address, limit=2**24)
         try:
@@ -61,7 +61,7 @@ async def test_every_socket_ends_with_a_close_frame(ground: Ground) -> None:
     await cases(ground, "frames", FRAMES, one, "FUZZ_FRAMES" in os.environ, workers=32)
 
 
-async def _talk(ground: Ground, case: Case, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _talk(ground: FuzzServer, case: Case, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     random = case.random
     steps = list(script(random, random.choice(ground.tokens), list(ground.known)))
     case.sent = repr([step.data[:500] for step in steps]) + b"".join(step.data for step in steps).decode(
@@ -98,7 +98,7 @@ async def _talk(ground: Ground, case: Case, reader: asyncio.StreamReader, writer
 
 
 async def _hear(
-    ground: Ground, case: Case, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, broken: bool
+    ground: FuzzServer, case: Case, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, broken: bool
 ) -> None:
     """Until the end: after the answers to all that was said we close, where it was not closed before."""
     began, parting = time.monotonic(), False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.fuzz_server import SEED, Ground, count
+from tests.fuzz.fuzz_server import SEED, FuzzServer, count
 from tests.support.paths import ROOT
 
 SCHEMATHESIS = str(Path(os.environ["SCHEMATHESIS"]).absolute())
@@ -15,7 +15,7 @@ CHECKS = "only_the_client_is_to_blame,response_schema_conformance,content_type_c
 
 
 @pytest.mark.timeout(7200)
-def test_schemathesis_finds_nothing(ground: Ground, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(ground: FuzzServer, tmp_path: Path) -> None:
     command = [
         *(SCHEMATHESIS, "run", f"{ground.url}/graphql", "--header", f"Authorization: Bearer {ground.tokens[0]}"),
         *("--checks", CHECKS, "--max-examples", str(EXAMPLES), "--seed", SEED, "--continue-on-failure", "--no-color"),

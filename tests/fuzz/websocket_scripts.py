@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 from tests.fuzz.fuzz_server import WHO
-from tests.fuzz.generated_documents import Sentence
+from tests.fuzz.generated_documents import GeneratedDocument
 from tests.fuzz.odd_values import ANYTHING
-from tests.support.schema_coverage import published
+from tests.support.schema_coverage import published_schema
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 LISTS = "subscription{allSavedSearchChanges{__typename ... on Change{cursor}}}"
@@ -103,7 +103,7 @@ def _said(random: Random, known: list[str]) -> Step:
     """A message of the protocol, or nearly one."""
     match random.randrange(6):
         case 0:
-            made = Sentence(published(), random, known)
+            made = GeneratedDocument(published_schema(), random, known)
             payload = {"query": made.text, "variables": made.variables}
             return message({"id": random.choice("abcdefgh"), "type": "subscribe", "payload": payload})
         case 1:

@@ -168,7 +168,7 @@ MUTANTS = (
 LAWS = {mutant.law: mutant.counts for mutant in MUTANTS} | {_REPLAY: {"LAW_RUNS": "2"}}
 
 
-def copied(folder: Path) -> Path:
+def copy_product(folder: Path) -> Path:
     """A copy of the product and its tests."""
     for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / package, ignore=NOT_COPIED)
@@ -177,9 +177,9 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def broken(folder: Path, mutant: Mutant) -> Path:
+def copy_with_mutant(folder: Path, mutant: Mutant) -> Path:
     """A copy with the mutant's change."""
-    made = copied(folder)
+    made = copy_product(folder)
     path = made / mutant.path
     text = path.read_text()
     assert text.count(mutant.old) == 1, f"{mutant.path} has changed: the mutant {mutant.name!r} must follow it"
@@ -187,7 +187,7 @@ def broken(folder: Path, mutant: Mutant) -> Path:
     return made
 
 
-def holds(folder: Path, law: str, counts: Mapping[str, str]) -> tuple[bool, str]:
+def run_law(folder: Path, law: str, counts: Mapping[str, str]) -> tuple[bool, str]:
     """Whether a law holds for the product in a folder, and what pytest said. Anything but one test run is an error."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", law]
     if law.startswith("tests/laws"):

@@ -21,7 +21,7 @@ from command_center.lists import audit
 from command_center.search.datetimes import format_moment
 from tests.laws.random_filters import KINDS, SPANS, URLS, VERDICTS, FilterGenerator
 from tests.laws.simulation import DRAFT, PERSON, RECORD, SAVE
-from tests.support.emails import deliver, send
+from tests.support.emails import send_due_emails, send_email
 from tests.support.law_settings import CASES
 from tests.support.list_replicas import members_of
 from tests.support.server import Client, ManualClock, Server, serving
@@ -61,18 +61,18 @@ async def _deliver(
     emails = [draft["email"]["id"] for draft in drafts]
     saved = [await client.one(SAVE, i={"name": "L", "filter": wish}) for wish in wishes]
     for email in emails[::2]:
-        await send(client, email)
+        await send_email(client, email)
     left = events + rng.sample(events, len(events) // 2)
     rng.shuffle(left)
     while left:
         if rng.random() < 0.2:
-            await deliver(server)
+            await send_due_emails(server)
         size = rng.randint(1, 12)
         batch, left = left[:size], left[size:]
         await client.one(RECORD, e=[{**event, "emailId": emails[event["emailId"]]} for event in batch])
         if rng.random() < 0.5:
             await server.settle()
-    await deliver(server)
+    await send_due_emails(server)
     await server.settle()
     nodes = await client.one(SUMMARIES, ids=emails)
     for node in nodes:
@@ -207,8 +207,8 @@ async def _followed(product: Product, clicks: list[Followed], rng: random.Random
     rng.shuffle(known)
     early = [each for each in known if each[1].at <= 0 and rng.random() < 0.5]
     await _tell(client, email, sent_at, early, rng)
-    await send(client, email)
-    await deliver(product.server)
+    await send_email(client, email)
+    await send_due_emails(product.server)
     clock.advance(timedelta(hours=1))
     await _tell(client, email, sent_at, [each for each in known if each not in early], rng)
     (node,) = await client.one(SUMMARIES, ids=[email])

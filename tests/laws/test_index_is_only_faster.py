@@ -34,7 +34,7 @@ from tests.support.generated_filters import (
     moments,
     one_of_each,
 )
-from tests.support.law_settings import law
+from tests.support.law_settings import law_settings
 
 Searches = dict[int, tuple[Scope, Filter]]
 
@@ -150,7 +150,7 @@ def contents(index: Index) -> tuple[Any, ...]:
     )
 
 
-@law
+@law_settings
 @given(searches(), facts(), moments())
 def test_candidates_hold_every_search_that_matches(standing: Searches, email: Facts, now: int) -> None:
     index = indexed(standing)
@@ -159,7 +159,7 @@ def test_candidates_hold_every_search_that_matches(standing: Searches, email: Fa
     assert index.matching(email, now) == brute_force(standing, email, now)
 
 
-@law
+@law_settings
 @given(crowds(), facts(), moments())
 def test_each_of_a_crowd_finds_its_emails(standing: Searches, email: Facts, now: int) -> None:
     index = indexed(standing)
@@ -167,13 +167,13 @@ def test_each_of_a_crowd_finds_its_emails(standing: Searches, email: Facts, now:
         assert index.matching(each, now) == brute_force(standing, each, now)
 
 
-@law
+@law_settings
 @given(at_the_bound(), facts(), moments())
 def test_however_many_alternatives_each_finds_its_emails(standing: Searches, email: Facts, now: int) -> None:
     assert indexed(standing).matching(email, now) == brute_force(standing, email, now)
 
 
-@law
+@law_settings
 @given(one_of_each(), facts(), moments())
 def test_every_field_finds_its_emails(raws: tuple[dict[str, Any], ...], email: Facts, now: int) -> None:
     standing = {id: (Scope(TEAM, None), parse_filter(raw)) for id, raw in enumerate(raws)}
@@ -182,7 +182,7 @@ def test_every_field_finds_its_emails(raws: tuple[dict[str, Any], ...], email: F
     assert index.matching(email, now) == brute_force(standing, email, now)
 
 
-@law
+@law_settings
 @given(one_of_each(), st.integers(1, 24), facts(), moments())
 def test_each_of_two_alternatives_finds_its_emails(
     raws: tuple[dict[str, Any], ...], shift: int, email: Facts, now: int
@@ -193,7 +193,7 @@ def test_each_of_two_alternatives_finds_its_emails(
     assert brute_force(standing, email, now) <= indexed(standing).candidates(email)
 
 
-@law
+@law_settings
 @given(searches(), facts(), facts(), moments())
 def test_every_edit_begins_and_ends_the_right_memberships(
     standing: Searches, before: Facts, after: Facts, now: int
@@ -203,7 +203,7 @@ def test_every_edit_begins_and_ends_the_right_memberships(
     assert through_index(index, after, members_of, now) == brute_force(standing, after, now)
 
 
-@law
+@law_settings
 @given(searches(), facts(), facts(), moments())
 def test_new_events_begin_and_end_the_right_memberships(
     standing: Searches, email: Facts, other: Facts, now: int
@@ -216,7 +216,7 @@ def test_new_events_begin_and_end_the_right_memberships(
         assert members_of == brute_force(standing, email, now)
 
 
-@law
+@law_settings
 @given(searches(), facts(), st.lists(moments(), min_size=2, max_size=4).map(sorted))
 def test_between_two_ticks_only_emails_in_a_crossed_range_change(
     standing: Searches, email: Facts, ticks: list[int]
@@ -239,7 +239,7 @@ def dates_of(email: Facts, source: str) -> list[int]:
     return [] if date is None else [date]
 
 
-@law
+@law_settings
 @given(searches(), searches())
 def test_taking_searches_out_leaves_the_index_as_it_was(standing: Searches, others: Searches) -> None:
     index = indexed(standing)
@@ -254,7 +254,7 @@ def test_taking_searches_out_leaves_the_index_as_it_was(standing: Searches, othe
     assert contents(index) == contents(Index())
 
 
-@law
+@law_settings
 @given(searches(), searches(), facts(), moments())
 def test_adding_again_replaces(standing: Searches, refined: Searches, email: Facts, now: int) -> None:
     index = indexed(standing)
@@ -267,7 +267,7 @@ def test_adding_again_replaces(standing: Searches, refined: Searches, email: Fac
     assert through_index(index, email, set(), now) == brute_force(standing | refined, email, now)
 
 
-@law
+@law_settings
 @given(searches(), facts(), st.sampled_from(GROUPS), moments())
 def test_a_group_no_search_mentions_changes_no_verdict(standing: Searches, email: Facts, group: int, now: int) -> None:
     if not indexed(standing).mentions_group(group):

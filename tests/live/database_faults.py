@@ -26,7 +26,7 @@ from tests.support.commands import COMMAND
 from tests.support.list_replicas import ALL
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Client, Failed
-from tests.support.server_process import DRAFT, GONE, PERSON, RECORD, SAVE
+from tests.support.server_process import CONNECTION_ERRORS, DRAFT, PERSON, RECORD, SAVE
 
 LONGEST = 10.0
 """Seconds within which every request must be answered, whatever the database does."""
@@ -138,7 +138,7 @@ async def process(database_url: str) -> AsyncIterator[Process]:
 
 
 @dataclass
-class Account:
+class AnswerLog:
     """What was answered: keys of events and addresses of people that are done, undone for certain, or neither."""
 
     done: set[str] = field(default_factory=set)
@@ -177,7 +177,7 @@ class Team:
     token: str
     pixel: Callable[[int], str]
     click: Callable[[int], str]
-    account: Account = field(default_factory=Account)
+    account: AnswerLog = field(default_factory=AnswerLog)
     emails: list[str] = field(default_factory=list)
     search: str = ""
     cursor: str = ""
@@ -249,7 +249,7 @@ class Team:
     async def follow(self) -> None:
         """All lists, from the last cursor, whenever the stream ended."""
         while True:
-            with suppress(*GONE, Failed):
+            with suppress(*CONNECTION_ERRORS, Failed):
                 after = {"after": self.cursor} if self.cursor else {}
                 async with Client(self.server.url, self.token).follow(ALL, **after) as stream:
                     while True:
@@ -264,6 +264,6 @@ class Team:
             await asyncio.sleep(0.1)
 
 
-def told(server: Process) -> str:
+def read_messages(server: Process) -> str:
     """The log, for a message."""
     return json.dumps(server.said[-40:], indent=1)

@@ -22,7 +22,7 @@ CHUNK = 65536
 
 
 @dataclass
-class Gateway:
+class PostgresProxy:
     """Passes all traffic on, except the answers of sessions in `silent`, which are named by their process."""
 
     url: str
@@ -58,13 +58,13 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(url: str) -> AsyncIterator[Gateway]:
+async def run_proxy(url: str) -> AsyncIterator[PostgresProxy]:
     """A gateway to a server that listens on a socket in a folder."""
     address = urlsplit(url)
     # A socket's path is short.
     folder = Path(tempfile.mkdtemp(prefix="cc-"))
     (host,) = parse_qs(address.query)["host"]
-    made = Gateway(address._replace(query=f"host={folder}").geturl(), f"{host}/{SOCKET}")
+    made = PostgresProxy(address._replace(query=f"host={folder}").geturl(), f"{host}/{SOCKET}")
     server = await asyncio.start_unix_server(made.connect, folder / SOCKET)
     try:
         yield made

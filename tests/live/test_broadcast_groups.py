@@ -15,10 +15,10 @@ from command_center.changes.entries import LogEntry
 from command_center.database.connections import database
 from command_center.web.websocket_protocol import TEXT_EXTENSION
 from models.enums import ChangeKind, Role
-from tests.support.http_streams import PARTS, events, streaming
-from tests.support.searches import FOLLOW, RECORD, email, event, live, save
-from tests.support.server import Client, Completed, ManualClock, Server, Stream, surrounded
-from tests.support.streams import none_left, socket
+from tests.support.http_streams import MULTIPART_TYPE, open_stream, read_events
+from tests.support.searches import FOLLOW, RECORD, create_email, make_event, save_search, wait_until_live
+from tests.support.server import Client, Completed, ManualClock, Server, Stream, serving_with_middleware
+from tests.support.streams import open_socket, wait_until_no_streams
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 VIEWED: dict[str, Any] = {"engagement": [{"kind": "VIEW"}]}
@@ -34,15 +34,15 @@ def server(quiet_server: Server) -> Server:
 
 async def followed(server: Server, client: Client, count: int = 3) -> tuple[str, list[str]]:
     """A list, and emails that join it with their first view."""
-    mails = [await email(client, number) for number in range(count)]
-    search = await save(client, VIEWED)
+    mails = [await create_email(client, number) for number in range(count)]
+    search = await save_search(client, VIEWED)
     await server.settle()
-    await live(client, search)
+    await wait_until_live(client, search)
     return search, mails
 
 
 async def view(server: Server, client: Client, *mails: str) -> None:
-    await client.one(RECORD, e=[event(mail, "VIEW", f"view {mail}", LONG_AGO) for mail in mails])
+    await client.one(RECORD, e=[make_event(mail, "VIEW", f"view {mail}", LONG_AGO) for mail in mails])
     await server.settle()
 
 
@@ -66,7 +66,7 @@ async def test_fifty_subscribers_of_a_list_share_one_execution(server: Server) -
         assert server.audiences.rendered_count - before == len(mails)
         assert all(each == frames[0] for each in frames)
         assert [frame["emailId"] for frame in frames[0]] == mails
-    await none_left(server)
+    await wait_until_no_streams(server)
     assert len(server.audiences) == 0
 
 
@@ -90,7 +90,7 @@ async def test_a_resumed_subscriber_gets_the_payloads_of_its_group(server: Serve
 async def test_other_documents_variables_and_users_share_nothing(server: Server) -> None:
     ann, boss = await server.client("Ann"), await server.client("Boss", role=Role.ADMIN)
     search, mails = await followed(server, ann)
-    wide = await save(boss, VIEWED | {"everySender": True})
+    wide = await save_search(boss, VIEWED | {"everySender": True})
     await server.settle()
     async with AsyncExitStack() as stack:
         asked: list[tuple[Client, str, dict[str, Any]]] = [
@@ -114,15 +114,15 @@ async def test_other_documents_variables_and_users_share_nothing(server: Server)
 
 async def test_shared_payloads_are_executed_with_current_permissions(server: Server) -> None:
     boss, ann = await server.client("Boss", role=Role.ADMIN), await server.client("Ann")
-    mails = [await email(ann, number) for number in range(2)]
-    search = await save(boss, VIEWED | {"everySender": True})
+    mails = [await create_email(ann, number) for number in range(2)]
+    search = await save_search(boss, VIEWED | {"everySender": True})
     await server.settle()
     async with AsyncExitStack() as stack:
         streams = await many(stack, boss, 3, FOLLOW, id=search)
         await view(server, ann, mails[0])
         for stream in streams:
             assert (await stream.frame())["member"]["email"] == {"subject": "Hello 0"}
-        await ann.one(RECORD, e=[event(mails[1], "VIEW", "late", LONG_AGO)])
+        await ann.one(RECORD, e=[make_event(mails[1], "VIEW", "late", LONG_AGO)])
         await database().execute("UPDATE users SET role = ? WHERE name = 'Boss'", int(Role.MEMBER))
         await server.settle()
         for stream in streams:
@@ -142,7 +142,7 @@ async def test_the_streams_of_a_deleted_viewer_end(server: Server) -> None:
         for stream in streams:
             with pytest.raises(Completed):
                 await stream.frame()
-    await none_left(server)
+    await wait_until_no_streams(server)
 
 
 async def test_the_first_subscriber_may_leave_during_an_execution(server: Server) -> None:
@@ -156,7 +156,7 @@ async def test_the_first_subscriber_may_leave_during_an_execution(server: Server
         streams[1].socket.transport.abort()
         for stream in streams[2:]:
             assert [(await stream.frame())["emailId"] for _ in mails] == mails
-    await none_left(server)
+    await wait_until_no_streams(server)
     assert len(server.audiences) == 0
 
 
@@ -189,7 +189,7 @@ async def test_a_socket_that_breaks_leaves_the_others_served(database_url: str, 
         return made[-1]
 
     async with (
-        surrounded([Middleware(breaking)], database_url, clock, False, False) as server,
+        serving_with_middleware([Middleware(breaking)], database_url, clock, False, False) as server,
         AsyncExitStack() as stack,
     ):
         ann = await server.client("Ann")
@@ -201,17 +201,17 @@ async def test_a_socket_that_breaks_leaves_the_others_served(database_url: str, 
             frames = [await stream.frame() for stream in streams]
             assert [frame["emailId"] for frame in frames] == [mail] * len(streams)
         assert [each.broke for each in made] == [3 * len(mails)]
-    await none_left(server)
+    await wait_until_no_streams(server)
 
 
 async def test_two_streams_on_one_socket_have_their_own_names(server: Server) -> None:
     ann = await server.client("Ann")
-    connection = await socket(ann)
+    connection = await open_socket(ann)
     for name in ("a", 'b"'):
         await connection.send(json.dumps({"id": name, "type": "subscribe", "payload": {"query": LISTS}}))
         assert json.loads(await connection.recv())["id"] == name
     before = server.audiences.rendered_count
-    await save(ann, VIEWED)
+    await save_search(ann, VIEWED)
     told = [json.loads(await connection.recv()) for _ in range(2)]
     assert {each["id"] for each in told} == {"a", 'b"'}
     assert told[0]["payload"] == told[1]["payload"]
@@ -219,16 +219,16 @@ async def test_two_streams_on_one_socket_have_their_own_names(server: Server) ->
     await connection.send(json.dumps({"id": "a", "type": "complete"}))
     while server.engine.hub.subscriber_count > 1:
         await asyncio.sleep(0.01)
-    await save(ann, VIEWED)
+    await save_search(ann, VIEWED)
     assert json.loads(await connection.recv())["id"] == 'b"'
     await connection.close()
-    await none_left(server)
+    await wait_until_no_streams(server)
 
 
 async def test_a_stalled_reader_delays_no_others_and_leaks_nothing(server: Server) -> None:
     server.engine.hub.max_queued_entries = 8
     ann = await server.client("Ann")
-    connection = await socket(ann, ping=None)
+    connection = await open_socket(ann, ping=None)
     long = " ".join(f"{'x' * 1200}{number}: __typename" for number in range(25))
     query = f"subscription {{ allSavedSearchChanges {{ __typename ... on Change {{ cursor {long} }} }} }}"
     # What the system buffers is soon full.
@@ -239,7 +239,7 @@ async def test_a_stalled_reader_delays_no_others_and_leaks_nothing(server: Serve
         (stream,) = await many(stack, ann, 1, query)
         names = 250
         for number in range(names):
-            await save(ann, VIEWED, f"List {number}")
+            await save_search(ann, VIEWED, f"List {number}")
         cursors = [(await stream.frame())["cursor"] for _ in range(names)]
         assert len(set(cursors)) == names
         assert server.engine.hub.overflows > 0
@@ -249,7 +249,7 @@ async def test_a_stalled_reader_delays_no_others_and_leaks_nothing(server: Serve
         assert told[1:] == cursors
         connection.transport.pause_reading()
         connection.transport.abort()
-    await none_left(server)
+    await wait_until_no_streams(server)
     assert len(server.audiences) == 0
 
 
@@ -258,17 +258,17 @@ async def test_events_and_parts_share_with_sockets(server: Server) -> None:
     async with (
         asyncio.timeout(20),
         AsyncExitStack() as stack,
-        streaming(ann, "text/event-stream", LISTS) as sent,
-        streaming(ann, PARTS, LISTS) as parts,
+        open_stream(ann, "text/event-stream", LISTS) as sent,
+        open_stream(ann, MULTIPART_TYPE, LISTS) as parts,
     ):
         streams = await many(stack, ann, 3, LISTS)
-        told, received = events(sent), parts.aiter_text()
+        told, received = read_events(sent), parts.aiter_text()
         await anext(told)
         text = ""
         while "CaughtUp" not in text:
             text += await anext(received)
         before = server.audiences.rendered_count
-        await save(ann, VIEWED)
+        await save_search(ann, VIEWED)
         frame = await streams[0].frame()
         assert frame["__typename"] == "SavedSearchUpserted"
         assert (await anext(told))[1]["data"]["allSavedSearchChanges"] == frame
@@ -276,13 +276,13 @@ async def test_events_and_parts_share_with_sockets(server: Server) -> None:
             text += await anext(received)
         assert frame["cursor"] in text
         assert server.audiences.rendered_count - before == 1
-    await none_left(server)
+    await wait_until_no_streams(server)
 
 
 async def test_a_message_of_any_length_arrives_whole(server: Server) -> None:
     ann = await server.client("Ann")
     for length in (1, 60, 70_000):
-        connection = await socket(ann)
+        connection = await open_socket(ann)
         alias = "n" * length
         query = f"{{{alias}:__typename}}"
         await connection.send(json.dumps({"id": "a", "type": "subscribe", "payload": {"query": query}}))

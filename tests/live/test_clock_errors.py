@@ -14,11 +14,11 @@ from command_center.database.connections import database, open_database
 from command_center.lists import audit
 from command_center.lists.matcher import DECIDED_AHEAD_MICROSECONDS
 from command_center.server.leases import hold_lease
-from tests.support.commands import Here, command
-from tests.support.emails import Post, deliver, draft, person
-from tests.support.emails import send as schedule
-from tests.support.monitoring import metric, warnings
-from tests.support.searches import MEMBERS, RECORD, email, event, live, save
+from tests.support.commands import InlineCommand, run_command
+from tests.support.emails import RecipientTransport, create_draft, create_person, send_due_emails
+from tests.support.emails import send_email as schedule
+from tests.support.monitoring import read_metric, read_warnings
+from tests.support.searches import MEMBERS, RECORD, create_email, make_event, save_search, wait_until_live
 from tests.support.server import SECRET, Client, Server, serving
 
 DAY = timedelta(days=1) // timedelta(microseconds=1)
@@ -50,23 +50,23 @@ async def until(holds: Callable[[], Any]) -> None:
 
 
 async def paused(server: Server) -> bool:
-    return bool(await warnings(server))
+    return bool(await read_warnings(server))
 
 
 async def going(server: Server) -> bool:
-    return not await warnings(server)
+    return not await read_warnings(server)
 
 
 async def time_passes(client: Client) -> None:
     """Waits until an email has joined a list by time alone."""
-    search = await save(client, {"createdAt": {"olderThan": "PT1S"}}, "Older than a second")
-    await email(client, 7)
+    search = await save_search(client, {"createdAt": {"olderThan": "PT1S"}}, "Older than a second")
+    await create_email(client, 7)
 
     async def joined() -> bool:
         found = await client.one(MEMBERS, id=search)
         return any(node["cause"]["kind"] == "CLOCK" for node in found["members"]["nodes"])
 
-    await live(client, search)
+    await wait_until_live(client, search)
     await until(joined)
 
 
@@ -76,19 +76,19 @@ async def test_a_clock_that_is_wrong_for_seconds_triggers_nothing(
     wrong = Wrong()
     async with serving(database_url, wrong.clock()) as server:
         ann = await server.client("Ann")
-        search = await save(ann, {"createdAt": {"olderThan": "P30D"}})
-        await email(ann)
-        await live(ann, search)
-        later = await draft(ann, await person(ann, "later@example.org"))
+        search = await save_search(ann, {"createdAt": {"olderThan": "P30D"}})
+        await create_email(ann)
+        await wait_until_live(ann, search)
+        later = await create_draft(ann, await create_person(ann, "later@example.org"))
         await schedule(ann, later, (datetime.now(UTC) + timedelta(days=1)).isoformat())
         assert await going(server)
-        assert await metric(server, "command_center_clock_paused") == 0
+        assert await read_metric(server, "command_center_clock_paused") == 0
         wrong.error = 400 * DAY
         await until(lambda: paused(server))
-        assert "the clock is paused: it jumped ahead" in (await warnings(server))[0]
-        assert await metric(server, "command_center_clock_paused") == 1
+        assert "the clock is paused: it jumped ahead" in (await read_warnings(server))[0]
+        assert await read_metric(server, "command_center_clock_paused") == 1
         # Writes go on, by the last good time and what has passed since.
-        written = await ann.one(STATE, id=await email(ann, 2))
+        written = await ann.one(STATE, id=await create_email(ann, 2))
         assert abs(datetime.fromisoformat(written["createdAt"]) - datetime.now(UTC)) < timedelta(minutes=1)
         # Several looks of the matcher and the outbox.
         await asyncio.sleep(0.7)
@@ -130,7 +130,7 @@ async def test_one_decision_holds_for_all_processes(database_url: str) -> None:
         await other.check()
         assert other.pause_reason() is None
         assert await other.now(database()) > micros() + DAY
-        written = await ann.one(STATE, id=await email(ann))
+        written = await ann.one(STATE, id=await create_email(ann))
         assert datetime.fromisoformat(written["createdAt"]) > datetime.now(UTC) + timedelta(days=1)
         await time_passes(ann)
 
@@ -143,7 +143,7 @@ async def ticked(url: str, before: timedelta) -> AsyncIterator[None]:
         yield
 
 
-def test_after_a_long_downtime_the_clock_is_accepted_by_command(here: Here, database_url: str) -> None:
+def test_after_a_long_downtime_the_clock_is_accepted_by_command(run_inline: InlineCommand, database_url: str) -> None:
     async def prepare(days: int) -> None:
         async with ticked(database_url, timedelta(days=days)):
             pass
@@ -156,30 +156,30 @@ def test_after_a_long_downtime_the_clock_is_accepted_by_command(here: Here, data
                 await time_passes(ann)
 
     asyncio.run(prepare(29))
-    assert here("clock", DATABASE_URL=database_url).code == 0
+    assert run_inline("clock", DATABASE_URL=database_url).code == 0
     asyncio.run(prepare(31))
-    said = here("clock", DATABASE_URL=database_url)
+    said = run_inline("clock", DATABASE_URL=database_url)
     assert said.code == 1
     assert "the clock is paused: it jumped ahead" in said.out
     assert "--accept" in said.out
     asyncio.run(served(ready=False))
-    assert here("clock", "--accept", DATABASE_URL=database_url).code == 0
-    said = here("clock", DATABASE_URL=database_url)
+    assert run_inline("clock", "--accept", DATABASE_URL=database_url).code == 0
+    said = run_inline("clock", DATABASE_URL=database_url)
     assert (said.code, said.out.splitlines()[-1].split()) == (0, ["state", "running"])
     asyncio.run(served(ready=True))
-    assert "nothing to accept" in here("clock", "--accept", DATABASE_URL=database_url).out
+    assert "nothing to accept" in run_inline("clock", "--accept", DATABASE_URL=database_url).out
 
 
-def test_a_reset_leads_back_from_times_that_a_wrong_clock_stored(here: Here, database_url: str) -> None:
+def test_a_reset_leads_back_from_times_that_a_wrong_clock_stored(run_inline: InlineCommand, database_url: str) -> None:
     async def by_a_wrong_clock() -> None:
         async with serving(database_url, Wrong(400 * DAY).clock()) as server:
             ann = await server.client("Ann")
-            mail = await email(ann)
-            old = await save(ann, {"createdAt": {"until": "2027-06-01T00:00:00Z"}}, "By a date")
-            ever = await save(ann, {"engagement": [{"kind": "VIEW", "atLeast": 0, "atMost": 0}]}, "Unread")
+            mail = await create_email(ann)
+            old = await save_search(ann, {"createdAt": {"until": "2027-06-01T00:00:00Z"}}, "By a date")
+            ever = await save_search(ann, {"engagement": [{"kind": "VIEW", "atLeast": 0, "atMost": 0}]}, "Unread")
             for search in (old, ever):
-                await live(ann, search)
-            await ann.one(RECORD, e=[event(mail, "CLICK", "1", datetime.now(UTC) + timedelta(days=400))])
+                await wait_until_live(ann, search)
+            await ann.one(RECORD, e=[make_event(mail, "CLICK", "1", datetime.now(UTC) + timedelta(days=400))])
 
     async def by_the_right_one() -> None:
         async with serving(database_url) as server:
@@ -200,31 +200,32 @@ def test_a_reset_leads_back_from_times_that_a_wrong_clock_stored(here: Here, dat
                         await asyncio.sleep(0.05)
 
     asyncio.run(by_a_wrong_clock())
-    said = here("clock", DATABASE_URL=database_url)
+    said = run_inline("clock", DATABASE_URL=database_url)
     assert said.code == 1
     assert "before times that are stored" in said.out
     assert "--reset" in said.out
-    refused = here("clock", "--accept", DATABASE_URL=database_url)
+    refused = run_inline("clock", "--accept", DATABASE_URL=database_url)
     assert refused.code == 2
     assert "--reset" in refused.err
-    done = here("clock", "--reset", DATABASE_URL=database_url)
+    done = run_inline("clock", "--reset", DATABASE_URL=database_url)
     assert done.code == 0
     assert "engagements.occurred_at: 1" in done.out
-    assert here("clock", DATABASE_URL=database_url).code == 0
+    assert run_inline("clock", DATABASE_URL=database_url).code == 0
     asyncio.run(by_the_right_one())
 
 
-def test_after_a_reset_no_email_waits_for_a_wrong_due_time(here: Here, database_url: str) -> None:
+def test_after_a_reset_no_email_waits_for_a_wrong_due_time(run_inline: InlineCommand, database_url: str) -> None:
     """One that was sent at once, one to be tried again, and one that its sender scheduled."""
 
     async def by_a_wrong_clock() -> list[str]:
         async with serving(database_url, Wrong(400 * DAY).clock(), works=False) as server:
             ann = await server.client("Ann")
             deferred, at_once, scheduled = [
-                await draft(ann, await person(ann, f"{name}@example.org")) for name in ("deferred", "sent", "later")
+                await create_draft(ann, await create_person(ann, f"{name}@example.org"))
+                for name in ("deferred", "sent", "later")
             ]
             await schedule(ann, deferred)
-            await deliver(server, Post())
+            await send_due_emails(server, RecipientTransport())
             assert (await ann.one(STATE, id=deferred))["folder"] == "SCHEDULED"
             await schedule(ann, at_once)
             await schedule(ann, scheduled, (datetime.now(UTC) + timedelta(days=500)).isoformat())
@@ -233,12 +234,12 @@ def test_after_a_reset_no_email_waits_for_a_wrong_due_time(here: Here, database_
     async def by_the_right_one(emails: list[str]) -> None:
         async with serving(database_url, works=False) as server:
             ann = await server.client("Ann")
-            await deliver(server, Post({}))
+            await send_due_emails(server, RecipientTransport({}))
             folders = [(await ann.one(STATE, id=each))["folder"] for each in emails]
             assert folders == ["DELIVERED", "DELIVERED", "SCHEDULED"]
 
     emails = asyncio.run(by_a_wrong_clock())
-    done = here("clock", "--reset", DATABASE_URL=database_url)
+    done = run_inline("clock", "--reset", DATABASE_URL=database_url)
     assert done.code == 0
     assert "emails.due_at: 2" in done.out
     asyncio.run(by_the_right_one(emails))
@@ -246,6 +247,6 @@ def test_after_a_reset_no_email_waits_for_a_wrong_due_time(here: Here, database_
 
 async def test_a_reset_is_refused_while_a_server_works(sqlite_url: str) -> None:
     async with hold_lease(sqlite_url):
-        said = await command("clock", "--reset", DATABASE_URL=sqlite_url, SECRET=SECRET)
+        said = await run_command("clock", "--reset", DATABASE_URL=sqlite_url, SECRET=SECRET)
     assert said.code == 2
     assert "stop every `serve` and `worker` first" in said.err

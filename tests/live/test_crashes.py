@@ -21,7 +21,15 @@ from command_center.changes.cursors import parse
 from command_center.ids import decode_key
 from tests.support.list_replicas import ALL, KINDS, Row, members_of
 from tests.support.server import Client
-from tests.support.server_process import DRAFT, GONE, PERSON, RECORD, SAVE, Box, box
+from tests.support.server_process import (
+    CONNECTION_ERRORS,
+    DRAFT,
+    PERSON,
+    RECORD,
+    SAVE,
+    ServerProcess,
+    open_server_process,
+)
 
 CRASHES = int(os.environ.get("CRASHES", "2"))
 SEED = int(os.environ.get("LAW_SEED", "1"))
@@ -51,7 +59,7 @@ class Subscriber:
 
     async def follow(self) -> None:
         while True:
-            with suppress(*GONE):
+            with suppress(*CONNECTION_ERRORS):
                 async with self.client.follow(ALL, **({"after": self.cursor} if self.cursor else {})) as stream:
                     self.resumed += 1
                     while True:
@@ -98,7 +106,7 @@ class Writer:
             self.unanswered |= keys - self.answered
             try:
                 payload = await self.client.one(RECORD, e=events)
-            except GONE as exc:
+            except CONNECTION_ERRORS as exc:
                 # Where nobody was there nothing was said; else it may have been heard, and is said again or not.
                 unheard = isinstance(exc, httpx.ConnectError)
                 again = events if unheard or self.rng.random() < 0.5 else []
@@ -123,7 +131,7 @@ class Writer:
         }
 
 
-async def furnished(box: Box, client: Client) -> tuple[list[str], list[str]]:
+async def furnished(box: ServerProcess, client: Client) -> tuple[list[str], list[str]]:
     """Emails to write about, and lists over them."""
     person = (await client.one(PERSON, i={"name": "P", "address": "p@people.example"}))["person"]["id"]
     emails = []
@@ -141,7 +149,7 @@ async def furnished(box: Box, client: Client) -> tuple[list[str], list[str]]:
 @pytest.mark.timeout(120 + 20 * CRASHES)
 async def test_crashes_lose_no_answered_event_and_no_change_message(tmp_path: Path) -> None:
     rng = random.Random(SEED)
-    async with box(tmp_path / "crashes.db") as server:
+    async with open_server_process(tmp_path / "crashes.db") as server:
         assert (await server.command("user", "add", "--team", "Team", "--name", "Ann", "--address", "ann@x.example"))[
             0
         ] == 0
@@ -203,7 +211,7 @@ def _nobody_gave_up(tasks: list["asyncio.Task[None]"]) -> None:
             task.result()
 
 
-async def _quiet(server: Box) -> None:
+async def _quiet(server: ServerProcess) -> None:
     """Waits until every span of the filters has gone by and nothing is left to look at."""
     await asyncio.sleep(timedelta(seconds=3.5).total_seconds())
     async with asyncio.timeout(20):
@@ -211,7 +219,7 @@ async def _quiet(server: Box) -> None:
             await asyncio.sleep(0.05)
 
 
-def _check_events(server: Box, writers: list[Writer]) -> None:
+def _check_events(server: ServerProcess, writers: list[Writer]) -> None:
     """Each answered event once, each unanswered one at most once, no other; the summaries count them."""
     stored = Counter(key for (key,) in server.rows("SELECT dedupe_key FROM engagements"))
     answered = set().union(*(writer.answered for writer in writers))
@@ -226,7 +234,7 @@ def _check_events(server: Box, writers: list[Writer]) -> None:
         assert sorted(counted) == sorted(told)
 
 
-def _log_of(server: Box, began: int) -> list[Row]:
+def _log_of(server: ServerProcess, began: int) -> list[Row]:
     """The rows of the log that the subscriber must have been told. The log itself has no gaps."""
     rows = server.rows("SELECT position, kind, search_id, member_id, email_id FROM changes ORDER BY position")
     assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
@@ -234,7 +242,7 @@ def _log_of(server: Box, began: int) -> list[Row]:
     return [(row[0], numbers[row[1]], *row[2:]) for row in rows if row[0] > began and row[1] in numbers]
 
 
-async def _check_lists(server: Box, client: Client, searches: list[str], subscriber: Subscriber) -> None:
+async def _check_lists(server: ServerProcess, client: Client, searches: list[str], subscriber: Subscriber) -> None:
     """What the frames add up to, what the lists hold, and what their filters say, are one."""
     joined, left = KINDS["MemberJoined"], KINDS["MemberLeft"]
     told = {(search, stay) for _, kind, search, stay, _ in subscriber.rows if kind is joined}

@@ -18,7 +18,7 @@ import pytest
 
 from command_center.database.connections import sqlite_path
 from command_center.mail.links import Links
-from tests.live.database_faults import LONGEST, Account, Process, Team, process, told
+from tests.live.database_faults import LONGEST, AnswerLog, Process, Team, process, read_messages
 from tests.support.databases import Databases, Postgres
 from tests.support.server import SECRET, Client
 
@@ -44,7 +44,7 @@ async def furnished(database_url: str) -> AsyncIterator[Team]:
 
 async def suffer(
     team: Team, harm: Callable[[], Awaitable[None]], heal: Callable[[], Awaitable[None]], span: timedelta
-) -> Account:
+) -> AnswerLog:
     """Applications go on all the while; afterwards everything must add up."""
     server, account = team.server, team.account
     following = asyncio.create_task(team.follow())
@@ -67,17 +67,17 @@ async def suffer(
         team.enough = True
         await asyncio.gather(*busy)
     except BaseException:
-        print(told(server))
+        print(read_messages(server))
         raise
     assert await server.ready(client.http)
     for _ in range(2):
-        assert await team.once(client), told(server)
+        assert await team.once(client), read_messages(server)
     await client.http.aclose()
     await _adds_up(team)
     following.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await following
-    assert len(lines) <= LINES, told(server)
+    assert len(lines) <= LINES, read_messages(server)
     assert not [line for line in lines if line.startswith("Traceback")], "\n".join(lines)
     print(
         f"{dict(account.codes)}; longest {', '.join(f'{what} {took:.1f} s' for what, took in account.longest.items())};"
@@ -128,7 +128,7 @@ async def _noted(server: Process) -> tuple[int, int]:
     return (found[0][0], found[0][1])
 
 
-def only_writing_failed(account: Account) -> None:
+def only_writing_failed(account: AnswerLog) -> None:
     assert account.undone
     assert not account.unsure
     assert account.codes["query failed"] == account.codes["not ready"] == 0

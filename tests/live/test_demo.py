@@ -12,7 +12,7 @@ from pathlib import Path
 
 from command_center.demo.recipients import PEOPLE, plan_recipients
 from tests.support.commands import COMMAND
-from tests.support.emails import draft, person, send
+from tests.support.emails import create_draft, create_person, send_email
 from tests.support.server import Client
 
 PATIENCE = 120.0
@@ -84,7 +84,7 @@ async def test_a_visitor_in_graphiql_makes_nothing_wrong(tmp_path: Path) -> None
         assert (await visitor.one(VIEW, e=events))["recorded"] == 5
         assert not (await visitor.one(DELETE, id=first))["userErrors"]
         assert not (await visitor.one(REFINE, id=second, f={"folder": ["ARCHIVED"]}))["userErrors"]
-        await send(visitor, await draft(visitor, await person(visitor, "new@visitor.example")))
+        await send_email(visitor, await create_draft(visitor, await create_person(visitor, "new@visitor.example")))
         await visitor.http.aclose()
         code, said = await ended(process)
     assert code == 0, said

@@ -15,11 +15,11 @@ import websockets
 
 from command_center.database.connections import database
 from command_center.server.settings import PREFIX
-from tests.support.emails import draft, person
+from tests.support.emails import create_draft, create_person
 from tests.support.list_replicas import FEW_BYTES
 from tests.support.server import Client, Failed, Server, Stream, serving
-from tests.support.server_process import Box, box
-from tests.support.streams import socket as signed_in
+from tests.support.server_process import ServerProcess, open_server_process
+from tests.support.streams import open_socket as signed_in
 
 COUNTS = "subscription{folderCounts{folders{name emailCount}}}"
 # A name of one's own for a field comes back with every folder: frames of 800 KB that cost nothing to make.
@@ -55,7 +55,7 @@ async def test_one_of_two_streams_on_a_socket_can_be_cancelled(server: Server) -
     async with asyncio.timeout(10):
         while server.engine.folder_counts.subscription_count + server.engine.hub.subscriber_count > 1:
             await asyncio.sleep(0.01)
-    await draft(ann, await person(ann, "dora@example.org"))
+    await create_draft(ann, await create_person(ann, "dora@example.org"))
     assert json.loads(await line.recv())["id"] == "b"
     await line.close()
     await none_left(server)
@@ -106,12 +106,12 @@ async def unread(client: Client) -> AsyncIterator[Stream]:
 
 async def test_late_reader_gets_the_latest_state_and_delays_no_others(server: Server) -> None:
     ann = await server.client("Ann")
-    to = await person(ann, "dora@example.org")
+    to = await create_person(ann, "dora@example.org")
     units = 0
     async with unread(ann) as slow, ann.follow(COUNTS) as quick:
         assert drafts(await quick.frame()) == 0
         for units in range(1, 21):
-            await draft(ann, to, str(units))
+            await create_draft(ann, to, str(units))
             while drafts(await quick.frame()) < units:
                 pass
         seen: list[int] = []
@@ -128,7 +128,7 @@ def drafts(frame: dict[str, Any]) -> int:
 
 
 @dataclass
-class Elsewhere(Box):
+class Elsewhere(ServerProcess):
     """A server in a process of its own, on the database of another."""
 
     database_url: str = ""
@@ -142,16 +142,16 @@ async def test_changes_of_another_process_are_sent_as_well(
     quiet_server: Server, database_url: str, tmp_path: Path
 ) -> None:
     ann = await quiet_server.client("Ann")
-    async with box(tmp_path) as free:
+    async with open_server_process(tmp_path) as free:
         elsewhere = Elsewhere(tmp_path, free.port, database_url=database_url)
         await elsewhere.start()
         free.process = elsewhere.process
         there = Client(elsewhere.url, ann.token)
-        to = await person(there, "dora@example.org")
+        to = await create_person(there, "dora@example.org")
         async with ann.follow(COUNTS) as stream:
             assert drafts(await stream.frame()) == 0
             for number in range(1, 4):
-                await draft(there, to, str(number))
+                await create_draft(there, to, str(number))
                 assert drafts(await stream.frame()) == number
         await there.http.aclose()
 
@@ -171,7 +171,7 @@ async def test_a_stream_whose_database_is_lost_ends_with_an_error(quiet_server: 
     await database().execute("ALTER TABLE folder_counts_away RENAME TO folder_counts")
     async with ann.follow(COUNTS) as stream:
         assert drafts(await stream.frame()) == 0
-        await draft(ann, await person(ann, "dora@example.org"))
+        await create_draft(ann, await create_person(ann, "dora@example.org"))
         assert drafts(await stream.frame()) == 1
     await none_left(quiet_server)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.support.commands import COMMAND, Said, command, surroundings
+from tests.support.commands import COMMAND, CommandResult, command_environment, run_command
 from tests.support.paths import ROOT
 from tests.support.server import SECRET
 
@@ -18,7 +18,7 @@ async def process(url: str, *words: str) -> AsyncIterator[asyncio.subprocess.Pro
     started = await asyncio.create_subprocess_exec(
         *(*COMMAND, *words),
         cwd=ROOT,
-        env=surroundings(DATABASE_URL=url, SECRET=SECRET),
+        env=command_environment(DATABASE_URL=url, SECRET=SECRET),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -35,7 +35,7 @@ async def until(wanted: int, about: asyncio.subprocess.Process) -> list[str]:
     """Asks until the answer concerns this process as wanted (others may run beside the test); what was said."""
     async with asyncio.timeout(30):
         while True:
-            said = await command("healthcheck")
+            said = await run_command("healthcheck")
             lines = [line for line in said.out.splitlines() if f"process {about.pid} " in line]
             listed = f"@command-center/{about.pid}" in Path("/proc/net/unix").read_text()
             if (wanted == 0 and listed and not lines) or (wanted == 1 and lines):
@@ -55,10 +55,10 @@ async def test_a_server_on_any_port_and_a_worker_are_asked(postgres_url: str) ->
             await until(0, each)
         assert server.stdout is not None
         port = (await server.stdout.readline()).decode().split(":")[-1].split("/")[0]
-        assert await command("healthcheck", "--port", port) == Said(0, "ok\n", "")
+        assert await run_command("healthcheck", "--port", port) == CommandResult(0, "ok\n", "")
         server.kill()
         await server.wait()
-        refused = await command("healthcheck", "--port", port)
+        refused = await run_command("healthcheck", "--port", port)
         assert (refused.code, refused.err) == (1, "")
         assert refused.out.startswith(f"http://127.0.0.1:{port}/healthz did not answer: ")
 

@@ -15,11 +15,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.live.postgres_proxy import Gateway, gateway
-from tests.support.emails import many, person
-from tests.support.searches import RECORD, event, save
+from tests.live.postgres_proxy import PostgresProxy, run_proxy
+from tests.support.emails import create_person, run_many_mutations
+from tests.support.searches import RECORD, make_event, save_search
 from tests.support.server import Client
-from tests.support.server_process import Box, Process, box
+from tests.support.server_process import ServerProcess, SharedDatabaseServer, open_server_process
 
 TAKEOVERS = int(os.environ.get("TAKEOVERS", "0"))
 LISTS_PER_TAKEOVER = 40
@@ -30,7 +30,7 @@ USERS = ("Ann", "Bob", "Cleo", "Dan")
 EMAILS = 3
 
 
-class Worker(Process):
+class Worker(SharedDatabaseServer):
     """A process that matches and serves nobody."""
 
     async def start(self, errors: int | None = None) -> None:
@@ -67,10 +67,10 @@ class Seller:
 
     async def draft(self, rounds: int) -> None:
         """Creates the emails of each list."""
-        person_id = await person(self.client, f"dora@{self.name.lower()}.example")
+        person_id = await create_person(self.client, f"dora@{self.name.lower()}.example")
         for number in range(rounds):
             drafts = [{"input": {"personId": person_id, "subject": _subject(number)}}] * EMAILS
-            made = await many(self.client, "emailDraft", "EmailDraftInput", drafts, "email{id}")
+            made = await run_many_mutations(self.client, "emailDraft", "EmailDraftInput", drafts, "email{id}")
             self.emails.append([each["email"]["id"] for each in made])
 
     async def work(self, rounds: int) -> None:
@@ -79,7 +79,7 @@ class Seller:
         for _ in range(rounds):
             number = self.created
             wanted = {"subject": {"contains": _subject(number)}, **self.rng.choice(VIEWED)}
-            await save(self.client, wanted, f"{self.name} {number}")
+            await save_search(self.client, wanted, f"{self.name} {number}")
             self.created += 1
             pauses = [self.rng.uniform(0, 0.5) for _ in range(EMAILS)]
             viewing.append(asyncio.create_task(self._view(self.emails[number], pauses)))
@@ -89,7 +89,7 @@ class Seller:
     async def _view(self, emails: Sequence[str], pauses: Sequence[float]) -> None:
         for email_id, pause in zip(emails, pauses, strict=True):
             await asyncio.sleep(pause)
-            view = event(email_id, "VIEW", email_id, verdict="HUMAN")
+            view = make_event(email_id, "VIEW", email_id, verdict="HUMAN")
             done = await self.viewing.one(RECORD, e=[view])
             self.recorded += done["recorded"]
 
@@ -98,7 +98,7 @@ def _subject(number: int) -> str:
     return f"Number {number}."
 
 
-async def _end_lease_session(url: str, between: Gateway) -> int:
+async def _end_lease_session(url: str, between: PostgresProxy) -> int:
     """The process does not hear of it, so for seconds it matches beside the one that takes the lease."""
     connection = await asyncpg.connect(url)
     ended = 0
@@ -130,11 +130,13 @@ async def _wait_until_matched(url: str) -> int:
 @pytest.mark.timeout(240 + 30 * TAKEOVERS)
 async def test_no_list_is_wrong_after_the_lease_was_lost_under_load(postgres_url: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        boxes: list[Box] = [await stack.enter_async_context(box(tmp_path / str(number))) for number in range(4)]
-        between = await stack.enter_async_context(gateway(postgres_url))
-        servers: list[Process] = []
+        boxes: list[ServerProcess] = [
+            await stack.enter_async_context(open_server_process(tmp_path / str(number))) for number in range(4)
+        ]
+        between = await stack.enter_async_context(run_proxy(postgres_url))
+        servers: list[SharedDatabaseServer] = []
         for number, made in enumerate(boxes):
-            kind = Process if number < 2 else Worker
+            kind = SharedDatabaseServer if number < 2 else Worker
             servers.append(kind(made.path, made.port, database_url=between.url))
         tokens = [await _token(servers[0], name) for name in USERS]
         for made, server in zip(boxes, servers, strict=True):
@@ -161,7 +163,7 @@ async def test_no_list_is_wrong_after_the_lease_was_lost_under_load(postgres_url
         assert (code, ended >= TAKEOVERS // 2) == (0, True), output
 
 
-async def _token(server: Process, name: str) -> str:
+async def _token(server: SharedDatabaseServer, name: str) -> str:
     address = f"{name.lower()}@x.example"
     code, said = await server.command("user", "add", "--team", f"Team of {name}", "--name", name, "--address", address)
     assert code == 0, said

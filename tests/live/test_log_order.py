@@ -20,7 +20,7 @@ from command_center.changes.hub import Hub
 from command_center.changes.unit_of_work import Writer
 from command_center.database.connections import Connection, database, open_database, transaction
 from models.enums import ChangeKind, Role
-from tests.support.postgres_locks import PATIENCE, until, waits_for_a_lock
+from tests.support.postgres_locks import PATIENCE, has_lock_waiter, wait_until
 from tests.support.server import ManualClock
 
 SEQUENCE = "unprotected_positions"
@@ -113,7 +113,7 @@ async def interleaved(url: str, append: Append) -> Scene:
         go.set()
         second = asyncio.create_task(scene.write((3, 4), asyncio.Event(), go))
         # It has committed, or is held up by the first one: there is no third.
-        await until(lambda: _either(second))
+        await wait_until(lambda: _either(second))
         await scene.reader.read()
         await asyncio.sleep(0.2)
         stay.set()
@@ -122,14 +122,14 @@ async def interleaved(url: str, append: Append) -> Scene:
         await scene.reader.read()
         with suppress(TimeoutError):
             async with asyncio.timeout(2):
-                await until(lambda: len(scene.told) >= 4)
+                await wait_until(lambda: len(scene.told) >= 4)
         await hub.stop()
         await following
         return scene
 
 
 async def _either(second: "asyncio.Task[None]") -> bool:
-    return second.done() or await waits_for_a_lock()
+    return second.done() or await has_lock_waiter()
 
 
 def nothing_was_missed(seen: list[int | None]) -> None:

@@ -14,13 +14,13 @@ import pytest
 from command_center.changes import restores
 from command_center.database.connections import database, sqlite_path, transaction
 from command_center.server.leases import LeaseHeld, hold_lease
-from tests.support.commands import Here
+from tests.support.commands import InlineCommand
 from tests.support.databases import Databases
-from tests.support.emails import deliver, draft, moment, person
-from tests.support.emails import send as schedule
-from tests.support.monitoring import metric, warnings
+from tests.support.emails import create_draft, create_person, moment, send_due_emails
+from tests.support.emails import send_email as schedule
+from tests.support.monitoring import read_metric, read_warnings
 from tests.support.server import Client, ManualClock, Server, serving
-from tests.support.streams import changes, kinds, resumed
+from tests.support.streams import make_changes, message_kinds, resume_stream
 
 T = TypeVar("T")
 
@@ -38,23 +38,23 @@ def phase(url: str, work: Callable[[Server, Client], Awaitable[T]]) -> T:
 async def mail(_: Server, client: Client) -> None:
     """Schedules an email that is due when the next process starts."""
     number = (await database().fetch("SELECT count(*) AS count FROM emails"))[0]["count"]
-    made = await draft(client, await person(client, f"p{number}@example.org"))
+    made = await create_draft(client, await create_person(client, f"p{number}@example.org"))
     await schedule(client, made, (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat())
     await asyncio.sleep(0.6)
 
 
 async def sent(server: Server, _: Client) -> int:
-    return len((await deliver(server)).taken)
+    return len((await send_due_emails(server)).taken)
 
 
 async def reported(server: Server, _: Client) -> list[str]:
-    found = await warnings(server)
-    assert await metric(server, "command_center_sending_paused") == len(found)
+    found = await read_warnings(server)
+    assert await read_metric(server, "command_center_sending_paused") == len(found)
     return found
 
 
 async def one_change(server: Server, client: Client) -> None:
-    await changes(server, client, 1)
+    await make_changes(server, client, 1)
 
 
 def stamp(url: str) -> Path:
@@ -62,7 +62,7 @@ def stamp(url: str) -> Path:
 
 
 def test_a_restored_database_sends_nothing_until_resumed(
-    here: Here, database_url: str, all_databases: Databases
+    run_inline: InlineCommand, database_url: str, all_databases: Databases
 ) -> None:
     phase(database_url, mail)
     backup = all_databases.back_up(database_url)
@@ -71,15 +71,15 @@ def test_a_restored_database_sends_nothing_until_resumed(
     assert phase(database_url, sent) == 0
     (warning,) = phase(database_url, reported)
     assert "sending is paused, because the database was restored" in warning
-    said = here("resume-sending", "--list", DATABASE_URL=database_url)
+    said = run_inline("resume-sending", "--list", DATABASE_URL=database_url)
     assert said.code == 0
     assert "Team: ann@team.example: 1, due from" in said.out
     assert "sending is paused" in said.out
     assert phase(database_url, sent) == 0
-    assert "sending is resumed" in here("resume-sending", DATABASE_URL=database_url).out
+    assert "sending is resumed" in run_inline("resume-sending", DATABASE_URL=database_url).out
     assert phase(database_url, reported) == []
     assert phase(database_url, sent) == 1
-    said = here("resume-sending", DATABASE_URL=database_url)
+    said = run_inline("resume-sending", DATABASE_URL=database_url)
     assert said.out.splitlines() == ["0 emails are due", "sending is not paused"]
 
 
@@ -198,8 +198,8 @@ def test_a_stamp_that_is_missing_or_of_another_database_pauses(sqlite_url: str, 
 
 async def test_a_cursor_of_a_lost_history_pauses_but_not_a_forged_one(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    *_, common = await changes(quiet_server, ann, 2)
-    lost = await changes(quiet_server, ann, 3)
+    *_, common = await make_changes(quiet_server, ann, 2)
+    lost = await make_changes(quiet_server, ann, 3)
 
     async def state() -> restores.StoredRestoreState:
         found = await restores.load_state(database())
@@ -209,32 +209,35 @@ async def test_a_cursor_of_a_lost_history_pauses_but_not_a_forged_one(quiet_serv
     # Genuine cursors with another position, check value, number of restores, signature and log.
     for part, text in ((1, "99"), (1, "3"), (2, "abc"), (3, "7"), (4, "0" * 16), (0, "another")):
         for cursor in (common, lost[-1]):
-            assert kinds(await resumed(ann, forged(cursor, part, text)))[-1] in ("CursorExpired", "CaughtUp")
+            assert message_kinds(await resume_stream(ann, forged(cursor, part, text)))[-1] in (
+                "CursorExpired",
+                "CaughtUp",
+            )
     assert not (await state()).paused
     await go_back(common)
     for cursor in lost:
-        assert kinds(await resumed(ann, cursor)) == ["CursorExpired"]
+        assert message_kinds(await resume_stream(ann, cursor)) == ["CursorExpired"]
     assert ((await state()).paused, (await state()).restores) == (True, 1)
     # A client that comes later with a cursor of the same lost history pauses nothing again.
     await restores.resume_sending(database())
     for cursor in lost:
-        assert kinds(await resumed(ann, cursor)) == ["CursorExpired"]
+        assert message_kinds(await resume_stream(ann, cursor)) == ["CursorExpired"]
     assert not (await state()).paused
-    assert kinds(await resumed(ann, common)) == ["CaughtUp"]
+    assert message_kinds(await resume_stream(ann, common)) == ["CaughtUp"]
     # Another restore is recognised, also to a time before the first one.
-    (newer,) = await changes(quiet_server, ann, 1)
+    (newer,) = await make_changes(quiet_server, ann, 1)
     await go_back(common)
     await database().execute("UPDATE restore_state SET restores = 0")
-    assert kinds(await resumed(ann, newer)) == ["CursorExpired"]
+    assert message_kinds(await resume_stream(ann, newer)) == ["CursorExpired"]
     assert ((await state()).paused, (await state()).restores) == (True, 2)
 
 
 async def test_a_process_sends_nothing_from_a_replaced_database(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    made = await draft(ann, await person(ann, "p@example.org"))
+    made = await create_draft(ann, await create_person(ann, "p@example.org"))
     await schedule(ann, made, moment(clock, 60))
-    *_, common = await changes(quiet_server, ann, 1)
-    await changes(quiet_server, ann, 1)
+    *_, common = await make_changes(quiet_server, ann, 1)
+    await make_changes(quiet_server, ann, 1)
     clock.advance(timedelta(seconds=61))
     await go_back(common)
     assert await sent(quiet_server, ann) == 0

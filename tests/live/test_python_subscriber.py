@@ -13,10 +13,10 @@ import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.support.documentation import Page
-from tests.support.emails import draft, person
-from tests.support.searches import RECORD, event, live, save
+from tests.support.emails import create_draft, create_person
+from tests.support.searches import RECORD, make_event, save_search, wait_until_live
 from tests.support.server import PATIENCE, Client
-from tests.support.server_process import Box, box
+from tests.support.server_process import ServerProcess, open_server_process
 
 LISTS = "{savedSearches{nodes{id members(first:100){nodes{id email{subject}}}}}}"
 DELETE = "mutation($id:ID!){savedSearchDelete(id:$id){deletedIds}}"
@@ -67,7 +67,7 @@ async def subscriber(url: str, token_file: Path) -> AsyncIterator[Subscriber]:
         await process.communicate()
 
 
-async def issue(server: Box, token_file: Path, expires: str) -> str:
+async def issue(server: ServerProcess, token_file: Path, expires: str) -> str:
     code, token = await server.command("token", "a@x.example", "--scope", "engagement:write", "--expires", expires)
     assert code == 0
     token_file.write_text(token)
@@ -76,18 +76,18 @@ async def issue(server: Box, token_file: Path, expires: str) -> str:
 
 async def test_members_equal_fresh_queries_after_every_interruption(tmp_path: Path) -> None:
     token_file = tmp_path / "token"
-    async with box(tmp_path / "x.db") as server:
+    async with open_server_process(tmp_path / "x.db") as server:
         assert (await server.command("user", "add", "--team", "T", "--name", "Ann", "--address", "a@x.example"))[0] == 0
         client = Client(server.url, await issue(server, token_file, "P1D"))
         await server.start()
-        to = await person(client, "pat@example.org")
-        emails = [await draft(client, to, f"mail {number}") for number in range(8)]
-        first, second = await save(client, VIEWED), await save(client, {"subject": {"contains": "mail"}})
-        await live(client, first)
-        await live(client, second)
+        to = await create_person(client, "pat@example.org")
+        emails = [await create_draft(client, to, f"mail {number}") for number in range(8)]
+        first, second = await save_search(client, VIEWED), await save_search(client, {"subject": {"contains": "mail"}})
+        await wait_until_live(client, first)
+        await wait_until_live(client, second)
 
         async def view(number: int) -> None:
-            recorded = await client.one(RECORD, e=[event(emails[number], "VIEW", f"view {number}")])
+            recorded = await client.one(RECORD, e=[make_event(emails[number], "VIEW", f"view {number}")])
             assert recorded["recorded"] == 1
 
         async with subscriber(f"{server.url.replace('http', 'ws')}/graphql", token_file) as program:

@@ -13,80 +13,80 @@ from command_center.changes.subscribers import LogLost
 from command_center.database.connections import configuration, database, migrate, open_database, transaction
 from models.enums import ChangeKind
 from tests.support.databases import Databases
-from tests.support.searches import RECORD, SAVE, email, event
+from tests.support.searches import RECORD, SAVE, create_email, make_event
 from tests.support.server import ManualClock, Server, serving
-from tests.support.streams import ALL, AS_OF, changes, kinds, resumed
+from tests.support.streams import ALL, AS_OF, make_changes, message_kinds, resume_stream
 
 
 async def test_a_cursor_issued_after_the_backup_always_expires(database_url: str, all_databases: Databases) -> None:
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
-        before = await changes(server, ann, 3)
+        before = await make_changes(server, ann, 3)
         at_backup = parse(before[-1]).position
     backup = all_databases.back_up(database_url)
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
-        lost = await changes(server, ann, 4)
-        assert kinds(await resumed(ann, lost[1])) == ["SavedSearchUpserted"] * 2 + ["CaughtUp"]
-        caught_up = (await resumed(ann, lost[-1]))[0]["cursor"]
+        lost = await make_changes(server, ann, 4)
+        assert message_kinds(await resume_stream(ann, lost[1])) == ["SavedSearchUpserted"] * 2 + ["CaughtUp"]
+        caught_up = (await resume_stream(ann, lost[-1]))[0]["cursor"]
     all_databases.restore(backup, database_url)
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
         assert parse((await ann.one(AS_OF))["asOf"]).position == at_backup
         # Before the new log reaches their positions, and after.
         for cursor in (*lost, caught_up):
-            assert kinds(await resumed(ann, cursor)) == ["CursorExpired"]
-        new = await changes(server, ann, 7)
+            assert message_kinds(await resume_stream(ann, cursor)) == ["CursorExpired"]
+        new = await make_changes(server, ann, 7)
         for cursor in (*lost, caught_up):
-            assert kinds(frames := await resumed(ann, cursor)) == ["CursorExpired"]
+            assert message_kinds(frames := await resume_stream(ann, cursor)) == ["CursorExpired"]
             assert frames[0]["cursor"] == cursor
         # What both histories have in common is still a place in the log.
         for place, cursor in enumerate(before):
             expected = ["SavedSearchUpserted"] * (len(before) - 1 - place + len(new)) + ["CaughtUp"]
-            assert kinds(await resumed(ann, cursor)) == expected
+            assert message_kinds(await resume_stream(ann, cursor)) == expected
         for place, cursor in enumerate(new):
-            assert len(await resumed(ann, cursor)) == len(new) - place
+            assert len(await resume_stream(ann, cursor)) == len(new) - place
 
 
 async def test_a_cursor_without_a_check_value_expires_once(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    *_, newest = await changes(quiet_server, ann, 2)
+    *_, newest = await make_changes(quiet_server, ann, 2)
     log_id, position, _ = base64.urlsafe_b64decode(newest + "==").decode().split(".")[:3]
     old = base64.urlsafe_b64encode(f"{log_id}.{position}".encode()).decode()
-    frames = await resumed(ann, old)
+    frames = await resume_stream(ann, old)
     assert [(frame["__typename"], frame["cursor"]) for frame in frames] == [("CursorExpired", old)]
-    assert kinds(await resumed(ann, newest)) == ["CaughtUp"]
+    assert message_kinds(await resume_stream(ann, newest)) == ["CaughtUp"]
 
 
 async def test_the_first_position_and_the_last_trimmed_one_can_resume(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
     start = (await ann.one(AS_OF))["asOf"]
     assert parse(start).position == 0
-    cursors = await changes(quiet_server, ann, 3)
-    assert len(await resumed(ann, start)) == 4
+    cursors = await make_changes(quiet_server, ann, 3)
+    assert len(await resume_stream(ann, start)) == 4
     team_id = (await database().fetch("SELECT id FROM teams"))[0]["id"]
     async with transaction() as tx:
         await tx.execute("UPDATE changes SET at = 1 WHERE position <= ?", parse(cursors[1]).position)
         assert await log.trim(tx, team_id, 2) == 2
-    assert kinds(await resumed(ann, start)) == ["CursorExpired"]
-    assert kinds(await resumed(ann, cursors[0])) == ["CursorExpired"]
-    assert kinds(await resumed(ann, cursors[1])) == ["SavedSearchUpserted", "CaughtUp"]
+    assert message_kinds(await resume_stream(ann, start)) == ["CursorExpired"]
+    assert message_kinds(await resume_stream(ann, cursors[0])) == ["CursorExpired"]
+    assert message_kinds(await resume_stream(ann, cursors[1])) == ["SavedSearchUpserted", "CaughtUp"]
     async with transaction() as tx:
         await tx.execute("UPDATE changes SET at = 1")
         await log.trim(tx, team_id, 2)
-    assert kinds(await resumed(ann, cursors[2])) == ["CaughtUp"]
+    assert message_kinds(await resume_stream(ann, cursors[2])) == ["CaughtUp"]
     # Another history that was trimmed up to the same position.
     await database().execute("UPDATE change_logs SET check_value = check_value + 1, trimmed_check = trimmed_check + 1")
-    assert kinds(await resumed(ann, cursors[2])) == ["CursorExpired"]
-    await changes(quiet_server, ann, 1)
-    assert kinds(await resumed(ann, cursors[2])) == ["CursorExpired"]
+    assert message_kinds(await resume_stream(ann, cursors[2])) == ["CursorExpired"]
+    await make_changes(quiet_server, ann, 1)
+    assert message_kinds(await resume_stream(ann, cursors[2])) == ["CursorExpired"]
 
 
 @pytest.mark.parametrize("grown", [0, 1, 2])
 async def test_open_streams_end_when_the_log_is_replaced(quiet_server: Server, grown: int) -> None:
     """Replaced by a log that is shorter, of the same length, and longer than what this process knows."""
     ann = await quiet_server.client("Ann")
-    await changes(quiet_server, ann, 2)
+    await make_changes(quiet_server, ann, 2)
     hub = quiet_server.engine.hub
     user = (await database().fetch("SELECT id, team_id FROM users"))[0]
     topic = Topic(user["id"], StreamKind.SEARCHES)
@@ -111,7 +111,7 @@ async def test_open_streams_end_when_the_log_is_replaced(quiet_server: Server, g
 
 async def test_the_migration_adds_check_values_to_existing_entries(database_url: str, all_databases: Databases) -> None:
     async with serving(database_url, works=False) as server:
-        await changes(server, await server.client("Ann"), 2)
+        await make_changes(server, await server.client("Ann"), 2)
     config = configuration(database_url)["apps"]
     async with open_database(database_url):
         step = MigrationTarget(app_label="models", name="0007_address_keys")
@@ -124,17 +124,17 @@ async def test_the_migration_adds_check_values_to_existing_entries(database_url:
     async with serving(database_url, works=False) as server:
         ann = await server.client("Ann")
         as_of = (await ann.one(AS_OF))["asOf"]
-        await changes(server, ann, 1)
-        assert kinds(await resumed(ann, as_of)) == ["SavedSearchUpserted", "CaughtUp"]
+        await make_changes(server, ann, 1)
+        assert message_kinds(await resume_stream(ann, as_of)) == ["SavedSearchUpserted", "CaughtUp"]
 
 
 async def test_memberships_have_the_check_values_of_their_entries(server: Server) -> None:
     ann = await server.client("Ann")
-    mails = [await email(ann, number) for number in range(3)]
+    mails = [await create_email(ann, number) for number in range(3)]
     await ann.one(SAVE, i={"name": "Viewed", "filter": {"engagement": [{"kind": "VIEW"}]}})
     async with ann.follow(ALL) as stream:
         await stream.until("CaughtUp")
-        await ann.one(RECORD, e=[event(mail, "VIEW", mail) for mail in mails])
+        await ann.one(RECORD, e=[make_event(mail, "VIEW", mail) for mail in mails])
         cursors = [(await stream.until("MemberJoined"))[-1]["cursor"] for _ in mails]
     for place, cursor in enumerate(cursors):
-        assert kinds(await resumed(ann, cursor)) == ["MemberJoined"] * (2 - place) + ["CaughtUp"]
+        assert message_kinds(await resume_stream(ann, cursor)) == ["MemberJoined"] * (2 - place) + ["CaughtUp"]

@@ -15,9 +15,9 @@ from command_center.database.clock import DatabaseClock
 from command_center.server.runtime import open_current_database as connected_database
 from command_center.web.authentication import Tokens
 from models.enums import Role
-from tests.support.raw_http import Raw, connected
+from tests.support.raw_http import RawConnection, open_raw_connection
 from tests.support.server import SECRET, Client, settings
-from tests.support.server_process import Box, box
+from tests.support.server_process import ServerProcess, open_server_process
 
 STREAMS = 100
 SOCKETS = 5
@@ -28,7 +28,7 @@ EVENTS = "text/event-stream"
 PARTS = "multipart/mixed;subscriptionSpec=1.0"
 
 
-async def _client(made: Box) -> Client:
+async def _client(made: ServerProcess) -> Client:
     """Make a user before the server starts, without a process for each command."""
     given = settings(f"sqlite:///{made.path}")
     async with connected_database(given):
@@ -37,7 +37,7 @@ async def _client(made: Box) -> Client:
         return Client(made.url, Tokens(SECRET).issue(user, (), timedelta(hours=1)))
 
 
-async def _stream(raw: Raw, client: Client, accept: str, query: str = LISTS) -> None:
+async def _stream(raw: RawConnection, client: Client, accept: str, query: str = LISTS) -> None:
     body = json.dumps({"query": query})
     await raw.send(
         f"POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {client.token}\r\nAccept: {accept}\r\n"
@@ -45,19 +45,19 @@ async def _stream(raw: Raw, client: Client, accept: str, query: str = LISTS) -> 
     )
 
 
-async def _caught_up(raw: Raw) -> None:
+async def _caught_up(raw: RawConnection) -> None:
     async with asyncio.timeout(20):
         await raw.reader.readuntil(b"CaughtUp")
 
 
 async def test_streams_and_sockets_end_and_the_exit_code_is_0(tmp_path: Path) -> None:
-    async with box(tmp_path / "x.db") as made, AsyncExitStack() as stack:
+    async with open_server_process(tmp_path / "x.db") as made, AsyncExitStack() as stack:
         client = await _client(made)
         await made.start(asyncio.subprocess.PIPE)
         process = made.process
         assert process is not None
         events, parts = [
-            [await stack.enter_async_context(connected(made.url)) for _ in range(number)]
+            [await stack.enter_async_context(open_raw_connection(made.url)) for _ in range(number)]
             for number in (STREAMS, SOCKETS)
         ]
         for raw, accept in [*((each, EVENTS) for each in events), *((each, PARTS) for each in parts)]:

@@ -14,9 +14,9 @@ from command_center.changes.unit_of_work import Writer
 from command_center.database.clock import DatabaseClock
 from command_center.database.connections import database, open_database
 from models.enums import ChangeKind, Role
-from tests.support.searches import FOLLOW, RECORD, email, event, live, save
+from tests.support.searches import FOLLOW, RECORD, create_email, make_event, save_search, wait_until_live
 from tests.support.server import Client, Server
-from tests.support.streams import none_left, socket
+from tests.support.streams import open_socket, wait_until_no_streams
 
 ALL = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
 VIEWED: dict[str, Any] = {"engagement": [{"kind": "VIEW"}]}
@@ -28,7 +28,7 @@ async def subscribe(connection: websockets.ClientConnection, name: str) -> None:
 
 async def test_one_of_two_streams_on_a_socket_can_be_cancelled(server: Server) -> None:
     ann = await server.client("Ann")
-    connection = await socket(ann)
+    connection = await open_socket(ann)
     for name in ("a", "b"):
         await subscribe(connection, name)
         assert json.loads(await connection.recv())["id"] == name
@@ -36,41 +36,41 @@ async def test_one_of_two_streams_on_a_socket_can_be_cancelled(server: Server) -
     await connection.send(json.dumps({"id": "a", "type": "complete"}))
     while server.engine.hub.subscriber_count > 1:
         await asyncio.sleep(0.01)
-    await save(ann, VIEWED)
+    await save_search(ann, VIEWED)
     assert json.loads(await connection.recv())["id"] == "b"
     await connection.close()
-    await none_left(server)
+    await wait_until_no_streams(server)
 
 
 async def test_a_socket_closed_right_after_subscribing_leaks_nothing(server: Server) -> None:
     ann = await server.client("Ann")
     for _ in range(20):
-        connection = await socket(ann)
+        connection = await open_socket(ann)
         await subscribe(connection, "a")
         await connection.close()
-    await none_left(server)
+    await wait_until_no_streams(server)
 
 
 async def test_a_socket_that_is_torn_leaves_nothing(server: Server) -> None:
     ann = await server.client("Ann")
     for _ in range(5):
-        connection = await socket(ann)
+        connection = await open_socket(ann)
         await subscribe(connection, "a")
         await connection.recv()
         connection.transport.abort()
-    await none_left(server)
+    await wait_until_no_streams(server)
 
 
 async def test_a_late_reader_misses_nothing_and_delays_no_others(server: Server) -> None:
     server.engine.hub.max_queued_entries = 2
     ann = await server.client("Ann")
-    search = await save(ann, VIEWED)
-    await live(ann, search)
-    mails = [await email(ann, number) for number in range(10)]
+    search = await save_search(ann, VIEWED)
+    await wait_until_live(ann, search)
+    mails = [await create_email(ann, number) for number in range(10)]
     async with ann.follow(FOLLOW, id=search) as slow:
         await slow.until("CaughtUp")
         for round_ in range(20):
-            events = [event(mail, "VIEW", f"{round_}-{mail}") for mail in mails]
+            events = [make_event(mail, "VIEW", f"{round_}-{mail}") for mail in mails]
             await ann.one(RECORD, e=events)
             await ann.one("mutation($i:[ID!]!){emailDelete(ids:$i){deletedIds}}", i=mails)
             mails = [await email_again(ann, number) for number in range(10)]
@@ -92,7 +92,7 @@ async def test_a_late_reader_misses_nothing_and_delays_no_others(server: Server)
                 left.add(frame["memberId"])
         assert joined == left != set()
     assert server.engine.hub.overflows > 0
-    await none_left(server)
+    await wait_until_no_streams(server)
 
 
 async def email_again(client: Client, number: int) -> str:
@@ -107,7 +107,7 @@ async def test_a_stream_ends_when_the_server_does(database_url: str) -> None:
 
     async with serving(database_url) as server:
         ann = await server.client("Ann")
-        connection = await socket(ann)
+        connection = await open_socket(ann)
         await subscribe(connection, "a")
         await connection.recv()
     try:

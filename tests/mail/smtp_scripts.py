@@ -382,7 +382,7 @@ def some_greeting(dice: Random) -> Case:
     return Case(fault, frozenset({PUT_OFF}))
 
 
-def letter(name: str) -> Envelope:
+def make_message(name: str) -> Envelope:
     """An email that the server recognises by its sender."""
     content = f"Subject: {name}\r\n\r\n.\r\n..two\r\nlast of {name}".encode()
     return Envelope(f"{name}@sellers.example", f"to.{name}@people.example", content)

@@ -10,7 +10,7 @@ from command_center.actions.markup.detection import is_html
 from command_center.actions.markup.inspection import inspect
 from command_center.actions.markup.prepared import PreparedBody, prepare
 from command_center.mail.links import trackable_url
-from tests.support.composition import Seen, composed, part
+from tests.support.composition import ParsedPage, compose_with, read_part
 from tests.support.law_settings import CASES
 
 
@@ -22,7 +22,7 @@ def words_of(html: str) -> list[str]:
     """The words that a browser shows."""
     shown: list[str] = []
 
-    class Words(Seen):
+    class Words(ParsedPage):
         def handle_data(self, data: str) -> None:
             shown.append(data)
 
@@ -142,13 +142,13 @@ def test_spaces_and_indentation_stay_as_they_were_typed() -> None:
     ],
 )
 def test_an_address_ends_where_a_reader_sees_it_end(text: str, url: str) -> None:
-    assert Seen(part(composed(text), "html")).targets() == [trackable_url(url)]
+    assert ParsedPage(read_part(compose_with(text), "html")).targets() == [trackable_url(url)]
     assert words_of(html_of(text)) == text.split()
 
 
 @pytest.mark.parametrize("text", ["https://", "https:// x", "https://)", "see http://."])
 def test_a_scheme_alone_is_no_link(text: str) -> None:
-    assert Seen(html_of(text)).hrefs == []
+    assert ParsedPage(html_of(text)).hrefs == []
 
 
 def test_right_to_left_lines_have_a_direction() -> None:
@@ -180,9 +180,9 @@ def test_right_to_left_lines_have_a_direction() -> None:
     ],
 )
 def test_a_target_is_read_as_a_browser_reads_it(href: str, target: str) -> None:
-    made = composed(f'<p><a href="{href}">here</a></p>')
-    assert Seen(part(made, "html")).targets() == [target]
-    assert (target.partition("://")[2] or target) in part(made, "plain") or target == "#sec"
+    made = compose_with(f'<p><a href="{href}">here</a></p>')
+    assert ParsedPage(read_part(made, "html")).targets() == [target]
+    assert (target.partition("://")[2] or target) in read_part(made, "plain") or target == "#sec"
     assert inspect(f'<p><a href="{href}">here</a></p>').notices == ()
 
 
@@ -242,7 +242,7 @@ SHEET = """
 
 def test_a_style_sheet_stays_without_what_acts() -> None:
     body = f'<style type="text/css">{SHEET}</style><p class="a">x</p>'
-    page = part(composed(body), "html")
+    page = read_part(compose_with(body), "html")
     assert page.count("<style>") == 1
     assert page.index("<style>") < page.index("<body>")
     sheet = page[page.index("<style>") : page.index("</style>")]

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from command_center.mail.compose import Unsendable, compose_copies
 from command_center.mail.transport import Envelope
-from tests.support.composition import CLICK, LINKS, Seen, composed, part, read, written
+from tests.support.composition import (
+    CLICK,
+    LINKS,
+    ParsedPage,
+    compose_with,
+    make_outgoing_email,
+    parse_message,
+    read_part,
+)
 
 CALM = settings(deadline=None)
 
@@ -20,11 +28,11 @@ PIXEL = "https://mail.example.com/t/o/"
 
 
 def copies_of(**changes: Any) -> list[Envelope]:
-    return compose_copies(written(**changes), LINKS)
+    return compose_copies(make_outgoing_email(**changes), LINKS)
 
 
 def test_headers_contain_sender_subject_and_date() -> None:
-    message = read(composed(cc=("carl@people.example",), bcc=("bea@people.example",)))
+    message = parse_message(compose_with(cc=("carl@people.example",), bcc=("bea@people.example",)))
     assert message["From"] == "Sam Seller <sam@sellers.example>"
     assert message["To"] == "Pat Person <pat@people.example>"
     assert message["Cc"] == "carl@people.example"
@@ -36,12 +44,12 @@ def test_headers_contain_sender_subject_and_date() -> None:
 
 def test_a_copy_is_a_message_of_its_own_without_the_way_out() -> None:
     letter: dict[str, Any] = {"cc": ("carl@people.example",), "bcc": ("bea@people.example",)}
-    made, copied = composed(**letter), copies_of(**letter)
+    made, copied = compose_with(**letter), copies_of(**letter)
     assert made.recipient == "pat@people.example"
     assert [each.recipient for each in copied] == ["carl@people.example", "bea@people.example"]
     (content,) = {each.content for each in copied}
     assert b"bea@" not in made.content + content
-    original, copy = read(made), email.message_from_bytes(content, policy=policy.default)
+    original, copy = parse_message(made), email.message_from_bytes(content, policy=policy.default)
     assert set(original.keys()) - set(copy.keys()) == {"List-Unsubscribe", "List-Unsubscribe-Post"}
     for name in set(copy.keys()) - {"Content-Type"}:
         assert copy[name] == original[name]
@@ -60,20 +68,20 @@ def test_everyone_gets_the_message_once() -> None:
         "bcc": ("Carl@people.example", "info@xn--bcher-kva.example", "carl@\uff50eople.example"),
     }
     assert [each.recipient for each in copies_of(**letter)] == ["carl@people.example", "info@xn--bcher-kva.example"]
-    assert read(composed(**letter))["Cc"] == "carl@people.example, info@xn--bcher-kva.example"
+    assert parse_message(compose_with(**letter))["Cc"] == "carl@people.example, info@xn--bcher-kva.example"
     assert copies_of() == []
 
 
 def test_a_non_ascii_bcc_requires_nothing_of_other_recipients() -> None:
     letter: dict[str, Any] = {"cc": ("carl@people.example",), "bcc": ("zoë@people.example",)}
-    assert not composed(**letter).utf8
+    assert not compose_with(**letter).utf8
     assert [each.utf8 for each in copies_of(**letter)] == [False, True]
     assert [each.utf8 for each in copies_of(cc=("zoë@people.example", "carl@people.example"))] == [True, True]
 
 
 def test_letters_outside_ascii_in_names_and_subjects() -> None:
-    made = composed(to_name="Zoë Ångström", subject="Grüße – 你好 🎉", from_name='Doe, "J" (Sales)')
-    message = read(made)
+    made = compose_with(to_name="Zoë Ångström", subject="Grüße – 你好 🎉", from_name='Doe, "J" (Sales)')
+    message = parse_message(made)
     assert made.content.split(b"\r\n\r\n")[0].isascii()
     assert message["To"].addresses[0].display_name == "Zoë Ångström"
     assert message["Subject"] == "Grüße – 你好 🎉"
@@ -87,7 +95,7 @@ TRICKY = st.text(alphabet=',"<>@;:\\()=?é ab_.', min_size=1, max_size=150)
 @CALM
 @given(TRICKY | st.text(min_size=1, max_size=200), TRICKY | st.text(min_size=1, max_size=400))
 def test_no_name_or_subject_can_add_a_header_or_a_recipient(name: str, subject: str) -> None:
-    made = composed(to_name=name, from_name=name, subject=subject)
+    made = compose_with(to_name=name, from_name=name, subject=subject)
     message = email.message_from_bytes(made.content, policy=policy.default)
     ours = ["List-Unsubscribe", "List-Unsubscribe-Post", "Message-ID", "MIME-Version", "Content-Type"]
     assert sorted(message.keys()) == sorted(["From", "To", "Subject", "Date", *ours])
@@ -101,20 +109,20 @@ def test_no_name_or_subject_can_add_a_header_or_a_recipient(name: str, subject: 
     "breaker", ["\r\nBcc: x@y.example", "\nBcc: x@y.example", "\r\n\r\nBody", "\u2028X: y", "\x00"]
 )
 def test_line_breaks_do_not_reach_the_headers(breaker: str) -> None:
-    message = read(composed(subject="A" + breaker, to_name="B" + breaker, from_name="C" + breaker))
+    message = parse_message(compose_with(subject="A" + breaker, to_name="B" + breaker, from_name="C" + breaker))
     assert message["Bcc"] is None
     assert message["X"] is None
     assert [each.addr_spec for each in message["To"].addresses] == ["pat@people.example"]
 
 
 def test_a_domain_outside_ascii_is_spelt_in_ascii() -> None:
-    made = composed(to_address="pat@bücher.example")
+    made = compose_with(to_address="pat@bücher.example")
     assert made.recipient == "pat@xn--bcher-kva.example"
     assert not made.utf8
 
 
 def test_a_mailbox_outside_ascii_asks_for_smtputf8() -> None:
-    made = composed(to_address="zoë@people.example")
+    made = compose_with(to_address="zoë@people.example")
     assert made.utf8
     assert "zoë@people.example".encode() in made.content
 
@@ -134,9 +142,9 @@ def test_a_mailbox_outside_ascii_asks_for_smtputf8() -> None:
 )
 def test_invalid_addresses_are_refused_with_a_message(wrong: str) -> None:
     with pytest.raises(Unsendable, match="no address"):
-        composed(to_address=wrong)
+        compose_with(to_address=wrong)
     with pytest.raises(Unsendable):
-        composed(bcc=(wrong,))
+        compose_with(bcc=(wrong,))
 
 
 def test_links_lead_through_us_and_others_stay() -> None:
@@ -145,7 +153,7 @@ def test_links_lead_through_us_and_others_stay() -> None:
         ' <a href="mailto:jo@b.example">write</a>, <a href="tel:+491">call</a>, <a href="#top">up</a>'
         ' <img src="cid:logo" alt="Logo"></p>'
     )
-    page = Seen(part(composed(body), "html"))
+    page = ParsedPage(read_part(compose_with(body), "html"))
     assert [href.startswith(CLICK) for href in page.hrefs] == [True, True, False, False, False]
     assert page.targets() == [
         "https://a.example/x?y=1&z=2",
@@ -157,8 +165,8 @@ def test_links_lead_through_us_and_others_stay() -> None:
 
 
 def test_there_is_one_pixel_and_it_comes_last() -> None:
-    page = part(composed("<p>Hello</p><img src='https://a.example/logo.png'>"), "html")
-    seen = Seen(page)
+    page = read_part(compose_with("<p>Hello</p><img src='https://a.example/logo.png'>"), "html")
+    seen = ParsedPage(page)
     assert seen.sources[0] == "https://a.example/logo.png"
     assert len(seen.sources) == 2
     assert LINKS.open_pixel(seen.sources[1].removeprefix(PIXEL).removesuffix(".gif")) == 7
@@ -172,7 +180,7 @@ def test_there_is_one_pixel_and_it_comes_last() -> None:
 def test_no_link_is_lost(forms: list[str]) -> None:
     targets = [form.format(place) for place, form in enumerate(forms)]
     body = "<div>" + " and ".join(f'<a href="{target}">here</a>' for target in targets) + "</div>"
-    page = Seen(part(composed(body), "html"))
+    page = ParsedPage(read_part(compose_with(body), "html"))
     assert page.targets() == targets
     assert len(page.sources) == 1
 
@@ -196,15 +204,15 @@ def test_no_link_is_lost(forms: list[str]) -> None:
     ],
 )
 def test_nothing_that_acts_gets_through(harm: str) -> None:
-    page = part(composed(harm), "html")
+    page = read_part(compose_with(harm), "html")
     assert "alert" not in page
     assert "evil" not in page
-    assert set(Seen(page).tags) <= {"html", "head", "meta", "body", "div", "p", "a", "img"}
+    assert set(ParsedPage(page).tags) <= {"html", "head", "meta", "body", "div", "p", "a", "img"}
 
 
 def test_a_whole_document_becomes_the_part_inside_its_body() -> None:
     body = "<html><head><title>No</title><style>p{}</style></head><body><p>Yes</p></body></html>"
-    page = part(composed(body), "html")
+    page = read_part(compose_with(body), "html")
     assert "<p>Yes</p>" in page
     assert "No" not in page
     assert page.count("<body>") == 1
@@ -212,12 +220,12 @@ def test_a_whole_document_becomes_the_part_inside_its_body() -> None:
 
 def test_plain_text_is_escaped_keeps_lines_and_has_tracked_links() -> None:
     body = "Hi <jo@b.example>, 1 < 2 & 3\nlook at https://a.example/x_(y)?z=1&w=2.\r\n(or http://b.example), bye"
-    made = composed(body)
-    page = part(made, "html")
+    made = compose_with(body)
+    page = read_part(made, "html")
     assert "Hi &lt;jo@b.example&gt;, 1 &lt; 2 &amp; 3<br>" in page
-    assert Seen(page).targets() == ["https://a.example/x_(y)?z=1&w=2", "http://b.example"]
+    assert ParsedPage(page).targets() == ["https://a.example/x_(y)?z=1&w=2", "http://b.example"]
     assert ">https://a.example/x_(y)?z=1&amp;w=2</a>.<br>" in page
-    assert part(made, "plain") == body.replace("\r\n", "\n") + "\n"
+    assert read_part(made, "plain") == body.replace("\r\n", "\n") + "\n"
 
 
 @pytest.mark.parametrize(
@@ -236,19 +244,19 @@ def test_plain_text_is_escaped_keeps_lines_and_has_tracked_links() -> None:
     ],
 )
 def test_the_plain_alternative_reads_like_the_page(body: str, text: str) -> None:
-    assert part(composed(body), "plain") == text
+    assert read_part(compose_with(body), "plain") == text
 
 
 @CALM
 @given(st.text(max_size=2000))
 def test_any_body_makes_a_sound_message(body: str) -> None:
-    made = composed(body)
-    message = read(made)
+    made = compose_with(body)
+    message = parse_message(made)
     assert message.get_content_type() == "multipart/alternative"
     assert [each.get_content_type() for each in message.iter_parts()] == ["text/plain", "text/html"]
     assert made.content.isascii()
     assert all(len(line) <= 998 for line in made.content.split(b"\r\n"))
-    assert part(made, "html").count(PIXEL) == 1
+    assert read_part(made, "html").count(PIXEL) == 1
 
 
 @CALM
@@ -256,10 +264,10 @@ def test_any_body_makes_a_sound_message(body: str) -> None:
     st.text(alphabet=st.characters(exclude_characters="<>&\r\n\f\t \xa0", exclude_categories=["C", "Z"]), max_size=300)
 )
 def test_plain_words_are_in_both_parts(body: str) -> None:
-    assert part(composed(body), "plain").strip("\n") == body.strip()
+    assert read_part(compose_with(body), "plain").strip("\n") == body.strip()
 
 
 def test_a_long_body_without_line_breaks_is_broken_for_the_wire() -> None:
-    made = composed("x" * 100_000)
+    made = compose_with("x" * 100_000)
     assert max(len(line) for line in made.content.split(b"\r\n")) <= 998
-    assert "x" * 100_000 in part(made, "html")
+    assert "x" * 100_000 in read_part(made, "html")

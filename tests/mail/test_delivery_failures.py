@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.emails import FATE, draft, person, send
+from tests.support.emails import DELIVERY_STATE, create_draft, create_person, send_email
 from tests.support.server import PATIENCE, Client, serving
 from tests.support.smtp_servers import Mailbox
-from tests.support.smtp_servers import serving as mail_serving
+from tests.support.smtp_servers import run_mail_server as mail_serving
 
 COUNT = "query($f:EmailFilter){emails(filter:$f){nodes{id}}}"
 
@@ -16,7 +16,7 @@ COUNT = "query($f:EmailFilter){emails(filter:$f){nodes{id}}}"
 async def fate(client: Client, email_id: str) -> dict[str, Any]:
     """What became of an email, once it is no longer on its way."""
     async with asyncio.timeout(PATIENCE):
-        while (email := await client.one(FATE, id=email_id))["status"] == "IN_PROGRESS":
+        while (email := await client.one(DELIVERY_STATE, id=email_id))["status"] == "IN_PROGRESS":
             await asyncio.sleep(0.01)
     found: dict[str, Any] = email
     return found
@@ -35,8 +35,8 @@ async def test_a_refusal_at_the_hand_over_has_its_failure_code(
 ) -> None:
     async with mail_serving(Mailbox(answers)) as mailbox, serving(database_url, SMTP_URL=mailbox.url) as server:
         ann = await server.client("Ann")
-        email = await draft(ann, await person(ann, "pat@example.org"))
-        await send(ann, email)
+        email = await create_draft(ann, await create_person(ann, "pat@example.org"))
+        await send_email(ann, email)
         found = await fate(ann, email)
         assert (found["folder"], found["failure"]["code"]) == (folder, code)
         (refusal,) = answers.values()
@@ -50,7 +50,7 @@ async def test_a_refusal_at_the_hand_over_has_its_failure_code(
 async def test_an_unused_send_kind_matches_no_email(database_url: str) -> None:
     async with serving(database_url, works=False, looks=False) as server:
         ann = await server.client("Ann")
-        email = await draft(ann, await person(ann, "pat@example.org"))
+        email = await create_draft(ann, await create_person(ann, "pat@example.org"))
         kinds = ("SELECT_AND_SEND", "GROUP", "CAMPAIGN")
         assert (await ann.one(COUNT, f={"sendKind": list(kinds)}))["nodes"] == []
         assert (await ann.one(COUNT, f={"sendKind": [*kinds, "INDIVIDUAL"]}))["nodes"] == [{"id": email}]

@@ -9,7 +9,7 @@ from command_center.ids import decode_key
 from command_center.mail.devices import COOKIE_NAME
 from command_center.mail.links import Links
 from models.enums import Role
-from tests.support.emails import delivered
+from tests.support.emails import create_delivered_email
 from tests.support.server import BROWSER, SECRET, Client, ManualClock, Server, serving
 
 VIEWER = "{viewer{id}}"
@@ -51,7 +51,7 @@ async def verdicts(client: Client, email_id: str) -> list[tuple[str, str]]:
 
 async def test_fetches_in_the_senders_own_browser_are_self(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     # Ann's browser has asked the API, so it holds the cookie by now; it goes before all else, haste too.
     await fetched(quiet_server, ann.http, mail)
     assert await verdicts(ann, mail) == [OWN, OWN]
@@ -66,7 +66,7 @@ async def test_fetches_in_the_senders_own_browser_are_self(quiet_server: Server,
 
 async def test_a_forged_cookie_or_somebody_elses_is_nothing(quiet_server: Server, clock: ManualClock) -> None:
     ann, bob = await quiet_server.client("Ann"), await quiet_server.client("Bob", role=Role.ADMIN)
-    mail = await delivered(quiet_server, ann)
+    mail = await create_delivered_email(quiet_server, ann)
     clock.advance(timedelta(hours=1))
     links = quiet_server.engine.links
     key = decode_key("User", ann.user_id) or 0

@@ -2,7 +2,7 @@
 
 from command_center.mail.outbox import Outbox
 from command_center.mail.transport import Delivered, Envelope, Outcome
-from tests.support.searches import email
+from tests.support.searches import create_email
 from tests.support.server import Client, Server
 
 SEND = "mutation($id:ID!){emailSend(id:$id){email{status} userErrors{message}}}"
@@ -36,7 +36,7 @@ class Hasty:
 
 async def test_an_early_delivery_report_is_applied_after_the_hand_over(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    mail = await email(ann)
+    mail = await create_email(ann)
     await ann.one(SEND, id=mail)
     channel = Hasty(ann, mail)
     await Outbox(quiet_server.engine.ctx, quiet_server.engine.links, channel).step()

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.support.documentation import Page
-from tests.support.emails import draft, person, send
+from tests.support.emails import create_draft, create_person, send_email
 from tests.support.server import PATIENCE, Client, serving
 from tests.support.smtp_servers import Mailbox
-from tests.support.smtp_servers import serving as receiving
+from tests.support.smtp_servers import run_mail_server as receiving
 
 STATE = "query($id:ID!){email(id:$id){status engagements{nodes{kind verdict}} engagementSummary{replies}}}"
 ENGAGEMENT = ("engagement:write",)
@@ -45,8 +45,8 @@ async def report(client: Client, host: str, reply: str) -> dict[str, Any] | None
 async def test_a_reply_is_matched_by_the_message_it_answers(sqlite_url: str, automatic: str, verdict: str) -> None:
     async with receiving(Mailbox()) as box, serving(sqlite_url, SMTP_URL=box.url) as server:
         ann = await server.client("Ann", scopes=ENGAGEMENT)
-        email = await draft(ann, await person(ann, "pat@example.org"), "Question")
-        await send(ann, email)
+        email = await create_draft(ann, await create_person(ann, "pat@example.org"), "Question")
+        await send_email(ann, email)
         async with asyncio.timeout(PATIENCE):
             while (await ann.one(STATE, id=email))["status"] != "SENT":
                 await asyncio.sleep(0.05)

@@ -15,7 +15,7 @@ from command_center.mail.smtp import BadAddress, SmtpTransport
 from command_center.mail.smtp_dialogue import data_chunks
 from command_center.mail.transport import Bounced, Deferred, Delivered, Envelope, Failed, Outcome, Unknown
 from models.enums import FailureCode
-from tests.support.smtp_servers import Mailbox, accounts, scripted, serving
+from tests.support.smtp_servers import Mailbox, accounts, run_mail_server, run_scripted_server
 
 TO = "pat@people.example"
 LETTER = Envelope("sam@sellers.example", TO, b"Subject: Hello\r\n\r\n.\r\n..dots\r\nlast\r\n")
@@ -36,7 +36,7 @@ async def outcome(url: str, envelope: Envelope = LETTER, answer_seconds: float =
 
 
 async def test_a_message_arrives_as_it_was() -> None:
-    async with serving(Mailbox()) as box:
+    async with run_mail_server(Mailbox()) as box:
         assert await outcome(box.url) == Delivered()
     (taken,) = box.taken
     assert (taken.mail_from, taken.rcpt_tos) == ("sam@sellers.example", [TO])
@@ -58,13 +58,13 @@ async def test_a_message_arrives_as_it_was() -> None:
     ],
 )
 async def test_refusals(answers: dict[str, str], expected: Outcome) -> None:
-    async with serving(Mailbox(answers)) as box:
+    async with run_mail_server(Mailbox(answers)) as box:
         assert await outcome(box.url) == expected
         assert box.taken == []
 
 
 async def test_after_a_refusal_the_connection_serves_the_next_message() -> None:
-    async with serving(Mailbox({TO: "550 no such user"})) as box, channel(box.url) as made:
+    async with run_mail_server(Mailbox({TO: "550 no such user"})) as box, channel(box.url) as made:
         assert isinstance(await made.send(LETTER), Bounced)
         other = Envelope("sam@sellers.example", "carl@people.example", b"Subject: x\r\n\r\nx\r\n")
         assert await made.send(other) == Delivered()
@@ -73,7 +73,7 @@ async def test_after_a_refusal_the_connection_serves_the_next_message() -> None:
 
 
 async def test_a_hundred_messages_share_a_few_connections() -> None:
-    async with serving(Mailbox()) as box, channel(box.url) as made:
+    async with run_mail_server(Mailbox()) as box, channel(box.url) as made:
         gate = asyncio.Semaphore(8)
 
         async def one() -> Outcome:
@@ -89,7 +89,7 @@ async def test_a_hundred_messages_share_a_few_connections() -> None:
 
 async def test_sign_in() -> None:
     settings = {"authenticator": accounts("sam", "p@ss:word"), "auth_required": True, "auth_require_tls": False}
-    async with serving(Mailbox(), **settings) as box:
+    async with run_mail_server(Mailbox(), **settings) as box:
         host = f"127.0.0.1:{box.port}"
         assert await outcome(f"smtp://sam:p%40ss%3Aword@{host}") == Delivered()
         refused = await outcome(f"smtp://sam:wrong@{host}")
@@ -102,7 +102,7 @@ async def test_sign_in() -> None:
 
 
 async def test_credentials_need_a_server_with_authentication() -> None:
-    async with serving(Mailbox()) as box:
+    async with run_mail_server(Mailbox()) as box:
         answer = await outcome(f"smtp://sam:x@127.0.0.1:{box.port}")
         assert isinstance(answer, Deferred)
         assert answer.code is FailureCode.CHANNEL_REFUSED
@@ -134,7 +134,7 @@ EHLO = ("220 hello", "250 hello")
     ],
 )
 async def test_a_connection_lost_before_the_data_sends_nothing(script: tuple[str | None, ...]) -> None:
-    async with scripted(*script) as (url, _):
+    async with run_scripted_server(*script) as (url, _):
         answer = await outcome(url, answer_seconds=0.3)
         assert isinstance(answer, Deferred)
         assert answer.code is FailureCode.CHANNEL_UNREACHABLE
@@ -143,18 +143,18 @@ async def test_a_connection_lost_before_the_data_sends_nothing(script: tuple[str
 
 @pytest.mark.parametrize("end", [None, "…", "nonsense"])
 async def test_a_connection_lost_after_the_data_was_given_is_unknown(end: str | None) -> None:
-    async with scripted(*EHLO, "250 OK", "250 OK", "354 go on", end) as (url, heard):
+    async with run_scripted_server(*EHLO, "250 OK", "250 OK", "354 go on", end) as (url, heard):
         answer = await outcome(url, answer_seconds=0.3)
         assert isinstance(answer, Unknown)
         assert heard[4].endswith(b"last\r\n.\r\n")
 
 
 async def test_patience_runs_out_before_and_after_the_data() -> None:
-    async with scripted(*EHLO, "…") as (url, _):
+    async with run_scripted_server(*EHLO, "…") as (url, _):
         early = await outcome(url, answer_seconds=60, patience=0.3)
         assert isinstance(early, Deferred)
         assert early.code is FailureCode.CHANNEL_UNREACHABLE
-    async with scripted(*EHLO, "250 OK", "250 OK", "354 go on", "…") as (url, _):
+    async with run_scripted_server(*EHLO, "250 OK", "250 OK", "354 go on", "…") as (url, _):
         assert isinstance(await outcome(url, answer_seconds=60, patience=0.3), Unknown)
 
 
@@ -170,12 +170,12 @@ async def test_patience_runs_out_before_and_after_the_data() -> None:
     ],
 )
 async def test_answers_at_other_places(script: tuple[str, ...], expected: Outcome) -> None:
-    async with scripted(*script) as (url, _):
+    async with run_scripted_server(*script) as (url, _):
         assert await outcome(url, answer_seconds=1) == expected
 
 
 async def test_a_server_that_hung_up_meanwhile_is_called_again() -> None:
-    async with serving(Mailbox(), timeout=0.2) as box, channel(box.url) as made:
+    async with run_mail_server(Mailbox(), timeout=0.2) as box, channel(box.url) as made:
         assert await made.send(LETTER) == Delivered()
         await asyncio.sleep(0.5)
         assert await made.send(LETTER) == Delivered()
@@ -184,10 +184,10 @@ async def test_a_server_that_hung_up_meanwhile_is_called_again() -> None:
 
 async def test_addresses_outside_ascii_need_a_server_that_knows_them() -> None:
     letter = Envelope("sam@sellers.example", "zoë@people.example", "To: zoë@people.example\r\n\r\nx\r\n".encode(), True)
-    async with serving(Mailbox()) as box:
+    async with run_mail_server(Mailbox()) as box:
         assert await outcome(box.url, letter) == Delivered()
         assert box.taken[0].rcpt_tos == ["zoë@people.example"]
-    async with scripted(*EHLO) as (url, _):
+    async with run_scripted_server(*EHLO) as (url, _):
         answer = await outcome(url, letter)
         assert isinstance(answer, Failed)
         assert answer.code is FailureCode.CHANNEL_REFUSED

@@ -19,7 +19,7 @@ from tests.mail.smtp_scripts import (
     ScriptedServer,
     closing,
     junk,
-    letter,
+    make_message,
     nothing,
     scripted_server,
     single,
@@ -107,7 +107,7 @@ async def converse(server: ScriptedServer, number: int, size: int) -> list[str]:
         server.taken.pop(f"{name}@sellers.example", None)
         if case.fault is not None:
             server.faults[f"{name}@sellers.example"] = case.fault
-        envelope = letter(name)
+        envelope = make_message(name)
         async with gate:
             outcome = await channel.send(envelope)
         if isinstance(outcome, Delivered):
@@ -149,7 +149,7 @@ async def test_a_connection_that_begins_badly_puts_off_its_email_alone() -> None
             channel = SmtpTransport(server.url, REPLY_SECONDS, timeout_seconds=60)
             server.greetings = [case.fault]
             try:
-                first, second = letter("first"), letter("second")
+                first, second = make_message("first"), make_message("second")
                 outcome = await channel.send(first)
                 after = await channel.send(second)
             finally:
@@ -177,7 +177,7 @@ async def test_a_used_connection_that_is_out_of_step_is_replaced() -> None:
             channel = SmtpTransport(server.url, REPLY_SECONDS, timeout_seconds=60)
             server.resumes = [fault]
             try:
-                outcomes = [await channel.send(letter(name)) for name in ("first", "second", "third")]
+                outcomes = [await channel.send(make_message(name)) for name in ("first", "second", "third")]
             finally:
                 await channel.close()
             right = outcomes == [Delivered()] * 3 and server.connections == 2

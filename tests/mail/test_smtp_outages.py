@@ -14,13 +14,13 @@ from command_center.mail.smtp import SmtpTransport
 from command_center.mail.transport import Deferred, Delivered, Outcome
 from models.emails import Email
 from models.enums import EmailStatus, FailureCode
-from tests.mail.smtp_scripts import After, Fault, letter, scripted_server
-from tests.support.emails import FATE, draft, person, send
-from tests.support.monitoring import metrics
-from tests.support.outbox import MINUTE, drained, office
+from tests.mail.smtp_scripts import After, Fault, make_message, scripted_server
+from tests.support.emails import DELIVERY_STATE, create_draft, create_person, send_email
+from tests.support.monitoring import read_metrics
+from tests.support.outbox import MINUTE, open_sender_team, send_all_due
 from tests.support.server import PATIENCE, ManualClock, serving
 from tests.support.smtp_servers import Mailbox
-from tests.support.smtp_servers import serving as mail_serving
+from tests.support.smtp_servers import run_mail_server as mail_serving
 
 NO_SERVICE = Fault("BANNER", (b"554 no service\r\n",), After.CLOSES)
 
@@ -42,7 +42,7 @@ async def test_a_thousand_emails_do_not_make_a_thousand_connections() -> None:
 
         async def one(number: int) -> Outcome:
             async with gate:
-                return await channel.send(letter(f"e{number}"))
+                return await channel.send(make_message(f"e{number}"))
 
         outcomes = await asyncio.gather(*(one(number) for number in range(1000)))
         await channel.close()
@@ -54,8 +54,8 @@ async def test_when_the_server_is_back_the_next_emails_leave(caplog: pytest.LogC
     async with scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2
         channel = SmtpTransport(server.url, 5, timeout_seconds=30)
-        first = [await channel.send(letter(f"a{number}")) for number in range(2)]
-        second = await asyncio.gather(*(channel.send(letter(f"b{number}")) for number in range(5)))
+        first = [await channel.send(make_message(f"a{number}")) for number in range(2)]
+        second = await asyncio.gather(*(channel.send(make_message(f"b{number}")) for number in range(5)))
         await channel.close()
     assert [type(each) for each in first] == [Deferred, Deferred]
     assert second == [Delivered()] * 5
@@ -73,7 +73,7 @@ async def test_an_outage_is_logged_periodically_not_per_email(
         server.greetings = [NO_SERVICE] * 2000
         channel = SmtpTransport(server.url, 5, timeout_seconds=30)
         for number in range(100):
-            assert isinstance(await channel.send(letter(f"e{number}")), Deferred)
+            assert isinstance(await channel.send(make_message(f"e{number}")), Deferred)
         assert len(lines(caplog)) < 5
         async with asyncio.timeout(PATIENCE):
             while len(lines(caplog)) < 3:
@@ -93,10 +93,10 @@ async def test_a_refused_connection_is_no_outage_if_others_work(caplog: pytest.L
     async with scripted_server() as server:
         server.faults["slow@sellers.example"] = Fault("END", (b"25", b"0 queued\r\n"), pause=0.5)
         channel = SmtpTransport(server.url, 5, timeout_seconds=30)
-        slow = asyncio.create_task(channel.send(letter("slow")))
+        slow = asyncio.create_task(channel.send(make_message("slow")))
         await asyncio.sleep(0.2)
         server.greetings = [Fault("BANNER", (b"421 too many connections\r\n",), After.CLOSES)]
-        assert await channel.send(letter("e")) == Deferred("421 too many connections")
+        assert await channel.send(make_message("e")) == Deferred("421 too many connections")
         assert await slow == Delivered()
         await channel.close()
     assert lines(caplog) == []
@@ -105,14 +105,14 @@ async def test_a_refused_connection_is_no_outage_if_others_work(caplog: pytest.L
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["closed", "refusing"])
 async def test_an_email_is_deferred_for_a_day_and_then_fails(database_url: str, kind: str) -> None:
-    async with office(database_url) as at, scripted_server() as server:
+    async with open_sender_team(database_url) as at, scripted_server() as server:
         server.greetings = [NO_SERVICE] * 2000
         made = await at.email()
         channel = SmtpTransport(server.url if kind == "refusing" else f"smtp://127.0.0.1:{closed_port()}", 5)
         sender = at.outbox(channel)
         begun, waits = at.clock.moment, []
         while True:
-            await drained(sender)
+            await send_all_due(sender)
             email = await Email.get(id=made.id)
             if email.status is not EmailStatus.SCHEDULED:
                 break
@@ -130,14 +130,14 @@ async def test_an_email_is_deferred_for_a_day_and_then_fails(database_url: str, 
 
 
 async def test_each_emails_day_begins_with_its_own_first_attempt(sqlite_url: str) -> None:
-    async with office(sqlite_url) as at:
+    async with open_sender_team(sqlite_url) as at:
         early = await at.email()
         channel = SmtpTransport(f"smtp://127.0.0.1:{closed_port()}", 5)
         sender = at.outbox(channel)
-        await drained(sender)
+        await send_all_due(sender)
         at.clock.moment += MAX_RETRY_MICROSECONDS
         late = await at.email()
-        await drained(sender)
+        await send_all_due(sender)
         await channel.close()
         assert (await Email.get(id=early.id)).status is EmailStatus.FAILED
         assert (await Email.get(id=late.id)).status is EmailStatus.SCHEDULED
@@ -150,14 +150,14 @@ async def test_an_outage_as_users_and_operators_see_it(database_url: str) -> Non
         port = closed_port()
         async with serving(database_url, clock, SMTP_URL=f"smtp://127.0.0.1:{port}") as server:
             ann = await server.client("Ann")
-            ids = [await draft(ann, await person(ann, f"p{number}@example.org")) for number in range(3)]
+            ids = [await create_draft(ann, await create_person(ann, f"p{number}@example.org")) for number in range(3)]
             for each in ids:
-                await send(ann, each)
+                await send_email(ann, each)
             async with asyncio.timeout(PATIENCE):
-                while {(await ann.one(FATE, id=each))["status"] for each in ids} != {"SCHEDULED"}:
+                while {(await ann.one(DELIVERY_STATE, id=each))["status"] for each in ids} != {"SCHEDULED"}:
                     await asyncio.sleep(0.05)
             clock.advance(timedelta(seconds=30))
-            found = await metrics(server)
+            found = await read_metrics(server)
             assert (found["emails_waiting"], found["oldest_waiting_email_seconds"]) == (3, 30)
             assert (found["emails_deferred_total"], found["emails_sent_total"]) == (3, 0)
             assert found['emails_failed_total{code="CHANNEL_UNREACHABLE"}'] == 0
@@ -166,9 +166,9 @@ async def test_an_outage_as_users_and_operators_see_it(database_url: str) -> Non
             ann = await server.client("Ann")
             clock.advance(timedelta(seconds=31))
             async with asyncio.timeout(PATIENCE):
-                while {(await ann.one(FATE, id=each))["status"] for each in ids} != {"SENT"}:
+                while {(await ann.one(DELIVERY_STATE, id=each))["status"] for each in ids} != {"SENT"}:
                     await asyncio.sleep(0.05)
-            found = await metrics(server)
+            found = await read_metrics(server)
             assert (found["emails_waiting"], found["oldest_waiting_email_seconds"]) == (0, 0)
             assert found["emails_sent_total"] == 3
         assert len(mailbox.taken) == 3
@@ -179,11 +179,11 @@ async def test_emails_that_failed_are_counted_by_code(sqlite_url: str) -> None:
     async with mail_serving(Mailbox(answers)) as mailbox, serving(sqlite_url, SMTP_URL=mailbox.url) as server:
         ann = await server.client("Ann")
         for address in ("a@example.org", "b@example.org"):
-            await send(ann, await draft(ann, await person(ann, address)))
+            await send_email(ann, await create_draft(ann, await create_person(ann, address)))
         async with asyncio.timeout(PATIENCE):
-            while (await metrics(server))["emails_waiting"]:
+            while (await read_metrics(server))["emails_waiting"]:
                 await asyncio.sleep(0.05)
-        found = await metrics(server)
+        found = await read_metrics(server)
         assert found["emails_sent_total"] == 1
         assert found['emails_failed_total{code="BOUNCED"}'] == 1
 

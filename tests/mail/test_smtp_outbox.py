@@ -12,8 +12,8 @@ from command_center.mail.transport import Bounced, Delivered, Envelope, NotHande
 from models.emails import Email
 from models.enums import EmailStatus, FailureCode
 from tests.mail.smtp_scripts import After, Fault, scripted_server
-from tests.support.emails import FATE, draft, person, send
-from tests.support.outbox import Fake, drained, eventually, office, running
+from tests.support.emails import DELIVERY_STATE, create_draft, create_person, send_email
+from tests.support.outbox import FixedOutcomeTransport, open_sender_team, run_outbox, send_all_due, wait_until
 from tests.support.server import PATIENCE, serving
 
 LONG = b"550 5.7.1 " + b"very " * 20_000 + b"long\r\n"
@@ -47,13 +47,13 @@ async def test_every_email_gets_its_own_status_whatever_the_replies(database_url
             if fault is not None:
                 mail.faults[f"{name}@people.example"] = fault
             copies = [f"cc.{name}@people.example"] if fault is None else []
-            ids[name] = await draft(ann, await person(ann, f"{name}@people.example"), cc=copies)
+            ids[name] = await create_draft(ann, await create_person(ann, f"{name}@people.example"), cc=copies)
         for each in ids.values():
-            await send(ann, each)
+            await send_email(ann, each)
         async with asyncio.timeout(PATIENCE):
-            while "IN_PROGRESS" in {(await ann.one(FATE, id=each))["status"] for each in ids.values()}:
+            while "IN_PROGRESS" in {(await ann.one(DELIVERY_STATE, id=each))["status"] for each in ids.values()}:
                 await asyncio.sleep(0.05)
-        found: dict[str, Any] = {name: await ann.one(FATE, id=each) for name, each in ids.items()}
+        found: dict[str, Any] = {name: await ann.one(DELIVERY_STATE, id=each) for name, each in ids.items()}
         assert {name: each["status"] for name, each in found.items()} == {
             name: status for name, (_, status, _) in REPLIES.items()
         }
@@ -67,22 +67,22 @@ async def test_every_email_gets_its_own_status_whatever_the_replies(database_url
 
 @pytest.mark.slow
 async def test_an_outcome_that_the_database_refuses_affects_no_others(sqlite_url: str) -> None:
-    async with office(sqlite_url) as at:
+    async with open_sender_team(sqlite_url) as at:
         wrong, *good = [await at.email() for _ in range(6)]
         await database().execute(
             "CREATE TRIGGER poison BEFORE UPDATE ON emails WHEN NEW.id = "
             f"{wrong.id} AND NEW.status = {int(EmailStatus.SENT)} BEGIN SELECT RAISE(ABORT, 'not this one'); END"
         )
-        await drained(at.outbox(Fake()))
+        await send_all_due(at.outbox(FixedOutcomeTransport()))
         assert {(await Email.get(id=each.id)).status for each in good} == {EmailStatus.SENT}
         lost = await Email.get(id=wrong.id)
         assert (lost.status, lost.failure_code) == (EmailStatus.FAILED, FailureCode.OUTCOME_UNKNOWN)
 
 
 async def test_texts_that_no_database_stores_are_stored_readably(database_url: str) -> None:
-    async with office(database_url) as at:
+    async with open_sender_team(database_url) as at:
         made = await at.email()
-        await drained(at.outbox(Fake(lambda _: Bounced("550 \x00 \udce4 \x1b" + "x" * 5000))))
+        await send_all_due(at.outbox(FixedOutcomeTransport(lambda _: Bounced("550 \x00 \udce4 \x1b" + "x" * 5000))))
         email = await Email.get(id=made.id)
         assert email.status is EmailStatus.BOUNCED
         assert str(email.failure_message).startswith("550 \\x00 \\udce4 \\x1bxxx")
@@ -97,9 +97,9 @@ async def test_any_end_of_a_hand_over_affects_its_email_alone(sqlite_url: str, e
             raise error
         return Delivered()
 
-    async with office(sqlite_url) as at:
+    async with open_sender_team(sqlite_url) as at:
         wrong, *good = [await at.email() for _ in range(4)]
-        await drained(at.outbox(Fake(broken)))
+        await send_all_due(at.outbox(FixedOutcomeTransport(broken)))
         assert {(await Email.get(id=each.id)).status for each in good} == {EmailStatus.SENT}
         email = await Email.get(id=wrong.id)
         if isinstance(error, NotHandedOver):
@@ -111,12 +111,12 @@ async def test_any_end_of_a_hand_over_affects_its_email_alone(sqlite_url: str, e
 @pytest.mark.parametrize("step", ["BANNER", "MAIL", "TO", "DATA", "END"])
 async def test_a_stop_releases_unsent_emails(database_url: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outboxes, "GRACE_SECONDS", 0.1)
-    async with office(database_url) as at, scripted_server() as server:
+    async with open_sender_team(database_url) as at, scripted_server() as server:
         silent = Fault(step, (), After.SILENT)
         server.greetings, server.faults = [silent], {at.sender.address: silent}
         made, heard = await at.email(), server.connections
-        async with running(at.outbox(SmtpTransport(server.url))):
-            await eventually(lambda: server.connections > heard and (step != "END" or bool(server.taken)))
+        async with run_outbox(at.outbox(SmtpTransport(server.url))):
+            await wait_until(lambda: server.connections > heard and (step != "END" or bool(server.taken)))
             await asyncio.sleep(0.2)
         email = await Email.get(id=made.id)
         if step == "END":

@@ -16,11 +16,11 @@ from command_center.mail.smtp import SmtpTransport
 from command_center.mail.smtp_session import mail_server
 from command_center.mail.transport import Bounced, Deferred, Delivered, Failed, Outcome, Unknown
 from models.enums import FailureCode
-from tests.mail.smtp_scripts import letter
-from tests.support.smtp_servers import Mailbox, accounts, scripted, serving
+from tests.mail.smtp_scripts import make_message
+from tests.support.smtp_servers import Mailbox, accounts, run_mail_server, run_scripted_server
 
 AUTHORITY = trustme.CA()
-LETTER = letter("e")
+LETTER = make_message("e")
 TAKEN = ("250 ok", "250 ok", "354 go on", "250 queued")
 HELLO = "250-mx\r\n250 SIZE 10"
 
@@ -47,18 +47,18 @@ def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 async def test_the_connection_is_encrypted_where_the_server_offers_it(trusted: None) -> None:
     settings = {"authenticator": accounts("sam", "pass"), "auth_required": True, "require_starttls": True}
-    async with serving(Mailbox(), tls_context=server_context(), **settings) as box:
+    async with run_mail_server(Mailbox(), tls_context=server_context(), **settings) as box:
         assert await outcome(f"smtp://sam:pass@localhost:{box.port}") == Delivered()
         assert len(box.taken) == 1
-    async with serving(Mailbox(), tls_context=server_context(), require_starttls=True) as box:
+    async with run_mail_server(Mailbox(), tls_context=server_context(), require_starttls=True) as box:
         assert await outcome(f"smtp://127.0.0.1:{box.port}") == Delivered()
 
 
 async def test_certificates_are_verified_only_if_a_password_is_sent() -> None:
-    async with serving(Mailbox(), tls_context=server_context(), require_starttls=True) as box:
+    async with run_mail_server(Mailbox(), tls_context=server_context(), require_starttls=True) as box:
         assert await outcome(f"smtp://127.0.0.1:{box.port}") == Delivered()
     settings = {"authenticator": accounts("sam", "pass"), "tls_context": server_context()}
-    async with serving(Mailbox(), **settings) as box:
+    async with run_mail_server(Mailbox(), **settings) as box:
         refused = await outcome(f"smtp://sam:pass@localhost:{box.port}")
         assert isinstance(refused, Deferred)
         assert refused.code is FailureCode.CHANNEL_UNREACHABLE
@@ -101,7 +101,7 @@ async def test_tls_from_the_first_byte(trusted: None) -> None:
 
 
 async def test_a_failed_handshake_is_temporary() -> None:
-    async with encrypted(("220 hi",)) as host, scripted("220 hi", "…") as (plain, _):
+    async with encrypted(("220 hi",)) as host, run_scripted_server("220 hi", "…") as (plain, _):
         for url in (f"smtps://{host}", plain.replace("smtp:", "smtps:")):
             answer = await outcome(url)
             assert isinstance(answer, Deferred)
@@ -122,7 +122,7 @@ async def test_a_failed_handshake_is_temporary() -> None:
     ],
 )
 async def test_no_message_is_sent_unencrypted_after_a_failed_starttls(consent: str, code: FailureCode) -> None:
-    async with scripted("220 hi", "250-mx\r\n250 STARTTLS", consent, None) as (url, heard):
+    async with run_scripted_server("220 hi", "250-mx\r\n250 STARTTLS", consent, None) as (url, heard):
         answer = await outcome(url, 0.5)
         assert isinstance(answer, Deferred)
         assert answer.code is code
@@ -136,7 +136,7 @@ async def test_a_password_is_not_sent_unencrypted_to_another_machine(monkeypatch
         assert mail_server(f"smtp://sam:pass@{host}").clear_password
     # Every name of this machine leads to the loopback, and this one does not look like it.
     monkeypatch.setattr("command_center.mail.smtp_session._LOOPBACK", re.compile("nothing"))
-    async with scripted("220 hi", "250-mx\r\n250 AUTH PLAIN", "…") as (url, heard):
+    async with run_scripted_server("220 hi", "250-mx\r\n250 AUTH PLAIN", "…") as (url, heard):
         answer = await outcome(url.replace("//", "//sam:pass@"))
         assert isinstance(answer, Deferred)
         assert "STARTTLS" in answer.message
@@ -153,7 +153,7 @@ async def test_ways_to_sign_in() -> None:
         ("AUTH CRAM-MD5 PLAIN", (f"334 {challenge}", "235 ok")),
     ):
         hello = f"250-mx\r\n250 {offer}"
-        async with scripted("220 hi", hello, *replies, hello, *TAKEN, "221 bye") as (url, heard):
+        async with run_scripted_server("220 hi", hello, *replies, hello, *TAKEN, "221 bye") as (url, heard):
             assert await outcome(url.replace("//", "//sam:p%40ss@")) == Delivered()
         if "CRAM" in offer:
             digest = hmac.new(b"p@ss", b"<1.2@mx>", "md5").hexdigest()
@@ -180,7 +180,7 @@ async def test_ways_to_sign_in() -> None:
     ],
 )
 async def test_a_refused_login_is_temporary(offer: str, replies: tuple[str, ...]) -> None:
-    async with scripted("220 hi", f"250-mx\r\n250 {offer}", *replies, None) as (url, heard):
+    async with run_scripted_server("220 hi", f"250-mx\r\n250 {offer}", *replies, None) as (url, heard):
         answer = await outcome(url.replace("//", "//sam:pass@"))
         assert isinstance(answer, Deferred)
         assert answer.code is FailureCode.CHANNEL_REFUSED
@@ -190,7 +190,7 @@ async def test_a_refused_login_is_temporary(offer: str, replies: tuple[str, ...]
 
 @pytest.mark.parametrize("refusal", ["500 what", "502 no", "550 no"])
 async def test_an_old_server_is_greeted_with_helo(refusal: str) -> None:
-    async with scripted("220 hi", refusal, "250 hello", *TAKEN, "221 bye") as (url, heard):
+    async with run_scripted_server("220 hi", refusal, "250 hello", *TAKEN, "221 bye") as (url, heard):
         assert await outcome(url) == Delivered()
         assert heard[1].startswith(b"HELO ")
 
@@ -199,7 +199,7 @@ async def test_an_old_server_is_greeted_with_helo(refusal: str) -> None:
     "banner", ["554 no service", "521 no mail here", "421 too busy", "354 go on", "SSH-2.0-OpenSSH"]
 )
 async def test_a_server_that_does_not_greet_is_tried_again(banner: str) -> None:
-    async with scripted(banner) as (url, _):
+    async with run_scripted_server(banner) as (url, _):
         answer = await outcome(url)
         assert isinstance(answer, Deferred)
         assert answer.code is FailureCode.CHANNEL_REFUSED
@@ -229,5 +229,5 @@ async def test_an_unknown_host_name_is_retried() -> None:
     ],
 )
 async def test_replies_in_numbers(replies: tuple[str, ...], expected: type[Outcome]) -> None:
-    async with scripted("220 hi", HELLO, *replies, HELLO, None) as (url, _):
+    async with run_scripted_server("220 hi", HELLO, *replies, HELLO, None) as (url, _):
         assert type(await outcome(url)) is expected

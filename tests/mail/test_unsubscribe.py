@@ -25,11 +25,11 @@ from command_center.mail.links import Links
 from command_center.mail.outbox import Outbox
 from command_center.mail.smtp import SmtpTransport
 from command_center.mail.unsubscribe import mask_address
-from tests.support.emails import ARCHIVE, deliver, draft, moment, person, send
+from tests.support.emails import ARCHIVE, create_draft, create_person, moment, send_due_emails, send_email
 from tests.support.people import FAILURES, SHOW
 from tests.support.server import Client, ManualClock, Server, serving
 from tests.support.smtp_servers import Mailbox
-from tests.support.smtp_servers import serving as receiving
+from tests.support.smtp_servers import run_mail_server as receiving
 
 LINKS = Links("a secret of some length", "https://mail.example.com")
 KEYS = st.integers(min_value=1, max_value=2**63 - 1)
@@ -99,8 +99,8 @@ class Post:
 
     async def mail(self, client: Client, person_id: str, body: str = "Hello", **more: Any) -> tuple[str, Arrived]:
         """An email to a person: its id, and how it arrived."""
-        email = await draft(client, person_id, body=body, **more)
-        await send(client, email)
+        email = await create_draft(client, person_id, body=body, **more)
+        await send_email(client, email)
         before = len(self.box.taken)
         channel = SmtpTransport(self.box.url)
         outbox = Outbox(self.server.engine.ctx, self.server.engine.links, channel)
@@ -157,7 +157,7 @@ def test_changing_any_character_makes_a_way_out_worthless() -> None:
 
 async def test_an_email_has_unsubscribe_headers_and_a_link_at_its_end(post: Post) -> None:
     ann = await post.server.client("Ann")
-    who = await person(ann, "zoe@example.org")
+    who = await create_person(ann, "zoe@example.org")
     for body in ("<p>Hi <a href='https://a.example/x'>there</a></p>", "Hi https://a.example/x", "", "é" * 3000):
         _, mail = await post.mail(ann, who, body)
         assert mail.raw.isascii()
@@ -179,7 +179,7 @@ async def test_a_long_address_of_ours_stays_whole_in_the_headers(sqlite_url: str
     base = "https://" + ".".join(["a-rather-long-label-of-a-domain"] * 6) + "/and/a/path/of/its/own" * 5
     async with posting(sqlite_url, BASE_URL=base) as post:
         ann = await post.server.client("Ann")
-        _, mail = await post.mail(ann, await person(ann, "zoë@example.org"), cc=["carl@example.org"])
+        _, mail = await post.mail(ann, await create_person(ann, "zoë@example.org"), cc=["carl@example.org"])
         assert re.search(rb"^List-Unsubscribe: <" + base.encode() + rb"/t/u/[\w-]+>\r\n", mail.raw, re.MULTILINE)
         assert max(len(line) for line in mail.raw.split(b"\r\n")) <= 998
         assert mail.to == ["zoë@example.org"]
@@ -188,14 +188,14 @@ async def test_a_long_address_of_ours_stays_whole_in_the_headers(sqlite_url: str
 async def test_an_address_of_ours_outside_ascii_is_spelt_in_ascii(sqlite_url: str) -> None:
     async with posting(sqlite_url, BASE_URL="https://bücher.example/") as post:
         ann = await post.server.client("Ann")
-        _, mail = await post.mail(ann, await person(ann, "zoe@example.org"))
+        _, mail = await post.mail(ann, await create_person(ann, "zoe@example.org"))
         assert mail.raw.isascii()
         assert mail.way_out.startswith("https://xn--bcher-kva.example/t/u/")
 
 
 async def test_opening_the_unsubscribe_page_changes_nothing(post: Post) -> None:
     ann = await post.server.client("Ann")
-    who = await person(ann, "dora@example.org")
+    who = await create_person(ann, "dora@example.org")
     email, mail = await post.mail(ann, who)
     page = await post.http.get(mail.way_out)
     head = await post.http.head(mail.way_out)
@@ -217,7 +217,7 @@ async def test_opening_the_unsubscribe_page_changes_nothing(post: Post) -> None:
 async def test_the_page_needs_no_scripts_and_forbids_all_sources(sqlite_url: str) -> None:
     async with posting(sqlite_url) as post:
         ann = await post.server.client("Ann")
-        _, mail = await post.mail(ann, await person(ann, "dora@example.org"))
+        _, mail = await post.mail(ann, await create_person(ann, "dora@example.org"))
         answer = await post.http.get(mail.way_out)
     shown = Form(answer.text)
     assert set(shown.tags) == {
@@ -245,7 +245,7 @@ async def test_names_on_the_page_are_words_and_nothing_else(sqlite_url: str) -> 
         ann = await post.server.client("Ann")
         await database().execute("UPDATE users SET name = ?", "<img src=x> & Söhne")
         await database().execute("UPDATE teams SET name = ?", "A<script>&")
-        _, mail = await post.mail(ann, await person(ann, "dora@example.org"))
+        _, mail = await post.mail(ann, await create_person(ann, "dora@example.org"))
         shown = Form((await post.http.get(mail.way_out)).text)
         assert "<img src=x> & Söhne and everyone else of A<script>& will" in shown.words
         assert not {"img", "script"} & set(shown.tags)
@@ -253,10 +253,10 @@ async def test_names_on_the_page_are_words_and_nothing_else(sqlite_url: str) -> 
 
 async def test_a_post_unsubscribes_from_all_senders(post: Post) -> None:
     ann, bob = await post.server.client("Ann"), await post.server.client("Bob")
-    dora, emil = await person(ann, "dora@example.org"), await person(ann, "emil@example.org")
+    dora, emil = await create_person(ann, "dora@example.org"), await create_person(ann, "emil@example.org")
     for client in (ann, bob):
-        await send(client, await draft(client, dora, "to Dora"), moment(post.clock, 3600))
-        await send(client, await draft(client, emil, "to Emil"), moment(post.clock, 3600))
+        await send_email(client, await create_draft(client, dora, "to Dora"), moment(post.clock, 3600))
+        await send_email(client, await create_draft(client, emil, "to Emil"), moment(post.clock, 3600))
     _, mail = await post.mail(ann, dora)
     for _ in range(2):
         answer = await post.http.post(mail.way_out, data=ONE_CLICK)
@@ -272,7 +272,7 @@ async def test_a_post_unsubscribes_from_all_senders(post: Post) -> None:
         assert failures["to Emil"] == ("SCHEDULED", None)
         folders = await client.one("{folders{emailCount}}")
         assert sum(folder["emailCount"] for folder in folders) == len(found)
-    later = await send(ann, await draft(ann, dora))
+    later = await send_email(ann, await create_draft(ann, dora))
     assert (later["folder"], later["failure"]["code"]) == ("FAILED", "UNSUBSCRIBED")
     assert "You are unsubscribed" in (await post.http.get(mail.way_out)).text
 
@@ -280,7 +280,7 @@ async def test_a_post_unsubscribes_from_all_senders(post: Post) -> None:
 async def test_the_pages_form_and_whatever_a_program_posts_will_do(sqlite_url: str) -> None:
     async with posting(sqlite_url) as post:
         ann = await post.server.client("Ann")
-        people = [await person(ann, f"p{place}@example.org") for place in range(4)]
+        people = [await create_person(ann, f"p{place}@example.org") for place in range(4)]
         ways = [(await post.mail(ann, who))[1].way_out for who in people]
         shown = Form((await post.http.get(ways[0])).text)
         assert shown.fields == ONE_CLICK
@@ -296,9 +296,9 @@ async def test_the_pages_form_and_whatever_a_program_posts_will_do(sqlite_url: s
 
 async def test_concurrent_unsubscribe_requests_are_all_answered(post: Post) -> None:
     ann = await post.server.client("Ann")
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     for place in range(5):
-        await send(ann, await draft(ann, dora, f"S{place}"), moment(post.clock, 3600))
+        await send_email(ann, await create_draft(ann, dora, f"S{place}"), moment(post.clock, 3600))
     _, mail = await post.mail(ann, dora)
     answers = await asyncio.gather(*(post.http.post(mail.way_out, data=ONE_CLICK) for _ in range(10)))
     assert [answer.status_code for answer in answers] == [200] * 10
@@ -308,7 +308,7 @@ async def test_concurrent_unsubscribe_requests_are_all_answered(post: Post) -> N
 
 async def test_the_way_out_outlives_the_email(post: Post) -> None:
     ann = await post.server.client("Ann")
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     email, mail = await post.mail(ann, dora)
     await ann.one(ARCHIVE, ids=[email])
     assert (await ann.one(DELETE, ids=[email]))["deletedIds"] == [email]
@@ -319,7 +319,7 @@ async def test_the_way_out_outlives_the_email(post: Post) -> None:
 
 async def test_what_we_did_not_sign_is_not_found_and_leaves_no_trace(post: Post) -> None:
     ann = await post.server.client("Ann")
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     _, mail = await post.mail(ann, dora)
     base, good = mail.way_out.rpartition("/")[0], token(mail.way_out)
     links = post.server.engine.links
@@ -334,7 +334,7 @@ async def test_what_we_did_not_sign_is_not_found_and_leaves_no_trace(post: Post)
 
 async def test_a_large_post_is_refused_before_it_is_read(post: Post) -> None:
     ann = await post.server.client("Ann")
-    dora = await person(ann, "dora@example.org")
+    dora = await create_person(ann, "dora@example.org")
     _, mail = await post.mail(ann, dora)
 
     where = urlsplit(mail.way_out)
@@ -354,7 +354,7 @@ async def test_a_large_post_is_refused_before_it_is_read(post: Post) -> None:
 async def test_a_failed_unsubscribe_is_never_reported_as_done(sqlite_url: str) -> None:
     async with posting(sqlite_url) as post:
         ann = await post.server.client("Ann")
-        dora = await person(ann, "dora@example.org")
+        dora = await create_person(ann, "dora@example.org")
         _, mail = await post.mail(ann, dora)
         await database().execute(
             "CREATE TRIGGER no BEFORE UPDATE ON people BEGIN SELECT RAISE(ABORT, 'disk full'); END"
@@ -372,7 +372,7 @@ async def test_the_demos_readers_do_not_take_the_way_out_for_a_link(sqlite_url: 
     async with posting(sqlite_url) as post:
         ann = await post.server.client("Ann")
         body = "<p><a href='https://a.example/1'>1</a> <a href='https://a.example/2'>2</a></p>"
-        _, mail = await post.mail(ann, await person(ann, "dora@example.org"), body)
+        _, mail = await post.mail(ann, await create_person(ann, "dora@example.org"), body)
         (tmp_path / "mail.eml").write_bytes(mail.raw)
         read = mailbox.read_mail(tmp_path / "mail.eml")
         assert [urlsplit(link).path[:5] for link in read.links] == ["/t/c/", "/t/c/"]
@@ -398,7 +398,7 @@ async def test_a_blocked_domain_includes_its_subdomains_and_spellings(database_u
         ann = await post.server.client("Ann")
 
         async def code(address: str) -> str | None:
-            email = await send(ann, await draft(ann, await person(ann, address)))
+            email = await send_email(ann, await create_draft(ann, await create_person(ann, address)))
             return email["failure"] and str(email["failure"]["code"])
 
         for address in (
@@ -414,10 +414,10 @@ async def test_a_blocked_domain_includes_its_subdomains_and_spellings(database_u
         for address in ("a@notblocked.example", "a@blocked.example.org", "a@other.example", "a@example"):
             assert await code(address) is None, address
         # What was free to go when it was scheduled is held against the list again when it is due.
-        late = await draft(ann, await person(ann, "b@free.example"))
-        await send(ann, late, moment(post.clock, 60))
+        late = await create_draft(ann, await create_person(ann, "b@free.example"))
+        await send_email(ann, late, moment(post.clock, 60))
         await database().execute("UPDATE people SET address = 'b@x.blocked.example' WHERE address = 'b@free.example'")
         post.clock.moment += 61_000_000
-        await deliver(post.server)
+        await send_due_emails(post.server)
         found = await ann.one("query($id:ID!){email(id:$id){folder failure{code}}}", id=late)
         assert found == {"folder": "FAILED", "failure": {"code": "BLOCKED_DOMAIN"}}

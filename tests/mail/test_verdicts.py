@@ -17,7 +17,16 @@ import pytest
 from command_center.actions.bot_signatures import AGENTS, NETWORKS, Agent, Network
 from command_center.ids import decode_key
 from command_center.mail.transport import Envelope, Outcome
-from tests.support.emails import RECORD, Post, deliver, delivered, draft, moment, person, send
+from tests.support.emails import (
+    RECORD,
+    RecipientTransport,
+    create_delivered_email,
+    create_draft,
+    create_person,
+    moment,
+    send_due_emails,
+    send_email,
+)
 from tests.support.server import Client, ManualClock, Server
 
 EVENTS = """query($id:ID!,$after:String){email(id:$id){engagementSummary{views clicks replies latest{url}}
@@ -78,7 +87,7 @@ class Trial:
 
 async def trial(server: Server, clock: ManualClock, name: str = "Ann") -> Trial:
     client = await server.client(name)
-    email_id = await delivered(server, client, f"{name.lower()}s@example.org")
+    email_id = await create_delivered_email(server, client, f"{name.lower()}s@example.org")
     clock.advance(timedelta(days=1))
     return Trial(client, clock, email_id)
 
@@ -157,7 +166,7 @@ async def test_a_given_verdict_beats_evidence_and_replies_are_human(quiet_server
 
 async def test_without_evidence_an_event_is_a_persons_however_fast(quiet_server: Server, clock: ManualClock) -> None:
     ann = await quiet_server.client("Ann")
-    mail = Trial(ann, clock, await delivered(quiet_server, ann))
+    mail = Trial(ann, clock, await create_delivered_email(quiet_server, ann))
     nothing: Sequence[dict[str, str]] = ({}, {"userAgent": " "}, {"ipAddress": "nonsense"}, {"ipAddress": ""})
     events = [mail.event("CLICK", 0, **each) for each in nothing]
     assert (await ann.one(RECORD, e=events))["recorded"] == len(events)
@@ -235,7 +244,7 @@ async def test_link_followed_at_the_delivery_was_followed_by_a_machine(
     quiet_server: Server, clock: ManualClock
 ) -> None:
     ann = await quiet_server.client("Ann")
-    mail = Trial(ann, clock, await delivered(quiet_server, ann))
+    mail = Trial(ann, clock, await create_delivered_email(quiet_server, ann))
     clock.advance(timedelta(seconds=60))
     edges = (-70.000001, -70, -60.4, -60, -58, -57.999999)
     events = [*clicks(mail, *edges, url="https://a.example/"), mail.event("VIEW", -60, userAgent=CHROME)]
@@ -249,7 +258,7 @@ async def test_link_followed_at_the_delivery_was_followed_by_a_machine(
     assert await mail.summary() == (1, 2, 1)
 
 
-class Scanner(Post):
+class Scanner(RecipientTransport):
     """A recipient's server that follows each link before it says that it has taken the mail."""
 
     def __init__(self, http: httpx.AsyncClient, link: str) -> None:
@@ -266,12 +275,12 @@ async def test_a_click_before_the_known_delivery_is_judged_afterwards(
     quiet_server: Server, clock: ManualClock, browser: httpx.AsyncClient
 ) -> None:
     ann = await quiet_server.client("Ann")
-    mail = Trial(ann, clock, await draft(ann, await person(ann, "p@example.org")))
+    mail = Trial(ann, clock, await create_draft(ann, await create_person(ann, "p@example.org")))
     old = next(clicks(mail, -3600))
     assert (await ann.one(RECORD, e=[old]))["recorded"] == 1
     link = quiet_server.engine.links.click(decode_key("Email", mail.email_id) or 0, "https://a.example/x")
-    await send(ann, mail.email_id)
-    await deliver(quiet_server, Scanner(browser, link))
+    await send_email(ann, mail.email_id)
+    await send_due_emails(quiet_server, Scanner(browser, link))
     assert await mail.verdicts() == ["HUMAN", "MACHINE"]
     found = (await ann.one(EVENTS, id=mail.email_id))["engagementSummary"]
     assert (found["clicks"], found["latest"]["url"]) == (1, old["url"])

@@ -20,12 +20,12 @@ from command_center.graphql_engine.documents import Documents, Rejected
 from command_center.graphql_engine.limits import DocumentLimits
 from command_center.graphql_engine.list_sizes import is_connection
 from command_center.server.schema_hints import HINTS, LISTS
-from tests.support.schemas import ours
+from tests.support.schemas import product_schema
 
 
 @pytest.fixture(scope="module")
 def documents() -> Documents:
-    return Documents(ours(), DocumentLimits(), HINTS)
+    return Documents(product_schema(), DocumentLimits(), HINTS)
 
 
 def cost(documents: Documents, text: str, variables: Mapping[str, Any] | None = None) -> int:
@@ -167,14 +167,14 @@ def objects(value: Any) -> int:
     ],
 )
 def test_introspection_costs_the_objects_it_answers_with(documents: Documents, text: str) -> None:
-    answer = graphql_sync(ours(), text)
+    answer = graphql_sync(product_schema(), text)
     assert not answer.errors
     assert cost(documents, text) == objects(answer.data) - 1
 
 
 def test_the_type_that_is_introspected_may_come_from_a_variable(documents: Documents) -> None:
     text = "query($name:String!){__type(name:$name){fields{name}}}"
-    email = ours().type_map["Email"]
+    email = product_schema().type_map["Email"]
     assert isinstance(email, GraphQLObjectType)
     assert cost(documents, text, {"name": "Email"}) == 1 + len(email.fields)
     assert cost(documents, text, {"name": ["nonsense"]}) == 0
@@ -207,13 +207,15 @@ def lists(schema: GraphQLSchema) -> set[str]:
 
 def test_the_length_of_every_list_is_known() -> None:
     """A new list of objects is one more line of LISTS."""
-    pages = {f"{name}.{field}" for name in ours().type_map if is_connection(name) for field in ("edges", "nodes")}
-    errors = {each for each in lists(ours()) if each.endswith(".userErrors")}
-    assert lists(ours()) - pages - errors == set(LISTS)
+    pages = {
+        f"{name}.{field}" for name in product_schema().type_map if is_connection(name) for field in ("edges", "nodes")
+    }
+    errors = {each for each in lists(product_schema()) if each.endswith(".userErrors")}
+    assert lists(product_schema()) - pages - errors == set(LISTS)
 
 
 def test_every_connection_is_a_page() -> None:
-    for name, type_ in ours().type_map.items():
+    for name, type_ in product_schema().type_map.items():
         for field, definition in getattr(type_, "fields", {}).items():
             if is_connection(get_named_type(definition.type).name):
                 assert {"first", "last"} <= set(definition.args), f"{name}.{field}"

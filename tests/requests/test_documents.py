@@ -13,7 +13,7 @@ from command_center.graphql_engine.lru_cache import LruCache
 from command_center.server.schema_hints import HINTS
 from tests.support.documentation import Page
 from tests.support.paths import ROOT
-from tests.support.schemas import ours
+from tests.support.schemas import product_schema
 
 INTROSPECTION = get_introspection_query(
     descriptions=True,
@@ -26,7 +26,7 @@ INTROSPECTION = get_introspection_query(
 
 @pytest.fixture
 def documents() -> Documents:
-    return Documents(ours(), DocumentLimits(), HINTS)
+    return Documents(product_schema(), DocumentLimits(), HINTS)
 
 
 def refused(documents: Documents, text: str, name: str | None = None) -> list[GraphQLError]:
@@ -107,7 +107,9 @@ def test_lexing_is_limited_by_characters(documents: Documents, begun: str) -> No
 
 
 def test_the_limits_are_those_given() -> None:
-    documents = Documents(ours(), DocumentLimits(tokens=30, depth=3, aliases=1, root_fields=2, directives=0), HINTS)
+    documents = Documents(
+        product_schema(), DocumentLimits(tokens=30, depth=3, aliases=1, root_fields=2, directives=0), HINTS
+    )
     for make, most in ((tokens, 30), (depth, 3), (aliases, 1), (root_fields, 2)):
         documents.prepare(make(most), None)
         refused(documents, make(most + 1))
@@ -145,7 +147,7 @@ def test_root_fields_are_counted_for_each_operation(documents: Documents) -> Non
 
 
 def test_aliases_and_directives_are_counted_everywhere(documents: Documents) -> None:
-    few = Documents(ours(), DocumentLimits(aliases=2, directives=3), HINTS)
+    few = Documents(product_schema(), DocumentLimits(aliases=2, directives=3), HINTS)
     text = (
         "query($x:Boolean!){a:viewer{...F @skip(if:$x) ...on User@skip(if:$x){id}}}"
         " fragment F on User{b:id name@skip(if:$x) %s}"
@@ -204,7 +206,7 @@ def test_schema_errors_contain_no_suggestions(documents: Documents, text: str) -
 def test_the_number_of_errors_is_limited() -> None:
     text = "{viewer{" + " ".join(f"f{each}" for each in range(100)) + "}}"
     for most in (1, 20):
-        assert len(refused(Documents(ours(), DocumentLimits(), HINTS, errors=most), text)) == most
+        assert len(refused(Documents(product_schema(), DocumentLimits(), HINTS, errors=most), text)) == most
 
 
 @pytest.mark.parametrize("text", ['{emails(first:"%s"){nodes{id}}}', "{viewer{id}} %s"])
@@ -307,7 +309,7 @@ def test_what_applications_ask_is_far_from_every_limit(texts: list[str]) -> None
     """With a half of what is allowed they pass, and with a tenth of the cost."""
     most = DocumentLimits()
     limits = DocumentLimits(most.tokens // 2, 11, most.aliases // 2, most.root_fields // 2, most.directives // 2)
-    documents = Documents(ours(), limits, HINTS)
+    documents = Documents(product_schema(), limits, HINTS)
     asked = [
         (text, name)
         for text in texts

@@ -21,7 +21,7 @@ from command_center.graphql_engine.type_plans import TypePlan, TypePlans
 from resolvers.references import REFERENCE_METADATA_KEY
 from tests.requests.plays import Colour, Row, Trouble, schema
 from tests.requests.writing import Writer
-from tests.support.double_execution import Twice
+from tests.support.double_execution import DoubleExecutor
 from tests.support.graphql_execution import (
     describe,
     execute_planned,
@@ -236,7 +236,7 @@ async def test_plans_are_cached_per_skip_choice_within_a_limit() -> None:
 
 
 async def test_a_difference_between_both_executions_is_noticed() -> None:
-    class Forgetful(Twice):
+    class Forgetful(DoubleExecutor):
         differences: ClassVar[list[str]] = []
 
         def complete_value(self, plan: TypePlan, *more: Any) -> Any:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from command_center.graphql_engine.overlap import OverlapChecker
 from tests.requests.writing import Writer
 from tests.support.law_settings import CASES
-from tests.support.schemas import crossed, ours
+from tests.support.schemas import conflicting_schema, product_schema
 
 OTHERS = tuple(set(specified_rules) - {OverlappingFieldsCanBeMergedRule, NoUnusedVariablesRule})
 
@@ -32,13 +32,13 @@ def stock(schema: GraphQLSchema, text: str) -> bool:
 
 
 def steps(text: str) -> int:
-    overlap = OverlapChecker(ours(), parse(text))
+    overlap = OverlapChecker(product_schema(), parse(text))
     assert not list(overlap.find_conflicts())
     return overlap.steps
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("schema", [ours, crossed])
+@pytest.mark.parametrize("schema", [product_schema, conflicting_schema])
 def test_the_verdict_is_that_of_the_stock_rule(schema: Callable[[], GraphQLSchema]) -> None:
     """A case is a seed: documents are made in hundreds of choices, more than Hypothesis can make quickly itself."""
 
@@ -84,8 +84,8 @@ def test_the_verdict_is_that_of_the_stock_rule(schema: Callable[[], GraphQLSchem
     ],
 )
 def test_mergeable_fields_are_distinguished_from_conflicts(text: str, expected: bool) -> None:
-    assert stock(crossed(), text) is expected
-    assert mergeable(crossed(), text) is expected
+    assert stock(conflicting_schema(), text) is expected
+    assert mergeable(conflicting_schema(), text) is expected
 
 
 @pytest.mark.parametrize(
@@ -101,15 +101,15 @@ def test_mergeable_fields_are_distinguished_from_conflicts(text: str, expected: 
 )
 def test_arguments_are_the_same_by_what_they_say(one: str, other: str, expected: bool) -> None:
     text = f"query($a:ID!,$b:ID!){{emails(filter:{one}){{nodes{{id}}}} emails(filter:{other}){{nodes{{id}}}}}}"
-    assert stock(ours(), text) is expected
-    assert mergeable(ours(), text) is expected
+    assert stock(product_schema(), text) is expected
+    assert mergeable(product_schema(), text) is expected
 
 
 def test_each_conflict_is_reported_once_with_both_locations() -> None:
     document = parse("{viewer{b:id b:name ...F} viewer{b:role}} fragment F on User{c:id c:name}")
     told = [
         (error.message.partition(" because ")[0], [place.column for place in error.locations or ()])
-        for error in OverlapChecker(ours(), document).find_conflicts()
+        for error in OverlapChecker(product_schema(), document).find_conflicts()
     ]
     assert sorted(told) == [("Fields 'b' conflict", [9, 14]), ("Fields 'c' conflict", [62, 67])]
 
@@ -141,6 +141,6 @@ def test_a_large_fragment_in_many_places_is_visited_once() -> None:
 
 def test_too_many_field_sets_are_refused() -> None:
     text = "{viewer{id ...F}} fragment F on User{name}"
-    assert not list(OverlapChecker(ours(), parse(text), max_steps=20).find_conflicts())
-    (error,) = OverlapChecker(ours(), parse(text), max_steps=3).find_conflicts()
+    assert not list(OverlapChecker(product_schema(), parse(text), max_steps=20).find_conflicts())
+    (error,) = OverlapChecker(product_schema(), parse(text), max_steps=3).find_conflicts()
     assert error.message == "Fields overlap in more ways than can be looked at."

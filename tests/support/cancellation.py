@@ -9,7 +9,7 @@ import pytest
 TURNS = 30
 
 
-async def cancelled_again_and_again(begin: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+async def cancel_repeatedly(begin: Callable[[], Coroutine[Any, Any, Any]]) -> None:
     """Begins something long and cancels it: at once, and after one to nine milliseconds or so."""
     for turns in range(TURNS):
         task = asyncio.create_task(begin())

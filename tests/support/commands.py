@@ -15,7 +15,7 @@ COMMAND = (sys.executable, "-m", "command_center")
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandResult:
     """What a command said, and its code."""
 
     code: int
@@ -23,42 +23,42 @@ class Said:
     err: str
 
 
-def surroundings(**settings: str) -> dict[str, str]:
+def command_environment(**settings: str) -> dict[str, str]:
     """The environment of a command, with these of our settings and no others."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return plain | {PREFIX + name: value for name, value in settings.items()}
 
 
-async def command(*words: str, **settings: str) -> Said:
+async def run_command(*words: str, **settings: str) -> CommandResult:
     """A command in a process of its own."""
     process = await asyncio.create_subprocess_exec(
         *(*COMMAND, *words),
         cwd=ROOT,
-        env=surroundings(**settings),
+        env=command_environment(**settings),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
-    return Said(process.returncode or 0, out.decode(), err.decode())
+    return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
 
-class Here:
+class InlineCommand:
     """Runs commands in this process, which is quicker; each in an event loop of its own, so tests are not async."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
 
-    def __call__(self, *words: str, **settings: str) -> Said:
+    def __call__(self, *words: str, **settings: str) -> CommandResult:
         with self._monkeypatch.context() as patch:
-            patch.setattr(os, "environ", surroundings(**settings))
+            patch.setattr(os, "environ", command_environment(**settings))
             with pytest.raises(SystemExit) as ended:
                 main(list(words))
         said = self._capsys.readouterr()
-        return Said(int(str(ended.value.code)), said.out, said.err)
+        return CommandResult(int(str(ended.value.code)), said.out, said.err)
 
 
-def complains(said: Said, *words: str) -> None:
+def assert_usage_error(said: CommandResult, *words: str) -> None:
     """One line, no trace, nothing made, a code."""
     assert said.code == 2, said
     assert said.out == "", said

@@ -13,18 +13,18 @@ from command_center.mail.links import Links
 from command_center.mail.transport import Envelope
 
 LINKS = Links("a secret of some length", "https://mail.example.com")
-WAY_OUT = LINKS.unsubscribe(7, 9)
+UNSUBSCRIBE_URL = LINKS.unsubscribe(7, 9)
 FOOTERS = {
-    "plain": re.compile(rf"\nUnsubscribe: {WAY_OUT}\n$"),
+    "plain": re.compile(rf"\nUnsubscribe: {UNSUBSCRIBE_URL}\n$"),
     "html": re.compile(
-        rf'<div [^>]*><a href="{WAY_OUT}" [^>]*>Unsubscribe</a></div>\n(?=<img [^>]*>\n</body></html>\n$)'
+        rf'<div [^>]*><a href="{UNSUBSCRIBE_URL}" [^>]*>Unsubscribe</a></div>\n(?=<img [^>]*>\n</body></html>\n$)'
     ),
 }
 
 CLICK = "https://mail.example.com/t/c/"
 
 
-def written(body: str = "Hello", **changes: Any) -> OutgoingEmail:
+def make_outgoing_email(body: str = "Hello", **changes: Any) -> OutgoingEmail:
     values: dict[str, Any] = {
         "email_id": 7,
         "person_id": 9,
@@ -40,27 +40,27 @@ def written(body: str = "Hello", **changes: Any) -> OutgoingEmail:
     return OutgoingEmail(**{**values, **changes})
 
 
-def composed(body: str = "Hello", **changes: Any) -> Envelope:
-    return compose_email(written(body, **changes), LINKS)
+def compose_with(body: str = "Hello", **changes: Any) -> Envelope:
+    return compose_email(make_outgoing_email(body, **changes), LINKS)
 
 
-def read(made: Envelope) -> EmailMessage:
+def parse_message(made: Envelope) -> EmailMessage:
     message = email.message_from_bytes(made.content, policy=policy.default)
     assert isinstance(message, EmailMessage)
     assert not message.defects
     return message
 
 
-def part(made: Envelope, kind: str) -> str:
+def read_part(made: Envelope, kind: str) -> str:
     """One of the alternatives without its footer, which each has once."""
-    body = read(made).get_body((kind,))
+    body = parse_message(made).get_body((kind,))
     assert body is not None
     text, footers = FOOTERS[kind].subn("", str(body.get_content()).replace("\r\n", "\n"))
     assert footers == 1
     return text
 
 
-class Seen(HTMLParser):
+class ParsedPage(HTMLParser):
     """The tags of a page, and where its links and pictures lead."""
 
     def __init__(self, page: str) -> None:

@@ -28,7 +28,7 @@ _DAYS = re.compile(r"yesterday|today|(?P<count>\d+) days from today")
 _SPAN = re.compile(r"now|(?P<ahead>in )?(?P<count>\d+) (?P<unit>second|minute|hour|day)s?( ago)?")
 
 
-class Wrong(AssertionError):
+class DocumentationError(AssertionError):
     """A page does not hold what it should; the message says where."""
 
 
@@ -72,7 +72,7 @@ class Page:
                 continue
             place = f"{self.path}:{self.text.count(chr(10), 0, block.start()) + 1}"
             if block["language"] == "json":
-                raise Wrong(f"{place}: this JSON belongs to no operation")
+                raise DocumentationError(f"{place}: this JSON belongs to no operation")
             if block["language"] == "graphql":
                 values = []
                 while blocks and blocks[0]["language"] == "json":
@@ -80,9 +80,9 @@ class Page:
                 variables = values.pop(0) if values and not _is_answer(values[0]) else {}
                 for name in variables:
                     if not re.search(rf"\${name}\b", block["text"]):
-                        raise Wrong(f"{place}: {name} is neither a variable of it nor an answer")
+                        raise DocumentationError(f"{place}: {name} is neither a variable of it nor an answer")
                 if not all(_is_answer(value) for value in values):
-                    raise Wrong(f"{place}: after the variables come answers, each with `data` or `errors`")
+                    raise DocumentationError(f"{place}: after the variables come answers, each with `data` or `errors`")
                 yield Example(place, actor, block["text"], variables, tuple(values))
                 actor = READER
 
@@ -91,19 +91,19 @@ def _json(text: str, place: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as exc:
-        raise Wrong(f"{place}: its JSON is none: {exc}") from exc
+        raise DocumentationError(f"{place}: its JSON is none: {exc}") from exc
 
 
 def _is_answer(value: Any) -> bool:
     return isinstance(value, dict) and bool(value) and value.keys() <= {"data", "errors", "extensions"}
 
 
-def filled(value: Any, names: Mapping[str, str]) -> Any:
+def fill_placeholders(value: Any, names: Mapping[str, str]) -> Any:
     """A documented value with its placeholders filled. Raises Wrong for a name that no answer gave."""
     if isinstance(value, dict):
-        return {key: filled(each, names) for key, each in value.items()}
+        return {key: fill_placeholders(each, names) for key, each in value.items()}
     if isinstance(value, list):
-        return [filled(each, names) for each in value]
+        return [fill_placeholders(each, names) for each in value]
     found = _NAME.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         return value
@@ -115,7 +115,7 @@ def filled(value: Any, names: Mapping[str, str]) -> Any:
         ahead = timedelta(days=int(days["count"] or (-1 if found[1] == "yesterday" else 0)))
         return (datetime.now(UTC) + ahead).date().isoformat()
     if found[1] not in names:
-        raise Wrong(f"no earlier answer says what ‹{found[1]}› is")
+        raise DocumentationError(f"no earlier answer says what ‹{found[1]}› is")
     return names[found[1]]
 
 
@@ -125,7 +125,7 @@ def _moment(span: "re.Match[str]") -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def differences(documented: Any, real: Any, names: dict[str, str], path: str = "") -> Iterator[str]:
+def find_differences(documented: Any, real: Any, names: dict[str, str], path: str = "") -> Iterator[str]:
     """Where an answer is not as documented. Names that the documented one introduces are added to `names`."""
     if isinstance(documented, dict) and isinstance(real, dict):
         for key in documented | real:
@@ -133,12 +133,12 @@ def differences(documented: Any, real: Any, names: dict[str, str], path: str = "
                 where = "documented" if key in documented else "in the real answer"
                 yield f"{path}.{key} is only {where}: {(documented | real)[key]!r}"
             else:
-                yield from differences(documented[key], real[key], names, f"{path}.{key}")
+                yield from find_differences(documented[key], real[key], names, f"{path}.{key}")
     elif isinstance(documented, list) and isinstance(real, list):
         if documented and documented[-1] == "…":
             documented, real = documented[:-1], real[: len(documented) - 1]
         for place, (one, other) in enumerate(zip_longest(documented, real, fillvalue="nothing")):
-            yield from differences(one, other, names, f"{path}.{place}")
+            yield from find_differences(one, other, names, f"{path}.{place}")
     elif not _same(documented, real, names, path.rpartition(".")[2]):
         meant = f" ({names.get(documented[1:-1])})" if isinstance(documented, str) and documented[:1] == "‹" else ""
         yield f"{path}: documented {documented!r}{meant}, in truth {real!r}"

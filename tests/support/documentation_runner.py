@@ -10,15 +10,15 @@ from typing import Any
 from command_center.database.connections import database
 from models.enums import EmailStatus, Role
 from tests.support import server as serving
-from tests.support.documentation import Example, Page, Wrong, differences, filled
+from tests.support.documentation import DocumentationError, Example, Page, fill_placeholders, find_differences
 from tests.support.server import Client, Completed, Failed, Server
 from tests.support.smtp_servers import Mailbox
-from tests.support.smtp_servers import serving as mail_serving
+from tests.support.smtp_servers import run_mail_server as mail_serving
 
 UNDER_WAY = "SELECT 1 AS one FROM invalidations UNION ALL SELECT 1 FROM emails WHERE status = ? LIMIT 1"
 
 
-class Reader:
+class ExampleRunner:
     """Knows what the answers so far have named. Raises Wrong for the first example that is not as documented."""
 
     def __init__(self, server: Server, patience: float = serving.PATIENCE, team: str = "Team") -> None:
@@ -31,14 +31,14 @@ class Reader:
         for example in page.examples():
             try:
                 await self._try(example)
-            except (Wrong, Failed, Completed, TimeoutError) as exc:
-                raise Wrong(f"{example.place}: {str(exc) or type(exc).__name__}") from exc
+            except (DocumentationError, Failed, Completed, TimeoutError) as exc:
+                raise DocumentationError(f"{example.place}: {str(exc) or type(exc).__name__}") from exc
             self.tried += 1
 
     async def _try(self, example: Example) -> None:
         client = await self._client(example.actor)
         await self._settled()
-        variables = filled(example.variables, self.names)
+        variables = fill_placeholders(example.variables, self.names)
         match example.kind:
             case "subscription":
                 await self._follow(client, example, variables)
@@ -53,7 +53,7 @@ class Reader:
         while True:
             try:
                 self._compare(example, await client.raw(example.document, **variables))
-            except Wrong:
+            except DocumentationError:
                 if time.monotonic() > until:
                     raise
                 await asyncio.sleep(0.05)
@@ -66,14 +66,14 @@ class Reader:
                 await stream.until("CaughtUp")
             for answer in example.answers:
                 if "errors" in answer:
-                    raise Wrong("a frame has data")
+                    raise DocumentationError("a frame has data")
                 (documented,) = answer["data"].values()
                 self._same(documented, await stream.frame())
 
     def _compare(self, example: Example, found: Mapping[str, Any]) -> None:
         if not example.answers:
             if "errors" in found or _mistakes(found):
-                raise Wrong(f"it is refused: {json.dumps(found, ensure_ascii=False)}")
+                raise DocumentationError(f"it is refused: {json.dumps(found, ensure_ascii=False)}")
             return
         (documented,) = example.answers
         real = {key: value for key, value in found.items() if key != "extensions" or key in documented}
@@ -85,9 +85,9 @@ class Reader:
 
     def _same(self, documented: Any, real: Any) -> None:
         names = dict(self.names)
-        found = list(differences(documented, real, names))
+        found = list(find_differences(documented, real, names))
         if found:
-            raise Wrong("\n  ".join(["the answer is another one", *found]))
+            raise DocumentationError("\n  ".join(["the answer is another one", *found]))
         self.names = names
 
     async def _client(self, actor: str) -> Client:
@@ -112,7 +112,7 @@ def _mistakes(found: Any) -> bool:
 
 
 @asynccontextmanager
-async def product(database_url: str) -> AsyncIterator[Server]:
+async def serve_with_mail(database_url: str) -> AsyncIterator[Server]:
     """The whole product, with a mail server that takes what it is given."""
     async with mail_serving(Mailbox()) as mailbox, serving.serving(database_url, SMTP_URL=mailbox.url) as server:
         yield server

@@ -53,7 +53,7 @@ class Outcome:
         return self._now()
 
 
-class Twice(PlannedExecutor):
+class DoubleExecutor(PlannedExecutor):
     """`differences` are for the test to look at: what is raised here would only be an error of an answer."""
 
     differences: ClassVar[list[str]]

@@ -29,10 +29,10 @@ _ANSWERS: Mapping[str, Outcome] = {
     "unknown": Unknown("the line broke"),
 }
 
-FATE = "query($id:ID!){email(id:$id){folder status actions sentAt failedAt failure{code message occurredAt}}}"
+DELIVERY_STATE = "query($id:ID!){email(id:$id){folder status actions sentAt failedAt failure{code message occurredAt}}}"
 
 
-class Post:
+class RecipientTransport:
     """A channel that bounces what is to `bounced…@`, fails what is to `failed…@`, and so on, and delivers the rest."""
 
     def __init__(self, answers: Mapping[str, Outcome] = _ANSWERS) -> None:
@@ -48,9 +48,9 @@ class Post:
         pass
 
 
-async def deliver(server: Server, channel: Post | None = None) -> Post:
+async def send_due_emails(server: Server, channel: RecipientTransport | None = None) -> RecipientTransport:
     """The sender loop sees everything through that is due."""
-    post = channel or Post()
+    post = channel or RecipientTransport()
     outbox = Outbox(server.engine.ctx, server.engine.links, post)
     while await outbox.step():
         pass
@@ -62,19 +62,19 @@ def moment(clock: ManualClock, seconds: float = 0) -> str:
     return format_moment(clock.moment + timedelta(seconds=seconds) // timedelta(microseconds=1))
 
 
-async def person(client: Client, address: str, **more: Any) -> str:
+async def create_person(client: Client, address: str, **more: Any) -> str:
     made = await client.one(PERSON, i={"name": address.split("@", 1)[0].title(), "address": address, **more})
     assert made["userErrors"] == []
     return str(made["person"]["id"])
 
 
-async def draft(client: Client, person_id: str, subject: str = "Hello", **more: Any) -> str:
+async def create_draft(client: Client, person_id: str, subject: str = "Hello", **more: Any) -> str:
     made = await client.one(DRAFT, i={"personId": person_id, "subject": subject, **more})
     assert made["userErrors"] == []
     return str(made["email"]["id"])
 
 
-async def send(client: Client, email_id: str, at: str | None = None) -> dict[str, Any]:
+async def send_email(client: Client, email_id: str, at: str | None = None) -> dict[str, Any]:
     """The email, sent or scheduled."""
     done = await client.one(SEND, id=email_id, at=at)
     assert done["userErrors"] == []
@@ -82,11 +82,11 @@ async def send(client: Client, email_id: str, at: str | None = None) -> dict[str
     return email
 
 
-async def delivered(server: Server, client: Client, address: str = "dora@example.org", **more: Any) -> str:
+async def create_delivered_email(server: Server, client: Client, address: str = "dora@example.org", **more: Any) -> str:
     """An email in Delivered, to a new person."""
-    made = await draft(client, await person(client, address), **more)
-    await send(client, made)
-    await deliver(server)
+    made = await create_draft(client, await create_person(client, address), **more)
+    await send_email(client, made)
+    await send_due_emails(server)
     return made
 
 
@@ -99,7 +99,9 @@ async def emails_in_folders(
     """
     wanted = [(folder, place) for folder in FOLDERS for place in range(len(inputs))]
     people = [{"name": folder, "address": f"{folder.lower()}.{prefix}{place}@example.org"} for folder, place in wanted]
-    made = await many(client, "personCreate", "PersonInput", [{"input": each} for each in people], "person{id}")
+    made = await run_many_mutations(
+        client, "personCreate", "PersonInput", [{"input": each} for each in people], "person{id}"
+    )
     drafts = [
         {"input": {"personId": each["person"]["id"], "subject": f"{folder} {place}", **inputs[place]}}
         for each, (folder, place) in zip(made, wanted, strict=True)
@@ -107,12 +109,12 @@ async def emails_in_folders(
     ids = {
         key: each["email"]["id"]
         for key, each in zip(
-            wanted, await many(client, "emailDraft", "EmailDraftInput", drafts, "email{id}"), strict=True
+            wanted, await run_many_mutations(client, "emailDraft", "EmailDraftInput", drafts, "email{id}"), strict=True
         )
     }
     gone = [ids[key] for key in wanted if key[0] not in ("DRAFT", "SCHEDULED", "IN_PROGRESS")]
     await _sends(client, gone, None)
-    await deliver(server)
+    await send_due_emails(server)
     await client.one(ARCHIVE, ids=[ids[key] for key in wanted if key[0] == "ARCHIVED"])
     complaints = [
         {"emailId": ids[key], "kind": "SPAM_COMPLAINT", "occurredAt": moment(clock), "dedupeKey": f"{prefix}{key}"}
@@ -136,7 +138,7 @@ async def _sends(client: Client, ids: Sequence[str], at: str | None) -> None:
     assert [each["userErrors"] for each in done.values()] == [[] for _ in ids]
 
 
-async def many(
+async def run_many_mutations(
     client: Client, name: str, kind: str, arguments: Sequence[Mapping[str, Any]], wanted: str
 ) -> list[dict[str, Any]]:
     """One request of many mutations of a kind."""

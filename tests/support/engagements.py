@@ -18,7 +18,7 @@ async def reclassify(client: Client, verdict: str, *ids: str) -> dict[str, Any]:
     return answer
 
 
-async def done(client: Client, verdict: str, *ids: str) -> list[dict[str, Any]]:
+async def reclassified(client: Client, verdict: str, *ids: str) -> list[dict[str, Any]]:
     answer = await reclassify(client, verdict, *ids)
     assert answer["userErrors"] == []
     assert [each["id"] for each in answer["engagements"]] == list(dict.fromkeys(ids))

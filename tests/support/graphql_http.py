@@ -36,7 +36,7 @@ def codes(answer: httpx.Response) -> list[str]:
     return [error["extensions"]["code"] for error in answer.json().get("errors", ())]
 
 
-class Talk:
+class WebSocketClient:
     """A WebSocket as the protocol sees it: messages said and heard."""
 
     def __init__(self, socket: websockets.ClientConnection) -> None:
@@ -61,16 +61,16 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(
+async def open_websocket(
     server: Server, token: str | None = None, protocols: list[websockets.Subprotocol] | None = None, **headers: str
-) -> AsyncIterator[Talk]:
+) -> AsyncIterator[WebSocketClient]:
     """A WebSocket; signed in where a token is given."""
     address = server.url.replace("http://", "ws://") + "/graphql"
     offered = [PROTOCOL] if protocols is None else protocols
     async with websockets.connect(
         address, subprotocols=offered or None, compression=None, additional_headers=headers
     ) as socket:
-        talk = Talk(socket)
+        talk = WebSocketClient(socket)
         if token is not None:
             await talk.say({"type": "connection_init", "payload": {"Authorization": f"Bearer {token}"}})
             assert await talk.hear() == {"type": "connection_ack"}

@@ -10,17 +10,19 @@ import httpx
 from tests.support.server import Client
 
 LISTS = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
-PARTS = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/json'
+MULTIPART_TYPE = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/json'
 
 
 @asynccontextmanager
-async def streaming(client: Client, accept: str, query: str = LISTS, token: str = "") -> AsyncIterator[httpx.Response]:
+async def open_stream(
+    client: Client, accept: str, query: str = LISTS, token: str = ""
+) -> AsyncIterator[httpx.Response]:
     headers = {"authorization": f"Bearer {token or client.token}", "accept": accept}
     async with client.http.stream("POST", f"{client.url}/graphql", json={"query": query}, headers=headers) as response:
         yield response
 
 
-async def events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
+async def read_events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
     """The events of a stream: kind and data."""
     kind = ""
     async for line in response.aiter_lines():

@@ -26,7 +26,7 @@ RECORD = """mutation($e:[EngagementInput!]!){engagementRecord(events:$e){
     recorded duplicates userErrors{message path code}}}"""
 
 
-async def ask(client: Client, key: str | None, document: str, **variables: Any) -> httpx.Response:
+async def post_with_key(client: Client, key: str | None, document: str, **variables: Any) -> httpx.Response:
     """One request as it goes over the wire, and what comes back."""
     headers = {"Authorization": f"Bearer {client.token}", "Content-Type": "application/json"}
     headers |= {} if key is None else {"Idempotency-Key": key}
@@ -41,11 +41,11 @@ def codes(answer: httpx.Response) -> list[str]:
     return [error["extensions"]["code"] for error in answer.json()["errors"]]
 
 
-def replayed(answer: httpx.Response) -> bool:
+def is_replayed(answer: httpx.Response) -> bool:
     return bool(answer.headers.get("idempotency-replayed") == "true")
 
 
-async def together(client: Client, one: Callable[[Client], Awaitable[httpx.Response]]) -> list[httpx.Response]:
+async def post_concurrently(client: Client, one: Callable[[Client], Awaitable[httpx.Response]]) -> list[httpx.Response]:
     """REPEATS answers to one request, asked by CLIENTS applications of one user at once, each on its own connection."""
     applications = [Client(client.url, client.token) for _ in range(CLIENTS)]
 
@@ -59,13 +59,13 @@ async def together(client: Client, one: Callable[[Client], Awaitable[httpx.Respo
             await application.http.aclose()
 
 
-async def number(table: str) -> int:
+async def count_rows(table: str) -> int:
     """How many rows a table has. For servers that run in the test's own process."""
     row = await database().fetch_one(f"SELECT COUNT(*) AS number FROM {table}")
     return 0 if row is None else int(row["number"])
 
 
-async def group(client: Client, size: int) -> str:
+async def create_group(client: Client, size: int) -> str:
     """A group of so many people."""
     people = []
     for place in range(size):

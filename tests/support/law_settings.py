@@ -6,4 +6,4 @@ from hypothesis import HealthCheck, settings
 
 CASES = int(os.environ.get("LAW_CASES", "200"))
 
-law = settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
+law_settings = settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))

@@ -5,7 +5,7 @@ import httpx
 from tests.support.server import PATIENCE, Server
 
 
-async def warnings(server: Server) -> list[str]:
+async def read_warnings(server: Server) -> list[str]:
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"{server.url}/readyz")
         assert answer.status_code == 200
@@ -13,13 +13,13 @@ async def warnings(server: Server) -> list[str]:
         return found
 
 
-async def metric(server: Server, name: str) -> float:
+async def read_metric(server: Server, name: str) -> float:
     async with httpx.AsyncClient() as http:
         text = (await http.get(f"{server.url}/metrics")).text
     return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")))
 
 
-async def metrics(server: Server) -> dict[str, float]:
+async def read_metrics(server: Server) -> dict[str, float]:
     async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE) as http:
         answer = await http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")

@@ -28,7 +28,7 @@ LINKS = Links("a secret of some length", "https://mail.example.com")
 
 
 @dataclass
-class Fake:
+class FixedOutcomeTransport:
     """A channel that answers as told; `before` runs while the message is on its way."""
 
     answer: Callable[[Envelope], Outcome] = lambda _: Delivered()
@@ -46,7 +46,7 @@ class Fake:
 
 
 @dataclass
-class Office:
+class SenderTeam:
     """A team with one sender, and what mail it has."""
 
     ctx: ActionContext
@@ -97,21 +97,21 @@ class Office:
 
 
 @asynccontextmanager
-async def office(url: str, limits: Limits | None = None, zone: str = "UTC") -> AsyncIterator[Office]:
+async def open_sender_team(url: str, limits: Limits | None = None, zone: str = "UTC") -> AsyncIterator[SenderTeam]:
     clock = ManualClock(to_micros(NOON))
     async with open_database(url):
         ctx = ActionContext(Writer(clock, Hub()), limits or Limits())
         sender = await users.add(ctx, "Sellers", "Sam", "sam@sellers.example", Role.MEMBER, zone)
-        yield Office(ctx, clock, sender)
+        yield SenderTeam(ctx, clock, sender)
 
 
-async def drained(sender: Outbox) -> None:
+async def send_all_due(sender: Outbox) -> None:
     while await sender.step():
         pass
 
 
 @asynccontextmanager
-async def running(sender: Outbox) -> AsyncIterator[asyncio.Task[None]]:
+async def run_outbox(sender: Outbox) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(sender.run())
     try:
         yield task
@@ -121,7 +121,7 @@ async def running(sender: Outbox) -> AsyncIterator[asyncio.Task[None]]:
             await task
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
+async def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)

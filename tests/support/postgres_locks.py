@@ -9,14 +9,14 @@ from command_center.database.connections import database
 PATIENCE = 10.0
 
 
-async def waits_for_a_lock() -> bool:
+async def has_lock_waiter() -> bool:
     row = await database().fetch_one(
         "SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     return bool(row and row["count"])
 
 
-async def until(done: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
+async def wait_until(done: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
             found: Any = done()
@@ -25,7 +25,7 @@ async def until(done: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> Non
             await asyncio.sleep(0.01)
 
 
-async def waits() -> bool:
+async def has_new_lock_waiter() -> bool:
     """Whether somebody waits for a lock by now; within a transaction it would be told what was so at first."""
     await database().fetch("SELECT pg_stat_clear_snapshot()")
-    return await waits_for_a_lock()
+    return await has_lock_waiter()

@@ -17,7 +17,7 @@ UPGRADE = (
 
 
 @dataclass
-class Answer:
+class RawResponse:
     """Status, headers but for cookies with names in lower case, and body."""
 
     status: int
@@ -25,7 +25,7 @@ class Answer:
     body: bytes
 
 
-class Raw:
+class RawConnection:
     """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,7 +38,7 @@ class Raw:
         with contextlib.suppress(ConnectionError):
             await self.writer.drain()
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> RawResponse:
         """The next answer, which must tell its length."""
         async with asyncio.timeout(PATIENCE):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -47,7 +47,7 @@ class Raw:
             headers = {name.lower(): value for name, value in pairs}
             assert len(headers) == len(pairs), f"a header twice: {head}"
             body = await self.reader.readexactly(int(headers.get("content-length", "0")))
-        return Answer(int(first.split()[1]), headers, body)
+        return RawResponse(int(first.split()[1]), headers, body)
 
     async def rest(self) -> bytes:
         """What comes until the server hangs up, which it must do."""
@@ -93,11 +93,11 @@ def framed(opcode: int, payload: bytes = b"", fin: bool = True, masked: bool = T
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Raw]:
+async def open_raw_connection(url: str) -> AsyncIterator[RawConnection]:
     where = urlsplit(url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
     try:
-        yield Raw(reader, writer)
+        yield RawConnection(reader, writer)
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError):
@@ -105,9 +105,9 @@ async def connected(url: str) -> AsyncIterator[Raw]:
 
 
 @asynccontextmanager
-async def socket(url: str) -> AsyncIterator[Raw]:
+async def open_raw_socket(url: str) -> AsyncIterator[RawConnection]:
     """A WebSocket, opened and nothing more."""
-    async with connected(url) as raw:
+    async with open_raw_connection(url) as raw:
         await raw.send(f"GET /graphql HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n{UPGRADE}\r\n")
         assert (await raw.answer()).status == 101
         yield raw

@@ -52,7 +52,7 @@ Fields = Mapping[str, Any]
 
 
 @cache
-def published() -> GraphQLSchema:
+def published_schema() -> GraphQLSchema:
     """The committed schema."""
     return build_schema(SDL.read_text())
 
@@ -70,7 +70,7 @@ def coordinates(named: GraphQLNamedType) -> Iterator[str]:
             yield from (f"{named.name}.{name}({argument}:)" for argument in field.args)
 
 
-def everything(schema: GraphQLSchema) -> set[str]:
+def all_coordinates(schema: GraphQLSchema) -> set[str]:
     """Every coordinate of ours, GraphQL's own left out."""
     ours = [
         named
@@ -82,7 +82,7 @@ def everything(schema: GraphQLSchema) -> set[str]:
     return {coordinate for named in ours for coordinate in coordinates(named)}
 
 
-class Exercised:
+class SchemaCoverage:
     """Coordinates, as they are met."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
@@ -165,7 +165,7 @@ class _Reach(Visitor):
 class _Walk:
     """One answer beside its document."""
 
-    def __init__(self, exercised: Exercised, document: DocumentNode, variables: Mapping[str, Any]) -> None:
+    def __init__(self, exercised: SchemaCoverage, document: DocumentNode, variables: Mapping[str, Any]) -> None:
         self._schema, self._met, self._variables = exercised.schema, exercised.met, variables
         self._fragments = {
             each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)

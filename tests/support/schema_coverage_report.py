@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import server as serving
 from tests.support.paths import TESTS
-from tests.support.schema_coverage import Exercised, everything, published
+from tests.support.schema_coverage import SchemaCoverage, all_coordinates, published_schema
 
 VARIABLE = "SDL_COVERAGE"
 _SHARED = "SDL_COVERAGE_SHARED"
@@ -29,12 +29,12 @@ class Report:
 
     def __init__(self, folder: Path, strict: bool) -> None:
         self.folder, self.strict = folder, strict
-        self.exercised = Exercised(published())
+        self.exercised = SchemaCoverage(published_schema())
 
     def missing(self) -> list[str]:
         """What is left, in the order of the names."""
         self.exercised.load(self.folder.glob("*.json"))
-        return sorted(everything(self.exercised.schema) - self.exercised.met)
+        return sorted(all_coordinates(self.exercised.schema) - self.exercised.met)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         self.exercised.dump(self.folder / f"{uuid.uuid4().hex}.json")
@@ -43,11 +43,11 @@ class Report:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("the schema, as the tests exercised it")
-        for line in lines(everything(self.exercised.schema), self.missing()):
+        for line in report_lines(all_coordinates(self.exercised.schema), self.missing()):
             terminalreporter.line(line)
 
 
-def lines(whole: Iterable[str], missing: list[str]) -> list[str]:
+def report_lines(whole: Iterable[str], missing: list[str]) -> list[str]:
     """How much of each kind of coordinate was met, and what was not."""
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     for coordinate in whole:
@@ -67,7 +67,7 @@ def kind(coordinate: str) -> str:
         return "types"
     if rest.endswith(")"):
         return "arguments"
-    named = published().type_map[owner]
+    named = published_schema().type_map[owner]
     return {"GraphQLEnumType": "enum values", "GraphQLInputObjectType": "input fields"}.get(
         type(named).__name__, "fields"
     )
@@ -83,7 +83,7 @@ def whole(config: pytest.Config) -> bool:
     return places == {TESTS} and not without
 
 
-def begin(config: pytest.Config) -> None:
+def register_report(config: pytest.Config) -> None:
     """Turns the measurement on where it is wanted."""
     helping = hasattr(config, "workerinput")
     wanted = os.environ.get(_SHARED if helping else VARIABLE)

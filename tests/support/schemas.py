@@ -8,13 +8,13 @@ from schema.build import format_sdl
 
 
 @cache
-def ours() -> GraphQLSchema:
+def product_schema() -> GraphQLSchema:
     """The product's, without resolvers: nothing is carried out here."""
     return build_schema(format_sdl())
 
 
 @cache
-def crossed() -> GraphQLSchema:
+def conflicting_schema() -> GraphQLSchema:
     """One in which the same names mean different things on types that meet in interfaces and a union."""
     return build_schema(
         """

@@ -21,7 +21,7 @@ FOLLOW = """subscription($id:ID!,$after:ChangeCursor){savedSearchChanges(savedSe
     ... on SavedSearchUpserted{savedSearch{name state}} ... on SavedSearchReset{savedSearch{memberCount}}}}"""
 
 
-async def email(client: Client, number: int = 1) -> str:
+async def create_email(client: Client, number: int = 1) -> str:
     person = await client.one(PERSON, i={"name": f"P{number}", "address": f"p{number}@example.org"})
     assert person["userErrors"] == []
     draft = await client.one(DRAFT, i={"personId": person["person"]["id"], "subject": f"Hello {number}"})
@@ -29,19 +29,19 @@ async def email(client: Client, number: int = 1) -> str:
     return str(draft["email"]["id"])
 
 
-async def save(client: Client, filter: dict[str, Any], name: str = "List") -> str:
+async def save_search(client: Client, filter: dict[str, Any], name: str = "List") -> str:
     saved = await client.one(SAVE, i={"name": name, "filter": filter})
     assert saved["userErrors"] == []
     return str(saved["savedSearch"]["id"])
 
 
-async def live(client: Client, search_id: str) -> None:
+async def wait_until_live(client: Client, search_id: str) -> None:
     """Waits until a list is complete: what comes before that is told by its Reset, not member by member."""
     while (await client.one(MEMBERS, id=search_id))["state"] != "LIVE":
         await asyncio.sleep(0.01)
 
 
-def event(email_id: str, kind: str, key: str, at: datetime | None = None, **more: Any) -> dict[str, Any]:
+def make_event(email_id: str, kind: str, key: str, at: datetime | None = None, **more: Any) -> dict[str, Any]:
     moment = (at or datetime.now(UTC)).isoformat()
     link = {"url": "https://example.com/"} if kind == "CLICK" else {}
     return {"emailId": email_id, "kind": kind, "occurredAt": moment, "dedupeKey": key, **link, **more}

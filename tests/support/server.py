@@ -24,7 +24,7 @@ from command_center.server.settings import PREFIX, Settings, read_settings
 from command_center.web.authentication import Tokens
 from models.enums import Role
 from models.users import User
-from tests.support.double_execution import Twice
+from tests.support.double_execution import DoubleExecutor
 
 SECRET = "a secret that is only for these tests, and long enough"
 PATIENCE = 20.0
@@ -200,12 +200,12 @@ async def serving(
     database_url: str, clock: Clock | None = None, works: bool = True, looks: bool = True, **more: str
 ) -> AsyncIterator[Server]:
     """The product on a free port. With `looks=False` the test drives the matcher by `settle`."""
-    async with surrounded((), database_url, clock, works, looks, **more) as made:
+    async with serving_with_middleware((), database_url, clock, works, looks, **more) as made:
         yield made
 
 
 @asynccontextmanager
-async def surrounded(
+async def serving_with_middleware(
     around: Sequence[Middleware],
     database_url: str,
     clock: Clock | None = None,
@@ -218,7 +218,7 @@ async def surrounded(
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     given = settings(database_url, **({"BASE_URL": url} | more))
 
-    class Executed(Twice):
+    class Executed(DoubleExecutor):
         differences: ClassVar[list[str]] = []
 
     app = create_app(given, clock, works, looks, Executed)

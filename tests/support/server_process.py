@@ -20,7 +20,15 @@ from tests.support.commands import COMMAND
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Completed
 
-GONE = (OSError, httpx.HTTPError, ConnectionClosed, InvalidHandshake, InvalidMessage, Completed, json.JSONDecodeError)
+CONNECTION_ERRORS = (
+    OSError,
+    httpx.HTTPError,
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    Completed,
+    json.JSONDecodeError,
+)
 
 PERSON = "mutation($i:PersonInput!){personCreate(input:$i){person{id} userErrors{message}}}"
 DRAFT = "mutation($i:EmailDraftInput!){emailDraft(input:$i){email{id} userErrors{message}}}"
@@ -30,7 +38,7 @@ RECORD = """mutation($e:[EngagementInput!]!){engagementRecord(events:$e){
 
 
 @dataclass
-class Box:
+class ServerProcess:
     """A server in a process of its own, on one file and one port over all its lives."""
 
     path: Path
@@ -95,11 +103,11 @@ class Box:
 
 
 @asynccontextmanager
-async def box(path: Path) -> AsyncIterator[Box]:
+async def open_server_process(path: Path) -> AsyncIterator[ServerProcess]:
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    made = Box(path, port)
+    made = ServerProcess(path, port)
     try:
         yield made
     finally:
@@ -109,7 +117,7 @@ async def box(path: Path) -> AsyncIterator[Box]:
 
 
 @dataclass
-class Process(Box):
+class SharedDatabaseServer(ServerProcess):
     """A server in a process of its own, on a database that it shares."""
 
     database_url: str = ""

@@ -44,7 +44,7 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def serving(mailbox: Mailbox, **settings: Any) -> AsyncIterator[Mailbox]:
+async def run_mail_server(mailbox: Mailbox, **settings: Any) -> AsyncIterator[Mailbox]:
     """A mail server on a free port."""
     loop = asyncio.get_running_loop()
     open_ones: list[SMTP] = []
@@ -80,7 +80,7 @@ def accounts(user: str, password: str) -> Callable[..., AuthResult]:
 
 
 @asynccontextmanager
-async def scripted(*answers: str | None) -> AsyncIterator[tuple[str, list[bytes]]]:
+async def run_scripted_server(*answers: str | None) -> AsyncIterator[tuple[str, list[bytes]]]:
     """A server that gives these answers, one to each line (the message counts as one), and hangs up at None.
 
     Yields its address and what it heard. "…" is silence: it stays on the line and says nothing.

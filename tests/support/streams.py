@@ -13,7 +13,7 @@ AS_OF = "{savedSearches{asOf nodes{id}}}"
 ALL = "subscription($after:ChangeCursor){allSavedSearchChanges(after:$after){__typename ... on Change{cursor}}}"
 
 
-async def none_left(server: Server) -> None:
+async def wait_until_no_streams(server: Server) -> None:
     """Waits until no stream and no task of one is left."""
     for _ in range(200):
         names = [task.get_name() for task in asyncio.all_tasks()]
@@ -23,7 +23,7 @@ async def none_left(server: Server) -> None:
     raise AssertionError(f"{server.engine.hub.subscriber_count} followers are left")
 
 
-async def socket(client: Client, ping: float | None = 20) -> websockets.ClientConnection:
+async def open_socket(client: Client, ping: float | None = 20) -> websockets.ClientConnection:
     connection = await websockets.connect(
         client.url.replace("http://", "ws://") + "/graphql",
         subprotocols=[websockets.Subprotocol("graphql-transport-ws")],
@@ -36,7 +36,7 @@ async def socket(client: Client, ping: float | None = 20) -> websockets.ClientCo
     return connection
 
 
-async def changes(server: Server, client: Client, count: int) -> list[str]:
+async def make_changes(server: Server, client: Client, count: int) -> list[str]:
     """Makes changes of one entry each; returns the cursor after each of them."""
     cursors = []
     for number in range(count):
@@ -46,7 +46,7 @@ async def changes(server: Server, client: Client, count: int) -> list[str]:
     return cursors
 
 
-async def resumed(client: Client, after: str) -> list[dict[str, Any]]:
+async def resume_stream(client: Client, after: str) -> list[dict[str, Any]]:
     """The frames from a cursor up to CaughtUp, or up to the end of the stream."""
     frames: list[dict[str, Any]] = []
     async with client.follow(ALL, after=after) as stream:
@@ -58,5 +58,5 @@ async def resumed(client: Client, after: str) -> list[dict[str, Any]]:
     return frames
 
 
-def kinds(frames: list[dict[str, Any]]) -> list[str]:
+def message_kinds(frames: list[dict[str, Any]]) -> list[str]:
     return [frame["__typename"] for frame in frames]

@@ -19,7 +19,7 @@ TASK = f"query($id:ID!){{task(id:$id){{{SHOW}}}}}"
 TASKS = f"query($f:TaskFilter,$o:TaskOrder){{tasks(filter:$f,orderBy:$o,first:200){{asOf nodes{{{SHOW}}}}}}}"
 FOLLOW = f"""subscription($after:ChangeCursor){{taskChanges(after:$after){{__typename ... on Change{{cursor}}
     ... on TaskUpserted{{taskId task{{{SHOW}}}}} ... on TaskDeleted{{taskId}}}}}}"""
-NOBODY = "VGFzazo5ODc2NTQ"
+UNKNOWN_TASK_ID = "VGFzazo5ODc2NTQ"
 """The id of a task that never was."""
 
 
@@ -32,7 +32,7 @@ def today(clock: ManualClock) -> date:
     return datetime.fromtimestamp(clock.moment / 1e6, UTC).date()
 
 
-async def create(client: Client, person_id: str, name: str = "Call back", **more: Any) -> dict[str, Any]:
+async def create_task(client: Client, person_id: str, name: str = "Call back", **more: Any) -> dict[str, Any]:
     """A task as it was made."""
     given = {"name": name, "kind": "CALL", "personId": person_id, "dueOn": "2023-11-20", **more}
     made = await client.one(CREATE, i=given)
@@ -41,11 +41,11 @@ async def create(client: Client, person_id: str, name: str = "Call back", **more
     return task
 
 
-async def found(client: Client, order: dict[str, Any] | None = None, **filter: Any) -> list[str]:
+async def find_task_names(client: Client, order: dict[str, Any] | None = None, **filter: Any) -> list[str]:
     """The names of the tasks that a filter holds for."""
     return [task["name"] for task in (await client.one(TASKS, f=filter, o=order))["nodes"]]
 
 
-def refusals(answer: dict[str, Any]) -> list[tuple[str, list[str]]]:
+def errors_of(answer: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """The code and the place of each mistake."""
     return [(error["code"], error["path"]) for error in answer["userErrors"]]

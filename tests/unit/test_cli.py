@@ -19,8 +19,8 @@ from command_center.database.connections import database, open_database
 from command_center.server.setting_definitions import TABLE
 from command_center.server.settings import PREFIX
 from models.enums import Role
-from tests.support.commands import Here, Said, command, complains
-from tests.support.emails import draft, person
+from tests.support.commands import CommandResult, InlineCommand, assert_usage_error, run_command
+from tests.support.emails import create_draft, create_person
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Client, serving
 
@@ -39,14 +39,14 @@ def taken_port() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
-def test_a_user_is_created_updated_and_signed_in_with_a_token(database_url: str, here: Here) -> None:
+def test_a_user_is_created_updated_and_signed_in_with_a_token(database_url: str, run_inline: InlineCommand) -> None:
     known = {"DATABASE_URL": database_url, "SECRET": SECRET}
     add = ("user", "add", "--team", "Apples", "--address")
-    first = here(*add, "Ann@apples.example", "--name", "Ann", **known)
-    assert first == Said(0, "Ann@apples.example\n", "")
+    first = run_inline(*add, "Ann@apples.example", "--name", "Ann", **known)
+    assert first == CommandResult(0, "Ann@apples.example\n", "")
     more = ("--name", "Anna", "--admin", "--time-zone", "Asia/Tokyo")
-    assert here(*add, "ANN@apples.example", *more, **known) == Said(0, "ANN@apples.example\n", "")
-    token = here("token", "ann@APPLES.example", "--scope", "engagement:write", "--expires", "PT2H", **known)
+    assert run_inline(*add, "ANN@apples.example", *more, **known) == CommandResult(0, "ANN@apples.example\n", "")
+    token = run_inline("token", "ann@APPLES.example", "--scope", "engagement:write", "--expires", "PT2H", **known)
     assert (token.code, token.err, token.out.count("\n")) == (0, "", 1)
     claims = jwt.decode(token.out.strip(), SECRET, algorithms=["HS256"], issuer="command-center")
     assert claims["scope"] == "engagement:write"
@@ -67,38 +67,40 @@ def test_a_user_is_created_updated_and_signed_in_with_a_token(database_url: str,
     asyncio.run(sign_in())
 
 
-def test_an_invalid_command_is_one_line_and_changes_nothing(sqlite_url: str, here: Here) -> None:
+def test_an_invalid_command_is_one_line_and_changes_nothing(sqlite_url: str, run_inline: InlineCommand) -> None:
     known = {"DATABASE_URL": sqlite_url, "SECRET": SECRET}
     add = ("user", "add", "--name", "Ann", "--address", "ann@apples.example", "--team")
-    assert here(*add, "Apples", **known).code == 0
-    complains(here(*add, "Bananas", **known), "address", "another team")
-    complains(here(*add, "Apples", "--time-zone", "Mars/Olympus", **known), "time-zone")
-    complains(here(*add, " ", **known), "team")
-    complains(here("token", "bob@apples.example", **known), "bob@apples.example")
-    complains(here("token", "ann@apples.example", "--expires", "soon", **known), "--expires")
-    complains(here("token", "ann@apples.example", "--scope", "all", **known), "--scope", "engagement:write")
-    complains(here("token", "ann@apples.example", DATABASE_URL=sqlite_url), f"{PREFIX}SECRET is missing")
-    complains(here("serve", "--port", "99999", **known), "99999")
-    complains(here("worker", **known), "PostgreSQL")
+    assert run_inline(*add, "Apples", **known).code == 0
+    assert_usage_error(run_inline(*add, "Bananas", **known), "address", "another team")
+    assert_usage_error(run_inline(*add, "Apples", "--time-zone", "Mars/Olympus", **known), "time-zone")
+    assert_usage_error(run_inline(*add, " ", **known), "team")
+    assert_usage_error(run_inline("token", "bob@apples.example", **known), "bob@apples.example")
+    assert_usage_error(run_inline("token", "ann@apples.example", "--expires", "soon", **known), "--expires")
+    assert_usage_error(
+        run_inline("token", "ann@apples.example", "--scope", "all", **known), "--scope", "engagement:write"
+    )
+    assert_usage_error(run_inline("token", "ann@apples.example", DATABASE_URL=sqlite_url), f"{PREFIX}SECRET is missing")
+    assert_usage_error(run_inline("serve", "--port", "99999", **known), "99999")
+    assert_usage_error(run_inline("worker", **known), "PostgreSQL")
 
 
 async def test_without_what_it_needs_nothing_starts(sqlite_url: str, tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("this is no database, however long it is " * 100)
     serve = ("serve", "--port", "0")
-    complains(await command(*serve, DATABASE_URL=sqlite_url), f"{PREFIX}SECRET is missing")
+    assert_usage_error(await run_command(*serve, DATABASE_URL=sqlite_url), f"{PREFIX}SECRET is missing")
     with taken_port() as port:
-        said = await command("serve", "--port", str(port), DATABASE_URL=sqlite_url, SECRET=SECRET)
-        complains(said, f"127.0.0.1:{port}", "in use")
+        said = await run_command("serve", "--port", str(port), DATABASE_URL=sqlite_url, SECRET=SECRET)
+        assert_usage_error(said, f"127.0.0.1:{port}", "in use")
     for url in (
         f"sqlite:///{tmp_path}",
         f"sqlite:///{tmp_path}/no/such/folder/x.db",
         f"sqlite:///{tmp_path}/text.db",
         "postgresql://postgres@127.0.0.1:1/nothing",
     ):
-        complains(await command(*serve, DATABASE_URL=url, SECRET=SECRET), f"{PREFIX}DATABASE_URL")
+        assert_usage_error(await run_command(*serve, DATABASE_URL=url, SECRET=SECRET), f"{PREFIX}DATABASE_URL")
     for words in (("migrate",), ("audit",)):
-        said = await command(*words, DATABASE_URL=f"sqlite:///{tmp_path}", SECRET=SECRET)
-        complains(said, f"{PREFIX}DATABASE_URL")
+        said = await run_command(*words, DATABASE_URL=f"sqlite:///{tmp_path}", SECRET=SECRET)
+        assert_usage_error(said, f"{PREFIX}DATABASE_URL")
 
 
 WRONG = {
@@ -144,25 +146,25 @@ WRONG = {
 }
 
 
-def test_a_wrong_setting_is_reported_with_the_allowed_values(here: Here) -> None:
+def test_a_wrong_setting_is_reported_with_the_allowed_values(run_inline: InlineCommand) -> None:
     assert set(WRONG) == {setting.name for setting in TABLE}
     for name, values in WRONG.items():
         for value in values:
-            said = here("config", **{name: value})
+            said = run_inline("config", **{name: value})
             assert (said.code, said.out, said.err.count("\n")) == (2, "", 1), (name, value)
             assert said.err.startswith(f"command-center: {PREFIX}{name} is ")
             assert "must" in said.err
             assert "short" not in said.err
 
 
-def test_the_settings_in_force_are_printed_without_secrets(here: Here) -> None:
+def test_the_settings_in_force_are_printed_without_secrets(run_inline: InlineCommand) -> None:
     given = {
         "SECRET": SECRET,
         "SMTP_URL": "smtp://user:pass/w@rd@mail.example.com",
         "DATABASE_URL": "postgresql://postgres:hid/d@n@db.example/x?sslpassword=covered",
         "FILTER_DEPTH": "5",
     }
-    said = here("config", **given, FILTER_DEEP="9")
+    said = run_inline("config", **given, FILTER_DEEP="9")
     assert said.code == 0
     assert {setting.name for setting in TABLE} == set(re.findall(rf"^(?:# )?{PREFIX}(\w+)", said.out, re.MULTILINE))
     assert f"\n{PREFIX}FILTER_DEPTH=5\n" in said.out
@@ -170,11 +172,11 @@ def test_the_settings_in_force_are_printed_without_secrets(here: Here) -> None:
     assert f"# {PREFIX}SMTP_URL is set and secret: smtp://user:***@mail.example.com\n" in said.out
     assert not [secret for secret in (SECRET, "pass/", "rd@", "hid", "d@n", "covered") if secret in said.out]
     assert said.err == f"command-center: {PREFIX}FILTER_DEEP is no setting of ours\n"
-    assert f"# {PREFIX}SECRET is not set\n" in here("config").out
+    assert f"# {PREFIX}SECRET is not set\n" in run_inline("config").out
 
 
-def test_the_page_about_settings_is_generated_from_the_code(here: Here) -> None:
-    said = here("config", "--markdown")
+def test_the_page_about_settings_is_generated_from_the_code(run_inline: InlineCommand) -> None:
+    said = run_inline("config", "--markdown")
     assert (said.code, said.err) == (0, "")
     assert said.out == (ROOT / "docs/settings.md").read_text()
     for setting in TABLE:
@@ -183,7 +185,7 @@ def test_the_page_about_settings_is_generated_from_the_code(here: Here) -> None:
         assert not setting.default or f"`{setting.default}`" in row
 
 
-def test_what_config_prints_can_be_pasted_back(here: Here, tmp_path: Path) -> None:
+def test_what_config_prints_can_be_pasted_back(run_inline: InlineCommand, tmp_path: Path) -> None:
     given = {
         "DATABASE_URL": f"sqlite:///{tmp_path}/a file's name.db",
         "LOG_RETENTION": "P1DT36H90S",
@@ -191,17 +193,17 @@ def test_what_config_prints_can_be_pasted_back(here: Here, tmp_path: Path) -> No
         "BLOCKED_DOMAINS": "b.example, a.example",
         "ALLOWED_ORIGINS": "",
     }
-    printed = here("config", **given).out
+    printed = run_inline("config", **given).out
     assert f"{PREFIX}LOG_RETENTION=P2DT12H1M30S\n" in printed
     script = f"set -a\n{printed}\nset +a\nenv -0"
     out = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True, env={}).stdout
     pasted = dict(line.split("=", 1) for line in out.split("\0") if line.startswith(PREFIX))
     assert len(pasted) == len(TABLE) - 1
-    again = here("config", **{name.removeprefix(PREFIX): value for name, value in pasted.items()}).out
+    again = run_inline("config", **{name.removeprefix(PREFIX): value for name, value in pasted.items()}).out
     assert again == printed
 
 
-def test_a_later_command_keeps_the_fields_it_does_not_mention(sqlite_url: str, here: Here) -> None:
+def test_a_later_command_keeps_the_fields_it_does_not_mention(sqlite_url: str, run_inline: InlineCommand) -> None:
     known = {"DATABASE_URL": sqlite_url, "SECRET": SECRET}
     add = ("user", "add", "--team", "Apples", "--address", "ann@apples.example", "--name")
 
@@ -218,11 +220,11 @@ def test_a_later_command_keeps_the_fields_it_does_not_mention(sqlite_url: str, h
         (["Anna", "--member"], Role.MEMBER, "UTC"),
     ]
     for words, role, zone in steps:
-        assert here(*add, *words, **known).code == 0
+        assert run_inline(*add, *words, **known).code == 0
         assert asyncio.run(stored()) == (role, zone), words
 
 
-def test_an_older_program_leaves_a_newer_database_alone(database_url: str, here: Here) -> None:
+def test_an_older_program_leaves_a_newer_database_alone(database_url: str, run_inline: InlineCommand) -> None:
     known = {"DATABASE_URL": database_url, "SECRET": SECRET}
 
     async def migrated_by_a_newer_one() -> None:
@@ -239,26 +241,26 @@ def test_an_older_program_leaves_a_newer_database_alone(database_url: str, here:
         ("audit",),
         ("user", "add", "--team", "T", "--name", "N", "--address", "n@t.example"),
     ):
-        complains(here(*words, **known), f"{PREFIX}DATABASE_URL", "newer version", "9999_later")
+        assert_usage_error(run_inline(*words, **known), f"{PREFIX}DATABASE_URL", "newer version", "9999_later")
 
 
-def test_the_printed_schema_is_the_committed_one(here: Here) -> None:
-    said = here("sdl")
+def test_the_printed_schema_is_the_committed_one(run_inline: InlineCommand) -> None:
+    said = run_inline("sdl")
     assert (said.code, said.err) == (0, "")
     assert said.out == (ROOT / "schema/schema.graphql").read_text()
 
 
-def test_the_version_is_that_of_the_project(here: Here) -> None:
+def test_the_version_is_that_of_the_project(run_inline: InlineCommand) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert here("--version") == Said(0, f"command-center {project['version']}\n", "")
+    assert run_inline("--version") == CommandResult(0, f"command-center {project['version']}\n", "")
 
 
-def test_the_audit_finds_what_was_tampered_with_and_repairs_it(database_url: str, here: Here) -> None:
+def test_the_audit_finds_what_was_tampered_with_and_repairs_it(database_url: str, run_inline: InlineCommand) -> None:
     known = {"DATABASE_URL": database_url, "SECRET": SECRET}
     searches = asyncio.run(three_lists(database_url))
-    assert here("audit", **known) == Said(0, "3 lists compared, 0 differ\n", "")
+    assert run_inline("audit", **known) == CommandResult(0, "3 lists compared, 0 differ\n", "")
     asyncio.run(tamper(database_url, *(ids.decode_key("SavedSearch", each) or 0 for each in searches)))
-    found = here("audit", **known)
+    found = run_inline("audit", **known)
     assert found.code == 1, found
     lines = found.out.splitlines()
     assert (lines[0], lines[-1]) == ("3 lists compared, 2 differ", "repaired; 0 differ now")
@@ -266,7 +268,7 @@ def test_the_audit_finds_what_was_tampered_with_and_repairs_it(database_url: str
         "list 1: lacks 1, holds 0 too many, counts 3 of 2",
         "list 2: lacks 0, holds 0 too many, counts 7 of 3",
     ]
-    assert here("audit", **known) == Said(0, "3 lists compared, 0 differ\n", "")
+    assert run_inline("audit", **known) == CommandResult(0, "3 lists compared, 0 differ\n", "")
     assert asyncio.run(held(database_url, searches)) == [3, 3, 0]
 
 
@@ -276,9 +278,9 @@ async def three_lists(url: str) -> list[str]:
     filters: list[dict[str, Any]] = [{"createdAt": {"until": later}}, {}, {"any": []}]
     async with serving(url, works=False, looks=False) as server:
         ann = await server.client("Ann")
-        to = await person(ann, "p@example.org")
+        to = await create_person(ann, "p@example.org")
         for number in range(3):
-            await draft(ann, to, f"S{number}")
+            await create_draft(ann, to, f"S{number}")
         made = [await ann.one(SAVE, i={"name": "L", "filter": each}) for each in filters]
         await server.settle()
     return [each["savedSearch"]["id"] for each in made]

@@ -28,8 +28,8 @@ from command_center.importing.columns import recognise_columns
 from command_center.importing.records import MAX_RECORD_CHARACTERS
 from command_center.importing.tables import read_table
 from command_center.search.text import fold
-from tests.support.commands import COMMAND, Here, complains, surroundings
-from tests.support.emails import draft, person, send
+from tests.support.commands import COMMAND, InlineCommand, assert_usage_error, command_environment
+from tests.support.emails import create_draft, create_person, send_email
 from tests.support.paths import ROOT
 from tests.support.server import SECRET, Client, Server, serving
 
@@ -70,14 +70,17 @@ def kept(url: str, sql: str = PEOPLE) -> list[Any]:
 class Team:
     """A team with Ann and Bob, and the command run for Ann."""
 
-    def __init__(self, url: str, here: Here, folder: Path) -> None:
+    def __init__(self, url: str, run_inline: InlineCommand, folder: Path) -> None:
         self.known = {"DATABASE_URL": url, "SECRET": SECRET}
         self.url = url
-        self.here = here
+        self.run_inline = run_inline
         self.folder = folder
         for name in ("Ann", "Bob"):
             address = f"{name.lower()}@team.example"
-            assert here("user", "add", "--team", "Team", "--name", name, "--address", address, **self.known).code == 0
+            assert (
+                run_inline("user", "add", "--team", "Team", "--name", name, "--address", address, **self.known).code
+                == 0
+            )
 
     def file(self, content: str | bytes, name: str = "people.csv") -> Path:
         path = self.folder / name
@@ -86,7 +89,7 @@ class Team:
 
     def imports(self, content: str | bytes | Path, *words: str, owner: str = "ann@team.example") -> Any:
         path = content if isinstance(content, Path) else self.file(content)
-        return self.here("import", str(path), "--team", "Team", "--owner", owner, *words, **self.known)
+        return self.run_inline("import", str(path), "--team", "Team", "--owner", owner, *words, **self.known)
 
     def people(self) -> list[Person]:
         return kept(self.url)
@@ -96,13 +99,13 @@ class Team:
 
 
 @pytest.fixture
-def team(database_url: str, here: Here, tmp_path: Path) -> Team:
-    return Team(database_url, here, tmp_path)
+def team(database_url: str, run_inline: InlineCommand, tmp_path: Path) -> Team:
+    return Team(database_url, run_inline, tmp_path)
 
 
 @pytest.fixture
-def small_team(sqlite_url: str, here: Here, tmp_path: Path) -> Team:
-    return Team(sqlite_url, here, tmp_path)
+def small_team(sqlite_url: str, run_inline: InlineCommand, tmp_path: Path) -> Team:
+    return Team(sqlite_url, run_inline, tmp_path)
 
 
 EXPORTS: Mapping[str, tuple[bytes, list[Person]]] = {
@@ -353,12 +356,12 @@ def test_unsubscribed_people_stay_unsubscribed(small_team: Team) -> None:
     assert kept(small_team.url, "SELECT name, unsubscribed_at FROM people") == [("Dora Diaz", 1)]
 
 
-def test_lists_follow_what_a_file_changes(database_url: str, here: Here, tmp_path: Path) -> None:
+def test_lists_follow_what_a_file_changes(database_url: str, run_inline: InlineCommand, tmp_path: Path) -> None:
     async def prepare() -> tuple[str, str]:
         async with serving(database_url, works=False, looks=False) as server:
             ann = await server.client("Ann")
-            await draft(ann, await person(ann, "dora@x.example", company="Alpha"))
-            email = await draft(ann, await person(ann, "emil@x.example"))
+            await create_draft(ann, await create_person(ann, "dora@x.example", company="Alpha"))
+            email = await create_draft(ann, await create_person(ann, "emil@x.example"))
             by_company = await saved(server, ann, {"company": {"equals": "ACME"}})
             return by_company, email
 
@@ -377,7 +380,7 @@ def test_lists_follow_what_a_file_changes(database_url: str, here: Here, tmp_pat
     search, email = asyncio.run(prepare())
     path = tmp_path / "people.csv"
     path.write_text("Name,Email,Company\nEmil,emil@x.example,Acme\nDora,dora@x.example,Alpha\n")
-    said = here("import", str(path), *TO, DATABASE_URL=database_url)
+    said = run_inline("import", str(path), *TO, DATABASE_URL=database_url)
     assert said.out == "2 rows: 0 added, 1 changed, 1 unchanged, 0 refused\n"
     assert asyncio.run(members(search)) == [email]
 
@@ -475,29 +478,35 @@ def test_an_open_quotation_mark_costs_its_own_row(small_team: Team) -> None:
     ],
 )
 def test_an_unreadable_file_is_reported_in_one_line(small_team: Team, content: bytes, words: tuple[str, ...]) -> None:
-    complains(small_team.imports(content), "people.csv", *words)
+    assert_usage_error(small_team.imports(content), "people.csv", *words)
     assert small_team.people() == []
 
 
 def test_missing_requirements_are_reported_in_one_line(small_team: Team) -> None:
     good = small_team.file("Name,Email\nDora,dora@x.example\n")
     folder = small_team.folder
-    run, known = small_team.here, small_team.known
-    complains(run("import", str(folder / "no.csv"), *TO, **known), "no.csv", "No such file")
-    complains(run("import", str(folder), *TO, **known), str(folder))
-    complains(run("import", str(good), "--team", "Süd", "--owner", "ann@team.example", **known), "team", "'Süd'")
-    complains(run("import", str(good), "--team", "Team", "--owner", "no@team.example", **known), "owner", "no@team")
+    run, known = small_team.run_inline, small_team.known
+    assert_usage_error(run("import", str(folder / "no.csv"), *TO, **known), "no.csv", "No such file")
+    assert_usage_error(run("import", str(folder), *TO, **known), str(folder))
+    assert_usage_error(
+        run("import", str(good), "--team", "Süd", "--owner", "ann@team.example", **known), "team", "'Süd'"
+    )
+    assert_usage_error(
+        run("import", str(good), "--team", "Team", "--owner", "no@team.example", **known), "owner", "no@team"
+    )
     assert run("user", "add", "--team", "Other", "--name", "Max", "--address", "max@o.example", **known).code == 0
-    complains(run("import", str(good), "--team", "Team", "--owner", "max@o.example", **known), "owner", "max@o.example")
-    complains(small_team.imports(good, "--group", " "), "group", "blank")
-    complains(small_team.imports(good, "--group", "x" * 201), "group", "200")
-    complains(small_team.imports(good, "--encoding", "klingon"), "klingon")
-    complains(small_team.imports(good, "--encoding", "base64"), "base64")
-    complains(small_team.imports(good, "--refused", str(good)), "--refused")
-    complains(run("import", str(good), *TO, DATABASE_URL=f"sqlite:///{folder}"), "DATABASE_URL")
+    assert_usage_error(
+        run("import", str(good), "--team", "Team", "--owner", "max@o.example", **known), "owner", "max@o.example"
+    )
+    assert_usage_error(small_team.imports(good, "--group", " "), "group", "blank")
+    assert_usage_error(small_team.imports(good, "--group", "x" * 201), "group", "200")
+    assert_usage_error(small_team.imports(good, "--encoding", "klingon"), "klingon")
+    assert_usage_error(small_team.imports(good, "--encoding", "base64"), "base64")
+    assert_usage_error(small_team.imports(good, "--refused", str(good)), "--refused")
+    assert_usage_error(run("import", str(good), *TO, DATABASE_URL=f"sqlite:///{folder}"), "DATABASE_URL")
     fifo = folder / "pipe"
     os.mkfifo(fifo)
-    complains(run("import", str(fifo), *TO, **known), "pipe")
+    assert_usage_error(run("import", str(fifo), *TO, **known), "pipe")
     assert small_team.people() == []
 
 
@@ -510,7 +519,7 @@ def test_an_encoding_can_be_named(small_team: Team) -> None:
 
 def begun(url: str, path: Path, *words: str, **streams: Any) -> "subprocess.Popen[bytes]":
     """The import of a file in a process of its own."""
-    environment = surroundings(DATABASE_URL=url) | {"TERM": "xterm-256color", "COLUMNS": "80"}
+    environment = command_environment(DATABASE_URL=url) | {"TERM": "xterm-256color", "COLUMNS": "80"}
     return subprocess.Popen((*COMMAND, "import", str(path), *TO, *words), cwd=ROOT, env=environment, **streams)
 
 
@@ -730,8 +739,8 @@ def test_opt_outs_hold_for_new_and_known_people(team: Team) -> None:
 
 async def test_scheduled_emails_to_people_who_opted_out_fail(server: Server) -> None:
     ann = await server.client("Ann")
-    mail = await draft(ann, await person(ann, "pat@ex.example"))
-    await send(ann, mail, "2099-01-01T00:00:00Z")
+    mail = await create_draft(ann, await create_person(ann, "pat@ex.example"))
+    await send_email(ann, mail, "2099-01-01T00:00:00Z")
     viewer = await imports.find_owner("Team", "ann@team.example")
     new = NewPerson(name="Pat", address="PAT@ex.example")
     tally = await imports.Import(server.engine.ctx, viewer).import_batch([imports.ImportRow(2, new, opted_out=True)])
@@ -749,12 +758,12 @@ def mixed(*lines: tuple[str, str], end: str = "\n") -> bytes:
 def test_a_file_with_two_encodings_is_reported_by_line(small_team: Team, end: str) -> None:
     right, wrong = ("a@x.example,Zoë Ångström", "utf-8"), ("b@x.example,Jürgen", "cp1252")
     some = small_team.imports(mixed(right, wrong, right, wrong, right, end=end))
-    complains(some, "lines 3, 5 are not UTF-8", "save all")
+    assert_usage_error(some, "lines 3, 5 are not UTF-8", "save all")
     most = small_team.imports(mixed(wrong, wrong, right, end=end))
-    complains(most, "line 4 is UTF-8", "lines 2, 3, is not", "--encoding")
+    assert_usage_error(most, "line 4 is UTF-8", "lines 2, 3, is not", "--encoding")
     many = mixed(*[right, wrong] * 20, right, end=end)
-    complains(small_team.imports(many), "lines 3, 5, 7, 9, 11, 13, 15, 17 and others are not UTF-8")
-    complains(small_team.imports(codecs.BOM_UTF8 + mixed(right, wrong, end=end)), "line 3 is not UTF-8")
+    assert_usage_error(small_team.imports(many), "lines 3, 5, 7, 9, 11, 13, 15, 17 and others are not UTF-8")
+    assert_usage_error(small_team.imports(codecs.BOM_UTF8 + mixed(right, wrong, end=end)), "line 3 is not UTF-8")
     assert small_team.people() == []
     assert small_team.imports(mixed(wrong, end=end)).code == 0
     assert [row[0] for row in small_team.people()] == ["Jürgen"]

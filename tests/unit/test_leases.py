@@ -9,7 +9,7 @@ from command_center.database.connections import database
 from command_center.lists.invalidations import StaleBatch, claim_invalidations
 from command_center.server.leases import LeaseHeld, LeaseLost, hold_lease
 from models.enums import ChangeCauseKind, InvalidationKind
-from tests.support.searches import MEMBERS, RECORD, email, event, save
+from tests.support.searches import MEMBERS, RECORD, create_email, make_event, save_search
 from tests.support.server import Server, serving
 
 pytestmark = pytest.mark.slow
@@ -37,10 +37,10 @@ async def test_a_lease_whose_session_ends_is_lost_and_can_be_retaken(postgres_ur
 async def test_a_worker_continues_after_its_sessions_were_ended(postgres_url: str) -> None:
     async with serving(postgres_url) as server:
         ann = await server.client("Ann")
-        mail, search = await email(ann), await save(ann, {"engagement": [{"kind": "VIEW"}]})
+        mail, search = await create_email(ann), await save_search(ann, {"engagement": [{"kind": "VIEW"}]})
         await _end_sessions(postgres_url)
         while True:
-            answer = await ann.raw(RECORD, e=[event(mail, "VIEW", "1")])
+            answer = await ann.raw(RECORD, e=[make_event(mail, "VIEW", "1")])
             if not answer.get("errors"):
                 break
             assert [error["extensions"]["code"] for error in answer["errors"]] == ["UNAVAILABLE"]
@@ -57,7 +57,7 @@ async def test_a_worker_continues_after_its_sessions_were_ended(postgres_url: st
 
 async def test_a_stale_batch_is_not_written(quiet_server: Server) -> None:
     ann = await quiet_server.client("Ann")
-    await email(ann)
+    await create_email(ann)
     marks = [row["id"] for row in await database().fetch("SELECT id FROM invalidations")]
     await quiet_server.settle()
     with pytest.raises(StaleBatch):

@@ -3,9 +3,9 @@
 import asyncio
 
 from resolvers.loaders import Loaders
-from tests.support.emails import person
+from tests.support.emails import create_person
 from tests.support.server import serving
-from tests.support.tasks import create
+from tests.support.tasks import create_task
 
 
 async def test_a_cancelled_field_does_not_cancel_the_load_of_others() -> None:
@@ -30,5 +30,5 @@ async def test_rows_are_read_as_their_own_database_gives_them(postgres_url: str,
     for url in (postgres_url, sqlite_url):
         async with serving(url, works=False) as running:
             ann = await running.client("Ann")
-            dora = await person(ann, "dora@example.org")
-            assert (await create(ann, dora, dueOn="2026-05-05"))["dueOn"] == "2026-05-05"
+            dora = await create_person(ann, "dora@example.org")
+            assert (await create_task(ann, dora, dueOn="2026-05-05"))["dueOn"] == "2026-05-05"

@@ -18,7 +18,7 @@ from command_center.database.connections import (
     transaction,
 )
 from command_center.database.errors import OutcomeUnknown, Unavailable, long_timeout
-from tests.support.cancellation import cancelled_again_and_again
+from tests.support.cancellation import cancel_repeatedly
 
 SLOW_COMMIT = """
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NULL; END';
@@ -149,7 +149,7 @@ async def test_a_cancelled_statement_leaves_a_usable_connection(postgres_url: st
         await tx.fetch("SELECT pg_sleep(30)")
 
     async with open_database(postgres_url, timeout_seconds=5):
-        await cancelled_again_and_again(lambda: _carry_out(way, slowly))
+        await cancel_repeatedly(lambda: _carry_out(way, slowly))
         async with asyncio.timeout(5):
             await _team(way)
         assert [row["id"] for row in await database().fetch("SELECT id FROM teams")] == [1]

@@ -19,7 +19,7 @@ from command_center.database.connections import (
     transaction,
 )
 from command_center.database.errors import Unavailable
-from tests.support.cancellation import cancelled_again_and_again
+from tests.support.cancellation import cancel_repeatedly
 
 TYPES = {"id": "bigint", "name": "text", "created_at": "bigint"}
 SLOW = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT COUNT(*) FROM c"
@@ -118,7 +118,7 @@ async def test_a_cancelled_transaction_releases_the_write_lock(sqlite_url: str) 
         await tx.fetch(SLOW)
 
     async with open_database(sqlite_url):
-        await cancelled_again_and_again(lambda: run_in_transaction(long))
+        await cancel_repeatedly(lambda: run_in_transaction(long))
         async with asyncio.timeout(5):
             assert await run_in_transaction(a_team) == 1
 

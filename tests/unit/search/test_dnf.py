@@ -13,7 +13,7 @@ from command_center.search.index.dnf import MAX_CONJUNCTIONS, conjunctions
 from command_center.search.parser import parse_filter
 from command_center.search.predicate import holds
 from tests.support.generated_filters import facts, filters, moments
-from tests.support.law_settings import law
+from tests.support.law_settings import law_settings
 
 VIEWED = {"kind": "VIEW", "atLeast": 2}
 CAMPAIGN, PERSON = {"campaign": [encode("Campaign", 1)]}, {"person": [encode("Person", 1)]}
@@ -51,14 +51,14 @@ def test_a_form_over_the_limit_of_conjunctions_is_not_expanded() -> None:
     assert whole == {All((parse_filter(explodes),))}
 
 
-@law
+@law_settings
 @given(filters(), facts(), moments())
 def test_the_form_holds_when_the_filter_does(raw: dict[str, Any], email: Facts, now: int) -> None:
     form = conjunctions(parse_filter(raw))
     assert any(holds(Filter(tuple(each)), email, now) for each in form) is holds(parse_filter(raw), email, now)
 
 
-@law
+@law_settings
 @given(st.lists(filters(depth=2), min_size=3, max_size=6), facts(), moments())
 def test_the_form_holds_at_the_limit_of_conjunctions(raws: list[dict[str, Any]], email: Facts, now: int) -> None:
     for raw in ({"all": [{"any": raws[:3]}, {"any": raws[3:]}]}, {"not": {"all": raws}}):
