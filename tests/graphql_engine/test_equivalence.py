@@ -32,14 +32,18 @@ RULES = [rule for rule in specified_rules if rule not in (NoUnusedVariablesRule,
 
 
 async def execute_both(operation: GeneratedOperation, rows: list[RandomRow]) -> list[list[tuple[Any, Any]]]:
-    """Return the planned and the stock result for each row. All planned executions share their plans."""
+    """Return the planned and the stock result for each row.
+
+    All planned executions share their plans, also those with different conditions of `@skip` and `@include`.
+    """
     document = parse(operation.text)
     plans = plan_document(SCHEMA)
     pairs = []
-    for row in rows:
+    for number, row in enumerate(rows):
+        variables = operation.variables | {"yes": operation.variables["yes"] is (number % 2 == 0)}
         pair = []
         for planned in (True, False):
-            arguments: dict[str, Any] = {"context": row.seed, "root": row, "variables": operation.variables}
+            arguments: dict[str, Any] = {"context": row.seed, "root": row, "variables": variables}
             if planned:
                 result = await execute_planned(document, plans, **arguments)
             else:

@@ -244,6 +244,17 @@ async def test_an_error_keeps_its_own_extensions_and_path() -> None:
     assert (error.path, error.extensions) == (["elsewhere"], {"code": "OWN"})
 
 
+@pytest.mark.parametrize("name", ["Fits", "Other", "Query", "Int", "Nothing", 7, None])
+async def test_a_type_that_is_not_possible_is_an_error(name: object) -> None:
+    schema = build_schema(
+        "interface Item { a: Int } type Fits implements Item { a: Int } type Other { a: Int }"
+        " type Query { item: Item other: Other }"
+    )
+    schema.type_map["Item"].resolve_type = lambda *_: name  # type: ignore[attr-defined]
+    result = await execute_both(schema, "{ item { __typename a } }", root={"item": {"a": 1}})
+    assert bool(result.errors) is (name != "Fits")
+
+
 @pytest.mark.parametrize("value", [7, {}, {"a": 1}, "text", b"bytes", object()])
 async def test_a_value_that_is_no_list_is_an_error(value: object) -> None:
     result = await execute_both(create_query_schema("numbers: [Int]"), "{ numbers }", root={"numbers": value})
