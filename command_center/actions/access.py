@@ -30,9 +30,10 @@ EMAIL_COLUMNS = "id, team_id, sender_id, person_id, campaign_id, status, archive
 async def visible_key(
     viewer: Viewer, noun: str, text: str | None, path: InputPath, errors: ErrorCollector
 ) -> int | None:
-    """Return the key of the row with a global id if the viewer can see it.
+    """Return the primary key that a global id names if the viewer can see the row.
 
-    Returns None if `text` is None. Returns None and adds a NOT_FOUND error if the viewer cannot see such a row.
+    `text` is the global id, and `noun` the GraphQL type that it must have. If the viewer cannot see such a row, returns
+    None and adds a NOT_FOUND error at `path`. If `text` is None, returns None without an error.
     """
     if text is None:
         return None
@@ -51,12 +52,10 @@ _LIST = (
 
 
 async def lock_complete_list(connection: Connection, viewer: Viewer, search_id: str, errors: ErrorCollector) -> int:
-    """Return the key of one of the viewer's own lists, and lock the list.
+    """Lock one of the viewer's own lists against refinement, and return its key.
 
-    So the list is not refined meanwhile.
-
-    Adds NOT_FOUND if the viewer has no such list. Adds WRONG_STATE during the backfill, when the list contains only
-    some of its emails.
+    Adds a NOT_FOUND error if the viewer has no such list. Adds WRONG_STATE during the backfill, when the list contains
+    only some of its emails.
     """
     path = ("savedSearchId",)
     key = global_ids.decode_key("SavedSearch", search_id) or 0
@@ -69,7 +68,10 @@ async def lock_complete_list(connection: Connection, viewer: Viewer, search_id: 
 
 
 def paths_by_id(ids: Sequence[str], path: str = "ids") -> dict[str, InputPath]:
-    """Return each distinct id with the path of its first occurrence."""
+    """Return each distinct id with the path of its first occurrence in the input.
+
+    `path` is the name of the argument that holds the ids.
+    """
     paths: dict[str, InputPath] = {}
     for index, text in enumerate(ids):
         paths.setdefault(text, (path, str(index)))
@@ -97,9 +99,9 @@ async def rows_in_request_order(
 async def lock_own_emails(
     connection: Connection, viewer: Viewer, paths: dict[str, InputPath], errors: ErrorCollector
 ) -> list[tuple[LockedEmail, InputPath]]:
-    """Lock the viewer's own emails among those with these ids.
+    """Lock the viewer's own emails among those with these global ids.
 
-    Returns each row with its path.
+    `paths` maps each global id to its path in the input. Returns each locked row with its path.
 
     Each other id adds an error: FORBIDDEN for a colleague's email that an admin can see, otherwise NOT_FOUND.
     """

@@ -39,7 +39,10 @@ class BodyInspector:
         self._reports: OrderedDict[bytes, BodyReport] = OrderedDict()
 
     async def reports(self, bodies: Iterable[str]) -> dict[str, BodyReport]:
-        """Return the report of each body. A body that is too long to be saved has none."""
+        """Inspect bodies, and return the report of each by the body's text.
+
+        A body that is too long to be saved is not inspected and has no report.
+        """
         return {body: await self._report(body) for body in dict.fromkeys(bodies) if len(body) <= MAX_BODY_CHARACTERS}
 
     async def notices(self, bodies: Iterable[tuple[InputPath, str]]) -> list[BodyNotice]:

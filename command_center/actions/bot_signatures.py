@@ -270,7 +270,10 @@ _BY_KIND: Mapping[EngagementKind, tuple[Agent, ...]] = MappingProxyType(
 
 @lru_cache(maxsize=4096)
 def find_agent(kind: EngagementKind, user_agent: str) -> Agent | None:
-    """Return the known program with a user agent, for events of a kind, or None."""
+    """Return the known program that a user agent identifies, or None.
+
+    Only programs that cause events of this kind are considered.
+    """
     text = user_agent.strip().lower()
     return next((agent for agent in _BY_KIND[kind] if agent.matches(text)), None)
 
@@ -291,9 +294,8 @@ def find_network(address: str) -> Network | None:
 def address_block(address: str) -> str | None:
     """Return the /24 block of an IPv4 address or the /64 subnet of an IPv6 address.
 
-    A scanner has several machines.
-
-    Returns None for a text that is no IP address.
+    The machines of one scanner have different addresses in the same block. Returns None for a text that is no IP
+    address.
     """
     parsed = _parse_address(address)
     if parsed is None:

@@ -52,9 +52,9 @@ class EmailText:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The text for one person instead of the common one.
+    """The text for one person that replaces the common text of a bulk send.
 
-    None keeps the common subject or body.
+    None as the subject or the body keeps the common one.
     """
 
     person_id: str
@@ -182,7 +182,7 @@ async def _selected_people(
 def _edited_texts(
     new: SelectAndSend, text: EmailText, reports: Reports, errors: ErrorCollector
 ) -> dict[str, EmailText]:
-    """Return the edited texts by the person's global id."""
+    """Return the texts that replace the common one, by the person's global id."""
     chosen = set(new.person_ids)
     edited: dict[str, EmailText] = {}
     for index, edit in enumerate(new.edits):
@@ -276,9 +276,9 @@ async def _accept(ctx: ActionContext, uow: UnitOfWork, viewer: Viewer, order: _O
 
 
 def _delays_micros(texts: Iterable[EmailText]) -> Iterator[int]:
-    """Yield the delay of each email in microseconds.
+    """Yield each email's delay after the start of the bulk send, in microseconds.
 
-    The gaps after long emails let the emails of others leave.
+    Each long body delays the emails after it, so that emails of other sends can leave in between.
     """
     delay = 0
     for text in texts:

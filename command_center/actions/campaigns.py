@@ -43,9 +43,10 @@ async def end(ctx: ActionContext, viewer: Viewer, campaign_id: str) -> Campaign:
 
 
 async def check_campaign_active(uow: UnitOfWork, campaign: int | None, errors: ErrorCollector) -> None:
-    """Add an error if the campaign has ended.
+    """Add an error if the campaign with this key has ended.
 
-    Locks the campaign, so that it cannot end before the unit of work is committed.
+    None means that there is no campaign. Locks the campaign, so that it cannot end before the unit of work is
+    committed.
     """
     if campaign is None:
         return

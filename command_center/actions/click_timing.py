@@ -45,11 +45,10 @@ class Click:
 
 
 def machine_clicks(clicks: Sequence[Click], sent_at: int | None) -> dict[int, str]:
-    """Return the revisable clicks of one email whose timing shows a machine.
+    """Find the clicks of one email whose timing shows that a machine made them.
 
-    The result has the reason by the click's key.
-
-    `sent_at` is the time of the delivery in microseconds, or None if it is unknown.
+    The result maps the key of each such click to the reason. It contains only clicks that are `revisable`. `sent_at` is
+    the time of the delivery in microseconds, or None if it is unknown.
     """
     in_bursts = _in_bursts(clicks)
     reasons: dict[int, str] = {}
@@ -82,9 +81,10 @@ def _in_bursts(clicks: Iterable[Click]) -> set[int]:
 
 
 def _clicks_in_bursts(clicks: Sequence[Click], min_links: int, span: int) -> Iterable[int]:
-    """Yield the keys of clicks in spans with at least `min_links` different links.
+    """Yield the keys of clicks that are part of a burst.
 
-    `clicks` are sorted by time.
+    A burst consists of clicks on at least `min_links` different links within `span` microseconds. `clicks` must be
+    sorted by time.
     """
     links: Counter[str] = Counter()
     start = reported = 0

@@ -54,9 +54,9 @@ class DeliveryRecordResult:
 
 
 async def record(ctx: ActionContext, viewer: Viewer, reports: Sequence[NewReport]) -> DeliveryRecordResult:
-    """Record the new reports among these.
+    """Record those delivery reports that have not been recorded before.
 
-    The error of a refused report has its position in the path.
+    The result has an error for each refused report; its path contains the index of the report.
 
     Raises: UserErrors (LIMIT_REACHED) for too many reports in one request.
     """
@@ -84,7 +84,7 @@ async def _validate_and_record(
 ) -> None:
     """Record one report if it is valid, and count it in `outcome`.
 
-    Otherwise errors are added at `path`.
+    Otherwise adds errors at `path`. `email` is the locked email of the report, or None if there is no such email.
     """
     error_count = len(errors)
     key = check_line(errors, report.dedupe_key, (*path, "dedupeKey"), "A dedupeKey", MAX_DEDUPE_KEY_CHARACTERS)
@@ -113,7 +113,10 @@ async def _validate_and_record(
 async def _record(
     uow: UnitOfWork, email: LockedEmail, report: NewReport, key: str, message: str, handing_over: bool
 ) -> bool:
-    """Insert a report, apply it if the email is SENT, and return whether it was new."""
+    """Insert a report, apply it if the email is SENT, and return whether it was new.
+
+    `key` is the trimmed dedupe key. If `handing_over`, the report is applied after the hand-over of its email.
+    """
     at = min(report.occurred_at, uow.now)
     inserted = await uow.connection.fetch_one(
         "INSERT INTO delivery_reports (team_id, email_id, kind, message, occurred_at, recorded_at, dedupe_key,"
@@ -129,7 +132,10 @@ async def _record(
 
 
 async def _mark_failed(uow: UnitOfWork, email: EmailState, kind: DeliveryKind, message: str, at: int) -> None:
-    """Set the failure of an email after a delivery report."""
+    """Mark an email as bounced or reported as spam, depending on the kind of report.
+
+    `at` is the time of the report in microseconds.
+    """
     status, code, default_message = _FAILURES[kind]
     await transitions.update_emails(
         uow, [email], transitions.failure_columns(code, message or default_message, at, status)
@@ -139,9 +145,7 @@ async def _mark_failed(uow: UnitOfWork, email: EmailState, kind: DeliveryKind, m
 async def apply_early_reports(uow: UnitOfWork, sent: Mapping[int, EmailState]) -> None:
     """Apply the reports that arrived during the hand-over of these emails.
 
-    The emails are SENT and locked.
-
-    Later reports about the same email are ignored.
+    `sent` holds the emails by key; they are SENT and locked. Only the earliest report about an email changes it.
     """
     tx = uow.connection
     reports = await tx.fetch(
@@ -156,9 +160,9 @@ async def apply_early_reports(uow: UnitOfWork, sent: Mapping[int, EmailState]) -
 
 
 async def discard_early_reports(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
-    """Discard reports about an earlier hand-over with unknown outcome.
+    """Discard the delivery reports about these emails that were not applied yet.
 
-    They do not concern the next one.
+    They concern an earlier hand-over with an unknown outcome, and must not be applied after the next hand-over.
     """
     tx = uow.connection
     await tx.execute(

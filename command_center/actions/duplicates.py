@@ -33,9 +33,9 @@ class Duplicate:
 
 
 async def with_duplicates(connection: Connection, ids: Iterable[int]) -> set[int]:
-    """Return the ids of these people and of their duplicates.
+    """Return the ids of these people and of all their duplicates.
 
-    These are all others of the same team with the same addresses.
+    A duplicate is another person of the same team with the same address.
     """
     people = await connection.fetch(
         f"SELECT id, team_id, address_folded FROM people WHERE {connection.in_any('id')}", connection.array_param(ids)
@@ -46,9 +46,9 @@ async def with_duplicates(connection: Connection, ids: Iterable[int]) -> set[int
 
 
 async def all_duplicates(connection: Connection) -> list[list[Duplicate]]:
-    """Return the people and users that share an address with another one.
+    """Return one list of rows for each address that several rows share.
 
-    Each address has one list.
+    The rows of a list are either people of one team, or users of any team.
     """
     ids_found: list[list[Duplicate]] = []
     # A person's address is unique within the team, a user's among all teams.
@@ -62,7 +62,11 @@ async def all_duplicates(connection: Connection) -> list[list[Duplicate]]:
 
 
 async def _ids_with_keys(connection: Connection, table: str, team_id: int | None, keys: set[str]) -> set[int]:
-    """Return the ids of all rows with these comparison keys, with or without a number."""
+    """Return the ids of a table's rows whose addresses have these comparison keys.
+
+    The stored key of a duplicate ends with a number; such rows are included. If `team_id` is None, rows of all teams
+    count.
+    """
     ids_found: set[int] = set()
     team = "" if team_id is None else f"team_id = {team_id} AND "
     start = 1

@@ -1,6 +1,6 @@
-"""Which emails a viewer may act on.
+"""Decides which emails a viewer may act on.
 
-These are their own ones, and only as the folder of each allows.
+These are the viewer's own emails; the folder of each determines which actions are allowed.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ async def lock_allowed_emails(
 ) -> list[LockedEmail]:
     """Lock the viewer's own emails, and return those whose folder allows the action.
 
-    Adds an error for each other.
+    Adds an error for each of the other ids.
     """
     allowed: list[LockedEmail] = []
     for row, path in await lock_own_emails(uow.connection, viewer, paths_by_id(ids), errors):
@@ -60,7 +60,10 @@ async def lock_own_email(
 
 
 def wrong_state(row: LockedEmail, path: InputPath, participle: str) -> UserErrors:
-    """Return the error for an action that the email's folder does not allow."""
+    """Return the error for an action that the email's folder does not allow.
+
+    `participle` names the action in the message, for example `archived`.
+    """
     message = f"An email in {transitions.folder_of_row(row).name} cannot be {participle}."
     return user_error(UserErrorCode.WRONG_STATE, path, message)
 

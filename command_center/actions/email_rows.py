@@ -7,7 +7,7 @@ from typing import NotRequired, TypedDict
 
 
 class EmailState(TypedDict):
-    """What decides the folder of an email, and who is informed of its changes."""
+    """The columns that determine the folder of an email and who sees its changes."""
 
     id: int
     team_id: int
@@ -17,7 +17,10 @@ class EmailState(TypedDict):
 
 
 class AddressedEmail(EmailState):
-    """An email with its recipients. The copies are JSON, which some drivers decode."""
+    """An email with its recipients.
+
+    `cc` and `bcc` hold addresses: as JSON text, or as a list if the database driver decodes JSON.
+    """
 
     person_id: int
     campaign_id: int | None

@@ -155,7 +155,10 @@ def _check_recipient_change(row: LockedEmail, values: ColumnValues, errors: Erro
 async def _changed_columns(
     ctx: ActionContext, viewer: Viewer, revision: Revision, errors: ErrorCollector
 ) -> dict[str, ColumnValue]:
-    """Return the new column values of a revision, except those of `at`."""
+    """Validate a revision, and return the new column values.
+
+    They do not include the columns that `revision.at` changes.
+    """
     values: dict[str, ColumnValue] = {}
     if revision.person_id is not UNSET:
         path = ("input", "personId")
@@ -185,7 +188,8 @@ async def _changed_columns(
 async def send(ctx: ActionContext, viewer: Viewer, email_id: str, at: int | None, request_id: str | None) -> Email:
     """Send a draft now, or schedule it for `at` (microseconds).
 
-    A repeated `request_id` returns the email of the first request and sends nothing. Raises: UserErrors.
+    A repeated `request_id` returns the email of the first request and sends nothing. Raises: UserErrors if the email is
+    not a draft of the viewer, or if `at` or `request_id` is invalid.
     """
     errors = ErrorCollector()
     request = request_ids.validate(request_id, errors)
@@ -222,9 +226,9 @@ async def _get_existing(key: int) -> Email:
 
 
 async def _queue_for_sending(ctx: ActionContext, uow: UnitOfWork, rows: Sequence[LockedEmail], at: int | None) -> None:
-    """Queue emails for the sender loop, due now or at `at`.
+    """Make emails due for the sender loop: at `at` (microseconds), or now if None.
 
-    Fails the emails with a suppressed recipient. The emails must be locked.
+    Fails the emails with a suppressed recipient instead. The emails must be locked.
     """
     sendable = await suppression.fail_suppressed(uow, ctx.limits, rows)
     values: dict[str, ColumnValue] = {
@@ -263,9 +267,9 @@ async def _bulk(
     action: EmailAction,
     values: Callable[[LockedEmail], ColumnValues],
 ) -> BulkResult:
-    """Apply an action to all allowed emails.
+    """Apply an action to those of the emails whose folder allows it.
 
-    `values` returns the new columns of a row.
+    `values` returns the new column values of a row. The result has an error for each refused id.
     """
     errors = ErrorCollector()
     async with ctx.writer.unit_of_work() as uow:

@@ -80,14 +80,17 @@ class RecordRequest:
             self.done.set_result(None)
 
     def reset(self) -> "RecordRequest":
-        """Return this request with all its events to be recorded again."""
+        """Mark all events of this request as not yet dequeued, and return the request.
+
+        It is called before the request is queued again.
+        """
         self.dequeued_count = 0
         return self
 
     def sees(self, email: SummarizedEmail) -> bool:
         """Return whether the caller may record events of this email.
 
-        A request without a viewer has a signed link.
+        A request without a viewer comes from a signed link, which is sufficient permission.
         """
         return self.viewer is None or self.viewer.sees_mail_of(email.team_id, email.sender_id)
 

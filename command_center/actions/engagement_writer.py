@@ -53,7 +53,7 @@ _RecordedEvent = tuple[tuple[int, EngagementVerdict], NewEvent, SummarizedEmail]
 async def write_batch(batch: Sequence[RequestPart], uow: UnitOfWork) -> list[EngagementRecordResult]:
     """Write all events of a batch in one unit of work.
 
-    Returns the outcome of each part.
+    Returns the outcome of each part of the batch, in the same order.
     """
     uow.claims.extend(part.request.claim for part in batch if part.last and part.request.claim)
     emails = {email.id: email for email in (SummarizedEmail(*values) for values in uow.first_rows)}
@@ -88,7 +88,7 @@ async def write_batch(batch: Sequence[RequestPart], uow: UnitOfWork) -> list[Eng
 def _is_ignored(email: SummarizedEmail, event: NewEvent) -> bool:
     """Return whether an event is not recorded because its email is archived.
 
-    Replies always are.
+    Replies to an archived email are recorded.
     """
     archived = bool(email.archived) and email.status == EmailStatus.SENT
     return archived and event.kind is not EngagementKind.REPLY
@@ -97,7 +97,10 @@ def _is_ignored(email: SummarizedEmail, event: NewEvent) -> bool:
 def _find_error(
     request: RecordRequest, event: NewEvent, index: int, email: SummarizedEmail | None, now: int
 ) -> UserError | None:
-    """Return the error of an event that depends on the database, or None."""
+    """Check an event against its email, and return an error or None.
+
+    `email` is None if it does not exist. `index` is the position of the event in the request. `now` is in microseconds.
+    """
     path = ("events", str(index))
     if email is None or not request.sees(email):
         return UserError("There is no such email.", (*path, "emailId"), UserErrorCode.NOT_FOUND)
@@ -110,9 +113,9 @@ def _find_error(
 
 
 def lock_statement(batch: Iterable[RequestPart], connection: Connection) -> tuple[Sequence[str], Statement]:
-    """Return the columns and the statement that locks the emails of a batch.
+    """Return a query that locks the emails of a batch, after the columns it selects.
 
-    It locks them in the order of their keys.
+    It locks the emails in the order of their keys.
     """
     lock = (
         f"SELECT {', '.join(EMAIL_COLUMNS)} FROM emails WHERE {connection.in_any('id')} ORDER BY id"
@@ -127,7 +130,7 @@ def lock_statement(batch: Iterable[RequestPart], connection: Connection) -> tupl
 async def _load_simultaneous_keys(
     uow: UnitOfWork, new_events: Iterable[tuple[EngagementRecordResult, NewEvent, SummarizedEmail]]
 ) -> None:
-    """Load the dedupe keys of latest events that are simultaneous with new ones.
+    """Load the dedupe key of an email's latest event if a new one has the same time.
 
     Of two simultaneous events, the one with the greater dedupe key is the later one.
     """
@@ -149,9 +152,9 @@ async def _load_simultaneous_keys(
 async def _insert(
     uow: UnitOfWork, new_events: dict[tuple[int, str], tuple[EngagementRecordResult, NewEvent, SummarizedEmail]]
 ) -> dict[tuple[int, str], tuple[int, EngagementVerdict]]:
-    """Insert events, and return their keys and verdicts by team and dedupe key.
+    """Insert events, and return the key and the verdict of each inserted row.
 
-    The result does not contain duplicates of earlier events.
+    Argument and result are by team and dedupe key. The result does not contain duplicates of earlier events.
     """
     verdicts = {key: judge(event.verdict, _evidence(event, email)) for key, (_, event, email) in new_events.items()}
     inserted = await uow.connection.insert(
@@ -165,7 +168,10 @@ async def _insert(
 
 
 def _row(event: NewEvent, email: SummarizedEmail, verdict: Judgement, now: int) -> tuple[ColumnValue, ...]:
-    """Return the values of _EVENT_COLUMNS for an event."""
+    """Return an event as a row of `engagements`, in the order of _EVENT_COLUMNS.
+
+    `now` is in microseconds.
+    """
     url = event.url.strip() if event.url else None
     return (
         *(email.team_id, email.id, email.sender_id),
@@ -178,7 +184,7 @@ def _row(event: NewEvent, email: SummarizedEmail, verdict: Judgement, now: int) 
 def _evidence(event: NewEvent, email: SummarizedEmail) -> Evidence:
     """Return the evidence for the verdict on an event.
 
-    The email shows whether the device is the sender's.
+    The email is needed to recognise a device of its own sender.
     """
     own_device = event.device is not None and event.device == email.sender_id
     return Evidence(event.kind, event.user_agent, event.ip_address, event.prefetch, event.head, own_device)

@@ -76,12 +76,12 @@ class Recorder:
     async def record(
         self, events: Sequence[NewEvent], viewer: Viewer | None, claim: IdempotencyClaim | None = None
     ) -> EngagementRecordResult:
-        """Record the new events among these.
+        """Record those events that have not been recorded before.
 
-        The error of a refused event has its position in the path.
+        The result has an error for each refused event; its path contains the index of the event.
 
-        `claim` belongs to a request with an Idempotency-Key; the last commit of the request marks it as done.
-        Raises: UserErrors (LIMIT_REACHED) for too many events, Unavailable if the database fails.
+        `claim` belongs to a request with an Idempotency-Key; the last commit of the request marks it as done. Raises:
+        UserErrors (LIMIT_REACHED) for too many events, Unavailable if the database fails.
         """
         check_event_count(len(events), self._ctx.limits.events_per_request, ("events",))
         outcome = EngagementRecordResult()
@@ -102,11 +102,10 @@ class Recorder:
         return outcome
 
     async def record_from_reader(self, event: NewEvent) -> None:
-        """Record a view or click from a tracking link.
+        """Record a view or click that a recipient of an email caused by a tracking link.
 
-        It waits at most `READER_WAIT_SECONDS` for the commit.
-
-        An event that cannot be stored by then is stored later. An invalid event is only logged.
+        Waits at most `READER_WAIT_SECONDS` for the commit. An event that cannot be stored by then is stored later. An
+        invalid event is only logged.
         """
         if not validate_event(event, 0, errors := ErrorCollector()):
             _logger.warning("an event of a tracking link is refused: %s", next(iter(errors)).message)
@@ -142,9 +141,10 @@ class Recorder:
             await self._commit_separately(batch, exc)
 
     def _postpone(self, batch: Sequence[RequestPart], cause: Unavailable) -> None:
-        """Fail all waiting requests, and move the durable ones to the retry buffer.
+        """Move requests of tracking links to the retry buffer, and fail all others.
 
-        The callers have waited long enough for this attempt, so none waits for another one.
+        This happens if the database is unavailable. All callers stop waiting, because they have waited long enough for
+        this attempt.
         """
         self._outage.warn(cause)
         in_batch = [part.request for part in batch]
@@ -161,7 +161,7 @@ class Recorder:
     async def _commit(self, batch: Sequence[RequestPart]) -> None:
         """Commit a batch in one transaction, and resolve the completed requests.
 
-        Before that, the outcomes are added up.
+        The counts and errors of each part are added to the outcome of its request first.
         """
         results = await self._ctx.writer.run_in_transaction(partial(write_batch, batch), partial(lock_statement, batch))
         for part, outcome in zip(batch, results, strict=True):
@@ -201,7 +201,7 @@ class Recorder:
 def _fail(request: RecordRequest, cause: Exception) -> None:
     """Raise the failure in the waiting caller.
 
-    The caller of a durable request only stops waiting.
+    A durable request comes from a tracking link. Its caller gets no error and only stops waiting.
     """
     if request.durable:
         # The reader gets no error. A failure is logged, unless the request is in the retry buffer.

@@ -142,7 +142,7 @@ class FairQueue(Generic[R]):
     def _take(requests: deque[R], limit: int, parts: list[BatchPart[R]]) -> int:
         """Move up to `limit` events of the first request to `parts`.
 
-        Returns their number.
+        Returns the number of moved events.
         """
         request = requests[0]
         events = request.events[request.dequeued_count : request.dequeued_count + limit]

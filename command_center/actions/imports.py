@@ -207,7 +207,7 @@ async def _insert_people(uow: UnitOfWork, viewer: Viewer, people: Mapping[str, N
 
 
 def _text_columns(new: NewPerson) -> tuple[str | None, ...]:
-    """Return the values of _COLUMNS for a person."""
+    """Return a person as a row of text values, in the order of _COLUMNS."""
     company = None if new.company is None else fold(new.company)
     address = (new.address, comparison_key(new.address), fold(new.address))
     return (new.name, fold(new.name), *address, new.title, new.company, company, new.phone, new.first_name)

@@ -27,7 +27,7 @@ _CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f]")
 class Unset(Enum):
     """The type of the value of an absent argument.
 
-    As an enum, it can be told apart by `is`.
+    It is an enum, so that type checkers understand a comparison by `is`.
     """
 
     UNSET = "unset"

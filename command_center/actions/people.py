@@ -108,7 +108,7 @@ async def unsubscribe(ctx: ActionContext, viewer: Viewer, person_id: str) -> Per
 async def unsubscribe_by_key(ctx: ActionContext, key: int) -> None:
     """Unsubscribe the person with a key.
 
-    The caller must have checked it: by the viewer's rights or a signed link.
+    The caller must have checked the permission: the viewer's rights, or a signed link.
     """
     async with ctx.writer.unit_of_work() as uow:
         await unsubscribe_all(uow, [key])
@@ -253,7 +253,7 @@ async def visible_people(
 ) -> dict[str, int]:
     """Return the keys of visible people by global id.
 
-    They have no duplicates, and are in request order.
+    The result is in request order, without duplicates.
 
     Adds a NOT_FOUND error with the position of each id that names no visible person.
     """

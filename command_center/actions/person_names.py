@@ -125,7 +125,10 @@ def _name_words(part: str) -> list[str]:
 
 
 def _split_in_order(words: Sequence[str], whole: str) -> tuple[str, str]:
-    """Split a name that begins with the first name."""
+    """Return the first and the last name from a name that begins with the first name.
+
+    `words` are the words of `whole`. If the name is uncertain, the first name is `whole`.
+    """
     titled, core = _without_titles(words)
     if len(core) > 3 and "." in core[-1] and _folded(core[-2] + core[-1]) in CREDENTIALS:
         # For example `M. Sc.` without a comma before it.
@@ -143,9 +146,10 @@ def _split_in_order(words: Sequence[str], whole: str) -> tuple[str, str]:
 
 
 def _split_last_name_first(segments: Sequence[Sequence[str]], whole: str) -> tuple[str, str]:
-    """Split a name such as `Trapp, Anna Maria`.
+    """Return the first and the last name from a name such as `Trapp, Anna Maria`.
 
-    A name with two words before the comma is not split: it may be a whole name followed by a company.
+    `segments` holds the words between the commas of `whole`. A name with two words before the comma is not split: it
+    may be a whole name followed by a company. The first name is then `whole`, and the last name empty.
     """
     last, first = _without_titles(segments[0])[1], _without_titles(segments[1])[1]
     while len(first) > 1 and _is_credential(first[-1], first[0]):
@@ -160,9 +164,10 @@ def _split_last_name_first(segments: Sequence[Sequence[str]], whole: str) -> tup
 
 
 def _split_words(core: Sequence[str], whole: str) -> tuple[str, str]:
-    """Return the first word as the first name.
+    """Return the first word as the first name, and the others as the last name.
 
-    If something about the name is doubtful, it is not split.
+    `core` holds the words without titles and degrees. If something about the name is doubtful, the first name is
+    `whole`.
     """
     first, rest = core[0], list(core[1:])
     if _folded(first) in _TWO_WORD_FIRST_NAMES:
@@ -182,9 +187,9 @@ def _split_words(core: Sequence[str], whole: str) -> tuple[str, str]:
 
 
 def _split_couple(words: Sequence[str], whole: str) -> tuple[str, str]:
-    """Split the name of a couple.
+    """Return the first and the last name of a couple.
 
-    If there are titles and one last name, it has no first name. Otherwise it is not split.
+    If there are titles and one last name, the first name is empty. Otherwise it is `whole`, and the last name is empty.
     """
     core = [each for each in words if each not in _CONJUNCTIONS and not _is_title(each) and each != "M."]
     titled = len(core) < len([each for each in words if each not in _CONJUNCTIONS])
@@ -267,6 +272,6 @@ def _is_in_capitals(word: str) -> bool:
 def _folded(word: str) -> str:
     """Return a word without full stops and in lower case.
 
-    The sets above contain this form.
+    The sets of titles and degrees in this module contain words in this form.
     """
     return word.replace(".", "").casefold()

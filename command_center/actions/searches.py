@@ -64,7 +64,7 @@ async def adopt(ctx: ActionContext, viewer: Viewer, shared_search_id: str, name:
 async def rename(ctx: ActionContext, viewer: Viewer, search_id: str, name: str) -> SavedSearch:
     """Rename one of the viewer's saved searches.
 
-    Raises: UserErrors if it is invalid or not found.
+    Raises: UserErrors if the name is invalid or the viewer has no such saved search.
     """
     errors = ErrorCollector()
     name = check_line(errors, name, ("name",), "A name")
@@ -73,17 +73,18 @@ async def rename(ctx: ActionContext, viewer: Viewer, search_id: str, name: str) 
 
 
 async def share(ctx: ActionContext, viewer: Viewer, search_id: str, shared: bool) -> SavedSearch:
-    """Publish the definition to the team, or withdraw it.
+    """Publish a saved search to the viewer's team, or withdraw it.
 
-    Raises: UserErrors (NOT_FOUND).
+    Raises: UserErrors (NOT_FOUND) if the viewer has no such saved search.
     """
     return await _update(ctx, viewer, search_id, {"shared": shared})
 
 
 async def refine(ctx: ActionContext, viewer: Viewer, search_id: str, raw: Mapping[str, object]) -> SavedSearch:
-    """Replace the filter of a list. Subscribers get one Reset after its backfill.
+    """Replace the filter of a list.
 
-    Raises: UserErrors if the filter is invalid or the viewer has no such list.
+    Subscribers get one Reset message after the backfill of the list. Raises: UserErrors if the filter is invalid or the
+    viewer has no such list.
     """
     errors = ErrorCollector()
     filter = await _validate(ctx, viewer, raw, ("filter",), errors)
@@ -181,7 +182,7 @@ async def _insert(
 ) -> int:
     """Insert a saved search, queue its backfill, and return its key.
 
-    Raises: UserErrors (LIMIT_REACHED).
+    Raises: UserErrors (LIMIT_REACHED) at `path` if the viewer already has the maximum number of saved searches.
     """
     tx = uow.connection
     # The lock on the user prevents two simultaneous requests from exceeding the limit together.
@@ -203,7 +204,10 @@ async def _insert(
 
 
 async def _update(ctx: ActionContext, viewer: Viewer, search_id: str, values: ColumnValues) -> SavedSearch:
-    """Set columns of one of the viewer's saved searches, and log the change."""
+    """Set columns of one of the viewer's saved searches, and log the change.
+
+    Raises: UserErrors (NOT_FOUND) if the viewer has no such saved search.
+    """
     async with ctx.writer.unit_of_work() as uow:
         row = await _lock_own_search(uow, viewer, search_id)
         await uow.connection.execute(
@@ -215,9 +219,9 @@ async def _update(ctx: ActionContext, viewer: Viewer, search_id: str, values: Co
 
 
 async def _lock_own_search(uow: UnitOfWork, viewer: Viewer, text: str) -> Row:
-    """Lock one of the viewer's saved searches by its global id.
+    """Lock one of the viewer's saved searches, and return a row with its id.
 
-    Raises: UserErrors (NOT_FOUND).
+    `text` is its global id. Raises: UserErrors (NOT_FOUND) if the viewer has no such saved search.
     """
     key = ids.decode_key("SavedSearch", text)
     row = await uow.connection.fetch_one(

@@ -78,9 +78,9 @@ async def lock_recipient_and_campaign(connection: Connection, email_id: int) -> 
 
 
 async def fail_suppressed(uow: UnitOfWork, limits: Limits, rows: Sequence[Addressed]) -> list[Addressed]:
-    """Fail the suppressed ones among these locked emails.
+    """Set these locked emails to FAILED if they must not be sent.
 
-    Returns the others in their order.
+    Returns the other emails in their order.
     """
     tx = uow.connection
     people = await _people(tx, {row["person_id"] for row in rows})
@@ -149,9 +149,9 @@ async def _unsubscribed_copies(connection: Connection, rows: Sequence[AddressedE
 def _suppression_by_copies(
     row: AddressedEmail, unsubscribed: Collection[tuple[int, str]], limits: Limits
 ) -> Suppression | None:
-    """Return the suppression of an email by its cc and bcc addresses.
+    """Return the suppression caused by an email's cc and bcc addresses, or None.
 
-    Each copy is a message too.
+    Copies are sent as messages of their own. `unsubscribed` holds the teams and comparison keys of unsubscribed people.
     """
     copies = copies_of(row)
     for address in copies:
@@ -200,9 +200,9 @@ async def _ended_campaigns(connection: Connection, campaigns: set[int]) -> set[i
 
 
 def _suppression_by_recipient(person: Row | None, ended: bool, limits: Limits) -> Suppression | None:
-    """Return the suppression of an email by its recipient or its campaign.
+    """Return the suppression caused by an email's recipient or campaign, or None.
 
-    The result is None if it may be sent.
+    `ended` means that the campaign has ended.
     """
     if person is None or person["unsubscribed_at"] is not None:
         return Suppression(

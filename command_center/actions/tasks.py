@@ -83,7 +83,7 @@ class TaskRevision:
 async def create(ctx: ActionContext, viewer: Viewer, new: NewTask) -> Task:
     """Create a task for the viewer or a teammate.
 
-    A teammate can get it if the person is shared with the team.
+    A teammate can get the task only if its person is shared with the team.
 
     Raises: UserErrors if the input is invalid.
     """

@@ -65,10 +65,10 @@ def field_errors(text: str) -> list[str]:
 
 
 def resolve(text: str, field_values: Mapping[str, str], escaped: bool) -> str:
-    """Return the text with its fields filled in, with values `escaped` for HTML.
+    """Return the text with its fields filled in.
 
-    A default replaces an absent value; it is the author's own text, so HTML in an HTML body. Braces in values are not
-    read as fields. Raises: UnresolvedField if a field is invalid.
+    If `escaped`, the values are escaped for HTML. A default replaces an absent value; it is the author's own text, so
+    it is not escaped. Braces in values are not read as fields. Raises: UnresolvedField if a field is invalid.
     """
     errors = field_errors(text)
     if errors:
@@ -112,7 +112,10 @@ def _error_in(match: re.Match[str]) -> str | None:
 
 
 def _name_and_defaults(match: re.Match[str]) -> tuple[str, str | None, str | None]:
-    """Return the name of a valid field and its default in double and in single quotes."""
+    """Return the name of a valid field, and its default if it has one.
+
+    The second part of the result is a default in double quotes, the third part one in single quotes.
+    """
     field = _FIELD.fullmatch(match[1])
     assert field is not None
     return field[1], field[2], field[3]

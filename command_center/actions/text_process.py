@@ -27,9 +27,9 @@ T = TypeVar("T")
 
 
 class TextProcessLost(Exception):
-    """Raised if the child process took too long or ended.
+    """Raised if the child process took too long, or ended twice during one call.
 
-    If it ended, its replacement ended too.
+    A process that ends is replaced once.
     """
 
 

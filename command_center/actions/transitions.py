@@ -59,9 +59,8 @@ async def update_emails(
 async def update_texts(uow: UnitOfWork, texts: Iterable[tuple[DueEmail, str, str | None, str | None]]) -> None:
     """Set the text of each of these locked emails.
 
-    It is the subject, and the body or the field values in a shared body.
-
-    A body or field values of None stay unchanged. Updates the rows too.
+    Each tuple holds the email, its subject, its body, and the field values in a body that it shares with a bulk send. A
+    body or field values of None stay unchanged. Updates the rows too.
     """
     all_rows = list(texts)
     await uow.connection.execute_many(

@@ -1,6 +1,6 @@
 """Revises verdicts on recorded events.
 
-The timing of other clicks or of the delivery revises them, or a user's decision.
+The reason is the timing of other clicks or of the delivery, or a user's decision.
 
 Only a verdict derived from evidence (`judged`) is revised by more evidence, and only from HUMAN to MACHINE. A user's
 decision is final for the machine. The emails must be locked before their events are read.
@@ -34,7 +34,10 @@ _SELECT = (
 
 
 class RevisableEvent(TypedDict):
-    """An event with what its verdict depends on. `occurred_at` is in microseconds."""
+    """An event with the columns that its verdict depends on.
+
+    `occurred_at` is in microseconds.
+    """
 
     id: int
     team_id: int
@@ -52,18 +55,16 @@ async def revise_by_clicks(
 ) -> list[RevisableEvent]:
     """Revise the clicks of emails after new clicks between `since` and `until`.
 
-    Returns the revised ones.
-
-    `sent` holds the delivery times of the emails by key. All times are in microseconds. The caller updates summaries,
-    appends to the change log and queues invalidations.
+    Returns the revised clicks. `sent` holds the delivery times of the emails by key. All times are in microseconds. The
+    caller updates summaries, appends to the change log and queues invalidations.
     """
     return await _revise_clicks(uow, sent, since - MAX_BURST_MICROS, until + MAX_BURST_MICROS)
 
 
 async def revise_by_delivery(uow: UnitOfWork, sent: Mapping[int, int]) -> None:
-    """Revise the clicks around the delivery of emails.
+    """Give the verdict MACHINE to clicks that occurred around the delivery of emails.
 
-    No person made them. This is possible once the delivery times are known.
+    No person can have made them. This is possible once the delivery times are known.
 
     `sent` holds the delivery times in microseconds by the emails' keys. Also updates the summaries, appends to the
     change log and queues invalidations.
@@ -107,9 +108,8 @@ async def _revise_clicks(
 def publish(uow: UnitOfWork, revised: Iterable[RevisableEvent]) -> None:
     """Append an entry to the sender's feed for each revised event.
 
-    It also queues an invalidation for each email.
-
-    An event that is now SELF has an entry too, so that subscribers remove it.
+    Also queues an invalidation for each email. An event that is now SELF has an entry too, so that subscribers remove
+    it.
     """
     latest_by_email: dict[int, RevisableEvent] = {}
     for row in revised:
@@ -122,7 +122,7 @@ def publish(uow: UnitOfWork, revised: Iterable[RevisableEvent]) -> None:
 def log_event(uow: UnitOfWork, team_id: int, sender_id: int, email_id: int, key: int) -> None:
     """Append an entry for one event to the sender's feed.
 
-    Subscribers read the event's state at delivery.
+    The entry has only the key of the event; its current state is read when a subscriber gets the entry.
     """
     uow.log(
         LogEntry(
@@ -153,9 +153,9 @@ async def log_removals(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
 async def reclassify(ctx: ActionContext, viewer: Viewer, ids: Sequence[str], verdict: EngagementVerdict) -> BulkResult:
     """Set the verdict on events of emails that the viewer can see.
 
-    No later evidence revises it.
+    No later evidence revises it. An event that already has the verdict does not change. The result has an error for
+    each refused id; its path contains the position of the id.
 
-    The error of a refused id has its position in the path. An event that already has the verdict does not change.
     Raises: UserErrors (LIMIT_REACHED) for too many ids in one request.
     """
     check_event_count(len(ids), ctx.limits.events_per_request, ("ids",))

@@ -42,7 +42,10 @@ class Evidence(NamedTuple):
 
     @property
     def exists(self) -> bool:
-        """Return whether there is any evidence. An invalid IP address is none."""
+        """Return whether the request contains any evidence.
+
+        An invalid IP address is no evidence.
+        """
         has_request_data = (
             bool(self.user_agent and self.user_agent.strip()) or address_block(self.ip_address or "") is not None
         )
@@ -61,9 +64,9 @@ class Judgement(NamedTuple):
 
 
 def judge(reported: EngagementVerdict | None, evidence: Evidence) -> Judgement:
-    """Decide the verdict on a single event by all rules except the seventh.
+    """Decide the verdict on a single event, regardless of the timing of other clicks.
 
-    `reported` is the source's verdict.
+    `reported` is the verdict that the source of the event reports; it takes precedence over the evidence.
     """
     if reported is not None:
         return Judgement(reported, f"reported as {VERDICT_TEXTS[reported]}")
@@ -74,7 +77,10 @@ def judge(reported: EngagementVerdict | None, evidence: Evidence) -> Judgement:
 
 
 def _by_request(evidence: Evidence) -> Judgement | None:
-    """Apply rules 3 and 4."""
+    """Return the verdict that a cookie, a HEAD request or a prefetch shows, or None.
+
+    These are rules 3 and 4 in the description of this module.
+    """
     if evidence.own_device:
         return Judgement(EngagementVerdict.SELF, "the sender's own device", judged=True)
     if evidence.head:
@@ -85,7 +91,10 @@ def _by_request(evidence: Evidence) -> Judgement | None:
 
 
 def _by_agent(evidence: Evidence) -> Judgement | None:
-    """Apply rule 5."""
+    """Return the verdict on a known program's user agent, or None.
+
+    This is rule 5 in the description of this module.
+    """
     agent = find_agent(evidence.kind, evidence.user_agent or "")
     if agent is None:
         return None
@@ -94,7 +103,10 @@ def _by_agent(evidence: Evidence) -> Judgement | None:
 
 
 def _by_network(evidence: Evidence) -> Judgement | None:
-    """Apply rule 6."""
+    """Return the verdict on an IP address of a mail filter, or None.
+
+    This is rule 6 in the description of this module.
+    """
     network = find_network(evidence.ip_address or "")
     if network is None:
         return None

@@ -39,7 +39,10 @@ _SPACES = re.compile(r"(?<=[ \t\r\n])[ \t]++|\t")
 
 
 def to_html(text: str, links: Slots) -> str:
-    """Return plain text as safe HTML, with the targets of its links in slots."""
+    """Return plain text as safe HTML in which slots replace the targets of links.
+
+    A slot is a placeholder; `links` holds the target for each.
+    """
     if _RIGHT_TO_LEFT.search(text) is None:
         return f"<div>{_lines(text, links)}</div>"
     parts = []

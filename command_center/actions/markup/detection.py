@@ -23,9 +23,8 @@ def is_html(body: str) -> bool:
 def is_mention(token: Token, body: str, ends: dict[str, int]) -> bool:
     """Return whether a start tag is a word in angle brackets, not markup.
 
-    As an element, the word would be lost.
-
-    `ends` holds the position of the last end tag of each name.
+    A browser that read it as an element would not display the word. `ends` holds the position of the last end tag of
+    each element name.
     """
     name = token.name
     if any(letter in name for letter in "@.,;\"'&=(){}[]") or name.endswith(":"):

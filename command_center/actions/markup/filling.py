@@ -69,16 +69,16 @@ class BodyTemplate:
     def values(self, field_values: Mapping[str, str]) -> list[str]:
         """Return the encoded value of each field.
 
-        `field_values` is a result of `template_fields.values`.
+        `field_values` is a result of `template_fields.person_values`.
 
-        Raises: Unresolved if a field cannot be filled in.
+        Raises: UnresolvedField if a field cannot be filled in.
         """
         if errors := self.field_errors():
             raise UnresolvedField(" ".join(errors))
         return [_encode(field.written, field.context, field_values) for field in self.fields]
 
     def fill(self, body: str, field_values: Mapping[str, str]) -> str:
-        """Return the body with its fields filled in. Raises: Unresolved."""
+        """Return the body with its fields filled in. Raises: UnresolvedField."""
         values = self.values(field_values)
         filled = with_values(body, zip(self.fields, values, strict=True))
         if not self.is_html and any("<" in value for value in values) and is_html(filled):
@@ -121,7 +121,7 @@ def is_template_cached(body: str) -> bool:
 def cache_template(body: str, parsed: BodyTemplate) -> None:
     """Cache the result of `parse_template` for a body.
 
-    It may come from another process.
+    The result may have been computed in another process.
     """
     _templates[_cache_key(body)] = parsed
     if len(_templates) > MAX_CACHED_TEMPLATES:
@@ -153,9 +153,9 @@ def parse_template(body: str) -> BodyTemplate:
 
 
 def _contexts(token: Token, source: str) -> Iterator[tuple[FieldContext, str]]:
-    """Yield the parts of a token with the context that fields have in them.
+    """Yield texts from a token, each after the context of the fields in it.
 
-    A later part overrides an earlier one.
+    The texts may overlap. A field in several of them has the context of the last one.
     """
     written = source[token.start : token.end]
     if token.kind in (TokenKind.TEXT, TokenKind.COMMENT):

@@ -24,7 +24,10 @@ class BodyReport:
 
 @lru_cache(maxsize=8)
 def inspect(body: str) -> BodyReport:
-    """Inspect a body whose fields are not filled in."""
+    """Return the errors and notices about a body for its author.
+
+    The fields of the body are not filled in yet.
+    """
     template = filling.cached_template(body)
     field_slots = Slots()
     masked = template_fields.replace_fields(body, field_slots.add)

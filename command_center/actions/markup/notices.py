@@ -14,7 +14,7 @@ _MAX_NAMES = 1_000
 class Removal(Enum):
     """Names the kinds of removed or unsupported content.
 
-    The value is the sentence, without the names.
+    The value of each kind is the sentence for the author, without the names of what was removed.
     """
 
     SCRIPTS = "Scripts were removed"

@@ -304,9 +304,9 @@ class Sanitizer:
         return target.url
 
     def _pairs(self, values: dict[str, str]) -> str:
-        """Return attributes as source text.
+        """Return attributes as source text, with a slot in place of each value.
 
-        Targets and sources become slots after a scheme, because nh3 checks the scheme.
+        The slot of a link target or a picture source follows a fixed scheme, because nh3 checks the scheme.
         """
         written = []
         for name, value in values.items():

@@ -12,9 +12,9 @@ StoredValue = tuple[int, int, str]
 
 
 def as_stored(values: Iterable[StoredValue]) -> str:
-    """Return the stored form of an email's values.
+    """Return an email's field values as the text that is stored in the database.
 
-    They must be in the order of the text.
+    The values must be in the order of their positions in the shared text.
     """
     return json.dumps(list(values), ensure_ascii=False)
 
@@ -30,7 +30,7 @@ def stored_values(stored: str | None) -> list[StoredValue]:
 def filled_text(shared: str, stored: str | None) -> str:
     """Return the shared text with an email's values filled in.
 
-    None means that there are none yet.
+    If `stored` is None, the fields are not filled in yet, and the result is the shared text.
     """
     parts: list[str] = []
     position = 0

@@ -44,8 +44,8 @@ class TokenKind(Enum):
 class Token:
     """Describes a piece of HTML from `start` to `end`.
 
-    `name` is in lower case; `attributes` is source text. RAW is an element of RAW_TEXT with its content and its end
-    tag, and `inner` holds the start and the end of its content.
+    `name` is in lower case; `attributes` is source text. RAW is an element whose content is not markup, such as
+    `<style>`, with its content and its end tag. Its `inner` holds the start and the end of the content.
     """
 
     kind: TokenKind
@@ -74,9 +74,9 @@ def attributes(written: str) -> dict[str, str | None]:
 
 
 def attribute_values(written: str) -> Iterator[tuple[str, int, int, bool]]:
-    """Yield the name and the value's position of each attribute of a tag.
+    """Yield the attributes of a tag, each with the position of its value.
 
-    The position is the start, the end, and whether the value is quoted.
+    Each tuple has the name in lower case, the value's start and end in `written`, and whether the value is quoted.
     """
     for match in _ATTRIBUTE.finditer(written):
         group = match.lastindex or 1

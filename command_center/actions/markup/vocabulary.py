@@ -1,6 +1,6 @@
 """Lists the elements and attributes that mail may have.
 
-It also says how the others are removed.
+It also determines how all other elements are removed.
 """
 
 
