@@ -82,7 +82,7 @@ class ClaimedEmail:
 class _Quota:
     """Holds the number of recipients that a sender may still reach today.
 
-    `tomorrow` is the moment at which the next day begins.
+    `tomorrow` is the moment at which the next day begins, in microseconds.
     """
 
     remaining: int
@@ -114,8 +114,9 @@ async def claim_batch(
 ) -> tuple[list[ClaimedEmail], bool]:
     """Claim a batch of due emails.
 
-    Return the claimed emails, and whether any email was due. `failed` counts the emails that fail here. Raises:
-    TemplatesMissing if long bodies must be parsed first; nothing is claimed then.
+    Returns the claimed emails, and whether any email was due. `domain` is the domain of new Message-IDs. `failed`
+    counts the emails that fail here. Raises: TemplatesMissing if long bodies must be parsed first; nothing is claimed
+    then.
     """
     async with ctx.writer.unit_of_work() as uow:
         tx, now = uow.connection, uow.now
@@ -185,7 +186,7 @@ async def _add_shared_bodies(connection: Connection, rows: Iterable[DueEmail]) -
 
 
 def _limit_batch(rows: Sequence[DueEmail]) -> list[DueEmail]:
-    """Return the first rows, up to the character limit of a batch."""
+    """Return the first rows, up to the character limit of a batch but at least one."""
     lengths = accumulate(len(row["body"]) for row in rows)
     return [row for index, (row, length) in enumerate(zip(rows, lengths, strict=True))
             if not index or length <= MAX_BATCH_CHARACTERS]  # fmt: skip
@@ -210,7 +211,8 @@ def _apply_quotas(
 ) -> tuple[list[DueEmail], dict[int, list[DueEmail]]]:
     """Split the rows by the daily limits of their senders.
 
-    Return the rows that may be sent today, and the others by the moment at which the sender's next day begins.
+    Returns the rows that may be sent today, and the others by the moment (microseconds) at which the sender's next day
+    begins.
     """
     claimed_rows: list[DueEmail] = []
     postponed: dict[int, list[DueEmail]] = {}
@@ -231,9 +233,9 @@ def _recipient_count(row: DueEmail) -> int:
 
 
 def _begin_attempt(row: DueEmail, domain: str, now: int) -> None:
-    """Count another attempt.
+    """Count another attempt to send an email, and give the email a Message-ID.
 
-    All attempts have the same Message-ID, so that a mail program recognises duplicates.
+    All attempts have the same Message-ID, so that a mail program recognises duplicates. `now` is in microseconds.
     """
     row["message_id"] = row["message_id"] or new_message_id(row["id"], domain, secrets.token_hex(8))
     row["attempts"] += 1
@@ -258,12 +260,18 @@ async def fail_lost_claims(ctx: ActionContext, before: int | None, batch: int = 
 
 
 def postponed_columns(until: int) -> dict[str, ColumnValue]:
-    """Return the columns of an email that becomes Scheduled again."""
+    """Return the columns of an email that is scheduled again after it was due.
+
+    `until` is the new time in microseconds.
+    """
     return {"status": EmailStatus.SCHEDULED, "scheduled_at": until, "due_at": until, "claimed_at": None}
 
 
 async def _quotas(tx: Connection, emails_per_day: int, rows: Iterable[DueEmail], now: int) -> dict[int, _Quota]:
-    """Return the quota of each sender, whose row stays locked until the commit."""
+    """Return the quota of each sender by key, and lock the senders until the commit.
+
+    `now` is in microseconds.
+    """
     zones = {row["sender_id"]: row["time_zone"] for row in rows}
     # Without the lock, two processes could both count before either claims. It is weak, so that emails can be added.
     await tx.fetch(

@@ -111,7 +111,7 @@ def _headers(email: OutgoingEmail, sender: str, recipient: str, cc: Iterable[str
 def _unsubscribe_fields(unsubscribe_url: str) -> list[str]:
     """Return the header fields for the unsubscribe button of mail programs.
 
-    RFC 2369 defines them, and RFC 8058 the one for one click.
+    RFC 2369 defines List-Unsubscribe; RFC 8058 defines the field that allows to unsubscribe with one click.
     """
     return [
         headers.fixed_field("List-Unsubscribe", f"<{unsubscribe_url}>"),
@@ -120,7 +120,10 @@ def _unsubscribe_fields(unsubscribe_url: str) -> list[str]:
 
 
 def _content(email: OutgoingEmail, links: Links, unsubscribe_url: str | None) -> tuple[str, str]:
-    """Return the plain text and the HTML alternative."""
+    """Return the plain text and the HTML page of an email.
+
+    If `unsubscribe_url` is None, they contain no unsubscribe link.
+    """
     shared = email.shares_body
     prepared = prepare_shared(email.body, stored_values(email.values)) if shared else prepare(email.body)
     unsubscribe_line = "" if unsubscribe_url is None else f"{_UNSUBSCRIBE}: {unsubscribe_url}\n"

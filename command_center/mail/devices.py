@@ -39,9 +39,9 @@ def device_owner(links: Links, cookies: Mapping[str, str]) -> int | None:
 
 
 def missing_headers(links: Links, cookies: Mapping[str, str], user_id: int) -> tuple[str, ...]:
-    """Return the Set-Cookie headers that a browser with these cookies needs.
+    """Return the Set-Cookie headers that mark a browser as the user's.
 
-    They are empty if it has the cookie.
+    The result is empty if `cookies`, which the browser sent, already contain the user's cookie.
     """
     return () if device_owner(links, cookies) == user_id else cookie_headers(links, user_id)
 

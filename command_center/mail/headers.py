@@ -101,9 +101,9 @@ def _is_plain(text: str) -> bool:
 
 
 def _mailbox(before: str, mailbox: Mailbox, after: str) -> str:
-    """Return the folded lines of one mailbox.
+    """Return the folded lines of an address with its display name, if there is one.
 
-    They contain `before`, the name if any, the address, and `after`.
+    The lines begin with `before` and end with `after`.
     """
     address, name = _address(mailbox.address), _one_line(mailbox.name)
     if not name:

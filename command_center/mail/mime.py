@@ -52,11 +52,9 @@ def _part(subtype: str, content: str) -> list[bytes]:
 
 
 def transfer_encoded(data: bytes) -> tuple[str, bytes]:
-    """Encode text with CRLF line ends.
+    """Encode text with CRLF line ends for its transfer by mail.
 
-    Return the name of the encoding and the encoded text.
-
-    The encoding is quoted-printable unless base64 is shorter.
+    Returns the name of the encoding and the encoded text. The encoding is quoted-printable unless base64 is shorter.
     """
     encoded_bytes = len(data.translate(None, _LITERAL))
     if encoded_bytes * 2 > len(data) // 3:
@@ -82,9 +80,10 @@ def _pieces(line: bytes) -> Iterator[bytes]:
 
 
 def _safe_start(line: bytes, start: int) -> tuple[int, bytes]:
-    """Return where the piece at `start` continues, and its encoded first character.
+    """Encode the character at `start` if it must not be the first one of a line.
 
-    The first character is encoded only if it is unsafe at the start of a line; otherwise the bytes are empty.
+    Returns the position at which the unencoded text continues, and the encoded character. If nothing is encoded, these
+    are `start` and empty bytes.
     """
     if not _UNSAFE_START.match(line, start):
         return start, b""

@@ -116,7 +116,7 @@ class Outbox:
         """Fail the emails of lost claims with OUTCOME_UNKNOWN, and return their number.
 
         A claim is lost if its outcome was never recorded. On SQLite no other process sends, so every claim is lost; on
-        PostgreSQL only old claims are. It must not run during a step.
+        PostgreSQL only old claims are. Must not run at the same time as `step`.
         """
         before = await self._now() - LOST_CLAIM_MICROSECONDS if database().postgres else None
         lost_count = 0
@@ -130,7 +130,7 @@ class Outbox:
     async def step(self) -> bool:
         """Claim one batch of due emails, send it and record the outcomes.
 
-        Return whether more may be due.
+        Returns whether more emails may be due.
         """
         due = await claims.next_due(database())
         if due is None or due > await self._now():
@@ -180,9 +180,9 @@ class Outbox:
         return await self._ctx.writer.clock.now(database())
 
     async def _complete(self, batch: HandOverBatch) -> None:
-        """Send a batch.
+        """Send the emails of a batch, and record the outcomes.
 
-        If it is cancelled, the outcomes are still recorded before it raises.
+        If the task is cancelled, the outcomes are still recorded before this raises.
         """
         work = asyncio.create_task(self._send_batch(batch), name="outbox batch")
         try:

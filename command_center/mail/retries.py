@@ -14,10 +14,8 @@ WAIT_MINUTES = (1, 2, 5, 10, 20, 40, 60)
 def next_attempt(attempts: int, first_attempt_at: int, now: int) -> int | None:
     """Return when to make the next attempt, in microseconds.
 
-    The result is None if the day is over.
-
-    `attempts` is the number of attempts so far. The last attempt is made when the day ends, even if the wait is
-    shorter then.
+    The result is None if a day has passed since the first attempt. `attempts` is the number of attempts so far. The
+    last attempt is made when the day ends, even if the wait is shorter then. All times are in microseconds.
     """
     deadline = first_attempt_at + MAX_RETRY_MICROSECONDS
     if now >= deadline:

@@ -212,10 +212,10 @@ async def _run_commands(session: Session, envelope: Envelope, progress: _Progres
 
 
 async def _refusal_outcome(session: Session, reply: Reply, permanent: Outcome, progress: _Progress) -> Outcome:
-    """Return the outcome of a message after an incomplete command.
+    """Return the outcome of a message after the server refused a command.
 
-    `permanent` is the outcome of a 5xx reply. Raises: ProtocolError if the reply is neither 4xx nor 5xx, and _Goodbye
-    if it is a 421 before the end of the data.
+    `reply` is the refusal. `permanent` is the outcome of a 5xx reply. Raises: ProtocolError if the reply is neither 4xx
+    nor 5xx, and _Goodbye if it is a 421 before the end of the data.
     """
     if reply.kind not in (4, 5):
         raise ProtocolError(f"the server replied out of turn: {reply.text}")

@@ -216,9 +216,10 @@ def data_chunks(content: bytes, size: int = CHUNK_BYTES) -> Iterator[bytes]:
 
 
 async def connect(host: str, port: int, context: ssl.SSLContext | None, reply_seconds: float) -> Dialogue:
-    """Open a connection.
+    """Open a connection to a mail server.
 
-    With a context, it uses TLS from the first byte. Raises: ConnectionLost.
+    With a context, it uses TLS from the first byte. `reply_seconds` limits the time for each reply. Raises:
+    ConnectionLost.
     """
     loop = asyncio.get_running_loop()
     try:

@@ -56,10 +56,10 @@ class ServerHealth:
             self._watch = asyncio.create_task(self._watch_outage(), name="mail server watch")
 
     async def check(self) -> None:
-        """Return when a session may be opened.
+        """Raise ServerTrouble if the mail server cannot be used at present.
 
-        Raises: ServerTrouble if the server cannot be used. During an outage it is the error of the last probe. Its age
-        is at most the interval between two probes, which is 1 to 30 seconds.
+        During an outage this may wait for a probe, and the error is that of the last probe. Its age is at most the
+        interval between two probes, which is 1 to 30 seconds.
         """
         if self._trouble is None:
             return
@@ -71,7 +71,7 @@ class ServerHealth:
             raise ServerTrouble(trouble.code, trouble.message, trouble.login)
 
     async def close(self) -> None:
-        """Cancel the probe and the watch."""
+        """Cancel the running probe, and the task that probes during an outage."""
         tasks = [task for task in (self._probe, self._watch) if task is not None]
         self._probe = self._watch = self._trouble = None
         for task in tasks:
@@ -89,7 +89,7 @@ class ServerHealth:
     def _is_result_fresh(self) -> bool:
         """Return whether the last result makes a new probe unnecessary.
 
-        It must be recent and certain enough.
+        It must be recent, and a minimum number of probes must have failed.
         """
         required = LOGIN_PROBES if self._trouble is not None and self._trouble.login else FIRST_PROBES
         return self._failures >= required and time.monotonic() - self._last_probe < self._interval()

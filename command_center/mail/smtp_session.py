@@ -31,7 +31,8 @@ class BadAddress(ValueError):
 class ServerTrouble(Exception):
     """The mail server cannot be used.
 
-    `code` is the failure code of an email if that lasts for a day. `login` is true if signing in failed.
+    `code` is the failure code of an email that could not be sent for a day because of this. `login` is true if signing
+    in failed.
     """
 
     def __init__(self, code: FailureCode, message: str, login: bool = False) -> None:
@@ -145,13 +146,11 @@ class Session:
         return self._is_hello(reply) and self.dialogue.in_step
 
     async def confirms(self, refusal: Reply) -> bool:
-        """Return whether a refusal is certain.
+        """Return whether the next reply of the server agrees with a refusal.
 
-        It is if the next reply does not contradict it.
-
-        If a server sends two replies to one command, the client is one reply behind. The reply to this EHLO is then the
-        reply to an earlier command, and it is unclear what was refused. A second refusal of the same kind confirms the
-        first.
+        If a server sends two replies to one command, the client is one reply behind. The reply to the EHLO that this
+        method sends is then the reply to an earlier command, and it is unclear what was refused. A second refusal of
+        the same kind confirms the first.
         """
         reply = self.dialogue.unread()
         if reply is None:

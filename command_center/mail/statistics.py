@@ -38,11 +38,10 @@ class MailStatistics:
 
 
 async def count_waiting(connection: Connection, now: int) -> tuple[int, float]:
-    """Return the number of due emails that have not been sent.
+    """Return the number of due emails that are not sent, and the age of the oldest.
 
-    The second value is the seconds since the oldest became due.
-
-    A deferred email counts as due since its first attempt.
+    The age is the number of seconds since the email became due. A deferred email counts as due since its first attempt.
+    `now` is in microseconds.
     """
     row = await connection.fetch_one(_WAITING, now + WAIT_MINUTES[-1] * MINUTE_MICROSECONDS, now)
     if row is None or not row["number"]:

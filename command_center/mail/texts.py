@@ -57,7 +57,7 @@ def fill_text(row: DueEmail) -> FilledText | None:
     """Return the filled-in text of an email, or None if it needs no filling in.
 
     An email with a message id was attempted before and already has its final text, so that each attempt sends the same.
-    Raises: Unresolved if a field cannot be filled in, or the result is too long.
+    Raises: UnresolvedField if a field cannot be filled in, or the result is too long.
     """
     subject, body = row["subject"], row["body"]
     if row["message_id"] is not None or not (template_fields.has_fields(subject) or template_fields.has_fields(body)):

@@ -40,7 +40,7 @@ class RefusedCopy:
 class Delivered:
     """The server accepted the message for the person in To.
 
-    It also accepted each copy except these.
+    It also accepted every copy except those in `refused_copies`.
     """
 
     refused_copies: tuple[RefusedCopy, ...] = ()
