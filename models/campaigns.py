@@ -1,4 +1,7 @@
-"""Defines the tables of campaigns, templates and bulk sends, to which emails refer."""
+"""Defines the tables of campaigns, templates and bulk sends.
+
+Emails refer to them.
+"""
 
 from tortoise import fields
 from tortoise.expressions import Q
@@ -32,7 +35,10 @@ class Campaign(Model):
 
 
 class Template(Model):
-    """A reusable subject and body, which may contain dynamic fields. The whole team sees it."""
+    """A reusable subject and body, which may contain dynamic fields.
+
+    The whole team sees it.
+    """
 
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)

@@ -14,9 +14,11 @@ from models.enums import ChangeCauseKind, ChangeKind, InvalidationKind
 class ChangeLog(Model):
     """The change log of one team. The row is its counter of positions.
 
-    `position` is that of the last entry. Entries up to and including `trimmed_to` have been deleted. A transaction
-    locks the row last before its commit, so the order of positions is the order of commits. `check_value` is that of
-    the last entry, and `trimmed_check` that of the last deleted one.
+    `position` is the position of the last entry. Entries up to and including the position `trimmed_to` have been
+    deleted. A transaction locks the row last before its commit, so the order of positions is the order of commits.
+
+    Each entry has a random check value, which cursors repeat, so that a restored log is recognised. `check_value` is
+    that of the last entry, and `trimmed_check` that of the last deleted entry.
     """
 
     team: fields.OneToOneRelation["Model"] = fields.OneToOneField("models.Team", primary_key=True)
@@ -55,10 +57,11 @@ class Change(Model):
 
 
 class Invalidation(Model):
-    """A durable note that the matcher must match again all emails that `subject_id` concerns.
+    """A durable note that some emails must be matched with all lists again.
 
-    The transaction that changes the subject inserts it. `kind` tells which table `subject_id` refers to. `people` are
-    the ids of people whom a group gained or lost. `progress` is how far the matcher has expanded a large invalidation.
+    `subject_id` is the key of what changed: it concerns the emails that the matcher has to match. The transaction that
+    changes the subject inserts it. `kind` tells which table `subject_id` refers to. `people` are the ids of people whom
+    a group gained or lost. `progress` is how far the matcher has expanded a large invalidation.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -94,7 +97,9 @@ class Lease(Model):
 
 
 class RestoreState(Model):
-    """The data that reveals a restore from a backup, and whether sending is paused since. It is one row.
+    """The data that reveals a restore of the database from a backup. It is one row.
+
+    It also tells whether sending has been paused since a restore.
 
     `cursor_key` signs cursors and `restores` is the number of restores recognised. `identity` is the identity of a
     PostgreSQL database. `stamped` is set if a stamp was written beside the database. `claims` is the number of batches
@@ -115,11 +120,11 @@ class RestoreState(Model):
 
 
 class ClockState(Model):
-    """The latest decision on jumps of the clock, shared by all processes. It is one row.
+    """The latest decision about a jump of the database's clock. It is one row.
 
-    `decision` is its number. `kind`, `jumped_to` and `good_at` describe a pause: the direction of the jump, the time
-    that the clock jumped to, and the last good time. `accepted_at` is the last reading that a decision accepted. Times
-    are in microseconds.
+    All processes share it. `decision` is its number. `kind`, `jumped_to` and `good_at` describe a pause: the direction
+    of the jump, the time that the clock jumped to, and the last good time. `accepted_at` is the last reading that a
+    decision accepted. Times are in microseconds.
     """
 
     id = fields.IntField(primary_key=True)
@@ -135,7 +140,9 @@ class ClockState(Model):
 
 
 class MatcherState(Model):
-    """How far the matcher has followed the clock. It is one row, and its times never decrease.
+    """How far the matcher has followed the clock. It is one row.
+
+    Its times never decrease.
 
     Emails that crossed a time boundary up to `transitions_until` have been invalidated. No membership was evaluated for
     a moment later than `evaluated_until`.

@@ -1,4 +1,4 @@
-"""Defines the tables of emails, of the email counts per folder, and of send requests."""
+"""Defines the tables of emails, email counts per folder, and send requests."""
 
 import json
 from collections.abc import Sequence
@@ -114,12 +114,18 @@ class Email(Model):
 
 
 def addresses(stored: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Return the addresses of a `cc` or `bcc` column, which drivers return as JSON text or as a list."""
+    """Return the addresses in the value of a `cc` or `bcc` column.
+
+    Depending on the driver, the value is a JSON text or a list.
+    """
     return tuple(json.loads(stored) if isinstance(stored, str) else stored or ())
 
 
 class FolderCount(Model):
-    """The number of emails of one sender in one folder. Every transition updates it; no scan computes it."""
+    """The number of emails of one sender in one folder.
+
+    Every transaction that moves emails between folders updates it; no scan computes it.
+    """
 
     id = fields.BigIntField(primary_key=True)
     sender: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=False)
@@ -133,7 +139,10 @@ class FolderCount(Model):
 
 
 class SendRequest(Model):
-    """The first use of a client's `requestId`, so that a repeated request returns its result and sends nothing."""
+    """The first use of a `requestId`, which a client gives to a request to send.
+
+    With this row, a repeated request returns the first result and sends nothing.
+    """
 
     id = fields.BigIntField(primary_key=True)
     user: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.User", db_index=False)

@@ -1,4 +1,6 @@
-"""Defines every enumeration of the domain. Members have the names of the API and are stored as numbers.
+"""Defines every enumeration of the domain.
+
+Members have the names of the API and are stored as numbers.
 
 The module imports nothing, so that any package may use it. The numbers are stored in databases: never change them.
 """
@@ -127,7 +129,10 @@ class TaskPriority(IntEnum):
 
 
 class TaskBucket(IntEnum):
-    """When an open task is due, relative to today. It is never stored, because it changes as days pass."""
+    """When an open task is due, relative to today.
+
+    It is never stored, because it changes as days pass.
+    """
 
     OVERDUE = 1
     TODAY = 2
@@ -155,7 +160,10 @@ class ChangeCauseKind(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "ChangeCauseKind | None":
-        """Return EMAIL_CHANGED, the least specific cause, for a number that only a later version knows."""
+        """Return EMAIL_CHANGED, the least specific cause, for an unknown number.
+
+        A later version of the program may have stored it.
+        """
         return cls.EMAIL_CHANGED if isinstance(value, int) else None
 
 
@@ -203,7 +211,7 @@ class OrderDirection(Enum):
 
 
 class EmailOrderField(Enum):
-    """The properties by which emails can be sorted. Values are columns."""
+    """The properties by which emails can be sorted. Values are names of columns."""
 
     CREATED_AT = "created_at"
     UPDATED_AT = "updated_at"
@@ -215,7 +223,7 @@ class EmailOrderField(Enum):
 
 
 class TaskOrderField(Enum):
-    """The properties by which tasks can be sorted. Values are columns."""
+    """The properties by which tasks can be sorted. Values are names of columns."""
 
     DUE_ON = "due_on"
     PRIORITY = "priority"

@@ -1,4 +1,6 @@
-"""Derives an email's folder from its status and archived flag, and lists each folder's actions.
+"""Derives an email's folder from its status and archived flag.
+
+It also lists the actions that each folder offers.
 
 Resolvers, mutations and filters use the same table, so they cannot disagree. All functions are pure.
 """
@@ -64,5 +66,8 @@ def group_of(folder: FolderName) -> FolderGroupName:
 
 
 def states_of(folder: FolderName) -> tuple[EmailStatus, bool | None]:
-    """Return the status and archived flag of a folder's emails; the flag is None if it does not matter."""
+    """Return the status and the archived flag of a folder's emails.
+
+    The flag is None if it does not matter.
+    """
     return _STATES[folder]

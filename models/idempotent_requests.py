@@ -1,4 +1,4 @@
-"""Defines the table of requests with an Idempotency-Key and their stored responses."""
+"""Defines the table of requests with an Idempotency-Key, and their responses."""
 
 from tortoise import fields
 from tortoise.models import Model

@@ -1,4 +1,6 @@
-"""Defines the tables of people, who receive emails, and of groups, which are static sets of people.
+"""Defines the tables of people, who receive emails, and of groups.
+
+A group is a static set of people.
 
 A person or a group is private to its owner or shared with the team.
 """
@@ -12,10 +14,12 @@ from models.viewers import Viewer
 
 
 class Person(Model):
-    """A recipient of emails. A folded text may be longer than the text, because one letter can fold to three.
+    """A recipient of emails.
 
-    `address_folded` is the comparison key of the address (see `email_addresses`). Duplicates from before keys were
-    compared have a number in it. `address_search` is the folded address, which searches and filters use.
+    `address_folded` is the comparison key of the address (see `email_addresses`). It is unique in a team: old rows
+    whose keys were equal got a number added. `address_search` is the folded address, which searches and filters use.
+
+    A folded text may be longer than the original, because one letter can fold to three.
     """
 
     id = fields.BigIntField(primary_key=True)

@@ -1,4 +1,7 @@
-"""Defines the tables of saved searches and memberships. Only the matcher writes memberships."""
+"""Defines the tables of saved searches and memberships.
+
+Only the matcher writes memberships.
+"""
 
 from tortoise import fields
 from tortoise.expressions import Q
@@ -39,7 +42,7 @@ class SavedSearch(Model):
 
     @staticmethod
     def published(viewer: Viewer) -> Q:
-        """Return the condition for lists whose definition is published to the viewer's team."""
+        """Return the condition for lists that are published to the viewer's team."""
         return Q(team_id=viewer.team_id, shared=True)
 
 

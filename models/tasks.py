@@ -1,4 +1,7 @@
-"""Defines the table of tasks. A task is a reminder that concerns a person and has a due date."""
+"""Defines the table of tasks.
+
+A task is a reminder that concerns a person and has a due date.
+"""
 
 from tortoise import fields
 from tortoise.expressions import Q
@@ -10,7 +13,10 @@ from models.viewers import Viewer
 
 
 class Task(Model):
-    """One task. `email` is the email from which it was created; it becomes null when that email is deleted."""
+    """A reminder that concerns a person and has a due date.
+
+    `email` is the email from which it was created; it becomes null when that email is deleted.
+    """
 
     id = fields.BigIntField(primary_key=True)
     team: fields.ForeignKeyRelation["Model"] = fields.ForeignKeyField("models.Team", db_index=False)
@@ -42,9 +48,15 @@ class Task(Model):
 
     @staticmethod
     def visible(viewer: Viewer) -> Q:
-        """Return the condition for tasks that the viewer may see: those they are assigned to or created."""
+        """Return the condition for tasks that the viewer may see.
+
+        These are the tasks that are assigned to the viewer, or that the viewer created.
+        """
         return Q(team_id=viewer.team_id) & (Q(assignee_id=viewer.user_id) | Q(creator_id=viewer.user_id))
 
     def is_visible_to(self, viewer: Viewer) -> bool:
-        """Evaluate the condition of `visible` for this row."""
+        """Return whether the viewer may see this task.
+
+        This evaluates the condition of `visible` for one row.
+        """
         return self.team_id == viewer.team_id and viewer.user_id in (self.assignee_id, self.creator_id)

@@ -1,4 +1,7 @@
-"""Defines the table of teams. A team is a tenant: no user sees data of another team."""
+"""Defines the table of teams.
+
+A team is a tenant: no user sees data of another team.
+"""
 
 from tortoise import fields
 from tortoise.models import Model

@@ -1,4 +1,7 @@
-"""Defines the table of users, who are sellers or admins. An address is unique across all teams."""
+"""Defines the table of users, who are sellers or admins.
+
+An address is unique across all teams.
+"""
 
 from tortoise import fields
 from tortoise.expressions import Q
@@ -15,8 +18,8 @@ _ROLES = {int(role): role for role in Role}
 class User(Model):
     """A seller or an admin of a team.
 
-    `address_folded` is the comparison key of the address. Duplicates from before keys were compared have a number in
-    it.
+    `address_folded` is the comparison key of the address (see `email_addresses`). It is unique: old rows whose keys
+    were equal got a number added.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -40,6 +43,9 @@ class User(Model):
 
 
 async def load_viewer(user_id: int, team_id: int, scopes: frozenset[str]) -> Viewer | None:
-    """Return a user of a team as a viewer with their current role, or None if there is no such user."""
+    """Return a user of a team as a viewer, with their current role and these scopes.
+
+    The result is None if there is no such user.
+    """
     rows = await database().fetch_inline("SELECT role FROM users WHERE id = ? AND team_id = ?", user_id, team_id)
     return Viewer(user_id, team_id, _ROLES[rows[0]["role"]], scopes) if rows else None

@@ -22,7 +22,10 @@ MODELS_BY_TYPE: Mapping[str, type[BulkSend | Campaign | Group | Person | Templat
 
 
 async def visible_keys(viewer: Viewer, named: Iterable[tuple[str, int]]) -> dict[str, set[int]]:
-    """Return the keys of those rows that the viewer may see, by type name."""
+    """Return the keys of the named rows that the viewer may see, by type name.
+
+    `named` has pairs of type name and key.
+    """
     keys_by_type: dict[str, set[int]] = {}
     for type_name, key in named:
         keys_by_type.setdefault(type_name, set()).add(key)

@@ -1,1 +1,1 @@
-"""How fields of the API are resolved: permissions, pagination, loaders and streams."""
+"""Resolves the fields of the API: permissions, pagination, loaders and streams."""

@@ -23,7 +23,7 @@ from resolvers.searches import ChangeCause
 class ChangeMessage:
     """One payload of a subscription.
 
-    A stream that starts at `cursor` continues after it.
+    A client that passes `cursor` to a later subscription receives the messages after this one.
     """
 
     cursor: Cursor | ReceivedCursor
@@ -143,7 +143,7 @@ class EngagementRecorded(ChangeMessage):
         return ids.encode("Engagement", self.engagement_key)
 
     async def load_engagement(self, context: Context) -> Engagement | None:
-        """Return the event, or None if it does not belong to the feed.
+        """Return the event, or None if the viewer's engagement feed lacks it.
 
         The feed contains neither events of deleted emails nor events whose verdict is that the sender acted.
         """
@@ -197,9 +197,9 @@ class EntryBatch(NamedTuple):
     message: ChangeMessage | None = None
 
     def message_keys(self) -> list[MessageKey]:
-        """Return the keys of the messages.
+        """Return the keys under which the rendered messages are cached, in order.
 
-        The key of an entry is the same in all streams that contain it.
+        The key of a log entry is the same in all streams that contain the entry.
         """
         if self.message is not None:
             cursor = self.message.cursor

@@ -45,7 +45,9 @@ class Context:
     """A direct way to the socket of a stream. It delivers rendered payloads without waking the subscriber."""
 
     async def refresh(self) -> bool:
-        """Discard all rows and load the viewer again, before a stream's next message.
+        """Discard all loaded rows and load the viewer again.
+
+        Streams call it before each message, so that no message shows stale rows or uses former rights.
 
         Returns False if the user no longer exists.
         """
@@ -56,9 +58,9 @@ class Context:
 
     @property
     def ctx(self) -> ActionContext:
-        """The context of actions.
+        """The context that mutations pass to the functions of `actions`.
 
-        Its writer records every change under the request's idempotency claim.
+        If the request has an idempotency key, its writer records with every change that the key has been used.
         """
         ctx = self.services.ctx
         return ctx if self.claim is None else replace(ctx, writer=ctx.writer.with_claim(self.claim))

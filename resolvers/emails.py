@@ -101,14 +101,16 @@ async def load_emails(
     filter = await searches.parse_query_filter(context.ctx, context.viewer, raw or {}, ("filter",))
     filter_scope = resolve_scope(filter, Owner(context.viewer.user_id, context.viewer.team_id, context.viewer.admin))
     if view_as is not None:
-        filter_scope = Scope(filter_scope.team_id, await _senders(context, filter, filter_scope, view_as))
+        filter_scope = Scope(filter_scope.team_id, await _restrict_to_sender(context, filter, filter_scope, view_as))
     return await _selected(context, await _visible(context, filter), filter_scope, order, arguments, extra)
 
 
-async def _senders(context: Context, filter: Filter, filter_scope: Scope, view_as: int) -> frozenset[int]:
-    """Return the senders of a page of one sender: that sender or none.
+async def _restrict_to_sender(context: Context, filter: Filter, filter_scope: Scope, view_as: int) -> frozenset[int]:
+    """Return the set that contains only the user id `view_as`, or an empty set.
 
-    Raises: UserErrors if the filter names visible colleagues but not this sender.
+    It is empty if the viewer may not see this sender's emails, or if the filter excludes them.
+
+    Raises: UserErrors if the filter names other senders that the viewer may see, but not this one.
     """
     if not context.viewer.sees_mail_of(filter_scope.team_id, view_as):
         # The viewer can reach a bulk send through a colleague's email, but must not see its other emails.
@@ -187,7 +189,7 @@ def get_summary(email: Email) -> EngagementSummary:
 
 
 async def load_engagements(context: Context, email: Email, arguments: Arguments) -> Page[Engagement]:
-    """Return all events of an email with any verdict, newest first."""
+    """Return a page of an email's events, newest first, whatever their verdicts."""
     state = await context.loaders.compute_once("as_of", partial(log.load_state, email.team_id))
     return await load_page(QuerySource(Engagement.filter(email_id=email.id)), _EVENTS, arguments, state.cursor())
 

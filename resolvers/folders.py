@@ -25,7 +25,7 @@ class Folder:
 
     @property
     def id(self) -> str:
-        """The key in the folder's global id."""
+        """The folder's key, from which its global id is made."""
         return f"{self.sender_id}.{self.name.name}"
 
     @property
@@ -54,7 +54,7 @@ class FolderGroup:
 
     @property
     def id(self) -> str:
-        """The key in the group's global id."""
+        """The group's key, from which its global id is made."""
         return f"{self.sender_id}.{self.name.name}"
 
     @property
@@ -82,7 +82,12 @@ class FolderCounts:
 
 
 async def make_groups(context: Context, view_as_id: str | None) -> list[FolderGroup]:
-    """Return the groups Sent, Pending and Undelivered, in that order."""
+    """Return the folder groups of the viewer or, with `view_as_id`, another sender.
+
+    They are Sent, Pending and Undelivered, in that order.
+
+    Raises: UserErrors if the viewer may not see the sender's mail.
+    """
     return FolderCounts(await view_as.resolve_sender(context, view_as_id)).groups
 
 
@@ -95,7 +100,9 @@ async def make_folder(context: Context, name: FolderName, view_as_id: str | None
 
 
 async def stream_counts(context: Context, view_as_id: str | None) -> AsyncGenerator[FolderCounts, None]:
-    """Stream the current counts, and then the counts after each change.
+    """Stream the email counts of a sender's folders: now, and after each change.
+
+    The sender is the viewer or, with `view_as_id`, another user.
 
     Raises: UserErrors before the first message if the viewer may not see the sender's mail. The stream raises
     CountsLost if it can no longer be kept up to date.
@@ -120,7 +127,10 @@ async def _messages(context: Context, sender_id: int) -> AsyncGenerator[FolderCo
 
 
 async def load_by_key(context: Context, type_name: str, key: str) -> Folder | FolderGroup | None:
-    """Return a folder or group, or None if the viewer may not see its emails."""
+    """Return the folder or group that a key names, or None.
+
+    The result is None if the key is malformed or the viewer may not see the sender's emails.
+    """
     digits, _, name = key.partition(".")
     sender = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
     viewer = context.viewer

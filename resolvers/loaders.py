@@ -64,14 +64,18 @@ class Loaders:
         return self._loaders[name]
 
     async def _load(self, name: Hashable, load: LoadFunction[V], key: int) -> V:
-        """Load one key.
+        """Return the value for one key, loaded with all other keys requested at once.
 
-        Cancelling one caller does not cancel the load, for which other fields may wait.
+        `name` identifies the loader, and `load` returns the values for many keys. Cancelling one caller does not cancel
+        the load, because other fields may wait for it.
         """
         return await asyncio.shield(self._loader(name, load).load(key))
 
     async def compute_once(self, name: str, make: Callable[[], Awaitable[V]]) -> V:
-        """Compute a value once for the whole response, even if several fields need it."""
+        """Call `make` once for the whole response, and return its result every time.
+
+        `name` identifies the value.
+        """
 
         async def load(keys: list[int]) -> list[V]:
             return [await make() for _ in keys]
@@ -103,7 +107,10 @@ class Loaders:
             prefetched |= dict.fromkeys(missing) | await load_rows_by_key(model, missing)
 
     def get_or_load_row(self, model: type[M], key: int | None) -> M | Awaitable[M | None] | None:
-        """Return the row or None, or an awaitable of that if it was not prefetched."""
+        """Return the row with this key, or None if there is none.
+
+        If the row was not prefetched, return an awaitable of this result.
+        """
         if key is None:
             return None
         prefetched = self._prefetched.get(model)

@@ -53,16 +53,19 @@ async def encode_deleted_ids(type_name: str, action: Awaitable[BulkResult]) -> B
 async def add_notices(
     context: Context, action: Awaitable[T], bodies: Iterable[tuple[InputPath, str]]
 ) -> tuple[T, list[BodyNotice]]:
-    """Await an action and return its result with notices about the saved bodies."""
+    """Await an action and return its result with notices about the saved bodies.
+
+    `bodies` are pairs of a path in the input and the text that was saved from there.
+    """
     return await action, await context.ctx.inspector.notices(bodies)
 
 
 async def record_engagements(
     context: Context, inputs: Sequence[Input], convert: Callable[[Input], NewEvent]
 ) -> EngagementRecordResult:
-    """Record events. `convert` turns an input into an event.
+    """Record engagement events. `convert` turns an input into an event.
 
-    Raises: UserErrors if the token lacks the scope.
+    Raises: UserErrors if the viewer's token lacks the scope for writing engagement.
     """
     _require_scope(context, ENGAGEMENT_WRITE)
     events: list[NewEvent] = []
@@ -79,9 +82,9 @@ async def record_engagements(
 async def reclassify_engagements(
     context: Context, ids: Sequence[str], verdict: EngagementVerdict
 ) -> BulkRows[Engagement]:
-    """Change the verdict of events.
+    """Set the verdict of engagement events, and return the changed events.
 
-    Raises: UserErrors if the token lacks the scope.
+    Raises: UserErrors if the viewer's token lacks the scope for writing engagement.
     """
     _require_scope(context, ENGAGEMENT_WRITE)
     try:
@@ -95,7 +98,7 @@ async def reclassify_engagements(
 async def record_deliveries(context: Context, reports: Sequence[NewReport]) -> DeliveryRecordResult:
     """Record delivery reports.
 
-    Raises: UserErrors if the token lacks the scope.
+    Raises: UserErrors if the viewer's token lacks the scope for writing engagement.
     """
     _require_scope(context, ENGAGEMENT_WRITE)
     try:

@@ -47,7 +47,7 @@ class Arguments:
     before: str | None = None
 
     def checked(self) -> "Arguments":
-        """Return these arguments.
+        """Return these arguments unchanged if they are valid.
 
         Raises: UserErrors if both `first` and `last` are given, or one is out of range.
         """
@@ -111,7 +111,7 @@ class Order:
 
     @property
     def all_columns(self) -> tuple[Column, ...]:
-        """The columns and the key."""
+        """The columns that rows are sorted by, with the primary key as the last."""
         descending = self.descending
         if descending is None:
             descending = self.columns[-1].descending if self.columns else True
@@ -124,9 +124,9 @@ Keyset = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Restricts a page to rows after a keyset or before it.
+    """Restricts a page to the rows after a given row, or to those before it.
 
-    `included` admits the row with the keyset itself.
+    `keyset` has that row's values of the columns of the order. `included` admits the row itself.
     """
 
     keyset: Keyset
@@ -187,7 +187,7 @@ class Page(Generic[N]):
 
 
 async def load_page(source: RowSource[M], order: Order, arguments: Arguments, as_of: Cursor | None = None) -> Page[M]:
-    """Return one page.
+    """Return the page of a source's rows that a connection's arguments request.
 
     Raises: UserErrors if the arguments are invalid, or a cursor is malformed or belongs to another connection.
     """
@@ -204,9 +204,10 @@ async def load_page(source: RowSource[M], order: Order, arguments: Arguments, as
     edges = _edges(rows, name, order)
 
     async def exists_beyond(outermost: M | None, start: Keyset, later: bool) -> bool:
-        """Return whether a row lies beyond the outermost row of the page.
+        """Return whether the source has a row beyond `outermost`, a row of the page.
 
-        On an empty page, the row at the cursor `start` counts too.
+        `later` looks after that row, otherwise before it. For an empty page, `outermost` is None: then the row at the
+        cursor `start` counts, as well as those beyond it.
         """
         bound = Bound(start, later, included=True) if outermost is None else Bound(_keyset(outermost, order), later)
         return bool(await source.rows(order, [bound], not later, 1))
@@ -244,7 +245,10 @@ def _edges(rows: Sequence[M], name: str, order: Order) -> list[Edge[M]]:
 
 
 def _values(rows: Sequence[Model], column: Column) -> Sequence[Any]:
-    """Return `_value` of each row, with a faster path for columns of one common type."""
+    """Return each row's value in a column, as a cursor contains it.
+
+    The result equals that of `_value` for each row, but is faster if all values have one of the frequent types.
+    """
     values = [getattr(row, column.attribute) for row in rows]
     types = set(map(type, values))
     if types <= {int, str, date, type(None)}:
@@ -255,9 +259,11 @@ def _values(rows: Sequence[Model], column: Column) -> Sequence[Any]:
 
 
 def _parse(text: str, name: str, order: Order, argument: str) -> Keyset:
-    """Return the keyset in a cursor.
+    """Return the values of an order's columns that a cursor contains.
 
-    Raises: UserErrors if the cursor is malformed, or does not have this name.
+    `name` tells the type of row and the order. `argument` is where the client gave the cursor.
+
+    Raises: UserErrors if the cursor is malformed, or has another name.
     """
     try:
         content = json.loads(ids.decode_opaque(text) or b"")
@@ -367,9 +373,10 @@ class SqlSource(Generic[M]):
 
 
 def _ranges(order: Order, bounds: Sequence[Bound]) -> list[Clause]:
-    """Return one condition for the rows within the bounds, or two.
+    """Return conditions that together select the rows within all bounds.
 
-    The first of two is for rows with a value in the first column, the second for rows with null.
+    If the first column of the order can be null, there are two: for rows with a value in it, and for rows with null.
+    Otherwise there is one.
     """
     first = order.all_columns[0]
     if not first.nullable:
@@ -387,7 +394,9 @@ def _ranges(order: Order, bounds: Sequence[Bound]) -> list[Clause]:
 
 
 def _beyond(columns: Sequence[Column], keyset: Keyset, bound: Bound) -> Clause:
-    """Return the condition for rows after or before a keyset.
+    """Return the condition for rows after or before the row with a keyset.
+
+    `keyset` has a value for each of the columns. The bound tells the side and whether the row itself is included.
 
     Columns with the same direction are compared as one row value, for which an index can be used. Columns with
     different directions are compared one after the other, in lexicographic order.

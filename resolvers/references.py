@@ -26,13 +26,19 @@ class Reference(Generic[M]):
     attribute: str
 
     def load(self, context: Context, row: object) -> M | Awaitable[M | None] | None:
-        """Return the row or None, or an awaitable of that if it was not prefetched."""
+        """Return the row to which `row` refers, or None if there is none.
+
+        If it was not prefetched, return an awaitable of this result.
+        """
         return context.loaders.get_or_load_row(self.model, getattr(row, self.attribute))
 
     def get_prefetched(self, context: Context, rows: Iterable[object]) -> list[M | None] | None:
-        """Return the referenced rows, or None unless all of them were prefetched."""
+        """Return the row to which each of `rows` refers, if all were prefetched.
+
+        Otherwise return None.
+        """
         return context.loaders.get_prefetched_rows(self.model, map(attrgetter(self.attribute), rows))
 
     async def prefetch(self, context: Context, rows: Iterable[object]) -> None:
-        """Prefetch the referenced rows of these rows."""
+        """Load the rows to which `rows` refer together, before fields need them."""
         await context.loaders.prefetch(self.model, [getattr(row, self.attribute) for row in rows])

@@ -108,13 +108,16 @@ async def load_shared_searches(context: Context, arguments: Arguments) -> Page[S
 
 
 async def load_shared_search(context: Context, key: int) -> SharedSearch | None:
-    """Return the published definition with the key of its list, or None."""
+    """Return the published definition of the list with a key.
+
+    The result is None if there is no such list, or if it is not published to the viewer's team.
+    """
     source = await SavedSearch.get_or_none(SavedSearch.published(context.viewer), id=key)
     return None if source is None else SharedSearch(source)
 
 
 def rebuild_definition(search: SavedSearch) -> dict[str, object]:
-    """Return the filter in canonical form.
+    """Return the filter of a saved search in canonical form.
 
     It is rebuilt because PostgreSQL does not keep the order of JSON keys.
     """
@@ -127,7 +130,10 @@ async def load_owner(context: Context, search: SavedSearch) -> User | None:
 
 
 async def describe_search(context: Context, search: SavedSearch) -> str:
-    """Return the filter as a sentence. It names only objects that the viewer may see."""
+    """Return an English sentence that describes the filter of a saved search.
+
+    It names only objects that the viewer may see.
+    """
     filter = parse_stored_filter(search.definition)
     return describe_filter(filter, await _load_names_in_filter(context, filter))
 
@@ -138,7 +144,10 @@ async def _load_names_in_filter(context: Context, filter: Filter) -> dict[tuple[
 
 
 async def _load_names(context: Context, visible: Mapping[str, Set[int]]) -> dict[tuple[str, int], str]:
-    """Return the names of the visible rows, by (type name, key)."""
+    """Return the names of rows by (type name, key).
+
+    `visible` has the keys of the rows by type name. The caller has checked that the viewer may see them.
+    """
     rows = [(type_name, key) for type_name, keys in visible.items() for key in keys]
     names = await asyncio.gather(*(context.loaders.load_name(type_name, key) for type_name, key in rows))
     return {row: name for row, name in zip(rows, names, strict=True) if name is not None}
@@ -154,7 +163,10 @@ async def load_members(context: Context, search: SavedSearch, arguments: Argumen
 
 
 def _membership_source(search_id: int, viewer: Viewer) -> SqlSource[Membership]:
-    """Return the memberships of a list whose email its owner can still see."""
+    """Return a source of the memberships in a list whose emails the viewer can see.
+
+    The viewer is the owner of the list.
+    """
     in_list = Clause("e.search_id = ? AND m.team_id = ?", (search_id, viewer.team_id))
     of_sender = TRUE if viewer.admin else Clause("m.sender_id = ?", (viewer.user_id,))
     return SqlSource(Membership, "memberships e JOIN emails m ON m.id = e.email_id", all_of([in_list, of_sender]))
@@ -171,7 +183,7 @@ async def load_member(context: Context, key: int) -> Membership | None:
 async def load_member_email(context: Context, member: Membership) -> Email | None:
     """Return the email of a membership, or None if the viewer cannot see it any more.
 
-    In both cases the matcher will end the membership.
+    The email may have been deleted, or the viewer's rights may have changed. The matcher will then end the membership.
     """
     email = await context.loaders.load_row(Email, member.email_id)
     return email if email and context.viewer.sees_mail_of(email.team_id, email.sender_id) else None
@@ -183,12 +195,15 @@ async def load_member_search(context: Context, member: Membership) -> SavedSearc
 
 
 def get_cause(member: Membership) -> ChangeCause:
-    """Return what made an email a member."""
+    """Return why a membership began."""
     return ChangeCause(member.cause_kind, member.cause_engagement_id)
 
 
 async def explain(context: Context, search: SavedSearch, email_id: str) -> FilterExplanation | None:
-    """Return why an email is a member or not; None if it is outside the scope."""
+    """Return why an email is or is not a member of a list.
+
+    The result is None if the email does not exist, or if the filter does not range over its sender's emails.
+    """
     key = ids.decode_key("Email", email_id)
     facts_by_key = {} if key is None else await facts.load_facts(database(), [key])
     filter = parse_stored_filter(search.definition)

@@ -79,10 +79,10 @@ def _stream(
 async def _batches(
     subscribe: Callable[[], Awaitable[Subscriber]], after: ReceivedCursor | None, last: ChangeKind | None, is_over: bool
 ) -> AsyncGenerator[EntryBatch, None]:
-    """Yield the past entries, then CaughtUp, then live entries.
+    """Subscribe, and yield the entries after a cursor, then CaughtUp, then new entries.
 
-    `last` is the kind of entry that ends the stream; `is_over` tells that it is in the log already. The caller checks
-    the viewer's permissions when it renders a message.
+    `last` is the kind of entry that ends the stream. `is_over` is true if the log already contains such an entry. The
+    caller checks the viewer's permissions when it renders a message.
     """
     try:
         subscriber = await subscribe()
@@ -114,7 +114,10 @@ async def _batches(
 
 
 def _take_through(entries: Sequence[LogEntry], last: ChangeKind | None) -> Sequence[LogEntry]:
-    """Return the entries up to and including the first of a kind."""
+    """Return the entries up to and including the first of the kind `last`.
+
+    If there is no such entry, return all.
+    """
     for index, entry in enumerate(entries):
         if entry.kind is last:
             return entries[: index + 1]

@@ -30,7 +30,10 @@ def create_schema() -> strawberry.Schema:
 
 
 def _is_one_of(type_: object, _: object) -> bool | None:
-    """Return what the specification demands: null for every type except input objects."""
+    """Resolve the field `isOneOf` of an introspected type.
+
+    As the specification demands, the result is null for every type except input objects.
+    """
     return type_.is_one_of if isinstance(type_, GraphQLInputObjectType) else None
 
 

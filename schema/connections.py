@@ -36,10 +36,11 @@ class PageInfoType:
 def define_connection(
     node_type: type, noun: str, nouns: str, *, adjective: str = "", possessive: str = "its", has_as_of: bool = False
 ) -> type:
-    """Define the connection and the edge of a type, and return the connection.
+    """Define the connection type and the edge type of a node type, and return the former.
 
-    The descriptions name the rows by `noun` and `nouns`, and in their first mention with the adjective. `has_as_of`
-    adds a position of the change log, for rows whose changes clients can subscribe to.
+    The other texts become parts of the descriptions. `noun` and `nouns` name one row and several, and `adjective`
+    precedes them where they are mentioned first. `possessive` is the pronoun of a row. `has_as_of` adds a position of
+    the change log, for rows whose changes clients can subscribe to.
     """
     name = get_object_definition(node_type, strict=True).name
 

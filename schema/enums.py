@@ -52,9 +52,9 @@ __all__ = [
 
 
 def _describe(enum: type[Enum], description: str, **values: str) -> None:
-    """Register an enum with Strawberry.
+    """Publish an enum in the schema, with a description for each of its values.
 
-    `values` must describe every member by its name.
+    `values` has a description for every member, by its name.
     """
     definition = strawberry.enum(enum, description=description).__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:

@@ -48,6 +48,9 @@ async def run_action(action: Awaitable[T]) -> tuple[T | None, list[UserError]]:
 async def run_action_with_notices(
     action: Awaitable[tuple[T, list[BodyNotice]]],
 ) -> tuple[T | None, list[BodyNotice], list[UserError]]:
-    """Do the same as `run_action` for an action that also returns notices."""
+    """Await an action and return its result, its notices and its errors.
+
+    If the action raises UserErrors, the result is None and there are no notices.
+    """
     result, errors = await run_action(action)
     return (None, [], errors) if result is None else (*result, errors)

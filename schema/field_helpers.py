@@ -58,9 +58,9 @@ def described(description: str) -> StrawberryArgumentAnnotation:
 
 
 def optional_field(description: str, name: str | None = None) -> UnsetType:
-    """Return an input field that may be absent.
+    """Return an input field that clients may omit, so that its value is then `UNSET`.
 
-    Like a dataclass field, it has the type of its default.
+    Type checkers see the type of that default, as with `dataclasses.field`.
     """
     field: UnsetType = strawberry.field(default=UNSET, description=description, name=name)
     return field
@@ -113,5 +113,8 @@ def to_arguments(
     last: int | UnsetType | None,
     before: str | UnsetType | None,
 ) -> Arguments:
-    """Return the four arguments of a connection, not checked yet."""
+    """Return the four arguments of a connection as one object, without checking them.
+
+    An absent argument becomes None.
+    """
     return Arguments(value_or_none(first), value_or_none(after), value_or_none(last), value_or_none(before))

@@ -31,7 +31,7 @@ def to_micros(moment: datetime | UnsetType | None) -> int | None:
 
 
 def _or_unset(value: T | UnsetType) -> T | Unset:
-    """Return a value of an input, with the actions' sign for an absent value."""
+    """Return an input's value, or the `UNSET` of `actions.inputs` if it is absent."""
     return inputs.UNSET if isinstance(value, UnsetType) else value
 
 

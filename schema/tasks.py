@@ -114,6 +114,9 @@ TaskOrderArgument = Annotated[
 
 
 def resolve_task_order(order: TaskOrder | UnsetType | None) -> Order:
-    """Return the requested order; without one, by due date and then the urgent first."""
+    """Return the requested order of tasks, by default by due date and priority.
+
+    Of tasks that are due on the same day, the most urgent comes first.
+    """
     value = value_or_none(order)
     return tasks.URGENT if value is None else value.to_order()

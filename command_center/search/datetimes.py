@@ -17,7 +17,7 @@ _PATTERN = re.compile(
 
 
 def parse_moment(text: str) -> int:
-    """Return the moment of an ISO 8601 text with an offset.
+    """Return the microseconds since the epoch of an ISO 8601 text with an offset.
 
     Digits beyond microseconds are cut off.
 
@@ -58,12 +58,15 @@ def parse_day(text: str) -> date:
 
 
 def format_moment(moment: int) -> str:
-    """Return the canonical text: in UTC, with a fraction only if it is not zero."""
+    """Return the canonical ISO 8601 text of a moment in microseconds.
+
+    It is in UTC, and has a fraction of a second only if that is not zero.
+    """
     return to_datetime(moment).isoformat().replace("+00:00", "Z")
 
 
 def from_datetime(value: datetime) -> int:
-    """Return the moment of an aware datetime.
+    """Return the microseconds since the epoch of an aware datetime.
 
     Raises: ValueError if it is naive, or outside the years 1 to 9999 in UTC.
     """
@@ -78,5 +81,5 @@ def from_datetime(value: datetime) -> int:
 
 
 def to_datetime(moment: int) -> datetime:
-    """Return the moment as an aware datetime in UTC."""
+    """Return a moment in microseconds since the epoch as a datetime in UTC."""
     return _EPOCH + timedelta(microseconds=moment)

@@ -58,9 +58,9 @@ _ACTORS = {
 
 
 def describe_filter(filter: Filter, names: Names) -> str:
-    """Return one sentence that describes the whole filter. The scope comes first.
+    """Return one English sentence that describes the whole filter.
 
-    A row without an entry in `names` is described as invisible.
+    It begins with the senders. A row without an entry in `names` is described as invisible.
     """
     phrases = [phrase for part in without_scope(filter).parts for phrase in _phrases(part, names)]
     return ", ".join([_range(filter, names), *phrases]) + "."
@@ -90,7 +90,7 @@ def describe_leaf(leaf: Leaf, names: Names) -> str:
 
 
 def describe_requirement(leaf: Leaf, names: Names) -> str:
-    """Return a phrase for one leaf by itself.
+    """Return an English phrase for what one leaf requires, to stand by itself.
 
     An example is "clicks by a person: at least 1".
     """
@@ -101,7 +101,7 @@ def describe_requirement(leaf: Leaf, names: Names) -> str:
 
 
 def _phrases(part: Part, names: Names) -> Iterator[str]:
-    """Yield the phrases of one part."""
+    """Yield the English phrases that describe one part of a filter."""
     match part:
         case All(filters):
             every = "; ".join(_inner(branch, names) for branch in filters)
@@ -123,7 +123,10 @@ def _inner(filter: Filter, names: Names) -> str:
 
 
 def _range(filter: Filter, names: Names) -> str:
-    """Return the beginning of the sentence, which names the senders."""
+    """Return the beginning of a filter's description, such as "The owner's emails".
+
+    It names the senders over whose emails the filter ranges.
+    """
     for part in filter.parts:
         if isinstance(part, Ids) and part.field == "sender":
             return f"Emails {describe_leaf(part, names)}"
@@ -178,7 +181,7 @@ def _condition(condition: EngagementCondition) -> str:
 
 
 def _circumstances(condition: EngagementCondition) -> Iterator[str]:
-    """Yield phrases for the link and the spans of an engagement condition."""
+    """Yield English phrases for the link and the spans of an engagement condition."""
     if condition.url:
         yield f"on a link that {_test(condition.url)}"
     if condition.within:
@@ -188,7 +191,7 @@ def _circumstances(condition: EngagementCondition) -> Iterator[str]:
 
 
 def _amount(condition: EngagementCondition) -> str:
-    """Return the phrase for the number of events."""
+    """Return an English phrase for the number of events that a condition requires."""
     one, many = EVENT_WORDS[condition.kind]
     if condition.at_most == 0:
         return f"no {one}"

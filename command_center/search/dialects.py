@@ -1,6 +1,6 @@
-"""The SQL that differs between SQLite and PostgreSQL.
+"""Builds the SQL that differs between SQLite and PostgreSQL.
 
-Pieces of SQL carry their parameters.
+A piece of SQL is a `Clause`, which contains its parameters.
 
 Every parameter in a clause is a bare `?`. The connection numbers them once the statement is complete.
 """
@@ -30,7 +30,7 @@ FALSE = Clause("FALSE")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one database writes what differs.
+    """The SQL of one database, as far as it differs from the other one's.
 
     `number` and `text` are placeholders, with a cast if the server would have to guess the type. `among` compares a
     column with the keys of one parameter: an array if `arrays`, otherwise JSON. `position` and `ending` name string

@@ -31,16 +31,16 @@ UrlTest: TypeAlias = Callable[[str], bool]
 
 
 class Unfinished(Exception):
-    """The allowance of URL tests is spent.
+    """Raised when the permitted number of URL tests is used up.
 
-    Results so far are cached, so another attempt continues.
+    The results so far are cached. Once more tests are permitted, another attempt continues from there.
     """
 
 
 class EventSeries:
-    """The events that a condition may count, without regard to its bounds in time.
+    """The kind, verdicts and URLs of the events that an engagement condition counts.
 
-    Two series are equal only if they are the same object.
+    Its bounds in time are not part of it. Two series are equal only if they are the same object.
     """
 
     __slots__ = ("contains", "fits", "kind", "verdicts")
@@ -65,7 +65,7 @@ class EventSeries:
 
 
 def series_of(condition: EngagementCondition, fits: UrlTest) -> EventSeries:
-    """Return the series of a condition.
+    """Return the series of events that a condition counts, apart from their times.
 
     `fits` tests a folded URL; it is used only if the condition names a URL.
     """
@@ -83,9 +83,9 @@ def _untested(kind: EngagementKind, verdicts: frozenset[EngagementVerdict]) -> E
 
 
 class UrlMatches:
-    """Which of an email's URLs fit which series.
+    """Caches which of an email's URLs belong to which event series.
 
-    A later batch that reuses the object tests only new URLs.
+    If the object is reused when the email is evaluated again, only new URLs are tested.
     """
 
     __slots__ = ("_by_series", "_numbers", "allowance", "urls")
@@ -118,9 +118,9 @@ class UrlMatches:
         return number
 
     def fitting(self, series: EventSeries) -> Sequence[int]:
-        """Return the indexes of the URLs that fit a series.
+        """Return the indexes in `urls` of the URLs that belong to a series.
 
-        Raises: Unfinished if the allowance is spent.
+        Raises: Unfinished if this needs more URL tests than `allowance` permits.
         """
         cached = self._by_series.get(series, 0)
         tested, matching = (cached, _NONE) if isinstance(cached, int) else cached
@@ -138,7 +138,10 @@ class UrlMatches:
 
 
 def _fitting(series: EventSeries, urls: Iterable[str], start: int) -> list[int]:
-    """Return the indexes of the URLs that fit, counted from `start`."""
+    """Return the indexes of the URLs that belong to a series.
+
+    The index of the first URL is `start`.
+    """
     needle, fits = series.contains, series.fits
     if needle is not None:
         return [number for number, url in enumerate(urls, start) if needle in url]
@@ -160,7 +163,7 @@ class EventTimes:
     def count(self, series: EventSeries, since: int | None = None, until: int | None = None) -> int:
         """Return the number of events of a series between two moments, both included.
 
-        Raises: Unfinished if the allowance of URL tests is spent.
+        Raises: Unfinished if this needs more URL tests than are permitted.
         """
         times = self._by_series.get(series)
         if times is None:

@@ -54,7 +54,7 @@ def explain(filter: Filter, facts: Facts, now: int, names: Names) -> list[LeafEx
 
 
 def _actual(leaf: Leaf, facts: Facts, now: int, names: Names) -> str:
-    """Return what the email has in the field that a leaf tests, in English."""
+    """Describe in English the email's own value of the field that a leaf tests."""
     match leaf:
         case Folders() | FolderGroups():
             return enum_title(folder_of(facts.status, facts.archived).name)

@@ -51,13 +51,13 @@ class Facts:
         return self._times
 
     def count_in_steps(self, matches: UrlMatches | None = None) -> None:
-        """Let counting raise `Unfinished` after a few milliseconds.
+        """Make the counting of events raise `Unfinished` after a few milliseconds.
 
-        `matches` are those of an earlier batch, to be reused.
+        `matches` has results for the email's URLs from an earlier evaluation, which are reused.
         """
         self._times = EventTimes(self.events, matches)
         self.renew_allowance()
 
     def renew_allowance(self) -> None:
-        """Let counting continue after `Unfinished`."""
+        """Permit another few milliseconds of counting, after it raised `Unfinished`."""
         self.times.matches.allowance = URL_TESTS

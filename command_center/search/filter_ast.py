@@ -65,7 +65,7 @@ class Ids:
 
     @property
     def keys(self) -> frozenset[int]:
-        """The ids that a row may have."""
+        """The keys of the rows, without the one that stands for invalid ids."""
         return frozenset(self.ids) - {NO_KEY}
 
 
@@ -100,7 +100,7 @@ class Success:
 class TextTest:
     """Tests of one text, all of which must hold.
 
-    Texts are stored as written and folded for comparison.
+    The fields have the texts as the client wrote them; they are folded for comparison.
     """
 
     equals: str | None = None
@@ -123,9 +123,9 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`since` is inclusive and `until` exclusive; both are moments.
+    """The bounds of a date: two moments, and two spans that are measured from now.
 
-    The spans are measured from now.
+    `since` is inclusive and `until` exclusive; both are in microseconds since the epoch.
     """
 
     since: int | None = None
@@ -148,9 +148,10 @@ class Dates:
 
 @dataclass(frozen=True, slots=True)
 class EngagementCondition:
-    """The number of such events lies within the bounds.
+    """The number of an email's events with these properties lies within the bounds.
 
-    `at_least` is None only if `at_most` is set; the lower bound is then zero.
+    The bounds are `at_least` and `at_most`; all other fields are the properties. `at_least` is None only if `at_most`
+    is set; the lower bound is then zero.
     """
 
     kind: EngagementKind
@@ -225,7 +226,7 @@ def leaves(filter: Filter) -> Iterator[Leaf]:
 
 
 def id_lists(filter: Filter) -> list[Ids]:
-    """Return every list of ids, in the order of the filter."""
+    """Return every leaf that consists of ids, in the order of the filter."""
     lists: list[Ids] = []
     for part in filter.parts:
         if isinstance(part, Ids):
@@ -239,7 +240,7 @@ def id_lists(filter: Filter) -> list[Ids]:
 
 
 def replace_ids(filter: Filter, change: Callable[[Ids], Ids]) -> Filter:
-    """Return the filter with `change` applied to each list of ids, at any depth."""
+    """Return the filter with `change` applied to each leaf of ids, at any depth."""
     return Filter(tuple(_replace_in_part(part, change) for part in filter.parts))
 
 

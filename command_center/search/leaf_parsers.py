@@ -49,9 +49,9 @@ Choice = TypeVar("Choice", bound=IntEnum)
 
 @dataclass(slots=True)
 class ParseState:
-    """The errors of one parse, and the number of leaves so far.
+    """The errors found while a filter is parsed, and the number of its leaves so far.
 
-    `most_ids` is the most elements that a list may have.
+    `most_ids` is the maximal number of elements of a list.
     """
 
     errors: ErrorCollector
@@ -59,7 +59,7 @@ class ParseState:
     leaves: int = 0
 
     def add_error(self, path: InputPath, message: str, code: UserErrorCode = UserErrorCode.INVALID) -> None:
-        """Add an error. `path` is relative to the filter."""
+        """Add an error at a path, which is relative to the filter."""
         self.errors.add(code, path, message)
 
 
@@ -70,7 +70,7 @@ Parser: TypeAlias = Callable[[object, InputPath, ParseState], Value]
 def object_fields(raw: object, keys: tuple[str, ...], path: InputPath, state: ParseState) -> dict[str, object]:
     """Return the non-null fields of an object, in the order of `keys`.
 
-    Other keys are errors.
+    Add an error for each other key, and if `raw` is not an object.
     """
     if not isinstance(raw, Mapping):
         state.add_error(path, "This must be an object.")
@@ -94,7 +94,10 @@ def list_elements(raw: object, path: InputPath, state: ParseState) -> Iterator[t
 
 
 def parse_list(raw: object, path: InputPath, state: ParseState, parse_element: Parser[Value | None]) -> list[Value]:
-    """Return the elements of a list that could be parsed."""
+    """Parse the elements of a list, and return those without errors.
+
+    The errors of the others are added to `state`.
+    """
     values = (parse_element(element, element_path, state) for element, element_path in list_elements(raw, path, state))
     return [value for value in values if value is not None]
 

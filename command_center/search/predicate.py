@@ -67,17 +67,17 @@ def key_of(field: IdsField, facts: Facts) -> int | None:
 
 
 def text_of(field: TextField, facts: Facts) -> str | None:
-    """Return the folded text of a field."""
+    """Return an email's text in a field, folded for comparison."""
     return _TEXTS[field](facts)
 
 
 def date_of(field: DateField, facts: Facts) -> int | None:
-    """Return the moment of a field."""
+    """Return an email's date in a field, in microseconds since the epoch."""
     return _DATES[field](facts)
 
 
 def compile_predicate(filter: Filter) -> Predicate:
-    """Compile a filter.
+    """Compile a filter to a function that tells whether it holds for an email.
 
     Callers should reuse the result: compiling costs more than one call of it.
     """
@@ -90,7 +90,7 @@ def holds(filter: Filter, facts: Facts, now: int) -> bool:
 
 
 def compile_leaf(leaf: Leaf) -> Predicate:
-    """Compile one leaf."""
+    """Compile one leaf to a function that tells whether it holds for an email."""
     match leaf:
         case Folders() | FolderGroups():
             folders = leaf.folders
@@ -190,9 +190,10 @@ def _in_fixed_bounds(date: int, bounds: Bounds, now: int) -> bool:
 
 
 def _in_moving_bounds(date: int, bounds: Bounds, now: int, future: bool) -> bool:
-    """Return True if the date lies within the spans.
+    """Return True if a date meets the bounds that are spans before `now`.
 
-    `future` measures `within` forwards from now.
+    If `future` is true, the span `within` begins at `now`, otherwise it ends there. `date` and `now` are in
+    microseconds.
     """
     if bounds.older_than is not None and not date < now - bounds.older_than.microseconds:
         return False
@@ -212,9 +213,9 @@ def _engaged(condition: EngagementCondition) -> Predicate:
 
 
 def event_count(condition: EngagementCondition) -> Callable[[Facts, int], int]:
-    """Return a function that counts the events of a condition.
+    """Return a function that counts the events which an engagement condition counts.
 
-    It does not regard the bounds of the condition.
+    Its arguments are the facts of an email and the moment. It ignores the bounds on the number of events.
     """
     series = event_series(condition)
     within = None if condition.within is None else condition.within.microseconds
@@ -233,5 +234,5 @@ def event_count(condition: EngagementCondition) -> Callable[[Facts, int], int]:
 
 
 def event_series(condition: EngagementCondition) -> EventSeries:
-    """Return the events that a condition may count."""
+    """Return the series of events that a condition counts, apart from their times."""
     return series_of(condition, text_fits(condition.url or TextTest()))

@@ -23,7 +23,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The emails of these senders of the team.
+    """The emails that a filter ranges over: those of some senders of a team.
 
     If `senders` is None, these are all senders.
     """

@@ -74,15 +74,15 @@ _SUMMARIES = {EngagementKind.VIEW: "e.views", EngagementKind.CLICK: "e.clicks", 
 
 
 def filter_clause(filter: Filter, dialect: Dialect, now: int) -> Clause:
-    """Return the filter at one moment, as a clause for a larger statement.
+    """Return the SQL condition for emails that match a filter at the moment `now`.
 
-    Every parameter is a bare `?`.
+    Every parameter in its text is a bare `?`.
     """
     return all_of(_part(part, dialect, now) for part in filter.parts)
 
 
 def scope_clause(scope: Scope, dialect: Dialect) -> Clause:
-    """Return the scope, as a clause for a larger statement."""
+    """Return the SQL condition for emails in a scope."""
     team = dialect.equal("e.team_id", scope.team_id)
     senders = TRUE if scope.senders is None else dialect.one_of("e.sender_id", scope.senders)
     return all_of([team, senders])
@@ -125,7 +125,10 @@ def _leaf(leaf: Leaf, dialect: Dialect, now: int) -> Clause:
 
 
 def _not_null_and(field: str, column: str, clause: Clause) -> Clause:
-    """Return the clause, preceded by a test for NULL if the column may be NULL."""
+    """Return a clause that is never NULL, even if the column of a field may be NULL.
+
+    If it may, a test for NULL precedes the given clause.
+    """
     if clause in (TRUE, FALSE) or field not in _NULLABLE:
         return clause
     return all_of([Clause(f"{column} IS NOT NULL"), clause])
@@ -176,7 +179,10 @@ def _dates(leaf: Dates, dialect: Dialect, now: int) -> Clause:
 
 
 def _limits(leaf: Dates, now: int) -> Iterator[tuple[str, int]]:
-    """Yield the operator and the moment of each bound."""
+    """Yield an SQL comparison operator and a moment for each bound of a date.
+
+    The moments are in microseconds.
+    """
     bounds = leaf.bounds
     if bounds.since is not None:
         yield ">=", bounds.since

@@ -115,7 +115,7 @@ def parse_task_filter(raw: Mapping[str, object], *, most_ids: int, path: InputPa
 
 
 def range_clause(team_id: int, user_id: int, dialect: Dialect) -> Clause:
-    """Return the clause for the tasks that a user can see.
+    """Return the SQL condition for the tasks that a user can see.
 
     These are the tasks that are assigned to them, and those that they created.
     """
@@ -124,7 +124,7 @@ def range_clause(team_id: int, user_id: int, dialect: Dialect) -> Clause:
 
 
 def filter_clause(filter: TaskConditions, dialect: Dialect, today: date) -> Clause:
-    """Return the filter as a clause for a larger statement.
+    """Return the SQL condition for the tasks that match a filter.
 
     `today` is the viewer's current day.
     """
@@ -159,7 +159,10 @@ def _due(first: date | None, last: date | None) -> Iterator[Clause]:
 
 
 def _campaign(in_campaigns: Clause) -> Clause:
-    """Return the clause for the tasks created from emails in these campaigns."""
+    """Return the SQL condition for tasks created from emails in some campaigns.
+
+    `in_campaigns` is the condition for these emails, whose table is named `m`.
+    """
     if in_campaigns == FALSE:
         return FALSE
     return Clause(

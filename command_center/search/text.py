@@ -1,4 +1,4 @@
-"""Folding of text for comparison.
+"""Folds texts for comparison.
 
 Stored columns and filters share one form, so that every database agrees.
 """
@@ -9,7 +9,7 @@ from unicodedata import normalize
 def fold(text: str) -> str:
     """Return the form of a text that is used for comparison.
 
-    It is equal for texts that differ only in case or Unicode composition.
+    Texts that differ only in case or Unicode composition have the same form.
 
     Folding twice changes nothing: composing after casefold can produce a character that folds again, so it is
     repeated.

@@ -55,13 +55,14 @@ _NEVER: Form = frozenset()
 
 
 class _TooMany(Exception):
-    """The form would have too many conjunctions."""
+    """The disjunctive normal form would have more than MAX_CONJUNCTIONS conjunctions."""
 
 
 def conjunctions(filter: Filter) -> Form:
-    """Return the filter's conjunctions.
+    """Return the disjunctive normal form of a filter: its set of conjunctions.
 
-    There are none if nothing can match, and an empty one if everything matches.
+    An email matches if all conditions of one conjunction hold. If nothing can match, the set is empty. If everything
+    matches, it contains an empty conjunction.
     """
     try:
         return _filter(filter, True)
@@ -89,9 +90,9 @@ def _filter(filter: Filter, positive: bool) -> Form:
 
 
 def _is_short(part: Part) -> bool:
-    """Return True if a part is often repeated in other searches.
+    """Return True if a part is so short that its normal form should be cached.
 
-    Such a part is also cheap to compare.
+    A short part often occurs in other searches too, and is cheap to compare.
     """
     if isinstance(part, EngagementConditions):
         return len(part.conditions) <= _MAX_CACHED_ITEMS
@@ -113,11 +114,11 @@ def _part(part: Part, positive: bool) -> Form:
 
 
 def _combine(forms: Sequence[Form], conjunctive: bool) -> Form:
-    """Return the conjunction of the forms.
+    """Combine disjunctive normal forms with AND, or with OR if not `conjunctive`.
 
-    If `conjunctive` is false, return their disjunction.
+    To negate a conjunction, a caller negates the forms and combines them with OR (De Morgan).
 
-    A negated conjunction is the disjunction of the negated forms (De Morgan).
+    Raises: _TooMany if the result would have too many conjunctions.
     """
     if not conjunctive:
         return _bounded(_NEVER.union(*forms))
@@ -131,9 +132,9 @@ def _combine(forms: Sequence[Form], conjunctive: bool) -> Form:
 
 
 def _single_conjunction(forms: Iterable[Form], known_consistent: bool = False) -> Form:
-    """Combine forms that have one conjunction each, the most frequent case.
+    """Combine normal forms of one conjunction each with AND, the most frequent case.
 
-    `known_consistent` means that their counters cannot exclude each other.
+    `known_consistent` means that their bounds on numbers of events cannot exclude each other.
     """
     union = frozenset[Part]().union(*[conjunction for form in forms for conjunction in form])
     conjunction = union if known_consistent else _merge_counters(union)
@@ -147,9 +148,9 @@ def _bounded(form: Form) -> Form:
 
 
 def _merge_counters(union: Conjunction) -> Conjunction | None:
-    """Merge the counters of each kind into one.
+    """Merge conditions that only bound the number of human events, one for each kind.
 
-    Return None if their bounds exclude each other.
+    Return the conjunction with the merged conditions, or None if their bounds exclude each other.
     """
     counters: dict[int, EngagementCondition] = {}
     has_duplicates = False
@@ -209,9 +210,9 @@ def _literal(leaf: Leaf, positive: bool) -> Form:
 def _choice(
     leaf_type: type[Folders] | type[SendKinds], values: frozenset[Value], all_values: frozenset[Value], positive: bool
 ) -> Form:
-    """Return the form of a choice among values of which every email has exactly one.
+    """Return the normal form of the condition that an email has one of `values`.
 
-    Negation means the others.
+    Every email has exactly one of `all_values`. If not `positive`, the email has one of the others.
     """
     remaining = values if positive else all_values - values
     if remaining == all_values or not remaining:

@@ -26,9 +26,9 @@ Key = TypeVar("Key", int, TimeKey)
 
 
 class Condition:
-    """One condition of a conjunction.
+    """One condition, shared by all conjunctions that contain it.
 
-    Its properties decide where the entry of the conjunction is filed.
+    Its index keys and its selectivity decide under which key an index entry is stored.
 
     Its predicate is compiled when it is first evaluated, because most conditions never are.
     """
@@ -57,9 +57,9 @@ class Condition:
         return self._predicate(facts, now)
 
     def holds_in(self, evaluation: "Evaluation") -> bool:
-        """Do the same for an evaluation.
+        """Return True if the condition holds for an evaluation's email and moment.
 
-        It uses the event counts if the condition is a counter.
+        If the condition only bounds the number of human events of a kind, it is compared with the email's counts.
         """
         counter = self.counter
         if counter is None:
@@ -69,9 +69,9 @@ class Condition:
 
 
 class Conditions:
-    """Every condition in use, once.
+    """All conditions that the index uses, so that equal ones are stored once.
 
-    It also knows the groups and time boundaries that they mention.
+    It also counts the conditions that mention each group and each time boundary.
     """
 
     __slots__ = ("_by_part", "_last_number", "groups", "time_keys")
@@ -89,9 +89,10 @@ class Conditions:
         return iter(self._by_part.values())
 
     def intern(self, parts: Iterable[Part]) -> tuple[Condition, ...]:
-        """Return the shared conditions of these parts, always in the same order.
+        """Return the shared condition of each part, created if it does not exist.
 
-        A caller that stores them must call `acquire`.
+        The order of the result does not depend on that of the parts. A caller that stores the conditions must call
+        `acquire`.
         """
         by_part = self._by_part
         return tuple(sorted([by_part.get(part) or self._create(part) for part in parts], key=_BY_NUMBER))
@@ -119,9 +120,9 @@ class Conditions:
 
 
 class Evaluation:
-    """Evaluates conditions for one email at one moment.
+    """Evaluates conditions for one email at one moment, and caches their results.
 
-    Each is evaluated once, however many conjunctions share it.
+    Each condition is evaluated once, however many conjunctions share it.
     """
 
     __slots__ = ("_results", "counts", "facts", "now")
@@ -193,7 +194,7 @@ class IndexEntry:
 
 
 def _groups(part: Part) -> frozenset[int]:
-    """Return the groups that a condition names."""
+    """Return the ids of the groups that a condition names."""
     lists = (leaf.keys for leaf in id_lists(Filter((part,))) if leaf.field == "personGroup")
     return frozenset[int]().union(*lists)
 

@@ -1,6 +1,6 @@
-"""Index keys are the equalities under which a search is filed.
+"""Derives index keys: the equalities under which saved searches are stored.
 
-Every email that matches the search has them.
+Every email that matches a search has at least one of its keys.
 
 The keys determine how many searches one event evaluates. If they were wrong, the index would miss matching searches.
 """
@@ -52,24 +52,25 @@ _FIELDS_BY_SELECTIVITY = (
 
 
 def index_keys(filter: Filter) -> IndexKeys:
-    """Return the narrowest keys that every match of a filter must have one of."""
+    """Return the most selective index keys of which every matching email has one.
+
+    The result is None if a matching email needs no key, and empty if no email can match.
+    """
     return _narrowest(_part(part) for part in filter.parts)
 
 
 def breadth(keys: frozenset[IndexKey]) -> tuple[int, int]:
-    """Return a sort key that is smaller if the keys narrow more.
+    """Return a sort key that is smaller if fewer emails have one of the keys.
 
-    Entries are filed under the narrowest keys.
+    It consists of the rank of the least selective field among the keys, and the number of keys. Index entries are
+    stored under the keys for which it is smallest.
     """
     broadest = max((_FIELDS_BY_SELECTIVITY.index(field) for field, _ in keys), default=-1)
     return broadest, len(keys)
 
 
 def is_exact(part: Part) -> bool:
-    """Return True if the keys of a condition imply it.
-
-    Then an email that has one of the keys meets the condition.
-    """
+    """Return True if every email with one of a condition's index keys meets it."""
     match part:
         case Text(_, test):
             return test == TextTest(equals=test.equals)
@@ -78,9 +79,9 @@ def is_exact(part: Part) -> bool:
 
 
 def email_keys(facts: Facts) -> list[IndexKey]:
-    """Return every key of an email.
+    """Return every index key that an email has.
 
-    All keys that `index_keys` can return for a match must be among them.
+    If the email matches a filter, at least one of the filter's `index_keys` must be among them.
     """
     keys: list[IndexKey] = [
         ("sender", facts.sender_id),

@@ -1,4 +1,4 @@
-"""Posting lists hold the index entries under one index key.
+"""Implements posting lists: the index entries under one index key.
 
 They are sorted by a threshold on the email's event counts.
 
@@ -21,9 +21,10 @@ _Side: TypeAlias = tuple[int, bool]
 
 
 def selectivity(counter: EngagementCondition) -> tuple[bool, int, int]:
-    """Return a sort key that is greater if fewer emails reach the counter.
+    """Return a sort key that is greater if fewer emails have enough events.
 
-    Replies come before clicks, and higher counts before lower ones.
+    It consists of whether the condition has a lower bound, the kind of event, and the bound. Rarer kinds and higher
+    lower bounds are more selective. Without a lower bound, the kind and the upper bound count in reverse.
     """
     if counter.least > 0:
         return True, counter.kind, counter.least
@@ -31,9 +32,10 @@ def selectivity(counter: EngagementCondition) -> tuple[bool, int, int]:
 
 
 class PostingList(Generic[Posting]):
-    """Entries by threshold.
+    """The index entries under one index key, sorted by threshold.
 
-    `remove` must be called with the threshold that `add` was called with.
+    A threshold is a bound on the number of an email's human events of one kind. `remove` must be called with the
+    threshold that `add` was called with.
     """
 
     __slots__ = ("_by_side", "_without_threshold")
@@ -45,7 +47,7 @@ class PostingList(Generic[Posting]):
     def __iter__(self) -> Iterator[Posting]:
         yield from self._without_threshold
         for line in self._by_side.values():
-            yield from line.filed
+            yield from line.entries
 
     def single_entry(self) -> Posting | None:
         """Return the only entry of the list, or None if it has several."""
@@ -78,33 +80,32 @@ class PostingList(Generic[Posting]):
         for (kind, rising), line in self._by_side.items():
             count = counts.get(kind, 0)
             if rising:
-                yield from line.filed[: bisect_right(line.bounds, count)]
+                yield from line.entries[: bisect_right(line.bounds, count)]
             else:
-                yield from line.filed[bisect_left(line.bounds, count) :]
+                yield from line.entries[bisect_left(line.bounds, count) :]
 
 
 class _SortedPostings(Generic[Posting]):
-    """The bounds of one kind in ascending order.
+    """Index entries, sorted by a bound on the number of events of one kind.
 
-    A parallel list has the entry of each bound.
-
-    All bounds are lower bounds (at least), or all are upper bounds (at most).
+    `bounds` is in ascending order, and `entries` has the entry of each bound at the same place. All bounds are lower
+    bounds (at least), or all are upper bounds (at most).
     """
 
-    __slots__ = ("bounds", "filed")
+    __slots__ = ("bounds", "entries")
 
     def __init__(self) -> None:
         self.bounds: list[int] = []
-        self.filed: list[Posting] = []
+        self.entries: list[Posting] = []
 
     def add(self, bound: int, entry: Posting) -> None:
         position = bisect_right(self.bounds, bound)
         self.bounds.insert(position, bound)
-        self.filed.insert(position, entry)
+        self.entries.insert(position, entry)
 
     def remove(self, bound: int, entry: Posting) -> None:
-        position = self.filed.index(entry, bisect_left(self.bounds, bound))
-        del self.bounds[position], self.filed[position]
+        position = self.entries.index(entry, bisect_left(self.bounds, bound))
+        del self.bounds[position], self.entries[position]
 
 
 def _side_and_bound(counter: EngagementCondition) -> tuple[_Side, int]:

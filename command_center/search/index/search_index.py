@@ -39,7 +39,10 @@ STEP_CONJUNCTIONS = 8
 
 
 class Index:
-    """Saved searches by id. Two threads must not change it concurrently."""
+    """The index of saved searches, which are identified by their ids.
+
+    Two threads must not change it concurrently.
+    """
 
     def __init__(self) -> None:
         self._entries_by_search: dict[int, IndexEntry | tuple[IndexEntry, ...]] = {}
@@ -60,7 +63,7 @@ class Index:
 
     @property
     def unindexed(self) -> int:
-        """The number of entries that neither a key nor a threshold narrows.
+        """The number of index entries that have neither an index key nor a threshold.
 
         They are evaluated for every email in their scope.
         """
@@ -68,9 +71,9 @@ class Index:
 
     @property
     def conjunctions(self) -> int:
-        """The number of distinct conjunctions.
+        """The number of distinct conjunctions, each counted once for every scope.
 
-        If it is below the number of searches, they share some.
+        If it is below the number of searches, some searches share conjunctions.
         """
         return sum(map(len, self._entries_by_scope.values()))
 
@@ -97,23 +100,23 @@ class Index:
                 self._remove_entry(entry)
 
     def candidates(self, facts: Facts) -> set[int]:
-        """Return a superset of the matching searches.
+        """Return the ids of the searches that an email may match.
 
-        It is as small as keys and thresholds can make it.
+        They include all that match. Index keys and thresholds exclude as many others as they can.
         """
         return set[int]().union(*(entry.searches for entry in self._candidate_entries(facts, counts_of(facts))))
 
     def matching(self, facts: Facts, now: int) -> set[int]:
-        """Return the matching searches.
+        """Return the ids of the searches that an email matches at the moment `now`.
 
         Each conjunction is evaluated once, however many searches share it.
         """
         return finish(self.matching_in_steps(facts, now))
 
     def matching_in_steps(self, facts: Facts, now: int) -> Generator[None, None, set[int]]:
-        """Do the same as `matching`, in steps of a few milliseconds at most.
+        """Return what `matching` returns, computed in steps.
 
-        The index must not change between two steps.
+        The generator yields after a few milliseconds at most. The index must not change between two steps.
         """
         evaluation, matching_ids = Evaluation(facts, now), set[int]()
         for count, entry in enumerate(self._candidate_entries(facts, evaluation.counts), 1):
@@ -130,11 +133,9 @@ class Index:
         return matching_ids
 
     def matches(self, search_id: int, facts: Facts, now: int) -> bool:
-        """Return True if a search and its scope match.
+        """Return True if an email matches a search, and is in its scope.
 
-        The evaluation uses neither keys nor thresholds.
-
-        An unknown search does not match.
+        The evaluation uses neither index keys nor thresholds. A search that is not in the index does not match.
         """
         return any(
             entry.scope.covers(facts.team_id, facts.sender_id)
@@ -143,7 +144,10 @@ class Index:
         )
 
     def matches_in_steps(self, search_id: int, facts: Facts, now: int) -> Generator[None, None, bool]:
-        """Do the same as `matches`, in steps of a few milliseconds at most."""
+        """Return what `matches` returns, computed in steps.
+
+        The generator yields after a few milliseconds at most.
+        """
         while True:
             with suppress(Unfinished):
                 return self.matches(search_id, facts, now)
@@ -151,9 +155,9 @@ class Index:
             yield
 
     def mentions_group(self, group_id: int) -> bool:
-        """Return True if any search names the group.
+        """Return True if any search in the index names a group.
 
-        If none does, changes of its members have no effect.
+        If none does, a change of the people in the group has no effect.
         """
         return group_id in self._conditions.groups
 
@@ -162,7 +166,10 @@ class Index:
         return self._conditions.time_keys.keys()
 
     def _candidate_entries(self, facts: Facts, counts: Counts) -> Iterator[IndexEntry]:
-        """Yield the entries whose key and threshold the email reaches."""
+        """Yield the entries under the email's index keys whose threshold it meets.
+
+        `counts` are the numbers of its human events by kind.
+        """
         keys = [_CATCH_ALL_KEY, *email_keys(facts)]
         for sender in (facts.sender_id, None):
             buckets = self._partitions.get((facts.team_id, sender))
@@ -178,9 +185,9 @@ class Index:
                     yield entries
 
     def _add_entry(self, scope: Scope, conjunction: Conjunction) -> IndexEntry:
-        """Return the entry of a conjunction.
+        """Return the index entry of a conjunction in a scope.
 
-        It is created and filed if it does not exist.
+        If it does not exist, it is created and stored under its index key.
         """
         conditions = self._conditions.intern(conjunction)
         in_scope = self._entries_by_scope.setdefault(scope, {})
@@ -204,7 +211,10 @@ class Index:
         self._conditions.release(entry.conditions)
 
     def _file(self, entry: IndexEntry, key_condition: Condition | None) -> None:
-        """File an entry in its buckets."""
+        """Store an entry under the keys of its key condition, for each of its senders.
+
+        If `key_condition` is None, all emails in the scope find the entry.
+        """
         threshold, places = _threshold(entry), _buckets(entry.scope, key_condition)
         for partition, key in places:
             buckets = self._partitions.setdefault(partition, {})
@@ -218,7 +228,7 @@ class Index:
         self._unindexed_count += _is_unindexed(places, threshold)
 
     def _unfile(self, entry: IndexEntry) -> None:
-        """Remove an entry from its buckets."""
+        """Remove an entry from all places where `_file` stored it."""
         threshold, places = _threshold(entry), _buckets(entry.scope, _most_selective(entry.scope, entry.conditions))
         for partition, key in places:
             buckets = self._partitions[partition]
@@ -235,7 +245,7 @@ class Index:
 
 
 def finish(steps: Generator[None, None, T]) -> T:
-    """Run all steps of a generator, and return its result."""
+    """Run a generator to its end, and return the value of its return statement."""
     while True:
         try:
             next(steps)
@@ -258,16 +268,19 @@ def _without_scope_senders(filter: Filter, scope: Scope) -> Filter:
 
 
 def _residual(conditions: tuple[Condition, ...], key_condition: Condition | None) -> tuple[Condition, ...]:
-    """Return the conditions that remain to be evaluated for an email that has the key."""
+    """Return the conditions that must be evaluated for an email with the index key.
+
+    If the key implies `key_condition`, they are all others.
+    """
     if key_condition is None or not key_condition.is_exact:
         return conditions
     return tuple([condition for condition in conditions if condition is not key_condition])
 
 
 def _most_selective(scope: Scope, conditions: tuple[Condition, ...]) -> Condition | None:
-    """Return the condition whose keys a conjunction is filed under.
+    """Return the condition under whose index keys a conjunction is stored.
 
-    The result is None if it is filed under no key.
+    The result is None if no condition has keys, or the best one has too many for this scope.
     """
     best: Condition | None = None
     for condition in conditions:
@@ -277,7 +290,7 @@ def _most_selective(scope: Scope, conditions: tuple[Condition, ...]) -> Conditio
 
 
 def _is_narrower(one: Condition, other: Condition) -> bool:
-    """Return True if the first condition narrows more than the second."""
+    """Return True if the index keys of `one` are more selective than those of `other`."""
     if one.breadth != other.breadth:
         return one.breadth is not None and (other.breadth is None or one.breadth < other.breadth)
     # Break ties by the keys, so that a conjunction has the same key whatever the index contains. Engagement kinds with
@@ -286,7 +299,10 @@ def _is_narrower(one: Condition, other: Condition) -> bool:
 
 
 def _fits_buckets(scope: Scope, keys: IndexKeys) -> bool:
-    """Return True if filing under these keys takes an acceptable number of buckets."""
+    """Return True if few enough copies of an entry would be stored under these keys.
+
+    The index stores one for each sender and key. The result is False if `keys` is None.
+    """
     senders = 1 if scope.senders is None else len(scope.senders)
     return keys is not None and (senders < 2 or senders * len(keys) <= _MAX_BUCKETS)
 
@@ -299,9 +315,9 @@ def _buckets(scope: Scope, key_condition: Condition | None) -> list[Bucket]:
 
 
 def _threshold(entry: IndexEntry) -> EngagementCondition | None:
-    """Return the counter that the fewest emails reach.
+    """Return the entry's most selective bound on a number of human events.
 
-    The result is None if the conjunction has no counter.
+    The result is None if its conjunction has no such condition.
     """
     best: Condition | None = None
     for condition in entry.conditions:
@@ -313,5 +329,5 @@ def _threshold(entry: IndexEntry) -> EngagementCondition | None:
 
 
 def _is_unindexed(buckets: list[Bucket], threshold: EngagementCondition | None) -> bool:
-    """Return True if neither a key nor a threshold narrows an entry."""
+    """Return True if an entry has neither an index key nor a threshold."""
     return threshold is None and any(key == _CATCH_ALL_KEY for _, key in buckets)

@@ -1,4 +1,6 @@
-"""Time boundaries: when a filter's result may change because time passes.
+"""Finds the time boundaries of a filter.
+
+At a time boundary, the result of a filter may change because time passes.
 
 A boundary is a date of an email or an event, and an offset from it.
 """
@@ -22,9 +24,9 @@ _SOURCES: dict[DateField, Source] = {
 
 @dataclass(frozen=True, slots=True)
 class TimeKey:
-    """The result of a filter may change when the clock passes date + offset.
+    """A time boundary: a result may change when the clock passes a date plus `offset`.
 
-    Both are in microseconds.
+    `source` names the date of an email or event. `offset` is in microseconds, and may be negative.
     """
 
     source: Source
@@ -40,9 +42,9 @@ def time_keys(filter: Filter) -> frozenset[TimeKey]:
 
 
 def crossed_range(key: TimeKey, previous: int, now: int) -> tuple[int, int]:
-    """Return the first and the last date whose boundary was crossed.
+    """Return the first and the last date whose time boundary the clock has crossed.
 
-    The clock crossed it after `previous` and up to `now`. Both dates are included.
+    It crossed the boundaries after `previous` and up to `now`. All are in microseconds; both dates are included.
 
     A result changes either when the boundary is reached or one microsecond later. Including both ends covers both
     cases; evaluating an email twice is harmless.
