@@ -124,7 +124,8 @@ def create_app(
 class _GraphQLShortcutMiddleware:
     """Passes GraphQL requests directly to their endpoint.
 
-    Nearly all requests are such. The router and its own middleware would add a tenth to the time of a small one.
+    Nearly all requests are GraphQL requests. The router and its own middleware would add a tenth to the time of a small
+    one.
     """
 
     def __init__(self, app: ASGIApp, endpoint: ASGIApp) -> None:
@@ -144,7 +145,7 @@ async def _health(_: Request) -> Response:
 async def _readiness(request: Request) -> Response:
     """Answer whether the database responds.
 
-    A pause is only a warning, because requests are still served.
+    A pause of the clock or of sending is only a warning, because requests are still served.
     """
     try:
         async with asyncio.timeout(READY_SECONDS):

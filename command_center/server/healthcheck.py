@@ -51,19 +51,19 @@ async def answer_health_checks(address: str = "") -> AsyncIterator[None]:
 
 
 def local_address(host: str, port: int) -> str:
-    """Return where this machine reaches a listening socket.
+    """Return the address at which this machine reaches a listening socket.
 
-    One on all addresses is reached on the loopback address.
+    A socket that listens on all addresses is reached on the loopback address. The result has the form `host:port`.
     """
     reachable_host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{reachable_host}]:{port}" if ":" in reachable_host else f"{reachable_host}:{port}"
 
 
 def find_problems(ports: Iterable[int] = ()) -> list[str]:
-    """Return the problems, one sentence each.
+    """Check the processes of this product on this machine, and return their problems.
 
-    They are the processes of this user that do not work, and the ports without an answer. Without `ports`, at least one
-    process must run.
+    Each problem is one sentence. With `ports`, each port must answer over HTTP. Otherwise all processes of this user
+    must work, and at least one must run.
     """
     if addresses := [f"127.0.0.1:{port}" for port in ports]:
         return [problem for address in addresses if (problem := _ask_http(address))]
@@ -81,9 +81,9 @@ def _process_names() -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    """Return whether the process belongs to the current user.
+    """Return whether the process with this socket name belongs to the current user.
 
-    The list contains the processes of the whole machine.
+    The name can be that of another user's process, because the list of sockets covers the whole machine.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:

@@ -13,9 +13,9 @@ from command_center.server.settings import Settings
 
 
 async def resume_sending(settings: Settings, only_list: bool) -> int:
-    """Print the number of due emails of each sender.
+    """Print the number of due emails of each sender, and end the pause of sending.
 
-    Ends the pause unless `only_list` is set.
+    If `only_list`, the pause does not end. Returns the exit code.
     """
     async with open_current_database(settings):
         clock = DatabaseClock()

@@ -46,7 +46,7 @@ _logger = logging.getLogger("command_center.runtime")
 class Runtime:
     """The components of one process.
 
-    The worker's exist whether or not they run in this process.
+    The matcher and the outbox exist even if another process runs them.
     """
 
     settings: Settings

@@ -1,4 +1,7 @@
-"""Hints about this schema and its rows for the GraphQL engine."""
+"""Hints about this schema for the GraphQL engine.
+
+The engine needs them to estimate the cost of an operation.
+"""
 
 from collections.abc import Mapping
 

@@ -1,8 +1,6 @@
-"""Settings are environment variables with the prefix COMMAND_CENTER_.
+"""Reads the settings: environment variables with the prefix COMMAND_CENTER_.
 
-They are read once.
-
-Startup fails with a message that names the first invalid variable.
+They are read once. Startup fails with a message that names the first invalid variable.
 """
 
 import re
@@ -86,7 +84,7 @@ class Settings:
 
     @property
     def uses_https(self) -> bool:
-        """Whether clients reach the server over HTTPS only."""
+        """Return whether clients reach the server over HTTPS only."""
         return self.base_url.startswith("https:")
 
     def limits(self) -> Limits:
@@ -133,7 +131,10 @@ class Settings:
         return UserLimits(self.user_sockets, self.user_subscriptions, self.user_operation_bytes)
 
     def signing_secret(self) -> str:
-        """Return the secret. Raises: ConfigurationError if it is not set."""
+        """Return the secret that signs tokens.
+
+        Raises: ConfigurationError if it is not set.
+        """
         if self.secret is None:
             raise ConfigurationError(
                 f"{PREFIX}SECRET is missing: set at least {MIN_SECRET_CHARACTERS} characters,"

@@ -67,7 +67,11 @@ class BoundedTransport(asyncio.Transport):
             self._timer = None
 
     def close(self) -> None:
-        """Close the connection, as described for the class if the client is still sending."""
+        """Close the connection.
+
+        If the client is still sending, only the sending direction is closed at first. Data that arrives in the next
+        LINGER_SECONDS is read and dropped.
+        """
         if self.is_lingering or self._transport.is_closing():
             return
         self._flush()

@@ -39,7 +39,10 @@ class ErrorResponse:
 
 
 def rate_limited(who: str, per_minute: int, wait: float) -> ErrorResponse:
-    """Return the response to a request that came `wait` seconds too early."""
+    """Return the error response to a request that came `wait` seconds too early.
+
+    `who` names in the message what the rate applies to, such as a user. `per_minute` is the number of allowed requests.
+    """
     seconds = max(1, math.ceil(wait))
     message = f"One {who} may send {per_minute:,} requests a minute; try again in {seconds} s."
     return ErrorResponse(429, "RATE_LIMITED", message, {"Retry-After": str(seconds)}, {"retryAfter": seconds})

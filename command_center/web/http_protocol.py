@@ -48,11 +48,11 @@ class ConnectionLimits:
 
 
 class _Refused(Exception):
-    """Stops the parser. `_refusal` holds the response."""
+    """Raised to stop the parser. The connection's `_refusal` holds the response."""
 
 
 class HttpConnection(HttpToolsProtocol):
-    """One connection. `limited` creates the subclass that has the limits."""
+    """One HTTP connection. `connection_class` creates a subclass that has the limits."""
 
     limits: ConnectionLimits
 
@@ -101,7 +101,10 @@ class HttpConnection(HttpToolsProtocol):
             self._bounded_transport.abort()
 
     def _awaits_body(self) -> bool:
-        """Return whether the next request is incomplete, so that nothing was done for it."""
+        """Return whether the body of the current request is still incomplete.
+
+        The application then has not done anything for the request.
+        """
         return not (self._in_head or self.pipeline or self.cycle.response_started)
 
     def _refuse_body(self) -> None:
@@ -258,9 +261,9 @@ class HttpConnection(HttpToolsProtocol):
             self._bounded_transport.close()
 
     def _break_cycles(self) -> None:
-        """Break reference cycles.
+        """Drop the references to objects that refer to this connection.
 
-        The object is then freed immediately, not by the garbage collector.
+        The connection is then freed immediately, not by the garbage collector.
         """
         self.parser = cast(httptools.HttpRequestParser, None)
         self.cycle = cast(RequestResponseCycle, None)

@@ -132,9 +132,9 @@ class RequestLimitsMiddleware:
         )
 
     def _may_open(self, scope: Scope) -> bool:
-        """Return whether a WebSocket may be opened.
+        """Return whether the page that opens a WebSocket has an allowed origin.
 
-        Browsers let any page try, and only send its origin.
+        Browsers let every page open one and only send the page's origin. A request without an origin is allowed.
         """
         headers = Headers(scope=scope)
         own_hosts = {self._host, _host(headers.get("host", ""))}
@@ -175,9 +175,10 @@ class _ResponseSender:
         await self._send(message)
 
     async def _send_compressed(self, start: Message, message: Message) -> Message:
-        """Send the start of the response, and return the message with the body.
+        """Send the start of a response, and return the message with its body.
 
-        A body in several parts is not compressed. Nor is an omitted one, such as FileResponse's for HEAD.
+        A complete body is compressed. A body in several parts is not, nor is an omitted one, such as FileResponse's for
+        HEAD.
         """
         if message.get("body") and not message.get("more_body", False):
             body = await compression.compress(message["body"])

@@ -41,7 +41,10 @@ class Range:
     weight: float
 
     def specificity(self, form: Form) -> int:
-        """Return how specifically the range matches the form; 0 if it does not."""
+        """Return how specifically the range matches a media type, from 1 to 3.
+
+        An exact match is 3. The result is 0 if the range does not match.
+        """
         if form is Form.PARTS and SUBSCRIPTION_PARAMETER not in self.parameters and self.kind != "*/*":
             return 0
         if self.kind == form.value:
@@ -53,9 +56,10 @@ class Range:
 
 @lru_cache(CACHED_HEADERS)
 def choose_form(accept: str | None) -> Form | None:
-    """Return the form for a query or mutation; None if the client accepts none.
+    """Return the media type of the response to a query or mutation.
 
-    It is JSON if any JSON is acceptable, whatever else the header names.
+    The result is JSON if the Accept header allows any JSON, whatever else it names. It is None if the client accepts no
+    media type of ours.
     """
     ranges = list(_ranges(accept))
     return _best(ranges, SINGLE_FORMS) or _best(ranges, STREAM_FORMS)
@@ -63,7 +67,10 @@ def choose_form(accept: str | None) -> Form | None:
 
 @lru_cache(CACHED_HEADERS)
 def choose_stream_form(accept: str | None) -> Form | None:
-    """Return the form for a subscription; None if the client accepts no stream."""
+    """Return the media type of the response to a subscription.
+
+    The result is None if the client accepts no stream.
+    """
     return _best(list(_ranges(accept)), STREAM_FORMS)
 
 
@@ -74,7 +81,12 @@ def _best(ranges: list[Range], forms: tuple[Form, ...]) -> Form | None:
 
 
 def _weight(ranges: list[Range], form: Form) -> tuple[float, int]:
-    """Return the weight of the most specific range, and of equals the one named first."""
+    """Return the client's preference for a media type; the greatest is preferred.
+
+    The first part is the weight from 0 to 1 of the range that matches most specifically. The second part is the negated
+    index of this range in the header. It decides between media types of equal weight: the client named the preferred
+    one first.
+    """
     matches = [
         (each.specificity(form), each.weight, -position)
         for position, each in enumerate(ranges)
@@ -87,7 +99,10 @@ def _weight(ranges: list[Range], form: Form) -> tuple[float, int]:
 
 
 def _ranges(accept: str | None) -> Iterator[Range]:
-    """Yield the media ranges. An absent or empty header accepts anything."""
+    """Yield the media ranges in an Accept header.
+
+    An absent or empty header accepts anything.
+    """
     kind, parameters, weight = "", set[str](), 1.0
     for part in [*_PART.findall(accept or ""), ","] if accept and accept.strip(" ,") else ["*/*", ","]:
         text = part.strip()
@@ -106,7 +121,10 @@ def _ranges(accept: str | None) -> Iterator[Range]:
 
 
 def _q(text: str) -> float:
-    """Return a weight from 0 to 1. An invalid one counts as 1, as if it were absent."""
+    """Parse the weight of a media range, from 0 to 1.
+
+    An invalid weight counts as 1, as if it were absent.
+    """
     try:
         value = float(text.strip().strip('"'))
     except ValueError:

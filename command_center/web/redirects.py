@@ -14,7 +14,7 @@ from command_center.web.security_headers import GRAPHQL
 
 
 def install_redirects(app: Starlette) -> None:
-    """Add the route of `/`, and replace Starlette's own slash redirects."""
+    """Redirect `/` to the GraphQL page, and replace Starlette's slash redirects."""
     app.router.routes.append(Route("/", _to_page, methods=["GET"]))
     app.router.redirect_slashes = False
     not_found = app.router.default

@@ -4,14 +4,14 @@ import asyncio
 
 
 class Shutdown:
-    """The state of one server: running, or stopping after `start` was called."""
+    """Holds whether a server is running, or stopping because `start` was called."""
 
     def __init__(self) -> None:
         self.started = False
         self._waiting: set[asyncio.Future[None]] = set()
 
     def start(self) -> None:
-        """Resolve every future that `watch` returned."""
+        """Begin the shutdown: resolve every future that `watch` returned."""
         self.started = True
         for future in list(self._waiting):
             if not future.done():

@@ -112,7 +112,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
     def offer_texts(self, texts: Sequence[bytes]) -> bool:
         """Send the texts now if the client has accepted everything sent before.
 
-        Otherwise the result is false.
+        Returns whether they were sent.
         """
         if not self.writable.is_set() or self.close_sent or self.disconnected or self.conn.state is not State.OPEN:
             return False
@@ -158,10 +158,10 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
 
 def _text_frame(text: bytes) -> bytes:
-    """Return a WebSocket frame with the text.
+    """Return a WebSocket frame that contains the text.
 
-    This is several times faster than uvicorn and `websockets`. Nothing is compressed, so a server's frame consists of
-    the length and the text.
+    This is several times faster than the code of uvicorn and `websockets`. Nothing is compressed, so a server's frame
+    consists of a header with the length, and the text.
     """
     size = len(text)
     if size < 126:
