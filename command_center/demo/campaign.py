@@ -35,9 +35,10 @@ class SentEmail:
 
 @dataclass(frozen=True, slots=True)
 class DemoList:
-    """One of the saved searches.
+    """One of the saved searches of the demo.
 
-    `reply_seconds` is set for the list of emails without a reply: the seconds after the sending.
+    `reply_seconds` is set for the list of emails without a reply: an email joins it that number of seconds after it was
+    sent.
     """
 
     id: str
@@ -64,7 +65,10 @@ async def prepare(client: Client, recipients: Iterable[SimulatedRecipient]) -> t
 
 
 async def save_lists(client: Client, campaign: str, reply_seconds: int) -> list[DemoList]:
-    """Create the three saved searches."""
+    """Create the three saved searches of the demo over the emails of a campaign.
+
+    An email joins the last list if it has no reply `reply_seconds` after it was sent.
+    """
     duration = f"PT{reply_seconds}S"
     engaged = [{"kind": "VIEW"}, {"kind": "CLICK"}, {"kind": "REPLY", "atMost": 0}]
     waiting: JsonObject = {

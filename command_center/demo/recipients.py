@@ -140,9 +140,9 @@ def _plan_action(at: float, kind: Action) -> PlannedAction:
 
 
 def _plan_behavior(random: Random, behavior: str, seconds: float) -> Iterator[tuple[float, Action]]:
-    """Yield the actions of a behavior in order.
+    """Yield the actions of a behavior in order, each after its time.
 
-    The time of each is a fraction of the run.
+    The time is a fraction of the run, which lasts `seconds`.
     """
     start, gap = random.uniform(0.02, 0.55), random.uniform(0.01, 0.05)
     link = random.choice((Action.FIRST_LINK, Action.SECOND_LINK))

@@ -25,8 +25,9 @@ _logger = logging.getLogger("command_center.demo")
 async def run(port: int, seed: int, seconds: float, once: bool, reply_seconds: int) -> int:
     """Run the demo, and return its exit code.
 
-    The code is 0 if all checks passed, 1 if not, and 130 if a run with `once` was interrupted. `reply_seconds` is the
-    wait of the no-reply list. Raises: Misconfigured if the port is not available.
+    The code is 0 if all checks passed, 1 if not, and 130 if a run with `once` was interrupted. `seconds` is the
+    duration of the recipients' actions. An email without a reply joins a list after `reply_seconds`. Raises:
+    ConfigurationError if the port is not available.
     """
     listener = bind_socket(HOST, port)
     stop = asyncio.Event()

@@ -32,7 +32,7 @@ FOLDERS = "{folders{name folders{name emailCount}} savedSearches(first:100){node
 class ScenarioOptions:
     """The options of the command line.
 
-    `reply_seconds` is the wait of the no-reply list.
+    An email joins the list of emails without a reply after `reply_seconds`.
     """
 
     seed: int

@@ -134,7 +134,7 @@ class ListWatcher:
         }
 
     async def _fill(self, search_id: str) -> None:
-        """Replace the members of a list after a Reset."""
+        """Query the members of a list after a Reset, and replace the previous ones."""
         # The query may return newer members than the message. The messages up to then repeat these changes harmlessly.
         self.members[search_id] = await self.stored(search_id)
         self._filled[search_id].set()

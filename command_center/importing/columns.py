@@ -112,9 +112,9 @@ class ColumnMapping:
         return sum(map(len, self.places.values()))
 
     def too_wide(self, fields: Sequence[str]) -> bool:
-        """Return whether a row has values beyond the last column.
+        """Return whether a row has values beyond the last column of the header.
 
-        Its values have probably shifted then.
+        Its values have probably shifted into wrong columns.
         """
         return any(value.strip() for value in fields[self.width :])
 
@@ -236,7 +236,10 @@ def _without_empty_end(header: Sequence[str]) -> Sequence[str]:
 
 
 def _opt_out_kind(name: str) -> str | None:
-    """Return which of _OPT_OUT_KINDS a column is, or None."""
+    """Return the kind of an opt-out column by its name, or None for another column.
+
+    The kinds are those in _OPT_OUT_KINDS, such as `state`.
+    """
     key = _key(name)
     if key in _OPT_IN_NAMES:
         return "subscribed"

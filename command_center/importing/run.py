@@ -42,11 +42,11 @@ class ImportOrder:
 
 
 async def run_import(settings: Settings, order: ImportOrder) -> int:
-    """Run an import.
+    """Run an import, and return its exit code.
 
-    Returns 0 if every row was imported, or 1 if some were refused.
+    The code is 0 if every row was imported, or 1 if some were refused.
 
-    Raises: Misconfigured and UserErrors if the import cannot start, and Misconfigured if it stops early.
+    Raises: ConfigurationError and UserErrors if the import cannot start, and ConfigurationError if it stops early.
     """
     source = _open_table(order)
     refused_path = order.refused_path or order.file.with_name(f"{order.file.name}.refused.csv")

@@ -104,9 +104,9 @@ class _LineNumbers:
 
 @dataclass(slots=True)
 class _NonAsciiLines:
-    """Holds the numbers of the lines that are not ASCII.
+    """Holds the numbers of a file's lines that are not ASCII.
 
-    Those that are valid UTF-8 are apart from the others.
+    Lines that are valid UTF-8 are counted separately from the others.
     """
 
     utf8: _LineNumbers = field(default_factory=_LineNumbers)
