@@ -1,1 +1,4 @@
-"""Everything behind the API's three layers: see docs/architecture.md for what each package is responsible for."""
+"""Contains everything behind the API's three layers.
+
+See docs/architecture.md for what each package is responsible for.
+"""

@@ -1,4 +1,4 @@
-"""The entry point of the `command-center` command; `python -m command_center` is the same.
+"""Defines the entry point of `command-center` and `python -m command_center`.
 
 The API's three packages `schema`, `resolvers` and `models` are at the root of the repository. The wheel contains them
 inside this package, so that it installs nothing else at the top level and cannot overwrite the files of another
@@ -13,7 +13,10 @@ BUNDLED = PACKAGE / "api_layers"
 
 
 def add_api_layers() -> None:
-    """Make `schema`, `resolvers` and `models` importable, whatever else is installed under these names."""
+    """Make `schema`, `resolvers` and `models` importable.
+
+    They take precedence over other installed packages with these names.
+    """
     folder = str(BUNDLED if BUNDLED.is_dir() else PACKAGE.parent)
     if sys.path[:1] != [folder]:
         sys.path.insert(0, folder)

@@ -1,4 +1,4 @@
-"""Email addresses: validation, the form for delivery, and the comparison of addresses. Pure functions.
+"""Validates, converts and compares email addresses. Pure.
 
 An address is stored as it was entered. The delivery form is used in envelopes and headers: the local part unchanged,
 the domain in ASCII by UTS #46 (non-transitional) and IDNA 2008. The comparison key decides which addresses are the
@@ -35,13 +35,16 @@ _NUMBER_SEPARATOR = " "
 
 
 class InvalidAddress(ValueError):
-    """The text is not an email address; the message says why, in a sentence for the user."""
+    """The text is not an email address.
+
+    The message gives the reason in a sentence for the user.
+    """
 
 
 def normalize_address(text: str) -> str:
-    """Return the address as it is stored: as entered, in NFC, without surrounding white space.
+    """Return an address in the form in which it is stored.
 
-    Raises: InvalidAddress.
+    That is as entered, but in NFC and without surrounding white space. Raises: InvalidAddress.
     """
     local, domain = _split(text)
     _ascii_domain(domain)
@@ -49,19 +52,28 @@ def normalize_address(text: str) -> str:
 
 
 def delivery_form(text: str) -> str:
-    """Return the form for envelopes and headers. Raises: InvalidAddress."""
+    """Return an address in its form for SMTP envelopes and mail headers.
+
+    The local part is unchanged, the domain in ASCII. Raises: InvalidAddress.
+    """
     local, domain = _split(text)
     return f"{local}@{_ascii_domain(domain)}"
 
 
 def comparison_key(text: str) -> str:
-    """Return a key that is the same for the same addresses; its local part is case-folded. Raises: InvalidAddress."""
+    """Return a key that is equal for all spellings of one address.
+
+    The local part of the key is case-folded. Raises: InvalidAddress.
+    """
     local, domain = _split(text)
     return f"{fold(local)}@{_ascii_domain(domain)}"
 
 
 def lookup_key(text: str) -> str:
-    """Return the comparison key, or the folded text of an invalid address, which old rows may contain."""
+    """Return the comparison key of an address, or the folded text if it is invalid.
+
+    Old rows may contain invalid addresses.
+    """
     try:
         return comparison_key(text)
     except InvalidAddress:
@@ -69,9 +81,9 @@ def lookup_key(text: str) -> str:
 
 
 def distinct_addresses(texts: Iterable[str], seen: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the addresses in their order, without repetitions and without those in `seen`.
+    """Return the addresses in order, without duplicates and without those in `seen`.
 
-    Different spellings of one address are the same.
+    Different spellings of one address count as duplicates.
     """
     keys = set(map(lookup_key, seen))
     distinct_texts: list[str] = []
@@ -84,31 +96,43 @@ def distinct_addresses(texts: Iterable[str], seen: Iterable[str] = ()) -> tuple[
 
 
 def numbered_key(key: str, number: int) -> str:
-    """Return the stored key of the row with this number among the rows of one address.
+    """Return the key that is stored for one of several rows with the same address.
 
-    The first row's key has no number.
+    It is the comparison key with the row's number; the key of row 1 has no number.
     """
     return key if number == 1 else f"{key}{_NUMBER_SEPARATOR}{number}"
 
 
 def lower_numbered_keys(stored: str) -> list[str]:
-    """Return the stored keys of the rows of the same address with lower numbers."""
+    """Return the stored keys of the lower-numbered rows with the same address.
+
+    Several rows with one address are numbered from 1.
+    """
     key, _, number = stored.partition(_NUMBER_SEPARATOR)
     return [numbered_key(key, lower) for lower in range(1, int(number or 1))]
 
 
 def strip_number(stored: str) -> str:
-    """Return the comparison key that a stored key contains."""
+    """Return the comparison key of an address from a stored key.
+
+    Stored keys end with a number if several rows have the same address.
+    """
     return stored.partition(_NUMBER_SEPARATOR)[0]
 
 
 def domain_of(text: str) -> str:
-    """Return the domain of an address in its comparison form, or as written in lower case if it is invalid."""
+    """Return the domain of an address as a key for comparison.
+
+    For an invalid domain it is the lower-case text.
+    """
     return domain_key(text.rpartition("@")[2])
 
 
 def domain_key(domain: str) -> str:
-    """Return a key that is the same for the same domains; for an invalid domain, its lower-case text."""
+    """Return a key that is equal for all spellings of one domain.
+
+    For an invalid domain it is the lower-case text.
+    """
     text = domain.strip().removesuffix(".")
     try:
         return _ascii_domain(text)
@@ -142,7 +166,10 @@ def _is_padding(char: str) -> bool:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Return the local part in NFC and the domain as written, both without invisible characters."""
+    """Return the local part of an address in NFC, and its domain as written.
+
+    Raises: InvalidAddress, for example if the address contains invisible characters.
+    """
     local, at, domain = text.strip().rpartition("@")
     for part, allowed in ((local, frozenset[str]()), (domain, _JOINERS)):
         for char in part:
@@ -198,9 +225,10 @@ def _ascii_label(label: str, domain: str) -> str:
 
 
 def _is_encoded(label: str) -> bool:
-    """Return whether a label that begins with xn-- is the only encoding of a name outside ASCII.
+    """Return whether a label that begins with xn-- encodes a name canonically.
 
-    Which characters the name may contain is not checked: that is for the registry of the domain to decide.
+    The name must contain characters outside ASCII. Which ones is not checked, because the registry of the domain
+    decides that.
     """
     punycode = label.removeprefix("xn--")
     try:

@@ -15,7 +15,7 @@ InputPath: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class UserError:
-    """One error: a sentence for people, a path in the input, a code for programs."""
+    """An error for the client: a message for people, an input path and a code."""
 
     message: str
     path: InputPath
@@ -23,7 +23,7 @@ class UserError:
 
 
 class UserErrors(Exception):
-    """The request was refused: nothing was changed, and these are all the reasons."""
+    """Raised if a request is refused with one or more errors. Nothing was changed."""
 
     def __init__(self, errors: Iterable[UserError]) -> None:
         self.errors = tuple(errors)
@@ -68,5 +68,8 @@ def user_error(code: UserErrorCode, path: Iterable[str], message: str) -> UserEr
 
 
 def not_found(path: Iterable[str], noun: str) -> UserErrors:
-    """Return the error for an object that does not exist or that the viewer may not see. Both get the same error."""
+    """Return the error for an object that does not exist or is not visible.
+
+    Both cases have the same error, so that a viewer cannot tell them apart.
+    """
     return user_error(UserErrorCode.NOT_FOUND, path, f"There is no such {noun}.")

@@ -23,14 +23,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @lru_cache(maxsize=1024)
 def get_zone(name: str) -> tzinfo:
-    """Return the zone, or UTC if there are no rules for the name."""
+    """Return the time zone with this name, or UTC if there are no rules for it."""
     return load_zone(name, zoneinfo.TZPATH) or UTC
 
 
 def load_zone(name: str, system: Sequence[str]) -> tzinfo | None:
-    """Return the zone by the newest rules, or None if there are none.
+    """Return the time zone with the newest rules, or None if there are none.
 
-    `system` is a list of folders, which are searched in this order.
+    `system` lists the folders with the operating system's rules, which are searched in this order.
     """
     if len(name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(name):
         return None
@@ -52,7 +52,8 @@ def load_zone(name: str, system: Sequence[str]) -> tzinfo | None:
 def data_version(folder: Traversable) -> tuple[int, int, str]:
     """Return the version of the rules in a folder, in a form that can be compared.
 
-    An unknown version counts as the oldest, so that the pinned package is used.
+    The parts of the result are compared in order. An unknown version counts as the oldest, so that the pinned package
+    is used.
     """
     for name in _VERSION_FILES:
         try:
