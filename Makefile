@@ -76,9 +76,9 @@ test-full: setup ## the laws with thousands of cases, 2,000 SMTP dialogues, twen
 		$(PY) -m pytest tests/laws tests/graphql_engine tests/live tests/api/test_access_causes.py \
 		tests/api/test_pagination_at_scale.py tests/mail/test_smtp_dialogues.py --timeout=7200 $(ARGS)
 
-test-fuzz: setup $(SCHEMATHESIS)/.ready ## attacks by the ten thousand, schemathesis, and the siege
+test-fuzz: setup $(SCHEMATHESIS)/.ready ## fuzz tests with tens of thousands of cases, schemathesis, and many attackers
 	@FUZZ_DOCUMENTS=50000 FUZZ_CURSORS=50000 FUZZ_BODIES=10000 FUZZ_FRAMES=10000 SCHEMATHESIS_EXAMPLES=200 \
-		SCHEMATHESIS=$(SCHEMATHESIS)/bin/schemathesis SIEGE=1 \
+		SCHEMATHESIS=$(SCHEMATHESIS)/bin/schemathesis FLOOD=1 \
 		$(PY) -m pytest tests/fuzz -s --timeout=7200 $(ARGS)
 
 # In an environment of its own: nobody else needs it.

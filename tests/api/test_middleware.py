@@ -464,7 +464,7 @@ async def test_many_slow_senders_are_cut_and_other_clients_are_served(sqlite_url
             *[post(ann, "Content-Length: 1000\r\n\r\n")] * BODIES,
             *[handshake(server.url)[:-4]] * SOCKETS,
         )
-        cut = [asyncio.create_task(besiege(server.url, start)) for start in starts]
+        cut = [asyncio.create_task(send_slowly(server.url, start)) for start in starts]
         cut += [asyncio.create_task(say_nothing(server.url)) for _ in range(SOCKETS)]
         answers = 0
         while not all(task.done() for task in cut):
@@ -482,7 +482,7 @@ async def say_nothing(url: str) -> int:
         return await raw.close_code()
 
 
-async def besiege(url: str, start: str) -> int:
+async def send_slowly(url: str, start: str) -> int:
     async with open_raw_connection(url) as raw:
         await raw.send(start)
         dribbling = asyncio.create_task(raw.dribble(0.2))
