@@ -1,6 +1,4 @@
-"""Finds the rows that a viewer names.
-
-It checks that the viewer may see or change them.
+"""Finds rows by the global ids in a request, and checks the viewer's access.
 
 A row that the viewer cannot see results in NOT_FOUND, exactly as one that does not exist.
 """

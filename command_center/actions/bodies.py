@@ -79,7 +79,10 @@ class BodyInspector:
 
 
 def check_body(errors: ErrorCollector, value: str, path: InputPath, reports: Mapping[str, BodyReport]) -> str:
-    """Check a body, and return it as it is stored. Adds the errors of its report."""
+    """Check a body, and return it as it is stored.
+
+    `reports` holds the inspection reports by body. Adds the errors of this body's report, and those of its length.
+    """
     text = check_text(errors, value, path, "A body")
     for message in reports.get(text, _EMPTY_REPORT).errors:
         errors.add(UserErrorCode.INVALID, path, message)

@@ -222,9 +222,9 @@ async def _group_members(
 
 
 async def _deduplicate_by_address(uow: UnitOfWork, texts: Mapping[int, EmailText]) -> Mapping[int, EmailText]:
-    """Leave out each person whose address an earlier person has.
+    """Leave out each person whose address an earlier person in the mapping has.
 
-    Such duplicates date from before addresses had comparison keys.
+    `texts` holds a text by the key of each person. Such duplicates date from before addresses had comparison keys.
     """
     tx = uow.connection
     rows = await tx.fetch(
@@ -292,7 +292,7 @@ def _status_columns(
 ) -> tuple[ColumnValue, ...]:
     """Return the columns of a new email that depend on its state.
 
-    They are status, scheduled_at, due_at, failed_at, failure_code and failure_message.
+    They are status, scheduled_at, due_at, failed_at, failure_code and failure_message. `delay` is in microseconds.
     """
     if suppressed is not None:
         return int(EmailStatus.FAILED), None, None, uow.now, int(suppressed.code), suppressed.message

@@ -13,7 +13,7 @@ from command_center.database.connections import Connection
 from command_center.email_addresses import numbered_key, strip_number
 
 _QUERY_NUMBERS = 8
-"""The count of numbers that one query searches for."""
+"""Each query searches for this many numbers of duplicates per address."""
 _SELECT_NUMBERED = "SELECT {} AS scope, address_folded FROM {} WHERE address_folded LIKE '% %'"
 _SELECT_ROWS = (
     "SELECT r.id, r.name, r.address, t.name AS team FROM {} r JOIN teams t ON t.id = r.team_id WHERE {}"

@@ -66,7 +66,7 @@ class RecordRequest:
     done: asyncio.Future[None]
     claim: IdempotencyClaim | None = None
     durable: bool = False
-    """Whether the request stays in the retry buffer until it is stored, instead of failing with the database."""
+    """Whether the request stays in the retry buffer until it is stored, instead of failing if the database does."""
     dequeued_count: int = 0
     """Number of events that are committed or in the current batch."""
 
@@ -124,5 +124,5 @@ def with_trimmed_key(event: NewEvent) -> NewEvent:
 
 
 def email_key(event: NewEvent) -> int:
-    """Return the key of the event's email, or 0 if its id is invalid."""
+    """Return the primary key of the event's email, or 0 if its global id is invalid."""
     return ids.decode_key("Email", event.email_id) or 0

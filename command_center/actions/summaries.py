@@ -62,7 +62,10 @@ async def lock_emails(connection: Connection, email_ids: Iterable[int]) -> None:
 
 
 def count_event(email: SummarizedEmail, key: int, kind: EngagementKind, occurred_at: int, dedupe_key: str) -> None:
-    """Count a new human event of an email in memory."""
+    """Count a new human event of an email in memory.
+
+    `key` is the key of the event; `occurred_at` is in microseconds.
+    """
     match kind:
         case EngagementKind.VIEW:
             email.views += 1

@@ -152,9 +152,9 @@ async def _ending(scenario: Scenario) -> AsyncIterator[Scenario]:
 
 @contextmanager
 def _redirect_logging(folder: RunFolder, terminal: Terminal) -> Iterator[None]:
-    """Send warnings to the feed, and all details to a file.
+    """Show logged warnings on the terminal, and write them with details to a file.
 
-    Log lines on the terminal would destroy the layout.
+    Log lines that were printed on the terminal directly would destroy the layout.
     """
 
     class Feed(logging.Handler):

@@ -82,7 +82,7 @@ class Terminal:
         sys.stdout.flush()
 
     def log(self, text: str, style: str = "") -> None:
-        """Add a line to the feed."""
+        """Add a line to the displayed feed of the latest events."""
         line = f"{time.monotonic() - self._started_at:6.1f} s  {text}"
         if self._live is None:
             self.print([line])
@@ -90,7 +90,7 @@ class Terminal:
             self._feed.append(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
 
     def show_change(self, change: ListChange) -> None:
-        """Count a join or a leave, and add a line about it to the feed."""
+        """Count a join or a leave, and add a line about it to the displayed feed."""
         (self.state.joined if change.joined else self.state.left)[change.search_id] += 1
         name = self.state.names.get(change.email_id, "someone")
         latency = (

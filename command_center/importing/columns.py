@@ -158,14 +158,17 @@ class ColumnMapping:
         return opted_out
 
     def _first(self, kind: str, fields: Sequence[str], read: Callable[[str], str] = read_text) -> str:
-        """Return the non-empty value of the most preferred column. Raises: UnreadableCell."""
+        """Return the first non-empty value in the columns of a kind, read by `read`.
+
+        The columns are in the order of preference. The result is empty if there is no value. Raises: UnreadableCell.
+        """
         values = (
             read(fields[index].partition(_VALUE_SEPARATOR)[0]) for index in self.places[kind] if index < len(fields)
         )
         return next(filter(None, values), "")
 
     def _address(self, fields: Sequence[str]) -> str:
-        """Return the most preferred address.
+        """Return the most preferred address in a row, or an empty text if it has none.
 
         Raises: UnreadableCell if the row has only addresses that work inside Exchange.
         """

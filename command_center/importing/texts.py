@@ -89,7 +89,10 @@ class _LineNumbers:
     first: list[int] = field(default_factory=list)
 
     def add(self, line: int) -> None:
-        """Count a line, unless it was counted last. Lines must come in order."""
+        """Count a line, unless it is the line that was counted last.
+
+        Lines must come in order.
+        """
         if self.first[-1:] != [line]:
             self.count += 1
             if len(self.first) < MAX_SHOWN_LINES:

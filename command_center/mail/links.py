@@ -1,6 +1,6 @@
 """Creates and verifies signed tokens. Pure.
 
-Pixels, tracked links, unsubscribe links and device cookies have them.
+Pixels, tracked links, unsubscribe links and device cookies contain them.
 
 The signature covers the target of a tracked link, so the server redirects only to links from the seller's own mail.
 """

@@ -74,14 +74,14 @@ def _is_current(row: ClaimedState | None, claim: ClaimedEmail) -> bool:
 
 
 def sent_columns(now: int) -> ColumnValues:
-    """Return the columns of an email that was sent."""
+    """Return the columns of an email that was sent at `now` (microseconds)."""
     return {"status": EmailStatus.SENT, "sent_at": now, **transitions.NO_FAILURE, **transitions.NOT_DUE}
 
 
 def undelivered_columns(claim: ClaimedEmail, outcome: Bounced | Failed | Deferred | Unknown, now: int) -> ColumnValues:
-    """Return the columns of an email that was not delivered.
+    """Return the columns of an email after a hand-over that did not succeed.
 
-    It is retried, or has failed.
+    The email is due again later, or has failed. `now` is in microseconds.
     """
     message = make_readable(outcome.message)
     match outcome:
@@ -99,9 +99,9 @@ def undelivered_columns(claim: ClaimedEmail, outcome: Bounced | Failed | Deferre
 
 
 def released_columns(claim: ClaimedEmail, now: int) -> ColumnValues:
-    """Return the columns of an email whose claim is released.
+    """Return the columns of an email whose claim is released without a hand-over.
 
-    It is due at once, and the unused attempt does not count.
+    It is due at once, and the unused attempt does not count. `now` is in microseconds.
     """
     first = claim.first_attempt_at if claim.attempts > 1 else None
     return {"due_at": now, "claimed_at": None, "attempts": claim.attempts - 1, "first_attempt_at": first}

@@ -96,7 +96,7 @@ class ReplyParser:
         return self._reply_bytes > 0
 
     def feed(self, data: bytes) -> None:
-        """Append the completed replies to `replies`.
+        """Parse received bytes, and append the completed replies to `replies`.
 
         Raises: ProtocolError. Replies that were complete before the error stay in `replies`.
         """

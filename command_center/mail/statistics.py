@@ -27,7 +27,10 @@ class MailStatistics:
     failed: Counter[FailureCode] = field(default_factory=Counter)
 
     def count(self, recorded: Iterable[RecordedOutcome]) -> None:
-        """Add outcomes. Released claims have none and are not counted."""
+        """Count the outcomes of hand-overs.
+
+        A released claim has no outcome and is not counted.
+        """
         for each in recorded:
             if each.failure is not None:
                 self.failed[each.failure] += 1

@@ -29,7 +29,10 @@ LeaseWatch = Callable[[], Coroutine[None, None, None]]
 
 
 class LeaseConnection(Protocol):
-    """What this module uses of a connection of asyncpg, which has no types."""
+    """The methods of an asyncpg connection that this module uses.
+
+    asyncpg itself has no type annotations.
+    """
 
     async def fetchval(self, query: str, *values: object, timeout: float) -> object: ...  # noqa: ASYNC109
     async def close(self, *, timeout: float) -> None: ...  # noqa: ASYNC109

@@ -13,7 +13,7 @@ import jwt
 ISSUER = "command-center"
 ALGORITHM = "HS256"
 CACHED_TOKENS = 10_000
-"""Verified tokens that are cached."""
+"""The most verified tokens that are cached."""
 EXPIRED = "The token has expired."
 SCOPES = ("engagement:write",)
 

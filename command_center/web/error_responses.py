@@ -18,7 +18,10 @@ from command_center.web.security_headers import GRAPHQL
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """A rejection. `code` is for programs, and the message names what is allowed."""
+    """The response to a rejected request.
+
+    `code` is for programs; the message names what is allowed.
+    """
 
     status: int
     code: str

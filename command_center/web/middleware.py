@@ -55,9 +55,9 @@ class EdgeLimits:
 
 
 class RequestLimitsMiddleware:
-    """ASGI middleware that enforces the limits.
+    """ASGI middleware that enforces limits on requests before they reach a route.
 
-    `rates` are the rates of network addresses.
+    `rates` limits the requests of each network address.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class RequestLimitsMiddleware:
         await self._app(scope, receive, send)
 
     def _with_cors(self, app: ASGIApp) -> ASGIApp:
-        """Add the CORS headers.
+        """Wrap the application so that responses have CORS headers.
 
         Only pages of the allowed origins can then read responses, including errors. A POST from another origin is not
         rejected. Without a token, which no browser adds by itself, it has no effect, and applications other than

@@ -24,7 +24,7 @@ SUBSCRIPTION_PARAMETER: Final = "subscriptionspec"
 """The parameter with which a client requests a subscription as parts: https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol"""
 
 CACHED_HEADERS: Final = 128
-"""Accept headers whose result is cached. A client sends the same one with each request."""
+"""The most Accept headers whose result is cached. A client sends the same one with each request."""
 
 _PART: Final = re.compile(r'(?:[^,;"]|"(?:[^"\\]|\\.)*")+|[,;]')
 

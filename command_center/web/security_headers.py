@@ -23,7 +23,7 @@ _TLS: Final[Headers] = ((b"strict-transport-security", b"max-age=31536000"),)
 
 
 class SecurityHeaders:
-    """Adds the headers to a response, unless its route has set them.
+    """Adds security headers to a response, unless its route has set them.
 
     `secure` means that only HTTPS is used.
     """
@@ -35,7 +35,10 @@ class SecurityHeaders:
         self._graphql: Headers = (*self.default, *_NO_STORE)
 
     def complete(self, headers: Iterable[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
-        """Return the headers of a response from that path, with the missing ones added."""
+        """Return a response's headers with the missing security headers added.
+
+        `path` is the path of the request.
+        """
         present = list(headers)
         names = {name.lower() for name, _ in present}
         return present + [header for header in self._for(path) if header[0] not in names]

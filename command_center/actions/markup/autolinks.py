@@ -22,7 +22,7 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-
 
 
 def _terminators() -> str:
-    """Return the non-ASCII characters that end an address.
+    """Return the characters outside ASCII that end a web address in a text.
 
     They are punctuation, quotation marks, brackets and spaces.
     """
@@ -53,9 +53,10 @@ def to_html(text: str, links: Slots) -> str:
 
 
 def _with_directions(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each line with its direction.
+    """Yield each line of text after its direction: `ltr`, `rtl` or `auto`.
 
-    The first character with a direction determines it. A line without one has the direction of the previous line.
+    The first character with a direction determines it. A line without one has the direction of the previous line, or
+    `auto` at the start.
     """
     direction = "auto"
     for line in lines:

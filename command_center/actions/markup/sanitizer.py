@@ -35,7 +35,10 @@ _DIRECTIONS = frozenset(("ltr", "rtl", "auto"))
 
 @dataclass(slots=True)
 class Sanitized:
-    """Holds safe HTML, with its texts and the targets of its links in slots."""
+    """Holds safe HTML in which slots replace the texts and the targets of links.
+
+    A slot is a placeholder for a text that was removed.
+    """
 
     markup: str
     sheet: str

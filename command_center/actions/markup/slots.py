@@ -38,5 +38,8 @@ class Slots:
         return pieces
 
     def numbers(self, document: str) -> list[int]:
-        """Return the numbers of the slots in a document, in document order."""
+        """Return the numbers of the slots in a document, in document order.
+
+        Slots are numbered from 0 in the order in which they were added.
+        """
         return [int(number) for number in self._pattern.findall(document)]
