@@ -132,7 +132,7 @@ async def _sent_to_duplicate(uow: UnitOfWork, row: AddressedEmail, person: Row) 
 async def _unsubscribed_copies(connection: Connection, rows: Sequence[AddressedEmail]) -> set[tuple[int, str]]:
     """Return the unsubscribed people in the cc or bcc of these emails.
 
-    The result has their teams and comparison keys.
+    Each tuple of the result is a person's team and the comparison key of the address.
     """
     keys = {(row["team_id"], lookup_key(address)) for row in rows for address in copies_of(row)}
     if not keys:

@@ -136,9 +136,9 @@ def log_event(uow: UnitOfWork, team_id: int, sender_id: int, email_id: int, key:
 
 
 async def log_removals(uow: UnitOfWork, email_ids: Iterable[int]) -> None:
-    """Append an entry for each event of emails that are about to be deleted.
+    """Log the removal of all events of emails that are about to be deleted.
 
-    So subscribers remove the event.
+    Each event has an entry in the change log, so that subscribers remove it.
     """
     tx = uow.connection
     rows = await tx.fetch(

@@ -129,8 +129,9 @@ def _note_pushes(report: CheckReport, watch: ListWatcher) -> None:
 async def _compare_lists(client: Client, watch: ListWatcher) -> dict[DemoList, tuple[set[str], set[str], set[str]]]:
     """Fetch the email ids of each list in three ways that should agree.
 
-    The sets of a list are its stored members, the result of a fresh query, and the folded change messages. A time
-    transition between two reads may make them differ, so different ones are read again for a few seconds.
+    The three sets are the stored members, the result of a fresh query, and the members according to the change
+    messages. A time transition between two reads may make them differ, so different ones are read again for a few
+    seconds.
     """
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:

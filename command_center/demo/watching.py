@@ -91,7 +91,7 @@ class ListWatcher:
     def add(self, lists: Iterable[DemoList]) -> None:
         """Add lists to be displayed and measured.
 
-        The change messages of all other lists are folded too.
+        The members of all other lists are tracked too.
         """
         self.lists.update((each.id, each) for each in lists)
 
@@ -110,7 +110,7 @@ class ListWatcher:
             await self._filled[search_id].wait()
 
     async def run(self) -> None:
-        """Fold change messages until cancelled."""
+        """Receive change messages, and update the members of each list until cancelled."""
         async for message in self.client.subscribe(SUBSCRIPTION):
             at = time.time()
             self.message_counts[message["__typename"]] += 1
@@ -140,7 +140,11 @@ class ListWatcher:
         self._filled[search_id].set()
 
     def _join(self, message: JsonObject, at: float) -> None:
-        """Fold a join, and measure its lateness if the list waits for a time boundary."""
+        """Add an email that has joined a list.
+
+        Measures the lateness if the list waits for a time boundary. `at` is the arrival of the message, in seconds
+        since 1970.
+        """
         self.members.setdefault(message["savedSearchId"], set()).add(message["emailId"])
         member = message["member"] or {}
         change = self._add_change(message, at, True, member.get("cause"))

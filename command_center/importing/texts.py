@@ -117,7 +117,7 @@ class _NonAsciiLines:
 
     @staticmethod
     def of(path: Path) -> "_NonAsciiLines":
-        """Read a file and classify its lines."""
+        """Read a file, and return the numbers of its lines that are not ASCII."""
         lines, line, pending = _NonAsciiLines(), 1, ""
         for text in _decoded_chunks(path, "utf-8", "surrogateescape"):
             # A chunk may end between the CR and the LF of a line end.

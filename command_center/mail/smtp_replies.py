@@ -36,11 +36,10 @@ def make_readable(text: str) -> str:
 
 
 def decode(raw: bytes, cut: bool = False) -> str:
-    """Decode the text of a reply.
+    """Decode the text of an SMTP reply.
 
-    It is UTF-8 if that is valid, otherwise Windows-1252.
-
-    `cut` says that the text was shortened, so it may end inside a character.
+    It is UTF-8 if that is valid, otherwise Windows-1252. `cut` says that the text was shortened, so it may end inside a
+    character.
     """
     try:
         text = raw.decode()

@@ -201,7 +201,7 @@ class _ResponseSender:
 
 
 def _client_network(client: tuple[str, int] | None) -> str | None:
-    """Return the key for a client's rate.
+    """Return the key under which the requests of a client are counted.
 
     It is the IPv4 address, or the /64 network of an IPv6 address.
     """

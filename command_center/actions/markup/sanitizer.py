@@ -60,9 +60,10 @@ class _Open:
 
 @dataclass(slots=True)
 class Sanitizer:
-    """Sanitizes one body.
+    """Sanitizes the HTML of one body.
 
-    The slots `texts` and `links` hold everything that is not markup.
+    The result contains slots, which are placeholders: `links` holds the targets of links, and `texts` all else that is
+    not markup.
     """
 
     source: str

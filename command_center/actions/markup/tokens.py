@@ -108,7 +108,10 @@ def _decode(match: re.Match[str]) -> str:
 
 
 class _Tokenizer:
-    """Tokenizes one source, and bounds the text that it scans again."""
+    """Splits one source into tokens.
+
+    It limits how much of the source it scans more than once, so that it takes linear time.
+    """
 
     def __init__(self, source: str) -> None:
         self._source = source
