@@ -1,1 +1,1 @@
-"""How the product talks to SQLite and PostgreSQL. Knows none of the product's tables."""
+"""Accesses SQLite and PostgreSQL, without knowing the product's tables."""

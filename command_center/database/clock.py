@@ -1,4 +1,4 @@
-"""The database's clock, which decides memberships and everything else that depends on time.
+"""Reads the database's clock, on which everything that depends on time is based.
 
 Its time never goes back while the process lives, and starts no earlier than the last stored tick. After a jump the
 clock is paused until it is right again, or until an operator or ten minutes of agreeing readings confirm the jump.
@@ -39,19 +39,32 @@ class Clock(Protocol):
     async def now_and_rows(
         self, connection: Connection, columns: Sequence[str], sql: str, *values: object
     ) -> tuple[int, list[RowValues]]:
-        """Return the time and the rows of `Connection.fetch_tuples`, in one round trip if possible."""
+        """Return the current time and the rows of a SELECT.
+
+        The time is in microseconds, and the rows are those of `Connection.fetch_tuples`. If possible, this needs only
+        one round trip.
+        """
         return await self.now(connection), await connection.fetch_tuples(columns, sql, *values)
 
     def pause_reason(self) -> str | None:
-        """Return why nothing that depends on time may happen; None while the clock is trusted."""
+        """Return why the clock is paused, or None while it is trusted.
+
+        During a pause, nothing that depends on time may happen.
+        """
         return None
 
     async def start(self) -> None:
-        """Continue from the last stored time. Call it before anything is written with this clock's time."""
+        """Load the last stored time, before which no time is returned from now on.
+
+        Call it before anything is written with this clock's time.
+        """
         return
 
     async def watch(self) -> None:
-        """Detect jumps while no other task reads the clock, and follow stored decisions. Runs until cancelled."""
+        """Check the clock regularly until cancelled.
+
+        This detects jumps even if no other task reads the clock, and follows stored decisions about jumps.
+        """
         return
 
 
@@ -63,7 +76,7 @@ def _keep_reading(reading: int) -> int:
 
 
 class DatabaseClock(Clock):
-    """The clock of PostgreSQL, or with SQLite that of this machine, which has the database file.
+    """Reads the clock of the PostgreSQL server, or with SQLite that of this machine.
 
     `distort` changes each reading, and `elapsed` returns the microseconds that passed on this machine: both are for
     tests.
@@ -105,14 +118,17 @@ class DatabaseClock(Clock):
 
     @property
     def jump(self) -> Jump | None:
-        """The jump for which the clock is paused."""
+        """The jump because of which the clock is paused, or None."""
         return self._guard.jump
 
     def pause_reason(self) -> str | None:
         return None if self.jump is None else clock_state.describe_jump(self.jump)
 
     async def start(self) -> None:
-        """Continue from the last stored time. Pauses if the clock is far from it, or if another process paused it."""
+        """Load the last stored time, before which no time is returned from now on.
+
+        The clock is paused if it is far from that time, or if another process has paused it.
+        """
         db = database()
         state = await clock_state.load_clock_state(db)
         self.decision = state.decision
@@ -129,7 +145,7 @@ class DatabaseClock(Clock):
             await asyncio.sleep(self._check if self._guard.jump is None else self._paused_check)
 
     async def check(self) -> None:
-        """Take a reading, and reconcile this process with the stored decision."""
+        """Read the clock, and follow or store a decision on whether to trust it."""
         db = database()
         reading = await self.reading(db)
         now = self._guard.read(reading)

@@ -1,4 +1,4 @@
-"""Detects jumps of the database's clock by comparing it with the time that passes on this machine.
+"""Detects jumps of the database's clock by comparison with this machine's clock.
 
 It accesses neither the database nor its clock.
 """
@@ -22,7 +22,10 @@ _BOOT_TIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class JumpKind(Enum):
-    """Whether the database's clock is ahead of or behind the expected time. The values are stored."""
+    """Whether the database's clock is ahead of or behind the expected time.
+
+    The values are stored.
+    """
 
     AHEAD = "AHEAD"
     BEHIND = "BEHIND"
@@ -30,7 +33,11 @@ class JumpKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A jump without a decision. `reading` and `elapsed` are those of the first of the readings that agree."""
+    """A jump of the clock about which nothing has been decided yet.
+
+    `reading` is what the clock showed after the jump, and `elapsed` the time since this machine started. Both are in
+    microseconds, and belong to the first of the readings that agree with each other.
+    """
 
     kind: JumpKind
     reading: int
@@ -38,12 +45,17 @@ class Jump:
 
 
 def elapsed_micros() -> int:
-    """Return the microseconds since this machine started, including suspended time if the system counts it."""
+    """Return the microseconds since this machine started.
+
+    They include suspended time if the system counts it.
+    """
     return time.clock_gettime_ns(_BOOT_TIME) // 1000
 
 
 class ClockGuard:
-    """Turns readings of a clock into times that never go back, and stops trusting the clock after a jump.
+    """Turns readings of a clock into times that never go back.
+
+    After a jump, it no longer trusts the clock.
 
     During a jump the time is the last trusted one plus the time that has passed on this machine since. Readings come
     from several threads.
@@ -58,9 +70,10 @@ class ClockGuard:
         self.jump: Jump | None = None
 
     def start(self, reading: int, reference: int, good: int | None, jumped_to: int | None) -> None:
-        """Judge the first reading. From now on no time before `reference`, the last stored one, is returned.
+        """Decide whether to trust the first reading, by comparison with stored times.
 
-        `good` and `jumped_to` describe a jump that another process detected and that has no decision yet.
+        `reference` is the last stored time; no earlier time is returned from now on. If another process detected a
+        jump about which nothing has been decided, `good` is the last time before it and `jumped_to` the time after it.
         """
         with self._lock:
             at = self._elapsed()
@@ -81,7 +94,10 @@ class ClockGuard:
             self.jump = None if kind is None else Jump(kind, reading, at)
 
     def read(self, reading: int) -> int:
-        """Return the time, given the clock's current reading."""
+        """Return the time to use, given what the clock shows now.
+
+        Both are in microseconds. If the reading reveals a jump, `jump` is set.
+        """
         with self._lock:
             if self._good is None:
                 self._latest = max(self._latest, reading)
@@ -105,7 +121,11 @@ class ClockGuard:
             return self._latest
 
     def is_confirmed(self, reading: int, reference: int) -> bool:
-        """Return whether a clock that is ahead may be trusted without an operator. Call it after `read`."""
+        """Return whether a clock that is ahead may be trusted without an operator.
+
+        Its readings must have agreed for long enough, and `reference`, the last stored time, must not be too far back.
+        Call it after `read`.
+        """
         with self._lock:
             jump = self.jump
             return (
@@ -116,7 +136,7 @@ class ClockGuard:
             )
 
     def believe(self, reading: int) -> None:
-        """Continue from a reading, as decided.
+        """Trust the clock again, which shows `reading`, after a decision on its jump.
 
         The time goes back only if later times were wrong by more than a jump.
         """

@@ -1,4 +1,7 @@
-"""The stored decision on jumps of the clock: one row that all processes of a database follow."""
+"""Stores the decision on jumps of the clock.
+
+It is one row, which all processes of a database follow.
+"""
 
 from dataclasses import dataclass
 
@@ -28,7 +31,10 @@ _DECIDE = (
 
 @dataclass(frozen=True, slots=True)
 class StoredClockState:
-    """The stored state. Times are in microseconds; `good_at` is the last trusted time stored during a pause."""
+    """The stored decision on jumps of the clock, and the times that it refers to.
+
+    Times are in microseconds. `good_at` is the last trusted time that was stored during a pause.
+    """
 
     transitions_until: int | None
     decision: int = 0
@@ -45,7 +51,7 @@ class StoredClockState:
 
 
 async def load_clock_state(connection: Connection) -> StoredClockState:
-    """Return the stored state, or an initial one if the database has none yet."""
+    """Return the stored state of the clock, or an initial one if there is none yet."""
     row = await connection.fetch_one(_LOAD)
     if row is None or row["decision"] is None:
         return StoredClockState(None if row is None else row["transitions_until"])
@@ -54,26 +60,36 @@ async def load_clock_state(connection: Connection) -> StoredClockState:
 
 
 async def store_pause(connection: Connection, state: StoredClockState, jump: Jump, good_at: int) -> None:
-    """Store a pause, and at intervals the last trusted time. Does nothing if a decision was stored meanwhile."""
+    """Store that the clock is paused because of a jump, unless that is stored already.
+
+    `good_at` is the last trusted time. If the pause is stored already, this time is updated at intervals. Nothing is
+    stored if a decision was stored after `state` was loaded.
+    """
     if state.paused and state.kind is jump.kind and good_at - (state.good_at or 0) < STORE_INTERVAL_MICROS:
         return
     await connection.execute(_PAUSE, state.decision, True, jump.kind.value, jump.reading, good_at)
 
 
 async def store_acceptance(connection: Connection, reading: int, decision: int) -> int:
-    """Store the decision that a reading is trusted; return the number of the decision."""
+    """Store the decision to trust a reading of the clock, and return its number.
+
+    `decision` is the number of the previous decision.
+    """
     await connection.execute(_DECIDE, decision + 1, False, reading)
     return decision + 1
 
 
 async def store_recovery(connection: Connection, decision: int) -> int:
-    """Store that the clock is as expected again; return the number of the decision."""
+    """Store the decision that the clock is right again, and return its number.
+
+    `decision` is the number of the previous decision.
+    """
     await connection.execute(_DECIDE, decision + 1, False, None)
     return decision + 1
 
 
 def describe_jump(jump: Jump) -> str:
-    """Describe a jump in a clause without a full stop."""
+    """Describe a jump of the clock for people, in a clause without a full stop."""
     moment = from_micros(jump.reading).isoformat(timespec="seconds")
     if jump.kind is JumpKind.AHEAD:
         return f"the clock is paused: it jumped ahead to {moment}"

@@ -1,4 +1,4 @@
-"""Access to the database: Tortoise's configuration, transactions, and SQL in one dialect for both databases.
+"""Accesses the database: configuration, transactions, and SQL for both databases.
 
 Statements are written with `?`, which becomes `$1`, `$2`, … on PostgreSQL. Rows are returned as dictionaries. Inside
 `transaction()` all statements belong to the transaction, those of Tortoise included; no task started there may outlive
@@ -54,7 +54,9 @@ class UnknownDatabase(ValueError):
 
 
 def configuration(url: str, cache_bytes: int = DEFAULT_CACHE_BYTES) -> dict[str, Any]:
-    """Return Tortoise's configuration for `sqlite:///file` or `postgresql://…`. `cache_bytes` is for SQLite.
+    """Return Tortoise's configuration for `sqlite:///file` or `postgresql://…`.
+
+    `cache_bytes` is the total size of SQLite's page caches.
 
     Raises: UnknownDatabase.
     """
@@ -83,7 +85,7 @@ def configuration(url: str, cache_bytes: int = DEFAULT_CACHE_BYTES) -> dict[str,
 async def open_database(
     url: str, timeout_seconds: float | None = None, cache_bytes: int = DEFAULT_CACHE_BYTES
 ) -> AsyncIterator[TortoiseContext]:
-    """Open the database for the code inside the block, including tasks that are started there.
+    """Open the database for the code inside the block and the tasks started there.
 
     `timeout_seconds` limits the wait for each result of the database; None is no limit. `cache_bytes` is the total size
     of SQLite's page caches.
@@ -98,7 +100,10 @@ async def open_database(
 
 
 class NewerDatabase(Exception):
-    """A newer version of the program has migrated the database; this one would damage it."""
+    """A newer version of the program has migrated the database.
+
+    This version would damage it.
+    """
 
     def __init__(self, migrations: Sequence[str]) -> None:
         super().__init__(
@@ -110,7 +115,9 @@ _LATEST = [MigrationTarget(app_label="models", name="__latest__")]
 
 
 async def pending_migrations(url: str) -> list[str]:
-    """Return the names of the migrations that the database lacks. The database must be open.
+    """Return the names of the migrations that the database lacks.
+
+    The database must be open.
 
     Raises: NewerDatabase if it has migrations that this version does not know.
     """
@@ -123,7 +130,9 @@ async def pending_migrations(url: str) -> list[str]:
 
 
 async def migrate(url: str) -> list[str]:
-    """Apply the migrations that the database lacks, and return their names. The database must be open.
+    """Apply the migrations that the database lacks, and return their names.
+
+    The database must be open.
 
     Raises: NewerDatabase if it has migrations that this version does not know.
     """
@@ -140,7 +149,10 @@ def split_keys(keys: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def sqlite_path(url: str) -> str:
-    """Return the file of a `sqlite:///` address: three slashes precede a relative path, four an absolute one."""
+    """Return the path of the file that a `sqlite:///` address names.
+
+    Three slashes precede a relative path, four an absolute one.
+    """
     return url.removeprefix("sqlite://").removeprefix("/")
 
 
@@ -166,7 +178,10 @@ _number_cached = functools.lru_cache(maxsize=2048)(_number_uncached)
 
 @functools.lru_cache(maxsize=256)
 def _build_parameter_rows(names: tuple[str, ...], count: int) -> str:
-    """Return `Connection.values_table` for SQLite, with a parameter for each value of `count` rows."""
+    """Return the SQL of `Connection.values_table` for SQLite and a few rows.
+
+    `names` are the columns and `count` is the number of rows. Each value of each row is a parameter.
+    """
     first = ", ".join(f"? AS {name}" for name in names)
     others = f" UNION ALL SELECT {', '.join('?' * len(names))}" * (count - 1)
     return f"(SELECT {first}{others}) AS new_values"
@@ -174,13 +189,19 @@ def _build_parameter_rows(names: tuple[str, ...], count: int) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _build_json_rows(names: tuple[str, ...]) -> str:
-    """Return `Connection.values_table` for SQLite, with one parameter that contains all rows as JSON."""
+    """Return the SQL of `Connection.values_table` for SQLite and many rows.
+
+    `names` are the columns. One parameter contains all rows as JSON.
+    """
     fields = ", ".join(f"json_extract(value, '$[{index}]') AS {name}" for index, name in enumerate(names))
     return f"(SELECT {fields} FROM json_each(?)) AS new_values"
 
 
 def as_ctes(statements: Sequence[Statement]) -> tuple[str, list[object]]:
-    """Return statements as CTEs of a PostgreSQL statement, separated by commas, and their values."""
+    """Join statements to the CTEs of one PostgreSQL statement.
+
+    Return their SQL, separated by commas, and the values of all their parameters.
+    """
     parts = (f"statement{index} AS ({sql})" for index, (sql, _) in enumerate(statements))
     return ", ".join(parts), [value for _, values in statements for value in values]
 
@@ -220,7 +241,9 @@ class Connection(ABC):
         """Execute a statement once for each set of values."""
 
     def values_table(self, columns: Columns, rows: Sequence[Sequence[object]]) -> Statement:
-        """Return SQL for a table named `new_values` that contains these rows, and the values of its parameters.
+        """Return the SQL of a table with these rows, and its parameters' values.
+
+        The table is named `new_values`.
 
         It can be used after FROM. The rows need one statement, whatever their number.
         """
@@ -242,7 +265,7 @@ class Connection(ABC):
         return f"INSERT INTO {table} ({names}) SELECT {names} FROM {source} WHERE true {conflict}", values
 
     async def execute_batch(self, statements: Sequence[Statement]) -> None:
-        """Execute statements that change different rows and do not read what another one changes.
+        """Execute statements, each of which neither reads nor changes what others change.
 
         PostgreSQL executes them in one round trip, in no defined order.
         """
@@ -262,7 +285,10 @@ class Connection(ABC):
         conflict: str = "",
         returning: Sequence[str] = (),
     ) -> list[RowValues]:
-        """Insert rows with one statement; return the columns `returning` of those that did not exist before.
+        """Insert rows with one statement, and return some columns of the new rows.
+
+        `conflict` is the ON CONFLICT clause. The result contains the columns `returning` of the rows that did not exist
+        before.
 
         On SQLite, `returning` more than MAX_ROWS_BY_VALUE rows requires an ascending primary key named `id`.
         """
@@ -283,7 +309,9 @@ class Connection(ABC):
         return await self.fetch_tuples(returning, select_new, (last_row["id"] if last_row else None) or 0)
 
     async def fetch_tuples(self, columns: Sequence[str], sql: str, *values: object) -> list[RowValues]:
-        """Return all rows of a SELECT of these columns as sequences of values. An ORDER BY has no effect.
+        """Return all rows of a SELECT of these columns, as sequences of values.
+
+        An ORDER BY has no effect.
 
         SQLite returns them as one JSON value. It would otherwise make a step for each row, and after each step its
         thread competes with the event loop for the interpreter. On a busy server that dominates the cost of reading a
@@ -296,34 +324,40 @@ class Connection(ABC):
         return orjson.loads(row["packed"]) if row else []
 
     def in_any(self, column: str, number: str = "bigint") -> str:
-        """Return a condition that compares a column with any number of integers.
+        """Return the condition that a column equals one of any number of integers.
 
-        They are one parameter (see `array_param`).
+        `number` is the SQL type of the column. The integers are one parameter (see `array_param`).
         """
         return f"{column} = ANY(?::{number}[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
 
     def array_param(self, numbers: Iterable[int]) -> list[int] | str:
-        """Return the parameter for `in_any`."""
+        """Return integers as the one parameter of the condition from `in_any`."""
         integers = [int(n) for n in numbers]
         return integers if self.postgres else orjson.dumps(integers).decode()
 
     def in_texts(self, column: str) -> str:
-        """Return a condition that compares a column with any number of texts.
+        """Return the condition that a column equals one of any number of texts.
 
-        They are one parameter (see `text_array_param`).
+        The texts are one parameter (see `text_array_param`).
         """
         return f"{column} = ANY(?::text[])" if self.postgres else f"{column} IN (SELECT value FROM json_each(?))"
 
     def text_array_param(self, texts: Iterable[str]) -> list[str] | str:
-        """Return the parameter for `in_texts`."""
+        """Return texts as the one parameter of the condition from `in_texts`."""
         return list(texts) if self.postgres else orjson.dumps(list(texts)).decode()
 
     def cast_param(self, kind: str) -> str:
-        """Return a parameter with a type, for places where PostgreSQL cannot infer it."""
+        """Return a placeholder, with a cast to an SQL type if the database needs it.
+
+        It is for places where PostgreSQL cannot infer the type of a parameter.
+        """
         return f"?::{kind}" if self.postgres else "?"
 
     def for_update(self, mode: str = "UPDATE") -> str:
-        """Return the locking clause of a SELECT. It is empty for SQLite, which has one writer."""
+        """Return the clause with which a SELECT locks its rows, such as FOR UPDATE.
+
+        It is empty for SQLite, which has one writer.
+        """
         return f" FOR {mode}" if self.postgres else ""
 
 
@@ -368,7 +402,10 @@ class DatabaseClient(Protocol):
         """Connect to the database. `with_db` is always true here."""
 
     async def fetch_inline(self, query: str, values: Sequence[object]) -> list[Row]:
-        """Return the rows of a SELECT that finds few rows by a key (see `Connection.fetch_inline`)."""
+        """Return the rows of a SELECT that finds few rows by a key.
+
+        See `Connection.fetch_inline`.
+        """
 
     async def run_in_transaction(self, body: TransactionBody[T]) -> T:
         """Run the body in one transaction (see `run_in_transaction` of this module)."""
@@ -380,7 +417,10 @@ class DatabaseClient(Protocol):
         """Run several SELECTs that all read the same snapshot."""
 
     async def run_indexed_reads(self, body: TransactionBody[T]) -> T:
-        """Run several SELECTs that find their rows by keys (see `run_indexed_reads` of this module)."""
+        """Run a body of several SELECTs that find their rows by keys.
+
+        See `run_indexed_reads` of this module.
+        """
 
 
 def _get_client() -> DatabaseClient:
@@ -389,7 +429,10 @@ def _get_client() -> DatabaseClient:
 
 
 def database() -> Connection:
-    """Return the database of the current context: inside a transaction, that transaction."""
+    """Return the connection of the current context.
+
+    Inside a transaction, its statements belong to that transaction.
+    """
     return ClientConnection(require_context().db())
 
 
@@ -408,7 +451,10 @@ async def transaction() -> AsyncIterator[ClientConnection]:
 
 
 def _mark_rolled_back(exc: Unavailable) -> None:
-    """Record in the exception that nothing remains of the transaction, unless its outcome is unknown."""
+    """Record in the exception that the transaction was rolled back.
+
+    If its outcome is unknown, do nothing.
+    """
     exc.rolled_back = not isinstance(exc, OutcomeUnknown)
 
 

@@ -30,12 +30,15 @@ class Unavailable(Exception):
 
 
 class OutcomeUnknown(Unavailable):
-    """The database was lost during a commit: the transaction is committed as a whole or not at all."""
+    """The database was lost during a commit, so it is unknown whether it succeeded.
+
+    The transaction is committed as a whole or not at all.
+    """
 
 
 @contextmanager
 def long_timeout() -> Iterator[None]:
-    """Allow the statements of this context to take LONG_TIMEOUT_SECONDS instead of the usual limit."""
+    """Raise the time limit of the statements in this context to LONG_TIMEOUT_SECONDS."""
     token = _has_long_timeout.set(True)
     try:
         yield
@@ -44,12 +47,17 @@ def long_timeout() -> Iterator[None]:
 
 
 def effective_timeout(timeout: float | None) -> float | None:
-    """Return the time limit of this context, in seconds, for a database that was opened with this timeout."""
+    """Return the time limit of a statement in this context, in seconds.
+
+    `timeout` is the limit with which the database was opened; None is no limit.
+    """
     return LONG_TIMEOUT_SECONDS if timeout is not None and _has_long_timeout.get() else timeout
 
 
 class FailureLog:
-    """Logs consecutive failures: the first at once, then one message a minute with their number.
+    """Logs consecutive failures: the first at once, then one message a minute.
+
+    A message contains the number of failures.
 
     All messages of one outage contain the same reference. An hour without a database is sixty lines, however many
     requests fail.
@@ -63,7 +71,10 @@ class FailureLog:
         self._count = 0
 
     def warn(self, cause: BaseException) -> str:
-        """Count a failure, and log it if a message is due; return the reference."""
+        """Count a failure, and log it if a message is due.
+
+        Return the reference of the outage, which all its messages contain.
+        """
         now = time.monotonic()
         if now - self._failed_at > LOG_INTERVAL_SECONDS:
             self._reference, self._count = secrets.token_hex(6), 0

@@ -1,4 +1,4 @@
-"""Long PostgreSQL statements: they are read from `.sql` files, and their parameters have names."""
+"""Reads long PostgreSQL statements with named parameters from `.sql` files."""
 
 import re
 from importlib.resources import files
@@ -8,13 +8,18 @@ _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 
 def read_sql(package: str, name: str) -> str:
-    """Return the text of a `.sql` file in a package, without its comments, which must be lines of their own."""
+    """Return the text of a `.sql` file in a package, without its comments.
+
+    The comments must be lines of their own.
+    """
     lines = files(package).joinpath(name).read_text("utf-8").splitlines()
     return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("--"))
 
 
 class NamedStatement:
-    """A PostgreSQL statement with parameters such as `:name`. Each may occur more than once.
+    """A PostgreSQL statement with named parameters such as `:name`.
+
+    Each parameter may occur more than once.
 
     `sql` is the statement with numbered parameters instead.
     """
@@ -25,5 +30,8 @@ class NamedStatement:
         self.sql = _PARAMETER.sub(lambda parameter: numbers[parameter[1]], text)
 
     def values(self, **values: object) -> list[object]:
-        """Return the values of the parameters in their order. Values of other names are left out."""
+        """Return the values of the parameters in the order of their numbers in `sql`.
+
+        Values of other names are left out.
+        """
         return [values[name] for name in self._names]

@@ -77,7 +77,9 @@ class NoResetConnection(asyncpg.Connection):  # type: ignore[misc]
 
 
 class PostgresClient(_TimeoutClient):
-    """Two pools: one for all statements, and a `LookupPool` for statements that find their rows by keys.
+    """Executes statements on connections of two pools.
+
+    One pool is for all statements. The other, a `LookupPool`, is for statements that find their rows by keys.
 
     `timeout` is the limit of a statement in seconds; None is no limit.
     """
@@ -115,7 +117,10 @@ class PostgresClient(_TimeoutClient):
         return PooledConnection(self, self._pool_init_lock)
 
     async def run_in_transaction(self, body: TransactionBody[T]) -> T:
-        """Run a transaction on one connection (see `command_center.database.connections.run_in_transaction`)."""
+        """Run a transaction on one connection.
+
+        See `command_center.database.connections.run_in_transaction`.
+        """
         return await self._use_lookup_pool(lambda direct: direct.run_in_transaction(body))
 
     async def run_statement(self, body: TransactionBody[T]) -> T:
@@ -147,7 +152,10 @@ class PostgresClient(_TimeoutClient):
 
 
 class PooledConnection(PoolConnectionWrapper[asyncpg.Connection]):
-    """A connection of the pool for one statement or transaction. Raises: Unavailable if none is free in time."""
+    """A connection of the pool for one statement or transaction.
+
+    Raises: Unavailable if no connection is free in time.
+    """
 
     async def __aenter__(self) -> asyncpg.Connection:
         return await acquire_connection(super().__aenter__)
@@ -160,7 +168,10 @@ class PooledConnection(PoolConnectionWrapper[asyncpg.Connection]):
 
 
 class PostgresWriteTransaction(TransactionContextPooled):
-    """One transaction. Its connection returns to the pool however the transaction starts and ends."""
+    """One transaction on a connection of the pool.
+
+    The connection returns to the pool however the transaction starts and ends.
+    """
 
     __slots__ = ("_borrowed",)
     _pooled: PooledConnection

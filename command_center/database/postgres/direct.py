@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 
 class PostgresDirectConnection(Connection):
-    """A connection whose results may take `seconds` each; None is no limit."""
+    """Executes statements on a connection of asyncpg, without Tortoise.
+
+    Each result may take `seconds`; None is no limit.
+    """
 
     postgres = True
 
@@ -46,7 +49,7 @@ class PostgresDirectConnection(Connection):
             await self._raw.executemany(number_parameters(sql), value_lists, timeout=self._seconds)
 
     async def run_in_transaction(self, body: TransactionBody[T]) -> T:
-        """Run one transaction. If it fails, it is left open.
+        """Run the body in one transaction. If it fails, the transaction is left open.
 
         Raises: errors of asyncpg, Unavailable if PostgreSQL rolled it back, OutcomeUnknown if the commit was
         interrupted.
@@ -61,16 +64,19 @@ class PostgresDirectConnection(Connection):
         return result
 
     async def run_statement(self, body: TransactionBody[T]) -> T:
-        """Run a body that executes one statement at most: each would be a transaction by itself.
+        """Run a body that executes one statement at most, without BEGIN and COMMIT.
 
-        Raises: as `run_in_transaction`.
+        The statement is a transaction by itself. Raises: as `run_in_transaction`.
         """
         self._statements_left = 1
         with _translate_failures():
             return await body(self)
 
     async def run_snapshot(self, body: TransactionBody[T]) -> T:
-        """Run SELECTs that read the same snapshot. If one fails, the transaction is left open."""
+        """Run a body of SELECTs that read the same snapshot.
+
+        If one fails, the transaction is left open.
+        """
         await self._raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", timeout=self._seconds)
         result = await body(self)
         await self._raw.execute("COMMIT", timeout=self._seconds)
@@ -81,7 +87,10 @@ class PostgresDirectConnection(Connection):
         return await self._raw.fetch(number_parameters(sql), *values, timeout=self._seconds)  # type: ignore[no-any-return]
 
     def _count(self) -> None:
-        """Raise RuntimeError if `run_statement` was promised a single statement and this is another."""
+        """Count a statement of a body that may execute only one.
+
+        Raises: RuntimeError if `run_statement` runs the body and this is its second statement.
+        """
         if self._statements_left is not None:
             if not self._statements_left:
                 raise RuntimeError("the body must execute one statement at most")
@@ -90,7 +99,10 @@ class PostgresDirectConnection(Connection):
 
 @contextmanager
 def _translate_failures() -> Iterator[None]:
-    """Translate the failures of what ends a transaction: if the database fails then, the outcome is unknown."""
+    """Raise OutcomeUnknown if the database fails while the block ends a transaction.
+
+    If the transaction is certainly not committed, raise Unavailable.
+    """
     try:
         yield
     except Exception as exc:

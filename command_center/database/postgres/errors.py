@@ -1,4 +1,7 @@
-"""Translates asyncpg's errors: either the database failed, or the statement is wrong."""
+"""Translates asyncpg's errors.
+
+It distinguishes failures of the database from errors in a statement.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +23,10 @@ _DISCONNECT_STATES = ("08", "57P")
 
 
 def unavailable(exc: BaseException, committing: bool = False) -> Unavailable | None:
-    """Return the exception to raise instead if the database failed; None if the statement is wrong."""
+    """Return an Unavailable for an error that the database caused, otherwise None.
+
+    The result is an OutcomeUnknown if a commit failed (`committing`) and may nevertheless have succeeded.
+    """
     cause = _find_server_fault(exc)
     if cause is None:
         return None
@@ -51,7 +57,10 @@ def translate_errors() -> Iterator[None]:
 
 
 def _find_server_fault(exc: BaseException) -> BaseException | None:
-    """Return the database's failure behind an exception; None if the statement is wrong."""
+    """Return the error of the database that led to an exception, if there is one.
+
+    The result is None if the statement is wrong.
+    """
     cause = exc.__cause__ if isinstance(exc, BaseORMException) and exc.__cause__ is not None else exc
     if isinstance(cause, asyncpg.PostgresError):
         return cause if str(cause.sqlstate).startswith(_FAILURE_STATES) else None

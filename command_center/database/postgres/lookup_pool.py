@@ -25,9 +25,9 @@ RESET_TIMEOUT_SECONDS = 0.5
 
 
 class LookupPool:
-    """Keeps idle connections of a pool acquired.
+    """Reuses connections of a pool without releasing them to the pool in between.
 
-    Releasing one to the pool and acquiring it again would need as much processor time as a statement.
+    To release one and acquire it again would need as much processor time as a statement.
     """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
@@ -36,7 +36,9 @@ class LookupPool:
         self._free_slots = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def use(self, act: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-        """Call a coroutine function with a connection. Afterwards no transaction is open, whatever happens.
+        """Call a coroutine function with a connection, and return its result.
+
+        Afterwards no transaction is open on the connection, whatever happens.
 
         Raises: Unavailable if no connection is available in time.
         """
@@ -75,7 +77,10 @@ class LookupPool:
 
 
 async def acquire_connection(acquire: Callable[[], Awaitable[T]]) -> T:
-    """Acquire a connection, or a slot for one. Raises: Unavailable if none is available in time."""
+    """Acquire a connection, or the right to open one.
+
+    Raises: Unavailable if none is available in time.
+    """
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             return await acquire()
@@ -84,7 +89,10 @@ async def acquire_connection(acquire: Callable[[], Awaitable[T]]) -> T:
 
 
 async def roll_back_on_failure(connection: asyncpg.Connection, act: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-    """Call a coroutine function that closes the transactions it opens; if it fails, roll back what it left open."""
+    """Call a coroutine function; if it fails, roll back the transaction it left open.
+
+    If it succeeds, it must have closed each transaction that it opened.
+    """
     try:
         return await act(connection)
     except BaseException:
@@ -93,7 +101,10 @@ async def roll_back_on_failure(connection: asyncpg.Connection, act: Callable[[as
 
 
 async def reset_or_terminate(connection: asyncpg.Connection, roll_back: Callable[[], Awaitable[object]]) -> None:
-    """Roll back. If that fails or takes too long, terminate the connection, which ends its transaction."""
+    """Call `roll_back`. If it fails or takes too long, terminate the connection.
+
+    That ends the connection's transaction as well.
+    """
     try:
         async with asyncio.timeout(RESET_TIMEOUT_SECONDS):
             await roll_back()
@@ -105,7 +116,10 @@ async def reset_or_terminate(connection: asyncpg.Connection, roll_back: Callable
 
 
 def terminate(connection: asyncpg.Connection) -> None:
-    """Close a connection at once, without notifying the server. This makes room in the pool."""
+    """Close a connection at once, without notifying the server.
+
+    This makes room in the pool.
+    """
     # The pool has already removed a connection that was lost.
     with suppress(asyncpg.InterfaceError):
         connection.terminate()

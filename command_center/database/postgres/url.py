@@ -1,4 +1,6 @@
-"""Parses the address of a PostgreSQL database as libpq does, and returns the arguments for asyncpg.
+"""Converts the address of a PostgreSQL database to arguments for asyncpg.
+
+It parses the address as libpq does.
 
 Source of the parameters: PostgreSQL 18, section 34.1.2, "Parameter Key Words".
 """
@@ -51,7 +53,10 @@ _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full
 
 @dataclass(frozen=True, slots=True)
 class PostgresAddress:
-    """The address of a database: `dsn` is for asyncpg, and `timeout_seconds` limits the time to connect."""
+    """The address of a PostgreSQL database.
+
+    `dsn` is for asyncpg, and `timeout_seconds` limits the time to connect.
+    """
 
     dsn: str
     timeout_seconds: float
@@ -94,7 +99,10 @@ def parse(url: str) -> PostgresAddress:
 
 
 def _parse_timeout(text: str) -> float:
-    """Parse `connect_timeout`, which can only shorten the wait. As in libpq, 1 counts as 2 and 0 as absent."""
+    """Return the time limit in the parameter `connect_timeout`, in seconds.
+
+    It can only shorten the wait. As in libpq, 1 counts as 2 and 0 as absent.
+    """
     if not text:
         return CONNECT_TIMEOUT_SECONDS
     try:

@@ -1,1 +1,4 @@
-"""SQLite: one writing connection and several reading ones, each with its own thread."""
+"""Accesses SQLite with one writing connection and several reading ones.
+
+Each connection has its own thread.
+"""

@@ -14,7 +14,10 @@ MAX_WAL_PAGES = 8_000
 
 
 class Checkpoints:
-    """Schedules the checkpoints of one database file. `write_lock` is the lock of its writers in this process."""
+    """Schedules the WAL checkpoints of one database file.
+
+    `write_lock` is the lock of its writers in this process.
+    """
 
     def __init__(self, path: str, write_lock: asyncio.Lock) -> None:
         self._path = path
@@ -23,7 +26,10 @@ class Checkpoints:
         self._task: asyncio.Task[None] | None = None
 
     def schedule(self) -> None:
-        """Start a checkpoint DELAY_SECONDS after a commit, unless one is already scheduled or running."""
+        """Start a checkpoint after DELAY_SECONDS. Call it after each commit.
+
+        Nothing happens if a checkpoint is already scheduled or running.
+        """
         if self._timer is None and self._task is None:
             self._timer = asyncio.get_running_loop().call_later(DELAY_SECONDS, self._start)
 
@@ -53,7 +59,10 @@ class Checkpoints:
 
 
 def _run_checkpoint(path: str) -> int:
-    """Copy the pages that no reader needs any more; return the number of pages in the WAL."""
+    """Copy pages from the WAL to the file, and return the number of pages in the WAL.
+
+    Pages that a reader still needs are left out.
+    """
     connection = sqlite3.connect(path, timeout=0, isolation_level=None)
     try:
         _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

@@ -53,7 +53,9 @@ READER_PRAGMAS = {"temp_store": WRITER_PRAGMAS["temp_store"], "busy_timeout": "5
 
 
 def compute_cache_sizes(total: int) -> tuple[str, str]:
-    """Return `cache_size` for the writer and for each reader, given the bytes of all page caches.
+    """Return SQLite's `cache_size` for the writer, and that for each reader.
+
+    `total` is the number of bytes of all page caches.
 
     The writer gets half, because it also serves most reads of single rows. The readers and `InlineReader` share the
     rest.
@@ -92,7 +94,9 @@ def _reads_only(query: str) -> bool:
 
 
 class SqliteClient(TimeoutClient):
-    """One writer and three readers. SELECTs outside a transaction use a reader, other statements the writer.
+    """Executes statements on one writing connection or one of three reading ones.
+
+    SELECTs outside a transaction use a reader, other statements the writer.
 
     `broken` is the error because of which the writer must be reopened before its next use.
     """
@@ -138,7 +142,10 @@ class SqliteClient(TimeoutClient):
             await super().close()
 
     async def reconnect(self) -> None:
-        """Reopen the broken writer if the file permits. The caller must hold the write lock."""
+        """Reopen the broken writing connection, if the file can be opened.
+
+        The caller must hold the write lock.
+        """
         if self.broken is not None and is_read_only(self.broken):
             if await asyncio.to_thread(is_writable, self.filename):
                 await self._reconnect_all()
@@ -150,7 +157,10 @@ class SqliteClient(TimeoutClient):
                 await old.close()
 
     async def _reconnect_all(self) -> None:
-        """Reopen all connections once every reader is idle. Does nothing if one reads for longer than STEP_SECONDS."""
+        """Reopen all connections once every reader is idle.
+
+        Does nothing if a reader takes longer than STEP_SECONDS.
+        """
         readers: list[aiosqlite.Connection] = []
         try:
             async with asyncio.timeout(STEP_SECONDS):
@@ -180,7 +190,9 @@ class SqliteClient(TimeoutClient):
             return await self.execute_query_dict(query, list(values))
 
     def _get_warm_connection(self) -> sqlite3.Connection | None:
-        """Return the writing connection if it is idle: its page cache has the pages that it wrote last.
+        """Return the writing connection if it is idle, otherwise None.
+
+        It is worth using for reads, because its page cache has the pages that it wrote last.
 
         Using it requires the write lock, so it is idle while the lock is free.
         """
@@ -233,7 +245,10 @@ class SqliteClient(TimeoutClient):
             return rows
 
     async def run_in_transaction(self, body: TransactionBody[T]) -> T:
-        """Run a transaction in the writer's thread (see `command_center.database.connections.run_in_transaction`)."""
+        """Run a transaction in the writer's thread.
+
+        See `command_center.database.connections.run_in_transaction`.
+        """
         until = await acquire_write_lock(self)
         connection = cast(aiosqlite.Connection, self._connection)
         direct = SqliteDirectConnection(connection._conn)
@@ -266,9 +281,9 @@ class SqliteClient(TimeoutClient):
             raise translate_error(exc) from exc
 
     async def run_indexed_reads(self, body: TransactionBody[T]) -> T:
-        """Run several SELECTs of one snapshot, in the event loop's thread if they are fast.
+        """Run a body of SELECTs that read one snapshot, in the event loop's thread.
 
-        Otherwise they run in a reader's thread.
+        If they take too long there, they run in a reader's thread.
         """
         try:
             return self._inline_reader.run_snapshot(self._get_warm_connection(), body)

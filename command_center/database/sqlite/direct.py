@@ -27,7 +27,9 @@ SQLite cannot be interrupted while it waits.
 
 
 class SqliteDirectConnection(Connection):
-    """A connection that is used in its own thread. Only `interrupt` may be called from another one.
+    """Executes statements on a connection of SQLite, in the connection's thread.
+
+    Only `interrupt` may be called from another thread.
 
     `broken` is the error because of which the connection must be reopened.
     """
@@ -54,12 +56,17 @@ class SqliteDirectConnection(Connection):
         self._raw.executemany(sql, values)
 
     def interrupt(self) -> None:
-        """Interrupt the running statement and prevent further ones. Has no effect on a finished transaction."""
+        """Interrupt the running statement, and prevent further ones.
+
+        This has no effect on a finished transaction.
+        """
         self._is_interrupted = True
         self._raw.interrupt()
 
     def begin(self, until: float) -> None:
-        """Begin a write transaction. Waits for other processes that write until `until`, a time of the monotonic clock.
+        """Begin a write transaction, which may wait for other processes that write.
+
+        `until` is the time of the monotonic clock at which the wait ends.
 
         Raises: sqlite3.Error, Unavailable.
         """
@@ -74,7 +81,10 @@ class SqliteDirectConnection(Connection):
                     raise
 
     def run_in_transaction(self, body: TransactionBody[T], until: float) -> T:
-        """Run one write transaction (see `begin`). Raises: sqlite3.Error, Unavailable."""
+        """Run the body in one write transaction (see `begin`).
+
+        Raises: sqlite3.Error, Unavailable.
+        """
         self.begin(until)
         try:
             result = _run_coroutine(body(self))
@@ -85,7 +95,10 @@ class SqliteDirectConnection(Connection):
         return result
 
     def run_snapshot(self, body: TransactionBody[T]) -> T:
-        """Run SELECTs that read the same snapshot. Raises: sqlite3.Error, Unavailable."""
+        """Run a body of SELECTs that read the same snapshot.
+
+        Raises: sqlite3.Error, Unavailable.
+        """
         self._execute("BEGIN", ())
         try:
             return _run_coroutine(body(self))
@@ -123,7 +136,7 @@ class SqliteDirectConnection(Connection):
 
 
 def fetch_rows(connection: sqlite3.Connection, sql: str, values: Sequence[object]) -> list[Row]:
-    """Return all rows as dictionaries. In another thread this needs one call.
+    """Execute a statement, and return all its rows as dictionaries.
 
     Column names are read once. sqlite3.Row would look up each name again.
     """
@@ -140,7 +153,10 @@ def fetch_rows(connection: sqlite3.Connection, sql: str, values: Sequence[object
 
 
 def _begin(connection: sqlite3.Connection, seconds: float) -> None:
-    """Begin a write transaction after a wait of at most STEP_SECONDS, or of `seconds` if that is less."""
+    """Begin a write transaction, waiting at most STEP_SECONDS for other processes.
+
+    The wait is shorter if `seconds` is less.
+    """
     if is_short := seconds < STEP_SECONDS:
         connection.execute(f"PRAGMA busy_timeout={int(1000 * max(0.0, seconds))}")
     try:
@@ -152,7 +168,10 @@ def _begin(connection: sqlite3.Connection, seconds: float) -> None:
 
 
 def _run_coroutine(work: Coroutine[object, None, T]) -> T:
-    """Run a coroutine to its end without an event loop. Raises: RuntimeError if it awaits anything that is not done."""
+    """Run a coroutine to its end without an event loop, and return its result.
+
+    Raises: RuntimeError if it awaits anything that is not done.
+    """
     try:
         work.send(None)
     except StopIteration as stop:
@@ -208,9 +227,9 @@ async def run_in_thread(
 
 
 def translate_error(exc: sqlite3.Error) -> Exception:
-    """Return the exception that Tortoise's own statements would raise.
+    """Return the exception that Tortoise's own statements would raise for an error.
 
-    It is Unavailable if the file is the cause, and Tortoise's error otherwise.
+    It is Unavailable if the database file is the cause, and Tortoise's error otherwise.
     """
     if (instead := unavailable(exc)) is not None:
         return instead

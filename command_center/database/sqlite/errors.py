@@ -1,4 +1,7 @@
-"""Classifies SQLite's errors: those of the file are Unavailable, and some of them break the connection."""
+"""Classifies SQLite's errors.
+
+Errors of the database file become Unavailable, and some of them break the connection.
+"""
 
 import os
 import sqlite3
@@ -28,20 +31,23 @@ def _get_primary_code(exc: BaseException) -> int:
 
 
 def is_busy(exc: BaseException) -> bool:
-    """Return whether another connection holds the lock."""
+    """Return whether the error is that another connection holds a lock."""
     return _get_primary_code(exc) == sqlite3.SQLITE_BUSY
 
 
 def is_broken(exc: BaseException) -> bool:
-    """Return whether the connection opened the file in a bad state.
+    """Return whether an error requires that its connection be reopened.
 
-    It may then keep failing after the file is right again.
+    The connection opened the file in a bad state, and may keep failing after the file is right again.
     """
     return _get_primary_code(exc) in _BREAKING_ERRORS
 
 
 def is_read_only(exc: BaseException) -> bool:
-    """Return whether all connections of the process may be affected: they share one index of the WAL."""
+    """Return whether the error is that the database is read-only.
+
+    All connections of the process may then be affected, because they share one index of the WAL.
+    """
     return _get_primary_code(exc) == sqlite3.SQLITE_READONLY
 
 
@@ -55,7 +61,10 @@ def is_writable(path: str) -> bool:
 
 
 def unavailable(exc: BaseException, committing: bool = False) -> Unavailable | None:
-    """Return the exception to raise instead if the file is the cause; None if the statement is."""
+    """Return an Unavailable for an error that the database file caused, otherwise None.
+
+    The result is an OutcomeUnknown if a commit failed (`committing`) and may nevertheless have succeeded.
+    """
     cause = exc.args[0] if isinstance(exc, BaseORMException) and exc.args else exc
     if isinstance(cause, TimeoutError):
         return Unavailable("no answer in time")
@@ -68,7 +77,7 @@ def unavailable(exc: BaseException, committing: bool = False) -> Unavailable | N
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raise Unavailable instead of errors that the file causes."""
+    """Raise Unavailable instead of errors that the database file causes."""
     try:
         yield
     except (BaseORMException, sqlite3.Error, TimeoutError) as exc:

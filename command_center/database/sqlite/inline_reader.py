@@ -1,4 +1,6 @@
-"""Runs short SELECTs in the event loop's thread, because switching threads takes many times as long as they do.
+"""Runs short SELECTs in the event loop's thread.
+
+Switching threads would take many times as long as they do.
 
 Nothing here waits for a lock, and a statement that takes too long is interrupted. The caller then repeats it in a
 thread.
@@ -22,7 +24,10 @@ PAUSE_SECONDS = 0.1
 
 
 class TooSlowInline(Exception):
-    """The read was not possible at once. This does not mean that the file or the statement is wrong."""
+    """The SELECT could not be executed at once in the event loop's thread.
+
+    This does not mean that the file or the statement is wrong.
+    """
 
 
 class InlineReader:
@@ -44,7 +49,10 @@ class InlineReader:
         return self._read_with_limit(warm_connection, lambda connection: fetch_rows(connection, sql, values))
 
     def run_snapshot(self, warm_connection: sqlite3.Connection | None, body: TransactionBody[T]) -> T:
-        """Run several SELECTs of one snapshot. Raises: TooSlowInline; the caller then runs the body again elsewhere."""
+        """Run a body of several SELECTs that read one snapshot.
+
+        Raises: TooSlowInline; the caller then runs the body again elsewhere.
+        """
         if time.monotonic() < self._retry_at:
             raise TooSlowInline
         try:

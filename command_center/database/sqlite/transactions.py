@@ -32,7 +32,10 @@ MAX_LOCK_WAIT_SECONDS = 60.0
 
 
 class TimeoutClient(stock.SqliteClient):
-    """Limits the time of each statement, and raises Unavailable for errors that the file causes."""
+    """Limits the time of each statement.
+
+    It raises Unavailable for errors that the database file causes.
+    """
 
     timeout: float | None = None
 
@@ -99,7 +102,10 @@ async def acquire_write_lock(client: "SqliteClient") -> float:
 
 
 class SqliteWriteTransaction(stock.SqliteTransactionContext):
-    """One transaction of the writing connection. The write lock is released however the transaction ends."""
+    """One transaction of the writing connection.
+
+    The write lock is released however the transaction ends.
+    """
 
     async def __aenter__(self) -> TransactionalDBClient:
         until = await self._acquire()
