@@ -1,4 +1,4 @@
-"""Cursors: positions in one team's log, as opaque signed texts.
+"""Encodes positions in one team's change log as opaque signed texts: cursors.
 
 A cursor serves every subscription of its team.
 """
@@ -29,7 +29,9 @@ class LogIdentity(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Identifies a log, a position in it, and the entry at that position by its check value.
+    """Identifies a change log, a position in it, and the entry at that position.
+
+    The entry is identified by its check value.
 
     Its text is signed, because a cursor that proves that the database lost changes pauses all sending.
     """
@@ -49,7 +51,10 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedCursor:
-    """A cursor that a client sent. `check_value` is None if it was issued before entries had check values."""
+    """A cursor that a client sent.
+
+    `check_value` is None if the cursor was issued before entries had check values.
+    """
 
     text: str
     log_id: str
@@ -62,7 +67,7 @@ class ReceivedCursor:
         return self.text
 
     def is_signed_by(self, key: str) -> bool:
-        """Return whether a server with this key issued the cursor."""
+        """Return whether a server whose signing key is `key` issued the cursor."""
         if self.check_value is None or not key:
             return False
         plain = f"{self.log_id}.{self.position}.{self.check_value:x}.{self.restores}".encode()

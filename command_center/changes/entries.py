@@ -1,4 +1,7 @@
-"""Log entries as values, and the topics that each belongs to. Does not access the database."""
+"""Defines log entries as values, and the topics that each belongs to.
+
+It does not access the database.
+"""
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -8,7 +11,7 @@ from models.enums import ChangeCauseKind, ChangeKind
 
 
 class StreamKind(Enum):
-    """The kinds of log entries that one kind of subscription delivers."""
+    """The kinds of subscriptions, each with the kinds of log entries that it delivers."""
 
     # Members are singletons. The inherited hash is that of the name, which would be computed for each delivered entry.
     __hash__ = object.__hash__
@@ -29,7 +32,11 @@ _STREAM_KIND_OF = {kind: stream_kind for stream_kind in StreamKind for kind in s
 
 
 class Topic(NamedTuple):
-    """What a subscriber receives: one stream kind of one user's entries, or of a single list of that user."""
+    """Selects the log entries that a subscriber receives.
+
+    They are the entries of one user that one kind of subscription delivers. If `search_id` is set, they are only those
+    of that list.
+    """
 
     owner_id: int
     stream: StreamKind
@@ -37,7 +44,9 @@ class Topic(NamedTuple):
 
 
 class LogEntry(NamedTuple):
-    """One row of a team's change log. `position` is 0 until it is inserted; `at` is in microseconds.
+    """One row of a team's change log.
+
+    `position` is 0 until the row is inserted, and `at` is in microseconds.
 
     `check_value` is random and the same for all entries of a transaction. It distinguishes the entry from another one
     that a restored log may have at the same position.

@@ -1,4 +1,6 @@
-"""Live folder counts: notifies the subscribers of a sender's counts when these change, in any process.
+"""Notifies subscribers when the email counts of a sender's folders change.
+
+The change may happen in any process.
 
 The table is the truth. After a commit that changed counts, this process reads those of subscribed senders. For changes
 by other processes, it reads the counts of all subscribed senders once a second, in one statement. Reads run one after
@@ -25,11 +27,17 @@ Counts = Mapping[FolderName, int]
 
 
 class CountsLost(Unavailable):
-    """The counts cannot be read. The subscription ends with this error instead of staying open and silent."""
+    """The folder counts cannot be read.
+
+    A subscription ends with this error instead of staying open and silent.
+    """
 
 
 async def read_counts(sender_ids: Iterable[int]) -> dict[int, Counts]:
-    """Return the exact folder counts of each sender, all of one commit."""
+    """Return the email counts of each sender's folders, by sender.
+
+    All counts are read from one snapshot of the database.
+    """
     db = database()
     ids = list(sender_ids)
     rows = await db.fetch(
@@ -43,7 +51,7 @@ async def read_counts(sender_ids: Iterable[int]) -> dict[int, Counts]:
 
 
 class FolderCountBroadcaster:
-    """Delivers folder counts to all subscriptions of this process."""
+    """Delivers the email counts of folders to all subscriptions of this process."""
 
     def __init__(self) -> None:
         self._subscriptions: dict[int, set[CountSubscription]] = {}
@@ -72,14 +80,17 @@ class FolderCountBroadcaster:
         return sum(len(subscriptions) for subscriptions in self._subscriptions.values())
 
     def notify(self, sender_ids: Iterable[int]) -> None:
-        """Schedule a read of these senders' counts, whose changes were just committed."""
+        """Schedule a read of the folder counts of these senders.
+
+        Call it after the commit of a transaction that changed them.
+        """
         subscribed = self._subscriptions.keys() & set(sender_ids)
         if subscribed:
             self._changed_senders |= subscribed
             self._wake.set()
 
     async def subscribe(self, sender_id: int) -> "CountSubscription":
-        """Return a subscription with the current counts.
+        """Return a subscription of one sender's folder counts, with the current ones.
 
         It is registered before the counts are read, so that no change is missed in between.
         """
@@ -133,7 +144,10 @@ class FolderCountBroadcaster:
 
 
 class CountSubscription:
-    """One open subscription of one sender's folder counts. Call `close` when done."""
+    """One open subscription of the email counts of one sender's folders.
+
+    Call `close` at the end.
+    """
 
     def __init__(self, broadcaster: FolderCountBroadcaster, sender_id: int) -> None:
         self.sender_id = sender_id
@@ -145,7 +159,10 @@ class CountSubscription:
         self._is_lost = False
 
     def offer(self, counts: Counts) -> None:
-        """Store the latest counts, and wake the reader if they differ from those it has taken."""
+        """Store the latest counts, and wake the reader if they have changed.
+
+        They are compared with the counts that the reader took last.
+        """
         self._latest = counts
         if self._latest != self._taken:
             self._wake.set()
@@ -165,14 +182,17 @@ class CountSubscription:
         self._broadcaster.unsubscribe(self)
 
     def take_changed(self) -> Counts | None:
-        """Return the latest counts; None if they equal those that were taken last."""
+        """Return the latest counts, or None if this method returned the same before."""
         if self._latest == self._taken:
             return None
         self._taken = self._latest
         return self._taken
 
     async def wait(self, seconds: float | None) -> bool:
-        """Wait at most `seconds` for counts to take; return False if the subscription has ended. Raises: CountsLost."""
+        """Wait at most `seconds` for new counts, which `take_changed` then returns.
+
+        Return False if the subscription has ended, otherwise True. Raises: CountsLost.
+        """
         if self._latest == self._taken and not (self._is_ended or self._is_lost):
             self._wake.clear()
             with suppress(TimeoutError):

@@ -1,4 +1,6 @@
-"""The hub: delivers new log entries to the subscribers of this process, in order and without gaps.
+"""Delivers new log entries to the subscribers of this process.
+
+Each subscriber gets them in order and without gaps.
 
 Entries offered after a commit are delivered at once if they are the next ones; otherwise the hub reads the log. The log
 is the buffer, so a slow reader delays no other and misses nothing.
@@ -66,7 +68,10 @@ class Hub:
         return sum(len(feed.list_subscribers()) for feed in self._feeds.values())
 
     def offer(self, entries: Sequence[LogEntry]) -> None:
-        """Deliver entries that were just committed. They are grouped by team, each group in the order of the log."""
+        """Deliver log entries that were just committed.
+
+        They must be grouped by team, each group in the order of the log.
+        """
         is_one_team = bool(entries) and entries[0].team_id == entries[-1].team_id
         teams = {entries[0].team_id} if is_one_team else {entry.team_id for entry in entries}
         for team_id in teams:
@@ -86,7 +91,7 @@ class Hub:
         notifier: GroupNotifier | None = None,
         payload_sender: PayloadSender | None = None,
     ) -> "Subscriber":
-        """Return a subscriber that starts after a cursor, or with the next entry if `after` is None.
+        """Return a new subscriber to the entries after a cursor, or to new ones only.
 
         The subscriber is registered before the log is read, so that no entry is missed in between.
 
@@ -119,7 +124,7 @@ class Hub:
             self._drop_feed(feed)
 
     def unsubscribe(self, subscriber: "Subscriber") -> None:
-        """Remove a subscriber, and its team's feed if it was the last."""
+        """Remove a subscriber. Its team's feed is removed with its last subscriber."""
         feed = subscriber.feed
         feed.remove(subscriber)
         if not feed.subscribers and self._feeds.get(feed.team_id) is feed and feed.reader_task is None:
@@ -162,13 +167,19 @@ class Hub:
             subscriber.fail()
 
     def _drop_feed(self, feed: TeamFeed) -> None:
-        """End the subscriptions of a feed whose log was replaced. New subscribers get a new feed."""
+        """End the subscriptions of a feed whose change log was replaced.
+
+        New subscribers get a new feed.
+        """
         self._fail_all(feed)
         if self._feeds.get(feed.team_id) is feed:
             del self._feeds[feed.team_id]
 
     async def _poll_logs(self) -> None:
-        """Poll the logs of all feeds: read new entries, and drop the feeds of replaced logs."""
+        """Read new entries of all logs that have subscribers, regularly until cancelled.
+
+        If a log was replaced, the subscriptions of its feed end.
+        """
         while True:
             await asyncio.sleep(self.poll_seconds)
             if not self._feeds:
@@ -199,7 +210,10 @@ class Hub:
 
 
 def _has_diverged(earlier: Cursor, state: LogState) -> bool:
-    """Return whether a log lacks an entry that it had before. False if that cannot be told without reading it."""
+    """Return whether the state of a log shows that it lacks the entry at a cursor.
+
+    The log had the entry before. The result is False if its state alone does not show whether it still has it.
+    """
     if earlier.log != state.identity or state.position < earlier.position:
         return True
     return state.position == earlier.position and state.check_value != earlier.check_value

@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key as the database stores them, for 24 hours.
+"""Stores requests with an Idempotency-Key and their responses for 24 hours.
 
 A request claims its key before it changes anything. Each of its transactions marks the claim as done, and its response
 is stored at the end. If the process of a claim ends before that, the claim is deleted if it is not marked; otherwise
@@ -20,13 +20,19 @@ RETENTION_MICROS = timedelta(hours=24) // timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, order=True)
 class IdempotencyClaim:
-    """The id of the row that a request inserted for its key. Ids are never reused."""
+    """The right of one request to use an idempotency key.
+
+    It contains the id of the row that the request inserted. Ids are never reused.
+    """
 
     key: int
 
 
 class ClaimLost(Exception):
-    """The claim was deleted, and another request may have claimed the key: nothing may be changed under it any more."""
+    """The claim was deleted, so another request may have claimed the key.
+
+    The request of the deleted claim must not change anything any more.
+    """
 
 
 async def mark_done(connection: Connection, claims: Iterable[IdempotencyClaim]) -> None:
@@ -42,7 +48,10 @@ async def mark_done(connection: Connection, claims: Iterable[IdempotencyClaim]) 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyRequest:
-    """A request with an idempotency key. `process` is a random id that each start of a server creates."""
+    """A request with an idempotency key.
+
+    `process` is a random id that each start of a server creates.
+    """
 
     user_id: int
     key: str
@@ -52,7 +61,10 @@ class IdempotencyRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """The response of an earlier request; None if it changed something but its response was lost."""
+    """The response of an earlier request with the same idempotency key.
+
+    It is None if that request changed something but its response was lost.
+    """
 
     response: str | None
 
@@ -111,7 +123,10 @@ async def claim(
 
 
 async def _insert(db: Connection, request: IdempotencyRequest, now: int) -> IdempotencyClaim | None:
-    """Insert the claim; return None if another process inserted one first."""
+    """Insert and return the claim of a request.
+
+    Return None if another process has inserted a claim for the same key first.
+    """
     row = await db.fetch_one(
         "INSERT INTO idempotent_requests (user_id, key, fingerprint, process, done, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (user_id, key) DO NOTHING RETURNING id",
@@ -121,22 +136,26 @@ async def _insert(db: Connection, request: IdempotencyRequest, now: int) -> Idem
 
 
 def _is_abandoned(db: Connection, earlier: _StoredRequest, request: IdempotencyRequest, before: int) -> bool:
-    """Return whether no process works on the request any more.
+    """Return whether no process works on an earlier request with the same key.
 
-    An SQLite file has one server, so any other process has ended.
+    On PostgreSQL that is assumed of a request from before `before`, in microseconds. An SQLite file has one server, so
+    any other process has ended.
     """
     return earlier.process == request.process or not db.postgres or earlier.created_at <= before
 
 
 async def store_response(claim: IdempotencyClaim, response: str) -> bool:
-    """Store the response of a request; return False if the claim was lost."""
+    """Store the response of a request. Return False if its claim was lost."""
     return bool(
         await database().execute("UPDATE idempotent_requests SET response = ? WHERE id = ?", response, claim.key)
     )
 
 
 async def release(claim: IdempotencyClaim) -> bool:
-    """Delete the claim unless it is marked as done or has a response; return whether it was deleted."""
+    """Delete a claim, unless it is marked as done or has a response.
+
+    Return whether it was deleted.
+    """
     # On PostgreSQL this waits for a transaction that has marked the claim, and then does not delete it.
     return bool(
         await database().execute(

@@ -1,4 +1,4 @@
-"""The change log in the database: appending, reading and trimming.
+"""Appends to, reads and trims the change logs in the database.
 
 Positions are gapless within a team. The row of the team's counter stays locked until the commit, so the order of
 positions is the order of commits. A reader that has read up to a position never sees an earlier one appear.
@@ -27,7 +27,7 @@ APPEND_CTES = read_sql("command_center.changes", "append_entries.sql")
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """The state of a team's log: its id, its last entry, and the last entry that was trimmed.
+    """The id of a team's change log, its last entry, and the last entry trimmed.
 
     The check values of these two entries are stored in the log's own row. A cursor at either of them can therefore be
     checked although no such entry is left.
@@ -43,7 +43,10 @@ class LogState:
 
     @property
     def identity(self) -> LogIdentity:
-        """The log as its cursors name it. A database that was never served has no signing key yet."""
+        """The id, number of restores and signing key that the log's cursors use.
+
+        The key is empty if the database was never served.
+        """
         return LogIdentity(self.log_id, self.restores or 0, self.cursor_key or "")
 
     def cursor(self) -> Cursor:
@@ -52,7 +55,10 @@ class LogState:
 
 
 class Diverged(Exception):
-    """The log lacks an entry that it had before: the database was replaced, for example by a restore."""
+    """The log lacks an entry that it had before.
+
+    The database was replaced, for example by a restore.
+    """
 
 
 class Reach(Enum):
@@ -73,7 +79,10 @@ async def create(connection: Connection, team_id: int) -> None:
 
 
 async def load_state(team_id: int) -> LogState:
-    """Return the committed state of a team's log. Raises: LookupError if the team has none."""
+    """Return the committed state of a team's log.
+
+    Raises: LookupError if the team has none.
+    """
     row = await database().fetch_one(f"SELECT {STATE_COLUMNS} FROM {STATE_TABLES} WHERE l.team_id = ?", team_id)
     if row is None:
         raise LookupError(f"team {team_id} has no change log")
@@ -81,7 +90,7 @@ async def load_state(team_id: int) -> LogState:
 
 
 async def locate(team_id: int, cursor: Cursor | ReceivedCursor) -> tuple[LogState, Reach]:
-    """Return the committed state of a log, and whether it can be read from a cursor on.
+    """Return the committed state of a team's log, and how a cursor relates to it.
 
     Both come from one lookup by primary keys. Raises: LookupError if the team has no log.
     """
@@ -114,7 +123,9 @@ def create_check_value() -> int:
 async def append(
     connection: Connection, entries: Iterable[LogEntry], at: int, other_statements: Sequence[Statement] = ()
 ) -> list[LogEntry]:
-    """Insert entries in the given order, and return them with their positions. Call it last in a transaction.
+    """Insert entries into their teams' logs, and return them with their positions.
+
+    The entries of a team keep their order, and `at` is their time in microseconds. Call it last in a transaction.
 
     `other_statements` are executed together with the inserts (see `Connection.execute_batch`).
     """
@@ -135,7 +146,10 @@ async def append(
 async def _write(
     connection: Connection, team_id: int, relative_rows: Sequence[RowValues], other_statements: Sequence[Statement]
 ) -> list[LogEntry]:
-    """Advance the team's counter and insert the rows; return them as log entries with absolute positions."""
+    """Advance a team's counter of positions and insert the rows of its entries.
+
+    The positions in the rows are relative to that of the last entry. Return the entries with absolute positions.
+    """
     advance = "UPDATE change_logs SET position = position + ?, check_value = ? WHERE team_id = ? RETURNING position"
     check = relative_rows[-1][-1]
     if connection.postgres:
@@ -182,7 +196,10 @@ async def read_topic(topic: Topic, team_id: int, after: int, up_to: int, limit: 
 
 
 async def find_latest_entry(topic: Topic, team_id: int, up_to: int) -> LogEntry | None:
-    """Return the newest entry with position <= up_to. The topic must be that of a single list."""
+    """Return the newest entry of a topic with position <= up_to, or None.
+
+    The topic must be that of a single list.
+    """
     db = database()
     row = await db.fetch_one(
         f"SELECT {COLUMNS} FROM changes WHERE search_id = ? AND position <= ? AND team_id = ? AND owner_id = ?"
@@ -220,7 +237,10 @@ async def read_after(team_id: int, cursor: Cursor) -> list[LogEntry]:
 
 
 async def has_entry(connection: Connection, team_id: int, position: int, check_value: int) -> bool:
-    """Return whether a team's log has an entry, or has trimmed the position of that entry."""
+    """Return whether a team's log has the entry with a position and a check value.
+
+    If the log has trimmed that position, the result is True.
+    """
     row = await connection.fetch_one(
         "SELECT l.trimmed_to, (SELECT c.check_value FROM changes c WHERE c.team_id = l.team_id AND c.position = ?)"
         " AS entry_check FROM change_logs l WHERE l.team_id = ?",
@@ -230,7 +250,10 @@ async def has_entry(connection: Connection, team_id: int, position: int, check_v
 
 
 async def find_stale_teams(before: int) -> list[int]:
-    """Return the teams whose logs contain entries older than `before`. Only the oldest entry of each is checked."""
+    """Return the ids of the teams whose logs contain entries older than `before`.
+
+    `before` is in microseconds. Only the oldest entry of each log is checked.
+    """
     return await database().fetch_ids(
         "SELECT team_id FROM change_logs l WHERE"
         " (SELECT c.at FROM changes c WHERE c.team_id = l.team_id ORDER BY c.position LIMIT 1) < ? ORDER BY team_id",
@@ -239,7 +262,9 @@ async def find_stale_teams(before: int) -> list[int]:
 
 
 async def trim(connection: Connection, team_id: int, before: int, limit: int = TRIM_BATCH_ENTRIES) -> int:
-    """Delete at most `limit` of a team's oldest entries that are older than `before`; return their number.
+    """Delete a team's oldest log entries, and return their number.
+
+    They are at most `limit` entries, all older than `before`, a time in microseconds.
 
     Cursors before the last deleted entry expire.
     """

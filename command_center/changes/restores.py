@@ -1,4 +1,6 @@
-"""Recognises a database that was restored from a backup, and pauses sending until an operator resumes it.
+"""Recognises a database that was restored from a backup.
+
+Sending is then paused until an operator resumes it.
 
 Emails that are due in a backup may have been sent after the backup was made. A new database, and a failover to a
 standby that lost nothing, are not restores.
@@ -32,7 +34,10 @@ _SYSTEM = "SELECT system_identifier::text AS system FROM pg_control_system()"
 
 @dataclass(frozen=True, slots=True)
 class StoredRestoreState:
-    """The stored state. `restores` is the number of recognised restores; `reason` explains a pause."""
+    """What the database stores about restores from backups, and the pause of sending.
+
+    `restores` is the number of recognised restores. `reason` explains a pause.
+    """
 
     cursor_key: str
     restores: int
@@ -49,7 +54,10 @@ class StoredRestoreState:
 
 
 async def load_state(connection: Connection) -> StoredRestoreState | None:
-    """Return the stored state; None before the first `serve` or `worker` of a database."""
+    """Return the stored state, or None if the database was never used by a server.
+
+    The commands `serve` and `worker` create it.
+    """
     row = await connection.fetch_one(
         "SELECT cursor_key, restores, identity, stamped, claims, paused, reason FROM restore_state WHERE id = 1"
     )
@@ -59,7 +67,9 @@ async def load_state(connection: Connection) -> StoredRestoreState | None:
 
 
 async def pause_sending(connection: Connection, reason: str, known_restores: int) -> bool:
-    """Pause sending because a restore was recognised; return whether this call recognised it first.
+    """Pause sending because a restore was recognised.
+
+    Return whether this call recognised the restore first.
 
     `known_restores` is the number of restores that the evidence already takes into account. Cursors that are issued
     from now on have a higher number. A client that later sends a cursor of the same lost history therefore pauses
@@ -77,7 +87,7 @@ async def pause_sending(connection: Connection, reason: str, known_restores: int
 
 
 async def pause_for_cursor(cursor: ReceivedCursor, log: LogIdentity) -> None:
-    """Pause sending if a cursor proves that the database lost changes.
+    """Pause sending if a client's cursor proves that the database lost changes.
 
     This requires a cursor that was signed for this log, and issued after the last recognised restore.
     """
@@ -86,12 +96,15 @@ async def pause_for_cursor(cursor: ReceivedCursor, log: LogIdentity) -> None:
 
 
 async def resume_sending(connection: Connection) -> None:
-    """End the pause."""
+    """End the pause of sending that followed a restore."""
     await connection.execute("UPDATE restore_state SET paused = ?, reason = NULL WHERE id = 1", False)
 
 
 class RestoreGuard:
-    """Recognises restores for one process, and stamps its changes outside the database."""
+    """Recognises restores of the database, for one process.
+
+    It also records the last changes of the process in a stamp outside the database.
+    """
 
     def __init__(self, stamp_path: Path | None = None) -> None:
         self._path = stamp_path
@@ -100,7 +113,10 @@ class RestoreGuard:
         self._started = False
 
     async def start(self) -> None:
-        """Compare the database with its stamp and its stored identity. Call it before anything is written or sent."""
+        """Compare the database with its stamp and its stored identity.
+
+        If they differ, sending is paused. Call it before anything is written or sent.
+        """
         db = database()
         await db.execute(
             "INSERT INTO restore_state (id, cursor_key, restores, stamped, claims, paused)"
@@ -146,14 +162,15 @@ class RestoreGuard:
         return None
 
     def record_commit(self, entries: Sequence[LogEntry]) -> None:
-        """Record the last entry of a committed transaction."""
+        """Record the last log entry of a committed transaction in the stamp."""
         if entries:
             self._file.record_commit(entries[-1])
 
     async def count_claim(self, tx: Connection) -> int | None:
-        """Count a batch of emails that this transaction claims; return the count, or None if sending is paused.
+        """Count a batch of emails that this transaction claims for sending.
 
-        A pause by another transaction waits until this one ends.
+        Return the number of batches claimed so far, or None if sending is paused. Another transaction can pause sending
+        only after this one has ended.
         """
         if tx.postgres:
             # A shared lock, because several processes may claim at once; PostgreSQL's stamp needs no count.
@@ -167,7 +184,10 @@ class RestoreGuard:
         return None if row["paused"] else int(row["claims"])
 
     def record_claim(self, claims: int) -> None:
-        """Record the number of claimed batches before the new one is handed over."""
+        """Record the number of claimed batches of emails in the stamp.
+
+        Call it before the emails of the last batch are sent.
+        """
         self._file.record_claim(claims)
 
     async def may_send(self) -> bool:
@@ -212,7 +232,10 @@ async def _build_stamp(db: Connection, state: StoredRestoreState) -> Stamp:
 
 
 async def _read_identity(db: Connection) -> str:
-    """Return a text that identifies a PostgreSQL database: its system identifier and its object ids."""
+    """Return a text that identifies a PostgreSQL database.
+
+    It contains the system identifier of the server and the object ids of the database.
+    """
     row = await db.fetch_one(_IDENTITY)
     system = _UNKNOWN
     try:

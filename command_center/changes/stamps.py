@@ -1,4 +1,6 @@
-"""The stamp: the last changes of this product, stored outside the database so that a restore is recognised.
+"""Stores a stamp of the last changes outside the database.
+
+A comparison of the two shows whether the database was restored from a backup.
 
 It contains the last entry of a change log and the number of batches of emails that were claimed. With SQLite it is a
 file beside the database; with PostgreSQL it is kept in memory, because processes run on several machines. It is written
@@ -24,7 +26,10 @@ STORABLE_NUMBERS = range(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The content of a stamp. `database` names the database; `position` is 0 if no entry was written so far."""
+    """The last log entry and the number of claimed batches of emails, when stamped.
+
+    `database` names the database. `position` is 0 if no entry was written so far.
+    """
 
     database: str
     team_id: int = 0
@@ -34,7 +39,10 @@ class Stamp:
 
 
 class StampFile:
-    """The stamp's file beside an SQLite database. If `path` is None, the stamp is kept in memory only."""
+    """The file beside an SQLite database that contains the stamp.
+
+    If `path` is None, the stamp is kept in memory only.
+    """
 
     def __init__(self, path: Path | None, stamp: Stamp) -> None:
         self._path = path
@@ -65,12 +73,15 @@ class StampFile:
         self._file = None
 
     def record_commit(self, entry: LogEntry) -> None:
-        """Record an entry that was committed."""
+        """Write a log entry that was committed to the stamp."""
         self.stamp = replace(self.stamp, team_id=entry.team_id, position=entry.position, check_value=entry.check_value)
         self._write()
 
     def record_claim(self, claims: int) -> None:
-        """Record the number of claimed batches of emails. Call it before the batch is handed over."""
+        """Write the number of claimed batches of emails to the stamp.
+
+        Call it before the emails of the last batch are sent.
+        """
         self.stamp = replace(self.stamp, claims=claims)
         self._write()
 

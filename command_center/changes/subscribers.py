@@ -1,8 +1,9 @@
-"""Subscribers: each has a position in its team's log, a short queue of new entries, and a way to be woken.
+"""Implements the server's side of open subscriptions.
 
-If its queue overflows, the queue is dropped and the subscriber reads the log at its own pace. Subscribers of one
-broadcast group share a `GroupNotifier`. It wakes them once the payload that they share is rendered, or delivers the
-payload without waking them.
+A subscriber has a position in its team's log, a short queue of new entries, and a way to be woken. If its queue
+overflows, the queue is dropped and the subscriber reads the log at its own pace. Subscribers of one broadcast group
+share a `GroupNotifier`. It wakes them once the payload that they share is rendered, or delivers the payload without
+waking them.
 """
 
 import asyncio
@@ -20,11 +21,17 @@ MAX_BATCH_ENTRIES = 32
 
 
 class Expired(Exception):
-    """Entries after the subscriber's cursor were trimmed, or the log does not have the entry at the cursor."""
+    """The log cannot be read from a subscriber's cursor on.
+
+    Entries after the cursor were trimmed, or the log does not have the entry at the cursor.
+    """
 
 
 class LogLost(Unavailable):
-    """The log cannot be read. The subscription ends with this error instead of staying open and silent."""
+    """The change log cannot be read.
+
+    A subscription ends with this error instead of staying open and silent.
+    """
 
 
 PayloadSender = Callable[[Sequence[bytes]], bool]
@@ -32,17 +39,17 @@ PayloadSender = Callable[[Sequence[bytes]], bool]
 
 
 class GroupNotifier(Protocol):
-    """Wakes the subscribers of a broadcast group once the payload that they share is rendered."""
+    """Wakes the subscribers of a broadcast group once their payload is rendered."""
 
     def notify(self, identity: LogIdentity, entries: Sequence[LogEntry], subscribers: "Collection[Subscriber]") -> None:
-        """Handle new entries of one log, which are in the queues of these subscribers already.
+        """Handle new entries of one log, which are already in the subscribers' queues.
 
-        Each of these subscribers must be woken, or must get the payload delivered, soon afterwards.
+        Each of the subscribers must be woken, or must get the payload delivered, soon afterwards.
         """
 
 
 class SubscriberOwner(Protocol):
-    """What a subscriber uses of the hub."""
+    """The part of the hub's interface that its subscribers use."""
 
     max_queued_entries: int
     overflows: int
@@ -51,9 +58,9 @@ class SubscriberOwner(Protocol):
 
 
 class TeamFeed:
-    """Delivers the log entries of one team to this process's subscribers, up to `position`.
+    """Delivers the log entries of one team to this process's subscribers.
 
-    `check_value` is that of the entry at this position.
+    `position` is that of the last entry delivered, and `check_value` is that entry's check value.
     """
 
     def __init__(self, team_id: int, state: log.LogState) -> None:
@@ -67,7 +74,10 @@ class TeamFeed:
         self.must_read = False
 
     def deliver(self, entries: Sequence[LogEntry]) -> int:
-        """Deliver those entries that continue the sequence; return how many of them are of an unknown kind."""
+        """Deliver the entries that follow the last one delivered, without a gap.
+
+        Return how many of them are of a kind that this version does not know.
+        """
         unknown = 0
         notifications: dict[GroupNotifier, tuple[dict[int, LogEntry], set[Subscriber]]] = {}
         for entry in entries:
@@ -93,7 +103,7 @@ class TeamFeed:
         return unknown
 
     def cursor(self) -> Cursor:
-        """Return the cursor up to which entries were delivered."""
+        """Return the cursor of the last entry that was delivered."""
         return Cursor(self.log_identity, self.position, self.check_value)
 
     def add(self, subscriber: "Subscriber") -> None:
@@ -103,7 +113,7 @@ class TeamFeed:
         topics.setdefault(topic, {}).setdefault(subscriber.notifier, set()).add(subscriber)
 
     def remove(self, subscriber: "Subscriber") -> None:
-        """Remove a subscriber and the groups that become empty. Does nothing if it is not registered."""
+        """Remove a subscriber. Does nothing if it is not registered."""
         topic = subscriber.topic
         topics = self.subscribers.get(topic.owner_id, {})
         notifiers = topics.get(topic, {})
@@ -136,7 +146,9 @@ _NO_SUBSCRIBERS: "dict[GroupNotifier | None, set[Subscriber]]" = {}
 
 
 class Subscriber:
-    """The server's side of one open subscription: entries of the log up to now, then new ones.
+    """The server's side of one open subscription to a team's change log.
+
+    It returns the entries between its cursor and the moment of subscribing, then new ones.
 
     It supports one reader at a time. Call `close` when done.
     """
@@ -171,7 +183,10 @@ class Subscriber:
         self.initial_state = log.LogState("", 0, 0)
 
     def begin(self, state: log.LogState, after: ReceivedCursor | None) -> None:
-        """Start after a cursor that the log reaches, or after the given state of the log."""
+        """Set where to start: after the cursor `after`, which the log must contain.
+
+        If it is None, start after the last entry of `state`, the current state of the log.
+        """
         self.initial_state = state
         self._up_to = state.cursor()
         self._move_to(after or self._up_to)
@@ -180,7 +195,7 @@ class Subscriber:
         self.position, self._check_value = target.position, target.check_value or 0
 
     def push(self, entry: LogEntry) -> None:
-        """Add an entry to the queue. The caller must wake the reader."""
+        """Add a log entry to the queue. The caller must wake the reader afterwards."""
         if self._has_overflowed:
             return
         if len(self._queue) >= self._owner.max_queued_entries:
@@ -195,7 +210,9 @@ class Subscriber:
             self._waiter.set_result(None)
 
     def try_deliver(self, entries: Sequence[LogEntry], payloads: Sequence[bytes]) -> bool:
-        """Send payloads to a reader that waits for exactly these entries; return False if nothing was sent.
+        """Send the payloads of new entries directly, if the reader waits for exactly them.
+
+        Return False if nothing was sent.
 
         The reader is not woken, because switching to its task costs more than the delivery.
         """
@@ -236,11 +253,14 @@ class Subscriber:
         self._owner.unsubscribe(self)
 
     def cursor(self) -> Cursor:
-        """Return the cursor up to which the reader has received entries."""
+        """Return the cursor of the last entry that the reader has received."""
         return Cursor(self.initial_state.identity, self.position, self._check_value)
 
     async def replay(self) -> AsyncIterator[Sequence[LogEntry]]:
-        """Iterate over the entries between the cursor and the moment of subscribing. Raises: Expired."""
+        """Iterate over the entries between the cursor and the moment of subscribing.
+
+        Raises: Expired.
+        """
         while entries := await self._read_next():
             yield entries
 
@@ -250,7 +270,9 @@ class Subscriber:
             yield entries
 
     async def next(self) -> Sequence[LogEntry]:
-        """Wait for new entries and return at most MAX_BATCH_ENTRIES of them; none if the subscription has ended.
+        """Wait for new entries, and return at most MAX_BATCH_ENTRIES of them.
+
+        If the subscription has ended, return none.
 
         Raises: Expired, LogLost.
         """
@@ -277,7 +299,10 @@ class Subscriber:
                 await self._waiter
 
     async def _read_next(self) -> Sequence[LogEntry]:
-        """Return the next entries from the log; none once it was read up to `_up_to`."""
+        """Return the next entries from the log, or none if it has been read far enough.
+
+        It is read up to `_up_to`; later entries are in the queue.
+        """
         team_id = self.feed.team_id
         if not self._page and self.position < self._up_to.position:
             self._page = await log.read_topic(self.topic, team_id, self.position, self._up_to.position)

@@ -48,7 +48,10 @@ FirstQuery: TypeAlias = Callable[[Connection], tuple[Sequence[str], Statement]]
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """Collects the effects of one transaction. `now` is its time, in microseconds."""
+    """Collects what one transaction writes at its end, and what others learn of it.
+
+    `now` is the time of the transaction, in microseconds.
+    """
 
     connection: Connection
     now: int
@@ -75,7 +78,9 @@ class UnitOfWork:
         engagement_id: int | None = None,
         people: Sequence[int] | None = None,
     ) -> None:
-        """Queue an invalidation: the matcher will evaluate again all emails that concern the subject.
+        """Queue an invalidation, so that the matcher evaluates some emails again.
+
+        They are all emails that the subject concerns. Its table depends on `kind`.
 
         `people` restricts it to the emails of these people; None is no restriction.
         """
@@ -83,11 +88,13 @@ class UnitOfWork:
         self.invalidations.append((team_id, int(kind), subject_id, int(cause), engagement_id, people_json, 0))
 
     def log(self, entry: LogEntry) -> None:
-        """Add an entry to the team's change log."""
+        """Queue an entry for the change log of its team."""
         self.entries.append(entry)
 
     def defer(self, sql: str, values: Sequence[object]) -> None:
-        """Postpone a statement to the end of the transaction, where it runs together with the writes of the log.
+        """Postpone a statement to the end of the transaction.
+
+        There it runs together with the statements that write the log.
 
         The order of deferred statements is undefined. Each may change only rows that are locked already or belong to
         this transaction alone, and no two may change the same row.
@@ -95,14 +102,17 @@ class UnitOfWork:
         self.deferred.append((sql, values))
 
     def move_count(self, sender_id: int, origin: FolderName | None, target: FolderName | None) -> None:
-        """Count an email out of one folder and into another. None means that it was created or deleted."""
+        """Adjust a sender's folder counts for one email that moves between folders.
+
+        `origin` is None if the email was created, and `target` is None if it was deleted.
+        """
         if origin is not None:
             self.count_changes[sender_id, origin] -= 1
         if target is not None:
             self.count_changes[sender_id, target] += 1
 
     def find_senders_with_changed_counts(self) -> set[int]:
-        """Return the senders whose folder counts changed."""
+        """Return the ids of the senders whose folder counts this transaction changes."""
         return {sender for (sender, _), change in self.count_changes.items() if change}
 
     async def flush(self) -> None:
@@ -126,7 +136,10 @@ UnitOfWorkBody: TypeAlias = Callable[[UnitOfWork], Coroutine[object, None, T]]
 
 
 class Writer:
-    """Runs units of work, and after each commit notifies the matcher, the outbox and the subscribers."""
+    """Runs units of work, and notifies others after each commit.
+
+    These are the matcher, the outbox and the subscribers.
+    """
 
     def __init__(
         self,
@@ -154,7 +167,10 @@ class Writer:
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:
-        """Run one transaction. If an exception is raised, it is rolled back and nothing is notified."""
+        """Run the block in one transaction, and notify others after its commit.
+
+        If an exception is raised, the transaction is rolled back and nothing is notified.
+        """
         async with transaction() as connection:
             uow = await self._begin(connection)
             yield uow
@@ -168,7 +184,9 @@ class Writer:
         now: int | None = None,
         single_statement: bool = False,
     ) -> T:
-        """Run one transaction whose body awaits only its connection (see `connections.run_in_transaction`).
+        """Run one transaction whose body awaits only its connection.
+
+        See `connections.run_in_transaction`.
 
         `first_query` is run first, and the body finds its rows in `first_rows`. Pass `now` if the clock was read just
         before. With `single_statement` the whole transaction is one statement on PostgreSQL; then `now` is required.
@@ -187,7 +205,10 @@ class Writer:
     async def _begin(
         self, connection: Connection, first_query: FirstQuery | None = None, now: int | None = None
     ) -> UnitOfWork:
-        """Read the clock, and the rows of the first query in the same statement if possible."""
+        """Return a unit of work with the current time and the rows of the first query.
+
+        If possible, one statement reads both. If `now` is given, the clock is not read.
+        """
         first_rows: Sequence[RowValues] = ()
         if first_query is not None:
             columns, (sql, values) = first_query(connection)
@@ -202,7 +223,10 @@ class Writer:
         return uow
 
     def notify(self, uow: UnitOfWork) -> None:
-        """Notify others after the commit. These are hints: a lost one delays, because the tables contain everything."""
+        """Notify the matcher, the outbox and the subscribers after a commit.
+
+        The notifications are hints. A lost one only causes a delay, because the tables contain everything.
+        """
         self.restores.record_commit(uow.entries)
         self.hub.offer(tuple(uow.entries))
         self.folder_counts.notify(uow.find_senders_with_changed_counts())

@@ -1,11 +1,11 @@
-"""Waiting for a wake-up event with a timeout, and yielding the event loop during long work."""
+"""Waits for wake-up events with a timeout, and yields the event loop in long work."""
 
 import asyncio
 import time
 
 
 async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
-    """Wait until the event is set, at most `seconds`. After a timeout the event is set as well.
+    """Wait until the event is set, for at most `seconds`, and set it after a timeout.
 
     The caller looks for work in either case. A single timer is enough here, which matters because this runs for every
     event that is recorded.
@@ -21,7 +21,10 @@ async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
 
 
 class TimeSlice:
-    """Bounds how long a task occupies the event loop: call `yield_if_due` often during long work."""
+    """Limits how long a task occupies the event loop.
+
+    The task must call `yield_if_due` often during long work.
+    """
 
     def __init__(self, seconds: float = 0.005) -> None:
         self._seconds = seconds

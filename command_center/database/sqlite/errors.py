@@ -61,7 +61,7 @@ def is_writable(path: str) -> bool:
 
 
 def unavailable(exc: BaseException, committing: bool = False) -> Unavailable | None:
-    """Return an Unavailable for an error that the database file caused, otherwise None.
+    """Return an Unavailable for an error that the file caused, otherwise None.
 
     The result is an OutcomeUnknown if a commit failed (`committing`) and may nevertheless have succeeded.
     """
