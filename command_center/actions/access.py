@@ -84,7 +84,8 @@ async def rows_in_request_order(
 ) -> list[KeyedRow]:
     """Return the rows with these global ids, in request order.
 
-    `rows_of` queries the rows with a list of keys. An id that has no row adds a NOT_FOUND error at its path.
+    `paths` maps each global id of the type `noun` to its path in the input. `rows_of` queries the rows with a list of
+    keys. An id that has no row adds a NOT_FOUND error at its path.
     """
     keys = {text: global_ids.decode_key(noun, text) for text in paths}
     rows = {row["id"]: row for row in await rows_of(sorted({key for key in keys.values() if key is not None}))}

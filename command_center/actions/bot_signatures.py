@@ -65,7 +65,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Blocks of IP addresses that only an operator's machines use."""
+    """Blocks of IP addresses that only the machines of one operator use."""
 
     name: str
     what: str

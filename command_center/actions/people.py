@@ -135,7 +135,8 @@ async def unsubscribe_all(uow: UnitOfWork, keys: Iterable[int]) -> None:
 async def fail_scheduled(uow: UnitOfWork, column: str, key: int | None, code: FailureCode, message: str) -> None:
     """Fail all scheduled emails of a person or a campaign.
 
-    `column` and `key` select them.
+    `column` is the column of `emails` that refers to it, and `key` is its value. `code` and `message` explain the
+    failure.
     """
     rows = await uow.connection.fetch(
         f"SELECT id, team_id, sender_id, status, archived FROM emails WHERE {column} = ? AND status = ? ORDER BY id"

@@ -40,11 +40,10 @@ def has_fields(text: str) -> bool:
 def person_values(
     name: str, title: str | None, company: str | None, my_name: str, first_name: str | None = None
 ) -> dict[str, str]:
-    """Return the values of the fields for one person and one sender.
+    """Return the values of the dynamic fields for one person and one sender.
 
-    An unknown value is empty.
-
-    `first_name` is the one that was entered or imported. Without it, the first name is derived from `name`.
+    An unknown value is empty. `my_name` is the name of the sender. `first_name` is the one that was entered or
+    imported. Without it, the first name is derived from `name`.
     """
     first, last = split_name(name)
     if first_name:

@@ -245,9 +245,8 @@ def _begin_attempt(row: DueEmail, domain: str, now: int) -> None:
 async def fail_lost_claims(ctx: ActionContext, before: int | None, batch: int = 500) -> int:
     """Fail up to `batch` emails that were claimed and have no outcome.
 
-    Only claims before a moment count. Returns the number of emails.
-
-    `before` is in microseconds; None means all claims. It is unknown whether these emails have left.
+    Only claims before the moment `before` (microseconds) count, or all claims if it is None. Returns the number of
+    emails. It is unknown whether they have left.
     """
     async with ctx.writer.unit_of_work() as uow:
         tx = uow.connection

@@ -46,7 +46,7 @@ class Mailbox:
 
 
 def text_field(name: str, text: str) -> str:
-    """Return a field of unstructured text, such as Subject."""
+    """Return a header field of unstructured text, such as Subject."""
     text = _one_line(text)
     if _is_plain(text) and all(len(word) <= LINE - len(name) - 2 for word in text.split(" ")):
         return _folded(f"{name}:", text.split(" "), LINE)
@@ -54,7 +54,7 @@ def text_field(name: str, text: str) -> str:
 
 
 def address_field(name: str, mailboxes: Sequence[Mailbox]) -> str:
-    """Return a field of addresses, such as To or Cc.
+    """Return a header field of addresses, such as To or Cc.
 
     Each address starts on its own line.
     """
@@ -67,7 +67,7 @@ def address_field(name: str, mailboxes: Sequence[Mailbox]) -> str:
 
 
 def fixed_field(name: str, value: str) -> str:
-    """Return a field whose value does not come from a user.
+    """Return a header field whose value does not come from a user.
 
     Raises: ValueError if it is not one line of ASCII.
     """
@@ -78,7 +78,7 @@ def fixed_field(name: str, value: str) -> str:
 
 
 def date_field(name: str, moment: datetime) -> str:
-    """Return a field with a date and time, in UTC."""
+    """Return a header field with a date and time, in UTC."""
     utc = moment.astimezone(UTC)
     date = f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month - 1]} {utc.year:04}"
     return fixed_field(name, f"{date} {utc:%H:%M:%S} +0000")
@@ -116,7 +116,7 @@ def _mailbox(before: str, mailbox: Mailbox, after: str) -> str:
 
 
 def _address(address: str) -> str:
-    """Return the address as written in a field.
+    """Return an address as written in a header field.
 
     The local part is quoted unless it is a dot-atom.
 

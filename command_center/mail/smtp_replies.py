@@ -91,7 +91,7 @@ class ReplyParser:
 
     @property
     def partial(self) -> bool:
-        """Return whether the last reply is incomplete."""
+        """Return whether the bytes received so far end within a reply."""
         return self._reply_bytes > 0
 
     def feed(self, data: bytes) -> None:

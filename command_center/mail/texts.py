@@ -13,9 +13,9 @@ from command_center.actions.text_process import INLINE_CHARACTERS
 
 
 class TemplatesMissing(Exception):
-    """Long bodies with fields must first be parsed outside the event loop.
+    """Raised if long bodies with fields must first be parsed outside the event loop.
 
-    `bodies` are those whose templates are not cached.
+    `bodies` holds these bodies; their templates are not cached.
     """
 
     def __init__(self, bodies: list[str]) -> None:

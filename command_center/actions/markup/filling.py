@@ -54,9 +54,9 @@ class BodyTemplate:
     fields: tuple[BodyField, ...]
 
     def errors(self) -> list[str]:
-        """Return one sentence for each field that cannot be filled in at its place.
+        """Return one sentence for each field at a place where no value can be inserted.
 
-        There are no duplicates.
+        The sentences have no duplicates.
         """
         unfillable = (field.written for field in self.fields if field.context is FieldContext.FORBIDDEN)
         reason = "is where no value can be filled in: in a style, a script or a tag's name."
