@@ -1,4 +1,6 @@
-"""The audit: compares the stored memberships with a fresh run of every filter, as of the last tick.
+"""Compares all stored memberships with a fresh run of every filter: the audit.
+
+The filters are run for the moment of the last tick.
 
 Emails that crossed a time boundary between the last tick and the last evaluation are left out, because the next tick
 invalidates them.
@@ -20,12 +22,15 @@ PAGE_SEARCHES = 200
 
 
 class InvalidationsPending(Exception):
-    """Invalidations are pending, so the lists cannot be expected to equal their filters yet."""
+    """Invalidations are pending, so the lists may still differ from their filters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A list that differs from its filter: it lacks emails, has too many, or its stored count is wrong."""
+    """A list that differs from its filter.
+
+    It lacks emails, contains too many, or its stored number of members is wrong.
+    """
 
     search_id: int
     missing: tuple[int, ...]
@@ -37,7 +42,9 @@ class Difference:
 
 
 async def find_differences(writer: Writer) -> list[Difference]:
-    """Return every list that differs from its filter, read from one snapshot of the database.
+    """Compare all lists with their filters, and return those that differ.
+
+    Everything is read from one snapshot of the database.
 
     Raises: InvalidationsPending if invalidations are pending.
     """
@@ -96,7 +103,7 @@ async def _compare_lists(connection: Connection, times: StoredTimes) -> AsyncIte
 async def _find_crossed_since_tick(
     connection: Connection, searches: Iterable[StandingSearch], times: StoredTimes
 ) -> set[int]:
-    """Return the emails that crossed a time boundary after the last tick.
+    """Return the ids of the emails that crossed a time boundary after the last tick.
 
     They may have been evaluated for a later moment than the tick, and the next tick invalidates them.
     """

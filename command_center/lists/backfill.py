@@ -1,4 +1,4 @@
-"""Backfill: evaluates a new or refined list in bounded batches, while events continue.
+"""Evaluates new and refined lists in bounded batches, while events continue.
 
 Each batch evaluates a range of email ids by SQL and writes only the differences, so memberships that persist keep
 their ids. When a backfill ends, one Reset is logged.
@@ -55,7 +55,11 @@ async def run_backfill(
     invalidation: PendingInvalidation,
     stored: StoredTimes,
 ) -> StoredTimes:
-    """Process one batch of a saved search's invalidation. Return the times that are stored afterwards."""
+    """Evaluate one batch of emails for a saved search that was created or changed.
+
+    `invalidation` names the search and tells how far it has been evaluated. Return the times up to which the matcher
+    has followed the clock, as they are stored afterwards.
+    """
     searches = await standing_searches.load_searches(database(), [invalidation.subject_id])
     if not searches:
         index.remove(invalidation.subject_id)
@@ -78,7 +82,10 @@ async def run_backfill(
 async def load_matching_ids(
     connection: Connection, search: StandingSearch, now: int, after: int = 0, upto: int = _MAX_ID
 ) -> set[int]:
-    """Return the ids in a range of the emails that match the filter at a moment, by SQL."""
+    """Return the ids of the emails that match a saved search at the moment `now`.
+
+    They are the ids with after < id <= upto, found by SQL.
+    """
     dialect = POSTGRES if connection.postgres else SQLITE
     in_scope, matches = scope_clause(search.scope, dialect), filter_clause(search.filter, dialect, now)
     rows = await connection.fetch_tuples(
@@ -91,7 +98,10 @@ async def load_matching_ids(
 
 
 async def _find_next_id_range(connection: Connection, search: StandingSearch, after: int) -> _IdRange:
-    """Return the range of the next `BATCH_EMAILS` emails in the scope, or of all that remain if they are fewer."""
+    """Return the range of the next `BATCH_EMAILS` email ids in a search's scope.
+
+    It begins after the id `after`. If fewer emails remain, it contains all of them.
+    """
     in_scope = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
     row = await connection.fetch_one(
         "SELECT count(*) AS count, max(id) AS upto FROM"
@@ -139,7 +149,9 @@ async def _diff_next_range(
 async def _attribute_others(
     connection: Connection, search: StandingSearch, changes: MembershipChanges, matched_before: AbstractSet[int]
 ) -> MembershipChanges:
-    """Return the changes of a list whose owner's rights changed, with the cause of each change corrected.
+    """Correct the causes of the changes to a list whose owner's rights changed.
+
+    `matched_before` has the ids of the emails that match under the previous rights.
 
     Changes that the rights do not explain get another cause. Their emails have invalidations of their own, which the
     next batch would have processed; otherwise time has passed, and the cause is CLOCK.
@@ -165,7 +177,7 @@ async def _attribute_others(
 
 
 async def _filter_visible(connection: Connection, search: StandingSearch, email_ids: AbstractSet[int]) -> list[int]:
-    """Return those of the emails that the owner of the list may see."""
+    """Return the ids of those emails that the owner of a list may see."""
     in_scope = scope_clause(search.scope, POSTGRES if connection.postgres else SQLITE)
     return await connection.fetch_ids(
         f"SELECT e.id FROM emails e WHERE {in_scope.text} AND {connection.in_any('e.id')}",
@@ -182,7 +194,10 @@ async def _write(
     epoch: int,
     uow: UnitOfWork,
 ) -> None:
-    """Write the changes of one batch, and advance or delete its invalidation."""
+    """Write the changes of one batch of a backfill.
+
+    The backfill's invalidation is deleted after the last batch, otherwise advanced.
+    """
     tx = uow.connection
     silent = invalidation.cause == ChangeCauseKind.SEARCH_CHANGED
     # Lock the list before its invalidation, in the same order as a refinement does, so that no deadlock can occur.
@@ -201,7 +216,10 @@ async def _write(
 
 
 async def _complete(connection: Connection, search: StandingSearch, now: int) -> list[LogEntry]:
-    """Mark a new list as live. Return the log entries that end the backfill, or none if the list was deleted."""
+    """Mark a list as live after its backfill, and return log entries that announce it.
+
+    If the list was deleted, return none.
+    """
     row = await connection.fetch_one(
         "SELECT state FROM saved_searches WHERE id = ?" + connection.for_update(), search.id
     )
@@ -220,7 +238,10 @@ async def _complete(connection: Connection, search: StandingSearch, now: int) ->
 
 
 async def _delete_members(writer: FencedWriter, invalidation: PendingInvalidation) -> None:
-    """Delete one batch of the members of a deleted list. The log already contains the list's DELETED entry."""
+    """Delete one batch of the memberships of a deleted list.
+
+    The log already contains the list's DELETED entry.
+    """
 
     async def delete(uow: UnitOfWork) -> None:
         deleted_count = await uow.connection.execute(

@@ -1,4 +1,6 @@
-"""Loads the work of one batch: the oldest invalidations, the emails that they concern, and these emails' data.
+"""Loads the work of one batch of the matcher.
+
+It consists of the oldest invalidations, the emails that they concern, and these emails' data.
 
 It does not decide which emails join or leave a list.
 """
@@ -55,7 +57,10 @@ def _build_oldest_select(postgres: bool, aside: bool) -> str:
 
 
 def _build_select_with_facts(oldest: str) -> str:
-    """Return a SELECT of two JSON arrays: the oldest invalidations, and the facts of the emails that they name."""
+    """Return a SELECT of two JSON arrays: invalidations, and their emails' facts.
+
+    `oldest` is the SELECT of the invalidations.
+    """
     return (
         f"WITH oldest AS MATERIALIZED ({oldest}),"
         f" named_emails AS (SELECT DISTINCT subject_id FROM oldest WHERE kind = {int(InvalidationKind.EMAIL)})"
@@ -83,7 +88,9 @@ _TEAMS_WITH_INVALIDATIONS = (
 
 @dataclass(slots=True)
 class WorkBatch:
-    """The work of one batch. If it contains changes of rights, it contains nothing else.
+    """The work of one batch of the matcher.
+
+    If it contains changes of rights, it contains nothing else.
 
     `now` is the moment for which emails are evaluated. It is no earlier than any change that the batch contains.
     """
@@ -114,7 +121,7 @@ class WorkBatch:
         return bool(self.completed_ids or self.progress)
 
     def split(self, team_id: int) -> "WorkBatch":
-        """Remove the part that belongs to a team, and return it as a batch."""
+        """Remove the work for one team from this batch, and return it as a new batch."""
         part = WorkBatch(self.now, team_of={key: team for key, team in self.team_of.items() if team == team_id})
         for key in part.team_of:
             del self.team_of[key]
@@ -155,7 +162,7 @@ async def load_batch(
     aside: Sequence[int] = (),
     few: bool = False,
 ) -> WorkBatch:
-    """Load the next batch, with about `limit` emails at most.
+    """Load the next batch of work, with about `limit` emails at most.
 
     Of the teams in `aside`, only changes of rights are loaded. If `few` is set and more than `limit` invalidations
     are pending, only teams with few invalidations are loaded, unless there are none.
@@ -198,7 +205,9 @@ async def load_batch(
 async def _load_oldest(
     clock: Clock, connection: Connection, limit: int, aside: Sequence[int]
 ) -> tuple[int, list[PendingInvalidation], tuple[dict[int, Facts], Memberships]]:
-    """Return the current moment, the oldest invalidations in their order, and loaded facts.
+    """Return the current moment, the oldest invalidations in their order, and facts.
+
+    The facts are those of emails that the invalidations name, with the emails' memberships.
 
     Facts are loaded here only on PostgreSQL: a second round trip would take longer than the query itself.
     """
@@ -222,7 +231,11 @@ async def _load_oldest(
 async def _share_between_teams(
     connection: Connection, oldest: list[PendingInvalidation], limit: int, aside: Sequence[int], few: bool
 ) -> list[PendingInvalidation]:
-    """Return about `limit` invalidations: the oldest of every team that has some, in order within each team."""
+    """Choose about `limit` invalidations, with an equal share for every team.
+
+    They are the oldest of each team, in order. `oldest` are those of all teams, and teams in `aside` are left out. If
+    `few` is true, only teams with few invalidations get a share, unless there are none.
+    """
     teams = [team for (team,) in await connection.fetch_tuples(("team_id",), _TEAMS_WITH_INVALIDATIONS)]
     share = max(1, limit // max(1, len(teams)))
     by_team: dict[int, list[PendingInvalidation]] = {team: [] for team in teams[:limit] if team not in aside}
@@ -242,9 +255,9 @@ async def _share_between_teams(
 async def _expand(
     connection: Connection, index: Index, invalidation: PendingInvalidation, limit: int
 ) -> tuple[list[int], bool]:
-    """Return the next email ids that an invalidation concerns, and True if they are the last.
+    """Return the next email ids that an invalidation of a person or group concerns.
 
-    The invalidation names a person or a group.
+    They are at most about `limit`. The second result is True if they are the last.
     """
     if invalidation.kind == InvalidationKind.GROUP:
         if not index.mentions_group(invalidation.subject_id):
@@ -264,7 +277,10 @@ async def _expand(
 
 
 def _record_cause(batch: WorkBatch, email_ids: Iterable[int], invalidation: PendingInvalidation) -> None:
-    """Record the newest cause of each email. CLOCK never replaces another cause."""
+    """Record an invalidation's cause for emails of a batch, if it is their newest one.
+
+    CLOCK never replaces another cause.
+    """
     causes = batch.causes
     cause = Cause(_CAUSES.get(invalidation.cause, ChangeCauseKind.EMAIL_CHANGED), invalidation.engagement_id)
     for email_id in email_ids:

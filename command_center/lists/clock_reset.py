@@ -32,7 +32,11 @@ _INVALIDATE_ALL = (
 
 
 async def reset_future_times(tx: Connection, now: int, decision: int) -> dict[str, int]:
-    """Correct the stored times in one transaction. Return the number of corrected rows by column."""
+    """Replace stored times after `now` by `now`, and invalidate every list.
+
+    `now` is in microseconds, and `decision` is the number of the last decision on the clock. Return the number of
+    corrected rows by column.
+    """
     corrected: dict[str, int] = {}
     # Take the lease, because a matcher that still runs would store its wrong time again.
     await take_lease(tx)
@@ -50,7 +54,7 @@ async def reset_future_times(tx: Connection, now: int, decision: int) -> dict[st
 
 
 def _find_time_columns() -> Iterator[tuple[str, str]]:
-    """Yield the table and the column of every stored time that must not lie in the future."""
+    """Yield (table, column) of every stored time that must not lie in the future."""
     for name in sorted(tables.__all__):
         model: type[Model] = getattr(tables, name)
         for column, field in sorted(model._meta.fields_map.items()):

@@ -1,4 +1,7 @@
-"""Loads the facts of emails, which the predicate evaluates, with one statement for any number of emails."""
+"""Loads the facts of emails, which the predicate evaluates.
+
+One statement loads those of any number of emails.
+"""
 
 from collections.abc import Collection, Iterable
 from typing import TypeAlias
@@ -23,7 +26,9 @@ _EMAILS = "emails e JOIN people p ON p.id = e.person_id WHERE "
 
 
 def _build_columns(postgres: bool) -> dict[str, str]:
-    """Return the SQL expression of each column: the fields of `Facts` in their order, then the email's memberships.
+    """Return the SQL expression of each column that is loaded for an email, by name.
+
+    The columns are the fields of `Facts` in their order, then the email's memberships.
 
     The last three columns are JSON arrays.
     """
@@ -60,14 +65,17 @@ _VERDICT = {int(value): value for value in EngagementVerdict}
 
 
 async def load_facts(connection: Connection, email_ids: Collection[int]) -> dict[int, Facts]:
-    """Return facts by email id. A deleted email has none."""
+    """Return the facts of emails by email id. A deleted email has none."""
     return (await load_with_memberships(connection, email_ids))[0] if email_ids else {}
 
 
 async def load_with_memberships(
     connection: Connection, email_ids: Collection[int]
 ) -> tuple[dict[int, Facts], Memberships]:
-    """Return facts by email id, and the current memberships of all the emails, deleted ones included."""
+    """Return the facts of emails, and their current memberships, both by email id.
+
+    A deleted email has no facts, but may have memberships.
+    """
     select = _SELECT[connection.postgres] + connection.in_any("e.id")
     facts, memberships = parse_rows(
         await connection.fetch_tuples(_COLUMN_NAMES, select, connection.array_param(email_ids))
@@ -83,7 +91,9 @@ async def load_with_memberships(
 
 
 def build_facts_subquery(email_id: str) -> str:
-    """Return a PostgreSQL subquery that selects the row of one email as a JSON array, for `parse_rows`.
+    """Return a PostgreSQL subquery that selects one email's facts as a JSON array.
+
+    `parse_rows` parses such arrays.
 
     `email_id` is an expression of the outer query. OFFSET 0 keeps the planner from merging the two. So each email is
     looked up by its key, whatever number of rows the planner expects.

@@ -50,7 +50,9 @@ async def take_lease(connection: Connection) -> int:
 
 
 async def check_epoch(connection: Connection, epoch: int) -> None:
-    """Check the epoch, and lock it until the transaction ends.
+    """Check that a matcher's epoch is still that of the lease, and lock the latter.
+
+    The lock ends with the transaction.
 
     Raises: LeaseTaken if the lease has another epoch.
     """
@@ -59,14 +61,19 @@ async def check_epoch(connection: Connection, epoch: int) -> None:
 
 
 class FencedWriter:
-    """Runs the transactions of one matcher, and refuses them once another matcher has taken the lease."""
+    """Runs the transactions of one matcher.
+
+    It refuses them once another matcher has taken the lease.
+    """
 
     def __init__(self, writer: Writer, epoch: int) -> None:
         self.epoch = epoch
         self._writer = writer
 
     async def run_in_transaction(self, body: UnitOfWorkBody[T], now: int | None = None) -> T:
-        """Run a transaction that begins with the fence (see `Writer.run_in_transaction`).
+        """Run a transaction that first checks the matcher's epoch.
+
+        See `Writer.run_in_transaction`.
 
         Raises: LeaseTaken if another matcher has taken the lease.
         """

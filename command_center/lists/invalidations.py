@@ -1,4 +1,7 @@
-"""Deletes processed invalidations, each exactly once, in the transaction that writes the changes they led to."""
+"""Deletes processed invalidations, each exactly once.
+
+This happens in the transaction that writes the changes they led to.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +10,10 @@ from command_center.database.connections import Connection
 
 
 class PendingInvalidation(NamedTuple):
-    """A row of the table `invalidations` (see `models.changes`). `kind` and `cause` are the numbers of enum members."""
+    """A row of the table `invalidations` (see `models.changes`).
+
+    `kind` and `cause` are the numbers of enum members.
+    """
 
     id: int
     team_id: int
@@ -21,17 +27,20 @@ class PendingInvalidation(NamedTuple):
 
 
 class StaleBatch(Exception):
-    """Invalidations of the batch were removed meanwhile. What was decided may be stale, so nothing is written."""
+    """Invalidations of the matcher's batch were removed meanwhile.
+
+    What was decided may be stale, so nothing is written.
+    """
 
 
 async def claim_invalidations(
     tx: Connection, completed_ids: Sequence[int], progress: Sequence[tuple[int, int]] = ()
 ) -> None:
-    """Delete the completed invalidations, and advance those in `progress`.
+    """Delete the completed invalidations, and store the progress of others.
 
     `progress` holds pairs of the last email id reached and the id of the invalidation.
 
-    Raises: StaleBatch if one of them no longer exists.
+    Raises: StaleBatch if one of the invalidations no longer exists.
     """
     if completed_ids:
         require_all_deleted(

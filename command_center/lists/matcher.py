@@ -85,7 +85,7 @@ class Matcher:
         self._shared_batch_emails = batches.MAX_SHARED_BATCH_EMAILS
 
     async def start(self) -> None:
-        """Take the next epoch of the lease, index all saved searches and load the time of the last tick.
+        """Take the lease, index all saved searches, and load the time of the last tick.
 
         The epoch is taken before anything is read. So what is read contains everything that the previous matcher
         wrote.
@@ -100,7 +100,7 @@ class Matcher:
         self._fenced = FencedWriter(self._writer, epoch)
 
     async def run(self) -> None:
-        """Process batches until cancelled: on each wake-up, and at least every `TICK_SECONDS`.
+        """Process batches on each wake-up and every `TICK_SECONDS`, until cancelled.
 
         Raises: LeaseTaken if another matcher has started since.
         """
@@ -136,6 +136,8 @@ class Matcher:
     async def settle(self, tick: bool = True) -> None:
         """Process batches until no invalidation is pending.
 
+        If `tick` is true, first follow the clock.
+
         If another matcher has started since, this one starts again.
         """
         while True:
@@ -156,7 +158,9 @@ class Matcher:
         self._team_tasks.raise_failure()
 
     async def process_batch(self, tick: bool = True) -> bool:
-        """Process one bounded batch. Return True if more work may be pending.
+        """Process one bounded batch of work. Return True if more work may be pending.
+
+        If `tick` is true, first follow the clock if that is due.
 
         Raises: LeaseTaken if another matcher has started since; nothing is written then.
         """
@@ -201,14 +205,20 @@ class Matcher:
         self._team_tasks.start(team_id, carry_out())
 
     def _choose_limit(self) -> int:
-        """Return how many emails one batch may have: few if several teams had invalidations lately."""
+        """Return how many emails one batch may have.
+
+        They are few if several teams had invalidations lately.
+        """
         if len(self._last_active) > 1:
             since = time.monotonic() - SHARED_SECONDS
             self._last_active = {team: at for team, at in self._last_active.items() if at >= since}
         return self._shared_batch_emails if len(self._last_active) > 1 else batches.MAX_BATCH_EMAILS
 
     def _adapt_shared_batch(self, seconds: float, emails: int) -> None:
-        """Make the next shared batch smaller if this one took long, and slowly larger otherwise."""
+        """Adapt the limit of the next batch that teams share to the time of this one.
+
+        It becomes smaller if the batch took long, and slowly larger otherwise.
+        """
         if seconds > SHARED_BATCH_SECONDS:
             smaller = min(self._shared_batch_emails, emails) * 3 // 4
             self._shared_batch_emails = max(MIN_SHARED_BATCH_EMAILS, smaller)
@@ -225,7 +235,7 @@ class Matcher:
         self._transitions_until = now
 
     async def _apply_rights(self, invalidation: PendingInvalidation) -> None:
-        """Apply a change of a user's rights: index each of their lists anew, and queue a backfill of each."""
+        """Index all lists of a user whose rights changed anew, and queue their backfills."""
         db = database()
         search_ids = await db.fetch_ids(
             "SELECT id FROM saved_searches WHERE owner_id = ? ORDER BY id", invalidation.subject_id
@@ -281,7 +291,9 @@ class Matcher:
         self._stored_times = self._stored_times.later(*times) if times else self._stored_times
 
     async def _evaluate(self, batch: WorkBatch) -> MembershipChanges:
-        """Evaluate the emails of a batch for `batch.now`, which is recorded with the changes.
+        """Evaluate the emails of a batch for the moment `batch.now`.
+
+        This moment is recorded with the changes.
 
         The event loop runs in between. The last tick may be older than `batch.now`: the next tick invalidates the
         emails that cross a boundary in between. If an email takes long, everything in the batch that belongs to its
@@ -316,7 +328,9 @@ class Matcher:
         return _merge(part for parts in changes_by_team.values() for part in parts)
 
     async def _evaluate_aside(self, batch: WorkBatch) -> MembershipChanges:
-        """Evaluate the batch of a team that is set aside, leaving at least half of the time to others.
+        """Evaluate the batch of a single team whose evaluation takes long.
+
+        At least half of the time is left to other tasks.
 
         After `ASIDE_SECONDS` the remaining emails are left to a later batch, if the batch can be divided.
         """
@@ -337,7 +351,10 @@ class Matcher:
         return _merge(parts)
 
     def _evaluate_in_steps(self, batch: WorkBatch, email_id: int) -> Generator[MembershipChanges | None, None, None]:
-        """Evaluate one email in steps. The last step yields the changes, each earlier one None."""
+        """Evaluate one email in steps of a few milliseconds.
+
+        The last step yields the changes of its memberships, each earlier one None.
+        """
         facts, memberships = batch.facts.get(email_id), batch.memberships.get(email_id, {})
         if facts is not None:
             self._url_matches.prepare(facts)
@@ -361,7 +378,10 @@ def _merge(parts: Iterable[MembershipChanges]) -> MembershipChanges:
 
 
 async def _take_over(uow: UnitOfWork) -> tuple[int, StoredTimes]:
-    """Take the lease. Return the new epoch, and the times up to which the previous matcher followed the clock."""
+    """Take the lease, and return its new epoch and the stored times.
+
+    The latter tell how far the previous matcher has followed the clock.
+    """
     epoch = await take_lease(uow.connection)
     times = await time_transitions.load_stored_times(uow.connection, uow.now)
     uow.defer(*time_transitions.store_times_statement(times))

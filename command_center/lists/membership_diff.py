@@ -1,4 +1,6 @@
-"""Decides which lists an email joins and leaves, by comparing its memberships with the filters that match it now.
+"""Decides which lists an email joins and leaves.
+
+It compares the email's memberships with the filters that match it now.
 
 It neither reads nor writes the database.
 """
@@ -55,7 +57,9 @@ class MembershipChanges:
 def diff_memberships(
     index: Index, email_id: int, cause: Cause, facts: Facts | None, memberships: Mapping[int, int], now: int
 ) -> MembershipChanges:
-    """Return the lists that an email joins and leaves. `facts` is None if the email was deleted: it then leaves all.
+    """Return the lists that an email joins and leaves at the moment `now`.
+
+    `facts` is None if the email was deleted: it then leaves all lists.
 
     `memberships` holds the ids of its current memberships by list. A matching list is joined unless it is among them.
     Of the lists among them, only those that the index did not find are evaluated again.
@@ -66,9 +70,9 @@ def diff_memberships(
 def diff_memberships_in_steps(
     index: Index, email_id: int, cause: Cause, facts: Facts | None, memberships: Mapping[int, int], now: int
 ) -> Generator[None, None, MembershipChanges]:
-    """Do the same as `diff_memberships`, in steps of a few milliseconds at most.
+    """Return what `diff_memberships` returns, computed in steps.
 
-    The index must not change between two steps.
+    The generator yields after a few milliseconds at most. The index must not change between two steps.
     """
     matching = set() if facts is None else (yield from index.matching_in_steps(facts, now))
     joins = [Join(search_id, email_id, cause) for search_id in sorted(matching.difference(memberships))]

@@ -1,4 +1,7 @@
-"""Writes joins and leaves: memberships, the number of members of each list, and log entries."""
+"""Writes joins and leaves of lists.
+
+They change memberships and the lists' numbers of members, and are logged.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -54,7 +57,10 @@ stored_times AS (
 
 
 def _build_statement(stored_times: str) -> NamedStatement:
-    """Return the statement of `write_changes.sql`, with or without the part that stores the times."""
+    """Return the statement of `write_changes.sql`.
+
+    `stored_times` is its part that stores the times, or empty.
+    """
     return NamedStatement(
         read_sql("command_center.lists", "write_changes.sql").format(
             fence=FENCE_CTE,
@@ -79,7 +85,7 @@ async def write_changes(
     completed_ids: Sequence[int] = (),
     times: StoredTimes | None = None,
 ) -> None:
-    """Write the changes, and log each one that took effect.
+    """Write changes of memberships, and log each one that took effect.
 
     Leaves are logged before joins, each in the order of `changes`.
 
@@ -103,7 +109,7 @@ async def write_changes(
 
 
 async def _write_in_steps(uow: UnitOfWork, changes: MembershipChanges, announce: bool) -> None:
-    """Write the changes with several statements, for SQLite."""
+    """Write changes of memberships with several statements, for SQLite."""
     tx = uow.connection
     rows = await tx.fetch_tuples(
         _LockedSearch._fields,
@@ -166,7 +172,7 @@ async def _write_in_steps(uow: UnitOfWork, changes: MembershipChanges, announce:
 
 
 def _build_membership(join: Join, now: int) -> tuple[int, int, int, int, int | None]:
-    """Return the row of a new membership."""
+    """Return the values of a new membership's columns."""
     return join.search_id, join.email_id, now, int(join.cause.kind), join.cause.engagement_id
 
 
@@ -178,7 +184,10 @@ async def _write_in_one_statement(
     completed_ids: Sequence[int],
     times: StoredTimes | None,
 ) -> None:
-    """Write the changes with one statement, for PostgreSQL, where a round trip takes longer than any part of it."""
+    """Write changes of memberships with one statement, for PostgreSQL.
+
+    There a round trip takes longer than any part of the statement.
+    """
     statement = _WRITE_CHANGES if times is None else _WRITE_CHANGES_AND_TIMES
     values = statement.values(
         epoch=epoch,

@@ -1,4 +1,4 @@
-"""Determines which memberships begin or end because the rights of a list's owner changed.
+"""Determines which memberships change because a list owner's rights changed.
 
 Between the change and the end of the list's backfill, an event or the clock may reach an email first. Its membership
 is still due to the change of rights if it would differ under the previous rights.
@@ -18,7 +18,10 @@ _ACCESS_CHANGED = Cause(ChangeCauseKind.ACCESS_CHANGED)
 
 
 class ChangedRights:
-    """The lists whose backfill after a change of rights is pending, with the current and the previous rights."""
+    """The lists whose owner's rights changed and whose backfill is still pending.
+
+    Each is known with the current and with the previous rights.
+    """
 
     def __init__(self) -> None:
         self._now: dict[int, StandingSearch] = {}
@@ -54,11 +57,17 @@ class ChangedRights:
             self._now, self._before, self._index = {}, {}, Index()
 
     def before(self, search_id: int) -> StandingSearch | None:
-        """Return the list with the previous rights, or None if the rights have not changed."""
+        """Return a list as it was under its owner's previous rights.
+
+        The result is None if no backfill after a change of rights is pending for it.
+        """
         return self._before.get(search_id)
 
     def attribute(self, changes: MembershipChanges, facts: Facts, now: int) -> MembershipChanges:
-        """Return the changes of one email, with the cause ACCESS_CHANGED for those that the rights explain."""
+        """Return the changes of one email's memberships, with corrected causes.
+
+        The cause is ACCESS_CHANGED if the membership would differ under the previous rights of the list's owner.
+        """
         if not self._now:
             return changes
         return MembershipChanges(

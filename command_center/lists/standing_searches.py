@@ -37,7 +37,10 @@ _logger = logging.getLogger("command_center.matcher")
 
 
 class _SearchRow(NamedTuple):
-    """A saved search as it is stored, with the role of its owner. `definition` may be JSON."""
+    """A saved search as it is stored, with the role of its owner.
+
+    `definition` may be a JSON text.
+    """
 
     id: int
     team_id: int
@@ -50,7 +53,10 @@ class _SearchRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StandingSearch:
-    """One saved search, ready to be matched: its filter names only ids that its owner can see."""
+    """One saved search, ready to be matched.
+
+    Its filter names only ids that its owner can see.
+    """
 
     id: int
     team_id: int
@@ -102,7 +108,10 @@ async def load_all(connection: Connection, index: Index) -> int:
 
 
 async def _resolve(rows: list[_SearchRow]) -> list[tuple[_SearchRow, Scope, Filter]]:
-    """Return each row with the scope and the filter that its owner's current rights give."""
+    """Return the rows of saved searches, each with its scope and its filter.
+
+    Scope and filter depend on the rights of the owner.
+    """
     viewers = {row.owner_id: Viewer(row.owner_id, row.team_id, Role(row.role)) for row in rows}
     time_slice = TimeSlice()
     filters: list[Filter] = []

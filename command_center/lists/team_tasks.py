@@ -1,4 +1,4 @@
-"""Runs long work of single teams in tasks of their own, beside the matcher's batches.
+"""Runs long work of single teams in separate tasks, beside the matcher's batches.
 
 The matcher leaves out such a team until its task has ended, so that its long evaluation or backfill delays no other
 team. Within a team the order stays the same.
@@ -9,7 +9,10 @@ from collections.abc import Callable, Coroutine
 
 
 class TeamTasks:
-    """At most one task for each team. `notify` is called whenever one has ended."""
+    """Runs at most one task for each team.
+
+    `notify` is called whenever a task has ended.
+    """
 
     def __init__(self, notify: Callable[[], None]) -> None:
         self._notify = notify

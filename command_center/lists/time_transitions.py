@@ -1,4 +1,4 @@
-"""Time transitions: invalidates emails that may join or leave a list only because time has passed.
+"""Invalidates emails that may join or leave a list only because time has passed.
 
 For each date and span in use, one indexed range query finds the emails that have just crossed the boundary. The cost
 depends on how many cross it, not on how many exist. The invalidations and the new time are written in one
@@ -33,7 +33,7 @@ class StoredTimes(NamedTuple):
     evaluated_until: int
 
     def later(self, transitions_until: int, evaluated_until: int) -> "StoredTimes":
-        """Return the later of each two times."""
+        """Return the later of each stored time and the given one."""
         return StoredTimes(max(self.transitions_until, transitions_until), max(self.evaluated_until, evaluated_until))
 
 
@@ -46,7 +46,9 @@ async def load_stored_times(connection: Connection, now: int) -> StoredTimes:
 
 
 def store_times_statement(times: StoredTimes) -> Statement:
-    """Return the statement that stores the times. A stored time that is later stays.
+    """Return the statement that stores how far the matcher has followed the clock.
+
+    A stored time that is later stays.
 
     It belongs in the transaction that writes the changes.
     """
@@ -64,9 +66,10 @@ def store_times_statement(times: StoredTimes) -> Statement:
 async def tick(
     writer: FencedWriter, keys: Iterable[TimeKey], previous: int, stored: StoredTimes, now: int
 ) -> StoredTimes:
-    """Invalidate every email that crossed a time boundary after `previous` and up to `now`.
+    """Invalidate every email that crossed a time boundary since the last tick.
 
-    Return the times that are stored afterwards.
+    It crossed the boundary after `previous`, the time of that tick, and up to `now`. Both are in microseconds. Return
+    the times that are stored afterwards.
     """
     time_keys = list(keys)
     crossed = await run_indexed_reads(partial(find_crossed_emails, time_keys, previous, now)) if time_keys else []
@@ -86,7 +89,10 @@ async def tick(
 async def find_crossed_emails(
     keys: Sequence[TimeKey], previous: int, now: int, connection: Connection
 ) -> list[tuple[int, int]]:
-    """Return the team and the id of every email that crossed a boundary after `previous` and up to `now`."""
+    """Return the (team id, email id) of every email that crossed a time boundary.
+
+    It crossed the boundary after `previous` and up to `now`, both in microseconds.
+    """
     crossed: set[tuple[int, int]] = set()
     for start in range(0, len(keys), MAX_KEYS_PER_QUERY):
         selects: list[str] = []
@@ -100,7 +106,10 @@ async def find_crossed_emails(
 
 
 def _build_select(key: TimeKey) -> str:
-    """Return the SELECT of the emails whose date lies between its two parameters."""
+    """Return a SELECT of the emails that crossed a time boundary.
+
+    Its two parameters are the first and the last date of those that crossed it.
+    """
     if key.source == "occurred_at":
         return "SELECT team_id, email_id FROM engagements WHERE occurred_at BETWEEN ? AND ?"
     return f"SELECT team_id, id AS email_id FROM emails WHERE {key.source} BETWEEN ? AND ?"

@@ -12,7 +12,10 @@ MAX_WEIGHT = 400_000
 
 
 class UrlMatchesCache:
-    """The URL matches of the emails that were evaluated last, up to a total weight of `max_weight`."""
+    """The results of URL tests of the emails that were evaluated last.
+
+    Their total weight is at most `max_weight`.
+    """
 
     def __init__(self, max_weight: int = MAX_WEIGHT) -> None:
         self._max_weight = max_weight
@@ -21,14 +24,14 @@ class UrlMatchesCache:
         self._by_email: dict[int, tuple[UrlMatches, int]] = {}
 
     def prepare(self, facts: Facts) -> None:
-        """Let an email with many events be evaluated in steps, reusing its cached matches."""
+        """Have an email with many events evaluated in steps, with its cached results."""
         if len(facts.events) > SMALL_EMAIL_EVENTS:
             matches, weight = self._by_email.pop(facts.id, (None, 0))
             self._weight -= weight
             facts.count_in_steps(matches)
 
     def store(self, facts: Facts) -> None:
-        """Cache the matches of an email that was evaluated, if it took enough tests."""
+        """Cache the URL test results of an evaluated email, if it took enough tests."""
         if len(facts.events) <= SMALL_EMAIL_EVENTS or (matches := facts.times.matches).tests <= MIN_CACHED_TESTS:
             return
         self._by_email[facts.id] = matches, matches.weight
