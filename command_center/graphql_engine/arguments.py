@@ -37,7 +37,7 @@ def _keep(value: object) -> object:
 
 
 class ArgumentConversions:
-    """The argument conversions of one schema."""
+    """Creates the functions that convert the arguments of one schema's fields."""
 
     def __init__(self, schema: Schema) -> None:
         self._names = schema.config.name_converter
@@ -45,7 +45,7 @@ class ArgumentConversions:
         self._inputs: dict[object, Convert] = {}
 
     def create_conversion(self, field: StrawberryField) -> ConvertArguments | None:
-        """Return the conversion of a field's arguments.
+        """Return a function that converts a field's arguments to its resolver's.
 
         The result is None if Strawberry has to convert them.
         """

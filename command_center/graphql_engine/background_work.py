@@ -25,7 +25,10 @@ class BackgroundWork:
         self._futures: set[asyncio.Future[list[object]]] = set()
 
     def settle(self, awaitables: Sequence[Awaitable[object]]) -> None:
-        """Let the awaitables end in the background. Coroutines are closed if no event loop runs."""
+        """Let the awaitables end in the background, ignoring their results.
+
+        Coroutines are closed if no event loop runs.
+        """
         try:
             asyncio.get_running_loop()
         except RuntimeError:

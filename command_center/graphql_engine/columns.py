@@ -22,7 +22,7 @@ from command_center.graphql_engine.type_plans import ATOMIC_TYPES, NO_INFO, Read
 
 
 class ColumnReader(Protocol):
-    """What this module needs from the executor."""
+    """The part of the executor's interface that this module uses."""
 
     context_value: object
     row_types: tuple[type, ...]
@@ -31,14 +31,15 @@ class ColumnReader(Protocol):
         """Return whether a value must be awaited."""
 
     def select_fields(self, type_: GraphQLObjectType, field: PlannedField, /) -> SelectionPlan:
-        """Return the fields selected from an object of that type."""
+        """Return the plan of the fields that `field` selects from objects of a type."""
 
 
 class ObjectColumns:
-    """Objects of one type, with their response values as far as they are complete.
+    """Objects of one type, and the parts of their response that are complete.
 
-    `incomplete` lists the fields that are not, in the order of the response. If such a field holds objects that are
-    partly complete, their columns come with it.
+    `values` are the objects, and `rows` are their responses. `incomplete` lists the fields whose response values are
+    missing, in the order of the response. If such a field holds objects that are partly complete, their columns come
+    with it.
     """
 
     __slots__ = ("incomplete", "rows", "type", "values")
@@ -63,7 +64,10 @@ Completion = tuple[ObjectColumns | None, int]
 def complete_columns(
     reader: ColumnReader, type_: GraphQLObjectType, field: PlannedField, values: Sequence[object]
 ) -> Completion:
-    """Complete the values of a field, if all of them are objects of that type."""
+    """Compute the responses of a field's values, if all are objects of one type.
+
+    Return them by columns, and the number of values completed. Otherwise return None and 0.
+    """
     try:
         if _are_ready(reader, values) and _all_of_type(type_, values):
             return _complete_fields(reader, reader.select_fields(type_, field), values)
@@ -98,7 +102,10 @@ def _complete_fields(reader: ColumnReader, selection: SelectionPlan, values: Seq
 
 
 def _complete_leaves(read: Read, table: Table, values: Sequence[object]) -> list[object] | None:
-    """Return the completed values, if the table has all their types."""
+    """Return the response value of a leaf field for each object.
+
+    The result is None if reading or converting a value fails, or if the table lacks the type of one.
+    """
     values_read = _read_all(read, values)
     if values_read is None:
         return None
@@ -119,7 +126,11 @@ def _complete_leaves(read: Read, table: Table, values: Sequence[object]) -> list
 def _complete_objects(
     reader: ColumnReader, field: PlannedField, type_: GraphQLObjectType, values: Sequence[object]
 ) -> tuple[Sequence[object] | None, ObjectColumns | None, int]:
-    """Return the completed objects, or partly completed ones with their columns."""
+    """Return the responses of a field's objects, their columns, and a count.
+
+    The responses are None if the objects cannot be read, and the columns are None if the responses are complete. The
+    count is the number of values that were completed.
+    """
     if field.read is not None:
         objects = _read_all(field.read, values)
     elif field.reference is not None and field.call is not None:
@@ -142,7 +153,7 @@ def _complete_objects(
 
 
 def _read_all(read: Read, values: Sequence[object]) -> list[object] | None:
-    """Return the value of each object; None if reading any of them fails."""
+    """Return what `read` returns for each object, or None if any call fails."""
     results: list[object] = []
     try:
         results.extend(map(read, values))

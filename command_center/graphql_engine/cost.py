@@ -91,7 +91,7 @@ class CostEstimator:
 
 
 class OperationCounter:
-    """One count with one set of variables.
+    """Counts the cost of one operation for one set of variables.
 
     `inputs` are the variables it depends on, each with its reader.
     """
@@ -176,7 +176,10 @@ class OperationCounter:
 
 
 def read_literal(node: ValueNode) -> object:
-    """Return the parts of a literal that a cost may depend on."""
+    """Return what the cost depends on: an int, a string or the items of a list.
+
+    For any other literal the result is None.
+    """
     if isinstance(node, IntValueNode):
         return int(node.value)
     if isinstance(node, ListValueNode):
@@ -185,7 +188,10 @@ def read_literal(node: ValueNode) -> object:
 
 
 def count_rows(max_page: int, value: object) -> int | None:
-    """Return the number of rows that `first` or `last` requests, or None."""
+    """Return the number of rows that a value of `first` or `last` requests, or None.
+
+    An invalid value counts as `max_page`.
+    """
     if value is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= max_page:
@@ -194,7 +200,10 @@ def count_rows(max_page: int, value: object) -> int | None:
 
 
 def count_items(value: object) -> int | None:
-    """Return the length of a list. A single value counts as a list of one."""
+    """Return the length of a list, or None if the value is None.
+
+    A single value counts as a list of one.
+    """
     if value is None:
         return None
     return len(value) if isinstance(value, list) else 1

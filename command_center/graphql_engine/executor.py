@@ -105,7 +105,9 @@ class PlannedExecutor:
         values: VariableValues | None = None,
         root_value: object = None,
     ) -> OperationExecutor | Sequence[GraphQLError]:
-        """Return an executor for one operation of a valid document, or the errors of the request.
+        """Return an executor for one operation of a valid document.
+
+        If the request is invalid, return its errors instead.
 
         What depends on the document alone is derived once, and variables that are certainly valid are coerced without
         graphql-core. `values` are the variables if they are coerced already.
@@ -319,7 +321,10 @@ class PlannedExecutor:
         return arguments
 
     def _complete_read(self, field: PlannedField, path: Path, value: object) -> object:
-        """Complete a value that was read but whose type is not in the table."""
+        """Complete a field's value that was read from its row, but whose type is unusual.
+
+        It may be null, an error or awaitable. The result may be awaitable.
+        """
         try:
             return self._complete_field(field, path, value)
         except Exception as error:
@@ -361,7 +366,10 @@ class PlannedExecutor:
             return None
 
     def record_error(self, error: Exception, plan: TypePlan, field: PlannedField, path: Path) -> None:
-        """Record the error. Raises it if the field must not be null."""
+        """Record the error of a field, which becomes null.
+
+        Raises: the error, if the field must not be null.
+        """
         located = located_error(error, field.nodes, path.as_list())
         if plan.non_null:
             raise located
@@ -374,7 +382,7 @@ class PlannedExecutor:
     # Values, by their type. `at` is the path of the field, `path` that of the value: they differ in a list.
 
     def complete_value(self, plan: TypePlan, field: PlannedField, at: Path, path: Path, value: object) -> object:
-        """Complete a value of the type.
+        """Convert a resolver's value of the planned type to its response value.
 
         The result may be awaitable. Raises: any error of the value.
         """

@@ -65,7 +65,10 @@ class FieldCollector:
     def _select_fragment(
         self, type_: GraphQLObjectType, node: SelectionNode, spread_names: set[str]
     ) -> SelectionSetNode | None:
-        """Return what a fragment selects; None if it is skipped, repeated or for other types."""
+        """Return the selection set of a fragment that applies to objects of a type.
+
+        The result is None if the fragment is skipped, repeated or for other types.
+        """
         if not self._is_included(node):
             return None
         fragment: InlineFragmentNode | FragmentDefinitionNode | None = None

@@ -1,4 +1,4 @@
-"""Collects the errors of fields, and checks values before they become part of a response.
+"""Collects the errors of fields, and checks values of a response.
 
 The messages are those of graphql-core.
 """
@@ -31,7 +31,10 @@ class FieldErrors:
         self._null_positions: set[Path | None] = set()
 
     def add(self, error: GraphQLError, position: Path | None) -> None:
-        """Add the error that makes a position null. The position None is the whole response."""
+        """Add the error that makes a position of the response null.
+
+        The position None is the whole response.
+        """
         above = position
         while above is not None:
             if above in self._null_positions:
@@ -43,7 +46,10 @@ class FieldErrors:
 
 
 def complete_leaf(type_: GraphQLLeafType, value: object) -> object:
-    """Return the response value of a scalar or enum. Raises: any error of an invalid value."""
+    """Return the response value of a scalar or enum.
+
+    Raises: any error of an invalid value.
+    """
     completed: object = type_.coerce_output_value(value)
     if completed is None or completed is Undefined:
         raise TypeError(
@@ -56,7 +62,9 @@ def complete_leaf(type_: GraphQLLeafType, value: object) -> object:
 def find_object_type(
     schema: GraphQLSchema, type_: GraphQLAbstractType, name: object, position: str, value: object
 ) -> GraphQLObjectType:
-    """Return the object type that a type resolver named for a value of an interface or union.
+    """Return the object type that a type resolver named for a value.
+
+    `type_` is the interface or union, and `name` is the result of its type resolver.
 
     `position` is the field, as `Type.field`. Raises: GraphQLError if the value cannot have that type.
     """

@@ -1,4 +1,4 @@
-"""Groups the fields of a document into sets, one for each object of the response."""
+"""Finds the fields of a document that end up in the same object of the response."""
 
 from collections.abc import Iterable
 
@@ -27,7 +27,7 @@ from graphql import (
 
 
 class FieldOccurrence:
-    """One occurrence of a field in the document. It is equal only to itself."""
+    """One occurrence of a field in a document. It is equal only to itself."""
 
     __slots__ = ("arguments", "key", "name", "node", "parent", "returns", "shape", "type")
 
@@ -61,9 +61,9 @@ Blocks = frozenset[Block]
 
 
 class FieldSets:
-    """The field sets of one document.
+    """Finds the fields of one document that end up in the same response object.
 
-    `steps` counts the blocks that were added to sets.
+    They are returned as the set of the blocks that contain them. `steps` counts the blocks that were added to sets.
     """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
@@ -77,7 +77,7 @@ class FieldSets:
         self.steps = 0
 
     def collect_roots(self) -> list[Blocks]:
-        """Return the set of each operation's root.
+        """Return, for each operation, the blocks whose fields are its root fields.
 
         Fragments are covered by the operations that use them.
         """
@@ -88,7 +88,10 @@ class FieldSets:
         ]
 
     def merge_selections(self, fields: Iterable[FieldOccurrence]) -> Blocks:
-        """Return the set for the object that these fields return."""
+        """Return the blocks of all subfields that several fields together select.
+
+        The fields have one response key, so that their subfields end up in one object.
+        """
         sets = {
             self._collect_blocks(each.type, each.node.selection_set)
             for each in fields
@@ -98,7 +101,10 @@ class FieldSets:
         return frozenset().union(*sets)
 
     def _collect_blocks(self, parent: GraphQLNamedType | None, selection_set: SelectionSetNode) -> Blocks:
-        """Return the blocks of a selection set and of all fragments it spreads."""
+        """Return the blocks of a selection set and of all fragments that it spreads.
+
+        `parent` is the type from which the fields are selected.
+        """
         blocks = self._blocks_of.get(id(selection_set))
         if blocks is None:
             visited: list[Block] = []

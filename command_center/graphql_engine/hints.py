@@ -1,4 +1,4 @@
-"""What the engine needs to know about a schema and cannot read from it.
+"""Defines what the engine needs to know about a schema and cannot read from it.
 
 The application passes it in.
 """

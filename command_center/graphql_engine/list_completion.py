@@ -19,7 +19,10 @@ BATCH_ITEMS = 100
 
 
 class ListExecutor(Protocol):
-    """What this module needs from the executor, whose class describes the methods."""
+    """The part of the executor's interface that this module uses.
+
+    `PlannedExecutor` describes the methods.
+    """
 
     yield_budget: YieldBudget
 
@@ -43,9 +46,11 @@ class ListExecutor(Protocol):
 
 
 def read_iterable(value: object, position: str) -> tuple[Sequence[object], Exception | None]:
-    """Return the items of a value that is no list, and the error that ended it early.
+    """Return the items of an iterable that is no list, and the error that ended it.
 
-    `position` is the field, as `Type.field`. Raises: GraphQLError if the value has no items.
+    The error is None if the iteration reached its end. `position` is the field, as `Type.field`.
+
+    Raises: GraphQLError if the value is not iterable.
     """
     if not is_iterable(value):
         raise GraphQLError(f"Expected Iterable, but did not find one for field '{position}'.")
@@ -58,7 +63,10 @@ def read_iterable(value: object, position: str) -> tuple[Sequence[object], Excep
 
 
 class ListCompleter:
-    """Completes the items of one list. `failure` is the error that follows the last item."""
+    """Completes the items of one list.
+
+    `failure` is the error that follows the last item, or None.
+    """
 
     __slots__ = (
         *("_at", "_batch_end", "_batch_start", "_columns", "_completed", "_executor", "_failure", "_field", "_item"),
@@ -97,7 +105,7 @@ class ListCompleter:
         return self._await_pending() if self._pending else self._completed
 
     async def complete_stream(self, stream: AsyncIterable[object]) -> list[object]:
-        """Complete the items that an asynchronous iterable yields, each as soon as it is there."""
+        """Complete the items of an asynchronous iterable, each as soon as it is there."""
         items: list[object] = []
         self._items = items
         iterator = aiter(stream)
@@ -142,7 +150,7 @@ class ListCompleter:
                 return await self._await_pending() if pending else self._completed
 
     def _complete_turn(self) -> bool:
-        """Complete items until the turn is over. Returns true if the list ended."""
+        """Complete items until other tasks should run. Return True if the list ended."""
         budget, items, completed = self._executor.yield_budget, self._items, self._completed
         try:
             while (index := self._next) < len(items):

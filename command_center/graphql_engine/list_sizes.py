@@ -29,7 +29,7 @@ BATCH_ARGUMENTS = ("ids", "personIds", "events")
 
 @dataclass(frozen=True, slots=True)
 class FieldSize:
-    """The size of one field that returns objects."""
+    """How many objects a field returns, as far as the schema and the hints show it."""
 
     type: GraphQLNamedType
     """The type that the field returns, without lists and non-null."""

@@ -37,7 +37,7 @@ Prefetches = tuple[tuple[tuple[Read, ...], RowReference], ...]
 
 
 class PlannedField:
-    """One response key under one parent type, with the plan of its field."""
+    """One response key of an object type, with the plan of the field behind it."""
 
     __slots__ = (
         "below",

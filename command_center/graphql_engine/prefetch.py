@@ -21,9 +21,9 @@ Reads = tuple[Read, ...]
 
 
 def find_prefetches(field: PlannedField, select: SelectFields) -> Prefetches:
-    """Return the references that attribute reads can reach from a field's value.
+    """Return the references to rows that can be loaded once a field's value is known.
 
-    Each comes with those reads.
+    Each comes with the attributes to read, one after the other, from the field's value to the rows that refer.
     """
     return tuple(_find_prefetches(field, select, ()))
 
@@ -38,7 +38,7 @@ def _find_prefetches(field: PlannedField, select: SelectFields, reads: Reads) ->
 
 
 async def load_references(prefetches: Prefetches, context: object, value: object) -> None:
-    """Load the references.
+    """Load the rows to which a field's value refers, directly or through attributes.
 
     Errors are ignored, because the fields load for themselves what is missing.
     """

@@ -27,7 +27,10 @@ INTROSPECTION = frozenset({"__schema", "__type"})
 
 @dataclass(slots=True)
 class DefinitionStats:
-    """The counts of one operation or fragment, without the fragments that it spreads."""
+    """What one operation or fragment adds to the limits of its document.
+
+    The fragments that it spreads are not included.
+    """
 
     depth: int = 0
     root_fields: int = 0
@@ -40,7 +43,7 @@ class DefinitionStats:
 
     @classmethod
     def count(cls, definition: OperationDefinitionNode | FragmentDefinitionNode) -> "DefinitionStats":
-        """Count the contents of one definition."""
+        """Return the depth and the counts of one operation or fragment."""
         stats = cls(directives=len(definition.directives or ()))
         for variable in definition.variable_definitions or ():
             stats.directives += len(variable.directives or ())
@@ -60,7 +63,10 @@ class DefinitionStats:
         return stats
 
     def _count_field(self, node: FieldNode, depth: int | None) -> int | None:
-        """Count a field, and return the depth of its selection set, or None."""
+        """Count a field at a depth, and return the depth of its selection set.
+
+        The depth is None inside introspection fields, which have no limit of depth.
+        """
         self.aliases += node.alias is not None
         self.root_fields += depth == 0
         if depth is None or node.name.value in INTROSPECTION:
@@ -75,12 +81,15 @@ class DefinitionStats:
             self.root_spreads.add(name)
 
     def measure_depth(self, fragment_depths: Mapping[str, int]) -> int:
-        """Return the depth including spread fragments, whose own depths are given by name."""
+        """Return the depth of the definition, including the fragments that it spreads.
+
+        `fragment_depths` has the depth of each fragment by name.
+        """
         return max([self.depth, *(at + fragment_depths.get(name, 0) for name, at in self.spreads.items())])
 
 
 class DocumentStatistics:
-    """The statistics of all definitions.
+    """Combines the statistics of all operations and fragments of a document.
 
     If fragments share a name, which validation rejects, the last one counts.
     """

@@ -37,9 +37,10 @@ UNPLANNED_DIRECTIVES = frozenset(
 def create_template(
     schema: GraphQLSchema, document: DocumentNode, operation_name: str | None
 ) -> ExecutionTemplate | None:
-    """Return what plans need to know of an operation; None if graphql-core has to execute it.
+    """Return the parts of an operation that plans need to execute it.
 
-    That is so for the directives above, for arguments of fragments, and if the operation or its root type is missing.
+    The result is None if graphql-core has to execute it: because of unsupported directives or arguments of fragments,
+    or if the operation or its root type is missing.
     """
     operation = get_operation_ast(document, operation_name)
     root_type = None if operation is None else schema.get_root_type(operation.operation)
@@ -67,7 +68,10 @@ class _DirectiveFinder(Visitor):
 
 
 class StockExecutor:
-    """Executes one operation with graphql-core. Without incremental delivery, `@defer` and `@stream` have no effect."""
+    """Executes one operation with graphql-core.
+
+    There is no incremental delivery, so `@defer` and `@stream` have no effect.
+    """
 
     def __init__(self, executor: Executor[None]) -> None:
         self._executor = executor

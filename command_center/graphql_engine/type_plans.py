@@ -1,4 +1,4 @@
-"""Plans for the fields and types of a schema.
+"""Analyses the fields and types of a schema once: their plans.
 
 They contain how a field is read, and how its values are completed. Nothing is executed here. If a field cannot be read
 in a known way, its own resolver is called.
@@ -56,7 +56,7 @@ awaitable or invalid.
 
 
 def unknown_type(_: object) -> object:
-    """Mark a type that is not in a table. This is never called."""
+    """Stand for the missing conversion of an unknown type. This is never called."""
     raise AssertionError
 
 
@@ -198,7 +198,10 @@ class TypePlans:
         return table | dict.fromkeys(_HARMLESS, type_.coerce_output_value)
 
     def _find_definition(self, element: GraphQLField | GraphQLEnumType) -> object:
-        """Return Strawberry's definition of a field or an enum; None if the schema has no such."""
+        """Return Strawberry's definition of a field or an enum, or None.
+
+        The result is None if Strawberry did not define it.
+        """
         return None if self._converter is None else element.extensions.get(self._converter.DEFINITION_BACKREF)
 
     def _find_read(self, definition: GraphQLField) -> Read | None:
@@ -251,7 +254,11 @@ class TypePlans:
         return later if field.is_async else call
 
     def _find_field(self, definition: GraphQLField, takes_arguments: bool = False) -> StrawberryField | None:
-        """Return Strawberry's field if nothing else than its own function resolves it."""
+        """Return Strawberry's field if only its own resolver function resolves it.
+
+        Otherwise, for example if it has extensions, return None. `takes_arguments` tells whether it must have
+        arguments.
+        """
         field = self._find_definition(definition)
         if (
             self._converter is None

@@ -113,7 +113,10 @@ class InputCoercions:
         self._objects: dict[GraphQLInputObjectType, Coerce] = {}
 
     def create_variable_coercion(self, example: VariableValues) -> VariableCoercion:
-        """Return the coercion of an operation's variables, of which graphql-core has coerced `example`."""
+        """Return the coercion of an operation's variables.
+
+        `example` are values that graphql-core has coerced for the operation.
+        """
         variables: list[_CoercedVariable] = []
         for name, source in example.sources.items():
             type_ = source.signature.type
@@ -172,7 +175,10 @@ class InputCoercions:
 
 
 def _create_default(field: GraphQLInputField) -> Callable[[], object] | None:
-    """Return what creates the value of an absent field, or None if it stays absent."""
+    """Return a function that creates the value of an absent input field.
+
+    The result is None if the field stays absent.
+    """
     if is_required_input_field(field):
         return _refuse_absence
     default = field.default
