@@ -35,7 +35,7 @@ CACHE_BYTES: Final = 2 * 2**20
 
 
 class EncodedPayload(NamedTuple):
-    """The encoded form of one change message.
+    """One change message of a broadcast group as the bytes that are sent.
 
     `body` is None if the viewer no longer exists. `last` means that the stream ends after it.
     """
@@ -46,7 +46,7 @@ class EncodedPayload(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GroupKey:
-    """What the subscribers of a group have in common.
+    """What the subscribers of a broadcast group have in common.
 
     While a document is cached, `prepared` is the same object.
     """
@@ -77,12 +77,12 @@ class BroadcastGroup:
         """Whether rendering a change message has ever had to wait for rows."""
 
     def find_cached_payloads(self, batch: EntryBatch) -> Sequence[EncodedPayload] | None:
-        """Return what `render` would return, if all of it is cached; otherwise None."""
+        """Return the payloads of the entries if all are cached, otherwise None."""
         payloads = [each for key in batch.message_keys() if (each := self._cached.get(key))]
         return payloads if len(payloads) == len(batch.entries or (None,)) else None
 
     async def render(self, batch: EntryBatch) -> Sequence[EncodedPayload]:
-        """Return the payloads of the entries."""
+        """Return the encoded change messages of the entries, rendered if not cached."""
         if self.members == 1:
             return [*(await self._execute(batch.messages())).values()]
         keys = batch.message_keys()
@@ -94,7 +94,7 @@ class BroadcastGroup:
         ]
 
     def notify(self, identity: LogIdentity, entries: Sequence[LogEntry], subscribers: Collection[Subscriber]) -> None:
-        """Render what the subscribers need next.
+        """Render new entries, which are already in the queues of these subscribers.
 
         The payloads are delivered to subscribers that are up to date. The others are woken.
         """
@@ -115,7 +115,7 @@ class BroadcastGroup:
                 subscriber.wake()
 
     def _start(self, batch: EntryBatch) -> "asyncio.Task[Mapping[MessageKey, EncodedPayload]] | None":
-        """Start rendering what is neither cached nor being rendered.
+        """Start rendering the messages that are neither cached nor being rendered.
 
         Returns None if there is nothing to start.
         """
@@ -193,7 +193,7 @@ class BroadcastGroup:
 
 
 class _Rendering:
-    """One rendering and the futures of those that wait for it.
+    """A task that renders change messages, and the futures of its waiters.
 
     Each waiter has its own future, because cancelling a waiter would otherwise cancel the task for all.
     """
@@ -213,7 +213,10 @@ class _Rendering:
         return self.task.result()
 
     def end(self) -> Mapping[MessageKey, EncodedPayload]:
-        """Complete the futures, and return the payloads; none if the task was cancelled."""
+        """Complete the futures of all waiters, and return the rendered payloads.
+
+        If the task was cancelled, there are none.
+        """
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -236,7 +239,7 @@ class BroadcastGroups:
         return len(self._groups)
 
     def join(self, key: GroupKey, executor: OperationExecutor, services: Services) -> BroadcastGroup:
-        """Return the group with that key, which is created if necessary.
+        """Join the broadcast group with a key, which is created if necessary.
 
         The caller must call `leave` at the end.
         """
@@ -260,7 +263,7 @@ class BroadcastGroups:
 
 
 def create_group_key(prepared: PreparedOperation, parameters: Parameters, viewer: Viewer) -> GroupKey:
-    """Return the key of a subscriber's group.
+    """Return the key of the broadcast group that a subscriber belongs to.
 
     Variables that only select what is subscribed, and from which position, are not part of it: the change message
     contains them.

@@ -25,7 +25,10 @@ _CODE_IF_ALL = {
 
 
 def create_request_error(message: str, code: str, **more: object) -> GraphQLError:
-    """Return an error that concerns a request as a whole."""
+    """Return an error with a code that concerns a request as a whole.
+
+    `more` are further entries of its `extensions`.
+    """
     return GraphQLError(message, extensions={"code": code, **more})
 
 
@@ -62,9 +65,9 @@ def is_database_failure(errors: Iterable[GraphQLError]) -> bool:
 
 
 def _convert_unavailable(error: GraphQLError, cause: Unavailable) -> GraphQLError:
-    """Return an error that promises no more than is certain.
+    """Return the error that a client receives if the database was unavailable.
 
-    A mutation may fail after its commit.
+    A mutation may fail after its commit. The code therefore says that nothing was written only if that is certain.
     """
     reference = _database_failures.warn(cause)
     if isinstance(cause, OutcomeUnknown):

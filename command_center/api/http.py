@@ -173,7 +173,7 @@ class HttpEndpoint:
         return streaming.StreamedResponse(form, payloads, claims.expires_at, self._shutdown, hold.release)
 
     def _hold(self, operation: Operation, viewer: Viewer) -> Hold:
-        """Count the subscription for its user.
+        """Count a subscription towards its user's quota, until the result is released.
 
         Raises: HttpError if the user has too many open.
         """
@@ -198,7 +198,7 @@ class HttpEndpoint:
         return Response(encode_json(response_body), status, media_type=f"{form.value}; charset=utf-8")
 
     def _mark_device(self, request: Request, response: Response, viewer: Viewer) -> None:
-        """Set the cookie that marks the browser as the viewer's, unless it is set."""
+        """Set a cookie that marks the browser as the viewer's, unless it has one."""
         for value in self._device_cookies(request.cookies, viewer.user_id):
             response.headers.append("set-cookie", value)
 

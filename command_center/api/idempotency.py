@@ -87,7 +87,7 @@ def hash_request(document: str, operation: str | None, variables: Mapping[str, o
 
 
 class IdempotentRequests:
-    """Runs the requests with a key in this process.
+    """Runs the requests with an idempotency key in this process.
 
     `timeout` is how long a request may take.
     """
@@ -163,9 +163,9 @@ async def _execute(context: Context, claim: IdempotencyClaim, run: Run) -> Idemp
 
 
 async def _record(work: Awaitable[bool]) -> bool:
-    """Record how a request ended.
+    """Await a write that records how a request ended, and return its result.
 
-    If the database fails now, the response that was produced remains valid.
+    If the database fails, the result is True, because the response that was produced remains valid.
     """
     try:
         return await work

@@ -59,7 +59,7 @@ def is_awaitable(value: object) -> TypeGuard[Awaitable[object]]:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation that may be executed."""
+    """One operation of a client that is valid and within all limits."""
 
     prepared: PreparedOperation
     parameters: Parameters
@@ -91,15 +91,18 @@ class Operations:
 
     @property
     def accepted(self) -> Mapping[OperationType, int]:
-        """The accepted operations since the start, by type."""
+        """The number of accepted operations since the start, by type."""
         return self._documents.accepted
 
     def parse_parameters(self, request: object) -> Parameters:
-        """Return the parameters in a JSON value. Raises: Malformed if they are invalid."""
+        """Return the parameters of a request, given its body as a JSON value.
+
+        Raises: Malformed if they are invalid.
+        """
         return parse_parameters(request, self._limits.variable_values)
 
     def prepare(self, request: Parameters) -> Operation:
-        """Return the requested operation.
+        """Return the operation that a request names, ready to be executed.
 
         Raises: Rejected if it is invalid or too expensive.
         """
@@ -256,6 +259,9 @@ async def _await_result(running: PendingResult) -> ExecutionResult:
 
 
 def _log_unseen_failure(task: asyncio.Task[ResponseBody]) -> None:
-    """Log the failure of a mutation whose caller has gone. An invalid operation is no failure of ours."""
+    """Log the failure of a mutation whose caller no longer waits for it.
+
+    A rejected operation is not logged, because the client caused the error.
+    """
     if not task.cancelled() and (failure := task.exception()) is not None and not isinstance(failure, Rejected):
         log_internal_error(failure)

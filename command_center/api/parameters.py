@@ -57,7 +57,7 @@ class Parameters:
 
     @property
     def cost(self) -> int:
-        """What the variables add to the cost of the operation.
+        """The number that the variables add to the cost of the operation.
 
         A few short values add nothing.
         """
@@ -87,7 +87,10 @@ def _refuse_constant(constant: str) -> None:
 
 
 def parse_parameters(value: object, most_values: int) -> Parameters:
-    """Return the parameters in a JSON value. Raises: Malformed if they are invalid."""
+    """Return the parameters of a request, given its body as a JSON value.
+
+    `most_values` limits the values in the variables. Raises: Malformed if they are invalid.
+    """
     if isinstance(value, list):
         raise Malformed("One operation a request: batches are not taken.", "BATCHING_NOT_SUPPORTED")
     if not isinstance(value, dict):
@@ -111,7 +114,7 @@ def parse_parameters(value: object, most_values: int) -> Parameters:
 
 
 def _measure(variables: Mapping[str, object] | None, max_values: int) -> tuple[int, int, int]:
-    """Return the number of values, the characters of strings, and the bytes in memory.
+    """Return three sizes of variables: values, characters of strings, bytes in memory.
 
     The traversal goes level by level, because deep values could exhaust the stack of a recursion. Raises: Malformed if
     a limit is exceeded.

@@ -1,4 +1,4 @@
-"""Limits what one user has open in this process.
+"""Limits the connections and operations that one user has open in this process.
 
 The limits concern WebSockets, subscriptions, and the memory of their operations. They apply to all connections of a
 user together. Each connection has its own limits in addition.
@@ -16,12 +16,15 @@ CODE: Final = "TOO_MANY_OPERATIONS"
 
 
 class QuotaExceeded(Exception):
-    """The user has as much open as is allowed. The message names the limit."""
+    """The user already has as many connections or operations open as is allowed.
+
+    The message names the limit.
+    """
 
 
 @dataclass(slots=True)
 class _Holdings:
-    """What one user has open.
+    """The WebSockets, subscriptions and bytes of operations that one user has open.
 
     A document counts once, however many subscriptions use it.
     """
@@ -36,7 +39,7 @@ class _Holdings:
 
 
 class UserQuotas:
-    """The holdings of all users who have something open."""
+    """Counts the open WebSockets, subscriptions and bytes of operations of each user."""
 
     def __init__(self, limits: UserLimits) -> None:
         self.limits = limits
@@ -46,7 +49,7 @@ class UserQuotas:
         return len(self._users)
 
     def open_socket(self, user_id: int) -> None:
-        """Count one WebSocket until `close_socket`.
+        """Count one WebSocket of a user until `close_socket` is called.
 
         Raises: QuotaExceeded if the user has too many.
         """
@@ -56,12 +59,14 @@ class UserQuotas:
         self.find_holdings(user_id).sockets += 1
 
     def close_socket(self, user_id: int) -> None:
-        """Release one WebSocket."""
+        """Count one WebSocket of a user less, because it was closed."""
         self.find_holdings(user_id).sockets -= 1
         self.forget(user_id)
 
     def hold(self, user_id: int, parameters: Parameters) -> "Hold":
-        """Count the text and variables of an operation until `release`.
+        """Count the bytes of an operation's text and variables for a user.
+
+        They count until `release` of the result is called.
 
         Raises: QuotaExceeded if they are too large.
         """
@@ -70,21 +75,21 @@ class UserQuotas:
         return hold
 
     def find_holdings(self, user_id: int) -> _Holdings:
-        """Return the holdings of a user, created if necessary.
+        """Return the counts of what a user has open, created if necessary.
 
         The caller calls `forget` if they may be empty.
         """
         return self._users.setdefault(user_id, _Holdings())
 
     def forget(self, user_id: int) -> None:
-        """Remove the user's holdings if they are empty."""
+        """Remove the counts of a user who has nothing open."""
         holdings = self._users.get(user_id)
         if holdings is not None and holdings.is_empty():
             del self._users[user_id]
 
 
 class Hold:
-    """The share of one operation in its user's holdings."""
+    """What one operation adds to the counts of its user, until it is released."""
 
     __slots__ = ("_bytes", "_prepared", "_quotas", "_user_id")
 
@@ -95,7 +100,7 @@ class Hold:
         self._prepared: PreparedOperation | None = None
 
     def add(self, size: int) -> None:
-        """Count bytes.
+        """Count further bytes for this operation.
 
         Raises: QuotaExceeded if the user's operations would exceed the limit.
         """
@@ -113,7 +118,7 @@ class Hold:
     def subscribe(self, prepared: PreparedOperation) -> None:
         """Count a subscription, and its document if it is the user's first with it.
 
-        Raises: QuotaExceeded.
+        Raises: QuotaExceeded if the user has too many subscriptions, or too many bytes.
         """
         holdings, limit = self._quotas.find_holdings(self._user_id), self._quotas.limits.streams
         if holdings.streams >= limit:
@@ -127,7 +132,10 @@ class Hold:
         self._prepared = prepared
 
     def release(self) -> None:
-        """Release everything that was counted. Calling it again has no effect."""
+        """Subtract everything that was counted for this operation.
+
+        Calling it again has no effect.
+        """
         holdings = self._quotas.find_holdings(self._user_id)
         holdings.bytes -= self._bytes
         if self._prepared is not None:

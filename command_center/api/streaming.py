@@ -27,7 +27,7 @@ HEARTBEAT_SECONDS: Final = 12.0
 
 
 class StreamFormat(ABC):
-    """The wire format of a stream.
+    """The format in which the payloads of a subscription are sent over HTTP.
 
     A client can process each message as soon as it has arrived.
     """
@@ -190,7 +190,7 @@ class StreamedResponse:
 
 
 async def stream_one_payload(payload: bytes) -> AsyncGenerator[bytes, None]:
-    """Return a stream whose only payload is this response."""
+    """Yield one payload, and end."""
     yield payload
 
 

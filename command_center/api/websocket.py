@@ -46,7 +46,7 @@ class ConnectionClosed(Exception):
 
 
 class _Running(NamedTuple):
-    """A running operation."""
+    """One running operation of a WebSocket."""
 
     task: asyncio.Task[None]
     hold: Hold

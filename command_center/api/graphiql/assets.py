@@ -85,7 +85,7 @@ def _holds(path: Path, asset: Asset) -> bool:
 
 
 def sha384(content: bytes) -> str:
-    """Return the hash in the form of a page's `integrity` attribute."""
+    """Return the SHA-384 hash in the form of a page's `integrity` attribute."""
     return base64.b64encode(hashlib.sha384(content).digest()).decode()
 
 
@@ -107,7 +107,7 @@ def fetch(vendor: Path) -> None:
 
 
 def _pack(packages: list[str], folder: Path) -> dict[str, Path]:
-    """Fetch the archive of each package with npm."""
+    """Fetch the archive of each package with npm, and return its path by package."""
     try:
         npm_command = npm.command()
     except npm.NpmMissing as missing:

@@ -99,7 +99,7 @@ async def page(request: Request) -> Response:
 
 
 async def file(request: Request) -> Response:
-    """Serve one file, whose URL contains the hash of its content.
+    """Serve one file of the GraphiQL page, whose URL contains a hash of its content.
 
     Returns 304 if the browser has it. Only names on the lists exist, so no path can lead to other files.
     """
