@@ -1,4 +1,4 @@
-"""Stores the decision on jumps of the clock.
+"""Stores whether timed work is paused because the clock has jumped, and what an operator decided about the jump.
 
 It is one row, which all processes of a database follow.
 """

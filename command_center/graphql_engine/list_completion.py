@@ -209,9 +209,10 @@ class ListCompleter:
         )
 
     def _complete_row(self, columns: ObjectColumns, index: int, path: Path) -> object:
-        """Complete an object of which some columns are incomplete.
+        """Complete those fields of one object that could not be completed for all objects at once.
 
-        The result may be awaitable.
+        `columns` holds the fields that were completed for all objects of the list, and names the others; `index` is
+        the object's place in it. Returns the object's response, or an awaitable of it.
         """
         executor, row, source = self._executor, columns.rows[index], columns.values[index]
         pending: dict[str, Awaitable[object]] = {}

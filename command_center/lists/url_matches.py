@@ -1,4 +1,7 @@
-"""Caches the URL tests of emails with many events from one batch to the next."""
+"""Caches which clicked URLs of an email match the conditions of searches.
+
+Only emails with many events are cached. The next batch then tests only the URLs of new events.
+"""
 
 from command_center.search.event_counts import UrlMatches
 from command_center.search.facts import Facts

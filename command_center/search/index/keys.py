@@ -70,7 +70,10 @@ def breadth(keys: frozenset[IndexKey]) -> tuple[int, int]:
 
 
 def is_exact(part: Part) -> bool:
-    """Return True if every email with one of a condition's index keys meets it."""
+    """Return whether an email meets this condition as soon as it has one of the condition's index keys.
+
+    If so, the condition need not be evaluated for the emails that the index finds.
+    """
     match part:
         case Text(_, test):
             return test == TextTest(equals=test.equals)
