@@ -69,7 +69,7 @@ class Stock:
         )
 
 
-async def run(database_url: str) -> list[Ratio]:
+async def run(database_url: str, pairs: int = PAIRS) -> list[Ratio]:
     async with run_runtime(settings(database_url), run_worker=False) as engine:
         viewer = await _filled(engine)
         planned, stock = (_graphql(engine, viewer, executor) for executor in (PlannedExecutor, Stock))
@@ -80,13 +80,13 @@ async def run(database_url: str) -> list[Ratio]:
         name = f"a page of {PAGE} emails, processor's time: ours"
         with _collector_as_served():
             return [
-                await _ratio(f"{name} / the stock executor", planned, stock),
-                await _ratio(f"{name} / Starlette + orjson", planned, bare),
+                await _ratio(f"{name} / the stock executor", planned, stock, pairs),
+                await _ratio(f"{name} / Starlette + orjson", planned, bare, pairs),
             ]
 
 
-async def _ratio(name: str, ours: Starlette, theirs: Starlette) -> Ratio:
-    return await ratio(name, _work(ours), _work(theirs), (ASKED, ASKED), time.process_time, PAIRS)
+async def _ratio(name: str, ours: Starlette, theirs: Starlette, pairs: int) -> Ratio:
+    return await ratio(name, _work(ours), _work(theirs), (ASKED, ASKED), time.process_time, pairs)
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def _bare(viewer: Viewer) -> Starlette:
 
 
 def _cursor(row: dict[str, Any]) -> str:
-    text = orjson.dumps(["created", row["created_at"], row["id"]])
+    text = orjson.dumps(["Email created", row["created_at"], row["id"]])
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import clock, new_lists, verifying
+from benchmarks import clock, new_lists, pages, verifying
 from benchmarks.filling import FIRST_SELLER, TEAM, fill
 from benchmarks.populations import POPULATIONS, VIEWS, campaigns, every, sellers
 from command_center.database.connections import database, open_database
@@ -57,6 +57,11 @@ async def test_a_view_joins_two_lists_of_a_watched_seller(database_url: str) -> 
         assert row == {"count": SEARCHES}
         row = await database().fetch_one("SELECT MAX(id) AS last FROM users")
         assert row == {"last": FIRST_SELLER + sellers(SEARCHES) - 1}
+
+
+async def test_all_ways_to_a_page_give_the_same_page(sqlite_url: str) -> None:
+    ratios = await pages.run(sqlite_url, pairs=1)
+    assert len(ratios) == 2
 
 
 async def test_measurements_with_wrong_lists_or_messages_are_invalid(sqlite_url: str) -> None:
