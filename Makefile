@@ -64,7 +64,7 @@ test: setup ## all tests but those in a browser or under Node; the laws with few
 test-wheel: setup ## the wheel in environments of its own, beside a package of PyPI with the name of one of ours
 	@$(PY) -m pytest tests/packaging $(ARGS)
 
-test-fast: setup ## in less than a minute: without PostgreSQL, processes, generated cases and slow tests
+test-fast: setup ## in some two minutes on two cores: without PostgreSQL, processes, generated cases and slow tests
 	@$(PY) -m pytest tests $(addprefix --ignore=tests/,browser clients fuzz laws live packaging test_docs.py test_readme.py) \
 		-m "not (postgresql or generated or slow)" -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
