@@ -19,9 +19,7 @@ def read_sql(package: str, name: str) -> str:
 class NamedStatement:
     """A PostgreSQL statement with named parameters such as `:name`.
 
-    Each parameter may occur more than once.
-
-    `sql` is the statement with numbered parameters instead.
+    Each parameter may occur more than once. `sql` is the statement with numbered parameters instead.
     """
 
     def __init__(self, text: str) -> None:

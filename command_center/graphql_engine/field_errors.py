@@ -64,9 +64,8 @@ def find_object_type(
 ) -> GraphQLObjectType:
     """Return the object type that a type resolver named for a value.
 
-    `type_` is the interface or union, and `name` is the result of its type resolver.
-
-    `position` is the field, as `Type.field`. Raises: GraphQLError if the value cannot have that type.
+    `type_` is the interface or union, `name` the result of its type resolver, and `position` the field, as
+    `Type.field`. Raises: GraphQLError if the value cannot have that type.
     """
     if name is None:
         raise GraphQLError(

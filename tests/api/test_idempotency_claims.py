@@ -134,7 +134,7 @@ async def test_an_unfinished_request_of_another_process_is_in_progress(postgres_
         assert isinstance(await idempotency.claim(clock, elsewhere(ann), LONG), IdempotencyClaim)
         answer = await post_with_key(ann, "once", CAMPAIGN, n="Spring")
         assert (answer.status_code, codes(answer)) == (409, ["IN_PROGRESS"])
-        # Long enough after a request may take, whoever claimed it is gone for certain.
+        # After the longest time that a request may take, the process that claimed it no longer works on it.
         clock.advance(timedelta(seconds=21))
         answer = await post_with_key(ann, "once", CAMPAIGN, n="Spring")
         assert (answer.status_code, is_replayed(answer)) == (200, False)

@@ -21,7 +21,7 @@ PACKAGES = {
         *("search.datetimes", "search.durations", "search.explain"),
     },
     "web": {"errors"},
-    # Beside the context: who asks, the messages that are broadcast, and the errors of a database that fails.
+    # Besides the context, it needs the viewer, the messages that it broadcasts, and the errors of a failing database.
     "api": {
         *("schema", "graphql_engine", "web", "changes", "resolvers.context", "resolvers.change_messages"),
         *("models.enums", "models.viewers", "database.errors"),

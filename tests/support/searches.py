@@ -36,7 +36,7 @@ async def save_search(client: Client, filter: dict[str, Any], name: str = "List"
 
 
 async def wait_until_live(client: Client, search_id: str) -> None:
-    """Waits until a list is complete: what comes before that is told by its Reset, not member by member."""
+    """Wait until a list is complete. Until then its Reset announces its members, instead of one message for each."""
     while (await client.one(MEMBERS, id=search_id))["state"] != "LIVE":
         await asyncio.sleep(0.01)
 
